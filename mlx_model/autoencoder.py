@@ -1,0 +1,211 @@
+"""The convolutional KL autoencoder of FLUX.1, FLUX.2 and FLUX.3, NHWC throughout.
+
+Source: black-forest-labs/flux2, src/flux2/autoencoder.py (and flux, src/flux/modules/autoencoder.py).
+Module names are those checkpoints'; convolution weights are (out, kh, kw, in).
+Axis letters: B batch, H W pixels, z latent channels; images are in [-1, 1].
+"""
+
+from dataclasses import dataclass
+
+import mlx.core as mx
+import mlx.nn as nn
+
+EPS = 1e-6
+BATCH_NORM_EPS = 1e-4
+
+
+@dataclass(frozen=True)
+class Params:
+    """Widths are ch * ch_mult. `scale`, `shift` are FLUX.1's; FLUX.2 has `packed_norm`: batch-norm statistics over 4z."""
+
+    ch: int = 128
+    decoder_ch: int | None = None  # None: the encoder's
+    ch_mult: tuple[int, ...] = (1, 2, 4, 4)
+    num_res_blocks: int = 2
+    z_channels: int = 32
+    groups: int = 32
+    packed_norm: bool = True
+    quant_convs: bool = True
+    scale: float = 1.0
+    shift: float = 0.0
+
+    @property
+    def downscale(self) -> int:
+        return 2 ** (len(self.ch_mult) - 1)
+
+
+def group_norm(channels: int, p: Params) -> nn.GroupNorm:
+    return nn.GroupNorm(p.groups, channels, eps=EPS, pytorch_compatible=True)
+
+
+class ResnetBlock(nn.Module):
+    def __init__(self, p: Params, width_in: int, width: int):
+        self.norm1, self.norm2 = group_norm(width_in, p), group_norm(width, p)
+        self.conv1 = nn.Conv2d(width_in, width, 3, padding=1)
+        self.conv2 = nn.Conv2d(width, width, 3, padding=1)
+        if width_in != width:
+            self.nin_shortcut = nn.Conv2d(width_in, width, 1)
+
+    def __call__(self, x):
+        y = self.conv1(nn.silu(self.norm1(x)))
+        y = self.conv2(nn.silu(self.norm2(y)))
+        return y + (self.nin_shortcut(x) if "nin_shortcut" in self else x)
+
+
+class AttnBlock(nn.Module):
+    """One head over all pixels."""
+
+    def __init__(self, p: Params, width: int):
+        self.norm = group_norm(width, p)
+        for name in ("q", "k", "v", "proj_out"):
+            self[name] = nn.Conv2d(width, width, 1)
+
+    def __call__(self, x):
+        y = self.norm(x)
+        flat = [self[name](y).reshape(x.shape[0], 1, -1, x.shape[-1]) for name in "qkv"]  # (B, 1, HW, c)
+        y = mx.fast.scaled_dot_product_attention(*flat, scale=x.shape[-1] ** -0.5)
+        return x + self.proj_out(y.reshape(x.shape))
+
+
+class Downsample(nn.Module):
+    def __init__(self, width: int):
+        self.conv = nn.Conv2d(width, width, 3, stride=2)
+
+    def __call__(self, x):
+        return self.conv(mx.pad(x, [(0, 0), (0, 1), (0, 1), (0, 0)]))  # right and bottom only, as the reference
+
+
+class Upsample(nn.Module):
+    def __init__(self, width: int):
+        self.conv = nn.Conv2d(width, width, 3, padding=1)
+
+    def __call__(self, x):
+        b, h, w, c = x.shape
+        doubled = mx.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c))
+        return self.conv(doubled.reshape(b, 2 * h, 2 * w, c))
+
+
+class Level(nn.Module):
+    """Residual blocks of one resolution, with the change of resolution where there is one."""
+
+    def __init__(self, p: Params, width_in: int, width: int, blocks: int, resample: tuple[str, type] | None):
+        self.block = [ResnetBlock(p, width_in if i == 0 else width, width) for i in range(blocks)]
+        self.resample = resample and resample[0]
+        if resample:
+            self[resample[0]] = resample[1](width)
+
+    def __call__(self, x):
+        for block in self.block:
+            x = block(x)
+        return self[self.resample](x) if self.resample else x
+
+
+class Middle(nn.Module):
+    def __init__(self, p: Params, width: int):
+        self.block_1, self.block_2 = ResnetBlock(p, width, width), ResnetBlock(p, width, width)
+        self.attn_1 = AttnBlock(p, width)
+
+    def __call__(self, x):
+        return self.block_2(self.attn_1(self.block_1(x)))
+
+
+class Encoder(nn.Module):
+    def __init__(self, p: Params):
+        widths = [p.ch * m for m in p.ch_mult]
+        self.conv_in = nn.Conv2d(3, p.ch, 3, padding=1)
+        last = len(widths) - 1
+        self.down = [
+            Level(p, ([p.ch, *widths])[i], width, p.num_res_blocks, ("downsample", Downsample) if i < last else None)
+            for i, width in enumerate(widths)
+        ]
+        self.mid = Middle(p, widths[-1])
+        self.norm_out = group_norm(widths[-1], p)
+        self.conv_out = nn.Conv2d(widths[-1], 2 * p.z_channels, 3, padding=1)
+        if p.quant_convs:
+            self.quant_conv = nn.Conv2d(2 * p.z_channels, 2 * p.z_channels, 1)
+
+    def __call__(self, x):
+        x = self.conv_in(x)
+        for level in self.down:
+            x = level(x)
+        x = self.conv_out(nn.silu(self.norm_out(self.mid(x))))
+        return self.quant_conv(x) if "quant_conv" in self else x
+
+
+class Decoder(nn.Module):
+    def __init__(self, p: Params):
+        widths = [(p.decoder_ch or p.ch) * m for m in p.ch_mult]
+        if p.quant_convs:
+            self.post_quant_conv = nn.Conv2d(p.z_channels, p.z_channels, 1)
+        self.conv_in = nn.Conv2d(p.z_channels, widths[-1], 3, padding=1)
+        self.mid = Middle(p, widths[-1])
+        above = [*widths[1:], widths[-1]]
+        self.up = [  # up.0 is the full resolution and runs last
+            Level(p, above[i], width, p.num_res_blocks + 1, ("upsample", Upsample) if i else None)
+            for i, width in enumerate(widths)
+        ]
+        self.norm_out = group_norm(widths[0], p)
+        self.conv_out = nn.Conv2d(widths[0], 3, 3, padding=1)
+
+    def __call__(self, z):
+        z = self.post_quant_conv(z) if "post_quant_conv" in self else z
+        x = self.mid(self.conv_in(z))
+        for level in reversed(self.up):
+            x = level(x)
+        return self.conv_out(nn.silu(self.norm_out(x)))
+
+
+class Statistics(nn.Module):
+    """The batch-norm statistics of FLUX.2's packed latents; kept and applied in float32."""
+
+    def __init__(self, channels: int):
+        self.running_mean = mx.zeros((channels,))
+        self.running_var = mx.ones((channels,))
+
+    def deviation(self):
+        return mx.sqrt(self.running_var.astype(mx.float32) + BATCH_NORM_EPS)
+
+
+def pack(x: mx.array) -> mx.array:
+    """(B, H, W, c) -> (B, H/2, W/2, 4c), channel = c * 4 + dy * 2 + dx."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 5, 2, 4)
+    return x.reshape(b, h // 2, w // 2, 4 * c)
+
+
+def unpack(x: mx.array) -> mx.array:
+    """Inverse of pack."""
+    b, h, w, c = x.shape
+    x = x.reshape(b, h, w, c // 4, 2, 2).transpose(0, 1, 4, 2, 5, 3)
+    return x.reshape(b, 2 * h, 2 * w, c // 4)
+
+
+class AutoEncoder(nn.Module):
+    def __init__(self, p: Params):
+        self.params = p
+        self.encoder = Encoder(p)
+        self.decoder = Decoder(p)
+        if p.packed_norm:
+            self.bn = Statistics(4 * p.z_channels)
+
+    def mean(self, images: mx.array) -> mx.array:
+        """(B, H, W, 3) in [-1, 1] -> (B, H/8, W/8, z): the mean, never a sample, as every official editing path."""
+        dtype = self.encoder.conv_in.weight.dtype
+        return mx.split(self.encoder(images.astype(dtype)), 2, axis=-1)[0].astype(mx.float32)
+
+    def encode(self, images: mx.array) -> mx.array:
+        """(B, H, W, 3) in [-1, 1] -> (B, H/16, W/16, 4z) float32 model latents."""
+        z = pack(self.mean(images))
+        if self.params.packed_norm:
+            return (z - self.bn.running_mean.astype(mx.float32)) / self.bn.deviation()
+        return (z - self.params.shift) * self.params.scale
+
+    def decode(self, latents: mx.array) -> mx.array:
+        """(B, H/16, W/16, 4z) model latents -> (B, H, W, 3) float32, nominally in [-1, 1]."""
+        latents = latents.astype(mx.float32)
+        if self.params.packed_norm:
+            z = latents * self.bn.deviation() + self.bn.running_mean.astype(mx.float32)
+        else:
+            z = latents / self.params.scale + self.params.shift
+        z = unpack(z).astype(self.decoder.conv_in.weight.dtype)
+        return self.decoder(z).astype(mx.float32)

@@ -1,0 +1,101 @@
+"""What a run says while it works. Every event is one JSON line; pictures travel as files, arrays stay in the process."""
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+
+def _local(default: Any = None) -> Any:
+    """A field for this process only: left out of the JSON line."""
+    return field(default=default, repr=False, compare=False, metadata={"local": True})
+
+
+@dataclass(frozen=True)
+class Event:
+    def to_json(self) -> str:
+        """One line, with the event's class name under "event"; local fields are left out."""
+        kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not f.metadata.get("local")}
+        return json.dumps({"event": type(self).__name__.lower(), **kept}, ensure_ascii=False)
+
+
+@dataclass(frozen=True)
+class Loaded(Event):
+    """The weights of a model are open."""
+
+    model: str
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Stage(Event):
+    """A phase began: "text", "references", "denoise", "decode", "read", "write", "download" ...; `total` of its steps if known."""
+
+    name: str
+    detail: str = ""
+    total: int | None = None
+
+
+@dataclass(frozen=True)
+class Step(Event):
+    """`step` of `total` is done (from 1); `left` is the forecast of the seconds still to go."""
+
+    step: int
+    total: int
+    seconds: float
+    left: float
+
+
+@dataclass(frozen=True)
+class Preview(Event):
+    """The estimate of the finished picture after `step`; `pixels` (H, W, 3) uint8."""
+
+    step: int
+    path: str | None = None
+    pixels: np.ndarray | None = _local()
+
+
+@dataclass(frozen=True)
+class Note(Event):
+    """Something the user should know, such as a reference that was resized."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Done(Event):
+    """The run is finished: where the result is, and for this process `pixels` (H, W, 3) uint8 and `latents` (N, C) float32."""
+
+    seconds: float
+    path: str | None = None
+    seed: int | None = None
+    pixels: np.ndarray | None = _local()
+    latents: np.ndarray | None = _local()
+
+
+@dataclass(frozen=True)
+class Cancelled(Event):
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class Failed(Event):
+    """`code` is the error's class name (see errors.py)."""
+
+    code: str
+    message: str
+    hint: str = ""
+
+
+KINDS = {kind.__name__.lower(): kind for kind in (Loaded, Stage, Step, Preview, Note, Done, Cancelled, Failed)}
+
+
+def from_json(line: str) -> Event:
+    """Inverse of to_json. Raises ValueError for anything that is not a line of an event."""
+    try:
+        values = json.loads(line)
+        return KINDS[values.pop("event")](**values)
+    except (TypeError, KeyError, AttributeError) as error:
+        raise ValueError(f"not an event: {line[:200]!r}") from error
