@@ -40,6 +40,7 @@ def group_norm(channels: int, p: Params) -> nn.GroupNorm:
 
 class ResnetBlock(nn.Module):
     def __init__(self, p: Params, width_in: int, width: int):
+        super().__init__()
         self.norm1, self.norm2 = group_norm(width_in, p), group_norm(width, p)
         self.conv1 = nn.Conv2d(width_in, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
@@ -56,6 +57,7 @@ class AttnBlock(nn.Module):
     """One head over all pixels."""
 
     def __init__(self, p: Params, width: int):
+        super().__init__()
         self.norm = group_norm(width, p)
         for name in ("q", "k", "v", "proj_out"):
             self[name] = nn.Conv2d(width, width, 1)
@@ -69,6 +71,7 @@ class AttnBlock(nn.Module):
 
 class Downsample(nn.Module):
     def __init__(self, width: int):
+        super().__init__()
         self.conv = nn.Conv2d(width, width, 3, stride=2)
 
     def __call__(self, x):
@@ -77,6 +80,7 @@ class Downsample(nn.Module):
 
 class Upsample(nn.Module):
     def __init__(self, width: int):
+        super().__init__()
         self.conv = nn.Conv2d(width, width, 3, padding=1)
 
     def __call__(self, x):
@@ -89,6 +93,7 @@ class Level(nn.Module):
     """Residual blocks of one resolution, with the change of resolution where there is one."""
 
     def __init__(self, p: Params, width_in: int, width: int, blocks: int, resample: tuple[str, type] | None):
+        super().__init__()
         self.block = [ResnetBlock(p, width_in if i == 0 else width, width) for i in range(blocks)]
         self.resample = resample and resample[0]
         if resample:
@@ -102,6 +107,7 @@ class Level(nn.Module):
 
 class Middle(nn.Module):
     def __init__(self, p: Params, width: int):
+        super().__init__()
         self.block_1, self.block_2 = ResnetBlock(p, width, width), ResnetBlock(p, width, width)
         self.attn_1 = AttnBlock(p, width)
 
@@ -111,6 +117,7 @@ class Middle(nn.Module):
 
 class Encoder(nn.Module):
     def __init__(self, p: Params):
+        super().__init__()
         widths = [p.ch * m for m in p.ch_mult]
         self.conv_in = nn.Conv2d(3, p.ch, 3, padding=1)
         last = len(widths) - 1
@@ -134,6 +141,7 @@ class Encoder(nn.Module):
 
 class Decoder(nn.Module):
     def __init__(self, p: Params):
+        super().__init__()
         widths = [(p.decoder_ch or p.ch) * m for m in p.ch_mult]
         if p.quant_convs:
             self.post_quant_conv = nn.Conv2d(p.z_channels, p.z_channels, 1)
@@ -159,6 +167,7 @@ class Statistics(nn.Module):
     """The batch-norm statistics of FLUX.2's packed latents; kept and applied in float32."""
 
     def __init__(self, channels: int):
+        super().__init__()
         self.running_mean = mx.zeros((channels,))
         self.running_var = mx.ones((channels,))
 
@@ -182,6 +191,7 @@ def unpack(x: mx.array) -> mx.array:
 
 class AutoEncoder(nn.Module):
     def __init__(self, p: Params):
+        super().__init__()
         self.params = p
         self.encoder = Encoder(p)
         self.decoder = Decoder(p)

@@ -56,6 +56,7 @@ class Condition(NamedTuple):
 
 class MLPEmbedder(nn.Module):
     def __init__(self, width: int, hidden: int):
+        super().__init__()
         self.in_layer = nn.Linear(width, hidden, bias=False)
         self.out_layer = nn.Linear(hidden, hidden, bias=False)
 
@@ -67,6 +68,7 @@ class Modulation(nn.Module):
     """(..., h) -> `count` vectors (..., h): shift, scale, gate, repeated."""
 
     def __init__(self, hidden: int, count: int):
+        super().__init__()
         self.count = count
         self.lin = nn.Linear(hidden, count * hidden, bias=False)
 
@@ -78,6 +80,7 @@ class RMSNorm(nn.Module):
     """Named `scale` where torch says weight, as the checkpoint does."""
 
     def __init__(self, width: int):
+        super().__init__()
         self.scale = mx.ones((width,))
 
     def __call__(self, x):
@@ -86,6 +89,7 @@ class RMSNorm(nn.Module):
 
 class QKNorm(nn.Module):
     def __init__(self, width: int):
+        super().__init__()
         self.query_norm = RMSNorm(width)
         self.key_norm = RMSNorm(width)
 
@@ -105,6 +109,7 @@ class StreamAttention(nn.Module):
     """Query, key, value and output projection of one stream (text or image) of a double block."""
 
     def __init__(self, p: Params):
+        super().__init__()
         self.heads = p.num_heads
         self.qkv = nn.Linear(p.hidden_size, 3 * p.hidden_size, bias=False)
         self.norm = QKNorm(p.hidden_size // p.num_heads)
@@ -123,6 +128,11 @@ def feed_forward(p: Params) -> list:
     ]
 
 
+def rows(vec, start: int, stop: int | None = None):
+    """The conditioning of tokens start..stop; a single row serves all tokens."""
+    return vec if vec.shape[1] == 1 else vec[:, start:stop]
+
+
 def attend(q, k, v, rope: Rope, bank=None):
     """Rotate q and k, attend; -> (B, L, h) and the rotated (k, v). Keys of a bank are already rotated."""
     q, k = rotate_pairs(q, *rope), rotate_pairs(k, *rope)
@@ -134,6 +144,7 @@ def attend(q, k, v, rope: Rope, bank=None):
 
 class DoubleStreamBlock(nn.Module):
     def __init__(self, p: Params):
+        super().__init__()
         self.img_attn, self.txt_attn = StreamAttention(p), StreamAttention(p)
         self.img_mlp, self.txt_mlp = feed_forward(p), feed_forward(p)
 
@@ -160,6 +171,7 @@ class DoubleStreamBlock(nn.Module):
 
 class SingleStreamBlock(nn.Module):
     def __init__(self, p: Params):
+        super().__init__()
         self.params = (p.hidden_size, p.num_heads)
         self.linear1 = nn.Linear(p.hidden_size, 3 * p.hidden_size + 2 * p.mlp_width, bias=False)
         self.linear2 = nn.Linear(p.hidden_size + p.mlp_width, p.hidden_size, bias=False)
@@ -177,6 +189,7 @@ class SingleStreamBlock(nn.Module):
 
 class LastLayer(nn.Module):
     def __init__(self, p: Params):
+        super().__init__()
         self.linear = nn.Linear(p.hidden_size, p.in_channels, bias=False)
         self.adaLN_modulation = [nn.SiLU(), nn.Linear(p.hidden_size, 2 * p.hidden_size, bias=False)]
 
@@ -189,6 +202,7 @@ class Transformer(nn.Module):
     """Velocity of the latents: called once per step with what `condition` prepared once per run."""
 
     def __init__(self, p: Params):
+        super().__init__()
         self.params = p
         self.img_in = nn.Linear(p.in_channels, p.hidden_size, bias=False)
         self.txt_in = nn.Linear(p.context_in_dim, p.hidden_size, bias=False)
@@ -215,7 +229,7 @@ class Transformer(nn.Module):
         return Condition(self.txt_in(context), embedded, bank, rope)
 
     def time_vector(self, time_features, guidance_features=None):
-        """(1 or B, 256) or per token (B, N, 256) -> SiLU of the conditioning vector (1 or B, 1 or N, h)."""
+        """(1 or B, 256), or (B, L, 256) where every token has its own time -> SiLU of the conditioning (B, 1 or L, h)."""
         vec = self.time_in(time_features.astype(self.dtype))
         if self.params.guidance_embed:
             vec = vec + self.guidance_in(guidance_features.astype(self.dtype))
@@ -227,32 +241,42 @@ class Transformer(nn.Module):
 
     def __call__(self, latents, time_features, condition: Condition, guidance_features=None):
         """(B, N, C) latents at one time -> (B, N, C) velocity d latents / d t (t = 1 is noise)."""
+        return self.with_states(latents, time_features, condition, guidance_features)[0]
+
+    def with_states(self, latents, time_features, condition: Condition, guidance_features=None):
+        """The velocity, and the image tokens (B, N, h) after every block, which Self-Flow compares."""
         vec = self.time_vector(time_features, guidance_features)
         img, count = self.img_in(latents.astype(self.dtype)), latents.shape[1]
         if condition.references is not None:
             img = mx.concatenate([img, condition.references], axis=1)
-        x, _ = self._blocks(img, condition.text, vec, condition.rope, condition.bank)
-        return self.final_layer(x[:, :count], vec)
+        length = condition.text.shape[1]
+        _, states = self._blocks(img, condition.text, vec, condition.rope, condition.bank)
+        states = [state[:, :count] for state in states]
+        return self.final_layer(states[-1], rows(vec, length, length + count)), states
 
     def reference_bank(self, references, rope: Rope) -> Bank:
         """K and V of reference latents (B, R, C), for the KV checkpoints, where references see only themselves at t = 0.
 
-        They depend on the references and nothing else, so one bank serves every prompt, seed, step and size
-        (../shared spec, "KV variant"; BFL computes the same values inside the first step).
+        They depend on the references and nothing else, so one bank serves every prompt, seed, step and size.
+        (BFL and diffusers compute the same values inside the first step of every picture.)
         """
         vec = self.time_vector(timestep_features([0.0]))
-        return self._blocks(self.img_in(references.astype(self.dtype)), None, vec, rope, None)[1]
+        return self._blocks(self.img_in(references.astype(self.dtype)), None, vec, rope, None)[0]
 
     def _blocks(self, img, txt, vec, rope, bank):
-        img_mod = self.double_stream_modulation_img(vec)
-        txt_mod = self.double_stream_modulation_txt(vec)
+        """K and V (rotated) and the image stream after every block. All lazy: what nobody uses is never kept."""
+        length = 0 if txt is None else txt.shape[1]
+        img_mod = self.double_stream_modulation_img(rows(vec, length))
+        txt_mod = self.double_stream_modulation_txt(rows(vec, 0, length))
         single_mod = self.single_stream_modulation(vec)
-        kept, made = iter(bank or ()), []
+        kept, made, states = iter(bank or ()), [], []
         for block in self.double_blocks:
             img, txt, kv = block(img, txt, img_mod, txt_mod, rope, next(kept, None))
             made.append(kv)
+            states.append(img)
         x = img if txt is None else mx.concatenate([txt, img], axis=1)
         for block in self.single_blocks:
             x, kv = block(x, single_mod, rope, next(kept, None))
             made.append(kv)
-        return (x if txt is None else x[:, txt.shape[1] :]), made
+            states.append(x[:, length:])
+        return made, states

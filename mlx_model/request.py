@@ -1,15 +1,18 @@
 """One request for every run: text to image, edit, several references, mask, strength. Plain data that goes through JSON."""
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import math
 from dataclasses import dataclass, field
-from typing import Any
-
-import numpy as np
+from typing import TYPE_CHECKING, Any
 
 from .errors import RequestError
 from .specs import ModelSpec
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MAX_SEED = 2**64 - 1
 MAX_STEPS = 200
@@ -98,13 +101,9 @@ def check(request: Request, spec: ModelSpec) -> Request:
     _check_pictures(request, spec)
     _check_numbers(request, spec)
     width, height = _size(request, spec)
-    filled = {
-        "width": width,
-        "height": height,
-        "steps": spec.steps if request.steps is None else request.steps,
-        "guidance": spec.guidance if request.guidance is None else float(request.guidance),
-    }
-    return dataclasses.replace(request, **filled)
+    steps = spec.steps if request.steps is None else request.steps
+    guidance = spec.guidance if request.guidance is None else float(request.guidance)
+    return dataclasses.replace(request, width=width, height=height, steps=steps, guidance=guidance)
 
 
 def _fail(message: str, hint: str = "") -> None:

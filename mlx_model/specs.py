@@ -3,11 +3,14 @@
 Imports nothing heavy: the window and `--help` read it. Sources: the model cards and black-forest-labs/flux2 src/flux2/util.py.
 """
 
+from __future__ import annotations
+
 import math
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 MEGAPIXEL = 1024 * 1024
 
@@ -67,10 +70,10 @@ class ModelSpec:
             return self.size
         height, width = pixels.shape[:2]
         factor = min(1.0, math.sqrt(self.output_pixels / (width * height)))
-        return tuple(
-            max(self.min_side, int(side * factor) // self.size_multiple * self.size_multiple)
-            for side in (width, height)
-        )
+        return self._fitting(width * factor), self._fitting(height * factor)
+
+    def _fitting(self, side: float) -> int:
+        return max(self.min_side, int(side) // self.size_multiple * self.size_multiple)
 
 
 QWEN3_4B = {
@@ -112,7 +115,57 @@ NINE_B: dict[str, Any] = {
     "download_bytes": 34_900_000_000,
 }
 
+MINI = {
+    "hidden_size": 192,
+    "num_heads": 6,
+    "depth": 2,
+    "depth_single_blocks": 4,
+    "context_in_dim": 384,
+    "in_channels": 32,
+    "axes_dim": (4, 12, 12, 4),
+    "theta": 50.0,
+}
+MINI_TEXT = {
+    "hidden_size": 128,
+    "intermediate_size": 384,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 32,
+    "out_layers": (2, 3, 4),
+    "vocab_size": 1024,
+    "rope_theta": 1e4,
+}
+MINI_AUTOENCODER = {
+    "ch": 8,
+    "decoder_ch": 16,
+    "ch_mult": (1, 2, 4, 6),
+    "num_res_blocks": 1,
+    "z_channels": 8,
+    "groups": 4,
+}
+
 _ROWS = (
+    ModelSpec(
+        "mini",
+        family="flux2",
+        title="mini, the small built-in model",
+        licence=APACHE,
+        repo=None,
+        transformer=MINI,
+        text=MINI_TEXT,
+        text_family="text_qwen3",
+        template="klein",
+        autoencoder=MINI_AUTOENCODER,
+        max_tokens=48,
+        max_references=3,
+        mask=True,
+        steps=16,
+        mu=0.8,
+        size=(128, 128),
+        max_pixels=4 * 128 * 128,
+        output_pixels=128 * 128,
+        reference_pixels=(128 * 128, 128 * 128),
+    ),
     ModelSpec("flux2-klein-4b", title="FLUX.2 klein 4B", repo="black-forest-labs/FLUX.2-klein-4B", **FOUR_B),
     ModelSpec(
         "flux2-klein-base-4b",

@@ -35,6 +35,7 @@ class Params:
 
 class Attention(nn.Module):
     def __init__(self, p: Params):
+        super().__init__()
         self.heads, self.key_heads = p.num_attention_heads, p.num_key_value_heads
         self.q_proj = nn.Linear(p.hidden_size, self.heads * p.head_dim, bias=False)
         self.k_proj = nn.Linear(p.hidden_size, self.key_heads * p.head_dim, bias=False)
@@ -54,6 +55,7 @@ class Attention(nn.Module):
 
 class MLP(nn.Module):
     def __init__(self, p: Params):
+        super().__init__()
         self.gate_proj = nn.Linear(p.hidden_size, p.intermediate_size, bias=False)
         self.up_proj = nn.Linear(p.hidden_size, p.intermediate_size, bias=False)
         self.down_proj = nn.Linear(p.intermediate_size, p.hidden_size, bias=False)
@@ -64,6 +66,7 @@ class MLP(nn.Module):
 
 class DecoderLayer(nn.Module):
     def __init__(self, p: Params):
+        super().__init__()
         self.self_attn = Attention(p)
         self.mlp = MLP(p)
         self.input_layernorm = nn.RMSNorm(p.hidden_size, p.rms_norm_eps)
@@ -82,6 +85,7 @@ def causal_mask(real: mx.array) -> mx.array:
 
 class TextEncoder(nn.Module):
     def __init__(self, p: Params):
+        super().__init__()
         self.params = p
         self.embed_tokens = nn.Embedding(p.vocab_size, p.hidden_size)
         self.layers = [DecoderLayer(p) for _ in range(max(p.out_layers))]

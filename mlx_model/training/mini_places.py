@@ -32,7 +32,7 @@ SKIES: dict[str, tuple[Colour, Colour]] = {  # top of the picture, horizon
 }
 TINTS: dict[str, tuple[tuple[float, float, float], Colour]] = {  # colour -> colour * gain + lift
     "sunset": ((0.90, 0.68, 0.64), (22, 6, 14)),
-    "night": ((0.32, 0.38, 0.58), (6, 8, 22)),
+    "night": ((0.32, 0.38, 0.56), (4, 8, 30)),
 }
 PLAIN_COLOURS: tuple[Colour, ...] = (
     (255, 255, 255), (24, 24, 28), (150, 156, 164), (236, 222, 190),
@@ -97,7 +97,7 @@ def wave(b: Brush, y: float, height: float, turns: float, phase: float, colour: 
 
 def fir(b: Brush, x: float, foot: float, tall: float, colour: Colour, snowy: bool = False) -> None:
     """A fir of three stacked triangles; tall in fractions of the height."""
-    wide = tall * 0.42 * b.h / b.w
+    wide = tall * 0.42 * min(b.h, b.w) / b.w
     box(b, x - wide * 0.12, foot - tall * 0.2, x + wide * 0.12, foot, (110, 76, 50))
     for low, size in ((0.14, 1.0), (0.38, 0.8), (0.62, 0.6)):
         base, top = foot - tall * low, foot - tall * min(1.0, low + 0.44)
@@ -210,7 +210,7 @@ def paint_forest(b: Brush, layout: np.random.Generator) -> None:
     """A far and a near row of firs over a mossy ground."""
     for i in range(8):
         fir(b, i / 7, 0.68, 0.36 + float(layout.uniform(-0.04, 0.06)), (92, 156, 112))
-    wave(b, 0.66, 0.012, 1.0, 0.25 * b.layout, (98, 132, 62))
+    wave(b, 0.62, 0.012, 1.0, 0.25 * b.layout, (98, 132, 62))
     for x, tall in ((0.02, 0.62), (0.24, 0.5), (0.77, 0.48), (0.99, 0.6)):
         fir(b, x + float(layout.uniform(-0.03, 0.03)), 0.78, tall, (34, 98, 60))
     wave(b, 0.78, 0.012, 1.5, 0.25 * b.layout, (78, 110, 50))
@@ -232,7 +232,7 @@ def paint_desert(b: Brush, layout: np.random.Generator) -> None:
 def cactus(b: Brush, x: float, foot: float, tall: float) -> None:
     """A stem with two arms; tall in fractions of the height."""
     t, green = tall * 0.1, (70, 142, 80)
-    wide = t * b.h / b.w
+    wide = t * min(b.h, b.w) / b.w
     box(b, x - wide, foot - tall, x + wide, foot, green)
     for side, low in ((-1, 0.4), (1, 0.55)):
         far = x + side * wide * 4

@@ -1,0 +1,91 @@
+"""What `models add` does: licence, room, download, convert."""
+
+import shutil
+import sys
+from collections.abc import Generator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app import blas, catalogue, paths
+from mlx_model.errors import DiskFull, LicenceNotAccepted, RequestError
+from mlx_model.memory import gib
+from mlx_model.specs import ModelSpec
+
+from .say import Reporter
+
+
+def add_model(spec: ModelSpec, bits: int, options: dict[str, Any]) -> None:
+    """Install a model at `bits`. Raises RequestError, LicenceNotAccepted, DiskFull and what download and convert do."""
+    out, source = paths.models() / spec.name, options["source"]
+    _check(spec, out, options["force"])
+    if not options["accept_licence"]:
+        _consent(spec)
+    report, fetched = Reporter(options["as_json"]), paths.downloads() / spec.name
+    _room(spec, bits, 0 if source else max(0, spec.download_bytes - _present(fetched)))
+    if source is None:
+        found = _fetch(spec, fetched, report)
+    blas.preload()
+    from converters.convert import convert
+
+    out.parent.mkdir(parents=True, exist_ok=True)
+    show(convert(Path(source or found), out, model=spec.name, bits=bits, force=options["force"]), report)
+    if source is None and not options["keep_source"]:
+        shutil.rmtree(fetched, ignore_errors=True)
+    if not options["as_json"]:
+        click.echo(out)
+
+
+def show(events: Generator, report: Reporter) -> Any:
+    """Report all events of a generator and close it, also on Ctrl-C; the last event."""
+    event = None
+    try:
+        for event in events:
+            report(event)
+    finally:
+        report.clear()
+        events.close()
+    return event
+
+
+def _check(spec: ModelSpec, out: Path, force: bool) -> None:
+    if spec.repo is None:
+        raise RequestError(f"{spec.name} is built in: there is nothing to add.")
+    if out.exists() and not force:
+        raise RequestError(f"{spec.name} is installed already, in {out}.", "Replace it with --force.")
+
+
+def _consent(spec: ModelSpec) -> None:
+    """Show the licence; ask where it demands consent. Raises LicenceNotAccepted."""
+    click.echo(f"{spec.title}: licence {spec.licence.name}, {spec.licence.summary}.\n{spec.licence.url}", err=True)
+    if not spec.licence.consent:
+        return
+    if not sys.stdin.isatty():
+        raise LicenceNotAccepted(
+            f"The licence of {spec.name} must be agreed to.", "Read it, then add --accept-licence."
+        )
+    if not click.confirm("Do you agree to this licence?", err=True):
+        raise LicenceNotAccepted(f"The licence of {spec.name} was not agreed to.", "Nothing was downloaded.")
+
+
+def _room(spec: ModelSpec, bits: int, download: int) -> None:
+    needed, free = download + catalogue.disk_bytes(spec, bits), paths.free_bytes(paths.models())
+    click.echo(f"Download {gib(download)}; needs {gib(needed)} on disk, {gib(free)} are free.", err=True)
+    if needed > free:
+        raise DiskFull(
+            f"{spec.name} needs {gib(needed)}, and {gib(free)} are free.", "Free some space or use --bits 4."
+        )
+
+
+def _present(folder: Path) -> int:
+    """Bytes of an earlier, interrupted download."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _fetch(spec: ModelSpec, into: Path, report: Reporter) -> Path:
+    """Download; the folder to convert, which without a network may be Hugging Face's cache. Consent was given."""
+    from converters.download import download
+
+    into.mkdir(parents=True, exist_ok=True)
+    return Path(show(download(spec, into, consent=True), report).path)

@@ -1,0 +1,55 @@
+"""flux-local convert"""
+
+from pathlib import Path
+
+import click
+
+from .options import FILE
+from .say import Reporter, json_option
+
+
+@click.command()
+@click.argument("source", type=FILE)
+@click.option("-o", "--output", type=FILE, required=True, metavar="DIR", help="Where the converted folder goes.")
+@click.option("--model", metavar="NAME", help="Which model it is, where its keys fit several.")
+@click.option(
+    "--bits",
+    type=click.Choice(["4", "5", "6", "8", "16", "32"]),
+    default="16",
+    show_default=True,
+    help="Bits a weight.",
+)
+@click.option("--plan", metavar="NAME", help="A named plan of bits by layer, instead of --bits.")
+@click.option("--companions", type=FILE, metavar="DIR", help="Folder with the text encoder, tokenizer, autoencoder.")
+@click.option("--force", is_flag=True, help="Replace a converted folder at DIR.")
+@json_option
+def convert(
+    source: str,
+    output: str,
+    model: str | None,
+    bits: str,
+    plan: str | None,
+    companions: str | None,
+    force: bool,
+    as_json: bool,
+) -> None:
+    """Turn a checkpoint into a folder that Flux Local opens.
+
+    SOURCE is a single file as Black Forest Labs publish it (with --companions for what it lacks), or a diffusers
+    folder.
+
+    \b
+    Example:
+      flux-local convert ~/Downloads/FLUX.2-klein-4B -o klein-8bit --bits 8
+    """
+    from app import blas
+
+    blas.preload()
+    from converters.convert import convert as converted
+
+    from .add import show
+
+    extra = Path(companions) if companions else None
+    show(converted(Path(source), Path(output), model, int(bits), plan, extra, force), Reporter(as_json))
+    if not as_json:
+        click.echo(Path(output).absolute())

@@ -1,0 +1,50 @@
+"""flux-local doctor"""
+
+from typing import Any
+
+import click
+
+from .say import json_option, say_json
+
+
+@click.command()
+@json_option
+def doctor(as_json: bool) -> None:
+    """Say what this machine is, what fits, what is wrong and how to mend it.
+
+    \b
+    Example:
+      flux-local doctor
+    """
+    from app.doctor import examine
+
+    found = examine()
+    if as_json:
+        say_json(found)
+        return
+    for line in _lines(found):
+        click.echo(line)
+
+
+def _lines(found: dict[str, Any]) -> list[str]:
+    from mlx_model.memory import gib
+
+    machine = found["machine"]
+    rate = f"{machine['tflops']:.3g} TFLOPS ({machine['tflops_basis']})" if machine["tflops"] else "speed unknown"
+    versions = ", ".join(f"{name} {version or 'missing'}" for name, version in found["packages"].items())
+    lines = [
+        f"Machine    {machine['chip']}, {machine['cores']} cores, {rate}",
+        f"System     {machine['system']}, Python {found['python']}",
+        f"Memory     {gib(machine['memory_bytes'])}, {gib(machine['memory_available_bytes'])} free now",
+        f"MLX        runs on {found['backend'] or 'nothing: it does not load'}, BLAS {found['blas'] or 'built in'}",
+        f"Packages   {versions}",
+        f"Models in  {found['home']}, {gib(found['free_bytes'])} free",
+    ]
+    lines += [f"Installed  {m['name']}  {gib(m['bytes'])}  {m['path']}" for m in found["installed"]]
+    for name, bits in found["fits"].items():
+        lines.append(f"Fits       {name}: {f'at up to {bits} bits' if bits else 'no'} (predicted)")
+    for problem in found["problems"]:
+        lines.append(
+            f"{click.style('Problem', fg='yellow', bold=True)}    {problem['what']}\n           {problem['mend']}"
+        )
+    return lines if found["problems"] else [*lines, "All is well."]

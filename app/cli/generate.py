@@ -1,0 +1,26 @@
+"""flux-local generate"""
+
+from typing import Any
+
+import click
+
+from .options import run_options
+
+
+@click.command()
+@click.argument("prompt", required=False)
+@run_options
+def generate(prompt: str | None, **options: Any) -> None:
+    """Make a picture from a description.
+
+    The path of the picture is printed on stdout; a name that is taken gets a number.
+
+    \b
+    Example:
+      flux-local generate "a lighthouse at dawn, watercolour" --size 16:9 -o dawn.png
+    """
+    from .run import run
+
+    if prompt is None and not options["again"]:
+        raise click.UsageError("Say what the picture should show, or give --again OUT.png.")
+    run(options, prompt, (), "flux-local.png")

@@ -1,0 +1,121 @@
+"""The command group: commands are imported when they run, and every error becomes a message and an exit code."""
+
+import importlib
+import sys
+import traceback
+from typing import Any
+
+import click
+
+from mlx_model.errors import DiskFull, FluxLocalError, OutOfMemory
+
+from .say import JSON, say_event
+
+# name -> (module in app.cli, one line). The line stands here so that --help imports nothing else.
+COMMANDS = {
+    "generate": ("generate", "Make a picture from a description."),
+    "edit": ("edit", "Change a picture by instruction, with others as references."),
+    "models": ("models", "List, add, check and remove models."),
+    "convert": ("convert", "Turn a downloaded checkpoint into a model that Flux Local opens."),
+    "bench": ("bench", "Measure how fast a model runs on this machine."),
+    "doctor": ("doctor", "Say what this machine can do, what is wrong and how to mend it."),
+}
+NOT_BUILT = "The app's window is not built yet: until it is, work with the commands above."
+
+
+class LazyGroup(click.Group):
+    """Imports app.cli.<module> for the command that is asked for, and none for --help."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        module = importlib.import_module(f"app.cli.{COMMANDS[cmd_name][0]}")
+        return getattr(module, cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except FluxLocalError as error:
+            _fail(ctx, error)
+        except click.UsageError as error:
+            if ctx.meta.get(JSON):
+                _say_failed("UsageError", error.format_message(), "See --help.")
+            raise
+        except KeyboardInterrupt:
+            _cancelled(ctx)
+        except MemoryError as error:
+            _fail(ctx, OutOfMemory(f"The machine ran out of memory. {error}".strip(), "Try a smaller size."))
+        except OSError as error:
+            _fail_os(ctx, error)
+        except (click.ClickException, click.exceptions.Exit, click.Abort):
+            raise
+        except Exception as error:
+            _unexpected(ctx, error)
+
+
+def _say_failed(code: str, message: str, hint: str) -> None:
+    from mlx_model.events import Failed
+
+    say_event(Failed(code, message, hint))
+
+
+def _fail(ctx: click.Context, error: FluxLocalError) -> None:
+    if ctx.meta.get(JSON):
+        _say_failed(error.code, error.message, error.hint)
+    click.echo(f"{click.style('Error:', fg='red', bold=True)} {error.message}", err=True)
+    if error.hint:
+        click.echo(error.hint, err=True)
+    ctx.exit(error.exit_code)
+
+
+def _fail_os(ctx: click.Context, error: OSError) -> None:
+    """A full disk has its own exit code wherever it is met; a closed pipe is click's business."""
+    import errno
+
+    if error.errno == errno.EPIPE:
+        raise error
+    if error.errno == errno.ENOSPC:
+        _fail(ctx, DiskFull(f"The disk is full: {error}.", "Free some space and try again."))
+    _unexpected(ctx, error)
+
+
+def _cancelled(ctx: click.Context) -> None:
+    if ctx.meta.get(JSON):
+        from mlx_model.events import Cancelled
+
+        say_event(Cancelled("interrupted"))
+    click.echo("Cancelled", err=True)
+    ctx.exit(130)
+
+
+def _unexpected(ctx: click.Context, error: Exception) -> None:
+    """A fault of ours: the traceback is what a report of it needs."""
+    hint = "This is a fault in Flux Local. Please report it with the lines above."
+    if ctx.meta.get(JSON):
+        _say_failed(type(error).__name__, str(error), hint)
+    traceback.print_exception(error, file=sys.stderr)
+    click.echo(f"Error: {type(error).__name__}: {error}\n{hint}", err=True)
+    ctx.exit(5)
+
+
+@click.group(cls=LazyGroup, invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="flux-local-studio", prog_name="flux-local")
+@click.pass_context
+def cli(ctx: click.Context) -> None:
+    """Runs FLUX image models on your own machine, offline.
+
+    \b
+    Example:
+      flux-local generate "a lighthouse at dawn, watercolour" -o dawn.png
+      flux-local edit dawn.png -p "make it night" -o night.png
+    """
+    if ctx.invoked_subcommand is None:
+        click.echo(ctx.get_help())
+        click.echo(f"\n{NOT_BUILT}")

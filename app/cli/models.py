@@ -1,0 +1,188 @@
+"""flux-local models ..."""
+
+from typing import Any
+
+import click
+
+from .options import FILE
+from .say import Reporter, duration, json_option, say_json
+
+
+@click.group()
+def models() -> None:
+    """List, add, check and remove models.
+
+    \b
+    Example:
+      flux-local models list
+      flux-local models add flux2-klein-4b --bits 8
+    """
+
+
+def _machine() -> Any:
+    from app import blas
+    from mlx_model import memory
+
+    return memory.machine(bool(blas.preload()))
+
+
+def _spec(name: str) -> Any:
+    from mlx_model.errors import RequestError
+    from mlx_model.specs import SPECS
+
+    if name not in SPECS:
+        raise RequestError(f"There is no model called {name}.", f"Known are {', '.join(SPECS)}.")
+    return SPECS[name]
+
+
+@models.command("list")
+@json_option
+def list_models(as_json: bool) -> None:
+    """Every known model: what it does, its licence, size, memory and whether it is here.
+
+    \b
+    Example:
+      flux-local models list
+    """
+    from app.catalogue import catalogue
+
+    entries = catalogue(_machine())
+    if as_json:
+        say_json({"models": entries})
+        return
+    for entry in entries:
+        click.echo("\n".join(_lines(entry)) + "\n")
+    click.echo("Memory and speed are predicted from the model's shapes, not measured.")
+
+
+def _lines(entry: dict[str, Any]) -> list[str]:
+    from app.catalogue import best_bits, does_line
+    from mlx_model.memory import gib
+
+    bits = best_bits(entry)
+    fits = f"fits at {bits} bits or fewer" if bits else "does not fit this machine"
+    peaks = ", ".join(f"{b} bits {gib(entry['memory_bytes'][b])}" for b in ("4", "8", "16"))
+    licence = entry["licence"]
+    return [
+        f"{click.style(entry['name'], bold=True)}  {entry['title']}  [{_state(entry)}]",
+        f"  {does_line(entry['does'])}",
+        f"  licence {licence['name']}: {licence['summary']}",
+        f"  download {gib(entry['download_bytes'])}; memory {peaks}: {fits}",
+    ]
+
+
+def _state(entry: dict[str, Any]) -> str:
+    if not entry["installed"]:
+        return "not installed"
+    first = entry["installed"][0]
+    if first["problem"]:
+        return f"unusable: {first['problem']}"
+    return "built in" if first["built_in"] else f"installed, {first['plan']}"
+
+
+@models.command()
+@click.argument("name")
+@json_option
+def info(name: str, as_json: bool) -> None:
+    """All facts about one model.
+
+    \b
+    Example:
+      flux-local models info flux2-klein-4b
+    """
+    from app.catalogue import facts
+    from app.library import installed
+    from mlx_model.memory import gib
+
+    spec = _spec(name)
+    entry = facts(spec, _machine(), [model for model in installed() if model.name == name])
+    if as_json:
+        say_json(entry)
+        return
+    click.echo("\n".join(_lines(entry)))
+    click.echo(f"  licence text {entry['licence']['url']}")
+    click.echo("  on disk " + ", ".join(f"{b} bits {gib(n)}" for b, n in entry["disk_bytes"].items()))
+    click.echo(f"  default {entry['size'][0]}x{entry['size'][1]}, {entry['steps']} steps; {_speed(entry)}")
+    for model in entry["installed"]:
+        click.echo(f"  at {model['path']}")
+
+
+def _speed(entry: dict[str, Any]) -> str:
+    seconds = entry["seconds_per_step"]
+    return "speed unknown on this chip" if seconds is None else f"about {duration(seconds)} a step here (predicted)"
+
+
+@models.command()
+@click.argument("name")
+@click.option(
+    "--bits", type=click.Choice(["4", "5", "6", "8", "16", "32"]), default="8", show_default=True, help="Bits a weight."
+)
+@click.option("--keep-source", is_flag=True, help="Keep the downloaded checkpoint.")
+@click.option("--from", "source", type=FILE, metavar="DIR", help="Use files that are on disk already.")
+@click.option("--accept-licence", is_flag=True, help="Agree to the licence without being asked.")
+@click.option("--force", is_flag=True, help="Replace the installed model.")
+@json_option
+def add(name: str, bits: str, **options: Any) -> None:
+    """Download a model, or take it from a folder, and convert it.
+
+    \b
+    Example:
+      flux-local models add flux2-klein-4b --bits 8
+    """
+    from .add import add_model
+
+    add_model(_spec(name), int(bits), options)
+
+
+@models.command()
+@click.argument("name", required=False)
+@json_option
+def verify(name: str | None, as_json: bool) -> None:
+    """Compare every file of a model, or of all, with its recorded sha256.
+
+    \b
+    Example:
+      flux-local models verify flux2-klein-4b
+    """
+    from app.library import installed, resolve
+    from mlx_model import folder
+
+    report = Reporter(as_json)
+    for path in [resolve(name)] if name else [model.path for model in installed()]:
+        for event in folder.verify(folder.open_folder(path)):
+            report(event)
+        report.clear()
+        if not as_json:
+            click.echo(f"{path}: good")
+
+
+@models.command()
+@click.argument("name")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+def remove(name: str, yes: bool) -> None:
+    """Move a model to the Trash.
+
+    \b
+    Example:
+      flux-local models remove flux2-klein-4b
+    """
+    from app import library
+
+    path = library.resolve(name)
+    if not yes:
+        click.confirm(f"Move {path} to the Trash?", abort=True)
+    click.echo(f"{library.remove(name)} is in the Trash.")
+
+
+@models.command()
+@click.argument("name", required=False)
+def path(name: str | None) -> None:
+    """The folder of a model; without a name, of the default one.
+
+    \b
+    Example:
+      flux-local models path flux2-klein-4b
+    """
+    from app.library import resolve
+
+    click.echo(resolve(name))

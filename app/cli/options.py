@@ -1,0 +1,46 @@
+"""The options that generate and edit share."""
+
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from .say import json_option
+
+DTYPES = ("float32", "bfloat16", "float16")
+FILE = click.Path(path_type=str)
+
+
+def _options() -> list[Callable]:
+    option: Any = click.option
+    return [
+        option("-m", "--model", metavar="MODEL", help="A model's name or the folder of a converted one."),
+        option("-o", "--output", type=FILE, metavar="OUT", help="Where the picture goes: png, jpg, webp, tiff, avif."),
+        option("--size", metavar="WxH|W:H", help="Size in pixels, or a shape such as 16:9."),
+        option("--steps", type=int, metavar="N", help="Sampling steps; the model's own number if not given."),
+        option("--guidance", type=float, metavar="G", help="How closely to follow the prompt."),
+        option("--seed", type=int, metavar="S", help="The same seed gives the same picture; random if not given."),
+        option("--count", type=click.IntRange(1, 1000), default=1, metavar="N", help="Pictures, at seeds S, S+1, ..."),
+        option("--negative", metavar="TEXT", help="What to avoid (base models)."),
+        option("--again", type=FILE, metavar="OUT.png", help="Redo a saved picture; other options change it."),
+        option("--preview", type=FILE, metavar="DIR", help="Save a picture after each step into DIR."),
+        option("--noise", type=FILE, metavar="FILE", help="Start from this noise (.safetensors, tensor `noise`)."),
+        option("--save-latents", type=FILE, metavar="FILE", help="Also save the final latents (.safetensors)."),
+        option("--dtype", type=click.Choice(DTYPES), help="Number format of the run."),
+        option("--metadata/--no-metadata", default=True, help="Embed the request (the AI mark always is)."),
+        option("--force", is_flag=True, help="Overwrite an existing output instead of numbering."),
+        json_option,
+    ]
+
+
+def run_options(command: Callable) -> Callable:
+    """Add the shared options to a command."""
+    for option in reversed(_options()):
+        command = option(command)
+    return command
+
+
+def bits_option(default: str) -> Callable:
+    """--bits with the numbers that converters.quantize can make."""
+    choice = click.Choice(["4", "5", "6", "8", "16", "32"])
+    return click.option("--bits", type=choice, default=default, show_default=True, help="Bits a weight.")

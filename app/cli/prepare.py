@@ -1,0 +1,94 @@
+"""From options to a checked request: everything that can be refused is refused here, before a model is opened."""
+
+import dataclasses
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from app import images, inputs, library
+from app.mentions import compile_prompt
+from app.sizes import parse_size
+from mlx_model.errors import RequestError
+from mlx_model.folder import Folder, open_folder
+from mlx_model.request import Request, check
+
+Options = dict[str, Any]
+
+
+def prepare(options: Options, prompt: str | None, pictures: Sequence[str], notes: list[str]) -> tuple[Folder, Request]:
+    """The model's folder and the request with defaults filled in and pixels loaded.
+
+    Raises RequestError, NotInstalled, LayoutError, FolderVersionError.
+    """
+    recorded = _recorded(options)
+    name = options["model"] or (recorded.model if recorded else None)
+    folder = open_folder(library.resolve(name))
+    base = _for_model(recorded, folder) if recorded else Request(_model_name(folder))
+    base = _with_pictures(base, options, pictures, notes)
+    base = dataclasses.replace(base, prompt=_prompt(base, prompt, recorded))
+    return folder, check(dataclasses.replace(base, **_changes(options, folder, recorded)), folder.spec)
+
+
+def _recorded(options: Options) -> Request | None:
+    if not options["again"]:
+        return None
+    recorded = images.read_request(options["again"])
+    if recorded.loras or recorded.outpaint:
+        raise RequestError(f"{options['again']} was made with LoRA or outpainting, which this version does not have.")
+    return recorded
+
+
+def _model_name(folder: Folder) -> str:
+    """The model's name where that finds the folder again, else its path."""
+    try:
+        known = library.resolve(folder.spec.name) == folder.path
+    except (RequestError, library.NotInstalled):
+        known = False
+    return folder.spec.name if known else str(folder.path.absolute())
+
+
+def _for_model(recorded: Request, folder: Folder) -> Request:
+    """With another model than the recorded one, its own steps and guidance count."""
+    name = _model_name(folder)
+    if name == recorded.model:
+        return recorded
+    return dataclasses.replace(recorded, model=name, steps=None, guidance=None)
+
+
+def _with_pictures(base: Request, options: Options, pictures: Sequence[str], notes: list[str]) -> Request:
+    mask = options.get("mask")
+    if pictures:
+        references = tuple(inputs.load_reference(path, notes) for path in pictures)
+        base = dataclasses.replace(base, references=references, mask=None)
+    elif options["again"]:
+        base = inputs.reload(base, Path(options["again"]).absolute(), notes)
+    if mask and base.references:
+        base = dataclasses.replace(base, mask=inputs.load_mask(mask, base.references[0].pixels))
+    return base
+
+
+def _prompt(base: Request, prompt: str | None, recorded: Request | None) -> str:
+    """A recorded prompt has its mentions compiled already."""
+    if prompt is None and recorded:
+        return recorded.prompt
+    return compile_prompt(prompt or "", [reference.name for reference in base.references])
+
+
+def _changes(options: Options, folder: Folder, recorded: Request | None) -> Options:
+    """What the options say, where they say something."""
+    direct = ("steps", "guidance", "negative", "strength", "dtype")
+    changes = {key: options[key] for key in direct if options.get(key) is not None}
+    if options["size"]:
+        changes["width"], changes["height"] = parse_size(options["size"], folder.spec)
+    if options["noise"]:
+        changes["noise"] = _noise(options["noise"])
+    if options["seed"] is not None or recorded is None:
+        changes["seed"] = secrets.randbelow(2**32) if options["seed"] is None else options["seed"]
+    return changes
+
+
+def _noise(path: str) -> str:
+    if not Path(path).is_file():
+        raise RequestError(f"There is no file {path}.", "--noise takes a .safetensors file with a tensor `noise`.")
+    return str(Path(path).absolute())

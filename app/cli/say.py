@@ -1,0 +1,108 @@
+"""What commands print: results on stdout, everything else on stderr; with --json one event a line on stdout."""
+
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from mlx_model.events import Event
+
+JSON = "flux_local.json"
+BAR = 24
+STAGES = {
+    "text": "Reading the prompt",
+    "references": "Looking at the pictures",
+    "denoise": "Painting",
+    "decode": "Developing",
+    "verify": "Checking",
+    "download": "Downloading",
+    "read": "Reading",
+    "write": "Writing",
+}
+
+
+def json_option(command: Callable) -> Callable:
+    """--json; ctx.meta knows it before any other option is looked at, so that errors honour it."""
+
+    def remember(ctx: click.Context, _: click.Parameter, value: bool) -> bool:
+        ctx.meta[JSON] = value
+        return value
+
+    text = "One JSON event a line on stdout; logs stay on stderr."
+    return click.option("--json", "as_json", is_flag=True, is_eager=True, callback=remember, help=text)(command)
+
+
+def say_event(event: "Event") -> None:
+    """One JSON line, at once."""
+    sys.stdout.write(event.to_json() + "\n")
+    sys.stdout.flush()
+
+
+def say_json(value: Any) -> None:
+    """A whole answer as one JSON line, as events are."""
+    import json
+
+    click.echo(json.dumps(value, ensure_ascii=False))
+
+
+def duration(seconds: float) -> str:
+    """0.25 s, 48 s, 3:20, 1:02:45."""
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
+
+
+class Reporter:
+    """Shows events as they come: JSON lines, a moving line on a terminal, or a few plain lines elsewhere."""
+
+    def __init__(self, as_json: bool, terminal: bool | None = None):
+        self.as_json = as_json
+        self.terminal = sys.stderr.isatty() if terminal is None else terminal
+        self.stage, self.drawn = "", False
+
+    def __call__(self, event: "Event") -> None:
+        if self.as_json:
+            say_event(event)
+            return
+        show = getattr(self, f"_{type(event).__name__.lower()}", None)
+        if show:
+            show(event)
+
+    def note(self, text: str) -> None:
+        """A line for the person, or a Note event."""
+        from mlx_model.events import Note
+
+        self(Note(text))
+
+    def _stage(self, event: Any) -> None:
+        self.stage = STAGES.get(event.name, event.name)
+        self._line(f"{self.stage} {event.detail}".rstrip(), moving=self.terminal)
+
+    def _step(self, event: Any) -> None:
+        if self.terminal:
+            filled = BAR * event.step // max(1, event.total)
+            bar = "#" * filled + "-" * (BAR - filled)
+            left = f", {duration(event.left)} left" if event.left else ""
+            self._line(f"{self.stage} [{bar}] {event.step}/{event.total}{left}", moving=True)
+
+    def _note(self, event: Any) -> None:
+        self._line(f"Note: {event.text}")
+
+    def _cancelled(self, event: Any) -> None:
+        self._line("Cancelled")
+
+    def _line(self, text: str, moving: bool = False) -> None:
+        start = "\r\x1b[K" if self.drawn else ""
+        click.echo(start + text, err=True, nl=not moving)
+        self.drawn = moving
+
+    def clear(self) -> None:
+        """Take the moving line away before something else is printed."""
+        if self.drawn:
+            click.echo("\r\x1b[K", err=True, nl=False)
+        self.drawn = False

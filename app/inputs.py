@@ -1,0 +1,83 @@
+"""References and masks with their pixels: opened from paths, or found again for a request that was recorded."""
+
+import dataclasses
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from mlx_model.errors import RequestError
+from mlx_model.request import Mask, Reference, Request
+
+from .images import open_mask, open_picture
+from .picture_files import read_bytes
+
+
+def load_reference(path: str | Path, notes: list[str], name: str = "", role: str = "") -> Reference:
+    """Open one picture; its absolute path and the sha256 of exactly the bytes that were decoded are recorded.
+
+    `name` is what a prompt may call it, the file's name without extension if not given. Raises RequestError.
+    """
+    path = Path(path)
+    data = read_bytes(path)
+    pixels = open_picture(path, notes, data)
+    return Reference(str(path.absolute()), name or path.stem, role, hashlib.sha256(data).hexdigest(), pixels)
+
+
+def load_mask(path: str | Path, like: np.ndarray) -> Mask:
+    """Open a mask for the picture `like` (H, W, 3); another size of the same shape is scaled.
+
+    Raises RequestError where the shapes differ or the mask marks nothing.
+    """
+    path = Path(path)
+    data = read_bytes(path)
+    pixels = _fitted(path, open_mask(path, data), like.shape[:2])
+    if not pixels.any():
+        raise RequestError(f"The mask {path} marks nothing.", "Paint the parts to change white.")
+    return Mask(str(path.absolute()), hashlib.sha256(data).hexdigest(), pixels)
+
+
+def _fitted(path: Path, mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """`mask` at `shape` (H, W); half a pixel of rounding in the aspect is let through."""
+    if mask.shape == shape:
+        return mask
+    (height, width), (rows, columns) = mask.shape, shape
+    if abs(width * rows - height * columns) > max(width, height, rows, columns):
+        sizes = f"{width}x{height}, the picture is {columns}x{rows}"
+        raise RequestError(f"The mask {path} has another shape: {sizes}.", "Paint it on a copy of the picture.")
+    from PIL import Image
+
+    scaled = Image.fromarray(mask).resize((columns, rows), Image.Resampling.BILINEAR)
+    return np.clip(np.asarray(scaled, dtype=np.float32), 0.0, 1.0)
+
+
+def reload(request: Request, beside: Path, notes: list[str]) -> Request:
+    """`request` with the pixels of its recorded pictures, found at their paths or next to `beside`.
+
+    Raises RequestError where a picture is missing or its sha256 is not the recorded one.
+    """
+    references = tuple(_again(reference, beside, notes) for reference in request.references)
+    mask = request.mask
+    if mask and references:
+        found = _find(mask.path, mask.sha256, beside)
+        mask = dataclasses.replace(load_mask(found, references[0].pixels), path=str(found))
+    return dataclasses.replace(request, references=references, mask=mask)
+
+
+def _again(recorded: Reference, beside: Path, notes: list[str]) -> Reference:
+    found = _find(recorded.path, recorded.sha256, beside)
+    return load_reference(found, notes, recorded.name, recorded.role)
+
+
+def _find(path: str, sha256: str, beside: Path) -> Path:
+    """Where the recorded file is now. Raises RequestError."""
+    places = [Path(path), beside.parent / Path(path).name]
+    there = [place for place in places if place.is_file()]
+    if not there:
+        raise RequestError(f"{path} is no longer there.", f"Put it back, or next to {beside.name}, and try again.")
+    for place in there:
+        if hashlib.sha256(read_bytes(place)).hexdigest() == sha256:
+            return place
+    raise RequestError(
+        f"{there[0]} has changed since {beside.name} was made.", f"Put the original next to {beside.name}."
+    )

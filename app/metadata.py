@@ -1,0 +1,71 @@
+"""The request inside the picture, and the mark that an AI made it (IPTC's digital source type), as XMP.
+
+PNG also carries the request in an iTXt chunk "flux-local", the place where other image tools look. XML is written and
+searched as text: parsing what a stranger's file holds invites entity bombs.
+"""
+
+import html
+import json
+import re
+from typing import Any
+from xml.sax.saxutils import escape
+
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+KEY = "flux-local"
+SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
+MADE, EDITED = "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"
+JPEG_LIMIT = 65_000  # bytes of XMP that fit into one JPEG segment
+PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+<x:xmpmeta xmlns:x="adobe:ns:meta/">
+ <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
+  <rdf:Description rdf:about="" xmlns:xmp="http://ns.adobe.com/xap/1.0/"
+    xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/" xmlns:fluxlocal="urn:flux-local:1">
+   <xmp:CreatorTool>Flux Local</xmp:CreatorTool>
+   <Iptc4xmpExt:DigitalSourceType>{source}</Iptc4xmpExt:DigitalSourceType>{request}
+  </rdf:Description>
+ </rdf:RDF>
+</x:xmpmeta>
+<?xpacket end="w"?>"""
+REQUEST = re.compile(rb"<fluxlocal:request>(.*?)</fluxlocal:request>", re.DOTALL)
+
+
+def packet(request_json: str | None, edited: bool) -> bytes:
+    """The XMP packet."""
+    request = f"\n   <fluxlocal:request>{escape(request_json)}</fluxlocal:request>" if request_json else ""
+    return PACKET.format(source=SOURCE + (EDITED if edited else MADE), request=request).encode()
+
+
+def is_edit(request_json: str | None) -> bool:
+    """Whether the request starts from pictures."""
+    return bool(request_json and json.loads(request_json).get("references"))
+
+
+def save_options(kind: str, xmp: bytes, request_json: str | None) -> dict[str, Any]:
+    """What Pillow's save takes to write them in format `kind`. A JPEG whose request is too long keeps the mark only."""
+    if kind == "PNG":
+        return {"pnginfo": _png(xmp, request_json)}
+    if kind == "TIFF":
+        return {"tiffinfo": {700: xmp, 305: "Flux Local"}}
+    if kind == "JPEG" and len(xmp) > JPEG_LIMIT:
+        xmp = packet(None, is_edit(request_json))
+    return {"xmp": xmp}
+
+
+def _png(xmp: bytes, request_json: str | None) -> PngInfo:
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", xmp.decode())
+    if request_json:
+        info.add_itxt(KEY, request_json)
+    return info
+
+
+def find_request(image: Image.Image) -> str | None:
+    """The request's JSON in a decoded picture, else None."""
+    text = image.info.get(KEY)
+    if isinstance(text, str):
+        return str(text)
+    xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    found = REQUEST.search(xmp.encode() if isinstance(xmp, str) else xmp)
+    return html.unescape(found[1].decode("utf-8", "replace")) if found else None

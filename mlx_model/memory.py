@@ -1,0 +1,317 @@
+"""What a run will need, said before it starts: peak memory by phase, arithmetic per step, and this machine's share.
+
+Everything here is predicted from shapes, not measured on the machine. It needs no mlx, so that `models list` is quick.
+Letters: L tokens of a step, T text, N image, R reference tokens, h hidden width, r MLP ratio, H heads, b bytes of a
+number (2 on Apple GPUs, where a run is in bfloat16; 4 on a CPU, where it is in float32).
+"""
+
+import functools
+import math
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .errors import WillNotFit
+from .specs import ModelSpec
+
+Size = tuple[int, int]  # width, height in pixels
+GIB = 2**30
+BITS = (4, 5, 6, 8, 16)
+SCALE_BITS = 0.5  # a 16-bit scale and a 16-bit bias for every 64 packed weights
+MAPS = {False: 23, True: 40}  # on a CPU, on Metal: see _maps
+EFFICIENCY = 0.6  # of a chip's peak; published good MLX runs reach 0.67 to 0.73, poor ones 0.39
+# fp16 = fp32 matrix rate, TFLOPS: huggingface.js hardware.ts; M5 with its matrix units (tzakharko.github.io), estimated
+CHIPS = {
+    "M1": 2.6,
+    "M1 Pro": 5.2,
+    "M1 Max": 10.4,
+    "M1 Ultra": 21.0,
+    "M2": 3.6,
+    "M2 Pro": 6.8,
+    "M2 Max": 13.5,
+    "M2 Ultra": 27.2,
+    "M3": 4.1,
+    "M3 Pro": 7.4,
+    "M3 Max": 14.2,
+    "M3 Ultra": 28.4,
+    "M4": 4.6,
+    "M4 Pro": 9.2,
+    "M4 Max": 18.4,
+    "M5": 15.0,
+    "M5 Pro": 30.0,
+    "M5 Max": 60.0,
+}
+CORE_TFLOPS = {True: 0.08, False: 0.0027}  # one CPU core with OpenBLAS, with the BLAS inside MLX's wheel; measured
+
+
+@dataclass(frozen=True)
+class Machine:
+    chip: str
+    total: int  # bytes of memory that this process may use at most
+    available: int
+    cores: int
+    metal: bool
+    tflops: float | None  # predicted matrix rate; None for an unknown Apple chip
+
+    @property
+    def usable(self) -> int:
+        """What a run may take: the rest is the system's, and on a Mac the screen's."""
+        return int(self.total * (0.85 if self.metal else 0.92))
+
+    @property
+    def number_bytes(self) -> int:
+        return 2 if self.metal else 4
+
+
+@dataclass(frozen=True)
+class Phase:
+    weights: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.activations
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """Bytes by phase of a first run; a phase starts when the weights of the one before may be gone."""
+
+    phases: dict[str, Phase]
+
+    @property
+    def peak(self) -> int:
+        return max(phase.total for phase in self.phases.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """For JSON: the peak and its parts."""
+        parts = {name: {"weights": p.weights, "activations": p.activations} for name, p in self.phases.items()}
+        return {"peak_bytes": self.peak, "phases": parts, "basis": "predicted"}
+
+
+def machine(openblas: bool = False) -> Machine:
+    """This computer. `openblas`: whether a fast BLAS is loaded, which decides what a CPU can do."""
+    import psutil
+
+    memory, metal = psutil.virtual_memory(), sys.platform == "darwin" and platform.machine() == "arm64"
+    cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    total, chip = min(memory.total, _container_limit()), _chip()
+    tflops = CHIPS.get(chip.removeprefix("Apple ")) if metal else cores * CORE_TFLOPS[openblas]
+    return Machine(chip, total, min(memory.available, total), cores, metal, tflops)
+
+
+def _container_limit() -> int:
+    """The memory limit of a Linux container, or a very large number."""
+    try:
+        return int(Path("/sys/fs/cgroup/memory.max").read_text())
+    except (OSError, ValueError):
+        return 2**63
+
+
+@functools.cache
+def _chip() -> str:
+    try:
+        if sys.platform == "darwin":
+            command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+            return subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout.strip()
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, subprocess.SubprocessError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def image_tokens(spec: ModelSpec, size: Size) -> int:
+    """N = (width / m) (height / m), m the pixels a token covers on each side."""
+    return max(1, size[0] // spec.size_multiple) * max(1, size[1] // spec.size_multiple)
+
+
+def reference_tokens(spec: ModelSpec, references: Sequence[Size]) -> int:
+    """R = sum of min(width height, cap) / m^2; the cap is smaller where there are several references."""
+    cap = spec.reference_pixels[0 if len(references) == 1 else 1]
+    return sum(int(min(w * h, cap)) // spec.size_multiple**2 for w, h in references)
+
+
+def weight_bytes(parameters: int, bits: int, number_bytes: int) -> int:
+    """Below 16 bits: bits + 0.5 (scales and biases) each. From 16 on weights are held in the dtype of the run."""
+    per_weight = (bits + SCALE_BITS) / 8 if bits < 16 else max(number_bytes, bits // 8)
+    return int(parameters * per_weight)
+
+
+def forecast(
+    spec: ModelSpec,
+    size: Size | None = None,
+    references: Sequence[Size] = (),
+    bits: int = 16,
+    tokens: int | None = None,
+    weights: Mapping[str, int] | None = None,
+    metal: bool = False,
+) -> Forecast:
+    """Peak memory of one run and its parts. `weights` (component -> bytes) replaces the estimate from `bits`.
+
+    text:       encoder + T (8 h + 3 intermediate) b + its scores
+    references: autoencoder + its maps at the largest reference
+    denoise:    transformer + autoencoder + L (3 + 7 r) h b + the largest layer unpacked + scores
+    decode:     transformer + autoencoder + maps at the output size
+    Scores are 2 H L^2 b on a CPU, where attention is not fused (checked against mlx 0.32.4: 0.8 to 1.1 of the peak
+    measured), and nothing on Metal. Maps: see `_maps`.
+    """
+    size, b = size or spec.size, 2 if metal else 4
+    held = dict(weights) if weights else {k: _held(k, n, bits, b) for k, n in spec.parameters.items()}
+    encoder, transformer, autoencoder = (held.get(k, 0) for k in ("text_encoder", "transformer", "autoencoder"))
+    largest = max(references, key=lambda r: r[0] * r[1], default=None)
+    phases = {
+        "text": Phase(encoder, _text_activations(spec, tokens or spec.max_tokens, b, metal)),
+        "denoise": Phase(transformer + autoencoder, _step_activations(spec, size, references, tokens, b, metal)),
+        "decode": Phase(transformer + autoencoder, _maps(spec, size[0] * size[1], autoencoder, b, metal)),
+    }
+    if largest:
+        pixels = min(largest[0] * largest[1], spec.reference_pixels[0 if len(references) == 1 else 1])
+        phases["references"] = Phase(autoencoder, int(0.6 * _maps(spec, int(pixels), autoencoder, b, metal)))
+    return Forecast(phases)
+
+
+def _held(component: str, parameters: int, bits: int, number_bytes: int) -> int:
+    """The autoencoder is never packed: it is small and shows every error."""
+    return weight_bytes(parameters, max(bits, 16) if component == "autoencoder" else bits, number_bytes)
+
+
+def _scores(heads: int, rows: int, keys: int, b: int, metal: bool) -> int:
+    return 0 if metal else 2 * heads * rows * keys * b
+
+
+def _text_activations(spec: ModelSpec, tokens: int, b: int, metal: bool) -> int:
+    text = spec.text
+    if not text:
+        return 0
+    width = 8 * text.get("hidden_size", 0) + 3 * text.get("intermediate_size", 0)
+    return tokens * width * b + _scores(text.get("num_attention_heads", 0), tokens, tokens, b, metal)
+
+
+def _step_activations(spec, size: Size, references: Sequence[Size], tokens: int | None, b: int, metal: bool) -> int:
+    """L (3 + 7 r) h b, 24 h a token at r = 3: the stream, the widest layer's output, q, k, v twice."""
+    h, ratio, heads = _shape(spec)
+    rows = (tokens or spec.max_tokens) + image_tokens(spec, size)
+    extra = reference_tokens(spec, references)
+    bank = 2 * extra * h * _blocks(spec) * b if spec.reference_bank else 0
+    length = rows + (0 if spec.reference_bank else extra)
+    layer = int((3 + 2 * ratio) * h * h * b)
+    return int(length * (3 + 7 * ratio) * h * b) + layer + bank + _scores(heads, length, rows + extra, b, metal)
+
+
+def _shape(spec: ModelSpec) -> tuple[int, float, int]:
+    t = spec.transformer
+    return t.get("hidden_size", 0), t.get("mlp_ratio", 3.0), t.get("num_heads", 0)
+
+
+def _blocks(spec: ModelSpec) -> int:
+    return int(spec.transformer.get("depth", 0) + spec.transformer.get("depth_single_blocks", 0))
+
+
+def _maps(spec: ModelSpec, pixels: int, weights: int, b: int, metal: bool) -> int:
+    """Feature maps of the autoencoder at full resolution: c maps a pixel, c its narrowest width.
+
+    CPU: 23 c numbers a pixel, as a convolution unfolds its input, and a copy of the weights: within 10 % of what
+    mlx 0.32.4 took at 256, 384 and 512 px. Metal: 40 c, from published whole-picture decodes (10 to 14 GB at
+    1024x1024 in bfloat16). Attention in the middle sees pixels / 64 tokens.
+    """
+    width = spec.autoencoder.get("decoder_ch") or spec.autoencoder.get("ch", 128)
+    copies = 0 if metal else weights
+    return copies + pixels * width * MAPS[metal] * b + _scores(1, pixels // 64, pixels // 64, b, metal)
+
+
+def step_flops(spec: ModelSpec, size: Size, references: Sequence[Size] = (), tokens: int | None = None) -> float:
+    """Floating-point operations of one step: blocks (2 L (4 + 3 r) h^2 + 4 L M h), M the keys; twice with guidance.
+
+    Every token passes (4 + 3 r) h^2 weights in each block, in either kind. FLUX.2 klein 4B at 1024x1024: 34.8e12.
+    Where references are banked their tokens are only keys.
+    """
+    h, ratio, _ = _shape(spec)
+    rows = (tokens or spec.max_tokens) + image_tokens(spec, size)
+    keys = rows + reference_tokens(spec, references)
+    length = rows if spec.reference_bank else keys
+    once = _blocks(spec) * (2 * length * (4 + 3 * ratio) * h * h + 4 * length * keys * h)
+    return once * (2 if spec.guidance_kind == "cfg" else 1)
+
+
+def step_seconds(flops: float, here: Machine) -> float | None:
+    """Predicted seconds of a step: operations / (peak rate x EFFICIENCY); None for a chip that isn't in the table."""
+    return None if here.tflops is None else flops / (here.tflops * 1e12 * EFFICIENCY)
+
+
+def fits(needed: Forecast, here: Machine) -> bool:
+    """Whether the peak stays below what this machine can give to one program."""
+    return needed.peak <= here.usable
+
+
+def require(
+    spec: ModelSpec,
+    here: Machine,
+    size: Size,
+    references: Sequence[Size] = (),
+    weights: Mapping[str, int] | None = None,
+) -> Forecast:
+    """The forecast of a run. Raises WillNotFit, naming what would fit, where this machine can't hold it."""
+    needed = forecast(spec, size, references, weights=weights, metal=here.metal)
+    if fits(needed, here):
+        return needed
+    ways = list(_ways_out(spec, here, size, references, weights))
+    raise WillNotFit(
+        f"{spec.name} at {size[0]}x{size[1]} with {len(references)} references needs about {gib(needed.peak)} of "
+        f"memory (predicted); this machine can give {gib(here.usable)}.",
+        f"What would fit: {'; '.join(ways)}." if ways else "A smaller model would fit: see flux-local models list.",
+    )
+
+
+def _ways_out(spec, here: Machine, size: Size, references, weights) -> Iterator[str]:
+    def would(size: Size = size, count: int = len(references), **other: Any) -> bool:
+        settings = {"weights": weights, "metal": here.metal, **other}
+        return fits(forecast(spec, size, references[:count], **settings), here)
+
+    fewer = next((count for count in range(len(references) - 1, -1, -1) if would(count=count)), None)
+    if fewer is not None and references:
+        yield f"{fewer} references"
+    smaller = next((s for s in _smaller(spec, size) if would(size=s)), None)
+    if smaller:
+        yield f"a size of {smaller[0]}x{smaller[1]}"
+    bits = next((bits for bits in reversed(BITS[:-1]) if spec.parameters and would(bits=bits, weights=None)), None)
+    if bits:
+        yield f"the model at {bits} bits"
+    if not (smaller or bits or (fewer is not None and references)):
+        pairs = ((b, s) for b in reversed(BITS) for s in _smaller(spec, size) if spec.parameters)
+        both = next((pair for pair in pairs if would(size=pair[1], count=0, bits=pair[0], weights=None)), None)
+        if both:
+            yield f"the model at {both[0]} bits, {both[1][0]}x{both[1][1]} and no references"
+
+
+def _smaller(spec: ModelSpec, size: Size) -> Iterator[Size]:
+    for factor in (0.75, 0.5, 0.375, 0.25):
+        sides = tuple(int(side * factor) // spec.size_multiple * spec.size_multiple for side in size)
+        if min(sides) >= spec.min_side:
+            yield sides[0], sides[1]
+
+
+def gib(count: int) -> str:
+    """Such as 12.3 GB, in units of 2^30 bytes, as memory is sold; small amounts in MB."""
+    return f"{count / GIB:.1f} GB" if count >= 0.05 * GIB else f"{math.ceil(count / 2**20)} MB"
+
+
+def held_weights(folder: Any, number_bytes: int) -> dict[str, int]:
+    """Component -> bytes in memory: as on disk where packed, in the dtype of the run where not."""
+    held = {}
+    for role, part in folder.components.items():
+        dense = part.parameters and part.bytes >= 1.8 * part.parameters
+        held[role] = part.parameters * number_bytes if dense else part.bytes
+    return held
+
+
+def keeps_encoder(folder: Any) -> bool:
+    """Whether the text encoder may stay loaded between runs: all weights and a default run fit twice over."""
+    here = machine()
+    weights = held_weights(folder, here.number_bytes)
+    needed = forecast(folder.spec, weights=weights, metal=here.metal)
+    return sum(weights.values()) + max(p.activations for p in needed.phases.values()) <= here.usable / 2

@@ -1,0 +1,52 @@
+"""Prompt -> token ids: the `tokenizers` library plus each model's prompt template.
+
+Sources of the templates: black-forest-labs/flux2 src/flux2/text_encoder.py (klein).
+"""
+
+import json
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from .errors import LayoutError
+
+TEMPLATES = {
+    "klein": "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
+}
+
+
+class PromptTokenizer:
+    """Tokenizer files of one model, opened once.
+
+    Raises LayoutError where tokenizer.json or the padding token is missing.
+    """
+
+    def __init__(self, folder: Path, template: str, length: int):
+        self.folder, self.template, self.length = folder, TEMPLATES[template], length
+        try:
+            self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+        except Exception as error:  # the library raises bare Exception for a missing or broken file
+            raise LayoutError(
+                f"{folder / 'tokenizer.json'} can't be read: {error}.", "Convert the model again."
+            ) from error
+        self.tokenizer.no_padding()
+        self.tokenizer.no_truncation()
+
+    @cached_property
+    def pad_id(self) -> int:
+        config = json.loads((self.folder / "tokenizer_config.json").read_text("utf-8"))
+        token = config.get("pad_token")
+        number = self.tokenizer.token_to_id(token["content"] if isinstance(token, dict) else token or "")
+        if number is None:
+            raise LayoutError(f"The tokenizer in {self.folder} names no padding token.", "Convert the model again.")
+        return number
+
+    def __call__(self, prompt: str) -> tuple[np.ndarray, np.ndarray]:
+        """One prompt -> (ids (1, length) int32 padded and cut on the right, real (1, length) bool)."""
+        text = self.template.replace("{prompt}", prompt)
+        ids = self.tokenizer.encode(text, add_special_tokens=False).ids[: self.length]
+        padding = self.length - len(ids)
+        real = np.arange(self.length) < len(ids)
+        return np.array([ids + [self.pad_id] * padding], np.int32), real[None]

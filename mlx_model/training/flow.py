@@ -1,0 +1,98 @@
+"""Flow matching on FLUX.2: noise levels, the student's loss, and the start of a new network.
+
+x_t = (1 - t) data + t noise; the target is noise - data (Lipman et al. 2210.02747; Esser et al. 2403.03206 for the
+logit-normal times). Axis letters: B batch, N image tokens, R reference tokens, T text tokens, C latent channels.
+"""
+
+from functools import lru_cache
+from typing import NamedTuple
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+from .. import flux2, text_qwen3
+from ..latents import Grid, grid_ids, reference_ids, text_ids
+from ..ops import timestep_features
+
+
+class Batch(NamedTuple):
+    """Samples with the same grids; `latents` is clean."""
+
+    ids: mx.array  # (B, T) int32
+    real: mx.array  # (B, T) bool
+    latents: mx.array  # (B, N, C)
+    references: mx.array | None  # (B, R, C)
+    grids: tuple[Grid, ...]  # of the picture, then of each reference
+    times: np.ndarray  # (B,) in (0, 1)
+    weights: mx.array  # (B, N) of the loss
+
+
+class TextToFlow(nn.Module):
+    """Text encoder and transformer, trained together."""
+
+    def __init__(self, text: text_qwen3.Params, transformer: flux2.Params):
+        super().__init__()
+        self.text_encoder = text_qwen3.TextEncoder(text)
+        self.transformer = flux2.Transformer(transformer)
+
+    def condition(self, batch: Batch) -> flux2.Condition:
+        features = self.text_encoder(batch.ids, batch.real)
+        rope = rope_tables(self.transformer.params, features.shape[1], batch.grids)
+        return self.transformer.condition(features, rope, batch.references)
+
+
+@lru_cache(maxsize=64)
+def rope_tables(params: flux2.Params, tokens: int, grids: tuple[Grid, ...]) -> flux2.Rope:
+    ids = np.concatenate([text_ids(tokens), grid_ids(grids[0]), reference_ids(list(grids[1:]))])
+    tables = flux2.rope_angles(ids, params.axes_dim, params.theta)
+    mx.eval(tables)
+    return tables
+
+
+def sample_times(rng: np.random.Generator, count: int, shift: float) -> np.ndarray:
+    """(count,) logit-normal times, their median moved to sigmoid(shift)."""
+    return 1 / (1 + np.exp(-(rng.normal(size=count) + shift)))
+
+
+def velocity_loss(model: TextToFlow, batch: Batch) -> tuple[mx.array, dict[str, mx.array]]:
+    """Mean squared error of the velocity; logged by the number of references."""
+    noise = mx.random.normal(batch.latents.shape)
+    t = mx.array(batch.times.astype(np.float32))[:, None, None]
+    noisy = (1 - t) * batch.latents + t * noise
+    v = model.transformer(noisy, timestep_features(batch.times), model.condition(batch))
+    loss = (batch.weights * (v - (noise - batch.latents)).square().mean(-1)).mean()
+    return loss, {f"loss{len(batch.grids) - 1}": loss}
+
+
+def initialise(model: TextToFlow, qk_scale: float = 1.5) -> None:
+    """Gates near 1, shifts and scales near 0, and a last layer of zeros, without a bias to put them in.
+
+    FLUX.2's modulation has no bias, but its timestep features hold a constant: the cosine of the lowest frequency
+    stays above 0.995 for all t. One hidden unit of `time_in` carries it through to the modulation.
+    """
+    t = model.transformer
+    first, out = t.time_in.in_layer.weight, t.time_in.out_layer.weight
+    constant = flux2.TIME_FEATURES // 2 - 1
+    first[0] = 0.0
+    first[0, constant] = 4.0
+    out[0] = 0.0
+    out[0, 0] = 1.0
+    level = 3.93 / (1 + np.exp(-3.93))  # SiLU of SiLU(4): what the modulation sees of that unit
+    for modulation, gates in (
+        (t.double_stream_modulation_img, (2, 5)),
+        (t.double_stream_modulation_txt, (2, 5)),
+        (t.single_stream_modulation, (2,)),
+    ):
+        weight = 0.1 * modulation.lin.weight
+        width = weight.shape[1]
+        for gate in gates:
+            weight[gate * width : (gate + 1) * width, 0] = 1.0 / level
+        modulation.lin.weight = weight
+    t.final_layer.linear.weight = mx.zeros_like(t.final_layer.linear.weight)
+    t.final_layer.adaLN_modulation[1].weight = 0.1 * t.final_layer.adaLN_modulation[1].weight
+    for block in t.single_blocks:
+        block.norm.query_norm.scale = qk_scale * block.norm.query_norm.scale
+    for block in t.double_blocks:
+        for stream in (block.img_attn, block.txt_attn):
+            stream.norm.query_norm.scale = qk_scale * stream.norm.query_norm.scale

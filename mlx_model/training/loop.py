@@ -1,0 +1,118 @@
+"""The one training loop: gradients averaged over all processes, an exponential moving average, checkpoints, resume.
+
+Data-parallel through MLX's own distributed backends: start it under `mlx.launch -n 2` (or on several machines) and
+every process draws its own samples. One thread a process (OPENBLAS_NUM_THREADS=1) is fastest on a shared CPU.
+"""
+
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import mlx.core as mx
+import mlx.nn as nn
+import mlx.optimizers as optim
+from mlx.utils import tree_flatten, tree_map, tree_unflatten
+
+Loss = Callable[..., tuple[mx.array, dict[str, mx.array]]]  # (model, batch) -> (loss, figures to log)
+
+
+def schedule(peak: float, warmup: int, total: int, floor: float = 0.05) -> Callable[[mx.array], mx.array]:
+    """Linear warm-up, then a cosine down to floor * peak."""
+    rise = optim.linear_schedule(0.01 * peak, peak, warmup)
+    fall = optim.cosine_decay(peak, max(1, total - warmup), floor * peak)
+    return optim.join_schedules([rise, fall], [warmup])
+
+
+def muon_and_adam(model: nn.Module, muon_rate, adam_rate) -> optim.Optimizer:
+    """Muon (K. Jordan 2024) on the matrices inside blocks and layers and on convolutions, Adam on all the rest."""
+
+    def in_block(path: str, weight: mx.array) -> bool:
+        return weight.ndim == 4 or (weight.ndim == 2 and ("blocks." in path or "layers." in path))
+
+    muon = optim.Muon(learning_rate=muon_rate, weight_decay=0.0)
+    return optim.MultiOptimizer([muon, optim.AdamW(adam_rate, betas=[0.9, 0.98], weight_decay=0.0)], [in_block])
+
+
+def average(group: mx.distributed.Group, tree):
+    """Mean over all processes, sent as one flat array."""
+    if group.size() == 1:
+        return tree
+    items = tree_flatten(tree)
+    flat = mx.distributed.all_sum(mx.concatenate([leaf.reshape(-1) for _, leaf in items]), group=group) / group.size()
+    parts, at = [], 0
+    for name, leaf in items:
+        parts.append((name, flat[at : at + leaf.size].reshape(leaf.shape)))
+        at += leaf.size
+    return tree_unflatten(parts)
+
+
+def save_state(path: Path, model, ema, optimizer, step: int) -> None:
+    """Everything that resume needs, replaced atomically."""
+    trees = {"model": model.parameters(), "ema": ema, "optimizer": optimizer.state}
+    arrays = {f"{kind}:{name}": leaf for kind, tree in trees.items() for name, leaf in tree_flatten(tree)}
+    partial = path.with_suffix(".partial.safetensors")
+    mx.save_safetensors(str(partial), arrays, {"step": str(step)})
+    os.replace(partial, path)
+
+
+def load_state(path: Path, model, optimizer) -> tuple[dict, int]:
+    """Restores model and optimizer; -> (the moving average, the step)."""
+    arrays, metadata = mx.load(str(path), return_metadata=True)
+    trees = {
+        kind: [(k.partition(":")[2], v) for k, v in arrays.items() if k.startswith(kind)]
+        for kind in ("model", "ema", "optimizer")
+    }
+    model.update(tree_unflatten(trees["model"]))
+    optimizer.state = tree_unflatten(trees["optimizer"])
+    return tree_unflatten(trees["ema"]), int(metadata["step"])
+
+
+def train(
+    model: nn.Module,
+    loss: Loss,
+    batches: Iterator,
+    optimizer: optim.Optimizer,
+    steps: int,
+    folder: Path,
+    ema_decay: float = 0.999,
+    log_every: int = 20,
+    save_every: int = 200,
+    clip: float = 1.0,
+    after_save: Callable[[int, dict], None] | None = None,
+) -> dict:
+    """Run to `steps`, resuming from folder/state.safetensors where it is; -> the averaged parameters.
+
+    Appends a JSON line of figures to folder/log.jsonl every `log_every` steps. `after_save(step, ema)` writes samples.
+    """
+    group = mx.distributed.init()
+    folder.mkdir(parents=True, exist_ok=True)
+    state, first = folder / "state.safetensors", 0
+    optimizer.init(model.trainable_parameters())
+    ema = model.parameters()
+    if state.exists():
+        ema, first = load_state(state, model, optimizer)
+    gradient = nn.value_and_grad(model, lambda batch: loss(model, batch))
+    totals: dict[str, list[float]] = {}
+    clock = time.time()
+    for step in range(first + 1, steps + 1):
+        (_, figures), gradients = gradient(next(batches))
+        gradients, norm = optim.clip_grad_norm(average(group, gradients), clip)
+        optimizer.update(model, gradients)
+        decay = min(ema_decay, step / (step + 10))
+        ema = tree_map(lambda old, new: decay * old + (1 - decay) * new, ema, model.parameters())  # noqa: B023
+        mx.eval(model.parameters(), optimizer.state, ema, figures, norm)
+        for name, value in {**figures, "norm": norm}.items():
+            totals.setdefault(name, []).append(value.item())
+        if group.rank() == 0 and step % log_every == 0:
+            means = {name: round(sum(values) / len(values), 4) for name, values in totals.items()}
+            line = {"step": step, "seconds": round(time.time() - clock, 1), **means}
+            with (folder / "log.jsonl").open("a") as log:
+                log.write(json.dumps(line) + "\n")
+            totals, clock = {}, time.time()
+        if group.rank() == 0 and step % save_every == 0:
+            save_state(state, model, ema, optimizer, step)
+            if after_save:
+                after_save(step, ema)
+    return ema

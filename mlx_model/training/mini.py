@@ -1,0 +1,222 @@
+"""The recipe of the built-in model `mini`: autoencoder first, then the transformer with its text encoder.
+
+    python -m mlx_model.training.mini autoencoder --out RUN --steps 3000
+    python -m mlx_model.training.mini transformer --out RUN --steps 12000
+    python -m mlx_model.training.mini export --out RUN assets/mini
+
+Every command resumes where RUN stands; `mlx.launch -n 2 --backend ring -- ...` shares the work of one over processes.
+"""
+
+import argparse
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+from mlx.utils import tree_flatten
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+
+from .. import autoencoder, flux2, text_qwen3
+from ..folder import save_tokenizer, write_manifest
+from ..pictures import to_signed
+from ..specs import SPECS
+from ..tokenize import TEMPLATES, PromptTokenizer
+from ..weights import save_component
+from . import mini_data
+from . import mini_world as world
+from .flow import TextToFlow, initialise, velocity_loss
+from .loop import muon_and_adam, schedule, train
+from .mini_data import Samples
+
+SPEC = SPECS["mini"]
+AUTOENCODER = autoencoder.Params(**SPEC.autoencoder)
+SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
+PHASES = (("copy", 300), ("edits", 1000), ("references", 2600))
+MUON_RATE, ADAM_RATE = 0.012, 1.5e-3
+TIME_SHIFT = 0.4
+CROP = 64
+BRIGHTNESS = mx.array([[0.299] * 3, [0.587] * 3, [0.114] * 3])  # (3, 3): RGB -> its luma in all three channels
+LATENT_NOISE = 0.1  # added before decoding, so that small errors of the sampler don't show
+
+
+def pictures(rng: np.random.Generator) -> Iterator[np.ndarray]:
+    """Endless (128, 128, 3) uint8 pictures of the training world, targets and references alike."""
+    while True:
+        sample = world.draw(rng)
+        yield from (sample.target, *sample.references)
+
+
+def crops(rng: np.random.Generator, batch: int, size: int = CROP) -> Iterator[mx.array]:
+    """(batch, size, size, 3) in [-1, 1], from anywhere, mostly from the lower half where the characters stand."""
+    source = pictures(rng)
+    while True:
+        cut = []
+        for _ in range(batch):
+            picture = next(source)
+            top = rng.integers(0, picture.shape[0] - size + 1) if rng.random() < 0.4 else picture.shape[0] - size
+            left = rng.integers(0, picture.shape[1] - size + 1)
+            cut.append(picture[top : top + size, left : left + size])
+        yield to_signed(np.stack(cut))
+
+
+def reconstruction_loss(model: autoencoder.AutoEncoder, images: mx.array):
+    """L1 of pixels, of their differences to the neighbours and of colour, squared error, a weak pull of latents to 0.
+
+    Colour has a term of its own: without it the latents spend themselves on brightness and purple comes back grey.
+    """
+    z = model.mean(images)
+    shown = model.decoder(z + LATENT_NOISE * mx.random.normal(z.shape))
+    error = shown - images
+    edges = mx.abs(error[:, 1:] - error[:, :-1]).mean() + mx.abs(error[:, :, 1:] - error[:, :, :-1]).mean()
+    squared = error.square().mean()
+    colour = mx.abs(error - error @ BRIGHTNESS).mean()
+    loss = mx.abs(error).mean() + 0.5 * edges + 1.5 * colour + squared + 1e-3 * z.square().mean()
+    return loss, {"loss": loss, "psnr": 10 * mx.log10(4 / squared), "z": z.square().mean()}
+
+
+def train_autoencoder(out: Path, steps: int, batch: int) -> None:
+    """Train on crops, then set the batch-norm statistics from whole pictures and write autoencoder.safetensors."""
+    group = mx.distributed.init()
+    mx.random.seed(0)
+    model = autoencoder.AutoEncoder(AUTOENCODER)
+    mx.eval(model.parameters())
+    optimizer = muon_and_adam(model, schedule(0.02, 20, steps), schedule(2e-3, 20, steps))
+    mx.random.seed(1 + group.rank())
+    rng = np.random.default_rng([7, group.rank()])
+    average = train(model, reconstruction_loss, crops(rng, batch), optimizer, steps, out / "autoencoder")
+    if group.rank() == 0:
+        model.update(average)
+        measure_statistics(model, rng)
+        mx.save_safetensors(str(out / "autoencoder.safetensors"), dict(tree_flatten(model.parameters())))
+
+
+def measure_statistics(model: autoencoder.AutoEncoder, rng, count: int = 512) -> None:
+    """Mean and variance of the packed latents over `count` pictures, into the model's `bn`."""
+    source = pictures(rng)
+    packed = [autoencoder.pack(model.mean(to_signed(next(source)[None]))) for _ in range(count)]
+    mx.eval(packed)
+    flat = mx.concatenate(packed).reshape(-1, packed[0].shape[-1])
+    model.bn.running_mean, model.bn.running_var = flat.mean(0), flat.var(0)
+
+
+def make_tokenizer(folder: Path, vocabulary: int, prompts: int = 20_000) -> None:
+    """Byte-level BPE with Qwen's special tokens, trained on the world's prompts; writes the files of a Qwen tokenizer."""
+    rng = np.random.default_rng(3)
+    texts = [world.plan_sample(rng, world.pick_task(rng), "train", mini_data.SIZE).prompt for _ in range(prompts)]
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=SPECIAL_TOKENS, initial_alphabet=alphabet)
+    tokenizer.train_from_iterator([*texts, TEMPLATES["klein"].replace("{prompt}", " ")], trainer)
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    config = {"tokenizer_class": "Qwen2Tokenizer", "pad_token": SPECIAL_TOKENS[0], "model_max_length": SPEC.max_tokens}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n", "utf-8")
+
+
+def open_autoencoder(out: Path) -> autoencoder.AutoEncoder:
+    model = autoencoder.AutoEncoder(AUTOENCODER)
+    model.load_weights(str(out / "autoencoder.safetensors"))
+    mx.eval(model.parameters())
+    return model
+
+
+def phase(step: int) -> str:
+    """The curriculum: copying its reference is what teaches the model to look at references at all."""
+    return next((name for name, end in PHASES if step <= end), "all")
+
+
+def train_transformer(out: Path, steps: int, batch: int) -> None:
+    group = mx.distributed.init()
+    if group.rank() == 0 and not (out / "tokenizer").exists():
+        make_tokenizer(out / "tokenizer", SPEC.text["vocab_size"])
+    mx.eval(mx.distributed.all_sum(mx.array(1.0), group=group))  # wait for the tokenizer
+    tokenizer = PromptTokenizer(out / "tokenizer", SPEC.template, SPEC.max_tokens)
+    mx.random.seed(0)
+    model = TextToFlow(text_qwen3.Params(**SPEC.text), flux2.Params(**SPEC.transformer))
+    initialise(model)
+    mx.eval(model.parameters())
+    optimizer = muon_and_adam(model, schedule(MUON_RATE, 50, steps), schedule(ADAM_RATE, 50, steps))
+    folder = out / "transformer"
+    seed = [11, group.rank(), started(folder)]
+    mx.random.seed(seed[1] * 1000 + seed[2] + 1)
+    vae = open_autoencoder(out)
+    samples = Samples(vae, tokenizer, np.random.default_rng(seed), batch, TIME_SHIFT, phase, seed[2])
+    train(model, velocity_loss, iter(samples), optimizer, steps, folder)
+
+
+def started(folder: Path) -> int:
+    """The step that a run in `folder` has reached."""
+    state = folder / "state.safetensors"
+    return int(mx.load(str(state), return_metadata=True)[1]["step"]) if state.exists() else 0
+
+
+def averaged(out: Path) -> dict[str, mx.array]:
+    """The moving averages of the transformer's run, by name."""
+    arrays = mx.load(str(out / "transformer" / "state.safetensors"))
+    return {name[4:]: array for name, array in arrays.items() if name.startswith("ema:")}
+
+
+def packed(arrays: dict[str, mx.array], bits: int = 8, group: int = 64) -> dict[str, mx.array]:
+    """Matrices inside blocks and layers at `bits`, the rest as float16."""
+    result: dict[str, mx.array] = {}
+    for name, array in arrays.items():
+        inside = "blocks." in name or "layers." in name
+        if inside and array.ndim == 2 and array.shape[1] % group == 0:
+            stem = name.removesuffix("weight")
+            parts = mx.quantize(array.astype(mx.float16), group, bits)
+            result |= {stem + key: part for key, part in zip(("weight", "scales", "biases"), parts, strict=True)}
+        else:
+            result[name] = array.astype(mx.float16)
+    return result
+
+
+def export(out: Path, target: Path) -> None:
+    """Write the moving averages of RUN as a converted folder, replacing `target` only when all of it is written."""
+    fresh = target.with_name(target.name + ".new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    trained = averaged(out)
+    entries = {}
+    for role, params in (
+        ("transformer", flux2.Params(**SPEC.transformer)),
+        ("text_encoder", text_qwen3.Params(**SPEC.text)),
+    ):
+        arrays = {name.removeprefix(role + "."): x for name, x in trained.items() if name.startswith(role)}
+        family = SPEC.family if role == "transformer" else SPEC.text_family
+        entries[role] = save_component(fresh, role, family, params, packed(arrays))
+    half = {
+        name: x if name.startswith("bn.") else x.astype(mx.float16)
+        for name, x in mx.load(str(out / "autoencoder.safetensors")).items()
+    }
+    entries["autoencoder"] = save_component(fresh, "autoencoder", "autoencoder", AUTOENCODER, half)
+    tokenizer = save_tokenizer(fresh, sorted((out / "tokenizer").iterdir()))
+    source = {"name": "python -m mlx_model.training.mini", "steps": started(out / "transformer")}
+    write_manifest(
+        fresh, "mini", entries, tokenizer, source=source, licence=SPEC.licence.name, plan="q8", dtype="float16"
+    )
+    shutil.rmtree(target, ignore_errors=True)
+    fresh.rename(target)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("stage", choices=("autoencoder", "transformer", "export"))
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("target", type=Path, nargs="?", default=Path("assets/mini"))
+    options = parser.parse_args()
+    if options.stage == "autoencoder":
+        train_autoencoder(options.out, options.steps, options.batch)
+    elif options.stage == "transformer":
+        train_transformer(options.out, options.steps, options.batch)
+    else:
+        export(options.out, options.target)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,99 @@
+"""Samples of the mini world as latents and token ids, drawn as they are needed and used again a few times.
+
+Drawing and encoding a sample costs nearly as much as training on it, so each process keeps what it has encoded and
+mixes fresh samples with old ones.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import mlx.core as mx
+import numpy as np
+
+from .. import autoencoder
+from ..pictures import to_signed
+from ..tokenize import PromptTokenizer
+from . import mini_world as world
+from .flow import Batch, sample_times
+
+SIZE = (128, 128)
+REFERENCES = {"text": 0, "two": 2, "three": 3}  # every other task has one
+KEPT = 12_000  # samples by number of references
+SMALL, CHANGED = 0.4, 4.0  # an edit of less than this share of the picture; the weight of its tokens
+NO_PROMPT = 0.08  # share of samples trained without words, for guidance
+
+
+class Encoded(NamedTuple):
+    ids: np.ndarray
+    real: np.ndarray
+    latents: np.ndarray  # (1 + references, tokens, channels) float16, the target first
+    weights: np.ndarray  # (tokens,) of the loss: small changes count more than what only has to stay
+
+
+class Samples:
+    """Endless batches; `phase(step)` names the mix of tasks to draw from."""
+
+    def __init__(
+        self,
+        model: autoencoder.AutoEncoder,
+        tokenizer: PromptTokenizer,
+        rng: np.random.Generator,
+        batch: int,
+        shift: float,
+        phase: Callable[[int], str],
+        first: int = 0,
+        fresh: float = 0.35,
+    ):
+        self.model, self.tokenizer, self.rng = model, tokenizer, rng
+        self.size, self.shift, self.phase, self.step, self.fresh = batch, shift, phase, first, fresh
+        self.kept: dict[tuple[str, int], list[Encoded]] = {}
+
+    def __iter__(self) -> Iterator[Batch]:
+        while True:
+            self.step += 1
+            yield self.batch(self.phase(self.step))
+
+    def batch(self, phase: str) -> Batch:
+        count = REFERENCES.get(world.pick_task(self.rng, phase), 1)
+        kept = self.kept.setdefault((phase, count), [])
+        if len(kept) < KEPT:
+            wanted = self.size if len(kept) < 20 * self.size else round(self.size * self.fresh)
+            kept.extend(self._encode([self._draw(phase, count) for _ in range(wanted)]))
+        chosen = [kept[i] for i in self.rng.integers(0, len(kept), self.size)]
+        return self._joined(chosen)
+
+    def _draw(self, phase: str, count: int) -> world.Sample:
+        task = world.pick_task(self.rng, phase)
+        while REFERENCES.get(task, 1) != count:
+            task = world.pick_task(self.rng, phase)
+        return world.draw(self.rng, task, size=SIZE)
+
+    def _encode(self, samples: list[world.Sample]) -> list[Encoded]:
+        shown = np.stack([picture for s in samples for picture in (s.target, *s.references)])
+        latents = np.array(self.model.encode(to_signed(shown)).astype(mx.float16))
+        latents = latents.reshape(len(samples), -1, SIZE[0] * SIZE[1] // 256, latents.shape[-1])
+        return [Encoded(*self._words(s.prompt), x, weights(s.changed)) for s, x in zip(samples, latents, strict=True)]
+
+    def _words(self, prompt: str) -> tuple[np.ndarray, np.ndarray]:
+        draw = self.rng.random()
+        prompt = "" if draw < NO_PROMPT else prompt + "." if draw > 0.9 else prompt
+        ids, real = self.tokenizer(prompt)
+        return ids[0], real[0]
+
+    def _joined(self, chosen: list[Encoded]) -> Batch:
+        latents = mx.array(np.stack([s.latents for s in chosen])).astype(mx.float32)
+        count = latents.shape[1] - 1
+        references = latents[:, 1:].reshape(len(chosen), -1, latents.shape[-1]) if count else None
+        grid = (SIZE[0] // 16, SIZE[1] // 16)
+        ids = mx.array(np.stack([s.ids for s in chosen]))
+        real = mx.array(np.stack([s.real for s in chosen]))
+        times = sample_times(self.rng, len(chosen), self.shift)
+        weights = mx.array(np.stack([s.weights for s in chosen]))
+        return Batch(ids, real, latents[:, 0], references, (grid,) * (1 + count), times, weights)
+
+
+def weights(changed: np.ndarray) -> np.ndarray:
+    """(H, W) bool of an edit -> weight of each 16x16 token: CHANGED where a small edit happens, 1 elsewhere."""
+    height, width = changed.shape
+    token = changed.reshape(height // 16, 16, width // 16, 16).any((1, 3)).reshape(-1)
+    return np.where(token & (changed.mean() < SMALL), CHANGED, 1.0).astype(np.float32)

@@ -1,0 +1,170 @@
+"""Help, models, doctor, bench."""
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import click
+import pytest
+from scripted_pipeline import BASE, EDITOR, ROOT, FakePipeline, run
+
+from app import library, paths
+from app.cli.group import COMMANDS, cli
+from mlx_model.events import Done
+from mlx_model.specs import SPECS
+
+# help
+
+
+def test_alone_prints_help_and_is_honest_about_the_window():
+    result = run()
+    assert "Commands:" in result.stdout
+    assert "not built yet" in result.stdout
+
+
+ALL = [(name,) for name in COMMANDS] + [
+    ("models", name) for name in ("list", "info", "add", "verify", "remove", "path")
+]
+
+
+@pytest.mark.parametrize("words", [(), *ALL], ids=" ".join)
+def test_every_command_has_an_example(words):
+    text = run(*words, "--help").stdout
+    example = text.split("Example:")[1]
+    assert " ".join(("flux-local", *words)) in example
+
+
+@pytest.mark.parametrize("words", ALL, ids=" ".join)
+def test_every_option_says_what_it_does(words):
+    command = cli
+    for word in words:
+        command = command.get_command(click.Context(command), word)
+    silent = [p.name for p in command.params if isinstance(p, click.Option) and not p.help]
+    assert silent == []
+
+
+def test_options_that_would_always_fail_are_not_shown():
+    text = run("edit", "--help").stdout
+    assert "--lora" not in text
+    assert "--outpaint" not in text
+    run("edit", "room.png", "-p", "x", "--outpaint", "1,2,3,4", code=2)
+
+
+def test_help_starts_fast_and_imports_nothing_heavy():
+    code = "import sys; from app.cli.group import cli; cli(['--help'], standalone_mode=False); " + (
+        "print([m for m in ('numpy', 'mlx', 'PIL', 'huggingface_hub', 'psutil') if m in sys.modules], file=sys.stderr)"
+    )
+    best = min(timed([sys.executable, "-c", code]) for _ in range(3))
+    print(f"--help: {best[0]:.3f} s")
+    assert best[1].stderr.strip() == "[]"
+    assert best[0] < 1.0
+
+
+def timed(command):
+    start = time.perf_counter()
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+    return time.perf_counter() - start, done
+
+
+# models, doctor, convert, bench
+
+
+def test_models_list_and_info():
+    listed = json.loads(run("models", "list", "--json").stdout)["models"]
+    assert [entry["name"] for entry in listed] == list(SPECS)
+    entry = json.loads(run("models", "info", EDITOR, "--json").stdout)
+    assert entry == next(e for e in listed if e["name"] == EDITOR)
+    assert entry["does"]["references"] == 10
+    assert entry["installed"][0]["plan"] == "q8"
+    assert set(entry["memory_bytes"]) == set(entry["fits"]) == {"4", "5", "6", "8", "16"}
+    text = run("models", "list").stdout
+    assert all(name in text for name in SPECS)
+    assert "predicted" in text
+    assert "Apache-2.0" in run("models", "info", EDITOR).stdout
+
+
+def test_models_path_verify_remove(monkeypatch):
+    assert run("models", "path", EDITOR).stdout.strip() == str(paths.models() / EDITOR)
+    assert "good" in run("models", "verify").stdout
+    trash = []
+    monkeypatch.setattr("send2trash.send2trash", trash.append)
+    run("models", "remove", EDITOR, input="n\n", code=1)
+    assert trash == []
+    run("models", "remove", EDITOR, "--yes")
+    assert trash == [str(paths.models() / EDITOR)]
+
+
+def test_models_add_downloads_converts_and_cleans_up(monkeypatch):
+    from converters import convert, download
+
+    calls = []
+
+    def fetch(spec, into, consent=False):
+        calls.append((spec.name, into, consent))
+        (into / "weights").write_bytes(b"x")
+        yield Done(1.0, str(into))
+
+    def turn(source, out, model=None, bits=16, plan=None, companions=None, force=False):
+        calls.append((source, out, model, bits))
+        yield Done(1.0, str(out))
+
+    monkeypatch.setattr(download, "download", fetch)
+    monkeypatch.setattr(convert, "convert", turn)
+    monkeypatch.setattr(paths, "free_bytes", lambda path: 10**12)
+    result = run("models", "add", "flux2-klein-9b", "--bits", "4", "--accept-licence")
+    fetched, out = paths.downloads() / "flux2-klein-9b", paths.models() / "flux2-klein-9b"
+    assert calls == [("flux2-klein-9b", fetched, True), (fetched, out, "flux2-klein-9b", 4)]
+    assert result.stdout.strip() == str(out)
+    assert not fetched.exists()
+    calls.clear()
+    run("models", "add", "flux2-klein-9b", "--from", "here", "--accept-licence", "--json")
+    assert [call[0] for call in calls] == [Path("here")]
+
+
+def test_models_add_says_when_there_is_no_room(monkeypatch):
+    monkeypatch.setattr(paths, "free_bytes", lambda path: 10**9)
+    assert "are free" in run("models", "add", EDITOR, "--force", code=4).stderr
+
+
+def test_doctor():
+    found = json.loads(run("doctor", "--json").stdout)
+    assert found["backend"] in ("Metal", "CPU")
+    assert found["fits"].keys() == SPECS.keys()
+    assert [m["name"] for m in found["installed"]] == [EDITOR, BASE]
+    text = run("doctor").stdout
+    assert "Machine" in text
+    assert "Installed  " + EDITOR in text
+
+
+def test_doctor_names_what_is_wrong(monkeypatch):
+    (paths.models() / EDITOR / "model.json").write_text("{}")
+    monkeypatch.setattr("app.blas.preload", lambda: None)
+    monkeypatch.setattr("app.paths.free_bytes", lambda path: 10**9)
+    whats = " ".join(problem["what"] for problem in json.loads(run("doctor", "--json").stdout)["problems"])
+    assert "can't be used" in whats
+    assert "Little room" in whats
+    if sys.platform.startswith("linux"):
+        assert "OpenBLAS" in whats
+
+
+def test_bench():
+    found = json.loads(run("bench", "--size", "64x64", "--runs", "2", "--json").stdout.splitlines()[-1])
+    assert found["model"] == EDITOR
+    assert found["runs"] == 2
+    assert found["step_seconds"] == pytest.approx(0.1)
+    assert len(FakePipeline.requests) == 3
+    assert len({request.prompt for request in FakePipeline.requests}) == 3
+    assert "a step" in run("bench", "--size", "64x64", "--runs", "1").stdout
+
+
+def test_module_and_script_start(tmp_path):
+    for words in (["-m", "app", "--version"], ["-m", "app", "models", "path", "nope"]):
+        done = subprocess.run([sys.executable, *words], capture_output=True, text=True, cwd=ROOT, check=False)
+        assert done.returncode == (2 if "nope" in words else 0)
+        assert "Traceback" not in done.stderr
+
+
+def test_library_is_the_one_that_was_set_up():
+    assert library.default() == paths.models() / EDITOR

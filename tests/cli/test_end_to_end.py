@@ -1,0 +1,154 @@
+"""The real pipeline behind the real command, in its own process: a model of mini's shape with random weights."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from mlx.utils import tree_flatten
+from PIL import Image
+from safetensors.numpy import load_file, save_file
+from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+
+from app.images import open_picture, read_request
+from mlx_model import folder, weights
+from mlx_model.specs import SPECS
+
+ROOT = Path(__file__).resolve().parents[2]
+SIDE = 64
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory):
+    """A converted folder that opens as `mini` does."""
+    path, spec = tmp_path_factory.mktemp("model") / "tiny", SPECS["mini"]
+    path.mkdir()
+    sizes = {"transformer": spec.transformer, "text_encoder": spec.text, "autoencoder": spec.autoencoder}
+    parts = {role: part(path, role, name, sizes[role]) for role, name in folder.roles(spec).items()}
+    tokenizer = folder.save_tokenizer(path, tokenizer_files(path.parent))
+    folder.write_manifest(path, "mini", parts, tokenizer, source={}, licence="x", plan="32bit", dtype="float32")
+    return path
+
+
+def part(path, role, family, sizes):
+    from importlib import import_module
+
+    params = import_module(f"mlx_model.{family}").Params(**sizes)
+    arrays = dict(tree_flatten(weights.build(role, family, params).parameters()))
+    return weights.save_component(path, role, family, params, {name: mx.array(a) for name, a in arrays.items()})
+
+
+def tokenizer_files(place):
+    tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel()
+    special = ["<unk>", "<pad>", "<|im_start|>", "<|im_end|>"]
+    tokenizer.train_from_iterator(["a cat on a beach"], trainers.BpeTrainer(vocab_size=300, special_tokens=special))
+    tokenizer.save(str(place / "tokenizer.json"))
+    (place / "tokenizer_config.json").write_text(json.dumps({"pad_token": "<pad>"}))
+    return [place / "tokenizer.json", place / "tokenizer_config.json"]
+
+
+@pytest.fixture
+def work(tmp_path):
+    Image.new("RGB", (96, 96), (200, 10, 10)).save(tmp_path / "room.png")
+    mask = Image.new("L", (96, 96), 0)
+    mask.paste(255, (0, 0, 48, 96))
+    mask.save(tmp_path / "mask.png")
+    return tmp_path
+
+
+def command(*words):
+    return [sys.executable, "-m", "app", *map(str, words)]
+
+
+def environment(work):
+    return {**os.environ, "FLUX_LOCAL_HOME": str(work / "home"), "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+
+
+def call(work, *words, code=0):
+    done = subprocess.run(
+        command(work, *words), capture_output=True, text=True, cwd=work, env=environment(work), check=False
+    )
+    assert done.returncode == code, done.stdout + done.stderr
+    return done
+
+
+def test_generate_again_gives_the_same_picture(model, work):
+    words = ("-m", model, "--size", "64x64", "--steps", "2", "--seed", "5")
+    call(work, "generate", "a cat", *words, "-o", "one.png", "--save-latents", "l.safetensors", "--preview", "steps")
+    call(work, "generate", "--again", "one.png", "-o", "two.png")
+    assert np.array_equal(open_picture(work / "one.png"), open_picture(work / "two.png"))
+    assert read_request(work / "one.png") == read_request(work / "two.png")
+    tokens = (SIDE // SPECS["mini"].size_multiple) ** 2
+    assert load_file(work / "l.safetensors")["latents"].shape == (tokens, SPECS["mini"].transformer["in_channels"])
+    assert len(list((work / "steps").iterdir())) == 1
+
+
+def test_noise_decides_and_the_seed_does_not(model, work):
+    shape = ((SIDE // SPECS["mini"].size_multiple) ** 2, SPECS["mini"].transformer["in_channels"])
+    save_file({"noise": np.random.default_rng(1).normal(size=shape).astype(np.float32)}, work / "n.safetensors")
+    for seed in (1, 2):
+        words = ("--size", "64x64", "--steps", "1", "--seed", seed, "--noise", "n.safetensors", "-o", f"{seed}.png")
+        call(work, "generate", "x", "-m", model, *words)
+    assert np.array_equal(open_picture(work / "1.png"), open_picture(work / "2.png"))
+    save_file({"other": np.zeros(3, np.float32)}, work / "n.safetensors")
+    assert "noise" in call(work, "generate", "--again", "1.png", code=2).stderr
+
+
+def test_edit_with_a_mask_keeps_the_rest(model, work):
+    words = ("-p", "a cat at @room", "--mask", "mask.png", "-m", model, "--steps", "2", "-o", "out.png", "--json")
+    lines = [json.loads(line) for line in call(work, "edit", "room.png", *words).stdout.splitlines()]
+    assert [line["event"] for line in lines if line["event"] in ("step", "done", "failed")] == ["step", "step", "done"]
+    pixels = open_picture(work / "out.png")
+    assert (pixels[:, -16:] == [200, 10, 10]).all()
+    assert not (pixels[:, :16] == [200, 10, 10]).all()
+
+
+def test_ctrl_c_stops_within_a_step_and_leaves_nothing(model, work):
+    before = sorted(path.name for path in work.iterdir())
+    words = ("generate", "a cat", "-m", model, "--size", "128x128", "--steps", "200", "--json", "-o", "out.png")
+    process = subprocess.Popen(
+        command(work, *words),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=work,
+        env=environment(work),
+    )
+    while '"step"' not in process.stdout.readline():
+        assert process.poll() is None
+    start = time.monotonic()
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert json.loads(out.splitlines()[-1])["event"] == "cancelled"
+    assert "Cancelled" in err
+    assert "Traceback" not in err
+    assert time.monotonic() - start < 10
+    assert sorted(path.name for path in work.iterdir()) == before
+
+
+def test_a_damaged_model_says_so(model, work, tmp_path):
+    import shutil
+
+    copy = shutil.copytree(model, tmp_path / "copy")
+    shard = next(copy.rglob("*.safetensors"))
+    data = bytearray(shard.read_bytes())
+    data[-1] ^= 1
+    shard.write_bytes(data)
+    assert "damaged" in call(work, "models", "verify", copy, code=3).stderr
+    shard.unlink()
+    assert "missing" in call(work, "generate", "x", "-m", copy, code=3).stderr
+
+
+def test_bench(model, work):
+    words = ("bench", "-m", model, "--size", "64x64", "--steps", "1", "--runs", "1", "--json")
+    found = json.loads(call(work, *words).stdout.splitlines()[-1])
+    assert found["edit_seconds"] > 0
+    assert found["peak_bytes"] > 10_000_000

@@ -1,0 +1,18 @@
+"""Before anything imports mlx: torch (if it is here) first, then a fast BLAS, one thread, no C++ compiler runs."""
+
+import contextlib
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # bitwise the same from run to run, and spinning threads cost others
+os.environ.setdefault("MLX_DISABLE_COMPILE", "1")  # on Linux each kernel would cost a second of g++
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+# OpenBLAS loaded before torch changes torch's own products in the last bits.
+with contextlib.suppress(ImportError):
+    import torch  # noqa: F401
+
+from app import blas
+
+blas.preload()

@@ -1,0 +1,145 @@
+"""The forecast: against published operation counts, against sizes known, and the way out it offers."""
+
+import dataclasses
+
+import pytest
+
+from mlx_model import memory
+from mlx_model.errors import WillNotFit
+from mlx_model.memory import GIB, Machine, Phase, forecast, require, step_flops
+from mlx_model.specs import SPECS
+
+M1 = Machine("Apple M1", 16 * GIB, 8 * GIB, 8, True, 2.6)
+KLEIN = SPECS["flux2-klein-4b"]
+MEGAPIXEL = (1024, 1024)
+
+
+@pytest.mark.parametrize(
+    ("name", "references", "tera"),
+    [("4b", 0, 34.8), ("4b", 1, 76.7), ("4b", 4, 264), ("4b", 10, 917), ("9b", 0, 75.5), ("9b", 10, 1725)],
+)
+def test_operations_are_the_published_ones(name, references, tera):
+    found = step_flops(SPECS[f"flux2-klein-{name}"], MEGAPIXEL, [MEGAPIXEL] * references) / 1e12
+    assert found == pytest.approx(tera, rel=0.005)
+
+
+def test_guidance_doubles_and_a_bank_saves():
+    assert step_flops(SPECS["flux2-klein-base-4b"], MEGAPIXEL) == 2 * step_flops(KLEIN, MEGAPIXEL)
+    banked = step_flops(SPECS["flux2-klein-9b-kv"], MEGAPIXEL, [MEGAPIXEL] * 4)
+    assert banked < step_flops(SPECS["flux2-klein-9b"], MEGAPIXEL, [MEGAPIXEL] * 4) / 3
+
+
+@pytest.mark.parametrize("name", SPECS)
+@pytest.mark.parametrize("metal", [True, False])
+def test_more_needs_more(name, metal):
+    spec = SPECS[name]
+    small = forecast(spec, metal=metal)
+    assert small.peak > 0
+    double = (2 * spec.size[0], 2 * spec.size[1])
+    assert forecast(spec, double, metal=metal).peak > small.peak
+    few, many = (forecast(spec, references=[spec.size] * n, metal=metal).phases["denoise"] for n in (1, 3))
+    assert many.activations > few.activations
+    peaks = [forecast(spec, bits=bits, metal=metal).phases["denoise"].weights for bits in memory.BITS]
+    assert peaks == sorted(peaks)
+    assert small.to_dict()["peak_bytes"] == max(
+        p["weights"] + p["activations"] for p in small.to_dict()["phases"].values()
+    )
+
+
+def test_weights_by_bits():
+    assert memory.weight_bytes(1000, 8, 2) == 1062
+    assert memory.weight_bytes(1000, 16, 2) == 2000
+    assert memory.weight_bytes(1000, 16, 4) == 4000  # held as float32 on a CPU
+    assert memory.weight_bytes(1000, 32, 2) == 4000
+
+
+def test_weights_of_a_folder_replace_the_estimate():
+    given = forecast(KLEIN, weights={"transformer": 5, "text_encoder": 7, "autoencoder": 11}, metal=True)
+    assert given.phases["text"].weights == 7
+    assert given.phases["denoise"].weights == 16
+
+
+def test_references_are_capped_as_the_model_caps_them():
+    assert memory.reference_tokens(KLEIN, [(4000, 4000)]) == 2024 * 2024 // 256
+    assert memory.reference_tokens(KLEIN, [(4000, 4000)] * 2) == 2 * 4096
+
+
+def test_the_decoder_on_a_cpu_is_within_ten_percent_of_the_measured():
+    """Resident bytes that mlx 0.32.4 took for FLUX.2's decoder with float32 weights of 320 MiB."""
+    weights = {"autoencoder": 336_000_000}
+    for side, measured in ((256, 1112), (384, 2024), (512, 3373)):
+        predicted = forecast(KLEIN, (side, side), weights=weights).phases["decode"].activations / 2**20
+        assert predicted == pytest.approx(measured, rel=0.1)
+
+
+def test_what_would_fit_is_said():
+    spec = SPECS["flux2-klein-9b"]
+    with pytest.raises(WillNotFit, match="the model at 8 bits") as caught:
+        require(spec, dataclasses.replace(M1, total=26 * GIB), MEGAPIXEL, [MEGAPIXEL] * 2)
+    assert caught.value.exit_code == 4
+    assert "predicted" in caught.value.message
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_what_is_offered_does_fit(name):
+    spec = SPECS[name]
+    for total in (1, 2, 4, 8, 12, 16, 24, 32, 64):
+        here = dataclasses.replace(M1, total=total * GIB)
+        try:
+            require(spec, here, spec.size, [spec.size] * spec.max_references)
+        except WillNotFit as error:
+            hint = error.hint
+        else:
+            continue
+        if " and no references" in hint:
+            continue
+        if "references" in hint:
+            count = int(hint.split(" references")[0].rsplit(" ", 1)[1])
+            assert memory.fits(forecast(spec, spec.size, [spec.size] * count, metal=True), here)
+        if " bits" in hint:
+            bits = int(hint.split(" bits")[0].rsplit(" ", 1)[1])
+            assert memory.fits(forecast(spec, spec.size, [spec.size] * spec.max_references, bits, metal=True), here)
+
+
+def test_this_machine():
+    here = memory.machine()
+    assert 0 < here.available <= here.total
+    assert here.usable < here.total
+    assert here.chip
+    assert here.cores >= 1
+
+
+def test_seconds():
+    assert memory.step_seconds(34.8e12, M1) == pytest.approx(34.8 / 2.6 / memory.EFFICIENCY)
+    assert memory.step_seconds(1e12, dataclasses.replace(M1, tflops=None)) is None
+
+
+def test_words():
+    assert memory.gib(3 * GIB) == "3.0 GB"
+    assert memory.gib(1) == "1 MB"
+    assert Phase(1, 2).total == 3
+
+
+class Part:
+    def __init__(self, parameters, size):
+        self.parameters, self.bytes = parameters, size
+
+
+class Converted:
+    def __init__(self, spec, bytes_each):
+        self.spec = spec
+        self.components = {role: Part(count, int(count * bytes_each)) for role, count in spec.parameters.items()}
+
+
+def test_dense_weights_take_the_dtype_of_the_run_and_packed_ones_what_they_are():
+    dense, packed = Converted(KLEIN, 2.0), Converted(KLEIN, 0.57)
+    count = KLEIN.parameters["transformer"]
+    assert memory.held_weights(dense, 4)["transformer"] == 4 * count
+    assert memory.held_weights(dense, 2)["transformer"] == 2 * count
+    assert memory.held_weights(packed, 4)["transformer"] == packed.components["transformer"].bytes
+
+
+@pytest.mark.parametrize(("total", "kept"), [(16, False), (128, True)])
+def test_the_encoder_stays_where_there_is_plenty(monkeypatch, total, kept):
+    monkeypatch.setattr(memory, "machine", lambda: dataclasses.replace(M1, total=total * GIB))
+    assert memory.keeps_encoder(Converted(KLEIN, 0.57)) is kept
