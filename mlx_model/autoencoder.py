@@ -16,7 +16,7 @@ BATCH_NORM_EPS = 1e-4
 
 @dataclass(frozen=True)
 class Params:
-    """Widths are ch * ch_mult. `scale`, `shift` are FLUX.1's; FLUX.2 has `packed_norm`: batch-norm statistics over 4z."""
+    """Widths are ch * ch_mult. `scale`, `shift` are FLUX.1's; FLUX.2 has `packed_norm`: statistics over 4z channels."""
 
     ch: int = 128
     decoder_ch: int | None = None  # None: the encoder's

@@ -1,16 +1,13 @@
-"""What a run says while it works. Every event is one JSON line; pictures travel as files, arrays stay in the process."""
+"""What a run says while it works: every event is one JSON line; pictures travel as files, arrays stay here."""
 
 import dataclasses
 import json
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
-
-def _local(default: Any = None) -> Any:
-    """A field for this process only: left out of the JSON line."""
-    return field(default=default, repr=False, compare=False, metadata={"local": True})
+# A field for this process only: left out of the JSON line.
+LOCAL = {"local": True}
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class Loaded(Event):
 
 @dataclass(frozen=True)
 class Stage(Event):
-    """A phase began: "text", "references", "denoise", "decode", "read", "write", "download" ...; `total` of its steps if known."""
+    """A phase began: "text", "references", "denoise", "decode", "download" ...; `total` of its steps if known."""
 
     name: str
     detail: str = ""
@@ -54,7 +51,7 @@ class Preview(Event):
 
     step: int
     path: str | None = None
-    pixels: np.ndarray | None = _local()
+    pixels: np.ndarray | None = field(default=None, repr=False, compare=False, metadata=LOCAL)
 
 
 @dataclass(frozen=True)
@@ -66,13 +63,13 @@ class Note(Event):
 
 @dataclass(frozen=True)
 class Done(Event):
-    """The run is finished: where the result is, and for this process `pixels` (H, W, 3) uint8 and `latents` (N, C) float32."""
+    """The run is finished: where the result is, and here `pixels` (H, W, 3) uint8 and `latents` (N, C) float32."""
 
     seconds: float
     path: str | None = None
     seed: int | None = None
-    pixels: np.ndarray | None = _local()
-    latents: np.ndarray | None = _local()
+    pixels: np.ndarray | None = field(default=None, repr=False, compare=False, metadata=LOCAL)
+    latents: np.ndarray | None = field(default=None, repr=False, compare=False, metadata=LOCAL)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """The FLUX.2 transformer: dev (32B), klein 4B and 9B, klein KV, and the built-in mini.
 
-Source: black-forest-labs/flux2, src/flux2/model.py. Module names are that checkpoint's, so its files load with no table.
+Source: black-forest-labs/flux2, src/flux2/model.py. Module names are that checkpoint's: its files need no table.
 Axis letters: B batch, T text tokens, N image tokens, R reference tokens, L = T + N + R, h hidden width,
 H heads, D head width, C latent channels. Token order is always [text, image, references].
 """
@@ -229,7 +229,7 @@ class Transformer(nn.Module):
         return Condition(self.txt_in(context), embedded, bank, rope)
 
     def time_vector(self, time_features, guidance_features=None):
-        """(1 or B, 256), or (B, L, 256) where every token has its own time -> SiLU of the conditioning (B, 1 or L, h)."""
+        """(1 or B, 256), or (B, L, 256) for a time per token -> SiLU of the conditioning (B, 1 or L, h)."""
         vec = self.time_in(time_features.astype(self.dtype))
         if self.params.guidance_embed:
             vec = vec + self.guidance_in(guidance_features.astype(self.dtype))
@@ -255,7 +255,7 @@ class Transformer(nn.Module):
         return self.final_layer(states[-1], rows(vec, length, length + count)), states
 
     def reference_bank(self, references, rope: Rope) -> Bank:
-        """K and V of reference latents (B, R, C), for the KV checkpoints, where references see only themselves at t = 0.
+        """K and V of reference latents (B, R, C) for the KV checkpoints: references see only themselves, at t = 0.
 
         They depend on the references and nothing else, so one bank serves every prompt, seed, step and size.
         (BFL and diffusers compute the same values inside the first step of every picture.)

@@ -1,6 +1,7 @@
 """Sizes, token layout and position ids of FLUX.2: how pictures become a row of tokens.
 
-Source: black-forest-labs/flux2 src/flux2/sampling.py (prc_img, prc_txt, listed_prc_img, cap_pixels, center_crop_to_multiple_of_x).
+Source: black-forest-labs/flux2 src/flux2/sampling.py (prc_img, prc_txt, listed_prc_img, cap_pixels,
+center_crop_to_multiple_of_x).
 """
 
 import math

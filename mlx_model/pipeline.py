@@ -165,13 +165,13 @@ class Pipeline:
         total = request.steps - start
         yield Stage("denoise", total=total)
         began = time.perf_counter()
-        for index, latents, clean in denoise(velocity, latents, times, start, repaint):  # noqa: B020
-            done = index - start + 1
+        for progress in denoise(velocity, latents, times, start, repaint):
+            done = progress.index - start + 1
             spent = time.perf_counter() - began
             yield Step(done, total, round(spent, 3), round(spent / done * (total - done), 3))
             if previews and done < total:
-                yield Preview(done, pixels=self._decode(clean, grid))
-        return latents
+                yield Preview(done, pixels=self._decode(progress.clean, grid))
+        return progress.latents
 
     def _noise(self, request: Request, tokens: int) -> mx.array:
         channels = self.transformer.params.in_channels
@@ -204,7 +204,7 @@ class Pipeline:
         return Repaint(source, source_noise, mx.array(mask.reshape(1, -1, 1)))
 
     def _velocity(self, request: Request, grid, texts, references: list[Encoded], times):
-        """The guided velocity as a function of (latents, step), with everything that is the same in all steps prepared."""
+        """The guided velocity as a function of (latents, step); all that is the same in every step is prepared here."""
         model = self.transformer
         grids = [size for _, size in references]
         joined = mx.concatenate([latents for latents, _ in references], axis=1) if references else None

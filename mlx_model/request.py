@@ -1,4 +1,4 @@
-"""One request for every run: text to image, edit, several references, mask, strength. Plain data that goes through JSON."""
+"""One request for every run: text to image, edit, references, mask, strength. Plain data that goes through JSON."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .errors import RequestError
+from .events import LOCAL
 from .specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -19,10 +20,6 @@ MAX_STEPS = 200
 MAX_SIDE = 8192
 
 
-def _pixels() -> Any:
-    return field(default=None, repr=False, compare=False, metadata={"local": True})
-
-
 @dataclass(frozen=True)
 class Reference:
     """A picture that the model looks at; `pixels` (H, W, 3) uint8 sRGB is filled by whoever can open the file."""
@@ -31,7 +28,7 @@ class Reference:
     name: str = ""
     role: str = ""
     sha256: str = ""
-    pixels: np.ndarray | None = _pixels()
+    pixels: np.ndarray | None = field(default=None, repr=False, compare=False, metadata=LOCAL)
 
 
 @dataclass(frozen=True)
@@ -40,7 +37,7 @@ class Mask:
 
     path: str = ""
     sha256: str = ""
-    pixels: np.ndarray | None = _pixels()
+    pixels: np.ndarray | None = field(default=None, repr=False, compare=False, metadata=LOCAL)
 
 
 @dataclass(frozen=True)
@@ -146,7 +143,7 @@ def _check_numbers(request: Request, spec: ModelSpec) -> None:
 
 
 def _size(request: Request, spec: ModelSpec) -> tuple[int, int]:
-    """The size asked for, else the first reference's own (capped as the model's output is), else the model's default."""
+    """The size asked for, else the first reference's own (capped to the model's pixels), else the default."""
     if request.width is None or request.height is None:
         if (request.width is None) != (request.height is None):
             _fail("A size needs both sides.", "Say for example --size 1024x768.")

@@ -1,6 +1,7 @@
 """SPECS: one frozen row per model, the only place with model facts. Adding a variant of a known family is one row.
 
-Imports nothing heavy: the window and `--help` read it. Sources: the model cards and black-forest-labs/flux2 src/flux2/util.py.
+Imports nothing heavy: the window and `--help` read it.
+Sources: the model cards and black-forest-labs/flux2 src/flux2/util.py.
 """
 
 from __future__ import annotations

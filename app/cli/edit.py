@@ -15,9 +15,9 @@ from .options import FILE, run_options
 @click.option("--strength", type=float, metavar="S", help="Start from the first picture: near 0 keeps it, 1 repaints.")
 @run_options
 def edit(image: tuple[str, ...], prompt: str | None, **options: Any) -> None:
-    r"""Change the first IMAGE by instruction; the others are references.
+    """Change the first IMAGE by instruction; the others are references.
 
-    A @ that is no mention is written \@.
+    A @ that is no mention is written \\@.
 
     \b
     Example:

@@ -87,8 +87,7 @@ def _forecast(folder: "Folder", request: Request, count: int) -> str:
     number_bytes = 4 if request.dtype == "float32" else here.number_bytes
     memory.require(folder.spec, here, size, sizes, memory.held_weights(folder, number_bytes))
     several = f" to {(request.seed + count - 1) % (MAX_SEED + 1)}" if count > 1 else ""
-    small = " (the small built-in model, for trying things out)" if folder.spec.repo is None else ""
-    return f"{folder.spec.title}{small}, {size[0]}x{size[1]}, {request.steps} steps, seed {request.seed}{several}."
+    return f"{folder.spec.title}, {size[0]}x{size[1]}, {request.steps} steps, seed {request.seed}{several}."
 
 
 def _nth(output: Path, number: int, force: bool) -> Path:

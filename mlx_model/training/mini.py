@@ -33,7 +33,7 @@ from .mini_data import Samples
 SPEC = SPECS["mini"]
 AUTOENCODER = autoencoder.Params(**SPEC.autoencoder)
 SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
-PHASES = (("copy", 300), ("edits", 1000), ("references", 2600))
+PHASES = (("copy", 200), ("edits", 900), ("references", 2200))
 MUON_RATE, ADAM_RATE = 0.012, 1.5e-3
 TIME_SHIFT = 0.4
 CROP = 64
@@ -102,7 +102,7 @@ def measure_statistics(model: autoencoder.AutoEncoder, rng, count: int = 512) ->
 
 
 def make_tokenizer(folder: Path, vocabulary: int, prompts: int = 20_000) -> None:
-    """Byte-level BPE with Qwen's special tokens, trained on the world's prompts; writes the files of a Qwen tokenizer."""
+    """Byte-level BPE with Qwen's special tokens, trained on the world's prompts, as the files of a Qwen tokenizer."""
     rng = np.random.default_rng(3)
     texts = [world.plan_sample(rng, world.pick_task(rng), "train", mini_data.SIZE).prompt for _ in range(prompts)]
     tokenizer = Tokenizer(models.BPE())

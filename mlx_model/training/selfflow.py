@@ -48,7 +48,7 @@ def self_flow_loss(model: Student, teacher: TextToFlow, batch: Batch, others: np
     `others` (B,) are second times, drawn independently of batch.times. Text and references go with the first.
     """
     noise = mx.random.normal(batch.latents.shape)
-    count, tokens = batch.latents.shape[:2]
+    tokens = batch.latents.shape[1]
     per_token = token_times(rng, batch.times, others, tokens)
     v, states = _run(model, batch, noise, per_token)
     velocity = (batch.weights * (v - (noise - batch.latents)).square().mean(-1)).mean()

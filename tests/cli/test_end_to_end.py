@@ -72,9 +72,8 @@ def environment(work):
 
 
 def call(work, *words, code=0):
-    done = subprocess.run(
-        command(work, *words), capture_output=True, text=True, cwd=work, env=environment(work), check=False
-    )
+    setting = {"cwd": work, "env": environment(work), "text": True}
+    done = subprocess.run(command(*words), capture_output=True, check=False, **setting)
     assert done.returncode == code, done.stdout + done.stderr
     return done
 
@@ -113,19 +112,13 @@ def test_edit_with_a_mask_keeps_the_rest(model, work):
 def test_ctrl_c_stops_within_a_step_and_leaves_nothing(model, work):
     before = sorted(path.name for path in work.iterdir())
     words = ("generate", "a cat", "-m", model, "--size", "128x128", "--steps", "200", "--json", "-o", "out.png")
-    process = subprocess.Popen(
-        command(work, *words),
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        cwd=work,
-        env=environment(work),
-    )
-    while '"step"' not in process.stdout.readline():
-        assert process.poll() is None
-    start = time.monotonic()
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command(*words), cwd=work, env=environment(work), text=True, **pipes) as process:
+        while '"step"' not in process.stdout.readline():
+            assert process.poll() is None
+        start = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
     assert process.returncode == 130
     assert json.loads(out.splitlines()[-1])["event"] == "cancelled"
     assert "Cancelled" in err

@@ -82,7 +82,8 @@ def test_the_teacher_gets_no_gradient_and_the_head_learns():
         return selfflow.self_flow_loss(model, teacher, given, np.array([0.2, 0.9]), rng)
 
     before = dict(tree_flatten(teacher.parameters()))
-    (value, figures), gradients = mx.value_and_grad(lambda p: loss(_with(model, p), given))(model.trainable_parameters())
+    gradient = mx.value_and_grad(lambda p: loss(_with(model, p), given))
+    (value, figures), gradients = gradient(model.trainable_parameters())
     assert np.isfinite(value.item())
     assert set(figures) == {"loss1", "likeness"}
     assert mx.abs(gradients["head"][0]["weight"]).max().item() > 0

@@ -1,0 +1,60 @@
+"""Mistral Small 3 text encoder of FLUX.2 dev: hidden states of three decoder layers, padded on the left.
+
+Source: transformers models/mistral/modeling_mistral.py; layers and prompt: black-forest-labs/flux2
+src/flux2/text_encoder.py. The decoder is text_qwen3's without the norm on q and k. Letters as there.
+"""
+
+from dataclasses import dataclass
+
+import mlx.core as mx
+import mlx.nn as nn
+import numpy as np
+
+from . import text_qwen3
+from .ops import rope_angles
+from .text_qwen3 import DecoderLayer, causal_mask
+
+
+@dataclass(frozen=True)
+class Params(text_qwen3.Params):
+    vocab_size: int = 131072
+    rope_theta: float = 1e9
+    rms_norm_eps: float = 1e-5
+    qk_norm: bool = False
+
+
+class TextEncoder(nn.Module):
+    def __init__(self, p: Params):
+        super().__init__()
+        self.params = p
+        self.embed_tokens = nn.Embedding(p.vocab_size, p.hidden_size)
+        self.layers = [DecoderLayer(p) for _ in range(max(p.out_layers))]
+
+    def __call__(self, ids: mx.array, real: mx.array) -> mx.array:
+        """ids (1, L) int, real (1, L) bool, padding first -> (1, L, len(out_layers) * h).
+
+        Padding has no key it may look at, so its rows are one constant: the padding token through the MLPs alone
+        (what torch's scaled dot product gives for a row without keys). Real tokens don't see it, and RoPE is
+        relative, so they run without it: a short prompt costs what it is long, not L.
+        """
+        padding = int((~real).sum().item())
+        rows = self._hidden(ids[:, padding:], attend=True)
+        if not padding:
+            return rows
+        constant = self._hidden(ids[:, :1], attend=False)
+        repeated = mx.broadcast_to(constant, (1, padding, constant.shape[-1]))
+        return mx.concatenate([repeated, rows], axis=1)
+
+    def _hidden(self, ids: mx.array, attend: bool) -> mx.array:
+        p = self.params
+        x, kept = self.embed_tokens(ids), []
+        rope = rope_angles(np.arange(ids.shape[1])[:, None], (p.head_dim,), p.rope_theta)
+        mask = causal_mask(mx.ones(ids.shape, mx.bool_))
+        for number, layer in enumerate(self.layers, 1):
+            if attend:
+                x = layer(x, rope, mask)
+            else:
+                x = x + layer.mlp(layer.post_attention_layernorm(x))
+            if number in p.out_layers:
+                kept.append(x)
+        return mx.concatenate(kept, axis=-1)
