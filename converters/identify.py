@@ -11,6 +11,7 @@ from mlx_model.specs import SPECS, ModelSpec
 
 # What the class in model_index.json says about fields of ModelSpec.
 PIPELINES: dict[str, dict[str, Any]] = {
+    "Flux2Pipeline": {"guidance_kind": "embedded"},
     "Flux2KleinPipeline": {"reference_bank": False},
     "Flux2KleinInpaintPipeline": {"reference_bank": False},
     "Flux2KleinKVPipeline": {"reference_bank": True, "guidance_kind": "none"},
@@ -24,7 +25,7 @@ def identify(
 
     Raises RequestError: an unknown or contradicted `model`, or a tie, naming the rows to choose from.
     """
-    rows = [row for row in SPECS.values() if row.family == family]
+    rows = [row for row in SPECS.values() if row.family == family and _guided_alike(row, params)]
     same = [
         row for row in rows if asdict(import_module(f"mlx_model.{family}").Params(**row.transformer)) == asdict(params)
     ]
@@ -38,6 +39,11 @@ def identify(
         raise RequestError(f"{path.name} could be one of: {names}.", "Say which with --model NAME.")
     published = [row for row in fitting if row.repo]
     return (published or fitting)[0], bool(same)
+
+
+def _guided_alike(row: ModelSpec, params: Any) -> bool:
+    """A guidance embedding is there or not, whatever the size."""
+    return bool(row.transformer.get("guidance_embed")) == bool(getattr(params, "guidance_embed", False))
 
 
 def _agrees(row: ModelSpec, index: dict[str, Any]) -> bool:

@@ -86,6 +86,22 @@ QWEN3_4B = {
     "out_layers": (9, 18, 27),
 }
 QWEN3_8B = {**QWEN3_4B, "hidden_size": 4096, "intermediate_size": 12288}
+MISTRAL_24B = {
+    "hidden_size": 5120,
+    "intermediate_size": 32768,
+    "num_attention_heads": 32,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "out_layers": (10, 20, 30),
+}
+DEV = {
+    "hidden_size": 6144,
+    "num_heads": 48,
+    "depth": 8,
+    "depth_single_blocks": 48,
+    "context_in_dim": 15360,
+    "guidance_embed": True,
+}
 KLEIN_4B = {"hidden_size": 3072, "num_heads": 24, "depth": 5, "depth_single_blocks": 20, "context_in_dim": 7680}
 KLEIN_9B = {"hidden_size": 4096, "num_heads": 32, "depth": 8, "depth_single_blocks": 24, "context_in_dim": 12288}
 DIFFUSERS_FILES = ("model_index.json", "transformer/*", "text_encoder/*", "tokenizer/*", "vae/*", "scheduler/*")
@@ -166,6 +182,26 @@ _ROWS = (
         max_pixels=4 * 128 * 128,
         output_pixels=128 * 128,
         reference_pixels=(128 * 128, 128 * 128),
+    ),
+    ModelSpec(
+        "flux2-dev",
+        family="flux2",
+        title="FLUX.2 dev",
+        licence=FLUX_NC,
+        repo="black-forest-labs/FLUX.2-dev",
+        gated=True,
+        transformer=DEV,
+        text=MISTRAL_24B,
+        text_family="text_mistral3",
+        template="flux2-dev",
+        files=DIFFUSERS_FILES,
+        parameters={"transformer": 32_223_281_152, "text_encoder": 17_343_754_240, "autoencoder": 84_046_372},
+        download_bytes=112_800_000_000,
+        max_references=10,
+        mask=True,
+        guidance_kind="embedded",
+        guidance=4.0,
+        steps=50,
     ),
     ModelSpec("flux2-klein-4b", title="FLUX.2 klein 4B", repo="black-forest-labs/FLUX.2-klein-4B", **FOUR_B),
     ModelSpec(

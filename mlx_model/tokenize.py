@@ -1,19 +1,39 @@
 """Prompt -> token ids: the `tokenizers` library plus each model's prompt template.
 
-Sources of the templates: black-forest-labs/flux2 src/flux2/text_encoder.py (klein).
+Sources of the templates: black-forest-labs/flux2 src/flux2/text_encoder.py (klein and dev).
 """
 
 import json
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from tokenizers import Tokenizer
 
 from .errors import LayoutError
 
+
+@dataclass(frozen=True)
+class Template:
+    """How a prompt is wrapped, which side is filled up with padding, and what may not stand in it."""
+
+    text: str
+    padding: Literal["left", "right"] = "right"
+    removed: tuple[str, ...] = ()
+
+
+# Byte for byte what the text encoder was given in training; the line break before "attribution" too.
+MISTRAL_SYSTEM = (
+    "You are an AI that reasons about image descriptions. You give structured responses focusing on object "
+    "relationships, object\nattribution and actions without speculation."
+)
 TEMPLATES = {
-    "klein": "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
+    "klein": Template("<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"),
+    "flux2-dev": Template(
+        f"<s>[SYSTEM_PROMPT]{MISTRAL_SYSTEM}[/SYSTEM_PROMPT][INST]{{prompt}}[/INST]", "left", removed=("[IMG]",)
+    ),
 }
 
 
@@ -44,9 +64,13 @@ class PromptTokenizer:
         return number
 
     def __call__(self, prompt: str) -> tuple[np.ndarray, np.ndarray]:
-        """One prompt -> (ids (1, length) int32 padded and cut on the right, real (1, length) bool)."""
-        text = self.template.replace("{prompt}", prompt)
+        """One prompt -> (ids (1, length) int32, padded and cut to length, real (1, length) bool)."""
+        for word in self.template.removed:
+            prompt = prompt.replace(word, "")
+        text = self.template.text.replace("{prompt}", prompt)
         ids = self.tokenizer.encode(text, add_special_tokens=False).ids[: self.length]
-        padding = self.length - len(ids)
+        padding = [self.pad_id] * (self.length - len(ids))
         real = np.arange(self.length) < len(ids)
-        return np.array([ids + [self.pad_id] * padding], np.int32), real[None]
+        if self.template.padding == "left":
+            return np.array([padding + ids], np.int32), real[None, ::-1]
+        return np.array([ids + padding], np.int32), real[None]

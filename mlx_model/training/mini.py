@@ -2,7 +2,7 @@
 
     python -m mlx_model.training.mini autoencoder --out RUN --steps 3000
     python -m mlx_model.training.mini transformer --out RUN --steps 12000
-    python -m mlx_model.training.mini export --out RUN assets/mini
+    python -m mlx_model.training.mini export --out RUN --target assets/mini
 
 Every command resumes where RUN stands; `mlx.launch -n 2 --backend ring -- ...` shares the work of one over processes.
 """
@@ -111,7 +111,7 @@ def make_tokenizer(folder: Path, vocabulary: int, prompts: int = 20_000) -> None
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = pre_tokenizers.ByteLevel.alphabet()
     trainer = trainers.BpeTrainer(vocab_size=vocabulary, special_tokens=SPECIAL_TOKENS, initial_alphabet=alphabet)
-    tokenizer.train_from_iterator([*texts, TEMPLATES["klein"].replace("{prompt}", " ")], trainer)
+    tokenizer.train_from_iterator([*texts, TEMPLATES["klein"].text.replace("{prompt}", " ")], trainer)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
     config = {"tokenizer_class": "Qwen2Tokenizer", "pad_token": SPECIAL_TOKENS[0], "model_max_length": SPEC.max_tokens}
@@ -208,7 +208,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("target", type=Path, nargs="?", default=Path("assets/mini"))
+    parser.add_argument("--target", type=Path, default=Path("assets/mini"), help="of export")
     options = parser.parse_args()
     if options.stage == "autoencoder":
         train_autoencoder(options.out, options.steps, options.batch)

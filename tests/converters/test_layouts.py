@@ -1,5 +1,6 @@
 """The key tables fill the full-size networks exactly, by name and shape; nothing is allocated (MLX arrays are lazy)."""
 
+from importlib import import_module
 from pathlib import Path
 
 import mlx.core as mx
@@ -60,19 +61,21 @@ def test_text_encoder(size, width):
     fit(build("text_encoder", "text_qwen3", sizes), shapes(found))
 
 
+TEXT = {"dev": "te_mistral_small_24b", "klein_9b": "te_qwen3_8b", "klein_4b": "te_qwen3_4b"}
 PUBLISHED = [spec for spec in SPECS.values() if spec.repo and spec.family == "flux2"]
 
 
 @pytest.mark.parametrize("spec", PUBLISHED, ids=lambda spec: spec.name)
 def test_specs_are_the_published_sizes(spec):
     """Sizes read from the published shapes are the ones of SPECS, and so are the numbers of weights."""
-    size = "9b" if "9b" in spec.name else "4b"
-    found = targets(f"flux2_klein_{size}_diffusers", "transformer")
+    size = "dev" if "dev" in spec.name else "klein_9b" if "9b" in spec.name else "klein_4b"
+    found = targets(f"flux2_{size}_diffusers", "transformer")
     assert flux2.Params(**keys_flux2.sizes(shapes(found), {})) == flux2.Params(**spec.transformer)
     assert sum(array.size for array in found.values()) == spec.parameters["transformer"]
-    text = targets(f"te_qwen3_{'8b' if size == '9b' else '4b'}", "text_encoder")
+    text = targets(TEXT[size], "text_encoder")
     sizes = keys_text.sizes(shapes(text), {}, spec.text["out_layers"], spec.transformer["context_in_dim"])
-    assert text_qwen3.Params(**sizes) == text_qwen3.Params(**spec.text)
+    params = import_module(f"mlx_model.{spec.text_family}").Params
+    assert params(**sizes) == params(**spec.text)
     kept = apply(keys_text.used_layers(max(spec.text["out_layers"])), text)
     assert sum(array.size for array in kept.values()) == spec.parameters["text_encoder"]
 
