@@ -51,10 +51,7 @@ class TextEncoder(nn.Module):
         rope = rope_angles(np.arange(ids.shape[1])[:, None], (p.head_dim,), p.rope_theta)
         mask = causal_mask(mx.ones(ids.shape, mx.bool_))
         for number, layer in enumerate(self.layers, 1):
-            if attend:
-                x = layer(x, rope, mask)
-            else:
-                x = x + layer.mlp(layer.post_attention_layernorm(x))
+            x = layer(x, rope, mask) if attend else x + layer.mlp(layer.post_attention_layernorm(x))
             if number in p.out_layers:
                 kept.append(x)
         return mx.concatenate(kept, axis=-1)
