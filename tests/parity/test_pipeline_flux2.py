@@ -1,4 +1,4 @@
-"""The assembled pipeline: a tiny random klein saved by diffusers, converted by us, makes the same picture on the same noise.
+"""The assembled pipeline: a tiny random klein saved by diffusers, converted by us, makes the same picture.
 
 Final latents within 1e-4 and pictures within 1/255 of diffusers' Flux2KleinPipeline and its KV variant.
 """
