@@ -33,7 +33,7 @@ from .mini_data import Samples
 SPEC = SPECS["mini"]
 AUTOENCODER = autoencoder.Params(**SPEC.autoencoder)
 SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
-PHASES = (("copy", 200), ("edits", 900), ("references", 2200))
+PHASES = (("copy", 200), ("edits", 900), ("references", 1600))
 MUON_RATE, ADAM_RATE = 0.012, 1.5e-3
 TIME_SHIFT = 0.4
 CROP = 64
