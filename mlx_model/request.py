@@ -97,6 +97,8 @@ def check(request: Request, spec: ModelSpec) -> Request:
     _check_text(request, spec)
     _check_pictures(request, spec)
     _check_numbers(request, spec)
+    if request.loras or request.outpaint:
+        _fail("LoRA and outpainting are not built yet.", "Leave them out.")
     width, height = _size(request, spec)
     steps = spec.steps if request.steps is None else request.steps
     guidance = spec.guidance if request.guidance is None else float(request.guidance)
@@ -124,6 +126,8 @@ def _check_pictures(request: Request, spec: ModelSpec) -> None:
         _fail("A mask needs a picture to repaint.", "Give the picture first.")
     if request.mask and not spec.mask:
         _fail(f"{spec.name} can't repaint under a mask.")
+    if request.strength is not None and not count:
+        _fail("Strength needs a picture to start from.", "Give the picture first.")
     if request.strength is not None and not 0 < request.strength <= 1:
         _fail(f"Strength {request.strength} is out of range.", "It goes from just above 0 (keep) to 1 (repaint).")
 

@@ -15,6 +15,7 @@ from .errors import NotFinite
 # black-forest-labs/flux2 src/flux2/sampling.py, compute_empirical_mu: two lines fitted at 10 and at 200 steps.
 SLOPE_10, OFFSET_10 = 8.73809524e-05, 1.89833333
 SLOPE_200, OFFSET_200 = 0.00016927, 0.45666666
+FLAT = 1e-5  # latents that vary less than this are no picture
 LONG = 4300  # tokens from which the 200-step line holds for any number of steps: a jump, in the reference too
 
 
@@ -86,7 +87,7 @@ def denoise(
 def check_finite(latents: mx.array) -> None:
     """Raises NotFinite for NaN, infinity or a constant: what a failed run on a GPU can leave without an error."""
     spread = latents.astype(mx.float32).std().item()
-    if not math.isfinite(spread) or spread == 0:
+    if not math.isfinite(spread) or spread < FLAT:
         raise NotFinite(
             "The run produced no picture: its numbers are not finite or all equal.",
             "Try --dtype float32, or another seed; if it stays, verify the model: flux-local models verify.",
