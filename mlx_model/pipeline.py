@@ -160,7 +160,8 @@ class Pipeline:
         repaint = self._repaint(request, source, source_noise, grid)
         latents = source_noise
         if source is not None and request.strength is not None:
-            latents = (1 - times[start]) * source + times[start] * source_noise
+            t = float(times[start])  # a numpy number would turn the product into a numpy array
+            latents = (1 - t) * source + t * source_noise
         velocity = self._velocity(request, grid, texts, references, times)
         total = request.steps - start
         yield Stage("denoise", total=total)

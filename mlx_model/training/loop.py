@@ -111,7 +111,7 @@ def train(
             with (folder / "log.jsonl").open("a") as log:
                 log.write(json.dumps(line) + "\n")
             totals, clock = {}, time.time()
-        if group.rank() == 0 and step % save_every == 0:
+        if group.rank() == 0 and (step % save_every == 0 or step == steps):
             save_state(state, model, ema, optimizer, step)
             if after_save:
                 after_save(step, ema)
