@@ -80,11 +80,11 @@ def train(
     log_every: int = 20,
     save_every: int = 200,
     clip: float = 1.0,
-    after_save: Callable[[int, dict], None] | None = None,
+    teacher: nn.Module | None = None,
 ) -> dict:
     """Run to `steps`, resuming from folder/state.safetensors where it is; -> the averaged parameters.
 
-    Appends a JSON line of figures to folder/log.jsonl every `log_every` steps. `after_save(step, ema)` writes samples.
+    Appends a JSON line of figures to folder/log.jsonl every `log_every` steps. `teacher` follows the moving average.
     """
     group = mx.distributed.init()
     folder.mkdir(parents=True, exist_ok=True)
@@ -93,6 +93,8 @@ def train(
     ema = model.parameters()
     if state.exists():
         ema, first = load_state(state, model, optimizer)
+    if teacher is not None:
+        teacher.update(ema)
     gradient = nn.value_and_grad(model, lambda batch: loss(model, batch))
     totals: dict[str, list[float]] = {}
     clock = time.time()
@@ -103,6 +105,8 @@ def train(
         decay = min(ema_decay, step / (step + 10))
         ema = tree_map(lambda old, new: decay * old + (1 - decay) * new, ema, model.parameters())  # noqa: B023
         mx.eval(model.parameters(), optimizer.state, ema, figures, norm)
+        if teacher is not None:
+            teacher.update(ema)
         for name, value in {**figures, "norm": norm}.items():
             totals.setdefault(name, []).append(value.item())
         if group.rank() == 0 and step % log_every == 0:
@@ -113,6 +117,4 @@ def train(
             totals, clock = {}, time.time()
         if group.rank() == 0 and (step % save_every == 0 or step == steps):
             save_state(state, model, ema, optimizer, step)
-            if after_save:
-                after_save(step, ema)
     return ema

@@ -4,6 +4,8 @@
     python -m mlx_model.training.mini transformer --out RUN --steps 12000
     python -m mlx_model.training.mini export --out RUN --target assets/mini
 
+    python -m mlx_model.training.mini resume --out RUN --target assets/mini      (a new RUN from finished weights)
+
 Every command resumes where RUN stands; `mlx.launch -n 2 --backend ring -- ...` shares the work of one over processes.
 """
 
@@ -19,16 +21,18 @@ from mlx.utils import tree_flatten
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from .. import autoencoder, flux2, text_qwen3
-from ..folder import save_tokenizer, write_manifest
+from ..folder import open_folder, save_tokenizer, write_manifest
 from ..pictures import to_signed
+from ..shards import load_lazily
 from ..specs import SPECS
 from ..tokenize import TEMPLATES, PromptTokenizer
 from ..weights import save_component
 from . import mini_data
 from . import mini_world as world
-from .flow import TextToFlow, initialise, velocity_loss
+from .flow import TextToFlow, initialise, sample_times, velocity_loss
 from .loop import muon_and_adam, schedule, train
 from .mini_data import Samples
+from .selfflow import Student, self_flow_loss
 
 SPEC = SPECS["mini"]
 AUTOENCODER = autoencoder.Params(**SPEC.autoencoder)
@@ -36,6 +40,7 @@ SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</t
 PHASES = (("copy", 200), ("edits", 900), ("references", 1600))
 MUON_RATE, ADAM_RATE = 0.012, 1.5e-3
 TIME_SHIFT = 0.4
+BITS, GROUP = 8, 64  # of the exported matrices
 CROP = 64
 BRIGHTNESS = mx.array([[0.299] * 3, [0.587] * 3, [0.114] * 3])  # (3, 3): RGB -> its luma in all three channels
 LATENT_NOISE = 0.1  # added before decoding, so that small errors of the sampler don't show
@@ -130,23 +135,68 @@ def phase(step: int) -> str:
     return next((name for name, end in PHASES if step <= end), "all")
 
 
-def train_transformer(out: Path, steps: int, batch: int) -> None:
+def train_transformer(out: Path, steps: int, batch: int, self_flow: bool) -> None:
+    """Train to `steps`; a run that was made from a converted folder (`resume`) skips the curriculum."""
     group = mx.distributed.init()
     if group.rank() == 0 and not (out / "tokenizer").exists():
         make_tokenizer(out / "tokenizer", SPEC.text["vocab_size"])
     mx.eval(mx.distributed.all_sum(mx.array(1.0), group=group))  # wait for the tokenizer
     tokenizer = PromptTokenizer(out / "tokenizer", SPEC.template, SPEC.max_tokens)
-    mx.random.seed(0)
-    model = TextToFlow(text_qwen3.Params(**SPEC.text), flux2.Params(**SPEC.transformer))
-    initialise(model)
+    model, warm = new_model(Student if self_flow else TextToFlow), out / "start.safetensors"
+    if warm.exists():
+        model.load_weights(str(warm), strict=not self_flow)
     mx.eval(model.parameters())
-    optimizer = muon_and_adam(model, schedule(MUON_RATE, 50, steps), schedule(ADAM_RATE, 50, steps))
     folder = out / "transformer"
     seed = [11, group.rank(), started(folder)]
     mx.random.seed(seed[1] * 1000 + seed[2] + 1)
-    vae = open_autoencoder(out)
-    samples = Samples(vae, tokenizer, np.random.default_rng(seed), batch, TIME_SHIFT, phase, seed[2])
-    train(model, velocity_loss, iter(samples), optimizer, steps, folder)
+    rng, plan = np.random.default_rng(seed), (lambda _: "all") if warm.exists() else phase
+    samples = Samples(open_autoencoder(out), tokenizer, rng, batch, TIME_SHIFT, plan, seed[2])
+    optimizer = muon_and_adam(model, schedule(MUON_RATE, 50, steps), schedule(ADAM_RATE, 50, steps))
+    teacher = new_model(Student) if self_flow else None
+    loss = self_flow_with(teacher, rng) if self_flow else velocity_loss
+    train(model, loss, iter(samples), optimizer, steps, folder, teacher=teacher)
+
+
+def new_model(kind: type[TextToFlow]) -> TextToFlow:
+    """The same random start in every process."""
+    mx.random.seed(0)
+    model = kind(text_qwen3.Params(**SPEC.text), flux2.Params(**SPEC.transformer))
+    initialise(model)
+    return model
+
+
+def self_flow_with(teacher: TextToFlow, rng: np.random.Generator):
+    def loss(model: Student, batch):
+        return self_flow_loss(model, teacher, batch, sample_times(rng, len(batch.times), TIME_SHIFT), rng)
+
+    return loss
+
+
+def resume(folder: Path, out: Path) -> None:
+    """Make RUN from a converted folder: its tokenizer, its autoencoder, and its weights as a start."""
+    opened = open_folder(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    shutil.copytree(opened.tokenizer_path, out / "tokenizer", dirs_exist_ok=True)
+    start: dict[str, mx.array] = {}
+    for role in ("transformer", "text_encoder"):
+        start |= {f"{role}.{name}": array for name, array in unpacked(opened.files(role)).items()}
+    mx.save_safetensors(str(out / "start.safetensors"), start)
+    mx.save_safetensors(str(out / "autoencoder.safetensors"), unpacked(opened.files("autoencoder")))
+
+
+def unpacked(files: list[Path]) -> dict[str, mx.array]:
+    """All tensors of a component as float32."""
+    arrays = {name: array for file in files for name, array in load_lazily(file).items()}
+    packed_layers = {name.removesuffix("scales") for name in arrays if name.endswith(".scales")}
+    result = {}
+    for name, array in arrays.items():
+        layer, _, kind = name.rpartition(".")
+        if layer + "." not in packed_layers:
+            result[name] = array.astype(mx.float32)
+        elif kind == "weight":
+            parts = (array, arrays[layer + ".scales"], arrays[layer + ".biases"])
+            result[name] = mx.dequantize(*parts, GROUP, BITS).astype(mx.float32)
+    return result
 
 
 def started(folder: Path) -> int:
@@ -161,14 +211,14 @@ def averaged(out: Path) -> dict[str, mx.array]:
     return {name[4:]: array for name, array in arrays.items() if name.startswith("ema:")}
 
 
-def packed(arrays: dict[str, mx.array], bits: int = 8, group: int = 64) -> dict[str, mx.array]:
-    """Matrices inside blocks and layers at `bits`, the rest as float16."""
+def packed(arrays: dict[str, mx.array]) -> dict[str, mx.array]:
+    """Matrices inside blocks and layers at 8 bits, the rest as float16."""
     result: dict[str, mx.array] = {}
     for name, array in arrays.items():
         inside = "blocks." in name or "layers." in name
-        if inside and array.ndim == 2 and array.shape[1] % group == 0:
+        if inside and array.ndim == 2 and array.shape[1] % GROUP == 0:
             stem = name.removesuffix("weight")
-            parts = mx.quantize(array.astype(mx.float16), group, bits)
+            parts = mx.quantize(array.astype(mx.float16), GROUP, BITS)
             result |= {stem + key: part for key, part in zip(("weight", "scales", "biases"), parts, strict=True)}
         else:
             result[name] = array.astype(mx.float16)
@@ -204,16 +254,19 @@ def export(out: Path, target: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("stage", choices=("autoencoder", "transformer", "export"))
+    parser.add_argument("stage", choices=("autoencoder", "transformer", "export", "resume"))
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--steps", type=int, default=3000)
     parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--target", type=Path, default=Path("assets/mini"), help="of export")
+    parser.add_argument("--target", type=Path, default=Path("assets/mini"), help="of export; where resume starts")
+    parser.add_argument("--self-flow", action="store_true", help="two noise levels, a teacher, and its features")
     options = parser.parse_args()
     if options.stage == "autoencoder":
         train_autoencoder(options.out, options.steps, options.batch)
     elif options.stage == "transformer":
-        train_transformer(options.out, options.steps, options.batch)
+        train_transformer(options.out, options.steps, options.batch, options.self_flow)
+    elif options.stage == "resume":
+        resume(options.target, options.out)
     else:
         export(options.out, options.target)
 
