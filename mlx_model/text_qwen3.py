@@ -90,14 +90,16 @@ class TextEncoder(nn.Module):
         self.embed_tokens = nn.Embedding(p.vocab_size, p.hidden_size)
         self.layers = [DecoderLayer(p) for _ in range(max(p.out_layers))]
 
-    def __call__(self, ids: mx.array, real: mx.array) -> mx.array:
+    def __call__(self, ids: mx.array, real: mx.array, positions: np.ndarray | None = None) -> mx.array:
         """ids (B, L) int, real (B, L) bool (False: padding) -> (B, L, len(out_layers) * h).
 
         Padding keys are masked; padding queries still see the real tokens, and their rows go to the transformer.
+        `positions` (L,): where the tokens stand, if not one after the other (FLUX.3 puts all padding in one place).
         """
         p = self.params
         x, kept = self.embed_tokens(ids), []
-        rope = rope_angles(np.arange(ids.shape[1])[:, None], (p.head_dim,), p.rope_theta)
+        positions = np.arange(ids.shape[1]) if positions is None else positions
+        rope = rope_angles(positions[:, None], (p.head_dim,), p.rope_theta)
         mask = causal_mask(real)
         for number, layer in enumerate(self.layers, 1):
             x = layer(x, rope, mask)

@@ -1,0 +1,91 @@
+"""Bounding boxes in a FLUX.3 prompt: a caption that cites `<id>` tags, then a JSON list that places them.
+
+A box is [top, left, bottom, right] on a grid of 0..1000 over the picture. A row of a new picture has `bbox`; a row of
+an edit says which picture it is `from` and where it was and will be (None: it is removed, or it was not there).
+Source: diffusers 0.42 modular_pipelines/flux3/prompt_upsampler.py, after black-forest-labs/flux-3-image-klein
+src/flux3/bbox.py.
+"""
+
+import json
+import re
+from dataclasses import dataclass
+
+from .errors import RequestError
+
+GRID = 1000
+ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+REFERENCE = re.compile(r"<ref_image_(\d+)>")
+TARGET = "target"  # the picture being made
+
+Corners = tuple[int, int, int, int]  # top, left, bottom, right
+
+
+@dataclass(frozen=True)
+class Box:
+    """One element: `bbox`; or `origin` ("ref_image_1", "target" for something new) with `source` and `target`."""
+
+    id: str
+    description: str = ""
+    bbox: Corners | None = None
+    origin: str = ""
+    source: Corners | None = None
+    target: Corners | None = None
+
+    def row(self) -> dict:
+        """The entry of the list, its keys in the order of training."""
+        if self.bbox is not None:
+            return {"id": self.id, "bbox": list(self.bbox), "desc": self.description}
+        corners = [list(box) if box else None for box in (self.source, self.target)]
+        row = {"id": self.id, "from": self.origin, "src_bbox": corners[0], "tgt_bbox": corners[1]}
+        return {**row, "desc": self.description}
+
+
+def on_grid(top: float, left: float, bottom: float, right: float) -> Corners:
+    """Fractions of the picture's height and width -> corners on the grid."""
+    a, b, c, d = (round(max(0.0, min(1.0, side)) * GRID) for side in (top, left, bottom, right))
+    return a, b, c, d
+
+
+def with_boxes(caption: str, boxes: list[Box], references: int = 0) -> str:
+    """The prompt for the text encoder. Without boxes it is the caption. Raises RequestError naming the box."""
+    for number in map(int, REFERENCE.findall(caption)):
+        if not 1 <= number <= references:
+            raise RequestError(f"The prompt cites <ref_image_{number}>, and there are {references} references.")
+    if not boxes:
+        return caption
+    ids = [box.id for box in boxes]
+    for box in boxes:
+        _check(box, caption, references)
+        if ids.count(box.id) > 1:
+            raise RequestError(f"Two boxes are called {box.id!r}.", "Give each its own id.")
+    return f"{caption.rstrip()} {json.dumps([box.row() for box in boxes], ensure_ascii=False)}"
+
+
+def _check(box: Box, caption: str, references: int) -> None:
+    if not ID.fullmatch(box.id):
+        raise RequestError(f"{box.id!r} can't be the id of a box.", "Use a letter, then letters, digits or _.")
+    if f"<{box.id}>" not in caption:
+        raise RequestError(f"The prompt does not cite the box {box.id!r}.", f"Write <{box.id}> where it is mentioned.")
+    corners = [corner for corner in (box.bbox, box.source, box.target) if corner is not None]
+    if not corners or (box.bbox is not None and len(corners) > 1):
+        raise RequestError(f"The box {box.id!r} needs either a place, or where it was and where it goes.")
+    for corner in corners:
+        _check_corners(box.id, corner)
+    if box.bbox is None:
+        _check_origin(box, references)
+
+
+def _check_corners(name: str, corners: Corners) -> None:
+    top, left, bottom, right = corners
+    if not (0 <= top < bottom <= GRID and 0 <= left < right <= GRID):
+        raise RequestError(
+            f"The box {name!r} has the corners {list(corners)}.", f"Top, left, bottom, right on a grid of 0 to {GRID}."
+        )
+
+
+def _check_origin(box: Box, references: int) -> None:
+    known = {TARGET, *(f"ref_image_{number}" for number in range(1, references + 1))}
+    if box.origin not in known:
+        raise RequestError(f"The box {box.id!r} comes from {box.origin!r}.", f"Use one of: {', '.join(sorted(known))}.")
+    if (box.origin == TARGET) == (box.source is not None):
+        raise RequestError(f"The box {box.id!r}: only what is in a reference has a former place.")
