@@ -1,4 +1,4 @@
-"""Array functions that two or more model files use.
+"""Array functions, and at the end layers, that two or more model files use.
 
 Axis letters: B batch, L tokens, D width of one head, H heads, h hidden width.
 """
@@ -6,6 +6,7 @@ Axis letters: B batch, L tokens, D width of one head, H heads, h hidden width.
 import math
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 
 EPS = 1e-6  # every LayerNorm and RMSNorm of the FLUX transformers
@@ -69,3 +70,81 @@ def attention(q: mx.array, k: mx.array, v: mx.array, mask=None) -> mx.array:
 def split_heads(x: mx.array, heads: int) -> mx.array:
     """(B, L, heads * D) -> (B, heads, L, D)."""
     return x.reshape(*x.shape[:2], heads, -1).transpose(0, 2, 1, 3)
+
+
+def merge_heads(x: mx.array) -> mx.array:
+    """(B, H, L, D) -> (B, L, H * D)."""
+    return x.transpose(0, 2, 1, 3).reshape(x.shape[0], x.shape[2], -1)
+
+
+class RMSNorm(nn.Module):
+    """Named `scale` where torch says weight, as BFL's checkpoints do."""
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.scale = mx.ones((width,))
+
+    def __call__(self, x):
+        return mx.fast.rms_norm(x, self.scale, EPS)
+
+
+class QKNorm(nn.Module):
+    def __init__(self, width: int):
+        super().__init__()
+        self.query_norm = RMSNorm(width)
+        self.key_norm = RMSNorm(width)
+
+    def __call__(self, q, k):
+        return self.query_norm(q), self.key_norm(k)
+
+
+class MLPEmbedder(nn.Module):
+    """Features of a time, a guidance or a pooled text (..., width) -> (..., hidden)."""
+
+    def __init__(self, width: int, hidden: int, bias: bool):
+        super().__init__()
+        self.in_layer = nn.Linear(width, hidden, bias)
+        self.out_layer = nn.Linear(hidden, hidden, bias)
+
+    def __call__(self, x):
+        return self.out_layer(nn.silu(self.in_layer(x)))
+
+
+class Modulation(nn.Module):
+    """(..., h) -> `count` vectors (..., h): shift, scale, gate, repeated."""
+
+    def __init__(self, hidden: int, count: int, bias: bool):
+        super().__init__()
+        self.count = count
+        self.lin = nn.Linear(hidden, count * hidden, bias)
+
+    def __call__(self, activated_vec):
+        return mx.split(self.lin(activated_vec), self.count, axis=-1)
+
+
+class StreamAttention(nn.Module):
+    """Query, key, value and output projection of one stream (text or image) of a double block."""
+
+    def __init__(self, hidden: int, heads: int, bias: bool):
+        super().__init__()
+        self.heads = heads
+        self.qkv = nn.Linear(hidden, 3 * hidden, bias)
+        self.norm = QKNorm(hidden // heads)
+        self.proj = nn.Linear(hidden, hidden, bias)
+
+    def heads_of(self, x):
+        q, k, v = (split_heads(part, self.heads) for part in mx.split(self.qkv(x), 3, axis=-1))
+        return *self.norm(q, k), v  # 3 x (B, H, L, D)
+
+
+class LastLayer(nn.Module):
+    """Modulated image tokens (B, N, h) -> (B, N, out)."""
+
+    def __init__(self, hidden: int, out: int, bias: bool):
+        super().__init__()
+        self.linear = nn.Linear(hidden, out, bias)
+        self.adaLN_modulation = [nn.SiLU(), nn.Linear(hidden, 2 * hidden, bias)]
+
+    def __call__(self, x, activated_vec):
+        shift, scale = mx.split(self.adaLN_modulation[1](activated_vec), 2, axis=-1)
+        return self.linear(modulate(x, shift, scale))

@@ -28,6 +28,14 @@ def empirical_mu(tokens: int, steps: int) -> float:
     return slope * steps + at_200 - 200 * slope
 
 
+def linear_mu(tokens: int) -> float:
+    """The shift of FLUX.1's schedule (all but schnell, which has 0): 0.5 at 256 tokens, 1.15 at 4096, on a line.
+
+    Source: black-forest-labs/flux src/flux/sampling.py, get_lin_function. References don't count as tokens.
+    """
+    return 0.5 + (1.15 - 0.5) * (tokens - 256) / (4096 - 256)
+
+
 def timesteps(steps: int, mu: float) -> np.ndarray:
     """(steps + 1,) float64 from 1 to 0, shifted by mu: t' = e^mu / (e^mu + 1/t - 1)."""
     t = np.linspace(1, 0, steps + 1)
