@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -19,14 +19,18 @@ import psutil
 from mlx_model.errors import ConvertError, DiskFull, RequestError
 from mlx_model.events import Done, Event, Note, Stage, Step
 from mlx_model.folder import MANIFEST, roles, save_tokenizer, sha256_of, write_manifest
+from mlx_model.request import Lora
 from mlx_model.shards import disk_full
 from mlx_model.specs import ModelSpec
 from mlx_model.weights import build, fit, write_component
 
 from . import keys_autoencoder, keys_flux2, keys_text
+from .bake import bake, record
 from .identify import identify
 from .keys import apply
-from .quantize import PLANS, encode, plan_name
+from .packing import PARTS
+from .packing import Part as PackedPart
+from .quantize import PLANS, encode, form_of, plan_name
 from .source import Part, Source, find
 
 MARGIN = 64 * 2**20  # bytes left free on the disk
@@ -44,7 +48,7 @@ class Ready:
     role: str
     family: str
     params: Any
-    arrays: dict[str, mx.array]
+    arrays: dict[str, mx.array | PackedPart]
 
     @property
     def bytes(self) -> int:
@@ -59,12 +63,13 @@ def convert(
     plan: str | None = None,
     companions: Path | None = None,
     force: bool = False,
+    loras: Sequence[Lora] = (),
 ) -> Iterator[Event]:
     """Convert `source` into the folder `out`: Stage, Step per tensor, Notes, Done. Run it on one thread.
 
     source: a .safetensors file or a diffusers folder; model: settles ties; companions: a folder (diffusers or
     converted) with the text encoder, tokenizer and autoencoder that a single file lacks; force: replace `out` if it
-    is a converted folder.
+    is a converted folder; loras: adapters that become part of the transformer.
     Closing the generator or an error leaves nothing behind.
     Raises RequestError, ConvertError (UnsafeFile), LayoutError (tensors that don't fit), DiskFull.
     """
@@ -73,14 +78,14 @@ def convert(
     _check_out(out, force)
     yield Stage("read", str(source))
     found = find(source, companions)
-    spec, known, ready = _prepare(found, model, plan)
+    spec, known, ready = _prepare(found, model, plan, loras)
     if not known:
         yield Note(f"The sizes are of no published model; it will run as {spec.name}.")
     _check_space(out, sum(part.bytes for part in ready))
     partial = _partial(out)
     try:
         with disk_full(out):
-            yield from _fill(partial, found, spec, known, ready, plan)
+            yield from _fill(partial, found, spec, known, ready, plan, loras)
             _move(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
@@ -125,7 +130,7 @@ def _move(partial: Path, out: Path) -> None:
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _prepare(found: Source, model: str | None, plan: str) -> tuple[ModelSpec, bool, list[Ready]]:
+def _prepare(found: Source, model: str | None, plan: str, loras: Sequence[Lora]) -> tuple[ModelSpec, bool, list[Ready]]:
     """Recognise the model and check every tensor's name and shape, before anything is read or written."""
     if "transformer" not in found.parts:
         role = next(iter(found.parts))
@@ -137,7 +142,8 @@ def _prepare(found: Source, model: str | None, plan: str) -> tuple[ModelSpec, bo
     params = _params(part, lambda: keys_flux2.sizes(_shapes(targets), part.config))
     spec, known = identify(found.path, part.layout.family, params, found.index, model)
     _check_complete(found, spec)
-    ready = [_ready("transformer", part, params, targets, plan)]
+    changed = bake(targets, part.layout.family, params, loras)
+    ready = [_ready("transformer", part, params, targets, plan, changed)]
     for role in roles(spec):
         if role != "transformer":
             ready.append(_companion(role, found.parts[role], spec, params, plan))
@@ -200,15 +206,41 @@ def _params(part: Part, sizes) -> Any:
         raise ConvertError(f"{what}: {error}.", "Is the download complete?") from error
 
 
-def _ready(role: str, part: Part, params: Any, targets: dict[str, mx.array], plan: str) -> Ready:
+def _ready(
+    role: str, part: Part, params: Any, targets: dict[str, mx.array], plan: str, changed: Collection[str] = ()
+) -> Ready:
     fit(build(role, part.layout.family, params), _shapes(targets))
     if not any(name.endswith(".scales") for name in targets):
-        encoded = [encode(name, array, PLANS[plan]) for name, array in targets.items()]
+        kept = {name: parts for name, parts in _kept(part, plan).items() if name not in changed}
+        encoded = [kept.get(name) or encode(name, array, PLANS[plan]) for name, array in targets.items()]
         targets = {name: array for group in encoded for name, array in group.items()}
     return Ready(role, part.layout.family, params, targets)
 
 
-def _fill(partial: Path, found: Source, spec: ModelSpec, known: bool, ready: list[Ready], plan: str) -> Iterator[Event]:
+def _kept(part: Part, plan: str) -> dict[str, dict[str, mx.array]]:
+    """Matrices that the source has packed just as the plan would: taken as they are. {weight's name: parts}"""
+    packed, shapes = part.packed(), {name: shape for name, (_, shape) in part.entries.items()}
+    targets = {
+        name: apply(part.layout.rules(shapes), {key: matrix.parts[name] for key, matrix in packed.items()})
+        for name in PARTS
+    }
+    bits = {matrix.bits for matrix in packed.values()}
+    return {
+        name: {name.removesuffix("weight") + kind: targets[kind][name] for kind in PARTS}
+        for name, array in targets[PARTS[0]].items()
+        if array.ndim == 2 and bits == {form_of(name, PLANS[plan]).bits} and not form_of(name, PLANS[plan]).rotated
+    }
+
+
+def _fill(
+    partial: Path,
+    found: Source,
+    spec: ModelSpec,
+    known: bool,
+    ready: list[Ready],
+    plan: str,
+    loras: Sequence[Lora],
+) -> Iterator[Event]:
     dtypes = {array.dtype for array in ready[0].arrays.values()} - {mx.uint32}
     dtype = next(
         str(kind).removeprefix("mlx.core.") for kind in (mx.float16, mx.bfloat16, mx.float32) if kind in dtypes
@@ -220,6 +252,7 @@ def _fill(partial: Path, found: Source, spec: ModelSpec, known: bool, ready: lis
     tokenizer = save_tokenizer(partial, found.tokenizer) if spec.takes_text else {}
     yield Stage("check", found.path.name, len(found.files))
     source = {"name": found.path.name, "files": (yield from _source_hashes(found))}
+    source |= {"loras": record(loras)} if loras else {}
     licence = spec.licence.name if known else "unknown"
     write_manifest(partial, spec.name, components, tokenizer, source=source, licence=licence, plan=plan, dtype=dtype)
 

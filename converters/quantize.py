@@ -1,28 +1,51 @@
-"""Named plans: how many bits each tensor keeps. Packed tensors are MLX's affine form, group of 64."""
+"""Named plans: how many bits each tensor keeps. Packed matrices are MLX's affine form in groups of 64 (packing.py).
+
+`q4r` and its like rotate: each block of 64 channels of a matrix is mixed before it is packed, which costs nothing in
+bytes and gains 2 dB or more where a few weights are far larger than the rest. PackedLinear undoes it.
+"""
 
 import re
+from typing import NamedTuple
 
 import mlx.core as mx
 
 from mlx_model.errors import RequestError
 
+from .packing import ROTATION, Packing, Part
+
 GROUP_SIZES = (64, 32)  # the first that divides the row is taken; a row that none divides stays dense
-# Small, and every block depends on them: embedders, time, modulation, the last projection.
-SENSITIVE = r"(img_in|txt_in|time_in|guidance_in|double_stream_modulation_\w+|single_stream_modulation|final_layer)\..*"
+
+
+class Form(NamedTuple):
+    bits: int
+    rotated: bool = False
+
+
+Plan = tuple[tuple[str, Form], ...]  # (pattern of whole names, form); the first match decides
+
 STATISTICS = r"(.*\.)?bn\..*"
+# Small, and every token or every block depends on them: embedders, time, guidance, the last projection.
+ENTRY = (
+    r"(img_in|time_in|ref_time_in|guidance_in|vector_in|emb_in|x_embedder|t_embedder|y_embedder)\..*"
+    r"|final_layer\.(\w+\.)?linear\..*|.*relative_attention_bias\..*"
+)
+# Larger, and an error in them moves all tokens at once: modulation and the text embedder.
+STEERING = r"txt_in\..*|(.*\.)?(\w*modulations?(_img|_txt)?|img_mod|txt_mod|adaLN_modulation)\..*"
+# Looked up, not multiplied: more bits cost no time.
+TABLES = r"(embed_tokens|shared|(.*\.)?token_embedding|(.*\.)?position_embedding)\..*"
 
-Plan = tuple[tuple[str, int], ...]  # (pattern of whole names, bits); the first match decides
 
-
-def _packed(bits: int) -> Plan:
-    # 8 bits for the token table: it is only looked up, so more bits cost no time.
-    return ((STATISTICS, 32), (SENSITIVE, 16), (r"embed_tokens\..*", 8), (r".*", bits))
+def _packed(bits: int, rotated: bool = False) -> Plan:
+    steering = Form(16 if bits == 8 else 8)  # always more than the rest has
+    kept = ((STATISTICS, Form(32)), (ENTRY, Form(16)), (STEERING, steering), (TABLES, Form(8)))
+    return (*kept, (r".*", Form(bits, rotated)))
 
 
 PLANS: dict[str, Plan] = {
-    "32bit": ((r".*", 32),),
-    "16bit": ((STATISTICS, 32), (r".*", 16)),
-    **{f"q{bits}": _packed(bits) for bits in (8, 6, 5, 4)},
+    "32bit": ((r".*", Form(32)),),
+    "16bit": ((STATISTICS, Form(32)), (r".*", Form(16))),
+    **{f"q{bits}": _packed(bits) for bits in (8, 6, 5, 4, 3)},
+    **{f"q{bits}r": _packed(bits, rotated=True) for bits in (6, 5, 4, 3)},
 }
 BY_BITS = {32: "32bit", 16: "16bit", 8: "q8", 6: "q6", 5: "q5", 4: "q4"}
 
@@ -36,25 +59,24 @@ def plan_name(bits: int, plan: str | None = None) -> str:
     return plan or BY_BITS[bits]
 
 
-def bits_of(name: str, plan: Plan) -> int:
-    return next(bits for pattern, bits in plan if re.fullmatch(pattern, name))
+def form_of(name: str, plan: Plan) -> Form:
+    return next(form for pattern, form in plan if re.fullmatch(pattern, name))
 
 
-def encode(name: str, array: mx.array, plan: Plan) -> dict[str, mx.array]:
-    """A tensor as the plan stores it, lazily: {name: array}, or its weight, scales and biases where it is packed.
+def encode(name: str, array: mx.array, plan: Plan) -> dict[str, mx.array | Part]:
+    """A tensor as the plan stores it, lazily: {name: array}, or the parts of its packed form by their names.
 
     Matrices named `weight` are packed; norms, convolutions and biases stay at 16 bits.
     """
-    bits = bits_of(name, plan)
-    if bits >= 16:
-        return {name: _dense(array, bits)}
-    dense = _dense(array, 16)
+    form = form_of(name, plan)
+    if form.bits >= 16:
+        return {name: _dense(array, form.bits)}
     group = next((size for size in GROUP_SIZES if array.ndim == 2 and array.shape[1] % size == 0), None)
     if group is None or not name.endswith(".weight"):
-        return {name: dense}
-    stem = name.removesuffix("weight")
-    packed = mx.quantize(dense, group_size=group, bits=bits)
-    return {stem + part: values for part, values in zip(("weight", "scales", "biases"), packed, strict=True)}
+        return {name: _dense(array, 16)}
+    rotated = form.rotated and array.shape[1] % ROTATION == 0
+    parts = Packing(array, form.bits, group, rotated).parts()
+    return {name.removesuffix("weight") + part: value for part, value in parts.items()}
 
 
 def _dense(array: mx.array, bits: int) -> mx.array:

@@ -15,7 +15,7 @@ from mlx_model.errors import ConvertError, LayoutError, RequestError, UnsafeFile
 from mlx_model.folder import MANIFEST, Folder, open_folder
 from mlx_model.shards import Entry, header, load_lazily
 
-from . import keys_autoencoder, keys_flux2, keys_text
+from . import fp8, keys_autoencoder, keys_flux2, keys_text, mflux
 from .keys import Layout, rename
 
 LAYOUTS: tuple[Layout, ...] = (*keys_flux2.LAYOUTS, *keys_text.LAYOUTS, *keys_autoencoder.LAYOUTS)
@@ -49,14 +49,31 @@ class Part:
     entries: dict[str, Entry]  # dtype and shape by key
     config: dict[str, Any] = field(default_factory=dict)
     params: dict[str, Any] | None = None
+    stored: dict[str, Entry] | None = None  # what mflux wrote, where `entries` say what it stands for
 
     def arrays(self) -> dict[str, mx.array]:
-        """All tensors, unread. Raises ConvertError for a number format that can't be read."""
-        odd = {kind for kind, _ in self.entries.values()} - {*READABLE, *COUNTERS, "U32" if self.params else ""}
+        """All tensors, unread; 8-bit floating-point ones decoded. Raises ConvertError for an unknown number format."""
+        kinds, where = {kind for kind, _ in self.entries.values()}, self.files[0].name
+        if any(name.endswith(".weight_scale_2") for name in self.entries):
+            raise ConvertError(f"{where} holds 4-bit numbers (nvfp4), which can't be converted.", _OTHER_FORM)
+        odd = kinds - {*READABLE, *COUNTERS, fp8.KIND, "U32" if self.params else ""}
         if odd:
-            where = self.files[0].name
-            raise ConvertError(f"{where} holds {', '.join(sorted(odd))} numbers, which can't be converted yet.")
+            names = ", ".join(sorted(odd))
+            raise ConvertError(f"{where} holds {names} numbers, which can't be converted yet.", _OTHER_FORM)
+        arrays = self._stored_arrays()
+        if self.stored is not None:
+            return mflux.plain_arrays(arrays, self.stored)
+        return fp8.decode(arrays, self.entries) if fp8.KIND in kinds else arrays
+
+    def packed(self) -> dict[str, mflux.Packed]:
+        """The matrices that mflux has packed, as they are, by the names in `entries`."""
+        return mflux.packed_arrays(self._stored_arrays(), self.stored) if self.stored is not None else {}
+
+    def _stored_arrays(self) -> dict[str, mx.array]:
         return {name: array for file in self.files for name, array in load_lazily(file).items()}
+
+
+_OTHER_FORM = "Get the model in bfloat16, float16, float32 or fp8 (e4m3)."
 
 
 @dataclass(frozen=True)
@@ -218,7 +235,16 @@ def _header(file: Path) -> dict[str, Entry]:
 
 def _part(files: tuple[Path, ...], config: dict[str, Any]) -> Part:
     entries = _entries(files)
-    return Part(recognise(entries, files[0]), files, entries, config)
+    saved_by = mflux.version(files[0])
+    if not saved_by:
+        return Part(recognise(entries, files[0]), files, entries, config)
+    plain = mflux.plain_entries(entries)
+    try:
+        layout = recognise(plain, files[0])
+    except ConvertError as error:
+        message = f"{files[0].parent} was saved by mflux {saved_by} with names that can't be read."
+        raise ConvertError(message, mflux.HINT) from error
+    return Part(layout, files, plain, config, stored=entries)
 
 
 def recognise(entries: dict[str, Entry], file: Path) -> Layout:

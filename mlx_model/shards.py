@@ -29,6 +29,9 @@ NAMES = {
     mx.uint8: "U8",
 }
 
+# A lazy array, or a callable with the shape, dtype and nbytes of the array that it makes when its turn comes.
+Unmade = Any
+
 Entry = tuple[str, tuple[int, ...]]  # a tensor's dtype as safetensors names it, and its shape
 
 
@@ -55,7 +58,7 @@ def load_lazily(file: Path) -> dict[str, mx.array]:
 
 
 def write_shards(
-    folder_dir: Path, name: str, arrays: dict[str, mx.array], shard_bytes: int = SHARD_BYTES
+    folder_dir: Path, name: str, arrays: dict[str, Unmade], shard_bytes: int = SHARD_BYTES
 ) -> Generator[str, None, dict[str, dict[str, Any]]]:
     """Write `arrays` as NAME/00001.safetensors ... in `folder_dir`; yields each tensor's name once it is written.
 
@@ -70,7 +73,7 @@ def write_shards(
     return files
 
 
-def _split(arrays: dict[str, mx.array], limit: int) -> list[list[str]]:
+def _split(arrays: dict[str, Unmade], limit: int) -> list[list[str]]:
     """Names in order, in runs of at most `limit` bytes (one tensor at least)."""
     runs, used = [[]], 0
     for name, array in arrays.items():
@@ -82,7 +85,7 @@ def _split(arrays: dict[str, mx.array], limit: int) -> list[list[str]]:
     return runs
 
 
-def _write(file: Path, arrays: dict[str, mx.array]) -> Generator[str, None, dict[str, Any]]:
+def _write(file: Path, arrays: dict[str, Unmade]) -> Generator[str, None, dict[str, Any]]:
     """One safetensors file; empties `arrays`. Returns its size and sha256, computed on the way."""
     names = sorted(arrays, key=lambda name: -arrays[name].dtype.size)  # wide types first keeps all of them aligned
     digest = hashlib.sha256()
@@ -91,7 +94,7 @@ def _write(file: Path, arrays: dict[str, mx.array]) -> Generator[str, None, dict
         digest.update(head)
         stream.write(head)
         for name in names:
-            for piece in _pieces(arrays.pop(name)):
+            for piece in _pieces(name, arrays.pop(name)):
                 digest.update(piece)
                 stream.write(piece)
             yield name
@@ -100,7 +103,7 @@ def _write(file: Path, arrays: dict[str, mx.array]) -> Generator[str, None, dict
         return {"bytes": stream.tell(), "sha256": digest.hexdigest()}
 
 
-def _header_bytes(arrays: dict[str, mx.array]) -> bytes:
+def _header_bytes(arrays: dict[str, Unmade]) -> bytes:
     entries, start = {}, 0
     for name, array in arrays.items():
         end = start + array.nbytes
@@ -111,14 +114,29 @@ def _header_bytes(arrays: dict[str, mx.array]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-def _pieces(array: mx.array) -> Iterator[memoryview]:
-    """The bytes of an array, evaluated here, without a copy of the whole."""
-    flat = mx.contiguous(array).reshape(-1).view(mx.uint8)
+def _pieces(name: str, array: Unmade) -> Iterator[memoryview]:
+    """The bytes of an array, evaluated here, without a copy of the whole. Raises LayoutError for NaN and infinity.
+
+    A packed matrix shows them in its scales.
+    """
+    values = mx.contiguous(array() if callable(array) else array).reshape(-1)
     del array
+    mx.eval(values)
+    if not _finite(values):
+        raise LayoutError(f"{name} holds numbers that are not finite.", "Is the file damaged? Download it again.")
+    flat = values.view(mx.uint8)
     mx.eval(flat)
     view = memoryview(np.array(flat, copy=False))
     for start in range(0, len(view), CHUNK):
         yield view[start : start + CHUNK]
+
+
+def _finite(values: mx.array) -> bool:
+    """Of a flat array that is evaluated; piece by piece, since a token table has 400 million numbers."""
+    if not mx.issubdtype(values.dtype, mx.floating):
+        return True
+    starts = range(0, values.size, CHUNK)
+    return all(mx.isfinite(values[start : start + CHUNK]).all().item() for start in starts)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Weights into a network and back, strictly: every parameter filled with the right shape, nothing left over.
 
-A layer is packed (quantised) where its `scales` are in the file; bits and group size follow from the shapes.
+A layer is packed (quantised) where its `scales` are in the file; bits and group size follow from the shapes. It is
+rotated where its `rotation` is there: (block,) signs, see PackedLinear.
 """
 
 from collections.abc import Generator
@@ -21,13 +22,18 @@ from .shards import SHARD_BYTES, header, load_lazily, write_shards
 CLASSES = {"transformer": "Transformer", "text_encoder": "TextEncoder", "autoencoder": "AutoEncoder"}
 FLOATS = ("F32", "F16", "BF16")
 DENSE_ROWS = 512  # from here on Apple GPUs are faster with a dequantised matrix (mlx PR 4216: 1.1x to 1.8x)
+BLOCKS = (32, 64, 128, 256, 512)  # channels that a rotation may mix
 SHOWN = 5  # names in a message
 
 Shapes = dict[str, tuple[int, ...]]
 
 
 class PackedLinear(nn.Module):
-    """y = x W^T + b with W packed by mx.quantize (affine): weight (out, in * bits / 32) uint32, scales, biases."""
+    """y = x W^T + b with W packed in MLX's affine form: weight (out, in * bits / 32) uint32, scales, biases.
+
+    A rotated layer holds W S H in place of W: S are signs, H a Hadamard matrix, both on each block of channels. Their
+    product is orthogonal, so y = (x S H) (W S H)^T + b.
+    """
 
     def __init__(self, layer: nn.Linear, group_size: int, bits: int):
         out, width = layer.weight.shape
@@ -40,10 +46,23 @@ class PackedLinear(nn.Module):
         packed = (self.weight, self.scales, self.biases)
         form = {"group_size": self.group_size, "bits": self.bits}
         if dense_is_better(x.size // x.shape[-1]):
-            y = x @ mx.dequantize(*packed, **form).astype(x.dtype).T
+            y = x @ self._unrotated(mx.dequantize(*packed, **form)).astype(x.dtype).T
         else:
-            y = mx.quantized_matmul(x, *packed, transpose=True, **form)
+            y = mx.quantized_matmul(self._rotated(x), *packed, transpose=True, **form)
         return y + self.bias if "bias" in self else y
+
+    def _unrotated(self, matrix):
+        """W S H -> W. Rather than turning many rows of x, whose largest numbers could leave float16's range."""
+        if "rotation" not in self:
+            return matrix
+        blocks = matrix.reshape(matrix.shape[0], -1, self.rotation.size)
+        return (mx.hadamard_transform(blocks) * self.rotation).reshape(matrix.shape)
+
+    def _rotated(self, x):
+        if "rotation" not in self:
+            return x
+        blocks = x.reshape(*x.shape[:-1], -1, self.rotation.size) * self.rotation
+        return mx.hadamard_transform(blocks).reshape(x.shape).astype(x.dtype)
 
 
 class PackedEmbedding(nn.Module):
@@ -191,6 +210,17 @@ def _pack_layer(module: nn.Module, name: str, shapes: Shapes) -> None:
     if rest or uneven or bits not in (2, 3, 4, 5, 6, 8) or group_size not in (32, 64, 128):
         raise LayoutError(f"{name} is packed in a way that can't be read: {bits} bits in groups of {group_size}.")
     parent[key] = kind(layer, group_size, bits)
+    if kind is PackedLinear and f"{name}.rotation" in shapes:  # an embedding has none: fit finds it left over
+        parent[key].rotation = mx.ones((_block(name, width, shapes),))
+
+
+def _block(name: str, width: int, shapes: Shapes) -> int:
+    """How many channels the rotation of a layer mixes, from its shape."""
+    shape = shapes[f"{name}.rotation"]
+    block = shape[0] if len(shape) == 1 else 0
+    if block not in BLOCKS or width % block:
+        raise LayoutError(f"{name} is rotated in a way that can't be read: {shape} for {width} channels.")
+    return block
 
 
 def _complain(what: str, names: list[str]) -> None:

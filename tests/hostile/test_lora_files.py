@@ -1,0 +1,188 @@
+"""LoRA files that don't fit, are damaged or of another kind: refused by name with the reason, the model untouched."""
+
+import json
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from mlx.utils import tree_flatten
+
+from mlx_model import lora
+from mlx_model.errors import LayoutError, RequestError
+from mlx_model.request import Lora
+from tests.model.made_loras import kohya, low_rank, peft, random, save
+from tests.model.test_lora import QKV, net
+
+DOWN, UP = low_rank(0, 192, 64)
+GOOD = peft(QKV, DOWN, UP)
+
+
+def refused(path, match, kind=LayoutError, exit_code=3, family="flux2"):
+    model = net()
+    modules = {name: id(module) for name, module in model.named_modules()}
+    with pytest.raises(kind, match=match) as error:
+        lora.apply(model, family, [Lora(str(path))])
+    assert error.value.exit_code == exit_code
+    assert {name: id(module) for name, module in model.named_modules()} == modules
+    assert len(dict(tree_flatten(model.parameters()))) == len(dict(tree_flatten(net().parameters())))
+    return str(error.value)
+
+
+def test_no_such_file(tmp_path):
+    refused(tmp_path / "x.safetensors", "no LoRA at", RequestError, 2)
+    refused(tmp_path, "no LoRA at", RequestError, 2)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"{}", b"PK\x03\x04" + bytes(90), b"\x80\x02}q", (2**60).to_bytes(8, "little")]
+)
+def test_no_safetensors_file(tmp_path, content):
+    file = tmp_path / "x.safetensors"
+    file.write_bytes(content)
+    refused(file, "not a sound safetensors file")
+
+
+def test_cut_off(tmp_path):
+    file = tmp_path / "x.safetensors"
+    save(file, GOOD)
+    file.write_bytes(file.read_bytes()[:-1])
+    refused(file, "not a sound safetensors file")
+
+
+def test_overlapping_tensors(tmp_path):
+    entry = {"dtype": "F32", "shape": [4, 64], "data_offsets": [0, 1024]}
+    head = json.dumps(dict.fromkeys(GOOD, entry)).encode()
+    (tmp_path / "x.safetensors").write_bytes(len(head).to_bytes(8, "little") + head + bytes(1024))
+    refused(tmp_path / "x.safetensors", "not a sound safetensors file")
+
+
+def test_nothing_matches(tmp_path):
+    refused(
+        save(tmp_path / "x.safetensors", {"model.layers.0.weight": DOWN}), r"does not fit.*model\.layers\.0\.weight"
+    )
+
+
+def test_empty(tmp_path):
+    refused(save(tmp_path / "x.safetensors", {}), "empty")
+
+
+@pytest.mark.parametrize("extra", [
+    {"note": DOWN}, {f"{QKV}.lora_C.weight": DOWN}, {"double_blocks.0.img_attn.norm.query_norm.scale": DOWN[0]},
+    peft("double_blocks.0.img_attn.o", DOWN, UP), {f"{QKV}.weight": DOWN},
+])  # fmt: skip
+def test_a_part_matches(tmp_path, extra):
+    """All that was not matched is named, nothing is applied."""
+    text = refused(save(tmp_path / "x.safetensors", GOOD | extra), "only in part")
+    assert all(name in text for name in extra)
+
+
+def test_many_unmatched_are_counted(tmp_path):
+    extra = {f"odd.{number}": DOWN for number in range(9)}
+    assert "9 tensors" in refused(save(tmp_path / "x.safetensors", GOOD | extra), r"odd\.0.* and 4 more")
+
+
+@pytest.mark.parametrize("tensors", [
+    peft("transformer.single_transformer_blocks.0.proj_mlp", *low_rank(0, 256, 64)),
+    peft("diffusion_model.double_blocks.0.img_mod.lin", *low_rank(0, 384, 64)),
+    kohya("double_blocks.0.txt_mod.lin", *low_rank(0, 384, 64)),
+])  # fmt: skip
+def test_another_family_is_named(tmp_path, tensors):
+    refused(save(tmp_path / "x.safetensors", tensors), r"does not fit this model.*It is for FLUX\.1")
+    refused(save(tmp_path / "y.safetensors", GOOD | tensors), r"only in part.*It is for FLUX\.1")
+
+
+def test_flux3_is_named(tmp_path):
+    tensors = peft("diffusion_model.content_mode_blocks.image.0.q_proj", *low_rank(0, 64, 64))
+    refused(save(tmp_path / "x.safetensors", tensors), r"It is for FLUX\.3")
+
+
+def test_another_kind_of_model(tmp_path):
+    tensors = kohya("down_blocks_0_attentions_0_proj_in", DOWN, UP)
+    refused(save(tmp_path / "x.safetensors", tensors), "another kind of model")
+
+
+def test_a_family_without_names(tmp_path):
+    """Its own names are all that fits."""
+    refused(save(tmp_path / "x.safetensors", peft("transformer_blocks.0.attn.to_q", DOWN, UP)), "fit", family="other")
+
+
+@pytest.mark.parametrize("stem", ["lora_te1_text_model_encoder_layers_0_mlp_fc1", "text_encoder.layers.0.mlp"])
+def test_text_encoders(tmp_path, stem):
+    refused(save(tmp_path / "x.safetensors", GOOD | peft(stem, DOWN, UP)), "adapts a text encoder")
+
+
+def test_too_many_blocks(tmp_path):
+    tensors = peft("double_blocks.7.img_attn.qkv", DOWN, UP)
+    refused(save(tmp_path / "x.safetensors", GOOD | tensors), r"only in part.*larger FLUX\.2")
+
+
+@pytest.mark.parametrize(("outputs", "inputs"), [(384, 128), (192, 128), (384, 64), (64, 192)])
+def test_another_size(tmp_path, outputs, inputs):
+    tensors = peft(QKV, *low_rank(0, outputs, inputs))
+    refused(save(tmp_path / "x.safetensors", tensors), f"another size.*{inputs} inputs and {outputs} outputs, here 64")
+
+
+def test_another_size_of_lokr(tmp_path):
+    tensors = {f"{QKV}.lokr_w1": random(0, 4, 4), f"{QKV}.lokr_w2": random(1, 16, 16)}
+    refused(save(tmp_path / "x.safetensors", tensors), "another size")
+
+
+@pytest.mark.parametrize(("name", "what"), [
+    ("dora_scale", "DoRA"), ("lora_magnitude_vector", "DoRA"), ("lora_magnitude_vector.weight", "DoRA"),
+    ("hada_w1_a", "LoHa"), ("oft_blocks", "OFT"), ("boft_R", "OFT"), ("lokr_t2", "LoKr of convolutions"),
+    ("lora_mid.weight", "LoCon"), ("diff", "difference"), ("diff_b", "difference"), ("lora_B.bias", "biases"),
+])  # fmt: skip
+def test_other_kinds_are_named(tmp_path, name, what):
+    refused(save(tmp_path / "x.safetensors", GOOD | {f"{QKV}.{name}": DOWN}), rf"is a .*{what}.*{name}")
+
+
+def test_dora_in_the_settings(tmp_path):
+    told = {"lora_adapter_metadata": json.dumps({"transformer.use_dora": True})}
+    refused(save(tmp_path / "x.safetensors", GOOD, told), "DoRA")
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "5", '"x"', "[" * 100_000])
+def test_damaged_settings(tmp_path, text):
+    refused(save(tmp_path / "x.safetensors", GOOD, {"lora_adapter_metadata": text}), "damaged settings")
+
+
+@pytest.mark.parametrize(
+    "told", [{"lora_alpha": "x"}, {"lora_alpha": [1]}, {"alpha_pattern": 5}, {"alpha_pattern": [1]}]
+)
+def test_odd_settings(tmp_path, told):
+    refused(save(tmp_path / "x.safetensors", GOOD, {"lora_adapter_metadata": json.dumps(told)}), "damaged")
+
+
+@pytest.mark.parametrize("tensors", [
+    {f"{QKV}.lora_A.weight": DOWN}, {f"{QKV}.lora_B.weight": UP}, {f"{QKV}.alpha": np.float32(1)},
+    {f"{QKV}.lora_A.weight": DOWN, f"{QKV}.lora_B.weight": UP[:, :3]},
+    {f"{QKV}.lora_A.weight": DOWN[:0], f"{QKV}.lora_B.weight": UP[:, :0]},
+    {f"{QKV}.lora_A.weight": DOWN[0], f"{QKV}.lora_B.weight": UP},
+    {f"{QKV}.lora_A.weight": DOWN[:, :, None, None], f"{QKV}.lora_B.weight": UP[:, :, None, None]},
+    {f"{QKV}.lora_A.weight": np.float32(1), f"{QKV}.lora_B.weight": UP},
+    {f"{QKV}.lokr_w1": DOWN}, {f"{QKV}.lokr_w1": DOWN, f"{QKV}.lokr_w2_a": UP},
+    {f"{QKV}.lokr_w1": np.float32(1), f"{QKV}.lokr_w2": random(0, 192, 64)},
+    GOOD | {f"{QKV}.lokr_w1": DOWN}, GOOD | {f"{QKV}.alpha": np.float32("nan")},
+    GOOD | {f"{QKV}.alpha": np.ones(2, np.float32)},
+    {f"{QKV}.lora_A.weight": DOWN * np.float32("nan"), f"{QKV}.lora_B.weight": UP},
+    {f"{QKV}.lora_A.weight": DOWN, f"{QKV}.lora_B.weight": UP * np.float32("inf")},
+])  # fmt: skip
+def test_damaged_parts(tmp_path, tensors):
+    refused(save(tmp_path / "x.safetensors", tensors), "damaged")
+
+
+def test_one_layer_by_two_names_is_added_twice_only_if_the_names_differ(tmp_path):
+    """Two adapters of one layer add up; two tensors that claim the same part are refused."""
+    double = {f"{QKV}.lora_down.weight": DOWN, **GOOD}
+    refused(save(tmp_path / "x.safetensors", double), "only in part")
+
+
+def test_whole_numbers(tmp_path):
+    whole = {name: array.astype(np.int64) for name, array in GOOD.items()}
+    refused(save(tmp_path / "x.safetensors", whole), "I64")
+
+
+def test_nothing_is_read_before_the_names_fit(tmp_path, monkeypatch):
+    path = save(tmp_path / "x.safetensors", GOOD | {"odd": DOWN})
+    monkeypatch.setattr(mx, "load", None)
+    refused(path, "odd")

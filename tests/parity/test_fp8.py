@@ -1,0 +1,15 @@
+"""The table of 8-bit floats against torch's."""
+
+import numpy as np
+import pytest
+
+from converters import fp8
+
+torch = pytest.importorskip("torch")
+pytestmark = pytest.mark.parity
+
+
+def test_every_code():
+    theirs = torch.arange(256, dtype=torch.uint8).view(torch.float8_e4m3fn).float().numpy()
+    assert np.array_equal(fp8.table(), theirs, equal_nan=True)
+    assert np.array_equal(np.signbit(fp8.table()), np.signbit(theirs))
