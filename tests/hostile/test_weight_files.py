@@ -216,11 +216,11 @@ def test_disk_fills_up(source, tmp_path, monkeypatch, after):
     """No space left in the middle of a shard: DiskFull, and the partial folder is gone."""
     real, count = shards._pieces, [0]
 
-    def pieces(array):
+    def pieces(name, array):
         count[0] += 1
         if count[0] > after:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return real(array)
+        return real(name, array)
 
     monkeypatch.setattr(shards, "_pieces", pieces)
     refused(source, tmp_path, DiskFull)

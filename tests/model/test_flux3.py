@@ -11,7 +11,7 @@ from mlx.utils import tree_flatten
 
 from converters import keys_flux3
 from converters.keys import apply
-from converters.quantize import encode
+from converters.quantize import Form, encode
 from mlx_model import flux3
 from mlx_model.boxes import Box, on_grid, with_boxes
 from mlx_model.errors import RequestError
@@ -226,9 +226,9 @@ def test_packed_layers_are_found_in_every_mode():
     """Modes are dicts of modules: packing reaches into them, and the network still knows its dtype."""
     model = network(True)
     exact = velocity(model, references())
-    plan = ((r".*_blocks\..*", 8), (r".*", 32))
+    plan = ((r".*_blocks\..*", Form(8)), (r".*", Form(32)))
     weights = [encode(name, x, plan) for name, x in tree_flatten(model.parameters())]
-    arrays = {name: x for group in weights for name, x in group.items()}
+    arrays = {name: x() if callable(x) else x for group in weights for name, x in group.items()}
     packed = flux3.Transformer(model.params)
     fit(packed, {name: tuple(x.shape) for name, x in arrays.items()})
     packed.load_weights(list(arrays.items()), strict=True)
