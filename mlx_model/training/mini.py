@@ -38,6 +38,7 @@ SPEC = SPECS["mini"]
 AUTOENCODER = autoencoder.Params(**SPEC.autoencoder)
 SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
 PHASES = (("copy", 200), ("edits", 900), ("references", 1600))
+RESUMED = 1200  # steps of a resumed run with mostly references
 MUON_RATE, ADAM_RATE = 0.012, 1.5e-3
 TIME_SHIFT = 0.4
 BITS, GROUP = 8, 64  # of the exported matrices
@@ -135,6 +136,11 @@ def phase(step: int) -> str:
     return next((name for name, end in PHASES if step <= end), "all")
 
 
+def resumed_phase(step: int) -> str:
+    """A run from finished weights needs no copying any more."""
+    return "references" if step <= RESUMED else "all"
+
+
 def train_transformer(out: Path, steps: int, batch: int, self_flow: bool) -> None:
     """Train to `steps`; a run that was made from a converted folder (`resume`) skips the curriculum."""
     group = mx.distributed.init()
@@ -149,7 +155,7 @@ def train_transformer(out: Path, steps: int, batch: int, self_flow: bool) -> Non
     folder = out / "transformer"
     seed = [11, group.rank(), started(folder)]
     mx.random.seed(seed[1] * 1000 + seed[2] + 1)
-    rng, plan = np.random.default_rng(seed), (lambda _: "all") if warm.exists() else phase
+    rng, plan = np.random.default_rng(seed), resumed_phase if warm.exists() else phase
     samples = Samples(open_autoencoder(out), tokenizer, rng, batch, TIME_SHIFT, plan, seed[2])
     optimizer = muon_and_adam(model, schedule(MUON_RATE, 50, steps), schedule(ADAM_RATE, 50, steps))
     teacher = new_model(Student) if self_flow else None

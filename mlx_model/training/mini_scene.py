@@ -23,6 +23,7 @@ ACTOR, PROP, JITTER = 52, 26, 8
 APART, AIRY = 36, 48  # between the middles of two actors: at least, and rather
 MARGIN = 6  # from an actor's feet to the lower edge
 TRIES = 24
+GRID = 16  # actors stand on the transformer's tokens: moving one then moves whole tokens (see docs/SPEED.md)
 Size = tuple[int, int]  # height, width
 
 
@@ -117,6 +118,11 @@ def slots(size: Size) -> tuple[tuple[int, int], ...]:
     return (half, y), (w // 2, y - back), (w - half, y)
 
 
+def on_grid(x: int) -> int:
+    """The nearest x at which an actor stands on whole tokens."""
+    return GRID // 2 + GRID * round((x - GRID // 2) / GRID)
+
+
 def spot(rng: np.random.Generator, size: Size, others: list[tuple[int, int]]) -> tuple[int, int]:
     """A free place (x, y) to stand, near a slot; well apart from the others while that can be had."""
     h, w = size
@@ -125,8 +131,7 @@ def spot(rng: np.random.Generator, size: Size, others: list[tuple[int, int]]) ->
         apart = scaled(AIRY if attempt < TRIES // 3 else APART, w, h)
         slot = int(rng.integers(3)) if others or rng.random() < 0.5 else 1
         x, y = slots(size)[slot]
-        x, y = x + int(rng.integers(-jitter, jitter + 1)), y + int(rng.integers(-3, 4))
-        x = min(max(x, edge), w - edge)
+        x = min(max(on_grid(x + int(rng.integers(-jitter, jitter + 1))), edge), w - edge)
         if all(abs(x - a) >= apart or abs(y - b) >= apart * 0.7 for a, b in others):
             return x, y
     raise Crowded

@@ -1,0 +1,210 @@
+"""What a board holds. Plain immutable data: every change makes a new Board (commands.py), so undo is keeping the old.
+
+Pictures are named by the sha256 of their PNG; the bytes live in the package's blobs (board_file.py). Ids are short
+random strings that never change and are never used again. Order is the order of the tuples.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterable, Iterator
+from typing import Literal
+
+import msgspec
+
+SCHEMA = 1
+ASPECTS: dict[str, tuple[int, int]] = {
+    "16:9": (16, 9), "2.39:1": (239, 100), "1.85:1": (185, 100), "4:3": (4, 3), "1:1": (1, 1), "9:16": (9, 16),
+}  # fmt: skip
+Role = Literal["character", "prop", "place", "style", "pose", "composition"]
+ROLES: tuple[Role, ...] = ("character", "prop", "place", "style", "pose", "composition")
+SHOTS = ("", "ECU", "CU", "MCU", "MS", "MLS", "LS", "ELS", "EST", "OTS", "POV", "INSERT")
+ANGLES = ("", "eye level", "low", "high", "overhead", "dutch")
+MOVES = ("", "static", "pan", "tilt", "push in", "pull out", "track", "handheld", "zoom")
+# One per reference of a panel, told apart in light and dark and by most colour-blind people (after Okabe and Ito).
+COLOURS = (
+    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#B8A800", "#7F5FC0", "#8C564B", "#6B7A8F",
+)  # fmt: skip
+DEFAULT_SECONDS = 2.0
+
+
+def new_id() -> str:
+    """12 random hexadecimal digits."""
+    return secrets.token_hex(6)
+
+
+class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Immutable, strictly read: an unknown field or a wrong type is an error."""
+
+
+class Picture(Struct):
+    """A picture of the board: sha256 of a PNG in blobs/, its size in pixels, and what its file was called."""
+
+    sha256: str
+    width: int
+    height: int
+    name: str = ""
+
+
+class Member(Struct):
+    """Somebody or something of the cast; any prompt mentions it as @name (one word, unique in the board)."""
+
+    id: str
+    name: str
+    role: Role = "character"
+    colour: str = COLOURS[0]
+    pictures: tuple[Picture, ...] = ()
+    notes: str = ""
+
+
+class PanelReference(Struct):
+    """A picture the model looks at for one panel. Its place in Panel.references is its place in the model.
+
+    `member` names the cast member it came from; its name and colour are the member's then. Else `name` (one word,
+    unique in the panel) and `colour` are its own.
+    """
+
+    id: str
+    picture: Picture
+    role: Role = "character"
+    name: str = ""
+    colour: str = COLOURS[0]
+    member: str | None = None
+
+
+class Source(Struct):
+    """What a panel starts from: nothing ("blank"), its own current take ("take"), or another panel's ("panel")."""
+
+    kind: Literal["blank", "take", "panel"] = "blank"
+    panel: str | None = None
+
+
+class Camera(Struct):
+    shot: str = ""
+    angle: str = ""
+    move: str = ""
+
+
+class Take(Struct):
+    """One result of a panel, kept for good; `request` is the whole request as JSON (mlx_model.request)."""
+
+    id: str
+    picture: Picture
+    request: str
+    model: str
+    made: str  # ISO 8601, UTC
+    seed: int
+    seconds: float = 0.0  # that it took to make
+    note: str = ""  # such as "imported"
+
+
+class Settings(Struct):
+    """How a panel is rendered; None is the board's or the model's own value."""
+
+    model: str | None = None
+    steps: int | None = None
+    guidance: float | None = None
+    strength: float | None = None
+    width: int | None = None
+    height: int | None = None
+
+
+class Panel(Struct):
+    id: str
+    prompt: str = ""  # a description, or with a source an instruction
+    action: str = ""
+    dialogue: str = ""
+    notes: str = ""
+    camera: Camera = Camera()
+    seconds: float = DEFAULT_SECONDS
+    references: tuple[PanelReference, ...] = ()
+    source: Source = Source()
+    mask: Picture | None = None  # grey PNG of the source's size, white = repaint
+    seed: int = 0
+    seed_locked: bool = False
+    settings: Settings = Settings()
+    takes: tuple[Take, ...] = ()
+    current: str | None = None  # id of a take
+
+    @property
+    def take(self) -> Take | None:
+        """The current take."""
+        return next((take for take in self.takes if take.id == self.current), None)
+
+
+class Scene(Struct):
+    id: str
+    heading: str = ""
+    panels: tuple[Panel, ...] = ()
+
+
+class Board(Struct):
+    id: str
+    title: str = "Untitled"
+    aspect: tuple[int, int] = (16, 9)
+    fps: int = 24
+    style: str = ""  # added to the prompt of every panel
+    model: str | None = None  # the name of a model or the path of its folder; None: the default model
+    cast: tuple[Member, ...] = ()
+    scenes: tuple[Scene, ...] = ()
+    schema: int = SCHEMA
+
+    def panels(self) -> Iterator[Panel]:
+        """All panels in order."""
+        for scene in self.scenes:
+            yield from scene.panels
+
+    def panel(self, panel_id: str) -> Panel:
+        """Raises KeyError."""
+        return _by_id(self.panels(), panel_id)
+
+    def member(self, member_id: str) -> Member:
+        """Raises KeyError."""
+        return _by_id(self.cast, member_id)
+
+    def scene_of(self, panel_id: str) -> Scene:
+        """Raises KeyError."""
+        for scene in self.scenes:
+            if any(panel.id == panel_id for panel in scene.panels):
+                return scene
+        raise KeyError(panel_id)
+
+    def before(self, panel_id: str) -> Panel | None:
+        """The panel in front of this one, over the borders of scenes."""
+        earlier = None
+        for panel in self.panels():
+            if panel.id == panel_id:
+                return earlier
+            earlier = panel
+        raise KeyError(panel_id)
+
+
+def _by_id(items: Iterable, wanted: str):
+    for item in items:
+        if item.id == wanted:
+            return item
+    raise KeyError(wanted)
+
+
+def numbers(board: Board) -> dict[str, str]:
+    """Panel id -> "1A": scene number, then a letter; after Z come AA, AB ..."""
+    return {
+        panel.id: f"{number}{letters(place)}"
+        for number, scene in enumerate(board.scenes, 1)
+        for place, panel in enumerate(scene.panels)
+    }
+
+
+def letters(place: int) -> str:
+    """0 -> A, 25 -> Z, 26 -> AA."""
+    text = ""
+    place += 1
+    while place:
+        place, digit = divmod(place - 1, 26)
+        text = chr(ord("A") + digit) + text
+    return text
+
+
+def new_board(title: str = "Untitled", aspect: tuple[int, int] = (16, 9)) -> Board:
+    """One scene with one empty panel."""
+    return Board(new_id(), title, aspect, scenes=(Scene(new_id(), panels=(Panel(new_id()),)),))
