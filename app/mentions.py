@@ -5,7 +5,8 @@ The number is the place of the picture in the list of references, which is also 
 
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from mlx_model.errors import RequestError
 
@@ -13,7 +14,44 @@ LIMIT = 10
 # An "image " before the @ is swallowed, so that "image @1" does not become "image image 1".
 MENTION = re.compile(r"(?P<escaped>\\@)|(?<![\w@.])(?:image\s+)?@(?=\w)", re.IGNORECASE)
 WORD = re.compile(r"\w")
+WORDS = re.compile(r"\w[\w-]*")
 ESCAPE_HINT = r"Write \@ where you mean the sign itself."
+
+
+@dataclass(frozen=True)
+class Mention:
+    r"""`text[start:end]` is a mention (or `\@`, then `place` and `error` are None); its sign stands at `at`.
+
+    `place` is the number of the reference it names, from 1; where it names none, `error` says why.
+    """
+
+    start: int
+    at: int
+    end: int
+    place: int | None = None
+    error: RequestError | None = None
+
+
+def find(text: str, names: Sequence[str]) -> Iterator[Mention]:
+    """All mentions in `text` (in Unicode form NFC) in order, for compiling and for colouring: they can't disagree."""
+    known, position = [_key(name) for name in names], 0
+    for match in MENTION.finditer(text):
+        if match.start() < position:
+            continue
+        mention = _mention(text, match, known, names)
+        position = mention.end
+        yield mention
+
+
+def _mention(text: str, match: re.Match, known: list[str], names: Sequence[str]) -> Mention:
+    start, at = match.start(), match.end() - 1
+    if match["escaped"]:
+        return Mention(start, at, match.end())
+    try:
+        number, end = _place(text, match.end(), known, names)
+    except RequestError as error:
+        return Mention(start, at, WORDS.match(text, match.end()).end(), error=error)
+    return Mention(start, at, end, number)
 
 
 def compile_prompt(prompt: str, names: Sequence[str]) -> str:
@@ -23,18 +61,13 @@ def compile_prompt(prompt: str, names: Sequence[str]) -> str:
     first, in any case. `\@` and the @ inside an e-mail address stay text.
     Raises RequestError for a number beyond the references, an unknown name or a name that two references share.
     """
-    text, known = unicodedata.normalize("NFC", prompt), [_key(name) for name in names]
+    text = unicodedata.normalize("NFC", prompt)
     parts, position = [], 0
-    for match in MENTION.finditer(text):
-        if match.start() < position:
-            continue
-        parts.append(text[position : match.start()])
-        if match["escaped"]:
-            parts.append("@")
-            position = match.end()
-        else:
-            number, position = _place(text, match.end(), known, names)
-            parts.append(f"image {number}")
+    for mention in find(text, names):
+        if mention.error:
+            raise mention.error
+        parts += [text[position : mention.start], "@" if mention.place is None else f"image {mention.place}"]
+        position = mention.end
     return "".join(parts) + text[position:]
 
 
@@ -47,7 +80,7 @@ def _place(text: str, start: int, known: list[str], names: Sequence[str]) -> tup
         end = start + len(name)
         if _key(text[start:end]) == name and not WORD.match(text, end):
             return _unique(name, known), end
-    word = re.compile(r"\w[\w-]*").match(text, start)
+    word = WORDS.match(text, start)
     listed = ", ".join(f"@{name}" for name in names if name) or "none: no pictures are given"
     raise RequestError(f"@{word[0] if word else ''} names no picture.", f"The pictures are {listed}. {ESCAPE_HINT}")
 

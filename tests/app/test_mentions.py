@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.mentions import compile_prompt
+from app.mentions import compile_prompt, find
 from mlx_model.errors import RequestError
 
 NAMES = ["room", "Red-Hat", "red", "Café", "IMG_001"]
@@ -68,3 +68,22 @@ def test_never_another_error(text, names):
         assert isinstance(compile_prompt(text, names), str)
     except RequestError as error:
         assert error.message  # noqa: PT017
+
+
+def test_found_mentions_say_where_they_stand_and_what_is_wrong():
+    text = r"image @2 and @Café, \@1, @nobody-here."
+    found = list(find(text, NAMES))
+    assert [text[m.at : m.end] for m in found] == ["@2", "@Café", "@", "@nobody-here"]
+    assert [m.place for m in found] == [2, 4, None, None]
+    assert text[found[0].start : found[0].end] == "image @2"
+    assert "@nobody-here names no picture" in found[3].error.message
+
+
+@given(st.text(alphabet="@\\ab1- image", max_size=40))
+def test_what_is_coloured_is_what_is_compiled(text):
+    mentions = list(find(text, NAMES))
+    if any(mention.error for mention in mentions):
+        with pytest.raises(RequestError):
+            compile_prompt(text, NAMES)
+    else:
+        assert compile_prompt(text, NAMES).count("image ") >= sum(mention.place is not None for mention in mentions)
