@@ -1,0 +1,226 @@
+"""The board that the window shows: what every view reads and changes. A view-model: no widgets.
+
+Views read `board`, call `do` with a new board made by app.commands, and redraw on `changed`. Pictures go in with
+import_picture and come out with pixmap. Panels are rendered by the engine; a finished picture becomes a take of its
+panel whatever happened meanwhile.
+"""
+
+import dataclasses
+import secrets
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QObject, QTimer, Signal
+from PySide6.QtGui import QImage, QPixmap
+
+from mlx_model.errors import FluxLocalError
+
+from .. import commands, images, jobs
+from ..board_file import BoardFile
+from ..history import History
+from ..jobs import JobState
+from ..storyboard import Board, Picture, Take, new_id
+from .pixmaps import Pixmaps
+from .runs import PanelState, Runs
+
+AUTOSAVE = 1500  # ms after the first unsaved change; the product promises 2 s
+UNEXPECTED = "This is a fault in Flux Local; the board is untouched."
+
+
+class Document(QObject):
+    """One open board: its file, its history, its runs."""
+
+    changed = Signal(object, object)  # old board, new board
+    dirty_changed = Signal(bool)
+    state_changed = Signal(str)  # panel id: its job
+    picture_ready = Signal(str)  # sha256: a pixmap that was asked for has come
+    message = Signal(str, str)  # what happened, what to do
+
+    def __init__(self, file: BoardFile, board: Board, engine: QObject, parent: QObject | None = None):
+        super().__init__(parent)
+        self.file, self.engine, self.history = file, engine, History(board)
+        self.previews = True
+        self._dirty = False
+        self._pixmaps = Pixmaps(self.picture_path, self)
+        self._pixmaps.ready.connect(self.picture_ready)
+        self.runs = Runs(engine, self)
+        self.runs.panel_changed.connect(self.state_changed)
+        self.runs.finished.connect(self._job_finished)
+        self._autosave = QTimer(self, singleShot=True, interval=AUTOSAVE)
+        self._autosave.timeout.connect(self.save)
+
+    @property
+    def board(self) -> Board:
+        return self.history.board
+
+    @property
+    def dirty(self) -> bool:
+        return self._dirty
+
+    # Changes
+
+    def do(self, label: str, board: Board, merge: str | None = None) -> None:
+        """Make `board` the present one; `label` is what undo calls it. Changes with the same `merge` are one step."""
+        old = self.board
+        if board != old:
+            self.history.do(label, board, merge)
+            self._now(old)
+
+    def undo(self) -> None:
+        old = self.board
+        self.history.undo()
+        self._now(old)
+
+    def redo(self) -> None:
+        old = self.board
+        self.history.redo()
+        self._now(old)
+
+    def _now(self, old: Board) -> None:
+        if self.board is not old:
+            self._set_dirty(True)
+            self.changed.emit(old, self.board)
+
+    # The file
+
+    def save(self) -> bool:
+        """Write the board; False (and a message) where that failed. It is tried again after the next change."""
+        self._autosave.stop()
+        try:
+            self.file.save(self.board)
+        except FluxLocalError as error:
+            self.message.emit(error.message, error.hint)
+            return False
+        self._set_dirty(False)
+        return True
+
+    def close(self) -> None:
+        """Save what is unsaved and let go of the file and the threads. Jobs in the queue go on."""
+        if self._dirty:
+            self.save()
+        self.runs.detach()
+        self._pixmaps.close()
+        self.file.close()
+
+    def _set_dirty(self, dirty: bool) -> None:
+        if dirty and not self._autosave.isActive():
+            self._autosave.start()
+        if dirty != self._dirty:
+            self._dirty = dirty
+            self.dirty_changed.emit(dirty)
+
+    # Pictures
+
+    def picture_path(self, sha256: str) -> Path:
+        """Where the PNG of a picture of this board is."""
+        return Path(self.file.picture_path(sha256))
+
+    def pixmap(self, sha256: str, max_side: int = 0) -> QPixmap:
+        """The picture no larger than `max_side` device pixels (0: as it is).
+
+        Null, or another size, where it is still being decoded: `picture_ready` tells when to ask again.
+        """
+        return self._pixmaps.get(sha256, max_side)
+
+    def pixmap_now(self, sha256: str, max_side: int = 0) -> QPixmap:
+        """The picture, waited for."""
+        return self._pixmaps.get_now(sha256, max_side)
+
+    def import_picture(self, source: str | Path | QImage | bytes, name: str = "") -> Picture | None:
+        """Take a picture into the board's blobs, upright and in sRGB; None (and a message) where it is refused."""
+        notes: list[str] = []
+        try:
+            path, data = _named(source, name)
+            pixels = images.open_picture(path, notes, data)
+            picture = self.file.put_picture(pixels, path.stem if not name else name)
+        except FluxLocalError as error:
+            self.message.emit(error.message, error.hint)
+            return None
+        for note in notes:
+            self.message.emit(note, "")
+        return picture
+
+    # Rendering
+
+    def panel_state(self, panel_id: str) -> PanelState:
+        """How the panel stands; the state "empty" for one that is gone."""
+        try:
+            return self.runs.state(self.board.panel(panel_id))
+        except KeyError:
+            return PanelState()
+
+    def render(self, panel_ids: Iterable[str]) -> None:
+        """Put the panels in line, each for one take. What can't run fails at once, with its reason in its state."""
+        for panel_id in panel_ids:
+            self._submit(panel_id)
+
+    def render_variations(self, panel_id: str, count: int = 4) -> None:
+        """Put `count` takes of the panel in line, each with another seed."""
+        for _ in range(count):
+            self._submit(panel_id, secrets.randbelow(2**32))
+
+    def cancel(self, panel_id: str) -> None:
+        """Cancel the panel's jobs; also dismisses its failure."""
+        self.runs.cancel(panel_id)
+
+    def continue_from(self, panel_id: str) -> str:
+        """Add a panel behind this one whose first reference is this one's take; its id."""
+        board, new = commands.continue_from(self.board, panel_id)
+        self.do("Continue from Panel", board)
+        return new
+
+    def apply_to_all(self, panel_ids: Iterable[str], instruction: str) -> None:
+        """Edit the current take of each panel by one instruction, and render them."""
+        panel_ids = tuple(panel_ids)
+        self.do("Apply to All", commands.apply_to_all(self.board, panel_ids, instruction))
+        self.render(panel_ids)
+
+    def _submit(self, panel_id: str, seed: int | None = None) -> None:
+        try:
+            job = jobs.panel_job(self.board, panel_id, self.picture_path, seed=seed, previews=self.previews)
+        except FluxLocalError as error:
+            self._refused(panel_id, error)
+            return
+        self.runs.submit(job)
+
+    def _refused(self, panel_id: str, error: FluxLocalError) -> None:
+        self.runs.fail(panel_id, JobState(None, "failed", code=error.code, reason=error.message, hint=error.hint))
+        self.message.emit(error.message, error.hint)
+
+    def _job_finished(self, job: JobState) -> None:
+        if job.state == "failed":
+            self.message.emit(job.reason, job.hint)
+        elif job.state == "done" and job.result and not job.job.slot:
+            self._keep(job)
+
+    def _keep(self, job: JobState) -> None:
+        """The finished picture becomes a take, in every state that undo and redo can reach: no undo loses it."""
+        picture = self.import_picture(job.result, job.job.label)
+        if picture is None:
+            return
+        request = dataclasses.replace(job.job.request, seed=job.seed if job.seed is not None else job.job.request.seed)
+        made = datetime.now(UTC).isoformat(timespec="seconds")
+        take = Take(new_id(), picture, request.to_json(), job.job.model, made, request.seed, job.seconds)
+        old = self.board
+        self.history.amend(lambda board: _with_take(board, job.job.panel, take))
+        self._now(old)
+
+
+def _with_take(board: Board, panel_id: str, take: Take) -> Board:
+    if all(panel.id != panel_id for panel in board.panels()):
+        return board
+    return commands.add_take(board, panel_id, take)
+
+
+def _named(source: str | Path | QImage | bytes, name: str) -> tuple[Path, bytes | None]:
+    """A path to name the picture by, and its bytes where they are not in that file."""
+    if isinstance(source, QImage):
+        data = QByteArray()
+        buffer = QBuffer(data)
+        buffer.open(QIODevice.OpenModeFlag.WriteOnly)
+        source.save(buffer, "PNG")
+        return Path(name or "Pasted picture"), bytes(data.data())
+    if isinstance(source, bytes):
+        return Path(name or "Picture"), source
+    return Path(source), None

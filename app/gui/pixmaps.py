@@ -1,0 +1,106 @@
+"""Pictures of the board as pixmaps: scaled, cached by bytes, decoded in another thread where that takes time."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QRunnable, QSize, Qt, QThreadPool, Signal
+from PySide6.QtGui import QImage, QImageReader, QPixmap
+
+BUDGET = 384 * 2**20  # bytes of decoded pixels that are kept
+SMALL = 24 * 2**10  # a file below this decodes in about a millisecond: no thread, no flicker
+LIMIT = 512  # MB of one decoded picture; a picture of the largest size the app opens needs 400
+
+Key = tuple[str, int]
+
+
+def read(path: str, max_side: int) -> QImage:
+    """The picture no larger than `max_side` (0: as it is), null where it can't be read. Any thread may call this."""
+    QImageReader.setAllocationLimit(LIMIT)
+    image = QImageReader(path).read()
+    if not image.isNull() and 0 < max_side < max(image.width(), image.height()):
+        size = image.size().scaled(QSize(max_side, max_side), Qt.AspectRatioMode.KeepAspectRatio)
+        image = image.scaled(size, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation)
+    return image
+
+
+class _Signals(QObject):
+    read = Signal(object, QImage)  # (sha256, max_side), the picture
+
+
+class _Load(QRunnable):
+    def __init__(self, key: Key, path: str, signals: _Signals):
+        super().__init__()
+        self.key, self.path, self.signals = key, path, signals
+
+    def run(self) -> None:
+        self.signals.read.emit(self.key, read(self.path, self.key[1]))
+
+
+class Pixmaps(QObject):
+    """Pixmaps by sha256 and largest side. `ready` tells that one which was asked for has come."""
+
+    ready = Signal(str)  # sha256
+
+    def __init__(self, path_of: Callable[[str], Path], parent: QObject | None = None):
+        super().__init__(parent)
+        self._path_of = path_of
+        self._kept: OrderedDict[Key, QPixmap] = OrderedDict()
+        self._bytes = 0
+        self._waiting: set[Key] = set()
+        self._pool = QThreadPool(self)
+        self._pool.setMaxThreadCount(2)
+        self._signals = _Signals(self)
+        self._signals.read.connect(self._take, Qt.ConnectionType.QueuedConnection)
+
+    def get(self, sha256: str, max_side: int = 0) -> QPixmap:
+        """The pixmap, or a null one that becomes `ready` later. Another size of it stands in meanwhile."""
+        key = (sha256, max_side)
+        if key in self._kept:
+            self._kept.move_to_end(key)
+            return self._kept[key]
+        if key not in self._waiting:
+            self._ask(key)
+        return self._kept.get(key) or self._stand_in(sha256)
+
+    def get_now(self, sha256: str, max_side: int = 0) -> QPixmap:
+        """The pixmap, decoded in this thread if need be; null only where the file can't be read."""
+        key = (sha256, max_side)
+        if key not in self._kept:
+            self._keep(key, QPixmap.fromImage(read(str(self._path_of(sha256)), max_side)))
+        return self._kept[key]
+
+    def close(self) -> None:
+        """Drop what waits and let the threads end."""
+        self._pool.clear()
+        self._pool.waitForDone()
+        self._kept.clear()
+
+    def _ask(self, key: Key) -> None:
+        path = self._path_of(key[0])
+        if path.is_file() and path.stat().st_size < SMALL:
+            self._keep(key, QPixmap.fromImage(read(str(path), key[1])))
+            return
+        self._waiting.add(key)
+        # The newest request is what the eye rests on: it goes first.
+        self._pool.start(_Load(key, str(path), self._signals), len(self._waiting))
+
+    def _take(self, key: Key, image: QImage) -> None:
+        self._waiting.discard(key)
+        self._keep(key, QPixmap.fromImage(image))
+        self.ready.emit(key[0])
+
+    def _keep(self, key: Key, pixmap: QPixmap) -> None:
+        self._bytes += _bytes(pixmap) - _bytes(self._kept.pop(key, QPixmap()))
+        self._kept[key] = pixmap
+        while self._bytes > BUDGET and len(self._kept) > 1:
+            _, dropped = self._kept.popitem(last=False)
+            self._bytes -= _bytes(dropped)
+
+    def _stand_in(self, sha256: str) -> QPixmap:
+        sizes = [(side, pixmap) for (name, side), pixmap in self._kept.items() if name == sha256]
+        return max(sizes, key=lambda pair: pair[0])[1] if sizes else QPixmap()
+
+
+def _bytes(pixmap: QPixmap) -> int:
+    return pixmap.width() * pixmap.height() * 4

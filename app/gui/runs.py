@@ -1,0 +1,113 @@
+"""What the engine does for the panels of a board: jobs in, panel states out, finished pictures handed on."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from PySide6.QtCore import QObject, Signal
+
+from ..jobs import Job, JobState
+from ..storyboard import Board, Panel
+
+State = Literal["empty", "queued", "running", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class PanelState:
+    """How a panel stands. `left` seconds are predicted; `preview` is a picture file; reason and hint say what failed."""
+
+    state: State = "empty"
+    step: int = 0
+    total: int = 0
+    left: float | None = None
+    preview: str | None = None
+    stage: str = ""
+    reason: str = ""
+    hint: str = ""
+    job: str | None = None
+    waiting: int = 0  # jobs of this panel that wait behind the running one
+
+    @property
+    def busy(self) -> bool:
+        return self.state in ("queued", "running")
+
+
+class Runs(QObject):
+    """Knows which job belongs to which panel of this board, and the last failure of each panel."""
+
+    panel_changed = Signal(str)  # panel id
+    finished = Signal(object)  # JobState of a job that was kept
+
+    def __init__(self, engine: QObject, parent: QObject | None = None):
+        super().__init__(parent)
+        self.engine = engine
+        self._panels: dict[str, str] = {}  # job id -> panel id
+        self._failed: dict[str, JobState] = {}  # panel id -> its last failure
+        engine.event.connect(self._event)
+        engine.finished.connect(self._finished)
+
+    def submit(self, job: Job) -> None:
+        """Put the job of a panel in line; an older failure of the panel is forgotten."""
+        if job.panel:
+            self._panels[job.id] = job.panel
+            self._failed.pop(job.panel, None)
+        self.engine.submit(job)
+        self._tell(job.panel)
+
+    def fail(self, panel: str, job: JobState) -> None:
+        """Record that a panel could not even be put in line."""
+        self._failed[panel] = job
+        self._tell(panel)
+
+    def cancel(self, panel: str) -> None:
+        """Cancel every job of the panel, and forget its failure."""
+        self._failed.pop(panel, None)
+        for job_id in [job_id for job_id, owner in self._panels.items() if owner == panel]:
+            self.engine.cancel(job_id)
+        self._tell(panel)
+
+    def state(self, panel: Panel) -> PanelState:
+        """Running before queued before failed before what the board itself says."""
+        jobs = [self.engine.job(job_id) for job_id, owner in self._panels.items() if owner == panel.id]
+        alive = [job for job in jobs if job and not job.over]
+        running = next((job for job in alive if job.state == "running"), None)
+        if running:
+            return _running(running, len(alive) - 1)
+        if alive:
+            return PanelState("queued", job=alive[0].id, waiting=len(alive) - 1)
+        failed = self._failed.get(panel.id)
+        if failed:
+            return PanelState("failed", reason=failed.reason, hint=failed.hint, job=failed.id)
+        return PanelState("done" if panel.take else "empty")
+
+    def busy(self) -> int:
+        """How many jobs of this board are not over."""
+        return len(self._panels)
+
+    def owns(self, board: Board, job: JobState) -> bool:
+        """Whether the job is one of this board."""
+        return any(panel.id == job.job.panel for panel in board.panels())
+
+    def detach(self) -> None:
+        """Hear no more of the engine: the window shows another board now."""
+        self.engine.event.disconnect(self._event)
+        self.engine.finished.disconnect(self._finished)
+
+    def _event(self, job_id: str, event: object) -> None:
+        self._tell(self._panels.get(job_id))
+
+    def _finished(self, job_id: str) -> None:
+        panel, job = self._panels.pop(job_id, None), self.engine.job(job_id)
+        if panel is None or job is None:
+            return
+        if job.state == "failed":
+            self._failed[panel] = job
+        self.finished.emit(job)
+        self._tell(panel)
+
+    def _tell(self, panel: str | None) -> None:
+        if panel:
+            self.panel_changed.emit(panel)
+
+
+def _running(job: JobState, waiting: int) -> PanelState:
+    return PanelState("running", job.step, job.total, job.left, job.preview, job.stage, job=job.id, waiting=waiting)

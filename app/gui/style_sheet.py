@@ -1,0 +1,107 @@
+"""The style sheet on top of Fusion: flat controls, visible focus, the same in light and dark."""
+
+from string import Template
+
+SHEET = Template("""
+* { outline: 0; }
+QWidget { font-size: 13px; }
+QToolTip { background: $surface; color: $text; border: 1px solid $line; padding: 4px 6px; }
+QMainWindow, QDialog { background: $window; }
+
+QPushButton, QToolButton[kind="button"] {
+    background: $raised; color: $text; border: 1px solid $line; border-radius: 6px; padding: 5px 12px; min-height: 18px;
+}
+QPushButton:hover, QToolButton[kind="button"]:hover { border-color: $muted; }
+QPushButton:pressed, QToolButton[kind="button"]:pressed { background: $line; }
+QPushButton:focus, QToolButton[kind="button"]:focus { border: 2px solid $accent; padding: 4px 11px; }
+QPushButton:disabled { color: $muted; background: $window; }
+QPushButton[kind="primary"] { background: $accent; color: $on_accent; border-color: $accent; font-weight: 600; }
+QPushButton[kind="primary"]:hover { background: $accent_hover; border-color: $accent_hover; }
+QPushButton[kind="primary"]:focus { border: 2px solid $text; }
+QPushButton[kind="primary"]:disabled { background: $raised; color: $muted; border-color: $line; }
+QPushButton[kind="quiet"], QToolButton { background: transparent; border: 2px solid transparent; border-radius: 6px; }
+QToolButton { padding: 4px; color: $text; }
+QPushButton[kind="quiet"] { padding: 4px 8px; }
+QPushButton[kind="quiet"]:hover, QToolButton:hover { background: $raised; }
+QPushButton[kind="quiet"]:focus, QToolButton:focus { border: 2px solid $accent; }
+QToolButton:checked { background: $raised; }
+QToolButton::menu-indicator { image: none; }
+QPushButton::menu-indicator { image: none; }
+
+QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QComboBox {
+    background: $surface; color: $text; border: 1px solid $line; border-radius: 6px; padding: 4px 8px;
+    selection-background-color: $selection; selection-color: $text; min-height: 20px;
+}
+QLineEdit:hover, QPlainTextEdit:hover, QTextEdit:hover, QSpinBox:hover, QDoubleSpinBox:hover, QComboBox:hover {
+    border-color: $muted;
+}
+QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {
+    border: 2px solid $accent; padding: 3px 7px;
+}
+QLineEdit[kind="title"] { background: transparent; border: 2px solid transparent; font-size: 17px; font-weight: 600; }
+QLineEdit[kind="title"]:hover { border-color: $line; }
+QLineEdit[kind="title"]:focus { background: $surface; border-color: $accent; }
+QComboBox::drop-down { border: 0; width: 22px; }
+QComboBox QAbstractItemView { background: $surface; border: 1px solid $line; selection-background-color: $selection; }
+
+QCheckBox, QRadioButton { spacing: 8px; padding: 3px; border: 2px solid transparent; border-radius: 6px; }
+QCheckBox:focus, QRadioButton:focus { border-color: $accent; }
+
+QMenuBar { background: $window; color: $text; padding: 2px 6px; }
+QMenuBar::item { padding: 4px 9px; border-radius: 5px; background: transparent; }
+QMenuBar::item:selected { background: $raised; }
+QMenu { background: $surface; color: $text; border: 1px solid $line; padding: 5px; }
+QMenu::item { padding: 5px 26px 5px 12px; border-radius: 5px; }
+QMenu::item:selected { background: $selection; }
+QMenu::item:disabled { color: $muted; }
+QMenu::separator { height: 1px; background: $line; margin: 5px 8px; }
+QMenu::icon { padding-left: 8px; }
+
+QScrollBar:vertical { background: transparent; width: 12px; margin: 0; }
+QScrollBar:horizontal { background: transparent; height: 12px; margin: 0; }
+QScrollBar::handle { background: $line; border-radius: 4px; margin: 2px; min-height: 28px; min-width: 28px; }
+QScrollBar::handle:hover { background: $muted; }
+QScrollBar::add-line, QScrollBar::sub-line, QScrollBar::add-page, QScrollBar::sub-page {
+    background: transparent; width: 0; height: 0;
+}
+QScrollArea, QAbstractScrollArea#plain { background: transparent; border: 0; }
+QScrollArea > QWidget > QWidget#plain { background: transparent; }
+
+QSlider::groove:horizontal { height: 4px; background: $line; border-radius: 2px; }
+QSlider::sub-page:horizontal { background: $muted; border-radius: 2px; }
+QSlider::handle:horizontal {
+    background: $text; width: 14px; height: 14px; margin: -5px 0; border-radius: 7px; border: 0;
+}
+QSlider::handle:horizontal:focus, QSlider::handle:horizontal:hover { background: $accent; }
+
+QProgressBar { background: $line; border: 0; border-radius: 3px; max-height: 6px; min-height: 6px; }
+QProgressBar::chunk { background: $accent; border-radius: 3px; }
+
+QTabBar::tab { padding: 6px 14px; border: 0; border-bottom: 2px solid transparent; color: $muted; }
+QTabBar::tab:selected { color: $text; border-bottom-color: $accent; }
+QTabBar::tab:focus { background: $raised; }
+
+QFrame#card { background: $surface; border: 1px solid $line; border-radius: 10px; }
+QFrame#card[selected="true"] { border: 2px solid $accent; }
+QFrame#toast { background: $surface; border: 1px solid $line; border-left: 4px solid $danger; border-radius: 8px; }
+QFrame#toast[good="true"] { border-left-color: $accent; }
+QFrame#rail { background: $canvas; border: 0; border-right: 1px solid $line; }
+QFrame#bar { background: $window; border: 0; border-bottom: 1px solid $line; }
+QLabel#heading { font-size: 20px; font-weight: 600; }
+QLabel#subheading { font-size: 15px; font-weight: 600; }
+QLabel[tone="muted"] { color: $muted; }
+QLabel[tone="danger"] { color: $danger; }
+QLabel[tone="warning"] { color: $warning; }
+QLabel[tone="good"] { color: $good; }
+QLabel[tone="badge"] {
+    background: $raised; color: $text; border-radius: 5px; padding: 2px 7px; font-size: 12px;
+}
+QToolButton#place { color: $muted; padding: 7px 2px; border-radius: 8px; font-size: 11px; }
+QToolButton#place:hover { color: $text; background: $surface; }
+QToolButton#place:checked { color: $text; background: $raised; font-weight: 600; }
+""")
+
+
+def style_sheet(colours: dict[str, str]) -> str:
+    """The sheet with `colours` (field of Colours -> "#rrggbb") filled in."""
+    return SHEET.substitute(colours)
