@@ -1,5 +1,6 @@
-"""References and masks with their pixels: opened from paths, or found again for a request that was recorded."""
+"""What a request takes from files: references and masks with their pixels, LoRAs; also those that were recorded."""
 
+import contextlib
 import dataclasses
 import hashlib
 from pathlib import Path
@@ -7,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from mlx_model.errors import RequestError
-from mlx_model.request import Mask, Reference, Request
+from mlx_model.folder import sha256_of
+from mlx_model.request import Lora, Mask, Reference, Request
 
 from .images import open_mask, open_picture
 from .picture_files import read_bytes
@@ -51,6 +53,21 @@ def _fitted(path: Path, mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.clip(np.asarray(scaled, dtype=np.float32), 0.0, 1.0)
 
 
+def load_lora(text: str) -> Lora:
+    """PATH or PATH:SCALE, with the file's sha256. What follows the last colon is a scale unless such a file exists.
+
+    Raises RequestError where there is no file.
+    """
+    path, scale = Path(text).expanduser(), 1.0
+    head, colon, tail = text.rpartition(":")
+    if colon and not path.is_file():
+        with contextlib.suppress(ValueError):  # a colon in the name of a missing file
+            path, scale = Path(head).expanduser(), float(tail)
+    if not path.is_file():
+        raise RequestError(f"There is no LoRA at {path}.", "A file, or a file and its scale: style.safetensors:0.8.")
+    return Lora(str(path.absolute()), scale, _hash(path))
+
+
 def reload(request: Request, beside: Path, notes: list[str]) -> Request:
     """`request` with the pixels of its recorded pictures, found at their paths or next to `beside`.
 
@@ -62,6 +79,18 @@ def reload(request: Request, beside: Path, notes: list[str]) -> Request:
         found = _find(mask.path, mask.sha256, beside)
         mask = dataclasses.replace(load_mask(found, references[0].pixels), path=str(found))
     return dataclasses.replace(request, references=references, mask=mask)
+
+
+def _hash(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise RequestError(f"{path} can't be read: {error.strerror}.") from error
+
+
+def reload_lora(recorded: Lora, beside: Path) -> Lora:
+    """The recorded file, found at its path or next to `beside`. Raises RequestError where it is gone or changed."""
+    return dataclasses.replace(recorded, path=str(_find(recorded.path, recorded.sha256, beside)))
 
 
 def _again(recorded: Reference, beside: Path, notes: list[str]) -> Reference:
@@ -76,7 +105,7 @@ def _find(path: str, sha256: str, beside: Path) -> Path:
     if not there:
         raise RequestError(f"{path} is no longer there.", f"Put it back, or next to {beside.name}, and try again.")
     for place in there:
-        if hashlib.sha256(read_bytes(place)).hexdigest() == sha256:
+        if _hash(place) == sha256:
             return place
     raise RequestError(
         f"{there[0]} has changed since {beside.name} was made.", f"Put the original next to {beside.name}."

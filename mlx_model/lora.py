@@ -5,6 +5,7 @@ layer together, i its inputs, o its outputs.
 """
 
 import math
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,11 +13,13 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from .errors import RequestError
+from .folder import sha256_of
 from .lora_files import Adapter, Sizes, read, rows_of
 from .request import Lora
 from .weights import PackedLinear, _at
 
 Scaled = tuple[float, Adapter]
+Gathered = dict[str, list[Scaled]]  # by layer
 
 
 class LoraLinear(nn.Module):
@@ -79,15 +82,34 @@ def delta(scale: float, adapter: Adapter, outputs: int, inputs: int) -> mx.array
     return _placed(scale * product, adapter, outputs, inputs, axis=0)
 
 
-def gather(family: str, sizes: Sizes, loras: Iterable[Lora]) -> dict[str, list[Scaled]]:
+def gather(family: str, sizes: Sizes, loras: Iterable[Lora]) -> Gathered:
     """The adapters of all files by layer. Raises RequestError, LayoutError."""
-    adapters: dict[str, list[Scaled]] = {}
+    adapters: Gathered = {}
     for lora in loras:
         if not math.isfinite(lora.scale):
             raise RequestError(f"{lora.scale} is no scale for {Path(lora.path).name}.", "Give a number such as 0.8.")
         for adapter in read(Path(lora.path), family, sizes):
             adapters.setdefault(adapter.place.layer, []).append((lora.scale, adapter))
+        if lora.sha256 and sha256_of(Path(lora.path).expanduser()) != lora.sha256:
+            raise RequestError(f"{lora.path} is not the file that was asked for.", "Put the original back.")
     return adapters
+
+
+def stamp(loras: Iterable[Lora]) -> tuple:
+    """Equal as long as the same files with the same contents are asked for at the same scales.
+
+    A file is told by inode, size and times, not read: the time of its last change of state can't be set back.
+    Raises RequestError for a missing file.
+    """
+    return tuple((lora, *_state(lora.path)) for lora in loras)
+
+
+def _state(path: str) -> tuple[int, ...]:
+    try:
+        found = os.stat(Path(path).expanduser())
+    except (OSError, ValueError) as error:
+        raise RequestError(f"There is no LoRA at {path}.") from error
+    return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
 def apply(model: nn.Module, family: str, loras: Iterable[Lora]) -> int:
@@ -97,6 +119,12 @@ def apply(model: nn.Module, family: str, loras: Iterable[Lora]) -> int:
     Raises RequestError (no such file, a scale that is no number), LayoutError (not for this model).
     """
     adapters = gather(family, layer_sizes(model), loras)
+    attach(model, adapters)
+    return len(adapters)
+
+
+def attach(model: nn.Module, adapters: Gathered) -> None:
+    """Put what `gather` found on the model, in its dtype; earlier adapters go."""
     remove(model)
     dtype = model.dtype
     for name, scaled in adapters.items():
@@ -104,7 +132,6 @@ def apply(model: nn.Module, family: str, loras: Iterable[Lora]) -> int:
         layer = LoraLinear(parent[key], scaled, dtype)
         mx.eval([value for field, value in layer.parameters().items() if field != "base"])
         parent[key] = layer
-    return len(adapters)
 
 
 def remove(model: nn.Module) -> None:

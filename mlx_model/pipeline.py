@@ -14,7 +14,7 @@ from typing import Any
 import mlx.core as mx
 import numpy as np
 
-from . import autoencoder, noise
+from . import autoencoder, lora, noise
 from .errors import OutOfMemory, RequestError
 from .events import Done, Event, Loaded, Note, Preview, Stage, Step
 from .folder import Folder, open_folder
@@ -26,7 +26,7 @@ from .references import Kept, fingerprint
 from .request import Reference, Request, check
 from .sampler import Repaint, denoise, empirical_mu, start_step, timesteps
 from .tokenize import PromptTokenizer
-from .weights import open_component
+from .weights import build, open_component
 
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
 Encoded = tuple[mx.array, tuple[int, int]]  # (1, R, C) latents of one reference and its grid (rows, columns)
@@ -47,6 +47,7 @@ class Pipeline:
             raise RequestError(f"There is no dtype {self.dtype!r}.", f"Choose one of {', '.join(DTYPES)}.")
         self.prompts, self.encoded, self.banks = Kept(), Kept(), Kept()
         self._encoder: Any = None
+        self._adapted: tuple | None = ()  # lora.stamp of the adapters on the transformer
 
     @classmethod
     def open(cls, path: Path, dtype: str | None = None) -> "Pipeline":
@@ -86,8 +87,10 @@ class Pipeline:
         began = time.perf_counter()
         request = check(request, self.spec)
         grid = (request.height // self.spec.size_multiple, request.width // self.spec.size_multiple)
+        adapters = self._adapters(request)
         yield Stage("text")
         texts = self._texts(request)
+        self._adapt(adapters)
         yield Loaded(self.spec.name, time.perf_counter() - began)
         if request.references:
             yield Stage("references", total=len(request.references))
@@ -106,6 +109,24 @@ class Pipeline:
         pixels = _composite(request, pixels)
         seconds = time.perf_counter() - began
         yield Done(seconds, seed=request.seed, pixels=pixels, latents=np.array(latents[0]))
+
+    def _adapters(self, request: Request) -> tuple[tuple, lora.Gathered] | None:
+        """The request's LoRAs and their stamp, read before any weights, so that a wrong file costs no loading.
+
+        None: they are on the transformer already.
+        """
+        stamp = lora.stamp(request.loras)
+        if stamp == self._adapted:
+            return None
+        part = self.folder.components["transformer"]
+        sizes = lora.layer_sizes(build("transformer", part.family, part.params))
+        return stamp, lora.gather(part.family, sizes, request.loras)
+
+    def _adapt(self, adapters: tuple[tuple, lora.Gathered] | None) -> None:
+        if adapters is not None:
+            self._adapted = None  # should attaching fail halfway
+            lora.attach(self.transformer, adapters[1])
+            self._adapted = adapters[0]
 
     def _texts(self, request: Request) -> list[mx.array]:
         """(1, T, width) features of the prompt, and of the negative prompt where guidance needs it."""
@@ -230,7 +251,7 @@ class Pipeline:
         return velocity
 
     def _bank(self, request: Request, joined: mx.array, grids):
-        key = tuple(fingerprint(reference.pixels) for reference in request.references), tuple(grids)
+        key = tuple(fingerprint(reference.pixels) for reference in request.references), tuple(grids), self._adapted
 
         def make():
             bank = self.transformer.reference_bank(joined, self.transformer.rope(reference_ids(grids)))

@@ -42,8 +42,11 @@ class Mask:
 
 @dataclass(frozen=True)
 class Lora:
+    """An adapter file and how strongly it counts; with `sha256`, a file of another content is refused."""
+
     path: str
     scale: float = 1.0
+    sha256: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,8 +100,8 @@ def check(request: Request, spec: ModelSpec) -> Request:
     _check_text(request, spec)
     _check_pictures(request, spec)
     _check_numbers(request, spec)
-    if request.loras or request.outpaint:
-        _fail("LoRA and outpainting are not built yet.", "Leave them out.")
+    if request.outpaint:
+        _fail("Outpainting is not built yet.", "Leave it out.")
     width, height = _size(request, spec)
     steps = spec.steps if request.steps is None else request.steps
     guidance = spec.guidance if request.guidance is None else float(request.guidance)
@@ -142,6 +145,9 @@ def _check_numbers(request: Request, spec: ModelSpec) -> None:
         _fail(f"Guidance {request.guidance} is out of range.", "Choose 0 to 100.")
     if request.guidance not in (None, 1, spec.guidance) and spec.guidance_kind == "none":
         _fail(f"{spec.name} has no guidance to set.", "Leave --guidance out.")
+    for lora in request.loras:
+        if not math.isfinite(lora.scale):
+            _fail(f"{lora.scale} is no scale for {lora.path}.", "Give a number such as 0.8.")
     if not 0 <= request.seed <= MAX_SEED:
         _fail(f"Seed {request.seed} is out of range.", "Choose 0 to 2^64 - 1.")
 

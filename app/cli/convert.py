@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .options import FILE
+from .options import FILE, lora_option
 from .say import Reporter, json_option
 
 
@@ -21,6 +21,7 @@ from .say import Reporter, json_option
 )
 @click.option("--plan", metavar="NAME", help="A named plan of bits by layer, instead of --bits.")
 @click.option("--companions", type=FILE, metavar="DIR", help="Folder with the text encoder, tokenizer, autoencoder.")
+@lora_option(help="A LoRA that becomes part of the weights; may be repeated.")
 @click.option("--force", is_flag=True, help="Replace a converted folder at DIR.")
 @json_option
 def convert(
@@ -30,6 +31,7 @@ def convert(
     bits: str,
     plan: str | None,
     companions: str | None,
+    loras: tuple[str, ...],
     force: bool,
     as_json: bool,
 ) -> None:
@@ -42,7 +44,7 @@ def convert(
     Example:
       flux-local convert ~/Downloads/FLUX.2-klein-4B -o klein-8bit --bits 8
     """
-    from app import blas
+    from app import blas, inputs
 
     blas.preload()
     from converters.convert import convert as converted
@@ -50,6 +52,7 @@ def convert(
     from .add import show
 
     extra = Path(companions) if companions else None
-    show(converted(Path(source), Path(output), model, int(bits), plan, extra, force), Reporter(as_json))
+    adapters = [inputs.load_lora(text) for text in loras]
+    show(converted(Path(source), Path(output), model, int(bits), plan, extra, force, adapters), Reporter(as_json))
     if not as_json:
         click.echo(Path(output).absolute())

@@ -22,6 +22,7 @@ def _options() -> list[Callable]:
         option("--seed", type=int, metavar="S", help="The same seed gives the same picture; random if not given."),
         option("--count", type=click.IntRange(1, 1000), default=1, metavar="N", help="Pictures, at seeds S, S+1, ..."),
         option("--negative", metavar="TEXT", help="What to avoid (base models)."),
+        lora_option(help="A LoRA and how strongly it counts; may be repeated. `none` takes a recorded one off."),
         option("--again", type=FILE, metavar="OUT.png", help="Redo a saved picture; other options change it."),
         option("--preview", type=FILE, metavar="DIR", help="Save a picture after each step into DIR."),
         option("--noise", type=FILE, metavar="FILE", help="Start from this noise (.safetensors, tensor `noise`)."),
@@ -38,6 +39,11 @@ def run_options(command: Callable) -> Callable:
     for option in reversed(_options()):
         command = option(command)
     return command
+
+
+def lora_option(help: str) -> Callable:
+    """--lora, any number of times."""
+    return click.option("--lora", "loras", multiple=True, metavar="PATH[:SCALE]", help=help)
 
 
 def bits_option(default: str) -> Callable:

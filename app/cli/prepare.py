@@ -11,7 +11,7 @@ from app.mentions import compile_prompt
 from app.sizes import parse_size
 from mlx_model.errors import RequestError
 from mlx_model.folder import Folder, open_folder
-from mlx_model.request import Request, check
+from mlx_model.request import Lora, Request, check
 
 Options = dict[str, Any]
 
@@ -26,7 +26,7 @@ def prepare(options: Options, prompt: str | None, pictures: Sequence[str], notes
     folder = open_folder(library.resolve(name))
     base = _for_model(recorded, folder) if recorded else Request(_model_name(folder))
     base = _with_pictures(base, options, pictures, notes)
-    base = dataclasses.replace(base, prompt=_prompt(base, prompt, recorded))
+    base = dataclasses.replace(base, prompt=_prompt(base, prompt, recorded), loras=_loras(base, options))
     return folder, check(dataclasses.replace(base, **_changes(options, folder, recorded)), folder.spec)
 
 
@@ -34,8 +34,8 @@ def _recorded(options: Options) -> Request | None:
     if not options["again"]:
         return None
     recorded = images.read_request(options["again"])
-    if recorded.loras or recorded.outpaint:
-        raise RequestError(f"{options['again']} was made with LoRA or outpainting, which this version does not have.")
+    if recorded.outpaint:
+        raise RequestError(f"{options['again']} was made with outpainting, which this version does not have.")
     return recorded
 
 
@@ -66,6 +66,13 @@ def _with_pictures(base: Request, options: Options, pictures: Sequence[str], not
     if mask and base.references:
         base = dataclasses.replace(base, mask=inputs.load_mask(mask, base.references[0].pixels))
     return base
+
+
+def _loras(base: Request, options: Options) -> tuple[Lora, ...]:
+    """Those that are asked for replace the recorded ones."""
+    if options["loras"]:
+        return tuple(inputs.load_lora(text) for text in options["loras"] if text != "none")
+    return tuple(inputs.reload_lora(lora, Path(options["again"]).absolute()) for lora in base.loras)
 
 
 def _prompt(base: Request, prompt: str | None, recorded: Request | None) -> str:

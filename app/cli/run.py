@@ -52,11 +52,11 @@ def _output(options: Options, default_name: str, request: Request) -> Path:
     output = Path(options["output"] or default_name).expanduser()
     output = (output / default_name if output.is_dir() else output).absolute()
     images.format_of(output)
-    originals = {Path(picture.path).resolve() for picture in (*request.references, request.mask) if picture}
-    if output.resolve() in originals and options["force"]:
-        raise RequestError(f"{output} is one of the pictures you gave.", "Flux Local never overwrites an original.")
-    for path in filter(None, (output, options["save_latents"])):
-        files.check_writable(Path(path).absolute())
+    originals = {Path(given.path).resolve() for given in (*request.references, request.mask, *request.loras) if given}
+    for path in map(Path, filter(None, (output, options["save_latents"]))):
+        if path.resolve() in originals and options["force"]:
+            raise RequestError(f"{path} is one of the files you gave.", "Flux Local never overwrites an original.")
+        files.check_writable(path.absolute())
     if options["preview"]:
         _make_folder(Path(options["preview"]))
     _check_space(output, request, options["count"])
@@ -85,7 +85,9 @@ def _forecast(folder: "Folder", request: Request, count: int) -> str:
     here, size = memory.machine(bool(blas.preload())), (request.width, request.height)
     sizes = [reference.pixels.shape[1::-1] for reference in request.references]
     number_bytes = 4 if request.dtype == "float32" else here.number_bytes
-    memory.require(folder.spec, here, size, sizes, memory.held_weights(folder, number_bytes))
+    weights = memory.held_weights(folder, number_bytes)
+    weights["transformer"] += sum(Path(lora.path).stat().st_size for lora in request.loras)
+    memory.require(folder.spec, here, size, sizes, weights)
     several = f" to {(request.seed + count - 1) % (MAX_SEED + 1)}" if count > 1 else ""
     return f"{folder.spec.title}, {size[0]}x{size[1]}, {request.steps} steps, seed {request.seed}{several}."
 

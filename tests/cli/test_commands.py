@@ -48,7 +48,6 @@ def test_every_option_says_what_it_does(words):
 
 def test_options_that_would_always_fail_are_not_shown():
     text = run("edit", "--help").stdout
-    assert "--lora" not in text
     assert "--outpaint" not in text
     run("edit", "room.png", "-p", "x", "--outpaint", "1,2,3,4", code=2)
 

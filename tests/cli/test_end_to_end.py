@@ -19,8 +19,10 @@ from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 from app.images import open_picture, read_request
 from mlx_model import folder, weights
 from mlx_model.specs import SPECS
+from tests.model.made_loras import low_rank, peft, save
 
 ROOT = Path(__file__).resolve().parents[2]
+MINI = ROOT / "assets" / "mini"
 SIDE = 64
 
 
@@ -107,6 +109,28 @@ def test_edit_with_a_mask_keeps_the_rest(model, work):
     pixels = open_picture(work / "out.png")
     assert (pixels[:, -16:] == [200, 10, 10]).all()
     assert not (pixels[:, :16] == [200, 10, 10]).all()
+
+
+def test_a_lora_on_the_built_in_model_and_again(work):
+    """The same bytes again; another picture without it; refused when the file changed or is for another model."""
+    words = ("-m", MINI, "--size", "64x64", "--steps", "2", "--seed", "5")
+    save(work / "a.safetensors", peft("transformer.single_transformer_blocks.0.attn.to_out", *low_rank(0, 192, 768)))
+    save(work / "b.safetensors", peft("transformer.single_transformer_blocks.0.proj_out", *low_rank(0, 192, 960)))
+    call(work, "generate", "a cat", *words, "-o", "plain.png")
+    call(work, "generate", "a cat", *words, "-o", "one.png", "--lora", "a.safetensors:9")
+    call(work, "edit", "plain.png", "-p", "night", *words, "-o", "edit.png", "--lora", "a.safetensors:9")
+    call(work, "generate", "--again", "one.png", "-o", "two.png")
+    call(work, "generate", "--again", "one.png", "-o", "off.png", "--lora", "none")
+    plain, one, two, off = (open_picture(work / f"{name}.png") for name in ("plain", "one", "two", "off"))
+    assert np.array_equal(one, two)
+    assert np.array_equal(plain, off)
+    assert np.abs(one.astype(int) - plain).mean() > 1
+    refused = call(work, "generate", "a cat", *words, "--lora", "b.safetensors", "-o", "x.png", code=3).stderr
+    assert "single_transformer_blocks.0.proj_out" in refused
+    assert "It is for FLUX.1." in refused
+    save(work / "a.safetensors", peft("transformer.single_transformer_blocks.0.attn.to_out", *low_rank(3, 192, 768)))
+    assert "has changed" in call(work, "generate", "--again", "one.png", "-o", "x.png", code=2).stderr
+    assert not (work / "x.png").exists()
 
 
 def test_ctrl_c_stops_within_a_step_and_leaves_nothing(model, work):
