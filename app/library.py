@@ -1,13 +1,19 @@
 """Which models are installed: converted folders in the models folder, and the built-in one."""
 
+from __future__ import annotations
+
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlx_model.errors import FluxLocalError, ModelError, NotInstalled, RequestError
 from mlx_model.specs import SPECS
 
 from . import paths
+
+if TYPE_CHECKING:
+    from mlx_model.folder import Folder
 
 BUILT_IN = "mini"
 MANIFEST = "model.json"
@@ -72,6 +78,15 @@ def resolve(name_or_path: str | None = None) -> Path:
     if path.exists():
         raise NotInstalled(f"{path} is not a converted model: it has no {MANIFEST}.", "See: flux-local convert --help")
     raise RequestError(f"There is no model called {name_or_path}.", f"Known are {', '.join(SPECS)}.")
+
+
+def name_of(folder: Folder) -> str:
+    """What a request records as its model: the name where that finds this folder again, else the path."""
+    try:
+        known = resolve(folder.spec.name) == folder.path
+    except (RequestError, NotInstalled):
+        known = False
+    return folder.spec.name if known else str(folder.path.absolute())
 
 
 def how_to_add(name: str) -> str:

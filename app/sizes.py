@@ -20,13 +20,14 @@ def parse_size(text: str, spec: ModelSpec) -> tuple[int, int]:
     if sides := SIDES.fullmatch(text):
         return int(sides[1]), int(sides[2])
     if shape := SHAPE.fullmatch(text):
-        return _within(float(shape[1]), float(shape[2]), spec, text)
+        return size_of_shape(float(shape[1]), float(shape[2]), spec)
     raise RequestError(f"{text!r} is not a size.", "Say it as 1024x768, or as a shape such as 16:9.")
 
 
-def _within(across: float, down: float, spec: ModelSpec, text: str) -> tuple[int, int]:
+def size_of_shape(across: float, down: float, spec: ModelSpec) -> tuple[int, int]:
+    """The largest (width, height) of this shape in the model's default pixel count. Raises RequestError past 8:1."""
     if not (across and down) or max(across, down) > 8 * min(across, down):
-        raise RequestError(f"{text} is too long and thin.", "Shapes go from 8:1 to 1:8.")
+        raise RequestError(f"{across:g}:{down:g} is too long and thin.", "Shapes go from 8:1 to 1:8.")
     budget, multiple = spec.size[0] * spec.size[1], spec.size_multiple
     width = math.sqrt(budget * across / down)
     sides = (width, width * down / across)

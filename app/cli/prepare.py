@@ -24,7 +24,7 @@ def prepare(options: Options, prompt: str | None, pictures: Sequence[str], notes
     recorded = _recorded(options)
     name = options["model"] or (recorded.model if recorded else None)
     folder = open_folder(library.resolve(name))
-    base = _for_model(recorded, folder) if recorded else Request(_model_name(folder))
+    base = _for_model(recorded, folder) if recorded else Request(library.name_of(folder))
     base = _with_pictures(base, options, pictures, notes)
     base = dataclasses.replace(base, prompt=_prompt(base, prompt, recorded), loras=_loras(base, options))
     return folder, check(dataclasses.replace(base, **_changes(options, folder, recorded)), folder.spec)
@@ -39,18 +39,9 @@ def _recorded(options: Options) -> Request | None:
     return recorded
 
 
-def _model_name(folder: Folder) -> str:
-    """The model's name where that finds the folder again, else its path."""
-    try:
-        known = library.resolve(folder.spec.name) == folder.path
-    except (RequestError, library.NotInstalled):
-        known = False
-    return folder.spec.name if known else str(folder.path.absolute())
-
-
 def _for_model(recorded: Request, folder: Folder) -> Request:
     """With another model than the recorded one, its own steps and guidance count."""
-    name = _model_name(folder)
+    name = library.name_of(folder)
     if name == recorded.model:
         return recorded
     return dataclasses.replace(recorded, model=name, steps=None, guidance=None)
