@@ -78,7 +78,7 @@ def train(
     folder: Path,
     ema_decay: float = 0.999,
     log_every: int = 20,
-    save_every: int = 200,
+    save_every: int = 100,
     clip: float = 1.0,
     teacher: nn.Module | None = None,
 ) -> dict:

@@ -27,7 +27,7 @@ from ..shards import load_lazily
 from ..specs import SPECS
 from ..tokenize import TEMPLATES, PromptTokenizer
 from ..weights import save_component
-from . import mini_data
+from . import mini_data, quick_cpu
 from . import mini_world as world
 from .flow import TextToFlow, initialise, sample_times, velocity_loss
 from .loop import muon_and_adam, schedule, train
@@ -267,6 +267,7 @@ def main() -> None:
     parser.add_argument("--target", type=Path, default=Path("assets/mini"), help="of export; where resume starts")
     parser.add_argument("--self-flow", action="store_true", help="two noise levels, a teacher, and its features")
     options = parser.parse_args()
+    quick_cpu.quicken()
     if options.stage == "autoencoder":
         train_autoencoder(options.out, options.steps, options.batch)
     elif options.stage == "transformer":

@@ -5,6 +5,7 @@ mixes fresh samples with old ones.
 """
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import NamedTuple
 
 import mlx.core as mx
@@ -20,6 +21,7 @@ SIZE = (128, 128)
 REFERENCES = {"text": 0, "two": 2, "three": 3}  # every other task has one
 KEPT = 12_000  # samples by number of references
 SMALL, CHANGED = 0.4, 4.0  # an edit of less than this share of the picture; the weight of its tokens
+ACTORS = 2.0  # the weight of the tokens with characters where all of the picture is new
 NO_PROMPT = 0.08  # share of samples trained without words, for guidance
 
 
@@ -72,7 +74,7 @@ class Samples:
         shown = np.stack([picture for s in samples for picture in (s.target, *s.references)])
         latents = np.array(self.model.encode(to_signed(shown)).astype(mx.float16))
         latents = latents.reshape(len(samples), -1, SIZE[0] * SIZE[1] // 256, latents.shape[-1])
-        return [Encoded(*self._words(s.prompt), x, weights(s.changed)) for s, x in zip(samples, latents, strict=True)]
+        return [Encoded(*self._words(s.prompt), x, weights(s)) for s, x in zip(samples, latents, strict=True)]
 
     def _words(self, prompt: str) -> tuple[np.ndarray, np.ndarray]:
         draw = self.rng.random()
@@ -92,8 +94,15 @@ class Samples:
         return Batch(ids, real, latents[:, 0], references, (grid,) * (1 + count), times, weights)
 
 
-def weights(changed: np.ndarray) -> np.ndarray:
-    """(H, W) bool of an edit -> weight of each 16x16 token: CHANGED where a small edit happens, 1 elsewhere."""
-    height, width = changed.shape
-    token = changed.reshape(height // 16, 16, width // 16, 16).any((1, 3)).reshape(-1)
-    return np.where(token & (changed.mean() < SMALL), CHANGED, 1.0).astype(np.float32)
+def weights(sample: world.Sample) -> np.ndarray:
+    """Weight of each 16x16 token: CHANGED where a small edit happens, ACTORS where somebody stands, 1 elsewhere."""
+    if sample.changed.mean() < SMALL:
+        return np.where(in_tokens(sample.changed), CHANGED, 1.0).astype(np.float32)
+    empty = world.render(replace(sample.scene, actors=()))
+    return np.where(in_tokens((empty != sample.target).any(2)), ACTORS, 1.0).astype(np.float32)
+
+
+def in_tokens(pixels: np.ndarray) -> np.ndarray:
+    """(H, W) bool -> (tokens,) bool: whether any pixel of the 16x16 token is set."""
+    height, width = pixels.shape
+    return pixels.reshape(height // 16, 16, width // 16, 16).any((1, 3)).reshape(-1)

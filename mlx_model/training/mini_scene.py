@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from .mini_glyphs import BORN_WITH, CHARACTERS, PROPS, WEARABLES, glyph_art, head, stranger
+from .mini_glyphs import BORN_WITH, CHARACTERS, KNOWN, PROPS, WEARABLES, glyph_art, head, stranger
 from .mini_places import PAINTERS, PLAIN, UNLIT, VARIANTS, backdrop
 from .mini_styles import styled
 from .mini_words import chance, pick
@@ -152,7 +152,7 @@ def spots(rng: np.random.Generator, size: Size, count: int) -> list[tuple[int, i
 
 def named(rng: np.random.Generator, taken: tuple[str, ...] = ()) -> tuple[str, str]:
     """(name, glyph) of a character not yet taken."""
-    name = pick(rng, [n for n in CHARACTERS if n not in taken])
+    name = pick(rng, [n for n in KNOWN if n not in taken])
     return name, CHARACTERS[name]
 
 
