@@ -6,8 +6,11 @@ random strings that never change and are never used again. Order is the order of
 
 from __future__ import annotations
 
+import itertools
+import re
 import secrets
-from collections.abc import Iterable, Iterator
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 import msgspec
@@ -26,6 +29,8 @@ COLOURS = (
     "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#B8A800", "#7F5FC0", "#8C564B", "#6B7A8F",
 )  # fmt: skip
 DEFAULT_SECONDS = 2.0
+MAX_NAME = 40
+MAX_REFERENCES = 10  # of a panel: what the largest model looks at, and how many colours can be told apart
 
 
 def new_id() -> str:
@@ -184,6 +189,52 @@ def _by_id(items: Iterable, wanted: str):
         if item.id == wanted:
             return item
     raise KeyError(wanted)
+
+
+def reference_names(board: Board, panel: Panel) -> list[str]:
+    """What a prompt calls each reference of the panel, in order: the member's name or the reference's own.
+
+    Another picture of a member that is there already gets a number: gull, gull-2.
+    """
+    members = {member.id: member.name for member in board.cast}
+    return _distinct([members.get(ref.member or "", ref.name) for ref in panel.references], free_name)
+
+
+def reference_colours(board: Board, panel: Panel) -> list[str]:
+    """The colour of each reference of the panel, in order; no two are the same where COLOURS has enough."""
+    members = {member.id: member.colour for member in board.cast}
+    wanted = [members.get(ref.member or "", ref.colour) for ref in panel.references]
+    return _distinct(wanted, lambda _, taken: free_colour(taken))
+
+
+def _distinct(wanted: list[str], free: Callable[[str, list[str]], str]) -> list[str]:
+    """The first of several equal ones keeps what it has, the others get a free one."""
+    done: list[str] = []
+    for place, one in enumerate(wanted):
+        done.append(free(one, wanted + done) if one in wanted[:place] else one)
+    return done
+
+
+def free_name(wanted: str, taken: Iterable[str], empty: str = "picture") -> str:
+    """`wanted` as one word that a mention can say and nothing in `taken` is called: spaces become -, a number is added.
+
+    Names that differ in case only count as the same.
+    """
+    word = "-".join(re.findall(r"\w+", unicodedata.normalize("NFC", wanted)))[:MAX_NAME].rstrip("-") or empty
+    word = f"{empty}-{word}" if word.isdigit() else word
+    lower = {name.lower() for name in taken}
+    return next(name for name in _numbered(word) if name.lower() not in lower)
+
+
+def _numbered(word: str) -> Iterator[str]:
+    yield word
+    yield from (f"{word}-{number}" for number in itertools.count(2))
+
+
+def free_colour(taken: Iterable[str]) -> str:
+    """The first of COLOURS that is used least."""
+    used = list(taken)
+    return min(COLOURS, key=used.count)
 
 
 def numbers(board: Board) -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 FluxLocalError
 +-- RequestError          2  the request or an input can't be used
++-- BoardError            2  a board can't be read, saved or changed
+|   +-- BoardLocked       2  another window or program has it open
 +-- ModelError            3  the model is missing or unusable
 |   +-- NotInstalled      3
 |   +-- LayoutError       3  tensors missing, left over or of another shape; names them
@@ -39,6 +41,14 @@ class FluxLocalError(Exception):
 
 class RequestError(FluxLocalError):
     exit_code = 2
+
+
+class BoardError(FluxLocalError):
+    exit_code = 2
+
+
+class BoardLocked(BoardError):
+    pass
 
 
 class ModelError(FluxLocalError):

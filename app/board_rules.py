@@ -1,0 +1,187 @@
+"""What a board may hold: limits that commands and files share, and repairs that keep references and names in order."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from mlx_model.request import MAX_SEED, MAX_SIDE, MAX_STEPS
+
+from .storyboard import (
+    COLOURS,
+    MAX_NAME,
+    MAX_REFERENCES,
+    Board,
+    Member,
+    Panel,
+    PanelReference,
+    Picture,
+    Settings,
+    Source,
+    Take,
+    free_colour,
+    free_name,
+)
+
+MAX_SCENES, MAX_PANELS, MAX_MEMBERS, MAX_TAKES = 2_000, 20_000, 1_000, 5_000
+MAX_TEXT = 100_000
+MAX_SECONDS = 3_600.0
+COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def changed(item: S, changes: dict[str, Any], fixed: tuple[str, ...] = ("id",)) -> S:
+    """`item` with its fields changed. Raises ValueError for an unknown or fixed field or a value of the wrong type."""
+    known = set(item.__struct_fields__) - set(fixed)
+    strange = set(changes) - known
+    if strange:
+        raise ValueError(f"{type(item).__name__} has no {', '.join(sorted(strange))} to set; it has {sorted(known)}")
+    clean = {key: _clean(value) if isinstance(value, str) else value for key, value in changes.items()}
+    return typed(replace(item, **clean))
+
+
+def typed(item: S) -> S:
+    """`item` as a file would give it back (structs don't check types when made). Raises ValueError."""
+    try:
+        return msgspec.json.decode(msgspec.json.encode(item), type=type(item))
+    except (TypeError, UnicodeError) as error:
+        raise ValueError(f"not a {type(item).__name__}: {error}") from error
+
+
+def _clean(text: str) -> str:
+    """Half of a surrogate pair, which a text field can hand over, can't be written to any file."""
+    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
+
+
+def _require(good: bool, message: str) -> None:
+    if not good:
+        raise ValueError(message)
+
+
+def check_board(board: Board) -> None:
+    """The board's own fields and how much is in it. Raises ValueError."""
+    _text(board.title, board.style, board.model or "")
+    _require(all(0 < side <= 10_000 for side in board.aspect), f"the aspect {board.aspect} is out of range")
+    _require(1 <= board.fps <= 240, f"{board.fps} frames a second are out of range")
+    _require(len(board.scenes) <= MAX_SCENES, f"more than {MAX_SCENES} scenes")
+    _require(sum(len(scene.panels) for scene in board.scenes) <= MAX_PANELS, f"more than {MAX_PANELS} panels")
+    _require(len(board.cast) <= MAX_MEMBERS, f"more than {MAX_MEMBERS} cast members")
+
+
+def check_member(member: Member) -> None:
+    """Raises ValueError; that the name is unique is the board's affair."""
+    _require(is_name(member.name), f"{member.name!r} is not one word that a mention can say")
+    _require(bool(COLOUR.fullmatch(member.colour)), f"{member.colour!r} is not a colour like #0072B2")
+    _require(len(member.pictures) <= MAX_TAKES, "too many pictures")
+    _text(member.notes)
+    for picture in member.pictures:
+        check_picture(picture)
+
+
+def check_panel(panel: Panel) -> None:
+    """Everything about a panel that can be seen without its board. Raises ValueError."""
+    _text(panel.prompt, panel.action, panel.dialogue, panel.notes, *_values(panel.camera))
+    _require(0 < panel.seconds <= MAX_SECONDS, f"{panel.seconds} seconds are out of range")
+    _require(0 <= panel.seed <= MAX_SEED, f"the seed {panel.seed} is out of range")
+    _require(len(panel.references) <= MAX_REFERENCES, f"more than {MAX_REFERENCES} references")
+    _require(len(panel.takes) <= MAX_TAKES, f"more than {MAX_TAKES} takes")
+    _require((panel.source.kind == "panel") == (panel.source.panel is not None), "a source that names no panel")
+    _require(panel.source.panel != panel.id, "a panel can't start from itself: its own take is the source `take`")
+    _check_settings(panel.settings)
+    for reference in panel.references:
+        check_reference(reference)
+    for take in panel.takes:
+        check_take(take)
+    if panel.mask:
+        check_picture(panel.mask)
+
+
+def check_reference(reference: PanelReference) -> None:
+    """Raises ValueError."""
+    check_picture(reference.picture)
+    _require(bool(COLOUR.fullmatch(reference.colour)), f"{reference.colour!r} is not a colour like #0072B2")
+    _text(reference.name)
+
+
+def check_take(take: Take) -> None:
+    """Raises ValueError."""
+    check_picture(take.picture)
+    _text(take.request, take.model, take.made, take.note)
+    _require(0 <= take.seed <= MAX_SEED, f"the seed {take.seed} is out of range")
+    _require(0 <= take.seconds < math.inf, f"{take.seconds} seconds are out of range")
+
+
+def check_picture(picture: Picture) -> None:
+    """Raises ValueError; nothing but a hash may ever become the name of a file."""
+    _require(bool(SHA256.fullmatch(picture.sha256)), f"{picture.sha256[:80]!r} is not a sha256")
+    _require(min(picture.width, picture.height) > 0, "a picture without pixels")
+    _require(picture.width * picture.height <= 10**9, "a picture of more than 1000 megapixels")
+    _text(picture.name)
+
+
+def _check_settings(settings: Settings) -> None:
+    _require(settings.steps is None or 1 <= settings.steps <= MAX_STEPS, f"{settings.steps} steps are out of range")
+    guidance, strength = settings.guidance, settings.strength
+    _require(guidance is None or 0 <= guidance <= 100, f"the guidance {guidance} is out of range")
+    _require(strength is None or 0 < strength <= 1, f"the strength {strength} is out of range")
+    for side in (settings.width, settings.height):
+        _require(side is None or 16 <= side <= MAX_SIDE, f"{side} pixels are out of range")
+    _text(settings.model or "")
+
+
+def _values(item: msgspec.Struct) -> list[str]:
+    return [getattr(item, field) for field in item.__struct_fields__]
+
+
+def _text(*texts: str) -> None:
+    _require(all(len(text) <= MAX_TEXT for text in texts), f"a text of more than {MAX_TEXT} characters")
+
+
+def is_name(name: str) -> bool:
+    """Whether `@name` is one mention: a word of letters, digits, _ and -, not a number, composed (NFC)."""
+    whole = re.fullmatch(r"\w[\w-]*", name) and unicodedata.is_normalized("NFC", name)
+    return bool(whole) and not name.isdigit() and len(name) <= MAX_NAME + 10
+
+
+def settled(board: Board, panel: Panel) -> Panel:
+    """The panel as it fits into the board: every member, source panel and current take it names exists.
+
+    A reference to a member that is gone keeps its picture; names and colours are made free (see reference_names).
+    """
+    there = {other.id for other in board.panels()} | {panel.id}
+    current = panel.current if panel.take else (panel.takes[-1].id if panel.takes else None)
+    source = Source() if panel.source.kind == "panel" and panel.source.panel not in there else panel.source
+    mask = panel.mask if source == panel.source else None
+    references = settled_references(board, panel.references)
+    same = (current, source, mask, references) == (panel.current, panel.source, panel.mask, panel.references)
+    return panel if same else replace(panel, current=current, source=source, mask=mask, references=references)
+
+
+def settled_references(board: Board, references: Iterable[PanelReference]) -> tuple[PanelReference, ...]:
+    """Names free of each other and of the cast, colours free of each other, members that exist."""
+    members = {member.id: member for member in board.cast}
+    kept = [r if r.member is None or r.member in members else replace(r, member=None) for r in references]
+    names = [member.name for member in board.cast]
+    colours = [members[r.member].colour for r in kept if r.member]
+    done = []
+    for reference in kept:
+        if reference.member is None:
+            name = free_name(reference.name or reference.picture.name.rsplit(".", 1)[0], names)
+            colour = reference.colour if reference.colour not in colours else free_colour(colours)
+            names.append(name)
+            colours.append(colour)
+            if (name, colour) != (reference.name, reference.colour):
+                reference = replace(reference, name=name, colour=colour)
+        done.append(reference)
+    return tuple(done)
+
+
+def default_colour(colour: str) -> str:
+    """`colour`, or where it is none, the first of COLOURS."""
+    return colour if COLOUR.fullmatch(colour) else COLOURS[0]
