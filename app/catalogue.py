@@ -3,7 +3,7 @@
 from typing import Any
 
 from mlx_model import memory
-from mlx_model.specs import SPECS, ModelSpec
+from mlx_model.specs import PACKED_ROLES, SPECS, ModelSpec
 
 from .library import Installed, installed
 
@@ -47,11 +47,12 @@ def facts(spec: ModelSpec, here: memory.Machine, there: list[Installed]) -> dict
 
 def _does(spec: ModelSpec) -> dict[str, Any]:
     return {
-        "generate": spec.takes_text,
+        "generate": not spec.needs_picture,
         "edit": spec.max_references > 0,
         "references": spec.max_references,
         "mask": spec.mask,
-        "negative": spec.guidance_kind == "cfg",
+        "negative": spec.takes_text and spec.guidance_kind == "cfg",
+        "classes": spec.classes,
     }
 
 
@@ -66,9 +67,9 @@ def _installed(model: Installed) -> dict[str, Any]:
 
 
 def disk_bytes(spec: ModelSpec, bits: int) -> int:
-    """The converted folder: packed transformer and encoder, the autoencoder at 16 bits."""
+    """The converted folder: packed transformer and text encoder, the rest at 16 bits."""
     return sum(
-        memory.weight_bytes(count, max(bits, 16) if part == "autoencoder" else bits, 2)
+        memory.weight_bytes(count, bits if part in PACKED_ROLES else max(bits, 16), 2)
         for part, count in spec.parameters.items()
     )
 
@@ -81,6 +82,9 @@ def best_bits(entry: dict[str, Any]) -> int | None:
 def does_line(does: dict[str, Any]) -> str:
     """generate, edit (10 pictures, mask), negative"""
     parts = ["generate"] if does["generate"] else []
+    if does["classes"]:
+        parts = [f"generate ({does['classes']} classes, no words)"]
     if does["edit"]:
-        parts.append(f"edit ({does['references']} pictures{', mask' if does['mask'] else ''})")
+        pictures = "1 picture" if does["references"] == 1 else f"{does['references']} pictures"
+        parts.append(f"edit ({pictures}{', mask' if does['mask'] else ''})")
     return ", ".join(parts + (["negative"] if does["negative"] else []))

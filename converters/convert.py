@@ -140,7 +140,7 @@ def _prepare(found: Source, model: str | None, plan: str, loras: Sequence[Lora])
     part = found.parts["transformer"]
     targets = _targets(part)
     params = _params(part, lambda: keys_flux2.sizes(_shapes(targets), part.config))
-    spec, known = identify(found.path, part.layout.family, params, found.index, model)
+    spec, known = identify(found.path, part.layout.family, params, found.index, model, found.parts)
     _check_complete(found, spec)
     changed = bake(targets, part.layout.family, params, loras)
     ready = [_ready("transformer", part, params, targets, plan, changed)]

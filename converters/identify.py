@@ -1,6 +1,7 @@
 """Which row of SPECS a checkpoint is, from sizes, model_index.json and, where these leave a tie, its file name."""
 
 import re
+from collections.abc import Collection
 from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
@@ -9,30 +10,27 @@ from typing import Any
 from mlx_model.errors import RequestError
 from mlx_model.specs import SPECS, ModelSpec
 
-# What the class in model_index.json says about fields of ModelSpec.
-PIPELINES: dict[str, dict[str, Any]] = {
-    "Flux2Pipeline": {"guidance_kind": "embedded"},
-    "Flux2KleinPipeline": {"reference_bank": False},
-    "Flux2KleinInpaintPipeline": {"reference_bank": False},
-    "Flux2KleinKVPipeline": {"reference_bank": True, "guidance_kind": "none"},
-}
-
 
 def identify(
-    path: Path, family: str, params: Any, index: dict[str, Any], model: str | None = None
+    path: Path,
+    family: str,
+    params: Any,
+    index: dict[str, Any],
+    model: str | None = None,
+    roles: Collection[str] = (),
 ) -> tuple[ModelSpec, bool]:
     """The row, and whether its published sizes are those of `params` (a test model may be of another size).
 
+    `roles`: the components that were found; a row whose further encoders are there is preferred.
     Raises RequestError: an unknown or contradicted `model`, or a tie, naming the rows to choose from.
     """
-    rows = [row for row in SPECS.values() if row.family == family and _guided_alike(row, params)]
-    same = [
-        row for row in rows if asdict(import_module(f"mlx_model.{family}").Params(**row.transformer)) == asdict(params)
-    ]
+    rows = [row for row in SPECS.values() if row.family == family and _alike(_published(row), params)]
+    same = [row for row in rows if asdict(_published(row)) == asdict(params)]
     fitting = [row for row in same or rows if _agrees(row, index)]
     if model is not None:
         return _asked(path, model, fitting), bool(same)
-    if len(fitting) > 1 and same:
+    fitting = _by_roles(roles, fitting)
+    if len(fitting) > 1:
         fitting = _by_name(path, fitting)
     if not fitting or (len(fitting) > 1 and same):
         names = ", ".join(row.name for row in fitting or rows)
@@ -41,16 +39,37 @@ def identify(
     return (published or fitting)[0], bool(same)
 
 
-def _guided_alike(row: ModelSpec, params: Any) -> bool:
-    """A guidance embedding is there or not, whatever the size."""
-    return bool(row.transformer.get("guidance_embed")) == bool(getattr(params, "guidance_embed", False))
+def _published(row: ModelSpec) -> Any:
+    return import_module(f"mlx_model.{row.family}").Params(**row.transformer)
+
+
+def _alike(published: Any, params: Any) -> bool:
+    """The same kind of network, whatever its size: what is there or not, and what is given beside the latents."""
+    theirs, ours = asdict(published), asdict(params)
+    switches = all(ours[name] == value for name, value in theirs.items() if isinstance(value, bool))
+    return switches and _inputs(published) == _inputs(params)
+
+
+def _inputs(params: Any) -> int:
+    """1: latents alone, 2: a second picture's beside them, 3: a mask too."""
+    return min(3, params.in_channels // getattr(params, "out_channels", params.in_channels))
 
 
 def _agrees(row: ModelSpec, index: dict[str, Any]) -> bool:
-    facts = dict(PIPELINES.get(str(index.get("_class_name")), {}))
-    if isinstance(index.get("is_distilled"), bool):
-        facts["guidance_kind"] = "none" if index["is_distilled"] else "cfg"
-    return all(getattr(row, name) == value for name, value in facts.items())
+    """Whether model_index.json allows the row."""
+    kind = index.get("_class_name")
+    known = any(kind in other.pipelines for other in SPECS.values())
+    if known and row.pipelines and kind not in row.pipelines:
+        return False
+    distilled = index.get("is_distilled")
+    return not isinstance(distilled, bool) or row.guidance_kind == ("none" if distilled else "cfg")
+
+
+def _by_roles(roles: Collection[str], rows: list[ModelSpec]) -> list[ModelSpec]:
+    """Rows with the most further encoders, all of which were found; all rows where nothing is known of that."""
+    complete = [row for row in rows if set(row.extras) <= set(roles)]
+    most = max((len(row.extras) for row in complete), default=0)
+    return [row for row in complete if len(row.extras) == most] or rows
 
 
 def _asked(path: Path, model: str, fitting: list[ModelSpec]) -> ModelSpec:

@@ -4,7 +4,7 @@
       model.json                      schema, model, source, licence, plan, dtype, components, tokenizer
       transformer/00001.safetensors   shards of at most 4 GB (weights.save_component writes them)
       text_encoder/..., autoencoder/...
-      tokenizer/tokenizer.json ...
+      tokenizer/tokenizer.json ...    of the text encoder; pooled_tokenizer/ of a second one
 
 Every file is listed with its size and sha256. Opening is strict about the list and the sizes; `verify` recomputes
 the hashes.
@@ -23,7 +23,7 @@ from typing import Any
 
 from .errors import FolderVersionError, LayoutError, NotInstalled
 from .events import Done, Event, Note, Stage, Step
-from .specs import SPECS, ModelSpec
+from .specs import OPTIONAL, SPECS, ModelSpec
 
 SCHEMA = 1
 MANIFEST = "model.json"
@@ -71,6 +71,11 @@ class Folder:
         return self.path / "tokenizer"
 
     @property
+    def pooled_tokenizer_path(self) -> Path:
+        """The folder with the tokenizer.json of the pooled encoder, where the model has one."""
+        return self.path / "pooled_tokenizer"
+
+    @property
     def bytes(self) -> int:
         return sum(facts["bytes"] for facts in self.listed().values())
 
@@ -83,7 +88,8 @@ class Folder:
 def roles(spec: ModelSpec) -> dict[str, str]:
     """The components that a folder of this model must have, and the module of each."""
     text = {"text_encoder": spec.text_family} if spec.takes_text else {}
-    return {"transformer": spec.family, **text, "autoencoder": "autoencoder"}
+    further = {role: family for role, (family, _) in spec.extras.items()}
+    return {"transformer": spec.family, **text, **further, "autoencoder": "autoencoder"}
 
 
 def open_folder(path: Path | str) -> Folder:
@@ -132,7 +138,10 @@ def _folder(path: Path, spec: ModelSpec, manifest: dict[str, Any]) -> Folder:
         if name in components
     }
     counts = {name: part.parameters for name, part in components.items() if part.parameters}
-    spec = dataclasses.replace(spec, **sizes, parameters={**spec.parameters, **counts})
+    extras = {
+        name: (family, components[name].params) for name, (family, _) in spec.extras.items() if name in components
+    }
+    spec = dataclasses.replace(spec, **sizes, extras=extras, parameters={**spec.parameters, **counts})
     texts = {key: str(manifest[key]) for key in ("licence", "plan", "dtype")}
     tokenizer = _file_list(path, manifest.get("tokenizer", {}))
     return Folder(path, spec, components, tokenizer, dict(manifest["source"]), **texts)
@@ -166,7 +175,7 @@ def inside(path: Path, name: str) -> str:
 def _check_roles(folder: Folder) -> None:
     wanted = roles(folder.spec)
     found = {name: part.family for name, part in folder.components.items()}
-    if found != wanted:
+    if found != wanted | {name: family for name, family in OPTIONAL.items() if name in found}:
         raise LayoutError(f"{folder.path.name} has the components {found}; {folder.spec.name} needs {wanted}.")
 
 
@@ -212,14 +221,14 @@ def sha256_of(file: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def save_tokenizer(folder_dir: Path, files: Iterable[Path]) -> dict[str, Facts]:
-    """Copy tokenizer files into `folder_dir`/tokenizer; the result is the "tokenizer" entry of the manifest."""
-    target, entry = folder_dir / "tokenizer", {}
+def save_tokenizer(folder_dir: Path, files: Iterable[Path], name: str = "tokenizer") -> dict[str, Facts]:
+    """Copy tokenizer files into `folder_dir`/`name`; the result belongs into the manifest's "tokenizer" entry."""
+    target, entry = folder_dir / name, {}
     target.mkdir(parents=True, exist_ok=True)
     for file in files:
         copy = Path(shutil.copyfile(file, target / file.name))
         _sync(copy)
-        entry[f"tokenizer/{file.name}"] = {"bytes": copy.stat().st_size, "sha256": sha256_of(copy)}
+        entry[f"{name}/{file.name}"] = {"bytes": copy.stat().st_size, "sha256": sha256_of(copy)}
     return entry
 
 

@@ -1,8 +1,8 @@
 """What a run will need, said before it starts: peak memory by phase, arithmetic per step, and this machine's share.
 
 Everything here is predicted from shapes, not measured on the machine. It needs no mlx, so that `models list` is quick.
-Letters: L tokens of a step, T text, N image, R reference tokens, h hidden width, r MLP ratio, H heads, b bytes of a
-number (2 on Apple GPUs, where a run is in bfloat16; 4 on a CPU, where it is in float32).
+Letters: L tokens of a step, T text, N image, R reference tokens, h hidden width, r MLP ratio, m matrices of an MLP (3
+where it is gated), H heads, b bytes of a number (2 on Apple GPUs, where a run is in bfloat16; 4 on a CPU, float32).
 """
 
 import functools
@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import Any
 
 from .errors import WillNotFit
-from .specs import ModelSpec
+from .specs import PACKED_ROLES, ModelSpec
 
 Size = tuple[int, int]  # width, height in pixels
 GIB = 2**30
 BITS = (4, 5, 6, 8, 16)
+TEXT_ROLES, PICTURE_ROLES = ("text_encoder", "pooled_encoder"), ("image_encoder", "image_embedder")
 SCALE_BITS = 0.5  # a 16-bit scale and a 16-bit bias for every 64 packed weights
 MAPS = {False: 23, True: 40}  # on a CPU, on Metal: see _maps
 EFFICIENCY = 0.6  # of a chip's peak; published good MLX runs reach 0.67 to 0.73, poor ones 0.39
@@ -153,8 +154,8 @@ def forecast(
 ) -> Forecast:
     """Peak memory of one run and its parts. `weights` (component -> bytes) replaces the estimate from `bits`.
 
-    text:       encoder + T (8 h + 3 intermediate) b + its scores
-    references: autoencoder + its maps at the largest reference
+    text:       encoders + T (8 h + 3 intermediate) b + its scores
+    references: autoencoder and image encoders + maps at the largest reference
     denoise:    transformer + autoencoder + L (3 + 7 r) h b + the largest layer unpacked + scores
     decode:     transformer + autoencoder + maps at the output size
     Scores are 2 H L^2 b on a CPU, where attention is not fused (checked against mlx 0.32.4: 0.8 to 1.1 of the peak
@@ -162,22 +163,22 @@ def forecast(
     """
     size, b = size or spec.size, 2 if metal else 4
     held = dict(weights) if weights else {k: _held(k, n, bits, b) for k, n in spec.parameters.items()}
-    encoder, transformer, autoencoder = (held.get(k, 0) for k in ("text_encoder", "transformer", "autoencoder"))
+    transformer, autoencoder = held.get("transformer", 0), held.get("autoencoder", 0)
+    texts, pictures = (sum(held.get(role, 0) for role in roles) for roles in (TEXT_ROLES, PICTURE_ROLES))
     largest = max(references, key=lambda r: r[0] * r[1], default=None)
     phases = {
-        "text": Phase(encoder, _text_activations(spec, tokens or spec.max_tokens, b, metal)),
+        "text": Phase(texts, _text_activations(spec, tokens or spec.usual_tokens, b, metal)),
         "denoise": Phase(transformer + autoencoder, _step_activations(spec, size, references, tokens, b, metal)),
         "decode": Phase(transformer + autoencoder, _maps(spec, size[0] * size[1], autoencoder, b, metal)),
     }
     if largest:
         pixels = min(largest[0] * largest[1], spec.reference_pixels[0 if len(references) == 1 else 1])
-        phases["references"] = Phase(autoencoder, int(0.6 * _maps(spec, int(pixels), autoencoder, b, metal)))
+        phases["references"] = Phase(autoencoder + pictures, int(0.6 * _maps(spec, int(pixels), autoencoder, b, metal)))
     return Forecast(phases)
 
 
 def _held(component: str, parameters: int, bits: int, number_bytes: int) -> int:
-    """The autoencoder is never packed: it is small and shows every error."""
-    return weight_bytes(parameters, max(bits, 16) if component == "autoencoder" else bits, number_bytes)
+    return weight_bytes(parameters, bits if component in PACKED_ROLES else max(bits, 16), number_bytes)
 
 
 def _scores(heads: int, rows: int, keys: int, b: int, metal: bool) -> int:
@@ -188,14 +189,20 @@ def _text_activations(spec: ModelSpec, tokens: int, b: int, metal: bool) -> int:
     text = spec.text
     if not text:
         return 0
-    width = 8 * text.get("hidden_size", 0) + 3 * text.get("intermediate_size", 0)
-    return tokens * width * b + _scores(text.get("num_attention_heads", 0), tokens, tokens, b, metal)
+    width, inner = _of(text, "hidden_size", "d_model"), _of(text, "intermediate_size", "d_ff")
+    heads = _of(text, "num_attention_heads", "num_heads")
+    return tokens * (8 * width + 3 * inner) * b + _scores(heads, tokens, tokens, b, metal)
+
+
+def _of(params: Mapping[str, Any], *names: str) -> int:
+    """One size by whichever name a family has for it."""
+    return next((params[name] for name in names if name in params), 0)
 
 
 def _step_activations(spec, size: Size, references: Sequence[Size], tokens: int | None, b: int, metal: bool) -> int:
     """L (3 + 7 r) h b, 24 h a token at r = 3: the stream, the widest layer's output, q, k, v twice."""
     h, ratio, heads = _shape(spec)
-    rows = (tokens or spec.max_tokens) + image_tokens(spec, size)
+    rows = (tokens or spec.usual_tokens) + image_tokens(spec, size)
     extra = reference_tokens(spec, references)
     bank = 2 * extra * h * _blocks(spec) * b if spec.reference_bank else 0
     length = rows + (0 if spec.reference_bank else extra)
@@ -225,17 +232,17 @@ def _maps(spec: ModelSpec, pixels: int, weights: int, b: int, metal: bool) -> in
 
 
 def step_flops(spec: ModelSpec, size: Size, references: Sequence[Size] = (), tokens: int | None = None) -> float:
-    """Floating-point operations of one step: blocks (2 L (4 + 3 r) h^2 + 4 L M h), M the keys; twice with guidance.
+    """Floating-point operations of one step: blocks (2 L (4 + m r) h^2 + 4 L M h), M the keys; twice with guidance.
 
-    Every token passes (4 + 3 r) h^2 weights in each block, in either kind. FLUX.2 klein 4B at 1024x1024: 34.8e12.
+    Every token passes (4 + m r) h^2 weights in each block, in either kind. FLUX.2 klein 4B at 1024x1024: 34.8e12.
     Where references are banked their tokens are only keys.
     """
     h, ratio, _ = _shape(spec)
-    rows = (tokens or spec.max_tokens) + image_tokens(spec, size)
+    rows = (tokens or spec.usual_tokens) + image_tokens(spec, size)
     keys = rows + reference_tokens(spec, references)
     length = rows if spec.reference_bank else keys
-    once = _blocks(spec) * (2 * length * (4 + 3 * ratio) * h * h + 4 * length * keys * h)
-    return once * (2 if spec.guidance_kind == "cfg" else 1)
+    once = _blocks(spec) * (2 * length * (4 + spec.mlp_matrices * ratio) * h * h + 4 * length * keys * h)
+    return once * (2 if spec.guidance_kind == "cfg" and spec.guidance != 1 else 1)
 
 
 def step_seconds(flops: float, here: Machine) -> float | None:

@@ -1,7 +1,9 @@
 """SPECS: one frozen row per model, the only place with model facts. Adding a variant of a known family is one row.
 
-Imports nothing heavy: the window and `--help` read it.
-Sources: the model cards and black-forest-labs/flux2 src/flux2/util.py.
+Imports nothing heavy: the window and `--help` read it. What rows share is in spec_parts.py.
+Sources: the model cards, black-forest-labs/flux src/flux/util.py and flux2 src/flux2/util.py.
+Uncertain: Krea's guidance (its card was not at hand), FLUX.3 base's (3.5 in diffusers, 4 on its page), whether
+FLUX.1 schnell's repository is gated (it was both), Self-Flow's licence.
 """
 
 from __future__ import annotations
@@ -10,27 +12,14 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
+from . import spec_parts as parts
+from .spec_parts import MEGAPIXEL, Download, Licence
+
 if TYPE_CHECKING:
     import numpy as np
 
-MEGAPIXEL = 1024 * 1024
-
-
-@dataclass(frozen=True)
-class Licence:
-    name: str
-    url: str
-    summary: str
-    consent: bool = False  # the user must agree before the download
-
-
-APACHE = Licence("Apache-2.0", "https://www.apache.org/licenses/LICENSE-2.0", "free for any use")
-FLUX_NC = Licence(
-    "FLUX Non-Commercial",
-    "https://huggingface.co/black-forest-labs/FLUX.2-dev/blob/main/LICENSE.md",
-    "non-commercial use of the model; asks for filters or a manual review of what it makes",
-    consent=True,
-)
+PACKED_ROLES = ("transformer", "text_encoder")  # the rest is small or shows every error: 16 bits in every plan
+OPTIONAL = {"tiny_autoencoder": "tiny_autoencoder"}  # components that a folder may have: role -> module
 
 
 @dataclass(frozen=True)
@@ -41,29 +30,45 @@ class ModelSpec:
     licence: Licence
     repo: str | None  # on Hugging Face; None: ships with the app
     transformer: dict[str, Any]  # the Params of the family's transformer
-    text: dict[str, Any]  # the Params of the text encoder
-    text_family: str
-    template: str  # the name of the prompt template in tokenize.py
+    text: dict[str, Any] = field(default_factory=dict)  # the Params of the text encoder
+    text_family: str = ""
+    template: str = ""  # the name of the prompt template in tokenize.py
+    extras: dict[str, tuple[str, dict[str, Any]]] = field(
+        default_factory=dict
+    )  # further encoders: role: module, Params
     autoencoder: dict[str, Any] = field(default_factory=dict)
     gated: bool = False
     parameters: dict[str, int] = field(default_factory=dict)  # component -> number of weights that are kept
     download_bytes: int = 0
     files: tuple[str, ...] = ()  # patterns to download
+    further: tuple[Download, ...] = ()  # what the repository lacks
     max_tokens: int = 512
+    token_step: int = 0  # text is padded to a multiple of this; 0: to max_tokens
     takes_text: bool = True
+    classes: int = 0  # pictures of numbered classes, 0 to classes - 1, instead of words
     max_references: int = 0
+    needs_picture: bool = False  # there is nothing to do without one
     mask: bool = False
     guidance_kind: Literal["none", "embedded", "cfg"] = "none"
     guidance: float = 1.0
     steps: int = 4
     mu: float | None = None  # a fixed shift of the schedule; None: the family's own rule
     reference_bank: bool = False  # references run alone at t = 0 and their K and V are kept (the KV checkpoints)
+    mlp_matrices: int = 3  # of each MLP: 3 where it is gated, else 2
     size: tuple[int, int] = (1024, 1024)
     size_multiple: int = 16
     min_side: int = 64
     max_pixels: int = 4 * MEGAPIXEL
     output_pixels: int = MEGAPIXEL  # cap of a size taken from a reference
     reference_pixels: tuple[int, int] = (2024 * 2024, MEGAPIXEL)  # cap with one reference, with several
+    pipelines: tuple[str, ...] = ()  # classes that model_index.json may name; (): any that no other row names
+
+    @property
+    def usual_tokens(self) -> int:
+        """Text tokens of a step that a forecast assumes: a long prompt where text is not padded to the limit."""
+        if not self.takes_text:
+            return 0
+        return min(self.max_tokens, 8 * self.token_step) if self.token_step else self.max_tokens
 
     def output_size(self, pixels: np.ndarray | None) -> tuple[int, int]:
         """Default (width, height): the shape of `pixels` (H, W, 3) scaled to at most output_pixels, else `size`."""
@@ -77,102 +82,19 @@ class ModelSpec:
         return max(self.min_side, int(side) // self.size_multiple * self.size_multiple)
 
 
-QWEN3_4B = {
-    "hidden_size": 2560,
-    "intermediate_size": 9728,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "head_dim": 128,
-    "out_layers": (9, 18, 27),
-}
-QWEN3_8B = {**QWEN3_4B, "hidden_size": 4096, "intermediate_size": 12288}
-MISTRAL_24B = {
-    "hidden_size": 5120,
-    "intermediate_size": 32768,
-    "num_attention_heads": 32,
-    "num_key_value_heads": 8,
-    "head_dim": 128,
-    "out_layers": (10, 20, 30),
-}
-DEV = {
-    "hidden_size": 6144,
-    "num_heads": 48,
-    "depth": 8,
-    "depth_single_blocks": 48,
-    "context_in_dim": 15360,
-    "guidance_embed": True,
-}
-KLEIN_4B = {"hidden_size": 3072, "num_heads": 24, "depth": 5, "depth_single_blocks": 20, "context_in_dim": 7680}
-KLEIN_9B = {"hidden_size": 4096, "num_heads": 32, "depth": 8, "depth_single_blocks": 24, "context_in_dim": 12288}
-DIFFUSERS_FILES = ("model_index.json", "transformer/*", "text_encoder/*", "tokenizer/*", "vae/*", "scheduler/*")
-KLEIN: dict[str, Any] = {
-    "family": "flux2",
-    "text_family": "text_qwen3",
-    "template": "klein",
-    "files": DIFFUSERS_FILES,
-    "max_references": 10,
-    "mask": True,
-}
-BASE: dict[str, Any] = {"guidance_kind": "cfg", "guidance": 4.0, "steps": 50}
-FOUR_B: dict[str, Any] = {
-    **KLEIN,
-    "transformer": KLEIN_4B,
-    "text": QWEN3_4B,
-    "licence": APACHE,
-    "parameters": {"transformer": 3_875_544_576, "text_encoder": 3_114_088_192, "autoencoder": 84_046_372},
-    "download_bytes": 15_980_000_000,
-}
-NINE_B: dict[str, Any] = {
-    **KLEIN,
-    "transformer": KLEIN_9B,
-    "text": QWEN3_8B,
-    "licence": FLUX_NC,
-    "gated": True,
-    "parameters": {"transformer": 9_078_581_248, "text_encoder": 5_831_883_520, "autoencoder": 84_046_372},
-    "download_bytes": 34_900_000_000,
-}
-
-MINI = {
-    "hidden_size": 192,
-    "num_heads": 6,
-    "depth": 2,
-    "depth_single_blocks": 4,
-    "context_in_dim": 384,
-    "in_channels": 32,
-    "axes_dim": (4, 12, 12, 4),
-    "theta": 50.0,
-}
-MINI_TEXT = {
-    "hidden_size": 128,
-    "intermediate_size": 384,
-    "num_attention_heads": 4,
-    "num_key_value_heads": 2,
-    "head_dim": 32,
-    "out_layers": (2, 3, 4),
-    "vocab_size": 1024,
-    "rope_theta": 1e4,
-}
-MINI_AUTOENCODER = {
-    "ch": 8,
-    "decoder_ch": 16,
-    "ch_mult": (1, 2, 4, 6),
-    "num_res_blocks": 1,
-    "z_channels": 8,
-    "groups": 4,
-}
-
+_BFL = "black-forest-labs/"
 _ROWS = (
     ModelSpec(
         "mini",
         family="flux2",
         title="mini, the small built-in model",
-        licence=APACHE,
+        licence=parts.APACHE,
         repo=None,
-        transformer=MINI,
-        text=MINI_TEXT,
+        transformer=parts.MINI,
+        text=parts.MINI_TEXT,
         text_family="text_qwen3",
         template="klein",
-        autoencoder=MINI_AUTOENCODER,
+        autoencoder=parts.MINI_AUTOENCODER,
         max_tokens=48,
         max_references=3,
         mask=True,
@@ -184,17 +106,88 @@ _ROWS = (
         reference_pixels=(128 * 128, 128 * 128),
     ),
     ModelSpec(
+        "flux1-schnell",
+        title="FLUX.1 schnell",
+        repo=_BFL + "FLUX.1-schnell",
+        licence=parts.APACHE,
+        transformer=parts.FLUX1_SIZES,
+        parameters={"transformer": 11_891_178_560, **parts.FLUX1_WEIGHTS},
+        max_tokens=256,
+        mu=0.0,
+        pipelines=("FluxPipeline",),
+        **parts.FLUX1,
+    ),
+    ModelSpec(
+        "flux1-dev",
+        title="FLUX.1 dev",
+        repo=_BFL + "FLUX.1-dev",
+        steps=28,
+        guidance=3.5,
+        pipelines=("FluxPipeline",),
+        **parts.FLUX1_DEV,
+    ),
+    ModelSpec(
+        "flux1-krea-dev",
+        title="FLUX.1 Krea dev",
+        repo=_BFL + "FLUX.1-Krea-dev",
+        steps=28,
+        guidance=4.5,
+        pipelines=("FluxPipeline",),
+        **parts.FLUX1_DEV,
+    ),
+    ModelSpec(
+        "flux1-kontext-dev",
+        title="FLUX.1 Kontext dev",
+        repo=_BFL + "FLUX.1-Kontext-dev",
+        steps=28,
+        guidance=2.5,
+        max_references=4,  # its authors' own code takes one
+        mask=True,
+        pipelines=("FluxKontextPipeline",),
+        **parts.FLUX1_DEV,
+    ),
+    ModelSpec(
+        "flux1-fill-dev",
+        title="FLUX.1 Fill dev",
+        repo=_BFL + "FLUX.1-Fill-dev",
+        pipelines=("FluxFillPipeline",),
+        **parts.FLUX1_FILL,
+    ),
+    ModelSpec(
+        "flux1-canny-dev",
+        title="FLUX.1 Canny dev",
+        repo=_BFL + "FLUX.1-Canny-dev",
+        guidance=30.0,
+        pipelines=("FluxControlPipeline",),
+        **parts.FLUX1_CONTROL,
+    ),
+    ModelSpec(
+        "flux1-depth-dev",
+        title="FLUX.1 Depth dev",
+        repo=_BFL + "FLUX.1-Depth-dev",
+        guidance=10.0,
+        pipelines=("FluxControlPipeline",),
+        **parts.FLUX1_CONTROL,
+    ),
+    ModelSpec(
+        "flux1-redux-dev",
+        title="FLUX.1 Redux dev",
+        repo=_BFL + "FLUX.1-Redux-dev",
+        pipelines=("FluxPriorReduxPipeline", "FluxPipeline"),
+        **parts.FLUX1_REDUX,
+    ),
+    ModelSpec(
         "flux2-dev",
         family="flux2",
         title="FLUX.2 dev",
-        licence=FLUX_NC,
-        repo="black-forest-labs/FLUX.2-dev",
+        licence=parts.FLUX_NC,
+        repo=_BFL + "FLUX.2-dev",
         gated=True,
-        transformer=DEV,
-        text=MISTRAL_24B,
+        transformer=parts.DEV,
+        text=parts.MISTRAL_24B,
         text_family="text_mistral3",
         template="flux2-dev",
-        files=DIFFUSERS_FILES,
+        files=parts.DIFFUSERS_FILES,
         parameters={"transformer": 32_223_281_152, "text_encoder": 17_343_754_240, "autoencoder": 84_046_372},
         download_bytes=112_800_000_000,
         max_references=10,
@@ -202,29 +195,86 @@ _ROWS = (
         guidance_kind="embedded",
         guidance=4.0,
         steps=50,
+        pipelines=("Flux2Pipeline",),
     ),
-    ModelSpec("flux2-klein-4b", title="FLUX.2 klein 4B", repo="black-forest-labs/FLUX.2-klein-4B", **FOUR_B),
+    ModelSpec(
+        "flux2-klein-4b",
+        title="FLUX.2 klein 4B",
+        repo=_BFL + "FLUX.2-klein-4B",
+        pipelines=parts.KLEIN_PIPELINES,
+        **parts.FOUR_B,
+    ),
     ModelSpec(
         "flux2-klein-base-4b",
         title="FLUX.2 klein base 4B",
-        repo="black-forest-labs/FLUX.2-klein-base-4B",
-        **FOUR_B,
-        **BASE,
+        repo=_BFL + "FLUX.2-klein-base-4B",
+        pipelines=parts.KLEIN_PIPELINES,
+        **parts.FOUR_B,
+        **parts.BASE,
     ),
-    ModelSpec("flux2-klein-9b", title="FLUX.2 klein 9B", repo="black-forest-labs/FLUX.2-klein-9B", **NINE_B),
+    ModelSpec(
+        "flux2-klein-9b",
+        title="FLUX.2 klein 9B",
+        repo=_BFL + "FLUX.2-klein-9B",
+        pipelines=parts.KLEIN_PIPELINES,
+        **parts.NINE_B,
+    ),
     ModelSpec(
         "flux2-klein-base-9b",
         title="FLUX.2 klein base 9B",
-        repo="black-forest-labs/FLUX.2-klein-base-9B",
-        **NINE_B,
-        **BASE,
+        repo=_BFL + "FLUX.2-klein-base-9B",
+        pipelines=parts.KLEIN_PIPELINES,
+        **parts.NINE_B,
+        **parts.BASE,
     ),
     ModelSpec(
         "flux2-klein-9b-kv",
         title="FLUX.2 klein 9B KV",
-        repo="black-forest-labs/FLUX.2-klein-9b-kv",
+        repo=_BFL + "FLUX.2-klein-9b-kv",
         reference_bank=True,
-        **NINE_B,
+        pipelines=("Flux2KleinKVPipeline",),
+        **parts.NINE_B,
+    ),
+    ModelSpec(
+        "flux3-image-klein",
+        title="FLUX.3 image klein",
+        repo=_BFL + "flux-3-image-klein",
+        transformer={**parts.FLUX3_SIZES, "flow_map": True},
+        parameters={"transformer": 5_548_681_984, **parts.FLUX3_WEIGHTS},
+        steps=16,
+        **parts.FLUX3,
+    ),
+    ModelSpec(
+        "flux3-image-klein-base",
+        title="FLUX.3 image klein base",
+        repo=_BFL + "flux-3-image-klein-base",
+        transformer=parts.FLUX3_SIZES,
+        parameters={"transformer": 5_538_458_368, **parts.FLUX3_WEIGHTS},
+        guidance_kind="cfg",
+        guidance=3.5,
+        steps=50,
+        **parts.FLUX3,
+    ),
+    ModelSpec(
+        "selfflow-imagenet",
+        family="selfflow",
+        title="Self-Flow, ImageNet at 256 pixels",
+        licence=parts.UNSTATED,
+        repo="Hila/Self-Flow",
+        transformer=parts.SIT_XL,
+        autoencoder=parts.SD_AE,
+        takes_text=False,
+        classes=1000,
+        files=("selfflow_imagenet256.pt",),
+        further=(parts.SD_VAE,),
+        parameters={"transformer": 680_441_504, "autoencoder": 83_653_863},
+        download_bytes=3_060_000_000,
+        guidance_kind="cfg",
+        steps=250,
+        mlp_matrices=2,
+        size=(256, 256),
+        min_side=256,
+        max_pixels=256 * 256,
     ),
 )
 SPECS: dict[str, ModelSpec] = {row.name: row for row in _ROWS}

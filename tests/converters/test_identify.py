@@ -1,51 +1,70 @@
-"""Every published model is told from the others by its sizes, model_index.json and file name."""
+"""Every published model is told from the others by its sizes, model_index.json, components and file name."""
 
+from importlib import import_module
 from pathlib import Path
 
 import pytest
 
 from converters.identify import identify
-from mlx_model import flux2
+from mlx_model import flux1, flux2
 from mlx_model.errors import RequestError
+from mlx_model.folder import roles
 from mlx_model.specs import SPECS
 
-PUBLISHED = [spec for spec in SPECS.values() if spec.repo and spec.family == "flux2"]
+PUBLISHED = [spec for spec in SPECS.values() if spec.repo]
+BY_NAME = pytest.mark.parametrize("spec", PUBLISHED, ids=lambda spec: spec.name)
+DOWNLOAD, LONE = Path("/x/download"), Path("/x/model.safetensors")
+
+
+def params_of(spec):
+    return import_module(f"mlx_model.{spec.family}").Params(**spec.transformer)
 
 
 def index_of(spec):
-    """What the repository's model_index.json says."""
-    if spec.guidance_kind == "embedded":
-        return {"_class_name": "Flux2Pipeline"}
-    if spec.reference_bank:
-        return {"_class_name": "Flux2KleinKVPipeline"}
-    return {"_class_name": "Flux2KleinPipeline", "is_distilled": spec.guidance_kind == "none"}
+    """What the repository's model_index.json says, as far as is known."""
+    if not spec.pipelines:
+        return {}
+    distilled = {"is_distilled": spec.guidance_kind == "none"} if "Flux2KleinPipeline" in spec.pipelines else {}
+    return {"_class_name": spec.pipelines[0], **distilled}
 
 
-@pytest.mark.parametrize("spec", PUBLISHED, ids=lambda spec: spec.name)
+def found(path, spec, index, model=None):
+    return identify(path, spec.family, params_of(spec), index, model, roles(spec))
+
+
+def twins(spec):
+    """The rows that nothing but a name tells from this one."""
+    facts = (params_of(spec), index_of(spec), roles(spec))
+    return [row for row in PUBLISHED if (params_of(row), index_of(row), roles(row)) == facts]
+
+
+@BY_NAME
 def test_diffusers_folder(spec):
-    """Any folder name will do."""
-    params = flux2.Params(**spec.transformer)
-    assert identify(Path("/x/download"), "flux2", params, index_of(spec)) == (spec, True)
-    assert identify(Path("/x/download"), "flux2", params, index_of(spec), spec.name) == (spec, True)
+    """Any folder name will do, but where two models differ in nothing that a folder says."""
+    assert found(DOWNLOAD, spec, index_of(spec), spec.name) == (spec, True)
+    if len(twins(spec)) == 1:
+        assert found(DOWNLOAD, spec, index_of(spec)) == (spec, True)
+        return
+    with pytest.raises(RequestError, match=spec.name):
+        found(DOWNLOAD, spec, index_of(spec))
 
 
-@pytest.mark.parametrize("spec", PUBLISHED, ids=lambda spec: spec.name)
+@BY_NAME
 @pytest.mark.parametrize(
     "form", ["{}.safetensors", "{}-fp16.SAFETENSORS", "{}/model.safetensors", "models--b--{}/snapshots/0f/x"]
 )
 def test_file_name(spec, form):
-    path = Path("/y") / form.format(spec.repo.split("/")[1])
-    assert identify(path, "flux2", flux2.Params(**spec.transformer), {}) == (spec, True)
+    name = spec.name if spec.classes else spec.repo.split("/")[1]
+    assert found(Path("/y") / form.format(name), spec, {}) == (spec, True)
 
 
-@pytest.mark.parametrize("spec", [s for s in PUBLISHED if s.name != "flux2-dev"], ids=lambda spec: spec.name)
-def test_tie(spec):
-    """Several published models share a size, all but dev."""
-    params = flux2.Params(**spec.transformer)
-    with pytest.raises(RequestError, match=spec.name) as error:
-        identify(Path("/x/model.safetensors"), "flux2", params, {})
+@pytest.mark.parametrize("name", ["flux1-dev", "flux1-krea-dev", "flux1-canny-dev", "flux2-klein-4b", "flux2-klein-9b"])
+def test_tie(name):
+    """These share their size with others; a lone file says no more."""
+    with pytest.raises(RequestError, match=name) as error:
+        found(LONE, SPECS[name], {})
     assert "--model" in error.value.hint
-    assert identify(Path("/x/model.safetensors"), "flux2", params, {}, spec.name) == (spec, True)
+    assert found(LONE, SPECS[name], {}, name) == (SPECS[name], True)
 
 
 def test_contradiction():
@@ -55,3 +74,23 @@ def test_contradiction():
         identify(Path("/x"), "flux2", params, {}, "flux2-klein-9b")
     with pytest.raises(RequestError, match="is not flux2-klein-base-4b"):
         identify(Path("/x"), "flux2", params, {"is_distilled": True}, "flux2-klein-base-4b")
+
+
+@pytest.mark.parametrize(
+    ("channels", "guided", "name"),
+    [
+        (16, False, "flux1-schnell"),
+        (16, True, "flux1-dev"),
+        (32, True, "flux1-canny-dev"),
+        (96, True, "flux1-fill-dev"),
+    ],
+)
+def test_another_size_goes_by_what_is_there(channels, guided, name):
+    """A pruned or tiny model of the family runs as the first row that has the same inputs."""
+    params = flux1.Params(
+        64, 2, 1, 1, in_channels=channels, out_channels=16, axes_dim=(4, 14, 14), guidance_embed=guided
+    )
+    assert identify(LONE, "flux1", params, {}) == (SPECS[name], False)
+    folder = Path("/x") / SPECS["flux1-depth-dev"].repo.split("/")[1] / "transformer.safetensors"
+    if name == "flux1-canny-dev":
+        assert identify(folder, "flux1", params, {}) == (SPECS["flux1-depth-dev"], False)
