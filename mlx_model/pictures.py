@@ -17,6 +17,13 @@ def resize_and_crop(pixels: np.ndarray, resized: tuple[int, int], cropped: tuple
     return pixels[top : top + cropped[1], left : left + cropped[0]]
 
 
+def cover(pixels: np.ndarray, width: int, height: int):
+    """The arguments of resize_and_crop that make `pixels` cover width x height."""
+    rows, columns = pixels.shape[:2]
+    factor = max(width / columns, height / rows)
+    return pixels, (max(width, round(columns * factor)), max(height, round(rows * factor))), (width, height)
+
+
 def to_signed(pixels: np.ndarray) -> mx.array:
     """uint8 (..., 3) -> float32 in [-1, 1]."""
     return mx.array(pixels.astype(np.float32) / 127.5 - 1)

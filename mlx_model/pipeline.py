@@ -1,13 +1,22 @@
 """From a Request to a picture: Pipeline.open(folder), then run(request) -> events.
 
-Encode the text, encode the references, denoise, decode; whatever a former run already computed is kept. Axis letters:
-N image tokens, R reference tokens, C latent channels.
+Text, references, denoise, decode; whatever a former run already computed is kept. What differs by family is in the
+module run_<family>.py, found by name like the transformer; it has plain functions that get the pipeline:
+
+    encode_text(pipe, prompt)              features of one prompt (or class label): an array or a tuple of arrays
+    encode_references(pipe, request)       a generator that yields Notes and returns what `velocity` takes
+    schedule(pipe, request, tokens)        times from 1 to 0
+    velocity(pipe, request, grid, texts, references, times)   a function of (latents, step)
+    sampler(pipe, request)                 only where it is not Euler: a function like sampler.denoise
+
+Axis letters: N image tokens, C latent channels of a token.
 """
 
 import dataclasses
 import time
 from collections.abc import Iterator
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +25,19 @@ import numpy as np
 
 from . import autoencoder, lora, noise
 from .errors import OutOfMemory, RequestError
-from .events import Done, Event, Loaded, Note, Preview, Stage, Step
+from .events import Done, Event, Loaded, Preview, Stage, Step
 from .folder import Folder, open_folder
-from .latents import grid_ids, reference_ids, reference_size, text_ids
+from .latents import Grid
 from .memory import keeps_encoder
-from .ops import timestep_features
-from .pictures import resize_and_crop, resize_mask, to_pixels, to_signed
+from .pictures import cover, resize_and_crop, resize_mask, to_pixels, to_signed
 from .references import Kept, fingerprint
 from .request import Reference, Request, check
-from .sampler import Repaint, denoise, empirical_mu, start_step, timesteps
+from .sampler import Repaint, denoise, start_step
 from .tokenize import PromptTokenizer
 from .weights import build, open_component
 
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
-Encoded = tuple[mx.array, tuple[int, int]]  # (1, R, C) latents of one reference and its grid (rows, columns)
+STAY = ("transformer", "autoencoder")  # loaded until the pipeline goes; encoders go after use where memory is short
 
 
 def default_dtype() -> str:
@@ -45,37 +53,56 @@ class Pipeline:
         self.dtype = dtype or default_dtype()
         if self.dtype not in DTYPES:
             raise RequestError(f"There is no dtype {self.dtype!r}.", f"Choose one of {', '.join(DTYPES)}.")
+        self.family = import_module(f"mlx_model.run_{self.spec.family}")
         self.prompts, self.encoded, self.banks = Kept(), Kept(), Kept()
-        self._encoder: Any = None
-        self._adapted: tuple | None = ()  # lora.stamp of the adapters on the transformer
+        self.adapted: tuple | None = ()  # lora.stamp of the adapters on the transformer
+        self._loaded: dict[str, Any] = {}
 
     @classmethod
     def open(cls, path: Path, dtype: str | None = None) -> "Pipeline":
         """Open a converted folder strictly. Raises ModelError and its kinds."""
         return cls(open_folder(Path(path)), dtype)
 
-    # components, each loaded when first needed
+    # what the functions of a family use
 
-    def _component(self, role: str):
-        return open_component(self.folder, role, DTYPES[self.dtype])
+    def component(self, role: str) -> Any:
+        """The network of a role, loaded when first asked for. Raises LayoutError."""
+        if role not in self._loaded:
+            self._loaded[role] = open_component(self.folder, role, DTYPES[self.dtype])
+        return self._loaded[role]
 
-    @cached_property
-    def transformer(self):
-        return self._component("transformer")
+    @property
+    def transformer(self) -> Any:
+        return self.component("transformer")
 
-    @cached_property
+    @property
     def autoencoder(self) -> autoencoder.AutoEncoder:
-        return self._component("autoencoder")
+        return self.component("autoencoder")
 
     @cached_property
     def tokenizer(self) -> PromptTokenizer:
         return PromptTokenizer(self.folder.tokenizer_path, self.spec.template, self.spec.max_tokens)
 
-    @property
-    def encoder(self):
-        if self._encoder is None:
-            self._encoder = self._component("text_encoder")
-        return self._encoder
+    @cached_property
+    def channels(self) -> int:
+        """C: a token is 2 x 2 latents in every family."""
+        return 4 * autoencoder.Params(**self.folder.components["autoencoder"].params).z_channels
+
+    def picture_latents(self, pixels: np.ndarray, resized: tuple[int, int], cropped: tuple[int, int]) -> mx.array:
+        """(H, W, 3) uint8, brought to (width, height) as resize_and_crop does -> (1, N, C), kept across runs."""
+        make = lambda: self.encode_pixels(resize_and_crop(pixels, resized, cropped))  # noqa: E731
+        return self.encoded.get((fingerprint(pixels), resized, cropped), make)
+
+    def encode_pixels(self, pixels: np.ndarray) -> mx.array:
+        """(H, W, 3) uint8 -> (1, N, C)."""
+        latents = self.autoencoder.encode(to_signed(pixels[None]))
+        return latents.reshape(1, -1, latents.shape[-1])
+
+    def resized(self, reference: Reference, size: tuple[int, int]) -> str:
+        """The text of a Note: a picture is not used at its own size."""
+        height, width = reference.pixels.shape[:2]
+        name = reference.name or Path(reference.path).name or "A reference"
+        return f"{name}: {width}x{height} is used at {size[0]}x{size[1]}, as {self.spec.title} does."
 
     # one run
 
@@ -86,7 +113,8 @@ class Pipeline:
         """
         began = time.perf_counter()
         request = check(request, self.spec)
-        grid = (request.height // self.spec.size_multiple, request.width // self.spec.size_multiple)
+        multiple = self.spec.size_multiple
+        grid = (-(-request.height // multiple), -(-request.width // multiple))
         adapters = self._adapters(request)
         yield Stage("text")
         texts = self._texts(request)
@@ -94,19 +122,15 @@ class Pipeline:
         yield Loaded(self.spec.name, time.perf_counter() - began)
         if request.references:
             yield Stage("references", total=len(request.references))
-        references = []
-        for reference in request.references:
-            encoded, note = self._encode(reference, len(request.references))
-            references.append(encoded)
-            if note:
-                yield Note(note)
         try:
+            references = yield from self.family.encode_references(self, request)
+            self._let_encoders_go()
             latents = yield from self._denoise(request, grid, texts, references, previews)
             yield Stage("decode")
             pixels = self._decode(latents, grid)
         except RuntimeError as error:  # what MLX raises when the device refuses an allocation
             raise _run_failed(error) from error
-        pixels = _composite(request, pixels)
+        pixels = _composite(request, _centre(pixels, request.width, request.height))
         seconds = time.perf_counter() - began
         yield Done(seconds, seed=request.seed, pixels=pixels, latents=np.array(latents[0]))
 
@@ -116,7 +140,7 @@ class Pipeline:
         None: they are on the transformer already.
         """
         stamp = lora.stamp(request.loras)
-        if stamp == self._adapted:
+        if stamp == self.adapted:
             return None
         part = self.folder.components["transformer"]
         sizes = lora.layer_sizes(build("transformer", part.family, part.params))
@@ -124,58 +148,33 @@ class Pipeline:
 
     def _adapt(self, adapters: tuple[tuple, lora.Gathered] | None) -> None:
         if adapters is not None:
-            self._adapted = None  # should attaching fail halfway
+            self.adapted = None  # should attaching fail halfway
             lora.attach(self.transformer, adapters[1])
-            self._adapted = adapters[0]
+            self.adapted = adapters[0]
 
-    def _texts(self, request: Request) -> list[mx.array]:
-        """(1, T, width) features of the prompt, and of the negative prompt where guidance needs it."""
-        prompts = [request.prompt]
-        if self._guided(request):
-            prompts.append(request.negative)
-        features = [
-            self.prompts.get(text, lambda text=text: self._encode_text(text), lambda x: x.nbytes) for text in prompts
+    def _texts(self, request: Request) -> list[Any]:
+        """Features of the prompt or class, and of what guidance leads away from, where there is guidance."""
+        wanted = [request.prompt, request.negative] if self.spec.takes_text else [request.label, None]
+        guided = self.spec.guidance_kind == "cfg" and request.guidance != 1
+        texts = [
+            self.prompts.get(text, lambda text=text: self.family.encode_text(self, text))
+            for text in (wanted if guided else wanted[:1])
         ]
-        if self._encoder is not None and not keeps_encoder(self.folder):
-            self._encoder = None
+        self._let_encoders_go()
+        return texts
+
+    def _let_encoders_go(self) -> None:
+        encoders = [role for role in self._loaded if role not in STAY]
+        if encoders and not keeps_encoder(self.folder):
+            for role in encoders:
+                del self._loaded[role]
             mx.clear_cache()
-        return features
 
-    def _guided(self, request: Request) -> bool:
-        return self.spec.guidance_kind == "cfg" and request.guidance != 1
-
-    def _encode_text(self, prompt: str) -> mx.array:
-        ids, real = self.tokenizer(prompt)
-        features = self.encoder(mx.array(ids), mx.array(real))
-        mx.eval(features)
-        return features
-
-    def _encode(self, reference: Reference, count: int) -> tuple[Encoded, str]:
-        """Latents of one reference at the reference implementation's size, and a note where that is not its own."""
-        height, width = reference.pixels.shape[:2]
-        cap = self.spec.reference_pixels[0 if count == 1 else 1]
-        size = reference_size(width, height, cap, self.spec.size_multiple)
-        key = (fingerprint(reference.pixels), size)
-        make = lambda: self._encode_pixels(resize_and_crop(reference.pixels, size[:2], size[2:]))  # noqa: E731
-        latents = self.encoded.get(key, make, lambda x: x.nbytes)
-        grid = (size[3] // self.spec.size_multiple, size[2] // self.spec.size_multiple)
-        name = reference.name or Path(reference.path).name or "A reference"
-        changed = size[2:] != (width, height)
-        note = f"{name}: {width}x{height} is used at {size[2]}x{size[3]}, as {self.spec.title} does." if changed else ""
-        return (latents, grid), note
-
-    def _encode_pixels(self, pixels: np.ndarray) -> mx.array:
-        latents = self.autoencoder.encode(to_signed(pixels[None]))
-        latents = latents.reshape(1, -1, latents.shape[-1])
-        mx.eval(latents)
-        return latents
-
-    def _denoise(self, request: Request, grid, texts, references: list[Encoded], previews: bool):
+    def _denoise(self, request: Request, grid: Grid, texts: list[Any], references: Any, previews: bool):
         """Yields Stage, Step and Preview; returns the final latents (1, N, C)."""
         tokens = grid[0] * grid[1]
-        mu = empirical_mu(tokens, request.steps) if self.spec.mu is None else self.spec.mu
-        times = timesteps(request.steps, mu)
-        start = start_step(request.steps, request.strength)
+        times = self.family.schedule(self, request, tokens)
+        start = start_step(len(times) - 1, request.strength)
         source_noise = self._noise(request, tokens)
         source = self._source(request, grid)
         repaint = self._repaint(request, source, source_noise, grid)
@@ -183,20 +182,25 @@ class Pipeline:
         if source is not None and request.strength is not None:
             t = float(times[start])  # a numpy number would turn the product into a numpy array
             latents = (1 - t) * source + t * source_noise
-        velocity = self._velocity(request, grid, texts, references, times)
-        total = request.steps - start
+        velocity = self.family.velocity(self, request, grid, texts, references, times)
+        sample = self.family.sampler(self, request) if hasattr(self.family, "sampler") else denoise
+        total = len(times) - 1 - start
         yield Stage("denoise", total=total)
         began = time.perf_counter()
-        for progress in denoise(velocity, latents, times, start, repaint):
+        for progress in sample(velocity, latents, times, start, repaint):
             done = progress.index - start + 1
             spent = time.perf_counter() - began
             yield Step(done, total, round(spent, 3), round(spent / done * (total - done), 3))
             if previews and done < total:
-                yield Preview(done, pixels=self._decode(progress.clean, grid))
+                yield Preview(done, pixels=self._preview(progress.clean, grid, request))
         return progress.latents
 
+    def _preview(self, clean: mx.array, grid: Grid, request: Request) -> np.ndarray:
+        """The estimate of the finished latents (1, N, C) -> (H, W, 3) uint8."""
+        return _centre(self._decode(clean, grid), request.width, request.height)
+
     def _noise(self, request: Request, tokens: int) -> mx.array:
-        channels = self.transformer.params.in_channels
+        channels = self.channels
         if request.noise is None:
             return mx.array(noise.normal(request.seed, (tokens, channels)))[None]
         try:
@@ -212,65 +216,28 @@ class Pipeline:
             )
         return given[None]
 
-    def _source(self, request: Request, grid) -> mx.array | None:
+    def _source(self, request: Request, grid: Grid) -> mx.array | None:
         """Latents of the first picture at the output's size, where strength or a mask starts from it."""
         if request.mask is None and request.strength is None:
             return None
-        pixels = resize_and_crop(*_cover(request.references[0].pixels, request.width, request.height))
-        return self._encode_pixels(pixels)
+        width, height = (side * self.spec.size_multiple for side in reversed(grid))
+        return self.encode_pixels(resize_and_crop(*cover(request.references[0].pixels, width, height)))
 
-    def _repaint(self, request: Request, source, source_noise, grid) -> Repaint | None:
+    def _repaint(self, request: Request, source, source_noise, grid: Grid) -> Repaint | None:
         if request.mask is None:
             return None
         mask = resize_mask(request.mask.pixels, (grid[1], grid[0]))
         return Repaint(source, source_noise, mx.array(mask.reshape(1, -1, 1)))
 
-    def _velocity(self, request: Request, grid, texts, references: list[Encoded], times):
-        """The guided velocity as a function of (latents, step); all that is the same in every step is prepared here."""
-        model = self.transformer
-        grids = [size for _, size in references]
-        joined = mx.concatenate([latents for latents, _ in references], axis=1) if references else None
-        ids = [text_ids(texts[0].shape[1]), grid_ids(grid)]
-        bank = None
-        if joined is not None and self.spec.reference_bank:
-            bank, joined = self._bank(request, joined, grids), None
-        elif joined is not None:
-            ids.append(reference_ids(grids))
-        rope = model.rope(np.concatenate(ids))
-        joined = None if joined is None else joined.astype(model.dtype)
-        conditions = [model.condition(text.astype(model.dtype), rope, joined, bank) for text in texts]
-        time_features = timestep_features(times[:-1])
-        guidance = timestep_features([request.guidance]) if model.params.guidance_embed else None
-
-        def velocity(latents: mx.array, i: int) -> mx.array:
-            outputs = [model(latents, time_features[i : i + 1], condition, guidance) for condition in conditions]
-            if len(outputs) == 1:
-                return outputs[0]
-            return outputs[1] + request.guidance * (outputs[0] - outputs[1])
-
-        return velocity
-
-    def _bank(self, request: Request, joined: mx.array, grids):
-        key = tuple(fingerprint(reference.pixels) for reference in request.references), tuple(grids), self._adapted
-
-        def make():
-            bank = self.transformer.reference_bank(joined, self.transformer.rope(reference_ids(grids)))
-            mx.eval(bank)
-            return bank
-
-        return self.banks.get(key, make, lambda bank: sum(k.nbytes + v.nbytes for k, v in bank))
-
-    def _decode(self, latents: mx.array, grid) -> np.ndarray:
+    def _decode(self, latents: mx.array, grid: Grid) -> np.ndarray:
         """(1, N, C) -> (H, W, 3) uint8."""
         return to_pixels(self.autoencoder.decode(latents.reshape(1, *grid, -1)))[0]
 
 
-def _cover(pixels: np.ndarray, width: int, height: int):
-    """Arguments of resize_and_crop that make `pixels` cover width x height."""
-    rows, columns = pixels.shape[:2]
-    factor = max(width / columns, height / rows)
-    resized = (max(width, round(columns * factor)), max(height, round(rows * factor)))
-    return pixels, resized, (width, height)
+def _centre(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
+    """The middle of a picture whose grid of tokens is larger than what was asked for."""
+    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
+    return pixels[top : top + height, left : left + width]
 
 
 def _composite(request: Request, pixels: np.ndarray) -> np.ndarray:
@@ -278,7 +245,7 @@ def _composite(request: Request, pixels: np.ndarray) -> np.ndarray:
     if request.mask is None:
         return pixels
     mask = resize_mask(request.mask.pixels, (request.width, request.height))[..., None]
-    source = resize_and_crop(*_cover(request.references[0].pixels, request.width, request.height))
+    source = resize_and_crop(*cover(request.references[0].pixels, request.width, request.height))
     return np.round(source * (1 - mask) + pixels * mask).astype(np.uint8)
 
 

@@ -9,7 +9,9 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from typing import Any
 
+import mlx.core as mx
 import numpy as np
+from mlx.utils import tree_flatten
 
 LIMIT_BYTES = 4 * 2**30
 
@@ -26,12 +28,13 @@ class Kept:
         self.limit, self.misses = limit, 0
         self._items: OrderedDict[Hashable, tuple[Any, int]] = OrderedDict()
 
-    def get(self, key: Hashable, make: Callable[[], Any], size: Callable[[Any], int]) -> Any:
-        """The value of `key`, made and kept if it is not there."""
+    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
+        """The value of `key`, arrays in lists or tuples, made, evaluated and kept if it is not there."""
         if key not in self._items:
             self.misses += 1
             value = make()
-            self._items[key] = value, size(value)
+            mx.eval(value)
+            self._items[key] = value, sum(array.nbytes for _, array in tree_flatten(value))
         self._items.move_to_end(key)
         value = self._items[key][0]
         while len(self._items) > 1 and sum(size for _, size in self._items.values()) > self.limit:

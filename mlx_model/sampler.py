@@ -48,6 +48,21 @@ def start_step(steps: int, strength: float | None) -> int:
     return 0 if strength is None else steps - max(1, min(steps, int(steps * strength)))
 
 
+Velocity = Callable[[mx.array, int], mx.array]  # (latents (1, N, C), step) -> d latents / d t
+
+
+def guided(one: Callable[..., mx.array], conditions: list, scale: float) -> Velocity:
+    """The velocity from `one(condition, latents, step)`: with a second condition away from that one, scale times."""
+    if len(conditions) == 1:
+        return lambda latents, i: one(conditions[0], latents, i)
+
+    def velocity(latents: mx.array, i: int) -> mx.array:
+        towards, away = (one(condition, latents, i) for condition in conditions)
+        return away + scale * (towards - away)
+
+    return velocity
+
+
 class Repaint(NamedTuple):
     """Keeps everything outside a mask: `source` and `noise` (1, N, C), `mask` (1, N, 1), 1 = repaint.
 
@@ -70,7 +85,7 @@ class Progress(NamedTuple):
 
 
 def denoise(
-    velocity: Callable[[mx.array, int], mx.array],
+    velocity: Velocity,
     latents: mx.array,
     times: np.ndarray,
     start: int = 0,

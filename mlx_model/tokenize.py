@@ -1,6 +1,7 @@
 """Prompt -> token ids: the `tokenizers` library plus each model's prompt template.
 
-Sources of the templates: black-forest-labs/flux2 src/flux2/text_encoder.py (klein and dev).
+Sources of the templates: black-forest-labs/flux2 src/flux2/text_encoder.py (klein and dev),
+black-forest-labs/flux src/flux/modules/conditioner.py (T5 and CLIP: the prompt itself).
 """
 
 import json
@@ -17,11 +18,16 @@ from .errors import LayoutError
 
 @dataclass(frozen=True)
 class Template:
-    """How a prompt is wrapped, which side is filled up with padding, and what may not stand in it."""
+    """How a prompt is wrapped, which side is filled up with padding, and what may not stand in it.
+
+    `start` and `end` are tokens that stay where a long prompt is cut.
+    """
 
     text: str
     padding: Literal["left", "right"] = "right"
     removed: tuple[str, ...] = ()
+    start: tuple[str, ...] = ()
+    end: tuple[str, ...] = ()
 
 
 # Byte for byte what the text encoder was given in training; the line break before "attribution" too.
@@ -34,6 +40,8 @@ TEMPLATES = {
     "flux2-dev": Template(
         f"<s>[SYSTEM_PROMPT]{MISTRAL_SYSTEM}[/SYSTEM_PROMPT][INST]{{prompt}}[/INST]", "left", removed=("[IMG]",)
     ),
+    "t5": Template("{prompt}", end=("</s>",)),
+    "clip": Template("{prompt}", start=("<|startoftext|>",), end=("<|endoftext|>",)),
 }
 
 
@@ -65,12 +73,24 @@ class PromptTokenizer:
 
     def __call__(self, prompt: str) -> tuple[np.ndarray, np.ndarray]:
         """One prompt -> (ids (1, length) int32, padded and cut to length, real (1, length) bool)."""
-        for word in self.template.removed:
-            prompt = prompt.replace(word, "")
-        text = self.template.text.replace("{prompt}", prompt)
-        ids = self.tokenizer.encode(text, add_special_tokens=False).ids[: self.length]
+        ids = self.ids(prompt)
         padding = [self.pad_id] * (self.length - len(ids))
         real = np.arange(self.length) < len(ids)
         if self.template.padding == "left":
             return np.array([padding + ids], np.int32), real[None, ::-1]
         return np.array([ids + padding], np.int32), real[None]
+
+    def ids(self, prompt: str) -> list[int]:
+        """The tokens of the wrapped prompt, cut to length."""
+        for word in self.template.removed:
+            prompt = prompt.replace(word, "")
+        text = self.template.text.replace("{prompt}", prompt)
+        start, end = self._numbers(self.template.start), self._numbers(self.template.end)
+        ids = self.tokenizer.encode(text, add_special_tokens=False).ids
+        return [*start, *ids[: self.length - len(start) - len(end)], *end]
+
+    def _numbers(self, tokens: tuple[str, ...]) -> list[int]:
+        numbers = [self.tokenizer.token_to_id(token) for token in tokens]
+        if None in numbers:
+            raise LayoutError(f"The tokenizer in {self.folder} lacks one of {tokens}.", "Convert the model again.")
+        return numbers

@@ -19,7 +19,14 @@ from .errors import LayoutError
 from .folder import Folder
 from .shards import SHARD_BYTES, header, load_lazily, write_shards
 
-CLASSES = {"transformer": "Transformer", "text_encoder": "TextEncoder", "autoencoder": "AutoEncoder"}
+CLASSES = {
+    "transformer": "Transformer",
+    "text_encoder": "TextEncoder",
+    "pooled_encoder": "TextEncoder",
+    "image_encoder": "ImageEncoder",
+    "image_embedder": "ImageEmbedder",
+    "autoencoder": "AutoEncoder",
+}
 FLOATS = ("F32", "F16", "BF16")
 DENSE_ROWS = 512  # from here on Apple GPUs are faster with a dequantised matrix (mlx PR 4216: 1.1x to 1.8x)
 BLOCKS = (32, 64, 128, 256, 512)  # channels that a rotation may mix

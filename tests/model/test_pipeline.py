@@ -81,7 +81,7 @@ def test_strength_keeps_more_of_the_picture(pipeline):
     given = picture(6)
     little = done(pipeline, given, strength=0.5, prompt="a dog").latents
     much = done(pipeline, given, strength=1.0, prompt="a dog").latents
-    source = np.array(pipeline._encode_pixels(given.pixels)[0])
+    source = np.array(pipeline.encode_pixels(given.pixels)[0])
     assert np.abs(little - source).mean() < np.abs(much - source).mean()
 
 

@@ -104,7 +104,7 @@ def test_refused_before_any_weights_are_loaded(tmp_path, case):
     with pytest.raises(LayoutError, match=said):
         done(fresh, loras=(Lora(save(tmp_path / "x.safetensors", tensors)),))
     assert "transformer" not in vars(fresh)
-    assert fresh._encoder is None
+    assert fresh._loaded == {}
 
 
 def test_a_refused_file_leaves_the_adapters_that_are_on(pipeline, tmp_path):

@@ -9,6 +9,7 @@ from mlx_model.errors import LayoutError
 from mlx_model.tokenize import TEMPLATES, PromptTokenizer
 
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>", "<s>", "[INST]", "[/INST]"]
+SPECIAL += ["</s>", "<|startoftext|>"]
 
 
 @pytest.fixture
@@ -59,6 +60,23 @@ def test_a_long_prompt_is_cut_on_the_right(folder):
     ids, real = tokens("abcdefghijklmnopqrstuvwxyz")
     assert real.all()
     assert decoded(tokens, ids, real).startswith("<|im_start|>user\nabc")
+
+
+@pytest.mark.parametrize(
+    ("template", "start", "end"), [("t5", [], ["</s>"]), ("clip", ["<|startoftext|>"], ["<|endoftext|>"])]
+)
+def test_the_ends_of_a_long_prompt_stay(folder, template, start, end):
+    tokens = PromptTokenizer(folder, template, 8)
+    for prompt in ("ab", "abcdefghijklmnop"):
+        text = [*start, *prompt[: 8 - len(start) - len(end)], *end]
+        assert [tokens.tokenizer.id_to_token(number) for number in tokens.ids(prompt)] == text
+
+
+def test_a_tokenizer_without_the_ends_is_refused(folder):
+    tokens = PromptTokenizer(folder, "t5", 8)
+    tokens.tokenizer = Tokenizer(models.WordLevel({"a": 0}, "a"))
+    with pytest.raises(LayoutError, match="</s>"):
+        tokens.ids("a")
 
 
 def test_missing_and_damaged_files(folder):
