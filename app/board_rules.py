@@ -3,7 +3,7 @@
 import math
 import re
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Any, TypeVar
 
 import msgspec
@@ -149,14 +149,16 @@ def is_name(name: str) -> bool:
     return bool(whole) and not name.isdigit() and len(name) <= MAX_NAME + 10
 
 
-def settled(board: Board, panel: Panel) -> Panel:
+def settled(board: Board, panel: Panel, panel_ids: Collection[str] | None = None) -> Panel:
     """The panel as it fits into the board: every member, source panel and current take it names exists.
 
     A reference to a member that is gone keeps its picture; names and colours are made free (see reference_names).
+    `panel_ids` are those of the whole board, where the caller has them.
     """
-    there = {other.id for other in board.panels()} | {panel.id}
     current = panel.current if panel.take else (panel.takes[-1].id if panel.takes else None)
-    source = Source() if panel.source.kind == "panel" and panel.source.panel not in there else panel.source
+    source = panel.source
+    if source.kind == "panel" and source.panel not in (panel_ids or {other.id for other in board.panels()}):
+        source = Source()
     mask = panel.mask if source == panel.source else None
     references = settled_references(board, panel.references)
     same = (current, source, mask, references) == (panel.current, panel.source, panel.mask, panel.references)

@@ -74,12 +74,12 @@ def with_mentioned(board: Board, panel: Panel) -> Panel:
 
 def renamed_mentions(prompt: str, renamed: Mapping[str, str], names: Iterable[str]) -> str:
     """The prompt with each mention of a name in `renamed` saying the new one; `names` are all that it can mention."""
-    known, text = list(dict.fromkeys([*names, *renamed])), unicodedata.normalize("NFC", prompt)
+    known, text = [name for name in dict.fromkeys([*names, *renamed]) if name], unicodedata.normalize("NFC", prompt)
     parts, position = [], 0
     for mention in mentions.find(text, known):
         old = text[mention.at + 1 : mention.end]
         name = known[mention.place - 1] if mention.place and not old.isdigit() else None
-        if name in renamed and renamed[name] != name:
+        if renamed.get(name) and renamed[name] != name:
             parts += [text[position : mention.at + 1], renamed[name]]
             position = mention.end
     return "".join(parts) + text[position:] if parts else prompt

@@ -34,7 +34,7 @@ def write_new(path: Path, write: Callable[[BinaryIO], object], force: bool = Fal
             handle.flush()
             sync(handle.fileno())
         final = _replace(temporary, path) if force else _claim(temporary, path)
-        _sync_folder(path.parent)
+        sync_folder(path.parent)
         return final
     except OSError as error:
         raise explain(error, path) from error
@@ -109,7 +109,7 @@ def sync(descriptor: int) -> None:
         os.fsync(descriptor)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Makes the new name last; not every file system lets a folder be synced, and then nothing is lost."""
     try:
         descriptor = os.open(folder, os.O_RDONLY)

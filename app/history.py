@@ -98,11 +98,15 @@ class History:
         check_take(typed(take))
         shown = next((panel.current for panel in self.board.panels() if panel.id == panel_id), None)
         gone = all(panel.id != panel_id for panel in self.board.panels())
-        done = _Arrival(panel_id, take, lambda current: make_current and (gone or current == shown))
-        self.board = done.into(self.board)
+        arrival = _Arrival(panel_id, take, lambda current: make_current and (gone or current == shown))
+        self.amend(arrival.into)
+        return arrival.found
+
+    def amend(self, change: Callable[[Board], Board]) -> None:
+        """Put `change` into every board of the history. For facts, not edits: there is nothing to undo."""
+        self.board = change(self.board)
         for step in (*self._undo, *self._redo):
-            step.board = done.into(step.board)
-        return done.found
+            step.board = change(step.board)
 
 
 class _Arrival:

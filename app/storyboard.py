@@ -10,7 +10,7 @@ import itertools
 import re
 import secrets
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import msgspec
@@ -194,25 +194,13 @@ def _by_id(items: Iterable, wanted: str):
 def reference_names(board: Board, panel: Panel) -> list[str]:
     """What a prompt calls each reference of the panel, in order: the member's name or the reference's own.
 
-    Another picture of a member that is there already gets a number: gull, gull-2.
+    "" for a further picture of a member that is there already: only its number names it (as in seen.py).
     """
-    members = {member.id: member.name for member in board.cast}
-    return _distinct([members.get(ref.member or "", ref.name) for ref in panel.references], free_name)
-
-
-def reference_colours(board: Board, panel: Panel) -> list[str]:
-    """The colour of each reference of the panel, in order; no two are the same where COLOURS has enough."""
-    members = {member.id: member.colour for member in board.cast}
-    wanted = [members.get(ref.member or "", ref.colour) for ref in panel.references]
-    return _distinct(wanted, lambda _, taken: free_colour(taken))
-
-
-def _distinct(wanted: list[str], free: Callable[[str, list[str]], str]) -> list[str]:
-    """The first of several equal ones keeps what it has, the others get a free one."""
-    done: list[str] = []
-    for place, one in enumerate(wanted):
-        done.append(free(one, wanted + done) if one in wanted[:place] else one)
-    return done
+    members, names = {member.id: member.name for member in board.cast}, []
+    for reference in panel.references:
+        name = members.get(reference.member or "", reference.name)
+        names.append("" if name in names else name)
+    return names
 
 
 def free_name(wanted: str, taken: Iterable[str], empty: str = "picture") -> str:
@@ -235,6 +223,17 @@ def free_colour(taken: Iterable[str]) -> str:
     """The first of COLOURS that is used least."""
     used = list(taken)
     return min(COLOURS, key=used.count)
+
+
+def pictures(board: Board) -> Iterator[Picture]:
+    """Every picture that the board names, some of them several times."""
+    for member in board.cast:
+        yield from member.pictures
+    for panel in board.panels():
+        yield from (reference.picture for reference in panel.references)
+        yield from (take.picture for take in panel.takes)
+        if panel.mask:
+            yield panel.mask
 
 
 def numbers(board: Board) -> dict[str, str]:
