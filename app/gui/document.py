@@ -68,14 +68,16 @@ class Document(QObject):
             self._now(old)
 
     def undo(self) -> None:
-        old = self.board
-        self.history.undo()
-        self._now(old)
+        if self.history.can_undo:
+            old = self.board
+            self.history.undo()
+            self._now(old)
 
     def redo(self) -> None:
-        old = self.board
-        self.history.redo()
-        self._now(old)
+        if self.history.can_redo:
+            old = self.board
+            self.history.redo()
+            self._now(old)
 
     def _now(self, old: Board) -> None:
         if self.board is not old:
@@ -133,7 +135,7 @@ class Document(QObject):
         try:
             path, data = _named(source, name)
             pixels = images.open_picture(path, notes, data)
-            picture = self.file.put_picture(pixels, path.stem if not name else name)
+            picture = self.file.put_picture(pixels, name or path.stem)
         except FluxLocalError as error:
             self.message.emit(error.message, error.hint)
             return None
@@ -171,18 +173,17 @@ class Document(QObject):
         return new
 
     def apply_to_all(self, panel_ids: Iterable[str], instruction: str) -> None:
-        """Edit the current take of each panel by one instruction, and render them."""
-        panel_ids = tuple(panel_ids)
-        self.do("Apply to All", commands.apply_to_all(self.board, panel_ids, instruction))
-        self.render(panel_ids)
+        """Edit the current take of each panel by one instruction; each gets a new take and keeps its own prompt."""
+        for panel_id in panel_ids:
+            self._submit(panel_id, instruction=instruction)
 
-    def _submit(self, panel_id: str, seed: int | None = None) -> None:
+    def _submit(self, panel_id: str, seed: int | None = None, instruction: str | None = None) -> None:
         try:
-            job = jobs.panel_job(self.board, panel_id, self.picture_path, seed=seed, previews=self.previews)
+            job = jobs.panel_job(self.board, panel_id, self.picture_path, seed=seed, instruction=instruction)
         except FluxLocalError as error:
             self._refused(panel_id, error)
             return
-        self.runs.submit(job)
+        self.runs.submit(dataclasses.replace(job, previews=self.previews))
 
     def _refused(self, panel_id: str, error: FluxLocalError) -> None:
         self.runs.fail(panel_id, JobState(None, "failed", code=error.code, reason=error.message, hint=error.hint))
@@ -203,14 +204,8 @@ class Document(QObject):
         made = datetime.now(UTC).isoformat(timespec="seconds")
         take = Take(new_id(), picture, request.to_json(), job.job.model, made, request.seed, job.seconds)
         old = self.board
-        self.history.amend(lambda board: _with_take(board, job.job.panel, take))
-        self._now(old)
-
-
-def _with_take(board: Board, panel_id: str, take: Take) -> Board:
-    if all(panel.id != panel_id for panel in board.panels()):
-        return board
-    return commands.add_take(board, panel_id, take)
+        if self.history.add_take(job.job.panel, take):
+            self._now(old)
 
 
 def _named(source: str | Path | QImage | bytes, name: str) -> tuple[Path, bytes | None]:

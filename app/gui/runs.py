@@ -13,7 +13,7 @@ State = Literal["empty", "queued", "running", "done", "failed"]
 
 @dataclass(frozen=True)
 class PanelState:
-    """How a panel stands. `left` seconds are predicted; `preview` is a picture file; reason and hint say what failed."""
+    """How a panel stands. `left` seconds are predicted; `preview` is a file; reason and hint say what failed."""
 
     state: State = "empty"
     step: int = 0

@@ -1,0 +1,62 @@
+"""Where the cells of the board view lie: headings across the whole width, below each the panels of its scene."""
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from PySide6.QtCore import QPoint, QRect
+
+MARGIN, GAP = 24, 16
+HEADING, CAPTION = 44, 60
+TALLEST = 1.25  # height of a picture box by its width: upright pictures are shown smaller, not endless
+
+
+@dataclass
+class Layout:
+    """Rectangles by row, and the height of everything. Rows go from left to right, then down."""
+
+    rects: list[QRect] = field(default_factory=list)
+    height: int = 0
+    tops: list[int] = field(default_factory=list)
+    columns: int = 1
+
+    def between(self, top: int, bottom: int) -> range:
+        """The rows that a strip from `top` to `bottom` may touch."""
+        if not self.rects:
+            return range(0)
+        tallest = max(self.rects[0].height(), self.rects[-1].height(), HEADING)
+        return range(bisect_left(self.tops, top - tallest - GAP), bisect_right(self.tops, bottom))
+
+    def at(self, point: QPoint) -> int:
+        """The row under `point`, or -1."""
+        return next((row for row in self.between(point.y(), point.y()) if self.rects[row].contains(point)), -1)
+
+
+def picture_height(width: int, aspect: tuple[int, int]) -> int:
+    """Of the box that a picture of this aspect is shown in."""
+    return round(min(width * aspect[1] / aspect[0], width * TALLEST))
+
+
+def lay_out(headings: Sequence[bool], width: int, cell: int, aspect: tuple[int, int]) -> Layout:
+    """Rows of a view `width` pixels wide; `headings` says of each row whether it is a scene's heading.
+
+    Cells are at least `cell` wide and share what is left of the width.
+    """
+    inner = max(cell, width - 2 * MARGIN)
+    columns = max(1, (inner + GAP) // (cell + GAP))
+    side = (inner - GAP * (columns - 1)) // columns
+    height = picture_height(side, aspect) + CAPTION
+    made, y, column = Layout(columns=columns), MARGIN // 2, 0
+    for heading in headings:
+        if heading:
+            y += height + GAP if column else 0
+            made.rects.append(QRect(MARGIN, y, inner, HEADING))
+            y, column = y + HEADING, 0
+            continue
+        made.rects.append(QRect(MARGIN + column * (side + GAP), y, side, height))
+        column += 1
+        if column == columns:
+            y, column = y + height + GAP, 0
+    made.height = y + (height + GAP if column else 0) + MARGIN
+    made.tops = [rect.top() for rect in made.rects]
+    return made
