@@ -5,7 +5,7 @@ import shutil
 from datetime import UTC, datetime
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QMimeData, QObject, QPoint, QRect, QTemporaryDir, Qt, QUrl
+from PySide6.QtCore import QByteArray, QMimeData, QObject, QPoint, QRect, Qt, QTemporaryDir, QUrl
 from PySide6.QtGui import QDrag, QImage
 
 from .. import commands

@@ -181,7 +181,7 @@ class BoardGrid(QAbstractItemView):
         beyond = [row for row in range(len(rects)) if way * (rects[row].top() - start.top()) >= least]
         if not beyond:
             return here if not page else (0 if way < 0 else len(rects) - 1)
-        line = min((abs(rects[row].top() - start.top()) for row in beyond))
+        line = min(abs(rects[row].top() - start.top()) for row in beyond)
         same = [row for row in beyond if abs(rects[row].top() - start.top()) == line]
         column = start.center().x() if start.width() < self.viewport().width() // 2 else 0
         return min(same, key=lambda row: abs(rects[row].center().x() - column))

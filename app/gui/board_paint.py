@@ -283,9 +283,7 @@ def _below(painter: QPainter, rect: QRect, row: Row, panel: Panel) -> None:
     spoken = f"“{panel.dialogue}”" if panel.dialogue else ""
     lines = _elided(f"{text} {spoken}".strip(), painter.fontMetrics(), rect.width(), 2, -1)
     painter.setPen(QColor(c.muted))
-    painter.drawText(
-        QRect(rect.left(), rect.top() + line, rect.width(), 2 * line), Qt.AlignmentFlag.AlignLeft, lines
-    )
+    painter.drawText(QRect(rect.left(), rect.top() + line, rect.width(), 2 * line), Qt.AlignmentFlag.AlignLeft, lines)
 
 
 def _marks(painter: QPainter, rect: QRect, panel: Panel, after: int) -> None:

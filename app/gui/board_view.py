@@ -1,0 +1,129 @@
+"""The board page: the board's title and shape, what can be done with panels, and the grid of them."""
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QSlider, QStackedLayout, QVBoxLayout, QWidget
+
+from .. import commands
+from ..storyboard import ASPECTS, Board
+from .board_grid import LARGEST, SMALLEST, BoardGrid
+from .document import Document
+from .parts import Empty, bar, button, label, tool
+from .words import duration, plural
+
+
+class BoardView(QWidget):
+    """Title, aspect, render button, zoom, grid. `run` starts the action of that name (see actions.py)."""
+
+    selection_changed = Signal()
+
+    def __init__(self, document: Document, run, cell: int, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.document, self.run = document, run
+        self.grid = BoardGrid(document, self)
+        self.grid.cell = cell
+        self.grid.selectionModel().selectionChanged.connect(lambda *_: self._selection())
+        self.title = QLineEdit()
+        self.title.setProperty("kind", "title")
+        self.title.setAccessibleName("Title of the board")
+        self.title.editingFinished.connect(self._retitle)
+        self.aspect = QComboBox()
+        self.aspect.setAccessibleName("Shape of the pictures")
+        self.aspect.setToolTip("Shape of the pictures")
+        self.aspect.activated.connect(self._reshape)
+        self.count = label(tone="muted")
+        self.render = button("Render", lambda: run("render"), "render", "primary")
+        self.zoom = self._slider()
+        self.body = QWidget()
+        self._lay_out()
+        document.changed.connect(self._show)
+        document.state_changed.connect(lambda _: self._selection())
+        self._show(document.board, document.board)
+
+    def _lay_out(self) -> None:
+        play = tool("Play the animatic", "play", lambda: self.run("play"), "Play the animatic")
+        export = tool("Export", "export", lambda: self.run("export"), "Export")
+        top = bar(self.title, self.aspect, self.count, None, self.zoom, play, export, self.render)
+        self.title.setMinimumWidth(160)
+        self.title.setMaximumWidth(340)
+        self.stack = QStackedLayout(self.body)
+        self.stack.addWidget(self.grid)
+        self.stack.addWidget(self._empty())
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(0)
+        box.addWidget(top)
+        box.addWidget(self.body, 1)
+
+    def _empty(self) -> Empty:
+        return Empty(
+            "board",
+            "An empty board",
+            "Add a panel and say what it shows, drop pictures here from Finder, or import a script: its scenes become "
+            "panels.",
+            button("Add Panel", lambda: self.run("add_panel"), "plus", "primary"),
+            button("Import Script…", lambda: self.run("import"), "import"),
+        )
+
+    def _slider(self) -> QWidget:
+        box = QWidget()
+        slider = QSlider(Qt.Orientation.Horizontal)
+        slider.setRange(SMALLEST, LARGEST)
+        slider.setValue(self.grid.cell)
+        slider.setFixedWidth(110)
+        slider.setAccessibleName("Size of the panels")
+        slider.setToolTip("Size of the panels")
+        slider.valueChanged.connect(self.grid.set_cell)
+        self.grid.zoomed.connect(slider.setValue)
+        inside = QHBoxLayout(box)
+        inside.setContentsMargins(0, 0, 6, 0)
+        inside.addWidget(slider)
+        return box
+
+    def sizeHint(self) -> QSize:
+        return QSize(1000, 700)
+
+    def _show(self, old: Board, board: Board) -> None:
+        if not self.title.hasFocus():
+            self.title.setText(board.title)
+            self.title.setCursorPosition(0)
+        self._show_aspect(board)
+        panels = list(board.panels())
+        seconds = sum(panel.seconds for panel in panels)
+        self.count.setText(f"{plural(len(panels), 'panel')} · {duration(seconds)}")
+        self.stack.setCurrentIndex(0 if board.scenes else 1)
+        self._selection()
+
+    def _show_aspect(self, board: Board) -> None:
+        names = [*ASPECTS]
+        if board.aspect not in ASPECTS.values():
+            names.append(f"{board.aspect[0]}:{board.aspect[1]}")
+        if [self.aspect.itemText(i) for i in range(self.aspect.count())] != names:
+            self.aspect.clear()
+            self.aspect.addItems(names)
+        shown = next((name for name, sides in ASPECTS.items() if sides == board.aspect), names[-1])
+        self.aspect.setCurrentText(shown)
+
+    def _retitle(self) -> None:
+        title = self.title.text().strip() or "Untitled"
+        self.document.do("Rename Board", commands.set_board(self.document.board, title=title))
+
+    def _reshape(self) -> None:
+        sides = ASPECTS.get(self.aspect.currentText())
+        if sides:
+            self.document.do("Change Shape", commands.set_board(self.document.board, aspect=sides))
+
+    def _selection(self) -> None:
+        count = len(self.grid.selected())
+        ready = wanting(self.document)
+        text = f"Render {plural(count, 'Panel')}" if count else f"Render {len(ready)} New" if ready else "Render"
+        self.render.setText(text)
+        self.render.setAccessibleName(text)
+        self.render.setEnabled(bool(count or ready))
+        self.render.setToolTip("The selected panels" if count else "Every panel that has words but no picture yet")
+        self.selection_changed.emit()
+
+
+def wanting(document: Document) -> tuple[str, ...]:
+    """The panels that have words but no picture and are not being made."""
+    panels = document.board.panels()
+    return tuple(p.id for p in panels if p.prompt.strip() and not p.take and not document.panel_state(p.id).busy)

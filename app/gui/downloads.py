@@ -1,0 +1,147 @@
+"""Models on their way: each is `flux-local models add NAME --json` in a process of its own, so the window never waits.
+
+A download that was paused, cancelled or cut off goes on where it stopped.
+"""
+
+import sys
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from PySide6.QtCore import QObject, QProcess, Signal
+
+from mlx_model.events import Done, Event, Failed, Note, Stage, Step, from_json
+
+from .words import duration
+
+ARGUMENTS = ("models", "add")
+STAGES = {"download": "Downloading", "convert": "Converting", "verify": "Checking", "read": "Reading"}
+GRACE = 4000  # ms for the process to stop by itself
+
+
+@dataclass(frozen=True)
+class Download:
+    """`share` is how much is done, None where that is not known; `words` are for the person."""
+
+    name: str
+    bits: int
+    state: Literal["running", "paused", "failed", "cancelled", "done"] = "running"
+    share: float | None = None
+    words: str = "Starting"
+    stage: str = ""
+
+    @property
+    def over(self) -> bool:
+        return self.state in ("failed", "cancelled", "done")
+
+
+class Downloads(QObject):
+    """All downloads of this session by the model's name."""
+
+    changed = Signal(str)  # name
+    installed = Signal(str)  # name
+
+    def __init__(self, parent: QObject | None = None, program: tuple[str, ...] | None = None):
+        super().__init__(parent)
+        self._program = program or command()
+        self._known: dict[str, Download] = {}
+        self._running: dict[str, QProcess] = {}
+
+    def get(self, name: str) -> Download | None:
+        return self._known.get(name)
+
+    def all(self) -> tuple[Download, ...]:
+        """In the order in which they were started."""
+        return tuple(self._known.values())
+
+    def start(self, name: str, bits: int) -> None:
+        """Begin, or go on. The person has agreed to the licence."""
+        if name in self._running:
+            return
+        process = QProcess(self)
+        process.readyReadStandardOutput.connect(lambda: self._read(name))
+        process.finished.connect(lambda code, _: self._finished(name, code))
+        process.errorOccurred.connect(lambda error: self._broken(name, error))
+        self._running[name] = process
+        self._set(Download(name, bits))
+        arguments = [*self._program[1:], *ARGUMENTS, name, "--bits", str(bits), "--accept-licence", "--json"]
+        process.start(self._program[0], arguments)
+
+    def pause(self, name: str) -> None:
+        """Stop, to be started again."""
+        self._stop(name, "paused", "Paused")
+
+    def cancel(self, name: str) -> None:
+        """Stop; what was fetched stays on the disk for another time."""
+        self._stop(name, "cancelled", "Cancelled. What was downloaded is kept for the next time.")
+
+    def shutdown(self) -> None:
+        """Stop all and wait for it."""
+        for name in list(self._running):
+            self.pause(name)
+        for process in list(self._running.values()):
+            if not process.waitForFinished(GRACE):
+                process.kill()
+                process.waitForFinished(GRACE)
+
+    def _stop(self, name: str, state: str, words: str) -> None:
+        download = self._known.get(name)
+        if download and not download.over:
+            self._set(replace(download, state=state, words=words))
+        if name in self._running:
+            self._running[name].terminate()
+
+    def _read(self, name: str) -> None:
+        process = self._running[name]
+        while process.canReadLine():
+            line = bytes(process.readLine().data()).decode("utf-8", "replace").strip()
+            try:
+                event = from_json(line)
+            except ValueError:
+                continue
+            download = self._known[name]
+            if download.state == "running":
+                self._set(after(download, event))
+
+    def _finished(self, name: str, code: int) -> None:
+        if name not in self._running:
+            return
+        self._read(name)
+        said = bytes(self._running[name].readAllStandardError().data()).decode("utf-8", "replace").strip()
+        self._running.pop(name).deleteLater()
+        download = self._known[name]
+        if download.state == "running" and code == 0:
+            self._set(replace(download, state="done", share=1.0, words="Installed"))
+            self.installed.emit(name)
+        elif download.state == "running":
+            words = said.splitlines()[-1] if said else f"It ended with code {code}."
+            self._set(replace(download, state="failed", words=words))
+
+    def _broken(self, name: str, error: QProcess.ProcessError) -> None:
+        if error == QProcess.ProcessError.FailedToStart and name in self._running:
+            self._running.pop(name).deleteLater()
+            self._set(replace(self._known[name], state="failed", words="The download could not be started."))
+
+    def _set(self, download: Download) -> None:
+        self._known[download.name] = download
+        self.changed.emit(download.name)
+
+
+def after(download: Download, event: Event) -> Download:
+    """The download once `event` has happened."""
+    match event:
+        case Stage():
+            return replace(download, stage=event.name, share=None, words=STAGES.get(event.name, event.name.capitalize()))
+        case Step() if event.total:
+            left = f", {duration(event.left)} left" if event.left else ""
+            words = f"{STAGES.get(download.stage, 'Working')}: {100 * event.step // event.total} %{left}"
+            return replace(download, share=event.step / event.total, words=words)
+        case Failed():
+            return replace(download, state="failed", words=f"{event.message} {event.hint}".strip())
+        case Done() | Note():
+            return download
+    return download
+
+
+def command() -> tuple[str, ...]:
+    """How to run this program's command line: in a checkout and as a frozen app."""
+    return (sys.executable,) if getattr(sys, "frozen", False) else (sys.executable, "-m", "app")

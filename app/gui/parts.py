@@ -1,0 +1,111 @@
+"""Small pieces that several views are made of: labels, buttons with icons, empty states."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+
+from . import icons
+from .theme import theme
+
+
+def label(text: str = "", tone: str = "", name: str = "", wrap: bool = False) -> QLabel:
+    """`tone` is muted, danger, warning, good or badge; `name` heading or subheading."""
+    made = QLabel(text)
+    made.setTextFormat(Qt.TextFormat.PlainText)
+    if tone:
+        made.setProperty("tone", tone)
+    if name:
+        made.setObjectName(name)
+    made.setWordWrap(wrap)
+    return made
+
+
+def set_tone(target: QWidget, tone: str) -> None:
+    """Change the tone of something that is shown already."""
+    if target.property("tone") != tone:
+        target.setProperty("tone", tone)
+        target.style().unpolish(target)
+        target.style().polish(target)
+
+
+def button(text: str, slot: Callable, icon: str = "", kind: str = "") -> QPushButton:
+    """`kind` is primary, quiet or nothing."""
+    made = QPushButton(text)
+    if kind:
+        made.setProperty("kind", kind)
+    if icon:
+        icons.dress(made, icon, "primary" if kind == "primary" else "normal")
+    made.setAccessibleName(text.replace("&", ""))
+    made.setAutoDefault(False)
+    made.clicked.connect(lambda *_: slot())
+    return made
+
+
+def tool(name: str, icon: str, slot: Callable, tip: str = "") -> QToolButton:
+    """A button that is only an icon; `name` is what it is called."""
+    made = QToolButton()
+    made.setIconSize(QSize(20, 20))
+    icons.dress(made, icon)
+    made.setAccessibleName(name)
+    made.setToolTip(tip or name)
+    made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    made.clicked.connect(lambda *_: slot())
+    return made
+
+
+def row(*widgets: QWidget | int | None, spacing: int = 8) -> QHBoxLayout:
+    """Widgets beside each other; None is a stretch, a number a gap."""
+    box = QHBoxLayout()
+    box.setSpacing(spacing)
+    for widget in widgets:
+        if widget is None:
+            box.addStretch(1)
+        elif isinstance(widget, int):
+            box.addSpacing(widget)
+        else:
+            box.addWidget(widget)
+    return box
+
+
+def bar(*widgets: QWidget | int | None) -> QFrame:
+    """The strip at the top of a view."""
+    frame = QFrame()
+    frame.setObjectName("bar")
+    box = row(*widgets)
+    box.setContentsMargins(20, 10, 16, 10)
+    frame.setLayout(box)
+    frame.setFixedHeight(54)
+    return frame
+
+
+class Empty(QWidget):
+    """What a view shows while there is nothing: what it is for, and what to do."""
+
+    def __init__(self, icon: str, title: str, text: str, *buttons: QPushButton):
+        super().__init__()
+        self._icon, self._name = QLabel(), icon
+        self._icon.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        heading, words = label(title, name="subheading"), label(text, "muted", wrap=True)
+        heading.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        words.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        words.setMinimumWidth(420)
+        words.setMaximumWidth(460)
+        words.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        box = QVBoxLayout(self)
+        box.setSpacing(10)
+        box.addStretch(2)
+        box.addWidget(self._icon)
+        box.addWidget(heading)
+        box.addWidget(words, 0, Qt.AlignmentFlag.AlignHCenter)
+        if buttons:
+            box.addSpacing(6)
+            box.addLayout(row(None, *buttons, None))
+        box.addStretch(3)
+        theme.changed.connect(self._dress)
+        self._dress()
+
+    def _dress(self) -> None:
+        drawn = icons.pixmap(self._name, 96, theme.colours.muted)
+        drawn.setDevicePixelRatio(2)
+        self._icon.setPixmap(drawn)

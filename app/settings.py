@@ -1,0 +1,65 @@
+"""The few things the app remembers about a person's choices: one JSON file in the app's folder."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from . import paths
+from .files import write_new
+
+RECENT = 10
+FILE = "settings.json"
+
+
+class Settings(msgspec.Struct, frozen=True):
+    """What is set in the window. Unknown fields of another version are passed over."""
+
+    appearance: Literal["system", "light", "dark"] = "system"
+    model: str | None = None  # the default model; None: the first real one that was installed
+    previews: bool = True  # a picture after every step
+    folder: str | None = None  # where new boards go; None: "Flux Local" in the documents folder
+    notifications: bool = True
+    recent: tuple[str, ...] = ()
+    cell: int = 230  # least width of a panel in the board view
+    geometry: str = ""
+    seen_sample: bool = False
+
+
+def path() -> Path:
+    """Where they are kept."""
+    return paths.home() / FILE
+
+
+def load() -> Settings:
+    """The settings; the defaults where there are none or the file can't be read."""
+    try:
+        return msgspec.json.decode(path().read_bytes(), type=Settings)
+    except (OSError, msgspec.DecodeError):
+        return Settings()
+
+
+def save(settings: Settings) -> None:
+    """Replace the file as a whole. Raises DiskFull, RequestError."""
+    with contextlib.suppress(FileExistsError):
+        path().parent.mkdir(parents=True, exist_ok=True)
+    text = msgspec.json.format(msgspec.json.encode(settings), indent=2)
+    write_new(path(), lambda handle: handle.write(text), force=True)
+
+
+def with_recent(settings: Settings, board: Path) -> Settings:
+    """`board` in front of the recent ones."""
+    others = [one for one in settings.recent if one != str(board)]
+    return msgspec.structs.replace(settings, recent=(str(board), *others)[:RECENT])
+
+
+def boards_folder(settings: Settings) -> Path:
+    """Where new boards go."""
+    if settings.folder:
+        return Path(settings.folder).expanduser()
+    from platformdirs import user_documents_path
+
+    return user_documents_path() / paths.APP_NAME
