@@ -1,12 +1,13 @@
 """How a row of the board looks: the panel's picture, number, caption and state; the heading; the place to add one."""
 
+from collections.abc import Sequence
 from functools import lru_cache
 
 from PySide6.QtCore import QModelIndex, QPointF, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from ..storyboard import Panel
+from ..storyboard import Panel, reference_colours
 from . import icons
 from .board_layout import CAPTION
 from .board_model import ROW, Row, caption
@@ -104,7 +105,8 @@ class BoardDelegate(QStyledItemDelegate):
         if state.state != "done":
             _status(painter, box, panel, state)
         _border(painter, box, option)
-        _below(painter, option.rect.adjusted(2, box.height() + 6, -2, 0), row, panel)
+        colours = reference_colours(self.document.board, panel) if panel.references else ()
+        _below(painter, option.rect.adjusted(2, box.height() + 6, -2, 0), row, panel, colours)
 
     def _picture(self, painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> None:
         path = QPainterPath()
@@ -265,7 +267,7 @@ def _chip(painter: QPainter, box: QRect, text: str, colour: str) -> None:
     painter.drawText(plate, CENTRE, text)
 
 
-def _below(painter: QPainter, rect: QRect, row: Row, panel: Panel) -> None:
+def _below(painter: QPainter, rect: QRect, row: Row, panel: Panel, colours: Sequence[str]) -> None:
     c = theme.colours
     painter.setFont(_font(0, QFont.Weight.DemiBold))
     line = painter.fontMetrics().lineSpacing()
@@ -278,7 +280,7 @@ def _below(painter: QPainter, rect: QRect, row: Row, panel: Panel) -> None:
     camera = " · ".join(part for part in (panel.camera.shot, panel.camera.angle, panel.camera.move) if part)
     painter.drawText(top.adjusted(start, 0, -48, 0), LEFT, camera)
     painter.drawText(top, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{panel.seconds:g} s")
-    _marks(painter, top.adjusted(start, 0, -48, 0), panel, painter.fontMetrics().horizontalAdvance(camera))
+    _marks(painter, top.adjusted(start, 0, -48, 0), colours, painter.fontMetrics().horizontalAdvance(camera))
     text = caption(panel) if panel.take or panel.action else ""
     spoken = f"“{panel.dialogue}”" if panel.dialogue else ""
     lines = _elided(f"{text} {spoken}".strip(), painter.fontMetrics(), rect.width(), 2, -1)
@@ -286,11 +288,11 @@ def _below(painter: QPainter, rect: QRect, row: Row, panel: Panel) -> None:
     painter.drawText(QRect(rect.left(), rect.top() + line, rect.width(), 2 * line), Qt.AlignmentFlag.AlignLeft, lines)
 
 
-def _marks(painter: QPainter, rect: QRect, panel: Panel, after: int) -> None:
+def _marks(painter: QPainter, rect: QRect, colours: Sequence[str], after: int) -> None:
     """A dot in the colour of each reference."""
     x = rect.left() + after + (10 if after else 2)
     painter.setPen(Qt.PenStyle.NoPen)
-    for reference in panel.references:
-        painter.setBrush(QColor(reference.colour))
+    for colour in colours:
+        painter.setBrush(QColor(colour))
         painter.drawEllipse(QPointF(x + 3, rect.center().y() + 1), 3.5, 3.5)
         x += 10

@@ -25,7 +25,7 @@ from .pixmaps import Pixmaps
 from .runs import PanelState, Runs
 
 AUTOSAVE = 1500  # ms after the first unsaved change; the product promises 2 s
-UNEXPECTED = "This is a fault in Flux Local; the board is untouched."
+JOURNAL = 200  # ms: what is typed in one go is noted once
 
 
 class Document(QObject):
@@ -37,11 +37,11 @@ class Document(QObject):
     picture_ready = Signal(str)  # sha256: a pixmap that was asked for has come
     message = Signal(str, str)  # what happened, what to do
 
-    def __init__(self, file: BoardFile, board: Board, engine: QObject, parent: QObject | None = None):
+    def __init__(self, file: BoardFile, engine: QObject, parent: QObject | None = None):
         super().__init__(parent)
-        self.file, self.engine, self.history = file, engine, History(board)
-        self.previews = True
-        self._dirty = False
+        self.file, self.engine, self.history = file, engine, History(file.board)
+        self.previews, self.model = True, None  # the default model: for panels and boards that name none
+        self._dirty = self._closed = False
         self._pixmaps = Pixmaps(self.picture_path, self)
         self._pixmaps.ready.connect(self.picture_ready)
         self.runs = Runs(engine, self)
@@ -49,6 +49,8 @@ class Document(QObject):
         self.runs.finished.connect(self._job_finished)
         self._autosave = QTimer(self, singleShot=True, interval=AUTOSAVE)
         self._autosave.timeout.connect(self.save)
+        self._journal = QTimer(self, singleShot=True, interval=JOURNAL)
+        self._journal.timeout.connect(lambda: self.file.note(self.board))
 
     @property
     def board(self) -> Board:
@@ -82,13 +84,21 @@ class Document(QObject):
     def _now(self, old: Board) -> None:
         if self.board is not old:
             self._set_dirty(True)
+            self._journal.start()
             self.changed.emit(old, self.board)
 
     # The file
 
     def save(self) -> bool:
-        """Write the board; False (and a message) where that failed. It is tried again after the next change."""
+        """Write the board; False (and a message) where that failed, which is tried again after the next change.
+
+        A board that is open for reading only is never written.
+        """
         self._autosave.stop()
+        self._journal.stop()
+        if self.file.read_only:
+            self._set_dirty(False)
+            return False
         try:
             self.file.save(self.board)
         except FluxLocalError as error:
@@ -98,7 +108,10 @@ class Document(QObject):
         return True
 
     def close(self) -> None:
-        """Save what is unsaved and let go of the file and the threads. Jobs in the queue go on."""
+        """Save what is unsaved and let go of the file and the threads; does nothing the second time."""
+        if self._closed:
+            return
+        self._closed = True
         if self._dirty:
             self.save()
         self.runs.detach()
@@ -115,8 +128,8 @@ class Document(QObject):
     # Pictures
 
     def picture_path(self, sha256: str) -> Path:
-        """Where the PNG of a picture of this board is."""
-        return Path(self.file.picture_path(sha256))
+        """Where the PNG of a picture of this board is. Raises BoardError where it is missing."""
+        return self.file.picture_path(sha256)
 
     def pixmap(self, sha256: str, max_side: int = 0) -> QPixmap:
         """The picture no larger than `max_side` device pixels (0: as it is).
@@ -179,14 +192,21 @@ class Document(QObject):
 
     def _submit(self, panel_id: str, seed: int | None = None, instruction: str | None = None) -> None:
         try:
-            job = jobs.panel_job(self.board, panel_id, self.picture_path, seed=seed, instruction=instruction)
+            job = jobs.panel_job(
+                self.board, panel_id, self.picture_path, self._model(panel_id), seed=seed, instruction=instruction
+            )
         except FluxLocalError as error:
             self._refused(panel_id, error)
             return
         self.runs.submit(dataclasses.replace(job, previews=self.previews))
 
+    def _model(self, panel_id: str) -> str | None:
+        """The default model where neither the panel nor the board names one."""
+        named = self.board.panel(panel_id).settings.model or self.board.model
+        return named or self.model
+
     def _refused(self, panel_id: str, error: FluxLocalError) -> None:
-        self.runs.fail(panel_id, JobState(None, "failed", code=error.code, reason=error.message, hint=error.hint))
+        self.runs.fail(panel_id, error.message, error.hint)
         self.message.emit(error.message, error.hint)
 
     def _job_finished(self, job: JobState) -> None:

@@ -130,7 +130,9 @@ def after(download: Download, event: Event) -> Download:
     """The download once `event` has happened."""
     match event:
         case Stage():
-            return replace(download, stage=event.name, share=None, words=STAGES.get(event.name, event.name.capitalize()))
+            return replace(
+                download, stage=event.name, share=None, words=STAGES.get(event.name, event.name.capitalize())
+            )
         case Step() if event.total:
             left = f", {duration(event.left)} left" if event.left else ""
             words = f"{STAGES.get(download.stage, 'Working')}: {100 * event.step // event.total} %{left}"

@@ -73,8 +73,9 @@ class Peek(QWidget):
                 painter.drawPixmap(QRect(corner, target), pixmap)
         painter.setPen(QColor(235, 235, 236))
         painter.setFont(font(1))
-        words = f"{numbers(self.document.board).get(self.panel_id, '')}   {(panel.action or panel.prompt) if panel else ''}"
+        number = numbers(self.document.board).get(self.panel_id, "")
+        caption = (panel.action or panel.prompt) if panel else ""
         foot = QRect(32, self.height() - 56, self.width() - 64, 40)
-        shown = painter.fontMetrics().elidedText(words, Qt.TextElideMode.ElideRight, foot.width())
+        shown = painter.fontMetrics().elidedText(f"{number}   {caption}", Qt.TextElideMode.ElideRight, foot.width())
         painter.drawText(foot, Qt.AlignmentFlag.AlignCenter, shown)
         painter.end()

@@ -7,6 +7,8 @@ from pathlib import Path
 from PySide6.QtCore import QObject, QRunnable, QSize, Qt, QThreadPool, Signal
 from PySide6.QtGui import QImage, QImageReader, QPixmap
 
+from mlx_model.errors import FluxLocalError
+
 BUDGET = 384 * 2**20  # bytes of decoded pixels that are kept
 SMALL = 24 * 2**10  # a file below this decodes in about a millisecond: no thread, no flicker
 LIMIT = 512  # MB of one decoded picture; a picture of the largest size the app opens needs 400
@@ -67,7 +69,8 @@ class Pixmaps(QObject):
         """The pixmap, decoded in this thread if need be; null only where the file can't be read."""
         key = (sha256, max_side)
         if key not in self._kept:
-            self._keep(key, QPixmap.fromImage(read(str(self._path_of(sha256)), max_side)))
+            path = self._path(sha256)
+            self._keep(key, QPixmap.fromImage(read(str(path), max_side)) if path else QPixmap())
         return self._kept[key]
 
     def close(self) -> None:
@@ -77,13 +80,19 @@ class Pixmaps(QObject):
         self._kept.clear()
 
     def _ask(self, key: Key) -> None:
-        path = self._path_of(key[0])
-        if path.is_file() and path.stat().st_size < SMALL:
-            self._keep(key, QPixmap.fromImage(read(str(path), key[1])))
+        path = self._path(key[0])
+        if path is None or path.stat().st_size < SMALL:
+            self._keep(key, QPixmap.fromImage(read(str(path), key[1])) if path else QPixmap())
             return
         self._waiting.add(key)
         # The newest request is what the eye rests on: it goes first.
         self._pool.start(_Load(key, str(path), self._signals), len(self._waiting))
+
+    def _path(self, sha256: str) -> Path | None:
+        try:
+            return self._path_of(sha256)
+        except FluxLocalError:  # missing: shown as nothing, and told where it is needed
+            return None
 
     def _take(self, key: Key, image: QImage) -> None:
         self._waiting.discard(key)

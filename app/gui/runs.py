@@ -41,7 +41,7 @@ class Runs(QObject):
         super().__init__(parent)
         self.engine = engine
         self._panels: dict[str, str] = {}  # job id -> panel id
-        self._failed: dict[str, JobState] = {}  # panel id -> its last failure
+        self._failed: dict[str, PanelState] = {}  # panel id -> its last failure
         engine.event.connect(self._event)
         engine.finished.connect(self._finished)
 
@@ -53,9 +53,9 @@ class Runs(QObject):
         self.engine.submit(job)
         self._tell(job.panel)
 
-    def fail(self, panel: str, job: JobState) -> None:
-        """Record that a panel could not even be put in line."""
-        self._failed[panel] = job
+    def fail(self, panel: str, reason: str, hint: str) -> None:
+        """Record why a panel could not even be put in line."""
+        self._failed[panel] = PanelState("failed", reason=reason, hint=hint)
         self._tell(panel)
 
     def cancel(self, panel: str) -> None:
@@ -74,10 +74,7 @@ class Runs(QObject):
             return _running(running, len(alive) - 1)
         if alive:
             return PanelState("queued", job=alive[0].id, waiting=len(alive) - 1)
-        failed = self._failed.get(panel.id)
-        if failed:
-            return PanelState("failed", reason=failed.reason, hint=failed.hint, job=failed.id)
-        return PanelState("done" if panel.take else "empty")
+        return self._failed.get(panel.id) or PanelState("done" if panel.take else "empty")
 
     def busy(self) -> int:
         """How many jobs of this board are not over."""
@@ -100,7 +97,7 @@ class Runs(QObject):
         if panel is None or job is None:
             return
         if job.state == "failed":
-            self._failed[panel] = job
+            self._failed[panel] = PanelState("failed", reason=job.reason, hint=job.hint, job=job.id)
         self.finished.emit(job)
         self._tell(panel)
 

@@ -1,0 +1,72 @@
+"""Windows without a screen; a home of their own; a board on disk and a scripted engine."""
+
+import os
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
+import numpy as np
+import pytest
+
+from app import commands
+from app.board_file import BoardFile
+from app.storyboard import new_board
+from tests.app.fake_engine import FakeEngine
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """Nothing of the person who runs the tests is read or written."""
+    monkeypatch.setenv("FLUX_LOCAL_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def engine(qapp):
+    return FakeEngine()
+
+
+@pytest.fixture
+def picture_file(tmp_path):
+    """A function that writes a PNG of one colour and gives its path."""
+    from PIL import Image
+
+    def write(name: str = "gull.png", colour=(90, 140, 200), size=(160, 90)):
+        path = tmp_path / name
+        Image.new("RGB", size, colour).save(path)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def board_file(tmp_path):
+    """A package with one scene of three panels that have prompts."""
+    board = new_board("Harbour")
+    first = next(board.panels())
+    board = commands.set_panel(board, first.id, prompt="a gull at the beach")
+    for words in ("a dog in a bar", "a robot in the city"):
+        board = commands.add_panel(board, board.scenes[0].id)
+        board = commands.set_panel(board, list(board.panels())[-1].id, prompt=words)
+    file = BoardFile.create(tmp_path / "harbour", board)
+    yield file
+    file.close()
+
+
+@pytest.fixture
+def document(qapp, board_file, engine):
+    from app.gui.document import Document
+
+    made = Document(board_file, engine)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def ids(document):
+    """The panels' ids in order, as they are now."""
+    return lambda: [panel.id for panel in document.board.panels()]
+
+
+def pixels(colour=(200, 80, 60), size=(64, 36)) -> np.ndarray:
+    """(H, W, 3) uint8 of one colour."""
+    return np.broadcast_to(np.array(colour, np.uint8), (size[1], size[0], 3)).copy()
