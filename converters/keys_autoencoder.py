@@ -8,6 +8,7 @@ from typing import Any
 from .keys import Layout, Rule, Shapes, drop, rename
 from .keys_flux2 import count
 
+SD_CHANNELS = 4
 BFL = [drop("bn.num_batches_tracked"), rename("*", "*", "conv")]
 
 
@@ -83,6 +84,12 @@ def sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
         "groups": config.get("norm_num_groups") or 32,
         "packed_norm": packed,
         "quant_convs": "encoder.quant_conv.weight" in shapes,
-        "scale": 1.0 if packed else float(config.get("scaling_factor") or 0.3611),
-        "shift": 0.0 if packed else float(config.get("shift_factor") or 0.1159),
+        **({} if packed else _scaling(channels, config)),
     }
+
+
+def _scaling(channels: int, config: dict[str, Any]) -> dict[str, float]:
+    """From config.json; without one FLUX.1's, or Stable Diffusion's, which has 4 channels and no shift."""
+    if config.get("scaling_factor"):
+        return {"scale": float(config["scaling_factor"]), "shift": float(config.get("shift_factor") or 0)}
+    return {"scale": 0.18215, "shift": 0.0} if channels == SD_CHANNELS else {"scale": 0.3611, "shift": 0.1159}

@@ -12,7 +12,6 @@ from .keys_flux2 import _ratio, count
 
 HEAD = 72  # no tensor shows it: 1152 / 16
 OLD = {"query": "q", "key": "k", "value": "v", "proj_attn": "proj_out"}
-SD_SCALE = 0.18215  # the published config.json has no scaling_factor
 
 
 def old_autoencoder(shapes: Shapes) -> list[Rule]:
@@ -51,9 +50,3 @@ def sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
         "num_classes": shapes["y_embedder.embedding_table.weight"][0],
         "learn_sigma": outputs == 2 * numbers,
     }
-
-
-def autoencoder_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
-    """keys_autoencoder.sizes, with Stable Diffusion's scale and no shift."""
-    scale = float(config.get("scaling_factor") or SD_SCALE)
-    return {**keys_autoencoder.sizes(shapes, config), "scale": scale, "shift": 0.0}

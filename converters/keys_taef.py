@@ -20,7 +20,7 @@ def diffusers(_: Shapes) -> list[Rule]:
     return [rename("encoder.layers.#.*", "encoder.#.*", "conv"), *moved]
 
 
-ROLE, FAMILY = "autoencoder", "tiny_autoencoder"
+ROLE, FAMILY = "tiny_autoencoder", "tiny_autoencoder"
 LAYOUTS = (
     Layout(ROLE, FAMILY, "diffusers", "decoder.layers.0.weight", diffusers),
     Layout(ROLE, FAMILY, "native", "decoder.1.weight", lambda _: JOINED),

@@ -26,6 +26,7 @@ CLASSES = {
     "image_encoder": "ImageEncoder",
     "image_embedder": "ImageEmbedder",
     "autoencoder": "AutoEncoder",
+    "tiny_autoencoder": "AutoEncoder",
 }
 FLOATS = ("F32", "F16", "BF16")
 DENSE_ROWS = 512  # from here on Apple GPUs are faster with a dequantised matrix (mlx PR 4216: 1.1x to 1.8x)

@@ -8,7 +8,7 @@ import pytest
 
 from converters import keys_autoencoder, keys_flux2, keys_text
 from converters.keys import apply
-from converters.source import recognise
+from converters.parts import recognise
 from mlx_model import flux2, text_qwen3
 from mlx_model.errors import LayoutError
 from mlx_model.specs import SPECS

@@ -104,7 +104,7 @@ def _flat(module):
 def test_autoencoder_of_stable_diffusion():
     layouts = (*keys_selfflow.LAYOUTS, *keys_autoencoder.LAYOUTS)
     layout, found = targets("", layouts, old_sd_source())
-    sizes = keys_selfflow.autoencoder_sizes(shapes(found), {})
+    sizes = keys_autoencoder.sizes(shapes(found), {})
     assert layout.name == "diffusers-0.4"
     assert autoencoder.Params(**sizes) == autoencoder.Params(z_channels=4, packed_norm=False, scale=0.18215)
     fit(build("autoencoder", "autoencoder", sizes), shapes(found))

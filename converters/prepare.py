@@ -1,0 +1,197 @@
+"""What a conversion will write, checked before anything is written: every component of a model, tensor by tensor."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+
+from mlx_model.errors import ConvertError
+from mlx_model.folder import roles
+from mlx_model.request import Lora
+from mlx_model.specs import OPTIONAL, PACKED_ROLES, ModelSpec
+from mlx_model.weights import build, fit
+
+from . import keys_text
+from .bake import bake
+from .families import SIZES
+from .identify import identify
+from .keys import apply
+from .packing import PARTS
+from .packing import Part as PackedPart
+from .parts import Part
+from .quantize import PLANS, encode, form_of
+from .source import MAIN, Source
+
+WHERE = {
+    "transformer": "a folder transformer/, or a .safetensors file",
+    "text_encoder": "a folder text_encoder/ (FLUX.1: text_encoder_2/) with its config.json and .safetensors files",
+    "pooled_encoder": "a folder text_encoder/ with CLIP",
+    "image_encoder": "a folder image_encoder/ with SigLIP",
+    "image_embedder": "a folder image_embedder/",
+    "autoencoder": "a folder vae/, or the file ae.safetensors",
+    "tokenizer": "a folder tokenizer/ (FLUX.1: tokenizer_2/) with tokenizer.json and tokenizer_config.json",
+    "pooled tokenizer": "a folder tokenizer/ with CLIP's vocab.json and merges.txt beside tokenizer_2/",
+}
+TAKES = {"text_encoder": "context_in_dim", "pooled_encoder": "vec_in_dim", "image_embedder": "context_in_dim"}
+UNPACKED = ("32bit", "16bit")  # plans of what is never packed
+GIVES = {"image_embedder": "txt_in_features"}  # else: width
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A component that is checked and waits to be written; `arrays`: unread, by our names, as the plan stores them."""
+
+    role: str
+    family: str
+    params: Any
+    arrays: dict[str, mx.array | PackedPart]
+    files: tuple[Path, ...]  # that it comes from
+
+    @property
+    def bytes(self) -> int:
+        return sum(array.nbytes for array in self.arrays.values())
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to convert; `scratch` is a folder for what has to be unfolded on the way."""
+
+    plan: str
+    loras: Sequence[Lora]
+    scratch: Path
+
+
+def prepare(found: Source, model: str | None, settings: Settings) -> tuple[ModelSpec, bool, list[Ready]]:
+    """The row, whether its sizes are the published ones, and its components. Reads no tensor.
+
+    Raises ConvertError, RequestError (a tie between models), LayoutError (tensors that don't fit).
+    """
+    if "transformer" not in found.parts:
+        role = next(iter(found.parts))
+        hint = "Name a folder with its transformer: --companions." if role in MAIN else "Give the transformer."
+        raise ConvertError(f"{found.path.name} is a {role.replace('_', ' ')}, not a whole model.", hint)
+    part = found.parts["transformer"][0]
+    targets = _targets(part, settings.scratch)
+    params = _params(part, lambda: SIZES[part.layout.family](shapes_of(targets), part.config))
+    spec, known = identify(found.path, part.layout.family, params, found.index, model, found.parts)
+    _check_complete(found, spec)
+    changed = bake(targets, part.layout.family, params, settings.loras)
+    ready = {"transformer": _ready("transformer", part, params, targets, settings.plan, changed)}
+    for role, family in {**roles(spec), **OPTIONAL}.items():
+        if role not in ready and role in found.parts:
+            made = _companion(role, family, found, spec, params, settings)
+            ready |= {role: made} if made else {}
+    _check_pictures(ready)
+    return spec, known, list(ready.values())
+
+
+def _check_complete(found: Source, spec: ModelSpec) -> None:
+    missing = [role for role in roles(spec) if role not in found.parts]
+    missing += ["tokenizer"] if spec.takes_text and not found.tokenizers.text else []
+    missing += ["pooled tokenizer"] if "pooled_encoder" in spec.extras and not found.tokenizers.pooled else []
+    if missing:
+        places = "; ".join(f"{role}: {WHERE[role]}" for role in missing)
+        hint = f"Put beside it, or name a folder that holds them with --companions: {places}."
+        raise ConvertError(f"{found.path.name} comes without {' and '.join(missing)}.", hint)
+
+
+def _companion(
+    role: str, family: str, found: Source, spec: ModelSpec, transformer: Any, settings: Settings
+) -> Ready | None:
+    """The first part that fits the transformer; None where an optional one does not. Raises ConvertError."""
+    refused: ConvertError | None = None
+    for part in found.parts[role]:
+        try:
+            if part.layout.family != family:
+                what = f"{spec.name} needs {family} as its {role}, and {part.files[0].parent} is {part.layout.family}."
+                raise ConvertError(what)
+            return _fitted(role, part, spec, transformer, settings)
+        except ConvertError as error:
+            refused = refused or error
+    if refused and role not in OPTIONAL:
+        raise refused
+    return None
+
+
+def _fitted(role: str, part: Part, spec: ModelSpec, transformer: Any, settings: Settings) -> Ready:
+    targets = _targets(part, settings.scratch)
+    params = _params(part, lambda: _sizes(part, shapes_of(targets), spec, transformer))
+    if role in TAKES:
+        _check_width(role, getattr(params, GIVES.get(role, "width")), getattr(transformer, TAKES[role]))
+    elif hasattr(params, "z_channels"):
+        channels = getattr(transformer, "out_channels", transformer.in_channels)
+        _check_width(role, 4 * params.z_channels, channels)  # of 2 x 2 latents, which are one token
+    if part.params is None and hasattr(params, "out_layers"):
+        targets = apply(keys_text.used_layers(max(params.out_layers)), targets)
+    return _ready(role, part, params, targets, settings.plan)
+
+
+def _sizes(part: Part, shapes: dict[str, tuple[int, ...]], spec: ModelSpec, transformer: Any) -> dict[str, Any]:
+    if part.layout.family in SIZES:
+        return SIZES[part.layout.family](shapes, part.config)
+    return keys_text.sizes(shapes, part.config, tuple(spec.text["out_layers"]), transformer.context_in_dim)
+
+
+def _check_width(role: str, gives: int, takes: int) -> None:
+    if gives != takes:
+        raise ConvertError(f"The {role} belongs to another model: it is {gives} wide, the transformer takes {takes}.")
+
+
+def _check_pictures(ready: Mapping[str, Ready]) -> None:
+    if "image_embedder" in ready:
+        gives, takes = ready["image_encoder"].params.width, ready["image_embedder"].params.redux_dim
+        if gives != takes:
+            raise ConvertError(f"The image_encoder is {gives} wide, the image_embedder takes {takes}.")
+
+
+def _targets(part: Part, scratch: Path) -> dict[str, mx.array]:
+    shapes = {name: shape for name, (_, shape) in part.entries.items()}
+    targets = apply(part.layout.rules(shapes), part.arrays(scratch))
+    whole = [name for name, array in targets.items() if array.dtype in (mx.int32, mx.int64)]
+    if whole:
+        raise ConvertError(f"{part.files[0].name}: {whole[0]} holds whole numbers, which are no weights.")
+    return targets
+
+
+def shapes_of(arrays: dict[str, mx.array]) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(array.shape) for name, array in arrays.items()}
+
+
+def _params(part: Part, sizes) -> Any:
+    """The Params of a part's network. Raises ConvertError where the shapes make no sense."""
+    try:
+        kind = import_module(f"mlx_model.{part.layout.family}").Params
+        return kind(**(sizes() if part.params is None else part.params))
+    except (KeyError, ValueError, IndexError, TypeError, ZeroDivisionError) as error:
+        what = f"{part.files[0]} is incomplete or of an unknown shape"
+        raise ConvertError(f"{what}: {error}.", "Is the download complete?") from error
+
+
+def _ready(
+    role: str, part: Part, params: Any, targets: dict[str, mx.array], plan: str, changed: Collection[str] = ()
+) -> Ready:
+    fit(build(role, part.layout.family, params), shapes_of(targets))
+    plan = plan if role in PACKED_ROLES or plan == UNPACKED[0] else UNPACKED[1]
+    if not any(name.endswith(".scales") for name in targets):
+        kept = {name: parts for name, parts in _kept(part, plan).items() if name not in changed}
+        encoded = [kept.get(name) or encode(name, array, PLANS[plan]) for name, array in targets.items()]
+        targets = {name: array for group in encoded for name, array in group.items()}
+    return Ready(role, part.layout.family, params, targets, part.files)
+
+
+def _kept(part: Part, plan: str) -> dict[str, dict[str, mx.array]]:
+    """Matrices that the source has packed just as the plan would: taken as they are. {weight's name: parts}"""
+    packed, shapes = part.packed(), {name: shape for name, (_, shape) in part.entries.items()}
+    targets = {
+        name: apply(part.layout.rules(shapes), {key: matrix.parts[name] for key, matrix in packed.items()})
+        for name in PARTS
+    }
+    bits = {matrix.bits for matrix in packed.values()}
+    return {
+        name: {name.removesuffix("weight") + kind: targets[kind][name] for kind in PARTS}
+        for name, array in targets[PARTS[0]].items()
+        if array.ndim == 2 and bits == {form_of(name, PLANS[plan]).bits} and not form_of(name, PLANS[plan]).rotated
+    }

@@ -1,0 +1,79 @@
+"""T5's tokenizer as one tokenizer.json, from the spiece.model of older folders.
+
+Such a file is a protocol buffer (sentencepiece_model.proto): pieces with their scores, and a table that normalises
+text. Source: google/sentencepiece; transformers' converter for T5, which says what T5 adds: a mark of the end, a
+hundred sentinels, a space in front.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+from mlx_model.errors import ConvertError
+
+SENTINELS = 100
+PIECES, NORMALIZER = 1, 3  # fields of the model
+PIECE, SCORE, KIND, CHARSMAP = 1, 2, 3, 2  # of a piece; of the normalizer
+UNKNOWN, CONTROL = 2, 3  # kinds of pieces
+SPACE = "\u2581"
+
+
+def t5_tokenizer(file: Path) -> Tokenizer:
+    """The tokenizer of a spiece.model; it adds no end and no padding. Raises ConvertError where it is damaged."""
+    try:
+        model = list(fields(file.read_bytes()))
+        pieces = [_piece(value) for number, value in model if number == PIECES]
+        rules = [value for number, value in model if number == NORMALIZER]
+        table = next((value for number, value in fields(rules[0]) if number == CHARSMAP), b"") if rules else b""
+        unknown = next(place for place, (_, _, kind) in enumerate(pieces) if kind == UNKNOWN)
+        return _tokenizer(pieces, unknown, table)
+    except Exception as error:  # the library raises bare Exception for a table that it can't use
+        raise ConvertError(f"{file} is no tokenizer: {error!r}.", "Download it again.") from error
+
+
+def _tokenizer(pieces: list[tuple[str, float, int]], unknown: int, table: bytes) -> Tokenizer:
+    sentinels = [f"<extra_id_{number}>" for number in reversed(range(SENTINELS))]
+    scores = [(piece, score) for piece, score, _ in pieces] + [(name, 0.0) for name in sentinels]
+    tokenizer = Tokenizer(models.Unigram(scores, unk_id=unknown, byte_fallback=False))
+    steps = [normalizers.Precompiled(table)] if table else []
+    tokenizer.normalizer = normalizers.Sequence([*steps, normalizers.Replace(Regex(" {2,}"), " ")])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always")
+    tokenizer.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
+    special = [piece for piece, _, kind in pieces if kind in (UNKNOWN, CONTROL)] + sentinels
+    tokenizer.add_special_tokens([AddedToken(name, normalized=False, special=True) for name in special])
+    return tokenizer
+
+
+def _piece(message: bytes) -> tuple[str, float, int]:
+    values = dict(fields(message))
+    score = float(np.frombuffer(values[SCORE], "<f4")[0]) if SCORE in values else 0.0
+    return values[PIECE].decode("utf-8"), score, int(values.get(KIND, 1))
+
+
+def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """(number, value) of each field of a protocol buffer: whole numbers, or bytes. Raises ValueError."""
+    place = 0
+    while place < len(message):
+        key, place = _varint(message, place)
+        kind = key & 7
+        if kind == 0:
+            value, place = _varint(message, place)
+        else:
+            size, place = _varint(message, place) if kind == 2 else ({1: 8, 5: 4}[kind], place)
+            value, place = message[place : place + size], place + size
+        if place > len(message):
+            raise ValueError("it ends inside a field")
+        yield key >> 3, value
+
+
+def _varint(message: bytes, place: int) -> tuple[int, int]:
+    """The number that begins at `place`, seven bits a byte, and where it ends. Raises IndexError at the end."""
+    value = shift = 0
+    while True:
+        byte = message[place]
+        value |= (byte & 127) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 128:
+            return value, place
