@@ -68,6 +68,19 @@ def load_lora(text: str) -> Lora:
     return Lora(str(path.absolute()), scale, _hash(path))
 
 
+def load(request: Request, notes: list[str]) -> Request:
+    """`request` with the pixels of its pictures, opened at their paths; a recorded sha256 must be theirs.
+
+    Raises RequestError.
+    """
+    references = tuple(load_reference(given.path, notes, given.name, given.role) for given in request.references)
+    mask = load_mask(request.mask.path, references[0].pixels) if request.mask and references else request.mask
+    for given, opened in zip((*request.references, request.mask), (*references, mask), strict=True):
+        if given and given.sha256 not in ("", opened.sha256):
+            raise RequestError(f"{given.path} is damaged: it is not the picture it was.", "Add the picture again.")
+    return dataclasses.replace(request, references=references, mask=mask)
+
+
 def reload(request: Request, beside: Path, notes: list[str]) -> Request:
     """`request` with the pixels of its recorded pictures, found at their paths or next to `beside`.
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Literal
+
+from msgspec import structs
 
 from mlx_model.errors import RequestError
 from mlx_model.events import Cancelled, Done, Event, Failed, Note, Preview, Stage, Step
@@ -17,9 +18,10 @@ from mlx_model.request import Mask, Reference, Request, check
 from mlx_model.specs import ModelSpec
 
 from . import library
-from .mentions import LIMIT, compile_prompt, find
+from .mentions import compile_prompt
+from .seen import Seen, names, seen, source_picture
 from .sizes import size_of_shape
-from .storyboard import Board, Member, Panel, Picture, new_id, numbers
+from .storyboard import Board, Panel, Picture, Source, new_id, numbers
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 OVER: tuple[State, ...] = ("done", "failed", "cancelled")
@@ -91,20 +93,6 @@ class JobState:
         return self
 
 
-class Shown(NamedTuple):
-    """A picture that the model looks at for a panel; its place in the list is its number in the prompt.
-
-    `name` is what a mention calls it: "" for the source and for further pictures of one cast member. `reference` is
-    the id of the panel's reference, None for the source and for a member that is only mentioned.
-    """
-
-    picture: Picture
-    name: str = ""
-    role: str = ""
-    member: str | None = None
-    reference: str | None = None
-
-
 def panel_job(
     board: Board,
     panel_id: str,
@@ -116,7 +104,7 @@ def panel_job(
 ) -> Job:
     """The job that makes a new take of a panel; `picture_path` gives the file of a picture's sha256.
 
-    The prompt is the panel's, then the board's style; mentions become "image N" by the order of `shown_to_model`.
+    The prompt is the panel's, then the board's style; mentions become "image N" by the order of `seen`.
     `model` is a spec, a model's name or a folder; None: the panel's, else the board's, else the default model. With an
     `instruction` the panel's current take is edited by it, whatever the panel's own prompt and source are. `seed`
     None: the panel's where it is locked, else a new one.
@@ -124,46 +112,26 @@ def panel_job(
     """
     panel, label = board.panel(panel_id), numbers(board)[panel_id]
     name, spec = _model(model if model is not None else panel.settings.model or board.model)
-    text = _text(board, panel, instruction)
-    if not text:
+    if instruction is not None:
+        own = panel.source.kind == "take"
+        panel = structs.replace(panel, prompt=instruction, source=Source("take"), mask=panel.mask if own else None)
+    if not panel.prompt.strip():
         raise RequestError(f"Panel {label} has no prompt.", "Say what the picture should show.")
-    source = _source(board, panel, label, instruction is not None)
-    shown = shown_to_model(board, panel_id, instruction)
+    shown, source = _pictures(board, panel, label), source_picture(board, panel)
     width, height = _size(board, panel, spec)
     request = Request(
         name,
-        prompt=compile_prompt(text, [picture.name for picture in shown]),
+        prompt=compile_prompt(_text(panel.prompt, board.style), names(shown)),
         width=width,
         height=height,
         steps=panel.settings.steps,
         guidance=panel.settings.guidance,
         seed=_seed(panel) if seed is None else seed,
-        references=tuple(_reference(picture, picture_path) for picture in shown),
+        references=tuple(_reference(one, picture_path) for one in shown),
         mask=_mask(panel, source, picture_path),
         strength=panel.settings.strength if source else None,
     )
     return Job(new_id(), label, check(request, spec), name, panel_id)
-
-
-def shown_to_model(board: Board, panel_id: str, instruction: str | None = None) -> tuple[Shown, ...]:
-    """All pictures in the order of the model, for compiling the prompt and for numbering them on screen.
-
-    First the source picture (where the panel starts from a take), then the panel's references, then the cast members
-    that the text mentions and that are not among them, in the order of their mentions, each by its first picture.
-    Raises RequestError where the source or the picture of a mentioned member is missing.
-    """
-    panel, members = board.panel(panel_id), {member.id: member for member in board.cast}
-    source = _source(board, panel, numbers(board)[panel_id], instruction is not None)
-    shown, named = [Shown(source)] if source else [], set()
-    for reference in panel.references:
-        member = members.get(reference.member or "")
-        name = "" if reference.member in named else member.name if member else reference.name
-        if member:
-            named.add(member.id)
-        shown.append(Shown(reference.picture, name, reference.role, member.id if member else None, reference.id))
-    others = [member for member in board.cast if member.id not in named]
-    text = _text(board, panel, instruction)
-    return (*shown, *(_portrait(member) for member in _mentioned(text, [s.name for s in shown], others)))
 
 
 def _model(model: ModelSpec | str | None) -> tuple[str, ModelSpec]:
@@ -174,53 +142,41 @@ def _model(model: ModelSpec | str | None) -> tuple[str, ModelSpec]:
     return library.name_of(folder), folder.spec
 
 
-def _text(board: Board, panel: Panel, instruction: str | None) -> str:
-    """What is asked for, then the style of the board, in Unicode form NFC; "" where nothing is asked for."""
-    asked, style = (panel.prompt if instruction is None else instruction).strip(), board.style.strip()
-    if asked and style:
-        asked = f"{asked} {style}" if asked[-1] in ".!?…,;:" else f"{asked}. {style}"
-    return unicodedata.normalize("NFC", asked)
+def _text(prompt: str, style: str) -> str:
+    """What is asked for, then the style of the board."""
+    prompt, style = prompt.strip(), style.strip()
+    if not style:
+        return prompt
+    return f"{prompt} {style}" if prompt[-1] in ".!?…,;:" else f"{prompt}. {style}"
 
 
-def _source(board: Board, panel: Panel, label: str, own: bool) -> Picture | None:
-    """The picture that the panel starts from. Raises RequestError where it is not made yet or gone."""
-    if own or panel.source.kind == "take":
-        if panel.take is None:
-            raise RequestError(f"Panel {label} has no picture to change yet.", "Make one first: start from blank.")
-        return panel.take.picture
-    if panel.source.kind == "blank":
-        return None
-    try:
-        other = board.panel(panel.source.panel or "")
-    except KeyError as error:
+def _pictures(board: Board, panel: Panel, label: str) -> tuple[Seen, ...]:
+    """What the model sees. Raises RequestError where a picture of it is missing."""
+    if panel.source.kind != "blank":
+        _check_source(board, panel, label)
+    shown = seen(board, panel)
+    for one in shown:
+        if one.picture is None:
+            hint = "Give the cast member a picture, or leave the @ out."
+            raise RequestError(f"@{one.name} has no picture yet.", hint)
+    return shown
+
+
+def _check_source(board: Board, panel: Panel, label: str) -> None:
+    if source_picture(board, panel):
+        return
+    if panel.source.kind == "take":
+        raise RequestError(f"Panel {label} has no picture to change yet.", "Make one first: start from blank.")
+    number = numbers(board).get(panel.source.panel or "")
+    if number is None:
         message = f"The panel that panel {label} continues from is no longer there."
-        raise RequestError(message, "Choose another panel to continue from, or start from blank.") from error
-    if other.take is None:
-        number = numbers(board)[other.id]
-        raise RequestError(f"Panel {label} continues from panel {number}, which has no picture yet.", "Make it first.")
-    return other.take.picture
+        raise RequestError(message, "Choose another panel to continue from, or start from blank.")
+    raise RequestError(f"Panel {label} continues from panel {number}, which has no picture yet.", "Make it first.")
 
 
-def _mentioned(text: str, names: Sequence[str], others: Sequence[Member]) -> list[Member]:
-    """Those of `others` that `text` mentions by name, in the order of the mentions; `names` come before theirs."""
-    taken = {name.casefold() for name in names}
-    others = [member for member in others if member.name.casefold() not in taken]
-    # Empty names fill the places up to the largest number, so that no number reaches a member.
-    fixed = [*names, *[""] * (LIMIT - len(names))]
-    mentions = find(text, [*fixed, *(member.name for member in others)])
-    places = [mention.place - len(fixed) - 1 for mention in mentions if mention.place and mention.place > len(fixed)]
-    return [others[place] for place in dict.fromkeys(places)]
-
-
-def _portrait(member: Member) -> Shown:
-    if not member.pictures:
-        raise RequestError(f"@{member.name} has no picture yet.", "Give the cast member a picture, or leave the @ out.")
-    return Shown(member.pictures[0], member.name, member.role, member.id)
-
-
-def _reference(shown: Shown, picture_path: Callable[[str], Path]) -> Reference:
-    sha256 = shown.picture.sha256
-    return Reference(str(picture_path(sha256)), shown.name, shown.role, sha256)
+def _reference(one: Seen, picture_path: Callable[[str], Path]) -> Reference:
+    sha256 = one.picture.sha256
+    return Reference(str(picture_path(sha256)), one.name, one.role, sha256)
 
 
 def _size(board: Board, panel: Panel, spec: ModelSpec) -> tuple[int, int]:

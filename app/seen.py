@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Literal
+from unicodedata import normalize
 
 import msgspec
 
@@ -39,7 +40,7 @@ def seen(board: Board, panel: Panel, text: str | None = None) -> tuple[Seen, ...
     own = _named_once([*source, *(_reference(board, reference) for reference in panel.references)])
     here = {reference.member for reference in panel.references}
     others = [member for member in board.cast if member.id not in here]
-    prompt = f"{panel.prompt if text is None else text} {board.style}"
+    prompt = normalize("NFC", f"{panel.prompt if text is None else text} {board.style}")
     return (*own, *(_portrait(member) for member in _mentioned(prompt, names(own), others)))
 
 

@@ -1,5 +1,6 @@
 """The command group: commands are imported when they run, and every error becomes a message and an exit code."""
 
+import errno
 import importlib
 import sys
 import traceback
@@ -7,7 +8,8 @@ from typing import Any
 
 import click
 
-from mlx_model.errors import DiskFull, FluxLocalError, OutOfMemory
+from app import faults
+from mlx_model.errors import FluxLocalError
 
 from .say import JSON, say_event
 
@@ -20,6 +22,7 @@ COMMANDS = {
     "bench": ("bench", "Measure how fast a model runs on this machine."),
     "doctor": ("doctor", "Say what this machine can do, what is wrong and how to mend it."),
 }
+HIDDEN = {"worker": "worker"}
 NOT_BUILT = "The app's window is not built yet: until it is, work with the commands above."
 
 
@@ -30,10 +33,8 @@ class LazyGroup(click.Group):
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in COMMANDS:
-            return None
-        module = importlib.import_module(f"app.cli.{COMMANDS[cmd_name][0]}")
-        return getattr(module, cmd_name)
+        file = COMMANDS[cmd_name][0] if cmd_name in COMMANDS else HIDDEN.get(cmd_name)
+        return getattr(importlib.import_module(f"app.cli.{file}"), cmd_name) if file else None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -42,22 +43,19 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
-        except FluxLocalError as error:
-            _fail(ctx, error)
         except click.UsageError as error:
             if ctx.meta.get(JSON):
                 _say_failed("UsageError", error.format_message(), "See --help.")
             raise
-        except KeyboardInterrupt:
-            _cancelled(ctx)
-        except MemoryError as error:
-            _fail(ctx, OutOfMemory(f"The machine ran out of memory. {error}".strip(), "Try a smaller size."))
-        except OSError as error:
-            _fail_os(ctx, error)
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
+        except KeyboardInterrupt:
+            _cancelled(ctx)
         except Exception as error:
-            _unexpected(ctx, error)
+            if isinstance(error, OSError) and error.errno == errno.EPIPE:
+                raise  # a closed pipe is click's business
+            told = faults.told(error)
+            _fail(ctx, told) if told else _unexpected(ctx, error)
 
 
 def _say_failed(code: str, message: str, hint: str) -> None:
@@ -73,17 +71,6 @@ def _fail(ctx: click.Context, error: FluxLocalError) -> None:
     if error.hint:
         click.echo(error.hint, err=True)
     ctx.exit(error.exit_code)
-
-
-def _fail_os(ctx: click.Context, error: OSError) -> None:
-    """A full disk has its own exit code wherever it is met; a closed pipe is click's business."""
-    import errno
-
-    if error.errno == errno.EPIPE:
-        raise error
-    if error.errno == errno.ENOSPC:
-        _fail(ctx, DiskFull(f"The disk is full: {error}.", "Free some space and try again."))
-    _unexpected(ctx, error)
 
 
 def _cancelled(ctx: click.Context) -> None:

@@ -1,14 +1,15 @@
 """One run of generate or edit: prepare, say whether it fits, sample, save."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from app import blas, files, images, paths
+from app import files, images, paths
+from app.running import Output, awake, open_pipeline, require_memory, saved
 from mlx_model.errors import DiskFull, RequestError
 from mlx_model.request import MAX_SEED, Request
 
@@ -32,19 +33,12 @@ def run(options: Options, prompt: str | None, pictures: Sequence[str], default_n
     report.note(_forecast(folder, request, options["count"]))
     pipeline = open_pipeline(folder.path, request.dtype)
     try:
-        for number in range(options["count"]):
-            seeded = dataclasses.replace(request, seed=(request.seed + number) % (MAX_SEED + 1))
-            _one(pipeline, seeded, options, _nth(output, number, options["force"]), number, report)
+        with awake():
+            for number in range(options["count"]):
+                seeded = dataclasses.replace(request, seed=(request.seed + number) % (MAX_SEED + 1))
+                _one(pipeline, seeded, options, _nth(output, number, options["force"]), number, report)
     finally:
         report.clear()
-
-
-def open_pipeline(folder: Path, dtype: str | None) -> "Pipeline":
-    """The pipeline, with a fast BLAS where one is installed: that must be loaded before mlx."""
-    blas.preload()
-    from mlx_model.pipeline import Pipeline
-
-    return Pipeline.open(folder, dtype)
 
 
 def _output(options: Options, default_name: str, request: Request) -> Path:
@@ -80,16 +74,10 @@ def _check_space(output: Path, request: Request, count: int) -> None:
 
 def _forecast(folder: "Folder", request: Request, count: int) -> str:
     """What the person reads before it starts. Raises WillNotFit."""
-    from mlx_model import memory
-
-    here, size = memory.machine(bool(blas.preload())), (request.width, request.height)
-    sizes = [reference.pixels.shape[1::-1] for reference in request.references]
-    number_bytes = 4 if request.dtype == "float32" else here.number_bytes
-    weights = memory.held_weights(folder, number_bytes)
-    weights["transformer"] += sum(Path(lora.path).stat().st_size for lora in request.loras)
-    memory.require(folder.spec, here, size, sizes, weights)
+    require_memory(folder, request)
     several = f" to {(request.seed + count - 1) % (MAX_SEED + 1)}" if count > 1 else ""
-    return f"{folder.spec.title}, {size[0]}x{size[1]}, {request.steps} steps, seed {request.seed}{several}."
+    size = f"{request.width}x{request.height}"
+    return f"{folder.spec.title}, {size}, {request.steps} steps, seed {request.seed}{several}."
 
 
 def _nth(output: Path, number: int, force: bool) -> Path:
@@ -98,40 +86,12 @@ def _nth(output: Path, number: int, force: bool) -> Path:
 
 
 def _one(pipeline: "Pipeline", request: Request, options: Options, output: Path, number: int, report: Reporter) -> None:
-    with closing(pipeline.run(request, previews=bool(options["preview"]))) as events:
-        for event in _saved(events, request, options, output, number):
+    latents = options["save_latents"] and _nth(Path(options["save_latents"]).absolute(), number, options["force"])
+    previews = options["preview"] and Path(options["preview"])
+    place = Output(output, previews, latents, options["metadata"], options["force"])
+    with closing(saved(pipeline, request, place)) as events:
+        for event in events:
             report(event)
             if type(event).__name__ == "Done" and not options["as_json"]:
                 report.clear()
                 click.echo(event.path)
-
-
-def _saved(events: Iterator, request: Request, options: Options, output: Path, number: int) -> Iterator:
-    """The events with pixels written to files and the files' paths put in."""
-    for event in events:
-        kind = type(event).__name__
-        if kind == "Preview" and event.pixels is not None:
-            name = Path(options["preview"]) / f"{output.stem}-{request.seed}-step-{event.step:02}.png"
-            path = images.save_picture(event.pixels, name, None, options["force"], bool(request.references))
-            event = dataclasses.replace(event, path=str(path))
-        elif kind == "Done":
-            _save_latents(event, options, number)
-            event = _save(event, request, options, output)
-        yield event
-
-
-def _save_latents(done: Any, options: Options, number: int) -> None:
-    """Before the picture: a picture means a finished run."""
-    if not options["save_latents"]:
-        return
-    from safetensors.numpy import save
-
-    data, path = save({"latents": done.latents}), Path(options["save_latents"]).absolute()
-    files.write_new(_nth(path, number, options["force"]), lambda handle: handle.write(data), options["force"])
-
-
-def _save(done: Any, request: Request, options: Options, output: Path) -> Any:
-    """Write the picture; the event with its path and seed."""
-    text = request.to_json() if options["metadata"] else None
-    path = images.save_picture(done.pixels, output, text, options["force"], bool(request.references))
-    return dataclasses.replace(done, path=str(path), seed=request.seed)

@@ -1,0 +1,11 @@
+"""flux-local worker, which only the window starts"""
+
+import click
+
+
+@click.command(hidden=True)
+def worker() -> None:
+    """Run models for the window; it talks through the pipe."""
+    from app.worker import main
+
+    main()

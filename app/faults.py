@@ -1,0 +1,18 @@
+"""What to tell a person when something that is not an error of ours comes up."""
+
+import errno
+
+from mlx_model.errors import DiskFull, FluxLocalError, OutOfMemory
+
+OUR_FAULT = "This is a fault in Flux Local. Please report it with what the log says."
+
+
+def told(error: Exception) -> FluxLocalError | None:
+    """`error` as one that has a message for people; None for a fault of ours, whose traceback is worth more."""
+    if isinstance(error, FluxLocalError):
+        return error
+    if isinstance(error, MemoryError):
+        return OutOfMemory(f"The machine ran out of memory. {error}".strip(), "Try a smaller size.")
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return DiskFull(f"The disk is full: {error}.", "Free some space and try again.")
+    return None
