@@ -46,9 +46,13 @@ class Job:
 
 @dataclass(frozen=True)
 class JobState:
-    """A job and how far it is. `reason` and `hint` say why it failed or was cancelled; paths are files on disk."""
+    """A job (None: it could not even be put in line) and how far it is.
 
-    job: Job
+    `reason` and `hint` say why it failed or was cancelled; `preview` and `result` are files of the job, which go away
+    with it: keep a copy.
+    """
+
+    job: Job | None
     state: State = "waiting"
     stage: str = ""  # "text", "references", "denoise", "decode" while it runs
     step: int = 0
@@ -66,7 +70,7 @@ class JobState:
 
     @property
     def id(self) -> str:
-        return self.job.id
+        return self.job.id if self.job else ""
 
     @property
     def over(self) -> bool:
@@ -77,7 +81,8 @@ class JobState:
         change = dataclasses.replace
         match event:
             case Stage():
-                return change(self, stage=event.name, total=event.total or 0, step=0)
+                counted = {"total": event.total, "step": 0} if event.total else {}
+                return change(self, stage=event.name, **counted)
             case Step():
                 return change(self, step=event.step, total=event.total, left=event.left)
             case Preview():
@@ -101,6 +106,8 @@ def panel_job(
     *,
     seed: int | None = None,
     instruction: str | None = None,
+    slot: str | None = None,
+    previews: bool = True,
 ) -> Job:
     """The job that makes a new take of a panel; `picture_path` gives the file of a picture's sha256.
 
@@ -131,7 +138,7 @@ def panel_job(
         mask=_mask(panel, source, picture_path),
         strength=panel.settings.strength if source else None,
     )
-    return Job(new_id(), label, check(request, spec), name, panel_id)
+    return Job(new_id(), label, check(request, spec), name, panel_id, slot, previews)
 
 
 def _model(model: ModelSpec | str | None) -> tuple[str, ModelSpec]:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 import os
 import subprocess
 import sys
@@ -30,6 +31,7 @@ class Output:
     picture: Path
     previews: Path | None = None  # folder
     latents: Path | None = None
+    preview_time: float = math.inf  # see Pipeline.run; inf is a picture after every step
     metadata: bool = True
     force: bool = False
 
@@ -68,7 +70,8 @@ def require_memory(folder: "Folder", request: Request) -> None:
 
 def saved(pipeline: "Pipeline", request: Request, output: Output) -> Iterator[Event]:
     """The events of a run with pixels written to files and the files' paths put in; closing it cancels the run."""
-    with closing(pipeline.run(request, previews=output.previews is not None)) as events:
+    previews = output.preview_time if output.previews else 0
+    with closing(pipeline.run(request, previews=previews)) as events:
         for event in events:
             if isinstance(event, Preview) and event.pixels is not None:
                 event = _save_preview(event, request, output)

@@ -9,6 +9,7 @@ import gc
 import os
 import queue
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import closing
@@ -38,14 +39,15 @@ from .protocol import (
 
 BEAT = 1.0  # seconds between two heartbeats
 RESULT = "result.png"
+PREVIEW_TIME = 0.25  # seconds of previews for each second of sampling
 
 
 def main() -> None:
     """Serve until the pipe ends. Only messages reach the real stdout: whatever else is printed goes to the log."""
     faulthandler.enable()
-    out = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)
-    Worker(0, out).serve()
+    with os.fdopen(os.dup(1), "wb", buffering=0) as out:
+        os.dup2(2, 1)
+        Worker(0, out).serve()
 
 
 class Worker:
@@ -56,7 +58,7 @@ class Worker:
         self._lock = threading.Lock()
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._cancelled: dict[str, str] = {}  # job id -> reason
-        self._quitting = False
+        self._quitting, self._busy = False, threading.Event()
         self._pipeline, self._opened = None, None
 
     def serve(self) -> None:
@@ -68,7 +70,9 @@ class Worker:
         try:
             while not isinstance(message := self._inbox.get(), Quit):
                 if isinstance(message, Run):
+                    self._busy.set()
                     self._job(message)
+                    self._busy.clear()
                 elif isinstance(message, Unload):
                     self._unload()
         except (KeyboardInterrupt, BrokenPipeError):  # asked to end, or nobody listens any more
@@ -79,8 +83,9 @@ class Worker:
             self.out.write(line(message))
 
     def _beat(self) -> None:
-        pause = threading.Event()
-        while not pause.wait(BEAT):
+        """While a job runs."""
+        while self._busy.wait():
+            time.sleep(BEAT)
             try:
                 self.say(Beat())
             except OSError:
@@ -137,7 +142,7 @@ class Worker:
         yield from map(Note, notes)
         running.require_memory(folder, request)
         place = Path(message.folder)
-        output = running.Output(place / RESULT, place if message.previews else None)
+        output = running.Output(place / RESULT, place if message.previews else None, preview_time=PREVIEW_TIME)
         with running.awake():
             yield from running.saved(self._open(folder.path, request.dtype), request, output)
 

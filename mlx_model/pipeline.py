@@ -106,9 +106,10 @@ class Pipeline:
 
     # one run
 
-    def run(self, request: Request, previews: bool = False) -> Iterator[Event]:
+    def run(self, request: Request, previews: float = 0) -> Iterator[Event]:
         """Yields Loaded, Stage, Note, Step, Preview and at last Done; closing the generator cancels within a step.
 
+        `previews` is how much time they may take for each second of sampling: 0 none, inf one after every step.
         `request.references` must carry pixels. Raises RequestError, ModelError or SampleError.
         """
         began = time.perf_counter()
@@ -170,7 +171,7 @@ class Pipeline:
                 del self._loaded[role]
             mx.clear_cache()
 
-    def _denoise(self, request: Request, grid: Grid, texts: list[Any], references: Any, previews: bool):
+    def _denoise(self, request: Request, grid: Grid, texts: list[Any], references: Any, previews: float):
         """Yields Stage, Step and Preview; returns the final latents (1, N, C)."""
         tokens = grid[0] * grid[1]
         times = self.family.schedule(self, request, tokens)
@@ -186,13 +187,14 @@ class Pipeline:
         sample = self.family.sampler(self, request) if hasattr(self.family, "sampler") else denoise
         total = len(times) - 1 - start
         yield Stage("denoise", total=total)
-        began = time.perf_counter()
+        began, shown = time.perf_counter(), 0.0
         for progress in sample(velocity, latents, times, start, repaint):
             done = progress.index - start + 1
             spent = time.perf_counter() - began
             yield Step(done, total, round(spent, 3), round(spent / done * (total - done), 3))
-            if previews and done < total:
+            if previews and done < total and shown <= previews * (spent - shown):
                 yield Preview(done, pixels=self._preview(progress.clean, grid, request))
+                shown += time.perf_counter() - began - spent
         return progress.latents
 
     def _preview(self, clean: mx.array, grid: Grid, request: Request) -> np.ndarray:

@@ -88,7 +88,7 @@ def _nth(output: Path, number: int, force: bool) -> Path:
 def _one(pipeline: "Pipeline", request: Request, options: Options, output: Path, number: int, report: Reporter) -> None:
     latents = options["save_latents"] and _nth(Path(options["save_latents"]).absolute(), number, options["force"])
     previews = options["preview"] and Path(options["preview"])
-    place = Output(output, previews, latents, options["metadata"], options["force"])
+    place = Output(output, previews, latents, metadata=options["metadata"], force=options["force"])
     with closing(saved(pipeline, request, place)) as events:
         for event in events:
             report(event)

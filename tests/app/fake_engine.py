@@ -29,7 +29,8 @@ class FakeEngine(QObject):
         super().__init__(parent)
         self.queue, self.paused, self.cancels = Queue(), False, cancels
         self.submitted: list[Job] = []
-        self.unloaded = self.stopped = 0
+        self.unloaded = self.stopped = self.started = self.worker_pid = 0
+        self.worker = "ready"
 
     # the interface of app.engine.Engine
 
@@ -38,6 +39,9 @@ class FakeEngine(QObject):
 
     def job(self, job_id: str) -> JobState | None:
         return self.queue.find(job_id)
+
+    def start(self) -> None:
+        self.started += 1
 
     def submit(self, job: Job) -> None:
         replaced = self.queue.add(job)

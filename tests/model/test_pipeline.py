@@ -1,5 +1,6 @@
 """The pipeline on the built-in model: same request, same bytes; what is kept; masks, noise files, cancelling."""
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -36,12 +37,18 @@ def done(pipeline, *references, **options):
 
 
 def test_events_come_in_order(pipeline):
-    events = list(pipeline.run(request(picture(1)), previews=True))
+    events = list(pipeline.run(request(picture(1)), previews=math.inf))
     stages = [event.name for event in events if isinstance(event, Stage)]
     assert stages == ["text", "references", "denoise", "decode"]
     assert [event.step for event in events if isinstance(event, Step)] == [1, 2]
     assert [event.pixels.shape for event in events if isinstance(event, Preview)] == [(128, 128, 3)]
     assert sum(isinstance(event, Loaded) for event in events) == 1
+
+
+def test_previews_take_no_more_than_their_share_of_the_time(pipeline):
+    asked = Request("mini", "make it night", steps=6)
+    assert sum(isinstance(event, Preview) for event in pipeline.run(asked, previews=1e-9)) == 1
+    assert sum(isinstance(event, Preview) for event in pipeline.run(asked, previews=math.inf)) == 5
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
