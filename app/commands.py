@@ -37,7 +37,8 @@ __all__ = [
     "add_member", "add_panel", "add_reference", "add_scene", "add_take", "apply_to_all", "choose_take",
     "continue_from", "duplicate_panels", "free_colour", "free_name", "member_reference", "mentioned", "move_panels",
     "move_reference", "move_scene", "remove_member", "remove_panels", "remove_reference", "remove_scene",
-    "remove_take", "set_board", "set_mask", "set_member", "set_panel", "set_reference", "set_scene", "with_mentioned",
+    "remove_take", "set_board", "set_mask", "set_member", "set_panel", "set_reference", "set_scene",
+    "set_take", "with_mentioned",
 ]  # fmt: skip
 T = TypeVar("T")
 
@@ -251,6 +252,14 @@ def choose_take(board: Board, panel_id: str, take_id: str) -> Board:
     """Make a take the current one."""
     panel = board.panel(panel_id)
     return _with_panel(board, replace(panel, current=_take(panel, take_id).id))
+
+
+def set_take(board: Board, panel_id: str, take_id: str, note: str) -> Board:
+    """The note on a take; the rest of it is what happened and stays."""
+    panel = board.panel(panel_id)
+    noted = changed(_take(panel, take_id), {"note": note})
+    takes = tuple(noted if take.id == take_id else take for take in panel.takes)
+    return _with_checked_panel(board, replace(panel, takes=takes))
 
 
 def remove_take(board: Board, panel_id: str, take_id: str) -> Board:

@@ -1,0 +1,102 @@
+"""The mask as numbers: (H, W) uint8, 255 = repaint, and the ways to change it. Points are (x, y) in picture pixels.
+
+Every change takes the mask as it was when the gesture began, so that overlapping parts of one stroke do not add up.
+"""
+
+import io
+from collections.abc import Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFilter
+
+Point = tuple[float, float]
+Box = tuple[int, int, int, int]  # left, top, right, bottom; right and bottom are outside
+
+
+def blank(size: tuple[int, int]) -> np.ndarray:
+    """A mask that marks nothing, for a picture of (width, height)."""
+    return np.zeros((size[1], size[0]), np.uint8)
+
+
+def segment_coverage(shape: Box, start: Point, end: Point, radius: float, edge: float) -> np.ndarray:
+    """Coverage 0 to 255 of a round brush moved from `start` to `end`, in the box `shape`.
+
+    It is full within radius (1 - edge) of the segment and falls to 0 at radius as 1 - smoothstep; at edge 0 the fall
+    is one pixel wide, so that the border is not jagged.
+    """
+    left, top, right, bottom = shape
+    y, x = np.mgrid[top:bottom, left:right].astype(np.float32) + np.float32(0.5)
+    dx, dy = end[0] - start[0], end[1] - start[1]
+    along = ((x - start[0]) * dx + (y - start[1]) * dy) / max(dx * dx + dy * dy, 1e-9)
+    along = np.clip(along, 0.0, 1.0)
+    distance = np.hypot(x - start[0] - along * dx, y - start[1] - along * dy)
+    fall = max(edge * radius, 1.0)
+    t = np.clip((radius + 0.5 - distance) / fall, 0.0, 1.0)
+    return np.rint(255.0 * t * t * (3.0 - 2.0 * t)).astype(np.uint8)
+
+
+def box_of(points: Sequence[Point], radius: float, size: tuple[int, int]) -> Box:
+    """The pixels of a picture of (width, height) that lie within `radius` + 1 of `points`."""
+    xs, ys = [p[0] for p in points], [p[1] for p in points]
+    left, top = int(max(0, min(xs) - radius - 1)), int(max(0, min(ys) - radius - 1))
+    right, bottom = int(min(size[0], max(xs) + radius + 2)), int(min(size[1], max(ys) + radius + 2))
+    return left, top, max(left, right), max(top, bottom)
+
+
+class Stroke:
+    """One gesture of the brush over `mask`, which is not changed; `result` is the mask with it."""
+
+    def __init__(self, mask: np.ndarray, erase: bool, edge: float):
+        self.result, self._base, self._erase, self._edge = mask.copy(), mask, erase, edge
+        self._covered = np.zeros_like(mask)
+
+    def segment(self, start: Point, end: Point, radius: float) -> Box:
+        """Go on from `start` to `end`; the box that changed."""
+        height, width = self._base.shape
+        box = box_of((start, end), radius, (width, height))
+        part = (slice(box[1], box[3]), slice(box[0], box[2]))
+        covered = self._covered[part]
+        np.maximum(covered, segment_coverage(box, start, end, radius, self._edge), out=covered)
+        self.result[part] = combined(self._base[part], covered, self._erase)
+        return box
+
+
+def combined(mask: np.ndarray, covered: np.ndarray, erase: bool) -> np.ndarray:
+    """`mask` with `covered` painted, or taken out."""
+    return np.minimum(mask, 255 - covered) if erase else np.maximum(mask, covered)
+
+
+def with_polygon(mask: np.ndarray, points: Sequence[Point], erase: bool) -> np.ndarray:
+    """`mask` with the inside of a closed line painted or taken out; fewer than three points change nothing."""
+    if len(points) < 3:
+        return mask
+    drawn = Image.new("L", (mask.shape[1], mask.shape[0]))
+    ImageDraw.Draw(drawn).polygon([(x - 0.5, y - 0.5) for x, y in points], fill=255)
+    return combined(mask, np.asarray(drawn), erase)
+
+
+def with_rectangle(mask: np.ndarray, corner: Point, opposite: Point, erase: bool) -> np.ndarray:
+    """`mask` with a rectangle painted or taken out, borders at the nearest whole pixels."""
+    (x0, x1), (y0, y1) = sorted((corner[0], opposite[0])), sorted((corner[1], opposite[1]))
+    covered = np.zeros_like(mask)
+    covered[max(0, round(y0)) : max(0, round(y1)), max(0, round(x0)) : max(0, round(x1))] = 255
+    return combined(mask, covered, erase)
+
+
+def feathered(mask: np.ndarray, radius: float) -> np.ndarray:
+    """The mask's borders blurred by a Gaussian of `radius` pixels."""
+    return np.asarray(Image.fromarray(mask).filter(ImageFilter.GaussianBlur(radius)), dtype=np.uint8)
+
+
+def resized(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """The mask at another (width, height)."""
+    if (mask.shape[1], mask.shape[0]) == size:
+        return mask
+    return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.BILINEAR), dtype=np.uint8)
+
+
+def to_png(mask: np.ndarray) -> bytes:
+    """A grey PNG."""
+    out = io.BytesIO()
+    Image.fromarray(mask).save(out, "PNG")
+    return out.getvalue()

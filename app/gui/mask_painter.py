@@ -1,0 +1,142 @@
+"""Painting the mask: what the brush, rectangle and lasso tools do between press and release, and how it is shown."""
+
+from typing import Literal
+
+import numpy as np
+from PySide6.QtCore import QObject, QPointF, QRect, QRectF, Signal
+from PySide6.QtGui import QColor, QImage, QPainterPath
+
+from . import mask as masks
+
+Tool = Literal["brush", "rectangle", "lasso"]
+TINT = QColor("#FF3B6B")
+OPACITY = 0.5
+LEAST_PRESSURE = 0.1  # of the brush's size, so that a light touch still marks something
+
+
+class MaskPainter(QObject):
+    """Holds the mask of one picture. `committed` tells the mask after each gesture or command: one step to undo."""
+
+    changed = Signal(QRect)  # picture pixels to draw again; empty: everything
+    committed = Signal(str)  # what was done, for the undo list
+
+    def __init__(self, parent: QObject | None = None):
+        super().__init__(parent)
+        self.tool: Tool = "brush"
+        self.erasing, self.radius, self.edge, self.tint = False, 24.0, 0.3, QColor(TINT)
+        self._gesture: masks.Stroke | list[masks.Point] | None = None
+        self._last, self._erase = (0.0, 0.0), False
+        self.load(masks.blank((1, 1)))
+
+    @property
+    def mask(self) -> np.ndarray:
+        """(H, W) uint8, 255 = repaint."""
+        return self._mask
+
+    @property
+    def busy(self) -> bool:
+        """A gesture is under way."""
+        return self._gesture is not None
+
+    @property
+    def is_blank(self) -> bool:
+        return not self._mask.any()
+
+    def load(self, mask: np.ndarray) -> None:
+        """Show another mask; a gesture under way is dropped."""
+        self._mask, self._gesture = mask, None
+        self._tint_all()
+
+    def set_tint(self, colour: QColor) -> None:
+        self.tint = QColor(colour)
+        self._tint_all()
+
+    def begin(self, point: QPointF, pressure: float = 1.0, erase: bool = False) -> None:
+        """Press at a picture point; `erase` turns the tool round for this gesture."""
+        self._last, self._erase = (point.x(), point.y()), erase or self.erasing
+        if self.tool == "brush":
+            self._gesture = masks.Stroke(self._mask, self._erase, self.edge)
+            self._stroke_to(self._last, pressure)
+        else:
+            self._gesture = [self._last, self._last]
+
+    def move(self, point: QPointF, pressure: float = 1.0) -> None:
+        """Drag to a picture point."""
+        at = (point.x(), point.y())
+        if isinstance(self._gesture, masks.Stroke):
+            self._stroke_to(at, pressure)
+        elif self._gesture is not None:
+            self._gesture = [*self._gesture, at] if self.tool == "lasso" else [self._gesture[0], at]
+            self.changed.emit(QRect())
+
+    def finish(self) -> None:
+        """Release: the gesture becomes part of the mask."""
+        gesture, self._gesture = self._gesture, None
+        if isinstance(gesture, masks.Stroke):
+            self._commit(gesture.result, "Erase mask" if self._erase else "Paint mask")
+        elif gesture and self.tool == "rectangle":
+            self._commit(masks.with_rectangle(self._mask, *gesture, self._erase), "Mask a rectangle")
+        elif gesture:
+            self._commit(masks.with_polygon(self._mask, gesture, self._erase), "Mask a region")
+
+    def cancel(self) -> None:
+        """Drop the gesture under way."""
+        self.load(self._mask)
+
+    def invert(self) -> None:
+        self._commit(255 - self._mask, "Invert mask")
+
+    def clear(self) -> None:
+        self._commit(np.zeros_like(self._mask), "Clear mask")
+
+    def fill(self) -> None:
+        self._commit(np.full_like(self._mask, 255), "Mask everything")
+
+    def feather(self) -> None:
+        """Soften all borders by 1 % of the shorter side, at least 2 pixels."""
+        self._commit(masks.feathered(self._mask, max(2.0, min(self._mask.shape) / 100)), "Feather mask")
+
+    def outline(self) -> QPainterPath:
+        """The rectangle or lasso being drawn, in picture pixels."""
+        path = QPainterPath()
+        if isinstance(self._gesture, list) and self.tool == "rectangle":
+            path.addRect(QRectF(QPointF(*self._gesture[0]), QPointF(*self._gesture[-1])).normalized())
+        elif isinstance(self._gesture, list):
+            path.moveTo(*self._gesture[0])
+            for point in self._gesture[1:]:
+                path.lineTo(*point)
+        return path
+
+    def overlay(self) -> QImage:
+        """The mask as tint, premultiplied, as large as the picture. Valid until the next change."""
+        return self._image
+
+    def _stroke_to(self, at: masks.Point, pressure: float) -> None:
+        radius = self.radius * (LEAST_PRESSURE + (1 - LEAST_PRESSURE) * pressure)
+        box = self._gesture.segment(self._last, at, radius)
+        self._last = at
+        self._tint(box, self._gesture.result)
+
+    def _commit(self, mask: np.ndarray, what: str) -> None:
+        if np.array_equal(mask, self._mask):
+            self._tint_all()
+            return
+        self._mask = mask
+        self._tint_all()
+        self.committed.emit(what)
+
+    def _tint_all(self) -> None:
+        height, width = self._mask.shape
+        self._pixels = np.zeros((height, width), np.uint32)
+        self._image = QImage(self._pixels.data, width, height, 4 * width, QImage.Format.Format_ARGB32_Premultiplied)
+        alpha = np.arange(256, dtype=np.uint32) * OPACITY
+        parts = (self.tint.red(), self.tint.green(), self.tint.blue())
+        red, green, blue = ((alpha * part / 255).astype(np.uint32) for part in parts)
+        self._palette = (alpha.astype(np.uint32) << 24) | (red << 16) | (green << 8) | blue
+        self._tint((0, 0, width, height), self._mask)
+
+    def _tint(self, box: masks.Box, mask: np.ndarray) -> None:
+        left, top, right, bottom = box
+        part = (slice(top, bottom), slice(left, right))
+        self._pixels[part] = self._palette[mask[part]]
+        self.changed.emit(QRect(left, top, right - left, bottom - top))

@@ -1,0 +1,75 @@
+"""Pictures on their way in and out of the panel view: dropped, pasted, copied, dragged to Finder or another panel."""
+
+import re
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, QMimeData, Qt, QTemporaryDir, QUrl
+from PySide6.QtGui import QDrag, QImage
+from PySide6.QtWidgets import QWidget
+
+from ..storyboard import Board, Picture
+from .document import Document
+
+PICTURE = "application/x-flux-local-picture"  # its data: the sha256 of a picture of this board, in ASCII
+DRAGGED_SIDE = 160
+_folders: list[QTemporaryDir] = []  # files that were dragged out stay until the program ends: receivers read them late
+
+
+def has_pictures(mime: QMimeData) -> bool:
+    """Whether pictures_in would find something; said while the mouse hovers, so nothing is opened."""
+    local = any(url.isLocalFile() for url in mime.urls())
+    return mime.hasFormat(PICTURE) or local or mime.hasImage()
+
+
+def pictures_in(mime: QMimeData, document: Document) -> list[Picture]:
+    """Every picture that is dropped or pasted; those of this board are found, others imported. Refusals are told."""
+    if mime.hasFormat(PICTURE):
+        wanted = bytes(mime.data(PICTURE).data()).decode("ascii", "replace")
+        found = next((picture for picture in all_pictures(document.board) if picture.sha256 == wanted), None)
+        if found:
+            return [found]
+    files = [url.toLocalFile() for url in mime.urls() if url.isLocalFile()]
+    if files:
+        return [picture for picture in map(document.import_picture, files) if picture]
+    image = QImage(mime.imageData()) if mime.hasImage() else QImage()
+    picture = None if image.isNull() else document.import_picture(image, "pasted")
+    return [picture] if picture else []
+
+
+def all_pictures(board: Board) -> Iterator[Picture]:
+    """Takes, references and cast of a board."""
+    for panel in board.panels():
+        yield from (take.picture for take in panel.takes)
+        yield from (reference.picture for reference in panel.references)
+    for member in board.cast:
+        yield from member.pictures
+
+
+def mime_of(document: Document, picture: Picture, title: str) -> QMimeData:
+    """The picture for this window by its sha256, for other programs as a PNG file called `title`."""
+    mime = QMimeData()
+    mime.setData(PICTURE, QByteArray(picture.sha256.encode()))
+    folder = QTemporaryDir()
+    _folders.append(folder)
+    name = re.sub(r"[^\w. -]", "_", title).strip() or "picture"
+    path = Path(folder.path()) / f"{name}.png"
+    shutil.copyfile(document.picture_path(picture.sha256), path)
+    mime.setUrls([QUrl.fromLocalFile(str(path))])
+    return mime
+
+
+def copy_mime(document: Document, picture: Picture, title: str) -> QMimeData:
+    """For the clipboard: also the pixels, which paint programs paste."""
+    mime = mime_of(document, picture, title)
+    mime.setImageData(QImage(str(document.picture_path(picture.sha256))))
+    return mime
+
+
+def drag_out(source: QWidget, document: Document, picture: Picture, title: str) -> None:
+    """Drag the picture until it is dropped somewhere; always as a copy."""
+    drag = QDrag(source)
+    drag.setMimeData(mime_of(document, picture, title))
+    drag.setPixmap(document.pixmap_now(picture.sha256, DRAGGED_SIDE))
+    drag.exec(Qt.DropAction.CopyAction)

@@ -1,0 +1,150 @@
+"""The foot of the side: what a run will need, the button that starts it, how far it is, live mode."""
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import (
+    QComboBox,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QPushButton,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
+
+from . import icons
+from .buttons import describe, key_text, muted, set_tone, tool
+from .fields import choice
+from .panel_model import Forecast
+from .runs import PanelState
+from .words import duration
+
+COUNTS = (1, 2, 4, 8)
+STAGES = {"text": "Reading the text", "references": "Looking at the pictures", "decode": "Finishing"}
+
+
+class RenderBar(QWidget):
+    """Knows nothing of boards: it is told a forecast and a state, and asks for runs."""
+
+    render_asked = Signal(int)  # how many takes
+    cancel_asked = Signal()
+    live_toggled = Signal(bool)
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        self.forecast: QLabel = muted()
+        self.forecast.setWordWrap(True)
+        column.addWidget(self.forecast)
+        self.note: QLabel = muted()
+        self.note.setWordWrap(True)
+        self.note.hide()
+        column.addWidget(self.note)
+        self.stack = QStackedLayout()
+        self.stack.addWidget(self._idle())
+        self.stack.addWidget(self._busy())
+        column.addLayout(self.stack)
+
+    def _idle(self) -> QWidget:
+        page = QWidget()
+        row = QHBoxLayout(page)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(6)
+        self.button = QPushButton("Render")
+        self.button.setProperty("kind", "primary")
+        self.button.setMinimumHeight(36)
+        self.button.clicked.connect(lambda: self.render_asked.emit(self.count))
+        icons.dress(self.button, "render", "primary")
+        describe(self.button, "Render", key_text("Ctrl+Return"))
+        self.counts: QComboBox = choice("How many takes", "Variations differ by their seed", lambda _: None)
+        for count in COUNTS:
+            self.counts.addItem(f"× {count}", count)
+        self.counts.setMinimumContentsLength(3)
+        self.counts.setFixedHeight(36)
+        self.live = tool("Live", "live", "Renders while you type or paint; the latest change wins", checkable=True)
+        self.live.setFixedSize(40, 36)
+        self.live.toggled.connect(self.live_toggled)
+        self.live.toggled.connect(lambda on: icons.dress(self.live, "live", "on" if on else "normal"))
+        row.addWidget(self.button, 1)
+        row.addWidget(self.counts)
+        row.addWidget(self.live)
+        return page
+
+    def _busy(self) -> QWidget:
+        page = QWidget()
+        row = QHBoxLayout(page)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(8)
+        words = QVBoxLayout()
+        words.setSpacing(4)
+        self.progress_text = QLabel()
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Progress")
+        words.addStretch(1)
+        words.addWidget(self.progress_text)
+        words.addWidget(self.progress)
+        words.addStretch(1)
+        self.cancel = QPushButton("Cancel")
+        self.cancel.setMinimumHeight(36)
+        describe(self.cancel, "Cancel", "Stops within one step; nothing is lost")
+        self.cancel.clicked.connect(self.cancel_asked)
+        row.addLayout(words, 1)
+        row.addWidget(self.cancel)
+        return page
+
+    @property
+    def count(self) -> int:
+        """How many takes the next run makes."""
+        return int(self.counts.currentData())
+
+    def set_forecast(self, forecast: Forecast) -> None:
+        """Say it before the run; what would fit instead is in the same line."""
+        text = f"{forecast.text} {forecast.hint}".strip()
+        self.forecast.setText(text)
+        self.forecast.setVisible(bool(text))
+        set_tone(self.forecast, "danger" if forecast.fits is False else "muted")
+
+    def set_note(self, text: str) -> None:
+        """Why a live run can't start yet, "" for nothing."""
+        self.note.setText(text)
+        self.note.setVisible(bool(text))
+
+    def set_words(self, again: bool, changes: bool) -> None:
+        """Name the button by what it does now."""
+        self.button.setText("Apply Change" if changes else "Render Again" if again else "Render")
+        self.button.setAccessibleName(self.button.text())
+
+    def set_state(self, state: PanelState, live: bool) -> None:
+        """Show how far the panel's run is. In live mode the button stays, as runs come and go."""
+        busy = state.busy and not live
+        had = self.button.hasFocus() or self.cancel.hasFocus()
+        self.stack.setCurrentIndex(1 if busy else 0)
+        if had:
+            (self.cancel if busy else self.button).setFocus(Qt.FocusReason.OtherFocusReason)
+        if busy:
+            self._show_progress(state)
+
+    def _show_progress(self, state: PanelState) -> None:
+        self.progress.setRange(0, state.total if state.step else 0)
+        if state.step:
+            self.progress.setValue(state.step)
+        self.progress_text.setText(words_of(state))
+        self.progress.setAccessibleDescription(self.progress_text.text())
+
+
+def words_of(state: PanelState) -> str:
+    """Such as Step 3 of 16 · 12 s left · 2 more."""
+    if state.state == "queued":
+        text = "Waiting in the queue"
+    elif state.stage in STAGES:
+        text = STAGES[state.stage]
+    elif state.step:
+        text = f"Step {state.step} of {state.total}"
+    else:
+        text = "Starting"
+    left = duration(state.left) if state.left and state.step else ""
+    more = f"{state.waiting} more" if state.waiting else ""
+    return " · ".join(part for part in (text, f"{left} left" if left else "", more) if part)
