@@ -26,6 +26,7 @@ class BoardText(QPlainTextEdit):
         self.document().setDefaultTextOption(option)
         describe(self, name, hint)
         self.setToolTip("")
+        self._known = ""
         self.textChanged.connect(self._text_changed)
 
     def text(self) -> str:
@@ -35,6 +36,7 @@ class BoardText(QPlainTextEdit):
     def set_text(self, text: str) -> None:
         """Show the board's text; only what differs is replaced, and the caret goes there."""
         text, old = unicodedata.normalize("NFC", text), self.toPlainText()
+        self._known = text
         if text == old:
             return
         start, end = differing(old, text)
@@ -62,7 +64,10 @@ class BoardText(QPlainTextEdit):
         return source.hasText() and not source.hasUrls()
 
     def _text_changed(self) -> None:
-        self.edited.emit(self.text())
+        """Qt also says that the text changed where only its colours did."""
+        if self.text() != self._known:
+            self._known = self.text()
+            self.edited.emit(self._known)
 
 
 def differing(a: str, b: str) -> tuple[int, int]:

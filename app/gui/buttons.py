@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QKeySequence
-from PySide6.QtWidgets import QLabel, QToolButton, QWidget
+from PySide6.QtWidgets import QToolButton, QWidget
 
 from . import icons
 
@@ -23,21 +23,6 @@ def describe(widget: QWidget, name: str, hint: str = "") -> None:
     widget.setAccessibleName(name)
     widget.setAccessibleDescription(hint)
     widget.setToolTip(f"{name}\n{hint}" if hint else name)
-
-
-def muted(text: str = "", parent: QWidget | None = None) -> QLabel:
-    """A second line."""
-    label = QLabel(text, parent)
-    label.setProperty("tone", "muted")
-    return label
-
-
-def set_tone(label: QLabel, tone: str) -> None:
-    """ "muted", "danger", "warning" or "good"."""
-    if label.property("tone") != tone:
-        label.setProperty("tone", tone)
-        label.style().unpolish(label)
-        label.style().polish(label)
 
 
 def key_text(keys: str) -> str:

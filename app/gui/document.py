@@ -213,9 +213,9 @@ class Document(QObject):
         if job.state == "failed":
             self.message.emit(job.reason, job.hint)
         elif job.state == "done" and job.result and not job.job.slot:
-            self._keep(job)
+            self.keep(job)
 
-    def _keep(self, job: JobState) -> None:
+    def keep(self, job: JobState) -> None:
         """The finished picture becomes a take, in every state that undo and redo can reach: no undo loses it."""
         picture = self.import_picture(job.result, job.job.label)
         if picture is None:

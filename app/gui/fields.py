@@ -5,9 +5,10 @@ from collections.abc import Callable
 from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QSpinBox, QWidget
 
-from .buttons import describe, muted
+from .buttons import describe
+from .parts import label
 
-LABEL_WIDTH = 84
+LABEL_WIDTH, LABEL_HEIGHT = 84, 30
 
 
 def whole(name: str, hint: str, highest: int, act: Callable[[int | None], None]) -> QSpinBox:
@@ -67,8 +68,8 @@ def form() -> QFormLayout:
 
 def add_row(layout: QFormLayout, text: str, field: QWidget | QHBoxLayout, buddy: QWidget | None = None) -> QLabel:
     """A label with its field; all labels are equally wide."""
-    label = muted(text)
-    label.setMinimumWidth(LABEL_WIDTH)
-    label.setBuddy(buddy or (field if isinstance(field, QWidget) else None))
-    layout.addRow(label, field)
-    return label
+    words = label(text, "muted")
+    words.setMinimumSize(LABEL_WIDTH, LABEL_HEIGHT)
+    words.setBuddy(buddy or (field if isinstance(field, QWidget) else None))
+    layout.addRow(words, field)
+    return words

@@ -38,7 +38,10 @@ def recolour(colours) -> None:
     """Take the theme's Colours and redraw the icons of everything dressed that still lives."""
     _colours.update(normal=colours.text, dim=colours.muted, on=colours.accent, primary=colours.on_accent)
     for target, (name, tone) in list(_dressed.items()):
-        target.setIcon(icon(name, tone))
+        try:
+            target.setIcon(icon(name, tone))
+        except RuntimeError:  # Qt deleted it, and something in Python still holds its shell
+            del _dressed[target]
 
 
 @cache

@@ -3,7 +3,6 @@
 Every change takes the mask as it was when the gesture began, so that overlapping parts of one stroke do not add up.
 """
 
-import io
 from collections.abc import Sequence
 
 import numpy as np
@@ -93,10 +92,3 @@ def resized(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     if (mask.shape[1], mask.shape[0]) == size:
         return mask
     return np.asarray(Image.fromarray(mask).resize(size, Image.Resampling.BILINEAR), dtype=np.uint8)
-
-
-def to_png(mask: np.ndarray) -> bytes:
-    """A grey PNG."""
-    out = io.BytesIO()
-    Image.fromarray(mask).save(out, "PNG")
-    return out.getvalue()

@@ -4,8 +4,9 @@ from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QPixmap
 from PySide6.QtWidgets import QColorDialog, QHBoxLayout, QLabel, QPushButton, QSlider, QWidget
 
-from .buttons import describe, muted, tool
+from .buttons import describe, tool
 from .canvas import Canvas
+from .parts import label
 from .theme import GAP
 
 STEPS = 100  # of the size slider; its scale is quadratic, as small brushes need finer steps
@@ -40,7 +41,7 @@ class MaskBar(QWidget):
         self.tint.clicked.connect(self._choose_tint)
         row.addWidget(self.tint)
         row.addStretch(1)
-        self.note: QLabel = muted("Only what you paint will change")
+        self.note: QLabel = label("Only what you paint will change", "muted")
         row.addWidget(self.note)
         self.done = QPushButton("Done", self)
         describe(self.done, "Leave the mask", "Back to looking; the mask stays")
@@ -53,9 +54,9 @@ class MaskBar(QWidget):
         slider.setRange(0, STEPS)
         slider.setFixedWidth(96)
         describe(slider, name, hint)
-        label = muted(name, self)
-        label.setBuddy(slider)
-        row.addWidget(label)
+        words = label(name, "muted")
+        words.setBuddy(slider)
+        row.addWidget(words)
         row.addWidget(slider)
         row.addSpacing(GAP // 2)
         slider.valueChanged.connect(act)

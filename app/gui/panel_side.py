@@ -6,10 +6,11 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QStacked
 from .. import commands
 from ..seen import seen
 from ..storyboard import Panel, Picture
-from .buttons import describe, key_text, muted, set_tone
+from .buttons import describe, key_text
 from .document import Document
 from .instruction_box import InstructionBox
 from .panel_model import PanelModel, forecast, model_of
+from .parts import label, set_tone
 from .reference_tray import ReferenceTray
 from .render_bar import RenderBar
 from .render_settings import RenderSettings
@@ -69,14 +70,12 @@ class PanelSide(QFrame):
         column.setSpacing(GAP)
         self.source = SourceBox(self.document)
         self.text = InstructionBox(self._thumbnail)
-        self.text.setMinimumHeight(92)
-        self.text.setMaximumHeight(180)
-        self.text_hint: QLabel = muted()
+        self.text_hint: QLabel = label(tone="muted")
         self.text_hint.setWordWrap(True)
         self.tray = ReferenceTray(self.document)
-        self.tray_title, self.tray_count = QLabel("References"), muted()
+        self.tray_title, self.tray_count = QLabel("References"), label(tone="muted")
         describe(self.tray_title, "References", "Numbered as the model sees them")
-        self.tray_told: QLabel = muted()
+        self.tray_told: QLabel = label(tone="muted")
         self.tray_told.setWordWrap(True)
         self.tray_told.hide()
         heading = QHBoxLayout()
@@ -84,8 +83,12 @@ class PanelSide(QFrame):
         heading.addStretch(1)
         heading.addWidget(self.tray_count)
         self.settings = RenderSettings(self.document)
-        for part in (self.source, self.text, self.text_hint, heading, self.tray, self.tray_told, self.settings):
-            column.addLayout(part) if isinstance(part, QHBoxLayout) else column.addWidget(part)
+        for part in (self.source, self.text, self.text_hint):
+            column.addWidget(part)
+        column.addSpacing(GAP // 2)
+        column.addLayout(heading)
+        for part in (self.tray, self.tray_told, self.settings):
+            column.addWidget(part)
         column.addStretch(1)
 
     def _connect(self) -> None:

@@ -44,6 +44,7 @@ class PanelStage(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GAP // 2)
+        self.canvas.set_invitation(INVITATION)
         for part, stretch in ((self.mask_bar, 0), (self.canvas, 1), (self.takes, 0)):
             column.addWidget(part, stretch)
         self.mask_bar.setContentsMargins(GAP, 0, GAP, 0)
@@ -74,13 +75,11 @@ class PanelStage(QWidget):
         """Another panel, seen whole."""
         self.panel_id = panel_id
         self.canvas.set_preview(QPixmap())
-        self.canvas.set_picture(QPixmap())
         self._loaded = None
         self.set_tool("move")
         self.takes.show_panel(panel_id)
         self.refresh(model)
         self.canvas.fit()
-        self.mask_bar.suit()
 
     def refresh(self, model: PanelModel) -> None:
         """Show the board as it is now."""
@@ -118,27 +117,25 @@ class PanelStage(QWidget):
 
     def show_pictures(self) -> None:
         """Put the pictures of the board on the canvas."""
+        if not self.panel_id:
+            return
         picture, (before, tags) = self.shown(), self._before()
-        if picture is None:
-            self.canvas.set_picture(QPixmap())
-            self._show_frame()
-        else:
-            pixmap = self.document.pixmap(picture.sha256)
-            if not pixmap.isNull():
-                self.canvas.set_picture(pixmap)
+        pixmap = self.document.pixmap(picture.sha256) if picture else QPixmap()
+        self.canvas.set_picture(pixmap, *((picture.width, picture.height) if picture else self._frame()))
         self.canvas.tags = tags
         self.canvas.set_before(self.document.pixmap(before.sha256) if before else QPixmap())
         self.bar.set_before(before is not None)
         if self.tool != "move":
             self._load_mask()
 
-    def _show_frame(self) -> None:
-        self.canvas.set_invitation(INVITATION)
+    def _frame(self) -> tuple[int, int]:
+        """The size of the picture to come."""
         try:
             if self.model.spec:
-                self.canvas.set_frame(*size_of(self.document.board, self.panel, self.model.spec))
+                return size_of(self.document.board, self.panel, self.model.spec)
         except FluxLocalError:  # a shape that this model can't make; the forecast says so
-            self.canvas.set_frame(*self.document.board.aspect)
+            pass
+        return self.document.board.aspect
 
     def _before(self) -> tuple[Picture | None, tuple[str, str]]:
         """What to compare with, and what to call both: a chosen take, what the take was made from, the take before."""
@@ -198,6 +195,8 @@ class PanelStage(QWidget):
         wanted = (mask.sha256 if mask else "", (base.width, base.height) if base else (1, 1))
         if wanted == self._loaded or self.canvas.painter.busy:
             return
+        if self._loaded is None or self._loaded[1] != wanted[1]:
+            self.mask_bar.suit()
         if mask is None:
             self.canvas.painter.load(masks.blank(wanted[1]))
         else:

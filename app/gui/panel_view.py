@@ -7,11 +7,12 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from .. import commands, jobs
 from ..storyboard import Board, Panel, Source, numbers
-from .buttons import muted, tool
+from .buttons import key_text, tool
 from .document import Document
 from .live import Live
 from .panel_side import PanelSide
 from .panel_stage import PanelStage
+from .parts import label
 from .take_details import settings_of
 from .theme import GAP
 
@@ -47,8 +48,11 @@ class PanelView(QWidget):
         row.setContentsMargins(0, 0, GAP, 0)
         row.setSpacing(2)
         self.back = tool("Back to the board", "back", "Esc")
-        self.earlier, self.later = tool("Panel before", "up", "Page Up"), tool("Next panel", "down", "Page Down")
-        self.number, self.heading = QLabel(), muted()
+        self.earlier, self.later = (
+            tool("Panel before", "up", key_text("Ctrl+[")),
+            tool("Next panel", "down", key_text("Ctrl+]")),
+        )
+        self.number, self.heading = QLabel(), label(tone="muted")
         self.number.setObjectName("subheading")
         self.heading.setMinimumWidth(0)
         self.heading.setTextInteractionFlags(Qt.TextInteractionFlag.NoTextInteraction)
@@ -83,7 +87,7 @@ class PanelView(QWidget):
 
     def _shortcuts(self) -> None:
         for keys, act in (
-            ("Ctrl+Return", self.render), ("PgUp", lambda: self._step(-1)), ("PgDown", lambda: self._step(1)),
+            ("Ctrl+Return", self.render), ("Ctrl+[", lambda: self._step(-1)), ("Ctrl+]", lambda: self._step(1)),
         ):  # fmt: skip
             shortcut = QShortcut(QKeySequence(keys), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(act)
@@ -102,6 +106,8 @@ class PanelView(QWidget):
         self.stage.show_panel(panel_id, self.side.model)
         self._show_header()
         self._state_changed(panel_id)
+        self.side.tabs.setCurrentIndex(0)
+        self.side.text.setFocus()
 
     def _show_header(self) -> None:
         board = self.document.board

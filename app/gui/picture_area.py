@@ -1,6 +1,6 @@
 """What the canvas shows: the picture at some zoom, a preview of the next one, what was before, the mask. No input."""
 
-from PySide6.QtCore import QPointF, QRect, QRectF, Qt, Signal
+from PySide6.QtCore import QPointF, QRect, QRectF, QSizeF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPen, QPixmap
 from PySide6.QtWidgets import QWidget
 
@@ -33,10 +33,10 @@ class PictureArea(QWidget):
 
     # What is shown
 
-    def set_picture(self, picture: QPixmap) -> None:
-        """The current picture; a null one for an empty panel."""
+    def set_picture(self, picture: QPixmap, width: int, height: int) -> None:
+        """The current picture, which has that size also where a smaller copy of it stands in; null for none."""
         self.picture = picture
-        self._fit_to_content()
+        self._set_size(width, height)
 
     def set_before(self, before: QPixmap) -> None:
         self.before = before
@@ -45,13 +45,7 @@ class PictureArea(QWidget):
     def set_preview(self, preview: QPixmap) -> None:
         """The picture in the making, over the current one; a null one takes it away."""
         self.preview = preview
-        self._fit_to_content()
-
-    def set_frame(self, width: int, height: int) -> None:
-        """The shape of the picture to come, shown as an empty frame while there is none."""
-        if self.picture.isNull() and self.preview.isNull():
-            self.view.set_picture(QRectF(0, 0, width, height).size())
-            self._moved()
+        self.update()
 
     def set_invitation(self, text: str) -> None:
         """What an empty panel says."""
@@ -97,10 +91,8 @@ class PictureArea(QWidget):
         self.view.step(steps, at)
         self._moved()
 
-    def _fit_to_content(self) -> None:
-        shown = self.preview if self.picture.isNull() else self.picture
-        if not shown.isNull():
-            self.view.set_picture(shown.size().toSizeF())
+    def _set_size(self, width: int, height: int) -> None:
+        self.view.set_picture(QSizeF(width, height))
         self._moved()
 
     def _moved(self) -> None:
@@ -160,6 +152,9 @@ class PictureArea(QWidget):
         painter.setPen(pen)
         painter.drawRoundedRect(rect.adjusted(1, 1, -1, -1), 8, 8)
         painter.setPen(QColor(theme.colours.muted))
+        font = painter.font()
+        font.setPixelSize(15)
+        painter.setFont(font)
         flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
         painter.drawText(rect.adjusted(24, 24, -24, -24), flags, self.invitation)
 

@@ -124,7 +124,7 @@ class ReferenceTile(QWidget):
         font.setWeight(font.Weight.Normal)
         painter.setFont(font)
         painter.setPen(QColor(theme.colours.muted))
-        role = "image to change" if self.seen.kind == "source" else self.seen.role
+        role = "to change" if self.seen.kind == "source" else self.seen.role
         text = painter.fontMetrics().elidedText(role, elide, line.width())
         painter.drawText(line.translated(0, 14), centre, text)
 

@@ -13,9 +13,10 @@ from PySide6.QtWidgets import (
 )
 
 from . import icons
-from .buttons import describe, key_text, muted, set_tone, tool
+from .buttons import describe, key_text, tool
 from .fields import choice
 from .panel_model import Forecast
+from .parts import label, set_tone
 from .runs import PanelState
 from .words import duration
 
@@ -35,10 +36,10 @@ class RenderBar(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
-        self.forecast: QLabel = muted()
+        self.forecast: QLabel = label(tone="muted")
         self.forecast.setWordWrap(True)
         column.addWidget(self.forecast)
-        self.note: QLabel = muted()
+        self.note: QLabel = label(tone="muted")
         self.note.setWordWrap(True)
         self.note.hide()
         column.addWidget(self.note)

@@ -5,19 +5,20 @@ import secrets
 from msgspec.structs import replace
 from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtGui import QRegularExpressionValidator
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from mlx_model.errors import FluxLocalError
 from mlx_model.request import MAX_SEED, MAX_STEPS
 
 from .. import commands, library
 from ..sizes import parse_size
-from ..storyboard import ASPECTS, Panel
+from ..storyboard import ASPECTS, Panel, Settings
 from . import icons
 from .buttons import describe, tool
 from .document import Document
 from .fields import add_row, choice, form, fraction, show_number, whole
-from .panel_model import PanelModel, size_of
+from .panel_model import PanelModel, model_of, size_of
+from .parts import label
 
 CUSTOM = "Other…"
 
@@ -31,12 +32,16 @@ class RenderSettings(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
-        self.summary = QToolButton()
-        self.summary.setCheckable(True)
-        self.summary.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.summary.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        icons.dress(self.summary, "sliders")
-        self.summary.toggled.connect(self._unfold)
+        self.fold = tool("Settings", "down", "Model, size, steps, guidance, seed", checkable=True)
+        self.fold.setText("Settings")
+        self.fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.fold.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the arrow behind the word
+        self.fold.toggled.connect(self._unfold)
+        self.summary = label(tone="muted", wrap=True)
+        heading = QHBoxLayout()
+        heading.addWidget(self.fold)
+        heading.addStretch(1)
+        column.addLayout(heading)
         column.addWidget(self.summary)
         self.body = QWidget()
         column.addWidget(self.body)
@@ -124,8 +129,9 @@ class RenderSettings(QWidget):
     def _fill_models(self) -> None:
         with QSignalBlocker(self.model_box):
             self.model_box.clear()
-            own = self.document.board.model or "default"
-            self.model_box.addItem(f"As the board: {own}", None)
+            board = self.document.board
+            own = model_of(board, replace(self.panel, settings=Settings()), self.document.model)
+            self.model_box.addItem(f"As the board: {own.name}", None)
             for model in library.installed():
                 self.model_box.addItem(f"{model.name}{' (damaged)' if model.problem else ''}", model.name)
 
@@ -165,12 +171,13 @@ class RenderSettings(QWidget):
             width, height = size_of(self.document.board, panel, spec)
             parts += [f"{width} × {height}", f"{panel.settings.steps or spec.steps} steps"]
         parts.append(f"seed {panel.seed}" if panel.seed_locked else "new seed")
-        text = " · ".join(parts)
-        self.summary.setText(self.summary.fontMetrics().elidedText(text, Qt.TextElideMode.ElideMiddle, 280))
-        describe(self.summary, f"Settings: {text}", "Model, size, steps, seed")
+        self.summary.setText(" · ".join(parts))
+        self.fold.setAccessibleDescription(self.summary.text())
 
     def _unfold(self, on: bool) -> None:
+        icons.dress(self.fold, "up" if on else "down")
         self.body.setVisible(on)
+        self.summary.setVisible(not on)
 
     # Changing
 

@@ -7,9 +7,10 @@ from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout, QWidget
 from .. import commands
 from ..storyboard import ANGLES, MOVES, SHOTS, Panel
 from .board_text import BoardText
-from .buttons import describe, muted
+from .buttons import describe
 from .document import Document
 from .fields import add_row, choice, form
+from .parts import label
 
 SHOT_NAMES = {
     "": "–", "ECU": "Extreme close-up", "CU": "Close-up", "MCU": "Medium close-up", "MS": "Medium shot",
@@ -70,10 +71,10 @@ class ShotFields(QWidget):
         box.edited.connect(lambda text: self._set(name, **{field: text}))
         box.undo_asked.connect(self.undo_asked)
         box.redo_asked.connect(self.redo_asked)
-        label = muted(name)
-        label.setBuddy(box)
+        words = label(name, "muted")
+        words.setBuddy(box)
         column.addSpacing(4)
-        column.addWidget(label)
+        column.addWidget(words)
         column.addWidget(box)
         return box
 

@@ -7,9 +7,10 @@ from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 from .. import commands
 from ..seen import source_picture
 from ..storyboard import Panel, Source, numbers
-from .buttons import describe, muted, set_tone
+from .buttons import describe
 from .document import Document
 from .fields import choice
+from .parts import label, set_tone
 
 BLANK, TAKE = Source("blank"), Source("take")
 
@@ -29,15 +30,15 @@ class SourceBox(QWidget):
             "Start from", "What the run changes; without one the picture is made from words", self._choose
         )
         self.box.setIconSize(QSize(36, 22))
-        label = muted("Start from")
-        label.setBuddy(self.box)
-        row.addWidget(label)
+        words = label("Start from", "muted")
+        words.setBuddy(self.box)
+        row.addWidget(words)
         row.addWidget(self.box, 1)
         column.addLayout(row)
         self.mask_row = QWidget()
         mask = QHBoxLayout(self.mask_row)
         mask.setContentsMargins(0, 0, 0, 0)
-        self.mask_words = muted()
+        self.mask_words = label(tone="muted")
         self.mask_words.setWordWrap(True)
         mask.addWidget(self.mask_words, 1)
         self.remove_mask = QPushButton("Remove Mask")

@@ -2,6 +2,8 @@
 
 from string import Template
 
+from .icons import FOLDER
+
 SHEET = Template("""
 * { outline: 0; }
 QWidget { font-size: 13px; }
@@ -42,6 +44,14 @@ QLineEdit[kind="title"] { background: transparent; border: 2px solid transparent
 QLineEdit[kind="title"]:hover { border-color: $line; }
 QLineEdit[kind="title"]:focus { background: $surface; border-color: $accent; }
 QComboBox::drop-down { border: 0; width: 22px; }
+QComboBox::down-arrow, QSpinBox::down-arrow, QDoubleSpinBox::down-arrow {
+    image: url($icons/arrow_down.svg); width: 12px; height: 12px;
+}
+QSpinBox::up-arrow, QDoubleSpinBox::up-arrow { image: url($icons/arrow_up.svg); width: 12px; height: 12px; }
+QSpinBox QLineEdit, QDoubleSpinBox QLineEdit { border: 0; padding: 0 6px; background: transparent; min-height: 0; }
+QSpinBox::up-button, QDoubleSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::down-button {
+    border: 0; background: transparent; width: 22px;
+}
 QComboBox QAbstractItemView { background: $surface; border: 1px solid $line; selection-background-color: $selection; }
 
 QCheckBox, QRadioButton { spacing: 8px; padding: 3px; border: 2px solid transparent; border-radius: 6px; }
@@ -104,4 +114,4 @@ QToolButton#place:checked { color: $text; background: $raised; font-weight: 600;
 
 def style_sheet(colours: dict[str, str]) -> str:
     """The sheet with `colours` (field of Colours -> "#rrggbb") filled in."""
-    return SHEET.substitute(colours)
+    return SHEET.substitute(colours, icons=FOLDER.as_posix())

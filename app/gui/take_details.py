@@ -11,9 +11,10 @@ from mlx_model.request import Request, from_json
 from .. import commands
 from ..storyboard import Panel, Take
 from .board_text import BoardText
-from .buttons import describe, muted
+from .buttons import describe
 from .document import Document
 from .fields import add_row, form
+from .parts import label
 from .words import duration
 
 EMPTY = "Every picture that is made is kept as a take, with all that made it. There is none yet."
@@ -32,7 +33,7 @@ class TakeDetails(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
-        self.empty = muted(EMPTY)
+        self.empty = label(EMPTY, "muted")
         self.empty.setWordWrap(True)
         column.addWidget(self.empty)
         self.body = QWidget()
@@ -59,7 +60,7 @@ class TakeDetails(QWidget):
             self.values[name] = QLabel()
             self.values[name].setWordWrap(True)
             self.values[name].setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-            add_row(layout, name, self.values[name])
+            add_row(layout, name, self.values[name]).setMinimumHeight(0)
         self.again = QPushButton("Use These Settings")
         describe(self.again, "Use these settings", "This take's seed, steps, size and model for the panel")
         self.again.clicked.connect(lambda: self.again_asked.emit(self.take.id))
