@@ -36,8 +36,13 @@ LAYOUTS = (
 
 
 def sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of selfflow.Params from target names and shapes. Raises KeyError where a layer is missing."""
+    """The arguments of selfflow.Params from target names and shapes.
+
+    Raises KeyError where a layer is missing, ValueError where the number of heads can't be known.
+    """
     hidden, numbers = shapes["x_embedder.proj.weight"]
+    if hidden % HEAD and not config.get("num_heads"):
+        raise ValueError(f"a config.json must say num_heads for a width of {hidden}")
     outputs, patch = shapes["final_layer.linear.weight"][0], int(config.get("patch_size") or 2)
     return {
         "input_size": math.isqrt(shapes["pos_embed"][1]) * patch,
@@ -45,7 +50,7 @@ def sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
         "latent_channels": numbers // patch**2,
         "hidden_size": hidden,
         "depth": count(shapes, "blocks."),
-        "num_heads": int(config.get("num_heads") or max(1, hidden // HEAD)),
+        "num_heads": int(config.get("num_heads") or hidden // HEAD),
         "mlp_ratio": _ratio(shapes["blocks.0.mlp.fc1.weight"][0], hidden),
         "num_classes": shapes["y_embedder.embedding_table.weight"][0],
         "learn_sigma": outputs == 2 * numbers,

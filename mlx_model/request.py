@@ -69,6 +69,7 @@ class Request:
     dtype: str | None = None
     label: int | None = None
     noise: str | None = None
+    sampler: str | None = None
 
     def to_json(self) -> str:
         """Without pixels. Reversed by from_json."""
@@ -105,7 +106,9 @@ def check(request: Request, spec: ModelSpec) -> Request:
     width, height = _size(request, spec)
     steps = spec.steps if request.steps is None else request.steps
     guidance = spec.guidance if request.guidance is None else float(request.guidance)
-    return dataclasses.replace(request, width=width, height=height, steps=steps, guidance=guidance)
+    sampler = request.sampler or next(iter(spec.samplers), None)
+    filled = {"width": width, "height": height, "steps": steps, "guidance": guidance, "sampler": sampler}
+    return dataclasses.replace(request, **filled)
 
 
 def _fail(message: str, hint: str = "") -> None:
@@ -115,6 +118,15 @@ def _fail(message: str, hint: str = "") -> None:
 def _check_text(request: Request, spec: ModelSpec) -> None:
     if spec.takes_text and not request.prompt.strip():
         _fail("The prompt is empty.", "Say what the picture should show.")
+    if not spec.takes_text and (request.prompt.strip() or request.negative):
+        _fail(f"{spec.name} takes no words.", f"Name a class from 0 to {spec.classes - 1}.")
+    if spec.classes and (request.label is None or not 0 <= request.label < spec.classes):
+        _fail(f"{spec.name} needs a class from 0 to {spec.classes - 1}.", "Say for example --class 207.")
+    if request.label is not None and not spec.classes:
+        _fail(f"{spec.name} has no classes.", "Say in words what the picture should show.")
+    if request.sampler is not None and request.sampler not in spec.samplers:
+        known = ", ".join(spec.samplers)
+        _fail(f"{spec.name} has no sampler {request.sampler!r}.", f"It has: {known}." if known else "Leave it out.")
     if request.negative and spec.guidance_kind != "cfg":
         _fail(f"{spec.name} takes no negative prompt.", "Only base models do; say what you want instead.")
 

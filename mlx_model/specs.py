@@ -46,6 +46,7 @@ class ModelSpec:
     token_step: int = 0  # text is padded to a multiple of this; 0: to max_tokens
     takes_text: bool = True
     classes: int = 0  # pictures of numbered classes, 0 to classes - 1, instead of words
+    samplers: tuple[str, ...] = ()  # to choose from, the first if none is named; (): only Euler
     max_references: int = 0
     needs_picture: bool = False  # there is nothing to do without one
     mask: bool = False
@@ -265,6 +266,7 @@ _ROWS = (
         autoencoder=parts.SD_AE,
         takes_text=False,
         classes=1000,
+        samplers=("sde", "ode"),
         files=("selfflow_imagenet256.pt",),
         further=(parts.SD_VAE,),
         parameters={"transformer": 680_441_504, "autoencoder": 83_653_863},

@@ -9,6 +9,8 @@ from .options import run_options
 
 @click.command()
 @click.argument("prompt", required=False)
+@click.option("--class", "label", type=int, metavar="N", help="The class to show, for a model of numbered classes.")
+@click.option("--sampler", metavar="NAME", help="How to sample, where the model has a choice: sde, ode.")
 @run_options
 def generate(prompt: str | None, **options: Any) -> None:
     """Make a picture from a description.
@@ -18,9 +20,10 @@ def generate(prompt: str | None, **options: Any) -> None:
     \b
     Example:
       flux-local generate "a lighthouse at dawn, watercolour" --size 16:9 -o dawn.png
+      flux-local generate -m selfflow-imagenet --class 207 -o dog.png
     """
     from .run import run
 
-    if prompt is None and not options["again"]:
+    if prompt is None and options["label"] is None and not options["again"]:
         raise click.UsageError("Say what the picture should show, or give --again OUT.png.")
     run(options, prompt, (), "flux-local.png")

@@ -44,7 +44,7 @@ def _for_model(recorded: Request, folder: Folder) -> Request:
     name = library.name_of(folder)
     if name == recorded.model:
         return recorded
-    return dataclasses.replace(recorded, model=name, steps=None, guidance=None)
+    return dataclasses.replace(recorded, model=name, steps=None, guidance=None, sampler=None)
 
 
 def _with_pictures(base: Request, options: Options, pictures: Sequence[str], notes: list[str]) -> Request:
@@ -75,7 +75,7 @@ def _prompt(base: Request, prompt: str | None, recorded: Request | None) -> str:
 
 def _changes(options: Options, folder: Folder, recorded: Request | None) -> Options:
     """What the options say, where they say something."""
-    direct = ("steps", "guidance", "negative", "strength", "dtype")
+    direct = ("steps", "guidance", "negative", "strength", "dtype", "label", "sampler")
     changes = {key: options[key] for key in direct if options.get(key) is not None}
     if options["size"]:
         changes["width"], changes["height"] = parse_size(options["size"], folder.spec)
