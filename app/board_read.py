@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from mlx_model.errors import BoardError
 
-from .board_rules import ID, check_board, check_member, check_panel, default_colour, is_name, settled
-from .storyboard import SCHEMA, Board, Member, Panel, PanelReference, Scene, Take, free_name
+from .board_rules import ID, check_board, check_member, check_panel, default_colour, free_word, settled
+from .storyboard import SCHEMA, Board, Member, Panel, PanelReference, Scene, Take
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_OBJECTS = 1_000_000  # counted as opening braces, before anything is built
@@ -132,10 +132,8 @@ def _named(cast: tuple[Member, ...], repairs: list[str]) -> tuple[Member, ...]:
     """Names that a mention can say, each once, and colours that are colours."""
     done: list[Member] = []
     for member in cast:
-        taken = [other.name for other in done]
-        name = member.name
-        if not is_name(name) or name.lower() in {other.lower() for other in taken}:
-            name = free_name(name, taken)
+        name = free_word(member.name, [other.name for other in done])
+        if name != member.name:
             repairs.append(f"The cast member {member.name[:80]!r} is called {name} now.")
         done.append(replace(member, name=name, colour=default_colour(member.colour)))
     return tuple(done)

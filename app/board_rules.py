@@ -149,6 +149,13 @@ def is_name(name: str) -> bool:
     return bool(whole) and not name.isdigit() and len(name) <= MAX_NAME + 10
 
 
+def free_word(name: str, taken: Iterable[str]) -> str:
+    """`name` where a mention can say it and it is free, else free_name."""
+    taken = list(taken)
+    good = is_name(name) and name.casefold() not in {other.casefold() for other in taken}
+    return name if good else free_name(name, taken)
+
+
 def settled(board: Board, panel: Panel, panel_ids: Collection[str] | None = None) -> Panel:
     """The panel as it fits into the board: every member, source panel and current take it names exists.
 
@@ -174,7 +181,7 @@ def settled_references(board: Board, references: Iterable[PanelReference]) -> tu
     done = []
     for reference in kept:
         if reference.member is None:
-            name = free_name(reference.name or reference.picture.name.rsplit(".", 1)[0], names)
+            name = free_word(reference.name or reference.picture.name.rsplit(".", 1)[0], names)
             colour = reference.colour if reference.colour not in colours else free_colour(colours)
             names.append(name)
             colours.append(colour)

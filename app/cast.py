@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from . import mentions
 from .board_rules import changed, check_board, check_member, settled_references, typed
-from .storyboard import MAX_REFERENCES, Board, Member, Panel, PanelReference, Scene, new_id, reference_names
+from .storyboard import Board, Member, PanelReference, Scene, new_id, reference_names
 
 
 def add_member(board: Board, member: Member) -> Board:
@@ -56,22 +56,6 @@ def member_reference(member: Member, place: int = 0) -> PanelReference:
     return PanelReference(new_id(), picture, member.role, member.name, member.colour, member.id)
 
 
-def mentioned(board: Board, prompt: str) -> list[Member]:
-    """The members whose names the prompt mentions, in its order, each once."""
-    names, text = [member.name for member in board.cast], unicodedata.normalize("NFC", prompt)
-    places = [m.place for m in mentions.find(text, names) if m.place and not text[m.at + 1 : m.end].isdigit()]
-    return [board.cast[place - 1] for place in dict.fromkeys(places)]
-
-
-def with_mentioned(board: Board, panel: Panel) -> Panel:
-    """The panel with the first picture of every member that its prompt mentions, as far as there is room for it."""
-    have, local = {reference.member for reference in panel.references}, {r.name.lower() for r in panel.references}
-    missing = [m for m in mentioned(board, panel.prompt) if m.id not in have and m.pictures]
-    missing = [m for m in missing if m.name.lower() not in local]
-    room = MAX_REFERENCES - len(panel.references)
-    return replace(panel, references=(*panel.references, *(member_reference(m) for m in missing[: max(0, room)])))
-
-
 def renamed_mentions(prompt: str, renamed: Mapping[str, str], names: Iterable[str]) -> str:
     """The prompt with each mention of a name in `renamed` saying the new one; `names` are all that it can mention."""
     known, text = [name for name in dict.fromkeys([*names, *renamed]) if name], unicodedata.normalize("NFC", prompt)
@@ -87,7 +71,7 @@ def renamed_mentions(prompt: str, renamed: Mapping[str, str], names: Iterable[st
 
 def _checked(board: Board, member: Member) -> Member:
     check_member(member)
-    if any(o.id != member.id and o.name.lower() == member.name.lower() for o in board.cast):
+    if any(o.id != member.id and o.name.casefold() == member.name.casefold() for o in board.cast):
         raise ValueError(f"the cast has a {member.name} already")
     return member
 

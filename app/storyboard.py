@@ -210,8 +210,8 @@ def free_name(wanted: str, taken: Iterable[str], empty: str = "picture") -> str:
     """
     word = "-".join(re.findall(r"\w+", unicodedata.normalize("NFC", wanted)))[:MAX_NAME].rstrip("-") or empty
     word = f"{empty}-{word}" if word.isdigit() else word
-    lower = {name.lower() for name in taken}
-    return next(name for name in _numbered(word) if name.lower() not in lower)
+    used = {name.casefold() for name in taken}
+    return next(name for name in _numbered(word) if name.casefold() not in used)
 
 
 def _numbered(word: str) -> Iterator[str]:
