@@ -118,7 +118,7 @@ def assert_mentions_are_clear(board, panel):
 
 TestArtist = Artist.TestCase
 TestArtist.settings = settings(
-    max_examples=20, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=12, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 
@@ -136,7 +136,7 @@ class Chance:
 def test_a_thousand_steps(seed):
     artist, data, done = Artist(), Chance(seed), Counter()
     while done.total() < STEPS:
-        step = data.random.choices(("change", "undo", "redo", "take"), (6, 1.5, 1.5, 0.1))[0]
+        step = data.random.choices(("change", "undo", "redo", "take"), (6, 1.5, 1.5, 0.2))[0]
         before = artist.history.board
         if step == "change":
             step = data.random.choice([*sorted(MOVES), *["referenced", "reference_moved"] * 6, "panel"])
@@ -150,5 +150,5 @@ def test_a_thousand_steps(seed):
         done[step] += artist.history.board != before
         if done.total() % 4 == 0:
             artist.the_board_is_sound()
-    assert min(done[name] for name in (*MOVES, "undo", "redo", "take")) >= 1
+    assert {*MOVES, "undo", "redo", "take"} - set(+done) == set()
     artist.teardown()
