@@ -38,10 +38,10 @@ class Owner:
 
 
 class Lock:
-    """Held from take() to release(). `stale` says that the last holder did not release it: it crashed."""
+    """Held from take() to release()."""
 
-    def __init__(self, descriptor: int, path: Path, stale: bool):
-        self._descriptor, self._path, self.stale = descriptor, path, stale
+    def __init__(self, descriptor: int, path: Path):
+        self._descriptor, self._path = descriptor, path
 
     @classmethod
     def take(cls, path: Path, anyway: bool = False) -> "Lock":
@@ -53,7 +53,7 @@ class Lock:
                 _claim(descriptor, path, before, anyway)
                 if _is_at(descriptor, path):  # else the holder removed it between open and flock
                     _write(descriptor, Owner.me())
-                    return cls(descriptor, path, before != Owner())
+                    return cls(descriptor, path)
             except BaseException:
                 os.close(descriptor)
                 raise
