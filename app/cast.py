@@ -56,6 +56,13 @@ def member_reference(member: Member, place: int = 0) -> PanelReference:
     return PanelReference(new_id(), picture, member.role, member.name, member.colour, member.id)
 
 
+def mentioned(board: Board, prompt: str) -> list[Member]:
+    """The members whose names the prompt mentions, in its order, each once."""
+    names, text = [member.name for member in board.cast], unicodedata.normalize("NFC", prompt)
+    places = [m.place for m in mentions.find(text, names) if m.place and not text[m.at + 1 : m.end].isdigit()]
+    return [board.cast[place - 1] for place in dict.fromkeys(places)]
+
+
 def renamed_mentions(prompt: str, renamed: Mapping[str, str], names: Iterable[str]) -> str:
     """The prompt with each mention of a name in `renamed` saying the new one; `names` are all that it can mention."""
     known, text = [name for name in dict.fromkeys([*names, *renamed]) if name], unicodedata.normalize("NFC", prompt)

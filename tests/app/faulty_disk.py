@@ -41,7 +41,7 @@ class Disk:
 
     def open(self, path, mode="r", *rest, **more):
         self.step("open", path)
-        handle = builtins.open(path, mode, *rest, **more)
+        handle = builtins.open(path, mode, *rest, **more)  # noqa: SIM115
         return _File(self, handle) if "x" in mode or "w" in mode else handle
 
     def unlink(self, real, path, missing_ok):
