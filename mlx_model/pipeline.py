@@ -30,6 +30,7 @@ from .folder import Folder, open_folder
 from .latents import Grid
 from .memory import keeps_encoder
 from .pictures import cover, resize_and_crop, resize_mask, to_pixels, to_signed
+from .previews import fit_colours, preview
 from .references import Kept, fingerprint
 from .request import Reference, Request, check
 from .sampler import Repaint, denoise, start_step
@@ -37,7 +38,11 @@ from .tokenize import PromptTokenizer
 from .weights import build, open_component
 
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
-STAY = ("transformer", "autoencoder")  # loaded until the pipeline goes; encoders go after use where memory is short
+STAY = (
+    "transformer",
+    "autoencoder",
+    "tiny_autoencoder",
+)  # loaded until the pipeline goes; encoders go after use where memory is short
 
 
 def default_dtype() -> str:
@@ -199,7 +204,13 @@ class Pipeline:
 
     def _preview(self, clean: mx.array, grid: Grid, request: Request) -> np.ndarray:
         """The estimate of the finished latents (1, N, C) -> (H, W, 3) uint8."""
-        return _centre(self._decode(clean, grid), request.width, request.height)
+        pixels = preview(self, clean.reshape(1, *grid, -1))
+        return _composite(request, _centre(pixels, request.width, request.height))
+
+    @cached_property
+    def colours(self) -> mx.array:
+        """How latents look, roughly: see previews.fit_colours."""
+        return fit_colours(self.autoencoder)
 
     def _noise(self, request: Request, tokens: int) -> mx.array:
         channels = self.channels

@@ -56,6 +56,7 @@ class ModelSpec:
     mu: float | None = None  # a fixed shift of the schedule; None: the family's own rule
     reference_bank: bool = False  # references run alone at t = 0 and their K and V are kept (the KV checkpoints)
     mlp_matrices: int = 3  # of each MLP: 3 where it is gated, else 2
+    cheap_decode: bool = False  # the autoencoder costs little beside a step, so that each can be shown in full
     size: tuple[int, int] = (1024, 1024)
     size_multiple: int = 16
     min_side: int = 64
@@ -101,6 +102,7 @@ _ROWS = (
         mask=True,
         steps=16,
         mu=0.8,
+        cheap_decode=True,
         size=(128, 128),
         max_pixels=4 * 128 * 128,
         output_pixels=128 * 128,
