@@ -57,6 +57,21 @@ def open_picture(path: str | Path, notes: list[str] | None = None, data: bytes |
         raise _broken(Path(path), error) from error
 
 
+def open_layer(path: str | Path, data: bytes | None = None) -> np.ndarray:
+    """A picture that lies over others: (H, W, 4) uint8, sRGB over white with its alpha, opaque where it has none.
+
+    Raises RequestError as open_picture does.
+    """
+    image = _decode(Path(path), data)
+    try:
+        alpha = colours.alpha_of(image)
+        colour = np.asarray(colours.to_srgb(image, [], Path(path).name), dtype=np.uint8)
+        opaque = np.full(colour.shape[:2], 255, np.uint8)
+        return np.dstack([colour, opaque if alpha is None else alpha])
+    except Exception as error:
+        raise _broken(Path(path), error) from error
+
+
 def open_mask(path: str | Path, data: bytes | None = None) -> np.ndarray:
     """A mask as (H, W) float32 in [0, 1], 1 = repaint: white of a grey picture, or the paint of a transparent one.
 

@@ -1,0 +1,1 @@
+"""Boards in and out of other programs' formats, one small file each; formats.py lists them."""

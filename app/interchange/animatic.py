@@ -1,0 +1,128 @@
+"""MP4 animatic: every panel for as long as it lasts, its words burnt in below. Needs the extra "video" (av)."""
+
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PySide6.QtGui import QColor, QFont, QImage, QPainter
+
+from mlx_model.errors import RequestError
+
+from ..files import write_new
+from . import typeset
+from .job import Entry, Job
+from .text import clean, line
+from .typeset import Line, Run, Style, height, paragraph
+
+if TYPE_CHECKING:
+    import av
+
+ENCODERS = ("libx264", "h264_videotoolbox", "libopenh264", "mpeg4")  # the first that av was built with
+QUALITY = {"libx264": {"crf": "18", "preset": "veryfast", "tune": "stillimage"}}
+GROUND, WORDS, QUIET = "#101012", "#f4f4f5", "#a8a8ae"
+LINES = 3  # of words that a caption bar has room for
+BT709 = 1  # in ffmpeg's lists of primaries, transfer curves and matrices
+
+
+def export(job: Job, width: int, captions: bool) -> Path:
+    """H.264 at the board's rate, BT.709, one frame for every frame of the board."""
+    application = typeset.ready()
+    picture = job.size(width)
+    bar = _bar_height(picture) if captions else 0
+    path = write_new(job.out, lambda handle: _encode(job, handle, picture, bar), job.force)
+    del application
+    return path
+
+
+def _encode(job: Job, handle, picture: tuple[int, int], bar: int) -> None:
+    import av
+
+    with av.open(handle, "w", format="mp4", options={"movflags": "faststart"}) as container:
+        stream = _stream(container, job.board.fps, picture, bar)
+        strange: set[str] = set()
+        for entry in job.walk():
+            pixels = _frame(job, entry, picture, bar, strange)
+            frame = _as_video(pixels, job.board.fps)
+            for number in range(entry.start, entry.start + entry.frames):
+                frame.pts = number
+                container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    typeset.note_strange(strange, job.notes)
+
+
+def _stream(container: "av.container.OutputContainer", fps: int, picture: tuple[int, int], bar: int):
+    import av
+
+    name = next((name for name in ENCODERS if name in av.codecs_available), None)
+    if name is None:
+        raise RequestError("The package av on this computer has no encoder for MP4.", "Install another build of av.")
+    stream = container.add_stream(name, rate=fps, options=QUALITY.get(name, {}))
+    stream.width, stream.height, stream.pix_fmt = picture[0], picture[1] + bar, "yuv420p"
+    stream.time_base = stream.codec_context.time_base = Fraction(1, fps)
+    context = stream.codec_context
+    context.color_primaries = context.color_trc = context.colorspace = BT709
+    return stream
+
+
+def _as_video(pixels: np.ndarray, fps: int):
+    """YUV by BT.709; without saying so the conversion takes BT.601, and reds and greens shift."""
+    import av
+
+    frame = av.VideoFrame.from_ndarray(pixels, "rgb24").reformat(
+        format="yuv420p",
+        src_colorspace="ITU709",
+        dst_colorspace="ITU709",
+        src_color_range="JPEG",
+        dst_color_range="MPEG",
+    )
+    frame.time_base = Fraction(1, fps)
+    return frame
+
+
+def _bar_height(picture: tuple[int, int]) -> int:
+    return 2 * round(_points(picture) * (LINES + 1.2) * typeset.LEADING / 2)
+
+
+def _points(picture: tuple[int, int]) -> float:
+    """Type size in pixels: readable on a phone, at most 1/22 of the width."""
+    return max(10.0, min(picture[0] / 36, picture[1] / 16))
+
+
+def _frame(job: Job, entry: Entry, picture: tuple[int, int], bar: int, strange: set[str]) -> np.ndarray:
+    """(H, W, 3) uint8: the picture, and below it the bar."""
+    pixels = np.asarray(job.frame(entry, picture))
+    return np.concatenate([pixels, _bar(entry, (picture[0], bar), _points(picture), strange)]) if bar else pixels
+
+
+def _bar(entry: Entry, size: tuple[int, int], pixels: float, strange: set[str]) -> np.ndarray:
+    """Number on the left, dialogue (or else action) in the middle."""
+    image = QImage(size[0], size[1], QImage.Format.Format_RGB888)
+    image.fill(QColor(GROUND))
+    points, edge = pixels * 72 / image.logicalDpiY(), pixels
+    number = paragraph([Run(entry.number, Style(points * 0.8, QUIET, QFont.Weight.DemiBold))], size[0], image)
+    words = _fitting(entry, points, size[0] - 2 * edge - 2 * (number[0].width + edge), image, strange)
+    painter = QPainter(image)
+    try:
+        typeset.draw(number, painter, edge, (size[1] - height(number)) / 2)
+        y = (size[1] - height(words)) / 2
+        for one in words:
+            one.draw(painter, (size[0] - one.width) / 2, y)
+            y += one.height
+    finally:
+        painter.end()
+    rows = np.frombuffer(image.constBits(), np.uint8).reshape(size[1], image.bytesPerLine())
+    return rows[:, : 3 * size[0]].reshape(size[1], size[0], 3).copy()
+
+
+def _fitting(entry: Entry, points: float, width: float, image: QImage, strange: set[str]) -> list[Line]:
+    """As large as LINES lines allow; what is too long even at two thirds of the size is cut with an ellipsis."""
+    text = clean(entry.panel.dialogue, 1000).strip() or line(entry.panel.action, 1000)
+    for size in (points, points * 0.82, points * 0.67):
+        lines = paragraph([Run(text, Style(size, WORDS))], width, image, strange=strange)
+        if height(lines) <= LINES * points * typeset.LEADING * image.logicalDpiY() / 72 + 1:
+            return lines
+    while text and height(lines) > LINES * points * typeset.LEADING * image.logicalDpiY() / 72 + 1:
+        text = text[: int(len(text) * 0.93)].rstrip()
+        lines = paragraph([Run(f"{text}…", Style(points * 0.67, WORDS))], width, image)
+    return lines

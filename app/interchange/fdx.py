@@ -1,0 +1,86 @@
+"""Final Draft's .fdx. It is XML from anywhere: read with defusedxml, which expands no entities and fetches nothing."""
+
+import re
+from collections.abc import Iterator
+from xml.etree.ElementTree import Element as Node
+from xml.etree.ElementTree import ParseError
+
+import defusedxml
+from defusedxml import ElementTree
+
+from mlx_model.errors import RequestError
+
+from ..storyboard import Board
+from .formats import Source
+from .reading import read_document
+from .script import Element, board_of
+from .text import clean
+
+DECLARED = re.compile(rb"^\s*<\?xml[^>]*\?>")
+KINDS = {
+    "scene heading": "heading",
+    "action": "action",
+    "general": "action",
+    "shot": "action",
+    "character": "character",
+    "parenthetical": "parenthetical",
+    "dialogue": "dialogue",
+    "singing": "dialogue",
+    "transition": "transition",
+}
+
+
+def load(source: Source) -> Board:
+    """A board of the script. Raises RequestError for hostile or broken XML, or another kind of file."""
+    root = _parse(source)
+    content = root.find("Content") if root.tag == "FinalDraft" else None
+    if content is None:
+        raise RequestError(f"{source.path} is not a Final Draft script.", "Save it as .fdx in Final Draft 8 or later.")
+    title = _title(root)
+    return board_of(source.path, title, _elements(content))
+
+
+def _parse(source: Source) -> Node:
+    data = read_document(source.path)
+    try:
+        return _tree(data)
+    except ParseError as error:
+        try:  # said to be UTF-8, but Western European
+            root = _tree(DECLARED.sub(b"", data).decode("cp1252").encode())
+        except (ParseError, UnicodeDecodeError):
+            raise RequestError(f"{source.path} is damaged ({error}).", "Export it again from Final Draft.") from error
+        source.notes.append(f"{source.path.name} is not in UTF-8 as it says: check the accents.")
+        return root
+    except (defusedxml.DefusedXmlException, ValueError, LookupError, RecursionError) as error:
+        raise RequestError(
+            f"{source.path} has definitions that no script needs and that attacks use.", "Export it again."
+        ) from error
+
+
+def _tree(data: bytes) -> Node:
+    return ElementTree.fromstring(data, forbid_dtd=True, forbid_entities=True, forbid_external=True)
+
+
+def _elements(content: Node) -> Iterator[Element]:
+    """Paragraphs in order; those of a dual dialogue stand inside another one."""
+    for paragraph in content.iter("Paragraph"):
+        kind = KINDS.get(paragraph.get("Type", "").strip().lower())
+        text = clean(_words(paragraph)).strip()
+        if kind == "action" and not text:
+            continue
+        if kind and (text or kind == "heading"):
+            yield Element(kind, text, clean(paragraph.get("Number", "")))
+        for note in paragraph.findall("ScriptNote"):
+            if words := clean(" ".join(_words(inside) for inside in note.iter("Paragraph"))).strip():
+                yield Element("note", words)
+
+
+def _words(paragraph: Node) -> str:
+    return "".join(node.text or "" for node in paragraph.findall("Text"))
+
+
+def _title(root: Node) -> str:
+    """The first line of the title page."""
+    page = root.find("TitlePage/Content")
+    lines = (_words(paragraph).strip() for paragraph in (page.iter("Paragraph") if page is not None else ()))
+    return next((line for line in lines if line), "")

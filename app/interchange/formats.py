@@ -1,0 +1,213 @@
+"""All formats, for the command line and the window: what there is, with which options, and the two ways through it.
+
+A format's file is loaded when it is used. Its functions are `export(job, **options) -> Path` and
+`load(source, **options) -> Board`.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from mlx_model.errors import RequestError
+
+if TYPE_CHECKING:
+    from ..storyboard import Board, Picture
+
+FOLDER = ""  # the extension of a format that writes or reads a folder
+
+
+class Option(NamedTuple):
+    """`default` gives the type (bool, int or str); numbers have a range, words have choices."""
+
+    name: str
+    default: bool | int | str
+    help: str
+    choices: tuple[str, ...] = ()
+    low: int = 0
+    high: int = 0
+
+
+class Extra(NamedTuple):
+    """An optional dependency: `name` is the extra of flux-local-studio, `module` what it brings."""
+
+    name: str
+    module: str
+
+
+class Format(NamedTuple):
+    """`export` and `load` are "file:function" below this package, or None where that way is closed."""
+
+    title: str
+    extensions: tuple[str, ...]
+    export: str | None = None
+    load: str | None = None
+    options: tuple[Option, ...] = ()
+    extra: Extra | None = None
+
+    @property
+    def available(self) -> bool:
+        """Whether the extra it needs is installed."""
+        return self.extra is None or find_spec(self.extra.module) is not None
+
+
+class Exported(NamedTuple):
+    """Where it is (the name may have got a number) and what the person should know."""
+
+    path: Path
+    notes: list[str]
+
+
+class Imported(NamedTuple):
+    board: "Board"
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Source:
+    """What every importer gets: the chosen file or folder, and how pictures get into the board.
+
+    `put_picture` takes the bytes of a PNG or (H, W, 3) uint8 and stores them. `notes` collects what the person should
+    know.
+    """
+
+    path: Path
+    put_picture: "Callable[[Any], Picture]"
+    notes: list[str]
+
+
+WIDTH = Option("width", 1280, "length of the picture's longer side in pixels", low=64, high=4096)
+GIF_WIDTH = WIDTH._replace(default=640)
+MEDIA = Option("media", True, "copy the pictures into a folder next to the timeline")
+TAKES = Option("takes", "current", "only each panel's current take, or all", ("current", "all"))
+SHEET = (
+    Option("paper", "A4", "size of the page", ("A4", "A3", "A5", "Letter", "Legal", "Tabloid")),
+    Option("orientation", "landscape", "which way the page lies", ("landscape", "portrait")),
+    Option("columns", 0, "panels across; 0 chooses by the shape of the pictures", low=0, high=8),
+    Option("rows", 0, "rows a page; 0 chooses by the shape of the pictures", low=0, high=8),
+    Option("action", True, "print the action"),
+    Option("dialogue", True, "print the dialogue"),
+    Option("notes", True, "print the notes"),
+    Option("camera", True, "print shot size, angle and move"),
+    Option("duration", True, "print how long each panel lasts"),
+    Option("headings", True, "print the scenes' headings, each scene on a new row"),
+)
+SHOT = Option(
+    "shots", "continued", "what a shot is: panels that continue each other, every two neighbours, or a scene",
+    ("continued", "pairs", "scenes"),
+)  # fmt: skip
+VIDEO, LAYERS = Extra("video", "av"), Extra("layers", "psd_tools")
+FORMATS: dict[str, Format] = {
+    "pdf": Format("PDF sheets", (".pdf",), "pdf:export", options=SHEET),
+    "png": Format("PNG sequence", (FOLDER,), "png_sequence:export", options=(TAKES,)),
+    "shots": Format("First and last frames for video models", (FOLDER,), "shots:export", options=(SHOT,)),
+    "gif": Format("Animated GIF", (".gif",), "animation:export_gif", options=(GIF_WIDTH,)),
+    "webp": Format("Animated WebP", (".webp",), "animation:export_webp", options=(WIDTH,)),
+    "mp4": Format(
+        "MP4 animatic", (".mp4",), "animatic:export",
+        options=(WIDTH, Option("captions", True, "burn number, action and dialogue in")), extra=VIDEO,
+    ),
+    "otio": Format("OpenTimelineIO", (".otio",), "timeline:export_otio", "timeline_in:load", (MEDIA,)),
+    "fcpxml": Format("Final Cut Pro XML", (".fcpxml",), "fcpxml:export", options=(MEDIA,)),
+    "xml": Format("Premiere and Resolve XML (Final Cut 7)", (".xml",), "timeline:export_fcp7", options=(MEDIA,)),
+    "edl": Format("Edit decision list (CMX 3600)", (".edl",), "timeline:export_edl", options=(MEDIA,)),
+    "csv": Format("Shot list (CSV)", (".csv",), "shot_list:export", "shot_list:load"),
+    "psd": Format("Photoshop layers", (".psd",), "psd:export", extra=LAYERS),
+    "ora": Format("OpenRaster layers (Krita, GIMP)", (".ora",), "ora:export"),
+    "fountain": Format("Fountain script", (".fountain", ".spmd", ".txt"), load="fountain:load"),
+    "fdx": Format("Final Draft script", (".fdx",), load="fdx:load"),
+    "storyboarder": Format("Storyboarder", (".storyboarder",), load="storyboarder:load"),
+    "pictures": Format("Folder of pictures", (FOLDER,), load="pictures:load"),
+}  # fmt: skip
+EXPORTS = tuple(name for name, format in FORMATS.items() if format.export)
+IMPORTS = tuple(name for name, format in FORMATS.items() if format.load)
+
+
+def export_board(
+    name: str,
+    board: "Board",
+    picture_path: Callable[[str], Path],
+    out: str | Path,
+    *,
+    panels: Collection[str] | None = None,
+    force: bool = False,
+    progress: Callable[[float], object] = lambda share: None,
+    **options: bool | int | str,
+) -> Exported:
+    """Write `board`, or its `panels` (ids), in the format `name`. What `progress` raises ends it, with nothing left.
+
+    Raises RequestError for an unknown format or option, no panels, or a place that can't be written; DiskFull.
+    """
+    from .job import Job
+
+    format = _known(name, EXPORTS)
+    options = _checked(format, options)
+    job = Job(board, picture_path, with_extension(Path(out).absolute(), format), panels, force, progress)
+    path = _function(format.export, format)(job, **options)
+    return Exported(path, job.warnings())
+
+
+def import_board(path: str | Path, put_picture: "Callable[[Any], Picture]", name: str | None = None) -> Imported:
+    """The file or folder as a new board; `name` of the format, None decides by the extension.
+
+    Raises RequestError, naming the file, for whatever can't be read.
+    """
+    path = Path(path).absolute()
+    format = _known(name or guess(path), IMPORTS)
+    source = Source(path, put_picture, [])
+    board = _function(format.load, format)(source)
+    return Imported(board, list(dict.fromkeys(source.notes)))
+
+
+def guess(path: Path) -> str:
+    """The name of the format that reads `path`. Raises RequestError where none does."""
+    ending = FOLDER if path.is_dir() and path.suffix.lower() != ".storyboarder" else path.suffix.lower()
+    found = next((name for name in IMPORTS if ending in FORMATS[name].extensions), None)
+    if found is None or (ending == FOLDER and not path.is_dir()):
+        endings = ", ".join(ending for name in IMPORTS for ending in FORMATS[name].extensions if ending)
+        raise RequestError(f"{path} can't be imported.", f"These can: {endings}, or a folder of pictures.")
+    return found
+
+
+def with_extension(out: Path, format: Format) -> Path:
+    """`out` with the format's extension where it has none of its own."""
+    if format.extensions[0] == FOLDER or out.suffix.lower() in format.extensions:
+        return out
+    return out.with_name(out.name + format.extensions[0])
+
+
+def _known(name: str, names: tuple[str, ...]) -> Format:
+    if name not in names:
+        raise RequestError(f"{name} is not a format for that.", f"Choose one of {', '.join(names)}.")
+    return FORMATS[name]
+
+
+def _function(where: str, format: Format) -> Callable:
+    if not format.available:
+        raise RequestError(
+            f"{format.title} needs the optional package {format.extra.module}.",
+            f'Install it with: pip install "flux-local-studio[{format.extra.name}]"',
+        )
+    file, _, function = where.partition(":")
+    return getattr(import_module(f".{file}", __package__), function)
+
+
+def _checked(format: Format, given: dict[str, Any]) -> dict[str, Any]:
+    """Every option with its value. Raises RequestError for an unknown name or an impossible value."""
+    known = {option.name: option for option in format.options}
+    for name in given.keys() - known.keys():
+        have = ", ".join(known) or "none"
+        raise RequestError(f"{format.title} has no option {name}.", f"Its options: {have}.")
+    return {name: _value(option, given.get(name, option.default)) for name, option in known.items()}
+
+
+def _value(option: Option, value: Any) -> bool | int | str:
+    if type(value) is not type(option.default):
+        raise RequestError(f"{option.name}={value!r} is not a value of that option.", f"It is {option.help}.")
+    if option.choices and value not in option.choices:
+        raise RequestError(f"{option.name}={value} is not possible.", f"Choose one of {', '.join(option.choices)}.")
+    if option.high and not option.low <= value <= option.high:
+        raise RequestError(f"{option.name}={value} is not possible.", f"From {option.low} to {option.high}.")
+    return value

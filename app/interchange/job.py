@@ -1,0 +1,184 @@
+"""One export: the panels in order with exact times, their pictures, and what the person should be told."""
+
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from math import floor, isfinite
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from mlx_model.errors import FluxLocalError, RequestError
+
+from ..images import open_picture
+from ..storyboard import Board, Panel, Picture, Scene, numbers
+from .names import safe_name
+
+PAPER, FAINT, INK = (226, 226, 226), (200, 200, 200), (110, 110, 110)
+HEX = frozenset("0123456789abcdef")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A panel in an export: `place` counts from 1, `start` and `frames` are whole frames of the board's rate."""
+
+    place: int
+    number: str
+    scene_number: int
+    scene: Scene
+    panel: Panel
+    start: int
+    frames: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """What every exporter gets. `notes` collects what the person should know; `progress` hears a share of 1."""
+
+    board: Board
+    picture_path: Callable[[str], Path]
+    out: Path
+    panels: Collection[str] | None = None
+    force: bool = False
+    progress: Callable[[float], object] = lambda share: None
+    notes: list[str] = field(default_factory=list)
+    empty: dict[str, None] = field(default_factory=dict)  # numbers of panels, in order
+    lost: dict[str, None] = field(default_factory=dict)
+
+    @cached_property
+    def entries(self) -> list[Entry]:
+        """The chosen panels, all by default, in order. Raises RequestError where there are none."""
+        found = entries(self.board, self.panels)
+        if not found:
+            raise RequestError("There are no panels to export.", "Add a panel, or choose other panels.")
+        return found
+
+    def walk(self) -> Iterator[Entry]:
+        """The entries, with progress told."""
+        for entry in self.entries:
+            self.progress((entry.place - 1) / len(self.entries))
+            yield entry
+        self.progress(1.0)
+
+    @cached_property
+    def frames(self) -> int:
+        """Length of the whole in frames."""
+        return self.entries[-1].start + self.entries[-1].frames
+
+    def file(self, picture: Picture | None) -> Path | None:
+        """The PNG of a picture of the board, or None where it is not there.
+
+        A name that is no sha256 is never turned into a path.
+        """
+        if picture is None or len(picture.sha256) != 64 or not HEX.issuperset(picture.sha256):
+            return None
+        path = self.picture_path(picture.sha256)
+        return path if path.is_file() else None
+
+    def open(self, picture: Picture | None) -> Image.Image | None:
+        """RGB, or None where the picture is missing or damaged."""
+        path = self.file(picture)
+        try:
+            return Image.fromarray(open_picture(path)) if path else None
+        except FluxLocalError:
+            return None
+
+    def image(self, entry: Entry) -> Image.Image | None:
+        """The panel's current take as RGB; without one it is remembered for `warnings`."""
+        image = self.open(entry.panel.take.picture) if entry.panel.take else None
+        if image is None:
+            (self.lost if entry.panel.take else self.empty).setdefault(entry.number)
+        return image
+
+    def frame(self, entry: Entry, size: tuple[int, int]) -> Image.Image:
+        """The current take on a black frame of `size`, or a placeholder."""
+        image = self.image(entry)
+        return placeholder(entry.number, size) if image is None else fitted(image, size)
+
+    def warnings(self) -> list[str]:
+        """The notes, and which panels are shown as placeholders."""
+        empty = f"No picture yet: {_listed(self.empty)}. A grey frame stands in."
+        lost = f"The picture is missing or damaged: {_listed(self.lost)}. A grey frame stands in."
+        return [*([empty] if self.empty else []), *([lost] if self.lost else []), *dict.fromkeys(self.notes)]
+
+    def size(self, long_side: int) -> tuple[int, int]:
+        """(width, height) of the board's aspect, both even as video wants them."""
+        wide, high = self.board.aspect
+        scale = long_side / max(wide, high)
+        return tuple(max(2, 2 * round(side * scale / 2)) for side in (wide, high))
+
+    @cached_property
+    def take_size(self) -> tuple[int, int]:
+        """(width, height) of the first take there is, for placeholders among files that keep their sizes."""
+        pictures = (entry.panel.take.picture for entry in self.entries if entry.panel.take)
+        known = ((picture.width, picture.height) for picture in pictures if self.file(picture))
+        return next((size for size in known if 64 <= min(size) and max(size) <= 8192), self.size(1280))
+
+    def name(self, entry: Entry, ending: str = "") -> str:
+        """001_1A: sorts as the board does, in programs that sort by character too."""
+        digits = max(3, len(str(len(self.entries))))
+        return f"{entry.place:0{digits}d}_{entry.number}{ending}"
+
+    @property
+    def title(self) -> str:
+        return safe_name(self.board.title)
+
+
+def entries(board: Board, panels: Collection[str] | None = None) -> list[Entry]:
+    """Panels one after the other. Borders are rounded from exact sums, so errors never add up; one frame at least."""
+    named, found, clock, border = numbers(board), [], Fraction(0), 0
+    for scene_number, scene in enumerate(board.scenes, 1):
+        for panel in scene.panels:
+            if panels is not None and panel.id not in panels:
+                continue
+            clock += _exact(panel.seconds)
+            start, border = border, max(border + 1, floor(clock * board.fps + Fraction(1, 2)))
+            number = named[panel.id]
+            found.append(Entry(len(found) + 1, number, scene_number, scene, panel, start, border - start))
+    return found
+
+
+def _exact(seconds: float) -> Fraction:
+    """As it was typed: 0.1 is a tenth."""
+    return Fraction(str(seconds)) if isfinite(seconds) and seconds > 0 else Fraction(0)
+
+
+def timecode(frames: int, fps: int) -> str:
+    """HH:MM:SS:FF, not dropping."""
+    seconds, rest = divmod(frames, fps)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}:{rest:02d}"
+
+
+def fitted(image: Image.Image, size: tuple[int, int], ground: tuple[int, int, int] = (0, 0, 0)) -> Image.Image:
+    """The whole image in the middle of a frame, with bars where the shapes differ by more than a pixel."""
+    scale = min(size[0] / image.width, size[1] / image.height)
+    inner = tuple(
+        full if abs(full - side * scale) <= 1.5 else max(1, round(side * scale))
+        for full, side in zip(size, image.size, strict=True)
+    )
+    scaled = image if inner == image.size else image.resize(inner, Image.Resampling.LANCZOS)
+    if inner == size:
+        return scaled
+    frame = Image.new("RGB", size, ground)
+    frame.paste(scaled, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+    return frame
+
+
+def placeholder(number: str, size: tuple[int, int]) -> Image.Image:
+    """A grey frame with the panel's number, for a panel without a picture."""
+    image, small = Image.new("RGB", size, PAPER), min(size)
+    draw = ImageDraw.Draw(image)
+    for ends in (((0, 0), size), ((0, size[1]), (size[0], 0))):
+        draw.line(ends, FAINT, max(1, small // 200))
+    draw.ellipse([size[i] / 2 + sign * small * 0.28 for sign in (-1, 1) for i in (0, 1)], PAPER)
+    middle = size[0] / 2
+    for share, text, type_size, anchor in ((0.51, number, 0.16, "ms"), (0.55, "no picture yet", 0.045, "ma")):
+        face = ImageFont.load_default(max(6.0, small * type_size))
+        draw.text((middle, size[1] / 2 + (share - 0.5) * small), text, INK, face, anchor=anchor)
+    return image
+
+
+def _listed(panels: Collection[str], most: int = 20) -> str:
+    shown = ", ".join(list(panels)[:most])
+    return shown if len(panels) <= most else f"{shown} and {len(panels) - most} more"

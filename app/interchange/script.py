@@ -1,0 +1,151 @@
+"""From the elements of a screenplay to a board: a scene a heading, a panel a beat.
+
+A beat is an action with what is said after it; a second speaker or another action begins the next panel.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from mlx_model.errors import RequestError
+
+from ..storyboard import COLOURS, DEFAULT_SECONDS, Board, Member, Panel, Scene, new_id
+from .text import clean, line
+
+WORDS_A_SECOND = 2.5  # spoken, with pauses
+MOST_PANELS = 10_000
+MOST_SPEAKERS = 200
+KINDS = ("heading", "action", "character", "parenthetical", "dialogue", "note", "transition")
+
+
+class Element(NamedTuple):
+    """`kind` is one of KINDS; `number` is a scene's, as the script has it."""
+
+    kind: str
+    text: str
+    number: str = ""
+
+
+@dataclass
+class Beat:
+    action: str = ""
+    dialogue: list[list[str]] = field(default_factory=list)  # speeches, in parts
+    notes: list[str] = field(default_factory=list)
+
+    def panel(self) -> Panel:
+        """The action is also the prompt, so that the board can be rendered as it is."""
+        action, dialogue = clean(self.action).strip(), clean("\n".join(map(" ".join, self.dialogue))).strip()
+        spoken = len(re.sub(r"\([^)\n]{0,200}\)", " ", dialogue).split()) / WORDS_A_SECOND
+        seconds = max(DEFAULT_SECONDS, round(2 * spoken) / 2)
+        prompt = action.replace("@", r"\@")
+        return Panel(
+            new_id(), prompt, action, dialogue, clean("\n".join(self.notes)).strip(), seconds=min(seconds, 600.0)
+        )
+
+
+@dataclass
+class _Draft:
+    """Scenes as they are read."""
+
+    scenes: list[tuple[str, list[Beat]]] = field(default_factory=list)
+    speakers: dict[str, None] = field(default_factory=dict)
+    speaker: str = ""
+    early: list[str] = field(default_factory=list)  # notes before the first heading
+
+    def take(self, element: Element) -> None:
+        getattr(self, f"_{element.kind}")(element)
+
+    @property
+    def beats(self) -> list[Beat]:
+        if not self.scenes:
+            self.scenes.append(("", []))
+        return self.scenes[-1][1]
+
+    @property
+    def beat(self) -> Beat:
+        if not self.beats:
+            self.beats.append(Beat())
+        return self.beats[-1]
+
+    def _heading(self, element: Element) -> None:
+        first = [Beat(notes=self.early)] if self.early else []
+        self.scenes.append((_numbered(element, len(self.scenes) + 1), first))
+        self.early = []
+
+    def _action(self, element: Element) -> None:
+        waiting = self.beats and not self.beat.action and not self.beat.dialogue
+        if waiting:
+            self.beat.action = element.text
+        else:
+            self.beats.append(Beat(element.text))
+
+    def _character(self, element: Element) -> None:
+        self.speaker = line(element.text, 100)
+        name = re.sub(r"\s*\([^)]*\)", "", self.speaker)
+        if name and len(self.speakers) < MOST_SPEAKERS:
+            self.speakers.setdefault(name)
+        if self.beat.dialogue:
+            self.beats.append(Beat())
+
+    def _parenthetical(self, element: Element) -> None:
+        self._say(element.text)
+
+    def _dialogue(self, element: Element) -> None:
+        self._say(element.text)
+
+    def _say(self, text: str) -> None:
+        spoken = self.beat.dialogue
+        if self.speaker:
+            spoken.append([f"{self.speaker}:", text])
+            self.speaker = ""
+        elif spoken:
+            spoken[-1].append(text)
+        else:
+            spoken.append([text])
+
+    def _note(self, element: Element) -> None:
+        (self.beat.notes if self.scenes else self.early).append(element.text)
+
+    _transition = _note
+
+
+def board_of(path: Path, title: str, elements: Iterable[Element]) -> Board:
+    """A board of the script's elements; its speakers join the cast, still without pictures.
+
+    Raises RequestError where nothing of a script is found, or more than MOST_PANELS panels.
+    """
+    draft = _Draft()
+    for element in elements:
+        draft.take(element)
+    if not draft.scenes:
+        raise RequestError(f"{path} has no scenes and no text.", "Check that it is the script and not empty.")
+    count = sum(max(1, len(beats)) for _, beats in draft.scenes)
+    if count > MOST_PANELS:
+        raise RequestError(f"{path} would make {count:,} panels; {MOST_PANELS:,} fit a board.", "Import it in parts.")
+    scenes = tuple(_scene(heading, beats) for heading, beats in draft.scenes)
+    return Board(new_id(), line(title) or line(path.stem) or "Untitled", cast=_cast(draft.speakers), scenes=scenes)
+
+
+def _scene(heading: str, beats: list[Beat]) -> Scene:
+    return Scene(new_id(), heading, tuple(beat.panel() for beat in beats or [Beat()]))
+
+
+def _numbered(element: Element, place: int) -> str:
+    """The script's own number stays, as #12A#, where it is not the scene's place anyway."""
+    number = line(element.number, 20)
+    return line(element.text) + (f" #{number}#" if number and number != str(place) else "")
+
+
+def _cast(speakers: Iterable[str]) -> tuple[Member, ...]:
+    """One word each, as @names have to be."""
+    names: dict[str, str] = {}
+    for speaker in speakers:
+        parts = re.findall(r"\w+", speaker)
+        word = "".join(part.capitalize() if part.isupper() else part for part in parts)[:40]
+        if word and not word[0].isdigit():
+            names.setdefault(word.casefold(), word)
+    return tuple(
+        Member(new_id(), word, colour=COLOURS[place % len(COLOURS)]) for place, word in enumerate(names.values())
+    )

@@ -1,0 +1,277 @@
+"""Where everything goes on the pages of a PDF: a grid of panels that grows with its captions and never overlaps.
+
+Lengths are in device units, `unit` of them a millimetre. Pictures have one size all through. A row is as high as its
+longest caption; a caption longer than a page goes on, without its picture, on the next.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import cached_property
+from itertools import groupby
+from typing import Any, NamedTuple
+
+from PySide6.QtGui import QPagedPaintDevice
+
+from .captions import Captions
+from .job import Entry, Job
+from .typeset import Line, height
+
+SIDES, TOP, BOTTOM = 12.0, 10.0, 9.0  # margins, mm
+HEADER, FOOTER = 11.0, 8.0
+COLUMN_GAP, ROW_GAP, TEXT_GAP = 6.0, 6.0, 1.8
+STRIP, HEADING = 5.4, 8.5  # above a picture; above a scene
+FEWEST_LINES, MOST, LARGEST = 2, 0.9, 0.34  # room for a caption: lines, share of captions that fit, share of a row
+NARROWEST, NARROW_PICTURE, WIDE_PICTURE = 32.0, 42.0, 60.0  # mm: text beside a picture; see content_ and strip_width
+
+
+class Box(NamedTuple):
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass
+class Cell:
+    """A panel, or with `first` false the rest of its caption."""
+
+    entry: Entry
+    lines: list[Line]
+    first: bool = True
+
+
+class Placed(NamedTuple):
+    """A cell on a page: `strip` holds its number, `picture` is None for the rest of a caption."""
+
+    cell: Cell
+    strip: Box
+    picture: Box | None
+    text: Box
+
+
+class Heading(NamedTuple):
+    entries: list[Entry]  # the scene's
+    box: Box
+    continued: bool
+
+
+@dataclass
+class Page:
+    headings: list[Heading] = field(default_factory=list)
+    cells: list[Placed] = field(default_factory=list)
+
+
+@dataclass
+class Sheet:
+    """The geometry of all pages: `options` as formats.SHEET has them."""
+
+    job: Job
+    device: QPagedPaintDevice
+    options: dict[str, Any]
+    pages: list[Page] = field(default_factory=list)
+    y: float = 0.0
+
+    @cached_property
+    def unit(self) -> float:
+        return self.device.logicalDpiX() / 25.4
+
+    @cached_property
+    def area(self) -> Box:
+        """Between header and footer."""
+        u, paper = self.unit, (self.device.width(), self.device.height())
+        top, bottom = (TOP + HEADER) * u, (BOTTOM + FOOTER) * u
+        return Box(SIDES * u, top, paper[0] - 2 * SIDES * u, paper[1] - top - bottom)
+
+    @cached_property
+    def grid(self) -> tuple[int, int]:
+        """(columns, rows)"""
+        columns, rows = usual_grid(self.job.board.aspect, self.options["orientation"])
+        return self.options["columns"] or columns, self.options["rows"] or rows
+
+    @cached_property
+    def cell_width(self) -> float:
+        columns = self.grid[0]
+        return (self.area.width - (columns - 1) * COLUMN_GAP * self.unit) / columns
+
+    @cached_property
+    def row_height(self) -> float:
+        """What a row gets where captions are short: the page's height by the rows asked for."""
+        rows, heading = self.grid[1], HEADING * self.options["headings"]
+        return (self.area.height - (heading + (rows - 1) * ROW_GAP) * self.unit) / rows
+
+    @cached_property
+    def captions(self) -> Captions:
+        return Captions(self.job, self.device, self.options, self.cell_width / self.unit)
+
+    @cached_property
+    def beside(self) -> bool:
+        """Whether captions stand beside their pictures: where that makes the pictures larger."""
+        return self._side_width > self._below_width
+
+    @cached_property
+    def picture(self) -> tuple[float, float]:
+        """(width, height) of every picture."""
+        width = max(self._side_width, self._below_width, self.cell_width / 5)
+        return width, width / self._shape
+
+    @property
+    def _shape(self) -> float:
+        return self.job.board.aspect[0] / self.job.board.aspect[1]
+
+    def _caption_room(self, width: float) -> float:
+        """Below a picture: enough for most captions, but pictures get the larger part of a row."""
+        if not self.captions.wanted:
+            return 0.0
+        heights = sorted(height(self.captions.lines(entry, width)) for entry in self.job.entries)
+        usual = heights[int(MOST * (len(heights) - 1))]
+        room = min(max(usual, FEWEST_LINES * self.captions.line_height), LARGEST * self.row_height)
+        return room + TEXT_GAP * self.unit
+
+    @cached_property
+    def _below_width(self) -> float:
+        """Captions as narrow as their pictures are longer: so it takes a second look."""
+        width = self.cell_width
+        for _ in range(2):
+            measure = width if width >= NARROW_PICTURE * self.unit else self.cell_width
+            room = self.row_height - STRIP * self.unit - self._caption_room(measure)
+            width = min(self.cell_width, room * self._shape)
+        return width
+
+    @cached_property
+    def _side_width(self) -> float:
+        if not self.captions.wanted:
+            return 0.0
+        room = self.cell_width - (NARROWEST + 2 * TEXT_GAP) * self.unit
+        return min(room, (self.row_height - STRIP * self.unit) * self._shape)
+
+    @cached_property
+    def content_width(self) -> float:
+        """Of a panel with all that belongs to it; the columns are spread over the page."""
+        narrow = not self.beside and self.picture[0] >= NARROW_PICTURE * self.unit
+        return self.picture[0] if narrow else self.cell_width
+
+    @cached_property
+    def text_width(self) -> float:
+        return self.cell_width - self.picture[0] - 2 * TEXT_GAP * self.unit if self.beside else self.content_width
+
+    @cached_property
+    def strip_width(self) -> float:
+        wide = self.beside and self.picture[0] >= WIDE_PICTURE * self.unit
+        return self.picture[0] if wide else self.content_width
+
+    def column(self, number: int) -> float:
+        """Left edge; a single column stands in the middle."""
+        spare = self.area.width - self.content_width
+        return self.area.x + (spare * number / (self.grid[0] - 1) if self.grid[0] > 1 else spare / 2)
+
+    @property
+    def bottom(self) -> float:
+        return self.area.y + self.area.height
+
+    def lay_out(self) -> list[Page]:
+        """All pages."""
+        self._new_page()
+        for scene in self._scenes():
+            rows = [[self._cell(entry) for entry in row] for row in _rows(scene, self.grid[0])]
+            self._start(scene, self.needed(rows[0]))
+            for row in rows:
+                self._place_row(scene, row)
+        return self.pages
+
+    def _scenes(self) -> Iterator[list[Entry]]:
+        if not self.options["headings"]:
+            return iter([self.job.entries])
+        groups = groupby(self.job.entries, key=lambda entry: entry.scene.id)
+        return (list(group) for _, group in groups)
+
+    def _cell(self, entry: Entry) -> Cell:
+        return Cell(entry, self.captions.lines(entry, self.text_width))
+
+    def needed(self, row: list[Cell]) -> float:
+        """The height that a row can't do without."""
+        text = max(height(cell.lines) for cell in row)
+        strip, gap = STRIP * self.unit, TEXT_GAP * self.unit
+        if not row[0].first:
+            return strip + text
+        if self.beside:
+            return strip + max(self.picture[1], text)
+        return strip + self.picture[1] + (gap + text if text else 0.0)
+
+    def _new_page(self) -> None:
+        self.pages.append(Page())
+        self.y = self.area.y
+
+    def _start(self, scene: list[Entry], first_row: float) -> None:
+        """A scene's heading, never alone at the foot of a page."""
+        if not self.options["headings"]:
+            return
+        if self.pages[-1].cells and self.y + HEADING * self.unit + first_row > self.bottom:
+            self._new_page()
+        self._heading(scene, False)
+
+    def _heading(self, scene: list[Entry], continued: bool) -> None:
+        box = Box(self.area.x, self.y, self.area.width, HEADING * self.unit)
+        self.pages[-1].headings.append(Heading(scene, box, continued))
+        self.y += box.height
+
+    def _next_page(self, scene: list[Entry]) -> None:
+        self._new_page()
+        if self.options["headings"]:
+            self._heading(scene, True)
+
+    def _place_row(self, scene: list[Entry], row: list[Cell]) -> None:
+        if self.y + self.needed(row) > self.bottom + 1 and self.pages[-1].cells:
+            self._next_page(scene)
+        while row:
+            rest = self._put(row)
+            if rest:
+                self._next_page(scene)
+            row = rest
+
+    def _put(self, row: list[Cell]) -> list[Cell]:
+        """Place a row at self.y with as much of its captions as fits; cells with what is left."""
+        rest: list[Cell] = []
+        room = self.bottom - self.y - self.needed([Cell(cell.entry, [], cell.first) for cell in row])
+        if self.beside and row[0].first:
+            room = self.bottom - self.y - STRIP * self.unit
+        for number, cell in enumerate(row):
+            shown, left = _split(cell.lines, room)
+            self._place(Cell(cell.entry, shown, cell.first), self.column(number))
+            rest += [Cell(cell.entry, left, False)] if left else []
+        shown = [placed.cell for placed in self.pages[-1].cells[-len(row) :]]
+        self.y += max(self.needed(shown), self.row_height * row[0].first) + ROW_GAP * self.unit
+        return rest
+
+    def _place(self, cell: Cell, x: float) -> None:
+        strip = Box(x, self.y, self.strip_width, STRIP * self.unit)
+        under, picture = self.y + strip.height, None
+        text = Box(x, under, self.text_width, height(cell.lines))
+        if cell.first:
+            picture = Box(x, under, *self.picture)
+            gap = TEXT_GAP * self.unit
+            text = (
+                text._replace(x=x + picture.width + 2 * gap)
+                if self.beside
+                else text._replace(y=under + picture.height + gap)
+            )
+        self.pages[-1].cells.append(Placed(cell, strip, picture, text))
+
+
+def usual_grid(aspect: tuple[int, int], orientation: str) -> tuple[int, int]:
+    """(columns, rows) that suit pictures of that shape."""
+    shape = aspect[0] / aspect[1]
+    if orientation == "landscape":
+        return (2, 2) if shape > 2.1 else (3, 2) if shape > 1.2 else (4, 2) if shape > 0.8 else (3, 2)
+    return (2, 4) if shape > 2.1 else (2, 3) if shape > 1.2 else (3, 3) if shape > 0.8 else (2, 3)
+
+
+def _rows(entries: list[Entry], columns: int) -> list[list[Entry]]:
+    return [entries[start : start + columns] for start in range(0, len(entries), columns)]
+
+
+def _split(lines: list[Line], room: float) -> tuple[list[Line], list[Line]]:
+    """What fits into `room`, and the rest."""
+    count = len(lines)
+    while count and height(lines[:count]) > room + 1:
+        count -= 1
+    return lines[:count], lines[count:]

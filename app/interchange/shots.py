@@ -1,0 +1,135 @@
+"""The first and last frame of every shot, and a manifest, for models that make video between pictures."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from ..mentions import MENTION
+from ..storyboard import Panel
+from .folders import write_folder
+from .job import Entry, Job
+from .png_sequence import copy_take
+
+MANIFEST = "shots.json"
+
+
+@dataclass(frozen=True)
+class Shot:
+    """`keys` are the panels whose pictures the shot passes through; the last may open the next shot ("pairs")."""
+
+    keys: tuple[Entry, ...]
+    frames: int
+
+    @property
+    def name(self) -> str:
+        ends = dict.fromkeys(key.number for key in (self.keys[0], self.keys[-1]))
+        return "-".join(ends)
+
+    def key_frames(self) -> list[int]:
+        """Where in the shot each picture stands: the first on frame 0, the last on the last frame."""
+        inner = [key.start - self.keys[0].start for key in self.keys[1:-1]]
+        return [0, *inner, self.frames - 1][: len(self.keys)]
+
+
+def export(job: Job, shots: str = "continued") -> Path:
+    """A folder of pictures and shots.json. Panels without a picture get a placeholder and `"empty": true`."""
+    return write_folder(job.out, lambda folder: _fill(job, list(SPLITS[shots](job.entries)), folder), job.force)
+
+
+def _fill(job: Job, shots: list[Shot], folder: Path) -> None:
+    rows = []
+    for place, shot in enumerate(shots, 1):
+        job.progress((place - 1) / len(shots))
+        rows.append(_write(job, shot, f"{place:03d}_{shot.name}", folder))
+    manifest = {
+        "format": "flux-local-shots",
+        "version": 1,
+        "title": job.board.title,
+        "style": job.board.style,
+        "fps": job.board.fps,
+        "aspect": list(job.board.aspect),
+        "shots": rows,
+    }
+    (folder / MANIFEST).write_text(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    job.progress(1.0)
+
+
+def _write(job: Job, shot: Shot, stem: str, folder: Path) -> dict[str, Any]:
+    """Copy the pictures of a shot; its row of the manifest."""
+    keys = []
+    for place, (entry, frame) in enumerate(zip(shot.keys, shot.key_frames(), strict=True)):
+        ending = "first" if place == 0 else "last" if place == len(shot.keys) - 1 else f"frame{frame:04d}"
+        file = f"{stem}_{ending}.png"
+        copy_take(job, entry, folder / file)
+        keys.append({"panel": entry.number, "file": file, "frame": frame, "empty": entry.panel.take is None})
+    return {
+        "name": shot.name,
+        "scene": shot.keys[0].scene.heading,
+        "frames": shot.frames,
+        "seconds": round(shot.frames / job.board.fps, 6),
+        "first": keys[0]["file"],
+        "last": keys[-1]["file"] if len(keys) > 1 else None,
+        "keyframes": keys,
+        "panels": [_described(entry) for entry in shot.keys],
+    }
+
+
+def _described(entry: Entry) -> dict[str, Any]:
+    panel = entry.panel
+    return {
+        "panel": entry.number,
+        "prompt": MENTION.sub(lambda match: "@" if match["escaped"] else "", panel.prompt),
+        "action": panel.action,
+        "dialogue": panel.dialogue,
+        "notes": panel.notes,
+        "camera": msgspec.to_builtins(panel.camera),
+        "frames": entry.frames,
+    }
+
+
+def _continued(entries: list[Entry]) -> Iterator[Shot]:
+    run: list[Entry] = []
+    for entry in entries:
+        if run and not _continues(run[-1], entry):
+            yield _shot(run)
+            run = []
+        run.append(entry)
+    yield _shot(run)
+
+
+def _continues(earlier: Entry, later: Entry) -> bool:
+    """Whether the later panel was made from the one before it: as its source or one of its references."""
+    if earlier.scene.id != later.scene.id:
+        return False
+    return later.panel.source.panel == earlier.panel.id or bool(_taken(earlier.panel) & _looked_at(later.panel))
+
+
+def _taken(panel: Panel) -> set[str]:
+    return {take.picture.sha256 for take in panel.takes}
+
+
+def _looked_at(panel: Panel) -> set[str]:
+    return {reference.picture.sha256 for reference in panel.references}
+
+
+def _pairs(entries: list[Entry]) -> Iterator[Shot]:
+    for entry, following in zip(entries, [*entries[1:], None], strict=True):
+        together = following is not None and following.scene.id == entry.scene.id
+        yield Shot((entry, following) if together else (entry,), entry.frames)
+
+
+def _scenes(entries: list[Entry]) -> Iterator[Shot]:
+    for _, group in groupby(entries, key=lambda entry: entry.scene.id):
+        yield _shot(list(group))
+
+
+def _shot(run: list[Entry]) -> Shot:
+    return Shot(tuple(run), sum(entry.frames for entry in run))
+
+
+SPLITS = {"continued": _continued, "pairs": _pairs, "scenes": _scenes}

@@ -1,0 +1,121 @@
+"""Wonder Unit's .storyboarder: JSON beside a folder `images` with a PNG a layer. A new shot begins a scene's next panel.
+
+Nothing outside the file's own folder is read, whatever the file says.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mlx_model.errors import FluxLocalError, RequestError
+
+from ..images import open_layer
+from ..storyboard import ASPECTS, Board, Panel, Scene, new_id
+from .fields import seconds
+from .formats import Source
+from .imported import with_take
+from .reading import beside, read_document
+from .text import clean, decode, line
+
+# From the bottom up; "main" is the picture itself, which older versions keep outside the layers.
+ORDER = ("shot-generator", "reference", "main", "fill", "tone", "pencil", "ink", "notes", "guides", "composite")
+MOST = 10_000  # panels
+
+
+def load(source: Source) -> Board:
+    """A board of one scene. Raises RequestError for a file that is no storyboard; lost pictures are noted."""
+    found = _parse(source)
+    boards = found.get("boards")
+    if not isinstance(boards, list) or not all(isinstance(board, dict) for board in boards):
+        raise RequestError(
+            f"{source.path} holds no boards.", "Choose a scene's file in the project's storyboards folder."
+        )
+    if not 0 < len(boards) <= MOST:
+        raise RequestError(f"{source.path} has {len(boards):,} boards.", f"From 1 to {MOST:,} can be imported.")
+    usual = found.get("defaultBoardTiming")
+    panels = tuple(_panel(board, number, usual, source) for number, board in enumerate(boards, 1))
+    title = line(source.path.stem) or "Untitled"
+    return Board(
+        new_id(), title, _aspect(found.get("aspectRatio")), _fps(found.get("fps")),
+        scenes=(Scene(new_id(), "", panels),),
+    )  # fmt: skip
+
+
+def _parse(source: Source) -> dict[str, Any]:
+    text = decode(read_document(source.path), source.path.name, source.notes)
+    try:
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(f"{source.path} is damaged ({str(error)[:100]}).", "Try one of its backups.") from error
+    if not isinstance(found, dict):
+        raise RequestError(f"{source.path} is not a Storyboarder file.", "Choose the .storyboarder file of a scene.")
+    return found
+
+
+def _aspect(ratio: object) -> tuple[int, int]:
+    if not isinstance(ratio, int | float) or not 0.1 <= ratio <= 10:
+        return ASPECTS["16:9"]
+    nearest = min(ASPECTS.values(), key=lambda aspect: abs(aspect[0] / aspect[1] - ratio))
+    return nearest if abs(nearest[0] / nearest[1] - ratio) < 0.02 else (round(ratio * 100), 100)
+
+
+def _fps(fps: object) -> int:
+    """23.976 and 29.97 are counted as 24 and 30, as boards have whole frames."""
+    return round(fps) if isinstance(fps, int | float) and 1 <= fps <= 120 else 24
+
+
+def _panel(board: dict[str, Any], number: int, usual: object, source: Source) -> Panel:
+    where = f"Board {line(board.get('shot'), 20) or number}"
+    given = board.get("duration", usual)
+    length = seconds(given / 1000 if isinstance(given, int | float) else given, where, source.notes)
+    words = {name: clean(board.get(name)) for name in ("action", "dialogue", "notes")}
+    panel = Panel(new_id(), words["action"].replace("@", r"\@"), seconds=length, **words)
+    pixels = _picture(board, where, source)
+    return panel if pixels is None else with_take(panel, pixels, line(board.get("url")), source)
+
+
+def _picture(board: dict[str, Any], where: str, source: Source) -> np.ndarray | None:
+    """The layers on white paper, (H, W, 3) uint8; None where none can be read."""
+    page: np.ndarray | None = None
+    for name, opacity in _layers(board):
+        path = beside(source.path.parent, f"images/{name}")
+        if path is None:
+            if name != board.get("url"):  # newer versions name a flat picture that they do not write
+                source.notes.append(f"{where}: the picture {name[:80]} is not in the folder images; it was left out.")
+            continue
+        try:
+            page = _over(page, open_layer(path), opacity)
+        except FluxLocalError as error:
+            source.notes.append(f"{where}: {error.message}")
+    if page is None:
+        source.notes.append(f"{where} has no picture.")
+    return page
+
+
+def _layers(board: dict[str, Any]) -> list[tuple[str, float]]:
+    """(file name, opacity) from the bottom up; layers that we don't know go on top."""
+    given = board.get("layers")
+    layers = {str(key): value for key, value in given.items()} if isinstance(given, dict) else {}
+    layers["main"] = {"url": board.get("url")}
+    known = [key for key in ORDER if key in layers]
+    found = []
+    for key in [*known, *(key for key in layers if key not in known and key != "onion")]:
+        layer = layers[key]
+        if isinstance(layer, dict) and isinstance(layer.get("url"), str):
+            opacity = layer.get("opacity", 1.0)
+            fits = isinstance(opacity, int | float) and 0 <= opacity <= 1
+            found.append((layer["url"], float(opacity) if fits else 1.0))
+    return found
+
+
+def _over(page: np.ndarray | None, layer: np.ndarray, opacity: float) -> np.ndarray:
+    """`layer` is premultiplied over white: what shows through replaces as much white by the page."""
+    if page is None:
+        page = np.full((*layer.shape[:2], 3), 255, np.uint8)
+    if page.shape[:2] != layer.shape[:2]:
+        return page  # layers of a board have one size; another is a stray file
+    alpha = layer[..., 3:].astype(np.float32) / 255.0
+    shown = layer[..., :3] - (1.0 - alpha) * (255.0 - page)
+    return np.clip(np.rint(page + opacity * (shown - page)), 0, 255).astype(np.uint8)
