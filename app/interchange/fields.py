@@ -2,20 +2,19 @@
 
 from math import isfinite
 
+from ..board_rules import MAX_SECONDS
 from ..storyboard import ANGLES, DEFAULT_SECONDS, MOVES, SHOTS, Camera
-
-LONGEST = 24 * 3600.0  # seconds of one panel
 
 
 def seconds(value: object, where: str, notes: list[str]) -> float:
-    """A length that is longer than nothing and at most a day; DEFAULT_SECONDS where the file gives none."""
+    """A length that is longer than nothing and at most an hour; DEFAULT_SECONDS where the file gives none."""
     if value is None or value == "":
         return DEFAULT_SECONDS
     try:
         number = float(str(value).replace(",", "."))
     except (ValueError, OverflowError):
         number = 0.0
-    if isfinite(number) and 0 < number <= LONGEST:
+    if isfinite(number) and 0 < number <= MAX_SECONDS:
         return number
     notes.append(f"{where} has no usable length ({str(value)[:40]}); it got {DEFAULT_SECONDS:g} seconds.")
     return DEFAULT_SECONDS

@@ -154,10 +154,16 @@ def import_board(path: str | Path, put_picture: "Callable[[Any], Picture]", name
 
     Raises RequestError, naming the file, for whatever can't be read.
     """
+    from ..board_read import check
+
     path = Path(path).absolute()
     format = _known(name or guess(path), IMPORTS)
     source = Source(path, put_picture, [])
     board = _function(format.load, format)(source)
+    try:
+        check(board)
+    except ValueError as error:
+        raise RequestError(f"{path} does not fit a board: {error}.", "Import it in parts.") from error
     return Imported(board, list(dict.fromkeys(source.notes)))
 
 

@@ -73,7 +73,10 @@ class Job:
         """
         if picture is None or len(picture.sha256) != 64 or not HEX.issuperset(picture.sha256):
             return None
-        path = self.picture_path(picture.sha256)
+        try:
+            path = self.picture_path(picture.sha256)
+        except FluxLocalError:
+            return None
         return path if path.is_file() else None
 
     def open(self, picture: Picture | None) -> Image.Image | None:
@@ -113,7 +116,7 @@ class Job:
         """(width, height) of the first take there is, for placeholders among files that keep their sizes."""
         pictures = (entry.panel.take.picture for entry in self.entries if entry.panel.take)
         known = ((picture.width, picture.height) for picture in pictures if self.file(picture))
-        return next((size for size in known if 64 <= min(size) and max(size) <= 8192), self.size(1280))
+        return next((size for size in known if min(size) >= 64 and max(size) <= 8192), self.size(1280))
 
     def name(self, entry: Entry, ending: str = "") -> str:
         """001_1A: sorts as the board does, in programs that sort by character too."""

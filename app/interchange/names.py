@@ -6,6 +6,7 @@ import unicodedata
 UNSAFE = re.compile(r'[<>:"/\\|?*\s]+')
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789¹²³")}
 LONGEST = 80  # bytes: room for a number and an extension below the 143 of encrypted and the 255 of other disks
+DIGITS = "0123456789"
 JOINERS = "\u200d\ufe0f"  # invisible, but parts of emoji
 
 
@@ -27,5 +28,6 @@ def _cut(text: str) -> str:
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:
     """Sort key: 2 before 10, capitals as small letters, accents composed."""
-    parts = re.split(r"([0-9]+)", unicodedata.normalize("NFC", name).casefold())
-    return tuple((0, int(part[:300]), part) if part[:1].isdecimal() else (1, 0, part) for part in parts if part)
+    parts = [part for part in re.split(r"([0-9]+)", unicodedata.normalize("NFC", name).casefold()) if part]
+    key = tuple((0, int(part[:300]), "") if part[0] in DIGITS else (1, 0, part) for part in parts)
+    return (*key, (-1, 0, name))

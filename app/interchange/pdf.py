@@ -10,7 +10,7 @@ from PySide6.QtGui import QColor, QFont, QImage, QPageLayout, QPageSize, QPainte
 from ..files import write_new
 from . import typeset
 from .job import Entry, Job
-from .sheet import BOTTOM, SIDES, TOP, Box, Heading, Page, Placed, Sheet
+from .sheet import BOTTOM, TOP, Box, Heading, Page, Placed, Sheet
 from .text import line
 from .typeset import FAINT, INK, SOFT, Run, Style, paragraph
 
@@ -18,6 +18,10 @@ DPI = 1200
 PICTURE_DPI = 300
 HAIR, RULE, BASELINE = 0.09, 0.18, 1.0  # mm
 BAR, EMPTY = "#f2f2f3", "#ececee"
+MONTHS = (
+    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "December",
+)  # fmt: skip
 BOLD, MEDIUM = QFont.Weight.Bold, QFont.Weight.DemiBold
 
 
@@ -177,5 +181,4 @@ def clock(seconds: float) -> str:
 
 def long_date(day: date) -> str:
     """25 November 2026, in English whatever the computer's language."""
-    months = "January February March April May June July August September October November December".split()
-    return f"{day.day} {months[day.month - 1]} {day.year}"
+    return f"{day.day} {MONTHS[day.month - 1]} {day.year}"

@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from mlx_model.errors import RequestError
 
-from ..storyboard import COLOURS, DEFAULT_SECONDS, Board, Member, Panel, Scene, new_id
+from ..board_rules import MAX_PANELS, MAX_SCENES
+from ..storyboard import COLOURS, DEFAULT_SECONDS, Board, Member, Panel, Scene, free_name, new_id
 from .text import clean, line
 
 WORDS_A_SECOND = 2.5  # spoken, with pauses
-MOST_PANELS = 10_000
 MOST_SPEAKERS = 200
 KINDS = ("heading", "action", "character", "parenthetical", "dialogue", "note", "transition")
 
@@ -114,7 +114,7 @@ class _Draft:
 def board_of(path: Path, title: str, elements: Iterable[Element]) -> Board:
     """A board of the script's elements; its speakers join the cast, still without pictures.
 
-    Raises RequestError where nothing of a script is found, or more than MOST_PANELS panels.
+    Raises RequestError where nothing of a script is found, or more than MAX_PANELS panels.
     """
     draft = _Draft()
     for element in elements:
@@ -122,8 +122,11 @@ def board_of(path: Path, title: str, elements: Iterable[Element]) -> Board:
     if not draft.scenes:
         raise RequestError(f"{path} has no scenes and no text.", "Check that it is the script and not empty.")
     count = sum(max(1, len(beats)) for _, beats in draft.scenes)
-    if count > MOST_PANELS:
-        raise RequestError(f"{path} would make {count:,} panels; {MOST_PANELS:,} fit a board.", "Import it in parts.")
+    if count > MAX_PANELS or len(draft.scenes) > MAX_SCENES:
+        raise RequestError(
+            f"{path} has {len(draft.scenes):,} scenes and would make {count:,} panels.",
+            f"A board holds {MAX_SCENES:,} and {MAX_PANELS:,}: import it in parts.",
+        )
     scenes = tuple(_scene(heading, beats) for heading, beats in draft.scenes)
     return Board(new_id(), line(title) or line(path.stem) or "Untitled", cast=_cast(draft.speakers), scenes=scenes)
 
@@ -140,12 +143,10 @@ def _numbered(element: Element, place: int) -> str:
 
 def _cast(speakers: Iterable[str]) -> tuple[Member, ...]:
     """One word each, as @names have to be."""
-    names: dict[str, str] = {}
+    names: list[str] = []
     for speaker in speakers:
         parts = re.findall(r"\w+", speaker)
-        word = "".join(part.capitalize() if part.isupper() else part for part in parts)[:40]
-        if word and not word[0].isdigit():
-            names.setdefault(word.casefold(), word)
-    return tuple(
-        Member(new_id(), word, colour=COLOURS[place % len(COLOURS)]) for place, word in enumerate(names.values())
-    )
+        word = "".join(part.capitalize() if part.isupper() else part for part in parts)
+        if word and word.casefold() not in (name.casefold() for name in names):
+            names.append(free_name(word, names))
+    return tuple(Member(new_id(), name, colour=COLOURS[place % len(COLOURS)]) for place, name in enumerate(names))

@@ -1,16 +1,16 @@
-"""Wonder Unit's .storyboarder: JSON beside a folder `images` with a PNG a layer. A new shot begins a scene's next panel.
+"""Wonder Unit's .storyboarder: JSON beside a folder `images` with a PNG for each layer.
 
 Nothing outside the file's own folder is read, whatever the file says.
 """
 
 import json
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mlx_model.errors import FluxLocalError, RequestError
 
+from ..board_rules import MAX_PANELS
 from ..images import open_layer
 from ..storyboard import ASPECTS, Board, Panel, Scene, new_id
 from .fields import seconds
@@ -21,7 +21,7 @@ from .text import clean, decode, line
 
 # From the bottom up; "main" is the picture itself, which older versions keep outside the layers.
 ORDER = ("shot-generator", "reference", "main", "fill", "tone", "pencil", "ink", "notes", "guides", "composite")
-MOST = 10_000  # panels
+MOST = MAX_PANELS
 
 
 def load(source: Source) -> Board:

@@ -86,6 +86,7 @@ def described(entry: Entry) -> dict:
         "camera": msgspec.to_builtins(panel.camera),
         "seconds": panel.seconds,
         "frames": entry.frames,
+        "empty": panel.take is None,
     }
 
 

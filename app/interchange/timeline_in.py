@@ -8,6 +8,7 @@ import opentimelineio as otio
 
 from mlx_model.errors import RequestError
 
+from ..board_rules import MAX_PANELS
 from ..storyboard import ASPECTS, Board, Camera, Panel, Scene, new_id
 from .fields import camera, seconds
 from .formats import Source
@@ -17,7 +18,7 @@ from .reading import beside, read_document
 from .text import clean, decode, line
 from .timeline import KEY
 
-DEEPEST, MOST = 100, 10_000  # levels of nesting; panels
+DEEPEST = 100  # levels of nesting
 
 
 def load(source: Source) -> Board:
@@ -77,12 +78,12 @@ def _clips(timeline: otio.schema.Timeline, source: Source) -> list[otio.core.Ite
     """Clips and nested tracks of the lowest video track that has any; what is no picture is passed over."""
     tracks = [item for item in timeline.tracks or () if isinstance(item, otio.schema.Track) and item.kind == "Video"]
     filled = [clips for track in tracks if (clips := [item for item in track if _is_panel(item)])]
-    strange = {item.schema_name() for track in tracks for item in track if isinstance(item, otio.schema.UnknownSchema)}
+    strange = {item.schema_name() for track in tracks for item in track if getattr(item, "is_unknown_schema", False)}
     source.notes.extend(f"Items of the kind {line(name, 60)} are not known and were left out." for name in strange)
     if len(filled) > 1:
         source.notes.append(f"Only the first of {len(filled)} video tracks was imported.")
-    if filled and len(filled[0]) > MOST:
-        raise RequestError(f"{source.path} has {len(filled[0]):,} clips.", f"{MOST:,} fit a board.")
+    if filled and len(filled[0]) > MAX_PANELS:
+        raise RequestError(f"{source.path} has {len(filled[0]):,} clips.", f"{MAX_PANELS:,} fit a board.")
     return filled[0] if filled else []
 
 
@@ -105,7 +106,7 @@ def _panel(clip: otio.core.Item, ours: dict, where: str, source: Source) -> Pane
         new_id(), camera=camera(Camera(**known), where, source.notes), seconds=_seconds(clip, ours, where, source),
         **words,
     )  # fmt: skip
-    path = _media(clip, where, source)
+    path = None if ours.get("empty") is True else _media(clip, where, source)  # our placeholder is no take
     return with_file(panel, path, source) if path else panel
 
 

@@ -70,7 +70,7 @@ def ready() -> QCoreApplication:
     """
     running = QCoreApplication.instance()
     if running is None:
-        return QGuiApplication([*"flux-local -platform offscreen".split()])
+        return QGuiApplication(["flux-local", "-platform", "offscreen"])
     if not isinstance(running, QGuiApplication):
         raise RequestError("Text can't be drawn in this process.", "Export from the window or the command line.")
     return running

@@ -1,5 +1,16 @@
+"""Text is set by Qt: one application object without a screen, as the window's tests have."""
+
+import os
+
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+
 import pytest
 from made_boards import Blobs, sample
+
+
+@pytest.fixture(autouse=True)
+def application(qapp):
+    return qapp
 
 
 @pytest.fixture
