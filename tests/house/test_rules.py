@@ -35,7 +35,7 @@ MORE = {
     "app/interchange/": {"opentimelineio", "defusedxml"},
     "app/interchange/animatic.py": {"PySide6", "av"},
     "app/interchange/psd.py": {"psd_tools"},
-    **dict.fromkeys((f"app/interchange/{name}.py" for name in ("pdf", "sheet", "captions", "typeset")), {"PySide6"}),
+    **{f"app/interchange/{name}.py": {"PySide6"} for name in ("pdf", "sheet", "captions", "typeset")},
 }
 WINDOW_MAY = {"specs", "request", "events", "errors", "memory"}  # the files of mlx_model that need no mlx
 
