@@ -62,7 +62,9 @@ class Stroke:
 
 def combined(mask: np.ndarray, covered: np.ndarray, erase: bool) -> np.ndarray:
     """`mask` with `covered` painted, or taken out."""
-    return np.minimum(mask, 255 - covered) if erase else np.maximum(mask, covered)
+    if erase:
+        return (mask.astype(np.uint16) * (255 - covered) // 255).astype(np.uint8)
+    return np.maximum(mask, covered)
 
 
 def with_polygon(mask: np.ndarray, points: Sequence[Point], erase: bool) -> np.ndarray:
