@@ -1,5 +1,7 @@
 """The side of the panel view: what to draw from what, what it means in the story, and all about the take."""
 
+import itertools
+
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
@@ -116,6 +118,7 @@ class PanelSide(QFrame):
         self.take.show_panel(panel_id)
         self._refresh_text()
         self._refresh_foot()
+        self._order()
 
     def refresh(self) -> None:
         """Show the board as it is now."""
@@ -127,6 +130,15 @@ class PanelSide(QFrame):
         self.take.refresh()
         self._refresh_text()
         self._refresh_foot()
+        self._order()
+
+    def _order(self) -> None:
+        """Tab goes down the side as the eye does; Qt's own order is that of creation, and tiles come later."""
+        source, settings, bar = self.source, self.settings, self.render_bar
+        chain = [self.tabs, source.box, source.remove_mask, self.text, *self.tray.controls(), *settings.controls(),
+                 bar.button, bar.counts, bar.live, bar.cancel]  # fmt: skip
+        for before, after in itertools.pairwise(chain):
+            self.setTabOrder(before, after)
 
     def _refresh_text(self) -> None:
         panel, board = self.panel, self.document.board

@@ -114,19 +114,17 @@ class ReferenceTray(QWidget):
         return QRect(QPoint(across, row * (SIZE.height() + GAP)), SIZE)
 
     def _arrange(self) -> None:
-        before: QWidget | None = None
         for place, tile in enumerate(self.tiles):
             if tile is not self._dragged:
                 tile.setGeometry(self._cell(place))
-            if before:
-                self.setTabOrder(before, tile)
-            before = tile
         cell = self._cell(len(self.tiles))
         self.add_button.setGeometry(cell.adjusted(0, 0, 0, -32))
-        if before:
-            self.setTabOrder(before, self.add_button)
         self.setMinimumHeight(cell.bottom() + 1)
         self.update()
+
+    def controls(self) -> list[QWidget]:
+        """What takes the keyboard, in its order."""
+        return [*self.tiles, self.add_button]
 
     def sizeHint(self) -> QSize:
         return QSize(4 * (SIZE.width() + GAP) - GAP, self._cell(len(self.tiles)).bottom() + 1)
@@ -223,7 +221,7 @@ class ReferenceTray(QWidget):
             tile.activated.emit(tile)
 
     def _focus(self, place: int) -> None:
-        targets = [*self.tiles, self.add_button]
+        targets = self.controls()
         targets[min(max(place, 0), len(targets) - 1)].setFocus(Qt.FocusReason.TabFocusReason)
 
     def keyPressEvent(self, event) -> None:

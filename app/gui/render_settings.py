@@ -89,6 +89,11 @@ class RenderSettings(QWidget):
             row.addWidget(widget)
         return row
 
+    def controls(self) -> list[QWidget]:
+        """What takes the keyboard, in its order."""
+        return [self.fold, self.model_box, self.size_box, self.size_field, self.steps, self.guidance, self.strength,
+                self.seed, self.lock, self.dice]  # fmt: skip
+
     # Showing
 
     @property

@@ -28,7 +28,7 @@ class RunCard(QFrame):
         for label in (self.message, self.hint):
             label.setWordWrap(True)
             words.addWidget(label)
-        self.button = QPushButton()
+        self.button = QPushButton("Try Again")
         self.button.clicked.connect(self.acted)
         self.close_button = tool("Dismiss", "close", "", self)
         self.close_button.clicked.connect(self.dismissed)
