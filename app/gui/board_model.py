@@ -76,7 +76,7 @@ class BoardModel(QAbstractListModel):
 
     def panel(self, row: int) -> Panel:
         """The panel of a row of kind "panel"."""
-        return self.document.board.panel(self.rows[row].panel)
+        return self.document.panel(self.rows[row].panel)
 
     def row_of(self, panel_id: str) -> int:
         """-1 for a panel that is not on the board."""
@@ -93,7 +93,7 @@ class BoardModel(QAbstractListModel):
 
     def _text(self, row: Row) -> str:
         if row.kind == "panel":
-            return self.document.board.panel(row.panel).action
+            return self.document.panel(row.panel).action
         return next(scene.heading for scene in self.document.board.scenes if scene.id == row.scene)
 
     def _spoken(self, row: Row) -> str:
@@ -101,7 +101,7 @@ class BoardModel(QAbstractListModel):
             return f"Scene {row.number} {self._text(row)}".strip()
         if row.kind == "add":
             return "Add a panel"
-        panel, state = self.document.board.panel(row.panel), self.document.panel_state(row.panel)
+        panel, state = self.document.panel(row.panel), self.document.panel_state(row.panel)
         parts = [f"Panel {row.number}", caption(panel), WORDS[state.state], state.reason]
         return ", ".join(part for part in parts if part)
 

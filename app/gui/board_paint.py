@@ -7,7 +7,8 @@ from PySide6.QtCore import QModelIndex, QPointF, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from ..storyboard import Panel, reference_colours
+from ..seen import seen
+from ..storyboard import Panel
 from . import icons
 from .board_layout import CAPTION
 from .board_model import ROW, Row, caption
@@ -27,7 +28,7 @@ class BoardDelegate(QStyledItemDelegate):
 
     def __init__(self, document: Document, parent: QWidget):
         super().__init__(parent)
-        self.document = document
+        self.document, self._seen = document, {}
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
         row: Row = index.data(ROW)
@@ -98,15 +99,14 @@ class BoardDelegate(QStyledItemDelegate):
             _ring(painter, option.rect.adjusted(-6, 4, 6, -4), c.accent)
 
     def _panel(self, painter: QPainter, option: QStyleOptionViewItem, row: Row) -> None:
-        panel, state = self.document.board.panel(row.panel), self.document.panel_state(row.panel)
+        panel, state = self.document.panel(row.panel), self.document.panel_state(row.panel)
         box = QRect(option.rect)
         box.setHeight(option.rect.height() - CAPTION)
         self._picture(painter, box, panel, state)
         if state.state != "done":
             _status(painter, box, panel, state)
         _border(painter, box, option)
-        colours = reference_colours(self.document.board, panel) if panel.references else ()
-        _below(painter, option.rect.adjusted(2, box.height() + 6, -2, 0), row, panel, colours)
+        _below(painter, option.rect.adjusted(2, box.height() + 6, -2, 0), row, panel, self._colours(panel))
 
     def _picture(self, painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> None:
         path = QPainterPath()
@@ -120,6 +120,14 @@ class BoardDelegate(QStyledItemDelegate):
         corner = box.center() - QRect(0, 0, target.width(), target.height()).center()
         painter.drawPixmap(QRect(corner, target), pixmap)
         painter.setClipping(False)
+
+    def _colours(self, panel: Panel) -> list[str]:
+        """Of the pictures that the model sees besides the source, remembered while panel and cast are the same."""
+        board, known = self.document.board, self._seen.get(panel.id)
+        if known is None or known[0] is not panel or known[1] is not board.cast:
+            colours = [one.colour for one in seen(board, panel) if one.kind != "source"]
+            known = self._seen[panel.id] = (panel, board.cast, colours)
+        return known[2]
 
     def _pixmap(self, painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> QPixmap:
         if state.state == "running" and state.preview:

@@ -20,7 +20,7 @@ from .. import commands, images, jobs
 from ..board_file import BoardFile
 from ..history import History
 from ..jobs import JobState
-from ..storyboard import Board, Picture, Take, new_id
+from ..storyboard import Board, Panel, Picture, Take, new_id
 from .pixmaps import Pixmaps
 from .runs import PanelState, Runs
 
@@ -42,6 +42,7 @@ class Document(QObject):
         self.file, self.engine, self.history = file, engine, History(file.board)
         self.previews, self.model = True, None  # the default model: for panels and boards that name none
         self._dirty = self._closed = False
+        self._index: tuple[Board | None, dict[str, Panel]] = (None, {})
         self._pixmaps = Pixmaps(self.picture_path, self)
         self._pixmaps.ready.connect(self.picture_ready)
         self.runs = Runs(engine, self)
@@ -55,6 +56,12 @@ class Document(QObject):
     @property
     def board(self) -> Board:
         return self.history.board
+
+    def panel(self, panel_id: str) -> Panel:
+        """A panel of the board, found without looking through all of them. Raises KeyError."""
+        if self._index[0] is not self.board:
+            self._index = (self.board, {panel.id: panel for panel in self.board.panels()})
+        return self._index[1][panel_id]
 
     @property
     def dirty(self) -> bool:
@@ -161,7 +168,7 @@ class Document(QObject):
     def panel_state(self, panel_id: str) -> PanelState:
         """How the panel stands; the state "empty" for one that is gone."""
         try:
-            return self.runs.state(self.board.panel(panel_id))
+            return self.runs.state(self.panel(panel_id))
         except KeyError:
             return PanelState()
 

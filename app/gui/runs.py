@@ -67,7 +67,8 @@ class Runs(QObject):
 
     def state(self, panel: Panel) -> PanelState:
         """Running before queued before failed before what the board itself says."""
-        jobs = [self.engine.job(job_id) for job_id, owner in self._panels.items() if owner == panel.id]
+        mine = [job_id for job_id, owner in self._panels.items() if owner == panel.id] if self._panels else ()
+        jobs = [self.engine.job(job_id) for job_id in mine]
         alive = [job for job in jobs if job and not job.over]
         running = next((job for job in alive if job.state == "running"), None)
         if running:

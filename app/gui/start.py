@@ -1,0 +1,57 @@
+"""Starting the window: the application object, files opened from Finder, the session, the first board."""
+
+import sys
+from pathlib import Path
+
+from PySide6.QtCore import QEvent, QTimer, Signal
+from PySide6.QtGui import QIcon
+from PySide6.QtWidgets import QApplication
+
+from ..paths import APP_NAME
+from .theme import theme
+
+ICON = Path(__file__).resolve().parents[2] / "assets" / "icons" / "app.svg"
+
+
+class Application(QApplication):
+    """Tells which file Finder wants opened."""
+
+    file_wanted = Signal(str)
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.FileOpen:
+            self.file_wanted.emit(event.file())
+            return True
+        return super().event(event)
+
+
+def main(path: str | None = None) -> int:
+    """Open the window, with the board at `path` if given, and run until it is closed; the exit code."""
+    app = Application(sys.argv[:1])
+    app.setApplicationName(APP_NAME)
+    app.setApplicationDisplayName(APP_NAME)
+    app.setDesktopFileName("flux-local")
+    app.setWindowIcon(QIcon(str(ICON)))
+    window = open_window(app)
+    # The file that Finder opens the app with arrives as an event, after the window is there.
+    waiting = [path] if path else []
+    app.file_wanted.connect(waiting.append)
+    app.processEvents()
+    app.file_wanted.disconnect(waiting.append)
+    app.file_wanted.connect(window.session.open)
+    window.session.start(waiting[0] if waiting else None)
+    return app.exec()
+
+
+def open_window(app: QApplication):
+    """The window of a new session, shown and empty still."""
+    from ..engine import Engine
+    from .main_window import MainWindow
+    from .session import Session
+
+    session = Session(Engine(), app)
+    theme.apply(session.settings.appearance)
+    window = MainWindow(session)
+    window.show()
+    QTimer.singleShot(0, window.activateWindow)
+    return window

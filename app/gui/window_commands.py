@@ -1,0 +1,175 @@
+"""Actions that concern the window rather than panels: files, pages, dialogs. Methods are named as in actions.py."""
+
+from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QSystemTrayIcon
+
+from ..board_file import SUFFIX
+from .words import plural
+
+BOARDS = f"Boards (*{SUFFIX})"
+
+
+class WindowCommands:
+    """What the menus do, for `window`."""
+
+    def __init__(self, window):
+        self.window, self.session = window, window.session
+        self._works: list = []
+
+    # Files
+
+    def new(self) -> None:
+        self.session.new()
+
+    def open(self) -> None:
+        """Boards are folders, which Finder and its dialog show as files; elsewhere a folder is chosen."""
+        path = QFileDialog.getExistingDirectory(self.window, "Open Board", self._folder())
+        if path:
+            self.session.open(path)
+
+    def import_(self) -> None:
+        from .exchange import ask_import
+
+        path = ask_import(self.window)
+        if path:
+            self.session.import_board(path)
+
+    def export(self) -> None:
+        from . import exchange
+
+        document = self.session.document
+        exchange.export(document, self.window.board_commands.chosen(), self.window, self.window.say)
+
+    def copy_as(self) -> None:
+        suggestion = f"{self._folder()}/{self.session.document.board.title} copy{SUFFIX}"
+        path = QFileDialog.getSaveFileName(self.window, "Save a Copy", suggestion, BOARDS)[0]
+        if path and self.session.copy_as(path):
+            self.window.say("This is the copy now.", "The other board stays as it was.", True)
+
+    def restore(self) -> None:
+        from .restore_dialog import RestoreDialog
+
+        self.session.document.save()
+        RestoreDialog(self.session.document, self.window).exec()
+
+    def settings(self) -> None:
+        from .settings_dialog import SettingsDialog
+
+        SettingsDialog(self.session.settings, self._store, self.window).exec()
+
+    def _store(self, changed) -> None:
+        from .theme import theme
+
+        if changed.appearance != theme.scheme:
+            theme.apply(changed.appearance)
+        self.session.store(changed)
+
+    def close(self) -> None:
+        self.window.close()
+
+    def quit(self) -> None:
+        if self.window.close():
+            QApplication.quit()
+
+    def _folder(self) -> str:
+        from ..settings import boards_folder
+
+        return str(boards_folder(self.session.settings))
+
+    # Undo
+
+    def undo(self) -> None:
+        self.session.document.undo()
+
+    def redo(self) -> None:
+        self.session.document.redo()
+
+    # Places
+
+    def show_board(self) -> None:
+        self.window.go("board")
+
+    def show_cast(self) -> None:
+        self.window.go("cast")
+
+    def show_models(self) -> None:
+        self.window.go("models")
+
+    def show_queue(self) -> None:
+        self.window.go("queue")
+
+    def open_panel(self) -> None:
+        for panel in self.window.board_commands.chosen()[:1]:
+            self.window.open_panel(panel)
+
+    def peek(self) -> None:
+        for panel in self.window.board_commands.chosen()[:1]:
+            self.peek_at(panel)
+
+    def peek_at(self, panel_id: str) -> None:
+        """Quick Look of a panel."""
+        from .peek import Peek
+
+        look = Peek(self.session.document, panel_id, self.window.centralWidget())
+        look.closed.connect(self._peeked)
+        look.opened.connect(self.window.open_panel)
+
+    def _peeked(self, panel_id: str) -> None:
+        if not self.window.open_panel_id():
+            self.window.board.grid.select((panel_id,))
+            self.window.board.grid.setFocus()
+
+    def play(self) -> None:
+        from .animatic import Animatic
+
+        chosen = self.window.board_commands.chosen()
+        window = Animatic(self.session.document, chosen[0] if chosen else None, self.window)
+        window.show()
+        window.toggle()
+
+    def zoom_in(self) -> None:
+        grid = self.window.board.grid
+        grid.set_cell(round(grid.cell * 1.2))
+
+    def zoom_out(self) -> None:
+        grid = self.window.board.grid
+        grid.set_cell(round(grid.cell / 1.2))
+
+    def full_screen(self) -> None:
+        window = self.window
+        window.showNormal() if window.isFullScreen() else window.showFullScreen()
+
+    # Dialogs
+
+    def board_settings(self) -> None:
+        from .board_settings import BoardSettings
+
+        BoardSettings(self.session.document, self.window).exec()
+
+    def shortcuts(self) -> None:
+        from .help_dialogs import Shortcuts
+
+        Shortcuts(self.window.actions_, self.window).exec()
+
+    def about(self) -> None:
+        from .help_dialogs import about
+
+        about(self.window)
+
+    def sure_to_quit(self, busy: int) -> bool:
+        """Ask before jobs are thrown away."""
+        text = f"{plural(busy, 'picture')} {'is' if busy == 1 else 'are'} not done yet."
+        box = QMessageBox(QMessageBox.Icon.Question, "Quit", text, parent=self.window)
+        box.setInformativeText("Everything else is saved.")
+        quit_ = box.addButton("Quit Anyway", QMessageBox.ButtonRole.DestructiveRole)
+        box.addButton("Keep Working", QMessageBox.ButtonRole.RejectRole)
+        box.exec()
+        return box.clickedButton() is quit_
+
+    def notify(self, title: str, text: str) -> None:
+        """Through the system, where it lets us; the icon in the Dock or task bar asks for attention in any case."""
+        QApplication.alert(self.window)
+        if QSystemTrayIcon.isSystemTrayAvailable():
+            tray = QSystemTrayIcon(QApplication.windowIcon(), self.window)
+            tray.show()
+            tray.showMessage(title, text)
+            tray.messageClicked.connect(self.window.activateWindow)
