@@ -45,7 +45,7 @@ def take_all(out: Path, home: Path, only: str, size: str) -> None:
                 window = MainWindow(session)
                 window.resize(width, height)
                 window.show()
-                session.start()
+                session.open_sample("gull")
                 scenes(window, partial(shoot, app, window, out, only, f"{scheme}-{label}"))
                 session.close()
                 window.deleteLater()
@@ -121,6 +121,7 @@ def dialogs(window, shot) -> None:
     player.close()
     look = Peek(document, first.id, window.centralWidget())
     shot("quick-look")
+    look.hide()
     look.deleteLater()
 
 

@@ -44,7 +44,7 @@ class BoardGrid(QAbstractItemView):
         self.viewport().setMouseTracking(True)
         self.viewport().setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.verticalScrollBar().setSingleStep(40)
-        self._hovered = -1
+        self._hovered, self._keyboard = -1, False
         document.changed.connect(self._board_changed)
         document.picture_ready.connect(self.viewport().update)
         theme.changed.connect(self.viewport().update)
@@ -91,28 +91,26 @@ class BoardGrid(QAbstractItemView):
             self._lay_out()
 
     def _lay_out(self) -> None:
-        headings = [row.kind == "heading" for row in self.model().rows]
-        self.layout_ = lay_out(headings, self.viewport().width(), self.cell, self.document.board.aspect)
+        kinds = [row.kind for row in self.model().rows]
+        self.layout_ = lay_out(kinds, self.viewport().width(), self.cell, self.document.board.aspect)
         self.updateGeometries()
         self.viewport().update()
 
     def reset(self) -> None:
-        """After the rows changed: the same panels stay selected and in view."""
-        kept, current = getattr(self, "_kept", ((), None))
         super().reset()
         self._lay_out()
-        if kept or current:
-            self._restore(kept, current)
 
     def setModel(self, model: BoardModel) -> None:
+        """When the rows change, the same panels stay selected."""
         model.modelAboutToBeReset.connect(self._remember)
         super().setModel(model)
+        model.modelReset.connect(self._restore)  # after the selection model has dropped everything
 
     def _remember(self) -> None:
         self._kept = (self.selected(), self.current_panel())
 
-    def _restore(self, kept: tuple[str, ...], current: str | None) -> None:
-        selection, model = QItemSelection(), self.model()
+    def _restore(self) -> None:
+        (kept, current), selection, model = self._kept, QItemSelection(), self.model()
         for row in (model.row_of(panel) for panel in kept):
             if row >= 0:
                 selection.select(model.index(row), model.index(row))
@@ -208,7 +206,7 @@ class BoardGrid(QAbstractItemView):
     def paintEvent(self, event) -> None:
         painter, offset, model = QPainter(self.viewport()), self.verticalOffset(), self.model()
         area = event.rect()
-        current = self.currentIndex().row() if self.hasFocus() else -1
+        current = self.currentIndex().row() if self.hasFocus() and self._keyboard else -1
         for row in self.layout_.between(area.top() + offset, area.bottom() + offset):
             rect = self.layout_.rects[row].translated(0, -offset)
             if rect.adjusted(-6, -6, 6, 6).intersects(area):
@@ -272,9 +270,20 @@ class BoardGrid(QAbstractItemView):
         elif row.kind == "panel":
             self.opened.emit(row.panel)
 
+    def focusInEvent(self, event) -> None:
+        self._keyboard |= event.reason() in (Qt.FocusReason.TabFocusReason, Qt.FocusReason.BacktabFocusReason)
+        super().focusInEvent(event)
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        self._keyboard = False
+        super().mousePressEvent(event)
+
     def keyPressEvent(self, event: QKeyEvent) -> None:
+        self._keyboard = True
         index, plain = self.currentIndex(), event.modifiers() == Qt.KeyboardModifier.NoModifier
-        row = index.data(ROW) if index.isValid() else None
+        # A line edit lets Return through to its parents, which must not open the next thing.
+        editing = self.state() == self.State.EditingState
+        row = index.data(ROW) if index.isValid() and not editing else None
         if row and plain and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
             self._return(index, row)
         elif row and row.panel and plain and event.key() == Qt.Key.Key_Space:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from PySide6.QtCore import QPoint, QRect
 
 MARGIN, GAP = 24, 16
-HEADING, CAPTION = 44, 60
+HEADING, CAPTION, SLIM = 44, 62, 40
 TALLEST = 1.25  # height of a picture box by its width: upright pictures are shown smaller, not endless
 
 
@@ -37,21 +37,26 @@ def picture_height(width: int, aspect: tuple[int, int]) -> int:
     return round(min(width * aspect[1] / aspect[0], width * TALLEST))
 
 
-def lay_out(headings: Sequence[bool], width: int, cell: int, aspect: tuple[int, int]) -> Layout:
-    """Rows of a view `width` pixels wide; `headings` says of each row whether it is a scene's heading.
+def lay_out(kinds: Sequence[str], width: int, cell: int, aspect: tuple[int, int]) -> Layout:
+    """Rows of a view `width` pixels wide; `kinds` are "heading", "panel" or "add".
 
-    Cells are at least `cell` wide and share what is left of the width.
+    Cells are at least `cell` wide and share what is left of the width. A place to add a panel that would begin a line
+    of its own is slim: full lines of panels are the rule on a long board.
     """
     inner = max(cell, width - 2 * MARGIN)
     columns = max(1, (inner + GAP) // (cell + GAP))
     side = (inner - GAP * (columns - 1)) // columns
     height = picture_height(side, aspect) + CAPTION
     made, y, column = Layout(columns=columns), MARGIN // 2, 0
-    for heading in headings:
-        if heading:
+    for kind in kinds:
+        if kind == "heading":
             y += height + GAP if column else 0
             made.rects.append(QRect(MARGIN, y, inner, HEADING))
             y, column = y + HEADING, 0
+            continue
+        if kind == "add" and not column and made.rects and len(made.rects) > 1 and made.rects[-1].height() == height:
+            made.rects.append(QRect(MARGIN, y - GAP // 2, side, SLIM))
+            y += SLIM + GAP // 2
             continue
         made.rects.append(QRect(MARGIN + column * (side + GAP), y, side, height))
         column += 1

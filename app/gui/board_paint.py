@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QStyle, QStyledItemDele
 from ..seen import seen
 from ..storyboard import Panel
 from . import icons
-from .board_layout import CAPTION
+from .board_layout import CAPTION, SLIM
 from .board_model import ROW, Row, caption
 from .document import Document
 from .runs import PanelState
@@ -106,7 +106,7 @@ class BoardDelegate(QStyledItemDelegate):
         if state.state != "done":
             _status(painter, box, panel, state)
         _border(painter, box, option)
-        _below(painter, option.rect.adjusted(2, box.height() + 6, -2, 0), row, panel, self._colours(panel))
+        _below(painter, option.rect.adjusted(2, box.height() + 8, -2, 0), row, panel, self._colours(panel))
 
     def _picture(self, painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> None:
         path = QPainterPath()
@@ -174,7 +174,8 @@ def _border(painter: QPainter, box: QRect, option: QStyleOptionViewItem) -> None
 
 def _add(painter: QPainter, option: QStyleOptionViewItem) -> None:
     c, box = theme.colours, QRect(option.rect)
-    box.setHeight(box.height() - CAPTION)
+    slim = box.height() == SLIM
+    box.setHeight(box.height() - (0 if slim else CAPTION))
     lively = option.state & (HOVER | FOCUS)
     painter.setBrush(Qt.BrushStyle.NoBrush)
     pen = QPen(QColor(c.accent if option.state & FOCUS else c.muted if lively else c.line), 1.5)
@@ -182,10 +183,10 @@ def _add(painter: QPainter, option: QStyleOptionViewItem) -> None:
     painter.setPen(pen)
     painter.drawRoundedRect(QRectF(box), RADIUS, RADIUS)
     colour = c.text if lively else c.muted
-    _icon(painter, box.translated(0, -11), "plus", colour)
+    _icon(painter, box.translated(-44, 0) if slim else box.translated(0, -11), "plus", colour, 18 if slim else 22)
     painter.setPen(QColor(colour))
     painter.setFont(_font(0, QFont.Weight.Normal))
-    painter.drawText(box.translated(0, 16), CENTRE, "Add panel")
+    painter.drawText(box.translated(8, 0) if slim else box.translated(0, 16), CENTRE, "Add panel")
 
 
 def _icon(painter: QPainter, box: QRect, name: str, colour: str, side: int = 22) -> None:
@@ -293,7 +294,9 @@ def _below(painter: QPainter, rect: QRect, row: Row, panel: Panel, colours: Sequ
     spoken = f"“{panel.dialogue}”" if panel.dialogue else ""
     lines = _elided(f"{text} {spoken}".strip(), painter.fontMetrics(), rect.width(), 2, -1)
     painter.setPen(QColor(c.muted))
-    painter.drawText(QRect(rect.left(), rect.top() + line, rect.width(), 2 * line), Qt.AlignmentFlag.AlignLeft, lines)
+    painter.drawText(
+        QRect(rect.left(), rect.top() + line + 3, rect.width(), 2 * line), Qt.AlignmentFlag.AlignLeft, lines
+    )
 
 
 def _marks(painter: QPainter, rect: QRect, colours: Sequence[str], after: int) -> None:

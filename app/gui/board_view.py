@@ -32,6 +32,8 @@ class BoardView(QWidget):
         self.aspect.activated.connect(self._reshape)
         self.count = label(tone="muted")
         self.render = button("Render", lambda: run("render"), "render", "primary")
+        self.render.setMinimumWidth(150)
+        self.model = button("", lambda: run("show_models"), "models", "quiet")
         self.zoom = self._slider()
         self.body = QWidget()
         self._lay_out()
@@ -42,7 +44,7 @@ class BoardView(QWidget):
     def _lay_out(self) -> None:
         play = tool("Play the animatic", "play", lambda: self.run("play"), "Play the animatic")
         export = tool("Export", "export", lambda: self.run("export"), "Export")
-        top = bar(self.title, self.aspect, self.count, None, self.zoom, play, export, self.render)
+        top = bar(self.title, self.aspect, self.count, None, self.model, self.zoom, play, export, self.render)
         self.title.setMinimumWidth(160)
         self.title.setMaximumWidth(340)
         self.stack = QStackedLayout(self.body)
@@ -89,9 +91,16 @@ class BoardView(QWidget):
         self._show_aspect(board)
         panels = list(board.panels())
         seconds = sum(panel.seconds for panel in panels)
-        self.count.setText(f"{plural(len(panels), 'panel')} · {duration(seconds)}")
+        self.count.setText(f"{plural(len(panels), 'panel')} · {duration(seconds)}" if panels else "")
         self.stack.setCurrentIndex(0 if board.scenes else 1)
         self._selection()
+
+    def show_model(self, name: str | None, built_in: bool) -> None:
+        """Say what new pictures are made with; the built-in model invites to get a real one."""
+        self.model.setText("Built-in model" if built_in else name or "No model")
+        tip = "Pictures are made by the small built-in model, for trying the app. Click to get a real one."
+        self.model.setToolTip(tip if built_in else "The model that makes new pictures. Click for the others.")
+        self.model.setAccessibleName(f"Model: {self.model.text()}")
 
     def _show_aspect(self, board: Board) -> None:
         names = [*ASPECTS]

@@ -42,7 +42,7 @@ class PictureList(QListWidget):
         self.setGridSize(QSize(96, 96))
         self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setMovement(QListView.Movement.Static)
-        self.setFixedHeight(206)
+        self.setFixedHeight(210)
         self.setAcceptDrops(True)
 
     def dragEnterEvent(self, event) -> None:
@@ -108,7 +108,7 @@ class MemberPanel(QWidget):
         box.addWidget(self.notes, 1)
         box.addWidget(self.used)
         box.addLayout(row(None, button("Remove from Cast", self.remove, "trash", "quiet")))
-        self.setMinimumWidth(300)
+        self.setMinimumWidth(344)
 
     def _swatches(self) -> QWidget:
         box = QWidget()

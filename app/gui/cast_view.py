@@ -125,7 +125,7 @@ class CastList(QListView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setFrameShape(self.Shape.NoFrame)
         self.setAcceptDrops(True)
-        self.viewport().setContentsMargins(16, 16, 16, 16)
+        self.setViewportMargins(14, 12, 8, 12)
 
     def dragEnterEvent(self, event) -> None:
         if event.mimeData().hasUrls() or event.mimeData().hasImage():

@@ -5,6 +5,7 @@ from pathlib import Path
 from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
+from ..library import BUILT_IN
 from .actions import Actions, State
 from .board_commands import BoardCommands
 from .board_view import BoardView
@@ -38,7 +39,7 @@ class MainWindow(QMainWindow):
         self.actions_ = Actions(self, self.run)
         self._lay_out()
         self._menus()
-        self.queue = QueueView(session.engine)
+        self.queue = QueueView(session.engine, self._words_of)
         self.queue.again.connect(lambda panel: session.document.render([panel]))
         self._set_page("queue", self.queue)
         session.message.connect(self.say)
@@ -147,6 +148,7 @@ class MainWindow(QMainWindow):
         self.setWindowTitle(f"{document.board.title}[*]" if document else "Flux Local")
         if document:
             self.setWindowFilePath(str(document.file._path))
+            self._show_model()
         self.update_actions()
 
     def update_actions(self) -> None:
@@ -183,7 +185,13 @@ class MainWindow(QMainWindow):
     def _make_models(self) -> ModelsView:
         page = ModelsView(self.session.downloads, self.session.default_model())
         page.default_chosen.connect(self.session.set_default_model)
+        page.default_chosen.connect(lambda _: self._show_model())
+        self.session.downloads.installed.connect(lambda _: self._show_model())
         return page
+
+    def _show_model(self) -> None:
+        name = self.document.board.model or self.session.default_model()
+        self.board.show_model(name, name == BUILT_IN)
 
     def go(self, name: str) -> None:
         """Show a place; from a panel, the board shows the panel that was open."""
@@ -216,6 +224,13 @@ class MainWindow(QMainWindow):
         owner = self.commands if hasattr(self.commands, name) else self.board_commands
         if owner is not None:
             getattr(owner, name)()
+
+    def _words_of(self, job) -> str:
+        """What a job is about, in the artist's words where its panel is still there."""
+        try:
+            return self.document.panel(job.job.panel).prompt or job.job.request.prompt
+        except (KeyError, AttributeError):
+            return job.job.request.prompt
 
     def say(self, text: str, hint: str = "", good: bool = False) -> None:
         """A message at the foot of the window."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import QSize, Qt
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QSizePolicy, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from . import icons
 from .theme import theme
@@ -79,6 +79,9 @@ def bar(*widgets: QWidget | int | None) -> QFrame:
     return frame
 
 
+WIDE = 440
+
+
 class Empty(QWidget):
     """What a view shows while there is nothing: what it is for, and what to do."""
 
@@ -89,9 +92,8 @@ class Empty(QWidget):
         heading, words = label(title, name="subheading"), label(text, "muted", wrap=True)
         heading.setAlignment(Qt.AlignmentFlag.AlignCenter)
         words.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        words.setMinimumWidth(420)
-        words.setMaximumWidth(460)
-        words.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Minimum)
+        words.setFixedWidth(WIDE)
+        self._words = words
         box = QVBoxLayout(self)
         box.setSpacing(10)
         box.addStretch(2)
@@ -104,6 +106,11 @@ class Empty(QWidget):
         box.addStretch(3)
         theme.changed.connect(self._dress)
         self._dress()
+
+    def showEvent(self, event) -> None:
+        """A wrapped label in the middle of a layout does not ask for its height."""
+        super().showEvent(event)
+        self._words.setFixedHeight(self._words.heightForWidth(WIDE))
 
     def _dress(self) -> None:
         drawn = icons.pixmap(self._name, 96, theme.colours.muted)

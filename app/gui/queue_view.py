@@ -1,5 +1,7 @@
 """The queue page: what runs, what waits, what is over, and why."""
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import (
@@ -34,12 +36,13 @@ class JobRow(QFrame):
     again = Signal(str)
     earlier = Signal(str)
 
-    def __init__(self, job: JobState):
+    def __init__(self, job: JobState, words_of: Callable[[JobState], str]):
         super().__init__()
         self.setObjectName("card")
-        self.id, self._shown = job.id, None
+        self.id, self._shown, self._words_of = job.id, None, words_of
         self.picture = QLabel()
         self.picture.setFixedSize(THUMB)
+        self.picture.setObjectName("thumb")
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.title = label(f"Panel {job.job.label}" if job.job.panel else job.job.label, name="subheading")
         self.prompt = label(tone="muted")
@@ -58,6 +61,7 @@ class JobRow(QFrame):
     def _lay_out(self) -> None:
         words = QVBoxLayout()
         words.setSpacing(3)
+        words.addStretch(1)
         head = QHBoxLayout()
         head.setSpacing(10)
         head.addWidget(self.title)
@@ -65,6 +69,7 @@ class JobRow(QFrame):
         words.addLayout(head)
         words.addWidget(self.words)
         words.addWidget(self.progress)
+        words.addStretch(1)
         box = QHBoxLayout(self)
         box.setContentsMargins(12, 10, 10, 10)
         box.setSpacing(14)
@@ -75,7 +80,7 @@ class JobRow(QFrame):
 
     def show_job(self, job: JobState) -> None:
         """Bring the row up to date."""
-        prompt = " ".join(job.job.request.prompt.split())
+        prompt = " ".join(self._words_of(job).split())
         self.prompt.setText(self.prompt.fontMetrics().elidedText(prompt, Qt.TextElideMode.ElideRight, 520))
         self.prompt.setToolTip(prompt)
         self.words.setText(job_words(job))
@@ -112,13 +117,13 @@ def job_words(job: JobState) -> str:
 
 
 class QueueView(QWidget):
-    """Follows the engine. `again` names the panel that is wanted once more."""
+    """Follows the engine; `words_of` gives what a job is about. `again` names the panel that is wanted once more."""
 
     again = Signal(str)
 
-    def __init__(self, engine, parent: QWidget | None = None):
+    def __init__(self, engine, words_of: Callable[[JobState], str], parent: QWidget | None = None):
         super().__init__(parent)
-        self.engine, self.rows = engine, {}
+        self.engine, self.rows, self._words_of = engine, {}, words_of
         self.state = label(tone="muted")
         self.pause = button("Pause", self._pause, "pause")
         self.cancel_all = button("Cancel All", engine.cancel_all, "stop")
@@ -178,7 +183,7 @@ class QueueView(QWidget):
         self._show_pause()
 
     def _new(self, job: JobState) -> JobRow:
-        row = JobRow(job)
+        row = JobRow(job, self._words_of)
         row.cancel.connect(self.engine.cancel)
         row.again.connect(self._repeat)
         row.earlier.connect(lambda job_id: self.engine.move(job_id, 0))

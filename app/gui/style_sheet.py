@@ -55,6 +55,12 @@ QSpinBox::up-button, QDoubleSpinBox::up-button, QSpinBox::down-button, QDoubleSp
 QComboBox QAbstractItemView { background: $surface; border: 1px solid $line; selection-background-color: $selection; }
 
 QCheckBox, QRadioButton { spacing: 8px; padding: 3px; border: 2px solid transparent; border-radius: 6px; }
+QCheckBox::indicator { width: 15px; height: 15px; border: 1px solid $muted; border-radius: 4px; background: $surface; }
+QCheckBox::indicator:hover { border-color: $text; }
+QCheckBox::indicator:checked {
+    background: $accent; border-color: $accent; image: url($icons/tick_$tick.svg);
+}
+QCheckBox::indicator:disabled { border-color: $line; }
 QCheckBox:focus, QRadioButton:focus { border-color: $accent; }
 
 QMenuBar { background: $window; color: $text; padding: 2px 6px; }
@@ -74,6 +80,14 @@ QScrollBar::handle:hover { background: $muted; }
 QScrollBar::add-line, QScrollBar::sub-line, QScrollBar::add-page, QScrollBar::sub-page {
     background: transparent; width: 0; height: 0;
 }
+QListWidget, QTableWidget { background: $surface; border: 1px solid $line; border-radius: 8px; padding: 4px; }
+QListWidget:focus, QTableWidget:focus { border: 2px solid $accent; padding: 3px; }
+QListWidget::item, QTableWidget::item { padding: 5px 8px; border-radius: 5px; }
+QListWidget::item:selected, QTableWidget::item:selected { background: $selection; color: $text; }
+QHeaderView::section {
+    background: $surface; color: $muted; border: 0; border-bottom: 1px solid $line; padding: 6px 8px;
+}
+QSplitter::handle { background: $line; }
 QScrollArea, QAbstractScrollArea#plain { background: transparent; border: 0; }
 QScrollArea > QWidget > QWidget#plain { background: transparent; }
 
@@ -91,6 +105,7 @@ QTabBar::tab { padding: 6px 14px; border: 0; border-bottom: 2px solid transparen
 QTabBar::tab:selected { color: $text; border-bottom-color: $accent; }
 QTabBar::tab:focus { background: $raised; }
 
+QLabel#thumb { background: $canvas; border-radius: 5px; }
 QFrame#card { background: $surface; border: 1px solid $line; border-radius: 10px; }
 QFrame#card[selected="true"] { border: 2px solid $accent; }
 QFrame#toast { background: $surface; border: 1px solid $line; border-left: 4px solid $danger; border-radius: 8px; }
@@ -114,4 +129,5 @@ QToolButton#place:checked { color: $text; background: $raised; font-weight: 600;
 
 def style_sheet(colours: dict[str, str]) -> str:
     """The sheet with `colours` (field of Colours -> "#rrggbb") filled in."""
-    return SHEET.substitute(colours, icons=FOLDER.as_posix())
+    tick = "dark" if int(colours["on_accent"][1:3], 16) < 128 else "light"
+    return SHEET.substitute(colours, icons=FOLDER.as_posix(), tick=tick)

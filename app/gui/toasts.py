@@ -62,5 +62,5 @@ class Toasts(QFrame):
     def _place(self) -> None:
         room = self.parentWidget().rect()
         width = min(620, room.width() - 48)
-        height = max(self.heightForWidth(width), self.sizeHint().height())
+        height = self.heightForWidth(width)
         self.setGeometry((room.width() - width) // 2, room.height() - height - 20, width, height)

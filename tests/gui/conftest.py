@@ -67,6 +67,38 @@ def ids(document):
     return lambda: [panel.id for panel in document.board.panels()]
 
 
+@pytest.fixture
+def session(qapp, engine, tmp_path, board_file):
+    """A session that shows the board of three panels; new boards go to a folder of the test."""
+    import msgspec
+
+    from app.gui.session import Session
+
+    path = board_file.path
+    board_file.close()
+    made = Session(engine)
+    made.settings = msgspec.structs.replace(made.settings, folder=str(tmp_path / "boards"))
+    made.path = path
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def window(qtbot, session):
+    """The window with that board."""
+    from app.gui.main_window import MainWindow
+    from app.gui.theme import theme
+
+    theme.apply("dark")
+    made = MainWindow(session)
+    qtbot.addWidget(made, before_close_func=lambda _: session.engine.cancel_all())
+    made.resize(1280, 800)
+    made.show()
+    qtbot.waitExposed(made)
+    session.start(str(session.path))
+    return made
+
+
 def pixels(colour=(200, 80, 60), size=(64, 36)) -> np.ndarray:
     """(H, W, 3) uint8 of one colour."""
     return np.broadcast_to(np.array(colour, np.uint8), (size[1], size[0], 3)).copy()
