@@ -23,7 +23,6 @@ COMMANDS = {
     "doctor": ("doctor", "Say what this machine can do, what is wrong and how to mend it."),
 }
 HIDDEN = {"worker": "worker"}
-NOT_BUILT = "The app's window is not built yet: until it is, work with the commands above."
 
 
 class LazyGroup(click.Group):
@@ -96,7 +95,7 @@ def _unexpected(ctx: click.Context, error: Exception) -> None:
 @click.version_option(package_name="flux-local-studio", prog_name="flux-local")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Runs FLUX image models on your own machine, offline.
+    """Runs FLUX image models on your own machine, offline. Without a command it opens the app's window.
 
     \b
     Example:
@@ -104,5 +103,6 @@ def cli(ctx: click.Context) -> None:
       flux-local edit dawn.png -p "make it night" -o night.png
     """
     if ctx.invoked_subcommand is None:
-        click.echo(ctx.get_help())
-        click.echo(f"\n{NOT_BUILT}")
+        from .window import open_window
+
+        ctx.exit(open_window())

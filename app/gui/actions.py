@@ -43,8 +43,8 @@ TABLE = {
         Row("select_all", "Select All Panels", "Ctrl+A"), Row("rename", "Edit Caption", "F2", "", "one"),
     ),
     "&Board": (
-        Row("add_panel", "Add Panel", "Ctrl+Return", "plus"),
-        Row("add_scene", "Add Scene", "Ctrl+Shift+Return", "scene"),
+        Row("add_panel", "Add Panel", "Ctrl+Shift+N", "plus"),
+        Row("add_scene", "Add Scene", "Ctrl+Alt+N", "scene"),
         Row("continue_from", "Continue from This Panel", "Ctrl+K", "continue", "panels"), None,
         Row("earlier", "Move Earlier", "Alt+Left", "", "panels"),
         Row("later", "Move Later", "Alt+Right", "", "panels"),

@@ -3,14 +3,14 @@
 A download that was paused, cancelled or cut off goes on where it stopped.
 """
 
-import sys
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from PySide6.QtCore import QObject, QProcess, Signal
+from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
 
 from mlx_model.events import Done, Event, Failed, Note, Stage, Step, from_json
 
+from ..command import variables, words
 from .words import duration
 
 ARGUMENTS = ("models", "add")
@@ -42,7 +42,7 @@ class Downloads(QObject):
 
     def __init__(self, parent: QObject | None = None, program: tuple[str, ...] | None = None):
         super().__init__(parent)
-        self._program = program or command()
+        self._program = tuple(program or words())
         self._known: dict[str, Download] = {}
         self._running: dict[str, QProcess] = {}
 
@@ -64,6 +64,7 @@ class Downloads(QObject):
         self._running[name] = process
         self._set(Download(name, bits))
         arguments = [*self._program[1:], *ARGUMENTS, name, "--bits", str(bits), "--accept-licence", "--json"]
+        process.setProcessEnvironment(_environment())
         process.start(self._program[0], arguments)
 
     def pause(self, name: str) -> None:
@@ -144,6 +145,8 @@ def after(download: Download, event: Event) -> Download:
     return download
 
 
-def command() -> tuple[str, ...]:
-    """How to run this program's command line: in a checkout and as a frozen app."""
-    return (sys.executable,) if getattr(sys, "frozen", False) else (sys.executable, "-m", "app")
+def _environment() -> QProcessEnvironment:
+    made = QProcessEnvironment()
+    for name, value in variables().items():
+        made.insert(name, value)
+    return made

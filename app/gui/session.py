@@ -30,6 +30,7 @@ class Session(QObject):
         self.settings = settings.load()
         self.document: Document | None = None
         self._behind: list[Document] = []
+        self._closed = False
 
     # Settings
 
@@ -128,7 +129,10 @@ class Session(QObject):
         return True
 
     def close(self) -> None:
-        """Save and close everything, stop the model's process and the downloads."""
+        """Save and close everything, stop the model's process and the downloads; does nothing the second time."""
+        if self._closed:
+            return
+        self._closed = True
         for document in self._all():
             document.close()
         self.downloads.shutdown()

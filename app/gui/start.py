@@ -1,9 +1,11 @@
 """Starting the window: the application object, files opened from Finder, the session, the first board."""
 
+import signal
+import socket
 import sys
 from pathlib import Path
 
-from PySide6.QtCore import QEvent, QTimer, Signal
+from PySide6.QtCore import QEvent, QObject, QSocketNotifier, QTimer, Signal
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
@@ -25,6 +27,30 @@ class Application(QApplication):
         return super().event(event)
 
 
+class Signals(QObject):
+    """Ctrl-C and a polite kill end the app as closing the window does.
+
+    Python runs its handlers between its own instructions, and Qt's event loop has none: a byte in a socket wakes it.
+    """
+
+    def __init__(self, stop, parent: QObject):
+        super().__init__(parent)
+        self._write, self._read = socket.socketpair()
+        self._write.setblocking(False)
+        self._before = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
+        self._notifier = QSocketNotifier(self._read.fileno(), QSocketNotifier.Type.Read, self)
+        self._notifier.activated.connect(lambda *_: self._read.recv(64))
+        for one in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(one, lambda *_: stop())
+
+    def close(self) -> None:
+        """Back to how it was."""
+        self._notifier.setEnabled(False)
+        signal.set_wakeup_fd(self._before)
+        self._read.close()
+        self._write.close()
+
+
 def main(path: str | None = None) -> int:
     """Open the window, with the board at `path` if given, and run until it is closed; the exit code."""
     app = Application(sys.argv[:1])
@@ -40,7 +66,11 @@ def main(path: str | None = None) -> int:
     app.file_wanted.disconnect(waiting.append)
     app.file_wanted.connect(window.session.open)
     window.session.start(waiting[0] if waiting else None)
-    return app.exec()
+    signals = Signals(app.quit, app)
+    code = app.exec()
+    window.session.close()
+    signals.close()
+    return code
 
 
 def open_window(app: QApplication):

@@ -18,10 +18,11 @@ from mlx_model.specs import SPECS
 # help
 
 
-def test_alone_prints_help_and_is_honest_about_the_window():
-    result = run()
-    assert "Commands:" in result.stdout
-    assert "not built yet" in result.stdout
+def test_alone_opens_the_window(monkeypatch):
+    from app.cli import window
+
+    monkeypatch.setattr(window, "open_window", lambda: 7)
+    run(code=7)
 
 
 ALL = [(name,) for name in COMMANDS] + [

@@ -1,0 +1,57 @@
+"""Opening the window, and saying what is missing where Qt can't: Qt itself would abort the process without a word."""
+
+import importlib.util
+import os
+import sys
+from pathlib import Path
+
+from mlx_model.errors import FluxLocalError
+
+PACKAGES = (
+    "libegl1 libgl1 libfontconfig1 libdbus-1-3 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 "
+    "libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-shape0 libxcb-xinerama0"
+)
+HINT = f"On Debian: apt-get install {PACKAGES}"
+
+
+class NoWindow(FluxLocalError):
+    """The window can't be opened here."""
+
+    exit_code = 3
+
+
+def open_window(path: str | None = None) -> int:
+    """Run the app until it is closed; its exit code. Raises NoWindow where Qt or a display is missing."""
+    check(os.environ)
+    try:
+        from ..gui.start import main
+    except ImportError as error:
+        raise NoWindow(f"The window can't be opened: {error}.", HINT) from error
+    return main(path)
+
+
+def check(environment) -> None:
+    """Raises NoWindow where Qt would abort: no display, or a library that its display plugin needs is missing."""
+    if importlib.util.find_spec("PySide6") is None:
+        raise NoWindow("PySide6 is not installed.", "Install Flux Local again: pip install flux-local-studio")
+    if sys.platform != "linux" or environment.get("QT_QPA_PLATFORM"):
+        return
+    if not (environment.get("DISPLAY") or environment.get("WAYLAND_DISPLAY")):
+        raise NoWindow("There is no display to open a window on.", "The commands work without one: flux-local --help")
+    if environment.get("DISPLAY"):
+        _load(plugin())
+
+
+def plugin() -> Path:
+    """The library with which Qt talks to X11."""
+    package = importlib.util.find_spec("PySide6")
+    return Path(package.submodule_search_locations[0]) / "Qt" / "plugins" / "platforms" / "libqxcb.so"
+
+
+def _load(library: Path) -> None:
+    import ctypes
+
+    try:
+        ctypes.CDLL(str(library))
+    except OSError as error:
+        raise NoWindow(f"The window can't be opened: {error}.", HINT) from error

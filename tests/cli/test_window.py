@@ -1,0 +1,52 @@
+"""The window from the command line: refused with a reason where Qt would abort; opens, stops on signals."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+from scripted_pipeline import ROOT
+
+from app.cli import window
+
+
+def started(tmp_path, **environment):
+    variables = {**os.environ, "FLUX_LOCAL_HOME": str(tmp_path / "home"), "HOME": str(tmp_path), **environment}
+    variables = {name: value for name, value in variables.items() if value}
+    return subprocess.Popen([sys.executable, "-m", "app"], cwd=ROOT, env=variables, stderr=subprocess.PIPE, text=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux may have no display")
+def test_without_a_display_it_says_so(tmp_path):
+    process = started(tmp_path, DISPLAY="", WAYLAND_DISPLAY="", QT_QPA_PLATFORM="")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 3
+    assert "no display" in said
+
+
+def test_a_missing_library_is_named_with_the_packages(tmp_path, monkeypatch):
+    monkeypatch.setattr(window.sys, "platform", "linux")
+    monkeypatch.setattr(window, "plugin", lambda: tmp_path / "libqxcb.so")
+    with pytest.raises(window.NoWindow) as refused:
+        window.check({"DISPLAY": ":0"})
+    assert "libqxcb.so" in refused.value.message
+    assert "libxcb-cursor0" in refused.value.hint
+
+
+@pytest.mark.parametrize("one", [signal.SIGTERM, signal.SIGINT])
+def test_it_opens_on_the_sample_and_ends_politely(tmp_path, one):
+    process = started(tmp_path, QT_QPA_PLATFORM="offscreen")
+    board = tmp_path / "Documents" / "Flux Local" / "The Gull Goes Out.fluxboard"
+    settings = tmp_path / "home" / "settings.json"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not settings.exists():
+        time.sleep(0.1)
+    assert (board / "board.json").exists()
+    time.sleep(1)
+    process.send_signal(one)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    assert not (board / "journal").exists()
