@@ -7,8 +7,8 @@ from pathlib import Path
 
 def words(*arguments: str) -> list[str]:
     """The command line of `flux-local ARGUMENTS`."""
-    if getattr(sys, "frozen", False):
-        return [sys.executable, *arguments]
+    if getattr(sys, "frozen", False):  # the command line is a program of its own there, beside the window's
+        return [str(Path(sys.executable).with_name("flux-local")), *arguments]
     # -P: a folder called app where the person happens to stand must not be taken for ours.
     return [sys.executable, "-P", "-m", "app", *arguments]
 

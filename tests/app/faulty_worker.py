@@ -1,7 +1,4 @@
-"""The real worker with a scripted pipeline that breaks where the prompt says: "abort at load", "kill at step 2" ...
-
-python tests/app/faulty_worker.py [exit|abort|mute]     what to do instead of starting
-"""
+"""The real worker with a scripted pipeline that breaks where the prompt says: "abort at load", "kill at step 2" ..."""
 
 import os
 import signal
