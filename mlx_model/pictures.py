@@ -10,11 +10,16 @@ from PIL import Image
 
 def resize_and_crop(pixels: np.ndarray, resized: tuple[int, int], cropped: tuple[int, int]) -> np.ndarray:
     """(H, W, 3) uint8 -> Lanczos to (width, height) `resized`, then the centre of (width, height) `cropped`."""
-    height, width = pixels.shape[:2]
-    if (width, height) != resized:
-        pixels = np.asarray(Image.fromarray(pixels).resize(resized, Image.Resampling.LANCZOS))
+    pixels = resize(pixels, resized)
     left, top = (resized[0] - cropped[0]) // 2, (resized[1] - cropped[1]) // 2
     return pixels[top : top + cropped[1], left : left + cropped[0]]
+
+
+def resize(pixels: np.ndarray, size: tuple[int, int], filter: str = "lanczos") -> np.ndarray:
+    """(H, W, 3) uint8 squeezed to (width, height) `size`, by Pillow's filter of that name."""
+    if pixels.shape[1::-1] == size:
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling[filter.upper()]))
 
 
 def cover(pixels: np.ndarray, width: int, height: int):

@@ -29,7 +29,8 @@ from .events import Done, Event, Loaded, Preview, Stage, Step
 from .folder import Folder, open_folder
 from .latents import Grid
 from .memory import keeps_encoder
-from .pictures import cover, resize_and_crop, resize_mask, to_pixels, to_signed
+from .pictures import resize_and_crop, resize_mask, to_pixels, to_signed
+from .placing import Placed, centre, composite, place
 from .previews import fit_colours, preview
 from .references import Kept, fingerprint
 from .request import Reference, Request, check
@@ -89,6 +90,11 @@ class Pipeline:
         return PromptTokenizer(self.folder.tokenizer_path, self.spec.template, self.spec.max_tokens)
 
     @cached_property
+    def pooled_tokenizer(self) -> PromptTokenizer:
+        length = self.folder.components["pooled_encoder"].params["max_position_embeddings"]
+        return PromptTokenizer(self.folder.pooled_tokenizer_path, "clip", length)
+
+    @cached_property
     def channels(self) -> int:
         """C: a token is 2 x 2 latents in every family."""
         return 4 * autoencoder.Params(**self.folder.components["autoencoder"].params).z_channels
@@ -109,6 +115,16 @@ class Pipeline:
         name = reference.name or Path(reference.path).name or "A reference"
         return f"{name}: {width}x{height} is used at {size[0]}x{size[1]}, as {self.spec.title} does."
 
+    def grid(self, request: Request) -> Grid:
+        """Rows and columns of tokens that a picture of the request's size needs."""
+        multiple = self.spec.size_multiple
+        return -(-request.height // multiple), -(-request.width // multiple)
+
+    def placed(self, request: Request) -> Placed:
+        """The picture that is changed, and its mask, on the canvas of the token grid."""
+        rows, columns = self.grid(request)
+        return place(request, columns * self.spec.size_multiple, rows * self.spec.size_multiple)
+
     # one run
 
     def run(self, request: Request, previews: float = 0) -> Iterator[Event]:
@@ -119,8 +135,7 @@ class Pipeline:
         """
         began = time.perf_counter()
         request = check(request, self.spec)
-        multiple = self.spec.size_multiple
-        grid = (-(-request.height // multiple), -(-request.width // multiple))
+        grid = self.grid(request)
         adapters = self._adapters(request)
         yield Stage("text")
         texts = self._texts(request)
@@ -136,7 +151,7 @@ class Pipeline:
             pixels = self._decode(latents, grid)
         except RuntimeError as error:  # what MLX raises when the device refuses an allocation
             raise _run_failed(error) from error
-        pixels = _composite(request, _centre(pixels, request.width, request.height))
+        pixels = composite(request, centre(pixels, request.width, request.height))
         seconds = time.perf_counter() - began
         yield Done(seconds, seed=request.seed, pixels=pixels, latents=np.array(latents[0]))
 
@@ -182,8 +197,7 @@ class Pipeline:
         times = self.family.schedule(self, request, tokens)
         start = start_step(len(times) - 1, request.strength)
         source_noise = self._noise(request, tokens)
-        source = self._source(request, grid)
-        repaint = self._repaint(request, source, source_noise, grid)
+        source, repaint = self._start_from(request, grid, source_noise)
         latents = source_noise
         if source is not None and request.strength is not None:
             t = float(times[start])  # a numpy number would turn the product into a numpy array
@@ -205,7 +219,7 @@ class Pipeline:
     def _preview(self, clean: mx.array, grid: Grid, request: Request) -> np.ndarray:
         """The estimate of the finished latents (1, N, C) -> (H, W, 3) uint8."""
         pixels = preview(self, clean.reshape(1, *grid, -1))
-        return _composite(request, _centre(pixels, request.width, request.height))
+        return composite(request, centre(pixels, request.width, request.height))
 
     @cached_property
     def colours(self) -> mx.array:
@@ -229,37 +243,21 @@ class Pipeline:
             )
         return given[None]
 
-    def _source(self, request: Request, grid: Grid) -> mx.array | None:
-        """Latents of the first picture at the output's size, where strength or a mask starts from it."""
-        if request.mask is None and request.strength is None:
-            return None
-        width, height = (side * self.spec.size_multiple for side in reversed(grid))
-        return self.encode_pixels(resize_and_crop(*cover(request.references[0].pixels, width, height)))
-
-    def _repaint(self, request: Request, source, source_noise, grid: Grid) -> Repaint | None:
-        if request.mask is None:
-            return None
-        mask = resize_mask(request.mask.pixels, (grid[1], grid[0]))
-        return Repaint(source, source_noise, mx.array(mask.reshape(1, -1, 1)))
+    def _start_from(self, request: Request, grid: Grid, source_noise: mx.array):
+        """Latents of the picture that strength or a mask starts from, and what keeps the rest of it; None without."""
+        masked = request.mask is not None or request.outpaint is not None
+        if not masked and request.strength is None:
+            return None, None
+        placed = self.placed(request)
+        source = self.encode_pixels(placed.pixels)
+        if not masked or self.spec.pictures == "erased":  # there the transformer itself sees the mask
+            return source, None
+        mask = resize_mask(placed.mask, (grid[1], grid[0])).reshape(1, -1, 1)
+        return source, Repaint(source, source_noise, mx.array(mask))
 
     def _decode(self, latents: mx.array, grid: Grid) -> np.ndarray:
         """(1, N, C) -> (H, W, 3) uint8."""
         return to_pixels(self.autoencoder.decode(latents.reshape(1, *grid, -1)))[0]
-
-
-def _centre(pixels: np.ndarray, width: int, height: int) -> np.ndarray:
-    """The middle of a picture whose grid of tokens is larger than what was asked for."""
-    top, left = (pixels.shape[0] - height) // 2, (pixels.shape[1] - width) // 2
-    return pixels[top : top + height, left : left + width]
-
-
-def _composite(request: Request, pixels: np.ndarray) -> np.ndarray:
-    """Outside a mask the result is the source itself, to the pixel; a soft edge mixes."""
-    if request.mask is None:
-        return pixels
-    mask = resize_mask(request.mask.pixels, (request.width, request.height))[..., None]
-    source = resize_and_crop(*cover(request.references[0].pixels, request.width, request.height))
-    return np.round(source * (1 - mask) + pixels * mask).astype(np.uint8)
 
 
 def _run_failed(error: RuntimeError) -> Exception:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 MAX_SEED = 2**64 - 1
 MAX_STEPS = 200
 MAX_SIDE = 8192
+COLOURFUL = 8  # mean distance of the largest from the smallest of red, green and blue: more is no depth map
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,8 @@ class Request:
     negative: str = ""
     references: tuple[Reference, ...] = ()
     mask: Mask | None = None
-    outpaint: tuple[int, int, int, int] | None = None
+    outpaint: tuple[int, int, int, int] | None = None  # new ground in pixels: left, top, right, bottom
+    ready_made: bool = False  # for models of edges: the picture is an edge map, not a photo to take edges from
     strength: float | None = None
     loras: tuple[Lora, ...] = ()
     dtype: str | None = None
@@ -100,9 +102,9 @@ def check(request: Request, spec: ModelSpec) -> Request:
     """The same request with the model's defaults filled in. Raises RequestError where the model can't do it."""
     _check_text(request, spec)
     _check_pictures(request, spec)
+    _check_mask(request, spec)
+    _check_control(request, spec)
     _check_numbers(request, spec)
-    if request.outpaint:
-        _fail("Outpainting is not built yet.", "Leave it out.")
     width, height = _size(request, spec)
     steps = spec.steps if request.steps is None else request.steps
     guidance = spec.guidance if request.guidance is None else float(request.guidance)
@@ -116,7 +118,7 @@ def _fail(message: str, hint: str = "") -> None:
 
 
 def _check_text(request: Request, spec: ModelSpec) -> None:
-    if spec.takes_text and not request.prompt.strip():
+    if spec.takes_text and spec.needs_prompt and not request.prompt.strip():
         _fail("The prompt is empty.", "Say what the picture should show.")
     if not spec.takes_text and (request.prompt.strip() or request.negative):
         _fail(f"{spec.name} takes no words.", f"Name a class from 0 to {spec.classes - 1}.")
@@ -137,14 +139,38 @@ def _check_pictures(request: Request, spec: ModelSpec) -> None:
         _fail(f"{spec.name} can't edit: it takes no pictures.", "Choose a model that edits: flux-local models list.")
     if count > spec.max_references:
         _fail(f"{count} references are too many: {spec.name} takes up to {spec.max_references}.", "Leave some out.")
-    if request.mask and not count:
-        _fail("A mask needs a picture to repaint.", "Give the picture first.")
-    if request.mask and not spec.mask:
-        _fail(f"{spec.name} can't repaint under a mask.")
+    if spec.needs_picture and not count:
+        _fail(f"{spec.name} needs a picture to work from.", "Give one: flux-local edit PICTURE -p ...")
     if request.strength is not None and not count:
         _fail("Strength needs a picture to start from.", "Give the picture first.")
     if request.strength is not None and not 0 < request.strength <= 1:
         _fail(f"Strength {request.strength} is out of range.", "It goes from just above 0 (keep) to 1 (repaint).")
+    if request.strength is not None and spec.pictures not in ("tokens", "erased"):
+        _fail(f"{spec.name} does not start from its picture, so it takes no strength.", "Leave --strength out.")
+
+
+def _check_mask(request: Request, spec: ModelSpec) -> None:
+    what = "A mask" if request.mask else "Outpainting"
+    if request.outpaint is not None and (min(request.outpaint) < 0 or not any(request.outpaint)):
+        _fail(f"Outpainting by {request.outpaint} pixels adds nothing.", "Say left, top, right, bottom: 0,0,256,0.")
+    if (request.mask or request.outpaint) and not request.references:
+        _fail(f"{what} needs a picture to repaint.", "Give the picture first.")
+    if (request.mask or request.outpaint) and not spec.mask:
+        _fail(f"{spec.name} can't repaint under a mask.", "flux-local models list shows which models do.")
+    if spec.pictures == "erased" and not (request.mask or request.outpaint):
+        _fail(f"{spec.name} needs to know where to paint.", "Give --mask M, or --outpaint L,T,R,B.")
+    if request.outpaint and request.strength is not None:
+        _fail("Outpainting takes no strength: there is nothing to keep on new ground.", "Leave --strength out.")
+
+
+def _check_control(request: Request, spec: ModelSpec) -> None:
+    if request.ready_made and spec.pictures != "edges":
+        _fail(f"{spec.name} takes no edge map.", "Leave --ready-made out.")
+    pixels = request.references[0].pixels if request.references else None
+    if spec.pictures == "depth" and pixels is not None:
+        colour = (pixels.max(axis=2).astype(int) - pixels.min(axis=2)).mean()
+        if colour > COLOURFUL:
+            _fail(f"{spec.name} takes a depth map, and this picture is in colour.", "Near is white, far is black.")
 
 
 def _check_numbers(request: Request, spec: ModelSpec) -> None:
@@ -165,20 +191,38 @@ def _check_numbers(request: Request, spec: ModelSpec) -> None:
 
 
 def _size(request: Request, spec: ModelSpec) -> tuple[int, int]:
-    """The size asked for, else the first reference's own (capped to the model's pixels), else the default."""
-    if request.width is None or request.height is None:
-        if (request.width is None) != (request.height is None):
-            _fail("A size needs both sides.", "Say for example --size 1024x768.")
-        return spec.output_size(request.references[0].pixels if request.references else None)
-    for side in (request.width, request.height):
-        if side % spec.size_multiple or not spec.min_side <= side <= MAX_SIDE:
+    """The size asked for, else the picture's own (capped to the model's pixels), else the default."""
+    own, asked = _own_size(request, spec), (request.width, request.height)
+    if None in asked and asked != (None, None):
+        _fail("A size needs both sides.", "Say for example --size 1024x768.")
+    if request.outpaint and asked not in ((None, None), own):
+        _fail("The size of an outpainted picture is its own and what is added.", "Leave --size out.")
+    width, height = own if None in asked else asked
+    for side in (width, height):
+        fits = spec.min_side <= side <= MAX_SIDE and ((width, height) == own or side % spec.size_multiple == 0)
+        if not fits:
             _fail(
-                f"{request.width}x{request.height} is not a size that {spec.name} can make.",
+                f"{width}x{height} is not a size that {spec.name} can make.",
                 f"Both sides must be multiples of {spec.size_multiple} from {spec.min_side} to {MAX_SIDE}.",
             )
-    if request.width * request.height > spec.max_pixels:
+    if width * height > spec.max_pixels:
         _fail(
-            f"{request.width}x{request.height} is larger than {spec.name} can make.",
+            f"{width}x{height} is larger than {spec.name} can make.",
             f"Stay under {spec.max_pixels / 1e6:.1f} megapixels.",
         )
-    return request.width, request.height
+    return width, height
+
+
+def _own_size(request: Request, spec: ModelSpec) -> tuple[int, int]:
+    """The size where none is asked for. Where a part of a picture is kept it stays what it is, to the pixel."""
+    pixels = request.references[0].pixels if request.references else None
+    if pixels is None:
+        return spec.size
+    height, width = pixels.shape[:2]
+    if request.outpaint:
+        left, top, right, bottom = request.outpaint
+        return width + left + right, height + top + bottom
+    small = width * height <= spec.output_pixels and min(width, height) >= spec.min_side
+    if request.mask and small and not spec.preferred_sizes:
+        return width, height
+    return spec.output_size(pixels)

@@ -110,6 +110,10 @@ TAEF1 = Download("madebyollin/taef1", ("config.json", "diffusion_pytorch_model.s
 SD_VAE = Download("stabilityai/sd-vae-ft-ema", ("config.json", "diffusion_pytorch_model.safetensors"), "vae")
 KLEIN_PIPELINES = ("Flux2KleinPipeline", "Flux2KleinInpaintPipeline")
 
+# (width, height): what Kontext was trained on (black-forest-labs/flux src/flux/util.py).
+_NARROW = ((672, 1568), (688, 1504), (720, 1456), (752, 1392), (800, 1328), (832, 1248), (880, 1184), (944, 1104))
+KONTEXT_SIZES = (*_NARROW, (1024, 1024), *((width, height) for height, width in reversed(_NARROW)))
+
 # What the rows of a family have in common.
 FLUX1_WEIGHTS = {"text_encoder": 4_762_310_656, "pooled_encoder": 123_060_480, "autoencoder": 83_819_683}
 FLUX1: dict[str, Any] = {
@@ -145,6 +149,7 @@ FLUX1_FILL: dict[str, Any] = {
     **FLUX1_DEV,
     "transformer": {**FLUX1_SIZES, "guidance_embed": True, "in_channels": 384},
     "parameters": {"transformer": 11_902_391_360, **FLUX1_WEIGHTS},
+    "pictures": "erased",
     "needs_picture": True,
     "max_references": 1,
     "mask": True,
@@ -159,7 +164,10 @@ FLUX1_REDUX: dict[str, Any] = {
     "files": ("image_embedder/*", "image_encoder/*", "feature_extractor/*"),
     "further": (Download("black-forest-labs/FLUX.1-dev", FLUX1_FILES), TAEF1),
     "download_bytes": 34_730_000_000,
+    "pictures": "features",
+    "trained_references": 1,
     "needs_picture": True,
+    "needs_prompt": False,
     "max_references": 4,
     "steps": 50,
     "guidance": 2.5,

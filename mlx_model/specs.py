@@ -48,7 +48,12 @@ class ModelSpec:
     classes: int = 0  # pictures of numbered classes, 0 to classes - 1, instead of words
     samplers: tuple[str, ...] = ()  # to choose from, the first if none is named; (): only Euler
     max_references: int = 0
+    # What a picture is to the transformer: tokens beside those being made; latents of what a mask has left of it, or of
+    # its edges or a depth map, beside each token; or tokens of text (variations).
+    pictures: Literal["tokens", "erased", "edges", "depth", "features"] = "tokens"
+    trained_references: int = 0  # more than this goes beyond the authors' code; 0: max_references
     needs_picture: bool = False  # there is nothing to do without one
+    needs_prompt: bool = True
     mask: bool = False
     guidance_kind: Literal["none", "embedded", "cfg"] = "none"
     guidance: float = 1.0
@@ -62,6 +67,7 @@ class ModelSpec:
     min_side: int = 64
     max_pixels: int = 4 * MEGAPIXEL
     output_pixels: int = MEGAPIXEL  # cap of a size taken from a reference
+    preferred_sizes: tuple[tuple[int, int], ...] = ()  # a picture is brought to the one nearest in shape
     reference_pixels: tuple[int, int] = (2024 * 2024, MEGAPIXEL)  # cap with one reference, with several
     pipelines: tuple[str, ...] = ()  # classes that model_index.json may name; (): any that no other row names
 
@@ -77,8 +83,14 @@ class ModelSpec:
         if pixels is None:
             return self.size
         height, width = pixels.shape[:2]
+        if self.preferred_sizes:
+            return self.preferred_size(width, height)
         factor = min(1.0, math.sqrt(self.output_pixels / (width * height)))
         return self._fitting(width * factor), self._fitting(height * factor)
+
+    def preferred_size(self, width: int, height: int) -> tuple[int, int]:
+        """The preferred (width, height) nearest in shape; of two as near the narrower."""
+        return min(self.preferred_sizes, key=lambda size: (abs(width / height - size[0] / size[1]), size))
 
     def _fitting(self, side: float) -> int:
         return max(self.min_side, int(side) // self.size_multiple * self.size_multiple)
@@ -144,8 +156,10 @@ _ROWS = (
         repo=_BFL + "FLUX.1-Kontext-dev",
         steps=28,
         guidance=2.5,
-        max_references=4,  # its authors' own code takes one
+        max_references=4,
+        trained_references=1,
         mask=True,
+        preferred_sizes=parts.KONTEXT_SIZES,
         pipelines=("FluxKontextPipeline",),
         **parts.FLUX1_DEV,
     ),
@@ -160,6 +174,7 @@ _ROWS = (
         "flux1-canny-dev",
         title="FLUX.1 Canny dev",
         repo=_BFL + "FLUX.1-Canny-dev",
+        pictures="edges",
         guidance=30.0,
         pipelines=("FluxControlPipeline",),
         **parts.FLUX1_CONTROL,
@@ -168,6 +183,7 @@ _ROWS = (
         "flux1-depth-dev",
         title="FLUX.1 Depth dev",
         repo=_BFL + "FLUX.1-Depth-dev",
+        pictures="depth",
         guidance=10.0,
         pipelines=("FluxControlPipeline",),
         **parts.FLUX1_CONTROL,

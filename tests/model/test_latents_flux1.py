@@ -3,13 +3,13 @@
 import mlx.core as mx
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mlx_model import latents_flux1 as latents
 from mlx_model.sampler import linear_mu, timesteps
+from mlx_model.specs import SPECS
 from tests.golden import vectors
 
+KONTEXT = SPECS["flux1-kontext-dev"]
 SCHEDULES = vectors("flux1_schedules")["flux1"]
 
 
@@ -32,29 +32,27 @@ def test_ids():
     assert latents.reference_ids([]).shape == (0, 3)
 
 
+def test_several_references_lie_side_by_side():
+    ids = latents.reference_ids([(2, 3), (1, 2)])
+    assert ids[:, 0].tolist() == [1] * 8
+    assert ids[:6].tolist() == latents.grid_ids((2, 3), 1).tolist()
+    assert ids[6:].tolist() == [[1, 0, 3], [1, 0, 4]]
+
+
 @pytest.mark.parametrize(
     ("size", "wanted"),
     [((1000, 1000), (1024, 1024)), ((1920, 1080), (1392, 752)), ((10, 4000), (672, 1568)), ((832, 1248), (832, 1248))],
 )
 def test_kontext_size(size, wanted):
-    assert latents.kontext_size(*size) == wanted
+    assert KONTEXT.preferred_size(*size) == wanted
+    assert KONTEXT.output_size(np.zeros((size[1], size[0], 3), np.uint8)) == wanted
 
 
 def test_preferred_sizes_are_mirrored_about_a_megapixel():
-    assert sorted((h, w) for w, h in latents.PREFERRED) == sorted(latents.PREFERRED)
-    assert all(w % 16 == h % 16 == 0 and 0.98e6 < w * h < 1.1e6 for w, h in latents.PREFERRED)
-    assert all(latents.kontext_size(*size) == size for size in latents.PREFERRED)
-
-
-@given(st.integers(1, 9000), st.integers(1, 9000))
-def test_area_size(width, height):
-    made = latents.area_size(width, height)
-    assert all(side % 16 == 0 and side >= 16 for side in made)
-    assert made[0] * made[1] <= 1.02 * 1024 * 1024 or 16 in made
-
-
-def test_area_size_example():
-    assert latents.area_size(16, 9) == (1360, 768)
+    sizes = KONTEXT.preferred_sizes
+    assert sorted((h, w) for w, h in sizes) == sorted(sizes)
+    assert all(w % 16 == h % 16 == 0 and 0.98e6 < w * h < 1.1e6 for w, h in sizes)
+    assert all(KONTEXT.preferred_size(*size) == size for size in sizes)
 
 
 def test_mask_channels():

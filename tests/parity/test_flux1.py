@@ -23,6 +23,7 @@ from mlx_model import autoencoder, flux1, image_siglip, latents_flux1, redux, te
 from mlx_model.ops import timestep_features  # noqa: E402
 from mlx_model.pictures import to_signed  # noqa: E402
 from mlx_model.sampler import denoise, linear_mu, timesteps  # noqa: E402
+from mlx_model.specs import SPECS  # noqa: E402
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]
 
@@ -219,7 +220,9 @@ def test_schedule(tokens, steps):
 
 
 def test_preferred_sizes():
-    assert sorted(pipeline_flux_kontext.PREFERRED_KONTEXT_RESOLUTIONS) == sorted(latents_flux1.PREFERRED)
+    assert sorted(pipeline_flux_kontext.PREFERRED_KONTEXT_RESOLUTIONS) == sorted(
+        SPECS["flux1-kontext-dev"].preferred_sizes
+    )
 
 
 # Whole runs on the same noise, text given as features.
