@@ -1,4 +1,4 @@
-"""--size: 1024x768, or a shape such as 16:9."""
+"""--size: 1024x768, or a shape such as 16:9; --outpaint: pixels on four sides."""
 
 import math
 import re

@@ -25,6 +25,7 @@ BITS = (4, 5, 6, 8, 16)
 TEXT_ROLES, PICTURE_ROLES = ("text_encoder", "pooled_encoder"), ("image_encoder", "image_embedder")
 SCALE_BITS = 0.5  # a 16-bit scale and a 16-bit bias for every 64 packed weights
 MAPS = {False: 23, True: 40}  # on a CPU, on Metal: see _maps
+PATCHES = 729  # of SigLIP at 384 pixels
 EFFICIENCY = 0.6  # of a chip's peak; published good MLX runs reach 0.67 to 0.73, poor ones 0.39
 # fp16 = fp32 matrix rate, TFLOPS: huggingface.js hardware.ts; M5 with its matrix units (tzakharko.github.io), estimated
 CHIPS = {
@@ -132,7 +133,15 @@ def image_tokens(spec: ModelSpec, size: Size) -> int:
 
 
 def reference_tokens(spec: ModelSpec, references: Sequence[Size]) -> int:
-    """R = sum of min(width height, cap) / m^2; the cap is smaller where there are several references."""
+    """R = sum of min(width height, cap) / m^2; the cap is smaller where there are several references.
+
+    Kontext squeezes one to a preferred size, and several share the pixels of one. Redux: one token per patch. Nothing
+    where a picture lies beside the tokens of the output.
+    """
+    if spec.pictures != "tokens":
+        return PATCHES * len(references) if spec.pictures == "features" else 0
+    if spec.preferred_sizes:
+        return math.prod(spec.preferred_size(*references[0])) // spec.size_multiple**2 if references else 0
     cap = spec.reference_pixels[0 if len(references) == 1 else 1]
     return sum(int(min(w * h, cap)) // spec.size_multiple**2 for w, h in references)
 

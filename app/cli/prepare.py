@@ -8,7 +8,7 @@ from typing import Any
 
 from app import images, inputs, library
 from app.mentions import compile_prompt
-from app.sizes import parse_size
+from app.sizes import parse_margins, parse_size
 from mlx_model.errors import RequestError
 from mlx_model.folder import Folder, open_folder
 from mlx_model.request import Lora, Request, check
@@ -25,18 +25,15 @@ def prepare(options: Options, prompt: str | None, pictures: Sequence[str], notes
     name = options["model"] or (recorded.model if recorded else None)
     folder = open_folder(library.resolve(name))
     base = _for_model(recorded, folder) if recorded else Request(library.name_of(folder))
-    base = _with_pictures(base, options, pictures, notes)
-    base = dataclasses.replace(base, prompt=_prompt(base, prompt, recorded), loras=_loras(base, options))
+    base = _with_pictures(base, options, _shown(pictures, options, folder), notes)
+    base = dataclasses.replace(base, prompt=_prompt(base, prompt, recorded, folder), loras=_loras(base, options))
     return folder, check(dataclasses.replace(base, **_changes(options, folder, recorded)), folder.spec)
 
 
 def _recorded(options: Options) -> Request | None:
     if not options["again"]:
         return None
-    recorded = images.read_request(options["again"])
-    if recorded.outpaint:
-        raise RequestError(f"{options['again']} was made with outpainting, which this version does not have.")
-    return recorded
+    return images.read_request(options["again"])
 
 
 def _for_model(recorded: Request, folder: Folder) -> Request:
@@ -47,11 +44,20 @@ def _for_model(recorded: Request, folder: Folder) -> Request:
     return dataclasses.replace(recorded, model=name, steps=None, guidance=None, sampler=None)
 
 
+def _shown(pictures: Sequence[str], options: Options, folder: Folder) -> Sequence[str]:
+    """The pictures of a run: those of edit, or the control picture of generate."""
+    control, spec = options.get("control"), folder.spec
+    if control and spec.pictures not in ("edges", "depth"):
+        raise RequestError(f"{spec.name} follows no edges and no depth.", "Models that do: FLUX.1 Canny and Depth.")
+    return (control,) if control else pictures
+
+
 def _with_pictures(base: Request, options: Options, pictures: Sequence[str], notes: list[str]) -> Request:
     mask = options.get("mask")
     if pictures:
         references = tuple(inputs.load_reference(path, notes) for path in pictures)
-        base = dataclasses.replace(base, references=references, mask=None)
+        size = {"outpaint": None, "width": None, "height": None} if base.outpaint else {}
+        base = dataclasses.replace(base, references=references, mask=None, ready_made=False, **size)
     elif options["again"]:
         base = inputs.reload(base, Path(options["again"]).absolute(), notes)
     if mask and base.references:
@@ -66,8 +72,10 @@ def _loras(base: Request, options: Options) -> tuple[Lora, ...]:
     return tuple(inputs.reload_lora(lora, Path(options["again"]).absolute()) for lora in base.loras)
 
 
-def _prompt(base: Request, prompt: str | None, recorded: Request | None) -> str:
+def _prompt(base: Request, prompt: str | None, recorded: Request | None, folder: Folder) -> str:
     """A recorded prompt has its mentions compiled already."""
+    if prompt is None and not recorded and folder.spec.takes_text and folder.spec.needs_prompt:
+        raise RequestError("There is no prompt.", "Say what to change with -p PROMPT.")
     if prompt is None and recorded:
         return recorded.prompt
     return compile_prompt(prompt or "", [reference.name for reference in base.references])
@@ -75,8 +83,12 @@ def _prompt(base: Request, prompt: str | None, recorded: Request | None) -> str:
 
 def _changes(options: Options, folder: Folder, recorded: Request | None) -> Options:
     """What the options say, where they say something."""
-    direct = ("steps", "guidance", "negative", "strength", "dtype", "label", "sampler")
+    direct = ("steps", "guidance", "negative", "strength", "dtype", "label", "sampler", "ready_made")
     changes = {key: options[key] for key in direct if options.get(key) is not None}
+    if options.get("control") and folder.spec.pictures == "edges":
+        changes["ready_made"] = True
+    if options.get("outpaint"):
+        changes |= {"outpaint": parse_margins(options["outpaint"]), "width": None, "height": None}
     if options["size"]:
         changes["width"], changes["height"] = parse_size(options["size"], folder.spec)
     if options["noise"]:

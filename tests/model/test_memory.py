@@ -37,13 +37,28 @@ def test_more_needs_more(name, metal):
     assert small.peak > 0
     double = (2 * spec.size[0], 2 * spec.size[1])
     assert forecast(spec, double, metal=metal).peak > small.peak
-    few, many = (forecast(spec, references=[spec.size] * n, metal=metal).phases["denoise"] for n in (1, 3))
-    assert many.activations > few.activations
+    none, one = (forecast(spec, references=[spec.size] * n, metal=metal).phases["denoise"] for n in (0, 1))
+    assert (one.activations > none.activations) == (spec.pictures in ("tokens", "features"))
     peaks = [forecast(spec, bits=bits, metal=metal).phases["denoise"].weights for bits in memory.BITS]
     assert peaks == sorted(peaks)
     assert small.to_dict()["peak_bytes"] == max(
         p["weights"] + p["activations"] for p in small.to_dict()["phases"].values()
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "sizes", "tokens"),
+    [
+        ("flux1-kontext-dev", [(500, 500)], 4096),
+        ("flux1-kontext-dev", [(500, 500)] * 4, 4096),
+        ("flux1-kontext-dev", [], 0),
+        ("flux1-redux-dev", [(500, 500)] * 2, 1458),
+        ("flux1-fill-dev", [(500, 500)], 0),
+        ("flux1-depth-dev", [(500, 500)], 0),
+    ],
+)
+def test_what_a_picture_is_to_flux_1(name, sizes, tokens):
+    assert memory.reference_tokens(SPECS[name], sizes) == tokens
 
 
 def test_weights_by_bits():

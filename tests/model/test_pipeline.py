@@ -84,6 +84,38 @@ def test_a_mask_keeps_the_rest_to_the_pixel(pipeline):
     assert not np.array_equal(result[:, 65:], given.pixels[:, 65:])
 
 
+def test_a_mask_on_a_picture_of_odd_size_keeps_the_rest_to_the_pixel(pipeline):
+    """The grid of tokens is larger than the picture, which stands in its middle."""
+    pixels = picture(5).pixels[:101, :119]
+    mask = np.zeros((101, 119), np.float32)
+    mask[:, 64:] = 1
+    result = done(pipeline, Reference(pixels=pixels), mask=Mask(pixels=mask)).pixels
+    assert result.shape == pixels.shape
+    assert np.array_equal(result[:, :64], pixels[:, :64])
+    assert np.abs(result[:, 64:].astype(int) - pixels[:, 64:]).mean() > 1
+
+
+@pytest.mark.parametrize("margins", [(16, 0, 0, 0), (0, 5, 9, 3), (31, 17, 1, 0)])
+def test_outpainting_keeps_the_source_to_the_pixel(pipeline, margins):
+    left, top, right, bottom = margins
+    given = picture(6, (96, 80))
+    result = done(pipeline, given, outpaint=margins).pixels
+    assert result.shape == (96 + top + bottom, 80 + left + right, 3)
+    assert np.array_equal(result[top : top + 96, left : left + 80], given.pixels)
+    again = done(pipeline, given, outpaint=margins, seed=8).pixels
+    ground = np.ones(result.shape[:2], bool)
+    ground[top : top + 96, left : left + 80] = False
+    assert np.abs(again[ground].astype(int) - result[ground]).mean() > 1  # new ground is made, not copied
+
+
+def test_outpainting_and_a_mask_together(pipeline):
+    given, mask = picture(6, (96, 80)), np.zeros((96, 80), np.float32)
+    mask[32:64, 32:64] = 1
+    result = done(pipeline, given, outpaint=(16, 0, 0, 0), mask=Mask(pixels=mask)).pixels[:, 16:]
+    assert np.array_equal(result[mask == 0], given.pixels[mask == 0])
+    assert not np.array_equal(result[mask == 1], given.pixels[mask == 1])
+
+
 def test_strength_keeps_more_of_the_picture(pipeline):
     given = picture(6)
     little = done(pipeline, given, strength=0.5, prompt="a dog").latents

@@ -47,9 +47,55 @@ def test_strength_needs_a_picture():
         check(dataclasses.replace(GOOD, strength=0.5), KLEIN)
 
 
-def test_what_the_engine_cannot_do_yet_is_refused():
-    with pytest.raises(RequestError, match="not built"):
-        check(dataclasses.replace(GOOD, outpaint=(1, 2, 3, 4)), KLEIN)
+FILL, CANNY, DEPTH, REDUX = (SPECS[f"flux1-{name}-dev"] for name in ("fill", "canny", "depth", "redux"))
+KONTEXT = SPECS["flux1-kontext-dev"]
+COLOURED = Reference(pixels=np.full((600, 800, 3), (200, 10, 10), np.uint8))
+MASKED = {"references": (PICTURE,), "mask": Mask(pixels=np.ones((600, 800), np.float32))}
+REFUSED_ELSEWHERE = [
+    (FILL, {"references": (PICTURE,)}, "where to paint"),
+    (FILL, {}, "needs a picture"),
+    (FILL, {"references": (PICTURE,), "outpaint": (0, 0, 0, 0)}, "adds nothing"),
+    (FILL, {"references": (PICTURE,), "outpaint": (0, -1, 3, 0)}, "adds nothing"),
+    (FILL, {"references": (PICTURE,), "outpaint": (0, 0, 9000, 0)}, "not a size"),
+    (FILL, {"references": (PICTURE,), "outpaint": (0, 2000, 4000, 0)}, "larger than"),
+    (FILL, {"references": (PICTURE,), "outpaint": (0, 0, 8, 0), "width": 1024, "height": 1024}, "is its own"),
+    (FILL, {"references": (PICTURE,), "outpaint": (0, 0, 8, 0), "strength": 0.5}, "no strength"),
+    (KLEIN, {"outpaint": (0, 0, 8, 0)}, "needs a picture"),
+    (CANNY, {}, "needs a picture"),
+    (CANNY, {"references": (PICTURE,), "strength": 0.5}, "no strength"),
+    (CANNY, MASKED, "can't repaint"),
+    (CANNY, {"references": (PICTURE,), "outpaint": (0, 0, 8, 0)}, "can't repaint"),
+    (DEPTH, {"references": (COLOURED,)}, "in colour"),
+    (DEPTH, {"references": (PICTURE,), "ready_made": True}, "no edge map"),
+    (REDUX, {}, "needs a picture"),
+    (KONTEXT, {"references": (PICTURE,) * 5}, "up to 4"),
+]
+
+
+@pytest.mark.parametrize(("spec", "change", "words"), REFUSED_ELSEWHERE)
+def test_refused_by_other_models(spec, change, words):
+    with pytest.raises(RequestError, match=words):
+        check(dataclasses.replace(GOOD, **change), spec)
+
+
+def test_variations_need_no_words():
+    assert check(Request("flux1-redux-dev", references=(PICTURE,)), REDUX).guidance == 2.5
+
+
+def size_of(spec, **change):
+    filled = check(dataclasses.replace(GOOD, **change), spec)
+    assert check(filled, spec) == filled  # the pipeline checks again what the command line has checked
+    return filled.width, filled.height
+
+
+def test_a_kept_picture_keeps_its_size_to_the_pixel():
+    small = {"references": (Reference(pixels=np.zeros((333, 501, 3), np.uint8)),)}
+    assert size_of(KLEIN, **small) == (496, 320)
+    assert size_of(KLEIN, **small, mask=Mask()) == (501, 333)
+    assert size_of(FILL, **small, outpaint=(1, 2, 30, 4)) == (532, 339)
+    large = {"references": (Reference(pixels=np.zeros((3000, 4000, 3), np.uint8)),)}
+    assert size_of(KLEIN, **large, mask=Mask()) == (1168, 880)
+    assert size_of(KONTEXT, **small, mask=Mask()) == KONTEXT.preferred_size(501, 333)
 
 
 def test_defaults():
@@ -88,6 +134,7 @@ requests = st.builds(
     mask=st.none() | st.builds(Mask, text, text),
     loras=st.lists(st.builds(Lora, text, st.floats(-2, 2), text), max_size=2).map(tuple),
     outpaint=st.none() | st.tuples(*[st.integers(0, 99)] * 4),
+    ready_made=st.booleans(),
 )
 
 
