@@ -9,6 +9,14 @@ from .library import Installed, installed
 
 BITS = (4, 5, 6, 8, 16)
 
+# What models do to which a picture is something special, by ModelSpec.pictures.
+SPECIAL = {
+    "erased": "fill in under a mask, extend a picture",
+    "edges": "generate along the edges of a picture",
+    "depth": "generate along a depth map",
+    "features": "variations of a picture",
+}
+
 
 def catalogue(here: memory.Machine) -> list[dict[str, Any]]:
     """`facts` of all models, in the order of SPECS."""
@@ -49,6 +57,7 @@ def _does(spec: ModelSpec) -> dict[str, Any]:
     return {
         "generate": not spec.needs_picture,
         "edit": spec.max_references > 0,
+        "pictures": spec.pictures,
         "references": spec.max_references,
         "mask": spec.mask,
         "negative": spec.takes_text and spec.guidance_kind == "cfg",
@@ -86,5 +95,5 @@ def does_line(does: dict[str, Any]) -> str:
         parts = [f"generate ({does['classes']} classes, no words)"]
     if does["edit"]:
         pictures = "1 picture" if does["references"] == 1 else f"{does['references']} pictures"
-        parts.append(f"edit ({pictures}{', mask' if does['mask'] else ''})")
+        parts.append(SPECIAL.get(does["pictures"]) or f"edit ({pictures}{', mask' if does['mask'] else ''})")
     return ", ".join(parts + (["negative"] if does["negative"] else []))

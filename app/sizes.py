@@ -24,6 +24,16 @@ def parse_size(text: str, spec: ModelSpec) -> tuple[int, int]:
     raise RequestError(f"{text!r} is not a size.", "Say it as 1024x768, or as a shape such as 16:9.")
 
 
+def parse_margins(text: str) -> tuple[int, int, int, int]:
+    """Pixels to add left, above, right and below. Raises RequestError."""
+    sides = [side.strip() for side in text.split(",")]
+    if len(sides) != 4 or not all(re.fullmatch(r"[0-9]{1,5}", side) for side in sides):
+        hint = "Say how many pixels to add left, above, right and below, such as 0,0,256,0."
+        raise RequestError(f"{text!r} are no margins.", hint)
+    left, top, right, bottom = map(int, sides)
+    return left, top, right, bottom
+
+
 def size_of_shape(across: float, down: float, spec: ModelSpec) -> tuple[int, int]:
     """The largest (width, height) of this shape in the model's default pixel count. Raises RequestError past 8:1."""
     if not (across and down) or max(across, down) > 8 * min(across, down):

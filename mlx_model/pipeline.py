@@ -24,13 +24,14 @@ import mlx.core as mx
 import numpy as np
 
 from . import autoencoder, lora, noise
+from .autoencoder import pack
 from .errors import OutOfMemory, RequestError
 from .events import Done, Event, Loaded, Preview, Stage, Step
 from .folder import Folder, open_folder
 from .latents import Grid
 from .memory import keeps_encoder
-from .pictures import resize_and_crop, resize_mask, to_pixels, to_signed
-from .placing import Placed, centre, composite, place
+from .pictures import resize_and_crop, to_pixels, to_signed
+from .placing import Placed, centre, composite, place, touched
 from .previews import fit_colours, preview
 from .references import Kept, fingerprint
 from .request import Reference, Request, check
@@ -252,8 +253,9 @@ class Pipeline:
         source = self.encode_pixels(placed.pixels)
         if not masked or self.spec.pictures == "erased":  # there the transformer itself sees the mask
             return source, None
-        mask = resize_mask(placed.mask, (grid[1], grid[0])).reshape(1, -1, 1)
-        return source, Repaint(source, source_noise, mx.array(mask))
+        cell = self.spec.size_multiple // 2  # pixels of one latent
+        mask = pack(mx.array(touched(placed.mask, cell))[None, ..., None]).reshape(1, -1, 4)
+        return source, Repaint(source, source_noise, mx.tile(mask, (1, 1, self.channels // 4)))
 
     def _decode(self, latents: mx.array, grid: Grid) -> np.ndarray:
         """(1, N, C) -> (H, W, 3) uint8."""

@@ -40,6 +40,15 @@ def composite(request: Request, pixels: np.ndarray) -> np.ndarray:
     return np.round(source * (1 - mask) + pixels * mask).astype(np.uint8)
 
 
+def touched(mask: np.ndarray, cell: int) -> np.ndarray:
+    """A mask (H, W) by cells of `cell` pixels: the most that any pixel in it says.
+
+    Not the mean: what is half repainted keeps a ghost of what was there. Pixels outside the mask come back at the end.
+    """
+    rows, columns = mask.shape[0] // cell, mask.shape[1] // cell
+    return mask.reshape(rows, cell, columns, cell).max(axis=(1, 3))
+
+
 def _outpainted(request: Request) -> Placed:
     """The source with new ground around it: all of that is repainted, and of the source what a mask says."""
     left, top, right, bottom = request.outpaint

@@ -64,7 +64,7 @@ def guided(one: Callable[..., mx.array], conditions: list, scale: float) -> Velo
 
 
 class Repaint(NamedTuple):
-    """Keeps everything outside a mask: `source` and `noise` (1, N, C), `mask` (1, N, 1), 1 = repaint.
+    """Keeps everything outside a mask: `source`, `noise` and `mask` are (1, N, C), 1 = repaint.
 
     Source: diffusers pipelines/flux2/pipeline_flux2_klein_inpaint.py.
     """

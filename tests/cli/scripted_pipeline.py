@@ -70,6 +70,8 @@ def install(name, when):
     folder.mkdir(parents=True)
     families = {"transformer": spec.family, "text_encoder": spec.text_family, "autoencoder": "autoencoder"}
     sizes = {"transformer": spec.transformer, "text_encoder": spec.text, "autoencoder": spec.autoencoder}
+    families |= {role: kind for role, (kind, _) in spec.extras.items()}
+    sizes |= {role: params for role, (_, params) in spec.extras.items()}
     parts = {
         role: {"family": kind, "params": sizes[role], "files": {}, "parameters": 0} for role, kind in families.items()
     }

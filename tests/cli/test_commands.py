@@ -47,12 +47,6 @@ def test_every_option_says_what_it_does(words):
     assert silent == []
 
 
-def test_options_that_would_always_fail_are_not_shown():
-    text = run("edit", "--help").stdout
-    assert "--outpaint" not in text
-    run("edit", "room.png", "-p", "x", "--outpaint", "1,2,3,4", code=2)
-
-
 def test_help_starts_fast_and_imports_nothing_heavy():
     code = "import sys; from app.cli.group import cli; cli(['--help'], standalone_mode=False); " + (
         "print([m for m in ('numpy', 'mlx', 'PIL', 'huggingface_hub', 'psutil') if m in sys.modules], file=sys.stderr)"

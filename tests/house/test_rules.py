@@ -26,6 +26,7 @@ ALLOWED = {
 MORE = {
     "mlx_model/memory.py": {"psutil"},
     "mlx_model/pictures.py": {"PIL"},
+    "mlx_model/edges.py": {"cv2"},
     "mlx_model/training/": {"PIL"},
     "converters/download.py": {"huggingface_hub"},
     "converters/coreml.py": {"coremltools"},
@@ -183,7 +184,7 @@ def test_every_dependency_is_imported_and_every_import_is_a_dependency():
     declared = {names.get(name, name) for name in declared}
     used = {module.split(".")[0] for name in NAMES for module in imported(name)}
     used -= set(sys.stdlib_module_names) | OURS
-    optional = {"coremltools", "av", "psd_tools"}
+    optional = {"coremltools", "av", "psd_tools", "cv2"}
     assert used - optional <= declared
     assert declared - {"PySide6"} <= used
 

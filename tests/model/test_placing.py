@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlx_model.placing import centre, composite, place
+from mlx_model.placing import centre, composite, place, touched
 from mlx_model.request import Mask, Reference, Request
 
 SOURCE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
@@ -50,3 +50,9 @@ def test_composite():
     mixed = composite(request(mask=Mask(pixels=MASK / 2)), made)
     assert np.array_equal(mixed[MASK == 0], SOURCE[MASK == 0])
     assert np.abs(mixed[MASK == 1] - (SOURCE[MASK == 1] / 2 + 3.5)).max() <= 0.5
+
+
+def test_a_cell_that_the_mask_touches_is_repainted():
+    mask = np.zeros((16, 24), np.float32)
+    mask[7, 8:10] = 0.25, 1
+    assert touched(mask, 8).tolist() == [[0, 1, 0], [0, 0, 0]]
