@@ -17,6 +17,7 @@ from .say import JSON, say_event
 COMMANDS = {
     "generate": ("generate", "Make a picture from a description."),
     "edit": ("edit", "Change a picture by instruction, with others as references."),
+    "board": ("board", "Make, render and share storyboards."),
     "models": ("models", "List, add, check and remove models."),
     "convert": ("convert", "Turn a downloaded checkpoint into a model that Flux Local opens."),
     "bench": ("bench", "Measure how fast a model runs on this machine."),

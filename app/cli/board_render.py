@@ -1,0 +1,127 @@
+"""board render: the window's jobs, one after the other in this process; every take is kept as soon as it is made."""
+
+import dataclasses
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app import board_panels, commands, inputs, jobs, library, running
+from app.board_file import BoardFile
+from app.storyboard import Take, new_id, numbers
+from mlx_model.errors import FluxLocalError, ModelError, RequestError, WillNotFit
+from mlx_model.events import Done, Failed, Stage
+from mlx_model.folder import Folder, open_folder
+from mlx_model.request import MAX_SEED, Request, check
+
+from .board_edit import open_board
+from .say import Reporter
+
+Options = dict[str, Any]
+
+
+def render_panels(path: str, options: Options, as_json: bool) -> None:
+    """board render. Raises what a run raises; for some of several panels, at the end."""
+    report = Reporter(as_json)
+    with open_board(path, report=report) as file:
+        ids = _chosen(file, options)
+        run, failed = _Run(file, options, report), []
+        try:
+            with running.awake():
+                for place, panel_id in enumerate(ids):
+                    report(Stage("panel", f"{numbers(file.board)[panel_id]} ({place + 1} of {len(ids)})"))
+                    _try(run, panel_id, report, failed if len(ids) > 1 else None)
+        finally:
+            report.clear()
+    if failed:
+        raise _summary(failed, len(ids))
+
+
+def _chosen(file: BoardFile, options: Options) -> list[str]:
+    board = file.board
+    ids = [i for i in board_panels.select(board, options["panels"]) if not (options["missing"] and board.panel(i).take)]
+    return board_panels.render_order(board, ids) if options["instruction"] is None else ids
+
+
+def _try(run: "_Run", panel_id: str, report: Reporter, failed: list[FluxLocalError] | None) -> None:
+    """One panel that can't be rendered does not stop the others; a model that is not there does."""
+    try:
+        run.panel(panel_id)
+    except (ModelError, WillNotFit):
+        raise
+    except FluxLocalError as error:
+        if failed is None:
+            raise
+        failed.append(error)
+        report.clear()
+        if report.as_json:
+            report(Failed(error.code, error.message, error.hint))
+        else:
+            click.echo(f"{numbers(run.file.board)[panel_id]}: {error}", err=True)
+
+
+def _summary(failed: list[FluxLocalError], count: int) -> FluxLocalError:
+    """As the first failure, so that the exit code says what kind it was."""
+    return type(failed[0])(f"{len(failed)} of {count} panels could not be rendered.", "The others have their takes.")
+
+
+class _Run:
+    """Renders panels with one model in memory at a time."""
+
+    def __init__(self, file: BoardFile, options: Options, report: Reporter):
+        self.file, self.options, self.report = file, options, report
+        self._opened, self._pipeline = None, None
+
+    def panel(self, panel_id: str) -> None:
+        for number in range(self.options["count"]):
+            seed = self.options["seed"]
+            seed = None if seed is None else (seed + number) % (MAX_SEED + 1)
+            job = jobs.panel_job(
+                self.file.board, panel_id, self.file.picture_path, self.options["model"], seed=seed,
+                instruction=self.options["instruction"],
+            )  # fmt: skip
+            if number and seed is None and self.file.board.panel(panel_id).seed_locked:
+                raise RequestError("The panel's seed is locked: all its takes would be the same.", "Give --seed.")
+            self._job(job)
+
+    def _job(self, job: jobs.Job) -> None:
+        notes: list[str] = []
+        folder = open_folder(library.resolve(job.model))
+        request = check(inputs.load(job.request, notes), folder.spec)
+        for note in notes:
+            self.report.note(note)
+        running.require_memory(folder, request)
+        with (
+            tempfile.TemporaryDirectory(prefix="flux-local-") as place,
+            closing(self._events(folder, request, Path(place))) as events,
+        ):
+            for event in events:
+                self.report(self._kept(job, event) if isinstance(event, Done) else event)
+
+    def _events(self, folder: Folder, request: Request, place: Path) -> Iterator:
+        # The take has the request; in the picture it would carry the paths of this machine to whoever gets the board.
+        output = running.Output(place / "take.png", metadata=False)
+        yield from running.saved(self._open(folder, request.dtype), request, output)
+
+    def _open(self, folder: Folder, dtype: str | None) -> Any:
+        if self._opened != (folder.path, dtype):
+            self._pipeline = None  # before the next one is loaded: two may not fit
+            self._pipeline, self._opened = running.open_pipeline(folder.path, dtype), (folder.path, dtype)
+        return self._pipeline
+
+    def _kept(self, job: jobs.Job, done: Done) -> Done:
+        """The take is in the board and the board on the disk; the event with the place of the picture there."""
+        picture = self.file.put_picture(Path(done.path).read_bytes(), f"{job.label}.png")
+        request = dataclasses.replace(job.request, seed=done.seed)
+        made = datetime.now(UTC).isoformat(timespec="seconds")
+        take = Take(new_id(), picture, request.to_json(), job.model, made, done.seed, done.seconds)
+        self.file.save(commands.add_take(self.file.board, job.panel, take))
+        done = dataclasses.replace(done, path=str(self.file.picture_path(picture.sha256)))
+        if not self.report.as_json:
+            self.report.clear()
+            click.echo(f"{job.label}  {done.path}")
+        return done

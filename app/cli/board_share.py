@@ -1,0 +1,47 @@
+"""board export and import: which way a file takes."""
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app import board_zip
+from app.board_file import SUFFIX
+from app.files import numbered
+from mlx_model.events import Done
+
+from .board_edit import open_board
+from .say import Reporter
+
+ZIP = "zip"
+
+
+def export_file(path: str, options: dict[str, Any], as_json: bool) -> None:
+    """board export"""
+    report, out = Reporter(as_json), Path(options["output"]).expanduser()
+    with open_board(path, write=False, report=report) as file:
+        if (options["name"] or out.suffix.lower().removeprefix(".")) == ZIP:
+            written = board_zip.export_zip(file, out if out.suffix else out.with_suffix(".zip"))
+        else:
+            from .board_formats import exported
+
+            written = exported(file, out, options, report)
+    report(Done(0.0, str(written))) if as_json else click.echo(written)
+
+
+def import_file(source: str, output: str | None, name: str | None, as_json: bool) -> None:
+    """board import"""
+    path, report = Path(source).expanduser(), Reporter(as_json)
+    out = Path(output).expanduser() if output else _free(Path.cwd() / f"{path.stem}{SUFFIX}")
+    if (name or path.suffix.lower().removeprefix(".")) == ZIP:
+        file = board_zip.import_zip(path, out)
+    else:
+        from .board_formats import imported
+
+        file = imported(path, out, name, report)
+    with file:
+        report(Done(0.0, str(file.path))) if as_json else click.echo(file.path)
+
+
+def _free(path: Path) -> Path:
+    return next(candidate for candidate in numbered(path) if not candidate.exists())
