@@ -111,7 +111,8 @@ def panel_job(
 ) -> Job:
     """The job that makes a new take of a panel; `picture_path` gives the file of a picture's sha256.
 
-    The prompt is the panel's, then the board's style; mentions become "image N" by the order of `seen`.
+    The prompt is the panel's, then the board's style; mentions become "image N" (or what the model calls it) by
+    the order of `seen`.
     `model` is a spec, a model's name or a folder; None: the panel's, else the board's, else the default model. With an
     `instruction` the panel's current take is edited by it, whatever the panel's own prompt and source are. `seed`
     None: the panel's where it is locked, else a new one.
@@ -128,7 +129,7 @@ def panel_job(
     width, height = _size(board, panel, spec)
     request = Request(
         name,
-        prompt=compile_prompt(_text(panel.prompt, board.style), names(shown)),
+        prompt=compile_prompt(_text(panel.prompt, board.style), names(shown), spec.mention),
         width=width,
         height=height,
         steps=panel.settings.steps,

@@ -54,8 +54,10 @@ def _mention(text: str, match: re.Match, known: list[str], names: Sequence[str])
     return Mention(start, at, end, number)
 
 
-def compile_prompt(prompt: str, names: Sequence[str]) -> str:
+def compile_prompt(prompt: str, names: Sequence[str], called: str = "image {}") -> str:
     r"""The prompt with each mention replaced; `names` are the references' names in their order.
+
+    `called` is what the model calls a picture, {} for its number (ModelSpec.mention).
 
     A number is always a place, also where a reference is called by that number. Names match whole words, longest
     first, in any case. `\@` and the @ inside an e-mail address stay text.
@@ -66,7 +68,7 @@ def compile_prompt(prompt: str, names: Sequence[str]) -> str:
     for mention in find(text, names):
         if mention.error:
             raise mention.error
-        parts += [text[position : mention.start], "@" if mention.place is None else f"image {mention.place}"]
+        parts += [text[position : mention.start], "@" if mention.place is None else called.format(mention.place)]
         position = mention.end
     return "".join(parts) + text[position:]
 

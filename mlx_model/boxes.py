@@ -15,6 +15,10 @@ from .errors import RequestError
 GRID = 1000
 ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 REFERENCE = re.compile(r"<ref_image_(\d+)>")
+LIST = re.compile(r'\[\s*\{\s*"')
+PLACES = {"bbox": "bbox", "src_bbox": "source", "tgt_bbox": "target"}  # keys of a row -> fields of a Box
+KEYS = {"id", "desc", "from", *PLACES}
+EXAMPLE = 'It reads: a dog <dog_1> in a field [{"id": "dog_1", "bbox": [200, 100, 900, 500], "desc": "a black dog"}]'
 TARGET = "target"  # the picture being made
 
 Corners = tuple[int, int, int, int]  # top, left, bottom, right
@@ -44,6 +48,40 @@ def on_grid(top: float, left: float, bottom: float, right: float) -> Corners:
     """Fractions of the picture's height and width -> corners on the grid."""
     a, b, c, d = (round(max(0.0, min(1.0, side)) * GRID) for side in (top, left, bottom, right))
     return a, b, c, d
+
+
+def placed(prompt: str, references: int = 0) -> str:
+    """A prompt that may hold a list of boxes, as JSON -> the same with the list checked, in the form of training.
+
+    Raises RequestError: the list can't be read, or a box is not usable.
+    """
+    found = LIST.search(prompt)
+    if not found:
+        return with_boxes(prompt, [], references)
+    try:
+        rows, end = json.JSONDecoder().raw_decode(prompt, found.start())
+        boxes = [_box(row) for row in rows]
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
+        raise RequestError(f"The list of boxes in the prompt can't be read: {error}.", EXAMPLE) from error
+    caption = f"{prompt[: found.start()].rstrip()} {prompt[end:].strip()}".strip()
+    return with_boxes(caption, boxes, references)
+
+
+def _box(row: dict) -> Box:
+    """A row of the list. Raises ValueError, TypeError, AttributeError for anything else."""
+    odd = [key for key in row if key not in KEYS]
+    if odd or not isinstance(row.get("id"), str) or not all(isinstance(row.get(k, ""), str) for k in ("desc", "from")):
+        raise ValueError(f"a box has an id, a desc and a place, not {odd or row}")
+    corners = {name: _corners(row.get(key)) for key, name in PLACES.items()}
+    return Box(row["id"], row.get("desc", ""), origin=row.get("from", ""), **corners)
+
+
+def _corners(values: list | None) -> Corners | None:
+    if values is None:
+        return None
+    if len(values) != 4 or not all(type(value) is int for value in values):
+        raise ValueError(f"a place is four whole numbers, not {values}")
+    return values[0], values[1], values[2], values[3]
 
 
 def with_boxes(caption: str, boxes: list[Box], references: int = 0) -> str:

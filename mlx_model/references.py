@@ -7,13 +7,20 @@ depend on the ordered set of references and the weights alone, so one set serves
 import hashlib
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Any
+from typing import Any, NamedTuple
 
 import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
 
 LIMIT_BYTES = 4 * 2**30
+
+
+class References(NamedTuple):
+    """Latents (1, R, C) of all references one after the other, and the grid (rows, columns) of each."""
+
+    latents: mx.array
+    grids: list[tuple[int, int]]
 
 
 def fingerprint(pixels: np.ndarray) -> str:

@@ -8,6 +8,7 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from .boxes import placed
 from .errors import RequestError
 from .events import LOCAL
 from .specs import ModelSpec
@@ -99,7 +100,10 @@ def from_json(text: str) -> Request:
 
 
 def check(request: Request, spec: ModelSpec) -> Request:
-    """The same request with the model's defaults filled in. Raises RequestError where the model can't do it."""
+    """The same request with the model's defaults filled in, and boxes in the prompt in the form it was trained on.
+
+    Raises RequestError where the model can't do it.
+    """
     _check_text(request, spec)
     _check_pictures(request, spec)
     _check_mask(request, spec)
@@ -109,7 +113,15 @@ def check(request: Request, spec: ModelSpec) -> Request:
     steps = spec.steps if request.steps is None else request.steps
     guidance = spec.guidance if request.guidance is None else float(request.guidance)
     sampler = request.sampler or next(iter(spec.samplers), None)
-    filled = {"width": width, "height": height, "steps": steps, "guidance": guidance, "sampler": sampler}
+    prompt = placed(request.prompt, len(request.references)) if spec.boxes else request.prompt
+    filled = {
+        "prompt": prompt,
+        "width": width,
+        "height": height,
+        "steps": steps,
+        "guidance": guidance,
+        "sampler": sampler,
+    }
     return dataclasses.replace(request, **filled)
 
 
@@ -225,4 +237,4 @@ def _own_size(request: Request, spec: ModelSpec) -> tuple[int, int]:
     small = width * height <= spec.output_pixels and min(width, height) >= spec.min_side
     if request.mask and small and not spec.preferred_sizes:
         return width, height
-    return spec.output_size(pixels)
+    return spec.output_size(pixels, len(request.references) == 1)

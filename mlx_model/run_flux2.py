@@ -6,7 +6,7 @@ Source: black-forest-labs/flux2 src/flux2/sampling.py.
 from __future__ import annotations
 
 from collections.abc import Generator
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import mlx.core as mx
 import numpy as np
@@ -14,19 +14,12 @@ import numpy as np
 from .events import Note
 from .latents import Grid, grid_ids, reference_ids, reference_size, text_ids
 from .ops import timestep_features
-from .references import fingerprint
+from .references import References, fingerprint
 from .sampler import Velocity, empirical_mu, guided, timesteps
 
 if TYPE_CHECKING:
     from .pipeline import Pipeline
     from .request import Request
-
-
-class References(NamedTuple):
-    """Latents (1, R, C) of all references one after the other, and the grid of each."""
-
-    latents: mx.array
-    grids: list[Grid]
 
 
 def encode_text(pipe: Pipeline, prompt: str) -> mx.array:

@@ -210,7 +210,11 @@ FLUX3: dict[str, Any] = {
     "files": DIFFUSERS_FILES,
     "download_bytes": 20_300_000_000,
     "max_references": 10,
+    "mask": True,
     "reference_pixels": (4 * MEGAPIXEL, MEGAPIXEL),
+    "keeps_whole": True,
+    "boxes": True,
+    "mention": "<ref_image_{}>",
 }
 FLUX3_WEIGHTS = {"text_encoder": 3_618_742_272, "autoencoder": 84_046_372}
 

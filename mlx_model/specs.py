@@ -61,6 +61,9 @@ class ModelSpec:
     mu: float | None = None  # a fixed shift of the schedule; None: the family's own rule
     reference_bank: bool = False  # references run alone at t = 0 and their K and V are kept (the KV checkpoints)
     mlp_matrices: int = 3  # of each MLP: 3 where it is gated, else 2
+    keeps_whole: bool = False  # a single picture is filled up to whole tokens, not cropped; so is what is made of it
+    boxes: bool = False  # a prompt may end in a list of places: see boxes.py
+    mention: str = "image {}"  # what a prompt calls the picture of a number
     cheap_decode: bool = False  # the autoencoder costs little beside a step, so that each can be shown in full
     size: tuple[int, int] = (1024, 1024)
     size_multiple: int = 16
@@ -78,10 +81,17 @@ class ModelSpec:
             return 0
         return min(self.max_tokens, 8 * self.token_step) if self.token_step else self.max_tokens
 
-    def output_size(self, pixels: np.ndarray | None) -> tuple[int, int]:
-        """Default (width, height): the shape of `pixels` (H, W, 3) scaled to at most output_pixels, else `size`."""
+    def output_size(self, pixels: np.ndarray | None, alone: bool = True) -> tuple[int, int]:
+        """Default (width, height): the shape of `pixels` (H, W, 3) scaled to at most output_pixels, else `size`.
+
+        `alone`: there is no other picture.
+        """
         if pixels is None:
             return self.size
+        if self.keeps_whole and alone:
+            from .latents_flux3 import reference_canvas
+
+            return reference_canvas(*pixels.shape[1::-1])[:2]
         height, width = pixels.shape[:2]
         if self.preferred_sizes:
             return self.preferred_size(width, height)

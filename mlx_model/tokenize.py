@@ -37,6 +37,7 @@ MISTRAL_SYSTEM = (
 )
 TEMPLATES = {
     "klein": Template("<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"),
+    "flux3": Template("<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"),
     "flux2-dev": Template(
         f"<s>[SYSTEM_PROMPT]{MISTRAL_SYSTEM}[/SYSTEM_PROMPT][INST]{{prompt}}[/INST]", "left", removed=("[IMG]",)
     ),

@@ -78,7 +78,7 @@ def _prompt(base: Request, prompt: str | None, recorded: Request | None, folder:
         raise RequestError("There is no prompt.", "Say what to change with -p PROMPT.")
     if prompt is None and recorded:
         return recorded.prompt
-    return compile_prompt(prompt or "", [reference.name for reference in base.references])
+    return compile_prompt(prompt or "", [reference.name for reference in base.references], folder.spec.mention)
 
 
 def _changes(options: Options, folder: Folder, recorded: Request | None) -> Options:

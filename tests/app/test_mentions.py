@@ -87,3 +87,7 @@ def test_what_is_coloured_is_what_is_compiled(text):
             compile_prompt(text, NAMES)
     else:
         assert compile_prompt(text, NAMES).count("image ") >= sum(mention.place is not None for mention in mentions)
+
+
+def test_a_model_may_call_pictures_otherwise():
+    assert compile_prompt("image @2 and @Anna", ["Anna", "b"], "<ref_image_{}>") == "<ref_image_2> and <ref_image_1>"
