@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
     QComboBox,
+    QHeaderView,
     QLineEdit,
     QPlainTextEdit,
     QProgressBar,
@@ -32,7 +33,11 @@ PAGES = ("board", "cast", "models", "queue", "panel")
 def controls(root: QWidget) -> list[QWidget]:
     """What a person can act on or should hear of, without the parts that other controls are made of."""
     found = [one for one in root.findChildren(QWidget) if isinstance(one, CONTROLS) and one.isVisible()]
-    return [one for one in found if not isinstance(one.parentWidget(), (QComboBox, QAbstractSpinBox))]
+    return [
+        one
+        for one in found
+        if not isinstance(one.parentWidget(), (QComboBox, QAbstractSpinBox)) and not isinstance(one, QHeaderView)
+    ]
 
 
 def name_of(widget: QWidget) -> str:
@@ -42,7 +47,8 @@ def name_of(widget: QWidget) -> str:
 
 def reached(window: QWidget, qtbot, start: QWidget) -> set[QWidget]:
     """What Tab comes by, starting at `start`."""
-    window.activateWindow()
+    window.window().activateWindow()
+    qtbot.waitUntil(window.window().isActiveWindow)
     start.setFocus()
     seen = {QApplication.focusWidget()}
     for _ in range(400):
