@@ -24,9 +24,8 @@ class Settings(msgspec.Struct, frozen=True):
     folder: str | None = None  # where new boards go; None: "Flux Local" in the documents folder
     notifications: bool = True
     recent: tuple[str, ...] = ()
-    cell: int = 230  # least width of a panel in the board view
+    cell: int = 0  # least width of a panel in the board view; 0: by the width of the window
     geometry: str = ""
-    seen_sample: bool = False
 
 
 def path() -> Path:

@@ -13,6 +13,7 @@ from .document import Document
 from .theme import theme
 
 SMALLEST, LARGEST, USUAL = 130, 620, 230
+ACROSS = 5  # cells beside each other, as long as nobody has chosen a size
 Flag = QItemSelectionModel.SelectionFlag
 STEPS = {"MoveLeft": -1, "MovePrevious": -1, "MoveRight": 1, "MoveNext": 1}
 
@@ -27,7 +28,7 @@ class BoardGrid(QAbstractItemView):
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.cell = document, USUAL
+        self.document, self.cell = document, 0  # 0: chosen by the width
         self.layout_ = Layout()
         self.dropping = Dropping(self)
         self.setObjectName("plain")
@@ -71,13 +72,18 @@ class BoardGrid(QAbstractItemView):
     def set_cell(self, width: int) -> None:
         """The least width of a cell; what is in the middle of the view stays there."""
         width = max(SMALLEST, min(LARGEST, width))
-        if width != self.cell:
+        if width != self.least:
             share = (self.verticalOffset() + self.viewport().height() / 2) / max(1, self.layout_.height)
             self.cell = width
             self._lay_out()
             middle = share * self.layout_.height - self.viewport().height() / 2
             self.verticalScrollBar().setValue(round(middle))
             self.zoomed.emit(width)
+
+    @property
+    def least(self) -> int:
+        """The least width of a cell that counts now."""
+        return self.cell or max(USUAL, min(LARGEST, self.viewport().width() // ACROSS - GAP))
 
     def current_panel(self) -> str | None:
         """The panel that the keyboard stands on."""
@@ -92,7 +98,7 @@ class BoardGrid(QAbstractItemView):
 
     def _lay_out(self) -> None:
         kinds = [row.kind for row in self.model().rows]
-        self.layout_ = lay_out(kinds, self.viewport().width(), self.cell, self.document.board.aspect)
+        self.layout_ = lay_out(kinds, self.viewport().width(), self.least, self.document.board.aspect)
         self.updateGeometries()
         self.viewport().update()
 
@@ -303,7 +309,7 @@ class BoardGrid(QAbstractItemView):
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         if event.modifiers() & Qt.KeyboardModifier.ControlModifier:
-            self.set_cell(round(self.cell * (1.1 if event.angleDelta().y() > 0 else 1 / 1.1)))
+            self.set_cell(round(self.least * (1.1 if event.angleDelta().y() > 0 else 1 / 1.1)))
         else:
             super().wheelEvent(event)
 

@@ -14,13 +14,14 @@ from pathlib import Path
 from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QObject, QTimer, Signal
 from PySide6.QtGui import QImage, QPixmap
 
-from mlx_model.errors import FluxLocalError
+from mlx_model.errors import FluxLocalError, WillNotFit
 
 from .. import commands, images, jobs
 from ..board_file import BoardFile
 from ..history import History
 from ..jobs import JobState
 from ..storyboard import Board, Panel, Picture, Take, new_id
+from .panel_model import forecast, model_of
 from .pixmaps import Pixmaps
 from .runs import PanelState, Runs
 
@@ -202,6 +203,7 @@ class Document(QObject):
             job = jobs.panel_job(
                 self.board, panel_id, self.picture_path, self._model(panel_id), seed=seed, instruction=instruction
             )
+            self._check_fit(panel_id)
         except FluxLocalError as error:
             self._refused(panel_id, error)
             return
@@ -211,6 +213,13 @@ class Document(QObject):
         """The default model where neither the panel nor the board names one."""
         named = self.board.panel(panel_id).settings.model or self.board.model
         return named or self.model
+
+    def _check_fit(self, panel_id: str) -> None:
+        """Raises WillNotFit, with what would fit, rather than let the machine run out of memory."""
+        panel = self.panel(panel_id)
+        needed = forecast(self.board, panel, model_of(self.board, panel, self.model))
+        if needed.fits is False:
+            raise WillNotFit(needed.text, needed.hint)
 
     def _refused(self, panel_id: str, error: FluxLocalError) -> None:
         self.runs.fail(panel_id, error.message, error.hint)

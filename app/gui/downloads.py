@@ -34,6 +34,39 @@ class Download:
         return self.state in ("failed", "cancelled", "done")
 
 
+class Fetch(QProcess):
+    """One run of the command line."""
+
+    said = Signal(str, object)  # name, Event
+    ended = Signal(str, int, str)  # name, exit code, the last line of its log
+
+    def __init__(self, name: str, parent: QObject):
+        super().__init__(parent)
+        self.name = name
+        self.setProcessEnvironment(_environment())
+        self.readyReadStandardOutput.connect(self._read)
+        self.finished.connect(self._over)
+        self.errorOccurred.connect(self._broken)
+
+    def _read(self) -> None:
+        while self.canReadLine():
+            line = bytes(self.readLine().data()).decode("utf-8", "replace").strip()
+            try:
+                event = from_json(line)
+            except ValueError:
+                continue
+            self.said.emit(self.name, event)
+
+    def _over(self, code: int, status: QProcess.ExitStatus) -> None:
+        self._read()
+        log = bytes(self.readAllStandardError().data()).decode("utf-8", "replace").strip().splitlines()
+        self.ended.emit(self.name, code, log[-1] if log else "")
+
+    def _broken(self, error: QProcess.ProcessError) -> None:
+        if error == QProcess.ProcessError.FailedToStart:
+            self.ended.emit(self.name, -1, "The download could not be started.")
+
+
 class Downloads(QObject):
     """All downloads of this session by the model's name."""
 
@@ -44,28 +77,27 @@ class Downloads(QObject):
         super().__init__(parent)
         self._program = tuple(program or words())
         self._known: dict[str, Download] = {}
-        self._running: dict[str, QProcess] = {}
+        self._running: dict[str, Fetch] = {}
 
     def get(self, name: str) -> Download | None:
         return self._known.get(name)
 
-    def all(self) -> tuple[Download, ...]:
-        """In the order in which they were started."""
-        return tuple(self._known.values())
+    @property
+    def busy(self) -> bool:
+        """Whether a process runs still."""
+        return bool(self._running)
 
     def start(self, name: str, bits: int) -> None:
         """Begin, or go on. The person has agreed to the licence."""
         if name in self._running:
             return
-        process = QProcess(self)
-        process.readyReadStandardOutput.connect(lambda: self._read(name))
-        process.finished.connect(lambda code, _: self._finished(name, code))
-        process.errorOccurred.connect(lambda error: self._broken(name, error))
-        self._running[name] = process
+        fetch = Fetch(name, self)
+        fetch.said.connect(self._said)
+        fetch.ended.connect(self._ended)
+        self._running[name] = fetch
         self._set(Download(name, bits))
         arguments = [*self._program[1:], *ARGUMENTS, name, "--bits", str(bits), "--accept-licence", "--json"]
-        process.setProcessEnvironment(_environment())
-        process.start(self._program[0], arguments)
+        fetch.start(self._program[0], arguments)
 
     def pause(self, name: str) -> None:
         """Stop, to be started again."""
@@ -77,12 +109,11 @@ class Downloads(QObject):
 
     def shutdown(self) -> None:
         """Stop all and wait for it."""
-        for name in list(self._running):
+        for name, fetch in list(self._running.items()):
             self.pause(name)
-        for process in list(self._running.values()):
-            if not process.waitForFinished(GRACE):
-                process.kill()
-                process.waitForFinished(GRACE)
+            if not fetch.waitForFinished(GRACE):
+                fetch.kill()
+                fetch.waitForFinished(GRACE)
 
     def _stop(self, name: str, state: str, words: str) -> None:
         download = self._known.get(name)
@@ -91,36 +122,21 @@ class Downloads(QObject):
         if name in self._running:
             self._running[name].terminate()
 
-    def _read(self, name: str) -> None:
-        process = self._running[name]
-        while process.canReadLine():
-            line = bytes(process.readLine().data()).decode("utf-8", "replace").strip()
-            try:
-                event = from_json(line)
-            except ValueError:
-                continue
-            download = self._known[name]
-            if download.state == "running":
-                self._set(after(download, event))
+    def _said(self, name: str, event: Event) -> None:
+        download = self._known[name]
+        if download.state == "running":
+            self._set(after(download, event))
 
-    def _finished(self, name: str, code: int) -> None:
+    def _ended(self, name: str, code: int, log: str) -> None:
         if name not in self._running:
             return
-        self._read(name)
-        said = bytes(self._running[name].readAllStandardError().data()).decode("utf-8", "replace").strip()
         self._running.pop(name).deleteLater()
         download = self._known[name]
         if download.state == "running" and code == 0:
             self._set(replace(download, state="done", share=1.0, words="Installed"))
             self.installed.emit(name)
         elif download.state == "running":
-            words = said.splitlines()[-1] if said else f"It ended with code {code}."
-            self._set(replace(download, state="failed", words=words))
-
-    def _broken(self, name: str, error: QProcess.ProcessError) -> None:
-        if error == QProcess.ProcessError.FailedToStart and name in self._running:
-            self._running.pop(name).deleteLater()
-            self._set(replace(self._known[name], state="failed", words="The download could not be started."))
+            self._set(replace(download, state="failed", words=log or f"It ended with code {code}."))
 
     def _set(self, download: Download) -> None:
         self._known[download.name] = download

@@ -87,7 +87,8 @@ class ModelCard(QFrame):
 
     def _licence(self) -> QHBoxLayout:
         licence = self.entry["licence"]
-        words = label(f"{licence['name']}: {licence['summary']}", "muted", wrap=True)
+        name = licence["name"][:1].upper() + licence["name"][1:]
+        words = label(f"{name}: {licence['summary']}", "muted", wrap=True)
         read = button("Read Licence", lambda: QDesktopServices.openUrl(QUrl(licence["url"])), kind="quiet")
         read.setAccessibleName(f"Read the licence of {self.entry['title']}")
         box = QHBoxLayout()
@@ -284,9 +285,9 @@ def _machine_line(here: memory.Machine) -> str:
 
 
 def _order(entry: dict[str, Any]) -> tuple:
-    """Installed ones, then those that fit this machine, the quickest first."""
+    """Installed ones, then those that fit this machine; those that take several pictures first, then the quickest."""
     seconds = (entry["seconds_per_step"] or 0) * entry["steps"]
-    return not entry["installed"], catalogue.best_bits(entry) is None, seconds
+    return not entry["installed"], catalogue.best_bits(entry) is None, entry["does"]["references"] < 2, seconds
 
 
 def _badges(entry: dict[str, Any], default: str | None) -> list[str]:
@@ -304,7 +305,9 @@ def _badges(entry: dict[str, Any], default: str | None) -> list[str]:
 
 def _does(entry: dict[str, Any]) -> str:
     does = entry["does"]
-    parts = ["Pictures from words"] if does["generate"] else []
+    parts = ["pictures from words"] if does["generate"] else []
+    if does["classes"]:
+        parts = [f"pictures of {does['classes']} numbered classes, without words"]
     if does["edit"]:
         count = does["references"]
         parts.append(f"edits with up to {count} pictures" if count > 1 else "edits of one picture")

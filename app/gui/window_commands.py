@@ -128,11 +128,11 @@ class WindowCommands:
 
     def zoom_in(self) -> None:
         grid = self.window.board.grid
-        grid.set_cell(round(grid.cell * 1.2))
+        grid.set_cell(round(grid.least * 1.2))
 
     def zoom_out(self) -> None:
         grid = self.window.board.grid
-        grid.set_cell(round(grid.cell / 1.2))
+        grid.set_cell(round(grid.least / 1.2))
 
     def full_screen(self) -> None:
         window = self.window

@@ -32,12 +32,9 @@ PAGES = ("board", "cast", "models", "queue", "panel")
 
 def controls(root: QWidget) -> list[QWidget]:
     """What a person can act on or should hear of, without the parts that other controls are made of."""
+    inner = (QComboBox, QAbstractSpinBox)
     found = [one for one in root.findChildren(QWidget) if isinstance(one, CONTROLS) and one.isVisible()]
-    return [
-        one
-        for one in found
-        if not isinstance(one.parentWidget(), (QComboBox, QAbstractSpinBox)) and not isinstance(one, QHeaderView)
-    ]
+    return [one for one in found if not isinstance(one.parentWidget(), inner) and not isinstance(one, QHeaderView)]
 
 
 def name_of(widget: QWidget) -> str:
