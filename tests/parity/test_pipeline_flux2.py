@@ -16,7 +16,7 @@ from safetensors.numpy import save_file  # noqa: E402
 from converters.convert import convert  # noqa: E402
 from mlx_model.events import Done  # noqa: E402
 from mlx_model.pipeline import Pipeline  # noqa: E402
-from mlx_model.request import Reference, Request  # noqa: E402
+from mlx_model.request import Mask, Reference, Request  # noqa: E402
 
 from .tiny_klein import LAYERS, tiny_pipeline  # noqa: E402
 
@@ -43,7 +43,7 @@ def pictures(count):
     return [Image.fromarray(x).resize(size, Image.Resampling.BICUBIC) for x, size in zip(small, PICTURES, strict=False)]
 
 
-def theirs_on(pipeline, noise, given, width, height, kind):
+def theirs_on(pipeline, noise, given, width, height, kind, **more):
     kept = {}
 
     def keep(_pipeline, _step, _time, values):
@@ -53,7 +53,7 @@ def theirs_on(pipeline, noise, given, width, height, kind):
     grid = torch.from_numpy(noise.T.reshape(1, CHANNELS, height // 16, width // 16).copy())
     options = {"guidance_scale": 4.0 if kind == "base" else 1.0} if kind != "kv" else {}
     image = pipeline(
-        image=given or None,
+        image=more.pop("image", given or None),
         prompt=PROMPT,
         width=width,
         height=height,
@@ -62,6 +62,7 @@ def theirs_on(pipeline, noise, given, width, height, kind):
         text_encoder_out_layers=LAYERS,
         callback_on_step_end=keep,
         **options,
+        **more,
     ).images[0]
     return kept["latents"][0].numpy(), np.asarray(image)
 
@@ -84,3 +85,34 @@ def test_same_noise_same_picture(pair, count, tmp_path):
     assert difference < 1e-4
     assert np.abs(done.pixels.astype(int) - pixels.astype(int)).max() <= 1
     assert latents.std() > 0.3  # and it is a picture, not a constant
+
+
+def test_the_same_under_a_mask(pair, tmp_path):
+    """Of whole tokens: theirs looks at the middle of each token, ours at all its pixels."""
+    theirs, ours, kind = pair
+    if kind == "kv":
+        pytest.skip("they have no inpainting pipeline for it")
+    width, height = 112, 64
+    noise = np.random.default_rng(7).standard_normal((width * height // 256, CHANNELS)).astype(np.float32)
+    save_file({"noise": noise}, tmp_path / "noise.safetensors")
+    picture = Image.fromarray(np.random.default_rng(3).integers(0, 256, (8, 14, 3), np.uint8)).resize((width, height))
+    mask = np.zeros((height, width), np.float32)
+    mask[16:48, 32:80] = 1
+    inpaint = diffusers.Flux2KleinInpaintPipeline(**theirs.components, is_distilled=kind == "klein")
+    inpaint.set_progress_bar_config(disable=True)
+    given = {"image": picture, "mask_image": Image.fromarray((255 * mask).astype(np.uint8)), "strength": 1.0}
+    latents, pixels = theirs_on(inpaint, noise, [], width, height, kind, **given)
+    request = Request(
+        ours.spec.name,
+        PROMPT,
+        steps=STEPS,
+        references=(Reference(pixels=np.asarray(picture)),),
+        mask=Mask(pixels=mask),
+        noise=str(tmp_path / "noise.safetensors"),
+    )
+    done = next(event for event in ours.run(request) if isinstance(event, Done))
+    difference = np.abs(done.latents - latents).max()
+    print(f"{kind}, mask: latents differ by {difference:.1e}")
+    assert difference < 1e-4
+    assert (mask[..., None] * np.abs(done.pixels.astype(int) - pixels)).max() <= 1
+    assert np.array_equal(done.pixels[mask == 0], np.asarray(picture)[mask == 0])
