@@ -17,6 +17,7 @@ from . import command, death, protocol
 from .job_queue import Queue
 from .jobs import Job, JobState
 
+RESULTS = 200  # pictures whose files are kept
 LAST = (Done, Failed, Cancelled)
 JOB_ID = re.compile(r"[\w-]{1,64}")
 
@@ -176,6 +177,7 @@ class Engine(QObject):
         self.paused, self.worker = False, "stopped"
         self.patience = patience or Patience()
         self._queue, self._deaths, self._waited, self._step = Queue(), 0, 0.0, 0.0
+        self._results: list[Path] = []
         self._folder = Path(tempfile.mkdtemp(prefix="flux-local-jobs-"))
         self._process = Worker(words or command.words("worker"), log or death.log_file(), self.patience, self)
         self._process.ready.connect(self._ready)
@@ -314,13 +316,13 @@ class Engine(QObject):
             self._process.end("It did not stop when it was asked to.")
 
     def _forget_files(self, job_id: str) -> None:
-        """Of a job without a result, and of jobs that the queue no longer remembers."""
-        state, known = self._queue.find(job_id), {state.id for state in self._queue}
-        gone = [folder for folder in self._folder.iterdir() if folder.name not in known]
-        if state and not state.result:
-            gone.append(self._folder / job_id)
-        for folder in gone:
-            shutil.rmtree(folder, ignore_errors=True)
+        """Of a job without a result, and of old results: whoever wants one has a copy by then."""
+        state, folder = self._queue.find(job_id), self._folder / job_id
+        self._results += [folder] if state and state.result else []
+        gone = [folder] if folder not in self._results else self._results[:-RESULTS]
+        self._results = self._results[-RESULTS:]
+        for old in gone:
+            shutil.rmtree(old, ignore_errors=True)
 
     # the worker
 
