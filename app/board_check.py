@@ -28,10 +28,9 @@ def problems(file: BoardFile, model: str | None = None) -> list[Problem]:
     found = [Problem("", text) for text in (*filter(None, [file.recovered]), *file.repairs)]
     found += [Problem(member.name, "has no picture.") for member in board.cast if not member.pictures]
     found += _pictures(file)
-    models = _Models(model or board.model)
+    models, label = _Models(model or board.model), numbers(board)
     for panel in board.panels():
-        label = numbers(board)[panel.id]
-        found += [Problem(label, *told) for told in _panel(board, panel, models.spec(panel))]
+        found += [Problem(label[panel.id], *told) for told in _panel(board, panel, models.spec(panel))]
     return [*models.missing, *found]
 
 

@@ -45,6 +45,7 @@ def decode(data: bytes, name: str = "board.json") -> tuple[Board, list[str]]:
     """The board and what had to be repaired. Raises BoardError saying why `data` is no board."""
     try:
         board, repairs = _typed(data, name)
+        check_board(board)  # how much there is, before anything is done for each of it
         board = _repaired(board, repairs)
         check(board)
     except BoardError:
