@@ -8,7 +8,6 @@ from typing import Any
 from .keys import Layout, Rule, Shapes, drop, rename
 from .keys_flux2 import count
 
-SD_CHANNELS = 4
 BFL = [drop("bn.num_batches_tracked"), rename("*", "*", "conv")]
 
 
@@ -74,7 +73,7 @@ def sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
     mult = tuple(shapes[f"encoder.down.{k}.block.0.conv1.weight"][0] // ch for k in levels)
     top, _, _, channels = shapes["decoder.conv_in.weight"]
     decoder_ch = top // mult[-1]
-    packed = "bn.running_mean" in shapes
+    packed, quant_convs = "bn.running_mean" in shapes, "encoder.quant_conv.weight" in shapes
     return {
         "ch": ch,
         "decoder_ch": None if decoder_ch == ch else decoder_ch,
@@ -83,13 +82,13 @@ def sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
         "z_channels": channels,
         "groups": config.get("norm_num_groups") or 32,
         "packed_norm": packed,
-        "quant_convs": "encoder.quant_conv.weight" in shapes,
-        **({} if packed else _scaling(channels, config)),
+        "quant_convs": quant_convs,
+        **({} if packed else _scaling(quant_convs, config)),
     }
 
 
-def _scaling(channels: int, config: dict[str, Any]) -> dict[str, float]:
-    """From config.json; without one FLUX.1's, or Stable Diffusion's, which has 4 channels and no shift."""
+def _scaling(quant_convs: bool, config: dict[str, Any]) -> dict[str, float]:
+    """From config.json; where it says nothing FLUX.1's, or Stable Diffusion's, which has quant convs and no shift."""
     if config.get("scaling_factor"):
         return {"scale": float(config["scaling_factor"]), "shift": float(config.get("shift_factor") or 0)}
-    return {"scale": 0.18215, "shift": 0.0} if channels == SD_CHANNELS else {"scale": 0.3611, "shift": 0.1159}
+    return {"scale": 0.18215, "shift": 0.0} if quant_convs else {"scale": 0.3611, "shift": 0.1159}
