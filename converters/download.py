@@ -10,8 +10,8 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Generator, Iterator
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,10 +19,10 @@ from mlx_model.errors import ConvertError, DiskFull, FluxLocalError, LicenceNotA
 from mlx_model.events import Done, Event, Note, Stage, Step
 from mlx_model.folder import sha256_of
 from mlx_model.shards import disk_full
-from mlx_model.specs import ModelSpec
+from mlx_model.specs import Download, ModelSpec
 
 RECORD = ".flux-local-download.json"  # what was promised for each file, for later runs without a network
-KINDS = (".safetensors", ".json", ".txt", ".jinja", ".model")  # never a pickle, never code
+KINDS = (".safetensors", ".json", ".txt", ".jinja", ".model")  # never code; a pickle only where a row names the file
 TRIES = 2
 POLL = 0.5  # seconds between two progress events
 MEGABYTE = 1_000_000
@@ -31,12 +31,20 @@ MARGIN = 64 * 2**20  # bytes left free on the disk
 
 @dataclass(frozen=True)
 class Remote:
-    """A file as the repository promises it; `sha256` for large files, `git` (the blob's SHA-1) for small ones."""
+    """A file as its repository promises it; `sha256` for large files, `git` (the blob's SHA-1) for small ones."""
 
     name: str
     bytes: int
     sha256: str | None = None
     git: str | None = None
+    repo: str = ""
+    commit: str = ""
+    into: str = ""
+
+    @property
+    def path(self) -> str:
+        """Where it lies in the folder of the download."""
+        return str(PurePosixPath(self.into) / self.name)
 
     def matches(self, file: Path) -> bool:
         """Whether `file` is there, whole and unaltered."""
@@ -48,11 +56,12 @@ class Remote:
         return self.git is None or hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == self.git
 
 
-def download(spec: ModelSpec, into: Path, consent: bool = False) -> Iterator[Event]:
+def download(spec: ModelSpec, into: Path, consent: bool = False, without: Collection[str] = ()) -> Iterator[Event]:
     """Fetch the files of `spec` into the folder `into`: Stage, Step (megabytes), Note, Done with the folder to convert.
 
-    What is there and whole is kept, what is half there is resumed; a closed generator stops the transfer. Without a
-    network (HF_HUB_OFFLINE=1) an earlier download or the Hugging Face cache serves.
+    What is there and whole is kept, what is half there is resumed; a closed generator stops the transfer. `without`:
+    models that are installed, so that what the row shares with them is left out. Without a network (HF_HUB_OFFLINE=1)
+    an earlier download or the Hugging Face cache serves.
     Raises LicenceNotAccepted (no consent, or a gated repository), NotInstalled (offline and not on the disk),
     ConvertError (no connection, a damaged transfer), DiskFull.
     """
@@ -67,10 +76,11 @@ def download(spec: ModelSpec, into: Path, consent: bool = False) -> Iterator[Eve
         yield Note(f"Offline: using {path}.")
         yield Done(time.monotonic() - start, str(path))
         return
-    commit, files = _listing(spec)
+    files = yield from _listings(spec, without)
     into.mkdir(parents=True, exist_ok=True)
-    (into / RECORD).write_text(json.dumps({"repo": spec.repo, "commit": commit, "files": [asdict(f) for f in files]}))
-    yield from _fetch_all(spec, commit, files, into)
+    record = {"repo": spec.repo, "commit": files[0].commit, "files": [asdict(file) for file in files]}
+    (into / RECORD).write_text(json.dumps(record))
+    yield from _fetch_all(spec, files, into)
     yield Done(time.monotonic() - start, str(into))
 
 
@@ -84,7 +94,7 @@ def _on_disk(spec: ModelSpec, into: Path) -> Path:
     """An earlier download that is whole, or the Hugging Face cache. Raises NotInstalled."""
     try:
         files = [Remote(**file) for file in json.loads((into / RECORD).read_text())["files"]]
-        broken = [file.name for file in files if not file.matches(into / file.name)]
+        broken = [file.path for file in files if not file.matches(into / file.path)]
     except (OSError, ValueError, KeyError, TypeError):
         files, broken = [], []
     if files and not broken:
@@ -100,29 +110,49 @@ def _on_disk(spec: ModelSpec, into: Path) -> Path:
 def _cached(spec: ModelSpec) -> Path | None:
     from huggingface_hub import snapshot_download
 
+    if any(not further.optional for further in spec.further):
+        return None  # the cache keeps repositories apart
     try:
         return Path(snapshot_download(spec.repo, allow_patterns=list(spec.files), local_files_only=True))
     except (OSError, ValueError):
         return None
 
 
-def _listing(spec: ModelSpec) -> tuple[str, list[Remote]]:
-    """The commit and the files of the repository that `spec` asks for, with sizes and hashes."""
+def _listings(spec: ModelSpec, without: Collection[str]) -> Generator[Note, None, list[Remote]]:
+    """The files of all repositories that `spec` asks for; an optional one that can't be had is told of."""
+    files = _listing(spec.repo or "", Download(spec.repo or "", spec.files))
+    for part in spec.further:
+        if part.model and part.model in without:
+            continue
+        try:
+            more = _listing(part.repo, part)
+        except (ConvertError, LicenceNotAccepted) as error:
+            if not part.optional:
+                raise
+            yield Note(f"{part.repo} is left out, {spec.name} runs without it: {error.message}")
+            continue
+        known = {file.path for file in files}
+        files += [file for file in more if file.path not in known]
+    return files
+
+
+def _listing(repo: str, part: Download) -> list[Remote]:
+    """The files that `part` asks for, with sizes and hashes."""
     from huggingface_hub import HfApi
 
     try:
-        info = HfApi().model_info(spec.repo, files_metadata=True)
+        info = HfApi().model_info(repo, files_metadata=True)
     except OSError as error:
-        raise _explained(error, spec) from error
-    wanted = [
-        sibling
-        for sibling in info.siblings
-        if any(fnmatch.fnmatchcase(sibling.rfilename, pattern) for pattern in spec.files)
-        and sibling.rfilename.lower().endswith(KINDS)
-    ]
+        raise _explained(error, repo) from error
+    wanted = [sibling for sibling in info.siblings if _is_wanted(sibling.rfilename, part.files)]
     if not wanted:
-        raise ConvertError(f"{spec.repo} has none of the files that {spec.name} needs.")
-    return info.sha, [_remote(sibling) for sibling in wanted]
+        raise ConvertError(f"{repo} has none of the files that are needed.")
+    return [replace(_remote(sibling), repo=repo, commit=info.sha, into=part.into) for sibling in wanted]
+
+
+def _is_wanted(name: str, patterns: tuple[str, ...]) -> bool:
+    asked = any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    return asked and (name in patterns or name.lower().endswith(KINDS))
 
 
 def _remote(sibling: Any) -> Remote:
@@ -135,9 +165,9 @@ def _remote(sibling: Any) -> Remote:
     return Remote(sibling.rfilename, sibling.size, lfs and lfs.sha256, None if lfs else sibling.blob_id)
 
 
-def _fetch_all(spec: ModelSpec, commit: str, files: list[Remote], into: Path) -> Iterator[Event]:
+def _fetch_all(spec: ModelSpec, files: list[Remote], into: Path) -> Iterator[Event]:
     yield Stage("check", str(into), len(files))
-    missing = [file for file in files if not file.matches(into / file.name)]
+    missing = [file for file in files if not file.matches(into / file.path)]
     total, free = sum(file.bytes for file in missing), shutil.disk_usage(into).free
     if total + MARGIN > free:
         message = f"The download needs {total / 1e9:.2f} GB, and {into} has {free / 1e9:.2f} GB free."
@@ -145,7 +175,7 @@ def _fetch_all(spec: ModelSpec, commit: str, files: list[Remote], into: Path) ->
     yield Stage("download", spec.repo or "", -(-total // MEGABYTE))
     start, before = time.monotonic(), 0
     for file in missing:
-        for count in _fetch(spec, commit, file, into):
+        for count in _fetch(file, into / file.into):
             done = min(total, before + count)
             yield _step(done, total, time.monotonic() - start)
         before += file.bytes
@@ -156,27 +186,27 @@ def _step(done: int, total: int, seconds: float) -> Step:
     return Step(-(-done // MEGABYTE), -(-total // MEGABYTE), seconds, seconds * (total - done) / max(1, done))
 
 
-def _fetch(spec: ModelSpec, commit: str, file: Remote, into: Path) -> Iterator[int]:
+def _fetch(file: Remote, into: Path) -> Iterator[int]:
     """Fetch one file, checked; yields the bytes so far. A damaged one is fetched afresh once."""
     for attempt in range(TRIES):
-        yield from _transfer(spec, commit, file, into, fresh=attempt > 0)
+        yield from _transfer(file, into, fresh=attempt > 0)
         if file.matches(into / file.name):
             return
         (into / file.name).unlink(missing_ok=True)
     raise ConvertError(f"{file.name} arrived damaged {TRIES} times: its size or hash is wrong.", "Try again later.")
 
 
-def _transfer(spec: ModelSpec, commit: str, file: Remote, into: Path, fresh: bool) -> Iterator[int]:
+def _transfer(file: Remote, into: Path, fresh: bool) -> Iterator[int]:
     """Run the transfer on a thread of its own, so that progress can be told and closing can stop it."""
     from huggingface_hub import hf_hub_download
 
     count = _Count()
     errors: list[BaseException] = []
-    options = {"revision": commit, "local_dir": into, "force_download": fresh, "tqdm_class": _counter(count)}
+    options = {"revision": file.commit, "local_dir": into, "force_download": fresh, "tqdm_class": _counter(count)}
 
     def run() -> None:
         try:
-            hf_hub_download(spec.repo, file.name, **options)
+            hf_hub_download(file.repo, file.name, **options)
         except BaseException as error:
             errors.append(error)
 
@@ -190,7 +220,7 @@ def _transfer(spec: ModelSpec, commit: str, file: Remote, into: Path, fresh: boo
         count.stopped = True
     if errors:
         with disk_full(into / file.name):
-            raise _explained(errors[0], spec) from errors[0]
+            raise _explained(errors[0], file.repo) from errors[0]
 
 
 @dataclass
@@ -220,16 +250,16 @@ def _counter(count: _Count) -> type:
     return Counter
 
 
-def _explained(error: BaseException, spec: ModelSpec) -> BaseException:
+def _explained(error: BaseException, repo: str) -> BaseException:
     """What a person can do about an error of the hub; errors of the disk stay what they are."""
     from huggingface_hub import errors
 
     if isinstance(error, FluxLocalError):
         return error
-    page = f"https://huggingface.co/{spec.repo}"
+    page = f"https://huggingface.co/{repo}"
     if isinstance(error, (errors.GatedRepoError, errors.RepositoryNotFoundError)):
         hint = f"Open {page}, log in and accept the licence there; then run: hf auth login"
-        return LicenceNotAccepted(f"{spec.repo} is open only to accounts that accepted its licence.", hint)
+        return LicenceNotAccepted(f"{repo} is open only to accounts that accepted its licence.", hint)
     if isinstance(error, errors.HfHubHTTPError):
         return ConvertError(f"Hugging Face answered: {str(error).splitlines()[0]}", "Try again later.")
     network = type(error).__module__.startswith(("httpx", "httpcore", "requests"))
@@ -238,4 +268,4 @@ def _explained(error: BaseException, spec: ModelSpec) -> BaseException:
         return ConvertError(f"{page} can't be reached.", hint)
     if isinstance(error, OSError) and error.errno is not None:
         return error
-    return ConvertError(f"The download of {spec.repo} failed: {error!r}.", "Run it again: it goes on where it stopped.")
+    return ConvertError(f"The download of {repo} failed: {error!r}.", "Run it again: it goes on where it stopped.")

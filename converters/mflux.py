@@ -1,8 +1,9 @@
 """Folders that mflux has saved: diffusers' names with few exceptions, convolutions already turned, layers packed.
 
-Source: mflux 0.24, models/common/weights/saving and models/flux2/weights. Every linear layer and table is packed by
-mx.nn.quantize (affine, groups of 64); nothing says so but `scales` and `biases` beside the weight, and the version in
-the metadata of each file. Its folders of FLUX.1 and FLUX.3 have names of their own and are refused.
+Source: mflux 0.24, models/common/weights/saving, models/flux2/weights and models/flux/weights. Every linear layer and
+table is packed by mx.nn.quantize (affine, groups of 64); nothing says so but `scales` and `biases` beside the weight,
+and the version in the metadata of each file. Folders of FLUX.3 were not looked at; what they hold is refused where its
+names differ from diffusers'.
 """
 
 import re
@@ -18,11 +19,22 @@ from mlx_model.shards import Entry
 from .packing import PARTS
 
 GROUP_SIZE = 64
-COMPUTED = "rotary_emb.inv_freq"  # follows from the sizes; mflux stores it with the text encoder
+# What follows from something else: angles, and T5's one table of distances, which mflux stores in every block.
+UNUSED = re.compile(
+    r"rotary_emb\.inv_freq|t5_blocks\.(?!0\.)\d+\.attention\.SelfAttention\.relative_attention_bias\..*"
+)
 BITS = (2, 3, 4, 5, 6, 8)
 FULL_NAMES = {  # as diffusers writes them
     r"time_guidance_embed\.(linear_\d\..*)": r"time_guidance_embed.timestep_embedder.\1",
     r"((?:.*\.attentions\.0|transformer_blocks\.\d+\.attn)\.to_out)\.([a-z]+)": r"\1.0.\2",
+    # FLUX.1
+    r"(transformer_blocks\.\d+\.ff(?:_context)?)\.linear1\.(.*)": r"\1.net.0.proj.\2",
+    r"(transformer_blocks\.\d+\.ff(?:_context)?)\.linear2\.(.*)": r"\1.net.2.\2",
+    r"(.*)\.conv2d\.([a-z]+)": r"\1.\2",
+    r"(.*conv_norm_out)\.norm\.([a-z]+)": r"\1.\2",
+    r"t5_blocks\.(\d+)\.attention\.(.*)": r"encoder.block.\1.layer.0.\2",
+    r"t5_blocks\.(\d+)\.ff\.(.*)": r"encoder.block.\1.layer.1.\2",
+    r"(final_layer_norm\.weight)": r"encoder.\1",
 }
 HINT = "Give the checkpoint that mflux made it from."
 
@@ -67,7 +79,7 @@ def plain_entries(entries: dict[str, Entry]) -> dict[str, Entry]:
     packed, plain = layers(entries), {}
     for name, (kind, shape) in entries.items():
         stem, _, part = name.rpartition(".")
-        if name == COMPUTED:
+        if UNUSED.fullmatch(name):
             continue
         if f"{stem}." not in packed or part not in PARTS:
             plain[full_name(name)] = (kind, _turned(shape))
@@ -84,9 +96,9 @@ def _turned(shape: tuple[int, ...]) -> tuple[int, ...]:
 def plain_arrays(arrays: dict[str, mx.array], entries: dict[str, Entry]) -> dict[str, mx.array]:
     """The unpacked tensors, lazily."""
     plain = {name: _unpacked(matrix) for name, matrix in packed_arrays(arrays, entries).items()}
-    done = {COMPUTED, *(f"{stem}{part}" for stem in layers(entries) for part in PARTS)}
+    done = {f"{stem}{part}" for stem in layers(entries) for part in PARTS}
     for name, array in arrays.items():
-        if name not in done:
+        if name not in done and not UNUSED.fullmatch(name):
             plain[full_name(name)] = array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
     return plain
 
@@ -102,4 +114,5 @@ def packed_arrays(arrays: dict[str, mx.array], entries: dict[str, Entry]) -> dic
     return {
         full_name(f"{stem}weight"): Packed({part: arrays[stem + part] for part in PARTS}, bits)
         for stem, bits in layers(entries).items()
+        if not UNUSED.fullmatch(f"{stem}weight")
     }

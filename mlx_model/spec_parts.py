@@ -26,6 +26,8 @@ class Download:
     repo: str
     files: tuple[str, ...]  # patterns
     into: str = ""
+    optional: bool = False  # the model runs without it
+    model: str = ""  # a row of SPECS that holds the same: nothing is fetched where it is installed
 
 
 APACHE = Licence("Apache-2.0", "https://www.apache.org/licenses/LICENSE-2.0", "free for any use")
@@ -106,8 +108,9 @@ SD_AE = {"z_channels": 4, "packed_norm": False, "scale": 0.18215}
 
 DIFFUSERS_FILES = ("model_index.json", "transformer/*", "text_encoder/*", "tokenizer/*", "vae/*", "scheduler/*")
 FLUX1_FILES = (*DIFFUSERS_FILES, "text_encoder_2/*", "tokenizer_2/*")
-TAEF1 = Download("madebyollin/taef1", ("config.json", "diffusion_pytorch_model.safetensors"), "tiny_autoencoder")
-SD_VAE = Download("stabilityai/sd-vae-ft-ema", ("config.json", "diffusion_pytorch_model.safetensors"), "vae")
+VAE_FILES = ("config.json", "diffusion_pytorch_model.safetensors")
+TAEF1 = Download("madebyollin/taef1", VAE_FILES, "tiny_autoencoder", optional=True)
+SD_VAE = Download("stabilityai/sd-vae-ft-ema", VAE_FILES, "vae")
 KLEIN_PIPELINES = ("Flux2KleinPipeline", "Flux2KleinInpaintPipeline")
 
 # (width, height): what Kontext was trained on (black-forest-labs/flux src/flux/util.py).
@@ -162,7 +165,7 @@ FLUX1_REDUX: dict[str, Any] = {
     "extras": {**FLUX1["extras"], "image_encoder": ("image_siglip", SIGLIP), "image_embedder": ("redux", {})},
     "parameters": {**FLUX1_DEV["parameters"], "image_encoder": 412_987_248, "image_embedder": 64_503_808},
     "files": ("image_embedder/*", "image_encoder/*", "feature_extractor/*"),
-    "further": (Download("black-forest-labs/FLUX.1-dev", FLUX1_FILES), TAEF1),
+    "further": (Download("black-forest-labs/FLUX.1-dev", FLUX1_FILES, model="flux1-dev"), TAEF1),
     "download_bytes": 34_730_000_000,
     "pictures": "features",
     "trained_references": 1,

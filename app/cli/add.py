@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from app import blas, catalogue, paths
+from app import blas, catalogue, library, paths
 from mlx_model.errors import DiskFull, LicenceNotAccepted, RequestError
 from mlx_model.memory import gib
 from mlx_model.specs import ModelSpec
@@ -24,17 +24,25 @@ def add_model(spec: ModelSpec, bits: int, options: dict[str, Any]) -> None:
         _consent(spec)
     report, fetched = Reporter(options["as_json"]), paths.downloads() / spec.name
     _room(spec, bits, 0 if source else max(0, spec.download_bytes - _present(fetched)))
+    base = _installed_base(spec)
     if source is None:
-        found = _fetch(spec, fetched, report)
+        found = _fetch(spec, fetched, report, [base.name] if base else [])
     blas.preload()
     from converters.convert import convert
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    show(convert(Path(source or found), out, model=spec.name, bits=bits, force=options["force"]), report)
+    settings = {"bits": bits, "companions": base.path if base else None, "force": options["force"]}
+    show(convert(Path(source or found), out, model=spec.name, **settings), report)
     if source is None and not options["keep_source"]:
         shutil.rmtree(fetched, ignore_errors=True)
     if not options["as_json"]:
         click.echo(out)
+
+
+def _installed_base(spec: ModelSpec) -> library.Installed | None:
+    """The installed model that holds what this one shares with it, where there is one."""
+    shared = [part.model for part in spec.further if part.model]
+    return next((model for model in library.installed() if model.name in shared and not model.problem), None)
 
 
 def show(events: Generator, report: Reporter) -> Any:
@@ -83,9 +91,9 @@ def _present(folder: Path) -> int:
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
-def _fetch(spec: ModelSpec, into: Path, report: Reporter) -> Path:
+def _fetch(spec: ModelSpec, into: Path, report: Reporter, without: list[str]) -> Path:
     """Download; the folder to convert, which without a network may be Hugging Face's cache. Consent was given."""
     from converters.download import download
 
     into.mkdir(parents=True, exist_ok=True)
-    return Path(show(download(spec, into, consent=True), report).path)
+    return Path(show(download(spec, into, consent=True, without=without), report).path)
