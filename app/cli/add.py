@@ -11,7 +11,7 @@ import click
 from app import blas, catalogue, library, paths
 from mlx_model.errors import DiskFull, LicenceNotAccepted, RequestError
 from mlx_model.memory import gib
-from mlx_model.specs import ModelSpec
+from mlx_model.specs import SPECS, ModelSpec
 
 from .say import Reporter
 
@@ -22,9 +22,9 @@ def add_model(spec: ModelSpec, bits: int, options: dict[str, Any]) -> None:
     _check(spec, out, options["force"])
     if not options["accept_licence"]:
         _consent(spec)
-    report, fetched = Reporter(options["as_json"]), paths.downloads() / spec.name
-    _room(spec, bits, 0 if source else max(0, spec.download_bytes - _present(fetched)))
-    base = _installed_base(spec)
+    report, fetched, base = Reporter(options["as_json"]), paths.downloads() / spec.name, _installed_base(spec)
+    here = _present(fetched) + (SPECS[base.name].download_bytes if base else 0)
+    _room(spec, bits, 0 if source else max(0, spec.download_bytes - here))
     if source is None:
         found = _fetch(spec, fetched, report, [base.name] if base else [])
     blas.preload()

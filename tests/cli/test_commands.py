@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 import pytest
-from scripted_pipeline import BASE, EDITOR, ROOT, FakePipeline, run
+from scripted_pipeline import BASE, EDITOR, ROOT, FakePipeline, install, run
 
 from app import library, paths
 from app.cli.group import COMMANDS, cli
@@ -98,7 +98,7 @@ def test_models_add_downloads_converts_and_cleans_up(monkeypatch):
 
     calls = []
 
-    def fetch(spec, into, consent=False):
+    def fetch(spec, into, consent=False, without=()):
         calls.append((spec.name, into, consent))
         (into / "weights").write_bytes(b"x")
         yield Done(1.0, str(into))
@@ -118,6 +118,30 @@ def test_models_add_downloads_converts_and_cleans_up(monkeypatch):
     calls.clear()
     run("models", "add", "flux2-klein-9b", "--from", "here", "--accept-licence", "--json")
     assert [call[0] for call in calls] == [Path("here")]
+
+
+def test_models_add_uses_what_an_installed_model_shares(monkeypatch):
+    """Redux is FLUX.1 dev and an embedder: with dev installed neither its download nor its bytes count."""
+    from converters import convert, download
+
+    calls = []
+
+    def fetch(spec, into, consent=False, without=()):
+        calls.append(list(without))
+        yield Done(1.0, str(into))
+
+    def turn(source, out, model=None, bits=16, plan=None, companions=None, force=False):
+        calls.append(companions)
+        yield Done(1.0, str(out))
+
+    monkeypatch.setattr(download, "download", fetch)
+    monkeypatch.setattr(convert, "convert", turn)
+    monkeypatch.setattr(paths, "free_bytes", lambda path: 20 * 10**9)
+    words = ("models", "add", "flux1-redux-dev", "--bits", "4", "--accept-licence")
+    run(*words, code=4)
+    install("flux1-dev", 1)
+    run(*words)
+    assert calls == [["flux1-dev"], paths.models() / "flux1-dev"]
 
 
 def test_models_add_says_when_there_is_no_room(monkeypatch):
