@@ -5,7 +5,7 @@ black-forest-labs/flux-3-image-klein src/flux3/pipeline.py. The schedule is samp
 """
 
 import math
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -62,7 +62,7 @@ class Canvas(NamedTuple):
     def fill(self, pixels: np.ndarray) -> np.ndarray:
         """Resized pixels (height, width, 3) -> the canvas, its rims filled with their reflection."""
         right, bottom = self.canvas_width - self.width - self.left, self.canvas_height - self.height - self.top
-        mode = "reflect" if min(self.width, self.height) > MULTIPLE else "symmetric"
+        mode: Literal["reflect", "symmetric"] = "reflect" if min(self.width, self.height) > MULTIPLE else "symmetric"
         return np.pad(pixels, ((self.top, bottom), (self.left, right), (0, 0)), mode=mode)
 
     def crop(self, pixels: np.ndarray) -> np.ndarray:

@@ -114,7 +114,7 @@ def check(request: Request, spec: ModelSpec) -> Request:
     guidance = spec.guidance if request.guidance is None else float(request.guidance)
     sampler = request.sampler or next(iter(spec.samplers), None)
     prompt = placed(request.prompt, len(request.references)) if spec.boxes else request.prompt
-    filled = {
+    filled: dict[str, Any] = {
         "prompt": prompt,
         "width": width,
         "height": height,
@@ -209,7 +209,7 @@ def _size(request: Request, spec: ModelSpec) -> tuple[int, int]:
         _fail("A size needs both sides.", "Say for example --size 1024x768.")
     if request.outpaint and asked not in ((None, None), own):
         _fail("The size of an outpainted picture is its own and what is added.", "Leave --size out.")
-    width, height = own if None in asked else asked
+    width, height = own if request.width is None or request.height is None else (request.width, request.height)
     for side in (width, height):
         fits = spec.min_side <= side <= MAX_SIDE and ((width, height) == own or side % spec.size_multiple == 0)
         if not fits:

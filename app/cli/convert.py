@@ -37,8 +37,8 @@ def convert(
 ) -> None:
     """Turn a checkpoint into a folder that Flux Local opens.
 
-    SOURCE is a single file as Black Forest Labs publish it (with --companions for what it lacks), or a diffusers
-    folder.
+    SOURCE is a single file as it is published (with --companions for what it lacks; of a .pt file only the numbers are
+    read), a diffusers folder, or one that mflux saved.
 
     \b
     Example:

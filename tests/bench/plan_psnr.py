@@ -10,6 +10,7 @@ if __name__ == "__main__":
     blas.preload()
 
 import tempfile
+from importlib import import_module
 from pathlib import Path
 
 import mlx.core as mx
@@ -27,7 +28,7 @@ from mlx_model.weights import PackedEmbedding, PackedLinear, open_component, sav
 from tests.bench.codec_snr import ROOT
 
 MINI, EXAMPLES = ROOT / "assets" / "mini", ROOT / "assets" / "examples"
-SEEDS = (1, 2)
+SEEDS = (1,)
 WORDS = ("a dog on the beach at sunset", "a robot in the forest by day", "a fox in the snow at night")
 EDITS = (("dog.png", "make it night"), ("fox_robot.png", "make it sunset"), ("unicorn.png", "move it to the desert"))
 
@@ -59,7 +60,8 @@ def repacked(folder: Folder, plan: str, out: Path) -> Folder:
             arrays = {name: array for group in parts for name, array in group.items()}
         else:
             arrays = {name: array for file in folder.files(role) for name, array in load_lazily(file).items()}
-        components[role] = save_component(out, role, part.family, part.params, arrays)
+        params = import_module(f"mlx_model.{part.family}").Params(**part.params)
+        components[role] = save_component(out, role, part.family, params, arrays)
     tokenizer = save_tokenizer(out, sorted(folder.tokenizer_path.iterdir()))
     facts = {"source": {}, "licence": folder.licence, "plan": plan, "dtype": "float32"}
     write_manifest(out, folder.spec.name, components, tokenizer, **facts)

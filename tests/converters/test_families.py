@@ -1,5 +1,6 @@
 """Tiny checkpoints of every family convert as their full-size ones: values, components, tokenizers, ways to lie."""
 
+import dataclasses
 import json
 import shutil
 
@@ -187,6 +188,20 @@ def test_another_model_than_the_one_that_is_asked_for(tmp_path):
     with pytest.raises(RequestError, match="is not flux1-fill-dev"):
         made(file, tmp_path / "out", "flux1-fill-dev")
     assert made(file, tmp_path / "out", "flux1-depth-dev").spec.name == "flux1-depth-dev"
+
+
+@pytest.mark.parametrize("lone", [True, False])
+def test_another_decoder_takes_the_place_of_the_model_s_own(tmp_path, lone):
+    """As FLUX.2's small decoder does, given with --companions: its file, or the folder it lies in."""
+    tiny = TINY["flux2-klein-4b"]
+    file = checkpoint(tiny, tmp_path / "source")
+    small = dataclasses.replace(tiny.parts["autoencoder"][0], decoder_ch=4)
+    other = dataclasses.replace(tiny, parts={**tiny.parts, "autoencoder": (small, "autoencoder", "vae")})
+    place = save(tmp_path / "small" / "full_encoder_small_decoder.safetensors", published(other, "autoencoder"))
+    (place.parent / "config.json").write_text(json.dumps({"norm_num_groups": 4}))
+    folder = made(file, tmp_path / "out", bits=32, companions=place if lone else place.parent)
+    same(folder, other, "autoencoder")
+    assert folder.spec.autoencoder["decoder_ch"] == 4
 
 
 def test_companions_alone_are_no_model(tmp_path):
