@@ -26,7 +26,7 @@ import numpy as np
 from . import autoencoder, lora, noise
 from .autoencoder import pack
 from .errors import OutOfMemory, RequestError
-from .events import Done, Event, Loaded, Preview, Stage, Step
+from .events import Done, Event, Loaded, Note, Preview, Stage, Step
 from .folder import Folder, open_folder
 from .latents import Grid
 from .memory import keeps_encoder
@@ -139,6 +139,8 @@ class Pipeline:
         grid = self.grid(request)
         adapters = self._adapters(request)
         yield Stage("text")
+        if self.spec.takes_text and (count := self.tokenizer.left_out(request.prompt)):
+            yield Note(f"The prompt is too long for {self.spec.title}: its last {count} tokens are left out.")
         texts = self._texts(request)
         self._adapt(adapters)
         yield Loaded(self.spec.name, time.perf_counter() - began)

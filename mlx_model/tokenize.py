@@ -83,12 +83,19 @@ class PromptTokenizer:
 
     def ids(self, prompt: str) -> list[int]:
         """The tokens of the wrapped prompt, cut to length."""
+        start, end = self._numbers(self.template.start), self._numbers(self.template.end)
+        return [*start, *self._tokens(prompt)[: self.length - len(start) - len(end)], *end]
+
+    def left_out(self, prompt: str) -> int:
+        """How many tokens of the wrapped prompt are cut off."""
+        ends = len(self.template.start) + len(self.template.end)
+        return max(0, len(self._tokens(prompt)) + ends - self.length)
+
+    def _tokens(self, prompt: str) -> list[int]:
         for word in self.template.removed:
             prompt = prompt.replace(word, "")
         text = self.template.text.replace("{prompt}", prompt)
-        start, end = self._numbers(self.template.start), self._numbers(self.template.end)
-        ids = self.tokenizer.encode(text, add_special_tokens=False).ids
-        return [*start, *ids[: self.length - len(start) - len(end)], *end]
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def _numbers(self, tokens: tuple[str, ...]) -> list[int]:
         numbers = [self.tokenizer.token_to_id(token) for token in tokens]

@@ -62,6 +62,14 @@ def test_words_make_a_difference(models, model):
     assert (apart(first, run(pipeline, guidance=1.0)[0]) > 1e-3) == guided
 
 
+def test_a_prompt_that_is_cut_is_said_so(models):
+    """12 tokens are read, one of them the end: of 11 words none is lost, of 14 three."""
+    pipeline = models("flux1-dev")
+    assert run(pipeline, prompt="red " * 11)[1] == []
+    _, notes = run(pipeline, prompt="red " * 11 + "blue " * 3)
+    assert notes == ["The prompt is too long for FLUX.1 dev: its last 3 tokens are left out."]
+
+
 def test_schnell_is_not_shifted_and_dev_is(models):
     for model, middle in (("flux1-schnell", 0.5), ("flux1-dev", None)):
         pipeline = models(model)
@@ -187,6 +195,20 @@ def test_variations(models):
     assert len(notes) == 1
     assert "beyond" in notes[0]
     assert apart(first, both) > 1e-3
+
+
+# Measured: 0.009 to 0.017 in bfloat16 (8 bits of mantissa), 0.0008 to 0.002 in float16 (11 bits).
+@pytest.mark.parametrize(("dtype", "bound"), [("bfloat16", 0.03), ("float16", 0.004)])
+@pytest.mark.parametrize("model", [KONTEXT, FILL, CANNY, REDUX])
+def test_half_precision(models, model, dtype, bound):
+    """The rms of the difference from float32 over a whole run, against the spread of the latents."""
+    whole = models(model)
+    half = Pipeline(whole.folder, dtype)
+    half.spec, options = whole.spec, {"ready_made": True} if model == CANNY else {}
+    if model == FILL:
+        options = {"mask": Mask(pixels=(np.indices((64, 96))[1] > 40).astype(np.float32))}
+    wanted, made = (run(pipeline, picture(1), **options)[0].latents for pipeline in (whole, half))
+    assert 0 < np.sqrt(np.square(made - wanted).mean()) / wanted.std() < bound
 
 
 def test_stages(models):

@@ -70,6 +70,7 @@ def test_the_ends_of_a_long_prompt_stay(folder, template, start, end):
     for prompt in ("ab", "abcdefghijklmnop"):
         text = [*start, *prompt[: 8 - len(start) - len(end)], *end]
         assert [tokens.tokenizer.id_to_token(number) for number in tokens.ids(prompt)] == text
+        assert tokens.left_out(prompt) == max(0, len(prompt) + len(start) + len(end) - 8)
 
 
 def test_a_tokenizer_without_the_ends_is_refused(folder):
