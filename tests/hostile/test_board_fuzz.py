@@ -5,6 +5,7 @@
 runs longer than the test does.
 """
 
+import copy
 import json
 import random
 import sys
@@ -68,7 +69,7 @@ def harmed_values(chance: random.Random) -> bytes:
         owner, key = chance.choice(list(places(plain)))
         action = chance.randrange(4)
         if action == 0:
-            owner[key] = chance.choice(ODD)
+            owner[key] = copy.deepcopy(chance.choice(ODD))
         elif action == 1:
             other, there = chance.choice(list(places(plain)))
             owner[key] = json.loads(json.dumps(other[there]))
