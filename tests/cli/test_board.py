@@ -302,3 +302,49 @@ def test_no_board_and_no_folder_are_told():
     assert "There is no" in run("board", "render", "nothing", code=2).stderr
     Path("file.fluxboard").write_text("x")
     assert "is not a board" in run("board", "show", "file.fluxboard", code=2).stderr
+
+
+# other programs' formats
+
+
+def test_the_ending_decides_and_options_are_checked(gull):
+    run("board", "render", "gull", "--panels", "1A")
+    assert Path(run("board", "export", "gull", "-o", "shots.csv").stdout.strip()).name == "shots.csv"
+    assert Path(run("board", "export", "gull", "-o", "shots.csv").stdout.strip()).name == "shots-2.csv"
+    run("board", "export", "gull", "-o", "a.gif", "-O", "width=128", "--panels", "1A-1B")
+    with Image.open("a.gif") as image:
+        assert image.size[0] == 128
+    said = run("board", "export", "gull", "-o", "b.gif", "-O", "width=64").stderr
+    assert "No picture yet: 1B, 1C" in said
+    for words, part in (
+        (("-o", "x.docx"), "does not say which format"),
+        (("-o", "x.gif", "-O", "width"), "NAME=VALUE"),
+        (("-o", "x.gif", "-O", "width=wide"), "not a number"),
+        (("-o", "x.gif", "-O", "wide=3"), "no option wide"),
+        (("-o", "x", "-f", "fountain"), "no format to export"),
+        (("-o", "x.otio", "-O", "media=maybe"), "neither yes nor no"),
+        (("-o", "x.csv", "--panels", "7Q"), "no panel 7Q"),
+    ):
+        assert part in run("board", "export", "gull", *words, code=2).stderr
+    assert not [path for path in Path.cwd().iterdir() if path.name.startswith("x")]
+
+
+def test_the_list_of_formats_names_them_all():
+    from app.interchange.formats import FORMATS
+
+    listed = run("board", "export", "--formats").stdout
+    assert {line.split()[0] for line in listed.splitlines() if not line.startswith(" ")} == {*FORMATS, "zip"}
+
+
+def test_a_script_becomes_a_board_and_a_bad_one_leaves_nothing(machine):
+    Path("film.fountain").write_text(
+        "INT. BAR - NIGHT\n\nA gull orders.\n\nGULL\nOne tea.\n\nEXT. SEA - DAY\n\nWaves.\n"
+    )
+    made = run("board", "import", "film.fountain").stdout.strip()
+    assert made == str(machine / "film.fluxboard")
+    assert [scene.heading for scene in board(made).scenes] == ["INT. BAR - NIGHT", "EXT. SEA - DAY"]
+    assert run("board", "import", "film.fountain").stdout.strip() == str(machine / "film-2.fluxboard")
+    Path("bad.fdx").write_text("<FinalDraft")
+    run("board", "import", "bad.fdx", code=2)
+    run("board", "import", "room.png", code=2)
+    assert not [path for path in machine.iterdir() if path.name.startswith(("bad.flux", "room.flux"))]
