@@ -86,15 +86,15 @@ class Worker(QObject):
             self._tick.start()
             self._process.terminate()
 
-    def quit(self) -> None:
-        """End it now, politely where it lets itself be asked; nothing is told."""
+    def quit(self, step: float) -> None:
+        """End it now, politely where it ends within about `step` seconds; nothing is told."""
         self._tick.stop()
         self._process.blockSignals(True)
         if self.alive:
             self.send(protocol.Quit())
             self._process.closeWriteChannel()
             wait = int(1000 * min(3.0, self.patience.grace))
-            if not self._process.waitForFinished(wait):
+            if not self._process.waitForFinished(max(wait, int(1000 * min(60.0, 2 * step)))):
                 self._process.terminate()
             if self.alive and not self._process.waitForFinished(wait):
                 self._process.kill()
@@ -270,7 +270,7 @@ class Engine(QObject):
             self._queue.apply(self._queue.running.id, Cancelled())
         for job_id in over:
             self.finished.emit(job_id)
-        self._process.quit()
+        self._process.quit(self._step)
         self._set("stopped")
         shutil.rmtree(self._folder, ignore_errors=True)
 

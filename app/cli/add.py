@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from app import blas, catalogue, library, paths
+from app.running import awake
 from mlx_model.errors import DiskFull, LicenceNotAccepted, RequestError
 from mlx_model.memory import gib
 from mlx_model.specs import SPECS, ModelSpec
@@ -46,11 +47,12 @@ def _installed_base(spec: ModelSpec) -> library.Installed | None:
 
 
 def show(events: Generator, report: Reporter) -> Any:
-    """Report all events of a generator and close it, also on Ctrl-C; the last event."""
+    """Report all events of a generator and close it, also on Ctrl-C; the last event. A Mac stays awake meanwhile."""
     event = None
     try:
-        for event in events:
-            report(event)
+        with awake():
+            for event in events:
+                report(event)
     finally:
         report.clear()
         events.close()

@@ -12,6 +12,7 @@ import numpy as np
 
 from app import running, worker
 from app.cli.group import cli  # noqa: F401  what the real command loads too
+from mlx_model import memory
 from mlx_model.errors import NotFinite
 from mlx_model.events import Done, Loaded, Preview, Stage, Step
 
@@ -89,6 +90,8 @@ class Opened(worker.Worker):
 def main():
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     running.open_pipeline = lambda folder, dtype: Pipeline()
+    if sys.argv[1:] == ["tiny"]:
+        memory.machine = lambda openblas=False: memory.Machine("toy", 2**20, 2**20, 1, False, 0.1)
     running.load_mlx = running.clear_cache = lambda: None
     worker.Worker = Opened
     worker.main()

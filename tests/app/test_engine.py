@@ -158,6 +158,15 @@ def test_an_error_of_the_run_fails_its_job_and_the_worker_lives(qtbot, shared, f
     assert shared.worker_pid == pid
 
 
+def test_what_does_not_fit_is_said_before_it_starts(qtbot, start):
+    engine = start([*SCRIPT, "tiny"])
+    [state] = run(qtbot, engine, job("a", "crash at load"))
+    assert (state.state, state.code) == ("failed", "WillNotFit")
+    assert "needs about" in state.reason
+    assert "fit" in state.hint
+    assert engine.worker == "ready"
+
+
 def test_what_a_library_prints_goes_to_the_log(qtbot, shared):
     [state] = run(qtbot, shared, job("prints", "print at step 2"))
     assert state.state == "done"

@@ -17,6 +17,7 @@ from app.engine import Engine
 from app.images import open_picture, read_request
 from app.jobs import panel_job
 from app.storyboard import Board, Member, Panel, Scene, Settings, Source, Take
+from app.worker import Worker
 from mlx_model.events import Loaded, Step
 from mlx_model.request import Request
 
@@ -225,6 +226,21 @@ def test_the_model_stays_loaded_until_it_is_unloaded(worker, tmp_path):
         if isinstance(message, protocol.Happened) and isinstance(message.event(), Loaded):
             seconds.append(message.event().seconds)
     assert seconds[2] < seconds[1]
+
+
+def test_another_model_another_dtype_or_a_new_installation_is_loaded_anew(monkeypatch, tmp_path):
+    opened, serving = [], Worker(0, None)
+    monkeypatch.setattr(running, "open_pipeline", lambda folder, dtype: opened.append((folder.name, dtype)) or object())
+    monkeypatch.setattr(running, "clear_cache", lambda: None)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.json").write_text("{}")
+    asked = [("one", None), ("one", None), ("two", None), ("two", "float32"), ("two", "float32")]
+    first, second, *_ = [serving._open(tmp_path / name, dtype) for name, dtype in asked]
+    assert first is second
+    os.utime(tmp_path / "two" / "model.json", (1, 1))
+    serving._open(tmp_path / "two", "float32")
+    assert opened == [("one", None), ("two", None), ("two", "float32"), ("two", "float32")]
 
 
 def test_a_mac_is_kept_awake_during_a_run_and_not_longer(monkeypatch, tmp_path):
