@@ -1,6 +1,8 @@
 """Buttons of the panel view: an icon, a name for screen readers, a hint on hover that also tells the key."""
 
-from PySide6.QtCore import QSize, Qt
+from collections.abc import Iterable
+
+from PySide6.QtCore import QEvent, QSize, Qt
 from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QToolButton, QWidget
 
@@ -28,3 +30,16 @@ def describe(widget: QWidget, name: str, hint: str = "") -> None:
 def key_text(keys: str) -> str:
     """A key as this system writes it: Ctrl+Return is shown as the Command sign on a Mac."""
     return QKeySequence(keys).toString(QKeySequence.SequenceFormat.NativeText)
+
+
+def wins_over_menus(event: QEvent, keys: Iterable[int] = (), standard: Iterable[QKeySequence.StandardKey] = ()) -> bool:
+    """Whether a widget keeps a key that the window's menus also know: Delete here must not delete the panel there.
+
+    To be asked first in the widget's event(); accepts the event where it is so.
+    """
+    if event.type() != QEvent.Type.ShortcutOverride:
+        return False
+    if event.key() in keys or any(event.matches(one) for one in standard):
+        event.accept()
+        return True
+    return False

@@ -1,9 +1,10 @@
 """The large picture under mouse, pen, trackpad and keys: zoom, pan, before and after, painting the mask, drops."""
 
 from PySide6.QtCore import QEvent, QPointF, Qt, Signal
-from PySide6.QtGui import QCursor, QInputDevice, QPointingDevice
-from PySide6.QtWidgets import QWidget
+from PySide6.QtGui import QCursor, QInputDevice, QKeySequence, QPointingDevice
+from PySide6.QtWidgets import QApplication, QWidget
 
+from .buttons import wins_over_menus
 from .picture_area import NOWHERE, PictureArea
 
 GRAB = 14  # logical pixels around the line of the slider that take hold of it
@@ -19,7 +20,8 @@ class Canvas(PictureArea):
     """The picture to look at and to paint on."""
 
     drag_wanted = Signal()  # the picture is being pulled out of the window
-    dropped = Signal(object)  # QMimeData
+    dropped = Signal(object)  # QMimeData, also of what is pasted
+    copy_asked = Signal()
     compare_asked = Signal()  # by key
     brush_resized = Signal()
 
@@ -159,10 +161,8 @@ class Canvas(PictureArea):
     def event(self, event) -> bool:
         if event.type() == QEvent.Type.NativeGesture:
             return self._native_gesture(event)
-        if event.type() == QEvent.Type.ShortcutOverride and event.key() in (*ARROWS, Qt.Key.Key_Space):
-            event.accept()
-            return True
-        return super().event(event)
+        standard = (QKeySequence.StandardKey.Copy, QKeySequence.StandardKey.Paste)
+        return wins_over_menus(event, (*ARROWS, Qt.Key.Key_Space), standard) or super().event(event)
 
     def _native_gesture(self, event) -> bool:
         kind, at = event.gestureType(), event.position()
@@ -183,6 +183,10 @@ class Canvas(PictureArea):
         elif key in ARROWS:
             self.view.pan(ARROWS[key] * PAN_STEP)
             self._moved()
+        elif event.matches(QKeySequence.StandardKey.Copy):
+            self.copy_asked.emit()
+        elif event.matches(QKeySequence.StandardKey.Paste):
+            self.dropped.emit(QApplication.clipboard().mimeData())
         elif key == Qt.Key.Key_Escape and self.painter.busy:
             self._grip = None
             self.painter.cancel()

@@ -6,20 +6,22 @@ from datetime import UTC, datetime
 import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QImage, QPixmap
-from PySide6.QtWidgets import QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from mlx_model.errors import FluxLocalError
 
 from .. import commands
 from ..seen import source_picture
-from ..storyboard import Panel, Picture, Source, Take, new_id, numbers
+from ..storyboard import Panel, Picture, Source, Take, new_id, numbers, pictures
 from . import mask as masks
 from . import picture_drag
+from .buttons import describe
 from .canvas import Canvas
 from .canvas_bar import CanvasBar
 from .document import Document
 from .mask_bar import MaskBar
 from .panel_model import PanelModel, size_of
+from .parts import button
 from .run_card import RunCard
 from .takes_strip import TakesStrip
 from .theme import GAP
@@ -33,6 +35,7 @@ class PanelStage(QWidget):
     retry_asked = Signal()
     keep_asked = Signal()
     dismissed = Signal()
+    continue_asked = Signal()
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
@@ -45,17 +48,30 @@ class PanelStage(QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GAP // 2)
         self.canvas.set_invitation(INVITATION)
-        for part, stretch in ((self.mask_bar, 0), (self.canvas, 1), (self.takes, 0)):
-            column.addWidget(part, stretch)
+        column.addWidget(self.mask_bar)
+        column.addWidget(self.canvas, 1)
+        column.addWidget(self._foot())
         self.mask_bar.setContentsMargins(GAP, 0, GAP, 0)
         self.mask_bar.hide()
         self._connect()
+
+    def _foot(self) -> QWidget:
+        """The takes, and on to the next panel."""
+        self.foot = QWidget()
+        row = QHBoxLayout(self.foot)
+        row.setContentsMargins(0, 0, GAP, 0)
+        self.go_on = button("Continue", self.continue_asked.emit, "continue")
+        describe(self.go_on, "Continue in a new panel", "A panel behind this one that starts from this take")
+        row.addWidget(self.takes, 1)
+        row.addWidget(self.go_on)
+        return self.foot
 
     def _connect(self) -> None:
         canvas, painter = self.canvas, self.canvas.painter
         canvas.accepts_drop = picture_drag.has_pictures
         canvas.dropped.connect(self._drop)
         canvas.drag_wanted.connect(self._drag_out)
+        canvas.copy_asked.connect(lambda: self.panel.take and self.takes.copy(self.panel.take))
         canvas.compare_asked.connect(self.bar.compare.click)
         painter.committed.connect(self._keep_mask)
         self.bar.tool_chosen.connect(self.set_tool)
@@ -86,7 +102,7 @@ class PanelStage(QWidget):
         self.model = model
         self.takes.refresh()
         takes = {take.id for take in self.panel.takes}
-        self.takes.setVisible(bool(takes))
+        self.foot.setVisible(bool(takes))
         if self.takes.compared not in takes:
             self.takes.set_compared("")
         self._allow_masks()
@@ -158,7 +174,7 @@ class PanelStage(QWidget):
         """The first picture of the request that made a take, where this board still has it."""
         references = (json.loads(take.request) if take.request else {}).get("references") or [{}]
         wanted = references[0].get("sha256", "")
-        found = (picture for picture in picture_drag.all_pictures(self.document.board) if picture.sha256 == wanted)
+        found = (picture for picture in pictures(self.document.board) if picture.sha256 == wanted)
         return next(found, None) if wanted else None
 
     def compare_with(self, take_id: str) -> None:

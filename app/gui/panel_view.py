@@ -77,6 +77,7 @@ class PanelView(QWidget):
         stage.retry_asked.connect(self.render)
         stage.keep_asked.connect(self.keep_live)
         stage.dismissed.connect(self._dismiss)
+        stage.continue_asked.connect(lambda: self.open_panel.emit(document.continue_from(self.panel_id)))
         stage.takes.source_asked.connect(self._use_as_source)
         stage.takes.reference_asked.connect(self._use_as_reference)
         stage.takes.details_asked.connect(self._show_details)

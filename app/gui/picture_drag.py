@@ -2,14 +2,13 @@
 
 import re
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QMimeData, Qt, QTemporaryDir, QUrl
 from PySide6.QtGui import QDrag, QImage
 from PySide6.QtWidgets import QWidget
 
-from ..storyboard import Board, Picture
+from ..storyboard import Picture, pictures
 from .document import Document
 
 PICTURE = "application/x-flux-local-picture"  # its data: the sha256 of a picture of this board, in ASCII
@@ -17,17 +16,21 @@ DRAGGED_SIDE = 160
 _folders: list[QTemporaryDir] = []  # files that were dragged out stay until the program ends: receivers read them late
 
 
-def has_pictures(mime: QMimeData) -> bool:
+def has_pictures(mime: QMimeData | None) -> bool:
     """Whether pictures_in would find something; said while the mouse hovers, so nothing is opened."""
+    if mime is None:  # an empty clipboard
+        return False
     local = any(url.isLocalFile() for url in mime.urls())
     return mime.hasFormat(PICTURE) or local or mime.hasImage()
 
 
-def pictures_in(mime: QMimeData, document: Document) -> list[Picture]:
+def pictures_in(mime: QMimeData | None, document: Document) -> list[Picture]:
     """Every picture that is dropped or pasted; those of this board are found, others imported. Refusals are told."""
+    if mime is None:
+        return []
     if mime.hasFormat(PICTURE):
         wanted = bytes(mime.data(PICTURE).data()).decode("ascii", "replace")
-        found = next((picture for picture in all_pictures(document.board) if picture.sha256 == wanted), None)
+        found = next((picture for picture in pictures(document.board) if picture.sha256 == wanted), None)
         if found:
             return [found]
     files = [url.toLocalFile() for url in mime.urls() if url.isLocalFile()]
@@ -36,15 +39,6 @@ def pictures_in(mime: QMimeData, document: Document) -> list[Picture]:
     image = QImage(mime.imageData()) if mime.hasImage() else QImage()
     picture = None if image.isNull() else document.import_picture(image, "pasted")
     return [picture] if picture else []
-
-
-def all_pictures(board: Board) -> Iterator[Picture]:
-    """Takes, references and cast of a board."""
-    for panel in board.panels():
-        yield from (take.picture for take in panel.takes)
-        yield from (reference.picture for reference in panel.references)
-    for member in board.cast:
-        yield from member.pictures
 
 
 def mime_of(document: Document, picture: Picture, title: str) -> QMimeData:

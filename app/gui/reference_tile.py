@@ -1,14 +1,20 @@
 """One picture of the tray: numbered and coloured as the model and the prompt know it."""
 
 from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPainterPath, QPen, QPixmap
+from PySide6.QtGui import QColor, QKeySequence, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import QWidget
 
 from ..seen import Seen
+from .buttons import wins_over_menus
 from .theme import theme
 
 PICTURE = QSize(74, 56)
 SIZE = QSize(PICTURE.width(), PICTURE.height() + 32)
+KEYS = Qt.Key
+HANDLED = (
+    KEYS.Key_Left, KEYS.Key_Right, KEYS.Key_Up, KEYS.Key_Down, KEYS.Key_Delete, KEYS.Key_Backspace, KEYS.Key_Return,
+    KEYS.Key_Enter, KEYS.Key_F2, KEYS.Key_Menu, KEYS.Key_Space, KEYS.Key_Home, KEYS.Key_End,
+)  # fmt: skip
 DRAG_FROM = 6  # pixels that the mouse moves before it is a drag
 
 
@@ -160,12 +166,11 @@ class ReferenceTile(QWidget):
     def mouseDoubleClickEvent(self, event) -> None:
         self.activated.emit(self)
 
+    def event(self, event) -> bool:
+        return wins_over_menus(event, HANDLED, [QKeySequence.StandardKey.Paste]) or super().event(event)
+
     def keyPressEvent(self, event) -> None:
-        keys = Qt.Key
-        handled = (keys.Key_Left, keys.Key_Right, keys.Key_Up, keys.Key_Down, keys.Key_Delete, keys.Key_Backspace,
-                   keys.Key_Return, keys.Key_Enter, keys.Key_F2, keys.Key_Menu, keys.Key_Space, keys.Key_Home,
-                   keys.Key_End)  # fmt: skip
-        if event.key() in handled:
+        if event.key() in HANDLED:
             self.key.emit(self, event.key(), event.modifiers())
         else:
             super().keyPressEvent(event)

@@ -8,7 +8,7 @@ from .. import commands
 from ..seen import Seen, seen
 from ..storyboard import Board, Panel, PanelReference, Picture, new_id
 from . import picture_drag
-from .buttons import tool
+from .buttons import tool, wins_over_menus
 from .document import Document
 from .reference_menu import add_menu, tile_menu
 from .reference_name import NameField
@@ -223,6 +223,9 @@ class ReferenceTray(QWidget):
     def _focus(self, place: int) -> None:
         targets = self.controls()
         targets[min(max(place, 0), len(targets) - 1)].setFocus(Qt.FocusReason.TabFocusReason)
+
+    def event(self, event) -> bool:
+        return wins_over_menus(event, standard=[QKeySequence.StandardKey.Paste]) or super().event(event)
 
     def keyPressEvent(self, event) -> None:
         if event.matches(QKeySequence.StandardKey.Paste):

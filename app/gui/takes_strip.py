@@ -1,6 +1,6 @@
 """All takes of a panel in a row: the current one is marked, another is chosen with a click or the arrow keys."""
 
-from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QColor, QKeySequence, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -16,12 +16,15 @@ from PySide6.QtWidgets import (
 from .. import commands
 from ..storyboard import Panel, Take, numbers
 from . import picture_drag
+from .buttons import wins_over_menus
 from .document import Document
+from .picture_layers import draw_tag
 from .theme import theme
 
 HEIGHT, WORDS = 60, 20  # of a thumbnail, of the line under it
 PAD = 5
 TAKE = Qt.ItemDataRole.UserRole
+REMOVE = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
 
 
 class TakesStrip(QListWidget):
@@ -113,9 +116,12 @@ class TakesStrip(QListWidget):
 
     # Input
 
+    def event(self, event) -> bool:
+        return wins_over_menus(event, REMOVE, [QKeySequence.StandardKey.Copy]) or super().event(event)
+
     def keyPressEvent(self, event) -> None:
         take = self.take()
-        if take and event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace):
+        if take and event.key() in REMOVE:
             self.remove(take.id)
         elif take and event.key() == Qt.Key.Key_Menu:
             self._open_menu(self.visualItemRect(self.currentItem()).center())
@@ -172,7 +178,7 @@ class TakesStrip(QListWidget):
 def _item(number: int, take: Take) -> QListWidgetItem:
     width = round(HEIGHT * min(2.4, max(0.56, take.picture.width / take.picture.height)))
     item = QListWidgetItem(f"{number}")
-    item.setSizeHint(QSize(max(width, 72) + 2 * PAD, HEIGHT + WORDS + 2 * PAD))
+    item.setSizeHint(QSize(max(width, 92) + 2 * PAD, HEIGHT + WORDS + 2 * PAD))
     item.setData(TAKE, take)
     return item
 
@@ -205,14 +211,14 @@ class _Thumbnails(QStyledItemDelegate):
         painter.setClipping(False)
         current = bool(option.state & QStyle.StateFlag.State_Selected)
         self._frame(painter, picture, current, take.id == strip.compared)
-        painter.setPen(QColor(colours.text if current else colours.muted))
         font = painter.font()
-        font.setPixelSize(11)
+        font.setPixelSize(10)
         font.setBold(current)
         painter.setFont(font)
+        draw_tag(painter, str(index.row() + 1), picture.topLeft() + QPointF(4, 4))
+        painter.setPen(QColor(colours.text if current else colours.muted))
         words = QRect(option.rect.left(), option.rect.bottom() - WORDS - PAD + 2, option.rect.width(), WORDS)
-        text = f"{index.row() + 1} · {take.seed}" if take.request else f"{index.row() + 1} · {take.note or 'imported'}"
-        text += " ✎" if take.note and take.request else ""
+        text = take.note or (f"seed {take.seed}" if take.request else "imported")
         text = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, words.width() - 4)
         painter.drawText(words, Qt.AlignmentFlag.AlignCenter, text)
         painter.restore()

@@ -5,9 +5,17 @@ import json
 import numpy as np
 import pytest
 from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QKeySequence
+from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QAbstractButton, QAbstractSpinBox, QComboBox, QLineEdit, QPlainTextEdit, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLineEdit,
+    QPlainTextEdit,
+    QWidget,
+)
 
 from app import commands
 from app.gui.panel_view import PanelView
@@ -397,3 +405,43 @@ def test_shortcuts_are_the_view_s_own(view, keys):
     from PySide6.QtGui import QShortcut
 
     assert QKeySequence(keys) in [shortcut.key() for shortcut in view.findChildren(QShortcut)]
+
+
+def test_continue_makes_the_next_panel_and_asks_for_it(view, document, ids, qtbot):
+    take = add_take(document, ids()[0], 1)
+    with qtbot.waitSignal(view.open_panel) as asked:
+        QTest.mouseClick(view.stage.go_on, LEFT)
+    new = ids()[1]
+    assert asked.args == [new]
+    view.show_panel(new)
+    assert view.panel.source == Source("panel", ids()[0])
+    assert view.side.tray.tiles[0].seen.picture == take.picture
+    assert view.stage.shown() == take.picture
+
+
+def test_delete_in_the_tray_wins_over_the_window_s_delete(view, document, ids, qtbot):
+    add_take(document, ids()[0], 1)
+    add_references(document, ids()[0], "hat")
+    hit = []
+    for keys in ("Backspace", "Ctrl+C", "Ctrl+V"):
+        action = QAction("Menu", view)
+        action.setShortcut(QKeySequence(keys))
+        action.triggered.connect(lambda _=False, keys=keys: hit.append(keys))
+        view.addAction(action)
+    tile = view.side.tray.tiles[0]
+    tile.setFocus()
+    qtbot.waitUntil(tile.hasFocus)
+    QTest.keyClick(view.windowHandle(), Qt.Key.Key_Backspace)
+    assert view.panel.references == ()
+    for widget in (view.stage.takes, view.stage.canvas):
+        widget.setFocus()
+        qtbot.waitUntil(widget.hasFocus)
+        QTest.keyClick(view.windowHandle(), "c", CONTROL)
+        assert QApplication.clipboard().image().width() == 192
+        QApplication.clipboard().clear()
+    QTest.keyClick(view.windowHandle(), "v", CONTROL)  # nothing to paste
+    assert hit == []
+    view.number.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    view.number.setFocus()
+    QTest.keyClick(view.windowHandle(), Qt.Key.Key_Backspace)
+    assert hit == ["Backspace"]  # the menu works where no widget wants the key
