@@ -26,6 +26,7 @@ class MaskPainter(QObject):
         self.erasing, self.radius, self.edge, self.tint = False, 24.0, 0.3, QColor(TINT)
         self._gesture: masks.Stroke | list[masks.Point] | None = None
         self._last, self._erase = (0.0, 0.0), False
+        self._pixels = np.zeros((0, 0), np.uint32)
         self.load(masks.blank((1, 1)))
 
     @property
@@ -73,7 +74,9 @@ class MaskPainter(QObject):
         """Release: the gesture becomes part of the mask."""
         gesture, self._gesture = self._gesture, None
         if isinstance(gesture, masks.Stroke):
-            self._commit(gesture.result, "Erase mask" if self._erase else "Paint mask")
+            self._mask, before = gesture.result, self._mask
+            if not np.array_equal(self._mask, before):  # its tint is there already
+                self.committed.emit("Erase mask" if self._erase else "Paint mask")
         elif gesture and self.tool == "rectangle":
             self._commit(masks.with_rectangle(self._mask, *gesture, self._erase), "Mask a rectangle")
         elif gesture:
@@ -127,13 +130,15 @@ class MaskPainter(QObject):
 
     def _tint_all(self) -> None:
         height, width = self._mask.shape
-        self._pixels = np.zeros((height, width), np.uint32)
+        if self._pixels.shape != self._mask.shape:
+            self._pixels = np.zeros((height, width), np.uint32)
         self._image = QImage(self._pixels.data, width, height, 4 * width, QImage.Format.Format_ARGB32_Premultiplied)
         alpha = np.arange(256, dtype=np.uint32) * OPACITY
         parts = (self.tint.red(), self.tint.green(), self.tint.blue())
         red, green, blue = ((alpha * part / 255).astype(np.uint32) for part in parts)
         self._palette = (alpha.astype(np.uint32) << 24) | (red << 16) | (green << 8) | blue
-        self._tint((0, 0, width, height), self._mask)
+        np.take(self._palette, self._mask, out=self._pixels, mode="clip")
+        self.changed.emit(QRect(0, 0, width, height))
 
     def _tint(self, box: masks.Box, mask: np.ndarray) -> None:
         left, top, right, bottom = box

@@ -54,6 +54,7 @@ class MentionList(QListWidget):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.setAccessibleName("Pictures to mention")
         self.setUniformItemSizes(True)
+        self.setObjectName("popup")
         self.itemClicked.connect(lambda item: self.picked.emit(item.data(Qt.ItemDataRole.UserRole)))
         self.hide()
 
@@ -96,7 +97,9 @@ class MentionList(QListWidget):
             grown = picture.scaled(inner.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
             painter.drawPixmap(inner, grown, grown.rect().adjusted(0, 0, inner.width() - grown.width(), 0))
             painter.end()
-        return QIcon(made)
+        icon = QIcon(made)
+        icon.addPixmap(made, QIcon.Mode.Selected)  # Qt would tint the chosen row's picture
+        return icon
 
     def _place(self, below: QPoint) -> None:
         width = max(220, self.sizeHintForColumn(0) + 24)

@@ -15,7 +15,7 @@ from .reference_name import NameField
 from .reference_tile import SIZE, ReferenceTile
 from .theme import theme
 
-GAP = 6
+GAP, EMPTY, WORDS = 6, 44, 32  # between tiles; the height of an empty tray; what stands under a tile's picture
 STEPS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
 FAR = 40  # pixels outside the tray where a tile leaves it
 
@@ -36,6 +36,7 @@ class ReferenceTray(QWidget):
             "Add a reference", "plus", "From a file, the clipboard, the cast or a panel"
         )
         self.add_button.setParent(self)
+        self.add_button.setText("Add pictures, or drop them here")
         self.add_button.setProperty("kind", "button")
         self.add_button.clicked.connect(self._open_add_menu)
         self.name_field = NameField(self)
@@ -117,17 +118,30 @@ class ReferenceTray(QWidget):
         for place, tile in enumerate(self.tiles):
             if tile is not self._dragged:
                 tile.setGeometry(self._cell(place))
-        cell = self._cell(len(self.tiles))
-        self.add_button.setGeometry(cell.adjusted(0, 0, 0, -32))
-        self.setMinimumHeight(cell.bottom() + 1)
+        self._place_add_button()
+        self.setMinimumHeight(self._height())
         self.update()
+
+    def _place_add_button(self) -> None:
+        """Wide and in words while the tray is empty, one more tile later, gone where the model looks at no more."""
+        styles = Qt.ToolButtonStyle
+        self.add_button.setToolButtonStyle(styles.ToolButtonIconOnly if self.tiles else styles.ToolButtonTextBesideIcon)
+        cell = self._cell(len(self.tiles)).adjusted(0, 0, 0, -WORDS)
+        self.add_button.setGeometry(cell if self.tiles else QRect(0, 0, self.width(), EMPTY))
+        self.add_button.setVisible(not self.tiles or len(self.tiles) < self.limit)
+
+    def _height(self) -> int:
+        if not self.tiles:
+            return EMPTY
+        last = len(self.tiles) - (1 if self.add_button.isHidden() else 0)
+        return self._cell(last).bottom() + 1
 
     def controls(self) -> list[QWidget]:
         """What takes the keyboard, in its order."""
-        return [*self.tiles, self.add_button]
+        return [*self.tiles, *([] if self.add_button.isHidden() else [self.add_button])]
 
     def sizeHint(self) -> QSize:
-        return QSize(4 * (SIZE.width() + GAP) - GAP, self._cell(len(self.tiles)).bottom() + 1)
+        return QSize(4 * (SIZE.width() + GAP) - GAP, self._height())
 
     def resizeEvent(self, event) -> None:
         self._arrange()

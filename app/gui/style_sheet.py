@@ -108,6 +108,9 @@ QTabBar::tab:focus { background: $raised; }
 QLabel#thumb { background: $canvas; border-radius: 5px; }
 QFrame#card { background: $surface; border: 1px solid $line; border-radius: 10px; }
 QFrame#card[selected="true"] { border: 2px solid $accent; }
+QListWidget#popup { background: $surface; border: 1px solid $line; border-radius: 8px; padding: 3px; }
+QListWidget#popup::item { border-radius: 5px; padding: 1px; color: $text; }
+QListWidget#popup::item:selected { background: $selection; }
 QFrame#toast { background: $surface; border: 1px solid $line; border-left: 4px solid $danger; border-radius: 8px; }
 QFrame#toast[good="true"] { border-left-color: $accent; }
 QFrame#rail { background: $canvas; border: 0; border-right: 1px solid $line; }
