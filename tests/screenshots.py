@@ -66,6 +66,8 @@ def shoot(app, window, out: Path, only: str, suffix: str, name: str, widget=None
 
 def scenes(window, shot) -> None:
     """Every view, one after the other."""
+    from tests.panel_scenes import panel_scenes
+
     session, grid = window.session, window.board.grid
     document, engine = session.document, session.engine
     ids = [panel.id for panel in document.board.panels()]
@@ -96,6 +98,7 @@ def scenes(window, shot) -> None:
     window.go("models")
     shot("models")
     window.go("board")
+    panel_scenes(window, shot)
     dialogs(window, shot)
     empty(window, shot)
 

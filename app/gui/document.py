@@ -42,6 +42,7 @@ class Document(QObject):
         super().__init__(parent)
         self.file, self.engine, self.history = file, engine, History(file.board)
         self.previews, self.model = True, None  # the default model: for panels and boards that name none
+        self.watched: str | None = None  # the panel whose view is open: it tells its failures itself
         self._dirty = self._closed = False
         self._index: tuple[Board | None, dict[str, Panel]] = (None, {})
         self._pixmaps = Pixmaps(self.picture_path, self)
@@ -223,10 +224,11 @@ class Document(QObject):
 
     def _refused(self, panel_id: str, error: FluxLocalError) -> None:
         self.runs.fail(panel_id, error.message, error.hint)
-        self.message.emit(error.message, error.hint)
+        if panel_id != self.watched:
+            self.message.emit(error.message, error.hint)
 
     def _job_finished(self, job: JobState) -> None:
-        if job.state == "failed":
+        if job.state == "failed" and job.job.panel != self.watched:
             self.message.emit(job.reason, job.hint)
         elif job.state == "done" and job.result and not job.job.slot:
             self.keep(job)

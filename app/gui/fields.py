@@ -32,6 +32,7 @@ def fraction(name: str, hint: str, highest: float, step: float, act: Callable[[f
 
 def _number(box, name: str, hint: str):
     describe(box, name, hint)
+    box.lineEdit().setTextMargins(6, 0, 0, 0)
     box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # a wheel over a field that was not clicked scrolls the page
     box.wheelEvent = lambda event: event.ignore()
     return box

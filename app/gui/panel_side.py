@@ -109,8 +109,8 @@ class PanelSide(QFrame):
 
     def show_panel(self, panel_id: str) -> None:
         """Another panel."""
-        self.panel_id = panel_id
-        self.model = model_of(self.document.board, self.panel, self.document.model)
+        self.panel_id, self._wanted = panel_id, None
+        self._find_model()
         self.source.show_panel(panel_id)
         self.tray.show_panel(panel_id, self.model.limit, self.model.name)
         self.settings.show_panel(panel_id, self.model)
@@ -122,7 +122,7 @@ class PanelSide(QFrame):
 
     def refresh(self) -> None:
         """Show the board as it is now."""
-        self.model = model_of(self.document.board, self.panel, self.document.model)
+        self._find_model()
         self.source.refresh()
         self.tray.show_panel(self.panel_id, self.model.limit, self.model.name)
         self.settings.refresh(self.model)
@@ -131,6 +131,13 @@ class PanelSide(QFrame):
         self._refresh_text()
         self._refresh_foot()
         self._order()
+
+    def _find_model(self) -> None:
+        """Opening the model's folder takes some milliseconds: not for every letter that is typed."""
+        wanted = (self.panel.settings.model, self.document.board.model, self.document.model)
+        if wanted != self._wanted:
+            self._wanted = wanted
+            self.model = model_of(self.document.board, self.panel, self.document.model)
 
     def _order(self) -> None:
         """Tab goes down the side as the eye does; Qt's own order is that of creation, and tiles come later."""

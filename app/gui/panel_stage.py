@@ -103,7 +103,7 @@ class PanelStage(QWidget):
         self.takes.refresh()
         takes = {take.id for take in self.panel.takes}
         self.foot.setVisible(bool(takes))
-        if self.takes.compared not in takes:
+        if self.takes.compared and self.takes.compared not in takes:
             self.takes.set_compared("")
         self._allow_masks()
         self.show_pictures()
@@ -138,7 +138,9 @@ class PanelStage(QWidget):
         picture, (before, tags) = self.shown(), self._before()
         pixmap = self.document.pixmap(picture.sha256) if picture else QPixmap()
         self.canvas.set_picture(pixmap, *((picture.width, picture.height) if picture else self._frame()))
-        self.canvas.tags = tags
+        if tags != self.canvas.tags:
+            self.canvas.tags = tags
+            self.canvas.update()
         self.canvas.set_before(self.document.pixmap(before.sha256) if before else QPixmap())
         self.bar.set_before(before is not None)
         if self.tool != "move":

@@ -13,6 +13,7 @@ from .live import Live
 from .panel_side import PanelSide
 from .panel_stage import PanelStage
 from .parts import label
+from .render_bar import words_of
 from .take_details import settings_of
 from .theme import GAP
 
@@ -103,6 +104,7 @@ class PanelView(QWidget):
         self.side.render_bar.live.setChecked(False)
         self.live.forget()
         self.panel_id = panel_id
+        self.document.watched = panel_id if self.isVisible() else None
         self.side.show_panel(panel_id)
         self.stage.show_panel(panel_id, self.side.model)
         self._show_header()
@@ -159,6 +161,8 @@ class PanelView(QWidget):
         if panel_id != self.panel_id or not self.panel_id:
             return
         state = self.document.panel_state(panel_id)
+        if self.live.on and state.busy:
+            self.side.render_bar.set_note(words_of(state))
         self.side.render_bar.set_state(state, self.live.on)
         if state.state == "failed" and not self.live.on:
             self.stage.show_preview(None)
@@ -198,6 +202,7 @@ class PanelView(QWidget):
         return jobs.panel_job(document.board, self.panel_id, document.picture_path, named, seed=panel.seed)
 
     def _show_live(self, job: jobs.JobState) -> None:
+        self.side.render_bar.set_note("")
         self.stage.show_preview(job.result)
         self.stage.say_live(job.seconds)
 
@@ -250,6 +255,14 @@ class PanelView(QWidget):
                 self.closed.emit()
         else:
             super().keyPressEvent(event)
+
+    def showEvent(self, event) -> None:
+        self.document.watched = self.panel_id or None
+
+    def hideEvent(self, event) -> None:
+        """Nothing runs by itself for a panel that nobody looks at."""
+        self.document.watched = None
+        self.side.render_bar.live.setChecked(False)
 
     def resizeEvent(self, event) -> None:
         super().resizeEvent(event)

@@ -24,7 +24,7 @@ class PictureArea(QWidget):
         self.picture, self.before, self.preview = QPixmap(), QPixmap(), QPixmap()
         self.masking, self.comparing, self.holding, self.split = False, False, False, 0.5
         self.ground, self.tags = "Neutral", ("Before", "After")
-        self.hover, self.dropping, self.invitation = NOWHERE, False, ""
+        self.hover, self.dropping, self.invitation, self._shown = NOWHERE, False, "", None
         self._smaller = {name: layers.Smaller() for name in ("picture", "before", "preview")}
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMinimumSize(240, 180)
@@ -35,12 +35,15 @@ class PictureArea(QWidget):
 
     def set_picture(self, picture: QPixmap, width: int, height: int) -> None:
         """The current picture, which has that size also where a smaller copy of it stands in; null for none."""
-        self.picture = picture
-        self._set_size(width, height)
+        if (picture.cacheKey(), width, height) != self._shown:
+            self._shown = (picture.cacheKey(), width, height)
+            self.picture = picture
+            self._set_size(width, height)
 
     def set_before(self, before: QPixmap) -> None:
-        self.before = before
-        self.update()
+        if before.cacheKey() != self.before.cacheKey():
+            self.before = before
+            self.update()
 
     def set_preview(self, preview: QPixmap) -> None:
         """The picture in the making, over the current one; a null one takes it away."""

@@ -32,6 +32,7 @@ class ReferenceTile(QWidget):
         super().__init__(parent)
         self.seen, self.number, self.pixmap, self.over_limit = one, number, pixmap, False
         self._pressed: QPoint | None = None
+        self._shown: tuple | None = None
         self._dragging = False
         self.setFixedSize(SIZE)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -45,9 +46,11 @@ class ReferenceTile(QWidget):
         return self.seen.kind == "reference"
 
     def show_seen(self, one: Seen, number: int, pixmap: QPixmap, over_limit: bool) -> None:
-        self.seen, self.number, self.pixmap, self.over_limit = one, number, pixmap, over_limit
-        self._describe()
-        self.update()
+        if (one, number, over_limit, pixmap.cacheKey()) != self._shown:
+            self._shown = (one, number, over_limit, pixmap.cacheKey())
+            self.seen, self.number, self.pixmap, self.over_limit = one, number, pixmap, over_limit
+            self._describe()
+            self.update()
 
     def title(self) -> str:
         """The word that stands under the picture."""

@@ -120,7 +120,6 @@ class ReferenceTray(QWidget):
                 tile.setGeometry(self._cell(place))
         self._place_add_button()
         self.setMinimumHeight(self._height())
-        self.update()
 
     def _place_add_button(self) -> None:
         """Wide and in words while the tray is empty, one more tile later, gone where the model looks at no more."""
@@ -193,6 +192,7 @@ class ReferenceTray(QWidget):
     def _end_drag(self) -> None:
         tile, gap = self._dragged, self._gap
         self._dragged = self._gap = None
+        self.update()
         if tile and gap is not None:
             place = self.tiles.index(tile)
             self.move_tile(tile, gap - (1 if gap > place else 0))
@@ -201,6 +201,7 @@ class ReferenceTray(QWidget):
     def _drag_out(self, tile: ReferenceTile) -> None:
         self._dragged = self._gap = None
         tile.stop_dragging()
+        self.update()
         self._arrange()
         if tile.seen.picture:
             picture_drag.drag_out(self, self.document, tile.seen.picture, tile.title())

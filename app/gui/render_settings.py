@@ -28,7 +28,7 @@ class RenderSettings(QWidget):
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.panel_id, self.model = document, "", PanelModel()
+        self.document, self.panel_id, self.model, self._shown = document, "", PanelModel(), None
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
@@ -101,14 +101,17 @@ class RenderSettings(QWidget):
         return self.document.board.panel(self.panel_id)
 
     def show_panel(self, panel_id: str, model: PanelModel) -> None:
-        self.panel_id, self.model = panel_id, model
+        self.panel_id, self.model, self._shown = panel_id, model, None
         self._fill_models()
         self.refresh(model)
 
     def refresh(self, model: PanelModel) -> None:
-        """Show the board as it is now."""
-        self.model = model
-        panel, spec = self.panel, model.spec
+        """Show the board as it is now, if what is shown here changed."""
+        panel, board, spec = self.panel, self.document.board, model.spec
+        wanted = (model, panel.settings, panel.source, panel.seed, panel.seed_locked, board.aspect, board.model)
+        if wanted == self._shown:
+            return
+        self._shown, self.model = wanted, model
         settings, starts = panel.settings, panel.source.kind != "blank"
         show_number(self.steps, settings.steps, f"{spec.steps} (model's own)" if spec else "Model's own")
         show_number(self.guidance, settings.guidance, f"{spec.guidance:g} (model's own)" if spec else "Model's own")
@@ -195,6 +198,7 @@ class RenderSettings(QWidget):
             board = commands.set_panel(self.document.board, self.panel_id, **changes)
         except ValueError as error:
             self.document.message.emit(f"{error}".capitalize() + ".", "")
+            self._shown = None
             self.refresh(self.model)
             return
         self.document.do(label, board, merge=merge)

@@ -33,7 +33,7 @@ class ShotFields(QWidget):
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.panel_id = document, ""
+        self.document, self.panel_id, self._shown = document, "", None
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
@@ -43,6 +43,7 @@ class ShotFields(QWidget):
             self.camera[field] = self._camera_box(field, name, values)
             add_row(layout, name, self.camera[field])
         self.seconds = QDoubleSpinBox()
+        self.seconds.lineEdit().setTextMargins(6, 0, 0, 0)
         self.seconds.setRange(0.1, LONGEST)
         self.seconds.setSingleStep(0.5)
         self.seconds.setDecimals(1)
@@ -87,8 +88,12 @@ class ShotFields(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the board as it is now."""
+        """Show the board as it is now, if what is shown here changed."""
         panel = self.panel
+        wanted = (panel.id, panel.camera, panel.seconds, panel.action, panel.dialogue, panel.notes)
+        if wanted == self._shown:
+            return
+        self._shown = wanted
         for field, box in self.camera.items():
             value = getattr(panel.camera, field)
             if box.findData(value) < 0:  # from an import

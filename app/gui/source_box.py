@@ -20,7 +20,7 @@ class SourceBox(QWidget):
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.panel_id = document, ""
+        self.document, self.panel_id, self._shown = document, "", None
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -53,12 +53,16 @@ class SourceBox(QWidget):
         return self.document.board.panel(self.panel_id)
 
     def show_panel(self, panel_id: str) -> None:
-        self.panel_id = panel_id
+        self.panel_id, self._shown = panel_id, None
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the board as it is now."""
-        panel, number = self.panel, numbers(self.document.board)
+        """Show the board as it is now, if what is shown here changed: typing a prompt calls this for every letter."""
+        panel, board = self.panel, self.document.board
+        wanted = (panel.source, panel.mask, [(other.id, other.current) for other in board.panels()])
+        if wanted == self._shown:
+            return
+        self._shown, number = wanted, numbers(board)
         with QSignalBlocker(self.box):
             self.box.clear()
             self.box.addItem("Nothing, from words", BLANK)

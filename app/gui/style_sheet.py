@@ -48,7 +48,6 @@ QComboBox::down-arrow, QSpinBox::down-arrow, QDoubleSpinBox::down-arrow {
     image: url($icons/arrow_down.svg); width: 12px; height: 12px;
 }
 QSpinBox::up-arrow, QDoubleSpinBox::up-arrow { image: url($icons/arrow_up.svg); width: 12px; height: 12px; }
-QSpinBox QLineEdit, QDoubleSpinBox QLineEdit { border: 0; padding: 0 6px; background: transparent; min-height: 0; }
 QSpinBox::up-button, QDoubleSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::down-button {
     border: 0; background: transparent; width: 22px;
 }

@@ -29,7 +29,7 @@ class TakeDetails(QWidget):
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.panel_id = document, ""
+        self.document, self.panel_id, self._shown = document, "", None
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
@@ -54,7 +54,7 @@ class TakeDetails(QWidget):
         self.prompt = QLabel()
         self.prompt.setWordWrap(True)
         self.prompt.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
-        layout = form()
+        layout = self.form = form()
         self.values: dict[str, QLabel] = {}
         for name in ("Model", "Size", "Steps", "Guidance", "Seed", "Pictures", "Mask", "Made", "Took"):
             self.values[name] = QLabel()
@@ -88,8 +88,11 @@ class TakeDetails(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the board as it is now."""
+        """Show the board as it is now, if what is shown here changed."""
         take = self.take
+        if (self.panel_id, take) == self._shown:
+            return
+        self._shown = (self.panel_id, take)
         self.empty.setVisible(take is None)
         self.body.setVisible(take is not None)
         if take is None:
@@ -99,6 +102,7 @@ class TakeDetails(QWidget):
         self.prompt.setText(request.prompt if request else "This picture was imported.")
         for name, value in _facts(take, request).items():
             self.values[name].setText(value)
+            self.form.setRowVisible(self.values[name], value != "–")
         for button in (self.again, self.copy):
             button.setEnabled(request is not None)
 

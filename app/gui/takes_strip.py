@@ -38,7 +38,7 @@ class TakesStrip(QListWidget):
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.panel_id, self.compared = document, "", ""
+        self.document, self.panel_id, self.compared, self._shown = document, "", "", None
         self.setFlow(QListWidget.Flow.LeftToRight)
         self.setWrapping(False)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -66,8 +66,11 @@ class TakesStrip(QListWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Show the board as it is now."""
+        """Show the board as it is now, if the takes changed."""
         panel = self.panel
+        if (panel.id, panel.takes, panel.current) == self._shown:
+            return
+        self._shown = (panel.id, panel.takes, panel.current)
         self.blockSignals(True)
         if [take.id for take in panel.takes] != self._ids():
             self.clear()

@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
@@ -445,3 +445,54 @@ def test_delete_in_the_tray_wins_over_the_window_s_delete(view, document, ids, q
     view.number.setFocus()
     QTest.keyClick(view.windowHandle(), Qt.Key.Key_Backspace)
     assert hit == ["Backspace"]  # the menu works where no widget wants the key
+
+
+def test_the_open_panel_tells_its_failures_itself(view, document, engine, ids, qtbot):
+    told = []
+    document.message.connect(lambda text, hint: told.append(text))
+    document.render(ids()[:2])
+    engine.fail("No memory.")
+    assert told == []
+    assert view.stage.card.message.text() == "No memory."
+    engine.fail("Nor here.")
+    assert told == ["Nor here."]
+    view.hide()
+    document.render(ids()[:1])
+    engine.fail("Nobody looks.")
+    assert told == ["Nor here.", "Nobody looks."]
+
+
+def test_live_mode_ends_when_the_view_is_left(view, engine, qtbot):
+    view.side.render_bar.live.setChecked(True)
+    qtbot.waitUntil(lambda: len(engine.submitted) == 1)
+    view.hide()
+    assert not view.side.render_bar.live.isChecked()
+    assert engine.running is None
+
+
+def test_typing_leaves_the_picture_and_the_tray_alone(view, document, ids, qtbot):
+    """What does not depend on the text is not painted or read again for every letter."""
+    add_take(document, ids()[0], 1)
+    add_references(document, ids()[0], "hat", "coat")
+    shown_name(view, qtbot)
+    qtbot.wait(100)
+    painted = []
+    for widget in (view.stage.canvas, view.stage.takes.viewport(), *view.side.tray.tiles):
+        widget.installEventFilter(Painted(widget, painted))
+    view.side.text.setFocus()
+    QTest.keyClicks(view.side.text, "night")
+    qtbot.wait(50)
+    assert painted == []
+
+
+class Painted(QObject):
+    """Records the paint events of a widget."""
+
+    def __init__(self, widget, into):
+        super().__init__(widget)
+        self.into = into
+
+    def eventFilter(self, watched, event):
+        if event.type() == QEvent.Type.Paint:
+            self.into.append(watched)
+        return False
