@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QInputDialog, QMessageBox, QWidget
 
 from .. import commands
 from ..storyboard import numbers
-from . import board_drop
+from . import board_drop, picture_drag
 from .board_view import BoardView, wanting
 from .document import Document
 from .words import plural
@@ -146,7 +146,7 @@ class BoardCommands:
             take = self.document.board.panel(ids[0]).take
             if take:
                 mime.setImageData(self.document.pixmap_now(take.picture.sha256).toImage())
-            QGuiApplication.clipboard().setMimeData(mime)
+            picture_drag.to_clipboard(mime)
 
     def paste(self) -> None:
         """Panels of this board are duplicated; pictures become panels behind the chosen one."""

@@ -92,6 +92,7 @@ class PanelStage(QWidget):
         self.panel_id = panel_id
         self.canvas.set_preview(QPixmap())
         self._loaded = None
+        self.bar.compare.setChecked(False)
         self.set_tool("move")
         self.takes.show_panel(panel_id)
         self.refresh(model)

@@ -11,7 +11,7 @@ from .buttons import key_text, tool
 from .document import Document
 from .live import Live
 from .panel_side import PanelSide
-from .panel_stage import PanelStage
+from .panel_stage import INVITATION, PanelStage
 from .parts import label
 from .render_bar import words_of
 from .take_details import settings_of
@@ -161,6 +161,7 @@ class PanelView(QWidget):
         if panel_id != self.panel_id or not self.panel_id:
             return
         state = self.document.panel_state(panel_id)
+        self.stage.canvas.set_invitation(words_of(state) if state.busy else INVITATION)
         if self.live.on and state.busy:
             self.side.render_bar.set_note(words_of(state))
         self.side.render_bar.set_state(state, self.live.on)

@@ -52,8 +52,9 @@ class PictureArea(QWidget):
 
     def set_invitation(self, text: str) -> None:
         """What an empty panel says."""
-        self.invitation = text
-        self.update()
+        if text != self.invitation:
+            self.invitation = text
+            self.update()
 
     def set_comparing(self, on: bool) -> None:
         self.comparing = on

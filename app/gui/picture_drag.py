@@ -1,17 +1,19 @@
 """Pictures on their way in and out of the panel view: dropped, pasted, copied, dragged to Finder or another panel."""
 
+import atexit
 import re
 import shutil
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QMimeData, Qt, QTemporaryDir, QUrl
-from PySide6.QtGui import QDrag, QImage
+from PySide6.QtGui import QDrag, QGuiApplication, QImage
 from PySide6.QtWidgets import QWidget
 
 from ..storyboard import Picture, pictures
 from .document import Document
 
-PICTURE = "application/x-flux-local-picture"  # its data: the sha256 of a picture of this board, in ASCII
+OURS = "application/x-flux-local"
+PICTURE = f"{OURS}-picture"  # its data: the sha256 of a picture of this board, in ASCII
 DRAGGED_SIDE = 160
 _folders: list[QTemporaryDir] = []  # files that were dragged out stay until the program ends: receivers read them late
 
@@ -54,11 +56,26 @@ def mime_of(document: Document, picture: Picture, title: str) -> QMimeData:
     return mime
 
 
-def copy_mime(document: Document, picture: Picture, title: str) -> QMimeData:
-    """For the clipboard: also the pixels, which paint programs paste."""
+def copy(document: Document, picture: Picture, title: str) -> None:
+    """Onto the clipboard, also as pixels, which paint programs paste."""
     mime = mime_of(document, picture, title)
     mime.setImageData(QImage(str(document.picture_path(picture.sha256))))
-    return mime
+    to_clipboard(mime)
+
+
+def to_clipboard(mime: QMimeData) -> None:
+    """Put our own data there, and let go of it in time when the program ends."""
+    QGuiApplication.clipboard().setMimeData(mime)
+    atexit.unregister(_keep_pixels_only)
+    atexit.register(_keep_pixels_only)
+
+
+def _keep_pixels_only() -> None:
+    """Qt deletes what the clipboard holds after Python has ended, and a QMimeData made in Python crashes then."""
+    clipboard = QGuiApplication.clipboard() if QGuiApplication.instance() else None
+    mime = clipboard.mimeData() if clipboard else None
+    if mime and any(name.startswith(OURS) for name in mime.formats()):  # nobody copied since
+        clipboard.setImage(clipboard.image())
 
 
 def drag_out(source: QWidget, document: Document, picture: Picture, title: str) -> None:

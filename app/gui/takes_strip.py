@@ -4,7 +4,6 @@ from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QColor, QKeySequence, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QApplication,
     QListWidget,
     QListWidgetItem,
     QMenu,
@@ -135,7 +134,7 @@ class TakesStrip(QListWidget):
 
     def copy(self, take: Take) -> None:
         """The picture, on the clipboard."""
-        QApplication.clipboard().setMimeData(picture_drag.copy_mime(self.document, take.picture, self.title(take)))
+        picture_drag.copy(self.document, take.picture, self.title(take))
 
     def wheelEvent(self, event) -> None:
         """A wheel that only turns up and down moves the row sideways."""
