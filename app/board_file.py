@@ -43,6 +43,7 @@ class BoardFile:
         self.board: Board
         self.recovered = ""  # what a person should know about how it was opened; "" after a clean close
         self.repairs: list[str] = []
+        self._encode = board_read.Encoder()
         self._saved = b""
         self._stamp: tuple | None = None
         self._good: set[str] = set()  # sha256 of blobs written or verified in this session
@@ -127,7 +128,7 @@ class BoardFile:
 
         Cheap where nothing changed. Raises DiskFull, BoardError; the package then has its last saved state.
         """
-        data = board_read.encode(board)
+        data = self._encode(board)
         folder = self._writable()
         with board_disk.explained(folder / BOARD):
             foreign = self._stamp != board_disk.stamp(folder / BOARD)  # a synchronising folder, an editor
@@ -146,7 +147,7 @@ class BoardFile:
         if self._lock is None:
             return
         with contextlib.suppress(OSError, BoardError):
-            data = board_read.encode(board)
+            data = self._encode(board)
             partial = self.path / f".{JOURNAL}.partial"
             partial.write_bytes(recovery.sealed(self._saved, data))
             os.replace(partial, self.path / JOURNAL)

@@ -33,12 +33,43 @@ class _Header(msgspec.Struct):
 
 
 def encode(board: Board) -> bytes:
-    """board.json. Raises BoardError for a board that could not be read again."""
-    try:
-        check(board)
-        return msgspec.json.format(msgspec.json.encode(board), indent=1)
-    except (ValueError, TypeError) as error:
-        raise BoardError(f"The board can't be saved: {error}.", "Undo the last step and try again.") from error
+    """board.json, each panel on a line. Raises BoardError for a board that could not be read again."""
+    return Encoder()(board)
+
+
+class Encoder:
+    """encode() for one state of a board after the other: only panels that are new are checked and written out.
+
+    Panels are immutable, so the same object is the same text. Those of the last board are remembered.
+    """
+
+    def __init__(self):
+        self._known: dict[int, tuple[Panel, msgspec.Raw]] = {}
+
+    def __call__(self, board: Board) -> bytes:
+        try:
+            check_board(board)
+            for member in board.cast:
+                check_member(member)
+            self._known = {id(panel): self._one(panel) for panel in board.panels()}
+            return msgspec.json.encode(
+                {**msgspec.to_builtins(replace(board, scenes=())), "scenes": self._scenes(board)}
+            )
+        except (ValueError, TypeError) as error:
+            raise BoardError(f"The board can't be saved: {error}.", "Undo the last step and try again.") from error
+
+    def _one(self, panel: Panel) -> tuple[Panel, msgspec.Raw]:
+        known = self._known.get(id(panel))  # the panel is kept with its text, so no other can have its id
+        if known is None:
+            check_panel(panel)
+            known = (panel, msgspec.Raw(b"\n" + msgspec.json.encode(panel)))
+        return known
+
+    def _scenes(self, board: Board) -> list[dict[str, Any]]:
+        return [
+            {"id": s.id, "heading": s.heading, "panels": [self._known[id(panel)][1] for panel in s.panels]}
+            for s in board.scenes
+        ]
 
 
 def decode(data: bytes, name: str = "board.json") -> tuple[Board, list[str]]:

@@ -59,26 +59,29 @@ def _clean(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
 
 
-def _require(good: bool, message: str) -> None:
-    if not good:
-        raise ValueError(message)
-
-
 def check_board(board: Board) -> None:
     """The board's own fields and how much is in it. Raises ValueError."""
     _text(board.title, board.style, board.model or "")
-    _require(all(0 < side <= 10_000 for side in board.aspect), f"the aspect {board.aspect} is out of range")
-    _require(1 <= board.fps <= 240, f"{board.fps} frames a second are out of range")
-    _require(len(board.scenes) <= MAX_SCENES, f"more than {MAX_SCENES} scenes")
-    _require(sum(len(scene.panels) for scene in board.scenes) <= MAX_PANELS, f"more than {MAX_PANELS} panels")
-    _require(len(board.cast) <= MAX_MEMBERS, f"more than {MAX_MEMBERS} cast members")
+    if not all(0 < side <= 10_000 for side in board.aspect):
+        raise ValueError(f"the aspect {board.aspect} is out of range")
+    if not 1 <= board.fps <= 240:
+        raise ValueError(f"{board.fps} frames a second are out of range")
+    if len(board.scenes) > MAX_SCENES:
+        raise ValueError(f"more than {MAX_SCENES} scenes")
+    if sum(len(scene.panels) for scene in board.scenes) > MAX_PANELS:
+        raise ValueError(f"more than {MAX_PANELS} panels")
+    if len(board.cast) > MAX_MEMBERS:
+        raise ValueError(f"more than {MAX_MEMBERS} cast members")
 
 
 def check_member(member: Member) -> None:
     """Raises ValueError; that the name is unique is the board's affair."""
-    _require(is_name(member.name), f"{member.name!r} is not one word that a mention can say")
-    _require(bool(COLOUR.fullmatch(member.colour)), f"{member.colour!r} is not a colour like #0072B2")
-    _require(len(member.pictures) <= MAX_TAKES, "too many pictures")
+    if not is_name(member.name):
+        raise ValueError(f"{member.name!r} is not one word that a mention can say")
+    if not COLOUR.fullmatch(member.colour):
+        raise ValueError(f"{member.colour!r} is not a colour like #0072B2")
+    if len(member.pictures) > MAX_TAKES:
+        raise ValueError("too many pictures")
     _text(member.notes)
     for picture in member.pictures:
         check_picture(picture)
@@ -87,12 +90,18 @@ def check_member(member: Member) -> None:
 def check_panel(panel: Panel) -> None:
     """Everything about a panel that can be seen without its board. Raises ValueError."""
     _text(panel.prompt, panel.action, panel.dialogue, panel.notes, *_values(panel.camera))
-    _require(0 < panel.seconds <= MAX_SECONDS, f"{panel.seconds} seconds are out of range")
-    _require(0 <= panel.seed <= MAX_SEED, f"the seed {panel.seed} is out of range")
-    _require(len(panel.references) <= MAX_REFERENCES, f"more than {MAX_REFERENCES} references")
-    _require(len(panel.takes) <= MAX_TAKES, f"more than {MAX_TAKES} takes")
-    _require((panel.source.kind == "panel") == (panel.source.panel is not None), "a source that names no panel")
-    _require(panel.source.panel != panel.id, "a panel can't start from itself: its own take is the source `take`")
+    if not 0 < panel.seconds <= MAX_SECONDS:
+        raise ValueError(f"{panel.seconds} seconds are out of range")
+    if not 0 <= panel.seed <= MAX_SEED:
+        raise ValueError(f"the seed {panel.seed} is out of range")
+    if len(panel.references) > MAX_REFERENCES:
+        raise ValueError(f"more than {MAX_REFERENCES} references")
+    if len(panel.takes) > MAX_TAKES:
+        raise ValueError(f"more than {MAX_TAKES} takes")
+    if (panel.source.kind == "panel") != (panel.source.panel is not None):
+        raise ValueError("a source that names no panel")
+    if panel.source.panel == panel.id:
+        raise ValueError("a panel can't start from itself: its own take is the source `take`")
     _check_settings(panel.settings)
     for reference in panel.references:
         check_reference(reference)
@@ -105,7 +114,8 @@ def check_panel(panel: Panel) -> None:
 def check_reference(reference: PanelReference) -> None:
     """Raises ValueError."""
     check_picture(reference.picture)
-    _require(bool(COLOUR.fullmatch(reference.colour)), f"{reference.colour!r} is not a colour like #0072B2")
+    if not COLOUR.fullmatch(reference.colour):
+        raise ValueError(f"{reference.colour!r} is not a colour like #0072B2")
     _text(reference.name)
 
 
@@ -113,25 +123,34 @@ def check_take(take: Take) -> None:
     """Raises ValueError."""
     check_picture(take.picture)
     _text(take.request, take.model, take.made, take.note)
-    _require(0 <= take.seed <= MAX_SEED, f"the seed {take.seed} is out of range")
-    _require(0 <= take.seconds < math.inf, f"{take.seconds} seconds are out of range")
+    if not 0 <= take.seed <= MAX_SEED:
+        raise ValueError(f"the seed {take.seed} is out of range")
+    if not 0 <= take.seconds < math.inf:
+        raise ValueError(f"{take.seconds} seconds are out of range")
 
 
 def check_picture(picture: Picture) -> None:
     """Raises ValueError; nothing but a hash may ever become the name of a file."""
-    _require(bool(SHA256.fullmatch(picture.sha256)), f"{picture.sha256[:80]!r} is not a sha256")
-    _require(min(picture.width, picture.height) > 0, "a picture without pixels")
-    _require(picture.width * picture.height <= 10**9, "a picture of more than 1000 megapixels")
+    if not SHA256.fullmatch(picture.sha256):
+        raise ValueError(f"{picture.sha256[:80]!r} is not a sha256")
+    if min(picture.width, picture.height) <= 0:
+        raise ValueError("a picture without pixels")
+    if picture.width * picture.height > 10**9:
+        raise ValueError("a picture of more than 1000 megapixels")
     _text(picture.name)
 
 
 def _check_settings(settings: Settings) -> None:
-    _require(settings.steps is None or 1 <= settings.steps <= MAX_STEPS, f"{settings.steps} steps are out of range")
+    if not (settings.steps is None or 1 <= settings.steps <= MAX_STEPS):
+        raise ValueError(f"{settings.steps} steps are out of range")
     guidance, strength = settings.guidance, settings.strength
-    _require(guidance is None or 0 <= guidance <= 100, f"the guidance {guidance} is out of range")
-    _require(strength is None or 0 < strength <= 1, f"the strength {strength} is out of range")
+    if not (guidance is None or 0 <= guidance <= 100):
+        raise ValueError(f"the guidance {guidance} is out of range")
+    if not (strength is None or 0 < strength <= 1):
+        raise ValueError(f"the strength {strength} is out of range")
     for side in (settings.width, settings.height):
-        _require(side is None or 16 <= side <= MAX_SIDE, f"{side} pixels are out of range")
+        if not (side is None or 16 <= side <= MAX_SIDE):
+            raise ValueError(f"{side} pixels are out of range")
     _text(settings.model or "")
 
 
@@ -140,7 +159,9 @@ def _values(item: msgspec.Struct) -> list[str]:
 
 
 def _text(*texts: str) -> None:
-    _require(all(len(text) <= MAX_TEXT for text in texts), f"a text of more than {MAX_TEXT} characters")
+    for text in texts:
+        if len(text) > MAX_TEXT:
+            raise ValueError(f"a text of more than {MAX_TEXT} characters")
 
 
 def is_name(name: str) -> bool:
