@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-from PySide6.QtCore import QModelIndex, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtCore import QModelIndex, QPoint, QPointF, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
@@ -19,6 +19,7 @@ from .words import duration
 
 SELECTED, FOCUS = QStyle.StateFlag.State_Selected, QStyle.StateFlag.State_HasFocus
 HOVER = QStyle.StateFlag.State_MouseOver
+FRAMED = 160  # pixmaps that are kept at the size they are painted in: some three screens of them
 CENTRE = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
 
@@ -28,7 +29,7 @@ class BoardDelegate(QStyledItemDelegate):
 
     def __init__(self, document: Document, parent: QWidget):
         super().__init__(parent)
-        self.document, self._seen = document, {}
+        self.document, self._seen, self._framed = document, {}, {}
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
         row: Row = index.data(ROW)
@@ -109,17 +110,13 @@ class BoardDelegate(QStyledItemDelegate):
         _below(painter, option.rect.adjusted(2, box.height() + 8, -2, 0), row, panel, self._colours(panel))
 
     def _picture(self, painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> None:
-        path = QPainterPath()
-        path.addRoundedRect(QRectF(box), RADIUS, RADIUS)
-        painter.fillPath(path, QColor(theme.colours.canvas))
-        pixmap = self._pixmap(painter, box, panel, state)
-        if pixmap.isNull():
-            return
-        painter.setClipPath(path)
-        target = pixmap.size().scaled(box.size(), Qt.AspectRatioMode.KeepAspectRatio)
-        corner = box.center() - QRect(0, 0, target.width(), target.height()).center()
-        painter.drawPixmap(QRect(corner, target), pixmap)
-        painter.setClipping(False)
+        pixmap, ratio = self._pixmap(painter, box, panel, state), painter.device().devicePixelRatioF()
+        key = (pixmap.cacheKey(), box.width(), box.height(), ratio, theme.dark)
+        if key not in self._framed:
+            if len(self._framed) >= FRAMED:
+                self._framed.pop(next(iter(self._framed)))
+            self._framed[key] = _framed(pixmap, box.size(), ratio)
+        painter.drawPixmap(box.topLeft(), self._framed[key])
 
     def _colours(self, panel: Panel) -> list[str]:
         """Of the pictures that the model sees besides the source, remembered while panel and cast are the same."""
@@ -136,6 +133,27 @@ class BoardDelegate(QStyledItemDelegate):
             return QPixmap()
         side = max(box.width(), box.height()) * painter.device().devicePixelRatioF()
         return self.document.pixmap(panel.take.picture.sha256, _rounded(side))
+
+
+def _framed(pixmap: QPixmap, size: QSize, ratio: float) -> QPixmap:
+    """The picture in its box with round corners, as large as it is painted.
+
+    Made once: scaling and clipping to a path at every frame is most of what scrolling would cost.
+    """
+    made = QPixmap(size * ratio)
+    made.setDevicePixelRatio(ratio)
+    made.fill(Qt.GlobalColor.transparent)
+    painter, path = QPainter(made), QPainterPath()
+    painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+    path.addRoundedRect(QRectF(QRect(QPoint(0, 0), size)), RADIUS, RADIUS)
+    painter.fillPath(path, QColor(theme.colours.canvas))
+    if not pixmap.isNull():
+        target = pixmap.size().scaled(size, Qt.AspectRatioMode.KeepAspectRatio)
+        painter.setClipPath(path)
+        corner = QPoint((size.width() - target.width()) // 2, (size.height() - target.height()) // 2)
+        painter.drawPixmap(QRect(corner, target), pixmap)
+    painter.end()
+    return made
 
 
 @lru_cache(maxsize=24)
