@@ -78,7 +78,6 @@ class BoardGrid(QAbstractItemView):
             self._lay_out()
             middle = share * self.layout_.height - self.viewport().height() / 2
             self.verticalScrollBar().setValue(round(middle))
-            self.zoomed.emit(width)
 
     @property
     def least(self) -> int:
@@ -101,6 +100,7 @@ class BoardGrid(QAbstractItemView):
         self.layout_ = lay_out(kinds, self.viewport().width(), self.least, self.document.board.aspect)
         self.updateGeometries()
         self.viewport().update()
+        self.zoomed.emit(self.least)
 
     def reset(self) -> None:
         super().reset()

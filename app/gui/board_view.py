@@ -76,18 +76,10 @@ class BoardView(QWidget):
         slider.setToolTip("Size of the panels")
         slider.valueChanged.connect(self.grid.set_cell)
         self.grid.zoomed.connect(slider.setValue)
-        self.slider = slider
         inside = QHBoxLayout(box)
         inside.setContentsMargins(0, 0, 6, 0)
         inside.addWidget(slider)
         return box
-
-    def resizeEvent(self, event) -> None:
-        """Until a size is chosen, the slider shows the one that the width gives."""
-        super().resizeEvent(event)
-        self.slider.blockSignals(True)
-        self.slider.setValue(self.grid.least)
-        self.slider.blockSignals(False)
 
     def sizeHint(self) -> QSize:
         return QSize(1000, 700)
