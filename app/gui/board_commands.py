@@ -1,6 +1,6 @@
 """What can be done with panels, from the board, the menus and the keyboard: methods named as in actions.py."""
 
-from PySide6.QtCore import QUrl
+from PySide6.QtCore import QMimeData, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QInputDialog, QMessageBox, QWidget
 
@@ -150,7 +150,7 @@ class BoardCommands:
 
     def paste(self) -> None:
         """Panels of this board are duplicated; pictures become panels behind the chosen one."""
-        mime = QGuiApplication.clipboard().mimeData()
+        mime = QGuiApplication.clipboard().mimeData() or QMimeData()  # None where it is empty
         if mime.hasFormat(board_drop.PANELS):
             there = {panel.id for panel in self.document.board.panels()}
             ids = [one for one in bytes(mime.data(board_drop.PANELS).data()).decode().split("\n") if one in there]
