@@ -45,7 +45,7 @@ def timesteps(steps: int, mu: float) -> np.ndarray:
 
 def start_step(steps: int, strength: float | None) -> int:
     """How many of `steps` are skipped so that `strength` (0 keep .. 1 repaint) of them remain, at least one."""
-    return 0 if strength is None else steps - max(1, min(steps, int(steps * strength)))
+    return 0 if strength is None else min(steps - 1, int(steps - min(steps * strength, steps)))
 
 
 Velocity = Callable[[mx.array, int], mx.array]  # (latents (1, N, C), step) -> d latents / d t

@@ -25,6 +25,11 @@ def test_start_step(strength, start):
     assert start_step(10, strength) == start
 
 
+def test_a_part_of_a_step_counts_as_one():
+    """As in diffusers' get_timesteps; and one step is always left."""
+    assert [start_step(5, strength) for strength in (0.3, 0.5, 0.99, 1e-9)] == [3, 2, 0, 4]
+
+
 def test_a_straight_path_is_followed_exactly():
     data, noise = mx.random.normal((1, 6, 4)), mx.random.normal((1, 6, 4))
     steps = list(denoise(lambda x, i: noise - data, noise, timesteps(7, 1.3)))

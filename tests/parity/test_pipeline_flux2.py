@@ -43,7 +43,7 @@ def pictures(count):
     return [Image.fromarray(x).resize(size, Image.Resampling.BICUBIC) for x, size in zip(small, PICTURES, strict=False)]
 
 
-def theirs_on(pipeline, noise, given, width, height, kind, **more):
+def theirs_on(pipeline, noise, given, width, height, options, **more):
     kept = {}
 
     def keep(_pipeline, _step, _time, values):
@@ -51,7 +51,6 @@ def theirs_on(pipeline, noise, given, width, height, kind, **more):
         return values
 
     grid = torch.from_numpy(noise.T.reshape(1, CHANNELS, height // 16, width // 16).copy())
-    options = {"guidance_scale": 4.0 if kind == "base" else 1.0} if kind != "kv" else {}
     image = pipeline(
         image=more.pop("image", given or None),
         prompt=PROMPT,
@@ -70,18 +69,22 @@ def theirs_on(pipeline, noise, given, width, height, kind, **more):
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_same_noise_same_picture(pair, count, tmp_path):
     theirs, ours, kind = pair
+    options = {"guidance_scale": 4.0 if kind == "base" else 1.0} if kind != "kv" else {}
+    compare(theirs, ours, pictures(count), tmp_path, options, {})
+
+
+def compare(theirs, ours, given, tmp_path, their_options, our_options):
+    """One run of both on the same noise."""
     width, height = 112, 64
     noise = np.random.default_rng(7).standard_normal((width * height // 256, CHANNELS)).astype(np.float32)
     save_file({"noise": noise}, tmp_path / "noise.safetensors")
-    given = pictures(count)
     references = tuple(Reference(pixels=np.asarray(picture)) for picture in given)
-    request = Request(
-        ours.spec.name, PROMPT, width, height, STEPS, references=references, noise=str(tmp_path / "noise.safetensors")
-    )
+    our_options = {**our_options, "references": references, "noise": str(tmp_path / "noise.safetensors")}
+    request = Request(ours.spec.name, PROMPT, width, height, STEPS, **our_options)
     done = next(event for event in ours.run(request) if isinstance(event, Done))
-    latents, pixels = theirs_on(theirs, noise, given, width, height, kind)
+    latents, pixels = theirs_on(theirs, noise, given, width, height, their_options)
     difference = np.abs(done.latents - latents).max()
-    print(f"{kind}, {count} references: latents differ by {difference:.1e}")
+    print(f"{ours.spec.name}, {len(given)} references: latents differ by {difference:.1e}")
     assert difference < 1e-4
     assert np.abs(done.pixels.astype(int) - pixels.astype(int)).max() <= 1
     assert latents.std() > 0.3  # and it is a picture, not a constant
@@ -101,7 +104,8 @@ def test_the_same_under_a_mask(pair, tmp_path):
     inpaint = diffusers.Flux2KleinInpaintPipeline(**theirs.components, is_distilled=kind == "klein")
     inpaint.set_progress_bar_config(disable=True)
     given = {"image": picture, "mask_image": Image.fromarray((255 * mask).astype(np.uint8)), "strength": 1.0}
-    latents, pixels = theirs_on(inpaint, noise, [], width, height, kind, **given)
+    options = {"guidance_scale": 4.0 if kind == "base" else 1.0}
+    latents, pixels = theirs_on(inpaint, noise, [], width, height, options, **given)
     request = Request(
         ours.spec.name,
         PROMPT,

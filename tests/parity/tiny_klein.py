@@ -13,7 +13,7 @@ TEMPLATE = (
 KINDS = {"klein": "Flux2KleinPipeline", "base": "Flux2KleinPipeline", "kv": "Flux2KleinKVPipeline"}
 
 
-def tiny_transformer():
+def tiny_transformer(guidance: bool = False):
     return diffusers.Flux2Transformer2DModel(
         in_channels=16,
         num_layers=2,
@@ -22,7 +22,7 @@ def tiny_transformer():
         num_attention_heads=2,
         joint_attention_dim=192,
         axes_dims_rope=(8, 8, 8, 8),
-        guidance_embeds=False,
+        guidance_embeds=guidance,
     )
 
 
