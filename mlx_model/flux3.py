@@ -15,6 +15,7 @@ import numpy as np
 from .flux2 import TIME_FEATURES, LastLayer, MLPEmbedder, Modulation, QKNorm, Rope, SiLUGate
 from .ops import attention, modulate, rope_angles, rotate_pairs, split_heads, timestep_features
 
+HALF_PARTS = 64
 IMAGE, REFERENCES, TEXT = "image", "image_cond", "txt"  # the token modes, as the checkpoint calls them
 
 
@@ -65,12 +66,20 @@ class Block(nn.Module):
 
     def __call__(self, streams: list, mods: list, rope: Rope) -> list:
         """Streams (B, L_i, h), each with its (shift, scale, gate), attend to all of them; rope covers them in order."""
-        parts = [modulate(x, shift, scale) for x, (shift, scale, _) in zip(streams, mods, strict=True)]
+        dtype = self.norm.query_norm.scale.dtype
+        parts = [modulate(x, shift, scale).astype(dtype) for x, (shift, scale, _) in zip(streams, mods, strict=True)]
         y = mx.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
-        y = self._attend(y, rope) + self.mlp_out(self.mlp_act(self.mlp_in(y)))
+        y = self._attend(y, rope) + self._feed_forward(y)
         ends = np.cumsum([x.shape[1] for x in streams])[:-1].tolist()
         parts = mx.split(y, ends, axis=1)
         return [x + gate * part for x, (_, _, gate), part in zip(streams, mods, parts, strict=True)]
+
+    def _feed_forward(self, x):
+        """In float16 in parts of 1 / HALF_PARTS, joined in float32, as are the streams from there on: reaches 3e5."""
+        if x.dtype != mx.float16:
+            return self.mlp_out(self.mlp_act(self.mlp_in(x)))
+        gate, up = mx.split(self.mlp_in(x), 2, axis=-1)
+        return self.mlp_out(nn.silu(gate) * (up / HALF_PARTS)).astype(mx.float32) * HALF_PARTS
 
     def _attend(self, x, rope: Rope):
         q, k, v = (split_heads(self[name](x), self.heads) for name in ("q_proj", "k_proj", "v_proj"))
@@ -140,7 +149,7 @@ class Transformer(nn.Module):
             streams, mods = [*streams, references], [*mods, self._mod(REFERENCES, still)]
         for block in self.single_blocks:
             streams = block(streams, mods, rope)
-        return self.final_layer[IMAGE](streams[1], vec)
+        return self.final_layer[IMAGE](streams[1], vec).astype(self.dtype)
 
     def _vector(self, time, target_features):
         """SiLU of the conditioning (B, 1, h); `time`: features, or a list of times."""

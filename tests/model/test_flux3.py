@@ -115,6 +115,21 @@ def test_half_precision_stays_near(dtype, bound):
     assert mx.abs(half.astype(mx.float32) - exact).max().item() < bound
 
 
+def test_feed_forwards_beyond_float16_stay_near():
+    """They reach 3e5 in the published model, where float16 ends at 65504; the streams carry it on."""
+    model, found = network(True), {}
+    x = inp(3, (1, 4, model.params.hidden_size))
+    for block in model.single_blocks:
+        block.mlp_in.weight = block.mlp_in.weight * (3e5 / mx.abs(block._feed_forward(x)).max()).sqrt()
+    assert mx.abs(model.single_blocks[0]._feed_forward(x)).max().item() > 1e5
+    for dtype in (mx.float32, mx.float16):
+        model.set_dtype(dtype)
+        found[dtype] = velocity(model, references().astype(dtype), 0.5, 0.25).astype(mx.float32)
+        assert mx.isfinite(found[dtype]).all()
+    error, size = mx.square(found[mx.float16] - found[mx.float32]).mean(), mx.square(found[mx.float32]).mean()
+    assert (error / size).sqrt().item() < 0.02
+
+
 def test_times_are_rounded_as_the_network_computes():
     model = network(False)
     exact = model.time_features([0.9904717])
