@@ -78,7 +78,7 @@ class PromptTokenizer:
         padding = [self.pad_id] * (self.length - len(ids))
         real = np.arange(self.length) < len(ids)
         if self.template.padding == "left":
-            return np.array([padding + ids], np.int32), real[None, ::-1]
+            return np.array([padding + ids], np.int32), real[::-1].copy()[None]  # mlx takes no reversed views
         return np.array([ids + padding], np.int32), real[None]
 
     def ids(self, prompt: str) -> list[int]:
