@@ -45,7 +45,7 @@ def test_dev(folder):
     assert "object relationships, object\nattribution and actions without speculation.[/SYSTEM_PROMPT]" in text
     assert text.endswith("[INST]a cat[/INST]")
     assert not real[0, 0]  # padding comes first
-    assert min(real.strides) > 0  # mlx takes no reversed views
+    assert min(real.strides) >= 0  # mlx takes no reversed views
     assert real[0, -1]
 
 
