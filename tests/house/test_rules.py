@@ -197,3 +197,9 @@ def test_the_readme_mentions_every_command():
     if not text.strip():
         pytest.skip("README.md is not written yet")
     assert [name for name in COMMANDS if f"flux-local {name}" not in text] == []
+
+
+def test_no_two_test_files_share_a_name():
+    """In folders that are no packages pytest imports by bare name, and the second one stops the whole run."""
+    bare = [p.name for p in (ROOT / "tests").rglob("test_*.py") if not (p.parent / "__init__.py").exists()]
+    assert sorted({name for name in bare if bare.count(name) > 1}) == []
