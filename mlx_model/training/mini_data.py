@@ -59,7 +59,7 @@ class Samples:
         count = REFERENCES.get(world.pick_task(self.rng, phase), 1)
         kept = self.kept.setdefault((phase, count), [])
         if len(kept) < KEPT:
-            wanted = self.size if len(kept) < 20 * self.size else round(self.size * self.fresh)
+            wanted = self.size if len(kept) < 8 * self.size else round(self.size * self.fresh)
             kept.extend(self._encode([self._draw(phase, count) for _ in range(wanted)]))
         chosen = [kept[i] for i in self.rng.integers(0, len(kept), self.size)]
         return self._joined(chosen)

@@ -19,9 +19,9 @@ from .mini_words import chance, pick
 
 PLACES: tuple[str, ...] = tuple(PAINTERS)
 LIGHTS = ("day", "sunset", "night")
-ACTOR, PROP, JITTER = 52, 26, 8
-APART, AIRY = 36, 48  # between the middles of two actors: at least, and rather
-MARGIN = 6  # from an actor's feet to the lower edge
+ACTOR, PROP = 48, 26  # an actor fills 3 x 3 tokens
+APART, AIRY = 32, 48  # between the middles of two actors: at least, and rather
+MARGIN = 16  # from an actor's feet to the lower edge
 TRIES = 24
 GRID = 16  # actors stand on the transformer's tokens: moving one then moves whole tokens (see docs/SPEED.md)
 Size = tuple[int, int]  # height, width
@@ -115,7 +115,7 @@ def slots(size: Size) -> tuple[tuple[int, int], ...]:
     half, y = scaled(ACTOR / 2, w, h), h - scaled(ACTOR / 2 + MARGIN, w, h)
     narrow = w / 2 - half < scaled(APART, w, h)
     back = min(scaled(APART, w, h), max(0, round(0.4 * h) - half)) if narrow else 0
-    return (half, y), (w // 2, y - back), (w - half, y)
+    return (half, y), (on_grid(w // 2), y - back), (w - half, y)
 
 
 def on_grid(x: int) -> int:
@@ -124,14 +124,12 @@ def on_grid(x: int) -> int:
 
 
 def spot(rng: np.random.Generator, size: Size, others: list[tuple[int, int]]) -> tuple[int, int]:
-    """A free place (x, y) to stand, near a slot; well apart from the others while that can be had."""
+    """A free slot (x, y) to stand in; well apart from the others while that can be had."""
     h, w = size
-    jitter, edge = scaled(JITTER, w, h), scaled(ACTOR / 2, w, h) - 2
     for attempt in range(TRIES):
         apart = scaled(AIRY if attempt < TRIES // 3 else APART, w, h)
         slot = int(rng.integers(3)) if others or rng.random() < 0.5 else 1
         x, y = slots(size)[slot]
-        x = min(max(on_grid(x + int(rng.integers(-jitter, jitter + 1))), edge), w - edge)
         if all(abs(x - a) >= apart or abs(y - b) >= apart * 0.7 for a, b in others):
             return x, y
     raise Crowded
