@@ -125,7 +125,7 @@ SAMPLES: dict[str, Sample] = {
 def create(name: str, path: str | Path) -> BoardFile:
     """The sample as a new package at `path`, open. Raises BoardError where something is there already, DiskFull."""
     sample = SAMPLES[name]
-    file = BoardFile.create(path, new_board(sample.title))
+    file = BoardFile.create(path, new_board(sample.title, (1, 1)))  # the built-in model knows squares
     cast = tuple(
         Member(new_id(), name, role, COLOURS[place % len(COLOURS)], (_picture(file, picture),))
         for place, (name, role, picture) in enumerate(sample.cast)

@@ -1,4 +1,4 @@
-"""Draw the pictures of the sample boards into assets/samples: python -m tests.draw_samples
+"""Draw the pictures of the sample boards and of the README's examples: python -m tests.draw_samples
 
 Needs the font Noto Color Emoji. Scenes come from the world that the built-in model is trained on, larger.
 """
@@ -8,51 +8,59 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFilter
 
 from mlx_model.training import mini_glyphs
-from mlx_model.training.mini_scene import Actor, Scene, actor_size, render
+from mlx_model.training.mini_scene import ACTOR, MARGIN, Actor, Scene, render, slots
 
-OUT = Path(__file__).resolve().parent.parent / "assets" / "samples"
-WIDE, SQUARE = (640, 360), (256, 256)
+ASSETS = Path(__file__).resolve().parent.parent / "assets"
+OUT = ASSETS / "samples"
+WORLD = 128  # side of the built-in model's pictures: everything stands where it does there, drawn larger
+SCENE, PORTRAIT = 4 * WORLD, 2 * WORLD
+LEFT, MIDDLE, RIGHT = (x for x, _ in slots((WORLD, WORLD)))
 GULL, FOX, ROBOT, ANNA, MIA = "🕊", "🦊", "🤖", "👩", "👧"
 
 
 def scene(name: str, place: str, light: str | None, *actors: tuple[str, int, str | None], seed: int = 1) -> None:
-    """Actors are (glyph, x in percent of the width, what it wears)."""
-    width, height = WIDE
-    foot = height - actor_size(width, height) // 2 - 14
-    there = tuple(Actor("", glyph, width * x // 100, foot, wears) for glyph, x, wears in actors)
-    save(name, Image.fromarray(render(Scene(place, light, there, None, width, height, seed))))
+    """Actors are (glyph, x of a slot, what it wears)."""
+    scale, foot = SCENE // WORLD, WORLD - MARGIN - ACTOR // 2
+    there = tuple(Actor("", glyph, scale * x, scale * foot, wears) for glyph, x, wears in actors)
+    save(name, Image.fromarray(render(Scene(place, light, there, None, SCENE, SCENE, seed))))
 
 
 def portrait(name: str, glyph: str, ground=(244, 243, 240)) -> None:
-    """A character or thing in the middle of a plain square."""
-    picture = Image.new("RGB", SQUARE, ground)
-    art = mini_glyphs.glyph_art(glyph, 200)
-    picture.paste(art, ((SQUARE[0] - art.width) // 2, (SQUARE[1] - art.height) // 2), art)
+    """A character or thing on a plain ground, where the built-in model looks for one."""
+    scale = PORTRAIT // WORLD
+    picture = Image.new("RGB", (PORTRAIT, PORTRAIT), ground)
+    art = mini_glyphs.glyph_art(glyph, scale * ACTOR)
+    picture.paste(art, (scale * MIDDLE - art.width // 2, scale * (WORLD - MARGIN) - art.height), art)
     save(name, picture)
 
 
-def room(name: str, *things: tuple[str, int, int]) -> None:
-    """A drawn room with (glyph, x, side) standing in it."""
-    width, height = WIDE
-    picture = Image.new("RGB", WIDE, (226, 217, 204))
+def room(name: str, *things: tuple[str, int]) -> None:
+    """A drawn room with (glyph, x of a slot) standing in it."""
+    side, floor = SCENE, 380
+    picture = Image.new("RGB", (side, side), (226, 217, 204))
     draw = ImageDraw.Draw(picture)
-    draw.rectangle((0, 262, width, height), fill=(171, 132, 98))
-    draw.rectangle((0, 254, width, 262), fill=(245, 241, 234))
-    for x in range(0, width, 80):
-        draw.line((x, 262, x * 2 - width // 2, height), fill=(150, 113, 82), width=2)
-    draw.rectangle((392, 54, 552, 196), fill=(252, 250, 245))
-    draw.rectangle((402, 64, 542, 186), fill=(158, 203, 232))
-    draw.ellipse((470, 84, 512, 126), fill=(255, 232, 150))
-    draw.line((472, 64, 472, 186), fill=(252, 250, 245), width=8)
-    draw.line((402, 125, 542, 125), fill=(252, 250, 245), width=8)
-    for glyph, x, side in things:
-        art = mini_glyphs.glyph_art(glyph, side)
-        shadow = Image.new("RGBA", WIDE, (0, 0, 0, 0))
-        ImageDraw.Draw(shadow).ellipse((x - side // 2, 318, x + side // 2, 342), fill=(60, 40, 25, 120))
-        soft = shadow.filter(ImageFilter.GaussianBlur(5)).getchannel("A")
-        picture.paste(Image.new("RGB", WIDE, (60, 40, 25)), (0, 0), soft)
-        picture.paste(art, (x - art.width // 2, 334 - art.height), art)
+    draw.rectangle((0, floor, side, side), fill=(171, 132, 98))
+    draw.rectangle((0, floor - 10, side, floor), fill=(245, 241, 234))
+    for x in range(-side, 2 * side, 80):
+        draw.line((x, floor, x * 2 - side // 2, side), fill=(150, 113, 82), width=2)
+    draw.rectangle((300, 90, 460, 270), fill=(252, 250, 245))
+    draw.rectangle((310, 100, 450, 260), fill=(158, 203, 232))
+    draw.ellipse((376, 116, 420, 160), fill=(255, 232, 150))
+    draw.line((380, 100, 380, 260), fill=(252, 250, 245), width=8)
+    draw.line((310, 180, 450, 180), fill=(252, 250, 245), width=8)
+    for glyph, x in things:
+        stand(picture, glyph, x)
     save(name, picture)
+
+
+def stand(picture: Image.Image, glyph: str, x: int) -> None:
+    """A thing on the floor, with a soft shadow."""
+    scale = SCENE // WORLD
+    art, x, foot = mini_glyphs.glyph_art(glyph, scale * ACTOR), scale * x, scale * (WORLD - MARGIN)
+    shadow = Image.new("L", picture.size)
+    ImageDraw.Draw(shadow).ellipse((x - art.width // 2, foot - 16, x + art.width // 2, foot + 10), fill=120)
+    picture.paste((60, 40, 25), (0, 0), shadow.filter(ImageFilter.GaussianBlur(6)))
+    picture.paste(art, (x - art.width // 2, foot - art.height), art)
 
 
 def save(name: str, picture: Image.Image) -> None:
@@ -75,19 +83,31 @@ def main() -> None:
     ):
         portrait(name, glyph)
     scene("bar", "bar", None)
-    scene("gull_1a", "bar", None, (GULL, 30, None))
-    scene("gull_1b", "bar", None, (GULL, 30, "headset"))
-    scene("gull_1c", "bar", None, (GULL, 30, "headset"), (FOX, 74, None))
-    scene("gull_1d", "bar", None, (GULL, 26, "headset"), (ROBOT, 51, None), (FOX, 76, None))
-    scene("gull_2a", "beach", "sunset", (GULL, 34, None), (FOX, 64, None), seed=2)
-    scene("gull_2b", "beach", "night", (GULL, 34, None), (FOX, 64, None), seed=2)
-    scene("outfit_1a", "park", "day", (ANNA, 50, None))
-    scene("outfit_1b", "park", "day", (ANNA, 50, "hat"))
-    scene("outfit_1c", "park", "day", (ANNA, 50, "sunglasses"))
-    scene("face_1a", "beach", "day", (MIA, 50, "sunglasses"))
-    scene("face_1b", "beach", "day", (MIA, 50, None))
+    scene("gull_1a", "bar", None, (GULL, LEFT, None))
+    scene("gull_1b", "bar", None, (GULL, LEFT, "headset"))
+    scene("gull_1c", "bar", None, (GULL, LEFT, "headset"), (FOX, RIGHT, None))
+    scene("gull_1d", "bar", None, (GULL, LEFT, "headset"), (ROBOT, MIDDLE, None), (FOX, RIGHT, None))
+    scene("gull_2a", "beach", "sunset", (GULL, LEFT, None), (FOX, RIGHT, None), seed=2)
+    scene("gull_2b", "beach", "night", (GULL, LEFT, None), (FOX, RIGHT, None), seed=2)
+    scene("outfit_1a", "park", "day", (ANNA, MIDDLE, None))
+    scene("outfit_1b", "park", "day", (ANNA, MIDDLE, "hat"))
+    scene("outfit_1c", "park", "day", (ANNA, MIDDLE, "sunglasses"))
+    scene("face_1a", "beach", "day", (MIA, MIDDLE, "sunglasses"))
+    scene("face_1b", "beach", "day", (MIA, MIDDLE, None))
     room("room")
-    room("product_1b", ("🪑", 170, 170))
+    room("product_1b", ("🪑", LEFT))
+    example("dog", "park", "day", "🐶")
+    example("fox_robot", "forest", "day", "🦊", "🤖")
+    example("robot", "plain", None, "🤖")
+    example("unicorn", "plain", None, "🦄")
+
+
+def example(name: str, place: str, light: str | None, *glyphs: str) -> None:
+    """A picture of the README's examples, as large as the built-in model's."""
+    places = (MIDDLE,) if len(glyphs) == 1 else (LEFT, RIGHT)
+    there = tuple(Actor("", glyph, x, WORLD - MARGIN - ACTOR // 2) for glyph, x in zip(glyphs, places, strict=True))
+    picture = Image.fromarray(render(Scene(place, light, there, None, WORLD, WORLD, 4)))
+    picture.save(ASSETS / "examples" / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
