@@ -62,6 +62,8 @@ def _value(key: str, lines: list[str]) -> str:
 
 def _plain(text: str) -> str:
     """Without the marks of bold, italic and underlined; `***` may stand around `_`."""
+    if not any(mark in text for mark in "*_\\"):
+        return text.strip()
     for _ in range(2):
         text = EMPHASIS.sub(r"\2", text)
     return ESCAPED.sub(r"\1", text).strip()

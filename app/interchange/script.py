@@ -33,12 +33,12 @@ class Beat:
     action: str = ""
     dialogue: list[list[str]] = field(default_factory=list)  # speeches, in parts
     notes: list[str] = field(default_factory=list)
+    words: int = 0  # that are spoken
 
     def panel(self) -> Panel:
         """The action is also the prompt, so that the board can be rendered as it is."""
         action, dialogue = clean(self.action).strip(), clean("\n".join(map(" ".join, self.dialogue))).strip()
-        spoken = len(re.sub(r"\([^)\n]{0,200}\)", " ", dialogue).split()) / WORDS_A_SECOND
-        seconds = max(DEFAULT_SECONDS, round(2 * spoken) / 2)
+        seconds = max(DEFAULT_SECONDS, round(2 * self.words / WORDS_A_SECOND) / 2)
         prompt = action.replace("@", r"\@")
         return Panel(
             new_id(), prompt, action, dialogue, clean("\n".join(self.notes)).strip(), seconds=min(seconds, 600.0)
@@ -52,6 +52,7 @@ class _Draft:
     scenes: list[tuple[str, list[Beat]]] = field(default_factory=list)
     speakers: dict[str, None] = field(default_factory=dict)
     speaker: str = ""
+    count: int = 0  # panels, as far as beats are begun
     early: list[str] = field(default_factory=list)  # notes before the first heading
 
     def take(self, element: Element) -> None:
@@ -66,8 +67,12 @@ class _Draft:
     @property
     def beat(self) -> Beat:
         if not self.beats:
-            self.beats.append(Beat())
+            self._begin(Beat())
         return self.beats[-1]
+
+    def _begin(self, beat: Beat) -> None:
+        self.beats.append(beat)
+        self.count += 1
 
     def _heading(self, element: Element) -> None:
         first = [Beat(notes=self.early)] if self.early else []
@@ -79,7 +84,7 @@ class _Draft:
         if waiting:
             self.beat.action = element.text
         else:
-            self.beats.append(Beat(element.text))
+            self._begin(Beat(element.text))
 
     def _character(self, element: Element) -> None:
         self.speaker = line(element.text, 100)
@@ -87,13 +92,14 @@ class _Draft:
         if name and len(self.speakers) < MOST_SPEAKERS:
             self.speakers.setdefault(name)
         if self.beat.dialogue:
-            self.beats.append(Beat())
+            self._begin(Beat())
 
     def _parenthetical(self, element: Element) -> None:
         self._say(element.text)
 
     def _dialogue(self, element: Element) -> None:
         self._say(element.text)
+        self.beat.words += len(element.text.split())
 
     def _say(self, text: str) -> None:
         spoken = self.beat.dialogue
@@ -119,14 +125,13 @@ def board_of(path: Path, title: str, elements: Iterable[Element]) -> Board:
     draft = _Draft()
     for element in elements:
         draft.take(element)
+        if len(draft.scenes) > MAX_SCENES or draft.count > MAX_PANELS:
+            raise RequestError(
+                f"{path} is too long for one board.",
+                f"A board holds {MAX_SCENES:,} scenes and {MAX_PANELS:,} panels: import it in parts.",
+            )
     if not draft.scenes:
         raise RequestError(f"{path} has no scenes and no text.", "Check that it is the script and not empty.")
-    count = sum(max(1, len(beats)) for _, beats in draft.scenes)
-    if count > MAX_PANELS or len(draft.scenes) > MAX_SCENES:
-        raise RequestError(
-            f"{path} has {len(draft.scenes):,} scenes and would make {count:,} panels.",
-            f"A board holds {MAX_SCENES:,} and {MAX_PANELS:,}: import it in parts.",
-        )
     scenes = tuple(_scene(heading, beats) for heading, beats in draft.scenes)
     return Board(new_id(), line(title) or line(path.stem) or "Untitled", cast=_cast(draft.speakers), scenes=scenes)
 

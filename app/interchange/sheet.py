@@ -20,7 +20,7 @@ SIDES, TOP, BOTTOM = 12.0, 10.0, 9.0  # margins, mm
 HEADER, FOOTER = 11.0, 8.0
 COLUMN_GAP, ROW_GAP, TEXT_GAP = 6.0, 6.0, 1.8
 STRIP, HEADING = 5.4, 8.5  # above a picture; above a scene
-FEWEST_LINES, MOST, LARGEST = 2, 0.9, 0.34  # room for a caption: lines, share of captions that fit, share of a row
+FEWEST_LINES, LARGEST, LOOKS = 2, 0.34, 4  # room for a caption: lines, share of a row
 NARROWEST, NARROW_PICTURE, WIDE_PICTURE = 32.0, 42.0, 60.0  # mm: text beside a picture; see content_ and strip_width
 
 
@@ -119,22 +119,24 @@ class Sheet:
         return self.job.board.aspect[0] / self.job.board.aspect[1]
 
     def _caption_room(self, width: float) -> float:
-        """Below a picture: enough for most captions, but pictures get the larger part of a row."""
+        """Below a picture: enough for the longest caption that leaves pictures the larger part of a row."""
         if not self.captions.wanted:
             return 0.0
-        heights = sorted(height(self.captions.lines(entry, width)) for entry in self.job.entries)
-        usual = heights[int(MOST * (len(heights) - 1))]
-        room = min(max(usual, FEWEST_LINES * self.captions.line_height), LARGEST * self.row_height)
-        return room + TEXT_GAP * self.unit
+        most, least = LARGEST * self.row_height, FEWEST_LINES * self.captions.line_height
+        heights = (height(self.captions.lines(entry, width)) for entry in self.job.entries)
+        usual = max((room for room in heights if room <= most), default=most)
+        return max(usual, least) + TEXT_GAP * self.unit
 
     @cached_property
     def _below_width(self) -> float:
-        """Captions as narrow as their pictures are longer: so it takes a second look."""
+        """Captions as narrow as their pictures are longer: so it takes several looks."""
         width = self.cell_width
-        for _ in range(2):
+        for _ in range(LOOKS):
             measure = width if width >= NARROW_PICTURE * self.unit else self.cell_width
             room = self.row_height - STRIP * self.unit - self._caption_room(measure)
-            width = min(self.cell_width, room * self._shape)
+            if room * self._shape >= width:
+                break
+            width = max(room * self._shape, 1.0)
         return width
 
     @cached_property
@@ -231,9 +233,9 @@ class Sheet:
     def _put(self, row: list[Cell]) -> list[Cell]:
         """Place a row at self.y with as much of its captions as fits; cells with what is left."""
         rest: list[Cell] = []
-        room = self.bottom - self.y - self.needed([Cell(cell.entry, [], cell.first) for cell in row])
-        if self.beside and row[0].first:
-            room = self.bottom - self.y - STRIP * self.unit
+        room = self.bottom - self.y - STRIP * self.unit
+        if row[0].first and not self.beside:
+            room -= self.picture[1] + TEXT_GAP * self.unit
         for number, cell in enumerate(row):
             shown, left = _split(cell.lines, room)
             self._place(Cell(cell.entry, shown, cell.first), self.column(number))

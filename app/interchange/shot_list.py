@@ -72,8 +72,7 @@ def load(source: Source) -> Board:
 
 def _rows(text: str, source: Source) -> list[dict[str, str]]:
     try:
-        dialect = csv.Sniffer().sniff(text[:4096], delimiters=",;\t") if "," not in text[:200] else csv.excel
-        table = list(csv.reader(io.StringIO(text, newline=""), dialect))
+        table = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
     except csv.Error as error:
         raise RequestError(f"{source.path} is not a table ({error}).", "Save it as CSV again.") from error
     names = [line(name).lower() for name in table[0]] if table else []
@@ -83,6 +82,12 @@ def _rows(text: str, source: Source) -> list[dict[str, str]]:
     if not rows:
         raise RequestError(f"{source.path} has no rows.", "Give every panel a row below the names of the columns.")
     return rows
+
+
+def _delimiter(text: str) -> str:
+    """Spreadsheets of countries with a decimal comma separate by semicolons."""
+    names = text[: text.find("\n") if "\n" in text else len(text)]
+    return max(",;\t", key=names.count)
 
 
 def _panel(row: dict[str, str], where: str, notes: list[str]) -> Panel:
