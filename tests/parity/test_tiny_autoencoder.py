@@ -58,13 +58,13 @@ def test_autoencoder_of_stable_diffusion():
         source = {name.replace(f".{new}.", f".{old}."): x for name, x in source.items()}
     made = apply(keys_selfflow.old_autoencoder(shapes(source)), source)
     assert shapes(made) == shapes(apply(keys_autoencoder.diffusers(shapes(arrays(theirs))), arrays(theirs)))
-    sizes = keys_selfflow.autoencoder_sizes(shapes(made), {"norm_num_groups": 4})
+    sizes = keys_autoencoder.sizes(shapes(made), {"norm_num_groups": 4})
     ours = autoencoder.AutoEncoder(autoencoder.Params(**sizes))
     ours.load_weights(list(made.items()), strict=True)
     images = torch.rand(1, 3, 32, 32) * 2 - 1
     with torch.no_grad():
-        mean = theirs.encode(images).latent_dist.mode() * keys_selfflow.SD_SCALE
-        decoded = theirs.decode(mean / keys_selfflow.SD_SCALE).sample
+        mean = theirs.encode(images).latent_dist.mode() * ours.params.scale
+        decoded = theirs.decode(mean / ours.params.scale).sample
     latents = ours.encode(last(images))
     errors = [
         np.abs(first(autoencoder.unpack(latents)) - mean.numpy()).max(),
