@@ -12,7 +12,19 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from .ops import EPS, attention, modulate, rope_angles, rotate_pairs, split_heads, timestep_features
+from .ops import (
+    LastLayer,
+    MLPEmbedder,
+    Modulation,
+    QKNorm,
+    StreamAttention,
+    attention,
+    modulate,
+    rope_angles,
+    rotate_pairs,
+    split_heads,
+    timestep_features,
+)
 
 TIME_FEATURES = 256
 
@@ -54,70 +66,12 @@ class Condition(NamedTuple):
     rope: Rope  # (L, D/2) each, without the references where a bank is used
 
 
-class MLPEmbedder(nn.Module):
-    def __init__(self, width: int, hidden: int):
-        super().__init__()
-        self.in_layer = nn.Linear(width, hidden, bias=False)
-        self.out_layer = nn.Linear(hidden, hidden, bias=False)
-
-    def __call__(self, x):
-        return self.out_layer(nn.silu(self.in_layer(x)))
-
-
-class Modulation(nn.Module):
-    """(..., h) -> `count` vectors (..., h): shift, scale, gate, repeated."""
-
-    def __init__(self, hidden: int, count: int):
-        super().__init__()
-        self.count = count
-        self.lin = nn.Linear(hidden, count * hidden, bias=False)
-
-    def __call__(self, activated_vec):
-        return mx.split(self.lin(activated_vec), self.count, axis=-1)
-
-
-class RMSNorm(nn.Module):
-    """Named `scale` where torch says weight, as the checkpoint does."""
-
-    def __init__(self, width: int):
-        super().__init__()
-        self.scale = mx.ones((width,))
-
-    def __call__(self, x):
-        return mx.fast.rms_norm(x, self.scale, EPS)
-
-
-class QKNorm(nn.Module):
-    def __init__(self, width: int):
-        super().__init__()
-        self.query_norm = RMSNorm(width)
-        self.key_norm = RMSNorm(width)
-
-    def __call__(self, q, k):
-        return self.query_norm(q), self.key_norm(k)
-
-
 class SiLUGate(nn.Module):
     """(..., 2w) -> (..., w): SiLU of the first half times the second."""
 
     def __call__(self, x):
         gate, up = mx.split(x, 2, axis=-1)
         return nn.silu(gate) * up
-
-
-class StreamAttention(nn.Module):
-    """Query, key, value and output projection of one stream (text or image) of a double block."""
-
-    def __init__(self, p: Params):
-        super().__init__()
-        self.heads = p.num_heads
-        self.qkv = nn.Linear(p.hidden_size, 3 * p.hidden_size, bias=False)
-        self.norm = QKNorm(p.hidden_size // p.num_heads)
-        self.proj = nn.Linear(p.hidden_size, p.hidden_size, bias=False)
-
-    def heads_of(self, x):
-        q, k, v = (split_heads(part, self.heads) for part in mx.split(self.qkv(x), 3, axis=-1))
-        return *self.norm(q, k), v  # 3 x (B, H, L, D)
 
 
 def feed_forward(p: Params) -> list:
@@ -145,7 +99,7 @@ def attend(q, k, v, rope: Rope, bank=None):
 class DoubleStreamBlock(nn.Module):
     def __init__(self, p: Params):
         super().__init__()
-        self.img_attn, self.txt_attn = StreamAttention(p), StreamAttention(p)
+        self.img_attn, self.txt_attn = (StreamAttention(p.hidden_size, p.num_heads, bias=False) for _ in range(2))
         self.img_mlp, self.txt_mlp = feed_forward(p), feed_forward(p)
 
     def __call__(self, img, txt, img_mod, txt_mod, rope, bank=None):
@@ -187,17 +141,6 @@ class SingleStreamBlock(nn.Module):
         return x + gate * self.linear2(mx.concatenate([attended, self.mlp_act(mlp)], axis=-1)), kv
 
 
-class LastLayer(nn.Module):
-    def __init__(self, p: Params):
-        super().__init__()
-        self.linear = nn.Linear(p.hidden_size, p.in_channels, bias=False)
-        self.adaLN_modulation = [nn.SiLU(), nn.Linear(p.hidden_size, 2 * p.hidden_size, bias=False)]
-
-    def __call__(self, x, activated_vec):
-        shift, scale = mx.split(self.adaLN_modulation[1](activated_vec), 2, axis=-1)
-        return self.linear(modulate(x, shift, scale))
-
-
 class Transformer(nn.Module):
     """Velocity of the latents: called once per step with what `condition` prepared once per run."""
 
@@ -206,15 +149,15 @@ class Transformer(nn.Module):
         self.params = p
         self.img_in = nn.Linear(p.in_channels, p.hidden_size, bias=False)
         self.txt_in = nn.Linear(p.context_in_dim, p.hidden_size, bias=False)
-        self.time_in = MLPEmbedder(TIME_FEATURES, p.hidden_size)
+        self.time_in = MLPEmbedder(TIME_FEATURES, p.hidden_size, bias=False)
         if p.guidance_embed:
-            self.guidance_in = MLPEmbedder(TIME_FEATURES, p.hidden_size)
-        self.double_stream_modulation_img = Modulation(p.hidden_size, 6)
-        self.double_stream_modulation_txt = Modulation(p.hidden_size, 6)
-        self.single_stream_modulation = Modulation(p.hidden_size, 3)
+            self.guidance_in = MLPEmbedder(TIME_FEATURES, p.hidden_size, bias=False)
+        self.double_stream_modulation_img = Modulation(p.hidden_size, 6, bias=False)
+        self.double_stream_modulation_txt = Modulation(p.hidden_size, 6, bias=False)
+        self.single_stream_modulation = Modulation(p.hidden_size, 3, bias=False)
         self.double_blocks = [DoubleStreamBlock(p) for _ in range(p.depth)]
         self.single_blocks = [SingleStreamBlock(p) for _ in range(p.depth_single_blocks)]
-        self.final_layer = LastLayer(p)
+        self.final_layer = LastLayer(p.hidden_size, p.in_channels, bias=False)
 
     def rope(self, ids: np.ndarray) -> Rope:
         """Position ids (L, 4) -> the tables that `condition` takes."""

@@ -12,8 +12,19 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from .flux2 import TIME_FEATURES, LastLayer, MLPEmbedder, Modulation, QKNorm, Rope, SiLUGate
-from .ops import attention, modulate, rope_angles, rotate_pairs, split_heads, timestep_features
+from .flux2 import TIME_FEATURES, Rope, SiLUGate
+from .ops import (
+    LastLayer,
+    MLPEmbedder,
+    Modulation,
+    QKNorm,
+    attention,
+    modulate,
+    rope_angles,
+    rotate_pairs,
+    split_heads,
+    timestep_features,
+)
 
 HALF_PARTS = 64
 IMAGE, REFERENCES, TEXT = "image", "image_cond", "txt"  # the token modes, as the checkpoint calls them
@@ -95,18 +106,18 @@ class Transformer(nn.Module):
     def __init__(self, p: Params):
         super().__init__()
         self.params = p
-        self.time_in = MLPEmbedder(TIME_FEATURES, p.hidden_size)
+        self.time_in = MLPEmbedder(TIME_FEATURES, p.hidden_size, bias=False)
         if p.flow_map:
-            self.ref_time_in = MLPEmbedder(TIME_FEATURES, p.hidden_size)
+            self.ref_time_in = MLPEmbedder(TIME_FEATURES, p.hidden_size, bias=False)
         modes = (IMAGE, REFERENCES, TEXT)
-        self.early_stream_modulations = {mode: Modulation(p.hidden_size, 3) for mode in modes}
-        self.single_stream_modulations = {mode: Modulation(p.hidden_size, 3) for mode in modes}
+        self.early_stream_modulations = {mode: Modulation(p.hidden_size, 3, bias=False) for mode in modes}
+        self.single_stream_modulations = {mode: Modulation(p.hidden_size, 3, bias=False) for mode in modes}
         self.emb_in = {mode: nn.Linear(p.in_channels, p.hidden_size, bias=False) for mode in (IMAGE, REFERENCES)}
         self.txt_in = nn.Linear(p.context_in_dim, p.hidden_size, bias=False)
         self.content_mode_blocks = {mode: [Block(p) for _ in range(p.depth)] for mode in (IMAGE, REFERENCES)}
         self.txt_mode_blocks = [Block(p) for _ in range(p.depth)]
         self.single_blocks = [Block(p) for _ in range(p.depth_single_blocks)]
-        self.final_layer = {IMAGE: LastLayer(p)}
+        self.final_layer = {IMAGE: LastLayer(p.hidden_size, p.in_channels, bias=False)}
 
     @property
     def dtype(self) -> mx.Dtype:
