@@ -1,6 +1,7 @@
 """The panel view as a whole, with a scripted engine."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -279,7 +280,11 @@ def test_settings(view, document, engine, picture_file, ids):
     assert view.panel.seed != 42
     settings.steps.setValue(0)
     assert view.panel.settings.steps is None
-    assert settings.guidance.isHidden()  # this model has none
+    settings.guidance.setValue(3)
+    assert view.panel.settings.guidance == 3
+    without = replace(settings.model.spec, guidance_kind="none")
+    settings.refresh(replace(settings.model, spec=without))
+    assert settings.guidance.isHidden()
 
 
 def test_shot_fields(view, document):
