@@ -49,6 +49,8 @@ def explain(error: OSError, path: Path) -> DiskFull | RequestError:
         return DiskFull(f"The disk is full: {path} could not be written.", "Free some space or choose another folder.")
     if isinstance(error, FileNotFoundError):
         return RequestError(f"There is no folder {path.parent}.", "Create it first, or choose another output.")
+    if error.errno == errno.ENAMETOOLONG:
+        return RequestError(f"The name {path.name[:40]}... is too long for this disk.", "Choose a shorter one with -o.")
     reason = error.strerror or str(error)
     return RequestError(f"{path} can't be written: {reason}.", "Choose another folder with -o.")
 
@@ -59,6 +61,8 @@ def check_writable(path: Path) -> None:
         raise RequestError(f"{path} is not the name of a file.", "Give a file name such as -o picture.png.")
     probe = path.with_name(f".flux-local.{secrets.token_hex(4)}.partial")
     try:
+        with contextlib.suppress(FileNotFoundError):  # is the name itself possible, also with a number?
+            os.lstat(path.with_name(f"{path.stem}-99{path.suffix}"))
         with open(probe, "xb"):
             pass
     except OSError as error:

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -60,10 +61,10 @@ def load_lora(text: str) -> Lora:
     """
     path, scale = Path(text).expanduser(), 1.0
     head, colon, tail = text.rpartition(":")
-    if colon and not path.is_file():
+    if colon and not os.path.isfile(path):
         with contextlib.suppress(ValueError):  # a colon in the name of a missing file
             path, scale = Path(head).expanduser(), float(tail)
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise RequestError(f"There is no LoRA at {path}.", "A file, or a file and its scale: style.safetensors:0.8.")
     return Lora(str(path.absolute()), scale, _hash(path))
 
@@ -114,7 +115,7 @@ def _again(recorded: Reference, beside: Path, notes: list[str]) -> Reference:
 def _find(path: str, sha256: str, beside: Path) -> Path:
     """Where the recorded file is now. Raises RequestError."""
     places = [Path(path), beside.parent / Path(path).name]
-    there = [place for place in places if place.is_file()]
+    there = [place for place in places if os.path.isfile(place)]  # is_file raises for a name that is too long
     if not there:
         raise RequestError(f"{path} is no longer there.", f"Put it back, or next to {beside.name}, and try again.")
     for place in there:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -68,14 +69,14 @@ def resolve(name_or_path: str | None = None) -> Path:
     if name_or_path is None:
         return default()
     path = Path(name_or_path).expanduser()
-    if (path / MANIFEST).is_file():
+    if os.path.isfile(path / MANIFEST):  # Path.is_file raises for a name that is too long
         return path.absolute()
     matching = [model for model in installed() if name_or_path in (model.name, model.path.name)]
     if matching:
         return min(matching, key=lambda model: bool(model.problem)).path
     if name_or_path in SPECS:
         raise NotInstalled(f"{name_or_path} is not installed.", how_to_add(name_or_path))
-    if path.exists():
+    if os.path.exists(path):
         raise NotInstalled(f"{path} is not a converted model: it has no {MANIFEST}.", "See: flux-local convert --help")
     raise RequestError(f"There is no model called {name_or_path}.", f"Known are {', '.join(SPECS)}.")
 

@@ -51,6 +51,8 @@ def find(path: Path, companions: Path | None = None) -> Source:
     for given in (path, companions):
         if given is not None and not given.exists():
             raise RequestError(f"{given} does not exist.")
+        if given is not None and not (given.is_file() or given.is_dir()):
+            raise RequestError(f"{given} is not a file but a pipe, socket or device.", "Give a file or a folder.")
     if (path / MANIFEST).is_file():
         raise RequestError(f"{path} is a converted model already.", "Give the checkpoint that it was made from.")
     main = _main_part(path)

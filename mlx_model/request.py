@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
 MAX_SEED = 2**64 - 1
 MAX_STEPS = 200
 MAX_SIDE = 8192
+KINDS: dict[str, tuple[type, ...]] = {  # what JSON may hold for a field that is declared so
+    "str": (str,),
+    "int": (int,),
+    "bool": (bool,),
+    "float": (float, int),
+    "str | None": (str, type(None)),
+    "int | None": (int, type(None)),
+    "float | None": (float, int, type(None)),
+}
+SURROGATE = re.compile("[\ud800-\udfff]")
 COLOURFUL = 8  # mean distance of the largest from the smallest of red, green and blue: more is no depth map
 
 
@@ -75,8 +86,9 @@ class Request:
     sampler: str | None = None
 
     def to_json(self) -> str:
-        """Without pixels. Reversed by from_json."""
-        return json.dumps(_plain(self), ensure_ascii=False)
+        """Without pixels. Reversed by from_json. Always valid UTF-8: a file's name need not be."""
+        text = json.dumps(_plain(self), ensure_ascii=False)
+        return SURROGATE.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _plain(value: Any) -> Any:
@@ -94,9 +106,26 @@ def from_json(text: str) -> Request:
         values["loras"] = tuple(Lora(**item) for item in values.get("loras", ()))
         values["mask"] = Mask(**values["mask"]) if values.get("mask") else None
         values["outpaint"] = tuple(values["outpaint"]) if values.get("outpaint") else None
-        return Request(**values)
-    except (ValueError, TypeError, AttributeError, KeyError) as error:
+        request = Request(**values)
+        for part in (request, *request.references, *request.loras, *([request.mask] if request.mask else [])):
+            _check_kinds(part)
+        return request
+    except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
         raise RequestError(f"This is not a request of Flux Local: {error}.") from error
+
+
+def _check_kinds(part: Any) -> None:
+    """Raises TypeError where a field holds another kind of value than it is declared with: JSON may hold any."""
+    for declared in dataclasses.fields(part):
+        value = getattr(part, declared.name)
+        if declared.name == "outpaint" and value is not None:
+            fits = len(value) == 4 and all(type(side) is int for side in value)
+        elif declared.metadata.get("local"):
+            fits = value is None
+        else:
+            fits = type(value) in KINDS.get(str(declared.type), (type(value),))
+        if not fits:
+            raise TypeError(f"{declared.name} can't be {str(value)[:60]!r}")
 
 
 def check(request: Request, spec: ModelSpec) -> Request:
@@ -130,6 +159,8 @@ def _fail(message: str, hint: str = "") -> None:
 
 
 def _check_text(request: Request, spec: ModelSpec) -> None:
+    if SURROGATE.search(request.prompt + request.negative):
+        _fail("The prompt holds characters that are no text.", "Type it again, in a terminal that is set to UTF-8.")
     if spec.takes_text and spec.needs_prompt and not request.prompt.strip():
         _fail("The prompt is empty.", "Say what the picture should show.")
     if not spec.takes_text and (request.prompt.strip() or request.negative):

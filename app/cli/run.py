@@ -1,6 +1,7 @@
 """One run of generate or edit: prepare, say whether it fits, sample, save."""
 
 import dataclasses
+import os
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
@@ -44,17 +45,26 @@ def run(options: Options, prompt: str | None, pictures: Sequence[str], default_n
 def _output(options: Options, default_name: str, request: Request) -> Path:
     """The picture's path, tried for writing. Raises RequestError or DiskFull."""
     output = Path(options["output"] or default_name).expanduser()
-    output = (output / default_name if output.is_dir() else output).absolute()
+    output = (output / default_name if os.path.isdir(output) else output).absolute()
     images.format_of(output)
-    originals = {Path(given.path).resolve() for given in (*request.references, request.mask, *request.loras) if given}
+    originals = [given.path for given in (*request.references, request.mask, *request.loras) if given]
+    originals += [request.noise] if request.noise else []
     for path in map(Path, filter(None, (output, options["save_latents"]))):
-        if path.resolve() in originals and options["force"]:
+        if options["force"] and any(_same(path, original) for original in originals):
             raise RequestError(f"{path} is one of the files you gave.", "Flux Local never overwrites an original.")
         files.check_writable(path.absolute())
     if options["preview"]:
         _make_folder(Path(options["preview"]))
     _check_space(output, request, options["count"])
     return output
+
+
+def _same(path: Path, original: str) -> bool:
+    """Also under another spelling, where the disk does not tell A from a, and as a link."""
+    try:
+        return os.path.samefile(path, original)
+    except OSError:  # one is not there
+        return False
 
 
 def _make_folder(folder: Path) -> None:
