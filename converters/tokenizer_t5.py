@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from mlx_model.errors import ConvertError
 
@@ -37,9 +37,11 @@ def _tokenizer(pieces: list[tuple[str, float, int]], unknown: int, table: bytes)
     sentinels = [f"<extra_id_{number}>" for number in reversed(range(SENTINELS))]
     scores = [(piece, score) for piece, score, _ in pieces] + [(name, 0.0) for name in sentinels]
     tokenizer = Tokenizer(models.Unigram(scores, unk_id=unknown, byte_fallback=False))
-    steps = [normalizers.Precompiled(table)] if table else []
-    tokenizer.normalizer = normalizers.Sequence([*steps, normalizers.Replace(Regex(" {2,}"), " ")])
-    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always")
+    if table:
+        tokenizer.normalizer = normalizers.Precompiled(table)
+    # Splitting at white space first drops it at the ends, and where it is repeated.
+    marked = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), marked])
     tokenizer.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
     special = [piece for piece, _, kind in pieces if kind in (UNKNOWN, CONTROL)] + sentinels
     tokenizer.add_special_tokens([AddedToken(name, normalized=False, special=True) for name in special])

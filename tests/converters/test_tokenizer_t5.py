@@ -47,6 +47,8 @@ def test_fields():
 def test_words_and_marks(file):
     tokenizer = t5_tokenizer(file)
     assert tokenizer.encode("cats  cat").tokens == ["\u2581cat", "s", "\u2581cat"]
+    assert tokenizer.encode("\n cats \t").tokens == ["\u2581cat", "s"]
+    assert tokenizer.encode(" ").tokens == []
     assert tokenizer.encode("cat</s>", add_special_tokens=False).ids == [4, 1]
     assert [tokenizer.token_to_id(name) for name in ("<pad>", "</s>", "<unk>")] == [0, 1, 2]
     assert tokenizer.encode("cat x").ids[-1] == 2
@@ -70,7 +72,7 @@ def test_damaged(tmp_path, content):
 @pytest.mark.parity
 @pytest.mark.parametrize("text", [
     "a red cat", "two cats and a dog", "The Sea; at dawn, (the) light!", "unknown \u00e9\u4e16 words", "x",
-    "\uff21 wide",
+    "\uff21 wide", " a  cat\n\n", "  ", "",
 ])  # fmt: skip
 def test_same_as_sentencepiece(tmp_path, text):
     """A model that its own library has trained, with the table of normalisations that T5's has."""
