@@ -29,7 +29,8 @@ TABLE = {
     "&File": (
         Row("new", "New Board", "Ctrl+N"), Row("open", "Open…", "Ctrl+O"), Row("recent", "Open Recent"),
         Row("samples", "Open a Sample"), None,
-        Row("import_", "Import…", "Ctrl+I", "import"), Row("export", "Export…", "Ctrl+E", "export"), None,
+        Row("import_", "Import…", "Ctrl+I", "import"),
+        Row("import_folder", "Import a Folder of Pictures…"), Row("export", "Export…", "Ctrl+E", "export"), None,
         Row("copy_as", "Save a Copy…", "Ctrl+Shift+S"), Row("restore", "Restore an Earlier State…", "", "history"),
         Row("reveal", "Show in Finder"), None,
         Row("settings", "Settings…", "Ctrl+,", "settings", role=Role.PreferencesRole),

@@ -158,9 +158,9 @@ class BoardCommands:
                 self.document.do("Paste", commands.duplicate_panels(self.document.board, ids))
                 self._select_new(there)
                 return
-        scene, at = self._behind()
-        pictures = board_drop.pictures_in(mime, self.document)
+        pictures = picture_drag.pictures_in(mime, self.document)
         if pictures:
+            scene, at = self._behind()
             self.view.grid.select(board_drop.add_pictures(self.document, scene, at, pictures))
         elif not mime.hasImage() and not mime.hasUrls():
             self.document.message.emit("There is no picture on the clipboard.", "Copy one in another program first.")

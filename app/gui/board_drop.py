@@ -6,14 +6,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QMimeData, QObject, QPoint, QRect, Qt, QTemporaryDir, QUrl
-from PySide6.QtGui import QDrag, QImage
+from PySide6.QtGui import QDrag
 
 from .. import commands
-from ..storyboard import MAX_REFERENCES, Panel, PanelReference, Picture, Take, new_id, numbers
+from ..board_file import SUFFIX
+from ..interchange.formats import FORMATS, IMPORTS
+from ..storyboard import MAX_REFERENCES, Board, Panel, PanelReference, Picture, Take, new_id, numbers
 from .board_layout import GAP
 from .board_model import PANELS
 from .document import Document
+from .picture_drag import pictures_in
 
+# A dropped .txt may be anything; File > Import reads it as a script.
+DOCUMENTS = {SUFFIX, *(end for name in IMPORTS for end in FORMATS[name].extensions if end not in ("", ".txt"))}
 EDGE = 40  # pixels from the edge of the view where dragging scrolls
 
 
@@ -102,15 +107,27 @@ class Dropping(QObject):
         self.leave()
         mime, document = event.mimeData(), self.document
         event.acceptProposedAction()
-        scene, at = self.grid.model().place_for(row)
         if mime.hasFormat(PANELS):
             ids = tuple(bytes(mime.data(PANELS).data()).decode().split("\n"))
             event.setDropAction(Qt.DropAction.MoveAction)
-            self.grid.select(move(document, ids, scene, at))
-        elif onto:
-            add_references(document, self.grid.model().rows[row].panel, pictures_in(mime, document))
-        else:
-            self.grid.select(add_pictures(document, scene, at, pictures_in(mime, document)))
+            self.grid.select(move(document, ids, *self.grid.model().place_for(row)))
+            return
+        document_file = file_to_open(mime)
+        if document_file:
+            self.grid.file_dropped.emit(document_file)
+            return
+        panel, (scene, at) = self.grid.model().rows[row].panel, self.grid.model().place_for(row)
+        pictures = pictures_in(mime, document)
+        if onto:
+            add_references(document, panel, pictures)
+        elif pictures:
+            self.grid.select(add_pictures(document, scene, at, pictures))
+
+
+def file_to_open(mime: QMimeData) -> str:
+    """The board, script or timeline that is dropped, which is opened rather than put into a panel; "" for none."""
+    files = [url.toLocalFile() for url in mime.urls() if url.isLocalFile()]
+    return next((file for file in files if Path(file).suffix.lower() in DOCUMENTS), "")
 
 
 def move(document: Document, ids: tuple[str, ...], scene: str, at: int) -> tuple[str, ...]:
@@ -125,28 +142,31 @@ def move(document: Document, ids: tuple[str, ...], scene: str, at: int) -> tuple
     return ids
 
 
-def pictures_in(mime: QMimeData, document: Document) -> list[Picture]:
-    """Every picture that is dropped or pasted; refused ones have said why."""
-    if mime.hasUrls():
-        sources = [(url.toLocalFile(), "") for url in mime.urls() if url.isLocalFile()]
-    elif mime.hasImage():
-        sources = [(QImage(mime.imageData()), "Pasted picture")]
-    else:
-        sources = []
-    found = [document.import_picture(source, name) for source, name in sources]
-    return [picture for picture in found if picture]
-
-
 def add_pictures(document: Document, scene: str, at: int, pictures: list[Picture]) -> tuple[str, ...]:
     """A new panel for each picture, with it as its first take; the new ids."""
-    board, ids = document.board, []
+    board, ids = with_pictures(document.board, scene, at, pictures)
+    document.do("Add Picture" if len(ids) == 1 else "Add Pictures", board)
+    return ids
+
+
+def with_pictures(board: Board, scene: str, at: int, pictures: list[Picture]) -> tuple[Board, tuple[str, ...]]:
+    """`board` with a new panel for each picture in front of position `at`; and their ids."""
+    ids = []
     for offset, picture in enumerate(pictures):
         take = Take(new_id(), picture, "", "", datetime.now(UTC).isoformat(timespec="seconds"), 0, note="imported")
         panel = Panel(new_id(), takes=(take,), current=take.id)
         board = commands.add_panel(board, scene, at + offset, panel)
         ids.append(panel.id)
+    return board, tuple(ids)
+
+
+def start_with(document: Document, pictures: list[Picture]) -> tuple[str, ...]:
+    """Pictures for a board without scenes: one step of undo takes scene and panels away; the new ids."""
+    board = commands.add_scene(document.board)
+    empty = board.scenes[-1]
+    board, ids = with_pictures(board, empty.id, len(empty.panels), pictures)
     document.do("Add Picture" if len(ids) == 1 else "Add Pictures", board)
-    return tuple(ids)
+    return ids
 
 
 def add_references(document: Document, panel_id: str, pictures: list[Picture]) -> None:

@@ -24,6 +24,7 @@ class BoardGrid(QAbstractItemView):
     opened = Signal(str)  # panel id: double click or Return
     add_wanted = Signal(str)  # scene id
     peek_wanted = Signal(str)  # panel id: space
+    file_dropped = Signal(str)  # path of a board, script or timeline
     zoomed = Signal(int)  # least width of a cell
 
     def __init__(self, document: Document, parent: QWidget | None = None):

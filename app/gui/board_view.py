@@ -5,6 +5,7 @@ from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QSlider, QStack
 
 from .. import commands
 from ..storyboard import ASPECTS, Board
+from . import board_drop, picture_drag
 from .board_grid import LARGEST, SMALLEST, BoardGrid
 from .document import Document
 from .parts import Empty, bar, button, label, tool
@@ -30,12 +31,18 @@ class BoardView(QWidget):
         self.aspect.setAccessibleName("Shape of the pictures")
         self.aspect.setToolTip("Shape of the pictures")
         self.aspect.activated.connect(self._reshape)
+        self.square = button("Square?", self._make_square, kind="quiet")
+        self.square.setToolTip("The built-in model has only learned squares: other shapes come out worse. Make it 1:1")
+        self.square.setAccessibleDescription(self.square.toolTip())
+        self.square.hide()
+        self._built_in = False
         self.count = label(tone="muted")
         self.render = button("Render", lambda: run("render"), "render", "primary")
         self.render.setMinimumWidth(150)
         self.model = button("", lambda: run("show_models"), "models", "quiet")
         self.zoom = self._slider()
         self.body = QWidget()
+        self.setAcceptDrops(True)
         self._lay_out()
         document.changed.connect(self._show)
         document.state_changed.connect(lambda _: self._selection())
@@ -44,7 +51,9 @@ class BoardView(QWidget):
     def _lay_out(self) -> None:
         play = tool("Play the animatic", "play", lambda: self.run("play"), "Play the animatic")
         export = tool("Export", "export", lambda: self.run("export"), "Export")
-        top = bar(self.title, self.aspect, self.count, None, self.model, self.zoom, play, export, self.render)
+        top = bar(
+            self.title, self.aspect, self.square, self.count, None, self.model, self.zoom, play, export, self.render
+        )
         self.title.setMinimumWidth(160)
         self.title.setMaximumWidth(340)
         self.stack = QStackedLayout(self.body)
@@ -81,6 +90,23 @@ class BoardView(QWidget):
         inside.addWidget(slider)
         return box
 
+    # What is dropped where there is no panel yet
+
+    def dragEnterEvent(self, event) -> None:
+        self.grid.dropping.enter(event)
+
+    def dropEvent(self, event) -> None:
+        """The grid is hidden while the board is empty; pictures make its first scene."""
+        event.acceptProposedAction()
+        opened = board_drop.file_to_open(event.mimeData())
+        if opened:
+            self.grid.file_dropped.emit(opened)
+            return
+        pictures = picture_drag.pictures_in(event.mimeData(), self.document)
+        if pictures:
+            board_drop.start_with(self.document, pictures)
+            self.grid.setFocus()
+
     def sizeHint(self) -> QSize:
         return QSize(1000, 700)
 
@@ -97,6 +123,8 @@ class BoardView(QWidget):
 
     def show_model(self, name: str | None, built_in: bool) -> None:
         """Say what new pictures are made with; the built-in model invites to get a real one."""
+        self._built_in = built_in
+        self._show_aspect(self.document.board)
         self.model.setText("Built-in model" if built_in else name or "No model")
         tip = "Pictures are made by the small built-in model, for trying the app. Click to get a real one."
         self.model.setToolTip(tip if built_in else "The model that makes new pictures. Click for the others.")
@@ -111,6 +139,7 @@ class BoardView(QWidget):
             self.aspect.addItems(names)
         shown = next((name for name, sides in ASPECTS.items() if sides == board.aspect), names[-1])
         self.aspect.setCurrentText(shown)
+        self.square.setVisible(self._built_in and board.aspect[0] != board.aspect[1])
 
     def _retitle(self) -> None:
         title = self.title.text().strip() or "Untitled"
@@ -120,6 +149,10 @@ class BoardView(QWidget):
         sides = ASPECTS.get(self.aspect.currentText())
         if sides:
             self.document.do("Change Shape", commands.set_board(self.document.board, aspect=sides))
+
+    def _make_square(self) -> None:
+        self.document.do("Change Shape", commands.set_board(self.document.board, aspect=ASPECTS["1:1"]))
+        self.aspect.setFocus()
 
     def _selection(self) -> None:
         count = len(self.grid.selected())

@@ -20,12 +20,13 @@ from PySide6.QtWidgets import (
 
 from .. import commands
 from ..storyboard import COLOURS, ROLES, Board, Member
-from . import board_drop
+from . import picture_drag
 from .document import Document
 from .parts import button, label, row
 from .words import plural
 
 PICTURES = "Pictures (*.png *.jpg *.jpeg *.webp *.tif *.tiff *.bmp *.gif *.avif *.heic *.heif)"
+NOTES = 160  # pixels: notes taller than the pictures read as the main thing
 COLOUR_NAMES = ("blue", "orange", "green", "pink", "vermilion", "sky", "yellow", "violet", "brown", "grey")
 
 
@@ -54,7 +55,7 @@ class PictureList(QListWidget):
 
     def dropEvent(self, event) -> None:
         event.acceptProposedAction()
-        self.panel.add(board_drop.pictures_in(event.mimeData(), self.panel.document))
+        self.panel.add(picture_drag.pictures_in(event.mimeData(), self.panel.document))
 
     def keyPressEvent(self, event) -> None:
         if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and self.currentRow() >= 0:
@@ -105,8 +106,10 @@ class MemberPanel(QWidget):
         first = button("Use First", self._first, kind="quiet")
         first.setToolTip("Make the chosen picture the one that a mention shows")
         box.addLayout(row(button("Add…", self._add_files, "plus"), first, None, spacing=6))
-        box.addWidget(self.notes, 1)
+        box.addWidget(self.notes, 3)
+        self.notes.setMaximumHeight(NOTES)
         box.addWidget(self.used)
+        box.addStretch(1)
         box.addLayout(row(None, button("Remove from Cast", self.remove, "trash", "quiet")))
         self.setMinimumWidth(344)
 
@@ -194,7 +197,7 @@ class MemberPanel(QWidget):
 
     def _add_files(self) -> None:
         paths, _ = QFileDialog.getOpenFileNames(self, "Pictures", "", PICTURES)
-        self.add([picture for picture in map(self.document.import_picture, paths) if picture])
+        self.add(self.document.import_pictures(paths))
 
     def _first(self) -> None:
         place, member = self.pictures.currentRow(), self.member

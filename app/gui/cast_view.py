@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 
 from .. import commands
 from ..storyboard import Board, Member, Picture, free_colour, free_name, new_id
-from . import board_drop
+from . import picture_drag
 from .board_paint import LEFT, _ring
 from .cast_member import PICTURES, MemberPanel, uses
 from .document import Document
@@ -137,7 +137,7 @@ class CastList(QListView):
     def dropEvent(self, event) -> None:
         event.acceptProposedAction()
         member = self.indexAt(event.position().toPoint()).data(MEMBER)
-        self.view.add_pictures(board_drop.pictures_in(event.mimeData(), self.view.document), member)
+        self.view.add_pictures(picture_drag.pictures_in(event.mimeData(), self.view.document), member)
 
 
 class CastView(QWidget):
@@ -194,12 +194,12 @@ class CastView(QWidget):
 
     def dropEvent(self, event) -> None:
         event.acceptProposedAction()
-        self.add_pictures(board_drop.pictures_in(event.mimeData(), self.document), None)
+        self.add_pictures(picture_drag.pictures_in(event.mimeData(), self.document), None)
 
     def choose_files(self) -> None:
         """A file dialog; each picture becomes a member."""
         paths, _ = QFileDialog.getOpenFileNames(self, "Pictures of the Cast", "", PICTURES)
-        self.add_pictures([p for p in (self.document.import_picture(path) for path in paths) if p], None)
+        self.add_pictures(self.document.import_pictures(paths), None)
 
     def add_pictures(self, pictures: list[Picture], member: Member | None) -> None:
         """Add to `member`, or make a member of each, named after its file."""

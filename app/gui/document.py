@@ -7,20 +7,21 @@ panel whatever happened meanwhile.
 
 import dataclasses
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from PySide6.QtCore import QBuffer, QByteArray, QIODevice, QObject, QTimer, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QImage, QPixmap
 
 from mlx_model.errors import FluxLocalError, WillNotFit
 
-from .. import commands, images, jobs
+from .. import commands, jobs
 from ..board_file import BoardFile
 from ..history import History
 from ..jobs import JobState
 from ..storyboard import Board, Panel, Picture, Take, new_id
+from .importing import ReadPicture, in_background, read_picture
 from .panel_model import forecast, model_of
 from .pixmaps import Pixmaps
 from .runs import PanelState, Runs
@@ -37,6 +38,7 @@ class Document(QObject):
     state_changed = Signal(str)  # panel id: its job
     picture_ready = Signal(str)  # sha256: a pixmap that was asked for has come
     message = Signal(str, str)  # what happened, what to do
+    progress = Signal(int, int)  # pictures that are read, of how many; only where it takes a while
 
     def __init__(self, file: BoardFile, engine: QObject, parent: QObject | None = None):
         super().__init__(parent)
@@ -153,17 +155,20 @@ class Document(QObject):
 
     def import_picture(self, source: str | Path | QImage | bytes, name: str = "") -> Picture | None:
         """Take a picture into the board's blobs, upright and in sRGB; None (and a message) where it is refused."""
-        notes: list[str] = []
-        try:
-            path, data = _named(source, name)
-            pixels = images.open_picture(path, notes, data)
-            picture = self.file.put_picture(pixels, name or path.stem)
-        except FluxLocalError as error:
-            self.message.emit(error.message, error.hint)
-            return None
-        for note in notes:
-            self.message.emit(note, "")
-        return picture
+        return self._told(read_picture(self.file, source, name))
+
+    def import_pictures(self, sources: Sequence[str | Path | QImage], name: str = "") -> list[Picture]:
+        """Those of `sources` that are accepted, read by another thread while the window goes on painting.
+
+        Keys and clicks wait until it is done. The board may have changed when this returns: read it afterwards.
+        """
+        read = in_background(lambda one: read_picture(self.file, one, name), sources, self.progress.emit)
+        return [picture for picture in map(self._told, read) if picture]
+
+    def _told(self, read: ReadPicture) -> Picture | None:
+        for message, hint in read.messages:
+            self.message.emit(message, hint)
+        return read.picture
 
     # Rendering
 
@@ -223,7 +228,7 @@ class Document(QObject):
             raise WillNotFit(needed.text, needed.hint)
 
     def _refused(self, panel_id: str, error: FluxLocalError) -> None:
-        self.runs.fail(panel_id, error.message, error.hint)
+        self.runs.fail(panel_id, error.message, error.hint, isinstance(error, WillNotFit))
         if panel_id != self.watched:
             self.message.emit(error.message, error.hint)
 
@@ -244,16 +249,3 @@ class Document(QObject):
         old = self.board
         if self.history.add_take(job.job.panel, take):
             self._now(old)
-
-
-def _named(source: str | Path | QImage | bytes, name: str) -> tuple[Path, bytes | None]:
-    """A path to name the picture by, and its bytes where they are not in that file."""
-    if isinstance(source, QImage):
-        data = QByteArray()
-        buffer = QBuffer(data)
-        buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-        source.save(buffer, "PNG")
-        return Path(name or "Pasted picture"), bytes(data.data())
-    if isinstance(source, bytes):
-        return Path(name or "Picture"), source
-    return Path(source), None

@@ -215,7 +215,7 @@ def export_to(document, name, out, panels, options, parent, say) -> Work:
 
 
 def ask_import(parent: QWidget) -> str:
-    """Ask for a script, timeline or shot list; "" for none. A folder of pictures can be dropped on the board."""
+    """Ask for a script, timeline or shot list; "" for none. Folders have a dialog of their own."""
     kinds = {name: " ".join(f"*{ending}" for ending in FORMATS[name].extensions if ending) for name in IMPORTS}
     each = [f"{FORMATS[name].title} ({endings})" for name, endings in kinds.items() if endings]
     filters = ";;".join([f"All that can be imported ({' '.join(kinds.values())})", *each])

@@ -43,6 +43,7 @@ class MainWindow(QMainWindow):
         self.queue.again.connect(lambda panel: session.document.render([panel]))
         self._set_page("queue", self.queue)
         session.message.connect(self.say)
+        session.progress.connect(self._reading)
         session.document_changed.connect(self.show_document)
         session.engine.changed.connect(self._queue_changed)
         self._busy_since = QTimer(self, singleShot=True, interval=LONG)
@@ -127,6 +128,7 @@ class MainWindow(QMainWindow):
         view = BoardView(document, self.run, self.session.settings.cell)
         self.board_commands = BoardCommands(document, view, self.open_panel_id, self)
         view.grid.opened.connect(self.open_panel)
+        view.grid.file_dropped.connect(self.session.open_or_import, Qt.ConnectionType.QueuedConnection)
         view.grid.peek_wanted.connect(self.commands.peek_at)
         view.grid.add_wanted.connect(self.board_commands.add_panel_to)
         view.selection_changed.connect(self.update_actions)
@@ -235,6 +237,12 @@ class MainWindow(QMainWindow):
     def say(self, text: str, hint: str = "", good: bool = False) -> None:
         """A message at the foot of the window."""
         self.toasts.say(text, hint, good)
+
+    def _reading(self, done: int, count: int) -> None:
+        if done < count:
+            self.say(f"Reading picture {done + 1} of {count}…", good=True)
+        else:
+            self.toasts.hide()
 
     def _queue_changed(self) -> None:
         count = self.session.busy()

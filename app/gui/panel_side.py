@@ -143,7 +143,7 @@ class PanelSide(QFrame):
         """Tab goes down the side as the eye does; Qt's own order is that of creation, and tiles come later."""
         source, settings, bar = self.source, self.settings, self.render_bar
         chain = [self.tabs, source.box, source.remove_mask, self.text, *self.tray.controls(), *settings.controls(),
-                 bar.button, bar.counts, bar.live, bar.cancel]  # fmt: skip
+                 bar.change, bar.button, bar.counts, bar.live, bar.cancel]  # fmt: skip
         for before, after in itertools.pairwise(chain):
             self.setTabOrder(before, after)
 
@@ -186,6 +186,12 @@ class PanelSide(QFrame):
         self.tray_told.setText(text)
         self.tray_told.setVisible(bool(text))
         set_tone(self.tray_told, "danger" if over else "warning")
+
+    def open_settings(self) -> None:
+        """Unfold the settings and put the keyboard on the size, which decides most about memory."""
+        self.tabs.setCurrentIndex(0)
+        self.settings.fold.setChecked(True)
+        self.settings.size_box.setFocus(Qt.FocusReason.OtherFocusReason)
 
     def _undo(self) -> None:
         if self.document.history.can_undo:

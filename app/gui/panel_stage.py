@@ -33,6 +33,7 @@ class PanelStage(QWidget):
     """Shows one panel's picture, and turns what is painted and dropped on it into changes of the board."""
 
     retry_asked = Signal()
+    settings_asked = Signal()
     keep_asked = Signal()
     dismissed = Signal()
     continue_asked = Signal()
@@ -254,11 +255,12 @@ class PanelStage(QWidget):
 
     def _drop(self, mime) -> None:
         """Dropped pictures become takes: the panel's picture, to be changed or continued from."""
-        board = self.document.board
-        for picture in picture_drag.pictures_in(mime, self.document):
+        panel_id, found = self.panel_id, picture_drag.pictures_in(mime, self.document)
+        board = self.document.board  # read after the wait: a take may have come meanwhile
+        for picture in found:
             made = datetime.now(UTC).isoformat(timespec="seconds")
             take = Take(new_id(), picture, "", "", made, 0, note="imported")
-            board = commands.add_take(board, self.panel_id, take)
+            board = commands.add_take(board, panel_id, take)
         self.document.do("Add Picture", board)
 
     def _drag_out(self) -> None:
@@ -272,10 +274,10 @@ class PanelStage(QWidget):
 
     # The card
 
-    def say_failed(self, reason: str, hint: str) -> None:
-        """Why the last run failed."""
-        self._card = self.retry_asked
-        self.card.say(reason, hint, "Try Again")
+    def say_failed(self, reason: str, hint: str, misfit: bool = False) -> None:
+        """Why the last run failed; where the settings do not fit the machine, they are what the button leads to."""
+        self._card = self.settings_asked if misfit else self.retry_asked
+        self.card.say(reason, hint, "Change Settings" if misfit else "Try Again")
 
     def say_live(self, seconds: float) -> None:
         """A live result is on the canvas."""

@@ -76,6 +76,8 @@ class PanelView(QWidget):
         side.render_bar.live_toggled.connect(self._toggle_live)
         side.take.again_asked.connect(self._use_settings)
         stage.retry_asked.connect(self.render)
+        stage.settings_asked.connect(side.open_settings)
+        side.render_bar.settings_asked.connect(side.open_settings)
         stage.keep_asked.connect(self.keep_live)
         stage.dismissed.connect(self._dismiss)
         stage.continue_asked.connect(lambda: self.open_panel.emit(document.continue_from(self.panel_id)))
@@ -167,7 +169,7 @@ class PanelView(QWidget):
         self.side.render_bar.set_state(state, self.live.on)
         if state.state == "failed" and not self.live.on:
             self.stage.show_preview(None)
-            self.stage.say_failed(state.reason, state.hint)
+            self.stage.say_failed(state.reason, state.hint, state.misfit)
         elif state.busy and not self.live.on:
             self.stage.hush()
             self.stage.show_preview(state.preview)

@@ -1,4 +1,4 @@
-"""Pictures on their way in and out of the panel view: dropped, pasted, copied, dragged to Finder or another panel."""
+"""Pictures on their way in and out: dropped, pasted, copied, dragged to Finder or another panel."""
 
 import atexit
 import re
@@ -9,6 +9,9 @@ from PySide6.QtCore import QByteArray, QMimeData, Qt, QTemporaryDir, QUrl
 from PySide6.QtGui import QDrag, QGuiApplication, QImage
 from PySide6.QtWidgets import QWidget
 
+from mlx_model.errors import FluxLocalError
+
+from ..interchange.pictures import folder_pictures
 from ..storyboard import Picture, pictures
 from .document import Document
 
@@ -37,10 +40,28 @@ def pictures_in(mime: QMimeData | None, document: Document) -> list[Picture]:
             return [found]
     files = [url.toLocalFile() for url in mime.urls() if url.isLocalFile()]
     if files:
-        return [picture for picture in map(document.import_picture, files) if picture]
+        return import_files(files, document)
     image = QImage(mime.imageData()) if mime.hasImage() else QImage()
-    picture = None if image.isNull() else document.import_picture(image, "pasted")
-    return [picture] if picture else []
+    return [] if image.isNull() else document.import_pictures([image], "pasted")
+
+
+def import_files(files: list[str], document: Document) -> list[Picture]:
+    """Every picture among files and folders; a folder gives what lies in it, in the order that people count."""
+    found: list[str | Path] = []
+    for file in files:
+        found += _pictures_of_folder(Path(file), document) if Path(file).is_dir() else [file]
+    return document.import_pictures(found)
+
+
+def _pictures_of_folder(folder: Path, document: Document) -> list[Path]:
+    try:
+        inside = list(folder_pictures(folder))
+    except FluxLocalError as error:
+        document.message.emit(error.message, error.hint)
+        return []
+    if not inside:
+        document.message.emit(f"{folder.name} has no picture in it.", "PNG, JPEG, WebP, TIFF and HEIC files are used.")
+    return inside
 
 
 def mime_of(document: Document, picture: Picture, title: str) -> QMimeData:

@@ -37,8 +37,8 @@ def _menu(tray: ReferenceTray) -> QMenu:
 
 def _from_files(tray: ReferenceTray) -> None:
     paths, _ = QFileDialog.getOpenFileNames(tray, "Add References", "", FILES)
-    found = [tray.document.import_picture(path) for path in paths]
-    tray.add([PanelReference(new_id(), picture, name=picture.name) for picture in found if picture])
+    found = tray.document.import_pictures(paths)
+    tray.add([PanelReference(new_id(), picture, name=picture.name) for picture in found])
 
 
 def _add_cast(tray: ReferenceTray, menu: QMenu) -> None:

@@ -30,6 +30,7 @@ class RenderBar(QWidget):
     render_asked = Signal(int)  # how many takes
     cancel_asked = Signal()
     live_toggled = Signal(bool)
+    settings_asked = Signal()  # to change what does not fit
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
@@ -39,6 +40,11 @@ class RenderBar(QWidget):
         self.forecast: QLabel = label(tone="muted")
         self.forecast.setWordWrap(True)
         column.addWidget(self.forecast)
+        self.change = QPushButton("Change Settings")
+        describe(self.change, "Change Settings", "Size, steps and model of this panel")
+        self.change.clicked.connect(self.settings_asked)
+        self.change.hide()
+        column.addWidget(self.change)
         self.note: QLabel = label(tone="muted")
         self.note.setWordWrap(True)
         self.note.hide()
@@ -106,6 +112,7 @@ class RenderBar(QWidget):
         text = f"{forecast.text} {forecast.hint}".strip()
         self.forecast.setText(text)
         self.forecast.setVisible(bool(text))
+        self.change.setVisible(forecast.fits is False)
         set_tone(self.forecast, "danger" if forecast.fits is False else "muted")
 
     def set_note(self, text: str) -> None:

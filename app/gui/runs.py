@@ -24,6 +24,7 @@ class PanelState:
     reason: str = ""
     hint: str = ""
     job: str | None = None
+    misfit: bool = False  # refused before it ran, because of its settings: the same again is no help
     waiting: int = 0  # jobs of this panel that wait behind the running one
 
     @property
@@ -53,9 +54,9 @@ class Runs(QObject):
         self.engine.submit(job)
         self._tell(job.panel)
 
-    def fail(self, panel: str, reason: str, hint: str) -> None:
+    def fail(self, panel: str, reason: str, hint: str, misfit: bool = False) -> None:
         """Record why a panel could not even be put in line."""
-        self._failed[panel] = PanelState("failed", reason=reason, hint=hint)
+        self._failed[panel] = PanelState("failed", reason=reason, hint=hint, misfit=misfit)
         self._tell(panel)
 
     def cancel(self, panel: str) -> None:

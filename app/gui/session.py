@@ -23,6 +23,7 @@ class Session(QObject):
 
     document_changed = Signal(object)  # Document
     message = Signal(str, str)
+    progress = Signal(int, int)  # pictures that were read, of how many
 
     def __init__(self, engine: QObject, parent: QObject | None = None):
         super().__init__(parent)
@@ -119,6 +120,10 @@ class Session(QObject):
             self.message.emit(note, "")
         return True
 
+    def open_or_import(self, path: str) -> bool:
+        """A board is opened; a script, timeline or folder of pictures becomes a new one."""
+        return self.open(path) if Path(path).suffix.lower() == SUFFIX else self.import_board(path)
+
     def copy_as(self, path: str) -> bool:
         """A copy of the board under another name, which is shown from now on."""
         document = self.document
@@ -148,6 +153,7 @@ class Session(QObject):
     def _document(self, file: BoardFile) -> Document:
         document = Document(file, self.engine, self)
         document.message.connect(self.message)
+        document.progress.connect(self.progress)
         document.runs.finished.connect(lambda _: self._let_go())
         return document
 

@@ -40,6 +40,7 @@ QLineEdit:hover, QPlainTextEdit:hover, QTextEdit:hover, QSpinBox:hover, QDoubleS
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {
     border: 2px solid $accent; padding: 3px 7px;
 }
+QSpinBox, QDoubleSpinBox { padding-right: 26px; }
 QLineEdit[kind="title"] { background: transparent; border: 2px solid transparent; font-size: 17px; font-weight: 600; }
 QLineEdit[kind="title"]:hover { border-color: $line; }
 QLineEdit[kind="title"]:focus { background: $surface; border-color: $accent; }

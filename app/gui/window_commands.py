@@ -33,6 +33,11 @@ class WindowCommands:
         if path:
             self.session.import_board(path)
 
+    def import_folder(self) -> None:
+        path = QFileDialog.getExistingDirectory(self.window, "Import a Folder of Pictures")
+        if path:
+            self.session.import_board(path)
+
     def export(self) -> None:
         from . import exchange
 

@@ -21,7 +21,7 @@ def load(source: Source) -> Board:
     Raises RequestError where no picture is left, or more than MOST are there.
     """
     folders = [source.path, *sorted((p for p in _listed(source.path) if p.is_dir()), key=lambda p: natural(p.name))]
-    files = [(folder, list(_pictures(folder))) for folder in folders]
+    files = [(folder, list(folder_pictures(folder))) for folder in folders]
     if sum(len(found) for _, found in files) > MOST:
         raise RequestError(f"{source.path} has more than {MOST:,} pictures.", "Import it in parts.")
     scenes = [_scene(folder, found, source) for folder, found in files if found]
@@ -42,7 +42,8 @@ def _listed(folder: Path) -> list[Path]:
         raise RequestError(f"{folder} can't be read: {error.strerror}.", "Check its permissions.") from error
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
+def folder_pictures(folder: Path) -> Iterator[Path]:
+    """The files of a folder that are named as pictures, 2 before 10. Raises RequestError where it can't be read."""
     files = (path for path in _listed(folder) if path.suffix.lower() in ENDINGS and not path.is_dir())
     return iter(sorted(files, key=lambda path: natural(path.name)))
 

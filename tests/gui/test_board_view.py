@@ -321,7 +321,7 @@ def test_copy_and_paste_of_panels_and_of_pictures(window, here, engine, picture_
     QApplication.clipboard().setImage(QImage(str(picture_file("other.png", (7, 7, 7)))))
     window.board.grid.select(here[:1])
     window.actions_["paste"].trigger()
-    assert window.document.board.panel(now(window)[1]).take.picture.name == "Pasted picture"
+    assert window.document.board.panel(now(window)[1]).take.picture.name == "pasted"
     QApplication.clipboard().clear()
 
 
