@@ -25,10 +25,10 @@ from .ops import (
     rope_angles,
     rotate_pairs,
     split_heads,
+    within_half,
 )
 
 TIME_FEATURES = 256
-HALF_LIMIT = 65504.0  # the largest float16
 
 
 @dataclass(frozen=True)
@@ -82,11 +82,6 @@ class Condition(NamedTuple):
 
 def feed_forward(p: Params) -> list:
     return [nn.Linear(p.hidden_size, p.mlp_width), nn.GELU("tanh"), nn.Linear(p.mlp_width, p.hidden_size)]
-
-
-def within_half(x):
-    """The streams of FLUX.1 outgrow float16 in places; cut to its range, as diffusers does. Others pass unchanged."""
-    return mx.clip(x, -HALF_LIMIT, HALF_LIMIT) if x.dtype == mx.float16 else x
 
 
 def attend(q, k, v, rope: Rope):

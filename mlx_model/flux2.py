@@ -24,6 +24,7 @@ from .ops import (
     rotate_pairs,
     split_heads,
     timestep_features,
+    within_half,
 )
 
 TIME_FEATURES = 256
@@ -112,7 +113,7 @@ class DoubleStreamBlock(nn.Module):
         x, kv = attend(q, k, v, rope, bank)
         length = txt.shape[1]
         img = self._after("img", img, x[:, length:], img_mod)
-        return img, self._after("txt", txt, x[:, :length], txt_mod), kv
+        return img, within_half(self._after("txt", txt, x[:, :length], txt_mod)), kv
 
     def _after(self, stream, x, attended, mod):
         _, _, gate1, shift2, scale2, gate2 = mod
@@ -138,7 +139,7 @@ class SingleStreamBlock(nn.Module):
         qkv, mlp = mx.split(self.linear1(modulate(x, shift, scale)), [3 * hidden], axis=-1)
         q, k, v = (split_heads(part, heads) for part in mx.split(qkv, 3, axis=-1))
         attended, kv = attend(*self.norm(q, k), v, rope, bank)
-        return x + gate * self.linear2(mx.concatenate([attended, self.mlp_act(mlp)], axis=-1)), kv
+        return within_half(x + gate * self.linear2(mx.concatenate([attended, self.mlp_act(mlp)], axis=-1))), kv
 
 
 class Transformer(nn.Module):

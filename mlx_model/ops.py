@@ -9,6 +9,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
+HALF_LIMIT = 65504.0  # the largest float16
 EPS = 1e-6  # every LayerNorm and RMSNorm of the FLUX transformers
 
 
@@ -58,6 +59,11 @@ def modulate(x: mx.array, shift: mx.array, scale: mx.array) -> mx.array:
     if shift.shape[:-1] == (1, 1):
         return mx.fast.layer_norm(x, 1 + scale[0, 0], shift[0, 0], EPS)
     return mx.fast.layer_norm(x, None, None, EPS) * (1 + scale) + shift
+
+
+def within_half(x: mx.array) -> mx.array:
+    """Streams of FLUX.1 and FLUX.2 outgrow float16 in places: cut to its range, as diffusers does; others unchanged."""
+    return mx.clip(x, -HALF_LIMIT, HALF_LIMIT) if x.dtype == mx.float16 else x
 
 
 def attention(q: mx.array, k: mx.array, v: mx.array, mask=None) -> mx.array:

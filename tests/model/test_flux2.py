@@ -33,10 +33,10 @@ def references() -> mx.array:
 
 def velocity(model, latents=None, t=0.7, given=None, bank=None):
     ids = [text_ids(5), grid_ids(GRID)] + ([reference_ids(REFERENCE_GRIDS)] if given is not None else [])
-    condition = model.condition(inp(2, (1, 5, 24)), model.rope(np.concatenate(ids)), given, bank)
+    condition = model.condition(inp(2, (1, 5, 24)).astype(model.dtype), model.rope(np.concatenate(ids)), given, bank)
     guidance = timestep_features([4.0]) if model.params.guidance_embed else None
     latents = inp(0, (1, 12, 16)) if latents is None else latents
-    return np.array(model(latents, timestep_features([t]), condition, guidance))
+    return np.array(model(latents, timestep_features([t]), condition, guidance).astype(mx.float32))
 
 
 @pytest.mark.parametrize(("name", "guidance"), [("dev", True), ("klein", False)])
