@@ -1,19 +1,45 @@
 """The command `flux-local`, also `python -m app`."""
 
+import os
 import signal
 import sys
+
+CANCELLED = 130
 
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    # Asked to stop by the system is the same as Ctrl-C: the run closes and leaves nothing half-written.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    from app.cli.group import cli  # absolute: the frozen app runs this file as a script
-
     try:
+        # Asked to stop by the system is the same as Ctrl-C: the run closes and leaves nothing half-written.
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+        _open_streams()
+        from app.cli.group import cli  # absolute: the frozen app runs this file as a script
+
         cli(prog_name="flux-local")
     except KeyboardInterrupt:  # while Python was still starting
-        sys.exit(130)
+        sys.exit(CANCELLED)
+    except OSError as error:  # --help on a full disk; errors of commands have their message already
+        sys.exit(_told(error))
+    except SystemExit as end:  # click's 1: Ctrl-C or no answer at a question, or nobody reads the output any more
+        sys.exit(CANCELLED if end.code == 1 else end.code)
+
+
+def _told(error: OSError) -> int:
+    """The exit code of an error outside of any command."""
+    from app import faults
+
+    told = faults.told(error)
+    if told is None:
+        raise error
+    print(f"Error: {told}", file=sys.stderr)
+    return told.exit_code
+
+
+def _open_streams() -> None:
+    """A stream that was closed leads nowhere, or the first file opened would get its number and what is printed."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
 
 
 if __name__ == "__main__":

@@ -1,8 +1,9 @@
 """What to tell a person when something that is not an error of ours comes up."""
 
 import errno
+import os
 
-from mlx_model.errors import DiskFull, FluxLocalError, OutOfMemory
+from mlx_model.errors import DiskFull, FluxLocalError, OutOfMemory, RequestError
 
 OUR_FAULT = "This is a fault in Flux Local. Please report it with what the log says."
 
@@ -15,4 +16,15 @@ def told(error: Exception) -> FluxLocalError | None:
         return OutOfMemory(f"The machine ran out of memory. {error}".strip(), "Try a smaller size.")
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return DiskFull(f"The disk is full: {error}.", "Free some space and try again.")
+    if isinstance(error, FileNotFoundError) and not _stands_somewhere():
+        return RequestError("The folder that you are in is gone.", "Go to another one: cd")
     return None
+
+
+def _stands_somewhere() -> bool:
+    """False where the working folder was deleted meanwhile."""
+    try:
+        os.getcwd()
+    except OSError:
+        return False
+    return True

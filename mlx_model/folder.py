@@ -101,7 +101,7 @@ def open_folder(path: Path | str) -> Folder:
     path = Path(path)
     manifest = _read_manifest(path)
     name = manifest.get("model")
-    if name not in SPECS:
+    if not isinstance(name, str) or name not in SPECS:
         hint = "Update Flux Local, or convert the source again."
         raise FolderVersionError(f"{path.name} holds the model {name!r}, which this version does not know.", hint)
     try:

@@ -311,6 +311,14 @@ def _smaller(spec: ModelSpec, size: Size) -> Iterator[Size]:
             yield sides[0], sides[1]
 
 
+def size(count: float) -> str:
+    """Bytes as Finder shows them, in units of 1000: such as 7.8 GB."""
+    for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.1f} {unit}" if count < 100 * factor else f"{count / factor:.0f} {unit}"
+    return f"{count:.0f} bytes"
+
+
 def gib(count: int) -> str:
     """Such as 12.3 GB, in units of 2^30 bytes, as memory is sold; small amounts in MB."""
     return f"{count / GIB:.1f} GB" if count >= 0.05 * GIB else f"{math.ceil(count / 2**20)} MB"

@@ -4,7 +4,7 @@ import sys
 from pathlib import Path
 
 from app.catalogue import disk_bytes, does_line, facts
-from mlx_model.memory import GIB, Machine, forecast
+from mlx_model.memory import GIB, Machine, forecast, gib
 from mlx_model.specs import SPECS, ModelSpec
 
 README = Path(__file__).parents[1] / "README.md"
@@ -20,7 +20,7 @@ def table() -> str:
 
 def _line(spec: ModelSpec) -> str:
     licence = f"[{spec.licence.name}]({spec.licence.url})" + (", gated" if spec.gated else "")
-    memory = [_gigabytes(forecast(spec, bits=bits, metal=True).peak) for bits in (8, 4)]
+    memory = [gib(forecast(spec, bits=bits, metal=True).peak) for bits in (8, 4)]
     if spec.repo is None:  # it comes in one precision
         return f"| `{spec.name}` | {_does(spec)} | {licence} | comes with the program | | | |"
     sizes = [_gigabytes(spec.download_bytes), _gigabytes(disk_bytes(spec, 8)), *memory]

@@ -11,7 +11,7 @@ import click
 from app import blas, catalogue, library, paths
 from app.running import awake
 from mlx_model.errors import DiskFull, LicenceNotAccepted, RequestError
-from mlx_model.memory import gib
+from mlx_model.memory import size
 from mlx_model.specs import SPECS, ModelSpec
 
 from .say import Reporter
@@ -81,10 +81,10 @@ def _consent(spec: ModelSpec) -> None:
 
 def _room(spec: ModelSpec, bits: int, download: int) -> None:
     needed, free = download + catalogue.disk_bytes(spec, bits), paths.free_bytes(paths.models())
-    click.echo(f"Download {gib(download)}; needs {gib(needed)} on disk, {gib(free)} are free.", err=True)
+    click.echo(f"Download {size(download)}; needs {size(needed)} on disk, {size(free)} are free.", err=True)
     if needed > free:
         raise DiskFull(
-            f"{spec.name} needs {gib(needed)}, and {gib(free)} are free.", "Free some space or use --bits 4."
+            f"{spec.name} needs {size(needed)}, and {size(free)} are free.", "Free some space or use --bits 4."
         )
 
 

@@ -1,8 +1,8 @@
 """The command group: commands are imported when they run, and every error becomes a message and an exit code."""
 
+import contextlib
 import errno
 import importlib
-import sys
 import traceback
 from typing import Any
 
@@ -61,15 +61,22 @@ class LazyGroup(click.Group):
 def _say_failed(code: str, message: str, hint: str) -> None:
     from mlx_model.events import Failed
 
-    say_event(Failed(code, message, hint))
+    with contextlib.suppress(OSError):  # stdout is full or gone
+        say_event(Failed(code, message, hint))
+
+
+def _say(text: str) -> None:
+    """On stderr, where that can still be written: the exit code tells it too."""
+    with contextlib.suppress(OSError):
+        click.echo(text, err=True)
 
 
 def _fail(ctx: click.Context, error: FluxLocalError) -> None:
     if ctx.meta.get(JSON):
         _say_failed(error.code, error.message, error.hint)
-    click.echo(f"{click.style('Error:', fg='red', bold=True)} {error.message}", err=True)
+    _say(f"{click.style('Error:', fg='red', bold=True)} {error.message}")
     if error.hint:
-        click.echo(error.hint, err=True)
+        _say(error.hint)
     ctx.exit(error.exit_code)
 
 
@@ -77,8 +84,9 @@ def _cancelled(ctx: click.Context) -> None:
     if ctx.meta.get(JSON):
         from mlx_model.events import Cancelled
 
-        say_event(Cancelled("interrupted"))
-    click.echo("Cancelled", err=True)
+        with contextlib.suppress(OSError):
+            say_event(Cancelled("interrupted"))
+    _say("Cancelled")
     ctx.exit(130)
 
 
@@ -87,8 +95,8 @@ def _unexpected(ctx: click.Context, error: Exception) -> None:
     hint = "This is a fault in Flux Local. Please report it with the lines above."
     if ctx.meta.get(JSON):
         _say_failed(type(error).__name__, str(error), hint)
-    traceback.print_exception(error, file=sys.stderr)
-    click.echo(f"Error: {type(error).__name__}: {error}\n{hint}", err=True)
+    lines = "".join(traceback.format_exception(error))
+    _say(f"{lines}Error: {type(error).__name__}: {error}\n{hint}")
     ctx.exit(5)
 
 

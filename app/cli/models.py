@@ -57,17 +57,18 @@ def list_models(as_json: bool) -> None:
 
 def _lines(entry: dict[str, Any]) -> list[str]:
     from app.catalogue import best_bits, does_line
-    from mlx_model.memory import gib
+    from mlx_model.memory import gib, size
 
     bits = best_bits(entry)
     fits = f"fits at {bits} bits or fewer" if bits else "does not fit this machine"
     peaks = ", ".join(f"{b} bits {gib(entry['memory_bytes'][b])}" for b in ("4", "8", "16"))
     licence = entry["licence"]
+    download = f"download {size(entry['download_bytes'])}; " if entry["repo"] else ""  # else it ships with the program
     return [
         f"{click.style(entry['name'], bold=True)}  {entry['title']}  [{_state(entry)}]",
         f"  {does_line(entry['does'])}",
         f"  licence {licence['name']}: {licence['summary']}",
-        f"  download {gib(entry['download_bytes'])}; memory {peaks}: {fits}",
+        f"  {download}memory {peaks}: {fits}",
     ]
 
 
@@ -92,7 +93,7 @@ def info(name: str, as_json: bool) -> None:
     """
     from app.catalogue import facts
     from app.library import installed
-    from mlx_model.memory import gib
+    from mlx_model.memory import size
 
     spec = _spec(name)
     entry = facts(spec, _machine(), [model for model in installed() if model.name == name])
@@ -101,7 +102,8 @@ def info(name: str, as_json: bool) -> None:
         return
     click.echo("\n".join(_lines(entry)))
     click.echo(f"  licence text {entry['licence']['url']}")
-    click.echo("  on disk " + ", ".join(f"{b} bits {gib(n)}" for b, n in entry["disk_bytes"].items()))
+    if entry["repo"]:
+        click.echo("  on disk " + ", ".join(f"{b} bits {size(n)}" for b, n in entry["disk_bytes"].items()))
     click.echo(f"  default {entry['size'][0]}x{entry['size'][1]}, {entry['steps']} steps; {_speed(entry)}")
     for model in entry["installed"]:
         click.echo(f"  at {model['path']}")

@@ -24,7 +24,7 @@ from mlx_model.errors import FluxLocalError
 from .. import catalogue, library, paths
 from .downloads import Download, Downloads
 from .parts import bar, button, label, row, set_tone
-from .words import duration, size
+from .words import duration
 
 BITS = (4, 5, 6, 8, 16)
 GATED = "Its page on Hugging Face asks you to agree there too; then run `hf auth login` once in Terminal."
@@ -126,11 +126,14 @@ class ModelCard(QFrame):
             self.needs.setText("Part of the app: nothing to download.")
             return
         if self.installed:
-            self.needs.setText(f"{size(self.installed[0]['bytes'])} on this disk.")
+            self.needs.setText(f"{memory.size(self.installed[0]['bytes'])} on this disk.")
             return
         bits = str(self.bits.currentData())
         peak, fits = self.entry["memory_bytes"][bits], self.entry["fits"][bits]
-        words = f"Download {size(self.entry['download_bytes'])}, then {size(self.entry['disk_bytes'][bits])} on disk. "
+        download, disk = (
+            memory.size(count) for count in (self.entry["download_bytes"], self.entry["disk_bytes"][bits])
+        )
+        words = f"Download {download}, then {disk} on disk. "
         words += f"Needs about {memory.gib(peak)} of memory"
         seconds = self.entry["seconds_per_step"]
         if not fits:
@@ -262,7 +265,7 @@ class ModelsView(QWidget):
         self.column.addStretch(1)
         taken = sum(one["bytes"] for entry in entries for one in entry["installed"])
         free = paths.free_bytes(paths.models())
-        self.disk.setText(f"Models take {size(taken)} · {size(free)} free on this disk")
+        self.disk.setText(f"Models take {memory.size(taken)} · {memory.size(free)} free on this disk")
 
     def _card(self, entry: dict[str, Any]) -> ModelCard:
         card = ModelCard(entry, self.downloads, self.default)

@@ -106,3 +106,14 @@ def test_a_picture_whose_name_is_not_utf8_can_be_edited_and_redone():
     assert read_request("out.png").references[0].path == str(Path(name).absolute())
     run("edit", "--again", "out.png", "-o", "again.png")
     assert Path("again.png").exists()
+
+
+def test_a_manifest_whose_model_is_no_name():
+    Path("odd").mkdir()
+    Path("odd/model.json").write_text('{"schema": 1, "model": ["mini"]}')
+    assert "Traceback" not in run("generate", "x", "-m", "odd", code=3).stderr
+
+
+def test_the_built_in_model_has_no_download_to_tell():
+    assert "download" not in run("models", "info", "mini").stdout
+    assert "download 33.7 GB" in run("models", "info", "flux1-dev").stdout  # as in README, in Finder's units
