@@ -20,12 +20,12 @@ from .ops import (
     Modulation,
     QKNorm,
     StreamAttention,
+    add_gated,
     attention,
     modulate,
     rope_angles,
     rotate_pairs,
     split_heads,
-    within_half,
 )
 
 TIME_FEATURES = 256
@@ -103,16 +103,15 @@ class DoubleStreamBlock(nn.Module):
         q, k, v = (mx.concatenate(pair, axis=2) for pair in zip(of_text, of_image, strict=True))
         x = attend(q, k, v, rope)
         length = txt.shape[1]
-        img = self._after("img", img, x[:, length:], img_mod)
-        return img, within_half(self._after("txt", txt, x[:, :length], txt_mod))
+        return self._after("img", img, x[:, length:], img_mod), self._after("txt", txt, x[:, :length], txt_mod)
 
     def _after(self, stream, x, attended, mod):
         _, _, gate1, shift2, scale2, gate2 = mod
-        x = x + gate1 * self[f"{stream}_attn"].proj(attended)
+        x = add_gated(x, gate1, self[f"{stream}_attn"].proj(attended))
         y = modulate(x, shift2, scale2)
         for layer in self[f"{stream}_mlp"]:
             y = layer(y)
-        return x + gate2 * y
+        return add_gated(x, gate2, y)
 
 
 class SingleStreamBlock(nn.Module):
@@ -131,7 +130,7 @@ class SingleStreamBlock(nn.Module):
         qkv, mlp = mx.split(self.linear1(modulate(x, shift, scale)), [3 * hidden], axis=-1)
         q, k, v = (split_heads(part, heads) for part in mx.split(qkv, 3, axis=-1))
         attended = attend(*self.norm(q, k), v, rope)
-        return within_half(x + gate * self.linear2(mx.concatenate([attended, self.mlp_act(mlp)], axis=-1)))
+        return add_gated(x, gate, self.linear2(mx.concatenate([attended, self.mlp_act(mlp)], axis=-1)))
 
 
 class Transformer(nn.Module):

@@ -17,14 +17,17 @@ from .ops import (
     MLPEmbedder,
     Modulation,
     QKNorm,
+    SiLUGate,
     StreamAttention,
+    add_gated,
     attention,
+    in_parts,
+    joined,
     modulate,
     rope_angles,
     rotate_pairs,
     split_heads,
     timestep_features,
-    within_half,
 )
 
 TIME_FEATURES = 256
@@ -67,14 +70,6 @@ class Condition(NamedTuple):
     rope: Rope  # (L, D/2) each, without the references where a bank is used
 
 
-class SiLUGate(nn.Module):
-    """(..., 2w) -> (..., w): SiLU of the first half times the second."""
-
-    def __call__(self, x):
-        gate, up = mx.split(x, 2, axis=-1)
-        return nn.silu(gate) * up
-
-
 def feed_forward(p: Params) -> list:
     return [
         nn.Linear(p.hidden_size, 2 * p.mlp_width, bias=False),
@@ -113,15 +108,15 @@ class DoubleStreamBlock(nn.Module):
         x, kv = attend(q, k, v, rope, bank)
         length = txt.shape[1]
         img = self._after("img", img, x[:, length:], img_mod)
-        return img, within_half(self._after("txt", txt, x[:, :length], txt_mod)), kv
+        return img, self._after("txt", txt, x[:, :length], txt_mod), kv
 
     def _after(self, stream, x, attended, mod):
         _, _, gate1, shift2, scale2, gate2 = mod
-        x = x + gate1 * self[f"{stream}_attn"].proj(attended)
+        x = add_gated(x, gate1, self[f"{stream}_attn"].proj(attended))
         y = modulate(x, shift2, scale2)
         for layer in self[f"{stream}_mlp"]:
             y = layer(y)
-        return x + gate2 * y
+        return add_gated(x, gate2, joined(y))
 
 
 class SingleStreamBlock(nn.Module):
@@ -139,7 +134,8 @@ class SingleStreamBlock(nn.Module):
         qkv, mlp = mx.split(self.linear1(modulate(x, shift, scale)), [3 * hidden], axis=-1)
         q, k, v = (split_heads(part, heads) for part in mx.split(qkv, 3, axis=-1))
         attended, kv = attend(*self.norm(q, k), v, rope, bank)
-        return within_half(x + gate * self.linear2(mx.concatenate([attended, self.mlp_act(mlp)], axis=-1))), kv
+        y = self.linear2(mx.concatenate([in_parts(attended), self.mlp_act(mlp)], axis=-1))
+        return add_gated(x, gate, joined(y)), kv
 
 
 class Transformer(nn.Module):

@@ -12,13 +12,15 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from .flux2 import TIME_FEATURES, Rope, SiLUGate
+from .flux2 import TIME_FEATURES, Rope
 from .ops import (
     LastLayer,
     MLPEmbedder,
     Modulation,
     QKNorm,
+    SiLUGate,
     attention,
+    joined,
     modulate,
     rope_angles,
     rotate_pairs,
@@ -26,7 +28,6 @@ from .ops import (
     timestep_features,
 )
 
-HALF_PARTS = 64
 IMAGE, REFERENCES, TEXT = "image", "image_cond", "txt"  # the token modes, as the checkpoint calls them
 
 
@@ -80,17 +81,14 @@ class Block(nn.Module):
         dtype = self.norm.query_norm.scale.dtype
         parts = [modulate(x, shift, scale).astype(dtype) for x, (shift, scale, _) in zip(streams, mods, strict=True)]
         y = mx.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
+        # In float16 the feed-forward is float32, as are the streams from there on: they carry its 3e5.
         y = self._attend(y, rope) + self._feed_forward(y)
         ends = np.cumsum([x.shape[1] for x in streams])[:-1].tolist()
         parts = mx.split(y, ends, axis=1)
         return [x + gate * part for x, (_, _, gate), part in zip(streams, mods, parts, strict=True)]
 
     def _feed_forward(self, x):
-        """In float16 in parts of 1 / HALF_PARTS, joined in float32, as are the streams from there on: reaches 3e5."""
-        if x.dtype != mx.float16:
-            return self.mlp_out(self.mlp_act(self.mlp_in(x)))
-        gate, up = mx.split(self.mlp_in(x), 2, axis=-1)
-        return self.mlp_out(nn.silu(gate) * (up / HALF_PARTS)).astype(mx.float32) * HALF_PARTS
+        return joined(self.mlp_out(self.mlp_act(self.mlp_in(x))))
 
     def _attend(self, x, rope: Rope):
         q, k, v = (split_heads(self[name](x), self.heads) for name in ("q_proj", "k_proj", "v_proj"))

@@ -10,6 +10,7 @@ import mlx.nn as nn
 import numpy as np
 
 HALF_LIMIT = 65504.0  # the largest float16
+HALF_PARTS = 64  # feed-forwards reach 3e5: in float16 they are computed in parts of 1 / 64
 EPS = 1e-6  # every LayerNorm and RMSNorm of the FLUX transformers
 
 
@@ -61,9 +62,20 @@ def modulate(x: mx.array, shift: mx.array, scale: mx.array) -> mx.array:
     return mx.fast.layer_norm(x, None, None, EPS) * (1 + scale) + shift
 
 
-def within_half(x: mx.array) -> mx.array:
-    """Streams of FLUX.1 and FLUX.2 outgrow float16 in places: cut to its range, as diffusers does; others unchanged."""
-    return mx.clip(x, -HALF_LIMIT, HALF_LIMIT) if x.dtype == mx.float16 else x
+def add_gated(x: mx.array, gate: mx.array, y: mx.array) -> mx.array:
+    """x + gate * y. Streams of FLUX.1 and FLUX.2 outgrow float16 in places: cut to its range, as diffusers does."""
+    total = x + gate * y
+    return mx.clip(total, -HALF_LIMIT, HALF_LIMIT).astype(mx.float16) if x.dtype == mx.float16 else total
+
+
+def in_parts(x: mx.array) -> mx.array:
+    """float16 in parts of 1 / HALF_PARTS, for a linear layer without bias whose result goes to `joined`."""
+    return x / HALF_PARTS if x.dtype == mx.float16 else x
+
+
+def joined(x: mx.array) -> mx.array:
+    """Undoes `in_parts`, in float32, which has room for it; what is not float16 is no part and stays as it is."""
+    return x.astype(mx.float32) * HALF_PARTS if x.dtype == mx.float16 else x
 
 
 def attention(q: mx.array, k: mx.array, v: mx.array, mask=None) -> mx.array:
@@ -114,6 +126,14 @@ class MLPEmbedder(nn.Module):
 
     def __call__(self, x):
         return self.out_layer(nn.silu(self.in_layer(x)))
+
+
+class SiLUGate(nn.Module):
+    """(..., 2w) -> (..., w): SiLU of the first half times the second, which passes float16's range: `in_parts`."""
+
+    def __call__(self, x):
+        gate, up = mx.split(x, 2, axis=-1)
+        return nn.silu(gate) * in_parts(up)
 
 
 class Modulation(nn.Module):

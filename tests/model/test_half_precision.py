@@ -1,6 +1,7 @@
 """Streams of 3e4 in every transformer: in half precision the velocity stays a number, near the one of float32."""
 
 import mlx.core as mx
+import mlx.nn as nn
 import numpy as np
 import pytest
 
@@ -88,5 +89,40 @@ def test_flux2_streams_beyond_float16_stay_finite():
         block.linear2.weight = block.linear2.weight * 5e4
     for layer in (block.txt_mlp[2] for block in model.double_blocks):
         layer.weight = layer.weight * 5e4
+    model.set_dtype(mx.float16)
+    assert bool(mx.isfinite(velocity()).all())
+
+
+def grown(layer, back, rows, inputs, size=2e5):
+    """Makes the gate's product on inputs `size` at most, and what comes back from it about as large as it was."""
+    gate, up = mx.split(inputs @ layer.weight[rows].T, 2, axis=-1)
+    factor = (size / mx.abs(nn.silu(gate) * up).max()).sqrt()
+    layer.weight[rows] = layer.weight[rows] * factor
+    width = up.shape[-1]
+    back.weight[:, -width:] = back.weight[:, -width:] / factor**2
+
+
+def test_flux2_gates_beyond_float16_stay_near():
+    """The products inside feed-forwards pass 65504 where their sums and the streams do not."""
+    model = test_flux2.network(False)
+    hidden = model.params.hidden_size
+    inputs = inp(3, (1, 16, hidden))
+    for block in model.double_blocks:
+        for mlp in (block.img_mlp, block.txt_mlp):
+            grown(mlp[0], mlp[2], slice(0, None), inputs)
+    for block in model.single_blocks:
+        grown(block.linear1, block.linear2, slice(3 * hidden, None), inputs)
+    exact = mx.array(test_flux2.velocity(model))
+    model.set_dtype(mx.float16)
+    assert relative(mx.array(test_flux2.velocity(model)), exact) < 0.002
+
+
+@pytest.mark.parametrize("stream", ["img_mlp", "txt_mlp"])
+@pytest.mark.parametrize("name", ["flux1", "flux2 klein"])
+def test_double_blocks_beyond_float16_stay_finite(name, stream):
+    model = MODELS[name][0]()
+    velocity = MODELS[name][1](model)
+    for block in model.double_blocks:
+        block[stream][2].weight = block[stream][2].weight * 2e5
     model.set_dtype(mx.float16)
     assert bool(mx.isfinite(velocity()).all())
