@@ -40,7 +40,9 @@ def pictures(tmp_path):
 
 def alive(pid: int) -> bool:
     try:
-        return Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z" if Path("/proc").exists() else _signal(pid)
+        return (
+            Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z" if Path("/proc").exists() else _signal(pid)
+        )
     except OSError:
         return False
 
