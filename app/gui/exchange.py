@@ -181,6 +181,7 @@ def _value(field: QWidget) -> bool | int | str:
 def export(document: Document, selected: tuple[str, ...], parent: QWidget, say: Callable) -> None:
     """Ask for format and place, then export; `say(text, hint, good)` tells how it went."""
     dialog = ExportDialog(document, selected, parent)
+    dialog.finished.connect(dialog.deleteLater)  # not before this function is done with it
     if dialog.exec() != QDialog.DialogCode.Accepted:
         return
     out = place(dialog.name, document.board.title, parent)

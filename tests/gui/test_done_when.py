@@ -1,17 +1,17 @@
 """What a new user must be able to do, without reading anything, with the built-in model: once, from start to end."""
 
 import json
-import os
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import opentimelineio as otio
+import psutil
 import pypdfium2
 import pytest
 from PySide6.QtCore import Qt, QTimer
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
 
@@ -40,19 +40,9 @@ def pictures(tmp_path):
 
 def alive(pid: int) -> bool:
     try:
-        return (
-            Path(f"/proc/{pid}/stat").read_text().split(") ")[1][0] != "Z" if Path("/proc").exists() else _signal(pid)
-        )
-    except OSError:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
         return False
-
-
-def _signal(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
 
 
 def first_session(pictures: list[Path]) -> dict:
@@ -83,8 +73,8 @@ def export(window, name: str, out: Path, qtbot, monkeypatch) -> None:
     asked = QTimer(interval=20)
     asked.timeout.connect(choose)
     asked.start()
-    with qtbot.waitActive(window):
-        window.activateWindow()
+    window.activateWindow()  # keys go where the focus is, and a dialog that has just closed may still have it
+    qtbot.waitUntil(lambda: QGuiApplication.focusWindow() is window.windowHandle())
     QTest.keyClick(window, Qt.Key.Key_E, CONTROL)
     qtbot.waitUntil(out.exists, timeout=60_000)
     qtbot.waitUntil(lambda: "Exported" in window.toasts.title.text(), timeout=60_000)
