@@ -29,7 +29,7 @@ from .storyboard import (
 
 FOLDER = Path(__file__).resolve().parent.parent / "assets" / "samples"
 FIRST = "gull"
-DRAWN = "drawn for the sample, not by a model"
+DRAWN = "sample art"  # no model made it
 
 
 class Shot(NamedTuple):
