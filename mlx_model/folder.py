@@ -23,6 +23,7 @@ from typing import Any
 
 from .errors import FolderVersionError, LayoutError, NotInstalled
 from .events import Done, Event, Note, Stage, Step
+from .sizes import check_sizes
 from .specs import OPTIONAL, SPECS, ModelSpec
 
 SCHEMA = 1
@@ -106,7 +107,7 @@ def open_folder(path: Path | str) -> Folder:
         raise FolderVersionError(f"{path.name} holds the model {name!r}, which this version does not know.", hint)
     try:
         folder = _folder(path, SPECS[name], manifest)
-    except (TypeError, KeyError, AttributeError, ValueError) as error:
+    except (TypeError, KeyError, AttributeError, ValueError, OverflowError) as error:
         raise LayoutError(f"{path / MANIFEST} is damaged: {error!r}.", "Convert the source again.") from error
     _check_roles(folder)
     _check_files(folder)
@@ -149,6 +150,7 @@ def _folder(path: Path, spec: ModelSpec, manifest: dict[str, Any]) -> Folder:
 
 def _component(path: Path, entry: dict[str, Any]) -> Component:
     params = {key: _tuples(value) for key, value in entry["params"].items()}
+    check_sizes(params)
     return Component(str(entry["family"]), params, _file_list(path, entry["files"]), int(entry.get("parameters", 0)))
 
 

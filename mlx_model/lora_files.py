@@ -77,8 +77,11 @@ def read(path: Path, family: str, sizes: Sizes) -> list[Adapter]:
     adapters = []
     for stem, names in grouped.items():
         parts = {part: arrays[name].astype(mx.float32) for part, name in names.items()}
-        adapter = _adapter(path, stem, resolve(stem, known), parts, config)
+        place = resolve(stem, known)
+        _check_parts(path, stem, parts, sizes[place.layer])
+        adapter = _adapter(path, stem, place, parts, config)
         _check_size(path, stem, adapter, sizes)
+        _check_numbers(path, stem, adapter)  # last: until here nothing of the file is in memory
         adapters.append(adapter)
     return adapters
 
@@ -158,9 +161,19 @@ def _adapter(path: Path, stem: str, place: Place, parts: Parts, config: dict[str
         raise damaged from error
     if parts or first.ndim != 2 or second.ndim != 2 or (low and first.shape[1] != second.shape[0]):
         raise damaged
-    if not (mx.isfinite(first).all() and mx.isfinite(second).all()):
-        raise LayoutError(f"{path.name} is damaged: {stem} holds infinite or undefined numbers.")
     return Adapter(place, first, second, kronecker=not low)
+
+
+def _check_parts(path: Path, stem: str, parts: Parts, size: tuple[int, int]) -> None:
+    """No rank is above the layer's longer side: a larger one is a trap for the memory."""
+    limit = max(size) ** 2
+    if any(array.size > limit for array in parts.values()):
+        raise LayoutError(f"{path.name} is too large for this model: {stem} adapts a layer of {size[0]} x {size[1]}.")
+
+
+def _check_numbers(path: Path, stem: str, adapter: Adapter) -> None:
+    if not (mx.isfinite(adapter.first).all() and mx.isfinite(adapter.second).all()):
+        raise LayoutError(f"{path.name} is damaged: {stem} holds infinite or undefined numbers.")
 
 
 def _low_rank(stem: str, parts: Parts, alpha: float | None, config: dict[str, Any]) -> tuple[mx.array, mx.array]:

@@ -186,3 +186,17 @@ def test_nothing_is_read_before_the_names_fit(tmp_path, monkeypatch):
     path = save(tmp_path / "x.safetensors", GOOD | {"odd": DOWN})
     monkeypatch.setattr(mx, "load", None)
     refused(path, "odd")
+
+
+def test_factors_whose_product_fits_in_no_memory(tmp_path):
+    """12 kB of factors whose product is 36 MB here, and whose larger relatives ended the process."""
+    factors = {"w1_a": mx.zeros((3000, 1)), "w1_b": mx.zeros((1, 3000)), "w2": mx.zeros((64, 32))}
+    save(tmp_path / "x.safetensors", {f"{QKV}.lokr_{name}": array for name, array in factors.items()})
+    mx.reset_peak_memory()
+    refused(tmp_path / "x.safetensors", "another size: .* has 96000 inputs and 192000 outputs")
+    assert mx.get_peak_memory() < 2**24
+
+
+def test_a_rank_beyond_the_layer(tmp_path):
+    save(tmp_path / "x.safetensors", peft(QKV, *low_rank(0, 192, 64, rank=2000)))
+    refused(tmp_path / "x.safetensors", "too large for this model")
