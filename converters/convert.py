@@ -65,6 +65,7 @@ def convert(
             _check_space(out, sum(part.bytes for part in ready))
             yield from _fill(partial, found, spec, known, ready, settings)
             shutil.rmtree(settings.scratch, ignore_errors=True)
+            _check_out(out, force)  # another conversion may have finished there meanwhile
             _move(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)

@@ -198,3 +198,15 @@ def test_one_tensor_at_a_time(source, tmp_path):
     list(convert(source, tmp_path / "out", bits=32))
     total = open_folder(tmp_path / "out").bytes
     assert mx.get_peak_memory() - before < total / 5
+
+
+def test_a_conversion_that_finished_meanwhile_is_not_replaced(tmp_path):
+    source, out = single_file(tmp_path / "source"), tmp_path / "out"
+    slow = convert(source, out, model="flux2-klein-4b", bits=16)
+    next(event for event in slow if isinstance(event, Step))
+    list(convert(source, tmp_path / "other", model="flux2-klein-4b", bits=32))
+    (tmp_path / "other").rename(out)
+    with pytest.raises(RequestError, match="exists already"):
+        list(slow)
+    assert open_folder(out).plan == "32bit"
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "source"]
