@@ -70,7 +70,7 @@ def _problems(here: memory.Machine, library: str | None, backend: str | None, ml
     if sys.platform == "darwin" and platform.machine() != "arm64":
         yield _problem("This Python is not for Apple silicon.", "Install a Python for arm64; Intel Macs can't run MLX.")
     if sys.platform.startswith("linux") and library is None:
-        yield _problem("No OpenBLAS: runs are about 30 times slower.", "sudo apt-get install libopenblas0-pthread")
+        yield _problem("No OpenBLAS: runs are 5 to 20 times slower.", "sudo apt-get install libopenblas0-pthread")
     if not (3, 11) <= sys.version_info[:2] < (3, 14):
         yield _problem(f"Python {platform.python_version()} is not supported.", "Use Python 3.11, 3.12 or 3.13.")
     for name in PACKAGES:
