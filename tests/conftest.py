@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -21,3 +22,6 @@ blas.preload()
 
 settings.register_profile("here", deadline=None)  # a busy machine is no failure
 settings.load_profile("here")
+
+# A shell's background jobs are deaf to Ctrl-C, and so would be the commands whose Ctrl-C is tested.
+signal.signal(signal.SIGINT, signal.default_int_handler)

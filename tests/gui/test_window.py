@@ -338,12 +338,12 @@ def collected(reference) -> bool:
     return reference() is None
 
 
-def test_boards_opened_and_closed_eight_times_leave_nothing(window, session):
+def test_boards_opened_and_closed_four_times_leave_nothing(window, session):
     """Everything that belongs to a board goes with it: pages, document, pixmaps, connections."""
     session.open(session.path)
     window.go("cast")
     pages, documents, counts = [], [], []
-    for _ in range(8):
+    for _ in range(4):
         session.new()
         pages.append(weakref.ref(window.board))
         documents.append(weakref.ref(session.document))
@@ -357,13 +357,13 @@ def test_boards_opened_and_closed_eight_times_leave_nothing(window, session):
     assert sum(ref() is not None for ref in pages) <= 1
 
 
-def test_windows_opened_and_closed_eight_times_leave_no_widgets(qtbot, qapp, tmp_path):
+def test_windows_opened_and_closed_four_times_leave_no_widgets(qtbot, qapp, tmp_path):
     import msgspec
 
     from tests.app.fake_engine import FakeEngine
 
     counts = []
-    for number in range(8):
+    for number in range(4):
         session = Session(FakeEngine())
         session.settings = msgspec.structs.replace(session.settings, folder=str(tmp_path / str(number)))
         window = MainWindow(session)

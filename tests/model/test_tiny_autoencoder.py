@@ -70,7 +70,7 @@ def test_half_precision_stays_near(dtype, bound):
     assert mx.abs(half - exact).max().item() < bound
 
 
-def photo(side: int = 256, seed: int = 3) -> np.ndarray:
+def photo(side: int = 128, seed: int = 3) -> np.ndarray:
     """Not a photo, but with what makes one: 1/f clouds in three related colours, soft light, hard edges, a gradient."""
     rng = np.random.default_rng(seed)
     fy, fx = np.meshgrid(np.fft.fftfreq(side), np.fft.fftfreq(side), indexing="ij")
