@@ -63,9 +63,15 @@ def modulate(x: mx.array, shift: mx.array, scale: mx.array) -> mx.array:
 
 
 def add_gated(x: mx.array, gate: mx.array, y: mx.array) -> mx.array:
-    """x + gate * y. Streams of FLUX.1 and FLUX.2 outgrow float16 in places: cut to its range, as diffusers does."""
-    total = x + gate * y
-    return mx.clip(total, -HALF_LIMIT, HALF_LIMIT).astype(mx.float16) if x.dtype == mx.float16 else total
+    """x + gate * y. Streams of FLUX.1 and FLUX.2 outgrow float16 in places: cut to its range, as diffusers does.
+
+    There the sum is made in float32: three times 3e4 would be infinite before x brings it back, and 0 * infinity no
+    number.
+    """
+    if x.dtype != mx.float16:
+        return x + gate * y
+    y = mx.clip(y, -HALF_LIMIT, HALF_LIMIT) if y.dtype == mx.float16 else y  # a product that was too large
+    return mx.clip(x + gate.astype(mx.float32) * y, -HALF_LIMIT, HALF_LIMIT).astype(mx.float16)
 
 
 def in_parts(x: mx.array) -> mx.array:

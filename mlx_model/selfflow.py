@@ -13,7 +13,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from .ops import attention, modulate, split_heads, timestep_features
+from .ops import add_gated, attention, modulate, split_heads, timestep_features
 from .sampler import Progress, check_finite
 
 TIME_FEATURES = 256
@@ -89,9 +89,9 @@ class Block(nn.Module):
 
     def __call__(self, x, activated):
         shift1, scale1, gate1, shift2, scale2, gate2 = mx.split(self.adaLN_modulation[1](activated), 6, axis=-1)
-        x = x + gate1 * self.attn(modulate(x, shift1, scale1))
+        x = add_gated(x, gate1, self.attn(modulate(x, shift1, scale1)))
         hidden = nn.gelu_approx(self.mlp.fc1(modulate(x, shift2, scale2)))
-        return x + gate2 * self.mlp.fc2(hidden)
+        return add_gated(x, gate2, self.mlp.fc2(hidden))
 
 
 class LastLayer(nn.Module):

@@ -5,6 +5,7 @@ import mlx.nn as nn
 import numpy as np
 import pytest
 
+from mlx_model.ops import add_gated
 from tests.golden import inp
 from tests.model import test_flux1, test_flux2, test_flux3, test_selfflow
 
@@ -126,3 +127,67 @@ def test_double_blocks_beyond_float16_stay_finite(name, stream):
         block[stream][2].weight = block[stream][2].weight * 2e5
     model.set_dtype(mx.float16)
     assert bool(mx.isfinite(velocity()).all())
+
+
+def grown_dense(inner, outer, rows, inputs):
+    """Makes what the activation inside a feed-forward gives 3e4 at most, and what comes back as large as it was."""
+    factor = SIZE / mx.abs(inputs @ inner.weight[rows].T + inner.bias[rows]).max()
+    inner.weight[rows], inner.bias[rows] = inner.weight[rows] * factor, inner.bias[rows] * factor
+    width = inner.weight[rows].shape[0]
+    outer.weight[:, -width:] = outer.weight[:, -width:] / factor
+
+
+def test_flux1_activations_of_30000_stay_near():
+    """Its GELU cubes them: 3e4 and its attention's results of 3e4 are no trouble in float16."""
+    model = test_flux1.network()
+    hidden = model.params.hidden_size
+    inputs = inp(3, (1, 16, hidden))
+    for block in model.double_blocks:
+        for attention, mlp in ((block.img_attn, block.img_mlp), (block.txt_attn, block.txt_mlp)):
+            grown_dense(mlp[0], mlp[2], slice(0, None), inputs)
+            values = slice(2 * hidden, None)
+            factor = SIZE / mx.abs(inputs @ attention.qkv.weight[values].T).max()
+            attention.qkv.weight[values] = attention.qkv.weight[values] * factor
+            attention.qkv.bias[values] = attention.qkv.bias[values] * factor
+            attention.proj.weight = attention.proj.weight / factor
+    for block in model.single_blocks:
+        grown_dense(block.linear1, block.linear2, slice(3 * hidden, None), inputs)
+    exact = test_flux1.velocity(model)
+    model.set_dtype(mx.float16)
+    assert relative(test_flux1.velocity(model), exact) < 0.002
+
+
+def half(*values):
+    return mx.array(values, mx.float16)
+
+
+def test_a_gate_does_not_overflow():
+    """What is added may pass 65504 where the sum does not; a closed gate keeps out what was too large."""
+    assert add_gated(half(6e4), half(3), half(-3e4)).tolist() == [-30000]
+    assert add_gated(half(5), half(0), half(float("inf"))).tolist() == [5]
+    assert add_gated(half(-6e4), half(-1), half(float("inf"))).tolist() == [-65504]
+    assert add_gated(half(0), half(4), half(3e4)).dtype == mx.float16
+
+
+def first_flux1(model):
+    return model.img_in, model.double_blocks[0].img_attn.proj, model.double_blocks[0].img_mod.lin
+
+
+def first_selfflow(model):
+    return model.x_embedder.proj, model.blocks[0].attn.proj, model.blocks[0].adaLN_modulation[1]
+
+
+@pytest.mark.parametrize(("name", "first"), [("flux1", first_flux1), ("selfflow", first_selfflow)])
+def test_gated_products_beyond_float16_stay_near(name, first):
+    """Gates of 2 to 3 on products of 3e4, which are beyond the range where their sum with the stream is not."""
+    model = MODELS[name][0]()
+    velocity = MODELS[name][1](model)
+    entry, projection, modulation = first(model)
+    hidden = projection.weight.shape[0]
+    entry.weight, entry.bias = entry.weight / 10, mx.full((hidden,), -5e4)
+    projection.bias = projection.bias * 0 + SIZE
+    gate = slice(2 * hidden, 3 * hidden)
+    modulation.weight[gate], modulation.bias[gate] = mx.zeros((hidden, hidden)), 2 + mx.arange(hidden) / hidden
+    exact = velocity()
+    model.set_dtype(mx.float16)
+    assert relative(velocity(), exact) < 0.005
