@@ -7,10 +7,13 @@ panel whatever happened meanwhile.
 
 import dataclasses
 import secrets
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QImage, QPixmap
 
@@ -21,13 +24,15 @@ from ..board_file import BoardFile
 from ..history import History
 from ..jobs import JobState
 from ..storyboard import Board, Panel, Picture, Take, new_id
-from .importing import ReadPicture, in_background, read_picture
+from .importing import ReadPicture, in_background, put_pixels, read_picture
 from .panel_model import forecast, model_of
 from .pixmaps import Pixmaps
 from .runs import PanelState, Runs
+from .storing import Storing
 
 AUTOSAVE = 1500  # ms after the first unsaved change; the product promises 2 s
 JOURNAL = 200  # ms: what is typed in one go is noted once
+SMALL_FILE, SMALL_MASK = 96 * 2**10, 512 * 512  # bytes, pixels: stored within a frame or so, without a thread
 
 
 class Document(QObject):
@@ -49,6 +54,7 @@ class Document(QObject):
         self._index: tuple[Board | None, dict[str, Panel]] = (None, {})
         self._pixmaps = Pixmaps(self.picture_path, self)
         self._pixmaps.ready.connect(self.picture_ready)
+        self._storing, self._keeping = Storing(self), Counter()  # panel id -> takes that are being stored
         self.runs = Runs(engine, self)
         self.runs.panel_changed.connect(self.state_changed)
         self.runs.finished.connect(self._job_finished)
@@ -81,12 +87,14 @@ class Document(QObject):
             self._now(old)
 
     def undo(self) -> None:
+        self.settle()
         if self.history.can_undo:
             old = self.board
             self.history.undo()
             self._now(old)
 
     def redo(self) -> None:
+        self.settle()
         if self.history.can_redo:
             old = self.board
             self.history.redo()
@@ -123,6 +131,7 @@ class Document(QObject):
         if self._closed:
             return
         self._closed = True
+        self._storing.close()
         if self._dirty:
             self.save()
         self.runs.detach()
@@ -165,6 +174,23 @@ class Document(QObject):
         read = in_background(lambda one: read_picture(self.file, one, name), sources, self.progress.emit)
         return [picture for picture in map(self._told, read) if picture]
 
+    def store(self, pixels: np.ndarray, name: str, then: Callable[[Picture], None]) -> None:
+        """Keep pixels as put_picture does, by another thread where that takes a while; `then` gets the picture.
+
+        A refusal is told, and `then` not called.
+        """
+
+        def done(read: ReadPicture) -> None:
+            picture = self._told(read)
+            if picture:
+                then(picture)
+
+        self._storing.add(partial(put_pixels, self.file, pixels, name), done, short=pixels.size <= SMALL_MASK)
+
+    def settle(self) -> None:
+        """Wait for the pictures that are being stored: what is asked for next is about them too."""
+        self._storing.settle()
+
     def _told(self, read: ReadPicture) -> Picture | None:
         for message, hint in read.messages:
             self.message.emit(message, hint)
@@ -175,9 +201,10 @@ class Document(QObject):
     def panel_state(self, panel_id: str) -> PanelState:
         """How the panel stands; the state "empty" for one that is gone."""
         try:
-            return self.runs.state(self.panel(panel_id))
+            state = self.runs.state(self.panel(panel_id))
         except KeyError:
             return PanelState()
+        return state if state.busy or not self._keeping[panel_id] else PanelState("running", stage="decode")
 
     def render(self, panel_ids: Iterable[str]) -> None:
         """Put the panels in line, each for one take. What can't run fails at once, with its reason in its state."""
@@ -195,6 +222,7 @@ class Document(QObject):
 
     def continue_from(self, panel_id: str) -> str:
         """Add a panel behind this one whose first reference is this one's take; its id."""
+        self.settle()
         board, new = commands.continue_from(self.board, panel_id)
         self.do("Continue from Panel", board)
         return new
@@ -205,6 +233,7 @@ class Document(QObject):
             self._submit(panel_id, instruction=instruction)
 
     def _submit(self, panel_id: str, seed: int | None = None, instruction: str | None = None) -> None:
+        self.settle()
         try:
             job = jobs.panel_job(
                 self.board, panel_id, self.picture_path, self._model(panel_id), seed=seed, instruction=instruction
@@ -239,13 +268,27 @@ class Document(QObject):
             self.keep(job)
 
     def keep(self, job: JobState) -> None:
-        """The finished picture becomes a take, in every state that undo and redo can reach: no undo loses it."""
-        picture = self.import_picture(job.result, job.job.label)
-        if picture is None:
+        """The finished picture becomes a take, in every state that undo and redo can reach: no undo loses it.
+
+        Its file is read at once: it goes away with the engine's.
+        """
+        try:
+            data = Path(job.result).read_bytes()
+        except OSError as error:
+            self.message.emit(f"The picture of panel {job.job.label} can't be read: {error}.", "Render it again.")
             return
-        request = dataclasses.replace(job.job.request, seed=job.seed if job.seed is not None else job.job.request.seed)
-        made = datetime.now(UTC).isoformat(timespec="seconds")
-        take = Take(new_id(), picture, request.to_json(), job.job.model, made, request.seed, job.seconds)
-        old = self.board
-        if self.history.add_take(job.job.panel, take):
-            self._now(old)
+        self._keeping[job.job.panel] += 1
+        task = partial(read_picture, self.file, data, job.job.label)
+        self._storing.add(task, partial(self._kept, job), short=len(data) <= SMALL_FILE)
+
+    def _kept(self, job: JobState, read: ReadPicture) -> None:
+        panel, picture, request = job.job.panel, self._told(read), job.job.request
+        self._keeping[panel] -= 1
+        if picture:
+            request = dataclasses.replace(request, seed=job.seed if job.seed is not None else request.seed)
+            made = datetime.now(UTC).isoformat(timespec="seconds")
+            take = Take(new_id(), picture, request.to_json(), job.job.model, made, request.seed, job.seconds)
+            old = self.board
+            if self.history.add_take(panel, take):
+                self._now(old)
+        self.state_changed.emit(panel)

@@ -5,6 +5,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from PySide6.QtCore import QBuffer, QByteArray, QEventLoop, QIODevice, Qt, QTimer
 from PySide6.QtGui import QGuiApplication, QImage
 
@@ -36,6 +37,14 @@ def read_picture(file: BoardFile, source: str | Path | QImage | bytes, name: str
     except FluxLocalError as error:
         return ReadPicture(None, ((error.message, error.hint),))
     return ReadPicture(picture, tuple((note, "") for note in notes))
+
+
+def put_pixels(file: BoardFile, pixels: np.ndarray, name: str) -> ReadPicture:
+    """Keep pixels, (H, W, 3) or (H, W) uint8, in `file`. Runs in any thread."""
+    try:
+        return ReadPicture(file.put_picture(pixels, name), ())
+    except FluxLocalError as error:
+        return ReadPicture(None, ((error.message, error.hint),))
 
 
 def in_background(task: Callable, items: Sequence, told: Callable[[int, int], None]) -> list:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 from PySide6.QtCore import Signal
@@ -229,26 +230,30 @@ class PanelStage(QWidget):
         return rows[:, : image.width()].copy()
 
     def _keep_mask(self, what: str) -> None:
-        """One gesture is one change of the board; a panel that starts from nothing starts from its take now."""
-        painter, panel, board = self.canvas.painter, self.panel, self.document.board
-        if panel.source.kind == "blank":
-            board = commands.set_panel(board, self.panel_id, source=Source("take"))
-        picture = None
-        if not painter.is_blank:
-            picture = self._put(painter.mask)
-            if picture is None:
-                return
-        self._loaded = (picture.sha256 if picture else "", (painter.mask.shape[1], painter.mask.shape[0]))
-        self.document.do(what, commands.set_mask(board, self.panel_id, picture))
+        """One gesture is one change of the board, made once the mask is stored."""
+        painter, panel_id = self.canvas.painter, self.panel_id
+        if painter.is_blank:
+            self.document.settle()
+            self._mask_kept(what, panel_id, painter.mask.shape, None)
+        else:
+            kept = partial(self._mask_kept, what, panel_id, painter.mask.shape)
+            self.document.store(painter.mask.copy(), "mask", kept)
 
-    def _put(self, mask: np.ndarray) -> Picture | None:
+    def _mask_kept(self, what: str, panel_id: str, shape: tuple[int, int], picture: Picture | None) -> None:
+        """A panel that starts from nothing starts from its take now."""
+        board = self.document.board
         try:
-            return self.document.file.put_picture(mask, "mask")
-        except FluxLocalError as error:
-            self.document.message.emit(error.message, error.hint)
-            return None
+            blank = board.panel(panel_id).source.kind == "blank"
+        except KeyError:  # deleted meanwhile
+            return
+        if blank:
+            board = commands.set_panel(board, panel_id, source=Source("take"))
+        if panel_id == self.panel_id:
+            self._loaded = (picture.sha256 if picture else "", (shape[1], shape[0]))
+        self.document.do(what, commands.set_mask(board, panel_id, picture))
 
     def _clear_mask(self) -> None:
+        self.document.settle()
         self.document.do("Clear Mask", commands.set_mask(self.document.board, self.panel_id, None))
 
     # In and out

@@ -93,8 +93,8 @@ def window(qtbot, session):
     made = MainWindow(session)
     qtbot.addWidget(made, before_close_func=lambda _: session.engine.cancel_all())
     made.resize(1280, 800)
-    made.show()
-    qtbot.waitExposed(made)
+    with qtbot.waitExposed(made):
+        made.show()
     session.start(str(session.path))
     return made
 

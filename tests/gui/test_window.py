@@ -124,9 +124,9 @@ def dialogs(window):
 
 def test_dialogs_have_names_and_are_reached_by_tab(full, qtbot):
     for dialog in dialogs(full):
-        dialog.show()
-        qtbot.waitExposed(dialog)
-        dialog.activateWindow()
+        with qtbot.waitActive(dialog):
+            dialog.show()
+            dialog.activateWindow()
         found = [one for one in controls(dialog) if one.objectName() != "qt_spinbox_lineedit"]
         assert [one for one in found if not name_of(one)] == [], dialog
         enabled = [one for one in found if one.isEnabled()]
