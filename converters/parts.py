@@ -227,7 +227,8 @@ def check_kind(file: Path) -> None:
         raise ConvertError(f"{file} is only a Git LFS pointer, not the weights.", "Run: git lfs pull")
     if is_pickle(file):
         return
-    if start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"\x80\x05")):
+    header = start[8:9] == b"{"  # of a safetensors file; its length in front may begin as a pickle does: 640 is 80 02
+    if not header and start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"\x80\x05")):
         raise UnsafeFile(f"{file} is a PyTorch pickle by another name, which can run code.", _NO_PICKLE)
     if file.suffix.lower() != ".safetensors":
         raise ConvertError(f"{file} is not a .safetensors file.", "Other formats can't be converted.")

@@ -36,6 +36,7 @@ WHERE = {
     "pooled tokenizer": "a folder tokenizer/ with CLIP's vocab.json and merges.txt beside tokenizer_2/",
 }
 TAKES = {"text_encoder": "context_in_dim", "pooled_encoder": "vec_in_dim", "image_embedder": "context_in_dim"}
+NEEDS_BASE = "Name the folder of the model that it works with (for Redux: FLUX.1 dev), also converted: --companions DIR."
 UNPACKED = ("32bit", "16bit")  # plans of what is never packed
 GIVES = {"image_embedder": "txt_in_features"}  # else: width
 
@@ -71,8 +72,9 @@ def prepare(found: Source, model: str | None, settings: Settings) -> tuple[Model
     """
     if "transformer" not in found.parts:
         role = next(iter(found.parts))
-        hint = "Name a folder with its transformer: --companions." if role in MAIN else "Give the transformer."
-        raise ConvertError(f"{found.path.name} is a {role.replace('_', ' ')}, not a whole model.", hint)
+        hint = NEEDS_BASE if role in MAIN else "Give the file or folder with the transformer."
+        article = "an" if role[0] in "aeiou" else "a"
+        raise ConvertError(f"{found.path.name} is {article} {role.replace('_', ' ')}, not a whole model.", hint)
     part = found.parts["transformer"][0]
     targets = _targets(part, settings.scratch)
     params = _params(part, lambda: SIZES[part.layout.family](shapes_of(targets), part.config))

@@ -60,25 +60,29 @@ def _lines(entry: dict[str, Any]) -> list[str]:
     from mlx_model.memory import gib, size
 
     bits = best_bits(entry)
-    fits = f"fits at {bits} bits or fewer" if bits else "does not fit this machine"
+    fits = f"fits at up to {bits} bits" if bits else "does not fit this machine"
     peaks = ", ".join(f"{b} bits {gib(entry['memory_bytes'][b])}" for b in ("4", "8", "16"))
     licence = entry["licence"]
-    download = f"download {size(entry['download_bytes'])}; " if entry["repo"] else ""  # else it ships with the program
+    disk = ", ".join(f"{b} bits {size(n)}" for b, n in entry["disk_bytes"].items())
+    sizes = [f"  download {size(entry['download_bytes'])}; on disk {disk}"]
     return [
         f"{click.style(entry['name'], bold=True)}  {entry['title']}  [{_state(entry)}]",
         f"  {does_line(entry['does'])}",
-        f"  licence {licence['name']}: {licence['summary']}",
-        f"  {download}memory {peaks}: {fits}",
+        f"  licence {licence['name']}{', gated' if licence['gated'] else ''}: {licence['summary']}",
+        *(sizes if entry["repo"] else []),  # else it ships with the program
+        f"  memory {peaks}: {fits}",
     ]
 
 
 def _state(entry: dict[str, Any]) -> str:
+    from mlx_model.memory import size
+
     if not entry["installed"]:
         return "not installed"
     first = entry["installed"][0]
     if first["problem"]:
         return f"unusable: {first['problem']}"
-    return "built in" if first["built_in"] else f"installed, {first['plan']}"
+    return "built in" if first["built_in"] else f"installed, {first['plan']}, {size(first['bytes'])}"
 
 
 @models.command()
@@ -93,7 +97,6 @@ def info(name: str, as_json: bool) -> None:
     """
     from app.catalogue import facts
     from app.library import installed
-    from mlx_model.memory import size
 
     spec = _spec(name)
     entry = facts(spec, _machine(), [model for model in installed() if model.name == name])
@@ -102,8 +105,6 @@ def info(name: str, as_json: bool) -> None:
         return
     click.echo("\n".join(_lines(entry)))
     click.echo(f"  licence text {entry['licence']['url']}")
-    if entry["repo"]:
-        click.echo("  on disk " + ", ".join(f"{b} bits {size(n)}" for b, n in entry["disk_bytes"].items()))
     click.echo(f"  default {entry['size'][0]}x{entry['size'][1]}, {entry['steps']} steps; {_speed(entry)}")
     for model in entry["installed"]:
         click.echo(f"  at {model['path']}")

@@ -20,6 +20,7 @@ STAGES = {
     "download": "Downloading",
     "read": "Reading",
     "write": "Writing",
+    "check": "Checking",
 }
 
 

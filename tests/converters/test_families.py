@@ -117,7 +117,7 @@ def test_redux_from_its_own_repository_and_another_model(tmp_path):
     for role in ("image_embedder", "image_encoder"):
         save(own / role / "model.safetensors", published(tiny, role))
         (own / role / "config.json").write_text(json.dumps(CONFIGS.get(tiny.parts[role][1], {})))
-    with pytest.raises(ConvertError, match="is a image embedder, not a whole model") as error:
+    with pytest.raises(ConvertError, match="is an image embedder, not a whole model") as error:
         made(own, tmp_path / "out")
     assert "--companions" in error.value.hint
     (dev.parent / "transformer").mkdir()

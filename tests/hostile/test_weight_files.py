@@ -87,6 +87,19 @@ def test_truncated_companion(source, tmp_path, file):
     refused(source, tmp_path, UnsafeFile, path.name)
 
 
+@pytest.mark.parametrize("length", [0x02, 0x04, 0x05])
+def test_a_header_as_long_as_a_pickle_looks(source, length):
+    """640, 1152 or 1408 bytes of header: the file begins with the bytes of a pickle and is none."""
+    text = source.read_bytes()
+    header = json.loads(text[8 : 8 + int.from_bytes(text[:8], "little")])
+    data = text[8 + int.from_bytes(text[:8], "little") :]
+    padded = json.dumps(header).encode()
+    size = (len(padded) // 65536 + 1) * 65536 + length * 256 + 128
+    source.write_bytes(size.to_bytes(8, "little") + padded.ljust(size) + data)
+    assert source.read_bytes()[:2] == bytes([0x80, length])
+    assert list(convert(source, source.parent / "out"))[-1].path
+
+
 def change(source, role, edit):
     tensors = source_arrays(role)
     edit(tensors)
