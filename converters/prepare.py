@@ -36,7 +36,7 @@ WHERE = {
     "pooled tokenizer": "a folder tokenizer/ with CLIP's vocab.json and merges.txt beside tokenizer_2/",
 }
 TAKES = {"text_encoder": "context_in_dim", "pooled_encoder": "vec_in_dim", "image_embedder": "context_in_dim"}
-NEEDS_BASE = "Name a folder with what it works with (for Redux: FLUX.1 dev), as published or converted: --companions DIR."
+NEEDS_BASE = "Name a folder with what it works on (Redux: FLUX.1 dev), as published or converted: --companions DIR."
 UNPACKED = ("32bit", "16bit")  # plans of what is never packed
 GIVES = {"image_embedder": "txt_in_features"}  # else: width
 
