@@ -299,7 +299,7 @@ class Engine(QObject):
             folder.mkdir(parents=True)
             request = protocol.raw(job.request.to_json())
             self._set("busy")
-            self._process.send(protocol.Run(job.id, job.model, request, str(folder), job.previews))
+            self._process.send(protocol.Run(job.id, job.model, request, str(folder), job.previews, job.anyway))
 
     def _stop_running(self, reason: str) -> None:
         """Ask for the end of the running job. Asking again changes nothing."""

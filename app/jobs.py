@@ -42,6 +42,7 @@ class Job:
     panel: str | None = None
     slot: str | None = None
     previews: bool = True
+    anyway: bool = False  # also where this machine's memory is predicted not to do
 
 
 @dataclass(frozen=True)

@@ -23,13 +23,17 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
 
 
 class Run(Message):
-    """Make a picture. `folder` exists and is the job's own: result and previews go there."""
+    """Make a picture. `folder` exists and is the job's own: result and previews go there.
+
+    `anyway`: without the question whether it fits the memory.
+    """
 
     job: str
     model: str
     request: msgspec.Raw  # Request.to_json
     folder: str
     previews: bool = True
+    anyway: bool = False
 
     def asked(self) -> request.Request:
         """Raises RequestError."""

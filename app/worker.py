@@ -140,7 +140,8 @@ class Worker:
         folder, notes = open_folder(library.resolve(message.model)), []
         request = check(inputs.load(message.asked(), notes), folder.spec)
         yield from map(Note, notes)
-        running.require_memory(folder, request)
+        if not message.anyway:
+            running.require_memory(folder, request)
         place = Path(message.folder)
         output = running.Output(place / RESULT, place if message.previews else None, preview_time=PREVIEW_TIME)
         with running.awake():

@@ -18,6 +18,7 @@ from .. import commands, library
 from ..storyboard import ASPECTS
 from .document import Document
 from .parts import label
+from .words import model_title
 
 SHAPE = re.compile(r"\s*(\d{1,4})\s*[:x]\s*(\d{1,4})\s*")
 RATES = ("24", "25", "30", "48", "50", "60", "12")
@@ -62,7 +63,7 @@ class BoardSettings(QDialog):
         box.addItem("The default model", None)
         for model in library.installed():
             if not model.problem:
-                box.addItem(model.name, model.name)
+                box.addItem(model_title(model.name), model.name)
         if chosen and box.findData(chosen) < 0:
             box.addItem(f"{chosen} (not installed)", chosen)
         box.setCurrentIndex(max(0, box.findData(chosen)))

@@ -9,7 +9,7 @@ from . import board_drop, picture_drag
 from .board_grid import LARGEST, SMALLEST, BoardGrid
 from .document import Document
 from .parts import Empty, bar, button, label, tool
-from .words import duration, plural
+from .words import duration, model_title, plural
 
 
 class BoardView(QWidget):
@@ -31,7 +31,7 @@ class BoardView(QWidget):
         self.aspect.setAccessibleName("Shape of the pictures")
         self.aspect.setToolTip("Shape of the pictures")
         self.aspect.activated.connect(self._reshape)
-        self.square = button("Square?", self._make_square, kind="quiet")
+        self.square = button("Use 1:1", self._make_square, kind="quiet")
         self.square.setToolTip("The built-in model has only learned squares: other shapes come out worse. Make it 1:1")
         self.square.setAccessibleDescription(self.square.toolTip())
         self.square.hide()
@@ -125,7 +125,7 @@ class BoardView(QWidget):
         """Say what new pictures are made with; the built-in model invites to get a real one."""
         self._built_in = built_in
         self._show_aspect(self.document.board)
-        self.model.setText("Built-in model" if built_in else name or "No model")
+        self.model.setText(model_title(name))
         tip = "Pictures are made by the small built-in model, for trying the app. Click to get a real one."
         self.model.setToolTip(tip if built_in else "The model that makes new pictures. Click for the others.")
         self.model.setAccessibleName(f"Model: {self.model.text()}")

@@ -83,6 +83,11 @@ class CanvasBar(QWidget):
         self.compare.setEnabled(there)
         self.hold.setEnabled(there)
 
+    def set_picture(self, there: bool) -> None:
+        """Whether there is something to look at more closely."""
+        for button in self.zooms:
+            button.setEnabled(there)
+
     def _add_zoom(self, row: QHBoxLayout) -> None:
         smaller, larger = tool("Zoom out", "zoom_out", "-", self), tool("Zoom in", "zoom_in", "+", self)
         smaller.clicked.connect(lambda: self.canvas.zoom_by(-1))
@@ -93,7 +98,8 @@ class CanvasBar(QWidget):
         self.zoom.clicked.connect(self.canvas.actual_size)
         self.fit = tool("Fit", "fit", "The whole picture (0)", self)
         self.fit.clicked.connect(self.canvas.fit)
-        for button in (smaller, self.zoom, larger, self.fit):
+        self.zooms = (smaller, self.zoom, larger, self.fit)
+        for button in self.zooms:
             row.addWidget(button)
         self._show_zoom(self.canvas.view.zoom)
 

@@ -23,9 +23,11 @@ from ..storyboard import COLOURS, ROLES, Board, Member
 from . import picture_drag
 from .document import Document
 from .parts import button, label, row
+from .used_in import UsedIn, panels_with
 from .words import plural
 
 PICTURES = "Pictures (*.png *.jpg *.jpeg *.webp *.tif *.tiff *.bmp *.gif *.avif *.heic *.heif)"
+ROW = 3  # pictures beside each other
 NOTES = 160  # pixels: notes taller than the pictures read as the main thing
 COLOUR_NAMES = ("blue", "orange", "green", "pink", "vermilion", "sky", "yellow", "violet", "brown", "grey")
 
@@ -43,8 +45,12 @@ class PictureList(QListWidget):
         self.setGridSize(QSize(96, 96))
         self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setMovement(QListView.Movement.Static)
-        self.setFixedHeight(210)
+        self.show_rows(1)
         self.setAcceptDrops(True)
+
+    def show_rows(self, count: int) -> None:
+        """As high as one row of pictures, or two where there are more."""
+        self.setFixedHeight(114 if count <= ROW else 210)
 
     def dragEnterEvent(self, event) -> None:
         if event.mimeData().hasUrls() or event.mimeData().hasImage():
@@ -85,7 +91,7 @@ class MemberPanel(QWidget):
         self.notes.setPlaceholderText("Notes for yourself")
         self.notes.setTabChangesFocus(True)
         self.notes.textChanged.connect(self._note)
-        self.used = label(tone="muted", wrap=True)
+        self.used, self.panels = label(tone="muted", wrap=True), UsedIn(document)
         self._lay_out()
         document.changed.connect(lambda old, new: self.refresh())
         document.picture_ready.connect(lambda _: self.refresh())
@@ -103,12 +109,14 @@ class MemberPanel(QWidget):
         box.addLayout(form)
         box.addWidget(label("Pictures", name="subheading"))
         box.addWidget(self.pictures)
-        first = button("Use First", self._first, kind="quiet")
-        first.setToolTip("Make the chosen picture the one that a mention shows")
-        box.addLayout(row(button("Add…", self._add_files, "plus"), first, None, spacing=6))
+        self.first = button("Make First", self._first, kind="quiet")
+        self.first.setToolTip("Make the chosen picture the one that a mention shows")
+        self.pictures.currentRowChanged.connect(lambda place: self.first.setEnabled(place > 0))
+        box.addLayout(row(button("Add…", self._add_files, "plus"), self.first, None, spacing=6))
         box.addWidget(self.notes, 3)
         self.notes.setMaximumHeight(NOTES)
         box.addWidget(self.used)
+        box.addWidget(self.panels, 2)
         box.addStretch(1)
         box.addLayout(row(None, button("Remove from Cast", self.remove, "trash", "quiet")))
         self.setMinimumWidth(344)
@@ -161,7 +169,9 @@ class MemberPanel(QWidget):
             self.notes.setPlainText(member.notes)
         self._show_pictures(member)
         count = uses(self.document.board, member)
-        self.used.setText(f"Used in {plural(count, 'panel')}." if count else "Not used in any panel yet.")
+        self.used.setText(f"Used in {plural(count, 'panel')}" if count else "Not used in any panel yet")
+        self.panels.show_member(member)
+        self.panels.setVisible(count > 0)
 
     def _show_pictures(self, member: Member) -> None:
         row_now = self.pictures.currentRow()
@@ -173,6 +183,8 @@ class MemberPanel(QWidget):
             item.setToolTip(picture.name)
             self.pictures.addItem(item)
         self.pictures.setCurrentRow(min(row_now, len(member.pictures) - 1))
+        self.pictures.show_rows(len(member.pictures))
+        self.first.setEnabled(self.pictures.currentRow() > 0)
 
     def add(self, pictures: list) -> None:
         """More pictures of the member."""
@@ -227,11 +239,7 @@ class MemberPanel(QWidget):
 
 def uses(board: Board, member: Member) -> int:
     """How many panels have a picture of the member or mention it."""
-    return sum(
-        any(reference.member == member.id for reference in panel.references)
-        or (f"@{member.name}".lower() in panel.prompt.lower() and member in commands.mentioned(board, panel.prompt))
-        for panel in board.panels()
-    )
+    return len(panels_with(board, member))
 
 
 def _dot(colour: str) -> QIcon:

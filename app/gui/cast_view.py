@@ -1,6 +1,6 @@
 """The cast page: everybody and everything that prompts can mention, with pictures, name, role and colour."""
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QRect, QRectF, QSize, Qt
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 
 from .. import commands
 from ..storyboard import Board, Member, Picture, free_colour, free_name, new_id
-from . import picture_drag
+from . import picture_drag, portrait
 from .board_paint import LEFT, _ring
 from .cast_member import PICTURES, MemberPanel, uses
 from .document import Document
@@ -25,7 +25,9 @@ from .theme import font, theme
 from .words import plural
 
 MEMBER = Qt.ItemDataRole.UserRole
-CARD = QSize(188, 196)
+CARD, WIDEST, WORDS = 188, 400, 56  # pixels: the least and the most width of a card; what stands below its picture
+SHAPE = 0.72  # height of a card's picture by its width
+PORTRAIT = 2 * WIDEST  # pixels of a picture's longer side, for screens with two pixels a point
 
 
 class CastModel(QAbstractListModel):
@@ -64,12 +66,12 @@ class CastDelegate(QStyledItemDelegate):
         self.document = document
 
     def sizeHint(self, option, index: QModelIndex) -> QSize:
-        return CARD
+        return self.parent().card
 
     def paint(self, painter: QPainter, option, index: QModelIndex) -> None:
         member, c = index.data(MEMBER), theme.colours
         card = option.rect.adjusted(8, 8, -8, -8)
-        box = QRect(card.left(), card.top(), card.width(), 124)
+        box = QRect(card.left(), card.top(), card.width(), card.height() - WORDS)
         painter.save()
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
         self._picture(painter, box, member)
@@ -96,13 +98,10 @@ class CastDelegate(QStyledItemDelegate):
             painter.setPen(QColor(theme.colours.muted))
             painter.drawText(box, Qt.AlignmentFlag.AlignCenter, "No picture yet")
             return
-        side = round(2 * max(box.width(), box.height()))
-        pixmap = self.document.pixmap(member.pictures[0].sha256, side)
+        pixmap = self.document.pixmap(member.pictures[0].sha256, PORTRAIT)
         if not pixmap.isNull():
             painter.setClipPath(path)
-            target = pixmap.size().scaled(box.size(), Qt.AspectRatioMode.KeepAspectRatio)
-            corner = box.center() - QRect(0, 0, target.width(), target.height()).center()
-            painter.drawPixmap(QRect(corner, target), pixmap)
+            portrait.draw(painter, QRectF(box), pixmap)
             painter.setClipping(False)
 
 
@@ -126,6 +125,21 @@ class CastList(QListView):
         self.setFrameShape(self.Shape.NoFrame)
         self.setAcceptDrops(True)
         self.setViewportMargins(14, 12, 8, 12)
+        self.card = QSize(CARD, round(SHAPE * (CARD - 16)) + WORDS + 16)
+
+    def suit(self) -> None:
+        """Cards as wide as fills the row, no wider than WIDEST."""
+        room, count = self.viewport().width() - 24, max(1, self.model().rowCount())
+        columns = max(1, min(count, room // CARD))
+        width = max(CARD, min(WIDEST, room // columns))
+        card = QSize(width, round(SHAPE * (width - 16)) + WORDS + 16)
+        if card != self.card:
+            self.card = card
+            self.scheduleDelayedItemsLayout()
+
+    def resizeEvent(self, event) -> None:
+        self.suit()
+        super().resizeEvent(event)
 
     def dragEnterEvent(self, event) -> None:
         if event.mimeData().hasUrls() or event.mimeData().hasImage():
@@ -143,6 +157,8 @@ class CastList(QListView):
 class CastView(QWidget):
     """Cards on the left, the chosen member on the right."""
 
+    open_panel = Signal(str)  # id: a panel that the member is in
+
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
         self.document = document
@@ -151,6 +167,7 @@ class CastView(QWidget):
         self.list.setModel(self.model)
         self.list.setItemDelegate(CastDelegate(document, self.list))
         self.member = MemberPanel(document)
+        self.member.panels.opened.connect(self.open_panel)
         self.list.selectionModel().currentChanged.connect(lambda now, _: self._choose(now))
         self.model.modelReset.connect(self._keep)
         self.body = QWidget()
@@ -239,6 +256,7 @@ class CastView(QWidget):
             self._choose(QModelIndex())
 
     def _board_changed(self, old: Board, board: Board) -> None:
+        self.list.suit()
         self.stack.setCurrentIndex(0 if board.cast else 1)
         if board.cast and not self.list.currentIndex().isValid():
             self.list.setCurrentIndex(self.model.index(0))

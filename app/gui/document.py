@@ -206,15 +206,18 @@ class Document(QObject):
             return PanelState()
         return state if state.busy or not self._keeping[panel_id] else PanelState("running", stage="decode")
 
-    def render(self, panel_ids: Iterable[str]) -> None:
-        """Put the panels in line, each for one take. What can't run fails at once, with its reason in its state."""
-        for panel_id in panel_ids:
-            self._submit(panel_id)
+    def render(self, panel_ids: Iterable[str], anyway: bool = False) -> None:
+        """Put the panels in line, each for one take. What can't run fails at once, with its reason in its state.
 
-    def render_variations(self, panel_id: str, count: int = 4) -> None:
+        `anyway`: also what will not fit this machine's memory, as predicted.
+        """
+        for panel_id in panel_ids:
+            self._submit(panel_id, anyway=anyway)
+
+    def render_variations(self, panel_id: str, count: int = 4, anyway: bool = False) -> None:
         """Put `count` takes of the panel in line, each with another seed."""
         for _ in range(count):
-            self._submit(panel_id, secrets.randbelow(2**32))
+            self._submit(panel_id, secrets.randbelow(2**32), anyway=anyway)
 
     def cancel(self, panel_id: str) -> None:
         """Cancel the panel's jobs; also dismisses its failure."""
@@ -232,17 +235,20 @@ class Document(QObject):
         for panel_id in panel_ids:
             self._submit(panel_id, instruction=instruction)
 
-    def _submit(self, panel_id: str, seed: int | None = None, instruction: str | None = None) -> None:
+    def _submit(
+        self, panel_id: str, seed: int | None = None, instruction: str | None = None, anyway: bool = False
+    ) -> None:
         self.settle()
         try:
             job = jobs.panel_job(
                 self.board, panel_id, self.picture_path, self._model(panel_id), seed=seed, instruction=instruction
             )
-            self._check_fit(panel_id)
+            if not anyway:
+                self._check_fit(panel_id)
         except FluxLocalError as error:
             self._refused(panel_id, error)
             return
-        self.runs.submit(dataclasses.replace(job, previews=self.previews))
+        self.runs.submit(dataclasses.replace(job, previews=self.previews, anyway=anyway))
 
     def _model(self, panel_id: str) -> str | None:
         """The default model where neither the panel nor the board names one."""
@@ -263,7 +269,7 @@ class Document(QObject):
 
     def _job_finished(self, job: JobState) -> None:
         if job.state == "failed" and job.job.panel != self.watched:
-            self.message.emit(job.reason, job.hint)
+            self.message.emit(f"Panel {job.job.label}: {job.reason}", job.hint)
         elif job.state == "done" and job.result and not job.job.slot:
             self.keep(job)
 

@@ -40,6 +40,7 @@ class Shortcuts(QDialog):
         self.table = QTableWidget(0, 3)
         self.table.setAccessibleName("Shortcuts")
         self.table.setHorizontalHeaderLabels(["Menu", "What", "Keys"])
+        self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.table.verticalHeader().hide()
         self.table.setShowGrid(False)
         self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)

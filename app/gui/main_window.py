@@ -174,7 +174,9 @@ class MainWindow(QMainWindow):
 
     def _make(self, name: str) -> QWidget:
         if name == "cast":
-            return CastView(self.document)
+            page = CastView(self.document)
+            page.open_panel.connect(self.open_panel)
+            return page
         if name == "models":
             return self._make_models()
         from .panel_view import PanelView

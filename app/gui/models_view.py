@@ -28,6 +28,7 @@ from .words import duration
 
 BITS = (4, 5, 6, 8, 16)
 GATED = "Its page on Hugging Face asks you to agree there too; then run `hf auth login` once in Terminal."
+SLOW = 600  # seconds of a picture: beyond that nobody waits for it, and the page says so
 FIRST_LINE = "The built-in model is small and for trying the app. The models that artists use are below."
 
 
@@ -138,10 +139,12 @@ class ModelCard(QFrame):
         seconds = self.entry["seconds_per_step"]
         if not fits:
             words += ": more than this machine can give."
+        elif is_slow(self.entry):
+            words += f". Much slower here: about {duration(picture_seconds(self.entry))} for one picture (predicted)."
         elif seconds:
-            words += f"; a picture takes about {duration(seconds * self.entry['steps'])} here (predicted)."
+            words += f"; a picture takes about {duration(picture_seconds(self.entry))} here (predicted)."
         self.needs.setText(words)
-        set_tone(self.needs, "muted" if fits else "warning")
+        set_tone(self.needs, "warning" if not fits or is_slow(self.entry) else "muted")
 
     def show_download(self) -> None:
         """Bring buttons and progress up to date."""
@@ -261,6 +264,8 @@ class ModelsView(QWidget):
         entries = catalogue.catalogue(self.here)
         real = any(entry["installed"] and entry["repo"] for entry in entries)
         self.column.addWidget(label(FIRST_LINE if not real else _machine_line(self.here), "muted", wrap=True))
+        if warning := slow_line(entries, self.here.metal):
+            self.column.addWidget(label(warning, "warning", wrap=True))
         self.cards = {entry["name"]: self._card(entry) for entry in sorted(entries, key=_order)}
         self.column.addStretch(1)
         taken = sum(one["bytes"] for entry in entries for one in entry["installed"])
@@ -283,14 +288,37 @@ class ModelsView(QWidget):
             self.cards[name].show_download()
 
 
+def picture_seconds(entry: dict[str, Any]) -> float:
+    """Predicted for a picture of the model's own size and steps; 0.0 where nothing is known."""
+    return (entry["seconds_per_step"] or 0.0) * entry["steps"]
+
+
+def is_slow(entry: dict[str, Any]) -> bool:
+    """Whether a picture takes longer here than anybody waits for."""
+    return picture_seconds(entry) > SLOW
+
+
+def slow_line(entries: list[dict[str, Any]], metal: bool) -> str:
+    """What to do instead, where every model that can be added is slow here; "" elsewhere."""
+    real = [one for one in entries if one["repo"] and one["does"]["references"] > 1 and catalogue.best_bits(one)]
+    if not real or not all(is_slow(entry) for entry in real):
+        return ""
+    quickest = min(real, key=picture_seconds)
+    why = "" if metal else "They are made for Macs with an Apple chip, and this computer has none. "
+    return (
+        f"These models are slow here: more than {SLOW // 60} minutes for a picture. {why}Quick here is the built-in "
+        f"model; the quickest of the others is {quickest['title']}, sooner still at a smaller size."
+    )
+
+
 def _machine_line(here: memory.Machine) -> str:
     return f"{here.chip}, {memory.gib(here.total)} of memory. Speed and memory are predicted, not measured."
 
 
 def _order(entry: dict[str, Any]) -> tuple:
     """Installed ones, then those that fit this machine; those that take several pictures first, then the quickest."""
-    seconds = (entry["seconds_per_step"] or 0) * entry["steps"]
-    return not entry["installed"], catalogue.best_bits(entry) is None, entry["does"]["references"] < 2, seconds
+    few = entry["does"]["references"] < 2
+    return not entry["installed"], catalogue.best_bits(entry) is None, few, picture_seconds(entry)
 
 
 def _badges(entry: dict[str, Any], default: str | None) -> list[str]:
@@ -303,6 +331,8 @@ def _badges(entry: dict[str, Any], default: str | None) -> list[str]:
         badges.append("Used for new panels")
     if not entry["installed"] and catalogue.best_bits(entry) is None:
         badges.append("Does not fit this machine")
+    elif not entry["installed"] and is_slow(entry):
+        badges.append("Very slow here")
     return badges
 
 

@@ -1,16 +1,19 @@
 """Which model renders a panel, how large, and whether that fits: what the panel view says before a run."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 from mlx_model import memory
 from mlx_model.errors import FluxLocalError, WillNotFit
 from mlx_model.specs import SPECS, ModelSpec
 
-from .. import library
+from .. import jobs, library
 from ..seen import seen
 from ..sizes import size_of_shape
 from ..storyboard import Board, Panel
+from .words import model_title
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,16 @@ class PanelModel:
     hint: str = ""
 
     @property
+    def title(self) -> str:
+        """What the window calls it."""
+        return model_title(self.name)
+
+    @property
+    def subject(self) -> str:
+        """What a sentence about it begins with."""
+        return model_title(self.name, "The built-in model")
+
+    @property
     def limit(self) -> int:
         """How many pictures it looks at."""
         return self.spec.max_references if self.spec else 0
@@ -31,11 +44,15 @@ class PanelModel:
 
 @dataclass(frozen=True)
 class Forecast:
-    """One line about memory; `fits` is None where nothing is known."""
+    """One line about memory; `fits` is None where nothing is known.
+
+    `predicted` misfits are forecasts, which may be too dark: a run can be tried all the same.
+    """
 
     text: str = ""
     hint: str = ""
     fits: bool | None = None
+    predicted: bool = False
 
 
 def model_of(board: Board, panel: Panel, default: str | None) -> PanelModel:
@@ -68,10 +85,23 @@ def forecast(board: Board, panel: Panel, model: PanelModel) -> Forecast:
         size = size_of(board, panel, model.spec)
         needed = memory.require(model.spec, _machine(), size, sizes, weights=model.weights)
     except WillNotFit as error:
-        return Forecast(f"Will not fit. {error.message}", error.hint, False)
+        return Forecast(f"Will not fit. {error.message}", error.hint, False, predicted=True)
     except FluxLocalError as error:
         return Forecast(error.message, error.hint, False)
     return Forecast(f"Needs about {memory.gib(needed.peak)} of {memory.gib(_machine().usable)} memory", "", True)
+
+
+def obstacle(
+    board: Board, panel: Panel, model: PanelModel, picture_path: Callable[[str], Path]
+) -> FluxLocalError | None:
+    """Why a run of the panel would be refused before it starts, apart from memory; None where it would not."""
+    if model.spec is None:
+        return None  # the forecast says it
+    try:
+        jobs.panel_job(board, panel.id, picture_path, model.spec)
+    except FluxLocalError as error:
+        return error
+    return None
 
 
 @cache

@@ -11,7 +11,7 @@ from ..storyboard import Panel, Picture
 from .buttons import describe, key_text
 from .document import Document
 from .instruction_box import InstructionBox
-from .panel_model import PanelModel, forecast, model_of
+from .panel_model import PanelModel, forecast, model_of, obstacle
 from .parts import label, set_tone
 from .reference_tray import ReferenceTray
 from .render_bar import RenderBar
@@ -20,6 +20,7 @@ from .shot_fields import ShotFields
 from .source_box import SourceBox
 from .take_details import TakeDetails
 from .theme import GAP
+from .words import plural
 
 TABS = (
     ("Picture", "What the picture shows and what it is made from"),
@@ -112,7 +113,7 @@ class PanelSide(QFrame):
         self.panel_id, self._wanted = panel_id, None
         self._find_model()
         self.source.show_panel(panel_id)
-        self.tray.show_panel(panel_id, self.model.limit, self.model.name)
+        self.tray.show_panel(panel_id, self.model.limit, self.model.subject)
         self.settings.show_panel(panel_id, self.model)
         self.shot.show_panel(panel_id)
         self.take.show_panel(panel_id)
@@ -124,7 +125,7 @@ class PanelSide(QFrame):
         """Show the board as it is now."""
         self._find_model()
         self.source.refresh()
-        self.tray.show_panel(self.panel_id, self.model.limit, self.model.name)
+        self.tray.show_panel(self.panel_id, self.model.limit, self.model.subject)
         self.settings.refresh(self.model)
         self.shot.refresh()
         self.take.refresh()
@@ -143,7 +144,7 @@ class PanelSide(QFrame):
         """Tab goes down the side as the eye does; Qt's own order is that of creation, and tiles come later."""
         source, settings, bar = self.source, self.settings, self.render_bar
         chain = [self.tabs, source.box, source.remove_mask, self.text, *self.tray.controls(), *settings.controls(),
-                 bar.change, bar.button, bar.counts, bar.live, bar.cancel]  # fmt: skip
+                 bar.change, bar.anyway, bar.button, bar.counts, bar.live, bar.cancel]  # fmt: skip
         for before, after in itertools.pairwise(chain):
             self.setTabOrder(before, after)
 
@@ -161,9 +162,17 @@ class PanelSide(QFrame):
         self._show_text_hint()
 
     def _refresh_foot(self) -> None:
-        panel = self.panel
-        self.render_bar.set_forecast(forecast(self.document.board, panel, self.model))
+        panel, document = self.panel, self.document
         self.render_bar.set_words(bool(panel.takes), panel.source.kind != "blank")
+        refused = obstacle(document.board, panel, self.model, document.picture_path)
+        if refused and self.text.highlighter.problem:
+            refused = None  # a mention, perhaps half typed: the line under the text tells
+        refusal = f"{refused.message} {refused.hint}".strip() if refused else ""
+        over = len(seen(document.board, panel)) - self.model.limit
+        if self.model.limit and over > 0:  # the line under the pictures says the rest
+            refusal = f"{plural(over, 'picture')} too many."
+        needed = forecast(document.board, panel, self.model)
+        self.render_bar.set_forecast(needed, refusal, mild=not panel.prompt.strip())
 
     def _show_text_hint(self) -> None:
         problem = self.text.problem

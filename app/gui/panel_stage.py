@@ -13,7 +13,7 @@ from mlx_model.errors import FluxLocalError
 
 from .. import commands
 from ..seen import source_picture
-from ..storyboard import Panel, Picture, Source, Take, new_id, numbers, pictures
+from ..storyboard import Board, Panel, Picture, Source, Take, new_id, numbers, pictures
 from . import mask as masks
 from . import picture_drag
 from .buttons import describe
@@ -27,7 +27,17 @@ from .run_card import RunCard
 from .takes_strip import TakesStrip
 from .theme import GAP
 
-INVITATION = "Say on the right what this panel shows, and press Render.\nOr drop a picture here."
+NAMED = 4  # members of the cast that an empty panel names
+
+
+def invitation(board: Board) -> str:
+    """What an empty panel says: what to do, and who could be in the picture."""
+    names = [f"@{member.name}" for member in board.cast]
+    more = " …" if len(names) > NAMED else ""
+    cast = f"Type @ to bring in the cast: {', '.join(names[:NAMED])}{more}"
+    if not names:
+        cast = "Characters and places that you add under Cast can be mentioned with @."
+    return f"Say on the right what this panel shows, and press Render.\n{cast}\nOr drop a picture here."
 
 
 class PanelStage(QWidget):
@@ -49,7 +59,7 @@ class PanelStage(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GAP // 2)
-        self.canvas.set_invitation(INVITATION)
+        self.canvas.set_invitation(invitation(document.board))
         column.addWidget(self.mask_bar)
         column.addWidget(self.canvas, 1)
         column.addWidget(self._foot())
@@ -114,7 +124,7 @@ class PanelStage(QWidget):
     def _allow_masks(self) -> None:
         why_not = ""
         if not (self.model.spec and self.model.spec.mask):
-            why_not = f"{self.model.name or 'This model'} can't repaint under a mask"
+            why_not = f"{self.model.subject} can't repaint under a mask"
         elif self.base() is None:
             why_not = "There is no picture yet to paint a mask on"
         self.bar.set_masks(not why_not, why_not)
@@ -146,6 +156,7 @@ class PanelStage(QWidget):
             self.canvas.update()
         self.canvas.set_before(self.document.pixmap(before.sha256) if before else QPixmap())
         self.bar.set_before(before is not None)
+        self.bar.set_picture(picture is not None or not self.canvas.preview.isNull())
         if self.tool != "move":
             self._load_mask()
 

@@ -11,7 +11,7 @@ from .buttons import key_text, tool
 from .document import Document
 from .live import Live
 from .panel_side import PanelSide
-from .panel_stage import INVITATION, PanelStage
+from .panel_stage import PanelStage, invitation
 from .parts import label
 from .render_bar import words_of
 from .take_details import settings_of
@@ -70,12 +70,13 @@ class PanelView(QWidget):
         document, stage, side = self.document, self.stage, self.side
         document.changed.connect(self._changed)
         document.state_changed.connect(self._state_changed)
-        side.render_asked.connect(self.render)
+        side.render_asked.connect(lambda: self.render())
         side.render_bar.render_asked.connect(lambda _: self.render())
+        side.render_bar.anyway_asked.connect(lambda: self.render(anyway=True))
         side.render_bar.cancel_asked.connect(lambda: document.cancel(self.panel_id))
         side.render_bar.live_toggled.connect(self._toggle_live)
         side.take.again_asked.connect(self._use_settings)
-        stage.retry_asked.connect(self.render)
+        stage.retry_asked.connect(lambda: self.render())
         stage.settings_asked.connect(side.open_settings)
         side.render_bar.settings_asked.connect(side.open_settings)
         stage.keep_asked.connect(self.keep_live)
@@ -150,20 +151,23 @@ class PanelView(QWidget):
 
     # Runs
 
-    def render(self) -> None:
-        """Make as many takes as chosen; what is masked stays masked, and the result is looked at."""
+    def render(self, anyway: bool = False) -> None:
+        """Make as many takes as chosen; what is masked stays masked, and the result is looked at.
+
+        `anyway`: also where it will not fit, as predicted.
+        """
         self.stage.set_tool("move")
         count = self.side.render_bar.count
         if count == 1:
-            self.document.render([self.panel_id])
+            self.document.render([self.panel_id], anyway)
         else:
-            self.document.render_variations(self.panel_id, count)
+            self.document.render_variations(self.panel_id, count, anyway)
 
     def _state_changed(self, panel_id: str) -> None:
         if panel_id != self.panel_id or not self.panel_id:
             return
         state = self.document.panel_state(panel_id)
-        self.stage.canvas.set_invitation(words_of(state) if state.busy else INVITATION)
+        self.stage.canvas.set_invitation(words_of(state) if state.busy else invitation(self.document.board))
         if self.live.on and state.busy:
             self.side.render_bar.set_note(words_of(state))
         self.side.render_bar.set_state(state, self.live.on)

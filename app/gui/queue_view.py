@@ -16,10 +16,12 @@ from PySide6.QtWidgets import (
 )
 
 from ..jobs import JobState
+from . import icons
 from .board_paint import running_words
 from .parts import Empty, bar, button, label, set_tone, tool
 from .runs import PanelState
-from .words import duration, plural
+from .theme import theme
+from .words import duration, model_title, plural
 
 WORKER = {
     "stopped": "", "starting": "Starting the model's process", "ready": "Ready", "busy": "Working",
@@ -96,12 +98,15 @@ class JobRow(QFrame):
         self._show_picture(job.result or job.preview, job.step)
 
     def _show_picture(self, path: str | None, step: int) -> None:
-        if path and (path, step) != self._shown:
+        if (path, step) == self._shown:
+            return
+        pixmap = QPixmap(path) if path else QPixmap()
+        if not pixmap.isNull():
             self._shown = (path, step)
-            pixmap = QPixmap(path)
-            if not pixmap.isNull():
-                smooth = Qt.TransformationMode.SmoothTransformation
-                self.picture.setPixmap(pixmap.scaled(THUMB, Qt.AspectRatioMode.KeepAspectRatio, smooth))
+            smooth = Qt.TransformationMode.SmoothTransformation
+            self.picture.setPixmap(pixmap.scaled(THUMB, Qt.AspectRatioMode.KeepAspectRatio, smooth))
+        elif self._shown is None:  # there is no picture yet: say so by a sign, not by a hole
+            self.picture.setPixmap(icons.pixmap("picture", 24, theme.colours.muted))
 
 
 def job_words(job: JobState) -> str:
@@ -112,8 +117,8 @@ def job_words(job: JobState) -> str:
     if job.state == "failed":
         return f"{job.reason} {job.hint}".strip()
     if job.state == "done":
-        return f"Done in {duration(job.seconds)} · {job.job.model} · seed {job.seed}"
-    return "Cancelled" if job.state == "cancelled" else f"Waiting · {job.job.model}"
+        return f"Done in {duration(job.seconds)} · {model_title(job.job.model)} · seed {job.seed}"
+    return "Cancelled" if job.state == "cancelled" else f"Waiting · {model_title(job.job.model)}"
 
 
 class QueueView(QWidget):

@@ -5,6 +5,7 @@ from PySide6.QtGui import QColor, QKeySequence, QPainter, QPainterPath, QPen, QP
 from PySide6.QtWidgets import QWidget
 
 from ..seen import Seen
+from . import portrait
 from .buttons import wins_over_menus
 from .theme import theme
 
@@ -99,12 +100,13 @@ class ReferenceTile(QWidget):
         painter.save()
         painter.setClipPath(path)
         painter.fillRect(frame, QColor(theme.colours.raised))
-        if not self.pixmap.isNull():
-            size = self.pixmap.size().toSizeF().scaled(frame.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
-            target = QRectF(0, 0, size.width(), size.height())
-            target.moveCenter(frame.center())
-            painter.setOpacity(0.35 if self.over_limit else 1.0)
-            painter.drawPixmap(target, self.pixmap, QRectF(self.pixmap.rect()))
+        if not self.pixmap.isNull() and self.seen.kind != "source":
+            portrait.draw(painter, frame, self.pixmap, fill=True)
+        elif not self.pixmap.isNull():
+            portrait.cover(painter, frame, self.pixmap, self.pixmap.rect())
+        if self.over_limit:
+            painter.setOpacity(0.65)
+            painter.fillRect(frame, QColor(theme.colours.raised))
         painter.restore()
 
     def _paint_number(self, painter: QPainter, colour: QColor) -> None:

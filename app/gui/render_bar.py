@@ -31,6 +31,7 @@ class RenderBar(QWidget):
     cancel_asked = Signal()
     live_toggled = Signal(bool)
     settings_asked = Signal()  # to change what does not fit
+    anyway_asked = Signal()  # to run what will not fit, as predicted
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
@@ -40,11 +41,7 @@ class RenderBar(QWidget):
         self.forecast: QLabel = label(tone="muted")
         self.forecast.setWordWrap(True)
         column.addWidget(self.forecast)
-        self.change = QPushButton("Change Settings")
-        describe(self.change, "Change Settings", "Size, steps and model of this panel")
-        self.change.clicked.connect(self.settings_asked)
-        self.change.hide()
-        column.addWidget(self.change)
+        column.addLayout(self._ways_out())
         self.note: QLabel = label(tone="muted")
         self.note.setWordWrap(True)
         self.note.hide()
@@ -53,6 +50,25 @@ class RenderBar(QWidget):
         self.stack.addWidget(self._idle())
         self.stack.addWidget(self._busy())
         column.addLayout(self.stack)
+
+    def _ways_out(self) -> QHBoxLayout:
+        """What can be done about a run that will not fit."""
+        self.change, self.anyway = QPushButton("Change Settings"), QPushButton("Run Anyway")
+        describe(self.change, "Change Settings", "Size, steps and model of this panel")
+        describe(
+            self.anyway,
+            "Run Anyway",
+            "The forecast may be wrong. The computer may become slow, or the run fail; the board is safe",
+        )
+        self.anyway.setProperty("kind", "quiet")
+        self.change.clicked.connect(self.settings_asked)
+        self.anyway.clicked.connect(self.anyway_asked)
+        row = QHBoxLayout()
+        row.setSpacing(6)
+        for way in (self.change, self.anyway):
+            way.hide()
+            row.addWidget(way, 1)
+        return row
 
     def _idle(self) -> QWidget:
         page = QWidget()
@@ -69,9 +85,11 @@ class RenderBar(QWidget):
         for count in COUNTS:
             self.counts.addItem(f"× {count}", count)
         self.counts.setMinimumContentsLength(3)
-        self.counts.setFixedHeight(36)
+        self.counts.setFixedSize(66, 36)  # every pixel more is one less for the words on the button
         self.live = tool("Live", "live", "Renders while you type or paint; the latest change wins", checkable=True)
-        self.live.setFixedSize(40, 36)
+        self.live.setText(" Live")
+        self.live.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.live.setFixedHeight(36)
         self.live.toggled.connect(self.live_toggled)
         self.live.toggled.connect(lambda on: icons.dress(self.live, "live", "on" if on else "normal"))
         row.addWidget(self.button, 1)
@@ -107,13 +125,21 @@ class RenderBar(QWidget):
         """How many takes the next run makes."""
         return int(self.counts.currentData())
 
-    def set_forecast(self, forecast: Forecast) -> None:
-        """Say it before the run; what would fit instead is in the same line."""
-        text = f"{forecast.text} {forecast.hint}".strip()
+    def set_forecast(self, forecast: Forecast, refusal: str = "", mild: bool = False) -> None:
+        """Say before the run what it needs, or why there can be none; what would do instead is in the same line.
+
+        A `mild` refusal is nothing wrong: the artist has only not come to it yet.
+        """
+        misfit = forecast.fits is False
+        text = f"{forecast.text} {forecast.hint}".strip() if misfit or not refusal else refusal
         self.forecast.setText(text)
         self.forecast.setVisible(bool(text))
-        self.change.setVisible(forecast.fits is False)
-        set_tone(self.forecast, "danger" if forecast.fits is False else "muted")
+        self.change.setVisible(misfit)
+        self.anyway.setVisible(forecast.predicted)
+        set_tone(self.forecast, "danger" if misfit else "warning" if refusal and not mild else "muted")
+        can = not misfit and not refusal
+        self.button.setEnabled(can)
+        describe(self.button, self.button.text(), key_text("Ctrl+Return") if can else text)
 
     def set_note(self, text: str) -> None:
         """Why a live run can't start yet, "" for nothing."""

@@ -19,6 +19,7 @@ from .document import Document
 from .fields import add_row, choice, form, fraction, show_number, whole
 from .panel_model import PanelModel, model_of, size_of
 from .parts import label
+from .words import model_title
 
 CUSTOM = "Other…"
 
@@ -139,15 +140,15 @@ class RenderSettings(QWidget):
             self.model_box.clear()
             board = self.document.board
             own = model_of(board, replace(self.panel, settings=Settings()), self.document.model)
-            self.model_box.addItem(f"As the board: {own.name}", None)
+            self.model_box.addItem(f"As the board: {own.title}", None)
             for model in library.installed():
-                self.model_box.addItem(f"{model.name}{' (damaged)' if model.problem else ''}", model.name)
+                self.model_box.addItem(f"{model_title(model.name)}{' (damaged)' if model.problem else ''}", model.name)
 
     def _show_model(self, panel: Panel) -> None:
         wanted = panel.settings.model
         row = self.model_box.findData(wanted) if wanted else 0
         if row < 0:
-            self.model_box.addItem(f"{wanted} (not installed)", wanted)
+            self.model_box.addItem(f"{model_title(wanted)} (not installed)", wanted)
             row = self.model_box.count() - 1
         self.model_box.setCurrentIndex(row)
 
@@ -174,7 +175,7 @@ class RenderSettings(QWidget):
 
     def _show_summary(self, panel: Panel) -> None:
         spec = self.model.spec
-        parts = [self.model.name or "no model"]
+        parts = [self.model.title]
         if spec:
             width, height = size_of(self.document.board, panel, spec)
             parts += [f"{width} × {height}", f"{panel.settings.steps or spec.steps} steps"]

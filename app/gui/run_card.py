@@ -1,6 +1,6 @@
 """A card over the foot of the picture: why a run failed and what to do, or a live result to keep."""
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from .buttons import describe, tool
@@ -27,6 +27,7 @@ class RunCard(QFrame):
         self.hint.setProperty("tone", "muted")
         for label in (self.message, self.hint):
             label.setWordWrap(True)
+            label.setTextFormat(Qt.TextFormat.PlainText)
             words.addWidget(label)
         self.button = QPushButton("Try Again")
         self.button.clicked.connect(self.acted)

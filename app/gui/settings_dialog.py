@@ -17,6 +17,7 @@ from .. import library
 from ..settings import Settings, boards_folder
 from .parts import button, label, row
 from .theme import SCHEMES
+from .words import model_title
 
 AUTOMATIC = "Automatic (the first real model installed)"
 
@@ -50,7 +51,7 @@ class SettingsDialog(QDialog):
         box.addItem(AUTOMATIC, None)
         for model in library.installed():
             if not model.problem:
-                box.addItem(f"{model.name}{' (built in)' if model.built_in else ''}", model.name)
+                box.addItem(model_title(model.name), model.name)
         box.setCurrentIndex(max(0, box.findData(self.settings.model)))
         return box
 

@@ -15,7 +15,7 @@ from .buttons import describe
 from .document import Document
 from .fields import add_row, form
 from .parts import label
-from .words import duration
+from .words import duration, model_title
 
 EMPTY = "Every picture that is made is kept as a take, with all that made it. There is none yet."
 
@@ -127,7 +127,7 @@ def _facts(take: Take, request: Request | None) -> dict[str, str]:
     if request:
         pictures = [f"{place} {one.name or 'unnamed'}" for place, one in enumerate(request.references, 1)]
         facts |= {
-            "Model": take.model,
+            "Model": model_title(take.model),
             "Steps": str(request.steps),
             "Guidance": f"{request.guidance:g}" if request.guidance is not None else "–",
             "Seed": str(take.seed),

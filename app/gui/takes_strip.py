@@ -19,6 +19,7 @@ from .buttons import wins_over_menus
 from .document import Document
 from .picture_layers import draw_tag
 from .theme import theme
+from .words import model_title
 
 HEIGHT, WORDS = 60, 20  # of a thumbnail, of the line under it
 PAD = 5
@@ -90,7 +91,8 @@ class TakesStrip(QListWidget):
 
     def _words(self, number: int, take: Take, panel: Panel) -> str:
         current = ", current" if take.id == panel.current else ""
-        return f"Take {number}, seed {take.seed}, {take.model}{current}{', ' + take.note if take.note else ''}"
+        note = f", {take.note}" if take.note else ""
+        return f"Take {number}, seed {take.seed}, {model_title(take.model)}{current}{note}"
 
     def take(self) -> Take | None:
         """The one under the keyboard, which is the current one."""
@@ -186,7 +188,7 @@ def _item(number: int, take: Take) -> QListWidgetItem:
 
 
 def _hint(number: int, take: Take) -> str:
-    lines = [f"Take {number} · seed {take.seed} · {take.model or 'imported'}"]
+    lines = [f"Take {number} · seed {take.seed} · {model_title(take.model) if take.model else 'imported'}"]
     return "\n".join([*lines, *([take.note] if take.note else []), "Right-click for what can be done with it"])
 
 

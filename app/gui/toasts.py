@@ -1,6 +1,6 @@
 """Messages at the foot of the window: what happened and what to do. They never block and never pile up."""
 
-from PySide6.QtCore import QEvent, QObject, QTimer
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QAccessible, QAccessibleEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
@@ -18,6 +18,8 @@ class Toasts(QFrame):
         self.setObjectName("toast")
         self.setAccessibleName("Message")
         self.title, self.hint = QLabel(), QLabel()
+        for words in (self.title, self.hint):  # names of files stand in them: never read as HTML
+            words.setTextFormat(Qt.TextFormat.PlainText)
         self.title.setWordWrap(True)
         self.hint.setWordWrap(True)
         self.hint.setProperty("tone", "muted")

@@ -1,4 +1,6 @@
-"""Numbers as people say them."""
+"""Numbers and models as people say them."""
+
+from mlx_model.specs import SPECS
 
 
 def duration(seconds: float | None) -> str:
@@ -16,3 +18,14 @@ def duration(seconds: float | None) -> str:
 def plural(count: int, one: str, many: str = "") -> str:
     """Such as 1 panel, 3 panels."""
     return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def model_title(name: str | None, start: str = "Built-in model") -> str:
+    """What a model is called in the window: the built-in one by what it is, others by their makers' names.
+
+    `start` is for a sentence that begins with it: "The built-in model".
+    """
+    spec = SPECS.get(name or "")
+    if spec is None:
+        return name or "No model"
+    return start if spec.repo is None else spec.title

@@ -93,9 +93,13 @@ def test_a_failure_stands_at_its_panel_with_its_reason_until_it_is_rendered_agai
     document.render([first])
     with qtbot.waitSignal(document.message) as said:
         engine.fail("The machine ran out of memory.", "Use a smaller size.")
-    assert said.args == ["The machine ran out of memory.", "Use a smaller size."]
+    assert said.args == ["Panel 1A: The machine ran out of memory.", "Use a smaller size."]
     state = document.panel_state(first)
-    assert (state.state, state.reason, state.hint) == ("failed", *said.args)
+    assert (state.state, state.reason, state.hint) == (
+        "failed",
+        "The machine ran out of memory.",
+        "Use a smaller size.",
+    )
     document.render([first])
     assert document.panel_state(first).state == "running"
 

@@ -460,11 +460,11 @@ def test_the_open_panel_tells_its_failures_itself(view, document, engine, ids, q
     assert told == []
     assert view.stage.card.message.text() == "No memory."
     engine.fail("Nor here.")
-    assert told == ["Nor here."]
+    assert told == ["Panel 1B: Nor here."]
     view.hide()
     document.render(ids()[:1])
     engine.fail("Nobody looks.")
-    assert told == ["Nor here.", "Nobody looks."]
+    assert told == ["Panel 1B: Nor here.", "Panel 1A: Nobody looks."]
 
 
 def test_live_mode_ends_when_the_view_is_left(view, engine, qtbot):

@@ -83,5 +83,5 @@ def test_copy_and_drag_carry_pixels_a_named_file_and_the_hash(strip, document):
 
 def test_it_reads_out_takes(strip):
     read = [strip.item(row).data(Qt.ItemDataRole.AccessibleTextRole) for row in range(3)]
-    assert read[0] == "Take 1, seed 1, mini"
-    assert read[2] == "Take 3, seed 3, mini, current"
+    assert read[0] == "Take 1, seed 1, Built-in model"
+    assert read[2] == "Take 3, seed 3, Built-in model, current"
