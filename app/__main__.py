@@ -1,5 +1,6 @@
 """The command `flux-local`, also `python -m app`."""
 
+import codecs
 import os
 import signal
 import sys
@@ -40,6 +41,9 @@ def _open_streams() -> None:
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
+    # A name that the terminal can't show must not end a run: in UTF-8 its bytes go out as they are on the disk.
+    utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
+    sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
 
 
 if __name__ == "__main__":

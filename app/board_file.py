@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlx_model.errors import BoardError
+from mlx_model.errors import BoardError, DiskFull
 
 from . import board_disk, board_read, recovery, restore_points
 from .board_lock import Lock
@@ -66,9 +66,20 @@ class BoardFile:
                 board_disk.write(partial / BOARD, data)
                 os.rename(partial, path)
                 board_disk.sync_folder(path.parent)
+                return cls._opened_new(path)
+            except DiskFull as error:
+                raise DiskFull(f"The disk is full: {path} could not be written.", "Free some space.") from error
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
-        return cls.open(path)
+
+    @classmethod
+    def _opened_new(cls, path: Path) -> "BoardFile":
+        """What has just been made; nothing of it is left where the disk has no room for its lock."""
+        try:
+            return cls.open(path)
+        except DiskFull:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
 
     @classmethod
     def open(cls, path: str | Path, write: bool = True, anyway: bool = False) -> "BoardFile":

@@ -64,9 +64,13 @@ def import_zip(zipped: str | Path, path: str | Path) -> BoardFile:
         raise BoardError(f"{path} is there already.", "Choose another name.")
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
-        with board_disk.explained(zipped), open(zipped, "rb") as handle, zipfile.ZipFile(handle) as archive:
+        with (
+            board_disk.explained(zipped),
+            open(zipped, "rb") as handle,
+            zipfile.ZipFile(handle) as archive,
+            board_disk.explained(path),
+        ):
             _extract(archive, partial)
-        with board_disk.explained(path):
             partial.rename(path)
     except BROKEN as error:
         raise BoardError(f"{zipped} is damaged or not a zip: {error}.", HINT) from error

@@ -5,6 +5,17 @@ import os
 
 from mlx_model.errors import DiskFull, FluxLocalError, OutOfMemory, RequestError
 
+UNUSABLE = (
+    errno.EACCES,
+    errno.EPERM,
+    errno.EROFS,
+    errno.EIO,
+    errno.ENAMETOOLONG,
+    errno.ENOTDIR,
+    errno.ELOOP,
+    errno.EMFILE,
+    errno.ESTALE,
+)  # what is wrong with the file or the disk, wherever it is met
 OUR_FAULT = "This is a fault in Flux Local. Please report it with what the log says."
 
 
@@ -18,6 +29,12 @@ def told(error: Exception) -> FluxLocalError | None:
         return DiskFull(f"The disk is full: {error}.", "Free some space and try again.")
     if isinstance(error, FileNotFoundError) and not _stands_somewhere():
         return RequestError("The folder that you are in is gone.", "Go to another one: cd")
+    if isinstance(error, OSError) and error.filename is not None and error.errno in UNUSABLE:
+        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename)
+        hint = "Look at its permissions and its disk, or choose another place."
+        return RequestError(f"{name[:300]} can't be used: {error.strerror}.", hint)
+    if isinstance(error, RuntimeError) and "home directory" in str(error):  # Path.expanduser
+        return RequestError("A path begins with ~ and the name of nobody on this computer.", "Write it in full.")
     return None
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlx_model.events import Done, Event, Preview
+from mlx_model.events import Done, Event, Note, Preview
 from mlx_model.request import Request
 
 from . import blas, files, images
@@ -76,7 +76,8 @@ def saved(pipeline: "Pipeline", request: Request, output: Output) -> Iterator[Ev
             if isinstance(event, Preview) and event.pixels is not None:
                 event = _save_preview(event, request, output)
             elif isinstance(event, Done):
-                _save_latents(event, output)
+                if output.latents:
+                    yield Note(f"The latents are in {_save_latents(event, output.latents, output.force)}.")
                 event = _save(event, request, output)
             yield event
 
@@ -87,14 +88,12 @@ def _save_preview(preview: Preview, request: Request, output: Output) -> Preview
     return dataclasses.replace(preview, path=str(path))
 
 
-def _save_latents(done: Done, output: Output) -> None:
+def _save_latents(done: Done, path: Path, force: bool) -> Path:
     """Before the picture: a picture means a finished run."""
-    if output.latents is None:
-        return
     from safetensors.numpy import save
 
     data = save({"latents": done.latents})
-    files.write_new(output.latents, lambda handle: handle.write(data), output.force)
+    return files.write_new(path, lambda handle: handle.write(data), force)
 
 
 def _save(done: Done, request: Request, output: Output) -> Done:

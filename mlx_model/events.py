@@ -13,9 +13,9 @@ LOCAL = {"local": True}
 @dataclass(frozen=True)
 class Event:
     def to_json(self) -> str:
-        """One line, with the event's class name under "event"; local fields are left out."""
+        """One line of ASCII, with the event's class name under "event"; local fields are left out."""
         kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not f.metadata.get("local")}
-        return json.dumps({"event": type(self).__name__.lower(), **kept}, ensure_ascii=False)
+        return json.dumps({"event": type(self).__name__.lower(), **kept})
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,8 @@ def reference_size(width: int, height: int, cap: int, multiple: int = 16) -> tup
         raise RequestError(f"A reference of {width}x{height} is too small.", f"Each side needs {MIN_SIDE} px.")
     if max(width, height) > MAX_ASPECT * min(width, height):
         raise RequestError(
-            f"A reference of {width}x{height} is too long and thin.", f"The sides may differ {MAX_ASPECT}-fold at most."
+            f"A reference of {width}x{height} is too long and thin.",
+            f"Crop it: the sides may differ {MAX_ASPECT}-fold at most.",
         )
     factor = min(1.0, math.sqrt(cap / (width * height)))
     width, height = int(width * factor), int(height * factor)

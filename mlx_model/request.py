@@ -135,6 +135,7 @@ def check(request: Request, spec: ModelSpec) -> Request:
     """
     _check_text(request, spec)
     _check_pictures(request, spec)
+    _check_shapes(request, spec)
     _check_mask(request, spec)
     _check_control(request, spec)
     _check_numbers(request, spec)
@@ -190,6 +191,17 @@ def _check_pictures(request: Request, spec: ModelSpec) -> None:
         _fail(f"Strength {request.strength} is out of range.", "It goes from just above 0 (keep) to 1 (repaint).")
     if request.strength is not None and spec.pictures not in ("tokens", "erased"):
         _fail(f"{spec.name} does not start from its picture, so it takes no strength.", "Leave --strength out.")
+
+
+def _check_shapes(request: Request, spec: ModelSpec) -> None:
+    """What the run would refuse later, once the text has been read."""
+    from .latents import reference_size
+
+    shown = [reference.pixels for reference in request.references if reference.pixels is not None]
+    alone = len(request.references) == 1
+    if spec.pictures == "tokens" and not (alone and (spec.preferred_sizes or spec.keeps_whole)):
+        for pixels in shown:
+            reference_size(*pixels.shape[1::-1], spec.reference_pixels[0 if alone else 1], spec.size_multiple)
 
 
 def _check_mask(request: Request, spec: ModelSpec) -> None:
@@ -251,9 +263,13 @@ def _size(request: Request, spec: ModelSpec) -> tuple[int, int]:
     if width * height > spec.max_pixels:
         _fail(
             f"{width}x{height} is larger than {spec.name} can make.",
-            f"Stay under {spec.max_pixels / 1e6:.1f} megapixels.",
+            f"Stay under {spec.max_pixels / 1e6:.1f} megapixels, for example with --size {_usual(spec)}.",
         )
     return width, height
+
+
+def _usual(spec: ModelSpec) -> str:
+    return "x".join(map(str, spec.size))
 
 
 def _own_size(request: Request, spec: ModelSpec) -> tuple[int, int]:

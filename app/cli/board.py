@@ -6,7 +6,7 @@ from typing import Any
 import click
 
 from .options import FILE
-from .say import json_option
+from .say import JSON, json_option
 
 BOARD: Any = click.argument("board", type=FILE)
 PANELS: Any = click.option("--panels", metavar="RANGE", help="Such as 1A, 2A-2C or, counted through the board, 3-7.")
@@ -204,7 +204,7 @@ def _formats(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
         from .board_formats import list_formats
 
-        list_formats()
+        list_formats(bool(ctx.meta.get(JSON)))
         ctx.exit()
 
 

@@ -13,7 +13,7 @@ from app.storyboard import Board, new_id
 from mlx_model.errors import RequestError
 
 from .board_share import ZIP
-from .say import Reporter
+from .say import Reporter, say_json
 
 YES, NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 
@@ -65,8 +65,12 @@ def _value(key: str, text: str, like: bool | int | str) -> bool | int | str:
     return text
 
 
-def list_formats() -> None:
+def list_formats(as_json: bool) -> None:
     """What export --formats prints."""
+    if as_json:
+        zipped = {"name": ZIP, "title": "The board itself", "endings": [".zip"], "export": True, "import": True}
+        say_json({"formats": [*map(_plain, formats.FORMATS), {**zipped, "options": {}}]})
+        return
     for name, format in formats.FORMATS.items():
         ways = " and ".join(way for way, there in (("export", format.export), ("import", format.load)) if there)
         endings = " ".join(ending or "(a folder)" for ending in format.extensions)
@@ -74,6 +78,13 @@ def list_formats() -> None:
         for option in format.options:
             click.echo(f"{'':10} -O {option.name}={option.default}  {option.help}")
     click.echo(f"{ZIP:10} {'.zip':22} The board itself with its takes: export and import")
+
+
+def _plain(name: str) -> dict[str, Any]:
+    format = formats.FORMATS[name]
+    ways = {"export": format.export is not None, "import": format.load is not None}
+    options = {option.name: option.default for option in format.options}
+    return {"name": name, "title": format.title, "endings": list(format.extensions), **ways, "options": options}
 
 
 def imported(path: Path, out: Path, name: str | None, report: Reporter) -> BoardFile:

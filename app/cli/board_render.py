@@ -13,7 +13,7 @@ import click
 from app import board_panels, commands, inputs, jobs, library, running
 from app.board_file import BoardFile
 from app.storyboard import Take, new_id, numbers
-from mlx_model.errors import FluxLocalError, ModelError, RequestError, WillNotFit
+from mlx_model.errors import BoardError, FluxLocalError, ModelError, RequestError, WillNotFit
 from mlx_model.events import Done, Failed, Stage
 from mlx_model.folder import Folder, open_folder
 from mlx_model.request import MAX_SEED, Request, check
@@ -24,11 +24,19 @@ from .say import Reporter
 Options = dict[str, Any]
 
 
+class TakeNotKept(BoardError):
+    """The board can't be written any more, so that rendering on would be for nothing."""
+
+
 def render_panels(path: str, options: Options, as_json: bool) -> None:
     """board render. Raises what a run raises; for some of several panels, at the end."""
     report = Reporter(as_json)
     with open_board(path, report=report) as file:
+        if file.read_only:
+            raise BoardError(f"{file.path} can't be written: no take could be kept.", "Render a copy of it.")
         ids = _chosen(file, options)
+        if not ids:
+            report.note("There is nothing to render.")
         run, failed = _Run(file, options, report), []
         try:
             with running.awake():
@@ -48,10 +56,10 @@ def _chosen(file: BoardFile, options: Options) -> list[str]:
 
 
 def _try(run: "_Run", panel_id: str, report: Reporter, failed: list[FluxLocalError] | None) -> None:
-    """One panel that can't be rendered does not stop the others; a model that is not there does."""
+    """One panel that can't be rendered does not stop the others; a missing model or a board that is gone does."""
     try:
         run.panel(panel_id)
-    except (ModelError, WillNotFit):
+    except (ModelError, WillNotFit, TakeNotKept):
         raise
     except FluxLocalError as error:
         if failed is None:
@@ -66,7 +74,8 @@ def _try(run: "_Run", panel_id: str, report: Reporter, failed: list[FluxLocalErr
 
 def _summary(failed: list[FluxLocalError], count: int) -> FluxLocalError:
     """As the first failure, so that the exit code says what kind it was."""
-    return type(failed[0])(f"{len(failed)} of {count} panels could not be rendered.", "The others have their takes.")
+    hint = "The others have their takes." if len(failed) < count else ""
+    return type(failed[0])(f"{len(failed)} of {count} panels could not be rendered.", hint)
 
 
 class _Run:
@@ -115,11 +124,14 @@ class _Run:
 
     def _kept(self, job: jobs.Job, done: Done) -> Done:
         """The take is in the board and the board on the disk; the event with the place of the picture there."""
-        picture = self.file.put_picture(Path(done.path).read_bytes(), f"{job.label}.png")
         request = dataclasses.replace(job.request, seed=done.seed)
         made = datetime.now(UTC).isoformat(timespec="seconds")
-        take = Take(new_id(), picture, request.to_json(), job.model, made, done.seed, done.seconds)
-        self.file.save(commands.add_take(self.file.board, job.panel, take))
+        try:
+            picture = self.file.put_picture(Path(done.path).read_bytes(), f"{job.label}.png")
+            take = Take(new_id(), picture, request.to_json(), job.model, made, done.seed, done.seconds)
+            self.file.save(commands.add_take(self.file.board, job.panel, take))
+        except BoardError as error:
+            raise TakeNotKept(error.message, error.hint) from error
         done = dataclasses.replace(done, path=str(self.file.picture_path(picture.sha256)))
         if not self.report.as_json:
             self.report.clear()

@@ -71,7 +71,7 @@ def _board(file: BoardFile) -> list[str]:
         lines += ["", f"Scene {place} {scene.heading}".rstrip()]
         lines += [_line(label[panel.id], panel) for panel in scene.panels]
     points = file.restore_points()
-    return [*lines, "", f"{len(points)} restore points"] if points else lines
+    return [*lines, "", f"{len(points)} restore point{'' if len(points) == 1 else 's'}"] if points else lines
 
 
 def _panel(file: BoardFile, panel: Panel) -> list[str]:

@@ -41,6 +41,7 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, line) for name, (_, line) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
+        ctx.meta[JSON] = "--json" in ctx.args  # for errors before the command has looked at its options
         try:
             return super().invoke(ctx)
         except click.UsageError as error:

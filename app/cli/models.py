@@ -61,7 +61,8 @@ def _lines(entry: dict[str, Any]) -> list[str]:
 
     bits = best_bits(entry)
     fits = f"fits at up to {bits} bits" if bits else "does not fit this machine"
-    peaks = ", ".join(f"{b} bits {gib(entry['memory_bytes'][b])}" for b in ("4", "8", "16"))
+    usual = ("4", "8", "16") if entry["repo"] else ("16",)  # the built-in one is as it is
+    peaks = ", ".join(f"{b} bits {gib(entry['memory_bytes'][b])}" for b in usual)
     licence = entry["licence"]
     disk = ", ".join(f"{b} bits {size(n)}" for b, n in entry["disk_bytes"].items())
     sizes = [f"  download {size(entry['download_bytes'])}; on disk {disk}"]

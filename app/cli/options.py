@@ -8,7 +8,16 @@ import click
 from .say import json_option
 
 DTYPES = ("float32", "bfloat16", "float16")
-FILE = click.Path(path_type=str)
+
+
+class _File(click.Path):
+    """A path as it was typed; whether it can be used is told by whoever uses it. An empty one never is."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return super().convert(value, param, ctx) if value else self.fail("The name is empty.", param, ctx)
+
+
+FILE = _File(readable=False, path_type=str)
 
 
 def _options() -> list[Callable]:

@@ -44,11 +44,16 @@ def run(options: Options, prompt: str | None, pictures: Sequence[str], default_n
 
 def _output(options: Options, default_name: str, request: Request) -> Path:
     """The picture's path, tried for writing. Raises RequestError or DiskFull."""
-    output = Path(options["output"] or default_name).expanduser()
+    given = options["output"] or default_name
+    output = Path(given).expanduser()
+    if given.endswith(os.sep) and not os.path.isdir(output):
+        raise RequestError(f"There is no folder {output}.", "Create it first, or choose another output.")
     output = (output / default_name if os.path.isdir(output) else output).absolute()
     images.format_of(output)
     originals = [given.path for given in (*request.references, request.mask, *request.loras) if given]
     originals += [request.noise] if request.noise else []
+    if options["save_latents"] and Path(options["save_latents"]).absolute() == output:
+        raise RequestError("The picture and the latents can't be one file.", "Choose two names.")
     for path in map(Path, filter(None, (output, options["save_latents"]))):
         if options["force"] and any(_same(path, original) for original in originals):
             raise RequestError(f"{path} is one of the files you gave.", "Flux Local never overwrites an original.")
@@ -87,7 +92,8 @@ def _forecast(folder: "Folder", request: Request, count: int) -> str:
     require_memory(folder, request)
     several = f" to {(request.seed + count - 1) % (MAX_SEED + 1)}" if count > 1 else ""
     size = f"{request.width}x{request.height}"
-    return f"{folder.spec.title}, {size}, {request.steps} steps, seed {request.seed}{several}."
+    steps = f"{request.steps} step{'' if request.steps == 1 else 's'}"
+    return f"{folder.spec.title}, {size}, {steps}, seed {request.seed}{several}."
 
 
 def _nth(output: Path, number: int, force: bool) -> Path:

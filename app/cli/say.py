@@ -17,6 +17,8 @@ STAGES = {
     "denoise": "Painting",
     "decode": "Developing",
     "verify": "Checking",
+    "panel": "Panel",
+    "bench": "Timing",
     "download": "Downloading",
     "read": "Reading",
     "write": "Writing",
@@ -45,7 +47,7 @@ def say_json(value: Any) -> None:
     """A whole answer as one JSON line, as events are."""
     import json
 
-    click.echo(json.dumps(value, ensure_ascii=False))
+    click.echo(json.dumps(value))
 
 
 def duration(seconds: float) -> str:

@@ -30,15 +30,16 @@ def export(job: Job, width: int, captions: bool) -> Path:
     application = typeset.ready()
     picture = job.size(width)
     bar = _bar_height(picture) if captions else 0
-    path = write_new(job.out, lambda handle: _encode(job, handle, picture, bar), job.force)
+    # By its name: through a Python file av prints tracebacks on a full disk.
+    path = write_new(job.out, lambda handle: _encode(job, handle.name, picture, bar), job.force)
     del application
     return path
 
 
-def _encode(job: Job, handle, picture: tuple[int, int], bar: int) -> None:
+def _encode(job: Job, name: str, picture: tuple[int, int], bar: int) -> None:
     import av
 
-    with av.open(handle, "w", format="mp4", options={"movflags": "faststart"}) as container:
+    with av.open(name, "w", format="mp4", options={"movflags": "faststart"}) as container:
         stream = _stream(container, job.board.fps, picture, bar)
         strange: set[str] = set()
         for entry in job.walk():

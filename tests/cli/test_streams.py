@@ -1,5 +1,6 @@
 """Output that can't be written, closed streams, a working folder that is gone: exit codes of real processes."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,16 @@ def test_output_that_can_not_be_written(case):
     ended = shell(line)
     assert ended.returncode == code, ended.stderr
     assert "Traceback" not in ended.stderr + ended.stdout
+
+
+@pytest.mark.parametrize("words", ["", "--json"])
+def test_a_terminal_that_can_not_show_the_name(tmp_path, words):
+    ended = shell(f"--version; cd {tmp_path} && PYTHONIOENCODING=latin-1 {FLUX_LOCAL} board new 🐦 {words}")
+    assert ended.returncode == 0, ended.stderr
+    last = ended.stdout.splitlines()[-1]
+    assert (json.loads(last)["board"] if words else last) == str(
+        tmp_path / ("🐦" if words else r"\U0001f426")
+    ) + ".fluxboard"
 
 
 def test_a_working_folder_that_is_gone(tmp_path):
