@@ -82,9 +82,9 @@ def test_models_list_and_info():
     text = run("models", "list").stdout
     assert "predicted" in text
     for entry, lines in zip(listed, text.split("\n\n"), strict=False):
-        for said in (entry["name"], entry["licence"]["name"], "memory 4 bits", does_line(entry["does"])):
+        for said in (entry["name"], entry["licence"]["name"], "memory ", does_line(entry["does"])):
             assert said in lines
-        assert ("on disk 4 bits" in lines and "download" in lines) == bool(entry["repo"])
+        assert all(part in lines for part in ("memory 4 bits", "on disk 4 bits", "download")) == bool(entry["repo"])
         assert (", gated" in lines) == entry["licence"]["gated"]
     assert "Apache-2.0" in run("models", "info", EDITOR).stdout
 
