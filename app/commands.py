@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from .board_rules import changed, check_board, check_panel, settled, typed
 from .cast import (
     add_member,
+    add_members,
     member_reference,
     mentioned,
     remove_member,
@@ -33,7 +34,7 @@ from .storyboard import (
 )
 
 __all__ = [
-    "add_member", "add_panel", "add_reference", "add_scene", "add_take", "apply_to_all", "choose_take",
+    "add_member", "add_members", "add_panel", "add_reference", "add_scene", "add_take", "apply_to_all", "choose_take",
     "continue_from", "duplicate_panels", "free_colour", "free_name", "member_reference", "mentioned", "move_panels",
     "move_reference", "move_scene", "remove_member", "remove_panels", "remove_reference", "remove_scene",
     "remove_take", "set_board", "set_mask", "set_member", "set_panel", "set_reference", "set_scene",

@@ -4,8 +4,9 @@ import unicodedata
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QKeySequence, QTextCursor, QTextOption
-from PySide6.QtWidgets import QPlainTextEdit, QWidget
+from PySide6.QtWidgets import QPlainTextEdit, QToolTip, QWidget
 
+from ..board_rules import MAX_TEXT
 from .buttons import describe
 
 
@@ -57,8 +58,13 @@ class BoardText(QPlainTextEdit):
             super().keyPressEvent(event)
 
     def insertFromMimeData(self, source) -> None:
-        """Only text, composed: names copied from Finder come decomposed."""
-        self.textCursor().insertText(unicodedata.normalize("NFC", source.text()))
+        """Only text, composed: names copied from Finder come decomposed. More than a board takes is refused whole."""
+        text, cursor = unicodedata.normalize("NFC", source.text()), self.textCursor()
+        if len(self.text()) - len(cursor.selectedText()) + len(text) > MAX_TEXT:
+            words = f"That is too long: a field takes {MAX_TEXT:,} characters. Whole scripts go in by File > Import."
+            QToolTip.showText(self.mapToGlobal(self.cursorRect().bottomLeft()), words, self)
+            return
+        cursor.insertText(text)
 
     def canInsertFromMimeData(self, source) -> bool:
         return source.hasText() and not source.hasUrls()

@@ -12,7 +12,6 @@ from PySide6.QtWidgets import (
     QListWidget,
     QListWidgetItem,
     QMessageBox,
-    QPlainTextEdit,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -21,6 +20,7 @@ from PySide6.QtWidgets import (
 from .. import commands
 from ..storyboard import COLOURS, ROLES, Board, Member
 from . import picture_drag
+from .board_text import BoardText
 from .document import Document
 from .parts import button, label, row
 from .used_in import UsedIn, panels_with
@@ -86,11 +86,11 @@ class MemberPanel(QWidget):
         self.role.activated.connect(lambda place: self._change("Change Role", role=ROLES[place]))
         self.colours = QButtonGroup(self)
         self.pictures = PictureList(self)
-        self.notes = QPlainTextEdit()
-        self.notes.setAccessibleName("Notes")
+        self.notes = BoardText("Notes")
         self.notes.setPlaceholderText("Notes for yourself")
-        self.notes.setTabChangesFocus(True)
-        self.notes.textChanged.connect(self._note)
+        self.notes.edited.connect(self._note)
+        self.notes.undo_asked.connect(document.undo)
+        self.notes.redo_asked.connect(document.redo)
         self.used, self.panels = label(tone="muted", wrap=True), UsedIn(document)
         self._lay_out()
         document.changed.connect(lambda old, new: self.refresh())
@@ -149,9 +149,7 @@ class MemberPanel(QWidget):
     def show_member(self, member_id: str | None) -> None:
         """The member to edit; None for none."""
         self.member_id = member_id
-        self.notes.blockSignals(True)
-        self.notes.setPlainText(self.member.notes if self.member else "")
-        self.notes.blockSignals(False)
+        self.notes.set_text(self.member.notes if self.member else "")
         self.refresh()
 
     def refresh(self) -> None:
@@ -165,8 +163,7 @@ class MemberPanel(QWidget):
         self.role.setCurrentIndex(ROLES.index(member.role))
         if member.colour in COLOURS:
             self.colours.button(COLOURS.index(member.colour)).setChecked(True)
-        if not self.notes.hasFocus() and self.notes.toPlainText() != member.notes:
-            self.notes.setPlainText(member.notes)
+        self.notes.set_text(member.notes)
         self._show_pictures(member)
         count = uses(self.document.board, member)
         self.used.setText(f"Used in {plural(count, 'panel')}" if count else "Not used in any panel yet")
@@ -226,15 +223,22 @@ class MemberPanel(QWidget):
         others = [other.name for other in self.document.board.cast if other.id != member.id]
         self._change("Rename Member", name=commands.free_name(wanted, others))
 
-    def _note(self) -> None:
+    def _note(self, text: str) -> None:
         if self.member:
             merge = f"notes {self.member_id}"
-            board = commands.set_member(self.document.board, self.member_id, notes=self.notes.toPlainText())
+            board = commands.set_member(self.document.board, self.member_id, notes=text)
             self.document.do("Edit Notes", board, merge)
 
     def _change(self, words: str, **changes) -> None:
         if self.member:
-            self.document.do(words, commands.set_member(self.document.board, self.member_id, **changes))
+            try:
+                board = commands.set_member(self.document.board, self.member_id, **changes)
+            except ValueError as error:
+                hint = "Choose a shorter name." if "name" in changes else ""
+                self.document.message.emit(f"That can't be done: {error}.", hint)
+                self.refresh()
+                return
+            self.document.do(words, board)
 
 
 def uses(board: Board, member: Member) -> int:

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 )
 
 from .. import commands
+from ..board_rules import MAX_MEMBERS
 from ..storyboard import Board, Member, Picture, free_colour, free_name, new_id
 from . import picture_drag, portrait
 from .board_paint import LEFT, _ring
@@ -225,15 +226,13 @@ class CastView(QWidget):
             board = commands.set_member(board, member.id, pictures=(*member.pictures, *pictures))
             self.document.do("Add Picture", board)
             return
-        new = None
-        for picture in pictures:
-            name = free_name(picture.name.rsplit(".", 1)[0], [other.name for other in board.cast])
-            colour = free_colour([other.colour for other in board.cast])
-            new = Member(new_id(), name, "character", colour, (picture,))
-            board = commands.add_member(board, new)
-        self.document.do("Add to Cast", board)
-        if new:
-            self.show_member(new.id)
+        room = MAX_MEMBERS - len(board.cast)
+        if len(pictures) > room:
+            self.document.message.emit(f"A cast has at most {MAX_MEMBERS} members.", "The first ones were added.")
+        members = named_after(pictures[:room], board)
+        self.document.do("Add to Cast", commands.add_members(board, members))
+        if members:
+            self.show_member(members[-1].id)
 
     def show_member(self, member_id: str) -> None:
         """Select a member."""
@@ -260,6 +259,17 @@ class CastView(QWidget):
         self.stack.setCurrentIndex(0 if board.cast else 1)
         if board.cast and not self.list.currentIndex().isValid():
             self.list.setCurrentIndex(self.model.index(0))
+
+
+def named_after(pictures: list[Picture], board: Board) -> list[Member]:
+    """A new member of each picture, named after its file, in a colour that few have."""
+    names, colours = [one.name for one in board.cast], [one.colour for one in board.cast]
+    members = []
+    for picture in pictures:
+        names.append(free_name(picture.name.rsplit(".", 1)[0], names))
+        colours.append(free_colour(colours))
+        members.append(Member(new_id(), names[-1], "character", colours[-1], (picture,)))
+    return members
 
 
 def used(board: Board, member: Member) -> str:

@@ -43,7 +43,6 @@ class Document(QObject):
     state_changed = Signal(str)  # panel id: its job
     picture_ready = Signal(str)  # sha256: a pixmap that was asked for has come
     message = Signal(str, str)  # what happened, what to do
-    progress = Signal(int, int)  # pictures that are read, of how many; only where it takes a while
 
     def __init__(self, file: BoardFile, engine: QObject, parent: QObject | None = None):
         super().__init__(parent)
@@ -167,11 +166,13 @@ class Document(QObject):
         return self._told(read_picture(self.file, source, name))
 
     def import_pictures(self, sources: Sequence[str | Path | QImage], name: str = "") -> list[Picture]:
-        """Those of `sources` that are accepted, read by another thread while the window goes on painting.
+        """Those of `sources` that are accepted, read by other threads while the window goes on painting.
 
         Keys and clicks wait until it is done. The board may have changed when this returns: read it afterwards.
         """
-        read = in_background(lambda one: read_picture(self.file, one, name), sources, self.progress.emit)
+        read = in_background(lambda one: read_picture(self.file, one, name), sources)
+        if len(read) < len(sources):
+            self.message.emit(f"Stopped after {len(read)} of {len(sources)} pictures.", "Undo takes them away too.")
         return [picture for picture in map(self._told, read) if picture]
 
     def store(self, pixels: np.ndarray, name: str, then: Callable[[Picture], None]) -> None:

@@ -1,7 +1,7 @@
 """Pictures into the board's blobs: read, checked and stored by another thread while the window stays alive."""
 
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,7 +16,8 @@ from ..board_file import BoardFile
 from ..storyboard import Picture
 
 SHORT = 40  # ms: what is faster is not worth a busy pointer
-LOOK = 10  # ms between looks at the thread
+LOOK = 10  # ms between looks at the threads
+THREADS = 2  # a picture of the largest size takes 400 MB while it is read
 WORTH_WORDS = 400  # ms
 
 
@@ -47,50 +48,55 @@ def put_pixels(file: BoardFile, pixels: np.ndarray, name: str) -> ReadPicture:
         return ReadPicture(None, ((error.message, error.hint),))
 
 
-def in_background(task: Callable, items: Sequence, told: Callable[[int, int], None]) -> list:
-    """`task(item)` of each, in order, in a thread; events other than the person's own are handled meanwhile.
+def in_background(task: Callable, items: Sequence) -> list:
+    """`task(item)` of each, in order, in threads; fewer where the person stopped it. Raises what `task` raises.
 
-    `told(done, all)` is called once it has taken a while, then for each, and at the end. Raises what `task` raises.
+    The window goes on painting meanwhile. Keys and clicks wait in line, and after WORTH_WORDS a dialog takes them.
     """
-    with ThreadPoolExecutor(1) as pool:
+    with ThreadPoolExecutor(THREADS) as pool:
         futures = [pool.submit(task, item) for item in items]
-        if futures and not _within(futures[-1], SHORT):
+        if wait(futures, SHORT / 1000).not_done:
             QGuiApplication.setOverrideCursor(Qt.CursorShape.BusyCursor)
             try:
-                _wait(futures, told)
+                _wait(futures, WORTH_WORDS, lambda: None, QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
             finally:
                 QGuiApplication.restoreOverrideCursor()
-        return [future.result() for future in futures]
+            if not _done(futures):
+                _wait_with_words(futures)
+        return [future.result() for future in futures if not future.cancelled()]
 
 
-def _within(future: Future, milliseconds: int) -> bool:
-    try:
-        future.exception(milliseconds / 1000)
-    except TimeoutError:
-        return False
-    return True
+def _done(futures: list[Future]) -> bool:
+    return all(future.done() for future in futures)
 
 
-def _wait(futures: list[Future], told: Callable[[int, int], None]) -> None:
-    """Keys, clicks and closing wait in line: nothing that is asked for now can meet a half-finished drop."""
-    loop, spoken = QEventLoop(), [-1]
-    words, look = QTimer(singleShot=True, interval=WORTH_WORDS), QTimer(interval=LOOK)
+def _wait(futures: list[Future], most: int | None, look_at: Callable, flags: QEventLoop.ProcessEventsFlag) -> None:
+    """Until all are done, or `most` milliseconds; `look_at()` is called again and again."""
+    loop, look = QEventLoop(), QTimer(interval=LOOK)
 
     def peep() -> None:
-        done = sum(future.done() for future in futures)
-        if done == len(futures):
+        look_at()
+        if _done(futures):
             loop.quit()
-        elif not words.isActive() and done != spoken[0]:
-            spoken[0] = done
-            told(done, len(futures))
 
     look.timeout.connect(peep)
-    words.start()
     look.start()
-    loop.exec(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+    if most is not None:
+        QTimer.singleShot(most, loop, loop.quit)
+    loop.exec(flags)
     look.stop()
-    if spoken[0] >= 0:
-        told(len(futures), len(futures))
+
+
+def _wait_with_words(futures: list[Future]) -> None:
+    from .reading_dialog import ReadingDialog
+
+    dialog = ReadingDialog(len(futures))
+    dialog.stop_asked.connect(lambda: [future.cancel() for future in futures])
+    dialog.show()
+    show = lambda: dialog.show_done(sum(future.done() for future in futures))  # noqa: E731
+    _wait(futures, None, show, QEventLoop.ProcessEventsFlag.AllEvents)
+    dialog.hide()
+    dialog.deleteLater()
 
 
 def _named(source: str | Path | QImage | bytes, name: str) -> tuple[Path, bytes | None]:

@@ -43,7 +43,6 @@ class MainWindow(QMainWindow):
         self.queue.again.connect(lambda panel: session.document.render([panel]))
         self._set_page("queue", self.queue)
         session.message.connect(self.say)
-        session.progress.connect(self._reading)
         session.document_changed.connect(self.show_document)
         session.engine.changed.connect(self._queue_changed)
         self._busy_since = QTimer(self, singleShot=True, interval=LONG)
@@ -239,12 +238,6 @@ class MainWindow(QMainWindow):
     def say(self, text: str, hint: str = "", good: bool = False) -> None:
         """A message at the foot of the window."""
         self.toasts.say(text, hint, good)
-
-    def _reading(self, done: int, count: int) -> None:
-        if done < count:
-            self.say(f"Reading picture {done + 1} of {count}…", good=True)
-        else:
-            self.toasts.hide()
 
     def _queue_changed(self) -> None:
         count = self.session.busy()

@@ -23,7 +23,6 @@ class Session(QObject):
 
     document_changed = Signal(object)  # Document
     message = Signal(str, str)
-    progress = Signal(int, int)  # pictures that were read, of how many
 
     def __init__(self, engine: QObject, parent: QObject | None = None):
         super().__init__(parent)
@@ -153,7 +152,6 @@ class Session(QObject):
     def _document(self, file: BoardFile) -> Document:
         document = Document(file, self.engine, self)
         document.message.connect(self.message)
-        document.progress.connect(self.progress)
         document.runs.finished.connect(lambda _: self._let_go())
         return document
 

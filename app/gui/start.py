@@ -3,12 +3,15 @@
 import signal
 import socket
 import sys
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QEvent, QObject, QSocketNotifier, QTimer, Signal
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
+from .. import faults
 from ..paths import APP_NAME
 from .theme import theme
 
@@ -65,12 +68,27 @@ def main(path: str | None = None) -> int:
     app.processEvents()
     app.file_wanted.disconnect(waiting.append)
     app.file_wanted.connect(window.session.open)
+    sys.excepthook = partial(tell_fault, window.say)
     window.session.start(waiting[0] if waiting else None)
     signals = Signals(app.quit, app)
     code = app.exec()
     window.session.close()
     signals.close()
     return code
+
+
+def tell_fault(say: Callable[[str, str], None], kind: type, error: BaseException, trace) -> None:
+    """Something that no one expected: on the screen as a message, in the log with its traceback; the app goes on."""
+    sys.__excepthook__(kind, error, trace)
+    if not isinstance(error, Exception):
+        return
+    known = faults.told(error)
+    if known:
+        say(known.message, known.hint)
+    elif isinstance(error, ValueError):  # what the commands of the board refuse, in words
+        say(f"That can't be done: {error}.", "The board is as it was.")
+    else:
+        say(f"That did not work: {kind.__name__}: {error}.", f"The board is as it was. {faults.OUR_FAULT}")
 
 
 def open_window(app: QApplication):

@@ -8,12 +8,14 @@ from PIL import Image
 from PySide6.QtCore import QPoint, QPointF, Qt, QTimer
 from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtWidgets import QApplication, QFileDialog
 
 from app import commands
 from app.board_file import BoardFile
 from app.gui import document as document_module
+from app.gui import importing
 from app.gui.importing import in_background, read_picture
+from app.gui.reading_dialog import ReadingDialog
 from app.storyboard import new_board
 from tests.gui.test_board_view import drop, now, spot, urls
 
@@ -104,17 +106,43 @@ def test_the_window_lives_while_a_large_picture_is_read_and_keys_wait(window, pi
     monkeypatch.setattr(document_module, "read_picture", slow)
     timer = QTimer(interval=10)
     timer.timeout.connect(lambda: ticks.append(time.monotonic()))
-    timer.timeout.connect(lambda: said.append(window.toasts.title.text()) if window.toasts.isVisible() else None)
+    timer.timeout.connect(lambda: said.extend(one.words.text() for one in reading_dialogs()))
     timer.start()
     document = window.document
-    pictures = document.import_pictures([picture_file("a.png"), picture_file("b.png")])
+    pictures = document.import_pictures([picture_file(f"{name}.png") for name in "abc"])
     order.append(len(pictures))
     timer.stop()
-    assert order == [2]
+    assert order == [3]
     assert len(ticks) > 40
     assert np.diff(ticks).max() < 0.5
-    assert {"Reading picture 1 of 2…", "Reading picture 2 of 2…"} <= set(said)
-    assert not window.toasts.isVisible()
+    assert {"Reading picture 1 of 3", "Reading picture 3 of 3"} <= set(said)
+    assert reading_dialogs() == []
+
+
+def reading_dialogs():
+    return [one for one in QApplication.topLevelWidgets() if isinstance(one, ReadingDialog) and one.isVisible()]
+
+
+def test_a_drop_of_far_too_many_pictures_can_be_stopped(window, picture_file, monkeypatch, qtbot):
+    """What was read till then is there; the rest is left alone, and that is said."""
+    read = []
+
+    def slow(file, source, name):
+        read.append(source)
+        time.sleep(0.05)
+        return read_picture(file, source, name)
+
+    monkeypatch.setattr(document_module, "read_picture", slow)
+    monkeypatch.setattr(importing, "WORTH_WORDS", 20)
+    stopper = QTimer(interval=10)
+    stopper.timeout.connect(lambda: [QTest.keyClick(one, Qt.Key.Key_Escape) for one in reading_dialogs()])
+    stopper.start()
+    sources = [picture_file("a.png")] * 300
+    pictures = window.document.import_pictures(sources)
+    stopper.stop()
+    assert 0 < len(pictures) == len(read) < 20
+    assert window.toasts.title.text() == f"Stopped after {len(pictures)} of 300 pictures."
+    assert window.document.import_pictures(sources[:1])
 
 
 def test_a_take_that_comes_while_a_picture_is_read_is_kept(window, engine, picture_file, monkeypatch):
@@ -139,9 +167,9 @@ def test_what_a_task_raises_comes_out_and_no_pointer_stays_busy(qapp):
         raise ZeroDivisionError(item)
 
     with pytest.raises(ZeroDivisionError):
-        in_background(fails, [1], lambda done, count: None)
+        in_background(fails, [1])
     assert qapp.overrideCursor() is None
-    assert in_background(str, [], lambda done, count: None) == []
+    assert in_background(str, []) == []
 
 
 # What else a first look stumbled over
