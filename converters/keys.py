@@ -46,6 +46,14 @@ def drop(source: str) -> Rule:
     return Rule("", (source,))
 
 
+def section(config: dict[str, Any], name: str) -> dict[str, Any]:
+    """The object `name` inside a config.json, or the whole where there is none. Raises ValueError."""
+    inner = config.get(name) or config
+    if not isinstance(inner, dict):
+        raise ValueError(f"{name} in config.json is {str(inner)[:40]!r}")
+    return inner
+
+
 def swap_halves(x: mx.array) -> mx.array:
     first, second = mx.split(x, 2, axis=0)
     return mx.concatenate([second, first], axis=0)

@@ -6,7 +6,7 @@ kind serve no FLUX model; single files store T5's token table twice.
 
 from typing import Any
 
-from .keys import Layout, Rule, Shapes, drop, rename
+from .keys import Layout, Rule, Shapes, drop, rename, section
 from .keys_flux2 import count
 
 HEAD = 64  # width of a head of every published CLIP text encoder; no tensor shows it
@@ -93,7 +93,7 @@ def _tower(shapes: Shapes, config: dict[str, Any], heads: int, epsilon: float) -
 
 def clip_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
     """The arguments of text_clip.Params; the end token is the last of the vocabulary where config.json is old (2)."""
-    config = config.get("text_config") or config
+    config = section(config, "text_config")
     vocab, hidden = shapes[_TOKENS]
     end = config.get("eos_token_id")
     return {
@@ -106,7 +106,7 @@ def clip_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
 
 def siglip_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
     """The arguments of image_siglip.Params from target names and shapes (the convolution already turned)."""
-    config = config.get("vision_config") or config
+    config = section(config, "vision_config")
     patch = shapes["embeddings.patch_embedding.weight"][1]
     side = round(shapes["embeddings.position_embedding.weight"][0] ** 0.5)
     usual = side * patch + (6 if patch == SIGLIP_PATCH else 0)  # so400m: 384 px are 27 patches of 14 and a rest

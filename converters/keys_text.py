@@ -5,7 +5,7 @@ Source: transformers models/qwen3, models/mistral3; the final norm, the LM head 
 
 from typing import Any
 
-from .keys import Layout, Rule, Shapes, drop, rename
+from .keys import Layout, Rule, Shapes, drop, rename, section
 from .keys_flux2 import count
 
 # As published (the hub's files), as transformers 5 writes them, as a causal LM alone, and as a bare encoder.
@@ -47,11 +47,11 @@ def sizes(shapes: Shapes, config: dict[str, Any], usual: tuple[int, ...], width:
     Raises KeyError where a layer that shows a size is missing.
     """
     vocab, hidden = shapes["embed_tokens.weight"]
-    config = config.get("text_config") or config
+    config = section(config, "text_config")
     head = shapes.get("layers.0.self_attn.q_norm.weight", (int(config.get("head_dim") or MISTRAL_HEAD),))[0]
     layers, outs = count(shapes, "layers."), width // hidden
     fractions = tuple(layers * number // (outs + 1) for number in range(1, outs + 1))
-    rope = config.get("rope_parameters") or config
+    rope = section(config, "rope_parameters")
     told = {"rope_theta": rope.get("rope_theta"), "rms_norm_eps": config.get("rms_norm_eps")}
     return {
         "hidden_size": hidden,

@@ -167,7 +167,7 @@ def _params(part: Part, sizes) -> Any:
     try:
         kind = import_module(f"mlx_model.{part.layout.family}").Params
         return kind(**(sizes() if part.params is None else part.params))
-    except (KeyError, ValueError, IndexError, TypeError, ZeroDivisionError) as error:
+    except (KeyError, ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError) as error:
         what = f"{part.files[0]} is incomplete or of an unknown shape"
         raise ConvertError(f"{what}: {error}.", "Is the download complete?") from error
 

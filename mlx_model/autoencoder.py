@@ -29,6 +29,13 @@ class Params:
     scale: float = 1.0
     shift: float = 0.0
 
+    def __post_init__(self):
+        for width in (self.ch, self.ch if self.decoder_ch is None else self.decoder_ch):
+            if self.groups < 1 or any(width * times % self.groups for times in self.ch_mult):
+                raise ValueError(f"{width} channels can't be normed in {self.groups} groups")
+        if not self.scale:
+            raise ValueError("the scale of latents can't be 0")
+
     @property
     def downscale(self) -> int:
         return 2 ** (len(self.ch_mult) - 1)

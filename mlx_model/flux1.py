@@ -27,6 +27,7 @@ from .ops import (
     rotate_pairs,
     split_heads,
 )
+from .sizes import check_heads
 
 TIME_FEATURES = 256
 
@@ -52,8 +53,7 @@ class Params:
     guidance_embed: bool = False
 
     def __post_init__(self):
-        if self.hidden_size % self.num_heads or sum(self.axes_dim) != self.hidden_size // self.num_heads:
-            raise ValueError(f"axes {self.axes_dim} do not fill a head of {self.hidden_size}/{self.num_heads} channels")
+        check_heads(self.hidden_size, self.num_heads, self.axes_dim)
         if self.in_channels < self.out_channels:
             raise ValueError(f"{self.in_channels} input channels can't hold the {self.out_channels} latent ones")
 

@@ -27,6 +27,7 @@ from .ops import (
     split_heads,
     timestep_features,
 )
+from .sizes import check_heads
 
 IMAGE, REFERENCES, TEXT = "image", "image_cond", "txt"  # the token modes, as the checkpoint calls them
 
@@ -47,8 +48,7 @@ class Params:
     flow_map: bool = False
 
     def __post_init__(self):
-        if self.hidden_size % self.num_heads or sum(self.axes_dim) != self.hidden_size // self.num_heads:
-            raise ValueError(f"axes {self.axes_dim} do not fill a head of {self.hidden_size}/{self.num_heads} channels")
+        check_heads(self.hidden_size, self.num_heads, self.axes_dim)
 
     @property
     def mlp_width(self) -> int:

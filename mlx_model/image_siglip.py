@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 import mlx.nn as nn
 
+from .sizes import check_heads
 from .text_clip import Encoder
 
 
@@ -24,6 +25,9 @@ class Params:
     image_size: int = 384
     patch_size: int = 14
     layer_norm_eps: float = 1e-6
+
+    def __post_init__(self):
+        check_heads(self.hidden_size, self.num_attention_heads)
 
     @property
     def width(self) -> int:

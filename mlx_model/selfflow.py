@@ -15,6 +15,7 @@ import numpy as np
 
 from .ops import add_gated, attention, modulate, split_heads, timestep_features
 from .sampler import Progress, check_finite
+from .sizes import check_heads
 
 TIME_FEATURES = 256
 SDE_STEPS, LAST_STEP = 250, 0.04  # the released sampler's: 249 random steps, then one without noise
@@ -33,6 +34,11 @@ class Params:
     mlp_ratio: float = 4.0
     num_classes: int = 1001
     learn_sigma: bool = True
+
+    def __post_init__(self):
+        check_heads(self.hidden_size, self.num_heads)
+        if self.patch_size < 1 or self.input_size % self.patch_size:
+            raise ValueError(f"{self.input_size} latents a side can't be cut into patches of {self.patch_size}")
 
     @property
     def in_channels(self) -> int:

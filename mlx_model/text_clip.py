@@ -11,6 +11,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from .ops import attention, split_heads
+from .sizes import check_heads
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,11 @@ class Params:
     max_position_embeddings: int = 77
     eos_token_id: int = 49407
     layer_norm_eps: float = 1e-5
+
+    def __post_init__(self):
+        check_heads(self.hidden_size, self.num_attention_heads)
+        if not 0 <= self.eos_token_id < self.vocab_size:
+            raise ValueError(f"eos_token_id can't be {self.eos_token_id}, with {self.vocab_size} tokens")
 
     @property
     def width(self) -> int:

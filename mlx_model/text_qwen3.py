@@ -27,6 +27,11 @@ class Params:
     rms_norm_eps: float = 1e-6
     qk_norm: bool = True
 
+    def __post_init__(self):
+        if self.num_key_value_heads < 1 or self.num_attention_heads % self.num_key_value_heads or self.head_dim % 2:
+            heads = f"{self.num_attention_heads}, {self.num_key_value_heads} of keys, {self.head_dim} channels each"
+            raise ValueError(f"these heads can't be: {heads}")
+
     @property
     def width(self) -> int:
         """Features per token handed to the transformer."""

@@ -30,6 +30,12 @@ class Params:
     relative_attention_max_distance: int = 128
     layer_norm_epsilon: float = 1e-6
 
+    def __post_init__(self):
+        single = self.relative_attention_num_buckets // 4
+        if single < 1 or self.relative_attention_max_distance <= single:
+            distance = f"relative_attention_max_distance can't be {self.relative_attention_max_distance}"
+            raise ValueError(f"{distance}, with {self.relative_attention_num_buckets} buckets")
+
     @property
     def width(self) -> int:
         """Features per token handed to the transformer."""

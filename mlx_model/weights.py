@@ -18,7 +18,7 @@ from mlx.utils import tree_flatten
 from .errors import LayoutError
 from .folder import Folder
 from .shards import SHARD_BYTES, header, load_lazily, write_shards
-from .sizes import check_sizes
+from .sizes import check_params
 
 CLASSES = {
     "transformer": "Transformer",
@@ -107,7 +107,7 @@ def build(role: str, family: str, params: Any) -> nn.Module:
     module = import_module(f"mlx_model.{family}")
     try:
         params = params if is_dataclass(params) else module.Params(**params)
-        check_sizes(asdict(params))
+        check_params(params)
         return getattr(module, CLASSES[role])(params)
     except (TypeError, ValueError, ZeroDivisionError) as error:
         raise LayoutError(f"The sizes of the {role} are not usable: {error}.") from error

@@ -100,7 +100,7 @@ def test_the_part_that_fits_is_taken(tmp_path):
     tiny, place = TINY["flux1-dev"], tmp_path / "source"
     file = checkpoint(tiny, place)
     shutil.rmtree(place / "vae")
-    other = build("autoencoder", "autoencoder", {"ch": 8, "ch_mult": (1, 1), "num_res_blocks": 1, "groups": 4})
+    other = build("autoencoder", "autoencoder", {"ch": 32, "ch_mult": (1, 1), "num_res_blocks": 1})
     turned = {k: np.array(x).transpose(0, 3, 1, 2) if x.ndim == 4 else x for k, x in tree_flatten(other.parameters())}
     save(place / "a_flux2_vae.safetensors", turned)
     with pytest.raises(ConvertError, match="autoencoder belongs to another model"):

@@ -1,13 +1,17 @@
 """Sizes in a model.json or config.json that no network has: refused before one is built or memory is counted."""
 
+import dataclasses
+import json
+
 import pytest
 
-from mlx_model.errors import LayoutError
+from converters.convert import convert
+from mlx_model.errors import ConvertError, LayoutError
 from mlx_model.folder import open_folder
 from mlx_model.sizes import check_sizes
 from mlx_model.specs import SPECS
 from mlx_model.weights import build
-from tests.converters import checkpoints
+from tests.converters import checkpoints, made_selfflow, tiny
 
 BAD = [
     ("transformer", "depth", 10**9),
@@ -26,6 +30,33 @@ BAD = [
     ("text_encoder", "out_layers", [-1, 4, 6]),
     ("autoencoder", "ch", 2**40),
     ("autoencoder", "num_res_blocks", 10**9),
+    ("text_encoder", "rms_norm_eps", -1.0),
+    ("text_encoder", "num_key_value_heads", 0),
+]
+UNFIT = [  # possible one by one, impossible together
+    ("transformer", {"axes_dim": [7, 9, 8, 8]}, "do not fill a head"),
+    ("transformer", {"num_heads": 3}, "can't share"),
+    ("text_encoder", {"num_key_value_heads": 3}, "heads can't be"),
+    ("text_encoder", {"head_dim": 16.0}, "head_dim can't be"),
+    ("autoencoder", {"groups": 3}, "in 3 groups"),
+    ("autoencoder", {"groups": 4.0}, "groups can't be"),
+    ("autoencoder", {"scale": 0.0}, "can't be 0"),
+]
+T5, CLIP, SIGLIP = "text_encoder_2", "text_encoder", "image_encoder"
+CONFIGS = [  # what a config.json may say that a network of these tensors can't be
+    (CLIP, {"text_config": "x"}),
+    (CLIP, {"eos_token_id": float("inf")}),
+    (CLIP, {"eos_token_id": 10**6}),
+    (CLIP, {"num_attention_heads": 5}),
+    (CLIP, {"num_attention_heads": -1}),
+    (CLIP, {"layer_norm_eps": 2}),
+    (T5, {"relative_attention_max_distance": 3}),
+    (T5, {"layer_norm_epsilon": float("nan")}),
+    (SIGLIP, {"vision_config": [1]}),
+    (SIGLIP, {"num_attention_heads": 24}),
+    ("vae", {"norm_num_groups": 3}),
+    ("vae", {"norm_num_groups": 2.5}),
+    ("vae", {"scaling_factor": 1e300}),
 ]
 
 
@@ -37,6 +68,43 @@ def test_model_json(tmp_path, role, name, value):
         open_folder(folder)
     assert error.value.exit_code == 3
     assert len(str(error.value)) < 400
+
+
+@pytest.mark.parametrize(("role", "sizes", "said"), UNFIT)
+def test_sizes_that_contradict_each_other(role, sizes, said):
+    """Else the network is built, filled, and fails in the middle of a run."""
+    params = dataclasses.asdict(checkpoints.PARAMS[role]) | sizes
+    with pytest.raises(LayoutError, match=said):
+        build(role, checkpoints.FAMILIES[role], {k: tuple(v) if isinstance(v, list) else v for k, v in params.items()})
+
+
+@pytest.mark.parametrize(("place", "said"), CONFIGS)
+def test_config_json(tmp_path, place, said):
+    source = tiny.checkpoint(tiny.TINY["flux1-redux-dev"], tmp_path / "source")
+    file = source.parent / place / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), **said}))
+    refused(source, tmp_path)
+
+
+@pytest.mark.parametrize("said", [{"rope_parameters": 7}, {"rms_norm_eps": -1}, {"head_dim": [1]}])
+def test_config_json_of_flux2(tmp_path, said):
+    source = checkpoints.single_file(tmp_path / "source")
+    (source.parent / "text_encoder" / "config.json").write_text(json.dumps(said))
+    refused(source, tmp_path)
+
+
+@pytest.mark.parametrize("said", [{"num_heads": 5}, {"num_heads": 1e999}, {"patch_size": -2}, {"patch_size": 3}])
+def test_config_json_of_self_flow(tmp_path, said):
+    source = made_selfflow.checkpoint(tmp_path / "source")
+    (source.parent / "config.json").write_text(json.dumps(said))
+    refused(source, tmp_path)
+
+
+def refused(source, tmp_path):
+    with pytest.raises((ConvertError, LayoutError)) as error:
+        list(convert(source, tmp_path / "out"))
+    assert error.value.exit_code == 3
+    assert [child.name for child in tmp_path.iterdir()] == ["source"]
 
 
 def test_a_network_of_10_to_the_9_blocks_is_not_built():
