@@ -11,6 +11,7 @@ import mlx.core as mx
 from mlx_model.errors import ConvertError
 from mlx_model.folder import roles
 from mlx_model.request import Lora
+from mlx_model.sizes import check_params
 from mlx_model.specs import OPTIONAL, PACKED_ROLES, ModelSpec
 from mlx_model.weights import build, fit
 
@@ -166,7 +167,9 @@ def _params(part: Part, sizes) -> Any:
     """The Params of a part's network. Raises ConvertError where the shapes make no sense."""
     try:
         kind = import_module(f"mlx_model.{part.layout.family}").Params
-        return kind(**(sizes() if part.params is None else part.params))
+        params = kind(**(sizes() if part.params is None else part.params))
+        check_params(params)
+        return params
     except (KeyError, ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError) as error:
         what = f"{part.files[0]} is incomplete or of an unknown shape"
         raise ConvertError(f"{what}: {error}.", "Is the download complete?") from error
