@@ -202,6 +202,10 @@ class BoardFile:
             raise BoardError(f"The picture {sha256[:12]} of this board is missing.", f"It belongs at {path}.")
         return path
 
+    def missing(self) -> int:
+        """How many pictures of the board are not there."""
+        return sum(not self._has(sha256) for sha256 in {picture.sha256 for picture in pictures(self.board)})
+
     def damage(self, picture: Picture) -> str:
         """What is wrong with the picture's file, "" for nothing: reads all of it."""
         path = self._blob(picture.sha256)
@@ -244,12 +248,15 @@ class BoardFile:
         return unused
 
     def copy_to(self, path: str | Path, board: Board | None = None) -> "BoardFile":
-        """A copy of the package with `board` (or the saved one) and its pictures, open. This one stays as it is."""
+        """A copy of the package with `board` (or the saved one) and its pictures, open. This one stays as it is.
+
+        Pictures that are missing are left out, all of them where this package is gone.
+        """
         board = board or self.board
         copy = BoardFile.create(path, board)
         try:
             for sha256 in dict.fromkeys(picture.sha256 for picture in pictures(board)):
-                if self._blob(sha256).is_file():
+                if self._has(sha256):
                     copy.put_picture(board_disk.read(self._blob(sha256), board_disk.MAX_BLOB))
         except BaseException:
             copy.close()
@@ -292,6 +299,12 @@ class BoardFile:
         if not SHA256.fullmatch(sha256):
             raise BoardError(f"{sha256[:80]!r} is not the name of a picture.")
         return self.path / BLOBS / f"{sha256}.png"
+
+    def _has(self, sha256: str) -> bool:
+        try:
+            return self._blob(sha256).is_file()
+        except BoardError:  # the package is gone
+            return False
 
     def _is_good(self, sha256: str) -> bool:
         """Whether the blob is there and whole; a damaged one is written again."""

@@ -42,6 +42,7 @@ class Job:
     panel: str | None = None
     slot: str | None = None
     previews: bool = True
+    instruction: str | None = None  # what panel_job was given besides the panel's own prompt
     anyway: bool = False  # also where this machine's memory is predicted not to do
 
 
@@ -140,7 +141,7 @@ def panel_job(
         mask=_mask(panel, source, picture_path),
         strength=panel.settings.strength if source else None,
     )
-    return Job(new_id(), label, check(request, spec), name, panel_id, slot, previews)
+    return Job(new_id(), label, check(request, spec), name, panel_id, slot, previews, instruction)
 
 
 def _model(model: ModelSpec | str | None) -> tuple[str, ModelSpec]:

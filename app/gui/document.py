@@ -7,9 +7,7 @@ panel whatever happened meanwhile.
 
 import dataclasses
 import secrets
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -23,8 +21,9 @@ from .. import commands, jobs
 from ..board_file import BoardFile
 from ..history import History
 from ..jobs import JobState
-from ..storyboard import Board, Panel, Picture, Take, new_id
+from ..storyboard import Board, Panel, Picture, Take
 from .importing import ReadPicture, in_background, put_pixels, read_picture
+from .keeping import Keeping
 from .panel_model import forecast, model_of
 from .pixmaps import Pixmaps
 from .runs import PanelState, Runs
@@ -32,7 +31,7 @@ from .storing import Storing
 
 AUTOSAVE = 1500  # ms after the first unsaved change; the product promises 2 s
 JOURNAL = 200  # ms: what is typed in one go is noted once
-SMALL_FILE, SMALL_MASK = 96 * 2**10, 512 * 512  # bytes, pixels: stored within a frame or so, without a thread
+SMALL_MASK = 512 * 512  # pixels: stored within a frame or so, without a thread
 
 
 class Document(QObject):
@@ -53,7 +52,12 @@ class Document(QObject):
         self._index: tuple[Board | None, dict[str, Panel]] = (None, {})
         self._pixmaps = Pixmaps(self.picture_path, self)
         self._pixmaps.ready.connect(self.picture_ready)
-        self._storing, self._keeping = Storing(self), Counter()  # panel id -> takes that are being stored
+        self._storing = Storing(self)
+        self._keeping = Keeping(file, self._storing, self)
+        self._keeping.made.connect(self._take_made)
+        self._keeping.refused.connect(self._take_refused)
+        self._keeping.broken.connect(self.message)
+        self._keeping.settled.connect(self.state_changed)
         self.runs = Runs(engine, self)
         self.runs.panel_changed.connect(self.state_changed)
         self.runs.finished.connect(self._job_finished)
@@ -75,6 +79,21 @@ class Document(QObject):
     @property
     def dirty(self) -> bool:
         return self._dirty
+
+    def store_again(self, panel_id: str) -> bool:
+        """Try once more to store pictures of the panel that the disk refused; False where there is none."""
+        held = any(job.job.panel == panel_id for job, _ in self._keeping.held)
+        if held:
+            self._keeping.retry()
+        return held
+
+    def saved(self) -> bool:
+        """Whether everything is on the disk, after one more attempt where it is not."""
+        self._keeping.retry()
+        self.settle()
+        if self._dirty:
+            self.save()
+        return not self._dirty and not self._keeping.held
 
     # Changes
 
@@ -130,7 +149,9 @@ class Document(QObject):
         if self._closed:
             return
         self._closed = True
+        self._keeping.retry()
         self._storing.close()
+        self._keeping.stop()
         if self._dirty:
             self.save()
         self.runs.detach()
@@ -205,7 +226,7 @@ class Document(QObject):
             state = self.runs.state(self.panel(panel_id))
         except KeyError:
             return PanelState()
-        return state if state.busy or not self._keeping[panel_id] else PanelState("running", stage="decode")
+        return state if state.busy or not self._keeping.busy(panel_id) else PanelState("running", stage="decode")
 
     def render(self, panel_ids: Iterable[str], anyway: bool = False) -> None:
         """Put the panels in line, each for one take. What can't run fails at once, with its reason in its state.
@@ -275,27 +296,19 @@ class Document(QObject):
             self.keep(job)
 
     def keep(self, job: JobState) -> None:
-        """The finished picture becomes a take, in every state that undo and redo can reach: no undo loses it.
+        """The finished picture becomes a take, in every state that undo and redo can reach: no undo loses it."""
+        self._keeping.keep(job)
 
-        Its file is read at once: it goes away with the engine's.
-        """
-        try:
-            data = Path(job.result).read_bytes()
-        except OSError as error:
-            self.message.emit(f"The picture of panel {job.job.label} can't be read: {error}.", "Render it again.")
-            return
-        self._keeping[job.job.panel] += 1
-        task = partial(read_picture, self.file, data, job.job.label)
-        self._storing.add(task, partial(self._kept, job), short=len(data) <= SMALL_FILE)
+    def _take_made(self, panel_id: str, take: Take) -> None:
+        self.runs.forget(panel_id)
+        old = self.board
+        if self.history.add_take(panel_id, take):
+            self._now(old)
 
-    def _kept(self, job: JobState, read: ReadPicture) -> None:
-        panel, picture, request = job.job.panel, self._told(read), job.job.request
-        self._keeping[panel] -= 1
-        if picture:
-            request = dataclasses.replace(request, seed=job.seed if job.seed is not None else request.seed)
-            made = datetime.now(UTC).isoformat(timespec="seconds")
-            take = Take(new_id(), picture, request.to_json(), job.job.model, made, request.seed, job.seconds)
-            old = self.board
-            if self.history.add_take(panel, take):
-                self._now(old)
-        self.state_changed.emit(panel)
+    def _take_refused(self, job: JobState, message: str, hint: str) -> None:
+        """Told once, and shown at the panel until it is stored."""
+        text = f"The picture of panel {job.job.label} is made, but not stored. {message}"
+        hint = f"{hint} It is held until then."
+        told = self.runs.fail(job.job.panel, text, hint)
+        if told:
+            self.message.emit(text, hint)

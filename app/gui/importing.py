@@ -22,10 +22,14 @@ WORTH_WORDS = 400  # ms
 
 
 class ReadPicture(NamedTuple):
-    """`picture` is None where it was refused; each message is what happened and what to do."""
+    """`picture` is None where it was refused; each message is what happened and what to do.
+
+    `disk`: the picture is good, but the board's disk would not take it.
+    """
 
     picture: Picture | None
     messages: tuple[tuple[str, str], ...]
+    disk: bool = False
 
 
 def read_picture(file: BoardFile, source: str | Path | QImage | bytes, name: str) -> ReadPicture:
@@ -34,18 +38,18 @@ def read_picture(file: BoardFile, source: str | Path | QImage | bytes, name: str
     try:
         path, data = _named(source, name)
         pixels = images.open_picture(path, notes, data)
-        picture = file.put_picture(pixels, name or path.stem)
     except FluxLocalError as error:
         return ReadPicture(None, ((error.message, error.hint),))
-    return ReadPicture(picture, tuple((note, "") for note in notes))
+    return put_pixels(file, pixels, name or path.stem, notes)
 
 
-def put_pixels(file: BoardFile, pixels: np.ndarray, name: str) -> ReadPicture:
+def put_pixels(file: BoardFile, pixels: np.ndarray, name: str, notes: Sequence[str] = ()) -> ReadPicture:
     """Keep pixels, (H, W, 3) or (H, W) uint8, in `file`. Runs in any thread."""
     try:
-        return ReadPicture(file.put_picture(pixels, name), ())
+        picture = file.put_picture(pixels, name)
     except FluxLocalError as error:
-        return ReadPicture(None, ((error.message, error.hint),))
+        return ReadPicture(None, ((error.message, error.hint),), disk=True)
+    return ReadPicture(picture, tuple((note, "") for note in notes))
 
 
 def in_background(task: Callable, items: Sequence) -> list:

@@ -40,7 +40,7 @@ class MainWindow(QMainWindow):
         self._lay_out()
         self._menus()
         self.queue = QueueView(session.engine, self._words_of)
-        self.queue.again.connect(lambda panel: session.document.render([panel]))
+        self.queue.again.connect(session.again)
         self._set_page("queue", self.queue)
         session.message.connect(self.say)
         session.document_changed.connect(self.show_document)
@@ -267,6 +267,9 @@ class MainWindow(QMainWindow):
         """Everything is saved; only running jobs are worth a question."""
         busy = self.session.busy()
         if busy and not self.commands.sure_to_quit(busy):
+            event.ignore()
+            return
+        if not self.session.saved() and not self.commands.sure_to_lose():
             event.ignore()
             return
         import msgspec

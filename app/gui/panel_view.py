@@ -76,7 +76,7 @@ class PanelView(QWidget):
         side.render_bar.cancel_asked.connect(lambda: document.cancel(self.panel_id))
         side.render_bar.live_toggled.connect(self._toggle_live)
         side.take.again_asked.connect(self._use_settings)
-        stage.retry_asked.connect(lambda: self.render())
+        stage.retry_asked.connect(lambda: document.store_again(self.panel_id) or self.render())
         stage.settings_asked.connect(side.open_settings)
         side.render_bar.settings_asked.connect(side.open_settings)
         stage.keep_asked.connect(self.keep_live)

@@ -122,7 +122,7 @@ def job_words(job: JobState) -> str:
 
 
 class QueueView(QWidget):
-    """Follows the engine; `words_of` gives what a job is about. `again` names the panel that is wanted once more."""
+    """Follows the engine; `words_of` gives what a job is about. `again` names the job that is wanted once more."""
 
     again = Signal(str)
 
@@ -203,7 +203,7 @@ class QueueView(QWidget):
     def _repeat(self, job_id: str) -> None:
         job = self.engine.job(job_id)
         if job and job.job.panel:
-            self.again.emit(job.job.panel)
+            self.again.emit(job_id)
 
     def _pause(self) -> None:
         if self.engine.paused:

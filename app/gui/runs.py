@@ -54,10 +54,19 @@ class Runs(QObject):
         self.engine.submit(job)
         self._tell(job.panel)
 
-    def fail(self, panel: str, reason: str, hint: str, misfit: bool = False) -> None:
-        """Record why a panel could not even be put in line."""
-        self._failed[panel] = PanelState("failed", reason=reason, hint=hint, misfit=misfit)
+    def fail(self, panel: str, reason: str, hint: str, misfit: bool = False) -> bool:
+        """Record why a panel could not even be put in line, or its picture not be stored; whether that is new."""
+        state = PanelState("failed", reason=reason, hint=hint, misfit=misfit)
+        if self._failed.get(panel) == state:
+            return False
+        self._failed[panel] = state
         self._tell(panel)
+        return True
+
+    def forget(self, panel: str) -> None:
+        """Forget the panel's failure."""
+        if self._failed.pop(panel, None):
+            self._tell(panel)
 
     def cancel(self, panel: str) -> None:
         """Cancel every job of the panel, and forget its failure."""

@@ -142,6 +142,21 @@ class Session(QObject):
         self.downloads.shutdown()
         self.engine.shutdown()
 
+    def saved(self) -> bool:
+        """Whether every board that is open is on the disk, after one more attempt."""
+        return all(document.saved() for document in self._all())
+
+    def again(self, job_id: str) -> None:
+        """Render once more what a job was about, with the panel's settings of now, whichever board it is of."""
+        state = self.engine.job(job_id)
+        owner = next((one for one in self._all() if state and one.runs.owns(one.board, state)), None)
+        if owner is None:
+            self.message.emit("The panel of this job is not on a board that is open.", "Open its board first.")
+        elif state.job.instruction is not None:
+            owner.apply_to_all([state.job.panel], state.job.instruction)
+        else:
+            owner.render([state.job.panel])
+
     def busy(self) -> int:
         """How many jobs are not over."""
         return sum(not job.over for job in self.engine.jobs())
@@ -169,8 +184,8 @@ class Session(QObject):
         self._let_go()
 
     def _let_go(self) -> None:
-        """Close boards behind the shown one whose jobs are over."""
-        for document in [one for one in self._behind if not one.runs.busy()]:
+        """Close boards behind the shown one whose jobs are over and which are saved."""
+        for document in [one for one in self._behind if not one.runs.busy() and one.saved()]:
             self._behind.remove(document)
             document.close()
             document.deleteLater()

@@ -48,7 +48,11 @@ class WindowCommands:
         suggestion = f"{self._folder()}/{self.session.document.board.title} copy{SUFFIX}"
         path = QFileDialog.getSaveFileName(self.window, "Save a Copy", suggestion, BOARDS)[0]
         if path and self.session.copy_as(path):
-            self.window.say("This is the copy now.", "The other board stays as it was.", True)
+            gone = self.session.document.file.missing()
+            if gone:
+                self.window.say("This is the copy now.", f"{plural(gone, 'picture')} could not be copied: gone.")
+            else:
+                self.window.say("This is the copy now.", "The other board stays as it was.", True)
 
     def restore(self) -> None:
         from .restore_dialog import RestoreDialog
@@ -169,6 +173,16 @@ class WindowCommands:
         box.addButton("Keep Working", QMessageBox.ButtonRole.RejectRole)
         box.exec()
         return box.clickedButton() is quit_
+
+    def sure_to_lose(self) -> bool:
+        """Ask before changes are thrown away that no disk would take; the message that says why is there already."""
+        text = "The last changes could not be saved."
+        box = QMessageBox(QMessageBox.Icon.Warning, "Quit", text, parent=self.window)
+        box.setInformativeText("Free some space, or save a copy elsewhere: File > Save a Copy.")
+        box.addButton("Keep Working", QMessageBox.ButtonRole.RejectRole)
+        lose = box.addButton("Quit and Lose Them", QMessageBox.ButtonRole.DestructiveRole)
+        box.exec()
+        return box.clickedButton() is lose
 
     def notify(self, title: str, text: str) -> None:
         """Through the system, where it lets us; the icon in the Dock or task bar asks for attention in any case."""

@@ -1,5 +1,6 @@
 """Large pictures are stored by another thread, and nothing that is asked for meanwhile misses them."""
 
+import shutil
 import threading
 
 import numpy as np
@@ -7,9 +8,11 @@ import pytest
 from PIL import Image
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QFileDialog
 
+from app import commands
 from app.board_file import BoardFile
-from app.gui import document as document_module
+from app.gui import keeping
 from app.gui.panel_view import PanelView
 from mlx_model.errors import DiskFull
 from tests.gui.panel_board import add_take
@@ -21,14 +24,14 @@ def large(tmp_path):
     noise = np.random.default_rng(1).integers(0, 256, (256, 256, 3), np.uint8)
     path = tmp_path / "result.png"
     Image.fromarray(noise).save(path)
-    assert path.stat().st_size > document_module.SMALL_FILE
+    assert path.stat().st_size > keeping.SMALL_FILE
     return path
 
 
 @pytest.fixture
 def gate(monkeypatch):
     """Holds the storing thread until it is set; `threads` are the names of those that read pictures."""
-    gate, read = threading.Event(), document_module.read_picture
+    gate, read = threading.Event(), keeping.read_picture
     gate.threads = []
 
     def waiting(*arguments):
@@ -36,7 +39,7 @@ def gate(monkeypatch):
         assert gate.wait(20)
         return read(*arguments)
 
-    monkeypatch.setattr(document_module, "read_picture", waiting)
+    monkeypatch.setattr(keeping, "read_picture", waiting)
     yield gate
     gate.set()
 
@@ -111,10 +114,76 @@ def test_a_run_right_after_a_stroke_on_a_large_picture_has_the_mask(document, en
     assert view.stage.canvas.painter.is_blank
 
 
-def test_a_full_disk_is_told_and_the_board_stays_as_it_was(document, monkeypatch, qtbot):
-    def full(*_):
-        raise DiskFull("The disk is full.", "Make room.")
+def test_a_take_that_the_disk_refuses_is_held_until_there_is_room(document, engine, ids, picture_file, monkeypatch):
+    """Told once, shown at the panel, and nobody has to render it again."""
+    told, first = [], ids()[0]
+    document.message.connect(lambda *words: told.append(words))
+    put = document.file.put_picture
+    monkeypatch.setattr(document.file, "put_picture", full)
+    document.render([first])
+    engine.done(picture_file())
+    assert not document.saved()
+    assert document.store_again(first)
+    assert told == [
+        ("The picture of panel 1A is made, but not stored. The disk is full.", "Make room. It is held until then.")
+    ]
+    assert document.panel_state(first).state == "failed"
+    monkeypatch.setattr(document.file, "put_picture", put)
+    assert document.store_again(first)
+    assert len(document.panel(first).takes) == 1
+    assert document.panel_state(first).state == "done"
+    assert document.saved()
+    assert not document.store_again(first)
 
+
+def test_the_window_does_not_close_on_changes_that_no_disk_takes(window, monkeypatch):
+    document, asked = window.document, []
+    monkeypatch.setattr(window.commands, "sure_to_lose", lambda: asked.append(1))
+    save = document.file.save
+    monkeypatch.setattr(document.file, "save", full)
+    document.do("Rename", commands.set_board(document.board, title="Last words"))
+    assert not window.close()
+    assert asked == [1]
+    assert window.toasts.title.text() == "The disk is full."
+    monkeypatch.setattr(document.file, "save", save)
+    assert window.close()
+    assert asked == [1]
+
+
+def test_a_board_whose_folder_is_gone_can_still_be_copied(window, picture_file, tmp_path, monkeypatch):
+    document = window.document
+    add_take(document, next(document.board.panels()).id, 3)
+    document.save()
+    shutil.rmtree(document.file.path)
+    to = str(tmp_path / "rescued.fluxboard")
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (to, ""))
+    window.commands.copy_as()
+    assert window.document.board == document.board
+    assert window.toasts.hint.text() == "1 picture could not be copied: gone."
+
+
+def test_try_again_in_the_queue_asks_the_board_that_the_job_is_of(session, window, engine, picture_file):
+    document = window.document
+    first = next(document.board.panels()).id
+    add_take(document, first, 3)
+    document.apply_to_all([first], "make it night")
+    engine.fail("No.")
+    failed = engine.jobs()[-1].id
+    session.again(failed)
+    assert engine.running.job.instruction == "make it night"
+    session.new()  # the first board is still open behind it
+    session.again(failed)
+    assert [job.panel for job in engine.submitted] == [first] * 3
+    engine.cancel_all()
+    session.again(failed)
+    assert "not on a board that is open" in window.toasts.title.text()
+
+
+def full(*_):
+    raise DiskFull("The disk is full.", "Make room.")
+
+
+def test_a_full_disk_is_told_and_the_board_stays_as_it_was(document, monkeypatch, qtbot):
     told, kept = [], []
     monkeypatch.setattr(document.file, "put_picture", full)
     document.message.connect(lambda *words: told.append(words))
