@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import mlx.core as mx
 import mlx.nn as nn
 
+from .strips import in_strips, normalised
+
 EPS = 1e-6
 BATCH_NORM_EPS = 1e-4
 
@@ -45,6 +47,30 @@ def group_norm(channels: int, p: Params) -> nn.GroupNorm:
     return nn.GroupNorm(p.groups, channels, eps=EPS, pytorch_compatible=True)
 
 
+def rows_of(x: mx.array):
+    """Any rows of a map that is there."""
+    return lambda start, stop: x[:, start:stop]
+
+
+def activated(norm: nn.GroupNorm, x: mx.array):
+    """Any rows of the normalised map after SiLU."""
+    apply = normalised(norm, x)
+    return lambda start, stop: nn.silu(apply(x[:, start:stop]))
+
+
+def conv3(layer: nn.Conv2d, rows, size: tuple[int, int, int], add=None) -> mx.array:
+    """A padded 3 x 3 convolution of `rows(start, stop)` of a map (H, W, c), plus `add(start, stop)` of the result."""
+    height, width, channels = size
+
+    def make(start: int, stop: int) -> mx.array:
+        x = rows(max(start - 1, 0), min(stop + 1, height))
+        edges = (int(start == 0), int(stop == height))  # inner strips have a neighbour's row there, not zeros
+        x = mx.conv2d(mx.pad(x, [(0, 0), edges, (0, 0), (0, 0)]), layer.weight, padding=(0, 1)) + layer.bias
+        return x + add(start, stop) if add else x
+
+    return in_strips(make, height, width * max(channels, layer.weight.shape[0]))
+
+
 class ResnetBlock(nn.Module):
     def __init__(self, p: Params, width_in: int, width: int):
         super().__init__()
@@ -55,9 +81,11 @@ class ResnetBlock(nn.Module):
             self.nin_shortcut = nn.Conv2d(width_in, width, 1)
 
     def __call__(self, x):
-        y = self.conv1(nn.silu(self.norm1(x)))
-        y = self.conv2(nn.silu(self.norm2(y)))
-        return y + (self.nin_shortcut(x) if "nin_shortcut" in self else x)
+        y = conv3(self.conv1, activated(self.norm1, x), x.shape[1:])
+        return conv3(self.conv2, activated(self.norm2, y), y.shape[1:], add=lambda a, b: self.shortcut(x[:, a:b]))
+
+    def shortcut(self, x):
+        return self.nin_shortcut(x) if "nin_shortcut" in self else x
 
 
 class AttnBlock(nn.Module):
@@ -70,10 +98,15 @@ class AttnBlock(nn.Module):
             self[name] = nn.Conv2d(width, width, 1)
 
     def __call__(self, x):
-        y = self.norm(x)
-        flat = [self[name](y).reshape(x.shape[0], 1, -1, x.shape[-1]) for name in "qkv"]  # (B, 1, HW, c)
-        y = mx.fast.scaled_dot_product_attention(*flat, scale=x.shape[-1] ** -0.5)
-        return x + self.proj_out(y.reshape(x.shape))
+        y = normalised(self.norm, x)(x)
+        q, k, v = (self[name](y).reshape(x.shape[0], 1, -1, x.shape[-1]) for name in "qkv")  # (B, 1, HW, c)
+
+        def make(start: int, stop: int) -> mx.array:
+            part = q[:, :, start * x.shape[2] : stop * x.shape[2]]
+            seen = mx.fast.scaled_dot_product_attention(part, k, v, scale=x.shape[-1] ** -0.5)
+            return self.proj_out(seen.reshape(x.shape[0], stop - start, *x.shape[2:]))
+
+        return x + in_strips(make, x.shape[1], x.shape[2] * k.shape[2])  # scores of a row of pixels
 
 
 class Downsample(nn.Module):
@@ -82,7 +115,14 @@ class Downsample(nn.Module):
         self.conv = nn.Conv2d(width, width, 3, stride=2)
 
     def __call__(self, x):
-        return self.conv(mx.pad(x, [(0, 0), (0, 1), (0, 1), (0, 0)]))  # right and bottom only, as the reference
+        _, height, width, channels = x.shape
+
+        def make(start: int, stop: int) -> mx.array:
+            rows = x[:, 2 * start : 2 * stop + 1]
+            below = 2 * (stop - start) + 1 - rows.shape[1]
+            return self.conv(mx.pad(rows, [(0, 0), (0, below), (0, 1), (0, 0)]))  # right and bottom, as the reference
+
+        return in_strips(make, height // 2, 2 * width * channels)
 
 
 class Upsample(nn.Module):
@@ -92,8 +132,14 @@ class Upsample(nn.Module):
 
     def __call__(self, x):
         b, h, w, c = x.shape
-        doubled = mx.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c))
-        return self.conv(doubled.reshape(b, 2 * h, 2 * w, c))
+
+        def doubled(start: int, stop: int) -> mx.array:
+            first = start // 2
+            rows = x[:, first : (stop + 1) // 2]
+            rows = mx.broadcast_to(rows[:, :, None, :, None], (b, rows.shape[1], 2, w, 2, c)).reshape(b, -1, 2 * w, c)
+            return rows[:, start - 2 * first : stop - 2 * first]
+
+        return conv3(self.conv, doubled, (2 * h, 2 * w, c))
 
 
 class Level(nn.Module):
@@ -106,10 +152,9 @@ class Level(nn.Module):
         if resample:
             self[resample[0]] = resample[1](width)
 
-    def __call__(self, x):
-        for block in self.block:
-            x = block(x)
-        return self[self.resample](x) if self.resample else x
+    @property
+    def steps(self) -> list[nn.Module]:
+        return [*self.block, *([self[self.resample]] if self.resample else [])]
 
 
 class Middle(nn.Module):
@@ -118,8 +163,9 @@ class Middle(nn.Module):
         self.block_1, self.block_2 = ResnetBlock(p, width, width), ResnetBlock(p, width, width)
         self.attn_1 = AttnBlock(p, width)
 
-    def __call__(self, x):
-        return self.block_2(self.attn_1(self.block_1(x)))
+    @property
+    def steps(self) -> list[nn.Module]:
+        return [self.block_1, self.attn_1, self.block_2]
 
 
 class Encoder(nn.Module):
@@ -139,10 +185,11 @@ class Encoder(nn.Module):
             self.quant_conv = nn.Conv2d(2 * p.z_channels, 2 * p.z_channels, 1)
 
     def __call__(self, x):
-        x = self.conv_in(x)
-        for level in self.down:
-            x = level(x)
-        x = self.conv_out(nn.silu(self.norm_out(self.mid(x))))
+        x = conv3(self.conv_in, rows_of(x), x.shape[1:])
+        for part in (*self.down, self.mid):
+            for step in part.steps:  # here, so that no caller holds on to the map before
+                x = step(x)
+        x = conv3(self.conv_out, activated(self.norm_out, x), x.shape[1:])
         return self.quant_conv(x) if "quant_conv" in self else x
 
 
@@ -164,10 +211,11 @@ class Decoder(nn.Module):
 
     def __call__(self, z):
         z = self.post_quant_conv(z) if "post_quant_conv" in self else z
-        x = self.mid(self.conv_in(z))
-        for level in reversed(self.up):
-            x = level(x)
-        return self.conv_out(nn.silu(self.norm_out(x)))
+        x = self.conv_in(z)
+        for part in (self.mid, *reversed(self.up)):
+            for step in part.steps:  # here, so that no caller holds on to the map before
+                x = step(x)
+        return conv3(self.conv_out, activated(self.norm_out, x), x.shape[1:])
 
 
 class Statistics(nn.Module):

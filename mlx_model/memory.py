@@ -24,7 +24,8 @@ GIB = 2**30
 BITS = (4, 5, 6, 8, 16)
 TEXT_ROLES, PICTURE_ROLES = ("text_encoder", "pooled_encoder"), ("image_encoder", "image_embedder")
 SCALE_BITS = 0.5  # a 16-bit scale and a 16-bit bias for every 64 packed weights
-MAPS = {False: 23, True: 40}  # on a CPU, on Metal: see _maps
+MAPS, WHOLE_MAPS = 5, 23  # of an autoencoder that goes by strips, of one strip that is the whole picture: see _maps
+STRIPS = 10 * 2**23  # ten times strips.STRIP
 PATCHES = 729  # of SigLIP at 384 pixels
 EFFICIENCY = 0.6  # of a chip's peak; published good MLX runs reach 0.67 to 0.73, poor ones 0.39
 # fp16 = fp32 matrix rate, TFLOPS: huggingface.js hardware.ts; M5 with its matrix units (tzakharko.github.io), estimated
@@ -178,11 +179,11 @@ def forecast(
     phases = {
         "text": Phase(texts, _text_activations(spec, tokens or spec.usual_tokens, b, metal)),
         "denoise": Phase(transformer + autoencoder, _step_activations(spec, size, references, tokens, b, metal)),
-        "decode": Phase(transformer + autoencoder, _maps(spec, size[0] * size[1], autoencoder, b, metal)),
+        "decode": Phase(transformer + autoencoder, _maps(spec, size[0] * size[1], b)),
     }
     if largest:
         pixels = min(largest[0] * largest[1], spec.reference_pixels[0 if len(references) == 1 else 1])
-        phases["references"] = Phase(autoencoder + pictures, int(0.6 * _maps(spec, int(pixels), autoencoder, b, metal)))
+        phases["references"] = Phase(autoencoder + pictures, _maps(spec, int(pixels), b))
     return Forecast(phases)
 
 
@@ -228,16 +229,16 @@ def _blocks(spec: ModelSpec) -> int:
     return int(spec.transformer.get("depth", 0) + spec.transformer.get("depth_single_blocks", 0))
 
 
-def _maps(spec: ModelSpec, pixels: int, weights: int, b: int, metal: bool) -> int:
-    """Feature maps of the autoencoder at full resolution: c maps a pixel, c its narrowest width.
+def _maps(spec: ModelSpec, pixels: int, b: int) -> int:
+    """Numbers of the autoencoder's maps at full resolution, c a pixel, c its narrowest width, and of its strips.
 
-    CPU: 23 c numbers a pixel, as a convolution unfolds its input, and a copy of the weights: within 10 % of what
-    mlx 0.32.4 took at 256, 384 and 512 px. Metal: 40 c, from published whole-picture decodes (10 to 14 GB at
-    1024x1024 in bfloat16). Attention in the middle sees pixels / 64 tokens.
+    A block's input has 2 c, its inner map and its result c each, and one is written while another is there; 5 c and 10
+    strips are within 10 % of what mlx 0.32.4 took on a CPU at 256, 384 and 512 px. Metal: the same in half precision,
+    1.5 GB at 1024 x 1024; published strip decodes took 1.6 GB with their weights.
     """
     width = spec.autoencoder.get("decoder_ch") or spec.autoencoder.get("ch", 128)
-    copies = 0 if metal else weights
-    return copies + pixels * width * MAPS[metal] * b + _scores(1, pixels // 64, pixels // 64, b, metal)
+    maps = pixels * width
+    return min(MAPS * maps + STRIPS, WHOLE_MAPS * maps) * b
 
 
 def step_flops(spec: ModelSpec, size: Size, references: Sequence[Size] = (), tokens: int | None = None) -> float:
