@@ -25,7 +25,7 @@ BITS = (4, 5, 6, 8, 16)
 TEXT_ROLES, PICTURE_ROLES = ("text_encoder", "pooled_encoder"), ("image_encoder", "image_embedder")
 SCALE_BITS = 0.5  # a 16-bit scale and a 16-bit bias for every 64 packed weights
 MAPS, WHOLE_MAPS = 5, 23  # of an autoencoder that goes by strips, of one strip that is the whole picture: see _maps
-STRIPS = 10 * 2**23  # ten times strips.STRIP
+STRIPS = 12 * 2**23  # twelve times strips.STRIP
 PATCHES = 729  # of SigLIP at 384 pixels
 EFFICIENCY = 0.6  # of a chip's peak; published good MLX runs reach 0.67 to 0.73, poor ones 0.39
 # fp16 = fp32 matrix rate, TFLOPS: huggingface.js hardware.ts; M5 with its matrix units (tzakharko.github.io), estimated
@@ -232,8 +232,8 @@ def _blocks(spec: ModelSpec) -> int:
 def _maps(spec: ModelSpec, pixels: int, b: int) -> int:
     """Numbers of the autoencoder's maps at full resolution, c a pixel, c its narrowest width, and of its strips.
 
-    A block's input has 2 c, its inner map and its result c each, and one is written while another is there; 5 c and 10
-    strips are within 10 % of what mlx 0.32.4 took on a CPU at 256, 384 and 512 px. Metal: the same in half precision,
+    A block's input has 2 c, its inner map and its result c each, and one is written while another is there; 5 c and 12
+    strips are within 4 % of what mlx 0.32.4 took on a CPU at 256, 384 and 512 px. Metal: the same in half precision,
     1.5 GB at 1024 x 1024; published strip decodes took 1.6 GB with their weights.
     """
     width = spec.autoencoder.get("decoder_ch") or spec.autoencoder.get("ch", 128)

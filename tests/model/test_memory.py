@@ -4,7 +4,7 @@ import dataclasses
 
 import pytest
 
-from mlx_model import memory
+from mlx_model import memory, strips
 from mlx_model.errors import WillNotFit
 from mlx_model.memory import GIB, Machine, Phase, forecast, require, step_flops
 from mlx_model.specs import SPECS
@@ -79,18 +79,22 @@ def test_references_are_capped_as_the_model_caps_them():
     assert memory.reference_tokens(KLEIN, [(4000, 4000)] * 2) == 2 * 4096
 
 
-def test_the_decoder_on_a_cpu_is_within_ten_percent_of_the_measured():
-    """Resident bytes that mlx 0.32.4 took for FLUX.2's decoder beside its float32 weights."""
+def test_the_decoder_on_a_cpu_is_within_five_percent_of_the_measured():
+    """Resident megabytes that mlx 0.32.4 took for FLUX.2's decoder beside its float32 weights."""
     weights = {"autoencoder": 336_000_000}
-    for side, measured in ((256, 487), (384, 690), (512, 0)):
-        predicted = forecast(KLEIN, (side, side), weights=weights).phases["decode"].activations / 2**20
-        assert predicted == pytest.approx(measured, rel=0.1)
+    for side, measured in ((256, 568), (384, 780), (512, 1041)):
+        predicted = forecast(KLEIN, (side, side), weights=weights).phases["decode"].activations / 1e6
+        assert predicted == pytest.approx(measured, rel=0.05)
+
+
+def test_the_forecast_knows_the_strips():
+    assert memory.STRIPS == 12 * strips.STRIP
 
 
 def test_what_would_fit_is_said():
     spec = SPECS["flux2-klein-9b"]
     with pytest.raises(WillNotFit, match="the model at 8 bits") as caught:
-        require(spec, dataclasses.replace(M1, total=26 * GIB), MEGAPIXEL, [MEGAPIXEL] * 2)
+        require(spec, dataclasses.replace(M1, total=20 * GIB), MEGAPIXEL, [MEGAPIXEL] * 2)
     assert caught.value.exit_code == 4
     assert "predicted" in caught.value.message
 
@@ -154,7 +158,7 @@ def test_dense_weights_take_the_dtype_of_the_run_and_packed_ones_what_they_are()
     assert memory.held_weights(packed, 4)["transformer"] == packed.components["transformer"].bytes
 
 
-@pytest.mark.parametrize(("total", "kept"), [(16, False), (128, True)])
+@pytest.mark.parametrize(("total", "kept"), [(6, False), (16, True)])
 def test_the_encoder_stays_where_there_is_plenty(monkeypatch, total, kept):
     monkeypatch.setattr(memory, "machine", lambda: dataclasses.replace(M1, total=total * GIB))
     assert memory.keeps_encoder(Converted(KLEIN, 0.57)) is kept
