@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlx_model.pipeline import Pipeline
 
 CAFFEINATE = "/usr/bin/caffeinate"
+CACHE = 2**30  # bytes of freed buffers that MLX may keep for reuse: the forecast of memory does not count them
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,11 @@ class Output:
 def open_pipeline(folder: Path, dtype: str | None) -> "Pipeline":
     """The pipeline, with a fast BLAS where one is installed: that must be loaded before mlx."""
     blas.preload()
+    import mlx.core as mx
+
     from mlx_model.pipeline import Pipeline
 
+    mx.set_cache_limit(CACHE)
     return Pipeline.open(folder, dtype)
 
 
