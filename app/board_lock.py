@@ -14,7 +14,7 @@ import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from mlx_model.errors import BoardLocked
+from mlx_model.errors import BoardElsewhere, BoardLocked
 
 NO_FLOCK = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS)
 OPEN_ELSEWHERE = "Close it there first, or open a copy."
@@ -96,7 +96,7 @@ def _locked(path: Path, owner: Owner) -> BoardLocked:
     name = path.parent.name
     if owner.is_elsewhere:
         hint = f"If it is not, remove {path} and open it again."
-        return BoardLocked(f"{name} is open on {owner.host}.", hint)
+        return BoardElsewhere(f"{name} is open on {owner.host}.", hint)
     where = "in this window or another one" if owner.pid == os.getpid() else f"in another program (process {owner.pid})"
     return BoardLocked(f"{name} is open already, {where}.", OPEN_ELSEWHERE)
 

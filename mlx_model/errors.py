@@ -51,6 +51,10 @@ class BoardLocked(BoardError):
     pass
 
 
+class BoardElsewhere(BoardLocked):
+    """Locked by another machine, which may have forgotten it: can be opened anyway."""
+
+
 class ModelError(FluxLocalError):
     exit_code = 3
 

@@ -87,6 +87,21 @@ class BoardCommands:
         if not filled or self._sure(f"Delete the scene {scene.heading!r} and its panels?", "Undo brings it back."):
             self.document.do("Delete Scene", commands.remove_scene(self.document.board, scene.id))
 
+    def scene_earlier(self) -> None:
+        self._shift_scene(-1)
+
+    def scene_later(self) -> None:
+        self._shift_scene(1)
+
+    def _shift_scene(self, way: int) -> None:
+        """The scene of the chosen panel one place on."""
+        wanted, ids = self._scene(), [scene.id for scene in self.document.board.scenes]
+        at = ids.index(wanted) + way
+        if 0 <= at < len(ids):
+            chosen = self.view.grid.selected()
+            self.document.do("Move Scene", commands.move_scene(self.document.board, wanted, at))
+            self.view.grid.select(chosen)
+
     def duplicate(self) -> None:
         if ids := self.chosen():
             before = {panel.id for panel in self.document.board.panels()}

@@ -18,7 +18,7 @@ from .document import Document
 from .picture_drag import pictures_in
 
 # A dropped .txt may be anything; File > Import reads it as a script.
-DOCUMENTS = {SUFFIX, *(end for name in IMPORTS for end in FORMATS[name].extensions if end not in ("", ".txt"))}
+DOCUMENTS = {SUFFIX, ".zip", *(end for name in IMPORTS for end in FORMATS[name].extensions if end not in ("", ".txt"))}
 EDGE = 40  # pixels from the edge of the view where dragging scrolls
 
 

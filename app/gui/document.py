@@ -31,6 +31,7 @@ from .storing import Storing
 
 AUTOSAVE = 1500  # ms after the first unsaved change; the product promises 2 s
 JOURNAL = 200  # ms: what is typed in one go is noted once
+READ_ONLY_HINT = "File > Save a Copy makes a board that keeps them."
 SMALL_MASK = 512 * 512  # pixels: stored within a frame or so, without a thread
 
 
@@ -47,8 +48,9 @@ class Document(QObject):
         super().__init__(parent)
         self.file, self.engine, self.history = file, engine, History(file.board)
         self.previews, self.model = True, None  # the default model: for panels and boards that name none
+        self._noted: set[str] = set()
         self.watched: str | None = None  # the panel whose view is open: it tells its failures itself
-        self._dirty = self._closed = False
+        self._dirty = self._closed = self._told_read_only = False
         self._index: tuple[Board | None, dict[str, Panel]] = (None, {})
         self._pixmaps = Pixmaps(self.picture_path, self)
         self._pixmaps.ready.connect(self.picture_ready)
@@ -129,12 +131,12 @@ class Document(QObject):
     def save(self) -> bool:
         """Write the board; False (and a message) where that failed, which is tried again after the next change.
 
-        A board that is open for reading only is never written.
+        A board that is open for reading only is never written; its changes live until it is closed, which is told once.
         """
         self._autosave.stop()
         self._journal.stop()
         if self.file.read_only:
-            self._set_dirty(False)
+            self._tell_read_only()
             return False
         try:
             self.file.save(self.board)
@@ -143,6 +145,11 @@ class Document(QObject):
             return False
         self._set_dirty(False)
         return True
+
+    def _tell_read_only(self) -> None:
+        if not self._told_read_only:
+            self._told_read_only = True
+            self.message.emit(f"{self.file.path.name} is open for reading only: changes are not saved.", READ_ONLY_HINT)
 
     def close(self) -> None:
         """Save what is unsaved and let go of the file and the threads; does nothing the second time."""
@@ -157,6 +164,16 @@ class Document(QObject):
         self.runs.detach()
         self._pixmaps.close()
         self.file.close()
+
+    def unused_pictures(self) -> list[Path]:
+        """Files of pictures that neither the board nor anything that undo or a restore point reaches uses."""
+        self.settle()
+        self.save()
+        return self.file.unused_blobs(self.history.boards())
+
+    def move_unused_to_trash(self) -> None:
+        """Raises BoardError where the Trash won't take one."""
+        self.file.move_unused_to_trash(self.history.boards())
 
     def _set_dirty(self, dirty: bool) -> None:
         if dirty and not self._autosave.isActive():
@@ -294,6 +311,14 @@ class Document(QObject):
             self.message.emit(f"Panel {job.job.label}: {job.reason}", job.hint)
         elif job.state == "done" and job.result and not job.job.slot:
             self.keep(job)
+            self._tell_notes(job)
+
+    def _tell_notes(self, job: JobState) -> None:
+        """What was done to the artist's pictures, such as a smaller size; each of it once."""
+        for note in job.notes:
+            if note not in self._noted:
+                self._noted.add(note)
+                self.message.emit(note, "")
 
     def keep(self, job: JobState) -> None:
         """The finished picture becomes a take, in every state that undo and redo can reach: no undo loses it."""

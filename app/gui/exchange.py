@@ -219,5 +219,6 @@ def ask_import(parent: QWidget) -> str:
     """Ask for a script, timeline or shot list; "" for none. Folders have a dialog of their own."""
     kinds = {name: " ".join(f"*{ending}" for ending in FORMATS[name].extensions if ending) for name in IMPORTS}
     each = [f"{FORMATS[name].title} ({endings})" for name, endings in kinds.items() if endings]
-    filters = ";;".join([f"All that can be imported ({' '.join(kinds.values())})", *each])
+    each.append("Zipped board (*.zip)")
+    filters = ";;".join([f"All that can be imported ({' '.join([*kinds.values(), '*.zip'])})", *each])
     return QFileDialog.getOpenFileName(parent, "Import", "", filters)[0]

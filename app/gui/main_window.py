@@ -43,6 +43,7 @@ class MainWindow(QMainWindow):
         self.queue.again.connect(session.again)
         self._set_page("queue", self.queue)
         session.message.connect(self.say)
+        session.locked_elsewhere.connect(self.commands.open_anyway)
         session.document_changed.connect(self.show_document)
         session.engine.changed.connect(self._queue_changed)
         self._busy_since = QTimer(self, singleShot=True, interval=LONG)

@@ -16,10 +16,11 @@ class ReadingDialog(QDialog):
         self.setWindowTitle("Reading Pictures")
         self.setWindowModality(Qt.WindowModality.ApplicationModal)
         self.words, self.bar = label(), QProgressBar()
-        self.bar.setRange(0, count)
+        self.bar.setRange(0, count if count > 1 else 0)
         self.bar.setTextVisible(False)
         self.bar.setAccessibleName("Pictures read")
         self.stop = button("Stop", self.reject)
+        self.stop.setVisible(count > 1)  # one thing can't be stopped halfway
         box = QVBoxLayout(self)
         box.setContentsMargins(20, 18, 20, 16)
         box.setSpacing(10)
@@ -30,8 +31,9 @@ class ReadingDialog(QDialog):
 
     def show_done(self, done: int) -> None:
         """How many pictures are read."""
+        count = self.bar.maximum()
         self.bar.setValue(done)
-        self.words.setText(f"Reading picture {min(done + 1, self.bar.maximum())} of {self.bar.maximum()}")
+        self.words.setText(f"Reading picture {min(done + 1, count)} of {count}" if count else "Reading")
 
     def reject(self) -> None:
         """Esc and the button: the pictures that are read already stay."""

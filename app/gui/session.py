@@ -7,15 +7,16 @@ from pathlib import Path
 import msgspec
 from PySide6.QtCore import QObject, Signal
 
-from mlx_model.errors import DiskFull, FluxLocalError, RequestError
+from mlx_model.errors import BoardElsewhere, DiskFull, FluxLocalError, RequestError
 
-from .. import library, samples, settings
+from .. import board_zip, library, samples, settings
 from ..board_file import SUFFIX, BoardFile
 from ..files import numbered
 from ..settings import Settings
 from ..storyboard import Board, new_board
-from .document import Document
+from .document import READ_ONLY_HINT, Document
 from .downloads import Downloads
+from .importing import in_background
 
 
 class Session(QObject):
@@ -23,6 +24,7 @@ class Session(QObject):
 
     document_changed = Signal(object)  # Document
     message = Signal(str, str)
+    locked_elsewhere = Signal(str, str)  # path, who has it: may be opened anyway
 
     def __init__(self, engine: QObject, parent: QObject | None = None):
         super().__init__(parent)
@@ -67,17 +69,26 @@ class Session(QObject):
                 return
         self.open_sample(samples.FIRST)
 
-    def open(self, path: str | Path) -> bool:
-        """Show the board; False (and a message) where it can't be opened."""
+    def open(self, path: str | Path, anyway: bool = False) -> bool:
+        """Show the board; False (and a message) where it can't be opened.
+
+        `anyway`: also where another machine's lock lies in it.
+        """
         path = Path(path).absolute()
         known = next((one for one in self._all() if _same(one, path)), None)
         if known:
             self._show(known)
             return True
-        file = self._try(lambda: BoardFile.open(path))
+        try:
+            file = self._try(lambda: BoardFile.open(path, anyway=anyway), BoardElsewhere)
+        except BoardElsewhere as error:
+            self.locked_elsewhere.emit(str(path), error.message)
+            return False
         if file is None:
             return False
         self._show(self._document(file))
+        if file.read_only:
+            self.message.emit(f"{path.name} is open for reading only.", READ_ONLY_HINT)
         if file.recovered:
             self.message.emit(file.recovered, "File > Restore an Earlier State has the others.")
         for repair in file.repairs[:3]:
@@ -102,12 +113,15 @@ class Session(QObject):
         return True
 
     def import_board(self, path: str) -> bool:
-        """A script, timeline or folder of pictures as a new board."""
+        """A script, timeline, folder of pictures or zipped board as a new board."""
         from ..interchange.formats import import_board
+
+        if Path(path).suffix.lower() == ".zip":
+            return self._import_zip(Path(path))
 
         empty = new_board(Path(path).stem)
         file = self._try(lambda: BoardFile.create(self._free_path(empty.title), empty))
-        made = file and self._try(lambda: import_board(path, file.put_picture))
+        made = file and self._try(lambda: in_background(lambda _: import_board(path, file.put_picture), [path])[0])
         if not made:
             if file:
                 self._discard(file)
@@ -117,6 +131,14 @@ class Session(QObject):
         document.do("Import", made.board)
         for note in made.notes:
             self.message.emit(note, "")
+        return True
+
+    def _import_zip(self, path: Path) -> bool:
+        to = self._free_path(path.stem.removesuffix(SUFFIX))
+        file = self._try(lambda: in_background(lambda _: board_zip.import_zip(path, to), [path])[0])
+        if file is None:
+            return False
+        self._show(self._document(file))
         return True
 
     def open_or_import(self, path: str) -> bool:
@@ -204,9 +226,12 @@ class Session(QObject):
         file.close()
         shutil.rmtree(path, ignore_errors=True)
 
-    def _try(self, action: Callable):
+    def _try(self, action: Callable, passed: type[Exception] | tuple = ()):
+        """What `action` gives; None (and a message) where it fails with anything but `passed`."""
         try:
             return action()
+        except passed:
+            raise
         except FluxLocalError as error:
             self.message.emit(error.message, error.hint)
         except OSError as error:

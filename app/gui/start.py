@@ -67,7 +67,7 @@ def main(path: str | None = None) -> int:
     app.file_wanted.connect(waiting.append)
     app.processEvents()
     app.file_wanted.disconnect(waiting.append)
-    app.file_wanted.connect(window.session.open)
+    app.file_wanted.connect(window.session.open_or_import)
     sys.excepthook = partial(tell_fault, window.say)
     window.session.start(waiting[0] if waiting else None)
     signals = Signals(app.quit, app)

@@ -1,6 +1,10 @@
 """Actions that concern the window rather than panels: files, pages, dialogs. Methods are named as in actions.py."""
 
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QSystemTrayIcon
+
+from mlx_model.errors import FluxLocalError
+from mlx_model.memory import size
 
 from ..board_file import SUFFIX
 from .words import plural
@@ -53,6 +57,45 @@ class WindowCommands:
                 self.window.say("This is the copy now.", f"{plural(gone, 'picture')} could not be copied: gone.")
             else:
                 self.window.say("This is the copy now.", "The other board stays as it was.", True)
+
+    def open_anyway(self, path: str, who: str) -> None:
+        """Ask about a board that another machine has locked, perhaps long ago."""
+        more = "Open it here anyway? If it is still open there, the changes of one of you get lost."
+        if self._sure("Open Board", who, more, "Open Anyway", "Cancel"):
+            self.session.open(path, anyway=True)
+
+    def share(self) -> None:
+        """The saved board with all its pictures as one file for mail and messages."""
+        from ..board_zip import export_zip
+        from .exchange import run
+
+        document = self.session.document
+        suggestion = f"{self._folder()}/{document.board.title}.zip"
+        path = QFileDialog.getSaveFileName(self.window, "Save as Zip", suggestion, "Zip (*.zip)")[0]
+        if not path or not document.saved():
+            return
+
+        def done(made) -> None:
+            self.window.say(f"Saved {made.name}.", "File > Import opens it again, here or on another computer.", True)
+
+        run(self.window, "Saving the Zip", lambda progress: export_zip(document.file, path), done, self.window.say)
+
+    def tidy(self) -> None:
+        """Pictures that nothing uses any more to the Trash, after a question."""
+        document = self.session.document
+        unused = document.unused_pictures()
+        if not unused:
+            self.window.say("Every picture of this board is in use.", "By the board, undo or an earlier state.", True)
+            return
+        taken = size(sum(path.stat().st_size for path in unused))
+        text = f"{plural(len(unused), 'picture')} of this board ({taken}) are not used any more."
+        more = "Neither undo nor an earlier state needs them."
+        if not self._sure("Unused Pictures", text, more, "Move to Trash", "Cancel"):
+            return
+        try:
+            document.move_unused_to_trash()
+        except FluxLocalError as error:
+            self.window.say(error.message, error.hint)
 
     def restore(self) -> None:
         from .restore_dialog import RestoreDialog
@@ -167,22 +210,23 @@ class WindowCommands:
     def sure_to_quit(self, busy: int) -> bool:
         """Ask before jobs are thrown away."""
         text = f"{plural(busy, 'picture')} {'is' if busy == 1 else 'are'} not done yet."
-        box = QMessageBox(QMessageBox.Icon.Question, "Quit", text, parent=self.window)
-        box.setInformativeText("Everything else is saved.")
-        quit_ = box.addButton("Quit Anyway", QMessageBox.ButtonRole.DestructiveRole)
-        box.addButton("Keep Working", QMessageBox.ButtonRole.RejectRole)
-        box.exec()
-        return box.clickedButton() is quit_
+        return self._sure("Quit", text, "Everything else is saved.", "Quit Anyway", "Keep Working")
 
     def sure_to_lose(self) -> bool:
         """Ask before changes are thrown away that no disk would take; the message that says why is there already."""
         text = "The last changes could not be saved."
-        box = QMessageBox(QMessageBox.Icon.Warning, "Quit", text, parent=self.window)
-        box.setInformativeText("Free some space, or save a copy elsewhere: File > Save a Copy.")
-        box.addButton("Keep Working", QMessageBox.ButtonRole.RejectRole)
-        lose = box.addButton("Quit and Lose Them", QMessageBox.ButtonRole.DestructiveRole)
+        more = "Free some space, or save a copy elsewhere: File > Save a Copy."
+        return self._sure("Quit", text, more, "Quit and Lose Them", "Keep Working")
+
+    def _sure(self, title: str, text: str, more: str, go: str, stay: str) -> bool:
+        """A question; Esc and Return leave things as they are. Names of files and people in it are never HTML."""
+        box = QMessageBox(QMessageBox.Icon.Question, title, text, parent=self.window)
+        box.setTextFormat(Qt.TextFormat.PlainText)
+        box.setInformativeText(more)
+        yes = box.addButton(go, QMessageBox.ButtonRole.DestructiveRole)
+        box.setDefaultButton(box.addButton(stay, QMessageBox.ButtonRole.RejectRole))
         box.exec()
-        return box.clickedButton() is lose
+        return box.clickedButton() is yes
 
     def notify(self, title: str, text: str) -> None:
         """Through the system, where it lets us; the icon in the Dock or task bar asks for attention in any case."""

@@ -106,8 +106,10 @@ def test_everything_has_a_name_and_is_reached_by_tab(full, qtbot, page):
 def dialogs(window):
     from app.gui.animatic import Animatic
     from app.gui.board_settings import BoardSettings
+    from app.gui.exchange import ExportDialog
     from app.gui.help_dialogs import Shortcuts
     from app.gui.models_view import Consent
+    from app.gui.reading_dialog import ReadingDialog
     from app.gui.restore_dialog import RestoreDialog
     from app.gui.settings_dialog import SettingsDialog
 
@@ -119,6 +121,8 @@ def dialogs(window):
         RestoreDialog(window.document, window),
         Consent(entry, window),
         Animatic(window.document, None, window),
+        ExportDialog(window.document, (), window),
+        ReadingDialog(20),
     ]
 
 
