@@ -14,12 +14,13 @@ from typing import Any
 import mlx.core as mx
 import psutil
 
-from mlx_model.errors import DiskFull, RequestError
+from mlx_model.errors import ConvertError, DiskFull, LayoutError, RequestError
 from mlx_model.events import Done, Event, Note, Stage, Step
 from mlx_model.folder import MANIFEST, save_tokenizer, sha256_of, write_manifest
 from mlx_model.request import Lora
 from mlx_model.shards import disk_full
 from mlx_model.specs import ModelSpec
+from mlx_model.tokenize import PromptTokenizer
 from mlx_model.weights import write_component
 
 from .bake import record
@@ -117,11 +118,10 @@ def _fill(
     dtype = next(
         str(kind).removeprefix("mlx.core.") for kind in (mx.float16, mx.bfloat16, mx.float32) if kind in dtypes
     )
-    components = {}
+    tokenizer, components = _save_tokenizers(partial, found, spec, ready, settings.scratch), {}
     for part in ready:
         yield Stage("write", part.role, len(part.arrays))
         components[part.role] = yield from _write(partial, part)
-    tokenizer = _save_tokenizers(partial, found, spec, settings.scratch)
     files = [file for part in ready for file in part.files]
     yield Stage("check", found.path.name, len(files))
     source = {"name": found.path.name, "files": (yield from _source_hashes(files))}
@@ -131,14 +131,22 @@ def _fill(
     write_manifest(partial, spec.name, components, tokenizer, **facts)
 
 
-def _save_tokenizers(partial: Path, found: Source, spec: ModelSpec, scratch: Path) -> dict[str, Any]:
-    """Copy the tokenizers that the model needs; their part of the manifest."""
-    wanted = {"tokenizer": found.tokenizers.text if spec.takes_text else None}
-    wanted["pooled_tokenizer"] = found.tokenizers.pooled if "pooled_encoder" in spec.extras else None
-    entries = {}
-    for name, directory in wanted.items():
-        if directory:
-            entries |= save_tokenizer(partial, tokenizer_files(directory, scratch / name), name)
+def _save_tokenizers(
+    partial: Path, found: Source, spec: ModelSpec, ready: list[Ready], scratch: Path
+) -> dict[str, Any]:
+    """Copy the tokenizers that the model needs; their part of the manifest. Raises ConvertError for another model's."""
+    wanted = {"tokenizer": (found.tokenizers.text, "text_encoder", spec.template)} if spec.takes_text else {}
+    if "pooled_encoder" in spec.extras:
+        wanted["pooled_tokenizer"] = (found.tokenizers.pooled, "pooled_encoder", "clip")
+    encoders, entries = {part.role: part.params for part in ready}, {}
+    for name, (directory, role, template) in wanted.items():
+        files = tokenizer_files(directory, scratch / name)
+        try:
+            PromptTokenizer(files[0].parent, template, 0).check(encoders[role].vocab_size)
+        except LayoutError as error:
+            message = error.message.replace(str(files[0].parent), str(directory))
+            raise ConvertError(message, "Give the tokenizer of this model, downloaded completely.") from error
+        entries |= save_tokenizer(partial, files, name)
     return entries
 
 

@@ -1,5 +1,6 @@
 """The tokenizers of a checkpoint: as tokenizer.json, or in the older files that FLUX.1's repositories have."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def _complete(directory: Path) -> bool:
 
 
 def tokenizer_files(directory: Path, scratch: Path) -> list[Path]:
-    """The files to keep; a tokenizer.json that is missing is made in the folder `scratch`. Raises ConvertError."""
+    """The files to keep, in one folder: `scratch` where tokenizer.json has to be made. Raises ConvertError."""
     files = [directory / name for name in FILES if (directory / name).is_file()]
     if directory / WHOLE in files:
         return files
@@ -56,4 +57,6 @@ def tokenizer_files(directory: Path, scratch: Path) -> list[Path]:
     made = t5_tokenizer(old) if old.is_file() else clip_tokenizer(*(directory / name for name in CLIP))
     scratch.mkdir(parents=True, exist_ok=True)
     made.save(str(scratch / WHOLE))
-    return [scratch / WHOLE, *(file for file in files if file.name not in CLIP)]
+    for file in (file for file in files if file.name not in CLIP):
+        shutil.copyfile(file, scratch / file.name)
+    return sorted(scratch.iterdir())

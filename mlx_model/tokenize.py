@@ -20,7 +20,7 @@ from .errors import LayoutError
 class Template:
     """How a prompt is wrapped, which side is filled up with padding, and what may not stand in it.
 
-    `start` and `end` are tokens that stay where a long prompt is cut.
+    `start` and `end` are tokens that stay where a long prompt is cut; `marks` are single tokens that stand in the text.
     """
 
     text: str
@@ -28,6 +28,7 @@ class Template:
     removed: tuple[str, ...] = ()
     start: tuple[str, ...] = ()
     end: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
 
 
 # Byte for byte what the text encoder was given in training; the line break before "attribution" too.
@@ -35,11 +36,17 @@ MISTRAL_SYSTEM = (
     "You are an AI that reasons about image descriptions. You give structured responses focusing on object "
     "relationships, object\nattribution and actions without speculation."
 )
+QWEN, MISTRAL = ("<|im_start|>", "<|im_end|>"), ("<s>", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[INST]", "[/INST]")
 TEMPLATES = {
-    "klein": Template("<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n"),
-    "flux3": Template("<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n"),
+    "klein": Template(
+        "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n", marks=QWEN
+    ),
+    "flux3": Template("<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n", marks=QWEN),
     "flux2-dev": Template(
-        f"<s>[SYSTEM_PROMPT]{MISTRAL_SYSTEM}[/SYSTEM_PROMPT][INST]{{prompt}}[/INST]", "left", removed=("[IMG]",)
+        f"<s>[SYSTEM_PROMPT]{MISTRAL_SYSTEM}[/SYSTEM_PROMPT][INST]{{prompt}}[/INST]",
+        "left",
+        removed=("[IMG]",),
+        marks=MISTRAL,
     ),
     "t5": Template("{prompt}", end=("</s>",)),
     "clip": Template("{prompt}", start=("<|startoftext|>",), end=("<|endoftext|>",)),
@@ -65,12 +72,23 @@ class PromptTokenizer:
 
     @cached_property
     def pad_id(self) -> int:
-        config = json.loads((self.folder / "tokenizer_config.json").read_text("utf-8"))
-        token = config.get("pad_token")
-        number = self.tokenizer.token_to_id(token["content"] if isinstance(token, dict) else token or "")
+        try:
+            token = json.loads((self.folder / "tokenizer_config.json").read_text("utf-8")).get("pad_token")
+            number = self.tokenizer.token_to_id(token["content"] if isinstance(token, dict) else token or "")
+        except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
+            message = f"{self.folder / 'tokenizer_config.json'} is damaged: {error!r}."
+            raise LayoutError(message, "Convert the model again.") from error
         if number is None:
             raise LayoutError(f"The tokenizer in {self.folder} names no padding token.", "Convert the model again.")
         return number
+
+    def check(self, vocabulary: int) -> None:
+        """Raises LayoutError where the tokenizer is not the one of an encoder with `vocabulary` tokens."""
+        self._numbers((*self.template.start, *self.template.marks, *self.template.end))
+        largest = max([self.pad_id, *self.tokenizer.get_vocab().values()])
+        if largest >= vocabulary:
+            message = f"The tokenizer in {self.folder} has a token {largest}, the text encoder {vocabulary} tokens"
+            raise LayoutError(f"{message}: they are of different models.", "Give the tokenizer of this model.")
 
     def __call__(self, prompt: str) -> tuple[np.ndarray, np.ndarray]:
         """One prompt -> (ids (1, length) int32, padded and cut to length, real (1, length) bool)."""

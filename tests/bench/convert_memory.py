@@ -16,6 +16,10 @@ import tempfile
 import time
 from pathlib import Path
 
+from tokenizers import Tokenizer, models
+
+from mlx_model.tokenize import MISTRAL
+
 LAYOUTS = Path(__file__).resolve().parents[1] / "data" / "layouts"
 PARTS = {
     "flux2-dev.safetensors": "flux2_dev_bfl",
@@ -56,8 +60,9 @@ def write_sparse(file: Path, tensors: dict[str, list[int]]) -> int:
 def make_source(root: Path, blocks: int) -> int:
     """The checkpoint with its companions; -> bytes of the largest tensor."""
     (root / "tokenizer").mkdir(parents=True)
-    for name in ("tokenizer.json", "tokenizer_config.json"):
-        (root / "tokenizer" / name).write_text("{}")
+    words = {word: number for number, word in enumerate(MISTRAL)}
+    Tokenizer(models.WordLevel(words, MISTRAL[0])).save(str(root / "tokenizer" / "tokenizer.json"))
+    (root / "tokenizer" / "tokenizer_config.json").write_text(json.dumps({"pad_token": MISTRAL[0]}))
     return max(write_sparse(root / name, shapes(layout, blocks)) for name, layout in PARTS.items())
 
 

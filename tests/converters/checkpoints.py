@@ -5,6 +5,7 @@ from pathlib import Path
 
 import mlx.core as mx
 from mlx.utils import tree_flatten
+from tokenizers import Tokenizer, models
 
 from mlx_model import autoencoder, flux2, text_qwen3
 from mlx_model.folder import save_tokenizer, write_manifest
@@ -15,7 +16,11 @@ TEXT = text_qwen3.Params(64, 128, 4, 2, 16, (2, 4, 6), vocab_size=96)
 AUTOENCODER = autoencoder.Params(ch=8, ch_mult=(1, 2), num_res_blocks=1, z_channels=4, groups=4)
 PARAMS = {"transformer": TRANSFORMER, "text_encoder": TEXT, "autoencoder": AUTOENCODER}
 FAMILIES = {"transformer": "flux2", "text_encoder": "text_qwen3", "autoencoder": "autoencoder"}
-TOKENIZER = {"tokenizer.json": "{}", "tokenizer_config.json": "{}"}
+WORDS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "a", "cat"]
+TOKENIZER = {
+    "tokenizer.json": Tokenizer(models.WordLevel({word: n for n, word in enumerate(WORDS)}, WORDS[0])).to_str(),
+    "tokenizer_config.json": json.dumps({"pad_token": WORDS[0]}),
+}
 
 
 def arrays(role: str) -> dict[str, mx.array]:

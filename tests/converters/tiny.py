@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 
 from mlx_model import autoencoder, flux1, flux2, flux3, image_siglip, redux, text_clip, text_qwen3, text_t5
 from mlx_model.specs import SPECS
+from mlx_model.tokenize import QWEN
 from mlx_model.weights import build
 from tests.golden import recipe_weights
 
@@ -19,7 +20,7 @@ VAE = {"ch": 8, "ch_mult": (1, 1, 2, 2), "num_res_blocks": 1, "groups": 4}
 FLUX1_VAE = autoencoder.Params(**VAE, z_channels=4, packed_norm=False, quant_convs=False, scale=0.3611, shift=0.1159)
 FLUX2_VAE = autoencoder.Params(**VAE, z_channels=4)
 T5 = text_t5.Params(48, 8, 96, 2, 4, 64)
-CLIP = text_clip.Params(64, 96, 2, 1, 128, 16, 127)
+CLIP = text_clip.Params(64, 96, 2, 1, 514, 16, 513)
 SIGLIP = image_siglip.Params(64, 96, 2, 16, 28)
 TINY_FLUX1 = {"context_in_dim": 48, "vec_in_dim": 64, "in_channels": 16, "out_channels": 16, "axes_dim": (4, 14, 14)}
 
@@ -138,7 +139,7 @@ def tokenizer(directory: Path, clip: bool) -> None:
         (directory / "vocab.json").write_text(json.dumps({name: number for number, name in enumerate(names)}))
         (directory / "merges.txt").write_text("#version: 0.2\n")
         return
-    words = {name: number for number, name in enumerate(["<pad>", "</s>", "<unk>", "a", "cat"])}
+    words = {name: number for number, name in enumerate(["<pad>", "</s>", "<unk>", "a", "cat", *QWEN])}
     Tokenizer(models.WordLevel(words, "<unk>")).save(str(directory / "tokenizer.json"))
 
 

@@ -7,6 +7,7 @@ import zipfile
 
 import mlx.core as mx
 import pytest
+from tokenizers import Tokenizer, models
 
 from converters.convert import convert
 from mlx_model import shards, weights
@@ -258,3 +259,26 @@ def test_damaged_config(source, tmp_path, text):
 def test_senseless_config(source, tmp_path, config):
     (source.parent / "vae" / "config.json").write_text(json.dumps(config))
     refused(source, tmp_path)
+
+
+TOKENIZERS = {  # what lies in the folder of the text encoder's tokenizer, and what is said
+    "no json": ({"tokenizer.json": "{"}, "can't be read"),
+    "no tokenizer": ({"tokenizer.json": "{}"}, "can't be read"),
+    "a list": ({"tokenizer_config.json": "[]"}, "damaged"),
+    "no text": ({"tokenizer_config.json": '{"pad_token": 7}'}, "damaged|padding"),
+    "no padding": ({"tokenizer_config.json": "{}"}, "padding"),
+    "nested": ({"tokenizer_config.json": '{"a": ' * 9000}, "damaged"),
+    "unknown padding": ({"tokenizer_config.json": '{"pad_token": "<nothing>"}'}, "padding"),
+    "another model's": ({"tokenizer.json": Tokenizer(models.WordLevel({"a": 0, "<|endoftext|>": 1}, "a")).to_str()},
+                        "lacks one of"),
+    "too large": ({"tokenizer.json": Tokenizer(models.WordLevel(
+        {"a": 0, "<|endoftext|>": 1, "<|im_start|>": 2, "<|im_end|>": 96}, "a")).to_str()}, "different models"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("files", "said"), TOKENIZERS.values(), ids=TOKENIZERS)
+def test_tokenizers(source, tmp_path, files, said):
+    """Before anything is written: a number that the encoder lacks would be read from beyond its table."""
+    for name, text in files.items():
+        (source.parent / "tokenizer" / name).write_text(text)
+    refused(source, tmp_path, ConvertError, said)
