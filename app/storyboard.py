@@ -11,6 +11,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Iterable, Iterator
+from functools import cache
 from typing import Literal
 
 import msgspec
@@ -245,6 +246,7 @@ def numbers(board: Board) -> dict[str, str]:
     }
 
 
+@cache
 def letters(place: int) -> str:
     """0 -> A, 25 -> Z, 26 -> AA."""
     text = ""

@@ -6,6 +6,7 @@ from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
 from ..library import BUILT_IN
+from ..storyboard import Board
 from .actions import Actions, State
 from .board_commands import BoardCommands
 from .board_view import BoardView
@@ -139,18 +140,20 @@ class MainWindow(QMainWindow):
                 self.stack.removeWidget(old)
                 old.deleteLater()
         self._set_page("board", view)
-        document.changed.connect(lambda *_: self._document_changed())
+        document.changed.connect(self._document_changed)
         document.state_changed.connect(lambda _: self.update_actions())
         self.go("board")
-        self._document_changed()
+        self._document_changed(None, document.board)
         view.grid.setFocus()
 
-    def _document_changed(self) -> None:
+    def _document_changed(self, old: Board | None, new: Board) -> None:
+        """The model is looked for only where the board names another: that reads folders, and letters are typed."""
         document = self.document
         self.setWindowTitle(f"{document.board.title}[*]" if document else "Flux Local")
         if document:
             self.setWindowFilePath(str(document.file._path))
-            self._show_model()
+            if old is None or old.model != new.model:
+                self.show_model()
         self.update_actions()
 
     def update_actions(self) -> None:
@@ -189,11 +192,12 @@ class MainWindow(QMainWindow):
     def _make_models(self) -> ModelsView:
         page = ModelsView(self.session.downloads, self.session.default_model())
         page.default_chosen.connect(self.session.set_default_model)
-        page.default_chosen.connect(lambda _: self._show_model())
-        self.session.downloads.installed.connect(lambda _: self._show_model())
+        page.default_chosen.connect(lambda _: self.show_model())
+        self.session.downloads.installed.connect(lambda _: self.show_model())
         return page
 
-    def _show_model(self) -> None:
+    def show_model(self) -> None:
+        """What new pictures of the board are made with."""
         name = self.document.board.model or self.session.default_model()
         self.board.show_model(name, name == BUILT_IN)
 
@@ -203,6 +207,8 @@ class MainWindow(QMainWindow):
         self.stack.setCurrentWidget(self.page(name))
         if name in self.places:
             self.places[name].setChecked(True)
+        if name == "board" and self.document:
+            self.show_model()  # models come and go on the other pages
         if name == "board" and opened:
             self.board.grid.select((opened,))
             self.board.grid.setFocus()

@@ -114,6 +114,7 @@ class WindowCommands:
         if changed.appearance != theme.scheme:
             theme.apply(changed.appearance)
         self.session.store(changed)
+        self.window.show_model()
 
     def close(self) -> None:
         self.window.close()

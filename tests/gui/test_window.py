@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from app import commands
+from app import commands, library
 from app.board_file import BoardFile
 from app.gui.main_window import MainWindow
 from app.gui.session import Session
@@ -379,3 +379,18 @@ def test_windows_opened_and_closed_four_times_leave_no_widgets(qtbot, qapp, tmp_
         collected(lambda: None)
         counts.append(len(qapp.allWidgets()))
     assert counts[-1] <= counts[1], counts
+
+
+def test_typing_reads_no_models_and_a_change_of_the_default_is_shown(window, monkeypatch):
+    from app.gui.settings_dialog import SettingsDialog
+
+    window.open_panel(next(window.document.board.panels()).id)
+    looked, inspect = [], library.inspect
+    monkeypatch.setattr(library, "inspect", lambda *given, **more: looked.append(given) or inspect(*given, **more))
+    for text in ("a gull", "a gull at sea"):
+        window.pages["panel"].side.text.setPlainText(text)
+    assert looked == []
+    assert window.board.model.text() == "Built-in model"
+    dialog = SettingsDialog(window.session.settings, window.commands._store, window)
+    dialog._set(model="flux2-klein-4b")
+    assert window.board.model.text() == "FLUX.2 klein 4B"
