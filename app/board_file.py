@@ -58,6 +58,8 @@ class BoardFile:
         data, partial = board_read.encode(board), path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
         if path.exists():
             raise BoardError(f"{path} is there already.", "Choose another name.")
+        if not path.parent.is_dir():
+            raise BoardError(f"There is no folder {path.parent}.", "Create it first, or choose another place.")
         with board_disk.explained(path):
             try:
                 os.mkdir(partial)

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from mlx_model.request import MAX_SEED, MAX_SIDE, MAX_STEPS
+from mlx_model.request import MAX_SEED, MAX_SIDE, MAX_STEPS, MAX_TEXT
 
 from .storyboard import (
     COLOURS,
@@ -28,7 +28,6 @@ from .storyboard import (
 )
 
 MAX_SCENES, MAX_PANELS, MAX_MEMBERS, MAX_TAKES = 2_000, 20_000, 1_000, 5_000
-MAX_TEXT = 100_000
 MAX_SECONDS = 3_600.0
 COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 SHA256 = re.compile(r"[0-9a-f]{64}")

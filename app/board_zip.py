@@ -32,14 +32,14 @@ BROKEN = (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOF
 HINT = "Ask for the board again, exported by Flux Local."
 
 
-def export_zip(file: BoardFile, path: str | Path) -> Path:
-    """Write the saved board and its pictures as a zip; where it is (numbered where the name is taken).
+def export_zip(file: BoardFile, path: str | Path, force: bool = False) -> Path:
+    """Write the saved board and its pictures as a zip; where it is (without `force` numbered where the name is taken).
 
     Raises BoardError where a picture is missing or damaged, or the zip can't be written; DiskFull.
     """
     path = Path(path).absolute()
     with board_disk.explained(path):
-        return write_new(path, lambda handle: _write(file, handle))
+        return write_new(path, lambda handle: _write(file, handle), force)
 
 
 def _write(file: BoardFile, handle: BinaryIO) -> None:
@@ -62,6 +62,8 @@ def import_zip(zipped: str | Path, path: str | Path) -> BoardFile:
     path = path if path.suffix.lower() == SUFFIX else path.with_name(path.name + SUFFIX)
     if path.exists():
         raise BoardError(f"{path} is there already.", "Choose another name.")
+    if zipped.exists() and not zipped.is_file():  # opening a pipe waits for ever
+        raise BoardError(f"{zipped} is not a file.", HINT)
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with (

@@ -6,7 +6,6 @@ searched as text: parsing what a stranger's file holds invites entity bombs.
 
 import html
 import json
-import re
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -28,7 +27,7 @@ PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
  </rdf:RDF>
 </x:xmpmeta>
 <?xpacket end="w"?>"""
-REQUEST = re.compile(rb"<fluxlocal:request>(.*?)</fluxlocal:request>", re.DOTALL)
+OPENED, CLOSED = b"<fluxlocal:request>", b"</fluxlocal:request>"
 
 
 def packet(request_json: str | None, edited: bool) -> bytes:
@@ -67,5 +66,6 @@ def find_request(image: Image.Image) -> str | None:
     if isinstance(text, str):
         return str(text)
     xmp = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
-    found = REQUEST.search(xmp.encode() if isinstance(xmp, str) else xmp)
-    return html.unescape(found[1].decode("utf-8", "replace")) if found else None
+    _, opened, rest = (xmp.encode() if isinstance(xmp, str) else xmp).partition(OPENED)
+    text, closed, _ = rest.partition(CLOSED)
+    return html.unescape(text.decode("utf-8", "replace")) if opened and closed else None

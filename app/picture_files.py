@@ -61,7 +61,7 @@ def _check_kind(path: Path, status: os.stat_result) -> None:
     if stat.S_ISDIR(status.st_mode):
         raise RequestError(f"{path} is a folder.", "Give the picture inside it.")
     if not stat.S_ISREG(status.st_mode):
-        raise RequestError(f"{path} is not a file but a pipe, socket or device.", "Save the picture to a file first.")
+        raise RequestError(f"{path} is not a file but a pipe, socket or device.", "Save it to a file first.")
     if status.st_size == 0:
         raise RequestError(f"{path} is empty (0 bytes).", "Copy or export it again.")
     if status.st_size > MAX_BYTES:

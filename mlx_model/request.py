@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_SEED = 2**64 - 1
 MAX_STEPS = 200
 MAX_SIDE = 8192
+MAX_TEXT = 100_000  # characters of a prompt: far beyond what any model reads
 KINDS: dict[str, tuple[type, ...]] = {  # what JSON may hold for a field that is declared so
     "str": (str,),
     "int": (int,),
@@ -162,6 +163,8 @@ def _fail(message: str, hint: str = "") -> None:
 def _check_text(request: Request, spec: ModelSpec) -> None:
     if SURROGATE.search(request.prompt + request.negative):
         _fail("The prompt holds characters that are no text.", "Type it again, in a terminal that is set to UTF-8.")
+    if max(len(request.prompt), len(request.negative)) > MAX_TEXT:
+        _fail(f"The prompt has more than {MAX_TEXT} characters.", "Say it shorter.")
     if spec.takes_text and spec.needs_prompt and not request.prompt.strip():
         _fail("The prompt is empty.", "Say what the picture should show.")
     if not spec.takes_text and (request.prompt.strip() or request.negative):

@@ -44,6 +44,14 @@ def named(path: str) -> Path:
     return given if given.exists() or given.suffix.lower() == SUFFIX else given.with_name(given.name + SUFFIX)
 
 
+def new_place(path: str) -> Path:
+    """Where a board may be made. Raises RequestError for what is no name: `board new .` would be made outside."""
+    place = Path(path).expanduser()
+    if place.name in ("", ".."):
+        raise RequestError(f"{path} is no name for a board.", "Say for example day.fluxboard.")
+    return place
+
+
 def edited(change: Callable[[], Board]) -> Board:
     """What a command gives. Raises BoardError where it refuses."""
     try:
@@ -54,7 +62,7 @@ def edited(change: Callable[[], Board]) -> Board:
 
 def new_board_file(path: str, options: Options, as_json: bool) -> None:
     """board new"""
-    target = Path(path).expanduser()
+    target = new_place(path)
     given = {key: value for key, value in options.items() if value is not None}
     given["title"] = given.get("title") or target.name.removesuffix(SUFFIX)
     if "aspect" in given:

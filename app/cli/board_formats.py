@@ -1,6 +1,7 @@
 """board export and import of other programs' formats, see app/interchange."""
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from app.board_file import BoardFile
 from app.interchange import formats
 from app.storyboard import Board, new_id
 from mlx_model.errors import RequestError
+from mlx_model.events import Stage
 
 from .board_share import ZIP
 from .say import Reporter, say_json
@@ -22,10 +24,15 @@ def exported(file: BoardFile, out: Path, options: dict[str, Any], report: Report
     """Where it was written. Raises RequestError."""
     name = options["name"] or _by_ending(out)
     panels = board_panels.select(file.board, options["panels"]) if options["panels"] else None
-    values = _values(name, options["pairs"])
-    done = formats.export_board(
-        name, file.board, file.picture_path, out, panels=panels, force=options["force"], **values
-    )
+    values, began = _values(name, options["pairs"]), time.monotonic()
+    report(Stage("write", out.name))
+    try:
+        done = formats.export_board(
+            name, file.board, file.picture_path, out, panels=panels, force=options["force"],
+            progress=lambda share: report.share(began, share), **values,
+        )  # fmt: skip
+    finally:
+        report.clear()
     for note in done.notes:
         report.note(note)
     return done.path

@@ -19,7 +19,7 @@ from mlx_model.folder import Folder, open_folder
 from mlx_model.request import MAX_SEED, Request, check
 
 from .board_edit import open_board
-from .say import Reporter
+from .say import Reporter, shown
 
 Options = dict[str, Any]
 
@@ -69,7 +69,7 @@ def _try(run: "_Run", panel_id: str, report: Reporter, failed: list[FluxLocalErr
         if report.as_json:
             report(Failed(error.code, error.message, error.hint))
         else:
-            click.echo(f"{numbers(run.file.board)[panel_id]}: {error}", err=True)
+            click.echo(shown(f"{numbers(run.file.board)[panel_id]}: {error}"), err=True)
 
 
 def _summary(failed: list[FluxLocalError], count: int) -> FluxLocalError:

@@ -1,5 +1,6 @@
 """board export and import: which way a file takes."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +9,10 @@ import click
 from app import board_zip
 from app.board_file import SUFFIX
 from app.files import numbered
+from mlx_model.errors import RequestError
 from mlx_model.events import Done
 
-from .board_edit import open_board
+from .board_edit import new_place, open_board
 from .say import Reporter
 
 ZIP = "zip"
@@ -20,8 +22,9 @@ def export_file(path: str, options: dict[str, Any], as_json: bool) -> None:
     """board export"""
     report, out = Reporter(as_json), Path(options["output"]).expanduser()
     with open_board(path, write=False, report=report) as file:
+        _check_place(out, file.path)
         if (options["name"] or out.suffix.lower().removeprefix(".")) == ZIP:
-            written = board_zip.export_zip(file, out if out.suffix else out.with_suffix(".zip"))
+            written = board_zip.export_zip(file, _zip_name(out), options["force"])
         else:
             from .board_formats import exported
 
@@ -29,10 +32,23 @@ def export_file(path: str, options: dict[str, Any], as_json: bool) -> None:
     report(Done(0.0, str(written))) if as_json else click.echo(written)
 
 
+def _check_place(out: Path, board: Path) -> None:
+    """Raises RequestError for what is no name, and for places inside the board itself."""
+    whole = Path(os.path.realpath(out))
+    if not whole.name:
+        raise RequestError(f"{out} is no name to export to.", "Give the name of a file or folder with -o.")
+    if Path(os.path.realpath(board)) in (whole, *whole.parents):
+        raise RequestError(f"{out} is inside the board.", "Export it to another place.")
+
+
+def _zip_name(out: Path) -> Path:
+    return out if out.suffix.lower() == f".{ZIP}" else out.with_name(f"{out.name}.{ZIP}")
+
+
 def import_file(source: str, output: str | None, name: str | None, as_json: bool) -> None:
     """board import"""
     path, report = Path(source).expanduser(), Reporter(as_json)
-    out = Path(output).expanduser() if output else _free(Path.cwd() / f"{path.stem}{SUFFIX}")
+    out = new_place(output) if output else _free(Path.cwd() / f"{path.stem}{SUFFIX}")
     if (name or path.suffix.lower().removeprefix(".")) == ZIP:
         file = board_zip.import_zip(path, out)
     else:

@@ -14,7 +14,7 @@ from app.storyboard import Board, Panel, numbers
 from mlx_model.errors import BoardError, RequestError
 
 from .board_edit import named, open_board
-from .say import Reporter, say_json
+from .say import Reporter, say_json, shown
 
 WIDTH = 80
 
@@ -27,7 +27,7 @@ def show_board(path: str, which: str | None, as_json: bool) -> None:
             say_json({**_plain(file, chosen), "path": str(file.path)})
             return
         lines = _board(file) if which is None else _panel(file, board_panels.one(file.board, which))
-        click.echo("\n".join(lines))
+        click.echo(shown("\n".join(lines)))
 
 
 def _plain(file: BoardFile, item: Board | Panel) -> dict[str, Any]:
@@ -47,7 +47,7 @@ def list_panels(path: str, panels: str | None, as_json: bool) -> None:
             say_json({"panels": [_row(file, panel, label[panel.id]) for panel in chosen]})
             return
         for panel in chosen:
-            click.echo(_line(label[panel.id], panel))
+            click.echo(shown(_line(label[panel.id], panel)))
 
 
 def _row(file: BoardFile, panel: Panel, number: str) -> dict[str, Any]:
@@ -105,7 +105,7 @@ def check_file(path: str, model: str | None, as_json: bool) -> None:
     if as_json:
         say_json({"problems": [problem._asdict() for problem in found]})
     for problem in [] if as_json else found:
-        click.echo(f"{problem.where or 'board'}: {problem.what} {problem.hint}".rstrip())
+        click.echo(shown(f"{problem.where or 'board'}: {problem.what} {problem.hint}".rstrip()))
     if found:
         raise BoardError(f"{len(found)} problem{'s' if len(found) > 1 else ''} found.")
     if not as_json:

@@ -11,7 +11,7 @@ import click
 from app import faults
 from mlx_model.errors import FluxLocalError
 
-from .say import JSON, say_event
+from .say import JSON, say_event, shown
 
 # name -> (module in app.cli, one line). The line stands here so that --help imports nothing else.
 COMMANDS = {
@@ -75,9 +75,9 @@ def _say(text: str) -> None:
 def _fail(ctx: click.Context, error: FluxLocalError) -> None:
     if ctx.meta.get(JSON):
         _say_failed(error.code, error.message, error.hint)
-    _say(f"{click.style('Error:', fg='red', bold=True)} {error.message}")
+    _say(f"{click.style('Error:', fg='red', bold=True)} {shown(error.message)}")
     if error.hint:
-        _say(error.hint)
+        _say(shown(error.hint))
     ctx.exit(error.exit_code)
 
 

@@ -1,6 +1,7 @@
 """From options to a checked request: everything that can be refused is refused here, before a model is opened."""
 
 import dataclasses
+import os
 import secrets
 from collections.abc import Sequence
 from pathlib import Path
@@ -91,14 +92,15 @@ def _changes(options: Options, folder: Folder, recorded: Request | None) -> Opti
         changes |= {"outpaint": parse_margins(options["outpaint"]), "width": None, "height": None}
     if options["size"]:
         changes["width"], changes["height"] = parse_size(options["size"], folder.spec)
-    if options["noise"]:
-        changes["noise"] = _noise(options["noise"])
+    noise = options["noise"] or (recorded.noise if recorded else None)
+    if noise:
+        changes["noise"] = _noise(noise)
     if options["seed"] is not None or recorded is None:
         changes["seed"] = secrets.randbelow(2**32) if options["seed"] is None else options["seed"]
     return changes
 
 
 def _noise(path: str) -> str:
-    if not Path(path).is_file():
+    if not os.path.isfile(path):
         raise RequestError(f"There is no file {path}.", "--noise takes a .safetensors file with a tensor `noise`.")
     return str(Path(path).absolute())

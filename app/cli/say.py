@@ -1,6 +1,8 @@
 """What commands print: results on stdout, everything else on stderr; with --json one event a line on stdout."""
 
+import re
 import sys
+import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +13,7 @@ if TYPE_CHECKING:
 
 JSON = "flux_local.json"
 BAR = 24
+CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 STAGES = {
     "text": "Reading the prompt",
     "references": "Looking at the pictures",
@@ -35,6 +38,11 @@ def json_option(command: Callable) -> Callable:
 
     text = "One JSON event a line on stdout; logs stay on stderr."
     return click.option("--json", "as_json", is_flag=True, is_eager=True, callback=remember, help=text)(command)
+
+
+def shown(text: str) -> str:
+    """Text that may come from a stranger's file, without what would command the terminal."""
+    return CONTROLS.sub("\ufffd", text)
 
 
 def say_event(event: "Event") -> None:
@@ -66,7 +74,7 @@ class Reporter:
     def __init__(self, as_json: bool, terminal: bool | None = None):
         self.as_json = as_json
         self.terminal = sys.stderr.isatty() if terminal is None else terminal
-        self.stage, self.drawn = "", False
+        self.stage, self.drawn, self.percent = "", False, 0
 
     def __call__(self, event: "Event") -> None:
         if self.as_json:
@@ -101,8 +109,17 @@ class Reporter:
 
     def _line(self, text: str, moving: bool = False) -> None:
         start = "\r\x1b[K" if self.drawn else ""
-        click.echo(start + text, err=True, nl=not moving)
+        click.echo(start + shown(text), err=True, nl=not moving)
         self.drawn = moving
+
+    def share(self, began: float, done: float) -> None:
+        """A step of work that knows no steps: `done` of 1 since `began` (monotonic seconds)."""
+        from mlx_model.events import Step
+
+        percent, seconds = int(100 * done), time.monotonic() - began
+        if percent > self.percent:
+            self.percent = percent
+            self(Step(percent, 100, round(seconds, 2), round(seconds * (1 - done) / done, 2)))
 
     def clear(self) -> None:
         """Take the moving line away before something else is printed."""

@@ -173,7 +173,9 @@ def guess(path: Path) -> str:
     found = next((name for name in IMPORTS if ending in FORMATS[name].extensions), None)
     if found is None or (ending == FOLDER and not path.is_dir()):
         endings = ", ".join(ending for name in IMPORTS for ending in FORMATS[name].extensions if ending)
-        raise RequestError(f"{path} can't be imported.", f"These can: {endings}, or a folder of pictures.")
+        raise RequestError(
+            f"{path} can't be imported.", f"These can: {endings}, the .zip of a board, or a folder of pictures."
+        )
     return found
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -33,6 +34,8 @@ WRONG = [
     {"loras": [{"path": 5}]},
     {"loras": [{"path": "room.png", "scale": "a"}]},
     {"noise": 5},
+    {"noise": "/dev/zero"},
+    {"prompt": "a" * 100_001},
     {"sampler": []},
 ]
 
@@ -54,6 +57,15 @@ def test_a_request_with_a_wrong_value_is_refused(wrong):
 def test_a_request_nested_too_deep_is_refused():
     carry("[" * 100_000)
     assert "not a request" in run("edit", "--again", "carrier.png", code=2).stderr
+
+
+def test_xmp_that_opens_a_hundred_thousand_times_is_read_at_once():
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", "<fluxlocal:request>" * 100_000)
+    Image.open("room.png").save("carrier.png", pnginfo=info)
+    began = time.monotonic()
+    assert "carries no request" in run("edit", "--again", "carrier.png", code=2).stderr
+    assert time.monotonic() - began < 20  # it took minutes
 
 
 @pytest.mark.parametrize("words", [("-m", "m" * 5000), ("-o", "n" * 300 + ".png"), ("--lora", "l" * 5000)])

@@ -114,6 +114,43 @@ def test_nothing_to_render_is_said(day):
     assert "nothing to render" in run("board", "render", "day", "--missing").stderr
 
 
+def test_an_export_stays_out_of_the_board_and_force_means_the_zip_too(day):
+    assert "inside the board" in run("board", "export", "day", "-o", "day.fluxboard/x", "-f", "png", code=2).stderr
+    assert "no name to export to" in run("board", "export", "day", "-o", "/", "-f", "png", code=2).stderr
+    for words, name in (((), "day.zip"), (("--force",), "day.zip"), ((), "day-2.zip")):
+        assert Path(run("board", "export", "day", "-o", "day.zip", *words).stdout.strip()).name == name
+
+
+@pytest.mark.parametrize("name", [".", "..", "/"])
+def test_a_board_needs_a_name(name):
+    assert "no name for a board" in run("board", "new", name, code=2).stderr
+    assert "no name for a board" in run("board", "import", ".", "-o", name, code=2).stderr
+
+
+def test_a_board_in_no_folder():
+    assert "There is no folder" in run("board", "new", "gone/day", code=2).stderr
+
+
+def test_a_pipe_is_no_zip():
+    os.mkfifo("pipe.zip")
+    assert "is not a file" in run("board", "import", "pipe.zip", code=2).stderr
+
+
+def test_what_would_command_the_terminal_is_not_printed(day):
+    run("board", "set", "day", "1A", "-p", "\x1b[2J @dog")
+    for words in (("list",), ("show",), ("show", "1A"), ("check",), ("render",)):
+        result = run("board", words[0], "day", *words[1:], code=2 if words[0] in ("check", "render") else 0)
+        assert "\x1b[2J" not in result.stdout + result.stderr
+    assert "\x1b" not in run("generate", "x", "-m", "\x1b[31mred", code=2).stderr
+
+
+def test_an_export_says_how_far_it_is(day):
+    said = events(run("board", "export", "day", "-o", "day.gif", "--json"))
+    steps = [one.step for one in said if type(one).__name__ == "Step"]
+    assert steps == sorted(steps)
+    assert steps[-1] == 100
+
+
 def test_a_zip_that_can_not_be_unpacked_names_where_it_should_go(day, monkeypatch):
     run("board", "export", "day", "-o", "day.zip")
     with pytest.MonkeyPatch.context() as patch:

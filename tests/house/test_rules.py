@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from hatchling.builders.wheel import WheelBuilder
 
 from mlx_model.specs import SPECS
 
@@ -165,10 +166,13 @@ def test_the_wheel_is_the_three_packages_and_the_assets():
         "packages": [*sorted(PACKAGES[:1]), "mlx_model", "converters", "assets"]
     }
     assert project["project"]["scripts"] == {"flux-local": "app.__main__:main"}
+    shipped = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     odd = {".py", ".json", ".safetensors", ".png", ".svg", ".icns", ".ico", ".txt", ".md", ".ttf", ".fluxboard", ".qss"}
     kept = [p for package in (*PACKAGES, "assets") for p in (ROOT / package).rglob("*") if p.is_file()]
-    strange = [p for p in kept if "__pycache__" not in p.parts and p.suffix not in odd and p.name != "LICENSE"]
-    assert strange == []
+    kept = [p for p in kept if "__pycache__" not in p.parts]
+    assert shipped == {p.relative_to(ROOT).as_posix() for p in kept}
+    assert [p for p in kept if p.suffix not in odd and p.name != "LICENSE"] == []
+    assert sum(p.stat().st_size for p in kept) < 16_000_000
 
 
 def test_every_dependency_is_imported_and_every_import_is_a_dependency():
