@@ -21,7 +21,7 @@ from PySide6.QtWidgets import (
 from mlx_model import memory
 from mlx_model.errors import FluxLocalError
 
-from .. import catalogue, library, paths
+from .. import blas, catalogue, library, paths
 from .downloads import Download, Downloads
 from .parts import bar, button, label, row, set_tone
 from .words import duration
@@ -232,7 +232,7 @@ class ModelsView(QWidget):
         super().__init__(parent)
         self.downloads, self.default, self.cards = downloads, default, {}
         self.disk = label(tone="muted")
-        self.here = memory.machine()
+        self.here = memory.machine(bool(blas.preload()))  # as fast as the worker will be
         self._lay_out()
         downloads.changed.connect(self._download)
         downloads.installed.connect(lambda _: self.refresh())

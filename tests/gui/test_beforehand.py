@@ -145,3 +145,10 @@ def test_cards_fill_the_row_and_the_panels_with_a_member_open(window):
     assert [strip.item(row).text() for row in range(strip.count())] == ["1A"]
     strip.itemActivated.emit(strip.item(0))
     assert window.open_panel_id() == first.id
+
+
+def test_the_worker_s_blas_counts(window, monkeypatch):
+    """Without it the window told a machine with OpenBLAS twelve hours for what takes half of one."""
+    monkeypatch.setattr(models_view.blas, "preload", lambda: "libopenblas.so.0")
+    monkeypatch.setattr(models_view.memory, "machine", lambda openblas=False: {True: CPU}[openblas])
+    assert window.page("models").here == CPU
