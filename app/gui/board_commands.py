@@ -2,13 +2,14 @@
 
 from PySide6.QtCore import QMimeData, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QInputDialog, QMessageBox, QWidget
+from PySide6.QtWidgets import QInputDialog, QWidget
 
 from .. import commands
 from ..storyboard import numbers
 from . import board_drop, picture_drag
 from .board_view import BoardView, wanting
 from .document import Document
+from .questions import sure
 from .words import plural
 
 MANY = 24  # panels: more are rendered only after a question
@@ -30,7 +31,8 @@ class BoardCommands:
     def render(self) -> None:
         """The chosen panels, or all that wait for their first picture."""
         ids = self.chosen() or wanting(self.document)
-        if len(ids) > MANY and not self._sure(f"Render {len(ids)} panels?", "They are put in the queue."):
+        words = ("Render", f"Render {len(ids)} panels?", "They are put in the queue.", "Render")
+        if len(ids) > MANY and not sure(self.parent, *words):
             return
         self.document.render(ids)
 
@@ -84,7 +86,8 @@ class BoardCommands:
         """The scene of the chosen panel, after a question where it has pictures."""
         scene = next(scene for scene in self.document.board.scenes if scene.id == self._scene())
         filled = any(panel.takes for panel in scene.panels)
-        if not filled or self._sure(f"Delete the scene {scene.heading!r} and its panels?", "Undo brings it back."):
+        text = f"Delete the scene {scene.heading!r} and its panels?"
+        if not filled or sure(self.parent, "Delete Scene", text, "Undo brings it back.", "Delete"):
             self.document.do("Delete Scene", commands.remove_scene(self.document.board, scene.id))
 
     def scene_earlier(self) -> None:
@@ -201,10 +204,6 @@ class BoardCommands:
         new = tuple(panel.id for panel in self.document.board.panels() if panel.id not in before)
         self.view.grid.select(new)
         self.view.grid.setFocus()
-
-    def _sure(self, text: str, more: str) -> bool:
-        answer = QMessageBox.question(self.parent, text, f"{text}\n{more}")
-        return answer == QMessageBox.StandardButton.Yes
 
     def name_of(self, panel_id: str) -> str:
         """Such as "Panel 1A"."""

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QListView,
     QListWidget,
     QListWidgetItem,
-    QMessageBox,
     QToolButton,
     QVBoxLayout,
     QWidget,
@@ -23,6 +22,7 @@ from . import picture_drag
 from .board_text import BoardText
 from .document import Document
 from .parts import button, label, row
+from .questions import sure
 from .used_in import UsedIn, panels_with
 from .words import plural
 
@@ -201,7 +201,7 @@ class MemberPanel(QWidget):
         count = uses(self.document.board, member)
         text = f"Remove @{member.name} from the cast?"
         more = f"{plural(count, 'panel')} keep the pictures they have. Undo brings it back."
-        if not count or QMessageBox.question(self, text, f"{text}\n{more}") == QMessageBox.StandardButton.Yes:
+        if not count or sure(self, "Remove from Cast", text, more, "Remove"):
             self.document.do("Remove from Cast", commands.remove_member(self.document.board, member.id))
 
     def _add_files(self) -> None:

@@ -24,6 +24,7 @@ from mlx_model.errors import FluxLocalError
 from .. import blas, catalogue, library, paths
 from .downloads import Download, Downloads
 from .parts import bar, button, label, row, set_tone
+from .questions import sure
 from .words import duration
 
 BITS = (4, 5, 6, 8, 16)
@@ -185,8 +186,9 @@ class ModelCard(QFrame):
             self.downloads.pause(self.entry["name"])
 
     def _remove(self) -> None:
-        text = f"Move {self.entry['title']} to the Trash?"
-        if QMessageBox.question(self, text, text) != QMessageBox.StandardButton.Yes:
+        title = self.entry["title"]
+        more = "Panels that name it can't be rendered until it is added again."
+        if not sure(self, "Remove Model", f"Move {title} to the Trash?", more, "Move to Trash"):
             return
         try:
             library.remove(self.entry["name"])

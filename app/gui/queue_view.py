@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 from ..jobs import JobState
 from . import icons
 from .board_paint import running_words
+from .hints import in_window
 from .parts import Empty, bar, button, label, set_tone, tool
 from .runs import PanelState
 from .theme import theme
@@ -115,7 +116,7 @@ def job_words(job: JobState) -> str:
         state = PanelState("running", job.step, job.total, job.left, stage=job.stage)
         return "Stopping" if job.cancelling else running_words(state)
     if job.state == "failed":
-        return f"{job.reason} {job.hint}".strip()
+        return in_window(f"{job.reason} {job.hint}".strip())
     if job.state == "done":
         return f"Done in {duration(job.seconds)} · {model_title(job.job.model)} · seed {job.seed}"
     return "Cancelled" if job.state == "cancelled" else f"Waiting · {model_title(job.job.model)}"

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
 from . import icons
 from .buttons import describe, key_text, tool
 from .fields import choice
+from .hints import in_window
 from .panel_model import Forecast
 from .parts import label, set_tone
 from .runs import PanelState
@@ -132,6 +133,7 @@ class RenderBar(QWidget):
         """
         misfit = forecast.fits is False
         text = f"{forecast.text} {forecast.hint}".strip() if misfit or not refusal else refusal
+        text = in_window(text)
         self.forecast.setText(text)
         self.forecast.setVisible(bool(text))
         self.change.setVisible(misfit)
@@ -143,7 +145,7 @@ class RenderBar(QWidget):
 
     def set_note(self, text: str) -> None:
         """Why a live run can't start yet, "" for nothing."""
-        self.note.setText(text)
+        self.note.setText(in_window(text))
         self.note.setVisible(bool(text))
 
     def set_words(self, again: bool, changes: bool) -> None:

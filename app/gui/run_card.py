@@ -4,6 +4,7 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from .buttons import describe, tool
+from .hints import in_window
 from .theme import GAP
 
 WIDEST = 520
@@ -40,6 +41,7 @@ class RunCard(QFrame):
 
     def say(self, message: str, hint: str, action: str, good: bool = False) -> None:
         """Show a message with a button called `action`."""
+        hint = in_window(hint)
         self.message.setText(message)
         self.hint.setText(hint)
         self.hint.setVisible(bool(hint))

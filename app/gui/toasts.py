@@ -5,6 +5,7 @@ from PySide6.QtGui import QAccessible, QAccessibleEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
 
 from . import icons
+from .hints import in_window
 
 READ = 70  # ms of showing for each letter
 LEAST = 6000
@@ -43,6 +44,7 @@ class Toasts(QFrame):
 
     def say(self, text: str, hint: str = "", good: bool = False) -> None:
         """Show a message; errors stay longer than news."""
+        hint = in_window(hint)
         self.title.setText(text)
         self.hint.setText(hint)
         self.hint.setVisible(bool(hint))

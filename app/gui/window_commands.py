@@ -1,12 +1,12 @@
 """Actions that concern the window rather than panels: files, pages, dialogs. Methods are named as in actions.py."""
 
-from PySide6.QtCore import Qt
-from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QSystemTrayIcon
+from PySide6.QtWidgets import QApplication, QFileDialog, QSystemTrayIcon
 
 from mlx_model.errors import FluxLocalError
 from mlx_model.memory import size
 
 from ..board_file import SUFFIX
+from .questions import sure
 from .words import plural
 
 BOARDS = f"Boards (*{SUFFIX})"
@@ -61,7 +61,7 @@ class WindowCommands:
     def open_anyway(self, path: str, who: str) -> None:
         """Ask about a board that another machine has locked, perhaps long ago."""
         more = "Open it here anyway? If it is still open there, the changes of one of you get lost."
-        if self._sure("Open Board", who, more, "Open Anyway", "Cancel"):
+        if sure(self.window, "Open Board", who, more, "Open Anyway", "Cancel"):
             self.session.open(path, anyway=True)
 
     def share(self) -> None:
@@ -90,7 +90,7 @@ class WindowCommands:
         taken = size(sum(path.stat().st_size for path in unused))
         text = f"{plural(len(unused), 'picture')} of this board ({taken}) are not used any more."
         more = "Neither undo nor an earlier state needs them."
-        if not self._sure("Unused Pictures", text, more, "Move to Trash", "Cancel"):
+        if not sure(self.window, "Unused Pictures", text, more, "Move to Trash", "Cancel"):
             return
         try:
             document.move_unused_to_trash()
@@ -211,23 +211,13 @@ class WindowCommands:
     def sure_to_quit(self, busy: int) -> bool:
         """Ask before jobs are thrown away."""
         text = f"{plural(busy, 'picture')} {'is' if busy == 1 else 'are'} not done yet."
-        return self._sure("Quit", text, "Everything else is saved.", "Quit Anyway", "Keep Working")
+        return sure(self.window, "Quit", text, "Everything else is saved.", "Quit Anyway", "Keep Working")
 
     def sure_to_lose(self) -> bool:
         """Ask before changes are thrown away that no disk would take; the message that says why is there already."""
         text = "The last changes could not be saved."
         more = "Free some space, or save a copy elsewhere: File > Save a Copy."
-        return self._sure("Quit", text, more, "Quit and Lose Them", "Keep Working")
-
-    def _sure(self, title: str, text: str, more: str, go: str, stay: str) -> bool:
-        """A question; Esc and Return leave things as they are. Names of files and people in it are never HTML."""
-        box = QMessageBox(QMessageBox.Icon.Question, title, text, parent=self.window)
-        box.setTextFormat(Qt.TextFormat.PlainText)
-        box.setInformativeText(more)
-        yes = box.addButton(go, QMessageBox.ButtonRole.DestructiveRole)
-        box.setDefaultButton(box.addButton(stay, QMessageBox.ButtonRole.RejectRole))
-        box.exec()
-        return box.clickedButton() is yes
+        return sure(self.window, "Quit", text, more, "Quit and Lose Them", "Keep Working")
 
     def notify(self, title: str, text: str) -> None:
         """Through the system, where it lets us; the icon in the Dock or task bar asks for attention in any case."""

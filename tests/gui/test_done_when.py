@@ -90,7 +90,7 @@ def test_from_the_first_start_over_a_kill_to_a_pdf_and_a_timeline(pictures, tmp_
         time.sleep(0.1)
     assert not alive(left["worker"]), "the model's process outlived the window"
 
-    monkeypatch.setattr(QMessageBox, "question", lambda *_: pytest.fail("a question after a crash"))
+    monkeypatch.setattr(QMessageBox, "exec", lambda *_: pytest.fail("a question after a crash"))
     monkeypatch.setattr(QDesktopServices, "openUrl", lambda url: True)
     session = Session(Engine())
     window = MainWindow(session)

@@ -3,11 +3,15 @@
 import json
 
 import pytest
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtCore import Qt, QTimer
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
 
 from app import commands
 from app.board_file import BoardFile
+from app.gui import window_commands
 from app.gui.document import Document
+from app.gui.questions import sure
 from app.storyboard import new_board
 from mlx_model.events import Note
 from tests.gui.panel_board import add_take, drawn
@@ -56,7 +60,7 @@ def test_another_machine_s_lock_can_be_passed_after_a_question(window, tmp_path,
     BoardFile.create(tmp_path / "away", new_board("Away")).close()
     path, asked = tmp_path / "away.fluxboard", []
     (path / "lock").write_text(json.dumps({"pid": 7, "host": "studio", "machine": "elsewhere"}))
-    monkeypatch.setattr(window.commands, "_sure", lambda title, text, *_: asked.append(text) or agreed)
+    monkeypatch.setattr(window_commands, "sure", lambda window, title, text, *_: asked.append(text) or agreed)
     window.session.open(path)
     assert asked == ["away.fluxboard is open on studio."]
     assert (window.document.board.title == "Away") == agreed
@@ -65,7 +69,7 @@ def test_another_machine_s_lock_can_be_passed_after_a_question(window, tmp_path,
 def test_unused_pictures_go_to_the_trash_after_a_question_and_used_ones_never(window, monkeypatch):
     document, trash = window.document, []
     monkeypatch.setattr("send2trash.send2trash", trash.append)
-    monkeypatch.setattr(window.commands, "_sure", lambda *_: True)
+    monkeypatch.setattr(window_commands, "sure", lambda *_: True)
     window.actions_["tidy"].trigger()
     assert window.toasts.title.text() == "Every picture of this board is in use."
     first = next(document.board.panels()).id
@@ -96,3 +100,19 @@ def test_what_was_done_to_the_artist_s_pictures_is_told_once(document: Document,
         engine.say(Note("sea.png was made smaller: 4000x3000 to 1024x768."))
         engine.done(picture_file())
     assert told == ["sea.png was made smaller: 4000x3000 to 1024x768."]
+
+
+@pytest.mark.parametrize(
+    ("key", "name", "answer"), [("Key_Return", "", False), ("Key_Escape", "", False), ("", "Go", True)]
+)
+def test_a_question_is_plain_text_and_only_its_own_verb_agrees(qtbot, window, key, name, answer):
+    def press() -> None:
+        box = next(one for one in QApplication.topLevelWidgets() if isinstance(one, QMessageBox) and one.isVisible())
+        assert box.textFormat() == Qt.TextFormat.PlainText
+        if key:
+            QTest.keyClick(box, getattr(Qt.Key, key))
+        else:
+            next(button for button in box.buttons() if button.text() == name).click()
+
+    QTimer.singleShot(50, press)
+    assert sure(window, "Delete", "Delete <b>all</b>?", "Undo brings it back.", "Go") is answer
