@@ -7,6 +7,7 @@ from importlib import metadata
 from typing import Any
 
 from mlx_model import memory
+from mlx_model.specs import SPECS
 
 from . import blas, paths
 from .catalogue import best_bits, catalogue
@@ -87,7 +88,8 @@ def _storage_problems():
         yield _problem(f"{home} can't be written.", "Change its permissions, or set FLUX_LOCAL_HOME.")
     for model in installed():
         if model.problem:
-            mend = f"flux-local models add {model.name} --force, or remove {model.path}"
+            again = f"flux-local models add {model.name} --force, or remove " if model.name in SPECS else "Remove "
+            mend = f"{again}{model.path}"
             yield _problem(f"The model {model.name} can't be used: {model.problem}", mend)
     if not installed():
         yield _problem("No model is installed.", "flux-local models list, then flux-local models add NAME")

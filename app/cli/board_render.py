@@ -14,12 +14,12 @@ from app import board_panels, commands, inputs, jobs, library, running
 from app.board_file import BoardFile
 from app.storyboard import Take, new_id, numbers
 from mlx_model.errors import BoardError, FluxLocalError, ModelError, RequestError, WillNotFit
-from mlx_model.events import Done, Failed, Stage
+from mlx_model.events import Done, Stage
 from mlx_model.folder import Folder, open_folder
 from mlx_model.request import MAX_SEED, Request, check
 
 from .board_edit import open_board
-from .say import Reporter, shown
+from .say import Reporter
 
 Options = dict[str, Any]
 
@@ -65,11 +65,7 @@ def _try(run: "_Run", panel_id: str, report: Reporter, failed: list[FluxLocalErr
         if failed is None:
             raise
         failed.append(error)
-        report.clear()
-        if report.as_json:
-            report(Failed(error.code, error.message, error.hint))
-        else:
-            click.echo(shown(f"{numbers(run.file.board)[panel_id]}: {error}"), err=True)
+        report.failed(error, numbers(run.file.board)[panel_id])
 
 
 def _summary(failed: list[FluxLocalError], count: int) -> FluxLocalError:

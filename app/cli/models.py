@@ -150,14 +150,24 @@ def verify(name: str | None, as_json: bool) -> None:
     """
     from app.library import installed, resolve
     from mlx_model import folder
+    from mlx_model.errors import ModelError
 
-    report = Reporter(as_json)
-    for path in [resolve(name)] if name else [model.path for model in installed()]:
-        for event in folder.verify(folder.open_folder(path)):
-            report(event)
-        report.clear()
-        if not as_json:
-            click.echo(f"{path}: good")
+    report, damaged = Reporter(as_json), []
+    places = [resolve(name)] if name else [model.path for model in installed()]
+    for path in places:
+        try:
+            for event in folder.verify(folder.open_folder(path)):
+                report(event)
+            report.clear()
+            if not as_json:
+                click.echo(f"{path}: good")
+        except ModelError as error:  # the others are looked at all the same
+            if len(places) == 1:
+                raise
+            damaged.append(path)
+            report.failed(error)
+    if damaged:
+        raise ModelError(f"{len(damaged)} of {len(places)} models are damaged.", "Add them again with --force.")
 
 
 @models.command()
@@ -174,7 +184,7 @@ def remove(name: str, yes: bool) -> None:
 
     path = library.resolve(name)
     if not yes:
-        click.confirm(f"Move {path} to the Trash?", abort=True)
+        click.confirm(f"Move {path} to the Trash?", abort=True, err=True)
     click.echo(f"{library.remove(name)} is in the Trash.")
 
 

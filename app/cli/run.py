@@ -30,7 +30,7 @@ def run(options: Options, prompt: str | None, pictures: Sequence[str], default_n
     folder, request = prepare(options, prompt, pictures, notes)
     for note in notes:
         report.note(note)
-    output = _output(options, default_name, request)
+    output = _output(options, default_name, request, folder.path)
     report.note(_forecast(folder, request, options["count"]))
     pipeline = open_pipeline(folder.path, request.dtype)
     try:
@@ -42,7 +42,7 @@ def run(options: Options, prompt: str | None, pictures: Sequence[str], default_n
         report.clear()
 
 
-def _output(options: Options, default_name: str, request: Request) -> Path:
+def _output(options: Options, default_name: str, request: Request, model: Path) -> Path:
     """The picture's path, tried for writing. Raises RequestError or DiskFull."""
     given = options["output"] or default_name
     output = Path(given).expanduser()
@@ -52,9 +52,11 @@ def _output(options: Options, default_name: str, request: Request) -> Path:
     images.format_of(output)
     originals = [given.path for given in (*request.references, request.mask, *request.loras) if given]
     originals += [request.noise] if request.noise else []
-    if options["save_latents"] and Path(options["save_latents"]).absolute() == output:
-        raise RequestError("The picture and the latents can't be one file.", "Choose two names.")
+    if options["save_latents"] and Path(options["save_latents"]).suffix.lower() != ".safetensors":
+        raise RequestError(f"{options['save_latents']} is no name for latents.", "End it in .safetensors.")
     for path in map(Path, filter(None, (output, options["save_latents"]))):
+        if Path(os.path.realpath(model)) in Path(os.path.realpath(path)).parents:
+            raise RequestError(f"{path} is inside the model {model.name}.", "Choose another place.")
         if options["force"] and any(_same(path, original) for original in originals):
             raise RequestError(f"{path} is one of the files you gave.", "Flux Local never overwrites an original.")
         files.check_writable(path.absolute())

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from mlx_model.errors import FluxLocalError
     from mlx_model.events import Event
 
 JSON = "flux_local.json"
@@ -111,6 +112,16 @@ class Reporter:
         start = "\r\x1b[K" if self.drawn else ""
         click.echo(start + shown(text), err=True, nl=not moving)
         self.drawn = moving
+
+    def failed(self, error: "FluxLocalError", where: str = "") -> None:
+        """A failure that does not end the command."""
+        from mlx_model.events import Failed
+
+        self.clear()
+        if self.as_json:
+            say_event(Failed(error.code, error.message, error.hint))
+        else:
+            click.echo(shown(f"{where}: {error}" if where else str(error)), err=True)
 
     def share(self, began: float, done: float) -> None:
         """A step of work that knows no steps: `done` of 1 since `began` (monotonic seconds)."""

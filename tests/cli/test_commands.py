@@ -89,6 +89,14 @@ def test_models_list_and_info():
     assert "Apache-2.0" in run("models", "info", EDITOR).stdout
 
 
+def test_models_verify_looks_at_all_of_them():
+    (paths.models() / EDITOR / "model.json").write_text("garbage")
+    result = run("models", "verify", code=3)
+    assert "1 of 2 models are damaged" in result.stderr
+    assert f"{BASE}: good" in result.stdout
+    assert "is damaged" in run("models", "verify", EDITOR, code=3).stderr
+
+
 def test_models_path_verify_remove(monkeypatch):
     assert run("models", "path", EDITOR).stdout.strip() == str(paths.models() / EDITOR)
     assert "good" in run("models", "verify").stdout

@@ -69,7 +69,13 @@ def test_latents_are_said_where_they_went_and_never_share_a_name_with_the_pictur
     run(*words)
     assert "l-2.safetensors" in run(*words).stderr
     assert load_file("l-2.safetensors")["latents"].shape == (4, 128)
-    assert "can't be one file" in run("generate", "x", "-o", "a.png", "--save-latents", "a.png", code=2).stderr
+    assert "End it in" in run("generate", "x", "-o", "a.png", "--save-latents", "a.png", code=2).stderr
+
+
+def test_nothing_is_written_into_the_model(tmp_path):
+    folder = tmp_path / "home" / "models" / EDITOR
+    for words in (("--save-latents", str(folder / "transformer" / "1.safetensors"), "--force"), ("-o", str(folder))):
+        assert "inside the model" in run("generate", "x", "-m", EDITOR, *words, code=2).stderr
 
 
 @pytest.mark.parametrize("words", [("edit", "room.png", "--bogus"), ("nope",), ("board", "nope")])
