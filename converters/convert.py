@@ -3,6 +3,8 @@
 The folder grows under a temporary name beside its place and is renamed once everything is on the disk.
 """
 
+import errno
+import glob
 import os
 import re
 import shutil
@@ -17,6 +19,7 @@ import psutil
 from mlx_model.errors import ConvertError, DiskFull, LayoutError, RequestError
 from mlx_model.events import Done, Event, Note, Stage, Step
 from mlx_model.folder import MANIFEST, save_tokenizer, sha256_of, write_manifest
+from mlx_model.memory import size
 from mlx_model.request import Lora
 from mlx_model.shards import disk_full
 from mlx_model.specs import ModelSpec
@@ -51,7 +54,7 @@ def convert(
     Closing the generator or an error leaves nothing behind.
     Raises RequestError, ConvertError (UnsafeFile), LayoutError (tensors that don't fit), DiskFull.
     """
-    start, out = time.monotonic(), Path(out).expanduser().absolute()
+    start, out = time.monotonic(), _place(Path(out).expanduser().absolute())
     plan = plan_name(bits, plan)
     _check_out(out, force)
     yield Stage("read", str(source))
@@ -73,6 +76,26 @@ def convert(
     yield Done(time.monotonic() - start, str(out))
 
 
+def _place(out: Path) -> Path:
+    """Where a link leads, which may be another disk; brings back what a killed replacement had moved away."""
+    if out.is_symlink():
+        if not out.exists():
+            raise RequestError(f"{out} is a link that leads nowhere.", "Choose another place.")
+        out = out.resolve()
+    for old in _left_behind(out, "old"):
+        if not out.exists():
+            os.rename(old, out)
+        shutil.rmtree(old, ignore_errors=True)
+    return out
+
+
+def _left_behind(out: Path, what: str) -> list[Path]:
+    """Folders of that kind beside `out` whose process is gone."""
+    beside = out.parent.glob(f".{glob.escape(out.name)}.{what}-*")
+    found = [(old, re.fullmatch(rf".*\.{what}-(\d+)", old.name)) for old in beside]
+    return [old for old, owner in found if owner and not psutil.pid_exists(int(owner[1]))]
+
+
 def _check_out(out: Path, force: bool) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
@@ -86,19 +109,22 @@ def _check_space(out: Path, needed: int) -> None:
     place = next(parent for parent in out.parents if parent.exists())
     free = shutil.disk_usage(place).free
     if needed + MARGIN > free:
-        message = f"The converted model needs {needed / 1e9:.2f} GB, and {place} has {free / 1e9:.2f} GB free."
+        message = f"The converted model needs {size(needed)} and some room, and {place} has {size(free)} free."
         raise DiskFull(message, "Free some space, use fewer bits, or choose another disk.")
 
 
 def _partial(out: Path) -> Path:
     """A new temporary folder beside `out`; removes those that killed processes have left."""
-    out.parent.mkdir(parents=True, exist_ok=True)
-    for old in out.parent.glob(f".{out.name}.partial-*"):
-        owner = re.fullmatch(r".*\.partial-(\d+)", old.name)
-        if owner and (int(owner[1]) == os.getpid() or not psutil.pid_exists(int(owner[1]))):
-            shutil.rmtree(old, ignore_errors=True)
     partial = out.parent / f".{out.name}.partial-{os.getpid()}"
-    partial.mkdir()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        for old in (partial, *_left_behind(out, "partial")):
+            shutil.rmtree(old, ignore_errors=True)
+        partial.mkdir()
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise RequestError(f"{out.parent} can't be written to: {error.strerror}.", "Choose another place.") from error
     return partial
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import shutil
 from collections import namedtuple
+from pathlib import Path
 
 import mlx.core as mx
 import numpy as np
@@ -148,10 +149,47 @@ def test_leftovers_of_a_killed_run(source, tmp_path):
     assert alive.exists()
 
 
+def test_a_replacement_that_was_killed_between_its_two_renames(source, tmp_path):
+    """The model that was there comes back, and what stayed beside a finished one goes."""
+    converted(tmp_path / ".out.old-999999999")
+    with pytest.raises(RequestError, match="exists already"):
+        list(convert(source, tmp_path / "out"))
+    assert open_folder(tmp_path / "out").source == {"name": "test"}
+    converted(tmp_path / ".out.old-999999999")
+    list(convert(source, tmp_path / "out", force=True))
+    assert open_folder(tmp_path / "out").source["name"] == source.name
+    assert not list(tmp_path.glob(".out*"))
+
+
+def test_a_link_to_another_place(source, tmp_path):
+    """The model lands where it leads, and is replaced there."""
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "out").symlink_to("disk")
+    list(convert(source, tmp_path / "out"))
+    list(convert(source, tmp_path / "out", bits=8, force=True))
+    assert (tmp_path / "out").is_symlink()
+    assert open_folder(tmp_path / "disk").plan == "q8"
+
+
+@pytest.mark.parametrize("place", ["nowhere", "itself", "a file", "no disk"])
+def test_places_that_can_not_be(source, tmp_path, place):
+    """Said before an hour of work, and nothing is left."""
+    (tmp_path / "nowhere").symlink_to("gone")
+    (tmp_path / "itself").symlink_to("itself")
+    (tmp_path / "a file").write_bytes(b"x")
+    out = Path("/proc/x") if place == "no disk" else tmp_path / place / ("x" if place == "a file" else "")
+    before = sorted(tmp_path.iterdir())
+    events = convert(source, out)
+    with pytest.raises(RequestError) as error:
+        [event for event in events if isinstance(event, Step) and pytest.fail("it had begun")]
+    assert error.value.hint
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_too_little_space(source, tmp_path, monkeypatch):
     usage = namedtuple("usage", "total used free")
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(10**9, 10**9, 1000))
-    with pytest.raises(DiskFull, match=r"needs 0\.00 GB") as error:
+    with pytest.raises(DiskFull, match=r"needs 1\.4 MB .* 1\.0 kB free") as error:
         list(convert(source, tmp_path / "out"))
     assert error.value.exit_code == 4
     assert [child.name for child in tmp_path.iterdir()] == ["source"]
