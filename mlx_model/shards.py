@@ -36,11 +36,17 @@ Entry = tuple[str, tuple[int, ...]]  # a tensor's dtype as safetensors names it,
 
 
 def header(file: Path) -> dict[str, Entry]:
-    """Names, dtypes and shapes, after the safetensors library has checked offsets and length. Raises LayoutError."""
+    """Names, dtypes and shapes, after the safetensors library has checked offsets and length.
+
+    Raises LayoutError; PermissionError, which the library would call a missing file.
+    """
     try:
+        file.open("rb").close()
         with safe_open(str(file), "np") as opened:
             slices = {name: opened.get_slice(name) for name in list(opened.keys())}
             return {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
+    except PermissionError:
+        raise
     except (SafetensorError, OSError) as error:
         raise LayoutError(f"{file.name} is not a sound safetensors file: {error}.") from error
 

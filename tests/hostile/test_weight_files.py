@@ -4,11 +4,13 @@ import errno
 import json
 import pickle
 import zipfile
+from pathlib import Path
 
 import mlx.core as mx
 import pytest
 from tokenizers import Tokenizer, models
 
+from app import faults
 from converters.convert import convert
 from mlx_model import shards, weights
 from mlx_model.errors import ConvertError, DiskFull, FluxLocalError, LayoutError, UnsafeFile
@@ -259,6 +261,25 @@ def test_damaged_config(source, tmp_path, text):
 def test_senseless_config(source, tmp_path, config):
     (source.parent / "vae" / "config.json").write_text(json.dumps(config))
     refused(source, tmp_path)
+
+
+def test_a_file_that_may_not_be_read(source, tmp_path, monkeypatch):
+    """Is not called damaged or missing: a download of gigabytes would be thrown away."""
+    opened = Path.open
+
+    def refusing(file, *words, **options):
+        if file.name == "model.safetensors":
+            raise PermissionError(errno.EACCES, "Permission denied", str(file))
+        return opened(file, *words, **options)
+
+    monkeypatch.setattr(Path, "open", refusing)
+    with pytest.raises(PermissionError) as error:
+        list(convert(source, tmp_path / "out"))
+    told = faults.told(error.value)
+    assert told.exit_code == 2
+    assert str(source.parent / "text_encoder" / "model.safetensors") in told.message
+    with pytest.raises(PermissionError):
+        shards.header(source.parent / "text_encoder" / "model.safetensors")
 
 
 TOKENIZERS = {  # what lies in the folder of the text encoder's tokenizer, and what is said
