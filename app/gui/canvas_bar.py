@@ -87,6 +87,7 @@ class CanvasBar(QWidget):
         """Whether there is something to look at more closely."""
         for button in self.zooms:
             button.setEnabled(there)
+        self._show_zoom(self.canvas.view.zoom)
 
     def _add_zoom(self, row: QHBoxLayout) -> None:
         smaller, larger = tool("Zoom out", "zoom_out", "-", self), tool("Zoom in", "zoom_in", "+", self)
@@ -104,7 +105,7 @@ class CanvasBar(QWidget):
         self._show_zoom(self.canvas.view.zoom)
 
     def _show_zoom(self, zoom: float) -> None:
-        percent = f"{100 * zoom:.0f} %"
+        percent = f"{100 * zoom:.0f} %" if self.zoom.isEnabled() else "–"
         self.zoom.setText(percent)
         describe(
             self.zoom, f"Zoom {percent}", f"Click for 100 %: one pixel on one pixel of the screen ({key_text('1')})"

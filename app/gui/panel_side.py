@@ -28,6 +28,7 @@ TABS = (
     ("Take", "What made the current take, and a note on it"),
 )
 MARGIN = 14
+TALL = 1000  # pixels
 
 
 class PanelSide(QFrame):
@@ -39,6 +40,7 @@ class PanelSide(QFrame):
         super().__init__(parent)
         self.document, self.panel_id, self.model = document, "", PanelModel()
         self.setObjectName("side")
+        self._tall = False
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 6, 0, 12)
         column.setSpacing(6)
@@ -65,6 +67,13 @@ class PanelSide(QFrame):
         foot.addWidget(self.render_bar)
         column.addLayout(foot)
         self._connect()
+
+    def resizeEvent(self, event) -> None:
+        """On a tall screen the settings are open from the start: there is room for them."""
+        super().resizeEvent(event)
+        if not self._tall and self.height() >= TALL:
+            self._tall = True
+            self.settings.fold.setChecked(True)
 
     def _build_picture(self) -> None:
         self.picture_page = QWidget()

@@ -9,6 +9,7 @@ from ..storyboard import Board, Member, Panel, numbers
 from .document import Document
 
 ICON = QSize(72, 54)
+ROW, COLUMNS = ICON.height() + 26, 3  # height of a row; panels beside each other at the least width
 
 
 class UsedIn(QListWidget):
@@ -23,10 +24,10 @@ class UsedIn(QListWidget):
         self.setToolTip("Double-click opens the panel")
         self.setViewMode(QListView.ViewMode.IconMode)
         self.setIconSize(ICON)
-        self.setGridSize(QSize(ICON.width() + 14, ICON.height() + 26))
+        self.setGridSize(QSize(ICON.width() + 14, ROW))
         self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setMovement(QListView.Movement.Static)
-        self.setMinimumHeight(ICON.height() + 38)
+        self.setMinimumHeight(ROW + 12)
         self.itemActivated.connect(lambda item: self.opened.emit(item.data(Qt.ItemDataRole.UserRole)))
 
     def show_member(self, member: Member) -> None:
@@ -38,6 +39,7 @@ class UsedIn(QListWidget):
         if wanted == self._shown:
             return
         self._shown = wanted
+        self.setMaximumHeight(ROW * -(-max(1, len(panels)) // COLUMNS) + 12)
         self.clear()
         for panel, pixmap in zip(panels, pixmaps, strict=True):
             item = QListWidgetItem(QIcon(pixmap) if pixmap else QIcon(), number[panel.id])

@@ -4,7 +4,7 @@ import pytest
 from PySide6.QtCore import QMimeData
 from PySide6.QtWidgets import QToolTip
 
-from app import commands
+from app import board_rules, commands
 from app.board_rules import MAX_TEXT
 from app.gui import cast_view
 from app.gui.board_text import BoardText
@@ -27,10 +27,11 @@ def test_text_beyond_what_a_board_takes_is_refused_whole_and_said(qtbot, monkeyp
     assert len(said) == 1
 
 
-def test_a_name_that_makes_a_prompt_too_long_is_refused_and_the_board_can_be_saved(window):
+def test_a_name_that_makes_a_prompt_too_long_is_refused_and_the_board_can_be_saved(window, monkeypatch):
+    monkeypatch.setattr(board_rules, "MAX_TEXT", 100)
     document = window.document
     member, first = add_member(document, "ab"), next(document.board.panels()).id
-    document.do("Edit", commands.set_panel(document.board, first, prompt="@ab " * (MAX_TEXT // 4)))
+    document.do("Edit", commands.set_panel(document.board, first, prompt="@ab " * 25))
     window.go("cast")
     panel = window.page("cast").member
     panel.name.setText("abcdefghijklmnop")

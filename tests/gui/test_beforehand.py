@@ -13,7 +13,7 @@ from app.worker import Worker
 from mlx_model.errors import WillNotFit
 from mlx_model.memory import Machine
 from mlx_model.request import Request
-from tests.gui.panel_board import add_member, add_references
+from tests.gui.panel_board import add_member, add_references, add_take
 
 CPU = Machine("a chip", 64 * 2**30, 60 * 2**30, 8, False, 0.05)
 GPU = Machine("Apple M4 Max", 64 * 2**30, 60 * 2**30, 14, True, 30.0)
@@ -152,3 +152,21 @@ def test_the_worker_s_blas_counts(window, monkeypatch):
     monkeypatch.setattr(models_view.blas, "preload", lambda: "libopenblas.so.0")
     monkeypatch.setattr(models_view.memory, "machine", lambda openblas=False: {True: CPU}[openblas])
     assert window.page("models").here == CPU
+
+
+def test_a_tall_screen_shows_the_settings_and_closed_they_stay_closed(window, page):
+    fold = page.side.settings.fold
+    assert not fold.isChecked()
+    window.resize(1600, 1200)
+    assert fold.isChecked()
+    fold.click()
+    window.resize(1600, 1300)
+    assert not fold.isChecked()
+
+
+def test_there_is_nothing_to_zoom_where_there_is_no_picture(window, page):
+    bar = page.stage.bar
+    assert (bar.zoom.text(), bar.fit.isEnabled()) == ("–", False)
+    add_take(window.document, page.panel_id, 3)
+    assert bar.zoom.text().endswith("%")
+    assert bar.fit.isEnabled()
