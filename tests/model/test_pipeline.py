@@ -21,12 +21,14 @@ def pipeline():
     return Pipeline.open(MINI, "float32")
 
 
-def picture(seed, size=(128, 128)):
+def picture(seed, size=(64, 64)):
     coarse = np.random.default_rng(seed).integers(0, 256, (size[0] // 16, size[1] // 16, 3), np.uint8)
     return Reference(pixels=coarse.repeat(16, 0).repeat(16, 1))
 
 
 def request(*references, **options):
+    """Small: what these tests see doesn't depend on the size."""
+    options = ({} if references else {"width": 64, "height": 64}) | options
     return Request("mini", options.pop("prompt", "make it night"), steps=STEPS, references=references, **options)
 
 
@@ -41,12 +43,12 @@ def test_events_come_in_order(pipeline):
     stages = [event.name for event in events if isinstance(event, Stage)]
     assert stages == ["text", "references", "denoise", "decode"]
     assert [event.step for event in events if isinstance(event, Step)] == [1, 2]
-    assert [event.pixels.shape for event in events if isinstance(event, Preview)] == [(128, 128, 3)]
+    assert [event.pixels.shape for event in events if isinstance(event, Preview)] == [(64, 64, 3)]
     assert sum(isinstance(event, Loaded) for event in events) == 1
 
 
 def test_previews_take_no_more_than_their_share_of_the_time(pipeline):
-    asked = Request("mini", "make it night", steps=6)
+    asked = Request("mini", "make it night", 64, 64, steps=6)
     assert sum(isinstance(event, Preview) for event in pipeline.run(asked, previews=1e-9)) == 1
     assert sum(isinstance(event, Preview) for event in pipeline.run(asked, previews=math.inf)) == 5
 
@@ -76,17 +78,17 @@ def test_order_of_references_matters(pipeline):
 
 
 def test_a_mask_keeps_the_rest_to_the_pixel(pipeline):
-    mask = np.zeros((128, 128), np.float32)
-    mask[:, 64:] = 1
+    mask = np.zeros((64, 64), np.float32)
+    mask[:, 32:] = 1
     given = picture(5)
     result = done(pipeline, given, mask=Mask(pixels=mask)).pixels
-    assert np.array_equal(result[:, :63], given.pixels[:, :63])
-    assert not np.array_equal(result[:, 65:], given.pixels[:, 65:])
+    assert np.array_equal(result[:, :31], given.pixels[:, :31])
+    assert not np.array_equal(result[:, 33:], given.pixels[:, 33:])
 
 
 def test_a_mask_on_a_picture_of_odd_size_keeps_the_rest_to_the_pixel(pipeline):
     """The grid of tokens is larger than the picture, which stands in its middle."""
-    pixels = picture(5).pixels[:101, :119]
+    pixels = picture(5, (128, 128)).pixels[:101, :119]
     mask = np.zeros((101, 119), np.float32)
     mask[:, 64:] = 1
     result = done(pipeline, Reference(pixels=pixels), mask=Mask(pixels=mask)).pixels
@@ -133,7 +135,7 @@ def test_a_large_reference_is_resized_and_said_so(pipeline):
 
 
 def test_noise_file(pipeline, tmp_path):
-    noise = np.random.default_rng(0).standard_normal((64, 32)).astype(np.float32)
+    noise = np.random.default_rng(0).standard_normal((16, 32)).astype(np.float32)
     save_file({"noise": noise}, tmp_path / "noise.safetensors")
     save_file({"noise": noise[:9]}, tmp_path / "short.safetensors")
     save_file({"other": noise}, tmp_path / "other.safetensors")
@@ -152,7 +154,7 @@ def test_closing_cancels(pipeline):
             break
     run.close()
     assert list(run) == []
-    assert done(pipeline).pixels.shape == (128, 128, 3)  # and the next run is whole
+    assert done(pipeline).pixels.shape == (64, 64, 3)  # and the next run is whole
 
 
 def test_unknown_dtype():

@@ -101,7 +101,7 @@ def test_no_full_decode_before_the_end(kind, monkeypatch, request):
 
 def test_previews_without_an_own_decode_come_nearer_to_the_result(linear, monkeypatch):
     """The first shows what the last will be better than a grey area does; the last is nearer still."""
-    shown, _, result = ran(linear, monkeypatch, references=(picture(1),), steps=6)
+    shown, _, result = ran(linear, monkeypatch, references=(picture(1, (128, 128)),), steps=6)
     assert {pixels.shape for pixels in shown} == {(128, 128, 3)}
     errors = [np.square(small(pixels) - small(result)).mean() for pixels in shown]
     flat = small(result).var(axis=(0, 1)).mean()
@@ -127,7 +127,7 @@ def test_the_fitted_colours_are_those_of_pictures_they_were_not_fitted_on(linear
 def test_outside_a_mask_a_preview_shows_the_picture_itself(linear, monkeypatch):
     mask = np.zeros((128, 128), np.float32)
     mask[:, 64:] = 1
-    given = picture(5)
+    given = picture(5, (128, 128))
     shown, _, _ = ran(linear, monkeypatch, references=(given,), mask=Mask(pixels=mask))
     assert all(np.array_equal(pixels[:, :63], given.pixels[:, :63]) for pixels in shown)
     assert not np.array_equal(shown[0][:, 65:], given.pixels[:, 65:])
