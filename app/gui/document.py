@@ -6,6 +6,7 @@ panel whatever happened meanwhile.
 """
 
 import dataclasses
+import os
 import secrets
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
@@ -23,9 +24,9 @@ from ..history import History
 from ..jobs import JobState
 from ..storyboard import Board, Panel, Picture, Take
 from .importing import ReadPicture, in_background, put_pixels, read_picture
-from .keeping import Keeping
+from .keeping import SMALL_FILE, Keeping
 from .panel_model import forecast, model_of
-from .pixmaps import Pixmaps
+from .pixmaps import Pixmaps, read
 from .runs import PanelState, Runs
 from .storing import Storing
 
@@ -226,6 +227,14 @@ class Document(QObject):
 
         self._storing.add(partial(put_pixels, self.file, pixels, name), done, short=pixels.size <= SMALL_MASK)
 
+    def read_picture(self, path: str, then: Callable[[QImage], None]) -> None:
+        """The picture of a file, null where it can't be read, by another thread where that takes a while."""
+        try:
+            short = os.stat(path).st_size <= SMALL_FILE
+        except OSError:
+            short = True
+        self._storing.add(partial(read, path, 0), then, short)
+
     def settle(self) -> None:
         """Wait for the pictures that are being stored: what is asked for next is about them too."""
         self._storing.settle()
@@ -243,7 +252,10 @@ class Document(QObject):
             state = self.runs.state(self.panel(panel_id))
         except KeyError:
             return PanelState()
-        return state if state.busy or not self._keeping.busy(panel_id) else PanelState("running", stage="decode")
+        kept = self._keeping.latest(panel_id)
+        if state.busy or kept is None:
+            return state
+        return PanelState("running", kept.step, kept.total, preview=kept.preview, stage="decode")
 
     def render(self, panel_ids: Iterable[str], anyway: bool = False) -> None:
         """Put the panels in line, each for one take. What can't run fails at once, with its reason in its state.

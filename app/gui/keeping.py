@@ -1,7 +1,6 @@
 """Finished pictures on their way to being takes of their panels; those that the disk refuses wait."""
 
 import dataclasses
-from collections import Counter
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -29,13 +28,14 @@ class Keeping(QObject):
     def __init__(self, file: BoardFile, storing: Storing, parent: QObject | None = None):
         super().__init__(parent)
         self._file, self._storing = file, storing
-        self._on_the_way: Counter[str] = Counter()
+        self._on_the_way: list[JobState] = []
         self.held: list[tuple[JobState, bytes]] = []
         self._again = QTimer(self, singleShot=True, interval=AGAIN)
         self._again.timeout.connect(self.retry)
 
-    def busy(self, panel_id: str) -> bool:
-        return self._on_the_way[panel_id] > 0
+    def latest(self, panel_id: str) -> JobState | None:
+        """The last job of the panel whose picture is being stored; None where none is."""
+        return next((job for job in reversed(self._on_the_way) if job.job.panel == panel_id), None)
 
     def keep(self, job: JobState) -> None:
         """The result of a job, whose file is read at once: it goes away with the engine's."""
@@ -58,13 +58,13 @@ class Keeping(QObject):
         self._again.stop()
 
     def _store(self, job: JobState, data: bytes) -> None:
-        self._on_the_way[job.job.panel] += 1
+        self._on_the_way.append(job)
         task = partial(read_picture, self._file, data, job.job.label)
         self._storing.add(task, partial(self._stored, job, data), short=len(data) <= SMALL_FILE)
 
     def _stored(self, job: JobState, data: bytes, read: ReadPicture) -> None:
         panel = job.job.panel
-        self._on_the_way[panel] -= 1
+        self._on_the_way.remove(job)
         if read.picture:
             self.made.emit(panel, take_of(job, read.picture))
         elif read.disk:

@@ -8,6 +8,7 @@ import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from shiboken6 import isValid
 
 from mlx_model.errors import FluxLocalError
 
@@ -52,6 +53,7 @@ class PanelStage(QWidget):
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
         self.document, self.panel_id, self.model = document, "", PanelModel()
+        self._preview = 0  # counts what was asked for
         self.tool, self._loaded = "move", None  # the mask on the canvas: (its picture, size of the picture under it)
         self.canvas = Canvas()
         self.bar, self.mask_bar = CanvasBar(self.canvas), MaskBar(self.canvas)
@@ -102,6 +104,7 @@ class PanelStage(QWidget):
     def show_panel(self, panel_id: str, model: PanelModel) -> None:
         """Another panel, seen whole."""
         self.panel_id = panel_id
+        self._preview += 1
         self.canvas.set_preview(QPixmap())
         self._loaded = None
         self.bar.compare.setChecked(False)
@@ -200,9 +203,17 @@ class PanelStage(QWidget):
         self.bar.compare.setChecked(True)
 
     def show_preview(self, path: str | None) -> None:
-        """The picture in the making, from a file; None takes it away."""
-        self.canvas.set_preview(QPixmap.fromImage(QImage(path)) if path else QPixmap())
-        self.show_pictures()
+        """The picture in the making, from a file; None takes it away. Of two the later is shown."""
+        self._preview += 1
+        if path:
+            self.document.read_picture(path, partial(self._show_preview, self._preview))
+        else:
+            self._show_preview(self._preview, QImage())
+
+    def _show_preview(self, number: int, image: QImage) -> None:
+        if number == self._preview and isValid(self):
+            self.canvas.set_preview(QPixmap.fromImage(image))
+            self.show_pictures()
 
     # Mask
 

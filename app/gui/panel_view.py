@@ -176,7 +176,8 @@ class PanelView(QWidget):
             self.stage.say_failed(state.reason, state.hint, state.misfit)
         elif state.busy and not self.live.on:
             self.stage.hush()
-            self.stage.show_preview(state.preview)
+            if state.job:  # else the picture is being stored: its last preview stays until it is there
+                self.stage.show_preview(state.preview)
         elif self.live.latest is None and not self.live.on:
             self.stage.hush()
             self.stage.show_preview(None)

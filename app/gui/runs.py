@@ -101,7 +101,9 @@ class Runs(QObject):
         self.engine.finished.disconnect(self._finished)
 
     def _event(self, job_id: str, event: object) -> None:
-        self._tell(self._panels.get(job_id))
+        job = self.engine.job(job_id)
+        if job and not job.over:  # the end is told by _finished, once it is known what becomes of it
+            self._tell(self._panels.get(job_id))
 
     def _finished(self, job_id: str) -> None:
         panel, job = self._panels.pop(job_id, None), self.engine.job(job_id)

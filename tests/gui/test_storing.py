@@ -59,6 +59,35 @@ def test_the_window_goes_on_while_a_take_is_stored(document, engine, ids, large,
     assert threading.current_thread().name not in gate.threads
 
 
+def test_the_last_preview_stays_until_the_take_is_there(document, engine, ids, large, gate, picture_file, qtbot):
+    view = PanelView(document)
+    qtbot.addWidget(view)
+    view.show()
+    view.show_panel(ids()[0])
+    document.render(ids()[:1])
+    engine.preview(picture_file("preview.png"), 3)
+    engine.done(large)
+    assert not view.stage.canvas.preview.isNull()
+    assert document.panel_state(ids()[0]).preview.endswith("preview.png")
+    gate.set()
+    document.settle()
+    assert view.stage.canvas.preview.isNull()
+
+
+def test_of_two_previews_that_are_read_the_later_is_shown(document, ids, large, picture_file, qtbot):
+    view = PanelView(document)
+    qtbot.addWidget(view)
+    view.show_panel(ids()[0])
+    view.stage.show_preview(str(large))
+    assert view.stage.canvas.preview.isNull()
+    view.stage.show_preview(None)
+    document.settle()
+    assert view.stage.canvas.preview.isNull()
+    view.stage.show_preview(str(large))
+    document.settle()
+    assert view.stage.canvas.preview.width() == 256
+
+
 def test_closing_waits_for_the_take_that_is_being_stored(document, engine, ids, large, gate):
     document.render(ids()[:1])
     engine.done(large)
