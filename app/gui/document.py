@@ -43,13 +43,13 @@ class Document(QObject):
     dirty_changed = Signal(bool)
     state_changed = Signal(str)  # panel id: its job
     picture_ready = Signal(str)  # sha256: a pixmap that was asked for has come
+    picture_read = Signal(int, QImage)  # by read_picture; null where the file can't be read
     message = Signal(str, str)  # what happened, what to do
 
     def __init__(self, file: BoardFile, engine: QObject, parent: QObject | None = None):
         super().__init__(parent)
         self.file, self.engine, self.history = file, engine, History(file.board)
         self.previews, self.model = True, None  # the default model: for panels and boards that name none
-        self._noted: set[str] = set()
         self.watched: str | None = None  # the panel whose view is open: it tells its failures itself
         self._dirty = self._closed = self._told_read_only = False
         self._index: tuple[Board | None, dict[str, Panel]] = (None, {})
@@ -227,13 +227,13 @@ class Document(QObject):
 
         self._storing.add(partial(put_pixels, self.file, pixels, name), done, short=pixels.size <= SMALL_MASK)
 
-    def read_picture(self, path: str, then: Callable[[QImage], None]) -> None:
-        """The picture of a file, null where it can't be read, by another thread where that takes a while."""
+    def read_picture(self, path: str, number: int) -> None:
+        """`picture_read` brings the picture of a file and `number`; another thread reads where that takes a while."""
         try:
             short = os.stat(path).st_size <= SMALL_FILE
         except OSError:
             short = True
-        self._storing.add(partial(read, path, 0), then, short)
+        self._storing.add(partial(read, path, 0), partial(self.picture_read.emit, number), short)
 
     def settle(self) -> None:
         """Wait for the pictures that are being stored: what is asked for next is about them too."""
@@ -323,14 +323,6 @@ class Document(QObject):
             self.message.emit(f"Panel {job.job.label}: {job.reason}", job.hint)
         elif job.state == "done" and job.result and not job.job.slot:
             self.keep(job)
-            self._tell_notes(job)
-
-    def _tell_notes(self, job: JobState) -> None:
-        """What was done to the artist's pictures, such as a smaller size; each of it once."""
-        for note in job.notes:
-            if note not in self._noted:
-                self._noted.add(note)
-                self.message.emit(note, "")
 
     def keep(self, job: JobState) -> None:
         """The finished picture becomes a take, in every state that undo and redo can reach: no undo loses it."""

@@ -8,7 +8,6 @@ import numpy as np
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
-from shiboken6 import isValid
 
 from mlx_model.errors import FluxLocalError
 
@@ -96,6 +95,7 @@ class PanelStage(QWidget):
         self.card.acted.connect(self._card_acted)
         self.card.dismissed.connect(self.dismissed)
         self.document.picture_ready.connect(lambda _: self.show_pictures())
+        self.document.picture_read.connect(self._show_preview)
 
     @property
     def panel(self) -> Panel:
@@ -206,12 +206,12 @@ class PanelStage(QWidget):
         """The picture in the making, from a file; None takes it away. Of two the later is shown."""
         self._preview += 1
         if path:
-            self.document.read_picture(path, partial(self._show_preview, self._preview))
+            self.document.read_picture(path, self._preview)
         else:
             self._show_preview(self._preview, QImage())
 
     def _show_preview(self, number: int, image: QImage) -> None:
-        if number == self._preview and isValid(self):
+        if number == self._preview:
             self.canvas.set_preview(QPixmap.fromImage(image))
             self.show_pictures()
 

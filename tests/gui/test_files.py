@@ -12,6 +12,7 @@ from app.board_file import BoardFile
 from app.gui import window_commands
 from app.gui.document import Document
 from app.gui.questions import sure
+from app.gui.queue_view import job_words
 from app.storyboard import new_board
 from mlx_model.events import Note
 from tests.gui.panel_board import add_take, drawn
@@ -92,14 +93,11 @@ def test_scenes_move_from_the_menu(window):
     assert window.board.grid.selected() == (document.board.scenes[0].panels[0].id,)
 
 
-def test_what_was_done_to_the_artist_s_pictures_is_told_once(document: Document, engine, ids, picture_file):
-    told = []
-    document.message.connect(lambda text, hint: told.append(text))
-    for _ in range(2):
-        document.render(ids()[:1])
-        engine.say(Note("sea.png was made smaller: 4000x3000 to 1024x768."))
-        engine.done(picture_file())
-    assert told == ["sea.png was made smaller: 4000x3000 to 1024x768."]
+def test_the_queue_says_what_was_done_to_the_artist_s_pictures(document: Document, engine, ids, picture_file):
+    document.render(ids()[:1])
+    engine.say(Note("sea.png: 4000x3000 is used at 1024x768."))
+    engine.done(picture_file())
+    assert job_words(engine.jobs()[-1]).endswith("sea.png: 4000x3000 is used at 1024x768.")
 
 
 @pytest.mark.parametrize(
