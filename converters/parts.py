@@ -153,7 +153,7 @@ def _pickle(file: Path) -> Part:
 
 def weight_files(directory: Path) -> list[Path]:
     """The safetensors files of a folder, whatever the case of their extension."""
-    return sorted(file for file in directory.iterdir() if file.suffix.lower() == ".safetensors")
+    return sorted(file for file in directory.iterdir() if file.suffix.lower() == ".safetensors" and file.is_file())
 
 
 def is_pickle(file: Path) -> bool:

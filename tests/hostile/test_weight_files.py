@@ -263,6 +263,14 @@ def test_senseless_config(source, tmp_path, config):
     refused(source, tmp_path)
 
 
+@pytest.mark.parametrize("kind", ["folder", "link to nothing"])
+def test_no_file_by_the_name_of_one(source, tmp_path, kind):
+    file = source.parent / "text_encoder" / "model.safetensors"
+    file.unlink()
+    file.mkdir() if kind == "folder" else file.symlink_to("gone")
+    refused(source, tmp_path, ConvertError, "holds no .safetensors file")
+
+
 def test_a_file_that_may_not_be_read(source, tmp_path, monkeypatch):
     """Is not called damaged or missing: a download of gigabytes would be thrown away."""
     opened = Path.open
