@@ -37,7 +37,10 @@ WHERE = {
     "pooled tokenizer": "a folder tokenizer/ with CLIP's vocab.json and merges.txt beside tokenizer_2/",
 }
 TAKES = {"text_encoder": "context_in_dim", "pooled_encoder": "vec_in_dim", "image_embedder": "context_in_dim"}
-NEEDS_BASE = "Name a folder with what it works on (Redux: FLUX.1 dev), as published or converted: --companions DIR."
+NEEDS_BASE = (
+    "It works on another model (Redux: on FLUX.1 dev). Add that one first and this one with `models add`, or name its "
+    "folder, as published or converted: convert --companions DIR."
+)
 UNPACKED = ("32bit", "16bit")  # plans of what is never packed
 GIVES = {"image_embedder": "txt_in_features"}  # else: width
 

@@ -19,8 +19,8 @@ from .say import Reporter, json_option
     show_default=True,
     help="Bits a weight.",
 )
-@click.option("--plan", metavar="NAME", help="A named plan of bits by layer, instead of --bits.")
-@click.option("--companions", type=FILE, metavar="DIR", help="Folder with the text encoder, tokenizer, autoencoder.")
+@click.option("--plan", metavar="NAME", help="Instead of --bits: q8 to q3, 16bit, 32bit; q6r to q3r rotate.")
+@click.option("--companions", type=FILE, metavar="DIR", help="What SOURCE lacks: a checkpoint's or a model's folder.")
 @lora_option(help="A LoRA that becomes part of the weights; may be repeated.")
 @click.option("--force", is_flag=True, help="Replace a converted folder at DIR.")
 @json_option
@@ -43,6 +43,8 @@ def convert(
     \b
     Example:
       flux-local convert ~/Downloads/FLUX.2-klein-4B -o klein-8bit --bits 8
+      flux-local convert ~/Downloads/flux-2-klein-comics.safetensors -o comics --companions klein-8bit
+      flux-local generate "a lighthouse" -m comics
     """
     from app import blas, inputs
 
