@@ -1,6 +1,7 @@
 """The command `flux-local`, also `python -m app`."""
 
 import codecs
+import contextlib
 import os
 import signal
 import sys
@@ -11,8 +12,11 @@ CANCELLED = 130
 def main() -> None:
     """Run the command line and exit with its code."""
     try:
-        # Asked to stop by the system is the same as Ctrl-C: the run closes and leaves nothing half-written.
+        # Asked to stop by the system is the same as Ctrl-C: the run closes and leaves nothing half-written. So is a
+        # terminal that is closed, unless the command was started to outlive it (nohup).
         signal.signal(signal.SIGTERM, signal.default_int_handler)
+        if signal.getsignal(signal.SIGHUP) != signal.SIG_IGN:
+            signal.signal(signal.SIGHUP, signal.default_int_handler)
         _open_streams()
         from app.cli.group import cli  # absolute: the frozen app runs this file as a script
 
@@ -32,7 +36,8 @@ def _told(error: OSError) -> int:
     told = faults.told(error)
     if told is None:
         raise error
-    print(f"Error: {told}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # nor can stderr
+        print(f"Error: {told}", file=sys.stderr)
     return told.exit_code
 
 

@@ -31,7 +31,7 @@ class Application(QApplication):
 
 
 class Signals(QObject):
-    """Ctrl-C and a polite kill end the app as closing the window does.
+    """Ctrl-C, a polite kill and the end of the terminal end the app as closing the window does.
 
     Python runs its handlers between its own instructions, and Qt's event loop has none: a byte in a socket wakes it.
     """
@@ -43,8 +43,9 @@ class Signals(QObject):
         self._before = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
         self._notifier = QSocketNotifier(self._read.fileno(), QSocketNotifier.Type.Read, self)
         self._notifier.activated.connect(lambda *_: self._read.recv(64))
-        for one in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(one, lambda *_: stop())
+        for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(one) != signal.SIG_IGN:  # nohup: it is to outlive its terminal
+                signal.signal(one, lambda *_: stop())
 
     def close(self) -> None:
         """Back to how it was."""

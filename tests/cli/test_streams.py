@@ -23,6 +23,7 @@ FULL = {
     "full stdout, a refusal": ("edit gone.png -p x --json >/dev/full", 2),
     "full stderr": ("edit gone.png -p x 2>/dev/full", 2),
     "full stdout, help": ("--help >/dev/full", 4),
+    "full stderr, help": ("--bogus 2>/dev/full", 4),
 }
 
 

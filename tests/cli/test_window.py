@@ -35,7 +35,7 @@ def test_a_missing_library_is_named_with_the_packages(tmp_path, monkeypatch):
     assert "libxcb-cursor0" in refused.value.hint
 
 
-@pytest.mark.parametrize("one", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("one", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_opens_on_the_sample_and_ends_politely(tmp_path, one):
     process = started(tmp_path, QT_QPA_PLATFORM="offscreen")
     board = tmp_path / "Documents" / "Flux Local" / "The Gull Goes Out.fluxboard"
