@@ -43,7 +43,7 @@ class Document(QObject):
     dirty_changed = Signal(bool)
     state_changed = Signal(str)  # panel id: its job
     picture_ready = Signal(str)  # sha256: a pixmap that was asked for has come
-    picture_read = Signal(int, QImage)  # by read_picture; null where the file can't be read
+    preview_read = Signal(int, QImage)  # by read_preview; null where the file can't be read
     message = Signal(str, str)  # what happened, what to do
 
     def __init__(self, file: BoardFile, engine: QObject, parent: QObject | None = None):
@@ -227,13 +227,13 @@ class Document(QObject):
 
         self._storing.add(partial(put_pixels, self.file, pixels, name), done, short=pixels.size <= SMALL_MASK)
 
-    def read_picture(self, path: str, number: int) -> None:
-        """`picture_read` brings the picture of a file and `number`; another thread reads where that takes a while."""
+    def read_preview(self, path: str, number: int) -> None:
+        """`preview_read` brings the picture of a file and `number`; another thread reads where that takes a while."""
         try:
             short = os.stat(path).st_size <= SMALL_FILE
         except OSError:
             short = True
-        self._storing.add(partial(read, path, 0), partial(self.picture_read.emit, number), short)
+        self._storing.add(partial(read, path, 0), partial(self.preview_read.emit, number), short)
 
     def settle(self) -> None:
         """Wait for the pictures that are being stored: what is asked for next is about them too."""

@@ -95,7 +95,7 @@ class PanelStage(QWidget):
         self.card.acted.connect(self._card_acted)
         self.card.dismissed.connect(self.dismissed)
         self.document.picture_ready.connect(lambda _: self.show_pictures())
-        self.document.picture_read.connect(self._show_preview)
+        self.document.preview_read.connect(self._show_preview)
 
     @property
     def panel(self) -> Panel:
@@ -206,7 +206,7 @@ class PanelStage(QWidget):
         """The picture in the making, from a file; None takes it away. Of two the later is shown."""
         self._preview += 1
         if path:
-            self.document.read_picture(path, self._preview)
+            self.document.read_preview(path, self._preview)
         else:
             self._show_preview(self._preview, QImage())
 
