@@ -136,17 +136,18 @@ class BoardFile:
 
     # The board
 
-    def save(self, board: Board) -> None:
+    def save(self, board: Board, point: bool = False) -> None:
         """Make `board` what the package holds: all of it or nothing, on the disk when this returns.
 
-        Cheap where nothing changed. Raises DiskFull, BoardError; the package then has its last saved state.
+        Cheap where nothing changed. With `point` the state before becomes a restore point, however young the last is.
+        Raises DiskFull, BoardError; the package then has its last saved state.
         """
         data = self._encode(board)
         folder = self._writable()
         with board_disk.explained(folder / BOARD):
             foreign = self._stamp != board_disk.stamp(folder / BOARD)  # a synchronising folder, an editor
             if data != self._saved or foreign:
-                restore_points.keep(folder / HISTORY, folder / BOARD, always=foreign)
+                restore_points.keep(folder / HISTORY, folder / BOARD, always=foreign or point)
                 board_disk.write(folder / BOARD, data)
                 self._remember(folder, data)
             (folder / JOURNAL).unlink(missing_ok=True)

@@ -125,6 +125,40 @@ def set_(board: str, panel: str, as_json: bool, **options: Any) -> None:
 
 @board.command()
 @BOARD
+@click.argument("panels")
+@json_option
+def remove(board: str, panels: str, as_json: bool) -> None:
+    """Take PANELS out of the board, with their takes; a restore point keeps the board as it was.
+
+    \b
+    Example:
+      flux-local board remove gull.fluxboard 1B-1C
+    """
+    from .board_edit import remove_panels
+
+    remove_panels(board, panels, as_json)
+
+
+@board.command()
+@BOARD
+@click.argument("panels")
+@click.option("--before", metavar="PANEL", help="They stand before that panel then.")
+@click.option("--scene", metavar="N", help="To the end of the scene of that number; the last one if not given.")
+@json_option
+def move(board: str, panels: str, as_json: bool, **options: Any) -> None:
+    """Move PANELS to another place; their new numbers are printed.
+
+    \b
+    Example:
+      flux-local board move gull.fluxboard 2A --before 1B
+    """
+    from .board_edit import move_panels
+
+    move_panels(board, panels, options, as_json)
+
+
+@board.command()
+@BOARD
 @click.argument("name", required=False)
 @click.argument("image", nargs=-1, type=FILE)
 @click.option(

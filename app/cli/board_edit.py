@@ -118,6 +118,31 @@ def set_panel(path: str, which: str, options: Options, as_json: bool) -> None:
     _say_numbers(board, [before.id], as_json)
 
 
+def remove_panels(path: str, which: str, as_json: bool) -> None:
+    """board remove"""
+    with open_board(path) as file:
+        ids = board_panels.select(file.board, which)
+        label = numbers(file.board)
+        file.save(edited(lambda: commands.remove_panels(file.board, ids)), point=True)
+    _say_labels([label[panel_id] for panel_id in ids], as_json)
+
+
+def move_panels(path: str, which: str, options: Options, as_json: bool) -> None:
+    """board move"""
+    with open_board(path) as file:
+        board, ids = file.board, board_panels.select(file.board, which)
+        scene, at = board_panels.scene(board, options["scene"]), None
+        if options["before"]:
+            after = board_panels.one(board, options["before"]).id
+            if after in ids:
+                raise BoardError(f"{options['before']} is one of those that are moved.", "Name another panel.")
+            scene = next(one for one in board.scenes if after in [panel.id for panel in one.panels])
+            at = [panel.id for panel in scene.panels if panel.id not in ids].index(after)
+        board = edited(lambda: commands.move_panels(board, ids, scene.id, at))
+        file.save(board)
+    _say_numbers(board, ids, as_json)
+
+
 def _take(panel: Panel, number: int) -> str:
     if number > len(panel.takes):
         raise BoardError(f"There is no take {number}: the panel has {len(panel.takes)}.")
@@ -126,6 +151,9 @@ def _take(panel: Panel, number: int) -> str:
 
 def _changed_panel(board: Board, panel: Panel, options: Options) -> Panel:
     """The panel with what the options say, where they say something."""
+    for key in ("seconds", "strength", "guidance"):
+        if options[key] is not None and not math.isfinite(options[key]):
+            raise RequestError(f"--{key} {options[key]} is no number.", "Say for example 2.5.")
     direct = ("prompt", "action", "dialogue", "notes", "seconds")
     changes = {key: options[key] for key in direct if options.get(key) is not None}
     camera = {key: options[key] for key in ("shot", "angle", "move") if options[key] is not None}
@@ -226,7 +254,11 @@ def _changed_member(board: Board, member: Member, pictures: list, options: Optio
 
 
 def _say_numbers(board: Board, ids: list[str], as_json: bool) -> None:
-    labels = [numbers(board)[panel_id] for panel_id in ids]
+    label = numbers(board)
+    _say_labels([label[panel_id] for panel_id in ids], as_json)
+
+
+def _say_labels(labels: list[str], as_json: bool) -> None:
     say_json({"panels": labels}) if as_json else click.echo("\n".join(labels))
 
 

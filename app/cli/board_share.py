@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from app import board_zip
-from app.board_file import SUFFIX
+from app.board_file import BOARD, SUFFIX
 from app.files import numbered
 from mlx_model.errors import RequestError
 from mlx_model.events import Done
@@ -24,6 +24,8 @@ def export_file(path: str, options: dict[str, Any], as_json: bool) -> None:
     with open_board(path, write=False, report=report) as file:
         _check_place(out, file.path)
         if (options["name"] or out.suffix.lower().removeprefix(".")) == ZIP:
+            if options["panels"] or options["pairs"]:
+                raise RequestError("A zip is the whole board.", "Leave --panels and --option out.")
             written = board_zip.export_zip(file, _zip_name(out), options["force"])
         else:
             from .board_formats import exported
@@ -49,6 +51,8 @@ def import_file(source: str, output: str | None, name: str | None, as_json: bool
     """board import"""
     path, report = Path(source).expanduser(), Reporter(as_json)
     out = new_place(output) if output else _free(Path.cwd() / f"{path.stem}{SUFFIX}")
+    if os.path.isfile(path / BOARD):
+        raise RequestError(f"{path} is a board already.", f"flux-local board show {path}")
     if (name or path.suffix.lower().removeprefix(".")) == ZIP:
         file = board_zip.import_zip(path, out)
     else:

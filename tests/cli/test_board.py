@@ -90,7 +90,7 @@ def test_add_takes_pictures_and_cast_in_order(gull):
         (("--scene", "7"), "There is no scene 7"),
         (("-r", "nothing.png"), "nothing.png"),
         (("--size", "16:9"), "is not a size in pixels"),
-        (("--seconds", "nan"), "can't be done"),
+        (("--seconds", "nan"), "is no number"),
         (("--steps", "0"), "steps are out of range"),
     ],
 )
@@ -108,6 +108,24 @@ def test_set_changes_what_it_names_only(gull):
     assert (after.source, after.settings.steps) == (Source("panel", panel("1A").id), 7)
     run("board", "set", "gull", "1B", "--from", "none")
     assert (panel("1B").source, panel("1B").id, panel("1B").prompt) == (Source(), before.id, "tea")
+
+
+def test_panels_are_moved_and_removed_and_the_board_before_is_kept(gull):
+    run("board", "add", "gull", "@gull asleep", "--new-scene", "EXT. SEA")
+    assert run("board", "move", "gull", "2A", "--before", "1B").stdout.split() == ["1B"]
+    assert [one.prompt for one in board().panels()] == [
+        "@gull in a bar",
+        "@gull asleep",
+        "@gull at sea",
+        "make it night",
+    ]
+    assert run("board", "move", "gull", "1A-1B", "--scene", "2").stdout.split() == ["2A", "2B"]
+    assert "one of those" in run("board", "move", "gull", "1A", "--before", "1A", code=2).stderr
+    assert run("board", "remove", "gull", "2A").stdout.split() == ["2A"]
+    assert [one.prompt for one in board().panels()] == ["@gull at sea", "make it night", "@gull asleep"]
+    assert panel("1B").source == Source()  # what it went on from is gone
+    with BoardFile.open(gull) as file:
+        assert any(len(list(file.restore(point).panels())) == 4 for point in file.restore_points())
 
 
 def test_cast_is_added_to_renamed_and_removed(gull):

@@ -29,7 +29,7 @@ def test_alone_opens_the_window(monkeypatch):
 ALL = [(name,) for name in COMMANDS] + [
     ("models", name) for name in ("list", "info", "add", "verify", "remove", "path")
 ]
-BOARD = ("new", "add", "set", "cast", "render", "export", "import", "check", "show", "list")
+BOARD = ("new", "add", "set", "remove", "move", "cast", "render", "export", "import", "check", "show", "list")
 ALL += [("board", name) for name in BOARD]
 
 

@@ -137,6 +137,12 @@ def test_a_board_in_no_folder():
     assert "There is no folder" in run("board", "new", "gone/day", code=2).stderr
 
 
+def test_a_board_is_not_imported_and_a_zip_has_no_options(day):
+    assert "is a board already" in run("board", "import", "day.fluxboard", code=2).stderr
+    assert "the whole board" in run("board", "export", "day", "-o", "x.zip", "--panels", "1A", code=2).stderr
+    assert "is no number" in run("board", "set", "day", "1A", "--seconds", "nan", code=2).stderr
+
+
 def test_a_pipe_is_no_zip():
     os.mkfifo("pipe.zip")
     assert "is not a file" in run("board", "import", "pipe.zip", code=2).stderr
