@@ -107,6 +107,7 @@ def dialogs(window, shot) -> None:
     """Dialogs and windows of their own."""
     from app.gui.animatic import Animatic
     from app.gui.board_settings import BoardSettings
+    from app.gui.exchange import ExportDialog
     from app.gui.help_dialogs import Shortcuts
     from app.gui.peek import Peek
     from app.gui.settings_dialog import SettingsDialog
@@ -116,6 +117,7 @@ def dialogs(window, shot) -> None:
     for name, made in (
         ("settings", SettingsDialog(window.session.settings, lambda s: None, window)),
         ("board-settings", BoardSettings(document, window)),
+        ("export", ExportDialog(document, (), window)),
         ("shortcuts", Shortcuts(window.actions_, window)),
     ):
         made.show()

@@ -38,6 +38,7 @@ class BoardSettings(QDialog):
         name = next((name for name, sides in ASPECTS.items() if sides == board.aspect), None)
         self.aspect.setCurrentText(name or f"{board.aspect[0]}:{board.aspect[1]}")
         self.fps = QSpinBox()
+        self.fps.lineEdit().setTextMargins(6, 0, 0, 0)
         self.fps.setRange(1, 240)
         self.fps.setValue(board.fps)
         self.fps.setSuffix(" frames a second")

@@ -214,18 +214,13 @@ class Document(QObject):
             self.message.emit(f"Stopped after {len(read)} of {len(sources)} pictures.", "Undo takes them away too.")
         return [picture for picture in map(self._told, read) if picture]
 
-    def store(self, pixels: np.ndarray, name: str, then: Callable[[Picture], None]) -> None:
-        """Keep pixels as put_picture does, by another thread where that takes a while; `then` gets the picture.
+    def store(self, pixels: np.ndarray, name: str, then: Callable[[Picture | None], None]) -> None:
+        """Keep pixels as put_picture does, by another thread where that takes a while.
 
-        A refusal is told, and `then` not called.
+        `then` gets the picture, or None where it was refused, which is told.
         """
-
-        def done(read: ReadPicture) -> None:
-            picture = self._told(read)
-            if picture:
-                then(picture)
-
-        self._storing.add(partial(put_pixels, self.file, pixels, name), done, short=pixels.size <= SMALL_MASK)
+        task = partial(put_pixels, self.file, pixels, name)
+        self._storing.add(task, lambda read: then(self._told(read)), short=pixels.size <= SMALL_MASK)
 
     def read_preview(self, path: str, number: int) -> None:
         """`preview_read` brings the picture of a file and `number`; another thread reads where that takes a while."""

@@ -105,13 +105,10 @@ class ExportDialog(QDialog):
         self.ok.setProperty("kind", "primary")
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
-        top = QFormLayout()
-        top.setHorizontalSpacing(16)
-        top.addRow("Format", self.format)
+        self.form.addRow("Format", self.format)
         box = QVBoxLayout(self)
         box.setContentsMargins(24, 20, 24, 20)
         box.setSpacing(14)
-        box.addLayout(top)
         box.addLayout(self.form)
         box.addWidget(self.only)
         box.addWidget(self.note)
@@ -134,8 +131,8 @@ class ExportDialog(QDialog):
         return self.selected if self.selected and self.only.isChecked() else None
 
     def _options(self) -> None:
-        while self.form.rowCount():
-            self.form.removeRow(0)
+        while self.form.rowCount() > 1:  # the format itself stays
+            self.form.removeRow(1)
         chosen = FORMATS[self.name]
         self.fields = {option.name: _field(option) for option in chosen.options}
         for option in chosen.options:
@@ -160,6 +157,7 @@ def _field(option: Option) -> QWidget:
         made.setChecked(option.default)
     elif isinstance(option.default, int):
         made = QSpinBox()
+        made.lineEdit().setTextMargins(6, 0, 0, 0)
         made.setRange(option.low, option.high)
         made.setValue(option.default)
         if option.default == 0:

@@ -258,8 +258,16 @@ class PanelStage(QWidget):
             self.document.settle()
             self._mask_kept(what, panel_id, painter.mask.shape, None)
         else:
-            kept = partial(self._mask_kept, what, panel_id, painter.mask.shape)
-            self.document.store(painter.mask.copy(), "mask", kept)
+            stored = partial(self._mask_stored, what, panel_id, painter.mask.shape)
+            self.document.store(painter.mask.copy(), "mask", stored)
+
+    def _mask_stored(self, what: str, panel_id: str, shape: tuple[int, int], picture: Picture | None) -> None:
+        """Where the disk refused it, the canvas goes back to the mask that the board has."""
+        if picture:
+            self._mask_kept(what, panel_id, shape, picture)
+        elif panel_id == self.panel_id:
+            self._loaded = None
+            self.show_pictures()
 
     def _mask_kept(self, what: str, panel_id: str, shape: tuple[int, int], picture: Picture | None) -> None:
         """A panel that starts from nothing starts from its take now."""

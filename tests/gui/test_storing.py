@@ -218,4 +218,17 @@ def test_a_full_disk_is_told_and_the_board_stays_as_it_was(document, monkeypatch
     document.message.connect(lambda *words: told.append(words))
     document.store(np.ones((1024, 1024), np.uint8), "mask", kept.append)
     document.settle()
-    assert (told, kept) == ([("The disk is full.", "Make room.")], [])
+    assert (told, kept) == ([("The disk is full.", "Make room.")], [None])
+
+
+def test_a_mask_that_the_disk_refuses_is_not_shown_as_if_it_were_there(document, ids, monkeypatch, qtbot):
+    add_take(document, ids()[0], 3)
+    view = PanelView(document)
+    qtbot.addWidget(view)
+    view.show_panel(ids()[0])
+    view.stage.set_tool("brush")
+    monkeypatch.setattr(document.file, "put_picture", full)
+    view.stage.canvas.painter.load(np.full((108, 192), 200, np.uint8))
+    view.stage._keep_mask("Paint Mask")
+    assert view.panel.mask is None
+    assert view.stage.canvas.painter.is_blank
