@@ -37,7 +37,7 @@ from .references import Kept, fingerprint
 from .request import Reference, Request, check
 from .sampler import Repaint, denoise, start_step
 from .tokenize import PromptTokenizer
-from .weights import build, open_component
+from .weights import build, check_components, open_component
 
 DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
 STAY = (
@@ -68,7 +68,9 @@ class Pipeline:
     @classmethod
     def open(cls, path: Path, dtype: str | None = None) -> "Pipeline":
         """Open a converted folder strictly. Raises ModelError and its kinds."""
-        return cls(open_folder(Path(path)), dtype)
+        folder = open_folder(Path(path))
+        check_components(folder)
+        return cls(folder, dtype)
 
     # what the functions of a family use
 

@@ -14,6 +14,8 @@ MOST = 1024  # blocks, or entries of a list; the deepest published network has 4
 COUNTS = re.compile(r"depth|layers|blocks")
 FREE = re.compile(r"theta")  # a number as large as it likes
 SMALL = re.compile(r"eps")  # what keeps a division from one by zero
+LISTS = re.compile(r"axes_dim|ch_mult|out_layers")
+FRACTIONS = re.compile(r"theta|ratio|eps|scale|shift")
 MAY_BE_ZERO = re.compile(r"depth|layers|blocks|axes|eos_token_id|shift")
 
 
@@ -27,10 +29,12 @@ def check_params(params: Any) -> None:
 
 
 def check_sizes(sizes: Mapping[str, Any]) -> None:
-    """Raises ValueError that names the first size which no network can have; kinds are left to the Params."""
+    """Raises ValueError that names the first size which no network can have, or of another kind."""
     for name, value in sizes.items():
         values = value if isinstance(value, tuple) else (value,)
-        if len(values) > MOST or not all(_possible(name, number) for number in values):
+        odd = isinstance(value, tuple) != bool(LISTS.fullmatch(name))
+        odd |= not FRACTIONS.search(name) and any(isinstance(number, float) for number in values)
+        if odd or len(values) > MOST or not all(_possible(name, number) for number in values):
             raise ValueError(f"{name} can't be {str(value)[:40]}")
 
 

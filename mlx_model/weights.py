@@ -4,7 +4,8 @@ A layer is packed (quantised) where its `scales` are in the file; bits and group
 rotated where its `rotation` is there: (block,) signs, see PackedLinear.
 """
 
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from functools import reduce
 from importlib import import_module
@@ -104,13 +105,39 @@ def dense_is_better(rows: int) -> bool:
 
 def build(role: str, family: str, params: Any) -> nn.Module:
     """The network of a component, its parameters lazy; `params`: its Params, or their arguments. Raises LayoutError."""
-    module = import_module(f"mlx_model.{family}")
-    try:
-        params = params if is_dataclass(params) else module.Params(**params)
+    with _usable(role):
+        return getattr(import_module(f"mlx_model.{family}"), CLASSES[role])(params_of(role, family, params))
+
+
+def params_of(role: str, family: str, params: Any) -> Any:
+    """The Params of a component, checked, from themselves or their arguments. Raises LayoutError."""
+    with _usable(role):
+        params = params if is_dataclass(params) else import_module(f"mlx_model.{family}").Params(**params)
         check_params(params)
-        return getattr(module, CLASSES[role])(params)
-    except (TypeError, ValueError, ZeroDivisionError) as error:
+        return params
+
+
+@contextmanager
+def _usable(role: str) -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
         raise LayoutError(f"The sizes of the {role} are not usable: {error}.") from error
+
+
+def check_components(folder: Folder) -> None:
+    """Whether the components can be built and belong together, which model.json might say wrong. Raises LayoutError."""
+    params = {role: params_of(role, part.family, part.params) for role, part in folder.components.items()}
+    transformer, pairs = params["transformer"], []
+    latents = getattr(transformer, "out_channels", transformer.in_channels)
+    pairs.append(("autoencoder", 4 * params["autoencoder"].z_channels, latents))  # of 2 x 2 latents, which are a token
+    if "text_encoder" in params:
+        pairs.append(("text_encoder", params["text_encoder"].width, transformer.context_in_dim))
+    if "pooled_encoder" in params:
+        pairs.append(("pooled_encoder", params["pooled_encoder"].width, transformer.vec_in_dim))
+    for role, gives, takes in pairs:
+        if gives != takes:
+            raise LayoutError(f"{folder.path.name}: the {role} gives {gives} numbers, the transformer takes {takes}.")
 
 
 def open_component(folder: Folder, role: str, dtype: mx.Dtype) -> nn.Module:

@@ -8,6 +8,7 @@ import pytest
 from converters.convert import convert
 from mlx_model.errors import ConvertError, LayoutError
 from mlx_model.folder import open_folder
+from mlx_model.pipeline import Pipeline
 from mlx_model.sizes import check_sizes
 from mlx_model.specs import SPECS
 from mlx_model.weights import build
@@ -31,6 +32,13 @@ BAD = [
     ("autoencoder", "ch", 2**40),
     ("autoencoder", "num_res_blocks", 10**9),
     ("text_encoder", "rms_norm_eps", -1.0),
+    ("text_encoder", "rope_theta", [3, 3]),
+    ("text_encoder", "out_layers", [2, 4.5, 6]),
+    ("transformer", "depth", [1]),
+    ("transformer", "mlp_ratio", []),
+    ("autoencoder", "ch_mult", 2.5),
+    ("autoencoder", "decoder_ch", [1]),
+    ("autoencoder", "groups", 2.5),
     ("text_encoder", "num_key_value_heads", 0),
 ]
 UNFIT = [  # possible one by one, impossible together
@@ -76,6 +84,19 @@ def test_sizes_that_contradict_each_other(role, sizes, said):
     params = dataclasses.asdict(checkpoints.PARAMS[role]) | sizes
     with pytest.raises(LayoutError, match=said):
         build(role, checkpoints.FAMILIES[role], {k: tuple(v) if isinstance(v, list) else v for k, v in params.items()})
+
+
+@pytest.mark.parametrize(("role", "sizes"), [
+    ("autoencoder", {"groups": 3}), ("autoencoder", {"z_channels": 3}), ("autoencoder", {"z_channels": True}),
+    ("text_encoder", {"out_layers": [2, 4]}), ("transformer", {"context_in_dim": 64}), ("transformer", {"depth": "2"}),
+])  # fmt: skip
+def test_components_that_do_not_belong_together(tmp_path, role, sizes):
+    """Refused when the model is opened, not in the middle of a run."""
+    folder = checkpoints.converted(tmp_path / "m")
+    checkpoints.manifest(folder, lambda values: values["components"][role]["params"].update(sizes))
+    with pytest.raises(LayoutError) as error:
+        Pipeline.open(folder)
+    assert role in error.value.message or "can't be" in error.value.message
 
 
 @pytest.mark.parametrize(("place", "said"), CONFIGS)
