@@ -9,7 +9,7 @@ from PySide6.QtCore import QObject, Signal
 
 from mlx_model.errors import BoardElsewhere, DiskFull, FluxLocalError, RequestError
 
-from .. import board_zip, library, samples, settings
+from .. import library, samples, settings
 from ..board_file import SUFFIX, BoardFile
 from ..files import numbered
 from ..settings import Settings
@@ -134,6 +134,8 @@ class Session(QObject):
         return True
 
     def _import_zip(self, path: Path) -> bool:
+        from .. import board_zip
+
         to = self._free_path(path.stem.removesuffix(SUFFIX))
         file = self._try(lambda: in_background(lambda _: board_zip.import_zip(path, to), [path])[0])
         if file is None:
