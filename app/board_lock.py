@@ -86,7 +86,7 @@ def _claim(descriptor: int, path: Path, before: Owner, anyway: bool) -> None:
     except OSError as error:
         if error.errno not in NO_FLOCK:
             raise
-        if not before.is_elsewhere and _alive(before.pid) and not anyway:
+        if not before.is_elsewhere and alive(before.pid) and not anyway:
             raise _locked(path, before) from error
     if before.is_elsewhere and not anyway:
         raise _locked(path, before)
@@ -101,7 +101,7 @@ def _locked(path: Path, owner: Owner) -> BoardLocked:
     return BoardLocked(f"{name} is open already, {where}.", OPEN_ELSEWHERE)
 
 
-def _alive(pid: int) -> bool:
+def alive(pid: int) -> bool:
     if pid <= 0:
         return False
     try:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import shutil
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ from PySide6.QtCore import QCoreApplication, QObject, QProcess, QProcessEnvironm
 
 from mlx_model.events import Cancelled, Done, Event, Failed, Step
 
-from . import command, death, protocol
+from . import command, death, protocol, scratch
 from .job_queue import Queue
 from .jobs import Job, JobState
 
@@ -178,7 +177,7 @@ class Engine(QObject):
         self.patience = patience or Patience()
         self._queue, self._deaths, self._waited, self._step = Queue(), 0, 0.0, 0.0
         self._results: list[Path] = []
-        self._folder = Path(tempfile.mkdtemp(prefix="flux-local-jobs-"))
+        self._folder = scratch.folder()
         self._process = Worker(words or command.words("worker"), log or death.log_file(), self.patience, self)
         self._process.ready.connect(self._ready)
         self._process.said.connect(self._said)
