@@ -204,7 +204,8 @@ def _check_shapes(request: Request, spec: ModelSpec) -> None:
     alone = len(request.references) == 1
     if spec.pictures == "tokens" and not (alone and (spec.preferred_sizes or spec.keeps_whole)):
         for pixels in shown:
-            reference_size(*pixels.shape[1::-1], spec.reference_pixels[0 if alone else 1], spec.size_multiple)
+            height, width = pixels.shape[:2]
+            reference_size(width, height, spec.reference_pixels[0 if alone else 1], spec.size_multiple)
 
 
 def _check_mask(request: Request, spec: ModelSpec) -> None:
