@@ -3,11 +3,18 @@
 import sys
 
 import pytest
+from made_boards import sample
 
 from app.interchange import formats
 from app.interchange.formats import EXPORTS, FOLDER, FORMATS, IMPORTS, export_board, guess, import_board
 from app.storyboard import Board, Scene
 from mlx_model.errors import DiskFull, FluxLocalError, RequestError
+
+
+@pytest.fixture
+def board(blobs):
+    """Small pictures: what these tests see doesn't depend on the size."""
+    return sample(blobs, (160, 90))
 
 
 def small(name: str) -> dict:
