@@ -6,6 +6,10 @@ Call preload() before the first import of mlx: afterwards it has no effect.
 import ctypes
 import os
 import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from mlx_model.memory import Machine
 
 LIBRARY = "libopenblas.so.0"
 _loaded: str | None = None
@@ -28,3 +32,10 @@ def preload() -> str | None:
         return None
     _loaded = library
     return _loaded
+
+
+def machine() -> "Machine":
+    """This computer as a run will find it: what it can do depends on the BLAS."""
+    from mlx_model import memory
+
+    return memory.machine(bool(preload()))

@@ -65,7 +65,7 @@ def require_memory(folder: "Folder", request: Request) -> None:
     """Raises WillNotFit, naming what would, where this machine can't hold a run of `request`, a checked one."""
     from mlx_model import memory
 
-    here = memory.machine(bool(blas.preload()))
+    here = blas.machine()
     sizes = [reference.pixels.shape[1::-1] for reference in request.references]
     weights = memory.held_weights(folder, 4 if request.dtype == "float32" else here.number_bytes)
     weights["transformer"] += sum(Path(lora.path).stat().st_size for lora in request.loras)

@@ -19,13 +19,6 @@ def models() -> None:
     """
 
 
-def _machine() -> Any:
-    from app import blas
-    from mlx_model import memory
-
-    return memory.machine(bool(blas.preload()))
-
-
 def _spec(name: str) -> Any:
     from mlx_model.errors import RequestError
     from mlx_model.specs import SPECS
@@ -44,9 +37,10 @@ def list_models(as_json: bool) -> None:
     Example:
       flux-local models list
     """
+    from app import blas
     from app.catalogue import catalogue
 
-    entries = catalogue(_machine())
+    entries = catalogue(blas.machine())
     if as_json:
         say_json({"models": entries})
         return
@@ -96,11 +90,12 @@ def info(name: str, as_json: bool) -> None:
     Example:
       flux-local models info flux2-klein-4b
     """
+    from app import blas
     from app.catalogue import facts
     from app.library import installed
 
     spec = _spec(name)
-    entry = facts(spec, _machine(), [model for model in installed() if model.name == name])
+    entry = facts(spec, blas.machine(), [model for model in installed() if model.name == name])
     if as_json:
         say_json(entry)
         return

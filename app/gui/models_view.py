@@ -234,7 +234,7 @@ class ModelsView(QWidget):
         super().__init__(parent)
         self.downloads, self.default, self.cards = downloads, default, {}
         self.disk = label(tone="muted")
-        self.here = memory.machine(bool(blas.preload()))  # as fast as the worker will be
+        self.here = blas.machine()
         self._lay_out()
         downloads.changed.connect(self._download)
         downloads.installed.connect(lambda _: self.refresh())

@@ -3,6 +3,7 @@
 from PIL import Image, ImageDraw
 
 from app import commands
+from app.gui.panel_view import PanelView
 from app.storyboard import Member, PanelReference, Take, new_id
 from mlx_model.request import Reference, Request
 
@@ -40,3 +41,13 @@ def add_member(document, name: str, number: int = 50):
     member = Member(new_id(), name, "character", "#7F5FC0", (drawn(document, number),))
     document.do("Add Member", commands.add_member(document.board, member))
     return member
+
+
+def shown_panel(document, panel_id, qtbot) -> PanelView:
+    """The panel page in a window of a small laptop's size, its picture still on its way."""
+    view = PanelView(document)
+    qtbot.addWidget(view)
+    view.resize(1280, 800)
+    view.show()
+    view.show_panel(panel_id)
+    return view

@@ -9,8 +9,8 @@ from PySide6.QtTest import QTest
 from app import commands
 from app.engine import Engine
 from app.gui.document import Document
-from app.gui.panel_view import PanelView
 from app.storyboard import Settings, Source
+from tests.gui.panel_board import shown_panel
 
 LEFT, NONE, CONTROL = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier
 SMALL = Settings(steps=2, width=64, height=64)
@@ -23,11 +23,7 @@ def view(board_file, qtbot):
     document = Document(board_file, engine)
     first = next(document.board.panels()).id
     document.do("Small", commands.set_panel(document.board, first, prompt="", settings=SMALL))
-    made = PanelView(document)
-    qtbot.addWidget(made)
-    made.resize(1280, 800)
-    made.show()
-    made.show_panel(first)
+    made = shown_panel(document, first, qtbot)
     made.activateWindow()
     yield made
     made.hide()

@@ -6,13 +6,12 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
-from app.gui.panel_view import PanelView
 from app.jobs import panel_job
 from app.seen import seen
 from app.storyboard import PanelReference, new_id
 from mlx_model.errors import RequestError
 from mlx_model.specs import SPECS
-from tests.gui.panel_board import add_member, add_take, drawn
+from tests.gui.panel_board import add_member, add_take, drawn, shown_panel
 
 LEFT, NONE, ALT = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.AltModifier
 TEN = SPECS["flux2-klein-4b"]
@@ -110,11 +109,7 @@ def test_random_work_is_undone_to_the_start_and_done_again(document, ids, qtbot,
         add_take(document, ids()[0], number)
     add_take(document, ids()[1], 3, (160, 160))
     add_member(document, "gull")
-    view = PanelView(document)
-    qtbot.addWidget(view)
-    view.resize(1280, 800)
-    view.show()
-    view.show_panel(ids()[0])
+    view = shown_panel(document, ids()[0], qtbot)
     qtbot.waitUntil(lambda: not view.stage.canvas.picture.isNull())
     before = len(document.history.boards())
     start = document.board

@@ -22,18 +22,14 @@ from app import commands
 from app.gui.panel_view import PanelView
 from app.images import open_mask
 from app.storyboard import Source
-from tests.gui.panel_board import add_member, add_references, add_take
+from tests.gui.panel_board import add_member, add_references, add_take, shown_panel
 
 LEFT, NONE, CONTROL = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier
 
 
 @pytest.fixture
 def view(document, ids, qtbot):
-    made = PanelView(document)
-    qtbot.addWidget(made)
-    made.resize(1280, 800)
-    made.show()
-    made.show_panel(ids()[0])
+    made = shown_panel(document, ids()[0], qtbot)
     made.activateWindow()
     qtbot.waitUntil(made.side.text.hasFocus)
     return made

@@ -15,7 +15,7 @@ from app.board_file import BoardFile
 from app.gui import keeping
 from app.gui.panel_view import PanelView
 from mlx_model.errors import DiskFull
-from tests.gui.panel_board import add_take
+from tests.gui.panel_board import add_take, shown_panel
 
 
 @pytest.fixture
@@ -121,11 +121,7 @@ def test_a_picture_that_is_gone_is_told(document, engine, ids, tmp_path):
 
 def test_a_run_right_after_a_stroke_on_a_large_picture_has_the_mask(document, engine, ids, qtbot):
     add_take(document, ids()[0], 3, (1024, 768))
-    view = PanelView(document)
-    qtbot.addWidget(view)
-    view.resize(1280, 800)
-    view.show()
-    view.show_panel(ids()[0])
+    view = shown_panel(document, ids()[0], qtbot)
     qtbot.waitUntil(lambda: not view.stage.canvas.picture.isNull())
     view.stage.set_tool("rectangle")
     canvas, none = view.stage.canvas, Qt.KeyboardModifier.NoModifier
