@@ -31,7 +31,7 @@ def main() -> None:
 
 def _told(error: OSError) -> int:
     """The exit code of an error outside of any command."""
-    from app import faults
+    from app.base import faults
 
     told = faults.told(error)
     if told is None:

@@ -6,10 +6,10 @@ from typing import Any
 
 import mlx.core as mx
 
-from mlx_model.folder import sha256_of
-from mlx_model.lora import delta, gather, layer_sizes
 from mlx_model.request import Lora
-from mlx_model.weights import build
+from mlx_model.store.folder import sha256_of
+from mlx_model.store.lora import delta, gather, layer_sizes
+from mlx_model.store.weights import build
 
 
 def bake(targets: dict[str, mx.array], family: str, params: Any, loras: Sequence[Lora]) -> set[str]:

@@ -18,19 +18,19 @@ import psutil
 
 from mlx_model.errors import ConvertError, DiskFull, LayoutError, RequestError
 from mlx_model.events import Done, Event, Note, Stage, Step
-from mlx_model.folder import MANIFEST, save_tokenizer, sha256_of, write_manifest
 from mlx_model.memory import size
 from mlx_model.request import Lora
-from mlx_model.shards import disk_full
+from mlx_model.run.tokenize import PromptTokenizer
 from mlx_model.specs import ModelSpec
-from mlx_model.tokenize import PromptTokenizer
-from mlx_model.weights import write_component
+from mlx_model.store.folder import MANIFEST, save_tokenizer, sha256_of, write_manifest
+from mlx_model.store.shards import disk_full
+from mlx_model.store.weights import write_component
 
 from .bake import record
+from .formats.source import Source, find
 from .prepare import Ready, Settings, prepare
 from .quantize import plan_name
-from .source import Source, find
-from .tokenizer_files import tokenizer_files
+from .tokenizers.files import tokenizer_files
 
 SCRATCH = "unfolded"
 MARGIN = 64 * 2**20  # bytes left free on the disk

@@ -17,9 +17,9 @@ from typing import Any
 
 from mlx_model.errors import ConvertError, DiskFull, FluxLocalError, LicenceNotAccepted, NotInstalled, UnsafeFile
 from mlx_model.events import Done, Event, Note, Stage, Step
-from mlx_model.folder import sha256_of
-from mlx_model.shards import disk_full
 from mlx_model.specs import Download, ModelSpec
+from mlx_model.store.folder import sha256_of
+from mlx_model.store.shards import disk_full
 
 RECORD = ".flux-local-download.json"  # what was promised for each file, for later runs without a network
 KINDS = (".safetensors", ".json", ".txt", ".jinja", ".model")  # never code; a pickle only where a row names the file

@@ -40,7 +40,7 @@ def identify(
 
 
 def _published(row: ModelSpec) -> Any:
-    return import_module(f"mlx_model.{row.family}").Params(**row.transformer)
+    return import_module(f"mlx_model.nets.{row.family}").Params(**row.transformer)
 
 
 def _alike(published: Any, params: Any) -> bool:

@@ -12,15 +12,15 @@ from typing import Any
 import mlx.core as mx
 
 from mlx_model.errors import ConvertError, LayoutError, UnsafeFile
-from mlx_model.folder import Folder
-from mlx_model.shards import Entry, header, load_lazily
+from mlx_model.store.folder import Folder
+from mlx_model.store.shards import Entry, header, load_lazily
 
-from . import fp8, mflux
-from .families import LAYOUTS
-from .keys import Layout, rename
-from .pickle_free import tensors
-from .pickle_machine import Stored
-from .unpickle import to_safetensors
+from .formats import fp8, mflux
+from .formats.pickle_free import tensors
+from .formats.pickle_machine import Stored
+from .formats.unpickle import to_safetensors
+from .keys.families import LAYOUTS
+from .keys.rules import Layout, rename
 
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle")
 READABLE = ("F32", "F16", "BF16")

@@ -9,22 +9,22 @@ from typing import Any
 import mlx.core as mx
 
 from mlx_model.errors import ConvertError
-from mlx_model.folder import roles
 from mlx_model.request import Lora
 from mlx_model.sizes import check_params
 from mlx_model.specs import OPTIONAL, PACKED_ROLES, ModelSpec
-from mlx_model.weights import build, fit
+from mlx_model.store.folder import roles
+from mlx_model.store.weights import build, fit
 
-from . import keys_text
 from .bake import bake
-from .families import SIZES
+from .formats.source import MAIN, Source
 from .identify import identify
-from .keys import apply
+from .keys import text
+from .keys.families import SIZES
+from .keys.rules import apply
 from .packing import PARTS
 from .packing import Part as PackedPart
 from .parts import Part
 from .quantize import PLANS, encode, form_of
-from .source import MAIN, Source
 
 WHERE = {
     "transformer": "a folder transformer/, or a .safetensors file",
@@ -131,14 +131,14 @@ def _fitted(role: str, part: Part, spec: ModelSpec, transformer: Any, settings: 
         channels = getattr(transformer, "out_channels", transformer.in_channels)
         _check_width(role, 4 * params.z_channels, channels)  # of 2 x 2 latents, which are one token
     if part.params is None and hasattr(params, "out_layers"):
-        targets = apply(keys_text.used_layers(max(params.out_layers)), targets)
+        targets = apply(text.used_layers(max(params.out_layers)), targets)
     return _ready(role, part, params, targets, settings.plan)
 
 
 def _sizes(part: Part, shapes: dict[str, tuple[int, ...]], spec: ModelSpec, transformer: Any) -> dict[str, Any]:
     if part.layout.family in SIZES:
         return SIZES[part.layout.family](shapes, part.config)
-    return keys_text.sizes(shapes, part.config, tuple(spec.text["out_layers"]), transformer.context_in_dim)
+    return text.sizes(shapes, part.config, tuple(spec.text["out_layers"]), transformer.context_in_dim)
 
 
 def _check_width(role: str, gives: int, takes: int) -> None:
@@ -169,7 +169,7 @@ def shapes_of(arrays: dict[str, mx.array]) -> dict[str, tuple[int, ...]]:
 def _params(part: Part, sizes) -> Any:
     """The Params of a part's network. Raises ConvertError where the shapes make no sense."""
     try:
-        kind = import_module(f"mlx_model.{part.layout.family}").Params
+        kind = import_module(f"mlx_model.nets.{part.layout.family}").Params
         params = kind(**(sizes() if part.params is None else part.params))
         check_params(params)
         return params

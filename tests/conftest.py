@@ -16,7 +16,7 @@ with contextlib.suppress(ImportError):
 
 from hypothesis import settings
 
-from app import blas
+from app.base import blas
 
 blas.preload()
 

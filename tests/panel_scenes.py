@@ -7,8 +7,8 @@ from PIL import Image, ImageDraw
 from PySide6.QtCore import QPointF
 from PySide6.QtWidgets import QApplication
 
-from app import commands
-from app.storyboard import PanelReference, Source, new_id
+from app.board import commands
+from app.board.data import PanelReference, Source, new_id
 
 NAMES = ("hat", "coat", "chair", "pirate", "lamp", "boots", "scarf", "door", "boat", "sign")
 ROLES = ("prop", "style", "place", "character", "prop", "prop", "prop", "composition", "pose", "prop")

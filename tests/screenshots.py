@@ -30,9 +30,9 @@ def take_all(out: Path, home: Path, only: str, size: str) -> None:
     import msgspec
     from PySide6.QtWidgets import QApplication
 
-    from app.gui.main_window import MainWindow
-    from app.gui.session import Session
-    from app.gui.theme import theme
+    from app.gui.kit.theme import theme
+    from app.gui.window.main_window import MainWindow
+    from app.gui.window.session import Session
     from tests.app.fake_engine import FakeEngine
 
     app = QApplication([])
@@ -105,12 +105,12 @@ def scenes(window, shot) -> None:
 
 def dialogs(window, shot) -> None:
     """Dialogs and windows of their own."""
-    from app.gui.animatic import Animatic
-    from app.gui.board_settings import BoardSettings
-    from app.gui.exchange import ExportDialog
-    from app.gui.help_dialogs import Shortcuts
-    from app.gui.peek import Peek
-    from app.gui.settings_dialog import SettingsDialog
+    from app.gui.pages.animatic import Animatic
+    from app.gui.pages.peek import Peek
+    from app.gui.window.dialogs import BoardSettings
+    from app.gui.window.exchange import ExportDialog
+    from app.gui.window.help_dialogs import Shortcuts
+    from app.gui.window.settings_dialog import SettingsDialog
 
     document = window.session.document
     first = next(document.board.panels())
@@ -136,8 +136,8 @@ def dialogs(window, shot) -> None:
 
 def empty(window, shot) -> None:
     """A new board, without panels or cast; an empty queue."""
-    from app import commands
-    from app.storyboard import new_board
+    from app.board import commands
+    from app.board.data import new_board
 
     board = new_board("Untitled")
     window.session.new(board)

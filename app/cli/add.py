@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
-from app import blas, catalogue, library, paths
-from app.running import awake
+from app.base import blas, paths
+from app.engine.running import awake
+from app.models import catalogue, library
 from mlx_model.errors import DiskFull, LicenceNotAccepted, RequestError
 from mlx_model.memory import size
 from mlx_model.specs import SPECS, ModelSpec

@@ -46,7 +46,8 @@ def convert(
       flux-local convert ~/Downloads/flux-2-klein-comics.safetensors -o comics --companions klein-8bit
       flux-local generate "a lighthouse" -m comics
     """
-    from app import blas, inputs
+    from app.base import blas
+    from app.pictures import inputs
 
     blas.preload()
     from converters.convert import convert as converted

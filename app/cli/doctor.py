@@ -16,7 +16,7 @@ def doctor(as_json: bool) -> None:
     Example:
       flux-local doctor
     """
-    from app.doctor import examine
+    from app.models.doctor import examine
 
     found = examine()
     if as_json:

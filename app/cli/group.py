@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from app import faults
+from app.base import faults
 from mlx_model.errors import FluxLocalError
 
 from .say import JSON, say_event, shown
@@ -17,7 +17,7 @@ from .say import JSON, say_event, shown
 COMMANDS = {
     "generate": ("generate", "Make a picture from a description."),
     "edit": ("edit", "Change a picture by instruction, with others as references."),
-    "board": ("board", "Make, render and share storyboards."),
+    "board": ("board.commands", "Make, render and share storyboards."),
     "models": ("models", "List, add, check and remove models."),
     "convert": ("convert", "Turn a downloaded checkpoint into a model that Flux Local opens."),
     "bench": ("bench", "Measure how fast a model runs on this machine."),

@@ -37,8 +37,8 @@ def list_models(as_json: bool) -> None:
     Example:
       flux-local models list
     """
-    from app import blas
-    from app.catalogue import catalogue
+    from app.base import blas
+    from app.models.catalogue import catalogue
 
     entries = catalogue(blas.machine())
     if as_json:
@@ -50,7 +50,7 @@ def list_models(as_json: bool) -> None:
 
 
 def _lines(entry: dict[str, Any]) -> list[str]:
-    from app.catalogue import best_bits, does_line
+    from app.models.catalogue import best_bits, does_line
     from mlx_model.memory import gib, size
 
     bits = best_bits(entry)
@@ -90,9 +90,9 @@ def info(name: str, as_json: bool) -> None:
     Example:
       flux-local models info flux2-klein-4b
     """
-    from app import blas
-    from app.catalogue import facts
-    from app.library import installed
+    from app.base import blas
+    from app.models.catalogue import facts
+    from app.models.library import installed
 
     spec = _spec(name)
     entry = facts(spec, blas.machine(), [model for model in installed() if model.name == name])
@@ -143,9 +143,9 @@ def verify(name: str | None, as_json: bool) -> None:
     Example:
       flux-local models verify flux2-klein-4b
     """
-    from app.library import installed, resolve
-    from mlx_model import folder
+    from app.models.library import installed, resolve
     from mlx_model.errors import ModelError
+    from mlx_model.store import folder
 
     report, damaged = Reporter(as_json), []
     places = [resolve(name)] if name else [model.path for model in installed()]
@@ -175,7 +175,7 @@ def remove(name: str, yes: bool) -> None:
     Example:
       flux-local models remove flux2-klein-4b
     """
-    from app import library
+    from app.models import library
 
     path = library.resolve(name)
     if not yes:
@@ -192,6 +192,6 @@ def path(name: str | None) -> None:
     Example:
       flux-local models path flux2-klein-4b
     """
-    from app.library import resolve
+    from app.models.library import resolve
 
     click.echo(resolve(name))

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from app import images, inputs, library
-from app.mentions import compile_prompt
-from app.sizes import parse_margins, parse_size
+from app.base.shapes import parse_margins, parse_size
+from app.board.mentions import compile_prompt
+from app.models import library
+from app.pictures import images, inputs
 from mlx_model.errors import RequestError
-from mlx_model.folder import Folder, open_folder
 from mlx_model.request import Lora, Request, check
+from mlx_model.store.folder import Folder, open_folder
 
 Options = dict[str, Any]
 

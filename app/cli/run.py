@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app import files, images, paths
-from app.running import Output, awake, open_pipeline, require_memory, saved
+from app.base import files, paths
+from app.engine.running import Output, awake, open_pipeline, require_memory, saved
+from app.pictures import images
 from mlx_model.errors import DiskFull, RequestError
 from mlx_model.request import MAX_SEED, Request
 
@@ -18,8 +19,8 @@ from .prepare import prepare
 from .say import Reporter
 
 if TYPE_CHECKING:
-    from mlx_model.folder import Folder
-    from mlx_model.pipeline import Pipeline
+    from mlx_model.run.pipeline import Pipeline
+    from mlx_model.store.folder import Folder
 
 Options = dict[str, Any]
 

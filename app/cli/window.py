@@ -24,7 +24,7 @@ def open_window(path: str | None = None) -> int:
     """Run the app until it is closed; its exit code. Raises NoWindow where Qt or a display is missing."""
     check(os.environ)
     try:
-        from ..gui.start import main
+        from ..gui.window.start import main
     except ImportError as error:
         raise NoWindow(f"The window can't be opened: {error}.", HINT) from error
     return main(path)

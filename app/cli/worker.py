@@ -6,6 +6,6 @@ import click
 @click.command(hidden=True)
 def worker() -> None:
     """Run models for the window; it talks through the pipe."""
-    from app.worker import main
+    from app.engine.worker import main
 
     main()

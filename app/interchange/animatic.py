@@ -9,7 +9,7 @@ from PySide6.QtGui import QColor, QFont, QImage, QPainter
 
 from mlx_model.errors import RequestError
 
-from ..files import write_new
+from ..base.files import write_new
 from . import typeset
 from .job import Entry, Job
 from .text import clean, line

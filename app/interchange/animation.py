@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..files import write_new
+from ..base.files import write_new
 from .job import Job
 
 GIF_LONGEST = 65_535  # hundredths of a second that a frame can last

@@ -8,7 +8,7 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from ..files import write_new
+from ..base.files import write_new
 from .job import Entry, Job
 from .text import line
 from .timeline import caption, media_files

@@ -10,7 +10,7 @@ from defusedxml import ElementTree
 
 from mlx_model.errors import RequestError
 
-from ..storyboard import Board
+from ..board.data import Board
 from .formats import Source
 from .reading import read_document
 from .script import Element, board_of

@@ -2,8 +2,8 @@
 
 from math import isfinite
 
-from ..board_rules import MAX_SECONDS
-from ..storyboard import ANGLES, DEFAULT_SECONDS, MOVES, SHOTS, Camera
+from ..board.data import ANGLES, DEFAULT_SECONDS, MOVES, SHOTS, Camera
+from ..board.rules import MAX_SECONDS
 
 
 def seconds(value: object, where: str, notes: list[str]) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlx_model.errors import RequestError
 
-from ..files import explain, numbered, sync
+from ..base.files import explain, numbered, sync
 
 
 def write_folder(path: Path, fill: Callable[[Path], object], force: bool = False) -> Path:

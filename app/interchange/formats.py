@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from mlx_model.errors import RequestError
 
 if TYPE_CHECKING:
-    from ..storyboard import Board, Picture
+    from ..board.data import Board, Picture
 
 FOLDER = ""  # the extension of a format that writes or reads a folder
 
@@ -154,7 +154,7 @@ def import_board(path: str | Path, put_picture: "Callable[[Any], Picture]", name
 
     Raises RequestError, naming the file, for whatever can't be read.
     """
-    from ..board_read import check
+    from ..fluxboard.codec import check
 
     path = Path(path).absolute()
     format = _known(name or guess(path), IMPORTS)

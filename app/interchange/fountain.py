@@ -6,7 +6,7 @@ Read line by line, in time that grows with the length of the script and nothing 
 import re
 from collections.abc import Iterator
 
-from ..storyboard import Board
+from ..board.data import Board
 from .formats import Source
 from .reading import read_document
 from .script import Element, board_of

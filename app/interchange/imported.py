@@ -8,8 +8,8 @@ import numpy as np
 
 from mlx_model.errors import FluxLocalError
 
-from ..images import open_picture
-from ..storyboard import Panel, Take, new_id
+from ..board.data import Panel, Take, new_id
+from ..pictures.images import open_picture
 from .formats import Source
 from .text import line
 

@@ -11,8 +11,8 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mlx_model.errors import FluxLocalError, RequestError
 
-from ..images import open_picture
-from ..storyboard import Board, Panel, Picture, Scene, numbers
+from ..board.data import Board, Panel, Picture, Scene, numbers
+from ..pictures.images import open_picture
 from .names import safe_name
 
 PAPER, FAINT, INK = (226, 226, 226), (200, 200, 200), (110, 110, 110)

@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
-from ..files import write_new
+from ..base.files import write_new
 from .job import Job
 from .layers import Layer, export_layers, merged
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from mlx_model.errors import RequestError
 
-from ..storyboard import ASPECTS, Board, Panel, Scene, new_id
+from ..board.data import ASPECTS, Board, Panel, Scene, new_id
 from .formats import Source
 from .imported import with_file
 from .names import natural

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ..files import write_new
+from ..base.files import write_new
 from .job import Job
 from .layers import Layer, export_layers, merged
 

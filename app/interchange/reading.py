@@ -4,7 +4,7 @@ from pathlib import Path, PurePosixPath
 
 from mlx_model.errors import RequestError
 
-from ..picture_files import read_bytes
+from ..pictures.kinds import read_bytes
 
 MAX_SCRIPT = 32 * 1024**2
 

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 from mlx_model.errors import RequestError
 
-from ..board_rules import MAX_PANELS, MAX_SCENES
-from ..storyboard import COLOURS, DEFAULT_SECONDS, Board, Member, Panel, Scene, free_name, new_id
+from ..board.data import COLOURS, DEFAULT_SECONDS, Board, Member, Panel, Scene, free_name, new_id
+from ..board.rules import MAX_PANELS, MAX_SCENES
 from .text import clean, line
 
 WORDS_A_SECOND = 2.5  # spoken, with pauses

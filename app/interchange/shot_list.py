@@ -9,8 +9,8 @@ from pathlib import Path
 
 from mlx_model.errors import RequestError
 
-from ..files import write_new
-from ..storyboard import Board, Camera, Panel, Scene, new_id
+from ..base.files import write_new
+from ..board.data import Board, Camera, Panel, Scene, new_id
 from .fields import camera, seconds
 from .formats import Source
 from .job import Entry, Job, timecode

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from ..mentions import MENTION
-from ..storyboard import Panel
+from ..board.data import Panel
+from ..board.mentions import MENTION
 from .folders import write_folder
 from .job import Entry, Job
 from .png_sequence import copy_take

@@ -10,9 +10,9 @@ import numpy as np
 
 from mlx_model.errors import FluxLocalError, RequestError
 
-from ..board_rules import MAX_PANELS
-from ..images import open_layer
-from ..storyboard import ASPECTS, Board, Panel, Scene, new_id
+from ..board.data import ASPECTS, Board, Panel, Scene, new_id
+from ..board.rules import MAX_PANELS
+from ..pictures.images import open_layer
 from .fields import seconds
 from .formats import Source
 from .imported import with_take

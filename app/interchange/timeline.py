@@ -10,7 +10,7 @@ from urllib.parse import quote
 import msgspec
 import opentimelineio as otio
 
-from ..files import check_writable, write_new
+from ..base.files import check_writable, write_new
 from .folders import write_folder
 from .job import Entry, Job
 from .names import safe_name

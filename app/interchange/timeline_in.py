@@ -8,8 +8,8 @@ import opentimelineio as otio
 
 from mlx_model.errors import RequestError
 
-from ..board_rules import MAX_PANELS
-from ..storyboard import ASPECTS, Board, Camera, Panel, Scene, new_id
+from ..board.data import ASPECTS, Board, Camera, Panel, Scene, new_id
+from ..board.rules import MAX_PANELS
 from .fields import camera, seconds
 from .formats import Source
 from .imported import with_file

@@ -20,13 +20,13 @@ import numpy as np
 from mlx.utils import tree_flatten
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
-from .. import autoencoder, flux2, text_qwen3
-from ..folder import open_folder, save_tokenizer, write_manifest
-from ..pictures import to_signed
-from ..shards import load_lazily
+from ..nets import autoencoder, flux2, text_qwen3
+from ..run.pictures import to_signed
+from ..run.tokenize import TEMPLATES, PromptTokenizer
 from ..specs import SPECS
-from ..tokenize import TEMPLATES, PromptTokenizer
-from ..weights import save_component
+from ..store.folder import open_folder, save_tokenizer, write_manifest
+from ..store.shards import load_lazily
+from ..store.weights import save_component
 from . import mini_data, quick_cpu
 from . import mini_world as world
 from .flow import TextToFlow, initialise, sample_times, velocity_loss

@@ -11,9 +11,9 @@ from typing import NamedTuple
 import mlx.core as mx
 import numpy as np
 
-from .. import autoencoder
-from ..pictures import to_signed
-from ..tokenize import PromptTokenizer
+from ..nets import autoencoder
+from ..run.pictures import to_signed
+from ..run.tokenize import PromptTokenizer
 from . import mini_world as world
 from .flow import Batch, sample_times
 

@@ -8,8 +8,8 @@ import math
 import mlx.core as mx
 import mlx.nn as nn
 
-from .. import flux2
-from ..ops import merge_heads
+from ..nets import flux2
+from ..nets.ops import merge_heads
 
 
 @mx.custom_function

@@ -9,8 +9,8 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from .. import flux2, text_qwen3
-from ..ops import timestep_features
+from ..nets import flux2, text_qwen3
+from ..nets.ops import timestep_features
 from .flow import Batch, TextToFlow
 
 MASK_RATIO, WEIGHT = 0.25, 0.8

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 from msgspec.structs import replace
 
-from app import board_read, commands
-from app.board_file import BoardFile
-from app.history import History
-from app.storyboard import Board, Panel, PanelReference, Picture, Scene, Take, new_id
+from app.board import commands
+from app.board.data import Board, Panel, PanelReference, Picture, Scene, Take, new_id
+from app.board.history import History
+from app.fluxboard import codec
+from app.fluxboard.file import BoardFile
 from mlx_model.request import Reference, Request
 
 TAKES, REFERENCES, REPEAT = 4, 3, 9
@@ -31,7 +32,7 @@ def large_board(count: int) -> Board:
         return Panel(new_id(), "a gull in a bar " * 8, references=refs, takes=takes, current=takes[-1].id)
 
     scenes = tuple(Scene(new_id(), panels=tuple(panel() for _ in range(20))) for _ in range(count // 20))
-    return board_read.decode(board_read.encode(Board(new_id(), scenes=scenes)))[0]
+    return codec.decode(codec.encode(Board(new_id(), scenes=scenes)))[0]
 
 
 def best(work: Callable[[], object]) -> float:
@@ -62,7 +63,7 @@ def main(count: int) -> None:
             "a take into 500 steps of history": lambda: history.add_take(panel.id, replace(take, id=new_id())),
             "save": lambda: file.save(typed(str(next(title)))),
             "note (journal)": lambda: file.note(typed(str(next(title)))),
-            "read and check": lambda: board_read.decode((file.path / "board.json").read_bytes()),
+            "read and check": lambda: codec.decode((file.path / "board.json").read_bytes()),
             "put_picture 1280x720": lambda: file.put_picture(pixels + np.uint8(next(title))),
         }
         size = (file.path / "board.json").stat().st_size

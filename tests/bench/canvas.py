@@ -11,8 +11,8 @@ from PySide6.QtCore import QPointF
 from PySide6.QtGui import QPixmap
 from PySide6.QtWidgets import QApplication
 
-from app.gui import mask as masks
-from app.gui.canvas import Canvas
+from app.gui.canvas import mask as masks
+from app.gui.canvas.canvas import Canvas
 
 SIDES, MOVES = (1024, 2048, 4096), 60
 

@@ -13,14 +13,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 if __name__ == "__main__":
-    from app import blas
+    from app.base import blas
 
     blas.preload()
 
 import mlx.core as mx
 import numpy as np
 
-from converters import packing, pickle_free
+from converters import packing
+from converters.formats import pickle_free
 
 ROOT = Path(__file__).resolve().parents[2]
 BITS = (3, 4, 5, 6, 8)

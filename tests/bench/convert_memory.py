@@ -18,7 +18,7 @@ from pathlib import Path
 
 from tokenizers import Tokenizer, models
 
-from mlx_model.tokenize import MISTRAL
+from mlx_model.run.tokenize import MISTRAL
 
 LAYOUTS = Path(__file__).resolve().parents[1] / "data" / "layouts"
 PARTS = {
@@ -76,7 +76,7 @@ def main() -> None:
     parser.add_argument("--bits", type=int, default=8)
     parser.add_argument("--blocks", type=int, default=2, help="blocks of each kind and layers of the encoder; 0: all")
     options = parser.parse_args()
-    from app import blas
+    from app.base import blas
 
     blas.preload()
     from converters.convert import convert

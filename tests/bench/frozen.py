@@ -15,8 +15,8 @@ from pathlib import Path
 from PIL import Image
 from PySide6.QtCore import QCoreApplication, QEventLoop
 
-from app.engine import Engine, Patience
-from app.jobs import Job
+from app.engine.engine import Engine, Patience
+from app.engine.jobs import Job
 from mlx_model.request import Request
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "assets" / "examples" / "dog.png"

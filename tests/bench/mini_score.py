@@ -135,12 +135,12 @@ def held_out_samples(count: int, seed: int) -> list[world.Sample]:
 
 def generate(folder: Path, samples: list[world.Sample], **options) -> list[np.ndarray]:
     """The model's picture for each sample, through the pipeline that users run."""
-    from app import blas
+    from app.base import blas
 
     blas.preload()  # before mlx
     from mlx_model.events import Done
-    from mlx_model.pipeline import Pipeline
     from mlx_model.request import Reference, Request
+    from mlx_model.run.pipeline import Pipeline
 
     pipeline, made = Pipeline.open(folder), []
     for number, sample in enumerate(samples):

@@ -5,7 +5,7 @@ folder, and run by the real pipeline on the same requests and seeds; PSNR of the
 """
 
 if __name__ == "__main__":
-    from app import blas
+    from app.base import blas
 
     blas.preload()
 
@@ -19,12 +19,12 @@ from mlx.utils import tree_flatten
 from PIL import Image
 
 from converters.quantize import PLANS, encode
-from mlx_model.folder import Folder, open_folder, save_tokenizer, write_manifest
-from mlx_model.pipeline import Pipeline
 from mlx_model.request import Reference, Request
-from mlx_model.shards import load_lazily
+from mlx_model.run.pipeline import Pipeline
 from mlx_model.specs import PACKED_ROLES
-from mlx_model.weights import PackedEmbedding, PackedLinear, open_component, save_component
+from mlx_model.store.folder import Folder, open_folder, save_tokenizer, write_manifest
+from mlx_model.store.shards import load_lazily
+from mlx_model.store.weights import PackedEmbedding, PackedLinear, open_component, save_component
 from tests.bench.codec_snr import ROOT
 
 MINI, EXAMPLES = ROOT / "assets" / "mini", ROOT / "assets" / "examples"
@@ -60,7 +60,7 @@ def repacked(folder: Folder, plan: str, out: Path) -> Folder:
             arrays = {name: array for group in parts for name, array in group.items()}
         else:
             arrays = {name: array for file in folder.files(role) for name, array in load_lazily(file).items()}
-        params = import_module(f"mlx_model.{part.family}").Params(**part.params)
+        params = import_module(f"mlx_model.nets.{part.family}").Params(**part.params)
         components[role] = save_component(out, role, part.family, params, arrays)
     tokenizer = save_tokenizer(out, sorted(folder.tokenizer_path.iterdir()))
     facts = {"source": {}, "licence": folder.licence, "plan": plan, "dtype": "float32"}

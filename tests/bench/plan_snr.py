@@ -5,7 +5,7 @@ packs every matrix alike, as mlx.nn.quantize does by default. dB against the unp
 """
 
 if __name__ == "__main__":
-    from app import blas
+    from app.base import blas
 
     blas.preload()
 
@@ -15,10 +15,10 @@ from mlx.utils import tree_flatten
 
 from converters import packing
 from converters.quantize import PLANS, Form, form_of
-from mlx_model import lora, weights
-from mlx_model.folder import Folder, open_folder
-from mlx_model.latents import grid_ids, text_ids
-from mlx_model.ops import timestep_features
+from mlx_model.nets.ops import timestep_features
+from mlx_model.run.latents import grid_ids, text_ids
+from mlx_model.store import lora, weights
+from mlx_model.store.folder import Folder, open_folder
 from tests.bench.codec_snr import ROOT, snr, unpacked
 
 GRID, TEXT, TIMES = (8, 8), 48, (0.9, 0.5, 0.2)

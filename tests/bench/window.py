@@ -54,9 +54,9 @@ def scrolling() -> None:
     os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
     from PySide6.QtWidgets import QApplication
 
-    from app.gui.main_window import MainWindow
-    from app.gui.session import Session
-    from app.gui.theme import theme
+    from app.gui.kit.theme import theme
+    from app.gui.window.main_window import MainWindow
+    from app.gui.window.session import Session
     from tests.app.fake_engine import FakeEngine
 
     with tempfile.TemporaryDirectory() as home:
@@ -96,8 +96,8 @@ def large_board(folder: Path) -> Path:
     import numpy as np
     from msgspec.structs import replace
 
-    from app.board_file import BoardFile
-    from app.storyboard import Panel, Scene, Take, new_board, new_id
+    from app.board.data import Panel, Scene, Take, new_board, new_id
+    from app.fluxboard.file import BoardFile
 
     with BoardFile.create(folder / "large", new_board("Large")) as file:
         random, pictures = np.random.default_rng(0), []

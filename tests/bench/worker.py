@@ -8,8 +8,8 @@ import time
 
 from PySide6.QtCore import QCoreApplication, QEventLoop
 
-from app.engine import Engine
-from app.jobs import Job
+from app.engine.engine import Engine
+from app.engine.jobs import Job
 from mlx_model.request import Request
 
 LIMIT = 120  # seconds

@@ -2,10 +2,10 @@
 
 import pytest
 from PIL import Image
-from scripted_pipeline import BASE, EDITOR, FakePipeline, install
 
-from app import paths
-from mlx_model import pipeline as real
+from app.base import paths
+from mlx_model.run import pipeline as real
+from tests.cli.scripted_pipeline import BASE, EDITOR, FakePipeline, install
 
 
 @pytest.fixture(autouse=True)

@@ -8,13 +8,13 @@ from typing import ClassVar
 import numpy as np
 from click.testing import CliRunner
 
-from app import paths
+from app.base import paths
 from app.cli.group import cli
 from mlx_model.errors import NotFinite
 from mlx_model.events import Done, Loaded, Preview, Stage, Step, from_json
-from mlx_model.folder import write_manifest
 from mlx_model.request import check
 from mlx_model.specs import SPECS
+from mlx_model.store.folder import write_manifest
 
 ROOT = Path(__file__).resolve().parents[2]
 EDITOR = "flux2-klein-4b"

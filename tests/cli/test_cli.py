@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file
-from scripted_pipeline import BASE, EDITOR, FakePipeline, events, run
 
-from app.images import open_picture, read_request
+from app.pictures.images import open_picture, read_request
 from mlx_model.events import Stage, Step
+from tests.cli.scripted_pipeline import BASE, EDITOR, FakePipeline, events, run
 
 
 def test_generate_prints_the_path_on_stdout_only():

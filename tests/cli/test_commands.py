@@ -8,13 +8,14 @@ from pathlib import Path
 
 import click
 import pytest
-from scripted_pipeline import BASE, EDITOR, ROOT, FakePipeline, install, run
 
-from app import library, paths
-from app.catalogue import does_line
+from app.base import paths
 from app.cli.group import COMMANDS, cli
+from app.models import library
+from app.models.catalogue import does_line
 from mlx_model.events import Done
 from mlx_model.specs import SPECS
+from tests.cli.scripted_pipeline import BASE, EDITOR, ROOT, FakePipeline, install, run
 
 # help
 
@@ -176,8 +177,8 @@ def test_doctor():
 
 def test_doctor_names_what_is_wrong(monkeypatch):
     (paths.models() / EDITOR / "model.json").write_text("{}")
-    monkeypatch.setattr("app.blas.preload", lambda: None)
-    monkeypatch.setattr("app.paths.free_bytes", lambda path: 10**9)
+    monkeypatch.setattr("app.base.blas.preload", lambda: None)
+    monkeypatch.setattr("app.base.paths.free_bytes", lambda path: 10**9)
     whats = " ".join(problem["what"] for problem in json.loads(run("doctor", "--json").stdout)["problems"])
     assert "can't be used" in whats
     assert "Little room" in whats

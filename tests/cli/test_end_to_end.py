@@ -16,10 +16,10 @@ from PIL import Image
 from safetensors.numpy import load_file, save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, trainers
 
-from app.images import open_picture, read_request
-from mlx_model import folder, weights
+from app.pictures.images import open_picture, read_request
 from mlx_model.specs import SPECS
-from tests.model.made_loras import low_rank, peft, save
+from mlx_model.store import folder, weights
+from tests.model.store.made_loras import low_rank, peft, save
 
 ROOT = Path(__file__).resolve().parents[2]
 MINI = ROOT / "assets" / "mini"
@@ -41,7 +41,7 @@ def model(tmp_path_factory):
 def part(path, role, family, sizes):
     from importlib import import_module
 
-    params = import_module(f"mlx_model.{family}").Params(**sizes)
+    params = import_module(f"mlx_model.nets.{family}").Params(**sizes)
     arrays = dict(tree_flatten(weights.build(role, family, params).parameters()))
     return weights.save_component(path, role, family, params, {name: mx.array(a) for name, a in arrays.items()})
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import click
 import pytest
-from scripted_pipeline import ROOT
 
 from app.cli.group import COMMANDS, cli
+from tests.cli.scripted_pipeline import ROOT
 
 LINE = re.compile(r"^ {4,}(?:\.venv/bin/)?(flux-local .*)$", re.MULTILINE)
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]

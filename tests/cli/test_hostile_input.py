@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
-from scripted_pipeline import EDITOR, FakePipeline, run
 
-from app.images import read_request
+from app.pictures.images import read_request
+from tests.cli.scripted_pipeline import EDITOR, FakePipeline, run
 
 WRONG = [
     {"model": 5},

@@ -3,12 +3,12 @@
 from pathlib import Path
 
 import pytest
-from scripted_pipeline import FakePipeline, run
 
-from mlx_model.folder import sha256_of
 from mlx_model.request import Lora
+from mlx_model.store.folder import sha256_of
+from tests.cli.scripted_pipeline import FakePipeline, run
 from tests.converters.checkpoints import manifest, single_file
-from tests.model.made_loras import low_rank, peft, save
+from tests.model.store.made_loras import low_rank, peft, save
 
 LAYER = "double_blocks.1.img_attn.qkv"
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file
-from scripted_pipeline import EDITOR, FakePipeline, events, run
 
-from app import board_disk, board_lock
-from app.board_file import BoardFile
+from app.fluxboard import disk, lock
+from app.fluxboard.file import BoardFile
+from tests.cli.scripted_pipeline import EDITOR, FakePipeline, events, run
 
 
 def raising(number, name="/private/thing"):
@@ -90,19 +90,19 @@ def test_the_formats_are_json_too():
 
 
 def test_a_new_board_on_a_full_disk_leaves_nothing(monkeypatch):
-    monkeypatch.setattr(board_lock, "_write", raising(errno.ENOSPC))
+    monkeypatch.setattr(lock, "_write", raising(errno.ENOSPC))
     assert "day.fluxboard could not be written" in run("board", "new", "day", code=4).stderr
     assert [path.name for path in Path.cwd().iterdir() if "day" in path.name] == []
 
 
 def test_a_board_that_can_not_be_written_is_not_rendered(day, monkeypatch):
-    monkeypatch.setattr(board_disk, "lock", lambda *_: None)
+    monkeypatch.setattr(disk, "lock", lambda *_: None)
     assert "no take could be kept" in run("board", "render", "day", code=2).stderr
     assert FakePipeline.opened == []
 
 
 def test_a_board_that_takes_nothing_any_more_ends_the_render(day, monkeypatch):
-    monkeypatch.setattr(BoardFile, "put_picture", lambda *_: board_disk.read(Path("gone")))
+    monkeypatch.setattr(BoardFile, "put_picture", lambda *_: disk.read(Path("gone")))
     assert "gone can't be read" in run("board", "render", "day", code=2).stderr
     assert len(FakePipeline.requests) == 1
 

@@ -5,9 +5,9 @@ import os
 from pathlib import Path
 
 import pytest
-from scripted_pipeline import EDITOR, FakePipeline, events, run
 
-from app import paths
+from app.base import paths
+from tests.cli.scripted_pipeline import EDITOR, FakePipeline, events, run
 
 # errors and exit codes
 
@@ -81,7 +81,7 @@ def test_full_disk_is_said_before_the_run(monkeypatch):
 
 def test_disk_that_fills_while_writing(monkeypatch):
 
-    from app import files
+    from app.base import files
 
     def full(_descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")

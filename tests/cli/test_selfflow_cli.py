@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.images import read_request
-from mlx_model.pipeline import Pipeline
+from app.pictures.images import read_request
 from mlx_model.request import Request
+from mlx_model.run.pipeline import Pipeline
 from tests.cli.test_end_to_end import call
 from tests.converters.made_selfflow import checkpoint
 

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
-from scripted_pipeline import EDITOR, FakePipeline, install, run
 
-from app.images import open_picture, read_request
+from app.pictures.images import open_picture, read_request
+from tests.cli.scripted_pipeline import EDITOR, FakePipeline, install, run
 
 FILL, CANNY, DEPTH, REDUX = (f"flux1-{name}-dev" for name in ("fill", "canny", "depth", "redux"))
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app import command
+from app.engine import command
 
 FLUX_LOCAL = f"{sys.executable} -P -m app"
 CASES = {

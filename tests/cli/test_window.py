@@ -7,9 +7,9 @@ import sys
 import time
 
 import pytest
-from scripted_pipeline import ROOT
 
 from app.cli import window
+from tests.cli.scripted_pipeline import ROOT
 
 
 def started(tmp_path, **environment):

@@ -7,9 +7,9 @@ import mlx.core as mx
 from mlx.utils import tree_flatten
 from tokenizers import Tokenizer, models
 
-from mlx_model import autoencoder, flux2, text_qwen3
-from mlx_model.folder import save_tokenizer, write_manifest
-from mlx_model.weights import build, save_component
+from mlx_model.nets import autoencoder, flux2, text_qwen3
+from mlx_model.store.folder import save_tokenizer, write_manifest
+from mlx_model.store.weights import build, save_component
 
 TRANSFORMER = flux2.Params(64, 2, 2, 2, 192, in_channels=16, axes_dim=(8, 8, 8, 8))
 TEXT = text_qwen3.Params(64, 128, 4, 2, 16, (2, 4, 6), vocab_size=96)

@@ -7,7 +7,7 @@ import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
 
-from mlx_model import autoencoder, selfflow
+from mlx_model.nets import autoencoder, selfflow
 from tests.golden import recipe_weights
 from tests.hostile.test_pickle_free import program, state, storage, tensor, write
 

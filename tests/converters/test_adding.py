@@ -6,14 +6,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.catalogue import catalogue
+from app.models.catalogue import catalogue
 from converters.convert import convert
 from converters.identify import identify
-from mlx_model import flux2, memory
+from mlx_model import memory
 from mlx_model.errors import RequestError
-from mlx_model.folder import open_folder
+from mlx_model.nets import flux2
 from mlx_model.request import Reference, Request, check
 from mlx_model.specs import SPECS
+from mlx_model.store.folder import open_folder
 from tests.converters.checkpoints import single_file
 
 PAGE = Path(__file__).parents[2] / "docs" / "ADDING.md"

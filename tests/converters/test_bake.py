@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 
 from converters.convert import convert
-from mlx_model import lora, weights
 from mlx_model.errors import LayoutError, RequestError
-from mlx_model.folder import open_folder
 from mlx_model.request import Lora
+from mlx_model.store import lora, weights
+from mlx_model.store.folder import open_folder
 from tests.converters.checkpoints import manifest, single_file
-from tests.model.made_loras import low_rank, peft, random, save
+from tests.model.store.made_loras import low_rank, peft, random, save
 
 LAYER = "double_blocks.1.img_attn.qkv"
 

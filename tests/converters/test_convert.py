@@ -15,9 +15,9 @@ from converters import identify
 from converters.convert import convert
 from mlx_model.errors import ConvertError, DiskFull, LayoutError, RequestError
 from mlx_model.events import Done, Note, Stage, Step
-from mlx_model.folder import open_folder, sha256_of
 from mlx_model.specs import SPECS
-from mlx_model.weights import open_component
+from mlx_model.store.folder import open_folder, sha256_of
+from mlx_model.store.weights import open_component
 from tests.converters.checkpoints import PARAMS, arrays, converted, save, single_file, source_arrays
 
 

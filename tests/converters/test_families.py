@@ -10,12 +10,12 @@ import pytest
 from mlx.utils import tree_flatten
 
 from converters.convert import convert
-from mlx_model import tiny_autoencoder
 from mlx_model.errors import ConvertError, RequestError
-from mlx_model.folder import open_folder, verify
+from mlx_model.nets import tiny_autoencoder
+from mlx_model.run.tokenize import PromptTokenizer
 from mlx_model.specs import PACKED_ROLES
-from mlx_model.tokenize import PromptTokenizer
-from mlx_model.weights import PackedEmbedding, PackedLinear, build, open_component
+from mlx_model.store.folder import open_folder, verify
+from mlx_model.store.weights import PackedEmbedding, PackedLinear, build, open_component
 from tests.converters.made_selfflow import save_pt
 from tests.converters.tiny import CONFIGS, TINY, checkpoint, companions, published, save, weights
 from tests.golden import recipe_weights

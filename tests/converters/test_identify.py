@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 
 from converters.identify import identify
-from mlx_model import flux1, flux2
 from mlx_model.errors import RequestError
-from mlx_model.folder import roles
+from mlx_model.nets import flux1, flux2
 from mlx_model.specs import SPECS
+from mlx_model.store.folder import roles
 
 PUBLISHED = [spec for spec in SPECS.values() if spec.repo]
 BY_NAME = pytest.mark.parametrize("spec", PUBLISHED, ids=lambda spec: spec.name)
@@ -17,7 +17,7 @@ DOWNLOAD, LONE = Path("/x/download"), Path("/x/model.safetensors")
 
 
 def params_of(spec):
-    return import_module(f"mlx_model.{spec.family}").Params(**spec.transformer)
+    return import_module(f"mlx_model.nets.{spec.family}").Params(**spec.transformer)
 
 
 def index_of(spec):

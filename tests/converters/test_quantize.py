@@ -8,10 +8,10 @@ import pytest
 from converters import packing
 from converters.convert import convert
 from converters.quantize import BY_BITS, PLANS, Form, encode, form_of, plan_name
-from mlx_model import weights
 from mlx_model.errors import LayoutError, RequestError
-from mlx_model.folder import open_folder
-from mlx_model.shards import header
+from mlx_model.store import weights
+from mlx_model.store.folder import open_folder
+from mlx_model.store.shards import header
 from tests.bench.codec_snr import DISTRIBUTIONS, plain_snr, snr, unpacked
 from tests.converters.checkpoints import save, single_file
 

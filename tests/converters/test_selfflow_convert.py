@@ -6,13 +6,13 @@ import pytest
 from mlx.utils import tree_flatten
 
 from converters.convert import SCRATCH, convert
-from mlx_model import selfflow
 from mlx_model.errors import ConvertError
-from mlx_model.folder import open_folder
-from mlx_model.weights import open_component
+from mlx_model.nets import selfflow
+from mlx_model.store.folder import open_folder
+from mlx_model.store.weights import open_component
 from tests.converters.made_selfflow import SMALL, SMALL_VAE, checkpoint, save_pt, weights
 from tests.golden import inp, vectors
-from tests.model.test_selfflow import PARAMS
+from tests.model.nets.test_selfflow import PARAMS
 
 GOLDEN = vectors("selfflow_tiny")
 

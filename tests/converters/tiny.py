@@ -10,10 +10,10 @@ import numpy as np
 from mlx.utils import tree_flatten
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from mlx_model import autoencoder, flux1, flux2, flux3, image_siglip, redux, text_clip, text_qwen3, text_t5
+from mlx_model.nets import autoencoder, flux1, flux2, flux3, image_siglip, redux, text_clip, text_qwen3, text_t5
+from mlx_model.run.tokenize import QWEN
 from mlx_model.specs import SPECS
-from mlx_model.tokenize import QWEN
-from mlx_model.weights import build
+from mlx_model.store.weights import build
 from tests.golden import recipe_weights
 
 VAE = {"ch": 8, "ch_mult": (1, 1, 2, 2), "num_res_blocks": 1, "groups": 4}

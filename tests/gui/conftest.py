@@ -7,9 +7,9 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 import numpy as np
 import pytest
 
-from app import commands
-from app.board_file import BoardFile
-from app.storyboard import new_board
+from app.board import commands
+from app.board.data import new_board
+from app.fluxboard.file import BoardFile
 from tests.app.fake_engine import FakeEngine
 
 
@@ -54,7 +54,7 @@ def board_file(tmp_path):
 
 @pytest.fixture
 def document(qapp, board_file, engine):
-    from app.gui.document import Document
+    from app.gui.document.document import Document
 
     made = Document(board_file, engine)
     yield made
@@ -72,7 +72,7 @@ def session(qapp, engine, tmp_path, board_file):
     """A session that shows the board of three panels; new boards go to a folder of the test."""
     import msgspec
 
-    from app.gui.session import Session
+    from app.gui.window.session import Session
 
     path = board_file.path
     board_file.close()
@@ -86,8 +86,8 @@ def session(qapp, engine, tmp_path, board_file):
 @pytest.fixture
 def window(qtbot, session):
     """The window with that board."""
-    from app.gui.main_window import MainWindow
-    from app.gui.theme import theme
+    from app.gui.kit.theme import theme
+    from app.gui.window.main_window import MainWindow
 
     theme.apply("dark")
     made = MainWindow(session)

@@ -22,7 +22,7 @@ JOURNAL = 0.5  # seconds after which a change must survive a kill
 
 
 def main(pictures: list[str]) -> None:
-    from app.gui.start import Application, open_window
+    from app.gui.window.start import Application, open_window
 
     app = Application([])
     window = open_window(app)

@@ -2,9 +2,9 @@
 
 from PIL import Image, ImageDraw
 
-from app import commands
-from app.gui.panel_view import PanelView
-from app.storyboard import Member, PanelReference, Take, new_id
+from app.board import commands
+from app.board.data import Member, PanelReference, Take, new_id
+from app.gui.panel.view import PanelView
 from mlx_model.request import Reference, Request
 
 

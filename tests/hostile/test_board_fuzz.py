@@ -15,8 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app import board_read, commands
-from app.storyboard import Board, Member, Panel, PanelReference, Picture, Source, Take, new_board, new_id
+from app.board import commands
+from app.board.data import Board, Member, Panel, PanelReference, Picture, Source, Take, new_board, new_id
+from app.fluxboard import codec
 from mlx_model.errors import BoardError
 
 ODD = (
@@ -45,11 +46,11 @@ FULL = msgspec.json.encode(full_board())
 def holds(data: bytes) -> bool:
     """Whether it was read; then it is sound, can be written, and reads as the same again without repairs."""
     try:
-        board, _ = board_read.decode(data)
+        board, _ = codec.decode(data)
     except BoardError:
         return False
-    board_read.check(board)
-    assert board_read.decode(board_read.encode(board)) == (board, [])
+    codec.check(board)
+    assert codec.decode(codec.encode(board)) == (board, [])
     return True
 
 

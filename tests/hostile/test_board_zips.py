@@ -13,13 +13,15 @@ import msgspec
 import numpy as np
 import pytest
 
-from app import board_disk, board_zip, commands
-from app.board_file import BoardFile
-from app.board_zip import export_zip, import_zip
-from app.storyboard import Member, Picture, new_board, new_id
+from app.board import commands
+from app.board.data import Member, Picture, new_board, new_id
+from app.fluxboard import archive as board_zip
+from app.fluxboard import disk
+from app.fluxboard.archive import export_zip, import_zip
+from app.fluxboard.file import BoardFile
 from mlx_model.errors import BoardError
 
-PNG = board_disk.png(np.zeros((8, 8, 3), np.uint8))
+PNG = disk.png(np.zeros((8, 8, 3), np.uint8))
 SHA = hashlib.sha256(PNG).hexdigest()
 BOARD = msgspec.json.encode(
     commands.add_member(new_board("shared"), Member(new_id(), "gull", pictures=(Picture(SHA, 8, 8),)))

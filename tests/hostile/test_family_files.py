@@ -13,7 +13,7 @@ import pytest
 
 from converters.convert import convert
 from mlx_model.errors import ConvertError, FluxLocalError, LayoutError, UnsafeFile
-from mlx_model.folder import open_folder
+from mlx_model.store.folder import open_folder
 from tests.converters.made_selfflow import SMALL, save_pt, weights
 from tests.converters.made_selfflow import checkpoint as selfflow
 from tests.converters.tiny import TINY, checkpoint, published, save

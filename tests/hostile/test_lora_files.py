@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
-from mlx_model import lora
 from mlx_model.errors import LayoutError, RequestError
 from mlx_model.request import Lora
-from tests.model.made_loras import kohya, low_rank, peft, random, save
-from tests.model.test_lora import QKV, net
+from mlx_model.store import lora
+from tests.model.store.made_loras import kohya, low_rank, peft, random, save
+from tests.model.store.test_lora import QKV, net
 
 DOWN, UP = low_rank(0, 192, 64)
 GOOD = peft(QKV, DOWN, UP)

@@ -4,10 +4,10 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from converters import fp8
+from converters.formats import fp8
 from converters.quantize import PLANS, encode
 from mlx_model.errors import LayoutError
-from mlx_model.shards import write_shards
+from mlx_model.store.shards import write_shards
 
 
 def written(folder, arrays):

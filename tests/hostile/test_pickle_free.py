@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from converters import pickle_free, pickle_machine
-from converters.pickle_free import tensors
+from converters.formats import pickle_free, pickle_machine
+from converters.formats.pickle_free import tensors
 from mlx_model.errors import UnsafeFile
 
 END = b"."

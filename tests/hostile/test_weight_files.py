@@ -10,10 +10,10 @@ import mlx.core as mx
 import pytest
 from tokenizers import Tokenizer, models
 
-from app import faults
+from app.base import faults
 from converters.convert import convert
-from mlx_model import shards, weights
 from mlx_model.errors import ConvertError, DiskFull, FluxLocalError, LayoutError, UnsafeFile
+from mlx_model.store import shards, weights
 from tests.converters.checkpoints import PARAMS, arrays, save, single_file, source_arrays
 
 

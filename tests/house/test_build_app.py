@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.board_file import SUFFIX
+from app.fluxboard.file import SUFFIX
 
 ROOT = Path(__file__).resolve().parents[2]
 

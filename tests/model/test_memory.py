@@ -4,9 +4,10 @@ import dataclasses
 
 import pytest
 
-from mlx_model import memory, strips
+from mlx_model import memory
 from mlx_model.errors import WillNotFit
 from mlx_model.memory import GIB, Machine, Phase, forecast, require, step_flops
+from mlx_model.nets import strips
 from mlx_model.specs import SPECS
 
 M1 = Machine("Apple M1", 16 * GIB, 8 * GIB, 8, True, 2.6)

@@ -13,9 +13,9 @@ from tokenizers import Tokenizer, models, pre_tokenizers  # noqa: E402
 
 from converters.convert import convert  # noqa: E402
 from mlx_model.events import Done, Note, Step  # noqa: E402
-from mlx_model.folder import open_folder, verify  # noqa: E402
-from mlx_model.ops import timestep_features  # noqa: E402
-from mlx_model.weights import PackedEmbedding, PackedLinear, open_component  # noqa: E402
+from mlx_model.nets.ops import timestep_features  # noqa: E402
+from mlx_model.store.folder import open_folder, verify  # noqa: E402
+from mlx_model.store.weights import PackedEmbedding, PackedLinear, open_component  # noqa: E402
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]
 LAYERS = (2, 4, 6)

@@ -17,12 +17,15 @@ from diffusers.pipelines.flux import pipeline_flux_kontext  # noqa: E402
 from diffusers.pipelines.flux.modeling_flux import ReduxImageEncoder  # noqa: E402
 from PIL import Image  # noqa: E402
 
-from converters import keys_autoencoder, keys_flux1, keys_t5_clip  # noqa: E402
-from converters.keys import apply  # noqa: E402
-from mlx_model import autoencoder, flux1, image_siglip, latents_flux1, redux, text_clip, text_t5  # noqa: E402
-from mlx_model.ops import timestep_features  # noqa: E402
-from mlx_model.pictures import to_signed  # noqa: E402
-from mlx_model.sampler import denoise, linear_mu, timesteps  # noqa: E402
+from converters.keys import autoencoder as keys_autoencoder  # noqa: E402
+from converters.keys import flux1 as keys_flux1  # noqa: E402
+from converters.keys import t5_clip  # noqa: E402
+from converters.keys.rules import apply  # noqa: E402
+from mlx_model.nets import autoencoder, flux1, image_siglip, redux, text_clip, text_t5  # noqa: E402
+from mlx_model.nets.ops import timestep_features  # noqa: E402
+from mlx_model.run import latents_flux1  # noqa: E402
+from mlx_model.run.pictures import to_signed  # noqa: E402
+from mlx_model.run.sampler import denoise, linear_mu, timesteps  # noqa: E402
 from mlx_model.specs import SPECS  # noqa: E402
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]
@@ -147,7 +150,7 @@ def test_transformer(guidance, referenced, tmp_path):
 
 def test_t5(tmp_path):
     theirs = seeded(tiny_t5)
-    made = ours(theirs, keys_t5_clip.LAYOUTS, keys_t5_clip.t5_sizes, text_t5.Params, text_t5.TextEncoder, tmp_path)
+    made = ours(theirs, t5_clip.LAYOUTS, t5_clip.t5_sizes, text_t5.Params, text_t5.TextEncoder, tmp_path)
     ids = np.random.default_rng(0).integers(2, 64, (2, 200))
     ids[:, 150:] = 0
     exact = theirs(torch.from_numpy(ids)).last_hidden_state
@@ -170,7 +173,7 @@ def test_t5_buckets(length):
 
 def test_clip(tmp_path):
     theirs = seeded(tiny_clip)
-    tables = (keys_t5_clip.LAYOUTS, keys_t5_clip.clip_sizes)
+    tables = (t5_clip.LAYOUTS, t5_clip.clip_sizes)
     sized = lambda shapes, config: {**tables[1](shapes, config), "num_attention_heads": 2}  # noqa: E731
     made = ours(theirs, tables[0], sized, text_clip.Params, text_clip.TextEncoder, tmp_path)
     ids = np.full((2, 77), 63)
@@ -183,7 +186,7 @@ def test_clip(tmp_path):
 
 def test_siglip_and_redux(tmp_path):
     theirs, embedder = seeded(tiny_siglip), seeded(lambda: ReduxImageEncoder(24, 48))
-    tables = (keys_t5_clip.LAYOUTS, keys_t5_clip.siglip_sizes)
+    tables = (t5_clip.LAYOUTS, t5_clip.siglip_sizes)
     made = ours(theirs, *tables, image_siglip.Params, image_siglip.ImageEncoder, tmp_path / "a")
     ours_too = ours(
         embedder, keys_flux1.LAYOUTS, keys_flux1.redux_sizes, redux.Params, redux.ImageEmbedder, tmp_path / "b"
@@ -199,7 +202,7 @@ def test_siglip_and_redux(tmp_path):
 @pytest.mark.parametrize(("dtype", "kind", "bound"), [("bfloat16", mx.bfloat16, 0.05), ("float16", mx.float16, 0.01)])
 def test_siglip_in_half_precision(dtype, kind, bound, tmp_path):
     theirs = seeded(tiny_siglip)
-    tables = (keys_t5_clip.LAYOUTS, keys_t5_clip.siglip_sizes)
+    tables = (t5_clip.LAYOUTS, t5_clip.siglip_sizes)
     made = ours(theirs, *tables, image_siglip.Params, image_siglip.ImageEncoder, tmp_path)
     images = normal(0, 1, 62, 62, 3)
     exact = theirs(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).last_hidden_state

@@ -9,13 +9,14 @@ diffusers = pytest.importorskip("diffusers", minversion="0.42")
 transformers = pytest.importorskip("transformers")
 pytestmark = pytest.mark.parity
 
-from converters import keys_flux3, keys_text  # noqa: E402
-from converters.keys import apply  # noqa: E402
-from mlx_model import flux3, text_qwen3  # noqa: E402
+from converters.keys import flux3 as keys_flux3  # noqa: E402
+from converters.keys import text as keys_text  # noqa: E402
+from converters.keys.rules import apply  # noqa: E402
 from mlx_model.boxes import Box, on_grid  # noqa: E402
-from mlx_model.latents import text_ids  # noqa: E402
-from mlx_model.latents_flux3 import MU, image_ids, pad_tokens, reference_canvas, reference_ids  # noqa: E402
-from mlx_model.sampler import denoise, timesteps  # noqa: E402
+from mlx_model.nets import flux3, text_qwen3  # noqa: E402
+from mlx_model.run.latents import text_ids  # noqa: E402
+from mlx_model.run.latents_flux3 import MU, image_ids, pad_tokens, reference_canvas, reference_ids  # noqa: E402
+from mlx_model.run.sampler import denoise, timesteps  # noqa: E402
 
 GRID, REFERENCE_GRIDS = (4, 3), [(2, 3), (3, 2)]
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from converters import fp8
+from converters.formats import fp8
 
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.parity

@@ -1,6 +1,6 @@
 """bfloat16 and float16: our velocity is no further from float32's than the reference's own half-precision run.
 
-Self-Flow, whose reference no library has, is held to a bound in tests/model/test_half_precision.py.
+Self-Flow, whose reference no library has, is held to a bound in tests/model/run/test_half_precision.py.
 """
 
 import json
@@ -13,10 +13,13 @@ pytest.importorskip("diffusers")
 
 import mlx.core as mx  # noqa: E402
 
-from converters import keys_flux1, keys_flux2, keys_flux3  # noqa: E402
-from converters.keys import apply  # noqa: E402
-from mlx_model import flux1, flux2, flux3, latents, latents_flux1, latents_flux3  # noqa: E402
-from mlx_model.ops import timestep_features  # noqa: E402
+from converters.keys import flux1 as keys_flux1  # noqa: E402
+from converters.keys import flux2 as keys_flux2  # noqa: E402
+from converters.keys import flux3 as keys_flux3  # noqa: E402
+from converters.keys.rules import apply  # noqa: E402
+from mlx_model.nets import flux1, flux2, flux3  # noqa: E402
+from mlx_model.nets.ops import timestep_features  # noqa: E402
+from mlx_model.run import latents, latents_flux1, latents_flux3  # noqa: E402
 
 from . import tiny_flux1, tiny_flux3, tiny_klein  # noqa: E402
 

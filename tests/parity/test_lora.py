@@ -8,15 +8,16 @@ diffusers = pytest.importorskip("diffusers")
 
 import mlx.core as mx  # noqa: E402
 
-from converters import keys_flux2  # noqa: E402
-from converters.keys import apply  # noqa: E402
+from converters.keys import flux2 as keys_flux2  # noqa: E402
+from converters.keys.rules import apply  # noqa: E402
 from converters.quantize import PLANS, encode  # noqa: E402
-from mlx_model import flux2, lora, weights  # noqa: E402
-from mlx_model.latents import grid_ids, text_ids  # noqa: E402
-from mlx_model.ops import timestep_features  # noqa: E402
+from mlx_model.nets import flux2  # noqa: E402
+from mlx_model.nets.ops import timestep_features  # noqa: E402
 from mlx_model.request import Lora  # noqa: E402
+from mlx_model.run.latents import grid_ids, text_ids  # noqa: E402
+from mlx_model.store import lora, weights  # noqa: E402
 from tests.converters.checkpoints import save as save_weights  # noqa: E402
-from tests.model.made_loras import kohya, low_rank, peft, random, save  # noqa: E402
+from tests.model.store.made_loras import kohya, low_rank, peft, random, save  # noqa: E402
 from tests.parity.tiny_klein import tiny_transformer  # noqa: E402
 
 pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]

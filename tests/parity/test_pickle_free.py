@@ -9,7 +9,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytestmark = pytest.mark.parity
 
-from converters.pickle_free import tensors  # noqa: E402
+from converters.formats.pickle_free import tensors  # noqa: E402
 from mlx_model.errors import UnsafeFile  # noqa: E402
 
 REAL = Path(__file__).parents[3] / "shared" / "weights" / "taef2"

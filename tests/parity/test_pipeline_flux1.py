@@ -21,10 +21,10 @@ from PIL import Image  # noqa: E402
 from safetensors.numpy import save_file  # noqa: E402
 
 from converters.convert import convert  # noqa: E402
-from mlx_model import run_flux1  # noqa: E402
 from mlx_model.events import Done, Note  # noqa: E402
-from mlx_model.pipeline import Pipeline  # noqa: E402
 from mlx_model.request import Mask, Reference, Request  # noqa: E402
+from mlx_model.run import flux1  # noqa: E402
+from mlx_model.run.pipeline import Pipeline  # noqa: E402
 
 from .tiny_flux1 import CHANNELS, KINDS, tiny_pipeline, tiny_redux  # noqa: E402
 
@@ -206,7 +206,7 @@ def test_what_is_left_of_the_difference_is_their_table_of_sines(models, noise, m
         scaled = 1000 * torch.tensor(np.asarray(times), dtype=torch.float32)
         return mx.array(get_timestep_embedding(scaled, 256, flip_sin_to_cos=True, downscale_freq_shift=0).numpy())
 
-    monkeypatch.setattr(run_flux1, "timestep_features", table)
+    monkeypatch.setattr(flux1, "timestep_features", table)
     injected = ours_on(ours, noise, references=references(given), ready_made=True)[0]
     differences = [float(np.abs(made - wanted).max()) for made in (plain, injected)]
     print("canny: latents differ by {:.1e}, with their table by {:.1e}".format(*differences))

@@ -11,8 +11,8 @@ pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 
 from converters.convert import convert  # noqa: E402
-from mlx_model.pipeline import Pipeline  # noqa: E402
-from mlx_model.sampler import empirical_mu  # noqa: E402
+from mlx_model.run.pipeline import Pipeline  # noqa: E402
+from mlx_model.run.sampler import empirical_mu  # noqa: E402
 
 from .test_pipeline_flux2 import CHANNELS, compare, pictures  # noqa: E402
 from .tiny_dev import LAYERS, tiny_pipeline  # noqa: E402

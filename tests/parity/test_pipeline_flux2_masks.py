@@ -12,8 +12,8 @@ from safetensors.numpy import save_file  # noqa: E402
 
 from converters.convert import convert  # noqa: E402
 from mlx_model.events import Done  # noqa: E402
-from mlx_model.pipeline import Pipeline  # noqa: E402
 from mlx_model.request import Mask, Reference, Request  # noqa: E402
+from mlx_model.run.pipeline import Pipeline  # noqa: E402
 
 from .test_pipeline_flux2 import CHANNELS, PROMPT, pictures  # noqa: E402
 from .tiny_klein import LAYERS, tiny_pipeline  # noqa: E402

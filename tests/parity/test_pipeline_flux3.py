@@ -16,8 +16,8 @@ from safetensors.numpy import save_file  # noqa: E402
 
 from converters.convert import convert  # noqa: E402
 from mlx_model.events import Done  # noqa: E402
-from mlx_model.pipeline import Pipeline  # noqa: E402
 from mlx_model.request import Mask, Reference, Request  # noqa: E402
+from mlx_model.run.pipeline import Pipeline  # noqa: E402
 
 from .tiny_flux3 import LAYERS, save, tiny_parts, tiny_pipeline  # noqa: E402
 

@@ -8,9 +8,10 @@ torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 pytestmark = pytest.mark.parity
 
-from converters import keys_autoencoder, keys_selfflow, keys_taef  # noqa: E402
-from converters.keys import apply  # noqa: E402
-from mlx_model import autoencoder, tiny_autoencoder  # noqa: E402
+from converters.keys import autoencoder as keys_autoencoder  # noqa: E402
+from converters.keys import selfflow, taef  # noqa: E402
+from converters.keys.rules import apply  # noqa: E402
+from mlx_model.nets import autoencoder, tiny_autoencoder  # noqa: E402
 
 
 def arrays(module) -> dict[str, mx.array]:
@@ -32,8 +33,8 @@ def last(x) -> mx.array:
 def test_taef1():
     torch.manual_seed(0)
     theirs = diffusers.AutoencoderTiny(latent_channels=16).eval()
-    made = apply(keys_taef.diffusers({}), arrays(theirs))
-    ours = tiny_autoencoder.AutoEncoder(tiny_autoencoder.Params(**keys_taef.sizes(shapes(made), {})))
+    made = apply(taef.diffusers({}), arrays(theirs))
+    ours = tiny_autoencoder.AutoEncoder(tiny_autoencoder.Params(**taef.sizes(shapes(made), {})))
     ours.load_weights(list(made.items()), strict=True)
     images, z = torch.rand(2, 3, 32, 48) * 2 - 1, 4 * torch.randn(1, 16, 4, 6)
     with torch.no_grad():
@@ -56,7 +57,7 @@ def test_autoencoder_of_stable_diffusion():
     former = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
     for new, old in former.items():
         source = {name.replace(f".{new}.", f".{old}."): x for name, x in source.items()}
-    made = apply(keys_selfflow.old_autoencoder(shapes(source)), source)
+    made = apply(selfflow.old_autoencoder(shapes(source)), source)
     assert shapes(made) == shapes(apply(keys_autoencoder.diffusers(shapes(arrays(theirs))), arrays(theirs)))
     sizes = keys_autoencoder.sizes(shapes(made), {"norm_num_groups": 4})
     ours = autoencoder.AutoEncoder(autoencoder.Params(**sizes))

@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 sentencepiece = pytest.importorskip("sentencepiece")
 transformers = pytest.importorskip("transformers")
 
-from converters.tokenizer_clip import clip_tokenizer  # noqa: E402
-from converters.tokenizer_t5 import t5_tokenizer  # noqa: E402
-from tests.converters.test_tokenizer_clip import write_vocabulary  # noqa: E402
+from converters.tokenizers.clip import clip_tokenizer  # noqa: E402
+from converters.tokenizers.t5 import t5_tokenizer  # noqa: E402
+from tests.converters.tokenizers.test_tokenizer_clip import write_vocabulary  # noqa: E402
 
 pytestmark = pytest.mark.parity
 LINES = ["a red cat sat on a mat", "two cats and a dog by the sea", "the sea, the light (at dawn); the mat"] * 40

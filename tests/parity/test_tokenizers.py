@@ -11,9 +11,9 @@ diffusers = pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 from diffusers.modular_pipelines.flux3.encoders import Flux3TextEncoderStep  # noqa: E402
 
-from converters.tokenizer_files import tokenizer_files  # noqa: E402
-from mlx_model.latents_flux3 import pad_tokens  # noqa: E402
-from mlx_model.tokenize import PromptTokenizer  # noqa: E402
+from converters.tokenizers.files import tokenizer_files  # noqa: E402
+from mlx_model.run.latents_flux3 import pad_tokens  # noqa: E402
+from mlx_model.run.tokenize import PromptTokenizer  # noqa: E402
 
 from . import made_tokenizers as made  # noqa: E402
 

@@ -5,7 +5,8 @@ import os
 os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import pytest
-from made_boards import Blobs, sample
+
+from tests.app.interchange.made_boards import Blobs, sample
 
 
 @pytest.fixture(autouse=True)

@@ -3,12 +3,12 @@
 import sys
 
 import pytest
-from made_boards import sample
 
+from app.board.data import Board, Scene
 from app.interchange import formats
 from app.interchange.formats import EXPORTS, FOLDER, FORMATS, IMPORTS, export_board, guess, import_board
-from app.storyboard import Board, Scene
 from mlx_model.errors import DiskFull, FluxLocalError, RequestError
+from tests.app.interchange.made_boards import sample
 
 
 @pytest.fixture

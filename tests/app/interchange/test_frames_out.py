@@ -7,12 +7,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
-from made_boards import SKIES, drawn, long_board, panel, sample
 from msgspec.structs import replace
 from PIL import Image, ImageSequence
 
+from app.board.data import Board, Scene
 from app.interchange.formats import export_board
-from app.storyboard import Board, Scene
+from tests.app.interchange.made_boards import SKIES, drawn, long_board, panel, sample
 
 ORDER = (0, 1, 2, 3, 4)  # the skies of 1A 1B 1C 2A 2B; 2C has none
 
@@ -234,7 +234,8 @@ def test_layers_of_all_panels_are_a_folder(board, blobs, tmp_path):
 def test_takes_of_other_sizes_share_one_canvas(blobs, tmp_path):
     pytest.importorskip("psd_tools")
     import psd_tools
-    from made_boards import take
+
+    from tests.app.interchange.made_boards import take
 
     takes = (take(blobs, 0, 1, (320, 180)), take(blobs, 1, 1, (640, 360)), take(blobs, 2, 1, (300, 300)))
     one = panel(blobs, 0, takes=takes, current=takes[0].id)

@@ -9,13 +9,13 @@ import pypdfium2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_boards import SKIES, panel
 from PySide6.QtGui import QImage
 
+from app.board.data import Board, Scene
 from app.interchange import pdf, sheet
 from app.interchange.formats import FORMATS, export_board
 from app.interchange.job import Job
-from app.storyboard import Board, Scene
+from tests.app.interchange.made_boards import SKIES, panel
 
 LONG = "The storm arrives before the boats do, and nobody on the quay says a word about it. "
 
@@ -176,9 +176,10 @@ def test_papers(board, blobs, tmp_path, paper, size):
 
 
 def test_dark_pictures_and_white_ones_keep_an_edge(blobs, tmp_path):
-    from made_boards import encoded
     from msgspec.structs import replace
     from PIL import Image
+
+    from tests.app.interchange.made_boards import encoded
 
     white = blobs.put(encoded(Image.new("RGB", (320, 180), "white")))
     one = panel(blobs, 0)
@@ -214,7 +215,7 @@ def test_without_a_window_or_a_screen(board, blobs, tmp_path):
     code = f"""
 import msgspec, pathlib
 from app.interchange.formats import export_board
-from app.storyboard import Board
+from app.board.data import Board
 board = msgspec.json.decode(pathlib.Path({str(tmp_path / "board.json")!r}).read_bytes(), type=Board)
 blobs = pathlib.Path({str(blobs.folder)!r})
 for name in ("a", "b"):

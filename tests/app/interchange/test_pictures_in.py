@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from made_boards import SKIES, drawn
 from PIL import Image
 
-from app.board_read import decode, encode
+from app.board.data import Board
+from app.fluxboard.codec import decode, encode
 from app.interchange.formats import export_board, import_board
-from app.storyboard import Board
 from mlx_model.errors import FluxLocalError, RequestError
+from tests.app.interchange.made_boards import SKIES, drawn
 
 
 def pixels(blobs, panel) -> np.ndarray:
@@ -55,7 +55,7 @@ def test_folders_inside_are_scenes(tmp_path, blobs):
 
 
 def test_pictures_come_upright_and_in_srgb(tmp_path, blobs):
-    from app.images import open_picture
+    from app.pictures.images import open_picture
 
     (tmp_path / "b").mkdir()
     image = drawn(0)

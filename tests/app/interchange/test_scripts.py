@@ -7,9 +7,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.board_read import decode, encode
+from app.board.data import Board
+from app.fluxboard.codec import decode, encode
 from app.interchange.formats import import_board
-from app.storyboard import Board
 from mlx_model.errors import FluxLocalError, RequestError
 
 SCRIPT = """Title:

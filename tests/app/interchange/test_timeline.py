@@ -13,12 +13,12 @@ from xml.etree import ElementTree
 
 import opentimelineio as otio
 import pytest
-from made_boards import drawn, long_board, panel
 from msgspec.structs import replace
 
+from app.board.data import DEFAULT_SECONDS, Board, Scene
 from app.interchange.formats import export_board, import_board
-from app.storyboard import DEFAULT_SECONDS, Board, Scene
 from mlx_model.errors import RequestError
+from tests.app.interchange.made_boards import drawn, long_board, panel
 
 FRAMES = [48, 36, 77, 48, 17, 96]
 NAMES = ["1A", "1B", "1C", "2A", "2B", "2C"]

@@ -6,10 +6,10 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from made_boards import Blobs, long_board
 
+from app.board.data import Board, Panel, Scene
 from app.interchange.job import entries, timecode
-from app.storyboard import Board, Panel, Scene
+from tests.app.interchange.made_boards import Blobs, long_board
 
 
 def board_of(seconds: list[float], fps: int) -> Board:

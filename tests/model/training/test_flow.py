@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
-from mlx_model import flux2, text_qwen3
-from mlx_model.ops import timestep_features
+from mlx_model.nets import flux2, text_qwen3
+from mlx_model.nets.ops import timestep_features
 from mlx_model.training import flow, loop, selfflow
 
 TEXT = text_qwen3.Params(16, 32, 2, 1, 8, (1, 2), vocab_size=32)

@@ -1,0 +1,44 @@
+"""Where things live. FLUX_LOCAL_HOME moves all of it; nothing here creates a folder."""
+
+import os
+from pathlib import Path
+
+APP_NAME = "Flux Local"
+
+
+def home() -> Path:
+    """The folder of everything the app keeps: models, settings, logs."""
+    override = os.environ.get("FLUX_LOCAL_HOME")
+    if override:
+        return Path(override).expanduser().absolute()
+    from platformdirs import user_data_path
+
+    return user_data_path(APP_NAME, appauthor=False)
+
+
+def models() -> Path:
+    """Converted models, one folder each."""
+    return home() / "models"
+
+
+def downloads() -> Path:
+    """Sources while they are fetched and, with --keep-source, afterwards."""
+    return home() / "downloads"
+
+
+def mini() -> Path:
+    """The built-in model, next to the packages in a checkout and in an installed wheel."""
+    return Path(__file__).resolve().parents[2] / "assets" / "mini"
+
+
+def existing_parent(path: Path) -> Path:
+    """The nearest folder above `path` that is there: where a question about free space can be asked."""
+    path = path.absolute()
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def free_bytes(path: Path) -> int:
+    """Free space for this user on the disk that `path` is, or will be, on."""
+    import shutil
+
+    return shutil.disk_usage(existing_parent(path)).free

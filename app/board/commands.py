@@ -1,0 +1,327 @@
+"""Every change of a board: pure functions from Board to Board, which the window, the command line and tests share.
+
+All raise KeyError for an id that isn't there and ValueError for what makes no sense. Where a command takes a place
+`at`, that is where the moved or new thing (the first of them) ends up, counted from 0; None is the end.
+The commands of the cast are in cast.py and can be called from here.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
+
+from .cast import add_member, add_members, member_reference, mentioned, remove_member, set_member
+from .data import (
+    Board,
+    Panel,
+    PanelReference,
+    Picture,
+    Scene,
+    Source,
+    Take,
+    free_colour,
+    free_name,
+    new_id,
+    reference_names,
+)
+from .rules import changed, check_board, check_panel, settled, typed
+
+__all__ = [
+    "add_member", "add_members", "add_panel", "add_reference", "add_scene", "add_take", "apply_to_all", "choose_take",
+    "continue_from", "duplicate_panels", "free_colour", "free_name", "member_reference", "mentioned", "move_panels",
+    "move_reference", "move_scene", "remove_member", "remove_panels", "remove_reference", "remove_scene",
+    "remove_take", "set_board", "set_mask", "set_member", "set_panel", "set_reference", "set_scene",
+    "set_take",
+]  # fmt: skip
+T = TypeVar("T")
+
+
+# Scenes and the board itself
+
+
+def set_board(board: Board, **changes: Any) -> Board:
+    """title, aspect, fps, style, model."""
+    board = changed(board, changes, fixed=("id", "schema", "cast", "scenes"))
+    check_board(board)
+    return board
+
+
+def add_scene(board: Board, at: int | None = None, heading: str = "") -> Board:
+    """A scene without panels."""
+    scene = changed(Scene(new_id()), {"heading": heading})
+    return _checked(replace(board, scenes=_inserted(board.scenes, [scene], at)))
+
+
+def remove_scene(board: Board, scene_id: str) -> Board:
+    """The scene with its panels; see remove_panels."""
+    board = remove_panels(board, [panel.id for panel in _scene(board, scene_id).panels])
+    return replace(board, scenes=tuple(scene for scene in board.scenes if scene.id != scene_id))
+
+
+def move_scene(board: Board, scene_id: str, at: int) -> Board:
+    """The scene to place `at`."""
+    scene = _scene(board, scene_id)
+    others = tuple(other for other in board.scenes if other.id != scene_id)
+    return replace(board, scenes=_inserted(others, [scene], at))
+
+
+def set_scene(board: Board, scene_id: str, **changes: Any) -> Board:
+    """heading."""
+    return _with_scene(board, changed(_scene(board, scene_id), changes, fixed=("id", "panels")))
+
+
+# Panels
+
+
+def add_panel(board: Board, scene_id: str, at: int | None = None, panel: Panel | None = None) -> Board:
+    """`panel`, or an empty one. One from another board loses the members and sources that this board doesn't have."""
+    panel, scene = typed(panel or Panel(new_id())), _scene(board, scene_id)
+    if any(other.id == panel.id for other in board.panels()):
+        raise ValueError(f"the board has a panel {panel.id}")
+    check_panel(panel)
+    panel = settled(board, panel)
+    return _checked(_with_scene(board, replace(scene, panels=_inserted(scene.panels, [panel], at))))
+
+
+def remove_panels(board: Board, ids: Iterable[str]) -> Board:
+    """The panels with their takes; what starts from one of them starts from nothing then."""
+    gone = _known(board, ids)
+    kept = [replace(scene, panels=tuple(p for p in scene.panels if p.id not in gone)) for scene in board.scenes]
+    board = replace(board, scenes=tuple(kept))
+    for panel in [panel for panel in board.panels() if panel.source.panel in gone]:
+        board = _with_panel(board, settled(board, panel))
+    return board
+
+
+def move_panels(board: Board, ids: Iterable[str], scene_id: str, at: int | None = None) -> Board:
+    """The panels, in the board's order, to place `at` of a scene: the first of them is the scene's panel `at` then."""
+    moved = _known(board, ids)
+    panels = [panel for panel in board.panels() if panel.id in moved]
+    kept = [replace(scene, panels=tuple(p for p in scene.panels if p.id not in moved)) for scene in board.scenes]
+    board = replace(board, scenes=tuple(kept))
+    scene = _scene(board, scene_id)
+    return _with_scene(board, replace(scene, panels=_inserted(scene.panels, panels, at)))
+
+
+def duplicate_panels(board: Board, ids: Iterable[str]) -> Board:
+    """A copy of each panel with its takes, behind the last of them in its scene; copies start from copies."""
+    wanted = _known(board, ids)
+    renamed = {panel_id: new_id() for panel_id in wanted}
+    for scene in board.scenes:
+        copies = [_copy(panel, renamed) for panel in scene.panels if panel.id in wanted]
+        if copies:
+            last = max(place for place, panel in enumerate(scene.panels) if panel.id in wanted)
+            board = _with_scene(board, replace(scene, panels=_inserted(scene.panels, copies, last + 1)))
+    return _checked(board)
+
+
+def _copy(panel: Panel, renamed: dict[str, str]) -> Panel:
+    """The panel with new ids throughout; `renamed` maps panels that are copied with it."""
+    takes = {take.id: replace(take, id=new_id()) for take in panel.takes}
+    source = replace(panel.source, panel=renamed.get(panel.source.panel, panel.source.panel))
+    return replace(
+        panel,
+        id=renamed[panel.id],
+        references=tuple(replace(reference, id=new_id()) for reference in panel.references),
+        source=source,
+        takes=tuple(takes.values()),
+        current=takes[panel.current].id if panel.current else None,
+    )
+
+
+def set_panel(board: Board, panel_id: str, **changes: Any) -> Board:
+    """Any field but id, takes and current. A mask belongs to its source: another source drops it."""
+    before = board.panel(panel_id)
+    panel = changed(before, changes, fixed=("id", "takes", "current"))
+    if panel.source != before.source and "mask" not in changes:
+        panel = replace(panel, mask=None)
+    return _with_checked_panel(board, panel)
+
+
+def set_mask(board: Board, panel_id: str, picture: Picture | None) -> Board:
+    """The mask's picture, or none."""
+    return set_panel(board, panel_id, mask=picture)
+
+
+def continue_from(board: Board, panel_id: str) -> tuple[Board, str]:
+    """A new panel right behind that starts from this one's take and has its references; the board and its id."""
+    panel, scene = board.panel(panel_id), board.scene_of(panel_id)
+    follower = Panel(
+        new_id(),
+        camera=panel.camera,
+        seconds=panel.seconds,
+        references=tuple(replace(reference, id=new_id()) for reference in panel.references),
+        source=Source("panel", panel_id),
+        seed=panel.seed,
+        seed_locked=panel.seed_locked,
+        settings=panel.settings,
+    )
+    place = [other.id for other in scene.panels].index(panel_id)
+    board = _with_scene(board, replace(scene, panels=_inserted(scene.panels, [follower], place + 1)))
+    return _checked(board), follower.id
+
+
+def apply_to_all(board: Board, panel_ids: Iterable[str], instruction: str) -> Board:
+    """Each panel's next render edits its own current take with `instruction`, without a mask.
+
+    Panels without a take have nothing to edit and stay as they are. Raises ValueError where that is all of them.
+    """
+    panels = [panel for panel in board.panels() if panel.id in _known(board, panel_ids) and panel.take]
+    if not panels or not instruction.strip():
+        raise ValueError("an instruction for all needs words, and a panel with a take to edit")
+    for panel in panels:
+        board = set_panel(board, panel.id, prompt=instruction, source=Source("take"), mask=None)
+    return board
+
+
+# References
+
+
+def add_reference(board: Board, panel_id: str, reference: PanelReference, at: int | None = None) -> Board:
+    """The reference under a name and colour that are free in the panel.
+
+    Raises ValueError where the panel has as many as a panel can have, or this picture of the same member already.
+    """
+    panel, reference = board.panel(panel_id), typed(reference)
+    if any(other.id == reference.id for other in panel.references):
+        raise ValueError(f"the panel has a reference {reference.id}")
+    if reference.member is not None:
+        board.member(reference.member)
+        if any((r.member, r.picture.sha256) == (reference.member, reference.picture.sha256) for r in panel.references):
+            raise ValueError("the panel has this picture of the member already")
+    return _with_checked_panel(board, replace(panel, references=_inserted(panel.references, [reference], at)))
+
+
+def remove_reference(board: Board, panel_id: str, reference_id: str) -> Board:
+    """The others move up, in the model too."""
+    panel, gone = board.panel(panel_id), _reference(board.panel(panel_id), reference_id)
+    return _with_panel(board, replace(panel, references=tuple(r for r in panel.references if r != gone)))
+
+
+def move_reference(board: Board, panel_id: str, reference_id: str, at: int) -> Board:
+    """The reference to place `at`, which is its place in the model."""
+    panel, moved = board.panel(panel_id), _reference(board.panel(panel_id), reference_id)
+    others = tuple(reference for reference in panel.references if reference != moved)
+    return _with_panel(board, replace(panel, references=_inserted(others, [moved], at)))
+
+
+def set_reference(board: Board, panel_id: str, reference_id: str, **changes: Any) -> Board:
+    """picture, role, name, colour, member. A new name follows into the panel's prompt; it must be free.
+
+    Setting a name or colour that the member of the cast decides is an error: see set_member.
+    """
+    panel = board.panel(panel_id)
+    before = _reference(panel, reference_id)
+    after = changed(before, changes)
+    if after.member is not None and {"name", "colour"} & set(changes):
+        raise ValueError("the member of the cast has the name and the colour: set_member")
+    references = tuple(after if reference.id == reference_id else reference for reference in panel.references)
+    place, names = references.index(after), reference_names(board, panel)
+    panel = settled(board, replace(panel, references=references))
+    if "name" in changes and panel.references[place].name != after.name:
+        raise ValueError(f"the name {after.name!r} is taken or is not one word")
+    return _with_checked_panel(board, _prompt_follows(panel, names, reference_names(board, panel)))
+
+
+def _prompt_follows(panel: Panel, before: Sequence[str], after: Sequence[str]) -> Panel:
+    from .cast import renamed_mentions
+
+    return replace(panel, prompt=renamed_mentions(panel.prompt, dict(zip(before, after, strict=True)), before))
+
+
+# Takes
+
+
+def add_take(board: Board, panel_id: str, take: Take, make_current: bool = True) -> Board:
+    """The result of a run; the first one is current in any case."""
+    panel = board.panel(panel_id)
+    if any(other.id == take.id for other in panel.takes):
+        raise ValueError(f"the panel has a take {take.id}")
+    current = take.id if make_current or not panel.takes else panel.current
+    return _with_checked_panel(board, replace(panel, takes=(*panel.takes, typed(take)), current=current))
+
+
+def choose_take(board: Board, panel_id: str, take_id: str) -> Board:
+    """Make a take the current one."""
+    panel = board.panel(panel_id)
+    return _with_panel(board, replace(panel, current=_take(panel, take_id).id))
+
+
+def set_take(board: Board, panel_id: str, take_id: str, note: str) -> Board:
+    """The note on a take; the rest of it is what happened and stays."""
+    panel = board.panel(panel_id)
+    noted = changed(_take(panel, take_id), {"note": note})
+    takes = tuple(noted if take.id == take_id else take for take in panel.takes)
+    return _with_checked_panel(board, replace(panel, takes=takes))
+
+
+def remove_take(board: Board, panel_id: str, take_id: str) -> Board:
+    """Where it was the current one, the take before it is, or the one behind it. The picture stays in the package."""
+    panel = board.panel(panel_id)
+    place = panel.takes.index(_take(panel, take_id))
+    takes = panel.takes[:place] + panel.takes[place + 1 :]
+    current = panel.current
+    if current == take_id:
+        current = takes[max(0, place - 1)].id if takes else None
+    return _with_panel(board, replace(panel, takes=takes, current=current))
+
+
+# How the tuples are changed
+
+
+def _inserted(items: Sequence[T], new: Sequence[T], at: int | None) -> tuple[T, ...]:
+    at = len(items) if at is None else at
+    if not 0 <= at <= len(items):
+        raise ValueError(f"there is no place {at} among {len(items)}")
+    return (*items[:at], *new, *items[at:])
+
+
+def _checked(board: Board) -> Board:
+    check_board(board)
+    return board
+
+
+def _scene(board: Board, scene_id: str) -> Scene:
+    return _found(board.scenes, scene_id)
+
+
+def _reference(panel: Panel, reference_id: str) -> PanelReference:
+    return _found(panel.references, reference_id)
+
+
+def _take(panel: Panel, take_id: str) -> Take:
+    return _found(panel.takes, take_id)
+
+
+def _found(items: Sequence, wanted: str) -> Any:
+    for item in items:
+        if item.id == wanted:
+            return item
+    raise KeyError(wanted)
+
+
+def _known(board: Board, ids: Iterable[str]) -> set[str]:
+    """The ids as a set. Raises KeyError for one that is no panel."""
+    wanted = {ids} if isinstance(ids, str) else set(ids)
+    strange = wanted - {panel.id for panel in board.panels()}
+    if strange:
+        raise KeyError(sorted(strange)[0])
+    return wanted
+
+
+def _with_scene(board: Board, scene: Scene) -> Board:
+    return replace(board, scenes=tuple(scene if other.id == scene.id else other for other in board.scenes))
+
+
+def _with_panel(board: Board, panel: Panel) -> Board:
+    scene = board.scene_of(panel.id)
+    return _with_scene(
+        board, replace(scene, panels=tuple(panel if other.id == panel.id else other for other in scene.panels))
+    )
+
+
+def _with_checked_panel(board: Board, panel: Panel) -> Board:
+    check_panel(panel)
+    if panel.source.panel is not None:
+        board.panel(panel.source.panel)
+    return _with_panel(board, settled(board, panel))

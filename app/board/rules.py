@@ -1,0 +1,216 @@
+"""What a board may hold: limits that commands and files share, and repairs that keep references and names in order."""
+
+import math
+import re
+import unicodedata
+from collections.abc import Collection, Iterable
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec.structs import replace
+
+from mlx_model.request import MAX_SEED, MAX_SIDE, MAX_STEPS, MAX_TEXT
+
+from .data import (
+    COLOURS,
+    MAX_NAME,
+    MAX_REFERENCES,
+    Board,
+    Member,
+    Panel,
+    PanelReference,
+    Picture,
+    Settings,
+    Source,
+    Take,
+    free_colour,
+    free_name,
+)
+
+MAX_SCENES, MAX_PANELS, MAX_MEMBERS, MAX_TAKES = 2_000, 20_000, 1_000, 5_000
+MAX_SECONDS = 3_600.0
+COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
+SHA256 = re.compile(r"[0-9a-f]{64}")
+ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+S = TypeVar("S", bound=msgspec.Struct)
+
+
+def changed(item: S, changes: dict[str, Any], fixed: tuple[str, ...] = ("id",)) -> S:
+    """`item` with its fields changed. Raises ValueError for an unknown or fixed field or a value of the wrong type."""
+    known = set(item.__struct_fields__) - set(fixed)
+    strange = set(changes) - known
+    if strange:
+        raise ValueError(f"{type(item).__name__} has no {', '.join(sorted(strange))} to set; it has {sorted(known)}")
+    clean = {key: _clean(value) if isinstance(value, str) else value for key, value in changes.items()}
+    return typed(replace(item, **clean))
+
+
+def typed(item: S) -> S:
+    """`item` as a file would give it back (structs don't check types when made). Raises ValueError."""
+    try:
+        return msgspec.json.decode(msgspec.json.encode(item), type=type(item))
+    except (TypeError, UnicodeError) as error:
+        raise ValueError(f"not a {type(item).__name__}: {error}") from error
+
+
+def _clean(text: str) -> str:
+    """Half of a surrogate pair, which a text field can hand over, can't be written to any file."""
+    return text.encode("utf-8", "replace").decode("utf-8") if not text.isascii() else text
+
+
+def check_board(board: Board) -> None:
+    """The board's own fields and how much is in it. Raises ValueError."""
+    _text(board.title, board.style, board.model or "")
+    if not all(0 < side <= 10_000 for side in board.aspect):
+        raise ValueError(f"the aspect {board.aspect} is out of range")
+    if not 1 <= board.fps <= 240:
+        raise ValueError(f"{board.fps} frames a second are out of range")
+    if len(board.scenes) > MAX_SCENES:
+        raise ValueError(f"more than {MAX_SCENES} scenes")
+    if sum(len(scene.panels) for scene in board.scenes) > MAX_PANELS:
+        raise ValueError(f"more than {MAX_PANELS} panels")
+    if len(board.cast) > MAX_MEMBERS:
+        raise ValueError(f"more than {MAX_MEMBERS} cast members")
+
+
+def check_member(member: Member) -> None:
+    """Raises ValueError; that the name is unique is the board's affair."""
+    if not is_name(member.name):
+        raise ValueError(f"{member.name!r} is not one word that a mention can say")
+    if not COLOUR.fullmatch(member.colour):
+        raise ValueError(f"{member.colour!r} is not a colour like #0072B2")
+    if len(member.pictures) > MAX_TAKES:
+        raise ValueError("too many pictures")
+    _text(member.notes)
+    for picture in member.pictures:
+        check_picture(picture)
+
+
+def check_panel(panel: Panel) -> None:
+    """Everything about a panel that can be seen without its board. Raises ValueError."""
+    _text(panel.prompt, panel.action, panel.dialogue, panel.notes, *_values(panel.camera))
+    if not 0 < panel.seconds <= MAX_SECONDS:
+        raise ValueError(f"{panel.seconds} seconds are out of range")
+    if not 0 <= panel.seed <= MAX_SEED:
+        raise ValueError(f"the seed {panel.seed} is out of range")
+    if len(panel.references) > MAX_REFERENCES:
+        raise ValueError(f"more than {MAX_REFERENCES} references")
+    if len(panel.takes) > MAX_TAKES:
+        raise ValueError(f"more than {MAX_TAKES} takes")
+    if (panel.source.kind == "panel") != (panel.source.panel is not None):
+        raise ValueError("a source that names no panel")
+    if panel.source.panel == panel.id:
+        raise ValueError("a panel can't start from itself: its own take is the source `take`")
+    _check_settings(panel.settings)
+    for reference in panel.references:
+        check_reference(reference)
+    for take in panel.takes:
+        check_take(take)
+    if panel.mask:
+        check_picture(panel.mask)
+
+
+def check_reference(reference: PanelReference) -> None:
+    """Raises ValueError."""
+    check_picture(reference.picture)
+    if not COLOUR.fullmatch(reference.colour):
+        raise ValueError(f"{reference.colour!r} is not a colour like #0072B2")
+    _text(reference.name)
+
+
+def check_take(take: Take) -> None:
+    """Raises ValueError."""
+    check_picture(take.picture)
+    _text(take.request, take.model, take.made, take.note)
+    if not 0 <= take.seed <= MAX_SEED:
+        raise ValueError(f"the seed {take.seed} is out of range")
+    if not 0 <= take.seconds < math.inf:
+        raise ValueError(f"{take.seconds} seconds are out of range")
+
+
+def check_picture(picture: Picture) -> None:
+    """Raises ValueError; nothing but a hash may ever become the name of a file."""
+    if not SHA256.fullmatch(picture.sha256):
+        raise ValueError(f"{picture.sha256[:80]!r} is not a sha256")
+    if min(picture.width, picture.height) <= 0:
+        raise ValueError("a picture without pixels")
+    if picture.width * picture.height > 10**9:
+        raise ValueError("a picture of more than 1000 megapixels")
+    _text(picture.name)
+
+
+def _check_settings(settings: Settings) -> None:
+    if not (settings.steps is None or 1 <= settings.steps <= MAX_STEPS):
+        raise ValueError(f"{settings.steps} steps are out of range")
+    guidance, strength = settings.guidance, settings.strength
+    if not (guidance is None or 0 <= guidance <= 100):
+        raise ValueError(f"the guidance {guidance} is out of range")
+    if not (strength is None or 0 < strength <= 1):
+        raise ValueError(f"the strength {strength} is out of range")
+    for side in (settings.width, settings.height):
+        if not (side is None or 16 <= side <= MAX_SIDE):
+            raise ValueError(f"{side} pixels are out of range")
+    _text(settings.model or "")
+
+
+def _values(item: msgspec.Struct) -> list[str]:
+    return [getattr(item, field) for field in item.__struct_fields__]
+
+
+def _text(*texts: str) -> None:
+    for text in texts:
+        if len(text) > MAX_TEXT:
+            raise ValueError(f"a text of more than {MAX_TEXT} characters")
+
+
+def is_name(name: str) -> bool:
+    """Whether `@name` is one mention: a word of letters, digits, _ and -, not a number, composed (NFC)."""
+    whole = re.fullmatch(r"\w[\w-]*", name) and unicodedata.is_normalized("NFC", name)
+    return bool(whole) and not name.isdigit() and len(name) <= MAX_NAME + 10
+
+
+def free_word(name: str, taken: Iterable[str]) -> str:
+    """`name` where a mention can say it and it is free, else free_name."""
+    taken = list(taken)
+    good = is_name(name) and name.casefold() not in {other.casefold() for other in taken}
+    return name if good else free_name(name, taken)
+
+
+def settled(board: Board, panel: Panel, panel_ids: Collection[str] | None = None) -> Panel:
+    """The panel as it fits into the board: every member, source panel and current take it names exists.
+
+    A reference to a member that is gone keeps its picture; names and colours are made free (see reference_names).
+    `panel_ids` are those of the whole board, where the caller has them.
+    """
+    current = panel.current if panel.take else (panel.takes[-1].id if panel.takes else None)
+    source = panel.source
+    if source.kind == "panel" and source.panel not in (panel_ids or {other.id for other in board.panels()}):
+        source = Source()
+    mask = panel.mask if source == panel.source else None
+    references = settled_references(board, panel.references)
+    same = (current, source, mask, references) == (panel.current, panel.source, panel.mask, panel.references)
+    return panel if same else replace(panel, current=current, source=source, mask=mask, references=references)
+
+
+def settled_references(board: Board, references: Iterable[PanelReference]) -> tuple[PanelReference, ...]:
+    """Names free of each other and of the cast, colours free of each other, members that exist."""
+    members = {member.id: member for member in board.cast}
+    kept = [r if r.member is None or r.member in members else replace(r, member=None) for r in references]
+    names = [member.name for member in board.cast]
+    colours = [members[r.member].colour for r in kept if r.member]
+    done = []
+    for reference in kept:
+        if reference.member is None:
+            name = free_word(reference.name or reference.picture.name.rsplit(".", 1)[0], names)
+            colour = reference.colour if reference.colour not in colours else free_colour(colours)
+            names.append(name)
+            colours.append(colour)
+            if (name, colour) != (reference.name, reference.colour):
+                reference = replace(reference, name=name, colour=colour)
+        done.append(reference)
+    return tuple(done)
+
+
+def default_colour(colour: str) -> str:
+    """`colour`, or where it is none, the first of COLOURS."""
+    return colour if COLOUR.fullmatch(colour) else COLOURS[0]

@@ -1,0 +1,271 @@
+"""board new, add, set and cast: from options to the commands that the window uses."""
+
+import math
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+from msgspec.structs import replace
+
+from app.board import commands, naming
+from app.board.data import (
+    ASPECTS,
+    Board,
+    Member,
+    Panel,
+    PanelReference,
+    Scene,
+    Source,
+    free_colour,
+    free_name,
+    new_id,
+    numbers,
+)
+from app.fluxboard.file import SUFFIX, BoardFile
+from app.pictures import images
+from mlx_model.errors import BoardError, RequestError
+
+from ..say import Reporter, say_json
+
+Options = dict[str, Any]
+
+
+def open_board(path: str, write: bool = True, report: Reporter | None = None) -> BoardFile:
+    """The package, its ending added where it is missing; what had to be recovered is said. Raises BoardError."""
+    file = BoardFile.open(named(path), write)
+    for text in filter(None, [file.recovered, *file.repairs]):
+        (report or Reporter(False)).note(text)
+    return file
+
+
+def named(path: str) -> Path:
+    """The path of a package, its ending added where nothing is there without it."""
+    given = Path(path).expanduser()
+    return given if given.exists() or given.suffix.lower() == SUFFIX else given.with_name(given.name + SUFFIX)
+
+
+def new_place(path: str) -> Path:
+    """Where a board may be made. Raises RequestError for what is no name: `board new .` would be made outside."""
+    place = Path(path).expanduser()
+    if place.name in ("", ".."):
+        raise RequestError(f"{path} is no name for a board.", "Say for example day.fluxboard.")
+    return place
+
+
+def edited(change: Callable[[], Board]) -> Board:
+    """What a command gives. Raises BoardError where it refuses."""
+    try:
+        return change()
+    except (ValueError, KeyError) as error:
+        raise BoardError(f"That can't be done: {error.args[0] if error.args else error}.") from error
+
+
+def new_board_file(path: str, options: Options, as_json: bool) -> None:
+    """board new"""
+    target = new_place(path)
+    given = {key: value for key, value in options.items() if value is not None}
+    given["title"] = given.get("title") or target.name.removesuffix(SUFFIX)
+    if "aspect" in given:
+        given["aspect"] = parse_aspect(given["aspect"])
+    board = edited(lambda: commands.set_board(Board(new_id(), scenes=(Scene(new_id()),)), **given))
+    with BoardFile.create(target, board) as file:
+        say_json({"board": str(file.path)}) if as_json else click.echo(file.path)
+
+
+def parse_aspect(text: str) -> tuple[int, int]:
+    """16:9 or 2.39:1 as whole numbers. Raises RequestError."""
+    if text in ASPECTS:
+        return ASPECTS[text]
+    try:
+        across, down = (round(float(side) * 100) for side in text.split(":"))
+    except (ValueError, OverflowError) as error:
+        raise RequestError(f"{text!r} is not a shape.", f"Say one of {', '.join(ASPECTS)} or another W:H.") from error
+    if not 0 < min(across, down) <= max(across, down) <= 8 * min(across, down):
+        raise RequestError(f"{text} is too long and thin.", "Shapes go from 8:1 to 1:8.")
+    common = math.gcd(across, down)
+    return across // common, down // common
+
+
+def add_panels(path: str, prompts: Sequence[str], options: Options, as_json: bool) -> None:
+    """board add"""
+    with open_board(path) as file:
+        board, added = file.board, []
+        if options["new_scene"] is not None or not board.scenes:
+            board = edited(lambda: commands.add_scene(board, heading=options["new_scene"] or ""))
+        scene_id = naming.scene(board, None if options["new_scene"] is not None else options["scene"]).id
+        references = _pictures(file, options["reference"])
+        for prompt in prompts or ("",):
+            panel = _changed_panel(board, Panel(new_id(), prompt=prompt), options)
+            board = edited(lambda b=board, p=panel: commands.add_panel(b, scene_id, panel=p))
+            board = _referenced(board, panel.id, references, options["cast"])
+            added.append(panel.id)
+        file.save(board)
+    _say_numbers(board, added, as_json)
+
+
+def set_panel(path: str, which: str, options: Options, as_json: bool) -> None:
+    """board set"""
+    with open_board(path) as file:
+        board = file.board
+        before = naming.one(board, which)
+        after = _changed_panel(board, before, options)
+        fields = set(after.__struct_fields__) - {"id", "takes", "current", "mask"}
+        board = edited(lambda: commands.set_panel(board, before.id, **{key: getattr(after, key) for key in fields}))
+        board = _referenced(board, before.id, _pictures(file, options["reference"]), options["cast"])
+        if options["take"] is not None:
+            board = edited(lambda: commands.choose_take(board, before.id, _take(before, options["take"])))
+        file.save(board)
+    _say_numbers(board, [before.id], as_json)
+
+
+def remove_panels(path: str, which: str, as_json: bool) -> None:
+    """board remove"""
+    with open_board(path) as file:
+        ids = naming.select(file.board, which)
+        label = numbers(file.board)
+        file.save(edited(lambda: commands.remove_panels(file.board, ids)), point=True)
+    _say_labels([label[panel_id] for panel_id in ids], as_json)
+
+
+def move_panels(path: str, which: str, options: Options, as_json: bool) -> None:
+    """board move"""
+    with open_board(path) as file:
+        board, ids = file.board, naming.select(file.board, which)
+        scene, at = naming.scene(board, options["scene"]), None
+        if options["before"]:
+            after = naming.one(board, options["before"]).id
+            if after in ids:
+                raise BoardError(f"{options['before']} is one of those that are moved.", "Name another panel.")
+            scene = next(one for one in board.scenes if after in [panel.id for panel in one.panels])
+            at = [panel.id for panel in scene.panels if panel.id not in ids].index(after)
+        board = edited(lambda: commands.move_panels(board, ids, scene.id, at))
+        file.save(board)
+    _say_numbers(board, ids, as_json)
+
+
+def _take(panel: Panel, number: int) -> str:
+    if number > len(panel.takes):
+        raise BoardError(f"There is no take {number}: the panel has {len(panel.takes)}.")
+    return panel.takes[number - 1].id
+
+
+def _changed_panel(board: Board, panel: Panel, options: Options) -> Panel:
+    """The panel with what the options say, where they say something."""
+    for key in ("seconds", "strength", "guidance"):
+        if options[key] is not None and not math.isfinite(options[key]):
+            raise RequestError(f"--{key} {options[key]} is no number.", "Say for example 2.5.")
+    direct = ("prompt", "action", "dialogue", "notes", "seconds")
+    changes = {key: options[key] for key in direct if options.get(key) is not None}
+    camera = {key: options[key] for key in ("shot", "angle", "move") if options[key] is not None}
+    settings = {key: options[key] for key in ("model", "steps", "guidance", "strength") if options[key] is not None}
+    if options["size"]:
+        settings["width"], settings["height"] = _sides(options["size"])
+    if options["seed"] is not None:
+        changes |= {"seed": options["seed"], "seed_locked": True}
+    if options["source"] is not None:
+        changes["source"] = _source(board, panel, options["source"])
+    camera = replace(panel.camera, **camera) if camera else panel.camera
+    settings = replace(panel.settings, **settings) if settings else panel.settings
+    return replace(panel, camera=camera, settings=settings, **changes)
+
+
+def _source(board: Board, panel: Panel, text: str) -> Source:
+    """`none` or the number of a panel; its own number is its own take."""
+    if text.casefold() == "none":
+        return Source()
+    other = naming.one(board, text)
+    return Source("take") if other.id == panel.id else Source("panel", other.id)
+
+
+def _sides(text: str) -> tuple[int, int]:
+    from app.base.shapes import SIDES
+
+    sides = SIDES.fullmatch(text.strip())
+    if sides is None:
+        raise RequestError(f"{text!r} is not a size in pixels.", "Say it as 1024x768; board new --aspect has shapes.")
+    return int(sides[1]), int(sides[2])
+
+
+def _pictures(file: BoardFile, paths: Sequence[str]) -> list:
+    """The pictures of files, kept in the package. Raises RequestError."""
+    opened = [(images.open_picture(path), Path(path).name) for path in paths]  # all, before one is kept
+    return [file.put_picture(pixels, name) for pixels, name in opened]
+
+
+def _referenced(board: Board, panel_id: str, references: list, cast: Sequence[str]) -> Board:
+    for picture in references:
+        panel = board.panel(panel_id)
+        colour = free_colour(reference.colour for reference in panel.references)
+        reference = PanelReference(new_id(), picture, name=Path(picture.name).stem, colour=colour)
+        board = edited(lambda b=board, r=reference: commands.add_reference(b, panel_id, r))
+    for name in cast:
+        member = find_member(board, name)
+        reference = edited(lambda m=member: commands.member_reference(m))
+        board = edited(lambda b=board, r=reference: commands.add_reference(b, panel_id, r))
+    return board
+
+
+def find_member(board: Board, name: str) -> Member:
+    """The member called `name`, with or without the @, in any case. Raises BoardError."""
+    wanted = name.removeprefix("@").casefold()
+    for member in board.cast:
+        if member.name.casefold() == wanted:
+            return member
+    have = ", ".join(member.name for member in board.cast) or "nobody yet"
+    raise BoardError(f"There is no {name} in the cast.", f"There is {have}.")
+
+
+def change_cast(path: str, name: str | None, paths: Sequence[str], options: Options, as_json: bool) -> None:
+    """board cast"""
+    if name is None:
+        with open_board(path, write=False) as file:
+            _say_cast(file.board, as_json)
+        return
+    with open_board(path) as file:
+        pictures = _pictures(file, paths)
+        known = {member.name.casefold() for member in file.board.cast}
+        if options["remove"]:
+            board = edited(lambda: commands.remove_member(file.board, find_member(file.board, name).id))
+        elif name.removeprefix("@").casefold() in known:
+            board = _changed_member(file.board, find_member(file.board, name), pictures, options)
+        else:
+            board = _new_member(file.board, name.removeprefix("@"), pictures, options)
+        file.save(board)
+    _say_cast(board, as_json)
+
+
+def _new_member(board: Board, name: str, pictures: list, options: Options) -> Board:
+    taken = [member.name for member in board.cast]
+    if options["rename"] or free_name(name, taken) != name:
+        raise BoardError(f"{name!r} can't be a name.", f"One word, for example {free_name(name, taken)}.")
+    given = {key: options[key] for key in ("role", "notes") if options[key] is not None}
+    colour = free_colour(member.colour for member in board.cast)
+    member = Member(new_id(), name, colour=colour, pictures=tuple(pictures), **given)
+    return edited(lambda: commands.add_member(board, member))
+
+
+def _changed_member(board: Board, member: Member, pictures: list, options: Options) -> Board:
+    changes = {key: options[key] for key in ("role", "notes") if options[key] is not None}
+    if options["rename"]:
+        changes["name"] = options["rename"].removeprefix("@")
+    if pictures:
+        changes["pictures"] = (*member.pictures, *(one for one in pictures if one not in member.pictures))
+    return edited(lambda: commands.set_member(board, member.id, **changes))
+
+
+def _say_numbers(board: Board, ids: list[str], as_json: bool) -> None:
+    label = numbers(board)
+    _say_labels([label[panel_id] for panel_id in ids], as_json)
+
+
+def _say_labels(labels: list[str], as_json: bool) -> None:
+    say_json({"panels": labels}) if as_json else click.echo("\n".join(labels))
+
+
+def _say_cast(board: Board, as_json: bool) -> None:
+    if as_json:
+        say_json({"cast": [{"name": m.name, "role": m.role, "pictures": len(m.pictures)} for m in board.cast]})
+        return
+    for member in board.cast:
+        click.echo(f"@{member.name}  {member.role}, pictures: {len(member.pictures)}")

@@ -1,0 +1,138 @@
+"""board render: the window's jobs, one after the other in this process; every take is kept as soon as it is made."""
+
+import dataclasses
+import tempfile
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.board import commands, naming
+from app.board.data import Take, new_id, numbers
+from app.engine import jobs, running
+from app.fluxboard.file import BoardFile
+from app.models import library
+from app.pictures import inputs
+from mlx_model.errors import BoardError, FluxLocalError, ModelError, RequestError, WillNotFit
+from mlx_model.events import Done, Stage
+from mlx_model.request import MAX_SEED, Request, check
+from mlx_model.store.folder import Folder, open_folder
+
+from ..say import Reporter
+from .edit import open_board
+
+Options = dict[str, Any]
+
+
+class TakeNotKept(BoardError):
+    """The board can't be written any more, so that rendering on would be for nothing."""
+
+
+def render_panels(path: str, options: Options, as_json: bool) -> None:
+    """board render. Raises what a run raises; for some of several panels, at the end."""
+    report = Reporter(as_json)
+    with open_board(path, report=report) as file:
+        if file.read_only:
+            raise BoardError(f"{file.path} can't be written: no take could be kept.", "Render a copy of it.")
+        ids = _chosen(file, options)
+        if not ids:
+            report.note("There is nothing to render.")
+        run, failed = _Run(file, options, report), []
+        try:
+            with running.awake():
+                for place, panel_id in enumerate(ids):
+                    report(Stage("panel", f"{numbers(file.board)[panel_id]} ({place + 1} of {len(ids)})"))
+                    _try(run, panel_id, report, failed if len(ids) > 1 else None)
+        finally:
+            report.clear()
+    if failed:
+        raise _summary(failed, len(ids))
+
+
+def _chosen(file: BoardFile, options: Options) -> list[str]:
+    board = file.board
+    ids = [i for i in naming.select(board, options["panels"]) if not (options["missing"] and board.panel(i).take)]
+    return naming.render_order(board, ids) if options["instruction"] is None else ids
+
+
+def _try(run: "_Run", panel_id: str, report: Reporter, failed: list[FluxLocalError] | None) -> None:
+    """One panel that can't be rendered does not stop the others; a missing model or a board that is gone does."""
+    try:
+        run.panel(panel_id)
+    except (ModelError, WillNotFit, TakeNotKept):
+        raise
+    except FluxLocalError as error:
+        if failed is None:
+            raise
+        failed.append(error)
+        report.failed(error, numbers(run.file.board)[panel_id])
+
+
+def _summary(failed: list[FluxLocalError], count: int) -> FluxLocalError:
+    """As the first failure, so that the exit code says what kind it was."""
+    hint = "The others have their takes." if len(failed) < count else ""
+    return type(failed[0])(f"{len(failed)} of {count} panels could not be rendered.", hint)
+
+
+class _Run:
+    """Renders panels with one model in memory at a time."""
+
+    def __init__(self, file: BoardFile, options: Options, report: Reporter):
+        self.file, self.options, self.report = file, options, report
+        self._opened, self._pipeline = None, None
+
+    def panel(self, panel_id: str) -> None:
+        for number in range(self.options["count"]):
+            seed = self.options["seed"]
+            seed = None if seed is None else (seed + number) % (MAX_SEED + 1)
+            job = jobs.panel_job(
+                self.file.board, panel_id, self.file.picture_path, self.options["model"], seed=seed,
+                instruction=self.options["instruction"],
+            )  # fmt: skip
+            if number and seed is None and self.file.board.panel(panel_id).seed_locked:
+                raise RequestError("The panel's seed is locked: all its takes would be the same.", "Give --seed.")
+            self._job(job)
+
+    def _job(self, job: jobs.Job) -> None:
+        notes: list[str] = []
+        folder = open_folder(library.resolve(job.model))
+        request = check(inputs.load(job.request, notes), folder.spec)
+        for note in notes:
+            self.report.note(note)
+        running.require_memory(folder, request)
+        with (
+            tempfile.TemporaryDirectory(prefix="flux-local-") as place,
+            closing(self._events(folder, request, Path(place))) as events,
+        ):
+            for event in events:
+                self.report(self._kept(job, event) if isinstance(event, Done) else event)
+
+    def _events(self, folder: Folder, request: Request, place: Path) -> Iterator:
+        # The take has the request; in the picture it would carry the paths of this machine to whoever gets the board.
+        output = running.Output(place / "take.png", metadata=False)
+        yield from running.saved(self._open(folder, request.dtype), request, output)
+
+    def _open(self, folder: Folder, dtype: str | None) -> Any:
+        if self._opened != (folder.path, dtype):
+            self._pipeline = None  # before the next one is loaded: two may not fit
+            self._pipeline, self._opened = running.open_pipeline(folder.path, dtype), (folder.path, dtype)
+        return self._pipeline
+
+    def _kept(self, job: jobs.Job, done: Done) -> Done:
+        """The take is in the board and the board on the disk; the event with the place of the picture there."""
+        request = dataclasses.replace(job.request, seed=done.seed)
+        made = datetime.now(UTC).isoformat(timespec="seconds")
+        try:
+            picture = self.file.put_picture(Path(done.path).read_bytes(), f"{job.label}.png")
+            take = Take(new_id(), picture, request.to_json(), job.model, made, done.seed, done.seconds)
+            self.file.save(commands.add_take(self.file.board, job.panel, take))
+        except BoardError as error:
+            raise TakeNotKept(error.message, error.hint) from error
+        done = dataclasses.replace(done, path=str(self.file.picture_path(picture.sha256)))
+        if not self.report.as_json:
+            self.report.clear()
+            click.echo(f"{job.label}  {done.path}")
+        return done

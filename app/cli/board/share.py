@@ -1,0 +1,112 @@
+"""board export and import of other programs' formats, see app/interchange."""
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+
+from app.board import naming
+from app.board.data import Board, new_id
+from app.fluxboard.file import BoardFile
+from app.interchange import formats
+from mlx_model.errors import RequestError
+from mlx_model.events import Stage
+
+from ..say import Reporter, say_json
+from .board_share import ZIP
+
+YES, NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
+
+
+def exported(file: BoardFile, out: Path, options: dict[str, Any], report: Reporter) -> Path:
+    """Where it was written. Raises RequestError."""
+    name = options["name"] or _by_ending(out)
+    panels = naming.select(file.board, options["panels"]) if options["panels"] else None
+    values, began = _values(name, options["pairs"]), time.monotonic()
+    report(Stage("write", out.name))
+    try:
+        done = formats.export_board(
+            name, file.board, file.picture_path, out, panels=panels, force=options["force"],
+            progress=lambda share: report.share(began, share), **values,
+        )  # fmt: skip
+    finally:
+        report.clear()
+    for note in done.notes:
+        report.note(note)
+    return done.path
+
+
+def _by_ending(out: Path) -> str:
+    ending = out.suffix.lower()
+    for name in formats.EXPORTS:
+        if ending and ending in formats.FORMATS[name].extensions:
+            return name
+    raise RequestError(f"{out.name} does not say which format.", f"Choose with -f: {', '.join(formats.EXPORTS)}, zip.")
+
+
+def _values(name: str, pairs: tuple[str, ...]) -> dict[str, bool | int | str]:
+    """NAME=VALUE as what the format's options are; an unknown name is for the format to refuse."""
+    if name not in formats.EXPORTS:
+        raise RequestError(f"{name} is no format to export.", f"Choose {', '.join(formats.EXPORTS)} or zip.")
+    known = {option.name: option for option in formats.FORMATS[name].options}
+    values: dict[str, bool | int | str] = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise RequestError(f"{pair!r} is not NAME=VALUE.", "Say for example -O columns=3.")
+        values[key] = _value(key, text, known[key].default if key in known else "")
+    return values
+
+
+def _value(key: str, text: str, like: bool | int | str) -> bool | int | str:
+    if isinstance(like, bool):
+        if text.lower() not in YES + NO:
+            raise RequestError(f"{key}={text} is neither yes nor no.")
+        return text.lower() in YES
+    if isinstance(like, int):
+        if not text.isdecimal():
+            raise RequestError(f"{key}={text} is not a number.")
+        return int(text)
+    return text
+
+
+def list_formats(as_json: bool) -> None:
+    """What export --formats prints."""
+    if as_json:
+        zipped = {"name": ZIP, "title": "The board itself", "endings": [".zip"], "export": True, "import": True}
+        say_json({"formats": [*map(_plain, formats.FORMATS), {**zipped, "options": {}}]})
+        return
+    for name, format in formats.FORMATS.items():
+        ways = " and ".join(way for way, there in (("export", format.export), ("import", format.load)) if there)
+        endings = " ".join(ending or "(a folder)" for ending in format.extensions)
+        click.echo(f"{name:10} {endings:22} {format.title}: {ways}")
+        for option in format.options:
+            click.echo(f"{'':10} -O {option.name}={option.default}  {option.help}")
+    click.echo(f"{ZIP:10} {'.zip':22} The board itself with its takes: export and import")
+
+
+def _plain(name: str) -> dict[str, Any]:
+    format = formats.FORMATS[name]
+    ways = {"export": format.export is not None, "import": format.load is not None}
+    options = {option.name: option.default for option in format.options}
+    return {"name": name, "title": format.title, "endings": list(format.extensions), **ways, "options": options}
+
+
+def imported(path: Path, out: Path, name: str | None, report: Reporter) -> BoardFile:
+    """A new package with what the format gives; nothing is left where it gives nothing."""
+    if name is None:
+        formats.guess(path)  # refuse before anything is made
+    file = BoardFile.create(out, Board(new_id()))
+    try:
+        board, notes = formats.import_board(path, file.put_picture, name)
+        file.save(board)
+    except BaseException:
+        made = file.path
+        file.close()
+        shutil.rmtree(made, ignore_errors=True)
+        raise
+    for note in notes:
+        report.note(note)
+    return file

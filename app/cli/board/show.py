@@ -1,0 +1,112 @@
+"""board show, list and check."""
+
+from typing import Any
+
+import click
+import msgspec
+
+from app.board import naming
+from app.board.data import Board, Panel, numbers
+from app.board.mentions import compile_prompt
+from app.board.seen import names, seen
+from app.fluxboard.check import problems
+from app.fluxboard.file import BoardFile
+from mlx_model.errors import BoardError, RequestError
+
+from ..say import Reporter, say_json, shown
+from .edit import named, open_board
+
+WIDTH = 80
+
+
+def show_board(path: str, which: str | None, as_json: bool) -> None:
+    """board show"""
+    with open_board(path, write=False, report=Reporter(as_json)) as file:
+        if as_json:
+            chosen = file.board if which is None else naming.one(file.board, which)
+            say_json({**_plain(file, chosen), "path": str(file.path)})
+            return
+        lines = _board(file) if which is None else _panel(file, naming.one(file.board, which))
+        click.echo(shown("\n".join(lines)))
+
+
+def _plain(file: BoardFile, item: Board | Panel) -> dict[str, Any]:
+    """The file's own data, each panel with its number."""
+    plain, label = msgspec.to_builtins(item), numbers(file.board)
+    for panel in [plain] if isinstance(item, Panel) else [p for s in plain["scenes"] for p in s["panels"]]:
+        panel["number"] = label[panel["id"]]
+    return plain
+
+
+def list_panels(path: str, panels: str | None, as_json: bool) -> None:
+    """board list"""
+    with open_board(path, write=False, report=Reporter(as_json)) as file:
+        label, ids = numbers(file.board), naming.select(file.board, panels)
+        chosen = [file.board.panel(panel_id) for panel_id in ids]
+        if as_json:
+            say_json({"panels": [_row(file, panel, label[panel.id]) for panel in chosen]})
+            return
+        for panel in chosen:
+            click.echo(shown(_line(label[panel.id], panel)))
+
+
+def _row(file: BoardFile, panel: Panel, number: str) -> dict[str, Any]:
+    picture = str(file.picture_path(panel.take.picture.sha256)) if panel.take else None
+    return {"number": number, "prompt": panel.prompt, "takes": len(panel.takes), "picture": picture}
+
+
+def _line(number: str, panel: Panel) -> str:
+    takes = f"{len(panel.takes)} take{'' if len(panel.takes) == 1 else 's'}"
+    text = " ".join(panel.prompt.split())
+    return f"{number:5} {takes:9} {text if len(text) <= WIDTH else text[: WIDTH - 1] + '…'}".rstrip()
+
+
+def _board(file: BoardFile) -> list[str]:
+    board, label = file.board, numbers(file.board)
+    shape = ":".join(map(str, board.aspect))
+    lines = [board.title, f"{shape}, {board.fps} fps, model: {board.model or 'the default one'}"]
+    lines += [f"Style: {board.style}"] if board.style else []
+    lines += [f"@{m.name}  {m.role}, pictures: {len(m.pictures)}" for m in board.cast]
+    for place, scene in enumerate(board.scenes, 1):
+        lines += ["", f"Scene {place} {scene.heading}".rstrip()]
+        lines += [_line(label[panel.id], panel) for panel in scene.panels]
+    points = file.restore_points()
+    return [*lines, "", f"{len(points)} restore point{'' if len(points) == 1 else 's'}"] if points else lines
+
+
+def _panel(file: BoardFile, panel: Panel) -> list[str]:
+    board = file.board
+    lines = [f"Panel {numbers(board)[panel.id]}", f"Prompt: {panel.prompt}"]
+    for field in ("action", "dialogue", "notes"):
+        lines += [f"{field.capitalize()}: {getattr(panel, field)}"] if getattr(panel, field) else []
+    camera = [text for text in (panel.camera.shot, panel.camera.angle, panel.camera.move) if text]
+    lines += [f"Camera: {', '.join(camera)}"] if camera else []
+    lines.append(f"Seconds: {panel.seconds:g}")
+    shown = seen(board, panel)
+    lines += [f"Image {n}: {one.name or one.kind} {one.role}".rstrip() for n, one in enumerate(shown, 1)]
+    lines.append(f"The model reads: {_compiled(panel, names(shown))}")
+    for place, take in enumerate(panel.takes, 1):
+        mark, path = "*" if take.id == panel.current else " ", file.path / "blobs" / f"{take.picture.sha256}.png"
+        lines.append(f"{mark} take {place}: {take.model}, seed {take.seed}, {take.made}  {path}")
+    return lines
+
+
+def _compiled(panel: Panel, called: list[str]) -> str:
+    try:
+        return compile_prompt(panel.prompt, called)
+    except RequestError as error:
+        return f"({error})"
+
+
+def check_file(path: str, model: str | None, as_json: bool) -> None:
+    """board check. Raises BoardError where something is wrong, after all of it was said."""
+    with BoardFile.open(named(path), write=False) as file:
+        found = problems(file, model)
+    if as_json:
+        say_json({"problems": [problem._asdict() for problem in found]})
+    for problem in [] if as_json else found:
+        click.echo(shown(f"{problem.where or 'board'}: {problem.what} {problem.hint}".rstrip()))
+    if found:
+        raise BoardError(f"{len(found)} problem{'s' if len(found) > 1 else ''} found.")
+    if not as_json:
+        click.echo("Nothing is wrong.")

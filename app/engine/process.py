@@ -1,0 +1,79 @@
+"""Why a worker died: its log, its exit, and what to tell about it."""
+
+import re
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mlx_model.events import Failed
+
+from ..base import paths
+
+LIMIT = 1_000_000  # bytes of log, then it becomes worker.1.log
+TAIL = 20_000
+DIED = "The process that runs the model died."
+# What C++ says of an exception that nobody caught: libc++abi on macOS, libstdc++ on Linux.
+CAUSE = re.compile(r"(?:uncaught exception of type [\w:]+: |what\(\):\s+)(.+)")
+MEMORY = re.compile(r"insufficient memory|out of memory|bad_alloc|unable to allocate|malloc", re.IGNORECASE)
+SMALLER = "Use a smaller size, fewer references or a model at fewer bits."
+AGAIN = "A new one is started. If it happens again, look into the log: {log}"
+
+
+def log_file() -> Path:
+    return paths.home() / "logs" / "worker.log"
+
+
+def rotate(log: Path) -> int:
+    """Make room for a new process's words; where in the file they will begin."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    size = log.stat().st_size if log.exists() else 0
+    if size > LIMIT:
+        log.replace(log.with_suffix(".1.log"))
+        return 0
+    return size
+
+
+def note(log: Path, text: str) -> None:
+    """Add a line of our own."""
+    with open(log, "a", encoding="utf-8") as handle:
+        handle.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}\n")
+
+
+def tail(log: Path, start: int) -> str:
+    """The last that was written since `start`."""
+    try:
+        with open(log, "rb") as handle:
+            handle.seek(max(start, log.stat().st_size - TAIL))
+            return handle.read(TAIL).decode("utf-8", "replace")
+    except OSError:
+        return ""
+
+
+def failed(reason: str, number: int | None, said: str) -> Failed:
+    """What to tell. `reason`: why we ended it, or ""; `number`: the signal that ended it or None; `said`: its log."""
+    cause = CAUSE.findall(said)
+    if cause and MEMORY.search(cause[-1]):
+        return Failed("OutOfMemory", f"{DIED} It ran out of memory: {_short(cause[-1])}", SMALLER)
+    if not reason and number == getattr(signal, "SIGKILL", None):
+        return Failed("WorkerDied", f"{DIED} The system ended it, as it does when memory runs out.", SMALLER)
+    what = reason or (f"It said: {_short(cause[-1])}" if cause else _exit(number) or _last_line(said))
+    return Failed("WorkerDied", f"{DIED} {what}".strip(), AGAIN.format(log=log_file()))
+
+
+def _exit(number: int | None) -> str:
+    if number is None:
+        return ""
+    try:
+        return f"It was ended by {signal.Signals(number).name}."
+    except ValueError:
+        return f"It was ended by signal {number}."
+
+
+def _last_line(said: str) -> str:
+    """Where Python itself ended it: the error of the traceback."""
+    lines = [line for line in said.splitlines() if line.strip()]
+    return f"It said: {_short(lines[-1].strip())}" if lines else ""
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 200 else f"{text[:200]}…"

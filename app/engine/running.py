@@ -1,0 +1,121 @@
+"""One run, for the command line and the worker alike: open the model, say whether it fits, sample, save."""
+
+import contextlib
+import dataclasses
+import math
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlx_model.events import Done, Event, Note, Preview
+from mlx_model.request import Request
+
+from ..base import blas, files
+from ..pictures import images
+
+if TYPE_CHECKING:
+    from mlx_model.run.pipeline import Pipeline
+    from mlx_model.store.folder import Folder
+
+CAFFEINATE = "/usr/bin/caffeinate"
+CACHE = 2**30  # bytes of freed buffers that MLX may keep for reuse: the forecast of memory does not count them
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the pictures of a run go. Without `force` a name that is taken gets a number."""
+
+    picture: Path
+    previews: Path | None = None  # folder
+    latents: Path | None = None
+    preview_time: float = math.inf  # see Pipeline.run; inf is a picture after every step
+    metadata: bool = True
+    force: bool = False
+
+
+def open_pipeline(folder: Path, dtype: str | None) -> "Pipeline":
+    """The pipeline, with a fast BLAS where one is installed: that must be loaded before mlx."""
+    blas.preload()
+    import mlx.core as mx
+
+    from mlx_model.run.pipeline import Pipeline
+
+    mx.set_cache_limit(CACHE)
+    return Pipeline.open(folder, dtype)
+
+
+def load_mlx() -> None:
+    """Load MLX now rather than with the first picture."""
+    blas.preload()
+    import mlx.core  # noqa: F401
+
+
+def clear_cache() -> None:
+    """Give memory that MLX holds for reuse back to the system."""
+    import mlx.core as mx
+
+    mx.clear_cache()
+
+
+def require_memory(folder: "Folder", request: Request) -> None:
+    """Raises WillNotFit, naming what would, where this machine can't hold a run of `request`, a checked one."""
+    from mlx_model import memory
+
+    here = blas.machine()
+    sizes = [reference.pixels.shape[1::-1] for reference in request.references]
+    weights = memory.held_weights(folder, 4 if request.dtype == "float32" else here.number_bytes)
+    weights["transformer"] += sum(Path(lora.path).stat().st_size for lora in request.loras)
+    memory.require(folder.spec, here, (request.width, request.height), sizes, weights)
+
+
+def saved(pipeline: "Pipeline", request: Request, output: Output) -> Iterator[Event]:
+    """The events of a run with pixels written to files and the files' paths put in; closing it cancels the run."""
+    previews = output.preview_time if output.previews else 0
+    with closing(pipeline.run(request, previews=previews)) as events:
+        for event in events:
+            if isinstance(event, Preview) and event.pixels is not None:
+                event = _save_preview(event, request, output)
+            elif isinstance(event, Done):
+                if output.latents:
+                    yield Note(f"The latents are in {_save_latents(event, output.latents, output.force)}.")
+                event = _save(event, request, output)
+            yield event
+
+
+def _save_preview(preview: Preview, request: Request, output: Output) -> Preview:
+    name = output.previews / f"{output.picture.stem}-{request.seed}-step-{preview.step:02}.png"
+    path = images.save_picture(preview.pixels, name, None, output.force, bool(request.references))
+    return dataclasses.replace(preview, path=str(path))
+
+
+def _save_latents(done: Done, path: Path, force: bool) -> Path:
+    """Before the picture: a picture means a finished run."""
+    from safetensors.numpy import save
+
+    data = save({"latents": done.latents})
+    return files.write_new(path, lambda handle: handle.write(data), force)
+
+
+def _save(done: Done, request: Request, output: Output) -> Done:
+    """Write the picture; the event with its path and seed."""
+    text = request.to_json() if output.metadata else None
+    path = images.save_picture(done.pixels, output.picture, text, output.force, bool(request.references))
+    return dataclasses.replace(done, path=str(path), seed=request.seed)
+
+
+@contextlib.contextmanager
+def awake() -> Iterator[None]:
+    """Keeps a Mac from going to sleep meanwhile. The helper ends with this process too, however that ends."""
+    if sys.platform != "darwin":
+        yield
+        return
+    with subprocess.Popen([CAFFEINATE, "-i", "-w", str(os.getpid())], stdin=subprocess.DEVNULL) as helper:
+        try:
+            yield
+        finally:
+            helper.terminate()

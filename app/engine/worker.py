@@ -1,0 +1,172 @@
+"""The worker process: keeps a model loaded and makes one picture after the other, as app/engine/protocol.py asks it to.
+
+The main thread loads and runs (MLX arrays belong to their thread), a second one reads, a third one sends heartbeats:
+MLX lets go of the interpreter while it computes, so these come also in the middle of a long step.
+"""
+
+import faulthandler
+import gc
+import os
+import queue
+import threading
+import time
+import traceback
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import BinaryIO
+
+from mlx_model.events import Cancelled, Done, Event, Failed, Note
+from mlx_model.request import check
+from mlx_model.store.folder import MANIFEST, open_folder
+
+from ..base import faults
+from ..models import library
+from ..pictures import inputs
+from . import running
+from .protocol import (
+    Beat,
+    Cancel,
+    Happened,
+    Lines,
+    Message,
+    ProtocolError,
+    Quit,
+    Ready,
+    Run,
+    Unload,
+    line,
+    raw,
+    to_worker,
+)
+
+BEAT = 1.0  # seconds between two heartbeats
+RESULT = "result.png"
+PREVIEW_TIME = 0.25  # seconds of previews for each second of sampling
+
+
+def main() -> None:
+    """Serve until the pipe ends. Only messages reach the real stdout: whatever else is printed goes to the log."""
+    faulthandler.enable()
+    with os.fdopen(os.dup(1), "wb", buffering=0) as out:
+        os.dup2(2, 1)
+        Worker(0, out).serve()
+
+
+class Worker:
+    """Reads messages from the file descriptor `source`, writes messages to `out`."""
+
+    def __init__(self, source: int, out: BinaryIO):
+        self.source, self.out = source, out
+        self._lock = threading.Lock()
+        self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
+        self._cancelled: dict[str, str] = {}  # job id -> reason
+        self._quitting, self._busy = False, threading.Event()
+        self._pipeline, self._opened = None, None
+
+    def serve(self) -> None:
+        """Load MLX, say Ready, work until Quit or the end of the pipe."""
+        running.load_mlx()
+        threading.Thread(target=self._read, daemon=True).start()
+        self.say(Ready(os.getpid()))
+        threading.Thread(target=self._beat, daemon=True).start()
+        try:
+            while not isinstance(message := self._inbox.get(), Quit):
+                if isinstance(message, Run):
+                    self._busy.set()
+                    self._job(message)
+                    self._busy.clear()
+                elif isinstance(message, Unload):
+                    self._unload()
+        except (KeyboardInterrupt, BrokenPipeError):  # asked to end, or nobody listens any more
+            pass
+
+    def say(self, message: Message) -> None:
+        with self._lock:
+            self.out.write(line(message))
+
+    def _beat(self) -> None:
+        """While a job runs."""
+        while self._busy.wait():
+            time.sleep(BEAT)
+            try:
+                self.say(Beat())
+            except OSError:
+                return
+
+    def _read(self) -> None:
+        """Cancel works at once, everything else in its turn. A message that can't be read ends the worker."""
+        lines = Lines()
+        try:
+            # Not sys.stdin: its lock, held by this thread, would abort Python at exit.
+            while data := os.read(self.source, 65536):
+                for text in lines.feed(data):
+                    self._received(to_worker(text))
+        except ProtocolError:
+            traceback.print_exc()
+        self._received(Quit())
+
+    def _received(self, message: Message) -> None:
+        if isinstance(message, Cancel):
+            self._cancelled[message.job] = message.reason
+            return
+        self._quitting = self._quitting or isinstance(message, Quit)
+        self._inbox.put(message)
+
+    def _job(self, message: Run) -> None:
+        """Every job ends with Done, Failed or Cancelled."""
+        try:
+            last = self._events(message)
+        except KeyboardInterrupt:
+            self._happened(message.job, Cancelled("The worker was asked to end."))
+            raise
+        except Exception as error:
+            last = _failed(error)
+        self._cancelled.pop(message.job, None)
+        self._happened(message.job, last)
+
+    def _events(self, message: Run) -> Event:
+        """Say all events of a job but the last, which is returned."""
+        with closing(self._run(message)) as events:
+            for event in events:
+                if isinstance(event, Done):
+                    return event
+                self._happened(message.job, event)
+                if self._quitting or message.job in self._cancelled:
+                    break
+        return Cancelled(self._cancelled.get(message.job, ""))
+
+    def _happened(self, job: str, event: Event) -> None:
+        self.say(Happened(job, raw(event.to_json())))
+
+    def _run(self, message: Run) -> Iterator[Event]:
+        folder, notes = open_folder(library.resolve(message.model)), []
+        request = check(inputs.load(message.asked(), notes), folder.spec)
+        yield from map(Note, notes)
+        if not message.anyway:
+            running.require_memory(folder, request)
+        place = Path(message.folder)
+        output = running.Output(place / RESULT, place if message.previews else None, preview_time=PREVIEW_TIME)
+        with running.awake():
+            yield from running.saved(self._open(folder.path, request.dtype), request, output)
+
+    def _open(self, folder: Path, dtype: str | None):
+        """The loaded pipeline where it is this one; a folder that was installed anew counts as another."""
+        wanted = (folder, dtype, (folder / MANIFEST).stat().st_mtime_ns)
+        if self._opened != wanted:
+            self._unload()
+            self._pipeline, self._opened = running.open_pipeline(folder, dtype), wanted
+        return self._pipeline
+
+    def _unload(self) -> None:
+        self._pipeline = self._opened = None
+        gc.collect()
+        running.clear_cache()
+
+
+def _failed(error: Exception) -> Failed:
+    told = faults.told(error)
+    if told:
+        return Failed(told.code, told.message, told.hint)
+    traceback.print_exception(error)
+    return Failed(type(error).__name__, str(error) or type(error).__name__, faults.OUR_FAULT)

@@ -1,0 +1,149 @@
+"""A board as one zip, for sharing only: board.json and the pictures it uses.
+
+Reading one extracts nothing by the names it holds: board.json and blobs/SHA256.png are looked for, everything is
+bounded, every picture must have the hash it is named by, and anything strange refuses the whole file.
+"""
+
+import hashlib
+import re
+import secrets
+import shutil
+import stat
+import struct
+import zipfile
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+from mlx_model.errors import BoardError
+
+from ..base.files import write_new
+from ..board.data import pictures
+from . import codec, disk
+from .file import BLOBS, BOARD, HISTORY, SUFFIX, BoardFile
+
+MAX_ENTRIES, MAX_TOTAL, MAX_RATIO = 20_000, 16 << 30, 200
+HARMLESS = 1 << 20  # a small file may shrink as much as it likes: an empty mask does
+BLOB = re.compile(r"blobs/([0-9a-f]{64})\.png")
+IGNORED = re.compile(r"(__MACOSX/.*|(.*/)?\.DS_Store|(.*/)?\._[^/]*|lock|journal|history/.*)")
+# In the requests of takes, which are JSON in a JSON text: where this machine keeps the board is nobody's business.
+OWN_PATH = re.compile(rb'(\\"path\\": \\")[^"]*/blobs/(?=[0-9a-f]{64}\.png\\")')
+BROKEN = (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, struct.error, zlib.error)
+HINT = "Ask for the board again, exported by Flux Local."
+
+
+def export_zip(file: BoardFile, path: str | Path, force: bool = False) -> Path:
+    """Write the saved board and its pictures as a zip; where it is (without `force` numbered where the name is taken).
+
+    Raises BoardError where a picture is missing or damaged, or the zip can't be written; DiskFull.
+    """
+    path = Path(path).absolute()
+    with disk.explained(path):
+        return write_new(path, lambda handle: _write(file, handle), force)
+
+
+def _write(file: BoardFile, handle: BinaryIO) -> None:
+    top, done = file.path.name, set()
+    with zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(f"{top}/{BOARD}", OWN_PATH.sub(rb"\1blobs/", codec.encode(file.board)))
+        for picture in pictures(file.board):
+            damage = "" if picture.sha256 in done else file.damage(picture)
+            if damage:
+                raise BoardError(f"The picture {picture.sha256[:12]} can't be exported: {damage}.", "See board check.")
+            if picture.sha256 not in done:
+                name = f"{BLOBS}/{picture.sha256}.png"
+                archive.write(file.path / name, f"{top}/{name}", zipfile.ZIP_STORED)  # PNG is compressed already
+            done.add(picture.sha256)
+
+
+def import_zip(zipped: str | Path, path: str | Path) -> BoardFile:
+    """Make a package at `path` from a zip, open. Raises BoardError saying what is wrong with it, DiskFull."""
+    zipped, path = Path(zipped), Path(path).absolute()
+    path = path if path.suffix.lower() == SUFFIX else path.with_name(path.name + SUFFIX)
+    if path.exists():
+        raise BoardError(f"{path} is there already.", "Choose another name.")
+    if zipped.exists() and not zipped.is_file():  # opening a pipe waits for ever
+        raise BoardError(f"{zipped} is not a file.", HINT)
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    try:
+        with (
+            disk.explained(zipped),
+            open(zipped, "rb") as handle,
+            zipfile.ZipFile(handle) as archive,
+            disk.explained(path),
+        ):
+            _extract(archive, partial)
+            partial.rename(path)
+    except BROKEN as error:
+        raise BoardError(f"{zipped} is damaged or not a zip: {error}.", HINT) from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    return BoardFile.open(path)
+
+
+def _extract(archive: zipfile.ZipFile, folder: Path) -> None:
+    entries = _entries(archive)
+    board, _ = codec.decode(_read(archive, entries[BOARD], codec.MAX_BYTES))
+    for name in ("", BLOBS, HISTORY):
+        (folder / name).mkdir()
+    for sha256 in dict.fromkeys(picture.sha256 for picture in pictures(board)):
+        entry = entries.get(f"{BLOBS}/{sha256}.png")
+        if entry:  # one that is missing is told by board check
+            disk.write(folder / BLOBS / f"{sha256}.png", _picture(archive, entry, sha256))
+    disk.write(folder / BOARD, codec.encode(board))
+
+
+def _picture(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, sha256: str) -> bytes:
+    data = _read(archive, entry, disk.MAX_BLOB)
+    if hashlib.sha256(data).hexdigest() != sha256:
+        raise BoardError(f"{entry.filename} in the zip was changed or damaged.", HINT)
+    disk.png_size(data)
+    return data
+
+
+def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
+    """board.json and the pictures by their names in the package. Raises BoardError for anything strange."""
+    found = [entry for entry in archive.infolist() if not entry.is_dir()]
+    if len(found) > MAX_ENTRIES or sum(entry.file_size for entry in found) > MAX_TOTAL:
+        raise BoardError("The zip is too large to be a board.", HINT)
+    top = _top([entry.filename for entry in found])
+    entries: dict[str, zipfile.ZipInfo] = {}
+    for entry in found:
+        name = entry.filename.removeprefix(top)
+        if IGNORED.fullmatch(entry.filename) or IGNORED.fullmatch(name):
+            continue
+        _check(entry, name)
+        if name in entries:
+            raise BoardError(f"The zip holds {entry.filename} twice.", HINT)
+        entries[name] = entry
+    return entries
+
+
+def _top(names: list[str]) -> str:
+    """The folder that everything is in: "" or "NAME.fluxboard/". Raises BoardError where there is no board."""
+    boards = [name for name in names if re.fullmatch(rf"([^/\\]{{1,255}}/)?{re.escape(BOARD)}", name)]
+    boards = [name for name in boards if not name.startswith("__MACOSX/")]
+    if len(boards) != 1:
+        raise BoardError("The zip does not hold one board.", HINT)
+    return boards[0].removesuffix(BOARD)
+
+
+def _check(entry: zipfile.ZipInfo, name: str) -> None:
+    """Only the two kinds of names pass, so nothing is written elsewhere and no two names differ in case only."""
+    if name != BOARD and not BLOB.fullmatch(name):
+        raise BoardError(f"The zip holds {entry.filename[:200]!r}, which is no part of a board.", HINT)
+    if stat.S_IFMT(entry.external_attr >> 16) not in (0, stat.S_IFREG):
+        raise BoardError(f"{entry.filename} in the zip is not a file.", HINT)
+    if entry.flag_bits & 1 or entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise BoardError(f"{entry.filename} in the zip is encrypted or packed in an unknown way.", HINT)
+    if entry.file_size > max(HARMLESS, MAX_RATIO * entry.compress_size):
+        raise BoardError(f"{entry.filename} in the zip would unpack to {MAX_RATIO} times its size.", HINT)
+
+
+def _read(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> bytes:
+    """Not more than `limit` bytes, whatever the entry says. Raises BoardError."""
+    with archive.open(entry) as packed:
+        data = packed.read(min(limit, entry.file_size) + 1)
+    if len(data) != entry.file_size:
+        raise BoardError(f"{entry.filename} in the zip is not as large as it says, or too large.", HINT)
+    return data

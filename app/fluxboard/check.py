@@ -1,0 +1,115 @@
+"""What is wrong with a board: everything that would stop a panel from rendering, or that got lost."""
+
+import unicodedata
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from mlx_model.errors import FluxLocalError
+from mlx_model.specs import ModelSpec
+from mlx_model.store.folder import open_folder
+
+from ..board import mentions
+from ..board.data import Board, Panel, numbers, pictures
+from ..board.seen import names, seen, source_picture
+from ..models import library
+from .file import BoardFile
+
+
+class Problem(NamedTuple):
+    """`where` is a panel's number, a cast member's name, or "" for the board."""
+
+    where: str
+    what: str
+    hint: str = ""
+
+
+def problems(file: BoardFile, model: str | None = None) -> list[Problem]:
+    """All of them, in the board's order; `model` stands in for the board's own. Reads every picture's file."""
+    board = file.board
+    found = [Problem("", text) for text in (*filter(None, [file.recovered]), *file.repairs)]
+    found += [Problem(member.name, "has no picture.") for member in board.cast if not member.pictures]
+    found += _pictures(file)
+    models, label = _Models(model or board.model), numbers(board)
+    for panel in board.panels():
+        found += [Problem(label[panel.id], *told) for told in _panel(board, panel, models.spec(panel))]
+    return [*models.missing, *found]
+
+
+def _pictures(file: BoardFile) -> Iterator[Problem]:
+    """Each damaged file once, with all who use it."""
+    users: dict[str, list[str]] = {}
+    for where, sha256 in _uses(file.board):
+        users.setdefault(sha256, []).append(where)
+    whole = {picture.sha256: picture for picture in pictures(file.board)}
+    for sha256, where in users.items():
+        damage = file.damage(whole[sha256])
+        if damage:
+            hint = f"Put it back from a backup: blobs/{sha256}.png in the board's folder."
+            yield Problem(", ".join(dict.fromkeys(where)), f"A picture is lost: {damage}.", hint)
+
+
+def _uses(board: Board) -> Iterator[tuple[str, str]]:
+    label = numbers(board)
+    for member in board.cast:
+        yield from ((f"@{member.name}", picture.sha256) for picture in member.pictures)
+    for panel in board.panels():
+        yield from ((label[panel.id], reference.picture.sha256) for reference in panel.references)
+        yield from ((label[panel.id], take.picture.sha256) for take in panel.takes)
+        yield from ((label[panel.id], mask.sha256) for mask in [panel.mask] if mask)
+
+
+def _panel(board: Board, panel: Panel, spec: ModelSpec | None) -> Iterator[tuple[str, str]]:
+    shown = seen(board, panel)
+    if not panel.prompt.strip():
+        yield "has no prompt.", "Say what the picture should show."
+    for text, whose in ((panel.prompt, ""), (board.style, "The board's style: ")):
+        for mention in mentions.find(unicodedata.normalize("NFC", text), names(shown)):
+            if mention.error:
+                yield whose + mention.error.message, mention.error.hint
+    if any(one.kind == "cast" and one.picture is None for one in shown):
+        yield "mentions a cast member that has no picture.", "Give it one: flux-local board cast."
+    if panel.source.kind == "take" and not panel.take:
+        yield "edits its own take but has none.", "Render it from nothing first."
+    yield from _source(board, panel)
+    if spec and len(shown) > spec.max_references:
+        most = f"{spec.name} takes up to {spec.max_references}"
+        yield f"{len(shown)} pictures are too many: {most}.", "Leave some out, or choose another model."
+
+
+def _source(board: Board, panel: Panel) -> Iterator[tuple[str, str]]:
+    source = source_picture(board, panel)
+    if panel.source.kind == "panel" and source is None and _never(board, panel):
+        yield "starts from a panel that starts from this one, and none has a take.", "Render one of them from nothing."
+    if panel.mask and source and (panel.mask.width, panel.mask.height) != (source.width, source.height):
+        yield "The mask was painted on a picture of another size and is not used.", "Paint it again."
+    if panel.mask and panel.source.kind == "blank":
+        yield "The mask has no picture to repaint and is not used.", "Start from a take."
+
+
+def _never(board: Board, panel: Panel) -> bool:
+    """Whether the way back through sources comes round without passing a take."""
+    passed, here = set(), panel
+    while here.source.kind == "panel" and source_picture(board, here) is None:
+        if here.id in passed:
+            return True
+        passed.add(here.id)
+        here = board.panel(here.source.panel)
+    return False
+
+
+class _Models:
+    """The specs of the models that panels ask for, each looked up once; `missing` are the problems of doing that."""
+
+    def __init__(self, default: str | None):
+        self.default, self.missing = default, []
+        self._specs: dict[str | None, ModelSpec | None] = {}
+
+    def spec(self, panel: Panel) -> ModelSpec | None:
+        name = panel.settings.model or self.default
+        if name not in self._specs:
+            self._specs[name] = None
+            try:
+                self._specs[name] = open_folder(library.resolve(name)).spec
+            except FluxLocalError as error:
+                self.missing.append(Problem("", error.message, error.hint))
+        return self._specs[name]

@@ -1,0 +1,147 @@
+"""What board_file does to the disk, with every OSError as DiskFull or BoardError."""
+
+import contextlib
+import errno
+import io
+import os
+import stat
+import struct
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mlx_model.errors import BoardError, DiskFull, RequestError
+
+from ..base.files import FULL, sync_folder, write_new
+from ..pictures.images import MAX_PIXELS
+from .lock import Lock
+
+__all__ = ["explained", "is_at", "lock", "path_of", "png", "png_size", "read", "stamp", "sweep", "sync_folder", "write"]
+MAX_BLOB = 512 << 20
+COMPRESS = 3  # of PNG: level 6 takes three times as long and saves a tenth
+F_GETPATH = 50  # of macOS
+ELSEWHERE = "Save a copy in another folder."
+
+
+@contextlib.contextmanager
+def explained(path: Path) -> Iterator[None]:
+    """Turns an OSError from working on `path` into DiskFull or BoardError."""
+    try:
+        yield
+    except RequestError as error:
+        raise BoardError(error.message, ELSEWHERE) from error
+    except OSError as error:
+        if error.errno in FULL:
+            raise DiskFull(
+                f"The disk is full: {path} could not be written.", "Free some space; nothing is lost."
+            ) from error
+        if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
+            raise BoardError(f"{path} is there already.", "Choose another name.") from error
+        raise BoardError(f"{path} can't be used: {error.strerror or error}.", ELSEWHERE) from error
+
+
+def write(path: Path, data: bytes) -> None:
+    """Replace `path` with `data`: whole and on the disk, or not at all. Raises RequestError, DiskFull."""
+    write_new(path, lambda handle: handle.write(data), force=True)
+
+
+def read(path: Path, limit: int = 64 << 20) -> bytes:
+    """The bytes of an ordinary file of up to `limit`. Raises BoardError, FileNotFoundError never."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not hang us
+        with open(descriptor, "rb") as handle:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
+                raise BoardError(f"{path} is not a file of a board, or too large for one.")
+            return handle.read(limit + 1)
+    except OSError as error:
+        raise BoardError(f"{path} can't be read: {error.strerror or error}.") from error
+
+
+def sweep(*folders: Path) -> None:
+    """Remove what a crash in the middle of writing left; only for the holder of the lock."""
+    for folder in folders:
+        for path in folder.glob(".*.partial"):
+            with contextlib.suppress(OSError):
+                path.unlink()
+
+
+def require_folder(path: Path) -> None:
+    """Raises BoardError where `path` can't be a package."""
+    try:
+        mode = os.stat(path).st_mode
+    except FileNotFoundError as error:
+        raise BoardError(f"There is no {path}.", "flux-local board new makes one.") from error
+    except OSError as error:
+        raise BoardError(f"{path} can't be opened: {error.strerror}.") from error
+    except ValueError as error:
+        raise BoardError(f"{str(path)!r} is not a path.") from error
+    if not stat.S_ISDIR(mode):
+        raise BoardError(f"{path} is not a board: a board is a folder.", "A zipped board: flux-local board import.")
+
+
+def lock(path: Path, anyway: bool) -> Lock | None:
+    """The lock, None where the folder can't be written. Raises BoardLocked, BoardError, DiskFull."""
+    try:
+        with explained(path.parent):
+            return Lock.take(path, anyway)
+    except BoardError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.EROFS, errno.EACCES, errno.EPERM):
+            return None
+        raise
+
+
+def is_at(path: Path, descriptor: int) -> bool:
+    """Whether `path` still is the folder that was opened."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except OSError:
+        return False
+
+
+def path_of(descriptor: int) -> Path | None:
+    """Where an open folder is now; None where the system can't say."""
+    try:
+        if sys.platform == "darwin":
+            import fcntl
+
+            return Path(os.fsdecode(fcntl.fcntl(descriptor, F_GETPATH, bytes(1024)).rstrip(b"\0")))
+        return Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+    except OSError:
+        return None
+
+
+def stamp(path: Path) -> tuple[int, int, int] | None:
+    """Differs whenever somebody replaced or wrote the file; None where it is not there."""
+    try:
+        status = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_size, status.st_mtime_ns
+
+
+def png(pixels: np.ndarray) -> bytes:
+    """(H, W, 3) or (H, W) uint8 as PNG."""
+    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
+        raise ValueError(f"pixels must be (H, W, 3) or (H, W) uint8, not {pixels.shape} {pixels.dtype}")
+    encoded = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(encoded, "PNG", compress_level=COMPRESS)
+    return encoded.getvalue()
+
+
+def png_size(data: bytes, own: bool = False) -> tuple[int, int]:
+    """Width and height. Raises BoardError unless the bytes are one whole PNG (`own`: known to be)."""
+    if len(data) < 33 or data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
+        raise BoardError("This picture is not a PNG.")
+    width, height = struct.unpack(">II", data[16:24])
+    if not 0 < width * height <= MAX_PIXELS:
+        raise BoardError(f"A picture of {width}x{height} can't be kept in a board.")
+    try:
+        if not own:
+            Image.open(io.BytesIO(data), formats=("PNG",)).load()
+    except Exception as error:  # a decoder given hostile bytes may raise anything
+        raise BoardError(f"This PNG is damaged: {error}.") from error
+    return width, height

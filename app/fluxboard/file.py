@@ -1,0 +1,318 @@
+"""A board on disk: NAME.fluxboard, a folder that Finder shows as one file.
+
+    board.json         the board, replaced as a whole and durably by every save
+    blobs/SHA256.png   pictures, written once and never changed
+    history/TIME.json  restore points: earlier board.json files
+    journal            the state after the last save, not durable: what a crashed program still had
+    lock               who has it open
+
+A picture is on the disk before a board that names it is. Reading and writing fail with BoardError or DiskFull.
+"""
+
+import contextlib
+import hashlib
+import os
+import secrets
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+
+from mlx_model.errors import BoardError, DiskFull
+
+from ..base.files import numbered
+from ..board.data import Board, Picture, pictures
+from ..board.rules import SHA256
+from . import codec, disk, earlier, restore_points
+from .lock import Lock
+from .restore_points import RestorePoint
+
+SUFFIX = ".fluxboard"
+BOARD, BLOBS, HISTORY, JOURNAL, LOCK = "board.json", "blobs", "history", earlier.JOURNAL, "lock"
+DAMAGED = "board-damaged.json"
+COPY_HINT = "Save a copy in another folder."
+
+
+class BoardFile:
+    """One open package. Made by create() or open(), let go with close() (or `with`)."""
+
+    def __init__(self, path: Path, lock: Lock | None):
+        self._path, self._lock = path, lock
+        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self.board: Board
+        self.recovered = ""  # what a person should know about how it was opened; "" after a clean close
+        self.repairs: list[str] = []
+        self._encode = codec.Encoder()
+        self._saved = b""
+        self._stamp: tuple | None = None
+        self._good: set[str] = set()  # sha256 of blobs written or verified in this session
+
+    # Opening and closing
+
+    @classmethod
+    def create(cls, path: str | Path, board: Board) -> "BoardFile":
+        """A new package, open. Raises BoardError where something is there already or it can't be written."""
+        path = Path(path).absolute()
+        path = path if path.suffix.lower() == SUFFIX else path.with_name(path.name + SUFFIX)
+        data, partial = codec.encode(board), path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+        if path.exists():
+            raise BoardError(f"{path} is there already.", "Choose another name.")
+        if not path.parent.is_dir():
+            raise BoardError(f"There is no folder {path.parent}.", "Create it first, or choose another place.")
+        with disk.explained(path):
+            try:
+                os.mkdir(partial)
+                for name in (BLOBS, HISTORY):
+                    os.mkdir(partial / name)
+                disk.write(partial / BOARD, data)
+                os.rename(partial, path)
+                disk.sync_folder(path.parent)
+                return cls._opened_new(path)
+            except DiskFull as error:
+                raise DiskFull(f"The disk is full: {path} could not be written.", "Free some space.") from error
+            finally:
+                shutil.rmtree(partial, ignore_errors=True)
+
+    @classmethod
+    def _opened_new(cls, path: Path) -> "BoardFile":
+        """What has just been made; nothing of it is left where the disk has no room for its lock."""
+        try:
+            return cls.open(path)
+        except DiskFull:
+            shutil.rmtree(path, ignore_errors=True)
+            raise
+
+    @classmethod
+    def open(cls, path: str | Path, write: bool = True, anyway: bool = False) -> "BoardFile":
+        """The package with its last state, which `recovered` and `repairs` tell about.
+
+        `write=False` takes no lock and changes nothing; a package on a read-only disk is opened so too.
+        Raises BoardLocked where another window, program or machine has it (`anyway` overrides a machine),
+        BoardError where there is no board that can be read.
+        """
+        path = Path(path).absolute()
+        disk.require_folder(path)
+        with disk.explained(path):
+            file = cls(path, disk.lock(path / LOCK, anyway) if write else None)
+        try:
+            file._load()
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def close(self) -> None:
+        """Let go of the package; does nothing the second time. What was not saved stays in the journal."""
+        if self._descriptor < 0:
+            return
+        if self._lock:
+            with contextlib.suppress(BoardError):  # the folder may be gone
+                self._lock.moved(self.path / LOCK)
+            self._lock.release()
+        os.close(self._descriptor)
+        self._descriptor = -1
+
+    def __enter__(self) -> "BoardFile":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def read_only(self) -> bool:
+        """Whether save() would fail: opened so, or on a disk or in a folder that can't be written."""
+        return self._lock is None
+
+    @property
+    def path(self) -> Path:
+        """Where the package is now, also after somebody moved or renamed it."""
+        if not disk.is_at(self._path, self._descriptor):
+            moved = disk.path_of(self._descriptor)
+            if moved is None or not disk.is_at(moved, self._descriptor):
+                raise BoardError(f"{self._path} is no longer there.", COPY_HINT)
+            self._path = moved
+        return self._path
+
+    # The board
+
+    def save(self, board: Board, point: bool = False) -> None:
+        """Make `board` what the package holds: all of it or nothing, on the disk when this returns.
+
+        Cheap where nothing changed. With `point` the state before becomes a restore point, however young the last is.
+        Raises DiskFull, BoardError; the package then has its last saved state.
+        """
+        data = self._encode(board)
+        folder = self._writable()
+        with disk.explained(folder / BOARD):
+            foreign = self._stamp != disk.stamp(folder / BOARD)  # a synchronising folder, an editor
+            if data != self._saved or foreign:
+                restore_points.keep(folder / HISTORY, folder / BOARD, always=foreign or point)
+                disk.write(folder / BOARD, data)
+                self._remember(folder, data)
+            (folder / JOURNAL).unlink(missing_ok=True)
+        self.board = board
+
+    def note(self, board: Board) -> None:
+        """Leave `board` in the journal: cheap, without waiting for the disk, found by open() if this program dies.
+
+        Optional, for every change between two saves. Never raises: it is the second net, not the first.
+        """
+        if self._lock is None:
+            return
+        with contextlib.suppress(OSError, BoardError):
+            data = self._encode(board)
+            partial = self.path / f".{JOURNAL}.partial"
+            partial.write_bytes(earlier.sealed(self._saved, data))
+            os.replace(partial, self.path / JOURNAL)
+
+    def restore_points(self) -> list[RestorePoint]:
+        """Newest first."""
+        return restore_points.listed(self.path / HISTORY)
+
+    def restore(self, point: RestorePoint) -> Board:
+        """The board of a restore point, for the caller to save; today's becomes a restore point. Raises BoardError."""
+        board, _ = codec.decode(disk.read(point.path), f"The restore point of {point.when:%d %B %H:%M}")
+        folder = self._writable()
+        with disk.explained(folder / HISTORY):
+            restore_points.keep(folder / HISTORY, folder / BOARD, always=True)
+        return board
+
+    # Pictures
+
+    def put_picture(self, source: np.ndarray | bytes, name: str = "") -> Picture:
+        """Keep a picture: PNG bytes as they are, or pixels (H, W, 3) or (H, W) uint8. On the disk when this returns.
+
+        Raises BoardError for bytes that are no whole PNG, DiskFull.
+        """
+        data = source if isinstance(source, bytes) else disk.png(source)
+        width, height = disk.png_size(data, own=data is not source)
+        sha256 = hashlib.sha256(data).hexdigest()
+        folder = self._writable() / BLOBS
+        with disk.explained(folder):
+            if not self._is_good(sha256):
+                folder.mkdir(exist_ok=True)
+                disk.write(folder / f"{sha256}.png", data)
+                if hashlib.sha256(disk.read(folder / f"{sha256}.png", disk.MAX_BLOB)).hexdigest() != sha256:
+                    raise BoardError(f"The disk of {folder} does not keep what is written to it.", COPY_HINT)
+                self._good.add(sha256)
+        return Picture(sha256, width, height, name)
+
+    def picture_path(self, sha256: str) -> Path:
+        """The PNG of a picture. Raises BoardError where it is not there; its bytes are not looked at (see damage)."""
+        path = self._blob(sha256)
+        if not path.is_file():
+            raise BoardError(f"The picture {sha256[:12]} of this board is missing.", f"It belongs at {path}.")
+        return path
+
+    def missing(self) -> int:
+        """How many pictures of the board are not there."""
+        return sum(not self._has(sha256) for sha256 in {picture.sha256 for picture in pictures(self.board)})
+
+    def damage(self, picture: Picture) -> str:
+        """What is wrong with the picture's file, "" for nothing: reads all of it."""
+        path = self._blob(picture.sha256)
+        try:
+            data = disk.read(path, disk.MAX_BLOB)
+        except BoardError:
+            return "its file is missing" if not path.exists() else "its file can't be read"
+        if hashlib.sha256(data).hexdigest() != picture.sha256:
+            return "its file was changed or damaged"
+        self._good.add(picture.sha256)
+        return ""
+
+    def unused_blobs(self, also: Iterable[Board] = ()) -> list[Path]:
+        """Pictures that neither the saved board nor a restore point nor `also` (the undo history) use.
+
+        Nothing counts as unused while a restore point can't be read: it may be all that names a picture.
+        """
+        states = [self.board, *also]
+        for point in self.restore_points():
+            try:
+                states.append(codec.decode(disk.read(point.path))[0])
+            except BoardError:
+                return []
+        used = {f"{picture.sha256}.png" for board in states for picture in pictures(board)}
+        found = sorted((self.path / BLOBS).glob("*.png"))
+        return [path for path in found if SHA256.fullmatch(path.stem) and path.name not in used]
+
+    def move_unused_to_trash(self, also: Iterable[Board] = ()) -> list[Path]:
+        """Move unused_blobs(also) to the Trash; what was moved. Raises BoardError where the Trash won't take one."""
+        from send2trash import send2trash
+
+        self._writable()
+        unused = self.unused_blobs(also)
+        for path in unused:
+            try:
+                send2trash(str(path))
+            except Exception as error:  # each system's trash has its own errors
+                raise BoardError(f"{path} could not be moved to the Trash: {error}.") from error
+            self._good.discard(path.stem)
+        return unused
+
+    def copy_to(self, path: str | Path, board: Board | None = None) -> "BoardFile":
+        """A copy of the package with `board` (or the saved one) and its pictures, open. This one stays as it is.
+
+        Pictures that are missing are left out, all of them where this package is gone.
+        """
+        board = board or self.board
+        copy = BoardFile.create(path, board)
+        try:
+            for sha256 in dict.fromkeys(picture.sha256 for picture in pictures(board)):
+                if self._has(sha256):
+                    copy.put_picture(disk.read(self._blob(sha256), disk.MAX_BLOB))
+        except BaseException:
+            copy.close()
+            shutil.rmtree(copy._path, ignore_errors=True)
+            raise
+        return copy
+
+    # Inside
+
+    def _load(self) -> None:
+        folder = self.path
+        if self._lock:
+            disk.sweep(folder, folder / BLOBS, folder / HISTORY)
+        found = earlier.newest(folder)
+        self.board, self.repairs, self.recovered = found.board, found.repairs, found.told
+        self._remember(folder, found.saved)
+        if found.repairs:
+            self._stamp = None  # so that the first save keeps what was there as a restore point
+        if found.told and self._lock:
+            self._keep_both(folder, found)
+
+    def _keep_both(self, folder: Path, found: earlier.Found) -> None:
+        """The recovered state becomes the saved one; what board.json held stays as a restore point, or set aside."""
+        with disk.explained(folder / BOARD):
+            if found.damaged and (folder / BOARD).exists():
+                os.replace(folder / BOARD, next(p for p in numbered(folder / DAMAGED) if not p.exists()))
+            elif not found.damaged:
+                restore_points.keep(folder / HISTORY, folder / BOARD, always=True)
+        self._saved = b""
+        self.save(self.board)
+
+    def _writable(self) -> Path:
+        if self._descriptor < 0:
+            raise BoardError(f"{self._path.name} is closed.")
+        if self._lock is None:
+            raise BoardError(f"{self._path.name} is open for reading only.", COPY_HINT)
+        return self.path
+
+    def _blob(self, sha256: str) -> Path:
+        if not SHA256.fullmatch(sha256):
+            raise BoardError(f"{sha256[:80]!r} is not the name of a picture.")
+        return self.path / BLOBS / f"{sha256}.png"
+
+    def _has(self, sha256: str) -> bool:
+        try:
+            return self._blob(sha256).is_file()
+        except BoardError:  # the package is gone
+            return False
+
+    def _is_good(self, sha256: str) -> bool:
+        """Whether the blob is there and whole; a damaged one is written again."""
+        there = self._blob(sha256).is_file()
+        return there and (sha256 in self._good or not self.damage(Picture(sha256, 1, 1)))
+
+    def _remember(self, folder: Path, data: bytes) -> None:
+        self._saved, self._stamp = data, disk.stamp(folder / BOARD)

@@ -1,0 +1,154 @@
+"""The sample boards: small stories that show what can be done, ready for the built-in model and for real ones.
+
+Their pictures are drawn by tests/draw_samples.py (characters from Noto Color Emoji, licence in assets/examples).
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from ..board.commands import member_reference
+from ..board.data import COLOURS, Camera, Member, Panel, Picture, Role, Scene, Source, Take, new_board, new_id
+from .file import BoardFile
+
+FOLDER = Path(__file__).resolve().parents[2] / "assets" / "samples"
+FIRST = "gull"
+DRAWN = "sample art"  # no model made it
+
+
+class Shot(NamedTuple):
+    """A panel: what it is made from, what happens, and its picture (a file of assets/samples without extension)."""
+
+    prompt: str
+    action: str = ""
+    dialogue: str = ""
+    picture: str = ""
+    seconds: float = 2.0
+    shot: str = ""
+    move: str = ""
+    with_: tuple[str, ...] = ()  # members whose pictures the panel has as references
+    continues: bool = False  # starts from the panel before
+
+
+class Sample(NamedTuple):
+    title: str
+    cast: tuple[tuple[str, Role, str], ...]  # name, role, picture
+    scenes: tuple[tuple[str, tuple[Shot, ...]], ...]
+
+
+SAMPLES: dict[str, Sample] = {
+    "gull": Sample(
+        "The Gull Goes Out",
+        (
+            ("gull", "character", "gull"), ("fox", "character", "fox"), ("robot", "character", "robot"),
+            ("headset", "prop", "headset"), ("bar", "place", "bar"),
+        ),
+        (
+            ("INT. BAR - NIGHT", (
+                Shot("@gull in a bar", "The gull waits, alone.", "", "gull_1a", 3, "MS", "static", ("gull", "bar")),
+                Shot("@gull wearing @headset in a bar", "It puts on the headset.", "Oh. Oh!", "gull_1b", 2, "CU",
+                     "push in", ("gull", "headset"), True),
+                Shot("add @fox on the right", "The fox sits down next to it.", "Is that any good?", "gull_1c", 3, "MS",
+                     "", ("fox",), True),
+                Shot("add @robot in the middle", "The robot wants a turn.", "", "gull_1d", 2, "MS", "", ("robot",),
+                     True),
+            )),
+            ("EXT. BEACH - SUNSET", (
+                Shot("@gull and @fox on the beach at sunset", "Out at last.", "", "gull_2a", 4, "LS", "pan",
+                     ("gull", "fox")),
+                Shot("make it night", "They stay until it is dark.", "Same time tomorrow?", "gull_2b", 3, "LS", "", (),
+                     True),
+                Shot("a fox on the beach at night"),
+            )),
+        ),
+    ),
+    "outfit": Sample(
+        "An Outfit from Pieces",
+        (
+            ("anna", "character", "anna"), ("hat", "prop", "hat"), ("glasses", "prop", "glasses"),
+            ("scarf", "prop", "scarf"),
+        ),
+        (
+            ("FITTING", (
+                Shot("@anna in the park", "As she comes in.", "", "outfit_1a", 2, "MS", "", ("anna",)),
+                Shot("@anna wearing @hat", "First the hat.", "", "outfit_1b", 2, "MS", "", ("anna", "hat"), True),
+                Shot("@anna wearing @glasses", "Then the glasses.", "", "outfit_1c", 2, "MS", "", ("anna", "glasses"),
+                     True),
+                Shot("@anna wearing @hat and @scarf in the snow", "Everything at once, outside.", "", "", 3, "LS", "",
+                     ("anna", "hat", "scarf")),
+            )),
+        ),
+    ),
+    "product": Sample(
+        "A Chair in a Room",
+        (("chair", "prop", "chair"), ("room", "place", "room")),
+        (
+            ("THE ROOM", (
+                Shot("@room by day", "The empty room.", "", "room", 2, "EST", "", ("room",)),
+                Shot("put @chair on the left", "With the chair.", "", "product_1b", 2, "EST", "", ("chair",), True),
+                Shot("make it sunset", "The same, in the evening.", "", "", 2, "EST", "", (), True),
+            )),
+        ),
+    ),
+    "face": Sample(
+        "The Same Face",
+        (("mia", "character", "mia"),),
+        (
+            ("PORTRAIT", (
+                Shot("@mia wearing sunglasses at the beach", "Hidden behind glasses.", "", "face_1a", 2, "CU", "",
+                     ("mia",)),
+                Shot("remove the sunglasses", "The same face, nothing in front of it.", "", "face_1b", 2, "CU", "", (),
+                     True),
+                Shot("move to the snow", "Another place, the same person.", "", "", 2, "CU", "", (), True),
+            )),
+        ),
+    ),
+}  # fmt: skip
+
+
+def create(name: str, path: str | Path) -> BoardFile:
+    """The sample as a new package at `path`, open. Raises BoardError where something is there already, DiskFull."""
+    sample = SAMPLES[name]
+    file = BoardFile.create(path, new_board(sample.title, (1, 1)))  # the built-in model knows squares
+    cast = tuple(
+        Member(new_id(), name, role, COLOURS[place % len(COLOURS)], (_picture(file, picture),))
+        for place, (name, role, picture) in enumerate(sample.cast)
+    )
+    scenes = tuple(_scene(file, heading, shots, cast) for heading, shots in sample.scenes)
+    file.save(replace(file.board, cast=cast, scenes=scenes))
+    return file
+
+
+def _scene(file: BoardFile, heading: str, shots: tuple[Shot, ...], cast: tuple[Member, ...]) -> Scene:
+    panels: list[Panel] = []
+    for shot in shots:
+        source = Source("panel", panels[-1].id) if shot.continues and panels else Source()
+        panels.append(replace(_panel(file, shot, cast), source=source))
+    return Scene(new_id(), heading, tuple(panels))
+
+
+def _panel(file: BoardFile, shot: Shot, cast: tuple[Member, ...]) -> Panel:
+    members = {member.name: member for member in cast}
+    takes = ()
+    if shot.picture:
+        made = datetime.now(UTC).isoformat(timespec="seconds")
+        takes = (Take(new_id(), _picture(file, shot.picture), "", "", made, 0, note=DRAWN),)
+    return Panel(
+        new_id(),
+        prompt=shot.prompt,
+        action=shot.action,
+        dialogue=shot.dialogue,
+        camera=Camera(shot.shot, "", shot.move),
+        seconds=shot.seconds,
+        references=tuple(member_reference(members[name]) for name in shot.with_),
+        takes=takes,
+        current=takes[0].id if takes else None,
+    )
+
+
+def _picture(file: BoardFile, name: str) -> Picture:
+    return file.put_picture((FOLDER / f"{name}.png").read_bytes(), name)

@@ -1,0 +1,193 @@
+"""Drag and drop on the board: panels are moved, pictures from outside become panels or references, takes go out."""
+
+import re
+import shutil
+from datetime import UTC, datetime
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, QMimeData, QObject, QPoint, QRect, Qt, QTemporaryDir, QUrl
+from PySide6.QtGui import QDrag
+
+from ...board import commands
+from ...board.data import MAX_REFERENCES, Board, Panel, PanelReference, Picture, Take, new_id, numbers
+from ...fluxboard.file import SUFFIX
+from ...interchange.formats import FORMATS, IMPORTS
+from ..document.document import Document
+from ..document.picture_drag import pictures_in
+from .layout import GAP
+from .model import PANELS
+
+# A dropped .txt may be anything; File > Import reads it as a script.
+DOCUMENTS = {SUFFIX, ".zip", *(end for name in IMPORTS for end in FORMATS[name].extensions if end not in ("", ".txt"))}
+EDGE = 40  # pixels from the edge of the view where dragging scrolls
+
+
+class Dropping(QObject):
+    """What is being dragged over a BoardGrid, and where it would land."""
+
+    def __init__(self, grid):
+        super().__init__(grid)
+        self.grid, self.document = grid, grid.document
+        self._row, self._onto = -1, False
+        self._folder: QTemporaryDir | None = None
+
+    def start(self, panel_ids: tuple[str, ...]) -> None:
+        """Drag panels: inside the app they move, outside they are the files of their takes."""
+        if not panel_ids:
+            return
+        drag = QDrag(self.grid)
+        drag.setMimeData(self.mime(panel_ids))
+        take = self.document.board.panel(panel_ids[0]).take
+        if take:
+            drag.setPixmap(self.document.pixmap_now(take.picture.sha256, 160))
+        drag.exec(Qt.DropAction.MoveAction | Qt.DropAction.CopyAction, Qt.DropAction.MoveAction)
+        self.leave()
+
+    def mime(self, panel_ids: tuple[str, ...]) -> QMimeData:
+        """Ids for this window; for other programs files with names that say what they are."""
+        mime = QMimeData()
+        mime.setData(PANELS, QByteArray("\n".join(panel_ids).encode()))
+        self._folder = QTemporaryDir()
+        files = copies(self.document, panel_ids, Path(self._folder.path()))
+        mime.setUrls([QUrl.fromLocalFile(str(path)) for path in files])
+        return mime
+
+    def enter(self, event) -> None:
+        mime = event.mimeData()
+        if mime.hasFormat(PANELS) or mime.hasUrls() or mime.hasImage():
+            event.acceptProposedAction()
+
+    def move(self, event) -> None:
+        point, bar = event.position().toPoint(), self.grid.verticalScrollBar()
+        if point.y() < EDGE or point.y() > self.grid.viewport().height() - EDGE:
+            bar.setValue(bar.value() + (-12 if point.y() < EDGE else 12))
+        self._row, self._onto = self.target(point, inside=event.mimeData().hasFormat(PANELS))
+        event.acceptProposedAction()
+        self.grid.viewport().update()
+
+    def leave(self) -> None:
+        self._row = -1
+        self.grid.viewport().update()
+
+    def target(self, point: QPoint, inside: bool) -> tuple[int, bool]:
+        """(row, onto): put in front of that row, or with `onto` into that panel."""
+        index = self.grid.indexAt(point)
+        if not index.isValid():
+            return self._nearest(point), False
+        row, rect = index.row(), self.grid.visualRect(index)
+        kind = self.grid.model().rows[row].kind
+        if kind == "heading":
+            return row + 1, False
+        if kind == "add":
+            return row, False
+        share = (point.x() - rect.left()) / rect.width()
+        if not inside and 0.25 < share < 0.75:
+            return row, True
+        return row + (share >= 0.5), False
+
+    def _nearest(self, point: QPoint) -> int:
+        """The row behind the gap that `point` lies in."""
+        y = point.y() + self.grid.verticalOffset()
+        for row, rect in enumerate(self.grid.layout_.rects):
+            if rect.bottom() >= y and rect.right() >= point.x() and self.grid.model().rows[row].kind != "heading":
+                return row
+        return len(self.grid.model().rows) - 1
+
+    def marker(self) -> QRect | None:
+        """Where to paint that something would land; None while nothing is dragged."""
+        if self._row < 0:
+            return None
+        rect = self.grid.visualRect(self.grid.model().index(self._row))
+        if self._onto:
+            return rect.adjusted(-3, -3, 3, 3)
+        return QRect(rect.left() - GAP // 2 - 1, rect.top(), 2, rect.height())
+
+    def drop(self, event) -> None:
+        row, onto = self._row, self._onto
+        self.leave()
+        mime, document = event.mimeData(), self.document
+        event.acceptProposedAction()
+        if mime.hasFormat(PANELS):
+            ids = tuple(bytes(mime.data(PANELS).data()).decode().split("\n"))
+            event.setDropAction(Qt.DropAction.MoveAction)
+            self.grid.select(move(document, ids, *self.grid.model().place_for(row)))
+            return
+        document_file = file_to_open(mime)
+        if document_file:
+            self.grid.file_dropped.emit(document_file)
+            return
+        panel, (scene, at) = self.grid.model().rows[row].panel, self.grid.model().place_for(row)
+        pictures = pictures_in(mime, document)
+        if onto:
+            add_references(document, panel, pictures)
+        elif pictures:
+            self.grid.select(add_pictures(document, scene, at, pictures))
+
+
+def file_to_open(mime: QMimeData) -> str:
+    """The board, script or timeline that is dropped, which is opened rather than put into a panel; "" for none."""
+    files = [url.toLocalFile() for url in mime.urls() if url.isLocalFile()]
+    return next((file for file in files if Path(file).suffix.lower() in DOCUMENTS), "")
+
+
+def move(document: Document, ids: tuple[str, ...], scene: str, at: int) -> tuple[str, ...]:
+    """Move panels in front of what is position `at` of a scene now; their ids."""
+    board = document.board
+    ids = tuple(panel.id for panel in board.panels() if panel.id in ids)
+    panels = next(one.panels for one in board.scenes if one.id == scene)
+    at -= sum(panel.id in ids for panel in panels[:at])
+    if ids:
+        label = "Move Panel" if len(ids) == 1 else "Move Panels"
+        document.do(label, commands.move_panels(board, ids, scene, at))
+    return ids
+
+
+def add_pictures(document: Document, scene: str, at: int, pictures: list[Picture]) -> tuple[str, ...]:
+    """A new panel for each picture, with it as its first take; the new ids."""
+    board, ids = with_pictures(document.board, scene, at, pictures)
+    document.do("Add Picture" if len(ids) == 1 else "Add Pictures", board)
+    return ids
+
+
+def with_pictures(board: Board, scene: str, at: int, pictures: list[Picture]) -> tuple[Board, tuple[str, ...]]:
+    """`board` with a new panel for each picture in front of position `at`; and their ids."""
+    ids = []
+    for offset, picture in enumerate(pictures):
+        take = Take(new_id(), picture, "", "", datetime.now(UTC).isoformat(timespec="seconds"), 0, note="imported")
+        panel = Panel(new_id(), takes=(take,), current=take.id)
+        board = commands.add_panel(board, scene, at + offset, panel)
+        ids.append(panel.id)
+    return board, tuple(ids)
+
+
+def start_with(document: Document, pictures: list[Picture]) -> tuple[str, ...]:
+    """Pictures for a board without scenes: one step of undo takes scene and panels away; the new ids."""
+    board = commands.add_scene(document.board)
+    empty = board.scenes[-1]
+    board, ids = with_pictures(board, empty.id, len(empty.panels), pictures)
+    document.do("Add Picture" if len(ids) == 1 else "Add Pictures", board)
+    return ids
+
+
+def add_references(document: Document, panel_id: str, pictures: list[Picture]) -> None:
+    """The pictures become the panel's next references, as far as there is room."""
+    board = document.board
+    for picture in pictures:
+        try:
+            board = commands.add_reference(board, panel_id, PanelReference(new_id(), picture))
+        except ValueError:
+            document.message.emit(f"A panel can have {MAX_REFERENCES} references.", "Remove one first.")
+            break
+    document.do("Add Reference", board)
+
+
+def copies(document: Document, panel_ids: tuple[str, ...], folder: Path) -> list[Path]:
+    """Copies of the current takes in `folder`, named after board and panel."""
+    number, made = numbers(document.board), []
+    for panel_id in panel_ids:
+        take = document.board.panel(panel_id).take
+        if take:
+            title = re.sub(r"[^\w. -]", "_", document.board.title).strip() or "Board"
+            made.append(folder / f"{title} {number[panel_id]}.png")
+            shutil.copyfile(document.picture_path(take.picture.sha256), made[-1])
+    return made

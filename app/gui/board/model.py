@@ -1,0 +1,138 @@
+"""The board as a list of rows for the grid: a heading for each scene, its panels, and a place to add one."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from PySide6.QtCore import QAbstractListModel, QByteArray, QMimeData, QModelIndex, Qt
+
+from ...board import commands
+from ...board.data import Board, Panel, numbers
+from ..document.document import Document
+
+PANELS = "application/x-flux-local-panels"
+WORDS = {"empty": "no picture yet", "queued": "waiting", "running": "rendering", "done": "", "failed": "failed"}
+ROW = Qt.ItemDataRole.UserRole
+
+
+@dataclass(frozen=True)
+class Row:
+    kind: Literal["heading", "panel", "add"]
+    scene: str
+    panel: str | None = None
+    number: str = ""
+
+
+class BoardModel(QAbstractListModel):
+    """Rows follow the document. Editing a row writes the scene's heading or the panel's caption."""
+
+    def __init__(self, document: Document, parent=None):
+        super().__init__(parent)
+        self.document = document
+        self.rows = _rows(document.board)
+        self._place = _places(self.rows)
+        document.changed.connect(self._board_changed)
+        document.state_changed.connect(self._panel_changed)
+
+    def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self.rows)
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole):
+        row = self.rows[index.row()]
+        match role:
+            case Qt.ItemDataRole.UserRole:
+                return row
+            case Qt.ItemDataRole.EditRole:
+                return self._text(row)
+            case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.AccessibleTextRole:
+                return self._spoken(row)
+            case Qt.ItemDataRole.ToolTipRole:
+                return self.document.panel_state(row.panel).reason or None if row.panel else None
+        return None
+
+    def setData(self, index: QModelIndex, value: str, role: int = Qt.ItemDataRole.EditRole) -> bool:
+        row, board = self.rows[index.row()], self.document.board
+        if row.kind == "heading":
+            self.document.do("Rename Scene", commands.set_scene(board, row.scene, heading=value.strip()))
+        elif row.kind == "panel":
+            self.document.do("Edit Caption", commands.set_panel(board, row.panel, action=value.strip()))
+        return True
+
+    def flags(self, index: QModelIndex) -> Qt.ItemFlag:
+        flag = Qt.ItemFlag
+        if not index.isValid():
+            return flag.ItemIsDropEnabled
+        kind = self.rows[index.row()].kind
+        common = flag.ItemIsEnabled | flag.ItemIsDropEnabled | flag.ItemNeverHasChildren
+        if kind == "panel":
+            return common | flag.ItemIsSelectable | flag.ItemIsDragEnabled | flag.ItemIsEditable
+        return common | flag.ItemIsEditable if kind == "heading" else common
+
+    def mimeData(self, indexes: list[QModelIndex]) -> QMimeData:
+        """The panels' ids, in the order of the board."""
+        mime = QMimeData()
+        ids = [self.rows[index.row()].panel for index in sorted(indexes, key=lambda index: index.row())]
+        mime.setData(PANELS, QByteArray("\n".join(ids).encode()))
+        return mime
+
+    def panel(self, row: int) -> Panel:
+        """The panel of a row of kind "panel"."""
+        return self.document.panel(self.rows[row].panel)
+
+    def row_of(self, panel_id: str) -> int:
+        """-1 for a panel that is not on the board."""
+        return self._place.get(panel_id, -1)
+
+    def place_for(self, row: int) -> tuple[str, int]:
+        """(scene id, position in it) of what is put in front of `row`; behind the last row: the end of the board."""
+        if row >= len(self.rows):
+            scene = self.document.board.scenes[-1]
+            return scene.id, len(scene.panels)
+        target = self.rows[row]
+        first = next(i for i, other in enumerate(self.rows) if other.scene == target.scene)
+        return target.scene, max(0, row - first - 1)
+
+    def _text(self, row: Row) -> str:
+        if row.kind == "panel":
+            return self.document.panel(row.panel).action
+        return next(scene.heading for scene in self.document.board.scenes if scene.id == row.scene)
+
+    def _spoken(self, row: Row) -> str:
+        if row.kind == "heading":
+            return f"Scene {row.number} {self._text(row)}".strip()
+        if row.kind == "add":
+            return "Add a panel"
+        panel, state = self.document.panel(row.panel), self.document.panel_state(row.panel)
+        parts = [f"Panel {row.number}", caption(panel), WORDS[state.state], state.reason]
+        return ", ".join(part for part in parts if part)
+
+    def _board_changed(self, old: Board, new: Board) -> None:
+        rows = _rows(new)
+        if rows != self.rows:
+            self.beginResetModel()
+            self.rows, self._place = rows, _places(rows)
+            self.endResetModel()
+        elif rows:
+            self.dataChanged.emit(self.index(0), self.index(len(rows) - 1))
+
+    def _panel_changed(self, panel_id: str) -> None:
+        row = self.row_of(panel_id)
+        if row >= 0:
+            self.dataChanged.emit(self.index(row), self.index(row))
+
+
+def caption(panel: Panel) -> str:
+    """What stands below the picture: what happens, else the words it is made from."""
+    return panel.action or panel.prompt
+
+
+def _rows(board: Board) -> list[Row]:
+    number, rows = numbers(board), []
+    for place, scene in enumerate(board.scenes, 1):
+        rows.append(Row("heading", scene.id, None, str(place)))
+        rows += [Row("panel", scene.id, panel.id, number[panel.id]) for panel in scene.panels]
+        rows.append(Row("add", scene.id))
+    return rows
+
+
+def _places(rows: list[Row]) -> dict[str, int]:
+    return {row.panel: place for place, row in enumerate(rows) if row.panel}

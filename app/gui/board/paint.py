@@ -1,0 +1,327 @@
+"""How a row of the board looks: the panel's picture, number, caption and state; the heading; the place to add one."""
+
+from collections.abc import Sequence
+from functools import lru_cache
+
+from PySide6.QtCore import QModelIndex, QPoint, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPainterPath, QPen, QPixmap
+from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
+
+from ...board.data import Panel
+from ...board.seen import seen
+from ..document.document import Document
+from ..document.runs import PanelState
+from ..kit import icons
+from ..kit.theme import RADIUS, font, theme
+from ..kit.words import duration
+from .layout import CAPTION, SLIM
+from .model import ROW, Row, caption
+
+SELECTED, FOCUS = QStyle.StateFlag.State_Selected, QStyle.StateFlag.State_HasFocus
+HOVER = QStyle.StateFlag.State_MouseOver
+FRAMED = 160  # pixmaps that are kept at the size they are painted in: some three screens of them
+CENTRE = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+
+
+class BoardDelegate(QStyledItemDelegate):
+    """Paints rows of a BoardModel and edits captions and headings in place."""
+
+    def __init__(self, document: Document, parent: QWidget):
+        super().__init__(parent)
+        self.document, self._seen, self._framed = document, {}, {}
+
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+        row: Row = index.data(ROW)
+        painter.save()
+        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        if row.kind == "heading":
+            self._heading(painter, option, row, index.data(Qt.ItemDataRole.EditRole))
+        elif row.kind == "add":
+            _add(painter, option)
+        else:
+            self._panel(painter, option, row)
+        painter.restore()
+
+    def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: QModelIndex) -> QWidget:
+        if index.data(ROW).kind == "heading":
+            editor = QLineEdit(parent)
+            editor.setPlaceholderText("Where and when, such as INT. BAR - NIGHT")
+            editor.setAccessibleName("Scene heading")
+            return editor
+        editor = QPlainTextEdit(parent)
+        editor.setTabChangesFocus(True)
+        editor.setPlaceholderText("What happens")
+        editor.setAccessibleName("Caption")
+        return editor
+
+    def setEditorData(self, editor: QWidget, index: QModelIndex) -> None:
+        text = index.data(Qt.ItemDataRole.EditRole)
+        if isinstance(editor, QPlainTextEdit):
+            editor.setPlainText(text)
+            editor.selectAll()
+        else:
+            editor.setText(text)
+
+    def setModelData(self, editor: QWidget, model, index: QModelIndex) -> None:
+        model.setData(index, editor.toPlainText() if isinstance(editor, QPlainTextEdit) else editor.text())
+
+    def updateEditorGeometry(self, editor: QWidget, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+        rect = QRect(option.rect)
+        if index.data(ROW).kind == "panel":
+            rect.setTop(rect.bottom() - CAPTION + 22)
+        else:
+            rect.adjust(56, 6, 0, -6)
+        editor.setGeometry(rect)
+
+    def eventFilter(self, editor, event) -> bool:
+        """Return ends the editing of a caption; with Shift or Alt it makes a new line."""
+        if isinstance(editor, QPlainTextEdit) and event.type() == event.Type.KeyPress:
+            plain = event.modifiers() == Qt.KeyboardModifier.NoModifier
+            if plain and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+                self.commitData.emit(editor)
+                self.closeEditor.emit(editor, QStyledItemDelegate.EndEditHint.NoHint)
+                return True
+        return super().eventFilter(editor, event)
+
+    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
+        return option.rect.size()
+
+    def _heading(self, painter: QPainter, option: QStyleOptionViewItem, row: Row, text: str) -> None:
+        c, rect = theme.colours, option.rect.adjusted(0, 6, 0, -6)
+        painter.setFont(_font(1.5, QFont.Weight.DemiBold))
+        painter.setPen(QColor(c.muted))
+        painter.drawText(rect, LEFT, row.number)
+        painter.setPen(QColor(c.text if text else c.muted))
+        rect.setLeft(rect.left() + max(24, painter.fontMetrics().horizontalAdvance(row.number) + 14))
+        shown = painter.fontMetrics().elidedText(text or "Untitled scene", Qt.TextElideMode.ElideRight, rect.width())
+        painter.drawText(rect, LEFT, shown)
+        if option.state & FOCUS:
+            _ring(painter, option.rect.adjusted(-6, 4, 6, -4), c.accent)
+
+    def _panel(self, painter: QPainter, option: QStyleOptionViewItem, row: Row) -> None:
+        panel, state = self.document.panel(row.panel), self.document.panel_state(row.panel)
+        box = QRect(option.rect)
+        box.setHeight(option.rect.height() - CAPTION)
+        self._picture(painter, box, panel, state)
+        if state.state != "done":
+            _status(painter, box, panel, state)
+        _border(painter, box, option)
+        _below(painter, option.rect.adjusted(2, box.height() + 8, -2, 0), row, panel, self._colours(panel))
+
+    def _picture(self, painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> None:
+        pixmap, ratio = self._pixmap(painter, box, panel, state), painter.device().devicePixelRatioF()
+        key = (pixmap.cacheKey(), box.width(), box.height(), ratio, theme.dark)
+        if key not in self._framed:
+            if len(self._framed) >= FRAMED:
+                self._framed.pop(next(iter(self._framed)))
+            self._framed[key] = _framed(pixmap, box.size(), ratio)
+        painter.drawPixmap(box.topLeft(), self._framed[key])
+
+    def _colours(self, panel: Panel) -> list[str]:
+        """Of the pictures that the model sees besides the source, remembered while panel and cast are the same."""
+        board, known = self.document.board, self._seen.get(panel.id)
+        if known is None or known[0] is not panel or known[1] is not board.cast:
+            colours = [one.colour for one in seen(board, panel) if one.kind != "source"]
+            known = self._seen[panel.id] = (panel, board.cast, colours)
+        return known[2]
+
+    def _pixmap(self, painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> QPixmap:
+        if state.state == "running" and state.preview:
+            return _preview(state.preview, state.step)
+        if panel.take is None:
+            return QPixmap()
+        side = max(box.width(), box.height()) * painter.device().devicePixelRatioF()
+        return self.document.pixmap(panel.take.picture.sha256, _rounded(side))
+
+
+def _framed(pixmap: QPixmap, size: QSize, ratio: float) -> QPixmap:
+    """The picture in its box with round corners, as large as it is painted.
+
+    Made once: scaling and clipping to a path at every frame is most of what scrolling would cost.
+    """
+    made = QPixmap(size * ratio)
+    made.setDevicePixelRatio(ratio)
+    made.fill(Qt.GlobalColor.transparent)
+    painter, path = QPainter(made), QPainterPath()
+    painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+    path.addRoundedRect(QRectF(QRect(QPoint(0, 0), size)), RADIUS, RADIUS)
+    painter.fillPath(path, QColor(theme.colours.canvas))
+    if not pixmap.isNull():
+        target = pixmap.size().scaled(size, Qt.AspectRatioMode.KeepAspectRatio)
+        painter.setClipPath(path)
+        corner = QPoint((size.width() - target.width()) // 2, (size.height() - target.height()) // 2)
+        painter.drawPixmap(QRect(corner, target), pixmap)
+    painter.end()
+    return made
+
+
+@lru_cache(maxsize=24)
+def _preview(path: str, step: int) -> QPixmap:
+    return QPixmap(path)
+
+
+@lru_cache(maxsize=32)
+def _font(points: float, weight: QFont.Weight) -> QFont:
+    return font(points, weight)
+
+
+def _rounded(side: float) -> int:
+    """Few sizes, so that zooming does not decode every picture anew at each pixel."""
+    return next((size for size in (192, 288, 432, 648, 972) if size >= side), 1458)
+
+
+def _ring(painter: QPainter, rect: QRect, colour: str, width: float = 2) -> None:
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    painter.setPen(QPen(QColor(colour), width))
+    painter.drawRoundedRect(QRectF(rect), RADIUS, RADIUS)
+
+
+def _border(painter: QPainter, box: QRect, option: QStyleOptionViewItem) -> None:
+    """Selected: a thick ring. The one the keyboard stands on: a thin one further out."""
+    c = theme.colours
+    if option.state & SELECTED:
+        _ring(painter, box.adjusted(-1, -1, 1, 1), c.accent, 3)
+    elif option.state & HOVER:
+        _ring(painter, box, c.muted, 1)
+    else:
+        _ring(painter, box, c.line, 1)
+    if option.state & FOCUS:
+        _ring(painter, box.adjusted(-5, -5, 5, 5), c.accent, 1)
+
+
+def _add(painter: QPainter, option: QStyleOptionViewItem) -> None:
+    c, box = theme.colours, QRect(option.rect)
+    slim = box.height() == SLIM
+    box.setHeight(box.height() - (0 if slim else CAPTION))
+    lively = option.state & (HOVER | FOCUS)
+    painter.setBrush(Qt.BrushStyle.NoBrush)
+    pen = QPen(QColor(c.accent if option.state & FOCUS else c.muted if lively else c.line), 1.5)
+    pen.setDashPattern([4, 4])
+    painter.setPen(pen)
+    painter.drawRoundedRect(QRectF(box), RADIUS, RADIUS)
+    colour = c.text if lively else c.muted
+    _icon(painter, box.translated(-44, 0) if slim else box.translated(0, -11), "plus", colour, 18 if slim else 22)
+    painter.setPen(QColor(colour))
+    painter.setFont(_font(0, QFont.Weight.Normal))
+    painter.drawText(box.translated(8, 0) if slim else box.translated(0, 16), CENTRE, "Add panel")
+
+
+def _icon(painter: QPainter, box: QRect, name: str, colour: str, side: int = 22) -> None:
+    ratio = painter.device().devicePixelRatioF()
+    drawn = icons.pixmap(name, round(side * ratio), colour)
+    painter.drawPixmap(QRectF(box.center().x() - side / 2, box.center().y() - side / 2, side, side), drawn, QRectF())
+
+
+def _status(painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> None:
+    c = theme.colours
+    if state.state == "running":
+        _progress(painter, box, state)
+        _chip(painter, box, running_words(state), c.text)
+    elif state.state == "queued":
+        more = f" ({state.waiting + 1})" if state.waiting else ""
+        _chip(painter, box, f"Waiting{more}", c.text)
+    elif state.state == "failed" and panel.take:
+        _chip(painter, box, f"Failed: {state.reason}", c.danger)
+    elif state.state == "failed":
+        _icon(painter, box.adjusted(0, 0, 0, -box.height() // 2 + 10), "warning", c.danger)
+        _words(painter, box.adjusted(14, box.height() // 3, -14, -8), state.reason, c.danger)
+    else:
+        _words(painter, box.adjusted(16, 12, -16, -12), panel.prompt or "Press Return and say what it shows", c.muted)
+
+
+def running_words(state: PanelState) -> str:
+    """Such as "4 of 16, 12 s left"."""
+    if not state.total:
+        return {"text": "Reading the prompt", "references": "Looking at references", "decode": "Finishing"}.get(
+            state.stage, "Starting"
+        )
+    left = f", {duration(state.left)} left" if state.left else ""
+    return f"{state.step} of {state.total}{left}"
+
+
+def _words(painter: QPainter, box: QRect, text: str, colour: str) -> None:
+    painter.setFont(_font(0, QFont.Weight.Normal))
+    painter.setPen(QColor(colour))
+    metrics = painter.fontMetrics()
+    lines = max(1, box.height() // metrics.lineSpacing())
+    fitting = _elided(text, metrics, box.width(), lines)
+    painter.drawText(box, CENTRE, fitting)
+
+
+@lru_cache(maxsize=4096)
+def _cut(text: str, family: str, points: float, width: int, lines: int) -> str:
+    metrics = QFontMetrics(_font(points, QFont.Weight.Normal))
+    words, made = text.split(), []
+    while words and len(made) < lines:
+        line = words.pop(0)
+        while words and metrics.horizontalAdvance(f"{line} {words[0]}") <= width:
+            line = f"{line} {words.pop(0)}"
+        made.append(line)
+    if words:
+        made[-1] = f"{made[-1]} {' '.join(words)}"
+    return "\n".join(metrics.elidedText(line, Qt.TextElideMode.ElideRight, width) for line in made)
+
+
+def _elided(text: str, metrics: QFontMetrics, width: int, lines: int, points: float = 0) -> str:
+    """At most so many lines, the last one with an ellipsis where more would follow."""
+    return _cut(text, _font(points, QFont.Weight.Normal).family(), points, width, lines)
+
+
+def _progress(painter: QPainter, box: QRect, state: PanelState) -> None:
+    c = theme.colours
+    line = QRectF(box.left() + 8, box.bottom() - 10, box.width() - 16, 4)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(QColor(0, 0, 0, 140))
+    painter.drawRoundedRect(line, 2, 2)
+    line.setWidth(line.width() * (state.step / state.total if state.total else 0.02))
+    painter.setBrush(QColor(c.accent))
+    painter.drawRoundedRect(line, 2, 2)
+
+
+def _chip(painter: QPainter, box: QRect, text: str, colour: str) -> None:
+    """A small plate in the upper left corner; readable over any picture."""
+    painter.setFont(_font(-1, QFont.Weight.Medium))
+    metrics = painter.fontMetrics()
+    text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, box.width() - 32)
+    plate = QRectF(box.left() + 8, box.top() + 8, metrics.horizontalAdvance(text) + 16, metrics.height() + 6)
+    ground = QColor(theme.colours.surface)
+    ground.setAlpha(235)
+    painter.setPen(Qt.PenStyle.NoPen)
+    painter.setBrush(ground)
+    painter.drawRoundedRect(plate, 6, 6)
+    painter.setPen(QColor(colour))
+    painter.drawText(plate, CENTRE, text)
+
+
+def _below(painter: QPainter, rect: QRect, row: Row, panel: Panel, colours: Sequence[str]) -> None:
+    c = theme.colours
+    painter.setFont(_font(0, QFont.Weight.DemiBold))
+    line = painter.fontMetrics().lineSpacing()
+    top = QRect(rect.left(), rect.top(), rect.width(), line)
+    painter.setPen(QColor(c.text))
+    painter.drawText(top, LEFT, row.number)
+    start = painter.fontMetrics().horizontalAdvance(row.number) + 8
+    painter.setFont(_font(-1, QFont.Weight.Normal))
+    painter.setPen(QColor(c.muted))
+    camera = " · ".join(part for part in (panel.camera.shot, panel.camera.angle, panel.camera.move) if part)
+    painter.drawText(top.adjusted(start, 0, -48, 0), LEFT, camera)
+    painter.drawText(top, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{panel.seconds:g} s")
+    _marks(painter, top.adjusted(start, 0, -48, 0), colours, painter.fontMetrics().horizontalAdvance(camera))
+    text = caption(panel) if panel.take or panel.action else ""
+    spoken = f"“{panel.dialogue}”" if panel.dialogue else ""
+    lines = _elided(f"{text} {spoken}".strip(), painter.fontMetrics(), rect.width(), 2, -1)
+    painter.setPen(QColor(c.muted))
+    painter.drawText(
+        QRect(rect.left(), rect.top() + line + 3, rect.width(), 2 * line), Qt.AlignmentFlag.AlignLeft, lines
+    )
+
+
+def _marks(painter: QPainter, rect: QRect, colours: Sequence[str], after: int) -> None:
+    """A dot in the colour of each reference."""
+    x = rect.left() + after + (10 if after else 2)
+    painter.setPen(Qt.PenStyle.NoPen)
+    for colour in colours:
+        painter.setBrush(QColor(colour))
+        painter.drawEllipse(QPointF(x + 3, rect.center().y() + 1), 3.5, 3.5)
+        x += 10

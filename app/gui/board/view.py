@@ -1,0 +1,172 @@
+"""The board page: the board's title and shape, what can be done with panels, and the grid of them."""
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QSlider, QStackedLayout, QVBoxLayout, QWidget
+
+from ...board import commands
+from ...board.data import ASPECTS, Board
+from ..document import picture_drag
+from ..document.document import Document
+from ..kit.widgets import Empty, bar, button, label, tool
+from ..kit.words import duration, model_title, plural
+from . import drop
+from .grid import LARGEST, SMALLEST, BoardGrid
+
+
+class BoardView(QWidget):
+    """Title, aspect, render button, zoom, grid. `run` starts the action of that name (see actions.py)."""
+
+    selection_changed = Signal()
+
+    def __init__(self, document: Document, run, cell: int, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.document, self.run = document, run
+        self.grid = BoardGrid(document, self)
+        self.grid.cell = cell
+        self.grid.selectionModel().selectionChanged.connect(lambda *_: self._selection())
+        self.title = QLineEdit()
+        self.title.setProperty("kind", "title")
+        self.title.setAccessibleName("Title of the board")
+        self.title.editingFinished.connect(self._retitle)
+        self.aspect = QComboBox()
+        self.aspect.setAccessibleName("Shape of the pictures")
+        self.aspect.setToolTip("Shape of the pictures")
+        self.aspect.activated.connect(self._reshape)
+        self.square = button("Use 1:1", self._make_square, kind="quiet")
+        self.square.setToolTip("The built-in model has only learned squares: other shapes come out worse. Make it 1:1")
+        self.square.setAccessibleDescription(self.square.toolTip())
+        self.square.hide()
+        self._built_in = False
+        self.count = label(tone="muted")
+        self.render = button("Render", lambda: run("render"), "render", "primary")
+        self.render.setMinimumWidth(150)
+        self.model = button("", lambda: run("show_models"), "models", "quiet")
+        self.zoom = self._slider()
+        self.body = QWidget()
+        self.setAcceptDrops(True)
+        self._lay_out()
+        document.changed.connect(self._show)
+        document.state_changed.connect(lambda _: self._selection())
+        self._show(document.board, document.board)
+
+    def _lay_out(self) -> None:
+        play = tool("Play the animatic", "play", lambda: self.run("play"), "Play the animatic")
+        export = tool("Export", "export", lambda: self.run("export"), "Export")
+        top = bar(
+            self.title, self.aspect, self.square, self.count, None, self.model, self.zoom, play, export, self.render
+        )
+        self.title.setMinimumWidth(160)
+        self.title.setMaximumWidth(340)
+        self.stack = QStackedLayout(self.body)
+        self.stack.addWidget(self.grid)
+        self.stack.addWidget(self._empty())
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(0)
+        box.addWidget(top)
+        box.addWidget(self.body, 1)
+
+    def _empty(self) -> Empty:
+        return Empty(
+            "board",
+            "An empty board",
+            "Add a panel and say what it shows, drop pictures here from Finder, or import a script: its scenes become "
+            "panels.",
+            button("Add Panel", lambda: self.run("add_panel"), "plus", "primary"),
+            button("Import Script…", lambda: self.run("import_"), "import"),
+        )
+
+    def _slider(self) -> QWidget:
+        box = QWidget()
+        slider = QSlider(Qt.Orientation.Horizontal)
+        slider.setRange(SMALLEST, LARGEST)
+        slider.setValue(self.grid.least)
+        slider.setFixedWidth(110)
+        slider.setAccessibleName("Size of the panels")
+        slider.setToolTip("Size of the panels")
+        slider.valueChanged.connect(self.grid.set_cell)
+        self.grid.zoomed.connect(slider.setValue)
+        inside = QHBoxLayout(box)
+        inside.setContentsMargins(0, 0, 6, 0)
+        inside.addWidget(slider)
+        return box
+
+    # What is dropped where there is no panel yet
+
+    def dragEnterEvent(self, event) -> None:
+        self.grid.dropping.enter(event)
+
+    def dropEvent(self, event) -> None:
+        """The grid is hidden while the board is empty; pictures make its first scene."""
+        event.acceptProposedAction()
+        opened = drop.file_to_open(event.mimeData())
+        if opened:
+            self.grid.file_dropped.emit(opened)
+            return
+        pictures = picture_drag.pictures_in(event.mimeData(), self.document)
+        if pictures:
+            drop.start_with(self.document, pictures)
+            self.grid.setFocus()
+
+    def sizeHint(self) -> QSize:
+        return QSize(1000, 700)
+
+    def _show(self, old: Board, board: Board) -> None:
+        if not self.title.hasFocus():
+            self.title.setText(board.title)
+            self.title.setCursorPosition(0)
+        self._show_aspect(board)
+        panels = list(board.panels())
+        seconds = sum(panel.seconds for panel in panels)
+        self.count.setText(f"{plural(len(panels), 'panel')} · {duration(seconds)}" if panels else "")
+        self.stack.setCurrentIndex(0 if board.scenes else 1)
+        self._selection()
+
+    def show_model(self, name: str | None, built_in: bool) -> None:
+        """Say what new pictures are made with; the built-in model invites to get a real one."""
+        self._built_in = built_in
+        self._show_aspect(self.document.board)
+        self.model.setText(model_title(name))
+        tip = "Pictures are made by the small built-in model, for trying the app. Click to get a real one."
+        self.model.setToolTip(tip if built_in else "The model that makes new pictures. Click for the others.")
+        self.model.setAccessibleName(f"Model: {self.model.text()}")
+
+    def _show_aspect(self, board: Board) -> None:
+        names = [*ASPECTS]
+        if board.aspect not in ASPECTS.values():
+            names.append(f"{board.aspect[0]}:{board.aspect[1]}")
+        if [self.aspect.itemText(i) for i in range(self.aspect.count())] != names:
+            self.aspect.clear()
+            self.aspect.addItems(names)
+        shown = next((name for name, sides in ASPECTS.items() if sides == board.aspect), names[-1])
+        self.aspect.setCurrentText(shown)
+        self.square.setVisible(self._built_in and board.aspect[0] != board.aspect[1])
+
+    def _retitle(self) -> None:
+        title = self.title.text().strip() or "Untitled"
+        self.document.do("Rename Board", commands.set_board(self.document.board, title=title))
+
+    def _reshape(self) -> None:
+        sides = ASPECTS.get(self.aspect.currentText())
+        if sides:
+            self.document.do("Change Shape", commands.set_board(self.document.board, aspect=sides))
+
+    def _make_square(self) -> None:
+        self.document.do("Change Shape", commands.set_board(self.document.board, aspect=ASPECTS["1:1"]))
+        self.aspect.setFocus()
+
+    def _selection(self) -> None:
+        count = len(self.grid.selected())
+        ready = wanting(self.document)
+        text = f"Render {plural(count, 'Panel')}" if count else f"Render {len(ready)} New" if ready else "Render"
+        self.render.setText(text)
+        self.render.setAccessibleName(text)
+        self.render.setEnabled(bool(count or ready))
+        self.render.setToolTip("The selected panels" if count else "Every panel that has words but no picture yet")
+        self.selection_changed.emit()
+
+
+def wanting(document: Document) -> tuple[str, ...]:
+    """The panels that have words but no picture and are not being made."""
+    panels = document.board.panels()
+    return tuple(p.id for p in panels if p.prompt.strip() and not p.take and not document.panel_state(p.id).busy)

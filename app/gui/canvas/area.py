@@ -1,0 +1,214 @@
+"""What the canvas shows: the picture at some zoom, a preview of the next one, what was before, the mask. No input."""
+
+from PySide6.QtCore import QPointF, QRect, QRectF, QSizeF, Qt, Signal
+from PySide6.QtGui import QColor, QPainter, QPen, QPixmap
+from PySide6.QtWidgets import QWidget
+
+from ..kit.theme import theme
+from . import layers
+from .mask_painter import MaskPainter
+from .viewport import Viewport
+
+NOWHERE = QPointF(-1, -1)
+
+
+class PictureArea(QWidget):
+    """Shows `picture` (or a preview of the next one) and, compared, what was before."""
+
+    zoomed = Signal(float)  # screen pixels per picture pixel
+    split_moved = Signal(float)  # 0 (all after) to 1 (all before)
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.view, self.painter = Viewport(), MaskPainter(self)
+        self.picture, self.before, self.preview = QPixmap(), QPixmap(), QPixmap()
+        self.masking, self.comparing, self.holding, self.split = False, False, False, 0.5
+        self.ground, self.tags = "Neutral", ("Before", "After")
+        self.hover, self.dropping, self.invitation, self._shown = NOWHERE, False, "", None
+        self._smaller = {name: layers.Smaller() for name in ("picture", "before", "preview")}
+        self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
+        self.setMinimumSize(240, 180)
+        self.painter.changed.connect(self._repaint_picture)
+        theme.changed.connect(self.update)
+
+    # What is shown
+
+    def set_picture(self, picture: QPixmap, width: int, height: int) -> None:
+        """The current picture, which has that size also where a smaller copy of it stands in; null for none."""
+        if (picture.cacheKey(), width, height) != self._shown:
+            self._shown = (picture.cacheKey(), width, height)
+            self.picture = picture
+            self._set_size(width, height)
+
+    def set_before(self, before: QPixmap) -> None:
+        if before.cacheKey() != self.before.cacheKey():
+            self.before = before
+            self.update()
+
+    def set_preview(self, preview: QPixmap) -> None:
+        """The picture in the making, over the current one; a null one takes it away."""
+        self.preview = preview
+        self.update()
+
+    def set_invitation(self, text: str) -> None:
+        """What an empty panel says."""
+        if text != self.invitation:
+            self.invitation = text
+            self.update()
+
+    def set_comparing(self, on: bool) -> None:
+        self.comparing = on
+        self.update()
+
+    def set_holding(self, on: bool) -> None:
+        """Show what was before as long as a key or button is held."""
+        self.holding = on
+        self.update()
+
+    def set_masking(self, on: bool) -> None:
+        if not on and self.painter.busy:
+            self.painter.cancel()
+        self.masking = on
+        self.update()
+
+    def set_split(self, split: float) -> None:
+        self.split = min(1.0, max(0.0, split))
+        self.split_moved.emit(self.split)
+        self.update()
+
+    def set_ground(self, ground: str) -> None:
+        self.ground = ground
+        self.update()
+
+    # Zoom
+
+    def fit(self) -> None:
+        self.view.fit()
+        self._moved()
+
+    def actual_size(self) -> None:
+        """One picture pixel on one pixel of the screen."""
+        self.view.zoom_to(1.0, self._under_mouse())
+        self._moved()
+
+    def zoom_by(self, steps: float, at: QPointF | None = None) -> None:
+        self.view.step(steps, at)
+        self._moved()
+
+    def _set_size(self, width: int, height: int) -> None:
+        self.view.set_picture(QSizeF(width, height))
+        self._moved()
+
+    def _moved(self) -> None:
+        self.zoomed.emit(self.view.zoom)
+        self.update()
+
+    def _under_mouse(self) -> QPointF | None:
+        return self.hover if self.rect().contains(self.hover.toPoint()) else None
+
+    # Painting
+
+    def paintEvent(self, event) -> None:
+        painter = QPainter(self)
+        painter.fillRect(self.rect(), QColor(theme.colours.canvas))
+        rect = self.view.rect()
+        neutral = QColor(theme.colours.surface if self.picture.isNull() else theme.colours.canvas)
+        painter.fillRect(rect, layers.ground_brush(self.ground, neutral))
+        self._draw_pictures(painter, rect)
+        if self.masking:
+            self._draw_mask(painter, rect)
+        if self.picture.isNull() and self.preview.isNull():
+            self._draw_invitation(painter, rect)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        if self.hasFocus():
+            painter.setPen(QColor(theme.colours.accent))
+            painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
+        if self.dropping:
+            self._draw_drop_hint(painter)
+
+    def _draw_pictures(self, painter: QPainter, rect: QRectF) -> None:
+        ratio = self.devicePixelRatioF()
+        after = ("picture", self.picture) if self.preview.isNull() else ("preview", self.preview)
+        if self.holding and not self.before.isNull():
+            layers.draw_picture(painter, self.before, rect, self._smaller["before"], ratio)
+            layers.draw_tag(painter, self.tags[0], self._corner(rect))
+            return
+        layers.draw_picture(painter, after[1], rect, self._smaller[after[0]], ratio)
+        if not self.comparing or self.before.isNull():
+            return
+        x = self.split_x()
+        painter.save()
+        painter.setClipRect(QRectF(0, 0, x, self.height()))
+        painter.fillRect(rect, layers.ground_brush(self.ground, QColor(theme.colours.canvas)))
+        layers.draw_picture(painter, self.before, rect, self._smaller["before"], ratio)
+        painter.restore()
+        layers.draw_split(painter, rect.intersected(QRectF(self.rect())), x, QColor(0, 0, 0, 150))
+        corner = self._corner(rect)
+        layers.draw_tag(painter, self.tags[0], corner)
+        right = min(rect.right(), self.width()) - 10
+        layers.draw_tag(painter, self.tags[1], QPointF(right, corner.y()), right=True)
+
+    def _draw_invitation(self, painter: QPainter, rect: QRectF) -> None:
+        """What to do in an empty panel, in the frame of the picture to come."""
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        pen = QPen(QColor(theme.colours.line), 1.5)
+        pen.setDashPattern([5, 5])
+        painter.setPen(pen)
+        painter.drawRoundedRect(rect.adjusted(1, 1, -1, -1), 8, 8)
+        painter.setPen(QColor(theme.colours.muted))
+        font = painter.font()
+        font.setPixelSize(15)
+        painter.setFont(font)
+        flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
+        painter.drawText(rect.adjusted(24, 24, -24, -24), flags, self.invitation)
+
+    def _corner(self, rect: QRectF) -> QPointF:
+        return QPointF(max(rect.left(), 0) + 10, max(rect.top(), 0) + 10)
+
+    def _draw_mask(self, painter: QPainter, rect: QRectF) -> None:
+        if self.holding or self.picture.isNull():
+            return
+        layers.draw_mask(painter, self.painter.overlay(), rect)
+        painter.save()
+        path = self.painter.outline()
+        transform = painter.transform()
+        transform.translate(rect.left(), rect.top())
+        transform.scale(self.view.scale, self.view.scale)
+        layers.draw_outline(painter, transform.map(path))
+        if self.masking and self.painter.tool == "brush" and self.underMouse():
+            radius = self.painter.radius * self.view.scale
+            layers.draw_outline(painter, layers.circle(self.hover, radius))
+        painter.restore()
+
+    def _draw_drop_hint(self, painter: QPainter) -> None:
+        accent = QColor(theme.colours.accent)
+        painter.setPen(QPen(accent, 3))
+        accent.setAlpha(36)
+        painter.fillRect(self.rect(), accent)
+        painter.drawRect(self.rect().adjusted(1, 1, -2, -2))
+        layers.draw_tag(painter, "Drop to make it this panel's picture", self._corner(QRectF(self.rect())))
+
+    def _repaint_picture(self, box: QRect) -> None:
+        if box.isEmpty():
+            self.update()
+            return
+        rect = QRectF(self.view.to_widget(QPointF(box.topLeft())), box.size().toSizeF() * self.view.scale)
+        reach = int(self.painter.radius * self.view.scale) + 4  # the ring of the brush goes along
+        self.update(rect.toAlignedRect().adjusted(-reach, -reach, reach, reach))
+
+    # The slider's place
+
+    def split_x(self) -> float:
+        """The widget coordinate of the slider's line."""
+        left, right = self._split_range()
+        return left + self.split * (right - left)
+
+    def split_to(self, x: float) -> None:
+        """Put the line at a widget coordinate."""
+        left, right = self._split_range()
+        self.set_split((x - left) / max(1.0, right - left))
+
+    def _split_range(self) -> tuple[float, float]:
+        """The part of the picture's width that is in view."""
+        rect = self.view.rect()
+        return max(rect.left(), 0.0), min(rect.right(), float(self.width()))

@@ -1,0 +1,259 @@
+"""The large picture under mouse, pen, trackpad and keys: zoom, pan, before and after, painting the mask, drops."""
+
+from PySide6.QtCore import QEvent, QPointF, Qt, Signal
+from PySide6.QtGui import QCursor, QInputDevice, QKeySequence, QPointingDevice
+from PySide6.QtWidgets import QApplication, QWidget
+
+from ..kit.buttons import wins_over_menus
+from .area import NOWHERE, PictureArea
+
+GRAB = 14  # logical pixels around the line of the slider that take hold of it
+ARROWS = {
+    Qt.Key.Key_Left: QPointF(1, 0), Qt.Key.Key_Right: QPointF(-1, 0),
+    Qt.Key.Key_Up: QPointF(0, 1), Qt.Key.Key_Down: QPointF(0, -1),
+}  # fmt: skip
+PAN_STEP, SPLIT_STEP = 40, 0.02
+LEFT, MIDDLE = Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton
+
+
+class Canvas(PictureArea):
+    """The picture to look at and to paint on."""
+
+    drag_wanted = Signal()  # the picture is being pulled out of the window
+    dropped = Signal(object)  # QMimeData, also of what is pasted
+    copy_asked = Signal()
+    compare_asked = Signal()  # by key
+    brush_resized = Signal()
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.accepts_drop = lambda mime: False
+        self._grip: str | None = None  # "pan", "split", "paint", "drag" while a button is down
+        self._from, self._space = QPointF(), False
+        self.setMouseTracking(True)
+        self.setTabletTracking(True)
+        self.setAcceptDrops(True)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.setAccessibleName("Picture")
+        self.setAccessibleDescription("+ and - zoom, 0 fits, 1 shows pixels, arrows move, C compares, B shows before")
+        self.zoomed.connect(self._show_cursor)
+
+    def set_masking(self, on: bool) -> None:
+        super().set_masking(on)
+        self._show_cursor()
+
+    def set_comparing(self, on: bool) -> None:
+        super().set_comparing(on)
+        self._show_cursor()
+
+    # Mouse and pen
+
+    def mousePressEvent(self, event) -> None:
+        self._press(event.position(), event.button(), event.modifiers())
+
+    def mouseMoveEvent(self, event) -> None:
+        self._drag_to(event.position(), 1.0)
+
+    def mouseReleaseEvent(self, event) -> None:
+        self._release()
+
+    def mouseDoubleClickEvent(self, event) -> None:
+        """Between the whole picture and its pixels; while masking it is a second press."""
+        if self.masking or event.button() != LEFT:
+            self.mousePressEvent(event)
+        elif self.view.fitted:
+            self.hover = event.position()
+            self.actual_size()
+        else:
+            self.fit()
+
+    def tabletEvent(self, event) -> None:
+        """A pen paints with its pressure, and its other end erases. Without masking it is a mouse."""
+        kind = event.type()
+        if not self.masking or self._space or self.picture.isNull():
+            event.ignore()
+            return
+        if kind == QEvent.Type.TabletPress and event.button() == LEFT:
+            eraser = event.pointerType() == QPointingDevice.PointerType.Eraser
+            self._grip = "paint"
+            self.painter.begin(self.view.to_picture(event.position()), event.pressure(), eraser)
+        elif kind == QEvent.Type.TabletMove:
+            self._drag_to(event.position(), event.pressure())
+        elif kind == QEvent.Type.TabletRelease:
+            self._release()
+        event.accept()
+
+    def _press(self, at: QPointF, button: Qt.MouseButton, modifiers: Qt.KeyboardModifier) -> None:
+        self._from = self.hover = at
+        if button == MIDDLE or (button == LEFT and self._space):
+            self._grip = "pan"
+        elif button == LEFT and self._near_split(at):
+            self._grip = "split"
+            self.split_to(at.x())
+        elif button == LEFT and self.masking and not self.picture.isNull():
+            self._grip = "paint"
+            erase = bool(modifiers & Qt.KeyboardModifier.AltModifier)
+            self.painter.begin(self.view.to_picture(at), 1.0, erase)
+        elif button == LEFT:
+            pull = self.view.fitted or bool(modifiers & Qt.KeyboardModifier.ControlModifier)
+            self._grip = "drag" if pull else "pan"
+        self._show_cursor()
+
+    def _drag_to(self, at: QPointF, pressure: float) -> None:
+        moved, self.hover = at - self.hover, at
+        if self._grip == "pan":
+            self.view.pan(moved)
+            self._moved()
+        elif self._grip == "split":
+            self.split_to(at.x())
+        elif self._grip == "paint":
+            self.painter.move(self.view.to_picture(at), pressure)
+        elif self._grip == "drag" and (at - self._from).manhattanLength() > 10:
+            self._grip = None
+            self.drag_wanted.emit()
+        if self._grip in (None, "paint"):
+            self._show_cursor()
+            if self.masking:
+                self.update()
+
+    def _release(self) -> None:
+        grip, self._grip = self._grip, None
+        if grip == "paint":
+            self.painter.finish()
+        self._show_cursor()
+
+    def leaveEvent(self, event) -> None:
+        self.hover = NOWHERE
+        self.update()
+
+    def _near_split(self, at: QPointF) -> bool:
+        return self.comparing and not self.before.isNull() and abs(at.x() - self.split_x()) <= GRAB
+
+    def _show_cursor(self, _zoom: float = 0.0) -> None:
+        shapes = Qt.CursorShape
+        if self._grip == "pan":
+            shape = shapes.ClosedHandCursor
+        elif self._space:
+            shape = shapes.OpenHandCursor
+        elif self._near_split(self.hover):
+            shape = shapes.SplitHCursor
+        elif self.masking and not self.picture.isNull():
+            shape = shapes.BlankCursor if self.painter.tool == "brush" else shapes.CrossCursor
+        else:
+            shape = shapes.ArrowCursor if self.view.fitted else shapes.OpenHandCursor
+        if self.cursor().shape() != shape:
+            self.setCursor(QCursor(shape))
+
+    # Wheel, pinch, keys
+
+    def wheelEvent(self, event) -> None:
+        """A wheel zooms; two fingers on a trackpad move the picture, and zoom with Ctrl or Cmd."""
+        control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
+        touched = event.deviceType() == QInputDevice.DeviceType.TouchPad
+        trackpad = touched or event.phase() != Qt.ScrollPhase.NoScrollPhase
+        if trackpad and not control and not event.pixelDelta().isNull():
+            self.view.pan(QPointF(event.pixelDelta()))
+            self._moved()
+        else:
+            self.zoom_by(event.angleDelta().y() / 120.0, event.position())
+        event.accept()
+
+    def event(self, event) -> bool:
+        if event.type() == QEvent.Type.NativeGesture:
+            return self._native_gesture(event)
+        standard = (QKeySequence.StandardKey.Copy, QKeySequence.StandardKey.Paste)
+        return wins_over_menus(event, (*ARROWS, Qt.Key.Key_Space), standard) or super().event(event)
+
+    def _native_gesture(self, event) -> bool:
+        kind, at = event.gestureType(), event.position()
+        if kind == Qt.NativeGestureType.ZoomNativeGesture:
+            self.view.zoom_to(self.view.zoom * max(0.1, 1.0 + event.value()), at)
+        elif kind == Qt.NativeGestureType.SmartZoomNativeGesture:
+            self.view.zoom_to(1.0, at) if self.view.fitted else self.view.fit()
+        else:
+            return super().event(event)
+        self._moved()
+        return True
+
+    def keyPressEvent(self, event) -> None:
+        key, text = event.key(), event.text()
+        if key == Qt.Key.Key_Space:
+            self._space = True
+            self._show_cursor()
+        elif key in ARROWS:
+            self.view.pan(ARROWS[key] * PAN_STEP)
+            self._moved()
+        elif event.matches(QKeySequence.StandardKey.Copy):
+            self.copy_asked.emit()
+        elif event.matches(QKeySequence.StandardKey.Paste):
+            self.dropped.emit(QApplication.clipboard().mimeData())
+        elif key == Qt.Key.Key_Escape and self.painter.busy:
+            self._grip = None
+            self.painter.cancel()
+        elif not self._typed(text, event.isAutoRepeat()):
+            super().keyPressEvent(event)
+
+    def _typed(self, text: str, repeated: bool) -> bool:
+        match text.lower():
+            case "+" | "=":
+                self.zoom_by(1)
+            case "-":
+                self.zoom_by(-1)
+            case "0":
+                self.fit()
+            case "1":
+                self.actual_size()
+            case "," | ".":
+                self.set_split(self.split + (SPLIT_STEP if text == "." else -SPLIT_STEP))
+            case "[" | "]":
+                self.resize_brush(1.15 if text == "]" else 1 / 1.15)
+            case "c" if not repeated:
+                self.compare_asked.emit()
+            case "b":
+                self.set_holding(True)
+            case _:
+                return False
+        return True
+
+    def resize_brush(self, factor: float) -> None:
+        longest = max(self.view.picture.width(), self.view.picture.height())
+        self.painter.radius = min(longest / 2, max(0.5, self.painter.radius * factor))
+        self.brush_resized.emit()
+        self.update()
+
+    def keyReleaseEvent(self, event) -> None:
+        if event.isAutoRepeat():
+            return
+        if event.key() == Qt.Key.Key_Space:
+            self._space = False
+            self._show_cursor()
+        elif event.key() == Qt.Key.Key_B:
+            self.set_holding(False)
+        else:
+            super().keyReleaseEvent(event)
+
+    def focusOutEvent(self, event) -> None:
+        self._space = False
+        self.set_holding(False)
+        super().focusOutEvent(event)
+
+    def resizeEvent(self, event) -> None:
+        self.view.set_widget(self.size().toSizeF(), self.devicePixelRatioF())
+        self._moved()
+
+    # Drop
+
+    def dragEnterEvent(self, event) -> None:
+        self.dropping = bool(self.accepts_drop(event.mimeData()))
+        event.setAccepted(self.dropping)
+        self.update()
+
+    def dragLeaveEvent(self, event) -> None:
+        self.dropping = False
+        self.update()
+
+    def dropEvent(self, event) -> None:
+        self.dropping = False
+        self.update()
+        event.acceptProposedAction()
+        self.dropped.emit(event.mimeData())

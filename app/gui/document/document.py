@@ -1,0 +1,339 @@
+"""The board that the window shows: what every view reads and changes. A view-model: no widgets.
+
+Views read `board`, call `do` with a new board made by app.commands, and redraw on `changed`. Pictures go in with
+import_picture and come out with pixmap. Panels are rendered by the engine; a finished picture becomes a take of its
+panel whatever happened meanwhile.
+"""
+
+import dataclasses
+import os
+import secrets
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from PySide6.QtCore import QObject, QTimer, Signal
+from PySide6.QtGui import QImage, QPixmap
+
+from mlx_model.errors import FluxLocalError, WillNotFit
+
+from ...board import commands
+from ...board.data import Board, Panel, Picture, Take
+from ...board.history import History
+from ...engine import jobs
+from ...engine.jobs import JobState
+from ...fluxboard.file import BoardFile
+from .forecast import forecast, model_of
+from .importing import ReadPicture, in_background, put_pixels, read_picture
+from .keeping import SMALL_FILE, Keeping
+from .pixmaps import Pixmaps, read
+from .runs import PanelState, Runs
+from .storing import Storing
+
+AUTOSAVE = 1500  # ms after the first unsaved change; the product promises 2 s
+JOURNAL = 200  # ms: what is typed in one go is noted once
+READ_ONLY_HINT = "File > Save a Copy makes a board that keeps them."
+SMALL_MASK = 512 * 512  # pixels: stored within a frame or so, without a thread
+
+
+class Document(QObject):
+    """One open board: its file, its history, its runs."""
+
+    changed = Signal(object, object)  # old board, new board
+    dirty_changed = Signal(bool)
+    state_changed = Signal(str)  # panel id: its job
+    picture_ready = Signal(str)  # sha256: a pixmap that was asked for has come
+    preview_read = Signal(int, QImage)  # by read_preview; null where the file can't be read
+    message = Signal(str, str)  # what happened, what to do
+
+    def __init__(self, file: BoardFile, engine: QObject, parent: QObject | None = None):
+        super().__init__(parent)
+        self.file, self.engine, self.history = file, engine, History(file.board)
+        self.previews, self.model = True, None  # the default model: for panels and boards that name none
+        self.watched: str | None = None  # the panel whose view is open: it tells its failures itself
+        self._dirty = self._closed = self._told_read_only = False
+        self._index: tuple[Board | None, dict[str, Panel]] = (None, {})
+        self._pixmaps = Pixmaps(self.picture_path, self)
+        self._pixmaps.ready.connect(self.picture_ready)
+        self._storing = Storing(self)
+        self._keeping = Keeping(file, self._storing, self)
+        self._keeping.made.connect(self._take_made)
+        self._keeping.refused.connect(self._take_refused)
+        self._keeping.broken.connect(self.message)
+        self._keeping.settled.connect(self.state_changed)
+        self.runs = Runs(engine, self)
+        self.runs.panel_changed.connect(self.state_changed)
+        self.runs.finished.connect(self._job_finished)
+        self._autosave = QTimer(self, singleShot=True, interval=AUTOSAVE)
+        self._autosave.timeout.connect(self.save)
+        self._journal = QTimer(self, singleShot=True, interval=JOURNAL)
+        self._journal.timeout.connect(lambda: self.file.note(self.board))
+
+    @property
+    def board(self) -> Board:
+        return self.history.board
+
+    def panel(self, panel_id: str) -> Panel:
+        """A panel of the board, found without looking through all of them. Raises KeyError."""
+        if self._index[0] is not self.board:
+            self._index = (self.board, {panel.id: panel for panel in self.board.panels()})
+        return self._index[1][panel_id]
+
+    @property
+    def dirty(self) -> bool:
+        return self._dirty
+
+    def store_again(self, panel_id: str) -> bool:
+        """Try once more to store pictures of the panel that the disk refused; False where there is none."""
+        held = any(job.job.panel == panel_id for job, _ in self._keeping.held)
+        if held:
+            self._keeping.retry()
+        return held
+
+    def saved(self) -> bool:
+        """Whether everything is on the disk, after one more attempt where it is not."""
+        self._keeping.retry()
+        self.settle()
+        if self._dirty:
+            self.save()
+        return not self._dirty and not self._keeping.held
+
+    # Changes
+
+    def do(self, label: str, board: Board, merge: str | None = None) -> None:
+        """Make `board` the present one; `label` is what undo calls it. Changes with the same `merge` are one step."""
+        old = self.board
+        if board != old:
+            self.history.do(label, board, merge)
+            self._now(old)
+
+    def undo(self) -> None:
+        self.settle()
+        if self.history.can_undo:
+            old = self.board
+            self.history.undo()
+            self._now(old)
+
+    def redo(self) -> None:
+        self.settle()
+        if self.history.can_redo:
+            old = self.board
+            self.history.redo()
+            self._now(old)
+
+    def _now(self, old: Board) -> None:
+        if self.board is not old:
+            self._set_dirty(True)
+            self._journal.start()
+            self.changed.emit(old, self.board)
+
+    # The file
+
+    def save(self) -> bool:
+        """Write the board; False (and a message) where that failed, which is tried again after the next change.
+
+        A board that is open for reading only is never written; its changes live until it is closed, which is told once.
+        """
+        self._autosave.stop()
+        self._journal.stop()
+        if self.file.read_only:
+            self._tell_read_only()
+            return False
+        try:
+            self.file.save(self.board)
+        except FluxLocalError as error:
+            self.message.emit(error.message, error.hint)
+            return False
+        self._set_dirty(False)
+        return True
+
+    def _tell_read_only(self) -> None:
+        if not self._told_read_only:
+            self._told_read_only = True
+            self.message.emit(f"{self.file.path.name} is open for reading only: changes are not saved.", READ_ONLY_HINT)
+
+    def close(self) -> None:
+        """Save what is unsaved and let go of the file and the threads; does nothing the second time."""
+        if self._closed:
+            return
+        self._closed = True
+        self._keeping.retry()
+        self._storing.close()
+        self._keeping.stop()
+        if self._dirty:
+            self.save()
+        self.runs.detach()
+        self._pixmaps.close()
+        self.file.close()
+
+    def unused_pictures(self) -> list[Path]:
+        """Files of pictures that neither the board nor anything that undo or a restore point reaches uses."""
+        self.settle()
+        self.save()
+        return self.file.unused_blobs(self.history.boards())
+
+    def move_unused_to_trash(self) -> None:
+        """Raises BoardError where the Trash won't take one."""
+        self.file.move_unused_to_trash(self.history.boards())
+
+    def _set_dirty(self, dirty: bool) -> None:
+        if dirty and not self._autosave.isActive():
+            self._autosave.start()
+        if dirty != self._dirty:
+            self._dirty = dirty
+            self.dirty_changed.emit(dirty)
+
+    # Pictures
+
+    def picture_path(self, sha256: str) -> Path:
+        """Where the PNG of a picture of this board is. Raises BoardError where it is missing."""
+        return self.file.picture_path(sha256)
+
+    def pixmap(self, sha256: str, max_side: int = 0) -> QPixmap:
+        """The picture no larger than `max_side` device pixels (0: as it is).
+
+        Null, or another size, where it is still being decoded: `picture_ready` tells when to ask again.
+        """
+        return self._pixmaps.get(sha256, max_side)
+
+    def pixmap_now(self, sha256: str, max_side: int = 0) -> QPixmap:
+        """The picture, waited for."""
+        return self._pixmaps.get_now(sha256, max_side)
+
+    def import_picture(self, source: str | Path | QImage | bytes, name: str = "") -> Picture | None:
+        """Take a picture into the board's blobs, upright and in sRGB; None (and a message) where it is refused."""
+        return self._told(read_picture(self.file, source, name))
+
+    def import_pictures(self, sources: Sequence[str | Path | QImage], name: str = "") -> list[Picture]:
+        """Those of `sources` that are accepted, read by other threads while the window goes on painting.
+
+        Keys and clicks wait until it is done. The board may have changed when this returns: read it afterwards.
+        """
+        read = in_background(lambda one: read_picture(self.file, one, name), sources)
+        if len(read) < len(sources):
+            self.message.emit(f"Stopped after {len(read)} of {len(sources)} pictures.", "Undo takes them away too.")
+        return [picture for picture in map(self._told, read) if picture]
+
+    def store(self, pixels: np.ndarray, name: str, then: Callable[[Picture | None], None]) -> None:
+        """Keep pixels as put_picture does, by another thread where that takes a while.
+
+        `then` gets the picture, or None where it was refused, which is told.
+        """
+        task = partial(put_pixels, self.file, pixels, name)
+        self._storing.add(task, lambda read: then(self._told(read)), short=pixels.size <= SMALL_MASK)
+
+    def read_preview(self, path: str, number: int) -> None:
+        """`preview_read` brings the picture of a file and `number`; another thread reads where that takes a while."""
+        try:
+            short = os.stat(path).st_size <= SMALL_FILE
+        except OSError:
+            short = True
+        self._storing.add(partial(read, path, 0), partial(self.preview_read.emit, number), short)
+
+    def settle(self) -> None:
+        """Wait for the pictures that are being stored: what is asked for next is about them too."""
+        self._storing.settle()
+
+    def _told(self, read: ReadPicture) -> Picture | None:
+        for message, hint in read.messages:
+            self.message.emit(message, hint)
+        return read.picture
+
+    # Rendering
+
+    def panel_state(self, panel_id: str) -> PanelState:
+        """How the panel stands; the state "empty" for one that is gone."""
+        try:
+            state = self.runs.state(self.panel(panel_id))
+        except KeyError:
+            return PanelState()
+        kept = self._keeping.latest(panel_id)
+        if state.busy or kept is None:
+            return state
+        return PanelState("running", kept.step, kept.total, preview=kept.preview, stage="decode")
+
+    def render(self, panel_ids: Iterable[str], anyway: bool = False) -> None:
+        """Put the panels in line, each for one take. What can't run fails at once, with its reason in its state.
+
+        `anyway`: also what will not fit this machine's memory, as predicted.
+        """
+        for panel_id in panel_ids:
+            self._submit(panel_id, anyway=anyway)
+
+    def render_variations(self, panel_id: str, count: int = 4, anyway: bool = False) -> None:
+        """Put `count` takes of the panel in line, each with another seed."""
+        for _ in range(count):
+            self._submit(panel_id, secrets.randbelow(2**32), anyway=anyway)
+
+    def cancel(self, panel_id: str) -> None:
+        """Cancel the panel's jobs; also dismisses its failure."""
+        self.runs.cancel(panel_id)
+
+    def continue_from(self, panel_id: str) -> str:
+        """Add a panel behind this one whose first reference is this one's take; its id."""
+        self.settle()
+        board, new = commands.continue_from(self.board, panel_id)
+        self.do("Continue from Panel", board)
+        return new
+
+    def apply_to_all(self, panel_ids: Iterable[str], instruction: str) -> None:
+        """Edit the current take of each panel by one instruction; each gets a new take and keeps its own prompt."""
+        for panel_id in panel_ids:
+            self._submit(panel_id, instruction=instruction)
+
+    def _submit(
+        self, panel_id: str, seed: int | None = None, instruction: str | None = None, anyway: bool = False
+    ) -> None:
+        self.settle()
+        try:
+            job = jobs.panel_job(
+                self.board, panel_id, self.picture_path, self._model(panel_id), seed=seed, instruction=instruction
+            )
+            if not anyway:
+                self._check_fit(panel_id)
+        except FluxLocalError as error:
+            self._refused(panel_id, error)
+            return
+        self.runs.submit(dataclasses.replace(job, previews=self.previews, anyway=anyway))
+
+    def _model(self, panel_id: str) -> str | None:
+        """The default model where neither the panel nor the board names one."""
+        named = self.board.panel(panel_id).settings.model or self.board.model
+        return named or self.model
+
+    def _check_fit(self, panel_id: str) -> None:
+        """Raises WillNotFit, with what would fit, rather than let the machine run out of memory."""
+        panel = self.panel(panel_id)
+        needed = forecast(self.board, panel, model_of(self.board, panel, self.model))
+        if needed.fits is False:
+            raise WillNotFit(needed.text, needed.hint)
+
+    def _refused(self, panel_id: str, error: FluxLocalError) -> None:
+        self.runs.fail(panel_id, error.message, error.hint, isinstance(error, WillNotFit))
+        if panel_id != self.watched:
+            self.message.emit(error.message, error.hint)
+
+    def _job_finished(self, job: JobState) -> None:
+        if job.state == "failed" and job.job.panel != self.watched:
+            self.message.emit(f"Panel {job.job.label}: {job.reason}", job.hint)
+        elif job.state == "done" and job.result and not job.job.slot:
+            self.keep(job)
+
+    def keep(self, job: JobState) -> None:
+        """The finished picture becomes a take, in every state that undo and redo can reach: no undo loses it."""
+        self._keeping.keep(job)
+
+    def _take_made(self, panel_id: str, take: Take) -> None:
+        self.runs.forget(panel_id)
+        old = self.board
+        if self.history.add_take(panel_id, take):
+            self._now(old)
+
+    def _take_refused(self, job: JobState, message: str, hint: str) -> None:
+        """Told once, and shown at the panel until it is stored."""
+        text = f"The picture of panel {job.job.label} is made, but not stored. {message}"
+        hint = f"{hint} It is held until then."
+        told = self.runs.fail(job.job.panel, text, hint)
+        if told:
+            self.message.emit(text, hint)

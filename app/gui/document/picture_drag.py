@@ -1,0 +1,107 @@
+"""Pictures on their way in and out: dropped, pasted, copied, dragged to Finder or another panel."""
+
+import atexit
+import re
+import shutil
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, QMimeData, Qt, QTemporaryDir, QUrl
+from PySide6.QtGui import QDrag, QGuiApplication, QImage
+from PySide6.QtWidgets import QWidget
+
+from mlx_model.errors import FluxLocalError
+
+from ...board.data import Picture, pictures
+from ...interchange.pictures import folder_pictures
+from .document import Document
+
+OURS = "application/x-flux-local"
+PICTURE = f"{OURS}-picture"  # its data: the sha256 of a picture of this board, in ASCII
+DRAGGED_SIDE = 160
+_folders: list[QTemporaryDir] = []  # files that were dragged out stay until the program ends: receivers read them late
+
+
+def has_pictures(mime: QMimeData | None) -> bool:
+    """Whether pictures_in would find something; said while the mouse hovers, so nothing is opened."""
+    if mime is None:  # an empty clipboard
+        return False
+    local = any(url.isLocalFile() for url in mime.urls())
+    return mime.hasFormat(PICTURE) or local or mime.hasImage()
+
+
+def pictures_in(mime: QMimeData | None, document: Document) -> list[Picture]:
+    """Every picture that is dropped or pasted; those of this board are found, others imported. Refusals are told."""
+    if mime is None:
+        return []
+    if mime.hasFormat(PICTURE):
+        wanted = bytes(mime.data(PICTURE).data()).decode("ascii", "replace")
+        found = next((picture for picture in pictures(document.board) if picture.sha256 == wanted), None)
+        if found:
+            return [found]
+    files = [url.toLocalFile() for url in mime.urls() if url.isLocalFile()]
+    if files:
+        return import_files(files, document)
+    image = QImage(mime.imageData()) if mime.hasImage() else QImage()
+    return [] if image.isNull() else document.import_pictures([image], "pasted")
+
+
+def import_files(files: list[str], document: Document) -> list[Picture]:
+    """Every picture among files and folders; a folder gives what lies in it, in the order that people count."""
+    found: list[str | Path] = []
+    for file in files:
+        found += _pictures_of_folder(Path(file), document) if Path(file).is_dir() else [file]
+    return document.import_pictures(found)
+
+
+def _pictures_of_folder(folder: Path, document: Document) -> list[Path]:
+    try:
+        inside = list(folder_pictures(folder))
+    except FluxLocalError as error:
+        document.message.emit(error.message, error.hint)
+        return []
+    if not inside:
+        document.message.emit(f"{folder.name} has no picture in it.", "PNG, JPEG, WebP, TIFF and HEIC files are used.")
+    return inside
+
+
+def mime_of(document: Document, picture: Picture, title: str) -> QMimeData:
+    """The picture for this window by its sha256, for other programs as a PNG file called `title`."""
+    mime = QMimeData()
+    mime.setData(PICTURE, QByteArray(picture.sha256.encode()))
+    folder = QTemporaryDir()
+    _folders.append(folder)
+    name = re.sub(r"[^\w. -]", "_", title).strip() or "picture"
+    path = Path(folder.path()) / f"{name}.png"
+    shutil.copyfile(document.picture_path(picture.sha256), path)
+    mime.setUrls([QUrl.fromLocalFile(str(path))])
+    return mime
+
+
+def copy(document: Document, picture: Picture, title: str) -> None:
+    """Onto the clipboard, also as pixels, which paint programs paste."""
+    mime = mime_of(document, picture, title)
+    mime.setImageData(QImage(str(document.picture_path(picture.sha256))))
+    to_clipboard(mime)
+
+
+def to_clipboard(mime: QMimeData) -> None:
+    """Put our own data there, and let go of it in time when the program ends."""
+    QGuiApplication.clipboard().setMimeData(mime)
+    atexit.unregister(_keep_pixels_only)
+    atexit.register(_keep_pixels_only)
+
+
+def _keep_pixels_only() -> None:
+    """Qt deletes what the clipboard holds after Python has ended, and a QMimeData made in Python crashes then."""
+    clipboard = QGuiApplication.clipboard() if QGuiApplication.instance() else None
+    mime = clipboard.mimeData() if clipboard else None
+    if mime and any(name.startswith(OURS) for name in mime.formats()):  # nobody copied since
+        clipboard.setImage(clipboard.image())
+
+
+def drag_out(source: QWidget, document: Document, picture: Picture, title: str) -> None:
+    """Drag the picture until it is dropped somewhere; always as a copy."""
+    drag = QDrag(source)
+    drag.setMimeData(mime_of(document, picture, title))
+    drag.setPixmap(document.pixmap_now(picture.sha256, DRAGGED_SIDE))
+    drag.exec(Qt.DropAction.CopyAction)

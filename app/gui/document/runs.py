@@ -1,0 +1,123 @@
+"""What the engine does for the panels of a board: jobs in, panel states out, finished pictures handed on."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from PySide6.QtCore import QObject, Signal
+
+from ...board.data import Board, Panel
+from ...engine.jobs import Job, JobState
+
+State = Literal["empty", "queued", "running", "done", "failed"]
+
+
+@dataclass(frozen=True)
+class PanelState:
+    """How a panel stands. `left` seconds are predicted; `preview` is a file; reason and hint say what failed."""
+
+    state: State = "empty"
+    step: int = 0
+    total: int = 0
+    left: float | None = None
+    preview: str | None = None
+    stage: str = ""
+    reason: str = ""
+    hint: str = ""
+    job: str | None = None
+    misfit: bool = False  # refused before it ran, because of its settings: the same again is no help
+    waiting: int = 0  # jobs of this panel that wait behind the running one
+
+    @property
+    def busy(self) -> bool:
+        return self.state in ("queued", "running")
+
+
+class Runs(QObject):
+    """Knows which job belongs to which panel of this board, and the last failure of each panel."""
+
+    panel_changed = Signal(str)  # panel id
+    finished = Signal(object)  # JobState of a job that was kept
+
+    def __init__(self, engine: QObject, parent: QObject | None = None):
+        super().__init__(parent)
+        self.engine = engine
+        self._panels: dict[str, str] = {}  # job id -> panel id
+        self._failed: dict[str, PanelState] = {}  # panel id -> its last failure
+        engine.event.connect(self._event)
+        engine.finished.connect(self._finished)
+
+    def submit(self, job: Job) -> None:
+        """Put the job of a panel in line; an older failure of the panel is forgotten."""
+        if job.panel:
+            self._panels[job.id] = job.panel
+            self._failed.pop(job.panel, None)
+        self.engine.submit(job)
+        self._tell(job.panel)
+
+    def fail(self, panel: str, reason: str, hint: str, misfit: bool = False) -> bool:
+        """Record why a panel could not even be put in line, or its picture not be stored; whether that is new."""
+        state = PanelState("failed", reason=reason, hint=hint, misfit=misfit)
+        if self._failed.get(panel) == state:
+            return False
+        self._failed[panel] = state
+        self._tell(panel)
+        return True
+
+    def forget(self, panel: str) -> None:
+        """Forget the panel's failure."""
+        if self._failed.pop(panel, None):
+            self._tell(panel)
+
+    def cancel(self, panel: str) -> None:
+        """Cancel every job of the panel, and forget its failure."""
+        self._failed.pop(panel, None)
+        for job_id in [job_id for job_id, owner in self._panels.items() if owner == panel]:
+            self.engine.cancel(job_id)
+        self._tell(panel)
+
+    def state(self, panel: Panel) -> PanelState:
+        """Running before queued before failed before what the board itself says."""
+        mine = [job_id for job_id, owner in self._panels.items() if owner == panel.id] if self._panels else ()
+        jobs = [self.engine.job(job_id) for job_id in mine]
+        alive = [job for job in jobs if job and not job.over]
+        running = next((job for job in alive if job.state == "running"), None)
+        if running:
+            return _running(running, len(alive) - 1)
+        if alive:
+            return PanelState("queued", job=alive[0].id, waiting=len(alive) - 1)
+        return self._failed.get(panel.id) or PanelState("done" if panel.take else "empty")
+
+    def busy(self) -> int:
+        """How many jobs of this board are not over."""
+        return len(self._panels)
+
+    def owns(self, board: Board, job: JobState) -> bool:
+        """Whether the job is one of this board."""
+        return any(panel.id == job.job.panel for panel in board.panels())
+
+    def detach(self) -> None:
+        """Hear no more of the engine: the window shows another board now."""
+        self.engine.event.disconnect(self._event)
+        self.engine.finished.disconnect(self._finished)
+
+    def _event(self, job_id: str, event: object) -> None:
+        job = self.engine.job(job_id)
+        if job and not job.over:  # the end is told by _finished, once it is known what becomes of it
+            self._tell(self._panels.get(job_id))
+
+    def _finished(self, job_id: str) -> None:
+        panel, job = self._panels.pop(job_id, None), self.engine.job(job_id)
+        if panel is None or job is None:
+            return
+        if job.state == "failed":
+            self._failed[panel] = PanelState("failed", reason=job.reason, hint=job.hint, job=job.id)
+        self.finished.emit(job)
+        self._tell(panel)
+
+    def _tell(self, panel: str | None) -> None:
+        if panel:
+            self.panel_changed.emit(panel)
+
+
+def _running(job: JobState, waiting: int) -> PanelState:
+    return PanelState("running", job.step, job.total, job.left, job.preview, job.stage, job=job.id, waiting=waiting)

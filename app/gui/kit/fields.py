@@ -1,0 +1,76 @@
+"""Number fields whose lowest value means "the model's own", and rows of a form."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QSpinBox, QWidget
+
+from .buttons import describe
+from .widgets import label
+
+LABEL_WIDTH, LABEL_HEIGHT = 84, 30
+
+
+def whole(name: str, hint: str, highest: int, act: Callable[[int | None], None]) -> QSpinBox:
+    """0 stands for None."""
+    box = QSpinBox()
+    box.setRange(0, highest)
+    box.setKeyboardTracking(False)
+    box.valueChanged.connect(lambda value: act(value or None))
+    return _number(box, name, hint)
+
+
+def fraction(name: str, hint: str, highest: float, step: float, act: Callable[[float | None], None]) -> QDoubleSpinBox:
+    """The lowest value, one step below 0, stands for None."""
+    box = QDoubleSpinBox()
+    box.setRange(-step, highest)
+    box.setSingleStep(step)
+    box.setKeyboardTracking(False)
+    box.valueChanged.connect(lambda value: act(None if value < -step / 2 else round(value, 4)))
+    return _number(box, name, hint)
+
+
+def _number(box, name: str, hint: str):
+    describe(box, name, hint)
+    box.lineEdit().setTextMargins(6, 0, 0, 0)
+    box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # a wheel over a field that was not clicked scrolls the page
+    box.wheelEvent = lambda event: event.ignore()
+    return box
+
+
+def show_number(box: QSpinBox | QDoubleSpinBox, value: float | None, own: str) -> None:
+    """`value`, or for None the words `own`."""
+    with QSignalBlocker(box):
+        box.setSpecialValueText(own)
+        box.setValue(box.minimum() if value is None else value)
+
+
+def choice(name: str, hint: str, act: Callable[[int], None]) -> QComboBox:
+    """A list to choose from; `act` gets the row that the user chose."""
+    box = QComboBox()
+    box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    box.setMinimumContentsLength(6)
+    describe(box, name, hint)
+    box.wheelEvent = lambda event: event.ignore()
+    box.activated.connect(act)
+    return box
+
+
+def form() -> QFormLayout:
+    """Labels on the left, fields as wide as there is room."""
+    layout = QFormLayout()
+    layout.setContentsMargins(0, 0, 0, 0)
+    layout.setVerticalSpacing(6)
+    layout.setHorizontalSpacing(8)
+    layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+    layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+    return layout
+
+
+def add_row(layout: QFormLayout, text: str, field: QWidget | QHBoxLayout, buddy: QWidget | None = None) -> QLabel:
+    """A label with its field; all labels are equally wide."""
+    words = label(text, "muted")
+    words.setMinimumSize(LABEL_WIDTH, LABEL_HEIGHT)
+    words.setBuddy(buddy or (field if isinstance(field, QWidget) else None))
+    layout.addRow(words, field)
+    return words

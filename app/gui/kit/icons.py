@@ -1,0 +1,67 @@
+"""The app's own icons: SVG drawn on a 24-unit grid in one stroke colour, recoloured when the theme changes."""
+
+import weakref
+from functools import cache
+from pathlib import Path
+
+from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt
+from PySide6.QtGui import QIcon, QPainter, QPixmap
+from PySide6.QtSvg import QSvgRenderer
+from PySide6.QtWidgets import QPushButton
+
+FOLDER = Path(__file__).resolve().parents[3] / "assets" / "icons"
+GAP = 0.35
+SIZES = (16, 20, 24, 32, 40, 48, 64)
+_colours = {"normal": "#1b1b1d", "dim": "#88888c", "on": "#1b1b1d", "primary": "#ffffff"}
+_dressed: "weakref.WeakKeyDictionary[QObject, tuple[str, str]]" = weakref.WeakKeyDictionary()
+
+
+def icon(name: str, tone: str = "normal", gap: float = 0.0) -> QIcon:
+    """assets/icons/<name>.svg in the theme's colours; "primary" is for buttons in the accent colour.
+
+    `gap` is the empty space behind it, as a share of its side.
+    """
+    made = QIcon()
+    for size in SIZES:
+        made.addPixmap(_drawn(name, _colours[tone], size, gap), QIcon.Mode.Normal)
+        made.addPixmap(_drawn(name, _colours["dim"], size, gap), QIcon.Mode.Disabled)
+    return made
+
+
+def dress(target: QObject, name: str, tone: str = "normal") -> None:
+    """Give a button or action its icon, now and after every change of theme."""
+    _dressed[target] = (name, tone)
+    if isinstance(target, QPushButton):  # it has words: style sheets can't set them apart from the icon
+        height = target.iconSize().height()
+        target.setIconSize(QSize(round(height * (1 + GAP)), height))
+    _put_on(target, name, tone)
+
+
+def _put_on(target: QObject, name: str, tone: str) -> None:
+    target.setIcon(icon(name, tone, GAP if isinstance(target, QPushButton) else 0.0))
+
+
+def pixmap(name: str, side: int, colour: str) -> QPixmap:
+    """The icon as a square pixmap of `side` device pixels in any colour, for views that paint by hand."""
+    return _drawn(name, colour, side)
+
+
+def recolour(colours) -> None:
+    """Take the theme's Colours and redraw the icons of everything dressed that still lives."""
+    _colours.update(normal=colours.text, dim=colours.muted, on=colours.accent, primary=colours.on_accent)
+    for target, (name, tone) in list(_dressed.items()):
+        try:
+            _put_on(target, name, tone)
+        except RuntimeError:  # Qt deleted it, and something in Python still holds its shell
+            del _dressed[target]
+
+
+@cache
+def _drawn(name: str, colour: str, side: int, gap: float = 0.0) -> QPixmap:
+    source = (FOLDER / f"{name}.svg").read_text("utf-8").replace("currentColor", colour)
+    made = QPixmap(round(side * (1 + gap)), side)
+    made.fill(Qt.GlobalColor.transparent)
+    painter = QPainter(made)
+    QSvgRenderer(QByteArray(source.encode())).render(painter, QRectF(0, 0, side, side))
+    painter.end()
+    return made

@@ -1,0 +1,89 @@
+"""A text field of the board: its undo is the board's undo, its text is kept in one form of Unicode."""
+
+import unicodedata
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QKeySequence, QTextCursor, QTextOption
+from PySide6.QtWidgets import QPlainTextEdit, QToolTip, QWidget
+
+from ...board.rules import MAX_TEXT
+from .buttons import describe
+
+
+class BoardText(QPlainTextEdit):
+    """Holds text in form NFC, so that a mention stands where the compiler looks for it. Tab leaves the field."""
+
+    edited = Signal(str)  # by the user, not by set_text
+    undo_asked = Signal()
+    redo_asked = Signal()
+
+    def __init__(self, name: str, hint: str = "", parent: QWidget | None = None):
+        super().__init__(parent)
+        self.setUndoRedoEnabled(False)
+        self.setTabChangesFocus(True)
+        option = QTextOption()
+        option.setTextDirection(Qt.LayoutDirection.LayoutDirectionAuto)  # by the first letter of each paragraph
+        option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
+        self.document().setDefaultTextOption(option)
+        describe(self, name, hint)
+        self.setToolTip("")
+        self._known = ""
+        self.textChanged.connect(self._text_changed)
+
+    def text(self) -> str:
+        """What is written; while an input method composes, without what it shows."""
+        return unicodedata.normalize("NFC", self.toPlainText())
+
+    def set_text(self, text: str) -> None:
+        """Show the board's text; only what differs is replaced, and the caret goes there."""
+        text, old = unicodedata.normalize("NFC", text), self.toPlainText()
+        self._known = text
+        if text == old:
+            return
+        start, end = differing(old, text)
+        cursor = self.textCursor()
+        cursor.setPosition(utf16(old, start))
+        cursor.setPosition(utf16(old, len(old) - end), QTextCursor.MoveMode.KeepAnchor)
+        self.blockSignals(True)
+        cursor.insertText(text[start : len(text) - end])
+        self.blockSignals(False)
+        self.setTextCursor(cursor)
+
+    def keyPressEvent(self, event) -> None:
+        if event.matches(QKeySequence.StandardKey.Undo):
+            self.undo_asked.emit()
+        elif event.matches(QKeySequence.StandardKey.Redo):
+            self.redo_asked.emit()
+        else:
+            super().keyPressEvent(event)
+
+    def insertFromMimeData(self, source) -> None:
+        """Only text, composed: names copied from Finder come decomposed. More than a board takes is refused whole."""
+        text, cursor = unicodedata.normalize("NFC", source.text()), self.textCursor()
+        if len(self.text()) - len(cursor.selectedText()) + len(text) > MAX_TEXT:
+            words = f"That is too long: a field takes {MAX_TEXT:,} characters. Whole scripts go in by File > Import."
+            QToolTip.showText(self.mapToGlobal(self.cursorRect().bottomLeft()), words, self)
+            return
+        cursor.insertText(text)
+
+    def canInsertFromMimeData(self, source) -> bool:
+        return source.hasText() and not source.hasUrls()
+
+    def _text_changed(self) -> None:
+        """Qt also says that the text changed where only its colours did."""
+        if self.text() != self._known:
+            self._known = self.text()
+            self.edited.emit(self._known)
+
+
+def differing(a: str, b: str) -> tuple[int, int]:
+    """How many characters two texts share at their start, and how many of the rest at their end."""
+    shortest = min(len(a), len(b))
+    start = next((i for i in range(shortest) if a[i] != b[i]), shortest)
+    end = next((i for i in range(shortest - start) if a[-1 - i] != b[-1 - i]), shortest - start)
+    return start, end
+
+
+def utf16(text: str, place: int) -> int:
+    """Qt counts UTF-16 units, Python characters: an emoji is two of the former."""
+    return len(text[:place].encode("utf-16-le", "surrogatepass")) // 2

@@ -1,0 +1,252 @@
+"""One member of the cast: name, role, colour, pictures, notes, and where it is used."""
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QColor, QIcon, QPixmap
+from PySide6.QtWidgets import (
+    QButtonGroup,
+    QComboBox,
+    QFileDialog,
+    QFormLayout,
+    QLineEdit,
+    QListView,
+    QListWidget,
+    QListWidgetItem,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ...board import commands
+from ...board.data import COLOURS, ROLES, Board, Member
+from ..document import picture_drag
+from ..document.document import Document
+from ..kit.questions import sure
+from ..kit.text_field import BoardText
+from ..kit.widgets import button, label, row
+from ..kit.words import plural
+from .used_in import UsedIn, panels_with
+
+PICTURES = "Pictures (*.png *.jpg *.jpeg *.webp *.tif *.tiff *.bmp *.gif *.avif *.heic *.heif)"
+ROW = 3  # pictures beside each other
+NOTES = 160  # pixels: notes taller than the pictures read as the main thing
+COLOUR_NAMES = ("blue", "orange", "green", "pink", "vermilion", "sky", "yellow", "violet", "brown", "grey")
+
+
+class PictureList(QListWidget):
+    """Pictures of the member: the first is the one that a mention shows to the model. Delete removes one."""
+
+    def __init__(self, panel: "MemberPanel"):
+        super().__init__()
+        self.panel = panel
+        self.setAccessibleName("Pictures of this member")
+        self.setToolTip("The first picture is what a mention shows to the model. Drop more here; Delete removes one.")
+        self.setViewMode(QListView.ViewMode.IconMode)
+        self.setIconSize(QSize(84, 84))
+        self.setGridSize(QSize(96, 96))
+        self.setResizeMode(QListView.ResizeMode.Adjust)
+        self.setMovement(QListView.Movement.Static)
+        self.show_rows(1)
+        self.setAcceptDrops(True)
+
+    def show_rows(self, count: int) -> None:
+        """As high as one row of pictures, or two where there are more."""
+        self.setFixedHeight(114 if count <= ROW else 210)
+
+    def dragEnterEvent(self, event) -> None:
+        if event.mimeData().hasUrls() or event.mimeData().hasImage():
+            event.acceptProposedAction()
+
+    def dragMoveEvent(self, event) -> None:
+        event.acceptProposedAction()
+
+    def dropEvent(self, event) -> None:
+        event.acceptProposedAction()
+        self.panel.add(picture_drag.pictures_in(event.mimeData(), self.panel.document))
+
+    def keyPressEvent(self, event) -> None:
+        if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and self.currentRow() >= 0:
+            self.panel.remove_picture(self.currentRow())
+        else:
+            super().keyPressEvent(event)
+
+
+class MemberPanel(QWidget):
+    """Edits the member whose id was given to show_member; each change is one step of undo."""
+
+    def __init__(self, document: Document, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.document, self.member_id = document, None
+        self.name = QLineEdit()
+        self.name.setAccessibleName("Name")
+        self.name.setToolTip("One word. Prompts that mention it follow when it changes.")
+        self.name.editingFinished.connect(self._rename)
+        self.role = QComboBox()
+        self.role.setAccessibleName("Role")
+        self.role.addItems([role.capitalize() for role in ROLES])
+        self.role.activated.connect(lambda place: self._change("Change Role", role=ROLES[place]))
+        self.colours = QButtonGroup(self)
+        self.pictures = PictureList(self)
+        self.notes = BoardText("Notes")
+        self.notes.setPlaceholderText("Notes for yourself")
+        self.notes.edited.connect(self._note)
+        self.notes.undo_asked.connect(document.undo)
+        self.notes.redo_asked.connect(document.redo)
+        self.used, self.panels = label(tone="muted", wrap=True), UsedIn(document)
+        self._lay_out()
+        document.changed.connect(lambda old, new: self.refresh())
+        document.picture_ready.connect(lambda _: self.refresh())
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setVerticalSpacing(12)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form.addRow("Name", self.name)
+        form.addRow("Role", self.role)
+        form.addRow("Colour", self._swatches())
+        box = QVBoxLayout(self)
+        box.setContentsMargins(20, 20, 20, 20)
+        box.setSpacing(12)
+        box.addLayout(form)
+        box.addWidget(label("Pictures", name="subheading"))
+        box.addWidget(self.pictures)
+        self.first = button("Make First", self._first, kind="quiet")
+        self.first.setToolTip("Make the chosen picture the one that a mention shows")
+        self.pictures.currentRowChanged.connect(lambda place: self.first.setEnabled(place > 0))
+        box.addLayout(row(button("Add…", self._add_files, "plus"), self.first, None, spacing=6))
+        box.addWidget(self.notes, 3)
+        self.notes.setMaximumHeight(NOTES)
+        box.addWidget(self.used)
+        box.addWidget(self.panels, 2)
+        box.addStretch(1)
+        box.addLayout(row(None, button("Remove from Cast", self.remove, "trash", "quiet")))
+        self.setMinimumWidth(344)
+
+    def _swatches(self) -> QWidget:
+        box = QWidget()
+        inside = row(spacing=2)
+        inside.setContentsMargins(0, 0, 0, 0)
+        for place, (colour, name) in enumerate(zip(COLOURS, COLOUR_NAMES, strict=True)):
+            swatch = QToolButton()
+            swatch.setCheckable(True)
+            swatch.setAccessibleName(f"Colour {name}")
+            swatch.setToolTip(name.capitalize())
+            swatch.setIcon(_dot(colour))
+            swatch.setIconSize(QSize(12, 12))
+            swatch.setFixedSize(22, 24)
+            swatch.setStyleSheet("padding: 0px;")
+            swatch.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+            self.colours.addButton(swatch, place)
+            inside.addWidget(swatch)
+        inside.addStretch(1)
+        self.colours.idClicked.connect(lambda place: self._change("Change Colour", colour=COLOURS[place]))
+        box.setLayout(inside)
+        return box
+
+    @property
+    def member(self) -> Member | None:
+        return next((one for one in self.document.board.cast if one.id == self.member_id), None)
+
+    def show_member(self, member_id: str | None) -> None:
+        """The member to edit; None for none."""
+        self.member_id = member_id
+        self.notes.set_text(self.member.notes if self.member else "")
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the member as the board has it now."""
+        member = self.member
+        self.setEnabled(member is not None)
+        if member is None:
+            return
+        if not self.name.hasFocus() or not self.name.isModified():
+            self.name.setText(member.name)
+        self.role.setCurrentIndex(ROLES.index(member.role))
+        if member.colour in COLOURS:
+            self.colours.button(COLOURS.index(member.colour)).setChecked(True)
+        self.notes.set_text(member.notes)
+        self._show_pictures(member)
+        count = uses(self.document.board, member)
+        self.used.setText(f"Used in {plural(count, 'panel')}" if count else "Not used in any panel yet")
+        self.panels.show_member(member)
+        self.panels.setVisible(count > 0)
+
+    def _show_pictures(self, member: Member) -> None:
+        row_now = self.pictures.currentRow()
+        self.pictures.clear()
+        for place, picture in enumerate(member.pictures, 1):
+            pixmap = self.document.pixmap(picture.sha256, 192)
+            item = QListWidgetItem(QIcon(pixmap) if not pixmap.isNull() else QIcon(), "")
+            item.setData(Qt.ItemDataRole.AccessibleTextRole, f"Picture {place} {picture.name}")
+            item.setToolTip(picture.name)
+            self.pictures.addItem(item)
+        self.pictures.setCurrentRow(min(row_now, len(member.pictures) - 1))
+        self.pictures.show_rows(len(member.pictures))
+        self.first.setEnabled(self.pictures.currentRow() > 0)
+
+    def add(self, pictures: list) -> None:
+        """More pictures of the member."""
+        if self.member and pictures:
+            self._change("Add Picture", pictures=(*self.member.pictures, *pictures))
+
+    def remove_picture(self, place: int) -> None:
+        """The picture at `place` from the member; the board keeps the file."""
+        kept = tuple(one for i, one in enumerate(self.member.pictures) if i != place)
+        self._change("Remove Picture", pictures=kept)
+
+    def remove(self) -> None:
+        """The member from the cast; panels keep the pictures they have."""
+        member = self.member
+        if member is None:
+            return
+        count = uses(self.document.board, member)
+        text = f"Remove @{member.name} from the cast?"
+        more = f"{plural(count, 'panel')} keep the pictures they have. Undo brings it back."
+        if not count or sure(self, "Remove from Cast", text, more, "Remove"):
+            self.document.do("Remove from Cast", commands.remove_member(self.document.board, member.id))
+
+    def _add_files(self) -> None:
+        paths, _ = QFileDialog.getOpenFileNames(self, "Pictures", "", PICTURES)
+        self.add(self.document.import_pictures(paths))
+
+    def _first(self) -> None:
+        place, member = self.pictures.currentRow(), self.member
+        if member and place > 0:
+            rest = [one for i, one in enumerate(member.pictures) if i != place]
+            self._change("Change First Picture", pictures=(member.pictures[place], *rest))
+
+    def _rename(self) -> None:
+        wanted, member = self.name.text().strip().lstrip("@"), self.member
+        self.name.setModified(False)
+        if member is None or wanted == member.name or not wanted:
+            self.refresh()
+            return
+        others = [other.name for other in self.document.board.cast if other.id != member.id]
+        self._change("Rename Member", name=commands.free_name(wanted, others))
+
+    def _note(self, text: str) -> None:
+        if self.member:
+            merge = f"notes {self.member_id}"
+            board = commands.set_member(self.document.board, self.member_id, notes=text)
+            self.document.do("Edit Notes", board, merge)
+
+    def _change(self, words: str, **changes) -> None:
+        if self.member:
+            try:
+                board = commands.set_member(self.document.board, self.member_id, **changes)
+            except ValueError as error:
+                hint = "Choose a shorter name." if "name" in changes else ""
+                self.document.message.emit(f"That can't be done: {error}.", hint)
+                self.refresh()
+                return
+            self.document.do(words, board)
+
+
+def uses(board: Board, member: Member) -> int:
+    """How many panels have a picture of the member or mention it."""
+    return len(panels_with(board, member))
+
+
+def _dot(colour: str) -> QIcon:
+    pixmap = QPixmap(24, 24)
+    pixmap.fill(QColor(colour))
+    return QIcon(pixmap)

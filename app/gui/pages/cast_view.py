@@ -1,0 +1,279 @@
+"""The cast page: everybody and everything that prompts can mention, with pictures, name, role and colour."""
+
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFileDialog,
+    QListView,
+    QSplitter,
+    QStackedLayout,
+    QStyle,
+    QStyledItemDelegate,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ...board import commands
+from ...board.data import Board, Member, Picture, free_colour, free_name, new_id
+from ...board.rules import MAX_MEMBERS
+from ..board.paint import LEFT, _ring
+from ..document import picture_drag
+from ..document.document import Document
+from ..kit import portrait
+from ..kit.theme import font, theme
+from ..kit.widgets import Empty, bar, button, label
+from ..kit.words import plural
+from .cast_member import PICTURES, MemberPanel, uses
+
+MEMBER = Qt.ItemDataRole.UserRole
+CARD, WIDEST, WORDS = 188, 400, 56  # pixels: the least and the most width of a card; what stands below its picture
+SHAPE = 0.72  # height of a card's picture by its width
+PORTRAIT = 2 * WIDEST  # pixels of a picture's longer side, for screens with two pixels a point
+
+
+class CastModel(QAbstractListModel):
+    """The members in order."""
+
+    def __init__(self, document: Document, parent=None):
+        super().__init__(parent)
+        self.document = document
+        document.changed.connect(self._changed)
+
+    def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008
+        return 0 if parent.isValid() else len(self.document.board.cast)
+
+    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole):
+        member = self.document.board.cast[index.row()]
+        if role == MEMBER:
+            return member
+        if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
+            count = plural(len(member.pictures), "picture")
+            return f"{member.name}, {member.role}, {count}, {used(self.document.board, member)}"
+        return None
+
+    def _changed(self, old: Board, new: Board) -> None:
+        if [member.id for member in old.cast] != [member.id for member in new.cast]:
+            self.beginResetModel()
+            self.endResetModel()
+        elif new.cast:
+            self.dataChanged.emit(self.index(0), self.index(len(new.cast) - 1))
+
+
+class CastDelegate(QStyledItemDelegate):
+    """A card: the first picture, a colour, the name as it is mentioned, the role."""
+
+    def __init__(self, document: Document, parent: QWidget):
+        super().__init__(parent)
+        self.document = document
+
+    def sizeHint(self, option, index: QModelIndex) -> QSize:
+        return self.parent().card
+
+    def paint(self, painter: QPainter, option, index: QModelIndex) -> None:
+        member, c = index.data(MEMBER), theme.colours
+        card = option.rect.adjusted(8, 8, -8, -8)
+        box = QRect(card.left(), card.top(), card.width(), card.height() - WORDS)
+        painter.save()
+        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        self._picture(painter, box, member)
+        chosen = option.state & QStyle.StateFlag.State_Selected
+        _ring(painter, box, c.accent if chosen else c.line, 3 if chosen else 1)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(member.colour))
+        painter.drawEllipse(QRectF(box.left() + 2, box.bottom() + 14, 10, 10))
+        painter.setFont(font(0.5, QFont.Weight.DemiBold))
+        painter.setPen(QColor(c.text))
+        name = QRect(box.left() + 18, box.bottom() + 8, box.width() - 18, 22)
+        painter.drawText(name, LEFT, painter.fontMetrics().elidedText(f"@{member.name}", _RIGHT, name.width()))
+        painter.setFont(font(-1))
+        painter.setPen(QColor(c.muted))
+        below = f"{member.role} · {used(self.document.board, member)}"
+        painter.drawText(name.translated(0, 20), LEFT, painter.fontMetrics().elidedText(below, _RIGHT, name.width()))
+        painter.restore()
+
+    def _picture(self, painter: QPainter, box: QRect, member: Member) -> None:
+        path = QPainterPath()
+        path.addRoundedRect(QRectF(box), 8, 8)
+        painter.fillPath(path, QColor(theme.colours.canvas))
+        if not member.pictures:
+            painter.setPen(QColor(theme.colours.muted))
+            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, "No picture yet")
+            return
+        pixmap = self.document.pixmap(member.pictures[0].sha256, PORTRAIT)
+        if not pixmap.isNull():
+            painter.setClipPath(path)
+            portrait.draw(painter, QRectF(box), pixmap)
+            painter.setClipping(False)
+
+
+_RIGHT = Qt.TextElideMode.ElideRight
+
+
+class CastList(QListView):
+    """The cards; pictures dropped on one are added to it, dropped beside they become new members."""
+
+    def __init__(self, view: "CastView"):
+        super().__init__(view)
+        self.view = view
+        self.setObjectName("plain")
+        self.setAccessibleName("Members of the cast")
+        self.setViewMode(self.ViewMode.IconMode)
+        self.setResizeMode(self.ResizeMode.Adjust)
+        self.setMovement(self.Movement.Static)
+        self.setUniformItemSizes(True)
+        self.setVerticalScrollMode(self.ScrollMode.ScrollPerPixel)
+        self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        self.setFrameShape(self.Shape.NoFrame)
+        self.setAcceptDrops(True)
+        self.setViewportMargins(14, 12, 8, 12)
+        self.card = QSize(CARD, round(SHAPE * (CARD - 16)) + WORDS + 16)
+
+    def suit(self) -> None:
+        """Cards as wide as fills the row, no wider than WIDEST."""
+        room, count = self.viewport().width() - 24, max(1, self.model().rowCount())
+        columns = max(1, min(count, room // CARD))
+        width = max(CARD, min(WIDEST, room // columns))
+        card = QSize(width, round(SHAPE * (width - 16)) + WORDS + 16)
+        if card != self.card:
+            self.card = card
+            self.scheduleDelayedItemsLayout()
+
+    def resizeEvent(self, event) -> None:
+        self.suit()
+        super().resizeEvent(event)
+
+    def dragEnterEvent(self, event) -> None:
+        if event.mimeData().hasUrls() or event.mimeData().hasImage():
+            event.acceptProposedAction()
+
+    def dragMoveEvent(self, event) -> None:
+        event.acceptProposedAction()
+
+    def dropEvent(self, event) -> None:
+        event.acceptProposedAction()
+        member = self.indexAt(event.position().toPoint()).data(MEMBER)
+        self.view.add_pictures(picture_drag.pictures_in(event.mimeData(), self.view.document), member)
+
+
+class CastView(QWidget):
+    """Cards on the left, the chosen member on the right."""
+
+    open_panel = Signal(str)  # id: a panel that the member is in
+
+    def __init__(self, document: Document, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.document = document
+        self.model = CastModel(document, self)
+        self.list = CastList(self)
+        self.list.setModel(self.model)
+        self.list.setItemDelegate(CastDelegate(document, self.list))
+        self.member = MemberPanel(document)
+        self.member.panels.opened.connect(self.open_panel)
+        self.list.selectionModel().currentChanged.connect(lambda now, _: self._choose(now))
+        self.model.modelReset.connect(self._keep)
+        self.body = QWidget()
+        self._chosen: str | None = None
+        self._lay_out()
+        document.changed.connect(self._board_changed)
+        document.picture_ready.connect(lambda _: self.list.viewport().update())
+        theme.changed.connect(self.list.viewport().update)
+        self._board_changed(document.board, document.board)
+
+    def _lay_out(self) -> None:
+        add = button("Add Member…", self.choose_files, "plus", "primary")
+        add.setToolTip("Choose pictures of somebody or something")
+        top = bar(label("Cast", name="heading"), label("Mention anybody in a prompt as @name", "muted"), None, add)
+        split = QSplitter()
+        split.setHandleWidth(1)
+        split.addWidget(self.list)
+        split.addWidget(self.member)
+        split.setStretchFactor(0, 1)
+        split.setSizes([800, 320])
+        split.setChildrenCollapsible(False)
+        self.stack = QStackedLayout(self.body)
+        self.stack.addWidget(split)
+        self.stack.addWidget(
+            Empty(
+                "cast",
+                "No cast yet",
+                "Characters, props, places and styles with a picture of each. Drop pictures here; then write @name in "
+                "any prompt, and the model sees them.",
+                button("Choose Pictures…", self.choose_files, "picture", "primary"),
+            )
+        )
+        self.setAcceptDrops(True)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(0)
+        box.addWidget(top)
+        box.addWidget(self.body, 1)
+
+    dragEnterEvent, dragMoveEvent = CastList.dragEnterEvent, CastList.dragMoveEvent
+
+    def dropEvent(self, event) -> None:
+        event.acceptProposedAction()
+        self.add_pictures(picture_drag.pictures_in(event.mimeData(), self.document), None)
+
+    def choose_files(self) -> None:
+        """A file dialog; each picture becomes a member."""
+        paths, _ = QFileDialog.getOpenFileNames(self, "Pictures of the Cast", "", PICTURES)
+        self.add_pictures(self.document.import_pictures(paths), None)
+
+    def add_pictures(self, pictures: list[Picture], member: Member | None) -> None:
+        """Add to `member`, or make a member of each, named after its file."""
+        board = self.document.board
+        if member:
+            board = commands.set_member(board, member.id, pictures=(*member.pictures, *pictures))
+            self.document.do("Add Picture", board)
+            return
+        room = MAX_MEMBERS - len(board.cast)
+        if len(pictures) > room:
+            self.document.message.emit(f"A cast has at most {MAX_MEMBERS} members.", "The first ones were added.")
+        members = named_after(pictures[:room], board)
+        self.document.do("Add to Cast", commands.add_members(board, members))
+        if members:
+            self.show_member(members[-1].id)
+
+    def show_member(self, member_id: str) -> None:
+        """Select a member."""
+        ids = [member.id for member in self.document.board.cast]
+        if member_id in ids:
+            self.list.setCurrentIndex(self.model.index(ids.index(member_id)))
+
+    def _choose(self, index: QModelIndex) -> None:
+        member = index.data(MEMBER) if index.isValid() else None
+        self._chosen = member.id if member else None
+        self.member.show_member(self._chosen)
+
+    def _keep(self) -> None:
+        """After members came or went: the same one stays chosen, else the first."""
+        ids = [member.id for member in self.document.board.cast]
+        place = ids.index(self._chosen) if self._chosen in ids else 0
+        if ids:
+            self.list.setCurrentIndex(self.model.index(place))
+        else:
+            self._choose(QModelIndex())
+
+    def _board_changed(self, old: Board, board: Board) -> None:
+        self.list.suit()
+        self.stack.setCurrentIndex(0 if board.cast else 1)
+        if board.cast and not self.list.currentIndex().isValid():
+            self.list.setCurrentIndex(self.model.index(0))
+
+
+def named_after(pictures: list[Picture], board: Board) -> list[Member]:
+    """A new member of each picture, named after its file, in a colour that few have."""
+    names, colours = [one.name for one in board.cast], [one.colour for one in board.cast]
+    members = []
+    for picture in pictures:
+        names.append(free_name(picture.name.rsplit(".", 1)[0], names))
+        colours.append(free_colour(colours))
+        members.append(Member(new_id(), names[-1], "character", colours[-1], (picture,)))
+    return members
+
+
+def used(board: Board, member: Member) -> str:
+    """Such as "in 3 panels"."""
+    count = uses(board, member)
+    return f"in {plural(count, 'panel')}" if count else "not used yet"

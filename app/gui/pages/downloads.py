@@ -1,0 +1,168 @@
+"""Models on their way: each is `flux-local models add NAME --json` in a process of its own, so the window never waits.
+
+A download that was paused, cancelled or cut off goes on where it stopped.
+"""
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
+
+from mlx_model.events import Done, Event, Failed, Note, Stage, Step, from_json
+
+from ...engine.command import variables, words
+from ..kit.words import duration
+
+ARGUMENTS = ("models", "add")
+STAGES = {"download": "Downloading", "convert": "Converting", "verify": "Checking", "read": "Reading"}
+GRACE = 4000  # ms for the process to stop by itself
+
+
+@dataclass(frozen=True)
+class Download:
+    """`share` is how much is done, None where that is not known; `words` are for the person."""
+
+    name: str
+    bits: int
+    state: Literal["running", "paused", "failed", "cancelled", "done"] = "running"
+    share: float | None = None
+    words: str = "Starting"
+    stage: str = ""
+
+    @property
+    def over(self) -> bool:
+        return self.state in ("failed", "cancelled", "done")
+
+
+class Fetch(QProcess):
+    """One run of the command line."""
+
+    said = Signal(str, object)  # name, Event
+    ended = Signal(str, int, str)  # name, exit code, the last line of its log
+
+    def __init__(self, name: str, parent: QObject):
+        super().__init__(parent)
+        self.name = name
+        self.setProcessEnvironment(_environment())
+        self.readyReadStandardOutput.connect(self._read)
+        self.finished.connect(self._over)
+        self.errorOccurred.connect(self._broken)
+
+    def _read(self) -> None:
+        while self.canReadLine():
+            line = bytes(self.readLine().data()).decode("utf-8", "replace").strip()
+            try:
+                event = from_json(line)
+            except ValueError:
+                continue
+            self.said.emit(self.name, event)
+
+    def _over(self, code: int, status: QProcess.ExitStatus) -> None:
+        self._read()
+        log = bytes(self.readAllStandardError().data()).decode("utf-8", "replace").strip().splitlines()
+        self.ended.emit(self.name, code, log[-1] if log else "")
+
+    def _broken(self, error: QProcess.ProcessError) -> None:
+        if error == QProcess.ProcessError.FailedToStart:
+            self.ended.emit(self.name, -1, "The download could not be started.")
+
+
+class Downloads(QObject):
+    """All downloads of this session by the model's name."""
+
+    changed = Signal(str)  # name
+    installed = Signal(str)  # name
+
+    def __init__(self, parent: QObject | None = None, program: tuple[str, ...] | None = None):
+        super().__init__(parent)
+        self._program = tuple(program or words())
+        self._known: dict[str, Download] = {}
+        self._running: dict[str, Fetch] = {}
+
+    def get(self, name: str) -> Download | None:
+        return self._known.get(name)
+
+    @property
+    def busy(self) -> bool:
+        """Whether a process runs still."""
+        return bool(self._running)
+
+    def start(self, name: str, bits: int) -> None:
+        """Begin, or go on. The person has agreed to the licence."""
+        if name in self._running:
+            return
+        fetch = Fetch(name, self)
+        fetch.said.connect(self._said)
+        fetch.ended.connect(self._ended)
+        self._running[name] = fetch
+        self._set(Download(name, bits))
+        arguments = [*self._program[1:], *ARGUMENTS, name, "--bits", str(bits), "--accept-licence", "--json"]
+        fetch.start(self._program[0], arguments)
+
+    def pause(self, name: str) -> None:
+        """Stop, to be started again."""
+        self._stop(name, "paused", "Paused")
+
+    def cancel(self, name: str) -> None:
+        """Stop; what was fetched stays on the disk for another time."""
+        self._stop(name, "cancelled", "Cancelled. What was downloaded is kept for the next time.")
+
+    def shutdown(self) -> None:
+        """Stop all and wait for it."""
+        for name, fetch in list(self._running.items()):
+            self.pause(name)
+            if not fetch.waitForFinished(GRACE):
+                fetch.kill()
+                fetch.waitForFinished(GRACE)
+
+    def _stop(self, name: str, state: str, words: str) -> None:
+        download = self._known.get(name)
+        if download and not download.over:
+            self._set(replace(download, state=state, words=words))
+        if name in self._running:
+            self._running[name].terminate()
+
+    def _said(self, name: str, event: Event) -> None:
+        download = self._known[name]
+        if download.state == "running":
+            self._set(after(download, event))
+
+    def _ended(self, name: str, code: int, log: str) -> None:
+        if name not in self._running:
+            return
+        self._running.pop(name).deleteLater()
+        download = self._known[name]
+        if download.state == "running" and code == 0:
+            self._set(replace(download, state="done", share=1.0, words="Installed"))
+            self.installed.emit(name)
+        elif download.state == "running":
+            self._set(replace(download, state="failed", words=log or f"It ended with code {code}."))
+
+    def _set(self, download: Download) -> None:
+        self._known[download.name] = download
+        self.changed.emit(download.name)
+
+
+def after(download: Download, event: Event) -> Download:
+    """The download once `event` has happened."""
+    match event:
+        case Stage():
+            return replace(
+                download, stage=event.name, share=None, words=STAGES.get(event.name, event.name.capitalize())
+            )
+        case Step() if event.total:
+            left = f", {duration(event.left)} left" if event.left else ""
+            words = f"{STAGES.get(download.stage, 'Working')}: {100 * event.step // event.total} %{left}"
+            return replace(download, share=event.step / event.total, words=words)
+        case Failed():
+            return replace(download, state="failed", words=f"{event.message} {event.hint}".strip())
+        case Done() | Note():
+            return download
+    return download
+
+
+def _environment() -> QProcessEnvironment:
+    made = QProcessEnvironment()
+    for name, value in variables().items():
+        made.insert(name, value)
+    return made

@@ -1,0 +1,355 @@
+"""The models page: what there is, what it may be used for, what it needs here, and getting it."""
+
+from typing import Any
+
+from PySide6.QtCore import QUrl, Signal
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFrame,
+    QHBoxLayout,
+    QMessageBox,
+    QProgressBar,
+    QScrollArea,
+    QVBoxLayout,
+    QWidget,
+)
+
+from mlx_model import memory
+from mlx_model.errors import FluxLocalError
+
+from ...base import blas, paths
+from ...models import catalogue, library
+from ..kit.questions import sure
+from ..kit.widgets import bar, button, label, row, set_tone
+from ..kit.words import duration
+from .downloads import Download, Downloads
+
+BITS = (4, 5, 6, 8, 16)
+GATED = "Its page on Hugging Face asks you to agree there too; then run `hf auth login` once in Terminal."
+SLOW = 600  # seconds of a picture: beyond that nobody waits for it, and the page says so
+FIRST_LINE = "The built-in model is small and for trying the app. The models that artists use are below."
+
+
+class ModelCard(QFrame):
+    """One model. `entry` is a row of app.catalogue."""
+
+    changed = Signal()  # installed, removed, made the default
+
+    def __init__(self, entry: dict[str, Any], downloads: Downloads, default: str | None):
+        super().__init__()
+        self.setObjectName("card")
+        self.entry, self.downloads = entry, downloads
+        self.bits = QComboBox()
+        self.bits.setAccessibleName(f"Precision of {entry['title']}")
+        self.bits.currentIndexChanged.connect(lambda _: self._needs())
+        self.needs = label(tone="muted", wrap=True)
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName(f"Download of {entry['title']}")
+        self.words = label(tone="muted", wrap=True)
+        self.get = button("Download…", self._start, "download")
+        self.pause = button("Pause", self._pause, "pause")
+        self.cancel = button("Cancel", lambda: downloads.cancel(entry["name"]), "close", "quiet")
+        self._fill_bits()
+        self._lay_out(default)
+        self.show_download()
+
+    @property
+    def installed(self) -> list[dict[str, Any]]:
+        return self.entry["installed"]
+
+    def _fill_bits(self) -> None:
+        best = catalogue.best_bits(self.entry)
+        for bits in BITS:
+            quality = {16: "as published", 8: "nearly the same", 6: "good", 5: "", 4: "smallest"}[bits]
+            self.bits.addItem(f"{bits} bits" + (f", {quality}" if quality else ""), bits)
+        wanted = min(8, best) if best else 4
+        self.bits.setCurrentIndex(BITS.index(wanted))
+        self._needs()
+
+    def _lay_out(self, default: str | None) -> None:
+        entry = self.entry
+        title = label(entry["title"], name="subheading")
+        badges = [label(text, "badge") for text in _badges(entry, default)]
+        box = QVBoxLayout(self)
+        box.setContentsMargins(18, 14, 18, 14)
+        box.setSpacing(6)
+        box.addLayout(row(title, 6, *badges, None))
+        box.addWidget(label(_does(entry), wrap=True))
+        if not self._built_in():
+            box.addLayout(self._licence())
+        self._problem(box)
+        box.addWidget(self.needs)
+        box.addWidget(self.progress)
+        box.addWidget(self.words)
+        box.addLayout(self._buttons(default))
+
+    def _licence(self) -> QHBoxLayout:
+        licence = self.entry["licence"]
+        name = licence["name"][:1].upper() + licence["name"][1:]
+        words = label(f"{name}: {licence['summary']}", "muted", wrap=True)
+        read = button("Read Licence", lambda: QDesktopServices.openUrl(QUrl(licence["url"])), kind="quiet")
+        read.setAccessibleName(f"Read the licence of {self.entry['title']}")
+        box = QHBoxLayout()
+        box.addWidget(words, 1)
+        box.addWidget(read)
+        return box
+
+    def _problem(self, box: QVBoxLayout) -> None:
+        for one in self.installed:
+            if one["problem"]:
+                box.addWidget(label(f"Can't be used: {one['problem']}", "danger", wrap=True))
+
+    def _buttons(self, default: str | None) -> QHBoxLayout:
+        usable = self.installed and not self.installed[0]["problem"]
+        box = row(self.bits, self.get, self.pause, self.cancel, None)
+        if usable and self.entry["name"] != default:
+            use = button("Use for New Panels", lambda: self._use(self.entry["name"]), "check")
+            box.insertWidget(0, use)
+        if self.installed and not self._built_in():
+            box.addWidget(button("Remove…", self._remove, "trash", "quiet"))
+        return box
+
+    def _use(self, name: str) -> None:
+        self.window_default(name)
+        self.changed.emit()
+
+    def window_default(self, name: str) -> None:
+        """Replaced by the page: what makes a model the default."""
+
+    def _built_in(self) -> bool:
+        return any(one["built_in"] for one in self.installed) or self.entry["repo"] is None
+
+    def _needs(self) -> None:
+        if self._built_in():
+            self.needs.setText("Part of the app: nothing to download.")
+            return
+        if self.installed:
+            self.needs.setText(f"{memory.size(self.installed[0]['bytes'])} on this disk.")
+            return
+        bits = str(self.bits.currentData())
+        peak, fits = self.entry["memory_bytes"][bits], self.entry["fits"][bits]
+        download, disk = (
+            memory.size(count) for count in (self.entry["download_bytes"], self.entry["disk_bytes"][bits])
+        )
+        words = f"Download {download}, then {disk} on disk. "
+        words += f"Needs about {memory.gib(peak)} of memory"
+        seconds = self.entry["seconds_per_step"]
+        if not fits:
+            words += ": more than this machine can give."
+        elif is_slow(self.entry):
+            words += f". Much slower here: about {duration(picture_seconds(self.entry))} for one picture (predicted)."
+        elif seconds:
+            words += f"; a picture takes about {duration(picture_seconds(self.entry))} here (predicted)."
+        self.needs.setText(words)
+        set_tone(self.needs, "warning" if not fits or is_slow(self.entry) else "muted")
+
+    def show_download(self) -> None:
+        """Bring buttons and progress up to date."""
+        download = self.downloads.get(self.entry["name"])
+        idle = download is None or download.over
+        offered = idle and not self.installed and not self._built_in()
+        self.bits.setVisible(offered)
+        self.get.setVisible(offered)
+        self.pause.setVisible(not idle)
+        self.cancel.setVisible(not idle)
+        self.progress.setVisible(not idle)
+        self.words.setVisible(download is not None and download.state != "done")
+        if download:
+            self._show_progress(download)
+
+    def _show_progress(self, download: Download) -> None:
+        paused = download.state == "paused"
+        self.pause.setText("Continue" if paused else "Pause")
+        self.pause.setAccessibleName("Continue" if paused else "Pause")
+        self.progress.setRange(0, 1000 if download.share is not None else 0)
+        self.progress.setValue(round(1000 * (download.share or 0)))
+        self.words.setText(download.words)
+        set_tone(self.words, "danger" if download.state == "failed" else "muted")
+        self.get.setText("Continue Download…" if download.state == "failed" else "Download…")
+
+    def _start(self) -> None:
+        if self.entry["licence"]["consent"] or self.entry["licence"]["gated"]:
+            dialog = Consent(self.entry, self)
+            if dialog.exec() != QDialog.DialogCode.Accepted:
+                return
+        self.downloads.start(self.entry["name"], self.bits.currentData())
+
+    def _pause(self) -> None:
+        download = self.downloads.get(self.entry["name"])
+        if download and download.state == "paused":
+            self.downloads.start(self.entry["name"], download.bits)
+        else:
+            self.downloads.pause(self.entry["name"])
+
+    def _remove(self) -> None:
+        title = self.entry["title"]
+        more = "Panels that name it can't be rendered until it is added again."
+        if not sure(self, "Remove Model", f"Move {title} to the Trash?", more, "Move to Trash"):
+            return
+        try:
+            library.remove(self.entry["name"])
+        except FluxLocalError as error:
+            QMessageBox.warning(self, error.message, f"{error.message}\n{error.hint}")
+        self.changed.emit()
+
+
+class Consent(QDialog):
+    """The licence in words, a link to it, and a box that must be ticked."""
+
+    def __init__(self, entry: dict[str, Any], parent: QWidget):
+        super().__init__(parent)
+        licence = entry["licence"]
+        self.setWindowTitle(f"Licence of {entry['title']}")
+        agree = QCheckBox("I have read the licence and agree to it")
+        agree.setEnabled(True)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        download = buttons.addButton("Download", QDialogButtonBox.ButtonRole.AcceptRole)
+        download.setEnabled(False)
+        agree.toggled.connect(download.setEnabled)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(24, 20, 24, 20)
+        box.setSpacing(12)
+        box.addWidget(label(licence["name"], name="subheading"))
+        box.addWidget(label(f"{licence['summary'][:1].upper()}{licence['summary'][1:]}.", wrap=True))
+        if licence["gated"]:
+            box.addWidget(label(GATED, "muted", wrap=True))
+        box.addLayout(row(button("Read the Licence", lambda: QDesktopServices.openUrl(QUrl(licence["url"]))), None))
+        box.addWidget(agree)
+        box.addWidget(buttons)
+        self.setMinimumWidth(460)
+
+
+class ModelsView(QWidget):
+    """Cards of all models: installed ones first, then what fits this machine, then the rest."""
+
+    default_chosen = Signal(str)
+
+    def __init__(self, downloads: Downloads, default: str | None, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.downloads, self.default, self.cards = downloads, default, {}
+        self.disk = label(tone="muted")
+        self.here = blas.machine()
+        self._lay_out()
+        downloads.changed.connect(self._download)
+        downloads.installed.connect(lambda _: self.refresh())
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        top = bar(label("Models", name="heading"), None, self.disk)
+        inside = QWidget()
+        inside.setObjectName("plain")
+        self.column = QVBoxLayout(inside)
+        self.column.setContentsMargins(20, 16, 20, 20)
+        self.column.setSpacing(10)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(inside)
+        scroll.setAccessibleName("Models")
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(0)
+        box.addWidget(top)
+        box.addWidget(scroll, 1)
+
+    def refresh(self) -> None:
+        """Read again what is installed."""
+        while self.column.count():
+            item = self.column.takeAt(0)
+            if item.widget():
+                item.widget().deleteLater()
+        entries = catalogue.catalogue(self.here)
+        real = any(entry["installed"] and entry["repo"] for entry in entries)
+        self.column.addWidget(label(FIRST_LINE if not real else _machine_line(self.here), "muted", wrap=True))
+        if warning := slow_line(entries, self.here.metal):
+            self.column.addWidget(label(warning, "warning", wrap=True))
+        self.cards = {entry["name"]: self._card(entry) for entry in sorted(entries, key=_order)}
+        self.column.addStretch(1)
+        taken = sum(one["bytes"] for entry in entries for one in entry["installed"])
+        free = paths.free_bytes(paths.models())
+        self.disk.setText(f"Models take {memory.size(taken)} · {memory.size(free)} free on this disk")
+
+    def _card(self, entry: dict[str, Any]) -> ModelCard:
+        card = ModelCard(entry, self.downloads, self.default)
+        card.window_default = self._set_default
+        card.changed.connect(self.refresh)
+        self.column.addWidget(card)
+        return card
+
+    def _set_default(self, name: str) -> None:
+        self.default = name
+        self.default_chosen.emit(name)
+
+    def _download(self, name: str) -> None:
+        if name in self.cards:
+            self.cards[name].show_download()
+
+
+def picture_seconds(entry: dict[str, Any]) -> float:
+    """Predicted for a picture of the model's own size and steps; 0.0 where nothing is known."""
+    return (entry["seconds_per_step"] or 0.0) * entry["steps"]
+
+
+def is_slow(entry: dict[str, Any]) -> bool:
+    """Whether a picture takes longer here than anybody waits for."""
+    return picture_seconds(entry) > SLOW
+
+
+def slow_line(entries: list[dict[str, Any]], metal: bool) -> str:
+    """What to do instead, where every model that can be added is slow here; "" elsewhere."""
+    real = [one for one in entries if one["repo"] and one["does"]["references"] > 1 and catalogue.best_bits(one)]
+    if not real or not all(is_slow(entry) for entry in real):
+        return ""
+    quickest = min(real, key=picture_seconds)
+    why = "" if metal else "They are made for Macs with an Apple chip, and this computer has none. "
+    return (
+        f"These models are slow here: more than {SLOW // 60} minutes for a picture. {why}Quick here is the built-in "
+        f"model; the quickest of the others is {quickest['title']}, sooner still at a smaller size."
+    )
+
+
+def _machine_line(here: memory.Machine) -> str:
+    return f"{here.chip}, {memory.gib(here.total)} of memory. Speed and memory are predicted, not measured."
+
+
+def _order(entry: dict[str, Any]) -> tuple:
+    """Installed ones, then those that fit this machine; those that take several pictures first, then the quickest."""
+    few = entry["does"]["references"] < 2
+    return not entry["installed"], catalogue.best_bits(entry) is None, few, picture_seconds(entry)
+
+
+def _badges(entry: dict[str, Any], default: str | None) -> list[str]:
+    badges = []
+    if entry["repo"] is None:
+        badges.append("Built in")
+    elif entry["installed"]:
+        badges.append("Installed")
+    if default == entry["name"]:
+        badges.append("Used for new panels")
+    if not entry["installed"] and catalogue.best_bits(entry) is None:
+        badges.append("Does not fit this machine")
+    elif not entry["installed"] and is_slow(entry):
+        badges.append("Very slow here")
+    return badges
+
+
+def _does(entry: dict[str, Any]) -> str:
+    does = entry["does"]
+    parts = ["pictures from words"] if does["generate"] else []
+    if does["classes"]:
+        parts = [f"pictures of {does['classes']} numbered classes, without words"]
+    if does["edit"]:
+        count = does["references"]
+        parts.append(f"edits with up to {count} pictures" if count > 1 else "edits of one picture")
+    if does["mask"]:
+        parts.append("repaints under a mask")
+    if does["negative"]:
+        parts.append("negative prompts")
+    text = ", ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}."

@@ -1,0 +1,228 @@
+"""The queue page: what runs, what waits, what is over, and why."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QPixmap
+from PySide6.QtWidgets import (
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QProgressBar,
+    QScrollArea,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
+
+from ...engine.jobs import JobState
+from ..board.paint import running_words
+from ..document.runs import PanelState
+from ..kit import icons
+from ..kit.hints import in_window
+from ..kit.theme import theme
+from ..kit.widgets import Empty, bar, button, label, set_tone, tool
+from ..kit.words import duration, model_title, plural
+
+WORKER = {
+    "stopped": "", "starting": "Starting the model's process", "ready": "Ready", "busy": "Working",
+    "restarting": "The model's process ended and is being started again",
+    "failed": "The model's process ended too often: the queue is paused",
+}  # fmt: skip
+THUMB = QSize(96, 60)
+
+
+class JobRow(QFrame):
+    """One job: preview, what it makes, how far it is, and the button that stops or repeats it."""
+
+    cancel = Signal(str)
+    again = Signal(str)
+    earlier = Signal(str)
+
+    def __init__(self, job: JobState, words_of: Callable[[JobState], str]):
+        super().__init__()
+        self.setObjectName("card")
+        self.id, self._shown, self._words_of = job.id, None, words_of
+        self.picture = QLabel()
+        self.picture.setFixedSize(THUMB)
+        self.picture.setObjectName("thumb")
+        self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.title = label(f"Panel {job.job.label}" if job.job.panel else job.job.label, name="subheading")
+        self.prompt = label(tone="muted")
+        self.prompt.setMinimumWidth(80)
+        self.words = label(tone="muted", wrap=True)
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
+        self.progress.setAccessibleName("Progress")
+        self.stop = tool("Cancel this job", "close", lambda: self.cancel.emit(self.id))
+        self.retry = button("Try Again", lambda: self.again.emit(self.id), "again")
+        self.next = button("Next", lambda: self.earlier.emit(self.id), kind="quiet")
+        self.next.setToolTip("Run this one next")
+        self._lay_out()
+        self.show_job(job)
+
+    def _lay_out(self) -> None:
+        words = QVBoxLayout()
+        words.setSpacing(3)
+        words.addStretch(1)
+        head = QHBoxLayout()
+        head.setSpacing(10)
+        head.addWidget(self.title)
+        head.addWidget(self.prompt, 1)
+        words.addLayout(head)
+        words.addWidget(self.words)
+        words.addWidget(self.progress)
+        words.addStretch(1)
+        box = QHBoxLayout(self)
+        box.setContentsMargins(12, 10, 10, 10)
+        box.setSpacing(14)
+        box.addWidget(self.picture)
+        box.addLayout(words, 1)
+        for one in (self.next, self.retry, self.stop):
+            box.addWidget(one, 0, Qt.AlignmentFlag.AlignVCenter)
+
+    def show_job(self, job: JobState) -> None:
+        """Bring the row up to date."""
+        prompt = " ".join(self._words_of(job).split())
+        self.prompt.setText(self.prompt.fontMetrics().elidedText(prompt, Qt.TextElideMode.ElideRight, 520))
+        self.prompt.setToolTip(prompt)
+        self.words.setText(job_words(job))
+        set_tone(self.words, "danger" if job.state == "failed" else "muted")
+        running = job.state == "running"
+        self.progress.setVisible(running)
+        self.progress.setRange(0, job.total if running and job.total else 0)
+        self.progress.setValue(job.step)
+        self.stop.setVisible(not job.over)
+        self.stop.setEnabled(not job.cancelling)
+        self.retry.setVisible(job.state in ("failed", "cancelled") and bool(job.job.panel))
+        self.next.setVisible(job.state == "waiting")
+        self._show_picture(job.result or job.preview, job.step)
+
+    def _show_picture(self, path: str | None, step: int) -> None:
+        if (path, step) == self._shown:
+            return
+        pixmap = QPixmap(path) if path else QPixmap()
+        if not pixmap.isNull():
+            self._shown = (path, step)
+            smooth = Qt.TransformationMode.SmoothTransformation
+            self.picture.setPixmap(pixmap.scaled(THUMB, Qt.AspectRatioMode.KeepAspectRatio, smooth))
+        elif self._shown is None:  # there is no picture yet: say so by a sign, not by a hole
+            self.picture.setPixmap(icons.pixmap("picture", 24, theme.colours.muted))
+
+
+def job_words(job: JobState) -> str:
+    """How a job stands, in one line."""
+    if job.state == "running":
+        state = PanelState("running", job.step, job.total, job.left, stage=job.stage)
+        return "Stopping" if job.cancelling else running_words(state)
+    if job.state == "failed":
+        return in_window(f"{job.reason} {job.hint}".strip())
+    if job.state == "done":
+        done = f"Done in {duration(job.seconds)} · {model_title(job.job.model)} · seed {job.seed}"
+        return "\n".join([done, *job.notes])  # such as: a picture was used at a smaller size
+    return "Cancelled" if job.state == "cancelled" else f"Waiting · {model_title(job.job.model)}"
+
+
+class QueueView(QWidget):
+    """Follows the engine; `words_of` gives what a job is about. `again` names the job that is wanted once more."""
+
+    again = Signal(str)
+
+    def __init__(self, engine, words_of: Callable[[JobState], str], parent: QWidget | None = None):
+        super().__init__(parent)
+        self.engine, self.rows, self._words_of = engine, {}, words_of
+        self.state = label(tone="muted")
+        self.pause = button("Pause", self._pause, "pause")
+        self.cancel_all = button("Cancel All", engine.cancel_all, "stop")
+        self.free = button("Free Memory", engine.unload, kind="quiet")
+        self.free.setToolTip("Unload the model; the next job loads it again")
+        self.body = QWidget()
+        self._lay_out()
+        engine.changed.connect(self.refresh)
+        engine.event.connect(lambda job_id, event: self._update(job_id))
+        engine.worker_state.connect(self._worker)
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        top = bar(label("Queue", name="heading"), self.state, None, self.free, self.pause, self.cancel_all)
+        inside = QWidget()
+        inside.setObjectName("plain")
+        self.column = QVBoxLayout(inside)
+        self.column.setContentsMargins(20, 16, 20, 16)
+        self.column.setSpacing(8)
+        self.column.addStretch(1)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(inside)
+        scroll.setAccessibleName("Jobs")
+        self.stack = QStackedLayout(self.body)
+        self.stack.addWidget(scroll)
+        self.stack.addWidget(
+            Empty(
+                "queue",
+                "Nothing to do",
+                "Panels that you render wait here, run one after the other, and become takes of their panels. You can "
+                "go on working meanwhile.",
+            )
+        )
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(0)
+        box.addWidget(top)
+        box.addWidget(self.body, 1)
+
+    def refresh(self) -> None:
+        """Rows for all jobs: the running one, the waiting ones, then the finished ones, newest first."""
+        jobs = self.engine.jobs()
+        ordered = [job for job in jobs if not job.over] + [job for job in reversed(jobs) if job.over]
+        for job_id in set(self.rows) - {job.id for job in ordered}:
+            self.rows.pop(job_id).deleteLater()
+        for place, job in enumerate(ordered):
+            row = self.rows.get(job.id) or self._new(job)
+            row.show_job(job)
+            if self.column.indexOf(row) != place:
+                self.column.insertWidget(place, row)
+        self.stack.setCurrentIndex(0 if ordered else 1)
+        waiting = sum(job.state == "waiting" for job in ordered)
+        alive = any(not job.over for job in ordered)
+        self.cancel_all.setEnabled(alive)
+        self.state.setText(f"{plural(waiting, 'job')} waiting" if waiting else "")
+        self._show_pause()
+
+    def _new(self, job: JobState) -> JobRow:
+        row = JobRow(job, self._words_of)
+        row.cancel.connect(self.engine.cancel)
+        row.again.connect(self._repeat)
+        row.earlier.connect(lambda job_id: self.engine.move(job_id, 0))
+        self.rows[job.id] = row
+        return row
+
+    def _update(self, job_id: str) -> None:
+        job = self.engine.job(job_id)
+        if job and job_id in self.rows:
+            self.rows[job_id].show_job(job)
+
+    def _repeat(self, job_id: str) -> None:
+        job = self.engine.job(job_id)
+        if job and job.job.panel:
+            self.again.emit(job_id)
+
+    def _pause(self) -> None:
+        if self.engine.paused:
+            self.engine.resume()
+        else:
+            self.engine.pause()
+        self._show_pause()
+
+    def _show_pause(self) -> None:
+        text = "Continue" if self.engine.paused else "Pause"
+        if self.pause.text() != text:
+            self.pause.setText(text)
+            self.pause.setAccessibleName(text)
+            self.pause.setToolTip("Start waiting jobs again" if self.engine.paused else "Start no further job")
+
+    def _worker(self, state: str) -> None:
+        if state in ("restarting", "failed", "starting"):
+            self.state.setText(WORKER[state])
+        else:
+            self.refresh()

@@ -1,0 +1,63 @@
+"""A card over the foot of the picture: why a run failed and what to do, or a live result to keep."""
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from ..kit.buttons import describe, tool
+from ..kit.hints import in_window
+from ..kit.theme import GAP
+
+WIDEST = 520
+
+
+class RunCard(QFrame):
+    """Floats over its parent, centred at the foot; hidden unless there is something to say."""
+
+    acted = Signal()  # the button
+    dismissed = Signal()
+
+    def __init__(self, parent: QWidget):
+        super().__init__(parent)
+        self.setObjectName("toast")
+        self.setAutoFillBackground(True)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(14, 10, 10, 10)
+        words = QVBoxLayout()
+        words.setSpacing(2)
+        self.message, self.hint = QLabel(), QLabel()
+        self.hint.setProperty("tone", "muted")
+        for label in (self.message, self.hint):
+            label.setWordWrap(True)
+            label.setTextFormat(Qt.TextFormat.PlainText)
+            words.addWidget(label)
+        self.button = QPushButton("Try Again")
+        self.button.clicked.connect(self.acted)
+        self.close_button = tool("Dismiss", "close", "", self)
+        self.close_button.clicked.connect(self.dismissed)
+        row.addLayout(words, 1)
+        row.addWidget(self.button)
+        row.addWidget(self.close_button)
+        self.hide()
+
+    def say(self, message: str, hint: str, action: str, good: bool = False) -> None:
+        """Show a message with a button called `action`."""
+        hint = in_window(hint)
+        self.message.setText(message)
+        self.hint.setText(hint)
+        self.hint.setVisible(bool(hint))
+        self.button.setText(action)
+        describe(self.button, action)
+        self.setAccessibleName(f"{message} {hint}".strip())
+        self.setProperty("good", good)
+        self.style().unpolish(self)
+        self.style().polish(self)
+        self.show()
+        self.place()
+
+    def place(self) -> None:
+        """At the foot of the parent, as wide as fits."""
+        room = self.parentWidget().rect().adjusted(2 * GAP, 2 * GAP, -2 * GAP, -2 * GAP)
+        width = min(WIDEST, room.width())
+        height = max(self.layout().heightForWidth(width), self.minimumSizeHint().height())
+        self.setGeometry(room.left() + (room.width() - width) // 2, room.bottom() - height, width, height)
+        self.raise_()

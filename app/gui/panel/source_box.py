@@ -1,0 +1,99 @@
+"""What a panel starts from: nothing, its own take, or another panel's."""
+
+from PySide6.QtCore import QSignalBlocker, QSize
+from PySide6.QtGui import QIcon
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from ...board import commands
+from ...board.data import Panel, Source, numbers
+from ...board.seen import source_picture
+from ..document.document import Document
+from ..kit.buttons import describe
+from ..kit.fields import choice
+from ..kit.widgets import label, set_tone
+
+BLANK, TAKE = Source("blank"), Source("take")
+
+
+class SourceBox(QWidget):
+    """Chooses the source through the document; tells what it means in one line."""
+
+    def __init__(self, document: Document, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.document, self.panel_id, self._shown = document, "", None
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        self.box = choice(
+            "Start from", "What the run changes; without one the picture is made from words", self._choose
+        )
+        self.box.setIconSize(QSize(36, 22))
+        words = label("Start from", "muted")
+        words.setBuddy(self.box)
+        row.addWidget(words)
+        row.addWidget(self.box, 1)
+        column.addLayout(row)
+        self.mask_row = QWidget()
+        mask = QHBoxLayout(self.mask_row)
+        mask.setContentsMargins(0, 0, 0, 0)
+        self.mask_words = label(tone="muted")
+        self.mask_words.setWordWrap(True)
+        mask.addWidget(self.mask_words, 1)
+        self.remove_mask = QPushButton("Remove Mask")
+        self.remove_mask.setProperty("kind", "quiet")
+        describe(self.remove_mask, "Remove mask", "The whole picture may change again")
+        self.remove_mask.clicked.connect(self.clear_mask)
+        mask.addWidget(self.remove_mask)
+        column.addWidget(self.mask_row)
+
+    @property
+    def panel(self) -> Panel:
+        return self.document.board.panel(self.panel_id)
+
+    def show_panel(self, panel_id: str) -> None:
+        self.panel_id, self._shown = panel_id, None
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the board as it is now, if what is shown here changed: typing a prompt calls this for every letter."""
+        panel, board = self.panel, self.document.board
+        wanted = (panel.source, panel.mask, [(other.id, other.current) for other in board.panels()])
+        if wanted == self._shown:
+            return
+        self._shown, number = wanted, numbers(board)
+        with QSignalBlocker(self.box):
+            self.box.clear()
+            self.box.addItem("Nothing, from words", BLANK)
+            self.box.addItem(self._icon(panel), "This panel's take", TAKE)
+            self.box.model().item(1).setEnabled(panel.take is not None)
+            for other in self.document.board.panels():
+                if other.id != panel.id and (other.take or panel.source.panel == other.id):
+                    self.box.addItem(self._icon(other), f"Panel {number[other.id]}", Source("panel", other.id))
+            rows = [self.box.itemData(row) for row in range(self.box.count())]
+            self.box.setCurrentIndex(rows.index(panel.source) if panel.source in rows else 0)
+        self._show_mask(panel)
+
+    def _show_mask(self, panel: Panel) -> None:
+        """A mask of another size than the start's is not used by the run, and that is said."""
+        source = source_picture(self.document.board, panel)
+        fits = source and panel.mask and (panel.mask.width, panel.mask.height) == (source.width, source.height)
+        self.mask_words.setText("Only the masked part changes" if fits else "The mask fits another picture: not used")
+        set_tone(self.mask_words, "muted" if fits else "warning")
+        self.mask_row.setVisible(panel.mask is not None)
+
+    def _icon(self, panel: Panel) -> QIcon:
+        return QIcon(self.document.pixmap(panel.take.picture.sha256, 96)) if panel.take else QIcon()
+
+    def _choose(self, row: int) -> None:
+        self.set_source(self.box.itemData(row))
+
+    def set_source(self, source: Source) -> None:
+        """Start from something else; the mask goes, for it was painted on the other picture."""
+        board = commands.set_panel(self.document.board, self.panel_id, source=source)
+        self.document.do("Change Start", board)
+
+    def clear_mask(self) -> None:
+        """Let everything change again."""
+        self.document.do("Remove Mask", commands.set_mask(self.document.board, self.panel_id, None))

@@ -1,0 +1,330 @@
+"""The picture's side of the panel view: canvas with its bars, what is shown on it and compared with, takes below."""
+
+import json
+from datetime import UTC, datetime
+from functools import partial
+
+import numpy as np
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QImage, QPixmap
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+
+from mlx_model.errors import FluxLocalError
+
+from ...board import commands
+from ...board.data import Board, Panel, Picture, Source, Take, new_id, numbers, pictures
+from ...board.seen import source_picture
+from ..canvas import mask as masks
+from ..canvas.bars import CanvasBar
+from ..canvas.canvas import Canvas
+from ..canvas.mask_bar import MaskBar
+from ..document import picture_drag
+from ..document.document import Document
+from ..document.forecast import PanelModel, size_of
+from ..kit.buttons import describe
+from ..kit.theme import GAP
+from ..kit.widgets import button
+from .run_card import RunCard
+from .takes_strip import TakesStrip
+
+NAMED = 4  # members of the cast that an empty panel names
+
+
+def invitation(board: Board) -> str:
+    """What an empty panel says: what to do, and who could be in the picture."""
+    names = [f"@{member.name}" for member in board.cast]
+    more = " …" if len(names) > NAMED else ""
+    cast = f"Type @ to bring in the cast: {', '.join(names[:NAMED])}{more}"
+    if not names:
+        cast = "Characters and places that you add under Cast can be mentioned with @."
+    return f"Say on the right what this panel shows, and press Render.\n{cast}\nOr drop a picture here."
+
+
+class PanelStage(QWidget):
+    """Shows one panel's picture, and turns what is painted and dropped on it into changes of the board."""
+
+    retry_asked = Signal()
+    settings_asked = Signal()
+    keep_asked = Signal()
+    dismissed = Signal()
+    continue_asked = Signal()
+
+    def __init__(self, document: Document, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.document, self.panel_id, self.model = document, "", PanelModel()
+        self._preview = 0  # counts what was asked for
+        self.tool, self._loaded = "move", None  # the mask on the canvas: (its picture, size of the picture under it)
+        self.canvas = Canvas()
+        self.bar, self.mask_bar = CanvasBar(self.canvas), MaskBar(self.canvas)
+        self.takes, self.card = TakesStrip(document), RunCard(self.canvas)
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP // 2)
+        self.canvas.set_invitation(invitation(document.board))
+        column.addWidget(self.mask_bar)
+        column.addWidget(self.canvas, 1)
+        column.addWidget(self._foot())
+        self.mask_bar.setContentsMargins(GAP, 0, GAP, 0)
+        self.mask_bar.hide()
+        self._connect()
+
+    def _foot(self) -> QWidget:
+        """The takes, and on to the next panel."""
+        self.foot = QWidget()
+        row = QHBoxLayout(self.foot)
+        row.setContentsMargins(0, 0, GAP, 0)
+        self.go_on = button("Continue", self.continue_asked.emit, "continue")
+        describe(self.go_on, "Continue in a new panel", "A panel behind this one that starts from this take")
+        row.addWidget(self.takes, 1)
+        row.addWidget(self.go_on)
+        return self.foot
+
+    def _connect(self) -> None:
+        canvas, painter = self.canvas, self.canvas.painter
+        canvas.accepts_drop = picture_drag.has_pictures
+        canvas.dropped.connect(self._drop)
+        canvas.drag_wanted.connect(self._drag_out)
+        canvas.copy_asked.connect(lambda: self.panel.take and self.takes.copy(self.panel.take))
+        canvas.compare_asked.connect(self.bar.compare.click)
+        painter.committed.connect(self._keep_mask)
+        self.bar.tool_chosen.connect(self.set_tool)
+        self.bar.compare_toggled.connect(canvas.set_comparing)
+        self.mask_bar.done.clicked.connect(lambda: self.set_tool("move"))
+        self.mask_bar.remove_asked.connect(self._clear_mask)
+        self.takes.compare_asked.connect(self.compare_with)
+        self.card.acted.connect(self._card_acted)
+        self.card.dismissed.connect(self.dismissed)
+        self.document.picture_ready.connect(lambda _: self.show_pictures())
+        self.document.preview_read.connect(self._show_preview)
+
+    @property
+    def panel(self) -> Panel:
+        return self.document.board.panel(self.panel_id)
+
+    def show_panel(self, panel_id: str, model: PanelModel) -> None:
+        """Another panel, seen whole."""
+        self.panel_id = panel_id
+        self._preview += 1
+        self.canvas.set_preview(QPixmap())
+        self._loaded = None
+        self.bar.compare.setChecked(False)
+        self.set_tool("move")
+        self.takes.show_panel(panel_id)
+        self.refresh(model)
+        self.canvas.fit()
+
+    def refresh(self, model: PanelModel) -> None:
+        """Show the board as it is now."""
+        self.model = model
+        self.takes.refresh()
+        takes = {take.id for take in self.panel.takes}
+        self.foot.setVisible(bool(takes))
+        if self.takes.compared and self.takes.compared not in takes:
+            self.takes.set_compared("")
+        self._allow_masks()
+        self.show_pictures()
+
+    def _allow_masks(self) -> None:
+        why_not = ""
+        if not (self.model.spec and self.model.spec.mask):
+            why_not = f"{self.model.subject} can't repaint under a mask"
+        elif self.base() is None:
+            why_not = "There is no picture yet to paint a mask on"
+        self.bar.set_masks(not why_not, why_not)
+        if why_not and self.tool != "move":
+            self.set_tool("move")
+
+    # What is shown
+
+    def base(self) -> Picture | None:
+        """What a mask is painted on: the picture that the panel starts from, or could start from."""
+        return source_picture(self.document.board, self.panel) or self._take_picture()
+
+    def _take_picture(self) -> Picture | None:
+        return self.panel.take.picture if self.panel.take else None
+
+    def shown(self) -> Picture | None:
+        """While masking what the mask is painted on, else the take, else what the panel starts from."""
+        return self.base() if self.tool != "move" else self._take_picture() or self.base()
+
+    def show_pictures(self) -> None:
+        """Put the pictures of the board on the canvas."""
+        if not self.panel_id:
+            return
+        picture, (before, tags) = self.shown(), self._before()
+        pixmap = self.document.pixmap(picture.sha256) if picture else QPixmap()
+        self.canvas.set_picture(pixmap, *((picture.width, picture.height) if picture else self._frame()))
+        if tags != self.canvas.tags:
+            self.canvas.tags = tags
+            self.canvas.update()
+        self.canvas.set_before(self.document.pixmap(before.sha256) if before else QPixmap())
+        self.bar.set_before(before is not None)
+        self.bar.set_picture(picture is not None or not self.canvas.preview.isNull())
+        if self.tool != "move":
+            self._load_mask()
+
+    def _frame(self) -> tuple[int, int]:
+        """The size of the picture to come."""
+        try:
+            if self.model.spec:
+                return size_of(self.document.board, self.panel, self.model.spec)
+        except FluxLocalError:  # a shape that this model can't make; the forecast says so
+            pass
+        return self.document.board.aspect
+
+    def _before(self) -> tuple[Picture | None, tuple[str, str]]:
+        """What to compare with, and what to call both: a chosen take, what the take was made from, the take before."""
+        panel, take = self.panel, self.panel.take
+        places = {one.id: place for place, one in enumerate(panel.takes, 1)}
+        if take is None or not self.canvas.preview.isNull():
+            return self.shown() if take else None, ("Before", "Now")
+        now = f"Take {places[take.id]}"
+        if self.takes.compared in places and self.takes.compared != take.id:
+            other = panel.takes[places[self.takes.compared] - 1]
+            return other.picture, (f"Take {places[other.id]}", now)
+        start = self._start_of(take)
+        if start:
+            return start, ("Start", now)
+        if places[take.id] > 1:
+            return panel.takes[places[take.id] - 2].picture, (f"Take {places[take.id] - 1}", now)
+        return None, ("Before", "Now")
+
+    def _start_of(self, take: Take) -> Picture | None:
+        """The first picture of the request that made a take, where this board still has it."""
+        references = (json.loads(take.request) if take.request else {}).get("references") or [{}]
+        wanted = references[0].get("sha256", "")
+        found = (picture for picture in pictures(self.document.board) if picture.sha256 == wanted)
+        return next(found, None) if wanted else None
+
+    def compare_with(self, take_id: str) -> None:
+        """Compare the current take with this one."""
+        self.takes.set_compared(take_id)
+        self.show_pictures()
+        self.bar.compare.setChecked(True)
+
+    def show_preview(self, path: str | None) -> None:
+        """The picture in the making, from a file; None takes it away. Of two the later is shown."""
+        self._preview += 1
+        if path:
+            self.document.read_preview(path, self._preview)
+        else:
+            self._show_preview(self._preview, QImage())
+
+    def _show_preview(self, number: int, image: QImage) -> None:
+        if number == self._preview:
+            self.canvas.set_preview(QPixmap.fromImage(image))
+            self.show_pictures()
+
+    # Mask
+
+    def set_tool(self, tool: str) -> None:
+        """ "move", or one of the tools of the mask."""
+        self.tool = tool
+        masking = tool != "move"
+        painter = self.canvas.painter
+        painter.tool = "brush" if tool in ("move", "eraser") else tool
+        painter.erasing = tool == "eraser"
+        self.bar.set_tool(tool)
+        self.mask_bar.setVisible(masking)
+        self.canvas.set_masking(masking)
+        if masking:
+            self.bar.compare.setChecked(False)
+        if self.panel_id:
+            self.show_pictures()
+
+    def _load_mask(self) -> None:
+        """The panel's mask onto the canvas, unless it is there already."""
+        base, mask = self.base(), self.panel.mask
+        wanted = (mask.sha256 if mask else "", (base.width, base.height) if base else (1, 1))
+        if wanted == self._loaded or self.canvas.painter.busy:
+            return
+        if self._loaded is None or self._loaded[1] != wanted[1]:
+            self.mask_bar.suit()
+        if mask is None:
+            self.canvas.painter.load(masks.blank(wanted[1]))
+        else:
+            self.canvas.painter.load(masks.resized(self._read_mask(mask), wanted[1]))
+        self._loaded = wanted
+
+    def _read_mask(self, mask: Picture) -> np.ndarray:
+        image = QImage(str(self.document.picture_path(mask.sha256))).convertToFormat(QImage.Format.Format_Grayscale8)
+        rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
+        return rows[:, : image.width()].copy()
+
+    def _keep_mask(self, what: str) -> None:
+        """One gesture is one change of the board, made once the mask is stored."""
+        painter, panel_id = self.canvas.painter, self.panel_id
+        if painter.is_blank:
+            self.document.settle()
+            self._mask_kept(what, panel_id, painter.mask.shape, None)
+        else:
+            stored = partial(self._mask_stored, what, panel_id, painter.mask.shape)
+            self.document.store(painter.mask.copy(), "mask", stored)
+
+    def _mask_stored(self, what: str, panel_id: str, shape: tuple[int, int], picture: Picture | None) -> None:
+        """Where the disk refused it, the canvas goes back to the mask that the board has."""
+        if picture:
+            self._mask_kept(what, panel_id, shape, picture)
+        elif panel_id == self.panel_id:
+            self._loaded = None
+            self.show_pictures()
+
+    def _mask_kept(self, what: str, panel_id: str, shape: tuple[int, int], picture: Picture | None) -> None:
+        """A panel that starts from nothing starts from its take now."""
+        board = self.document.board
+        try:
+            blank = board.panel(panel_id).source.kind == "blank"
+        except KeyError:  # deleted meanwhile
+            return
+        if blank:
+            board = commands.set_panel(board, panel_id, source=Source("take"))
+        if panel_id == self.panel_id:
+            self._loaded = (picture.sha256 if picture else "", (shape[1], shape[0]))
+        self.document.do(what, commands.set_mask(board, panel_id, picture))
+
+    def _clear_mask(self) -> None:
+        self.document.settle()
+        self.document.do("Clear Mask", commands.set_mask(self.document.board, self.panel_id, None))
+
+    # In and out
+
+    def _drop(self, mime) -> None:
+        """Dropped pictures become takes: the panel's picture, to be changed or continued from."""
+        panel_id, found = self.panel_id, picture_drag.pictures_in(mime, self.document)
+        board = self.document.board  # read after the wait: a take may have come meanwhile
+        for picture in found:
+            made = datetime.now(UTC).isoformat(timespec="seconds")
+            take = Take(new_id(), picture, "", "", made, 0, note="imported")
+            board = commands.add_take(board, panel_id, take)
+        self.document.do("Add Picture", board)
+
+    def _drag_out(self) -> None:
+        take = self.panel.take
+        if take:
+            picture_drag.drag_out(self.canvas, self.document, take.picture, self.takes.title(take))
+
+    def title(self) -> str:
+        """Such as 1A."""
+        return numbers(self.document.board)[self.panel_id]
+
+    # The card
+
+    def say_failed(self, reason: str, hint: str, misfit: bool = False) -> None:
+        """Why the last run failed; where the settings do not fit the machine, they are what the button leads to."""
+        self._card = self.settings_asked if misfit else self.retry_asked
+        self.card.say(reason, hint, "Change Settings" if misfit else "Try Again")
+
+    def say_live(self, seconds: float) -> None:
+        """A live result is on the canvas."""
+        self._card = self.keep_asked
+        self.card.say("Live result", f"Made in {seconds:.1f} s. Keep it, or go on changing.", "Keep as Take", good=True)
+
+    def hush(self) -> None:
+        self.card.hide()
+
+    def _card_acted(self) -> None:
+        self._card.emit()
+
+    def resizeEvent(self, event) -> None:
+        super().resizeEvent(event)
+        self.card.place()

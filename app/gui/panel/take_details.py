@@ -1,0 +1,144 @@
+"""Everything about the current take: what was asked of which model, with which pictures, and a note."""
+
+import json
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from mlx_model.errors import FluxLocalError
+from mlx_model.request import Request, from_json
+
+from ...board import commands
+from ...board.data import Panel, Take
+from ..document.document import Document
+from ..kit.buttons import describe
+from ..kit.fields import add_row, form
+from ..kit.text_field import BoardText
+from ..kit.widgets import label
+from ..kit.words import duration, model_title
+
+EMPTY = "Every picture that is made is kept as a take, with all that made it. There is none yet."
+
+
+class TakeDetails(QWidget):
+    """Shows the take and lets its note be written."""
+
+    again_asked = Signal(str)  # take id: its prompt and settings for the panel
+    undo_asked = Signal()
+    redo_asked = Signal()
+
+    def __init__(self, document: Document, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.document, self.panel_id, self._shown = document, "", None
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        self.empty = label(EMPTY, "muted")
+        self.empty.setWordWrap(True)
+        column.addWidget(self.empty)
+        self.body = QWidget()
+        column.addWidget(self.body)
+        column.addStretch(1)
+        self._build()
+
+    def _build(self) -> None:
+        column = QVBoxLayout(self.body)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(8)
+        self.note = BoardText("Note on this take", "Why it is good, what is wrong with it")
+        self.note.setPlaceholderText("A note on this take")
+        self.note.setFixedHeight(56)
+        self.note.edited.connect(self._write_note)
+        self.note.undo_asked.connect(self.undo_asked)
+        self.note.redo_asked.connect(self.redo_asked)
+        self.prompt = QLabel()
+        self.prompt.setWordWrap(True)
+        self.prompt.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        layout = self.form = form()
+        self.values: dict[str, QLabel] = {}
+        for name in ("Model", "Size", "Steps", "Guidance", "Seed", "Pictures", "Mask", "Made", "Took"):
+            self.values[name] = QLabel()
+            self.values[name].setWordWrap(True)
+            self.values[name].setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+            add_row(layout, name, self.values[name]).setMinimumHeight(0)
+        self.again = QPushButton("Use These Settings")
+        describe(self.again, "Use these settings", "This take's seed, steps, size and model for the panel")
+        self.again.clicked.connect(lambda: self.again_asked.emit(self.take.id))
+        self.copy = QPushButton("Copy Request")
+        describe(self.copy, "Copy request", "As JSON, with everything that decides the picture")
+        self.copy.clicked.connect(lambda: QApplication.clipboard().setText(self.take.request))
+        buttons = QHBoxLayout()
+        buttons.addWidget(self.again)
+        buttons.addWidget(self.copy)
+        column.addWidget(self.note)
+        column.addWidget(self.prompt)
+        column.addLayout(layout)
+        column.addLayout(buttons)
+
+    @property
+    def panel(self) -> Panel:
+        return self.document.board.panel(self.panel_id)
+
+    @property
+    def take(self) -> Take | None:
+        return self.panel.take
+
+    def show_panel(self, panel_id: str) -> None:
+        self.panel_id = panel_id
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the board as it is now, if what is shown here changed."""
+        take = self.take
+        if (self.panel_id, take) == self._shown:
+            return
+        self._shown = (self.panel_id, take)
+        self.empty.setVisible(take is None)
+        self.body.setVisible(take is not None)
+        if take is None:
+            return
+        self.note.set_text(take.note)
+        request = _request(take)
+        self.prompt.setText(request.prompt if request else "This picture was imported.")
+        for name, value in _facts(take, request).items():
+            self.values[name].setText(value)
+            self.form.setRowVisible(self.values[name], value != "–")
+        for button in (self.again, self.copy):
+            button.setEnabled(request is not None)
+
+    def _write_note(self, text: str) -> None:
+        if self.take:
+            board = commands.set_take(self.document.board, self.panel_id, self.take.id, note=text)
+            self.document.do("Edit Note", board, merge=f"note {self.take.id}")
+
+
+def _request(take: Take) -> Request | None:
+    try:
+        return from_json(take.request)
+    except FluxLocalError:
+        return None
+
+
+def _facts(take: Take, request: Request | None) -> dict[str, str]:
+    """What stands beside the labels; – where nothing is known."""
+    picture = take.picture
+    facts = dict.fromkeys(("Model", "Steps", "Guidance", "Seed", "Pictures", "Mask", "Took"), "–")
+    facts["Size"], facts["Made"] = f"{picture.width} × {picture.height}", take.made.replace("T", " ")[:16]
+    if request:
+        pictures = [f"{place} {one.name or 'unnamed'}" for place, one in enumerate(request.references, 1)]
+        facts |= {
+            "Model": model_title(take.model),
+            "Steps": str(request.steps),
+            "Guidance": f"{request.guidance:g}" if request.guidance is not None else "–",
+            "Seed": str(take.seed),
+            "Pictures": ", ".join(pictures) or "none",
+            "Mask": "yes" if request.mask else "no",
+            "Took": duration(take.seconds),
+        }
+    return facts
+
+
+def settings_of(take: Take) -> dict[str, object]:
+    """The steps, guidance, strength and size of a take's request, for a panel's Settings."""
+    values = json.loads(take.request)
+    return {name: values.get(name) for name in ("steps", "guidance", "strength", "width", "height")}

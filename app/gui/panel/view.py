@@ -1,0 +1,286 @@
+"""The panel view: one panel's picture, large, and everything that makes it."""
+
+from msgspec.structs import replace
+from PySide6.QtCore import Qt, QUrl, Signal
+from PySide6.QtGui import QDesktopServices, QKeySequence, QShortcut
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+
+from ...board import commands
+from ...board.data import Board, Panel, Source, numbers
+from ...engine import jobs
+from ..document.document import Document
+from ..document.live import Live
+from ..kit.buttons import key_text, tool
+from ..kit.theme import GAP
+from ..kit.widgets import label
+from .render_bar import words_of
+from .side import PanelSide
+from .stage import PanelStage, invitation
+from .take_details import settings_of
+
+SIDE = (348, 0.24, 460)  # width of the side: least, share of the window, most
+
+
+class PanelView(QWidget):
+    """Shows one panel of the document at a time."""
+
+    closed = Signal()  # back to the board
+    open_panel = Signal(str)  # id: another panel is asked for
+
+    def __init__(self, document: Document, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.document, self.panel_id = document, ""
+        self.stage, self.side = PanelStage(document), PanelSide(document)
+        self.live = Live(document.runs, self._live_job, self)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(0, 0, 0, 0)
+        row.setSpacing(0)
+        left = QVBoxLayout()
+        left.setContentsMargins(GAP, GAP // 2, 0, GAP // 2)
+        left.setSpacing(GAP // 2)
+        left.addLayout(self._header())
+        left.addWidget(self.stage, 1)
+        row.addLayout(left, 1)
+        row.addWidget(self.side)
+        self._connect()
+        self._shortcuts()
+
+    def _header(self) -> QHBoxLayout:
+        row = QHBoxLayout()
+        row.setContentsMargins(0, 0, GAP, 0)
+        row.setSpacing(2)
+        self.back = tool("Back to the board", "back", "Esc")
+        self.earlier, self.later = (
+            tool("Panel before", "up", key_text("Ctrl+[")),
+            tool("Next panel", "down", key_text("Ctrl+]")),
+        )
+        self.number, self.heading = QLabel(), label(tone="muted")
+        self.number.setObjectName("subheading")
+        self.heading.setMinimumWidth(0)
+        self.heading.setTextInteractionFlags(Qt.TextInteractionFlag.NoTextInteraction)
+        self.back.clicked.connect(self.closed)
+        self.earlier.clicked.connect(lambda: self._step(-1))
+        self.later.clicked.connect(lambda: self._step(1))
+        for widget in (self.back, self.earlier, self.later, self.number, self.heading):
+            row.addWidget(widget)
+            row.setStretchFactor(widget, 1 if widget is self.heading else 0)
+        row.addWidget(self.stage.bar)
+        return row
+
+    def _connect(self) -> None:
+        document, stage, side = self.document, self.stage, self.side
+        document.changed.connect(self._changed)
+        document.state_changed.connect(self._state_changed)
+        side.render_asked.connect(lambda: self.render())
+        side.render_bar.render_asked.connect(lambda _: self.render())
+        side.render_bar.anyway_asked.connect(lambda: self.render(anyway=True))
+        side.render_bar.cancel_asked.connect(lambda: document.cancel(self.panel_id))
+        side.render_bar.live_toggled.connect(self._toggle_live)
+        side.take.again_asked.connect(self._use_settings)
+        stage.retry_asked.connect(lambda: document.store_again(self.panel_id) or self.render())
+        stage.settings_asked.connect(side.open_settings)
+        side.render_bar.settings_asked.connect(side.open_settings)
+        stage.keep_asked.connect(self.keep_live)
+        stage.dismissed.connect(self._dismiss)
+        stage.continue_asked.connect(lambda: self.open_panel.emit(document.continue_from(self.panel_id)))
+        stage.takes.source_asked.connect(self._use_as_source)
+        stage.takes.reference_asked.connect(self._use_as_reference)
+        stage.takes.details_asked.connect(self._show_details)
+        stage.takes.reveal_asked.connect(self._reveal)
+        self.live.preview.connect(stage.show_preview)
+        self.live.result.connect(self._show_live)
+        self.live.refused.connect(lambda text, hint: side.render_bar.set_note(f"{text} {hint}".strip()))
+
+    def _shortcuts(self) -> None:
+        for keys, act in (
+            ("Ctrl+Return", self.render), ("Ctrl+[", lambda: self._step(-1)), ("Ctrl+]", lambda: self._step(1)),
+        ):  # fmt: skip
+            shortcut = QShortcut(QKeySequence(keys), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.activated.connect(act)
+
+    @property
+    def panel(self) -> Panel:
+        return self.document.board.panel(self.panel_id)
+
+    def show_panel(self, panel_id: str) -> None:
+        """Show a panel of the board. Raises KeyError."""
+        self.document.board.panel(panel_id)
+        self.side.render_bar.live.setChecked(False)
+        self.live.forget()
+        self.panel_id = panel_id
+        self.document.watched = panel_id if self.isVisible() else None
+        self.side.show_panel(panel_id)
+        self.stage.show_panel(panel_id, self.side.model)
+        self._show_header()
+        self._state_changed(panel_id)
+        self.side.tabs.setCurrentIndex(0)
+        self.side.text.setFocus()
+
+    def _show_header(self) -> None:
+        board = self.document.board
+        self.number.setText(f"Panel {numbers(board)[self.panel_id]}")
+        self.heading.setText("   " + board.scene_of(self.panel_id).heading)
+        ids = [panel.id for panel in board.panels()]
+        place = ids.index(self.panel_id)
+        self.earlier.setEnabled(place > 0)
+        self.later.setEnabled(place + 1 < len(ids))
+
+    def _step(self, by: int) -> None:
+        ids = [panel.id for panel in self.document.board.panels()]
+        place = ids.index(self.panel_id) + by
+        if 0 <= place < len(ids):
+            self.open_panel.emit(ids[place])
+
+    # The board changed
+
+    def _changed(self, old: Board, new: Board) -> None:
+        if not self.panel_id:
+            return
+        if all(panel.id != self.panel_id for panel in new.panels()):
+            self.panel_id = self.stage.panel_id = ""
+            self.closed.emit()
+            return
+        before = next((panel for panel in old.panels() if panel.id == self.panel_id), None)
+        self.side.refresh()
+        self.stage.refresh(self.side.model)
+        self._show_header()
+        if before is None or _decides(before, old) != _decides(self.panel, new):
+            self.live.touch()
+        if before and before.takes != self.panel.takes:
+            self.live.forget()
+            self._state_changed(self.panel_id)
+
+    # Runs
+
+    def render(self, anyway: bool = False) -> None:
+        """Make as many takes as chosen; what is masked stays masked, and the result is looked at.
+
+        `anyway`: also where it will not fit, as predicted.
+        """
+        self.stage.set_tool("move")
+        count = self.side.render_bar.count
+        if count == 1:
+            self.document.render([self.panel_id], anyway)
+        else:
+            self.document.render_variations(self.panel_id, count, anyway)
+
+    def _state_changed(self, panel_id: str) -> None:
+        if panel_id != self.panel_id or not self.panel_id:
+            return
+        state = self.document.panel_state(panel_id)
+        self.stage.canvas.set_invitation(words_of(state) if state.busy else invitation(self.document.board))
+        if self.live.on and state.busy:
+            self.side.render_bar.set_note(words_of(state))
+        self.side.render_bar.set_state(state, self.live.on)
+        if state.state == "failed" and not self.live.on:
+            self.stage.show_preview(None)
+            self.stage.say_failed(state.reason, state.hint, state.misfit)
+        elif state.busy and not self.live.on:
+            self.stage.hush()
+            if state.job:  # else the picture is being stored: its last preview stays until it is there
+                self.stage.show_preview(state.preview)
+        elif self.live.latest is None and not self.live.on:
+            self.stage.hush()
+            self.stage.show_preview(None)
+
+    def _dismiss(self) -> None:
+        """Put the card away: a failure is forgotten, a live result dropped."""
+        self.live.forget()
+        self.stage.hush()
+        self.stage.show_preview(None)
+        if self.document.panel_state(self.panel_id).state == "failed":
+            self.document.cancel(self.panel_id)
+
+    # Live mode
+
+    def _toggle_live(self, on: bool) -> None:
+        if on:
+            self.live.start()
+            return
+        self.live.stop()
+        self.side.render_bar.set_note("")
+        if self.live.latest is None and self.panel_id:
+            self.stage.show_preview(None)
+        if self.panel_id:
+            self._state_changed(self.panel_id)
+
+    def _live_job(self) -> jobs.Job:
+        """One seed for all live runs of a panel, so that only what is changed changes."""
+        panel, document = self.panel, self.document
+        named = panel.settings.model or document.board.model or document.model
+        return jobs.panel_job(document.board, self.panel_id, document.picture_path, named, seed=panel.seed)
+
+    def _show_live(self, job: jobs.JobState) -> None:
+        self.side.render_bar.set_note("")
+        self.stage.show_preview(job.result)
+        self.stage.say_live(job.seconds)
+
+    def keep_live(self) -> None:
+        """The live result becomes a take."""
+        job = self.live.latest
+        self.live.forget()
+        if job:
+            self.document.keep(job)
+        self.stage.hush()
+        self.stage.show_preview(None)
+
+    # Takes
+
+    def _use_as_source(self, take_id: str) -> None:
+        board = commands.choose_take(self.document.board, self.panel_id, take_id)
+        self.document.do("Start from Take", commands.set_panel(board, self.panel_id, source=Source("take")))
+        self.side.tabs.setCurrentIndex(0)
+        self.side.text.setFocus()
+
+    def _use_as_reference(self, take_id: str) -> None:
+        take = next(take for take in self.panel.takes if take.id == take_id)
+        number = [one.id for one in self.panel.takes].index(take_id) + 1
+        self.side.tray.add_picture(take.picture, f"take-{number}", "composition")
+
+    def _use_settings(self, take_id: str) -> None:
+        """The seed and numbers of a take for the panel; its words and pictures stay as they are."""
+        take = next(take for take in self.panel.takes if take.id == take_id)
+        settings = replace(self.panel.settings, model=take.model, **settings_of(take))
+        changes = {"settings": settings, "seed": take.seed, "seed_locked": True}
+        self.document.do("Use Settings", commands.set_panel(self.document.board, self.panel_id, **changes))
+
+    def _show_details(self, take_id: str) -> None:
+        self.document.do("Choose Take", commands.choose_take(self.document.board, self.panel_id, take_id))
+        self.side.tabs.setCurrentIndex(2)
+        self.side.take.note.setFocus()
+
+    def _reveal(self, take_id: str) -> None:
+        take = next(take for take in self.panel.takes if take.id == take_id)
+        folder = self.document.picture_path(take.picture.sha256).parent
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+
+    # Window
+
+    def keyPressEvent(self, event) -> None:
+        if event.key() == Qt.Key.Key_Escape:
+            if self.stage.tool != "move":
+                self.stage.set_tool("move")
+            else:
+                self.closed.emit()
+        else:
+            super().keyPressEvent(event)
+
+    def showEvent(self, event) -> None:
+        self.document.watched = self.panel_id or None
+
+    def hideEvent(self, event) -> None:
+        """Nothing runs by itself for a panel that nobody looks at."""
+        self.document.watched = None
+        self.side.render_bar.live.setChecked(False)
+
+    def resizeEvent(self, event) -> None:
+        super().resizeEvent(event)
+        least, share, most = SIDE
+        self.side.setFixedWidth(round(min(most, max(least, share * self.width()))))
+
+
+def _decides(panel: Panel, board: Board) -> tuple:
+    """What a live run depends on."""
+    start = board.panel(panel.source.panel).current if panel.source.panel else panel.current
+    return (panel.prompt, panel.references, panel.source, panel.mask, panel.seed, panel.settings, board.style,
+            start if panel.source.kind != "blank" else None, board.cast)  # fmt: skip

@@ -1,0 +1,341 @@
+"""The pictures the model looks at, numbered in its order: drop, reorder, name, give a role, remove."""
+
+from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QKeySequence, QPainter, QPixmap
+from PySide6.QtWidgets import QApplication, QToolButton, QWidget
+
+from ...board import commands
+from ...board.data import Board, Panel, PanelReference, Picture, new_id
+from ...board.seen import Seen, seen
+from ..document import picture_drag
+from ..document.document import Document
+from ..kit.buttons import tool, wins_over_menus
+from ..kit.theme import theme
+from .menu import add_menu, tile_menu
+from .reference_name import NameField
+from .tile import SIZE, ReferenceTile
+
+GAP, EMPTY, WORDS = 6, 44, 32  # between tiles; the height of an empty tray; what stands under a tile's picture
+STEPS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
+FAR = 40  # pixels outside the tray where a tile leaves it
+
+
+class ReferenceTray(QWidget):
+    """Shows app.seen.seen of one panel, and changes the panel's references through the document."""
+
+    mention_asked = Signal(str)  # word
+    told = Signal(str)  # what can't be done and why, "" to take it back
+
+    def __init__(self, document: Document, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.document, self.panel_id, self.limit, self.model = document, "", 0, ""
+        self.tiles: list[ReferenceTile] = []
+        self._dragged: ReferenceTile | None = None
+        self._gap, self._dropping = None, False
+        self.add_button: QToolButton = tool(
+            "Add a reference", "plus", "From a file, the clipboard, the cast or a panel"
+        )
+        self.add_button.setParent(self)
+        self.add_button.setText("Add pictures, or drop them here")
+        self.add_button.setProperty("kind", "button")
+        self.add_button.clicked.connect(self._open_add_menu)
+        self.name_field = NameField(self)
+        self.name_field.named.connect(self._rename)
+        self.setAcceptDrops(True)
+        self.setAccessibleName("References")
+        document.picture_ready.connect(self._picture_ready)
+        theme.changed.connect(self.update)
+
+    @property
+    def board(self) -> Board:
+        return self.document.board
+
+    @property
+    def panel(self) -> Panel:
+        return self.board.panel(self.panel_id)
+
+    def show_panel(self, panel_id: str, limit: int, model: str) -> None:
+        """The pictures of a panel; `limit` is how many the model called `model` looks at."""
+        if panel_id != self.panel_id:
+            self.name_field.hide()
+            self.told.emit("")
+        self.panel_id, self.limit, self.model = panel_id, limit, model
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Show the board as it is now; the tile with the focus keeps it, wherever it moved."""
+        shown = seen(self.board, self.panel)
+        focused = next((_key(tile.seen) for tile in self.tiles if tile.hasFocus()), None)
+        while len(self.tiles) > len(shown):
+            self._drop_tile(self.tiles.pop())
+        for number, one in enumerate(shown, 1):
+            if number > len(self.tiles):
+                self.tiles.append(self._new_tile(one, number))
+            self.tiles[number - 1].show_seen(one, number, self._pixmap(one), number > self.limit)
+        if focused:
+            next((tile for tile in self.tiles if _key(tile.seen) == focused), self.add_button).setFocus()
+        self._arrange()
+
+    def _drop_tile(self, tile: ReferenceTile) -> None:
+        tile.hide()
+        tile.setParent(None)
+        tile.deleteLater()
+
+    def _new_tile(self, one: Seen, number: int) -> ReferenceTile:
+        tile = ReferenceTile(one, number, self._pixmap(one), self)
+        tile.drag_began.connect(self._begin_drag)
+        tile.dragged.connect(self._drag_to)
+        tile.drag_ended.connect(self._end_drag)
+        tile.menu_wanted.connect(self._open_tile_menu)
+        tile.activated.connect(lambda tile: self.mention_asked.emit(tile.seen.name or str(tile.number)))
+        tile.key.connect(self._key)
+        tile.show()
+        return tile
+
+    def _pixmap(self, one: Seen) -> QPixmap:
+        side = round(2 * SIZE.width() * self.devicePixelRatioF())
+        return self.document.pixmap(one.picture.sha256, side) if one.picture else QPixmap()
+
+    def _picture_ready(self, sha256: str) -> None:
+        for tile in self.tiles:
+            if tile.seen.picture and tile.seen.picture.sha256 == sha256:
+                tile.pixmap = self._pixmap(tile.seen)
+                tile.update()
+
+    # Layout
+
+    def _columns(self) -> int:
+        return max(1, (self.width() + GAP) // (SIZE.width() + GAP))
+
+    def _cell(self, place: int) -> QRect:
+        row, column = divmod(place, self._columns())
+        across = column * (SIZE.width() + GAP)
+        if self.layoutDirection() == Qt.LayoutDirection.RightToLeft:
+            across = self.width() - across - SIZE.width()
+        return QRect(QPoint(across, row * (SIZE.height() + GAP)), SIZE)
+
+    def _arrange(self) -> None:
+        for place, tile in enumerate(self.tiles):
+            if tile is not self._dragged:
+                tile.setGeometry(self._cell(place))
+        self._place_add_button()
+        self.setMinimumHeight(self._height())
+
+    def _place_add_button(self) -> None:
+        """Wide and in words while the tray is empty, one more tile later, gone where the model looks at no more."""
+        styles = Qt.ToolButtonStyle
+        self.add_button.setToolButtonStyle(styles.ToolButtonIconOnly if self.tiles else styles.ToolButtonTextBesideIcon)
+        cell = self._cell(len(self.tiles)).adjusted(0, 0, 0, -WORDS)
+        self.add_button.setGeometry(cell if self.tiles else QRect(0, 0, self.width(), EMPTY))
+        self.add_button.setVisible(not self.tiles or len(self.tiles) < self.limit)
+
+    def _height(self) -> int:
+        if not self.tiles:
+            return EMPTY
+        last = len(self.tiles) - (1 if self.add_button.isHidden() else 0)
+        return self._cell(last).bottom() + 1
+
+    def controls(self) -> list[QWidget]:
+        """What takes the keyboard, in its order."""
+        return [*self.tiles, *([] if self.add_button.isHidden() else [self.add_button])]
+
+    def sizeHint(self) -> QSize:
+        return QSize(4 * (SIZE.width() + GAP) - GAP, self._height())
+
+    def resizeEvent(self, event) -> None:
+        self._arrange()
+
+    def paintEvent(self, event) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        accent = QColor(theme.colours.accent)
+        if self._dropping:
+            painter.setPen(accent)
+            accent.setAlpha(40)
+            painter.setBrush(accent)
+            painter.drawRoundedRect(self.rect().adjusted(0, 0, -1, -1), 8, 8)
+        if self._gap is not None:
+            cell = self._cell(self._gap)
+            painter.fillRect(QRect(cell.left() - GAP // 2 - 1, cell.top(), 3, SIZE.height()), QColor(accent.name()))
+
+    # Reorder
+
+    def places(self) -> range:
+        """The places in the model of what can be moved."""
+        movable = [place for place, tile in enumerate(self.tiles) if tile.movable]
+        return range(movable[0], movable[-1] + 1) if movable else range(0)
+
+    def _begin_drag(self, tile: ReferenceTile) -> None:
+        self._dragged = tile
+        tile.raise_()
+
+    def _drag_to(self, at: QPoint) -> None:
+        tile = self._dragged
+        if tile is None:
+            return
+        if not self.rect().adjusted(-FAR, -FAR, FAR, FAR).contains(at):
+            self._drag_out(tile)
+            return
+        if tile.movable:
+            tile.move(at - QPoint(SIZE.width() // 2, SIZE.height() // 2))
+            self._gap = self._gap_at(at)
+            self.update()
+
+    def _gap_at(self, at: QPoint) -> int:
+        """In front of which place the tile would land."""
+        allowed = self.places()
+        row = max(0, at.y() // (SIZE.height() + GAP))
+        across = self.width() - at.x() if self.layoutDirection() == Qt.LayoutDirection.RightToLeft else at.x()
+        column = min(self._columns(), max(0, round(across / (SIZE.width() + GAP))))
+        return min(max(row * self._columns() + column, allowed.start), allowed.stop)
+
+    def _end_drag(self) -> None:
+        tile, gap = self._dragged, self._gap
+        self._dragged = self._gap = None
+        self.update()
+        if tile and gap is not None:
+            place = self.tiles.index(tile)
+            self.move_tile(tile, gap - (1 if gap > place else 0))
+        self._arrange()
+
+    def _drag_out(self, tile: ReferenceTile) -> None:
+        self._dragged = self._gap = None
+        tile.stop_dragging()
+        self.update()
+        self._arrange()
+        if tile.seen.picture:
+            picture_drag.drag_out(self, self.document, tile.seen.picture, tile.title())
+
+    def move_tile(self, tile: ReferenceTile, place: int) -> None:
+        """Put a reference at a place of the model."""
+        at = place - self.places().start
+        if tile.movable and place in self.places() and place != self.tiles.index(tile):
+            board = commands.move_reference(self.board, self.panel_id, tile.seen.reference, at)
+            tile.setFocus()
+            self.document.do("Reorder References", board)
+
+    # Keys and menus
+
+    def _key(self, tile: ReferenceTile, key: int, modifiers: Qt.KeyboardModifier) -> None:
+        place, keys = self.tiles.index(tile), Qt.Key
+        if key in STEPS and modifiers & Qt.KeyboardModifier.AltModifier:
+            self.move_tile(tile, place + STEPS[key])
+        elif key in STEPS:
+            self._focus(
+                place + (STEPS[key] if key in (keys.Key_Left, keys.Key_Right) else STEPS[key] * self._columns())
+            )
+        elif key in (keys.Key_Home, keys.Key_End):
+            self._focus(0 if key == keys.Key_Home else len(self.tiles) - 1)
+        elif key in (keys.Key_Delete, keys.Key_Backspace):
+            self.remove(tile)
+        elif key == keys.Key_F2:
+            self.rename(tile)
+        elif key == keys.Key_Menu:
+            self._open_tile_menu(tile, tile.mapToGlobal(tile.rect().center()))
+        else:
+            tile.activated.emit(tile)
+
+    def _focus(self, place: int) -> None:
+        targets = self.controls()
+        targets[min(max(place, 0), len(targets) - 1)].setFocus(Qt.FocusReason.TabFocusReason)
+
+    def event(self, event) -> bool:
+        return wins_over_menus(event, standard=[QKeySequence.StandardKey.Paste]) or super().event(event)
+
+    def keyPressEvent(self, event) -> None:
+        if event.matches(QKeySequence.StandardKey.Paste):
+            self.add_from(QApplication.clipboard().mimeData())
+        else:
+            super().keyPressEvent(event)
+
+    def _open_add_menu(self) -> None:
+        menu = add_menu(self)
+        menu.popup(self.add_button.mapToGlobal(self.add_button.rect().bottomLeft()))
+
+    def _open_tile_menu(self, tile: ReferenceTile, at: QPoint) -> None:
+        tile.setFocus()
+        tile_menu(self, tile).popup(at)
+
+    # Changes
+
+    def add_from(self, mime) -> None:
+        """What was dropped or pasted becomes references."""
+        self.add([PanelReference(new_id(), p, name=p.name) for p in picture_drag.pictures_in(mime, self.document)])
+
+    def add_picture(self, picture: Picture, name: str = "", role: str = "character") -> None:
+        self.add([PanelReference(new_id(), picture, role, name or picture.name)])
+
+    def add(self, references: list[PanelReference]) -> None:
+        """As many as the model looks at; says so where that is not all of them."""
+        board, left_out = self.board, ""
+        for reference in references:
+            try:
+                more = commands.add_reference(board, self.panel_id, reference)
+            except ValueError as error:
+                left_out = f"That can't be added: {error}."
+                break
+            if len(seen(more, more.panel(self.panel_id))) > max(self.limit, len(self.tiles)):
+                left_out = self.limit_message()
+                break
+            board = more
+        self.told.emit(left_out)
+        self.document.do("Add Reference" if len(references) == 1 else "Add References", board)
+
+    def limit_message(self) -> str:
+        """How many pictures the model looks at, in words."""
+        if not self.limit:
+            return f"{self.model} can't look at pictures. Choose a model that edits."
+        pictures = "1 picture" if self.limit == 1 else f"{self.limit} pictures"
+        return f"{self.model} looks at {pictures} at most. Remove one first, or choose another model."
+
+    def remove(self, tile: ReferenceTile) -> None:
+        """Take a reference away; the start and what the text mentions are not removed here."""
+        if not tile.movable:
+            self.told.emit(tile.accessibleDescription())
+            return
+        place = self.tiles.index(tile)
+        board = commands.remove_reference(self.board, self.panel_id, tile.seen.reference)
+        self.told.emit("")
+        self.document.do("Remove Reference", board)
+        self._focus(place)
+
+    def rename(self, tile: ReferenceTile) -> None:
+        """Open the field for the name; a cast member's name is the cast's."""
+        if tile.seen.kind == "reference" and not tile.seen.member:
+            self.name_field.open(tile)
+        elif tile.seen.member:
+            self.told.emit(f"{tile.title()} is named in the cast: change it there.")
+
+    def _rename(self, reference_id: str, name: str) -> None:
+        self.change(reference_id, "Rename Reference", name=name)
+
+    def change(self, reference_id: str, label: str, **changes) -> None:
+        """Set fields of one reference; a refusal is told."""
+        try:
+            board = commands.set_reference(self.board, self.panel_id, reference_id, **changes)
+        except ValueError as error:
+            self.told.emit(f"{error}".capitalize() + ".")
+            return
+        self.told.emit("")
+        self.document.do(label, board)
+
+    # Drop
+
+    def dragEnterEvent(self, event) -> None:
+        if picture_drag.has_pictures(event.mimeData()) and event.source() is not self:
+            self._dropping = True
+            event.acceptProposedAction()
+            self.update()
+
+    def dragLeaveEvent(self, event) -> None:
+        self._dropping = False
+        self.update()
+
+    def dropEvent(self, event) -> None:
+        self._dropping = False
+        event.acceptProposedAction()
+        self.add_from(event.mimeData())
+
+
+def _key(one: Seen) -> tuple:
+    return (one.kind, one.reference, one.member)

@@ -1,0 +1,211 @@
+"""What can be done with panels, from the board, the menus and the keyboard: methods named as in actions.py."""
+
+from PySide6.QtCore import QMimeData, QUrl
+from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtWidgets import QInputDialog, QWidget
+
+from ...board import commands
+from ...board.data import numbers
+from ..board import drop
+from ..board.view import BoardView, wanting
+from ..document import picture_drag
+from ..document.document import Document
+from ..kit.questions import sure
+from ..kit.words import plural
+
+MANY = 24  # panels: more are rendered only after a question
+
+
+class BoardCommands:
+    """Acts on the panels that are selected in `view`, or on the panel that `panel` says is open."""
+
+    def __init__(self, document: Document, view: BoardView, panel, parent: QWidget):
+        self.document, self.view, self.panel, self.parent = document, view, panel, parent
+
+    def chosen(self) -> tuple[str, ...]:
+        """The panels an action is about."""
+        opened = self.panel()
+        return (opened,) if opened else self.view.grid.selected()
+
+    # Rendering
+
+    def render(self) -> None:
+        """The chosen panels, or all that wait for their first picture."""
+        ids = self.chosen() or wanting(self.document)
+        words = ("Render", f"Render {len(ids)} panels?", "They are put in the queue.", "Render")
+        if len(ids) > MANY and not sure(self.parent, *words):
+            return
+        self.document.render(ids)
+
+    def again(self) -> None:
+        """One more take of each chosen panel; no other panel is touched."""
+        self.document.render(self.chosen())
+
+    def variations(self) -> None:
+        for panel in self.chosen()[:1]:
+            self.document.render_variations(panel, 4)
+
+    def cancel(self) -> None:
+        for panel in self.chosen():
+            self.document.cancel(panel)
+
+    def cancel_all(self) -> None:
+        self.document.engine.cancel_all()
+
+    def apply_to_all(self) -> None:
+        """One instruction over the chosen panels that have a picture, or over all of them."""
+        ids = self.chosen() or tuple(panel.id for panel in self.document.board.panels())
+        ids = tuple(panel for panel in ids if self.document.board.panel(panel).take)
+        if not ids:
+            self.document.message.emit("None of these panels has a picture to change yet.", "Render them first.")
+            return
+        text, agreed = QInputDialog.getMultiLineText(
+            self.parent,
+            "Apply to All",
+            f"Change {plural(len(ids), 'panel')} by one instruction, such as “make it night”:",
+        )
+        if agreed and text.strip():
+            self.document.apply_to_all(ids, text.strip())
+
+    # The board
+
+    def add_panel(self) -> None:
+        self.add_panel_to(self._scene())
+
+    def add_panel_to(self, scene_id: str) -> None:
+        """A panel at the end of a scene, selected."""
+        before = {panel.id for panel in self.document.board.panels()}
+        self.document.do("Add Panel", commands.add_panel(self.document.board, scene_id))
+        self._select_new(before)
+
+    def add_scene(self) -> None:
+        board = commands.add_scene(self.document.board)
+        self.document.do("Add Scene", commands.add_panel(board, board.scenes[-1].id))
+        self.view.grid.select((self.document.board.scenes[-1].panels[-1].id,))
+
+    def remove_scene(self) -> None:
+        """The scene of the chosen panel, after a question where it has pictures."""
+        scene = next(scene for scene in self.document.board.scenes if scene.id == self._scene())
+        filled = any(panel.takes for panel in scene.panels)
+        text = f"Delete the scene {scene.heading!r} and its panels?"
+        if not filled or sure(self.parent, "Delete Scene", text, "Undo brings it back.", "Delete"):
+            self.document.do("Delete Scene", commands.remove_scene(self.document.board, scene.id))
+
+    def scene_earlier(self) -> None:
+        self._shift_scene(-1)
+
+    def scene_later(self) -> None:
+        self._shift_scene(1)
+
+    def _shift_scene(self, way: int) -> None:
+        """The scene of the chosen panel one place on."""
+        wanted, ids = self._scene(), [scene.id for scene in self.document.board.scenes]
+        at = ids.index(wanted) + way
+        if 0 <= at < len(ids):
+            chosen = self.view.grid.selected()
+            self.document.do("Move Scene", commands.move_scene(self.document.board, wanted, at))
+            self.view.grid.select(chosen)
+
+    def duplicate(self) -> None:
+        if ids := self.chosen():
+            before = {panel.id for panel in self.document.board.panels()}
+            label = "Duplicate Panel" if len(ids) == 1 else "Duplicate Panels"
+            self.document.do(label, commands.duplicate_panels(self.document.board, ids))
+            self._select_new(before)
+
+    def continue_from(self) -> str | None:
+        """A panel behind the last chosen one that starts from its picture; its id."""
+        ids = self.chosen()
+        if not ids:
+            return None
+        new = self.document.continue_from(ids[-1])
+        self.view.grid.select((new,))
+        return new
+
+    def delete(self) -> None:
+        if ids := self.view.grid.selected():
+            label = "Delete Panel" if len(ids) == 1 else f"Delete {len(ids)} Panels"
+            self.document.do(label, commands.remove_panels(self.document.board, ids))
+
+    def earlier(self) -> None:
+        self._shift(-1)
+
+    def later(self) -> None:
+        self._shift(1)
+
+    def _shift(self, way: int) -> None:
+        """The chosen panels one place on, over the borders of scenes."""
+        ids, scenes = self.view.grid.selected(), self.document.board.scenes
+        if not ids:
+            return
+        place = next(i for i, scene in enumerate(scenes) if any(panel.id in ids for panel in scene.panels))
+        at = next(i for i, panel in enumerate(scenes[place].panels) if panel.id in ids) + way
+        others = sum(panel.id not in ids for panel in scenes[place].panels)
+        if at < 0 and place:
+            place, at = place - 1, sum(panel.id not in ids for panel in scenes[place - 1].panels)
+        elif at > others and place + 1 < len(scenes):
+            place, at = place + 1, 0
+        if 0 <= at <= sum(panel.id not in ids for panel in scenes[place].panels):
+            label = "Move Panel" if len(ids) == 1 else "Move Panels"
+            self.document.do(label, commands.move_panels(self.document.board, ids, scenes[place].id, at))
+            self.view.grid.select(ids)
+
+    def rename(self) -> None:
+        self.view.grid.edit(self.view.grid.currentIndex())
+
+    def select_all(self) -> None:
+        self.view.grid.select(tuple(panel.id for panel in self.document.board.panels()))
+
+    # Clipboard
+
+    def copy(self) -> None:
+        """The chosen panels: their files, and the first picture for programs that paste pictures."""
+        if ids := self.chosen():
+            mime = self.view.grid.dropping.mime(ids)
+            take = self.document.board.panel(ids[0]).take
+            if take:
+                mime.setImageData(self.document.pixmap_now(take.picture.sha256).toImage())
+            picture_drag.to_clipboard(mime)
+
+    def paste(self) -> None:
+        """Panels of this board are duplicated; pictures become panels behind the chosen one."""
+        mime = QGuiApplication.clipboard().mimeData() or QMimeData()  # None where it is empty
+        if mime.hasFormat(drop.PANELS):
+            there = {panel.id for panel in self.document.board.panels()}
+            ids = [one for one in bytes(mime.data(drop.PANELS).data()).decode().split("\n") if one in there]
+            if ids:
+                self.document.do("Paste", commands.duplicate_panels(self.document.board, ids))
+                self._select_new(there)
+                return
+        pictures = picture_drag.pictures_in(mime, self.document)
+        if pictures:
+            scene, at = self._behind()
+            self.view.grid.select(drop.add_pictures(self.document, scene, at, pictures))
+        elif not mime.hasImage() and not mime.hasUrls():
+            self.document.message.emit("There is no picture on the clipboard.", "Copy one in another program first.")
+
+    def reveal(self) -> None:
+        """Show the board's file in Finder."""
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.document.file.path.parent)))
+
+    def _scene(self) -> str:
+        """The scene of the chosen panel, else the last one; made where there is none."""
+        if not self.document.board.scenes:
+            self.document.do("Add Scene", commands.add_scene(self.document.board))
+        ids = self.chosen()
+        return self.document.board.scene_of(ids[-1]).id if ids else self.document.board.scenes[-1].id
+
+    def _behind(self) -> tuple[str, int]:
+        scene_id, ids = self._scene(), self.chosen()
+        panels = next(scene.panels for scene in self.document.board.scenes if scene.id == scene_id)
+        places = [place for place, panel in enumerate(panels) if panel.id in ids]
+        return scene_id, places[-1] + 1 if places else len(panels)
+
+    def _select_new(self, before: set[str]) -> None:
+        new = tuple(panel.id for panel in self.document.board.panels() if panel.id not in before)
+        self.view.grid.select(new)
+        self.view.grid.setFocus()
+
+    def name_of(self, panel_id: str) -> str:
+        """Such as "Panel 1A"."""
+        return f"Panel {numbers(self.document.board).get(panel_id, '')}".strip()

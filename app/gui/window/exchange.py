@@ -1,0 +1,222 @@
+"""Import and export: a format, its options, a place; the work runs in a thread and can be stopped."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Qt, QThread, QUrl, Signal
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QComboBox,
+    QDialog,
+    QDialogButtonBox,
+    QFileDialog,
+    QFormLayout,
+    QProgressDialog,
+    QSpinBox,
+    QVBoxLayout,
+    QWidget,
+)
+
+from mlx_model.errors import FluxLocalError
+
+from ...interchange import formats
+from ...interchange.formats import EXPORTS, FOLDER, FORMATS, IMPORTS, Option
+from ..document.document import Document
+from ..kit.widgets import label, set_tone
+from ..kit.words import plural
+
+MISSING = 'Needs an optional package: pip install "flux-local-studio[{}]"'
+
+
+class _Stopped(Exception):
+    """Raised inside an export whose dialog was cancelled."""
+
+
+class Work(QThread):
+    """Runs `task(progress)` in a thread; `progress` raises once stop() was called."""
+
+    moved = Signal(float)
+    done = Signal(object)
+    failed = Signal(str, str)
+
+    def __init__(self, task: Callable, parent: QObject | None = None):
+        super().__init__(parent)
+        self._task, self._stop = task, threading.Event()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def run(self) -> None:
+        try:
+            self.done.emit(self._task(self._progress))
+        except _Stopped:
+            self.failed.emit("", "")
+        except FluxLocalError as error:
+            self.failed.emit(error.message, error.hint)
+        except Exception as error:
+            self.failed.emit(f"It failed: {error}.", "This is a fault in Flux Local; the board is untouched.")
+
+    def _progress(self, share: float) -> None:
+        if self._stop.is_set():
+            raise _Stopped
+        self.moved.emit(share)
+
+
+def run(parent: QWidget, text: str, task: Callable, done: Callable, failed: Callable[[str, str], None]) -> Work:
+    """Do the work behind a progress dialog that appears only where it takes longer than half a second."""
+    work = Work(task, parent)
+    dialog = QProgressDialog(text, "Cancel", 0, 1000, parent)
+    dialog.setWindowModality(Qt.WindowModality.WindowModal)
+    dialog.setMinimumDuration(500)
+    dialog.setAutoReset(False)
+    dialog.setAutoClose(False)
+    work.moved.connect(lambda share: dialog.setValue(round(999 * share)))
+    dialog.canceled.connect(work.stop)
+    work.done.connect(done)
+    work.failed.connect(lambda message, hint: failed(message, hint) if message else None)
+    work.finished.connect(dialog.deleteLater)
+    work.finished.connect(work.deleteLater)
+    work.start()
+    return work
+
+
+class ExportDialog(QDialog):
+    """Which format, which panels, which options. `chosen` gives what export() needs."""
+
+    def __init__(self, document: Document, selected: tuple[str, ...], parent: QWidget | None = None):
+        super().__init__(parent)
+        self.document, self.selected = document, selected
+        self.setWindowTitle("Export")
+        self.format = QComboBox()
+        self.format.setAccessibleName("Format")
+        for name in EXPORTS:
+            self.format.addItem(FORMATS[name].title, name)
+        self.only = QCheckBox(f"Only the {plural(len(selected), 'selected panel')}")
+        self.only.setVisible(bool(selected))
+        self.note = label(tone="warning", wrap=True)
+        self.form = QFormLayout()
+        self.form.setVerticalSpacing(10)
+        self.form.setHorizontalSpacing(16)
+        self.fields: dict[str, QWidget] = {}
+        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.ok = self.buttons.addButton("Export…", QDialogButtonBox.ButtonRole.AcceptRole)
+        self.ok.setProperty("kind", "primary")
+        self.buttons.accepted.connect(self.accept)
+        self.buttons.rejected.connect(self.reject)
+        self.form.addRow("Format", self.format)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(24, 20, 24, 20)
+        box.setSpacing(14)
+        box.addLayout(self.form)
+        box.addWidget(self.only)
+        box.addWidget(self.note)
+        box.addStretch(1)
+        box.addWidget(self.buttons)
+        self.setMinimumWidth(480)
+        self.format.currentIndexChanged.connect(lambda _: self._options())
+        self._options()
+
+    @property
+    def name(self) -> str:
+        return self.format.currentData()
+
+    def options(self) -> dict[str, bool | int | str]:
+        """What is set, by the option's name."""
+        return {name: _value(field) for name, field in self.fields.items()}
+
+    def panels(self) -> tuple[str, ...] | None:
+        """The chosen panels; None for all."""
+        return self.selected if self.selected and self.only.isChecked() else None
+
+    def _options(self) -> None:
+        while self.form.rowCount() > 1:  # the format itself stays
+            self.form.removeRow(1)
+        chosen = FORMATS[self.name]
+        self.fields = {option.name: _field(option) for option in chosen.options}
+        for option in chosen.options:
+            words = option.help[:1].upper() + option.help[1:]
+            field = self.fields[option.name]
+            field.setAccessibleName(words)
+            if isinstance(field, QCheckBox):
+                field.setText(words)
+                self.form.addRow("", field)
+            else:
+                field.setToolTip(words)
+                self.form.addRow(option.name.capitalize(), field)
+        self.note.setText("" if chosen.available else MISSING.format(chosen.extra.name))
+        self.note.setVisible(not chosen.available)
+        set_tone(self.note, "warning")
+        self.ok.setEnabled(chosen.available)
+
+
+def _field(option: Option) -> QWidget:
+    if isinstance(option.default, bool):
+        made = QCheckBox()
+        made.setChecked(option.default)
+    elif isinstance(option.default, int):
+        made = QSpinBox()
+        made.lineEdit().setTextMargins(6, 0, 0, 0)
+        made.setRange(option.low, option.high)
+        made.setValue(option.default)
+        if option.default == 0:
+            made.setSpecialValueText("Automatic")
+    else:
+        made = QComboBox()
+        for choice in option.choices:
+            made.addItem(choice[:1].upper() + choice[1:], choice)
+        made.setCurrentIndex(option.choices.index(option.default))
+    return made
+
+
+def _value(field: QWidget) -> bool | int | str:
+    if isinstance(field, QCheckBox):
+        return field.isChecked()
+    return field.value() if isinstance(field, QSpinBox) else field.currentData()
+
+
+def export(document: Document, selected: tuple[str, ...], parent: QWidget, say: Callable) -> None:
+    """Ask for format and place, then export; `say(text, hint, good)` tells how it went."""
+    dialog = ExportDialog(document, selected, parent)
+    dialog.finished.connect(dialog.deleteLater)  # not before this function is done with it
+    if dialog.exec() != QDialog.DialogCode.Accepted:
+        return
+    out = place(dialog.name, document.board.title, parent)
+    if out:
+        export_to(document, dialog.name, out, dialog.panels(), dialog.options(), parent, say)
+
+
+def place(name: str, title: str, parent: QWidget) -> str:
+    """Ask where an export goes; "" for nowhere."""
+    chosen = FORMATS[name]
+    if chosen.extensions[0] == FOLDER:
+        folder = QFileDialog.getExistingDirectory(parent, f"Folder for {chosen.title}")
+        return str(Path(folder) / title.replace("/", "-")) if folder else ""
+    suggestion = title.replace("/", "-") + chosen.extensions[0]
+    kinds = f"{chosen.title} (*{chosen.extensions[0]})"
+    return QFileDialog.getSaveFileName(parent, f"Export {chosen.title}", suggestion, kinds)[0]
+
+
+def export_to(document, name, out, panels, options, parent, say) -> Work:
+    """Export without asking."""
+    board, path_of = document.board, document.picture_path
+
+    def task(progress: Callable[[float], None]) -> formats.Exported:
+        return formats.export_board(name, board, path_of, out, panels=panels, progress=progress, **options)
+
+    def done(made: formats.Exported) -> None:
+        say(f"Exported {made.path.name}.", " ".join(made.notes) or f"In {made.path.parent}.", True)
+        target = made.path if made.path.is_dir() else made.path.parent
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(target)))
+
+    return run(parent, f"Exporting {FORMATS[name].title}", task, done, lambda text, hint: say(text, hint, False))
+
+
+def ask_import(parent: QWidget) -> str:
+    """Ask for a script, timeline or shot list; "" for none. Folders have a dialog of their own."""
+    kinds = {name: " ".join(f"*{ending}" for ending in FORMATS[name].extensions if ending) for name in IMPORTS}
+    each = [f"{FORMATS[name].title} ({endings})" for name, endings in kinds.items() if endings]
+    each.append("Zipped board (*.zip)")
+    filters = ";;".join([f"All that can be imported ({' '.join([*kinds.values(), '*.zip'])})", *each])
+    return QFileDialog.getOpenFileName(parent, "Import", "", filters)[0]

@@ -1,0 +1,250 @@
+"""What outlives a single board: settings, the engine, downloads, and which board is open."""
+
+import contextlib
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+from PySide6.QtCore import QObject, Signal
+
+from mlx_model.errors import BoardElsewhere, DiskFull, FluxLocalError, RequestError
+
+from ...base import settings
+from ...base.files import numbered
+from ...base.settings import Settings
+from ...board.data import Board, new_board
+from ...fluxboard import samples
+from ...fluxboard.file import SUFFIX, BoardFile
+from ...models import library
+from ..document.document import READ_ONLY_HINT, Document
+from ..document.importing import in_background
+from ..pages.downloads import Downloads
+
+
+class Session(QObject):
+    """Opens boards. One document is shown; others stay alive until their jobs are over, so that no take is lost."""
+
+    document_changed = Signal(object)  # Document
+    message = Signal(str, str)
+    locked_elsewhere = Signal(str, str)  # path, who has it: may be opened anyway
+
+    def __init__(self, engine: QObject, parent: QObject | None = None):
+        super().__init__(parent)
+        self.engine, self.downloads = engine, Downloads(self)
+        self.settings = settings.load()
+        self.document: Document | None = None
+        self._behind: list[Document] = []
+        self._closed = False
+
+    # Settings
+
+    def store(self, changed: Settings) -> None:
+        """Keep the settings, now and on disk; a disk that refuses is no reason to stop."""
+        self.settings = changed
+        self._tell_document()
+        with contextlib.suppress(DiskFull, RequestError, OSError):
+            settings.save(changed)
+
+    def _tell_document(self) -> None:
+        if self.document:
+            self.document.previews, self.document.model = self.settings.previews, self.settings.model
+
+    def default_model(self) -> str | None:
+        """The name of the model for new panels; None where none works."""
+        if self.settings.model:
+            return self.settings.model
+        try:
+            return library.inspect(library.default()).name
+        except FluxLocalError:
+            return None
+
+    def set_default_model(self, name: str) -> None:
+        self.store(msgspec.structs.replace(self.settings, model=name))
+
+    # Boards
+
+    def start(self, path: str | None = None) -> None:
+        """Open `path`, else the board that was open last, else the sample of the first run."""
+        recent = [one for one in self.settings.recent if Path(one).is_dir()]
+        for one in ([path] if path else []) + recent[:1]:
+            if self.open(one):
+                return
+        self.open_sample(samples.FIRST)
+
+    def open(self, path: str | Path, anyway: bool = False) -> bool:
+        """Show the board; False (and a message) where it can't be opened.
+
+        `anyway`: also where another machine's lock lies in it.
+        """
+        path = Path(path).absolute()
+        known = next((one for one in self._all() if _same(one, path)), None)
+        if known:
+            self._show(known)
+            return True
+        try:
+            file = self._try(lambda: BoardFile.open(path, anyway=anyway), BoardElsewhere)
+        except BoardElsewhere as error:
+            self.locked_elsewhere.emit(str(path), error.message)
+            return False
+        if file is None:
+            return False
+        self._show(self._document(file))
+        if file.read_only:
+            self.message.emit(f"{path.name} is open for reading only.", READ_ONLY_HINT)
+        if file.recovered:
+            self.message.emit(file.recovered, "File > Restore an Earlier State has the others.")
+        for repair in file.repairs[:3]:
+            self.message.emit(repair, "")
+        return True
+
+    def new(self, board: Board | None = None) -> bool:
+        """A new board in the folder of boards, saved from the start."""
+        board = board or new_board()
+        file = self._try(lambda: BoardFile.create(self._free_path(board.title), board))
+        if file is None:
+            return False
+        self._show(self._document(file))
+        return True
+
+    def open_sample(self, name: str) -> bool:
+        """A fresh copy of a sample."""
+        file = self._try(lambda: samples.create(name, self._free_path(samples.SAMPLES[name].title)))
+        if file is None:
+            return False
+        self._show(self._document(file))
+        return True
+
+    def import_board(self, path: str) -> bool:
+        """A script, timeline, folder of pictures or zipped board as a new board."""
+        from ...interchange.formats import import_board
+
+        if Path(path).suffix.lower() == ".zip":
+            return self._import_zip(Path(path))
+
+        empty = new_board(Path(path).stem)
+        file = self._try(lambda: BoardFile.create(self._free_path(empty.title), empty))
+        made = file and self._try(lambda: in_background(lambda _: import_board(path, file.put_picture), [path])[0])
+        if not made:
+            if file:
+                self._discard(file)
+            return False
+        document = self._document(file)
+        self._show(document)
+        document.do("Import", made.board)
+        for note in made.notes:
+            self.message.emit(note, "")
+        return True
+
+    def _import_zip(self, path: Path) -> bool:
+        from ...fluxboard import archive
+
+        to = self._free_path(path.stem.removesuffix(SUFFIX))
+        file = self._try(lambda: in_background(lambda _: archive.import_zip(path, to), [path])[0])
+        if file is None:
+            return False
+        self._show(self._document(file))
+        return True
+
+    def open_or_import(self, path: str) -> bool:
+        """A board is opened; a script, timeline or folder of pictures becomes a new one."""
+        return self.open(path) if Path(path).suffix.lower() == SUFFIX else self.import_board(path)
+
+    def copy_as(self, path: str) -> bool:
+        """A copy of the board under another name, which is shown from now on."""
+        document = self.document
+        file = self._try(lambda: document.file.copy_to(path, document.board))
+        if file is None:
+            return False
+        self._show(self._document(file))
+        return True
+
+    def close(self) -> None:
+        """Save and close everything, stop the model's process and the downloads; does nothing the second time."""
+        if self._closed:
+            return
+        self._closed = True
+        for document in self._all():
+            document.close()
+        self.downloads.shutdown()
+        self.engine.shutdown()
+
+    def saved(self) -> bool:
+        """Whether every board that is open is on the disk, after one more attempt."""
+        return all(document.saved() for document in self._all())
+
+    def again(self, job_id: str) -> None:
+        """Render once more what a job was about, with the panel's settings of now, whichever board it is of."""
+        state = self.engine.job(job_id)
+        owner = next((one for one in self._all() if state and one.runs.owns(one.board, state)), None)
+        if owner is None:
+            self.message.emit("The panel of this job is not on a board that is open.", "Open its board first.")
+        elif state.job.instruction is not None:
+            owner.apply_to_all([state.job.panel], state.job.instruction)
+        else:
+            owner.render([state.job.panel])
+
+    def busy(self) -> int:
+        """How many jobs are not over."""
+        return sum(not job.over for job in self.engine.jobs())
+
+    def _all(self) -> list[Document]:
+        return [*([self.document] if self.document else []), *self._behind]
+
+    def _document(self, file: BoardFile) -> Document:
+        document = Document(file, self.engine, self)
+        document.message.connect(self.message)
+        document.runs.finished.connect(lambda _: self._let_go())
+        return document
+
+    def _show(self, document: Document) -> None:
+        before = self.document
+        if document is before:
+            return
+        self._behind = [one for one in self._behind if one is not document]
+        if before:
+            before.save() if before.dirty else None
+            self._behind.append(before)
+        self.document = document
+        self.store(settings.with_recent(self.settings, document.file.path))
+        self.document_changed.emit(document)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Close boards behind the shown one whose jobs are over and which are saved."""
+        for document in [one for one in self._behind if not one.runs.busy() and one.saved()]:
+            self._behind.remove(document)
+            document.close()
+            document.deleteLater()
+
+    def _free_path(self, title: str) -> Path:
+        folder = settings.boards_folder(self.settings)
+        folder.mkdir(parents=True, exist_ok=True)
+        wanted = folder / f"{title.replace('/', '-')}{SUFFIX}"
+        return next(path for path in numbered(wanted) if not path.exists())
+
+    def _discard(self, file: BoardFile) -> None:
+        """Remove the package of an import that came to nothing."""
+        import shutil
+
+        path = file.path
+        file.close()
+        shutil.rmtree(path, ignore_errors=True)
+
+    def _try(self, action: Callable, passed: type[Exception] | tuple = ()):
+        """What `action` gives; None (and a message) where it fails with anything but `passed`."""
+        try:
+            return action()
+        except passed:
+            raise
+        except FluxLocalError as error:
+            self.message.emit(error.message, error.hint)
+        except OSError as error:
+            self.message.emit(f"That did not work: {error}.", "Choose another folder in the settings.")
+        return None
+
+
+def _same(document: Document, path: Path) -> bool:
+    try:
+        return document.file.path == path
+    except FluxLocalError:
+        return False

@@ -1,0 +1,106 @@
+"""Starting the window: the application object, files opened from Finder, the session, the first board."""
+
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+from PySide6.QtCore import QEvent, QObject, QSocketNotifier, QTimer, Signal
+from PySide6.QtGui import QIcon
+from PySide6.QtWidgets import QApplication
+
+from ...base import faults
+from ...base.paths import APP_NAME
+from ..kit.theme import theme
+
+ICON = Path(__file__).resolve().parents[3] / "assets" / "icons" / "app.svg"
+
+
+class Application(QApplication):
+    """Tells which file Finder wants opened."""
+
+    file_wanted = Signal(str)
+
+    def event(self, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.FileOpen:
+            self.file_wanted.emit(event.file())
+            return True
+        return super().event(event)
+
+
+class Signals(QObject):
+    """Ctrl-C, a polite kill and the end of the terminal end the app as closing the window does.
+
+    Python runs its handlers between its own instructions, and Qt's event loop has none: a byte in a socket wakes it.
+    """
+
+    def __init__(self, stop, parent: QObject):
+        super().__init__(parent)
+        self._write, self._read = socket.socketpair()
+        self._write.setblocking(False)
+        self._before = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
+        self._notifier = QSocketNotifier(self._read.fileno(), QSocketNotifier.Type.Read, self)
+        self._notifier.activated.connect(lambda *_: self._read.recv(64))
+        for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(one) != signal.SIG_IGN:  # nohup: it is to outlive its terminal
+                signal.signal(one, lambda *_: stop())
+
+    def close(self) -> None:
+        """Back to how it was."""
+        self._notifier.setEnabled(False)
+        signal.set_wakeup_fd(self._before)
+        self._read.close()
+        self._write.close()
+
+
+def main(path: str | None = None) -> int:
+    """Open the window, with the board at `path` if given, and run until it is closed; the exit code."""
+    app = Application(sys.argv[:1])
+    app.setApplicationName(APP_NAME)
+    app.setApplicationDisplayName(APP_NAME)
+    app.setDesktopFileName("flux-local")
+    app.setWindowIcon(QIcon(str(ICON)))
+    window = open_window(app)
+    # The file that Finder opens the app with arrives as an event, after the window is there.
+    waiting = [path] if path else []
+    app.file_wanted.connect(waiting.append)
+    app.processEvents()
+    app.file_wanted.disconnect(waiting.append)
+    app.file_wanted.connect(window.session.open_or_import)
+    sys.excepthook = partial(tell_fault, window.say)
+    window.session.start(waiting[0] if waiting else None)
+    signals = Signals(app.quit, app)
+    code = app.exec()
+    window.session.close()
+    signals.close()
+    return code
+
+
+def tell_fault(say: Callable[[str, str], None], kind: type, error: BaseException, trace) -> None:
+    """Something that no one expected: on the screen as a message, in the log with its traceback; the app goes on."""
+    sys.__excepthook__(kind, error, trace)
+    if not isinstance(error, Exception):
+        return
+    known = faults.told(error)
+    if known:
+        say(known.message, known.hint)
+    elif isinstance(error, ValueError):  # what the commands of the board refuse, in words
+        say(f"That can't be done: {error}.", "The board is as it was.")
+    else:
+        say(f"That did not work: {kind.__name__}: {error}.", f"The board is as it was. {faults.OUR_FAULT}")
+
+
+def open_window(app: QApplication):
+    """The window of a new session, shown and empty still."""
+    from ...engine.engine import Engine
+    from .main_window import MainWindow
+    from .session import Session
+
+    session = Session(Engine(), app)
+    theme.apply(session.settings.appearance)
+    window = MainWindow(session)
+    window.show()
+    QTimer.singleShot(0, window.activateWindow)
+    return window

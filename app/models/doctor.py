@@ -1,0 +1,99 @@
+"""What this machine is, what fits, what is wrong and how to mend it. For `flux-local doctor` and the window."""
+
+import os
+import platform
+import sys
+from importlib import metadata
+from typing import Any
+
+from mlx_model import memory
+from mlx_model.specs import SPECS
+
+from ..base import blas, paths
+from .catalogue import best_bits, catalogue
+from .library import installed
+
+LOW_DISK = 20 * 2**30
+PACKAGES = ("mlx", "numpy", "pillow", "pi-heif", "safetensors", "tokenizers", "huggingface-hub", "send2trash")
+
+
+def examine() -> dict[str, Any]:
+    """All findings as one dict ready for JSON; "problems" is a list of {"what", "mend"}."""
+    library = blas.preload()
+    here = memory.machine(bool(library))
+    backend, mlx_error = _backend()
+    return {
+        "machine": {
+            "chip": here.chip,
+            "cores": here.cores,
+            "system": platform.platform(),
+            "memory_bytes": here.total,
+            "memory_available_bytes": here.available,
+            "tflops": here.tflops,
+            "tflops_basis": "table of chips" if here.metal else "cores, predicted",
+        },
+        "python": platform.python_version(),
+        "packages": {name: _version(name) for name in PACKAGES},
+        "backend": backend,
+        "blas": library,
+        "home": str(paths.home()),
+        "free_bytes": paths.free_bytes(paths.home()),
+        "installed": [
+            {"name": m.name, "path": str(m.path), "bytes": m.bytes, "problem": m.problem} for m in installed()
+        ],
+        "fits": {entry["name"]: best_bits(entry) for entry in catalogue(here)},
+        "problems": list(_problems(here, library, backend, mlx_error)),
+    }
+
+
+def _version(package: str) -> str | None:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _backend() -> tuple[str | None, str]:
+    """What MLX computes on, and why it does not where it can't be imported."""
+    try:
+        import mlx.core as mx
+
+        return ("Metal" if mx.metal.is_available() else "CPU"), ""
+    except Exception as error:  # a broken binary raises what it likes
+        return None, str(error)
+
+
+def _problems(here: memory.Machine, library: str | None, backend: str | None, mlx_error: str):
+    if backend is None:
+        yield _problem(f"MLX can't be loaded: {mlx_error}.", "Install it again: pip install --force-reinstall mlx")
+    if here.metal and backend == "CPU":
+        yield _problem("MLX does not see the GPU.", "Use a Python for arm64, and macOS 14 or newer.")
+    if sys.platform == "darwin" and platform.machine() != "arm64":
+        yield _problem("This Python is not for Apple silicon.", "Install a Python for arm64; Intel Macs can't run MLX.")
+    if sys.platform.startswith("linux") and library is None:
+        yield _problem("No OpenBLAS: runs are 5 to 20 times slower.", "sudo apt-get install libopenblas0-pthread")
+    if not (3, 11) <= sys.version_info[:2] < (3, 14):
+        yield _problem(f"Python {platform.python_version()} is not supported.", "Use Python 3.11, 3.12 or 3.13.")
+    for name in PACKAGES:
+        if _version(name) is None:
+            yield _problem(f"The package {name} is missing.", "Install Flux Local again with pip.")
+    yield from _storage_problems()
+
+
+def _storage_problems():
+    home = paths.home()
+    if paths.free_bytes(home) < LOW_DISK:
+        yield _problem(f"Little room: {memory.size(paths.free_bytes(home))} free for models.", "Free some space.")
+    if not os.access(paths.existing_parent(home), os.W_OK):
+        yield _problem(f"{home} can't be written.", "Change its permissions, or set FLUX_LOCAL_HOME.")
+    for model in installed():
+        if model.problem:
+            again = f"flux-local models add {model.name} --force, or remove " if model.name in SPECS else "Remove "
+            mend = f"{again}{model.path}"
+            yield _problem(f"The model {model.name} can't be used: {model.problem}", mend)
+    if not installed():
+        yield _problem("No model is installed.", "flux-local models list, then flux-local models add NAME")
+
+
+def _problem(what: str, mend: str) -> dict[str, str]:
+    return {"what": what, "mend": mend}

@@ -1,0 +1,128 @@
+"""Which models are installed: converted folders in the models folder, and the built-in one."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlx_model.errors import FluxLocalError, ModelError, NotInstalled, RequestError
+from mlx_model.specs import SPECS
+
+from ..base import paths
+
+if TYPE_CHECKING:
+    from mlx_model.store.folder import Folder
+
+BUILT_IN = "mini"
+MANIFEST = "model.json"
+
+
+@dataclass(frozen=True)
+class Installed:
+    """One converted folder. `problem` says why it can't be opened; then only its name and path are certain."""
+
+    name: str
+    path: Path
+    bytes: int = 0
+    plan: str = ""
+    weights: dict[str, int] | None = None  # component -> bytes on disk
+    built_in: bool = False
+    problem: str = ""
+
+
+def installed() -> list[Installed]:
+    """The models of the models folder by name, then the built-in one where it ships. Never raises for a bad folder."""
+    folder = paths.models()
+    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    models = [inspect(path) for path in found if not path.name.startswith(".") and (path / MANIFEST).is_file()]
+    built_in = [inspect(paths.mini(), built_in=True)] if (paths.mini() / MANIFEST).is_file() else []
+    return models + built_in
+
+
+def inspect(path: Path, built_in: bool = False) -> Installed:
+    """What the folder holds, its files checked for presence and size but not hashed."""
+    from mlx_model.store.folder import open_folder
+
+    try:
+        folder = open_folder(path)
+    except FluxLocalError as error:
+        return Installed(_claimed_name(path), path, built_in=built_in, problem=error.message)
+    weights = {role: part.bytes for role, part in folder.components.items()}
+    return Installed(folder.spec.name, path, folder.bytes, folder.plan, weights, built_in)
+
+
+def _claimed_name(path: Path) -> str:
+    try:
+        return str(json.loads((path / MANIFEST).read_text("utf-8"))["model"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return path.name
+
+
+def resolve(name_or_path: str | None = None) -> Path:
+    """The converted folder of a model's name or of a path; None: the default model.
+
+    Raises NotInstalled with the command that adds it, RequestError for a name that no model has.
+    """
+    if name_or_path is None:
+        return default()
+    path = Path(name_or_path).expanduser()
+    if os.path.isfile(path / MANIFEST):  # Path.is_file raises for a name that is too long
+        return path.absolute()
+    matching = [model for model in installed() if name_or_path in (model.name, model.path.name)]
+    if matching:
+        return min(matching, key=lambda model: bool(model.problem)).path
+    if name_or_path in SPECS:
+        raise NotInstalled(f"{name_or_path} is not installed.", how_to_add(name_or_path))
+    if os.path.exists(path):
+        raise NotInstalled(f"{path} is not a converted model: it has no {MANIFEST}.", "See: flux-local convert --help")
+    raise RequestError(f"There is no model called {name_or_path}.", f"Known are {', '.join(SPECS)}.")
+
+
+def name_of(folder: Folder) -> str:
+    """What a request records as its model: the name where that finds this folder again, else the path."""
+    try:
+        known = resolve(folder.spec.name) == folder.path
+    except (RequestError, NotInstalled):
+        known = False
+    return folder.spec.name if known else str(folder.path.absolute())
+
+
+def how_to_add(name: str) -> str:
+    """What to do to get the model."""
+    if SPECS[name].repo is None:
+        return "It ships with Flux Local, so this installation is incomplete: install it again."
+    return f"Add it with: flux-local models add {name}"
+
+
+def default() -> Path:
+    """The first installed model that was added first and works, else the built-in one. Raises NotInstalled."""
+    usable = [model for model in installed() if not model.problem]
+    real = sorted((model for model in usable if not model.built_in), key=lambda model: _added(model.path))
+    for model in real + [model for model in usable if model.built_in]:
+        return model.path
+    raise NotInstalled("No model is installed.", "Add one, for example: flux-local models add flux2-klein-4b")
+
+
+def _added(path: Path) -> tuple[float, str]:
+    return (path / MANIFEST).stat().st_mtime, path.name
+
+
+def remove(name: str) -> Path:
+    """Move an installed model to the Trash; where it was.
+
+    Raises NotInstalled, RequestError for the built-in model, ModelError where the Trash can't take it (nothing is
+    deleted then).
+    """
+    path = resolve(name)
+    if path == paths.mini():
+        raise RequestError("The built-in model can't be removed.", "It is part of the app.")
+    from send2trash import send2trash
+
+    try:
+        send2trash(str(path))
+    except Exception as error:  # each system's trash has its own errors
+        raise ModelError(f"{path} could not be moved to the Trash: {error}.", "Delete the folder yourself.") from error
+    return path

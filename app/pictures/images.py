@@ -1,0 +1,186 @@
+"""Opening what artists have, and saving what the models make.
+
+Opening decides by content, never by extension, and gives 8-bit sRGB: EXIF orientation applied, colour profile
+converted, 16-bit and float scaled, alpha over white. Every refusal is a RequestError that names the file.
+"""
+
+import io
+import threading
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageOps
+
+from mlx_model.errors import RequestError
+
+from ..base.files import write_new
+from . import colours, metadata
+from .kinds import HEIF, read_bytes, recognise
+
+if TYPE_CHECKING:
+    from mlx_model.request import Request
+
+FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
+MAX_PIXELS = 100_000_000
+MIN_SIDE = 64
+SAVED = {
+    ".png": "PNG",
+    ".jpg": "JPEG",
+    ".jpeg": "JPEG",
+    ".webp": "WEBP",
+    ".tif": "TIFF",
+    ".tiff": "TIFF",
+    ".avif": "AVIF",
+}
+SETTINGS = {
+    "PNG": {"compress_level": 6},
+    "JPEG": {"quality": 95, "subsampling": 0},
+    "WEBP": {"quality": 95, "method": 4},
+    "TIFF": {"compression": "tiff_adobe_deflate"},
+    "AVIF": {"quality": 90, "subsampling": "4:4:4"},
+}
+_WARNINGS = threading.Lock()  # warnings.catch_warnings is not safe with threads
+
+
+def open_picture(path: str | Path, notes: list[str] | None = None, data: bytes | None = None) -> np.ndarray:
+    """The picture as (H, W, 3) uint8 sRGB; what the user should know (a broken profile) is added to `notes`.
+
+    `data` are the file's bytes where the caller has them already. Raises RequestError for anything that is not a
+    whole picture of a known format from 64 px a side to 100 megapixels.
+    """
+    image, notes = _decode(Path(path), data), [] if notes is None else notes
+    try:
+        return np.asarray(colours.to_srgb(image, notes, Path(path).name), dtype=np.uint8)
+    except Exception as error:  # a decoder or colour engine given hostile bytes may raise anything
+        raise _broken(Path(path), error) from error
+
+
+def open_layer(path: str | Path, data: bytes | None = None) -> np.ndarray:
+    """A picture that lies over others: (H, W, 4) uint8, sRGB over white with its alpha, opaque where it has none.
+
+    Raises RequestError as open_picture does.
+    """
+    image = _decode(Path(path), data)
+    try:
+        alpha = colours.alpha_of(image)
+        colour = np.asarray(colours.to_srgb(image, [], Path(path).name), dtype=np.uint8)
+        opaque = np.full(colour.shape[:2], 255, np.uint8)
+        return np.dstack([colour, opaque if alpha is None else alpha])
+    except Exception as error:
+        raise _broken(Path(path), error) from error
+
+
+def open_mask(path: str | Path, data: bytes | None = None) -> np.ndarray:
+    """A mask as (H, W) float32 in [0, 1], 1 = repaint: white of a grey picture, or the paint of a transparent one.
+
+    Where the file has transparency that is used, opaque is 1 and transparent 0, whatever the colour.
+    Raises RequestError as open_picture does.
+    """
+    image = _decode(Path(path), data)
+    try:
+        alpha = colours.alpha_of(image)
+        if alpha is not None and alpha.min() < 255:
+            return alpha.astype(np.float32) / 255.0
+        return np.asarray(colours.to_grey(image), dtype=np.float32) / 255.0
+    except Exception as error:
+        raise _broken(Path(path), error) from error
+
+
+def save_picture(
+    pixels: np.ndarray, path: str | Path, request_json: str | None, force: bool = False, edited: bool | None = None
+) -> Path:
+    """Write (H, W, 3) uint8 in the format of the extension; the path it got (numbered where the name is taken).
+
+    `request_json` is embedded for read_request; the mark that an AI made the picture always is. `edited` says which
+    mark; None looks for references in the request. Raises RequestError for an unknown extension or a folder that
+    can't be written, DiskFull.
+    """
+    kind = format_of(Path(path))
+    packet = metadata.packet(request_json, metadata.is_edit(request_json) if edited is None else edited)
+    extra = metadata.save_options(kind, packet, request_json)
+    encoded = io.BytesIO()
+    Image.fromarray(np.ascontiguousarray(pixels)).save(encoded, kind, **SETTINGS[kind], **extra)
+    return write_new(Path(path).absolute(), lambda handle: handle.write(encoded.getbuffer()), force)
+
+
+def format_of(path: Path) -> str:
+    """Pillow's name for the format of `path`'s extension. Raises RequestError for one that can't be written."""
+    kind = SAVED.get(path.suffix.lower())
+    if kind is None:
+        known = ", ".join(SAVED)
+        raise RequestError(f"{path.name} has no extension of a picture that can be written.", f"Use one of {known}.")
+    return kind
+
+
+def read_request(path: str | Path) -> "Request":
+    """The request that save_picture embedded. Raises RequestError where the file has none or can't be read."""
+    from mlx_model.request import from_json
+
+    text = metadata.find_request(_decode(Path(path), None))
+    if text is None:
+        raise RequestError(
+            f"{path} carries no request of Flux Local.",
+            "Only pictures saved by generate or edit with --metadata do, and only until another program rewrites them.",
+        )
+    return from_json(text)
+
+
+def _decode(path: Path, data: bytes | None) -> Image.Image:
+    """Open, check and fully decode the first frame, upright. Raises RequestError."""
+    data = read_bytes(path) if data is None else data
+    kind = recognise(path, data)
+    try:
+        image = _open(data, kind)
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise _too_large(path) from error
+    except Exception as error:
+        raise _broken(path, error) from error
+    _check_size(path, image)
+    try:
+        image.load()
+    except Exception as error:
+        raise _broken(path, error) from error
+    return _upright(image)
+
+
+def _open(data: bytes, kind: str) -> Image.Image:
+    formats = FORMATS
+    if kind == HEIF:
+        import pi_heif
+
+        pi_heif.register_heif_opener()
+        formats = (HEIF,)
+    with _WARNINGS, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # odd EXIF and the like is no news; a bomb is
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        Image.MAX_IMAGE_PIXELS = MAX_PIXELS
+        return Image.open(io.BytesIO(data), formats=formats)
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """EXIF orientation applied (Pillow's TIFF reader and pi-heif did it while loading and say so in the tag)."""
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # broken EXIF is no reason to refuse the picture
+        return image
+
+
+def _check_size(path: Path, image: Image.Image) -> None:
+    width, height = image.size
+    if width * height > MAX_PIXELS:
+        raise _too_large(path)
+    if min(width, height) < MIN_SIDE:
+        raise RequestError(
+            f"{path} is too small: {width}x{height}.", f"Each side must have at least {MIN_SIDE} pixels."
+        )
+
+
+def _too_large(path: Path) -> RequestError:
+    return RequestError(f"{path} has more than 100 megapixels.", "Save a smaller copy and use that.")
+
+
+def _broken(path: Path, error: Exception) -> RequestError:
+    what = "is cut short" if "truncated" in str(error).lower() else "is damaged or not a picture"
+    return RequestError(f"{path} {what} ({error}).", "Open it in a picture program and save it again as PNG.")

@@ -1,0 +1,126 @@
+"""What a request takes from files: references and masks with their pixels, LoRAs; also those that were recorded."""
+
+import contextlib
+import dataclasses
+import hashlib
+import os
+from pathlib import Path
+
+import numpy as np
+
+from mlx_model.errors import RequestError
+from mlx_model.request import Lora, Mask, Reference, Request
+from mlx_model.store.folder import sha256_of
+
+from .images import open_mask, open_picture
+from .kinds import read_bytes
+
+
+def load_reference(path: str | Path, notes: list[str], name: str = "", role: str = "") -> Reference:
+    """Open one picture; its absolute path and the sha256 of exactly the bytes that were decoded are recorded.
+
+    `name` is what a prompt may call it, the file's name without extension if not given. Raises RequestError.
+    """
+    path = Path(path)
+    data = read_bytes(path)
+    pixels = open_picture(path, notes, data)
+    return Reference(str(path.absolute()), name or path.stem, role, hashlib.sha256(data).hexdigest(), pixels)
+
+
+def load_mask(path: str | Path, like: np.ndarray) -> Mask:
+    """Open a mask for the picture `like` (H, W, 3); another size of the same shape is scaled.
+
+    Raises RequestError where the shapes differ or the mask marks nothing.
+    """
+    path = Path(path)
+    data = read_bytes(path)
+    pixels = _fitted(path, open_mask(path, data), like.shape[:2])
+    if not pixels.any():
+        raise RequestError(f"The mask {path} marks nothing.", "Paint the parts to change white.")
+    return Mask(str(path.absolute()), hashlib.sha256(data).hexdigest(), pixels)
+
+
+def _fitted(path: Path, mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+    """`mask` at `shape` (H, W); half a pixel of rounding in the aspect is let through."""
+    if mask.shape == shape:
+        return mask
+    (height, width), (rows, columns) = mask.shape, shape
+    if abs(width * rows - height * columns) > max(width, height, rows, columns):
+        sizes = f"{width}x{height}, the picture is {columns}x{rows}"
+        raise RequestError(f"The mask {path} has another shape: {sizes}.", "Paint it on a copy of the picture.")
+    from PIL import Image
+
+    scaled = Image.fromarray(mask).resize((columns, rows), Image.Resampling.BILINEAR)
+    return np.clip(np.asarray(scaled, dtype=np.float32), 0.0, 1.0)
+
+
+def load_lora(text: str) -> Lora:
+    """PATH or PATH:SCALE, with the file's sha256. What follows the last colon is a scale unless such a file exists.
+
+    Raises RequestError where there is no file.
+    """
+    path, scale = Path(text).expanduser(), 1.0
+    head, colon, tail = text.rpartition(":")
+    if colon and not os.path.isfile(path):
+        with contextlib.suppress(ValueError):  # a colon in the name of a missing file
+            path, scale = Path(head).expanduser(), float(tail)
+    if not os.path.isfile(path):
+        raise RequestError(f"There is no LoRA at {path}.", "A file, or a file and its scale: style.safetensors:0.8.")
+    return Lora(str(path.absolute()), scale, _hash(path))
+
+
+def load(request: Request, notes: list[str]) -> Request:
+    """`request` with the pixels of its pictures, opened at their paths; a recorded sha256 must be theirs.
+
+    Raises RequestError.
+    """
+    references = tuple(load_reference(given.path, notes, given.name, given.role) for given in request.references)
+    mask = load_mask(request.mask.path, references[0].pixels) if request.mask and references else request.mask
+    for given, opened in zip((*request.references, request.mask), (*references, mask), strict=True):
+        if given and given.sha256 not in ("", opened.sha256):
+            raise RequestError(f"{given.path} is damaged: it is not the picture it was.", "Add the picture again.")
+    return dataclasses.replace(request, references=references, mask=mask)
+
+
+def reload(request: Request, beside: Path, notes: list[str]) -> Request:
+    """`request` with the pixels of its recorded pictures, found at their paths or next to `beside`.
+
+    Raises RequestError where a picture is missing or its sha256 is not the recorded one.
+    """
+    references = tuple(_again(reference, beside, notes) for reference in request.references)
+    mask = request.mask
+    if mask and references:
+        found = _find(mask.path, mask.sha256, beside)
+        mask = dataclasses.replace(load_mask(found, references[0].pixels), path=str(found))
+    return dataclasses.replace(request, references=references, mask=mask)
+
+
+def _hash(path: Path) -> str:
+    try:
+        return sha256_of(path)
+    except OSError as error:
+        raise RequestError(f"{path} can't be read: {error.strerror}.") from error
+
+
+def reload_lora(recorded: Lora, beside: Path) -> Lora:
+    """The recorded file, found at its path or next to `beside`. Raises RequestError where it is gone or changed."""
+    return dataclasses.replace(recorded, path=str(_find(recorded.path, recorded.sha256, beside)))
+
+
+def _again(recorded: Reference, beside: Path, notes: list[str]) -> Reference:
+    found = _find(recorded.path, recorded.sha256, beside)
+    return load_reference(found, notes, recorded.name, recorded.role)
+
+
+def _find(path: str, sha256: str, beside: Path) -> Path:
+    """Where the recorded file is now. Raises RequestError."""
+    places = [Path(path), beside.parent / Path(path).name]
+    there = [place for place in places if os.path.isfile(place)]  # is_file raises for a name that is too long
+    if not there:
+        raise RequestError(f"{path} is no longer there.", f"Put it back, or next to {beside.name}, and try again.")
+    for place in there:
+        if _hash(place) == sha256:
+            return place
+    raise RequestError(
+        f"{there[0]} has changed since {beside.name} was made.", f"Put the original next to {beside.name}."
+    )

@@ -1,0 +1,118 @@
+"""Folders that mflux has saved: diffusers' names with few exceptions, convolutions already turned, layers packed.
+
+Source: mflux 0.24, models/common/weights/saving, models/flux2/weights and models/flux/weights. Every linear layer and
+table is packed by mx.nn.quantize (affine, groups of 64); nothing says so but `scales` and `biases` beside the weight,
+and the version in the metadata of each file. Folders of FLUX.3 were not looked at; what they hold is refused where its
+names differ from diffusers'.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import mlx.core as mx
+from safetensors import safe_open
+
+from mlx_model.errors import ConvertError
+from mlx_model.store.shards import Entry
+
+from ..packing import PARTS
+
+GROUP_SIZE = 64
+# What follows from something else: angles, and T5's one table of distances, which mflux stores in every block.
+UNUSED = re.compile(
+    r"rotary_emb\.inv_freq|t5_blocks\.(?!0\.)\d+\.attention\.SelfAttention\.relative_attention_bias\..*"
+)
+BITS = (2, 3, 4, 5, 6, 8)
+FULL_NAMES = {  # as diffusers writes them
+    r"time_guidance_embed\.(linear_\d\..*)": r"time_guidance_embed.timestep_embedder.\1",
+    r"((?:.*\.attentions\.0|transformer_blocks\.\d+\.attn)\.to_out)\.([a-z]+)": r"\1.0.\2",
+    # FLUX.1
+    r"(transformer_blocks\.\d+\.ff(?:_context)?)\.linear1\.(.*)": r"\1.net.0.proj.\2",
+    r"(transformer_blocks\.\d+\.ff(?:_context)?)\.linear2\.(.*)": r"\1.net.2.\2",
+    r"(.*)\.conv2d\.([a-z]+)": r"\1.\2",
+    r"(.*conv_norm_out)\.norm\.([a-z]+)": r"\1.\2",
+    r"t5_blocks\.(\d+)\.attention\.(.*)": r"encoder.block.\1.layer.0.\2",
+    r"t5_blocks\.(\d+)\.ff\.(.*)": r"encoder.block.\1.layer.1.\2",
+    r"(final_layer_norm\.weight)": r"encoder.\1",
+}
+HINT = "Give the checkpoint that mflux made it from."
+
+
+@dataclass(frozen=True)
+class Packed:
+    """A matrix as mflux stores it."""
+
+    parts: dict[str, mx.array]
+    bits: int
+
+
+def version(file: Path) -> str:
+    """The version of mflux that wrote a file, "" if none did."""
+    with safe_open(str(file), "np") as opened:
+        return (opened.metadata() or {}).get("mflux_version", "")
+
+
+def full_name(name: str) -> str:
+    for short, full in FULL_NAMES.items():
+        name = re.sub(rf"^{short}$", full, name)
+    return name
+
+
+def layers(entries: dict[str, Entry]) -> dict[str, int]:
+    """Stem of every packed layer and its bits. Raises ConvertError where one is packed in another way."""
+    stems = [name.removesuffix("scales") for name in entries if name.endswith(".scales")]
+    return {stem: _bits(stem, entries) for stem in stems}
+
+
+def _bits(stem: str, entries: dict[str, Entry]) -> int:
+    shapes = [entries[stem + part][1] if stem + part in entries else () for part in PARTS]
+    kind, sound = entries.get(stem + "weight", ("", ()))[0], all(len(shape) == 2 for shape in shapes)
+    bits, rest = divmod(32 * shapes[0][1], GROUP_SIZE * max(1, shapes[1][1])) if sound else (0, 0)
+    if kind != "U32" or rest or bits not in BITS or shapes[1] != shapes[2]:
+        raise ConvertError(f"{stem}weight is packed in a way that can't be read.", HINT)
+    return bits
+
+
+def plain_entries(entries: dict[str, Entry]) -> dict[str, Entry]:
+    """Names, kinds and shapes of the unpacked tensors, as diffusers would have them."""
+    packed, plain = layers(entries), {}
+    for name, (kind, shape) in entries.items():
+        stem, _, part = name.rpartition(".")
+        if UNUSED.fullmatch(name):
+            continue
+        if f"{stem}." not in packed or part not in PARTS:
+            plain[full_name(name)] = (kind, _turned(shape))
+        elif part == "weight":
+            kind, groups = entries[f"{stem}.scales"]
+            plain[full_name(name)] = (kind, (shape[0], groups[1] * GROUP_SIZE))
+    return plain
+
+
+def _turned(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return (shape[0], shape[3], shape[1], shape[2]) if len(shape) == 4 else shape
+
+
+def plain_arrays(arrays: dict[str, mx.array], entries: dict[str, Entry]) -> dict[str, mx.array]:
+    """The unpacked tensors, lazily."""
+    plain = {name: _unpacked(matrix) for name, matrix in packed_arrays(arrays, entries).items()}
+    done = {f"{stem}{part}" for stem in layers(entries) for part in PARTS}
+    for name, array in arrays.items():
+        if name not in done and not UNUSED.fullmatch(name):
+            plain[full_name(name)] = array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
+    return plain
+
+
+def _unpacked(matrix: Packed) -> mx.array:
+    weight, scales, biases = (matrix.parts[part] for part in PARTS)
+    scales, biases = scales.astype(mx.float32), biases.astype(mx.float32)  # in 16 bits it would round twice
+    return mx.dequantize(weight, scales, biases, group_size=GROUP_SIZE, bits=matrix.bits)
+
+
+def packed_arrays(arrays: dict[str, mx.array], entries: dict[str, Entry]) -> dict[str, Packed]:
+    """The packed matrices by diffusers' names of their weights, as they are."""
+    return {
+        full_name(f"{stem}weight"): Packed({part: arrays[stem + part] for part in PARTS}, bits)
+        for stem, bits in layers(entries).items()
+        if not UNUSED.fullmatch(f"{stem}weight")
+    }

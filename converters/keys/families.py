@@ -1,0 +1,33 @@
+"""All layouts that are recognised, and how the sizes of each network are read from its tensors."""
+
+from collections.abc import Callable
+from typing import Any
+
+from . import autoencoder, flux1, flux2, flux3, selfflow, t5_clip, taef, text
+from .rules import Layout, Shapes
+
+# The first whose signature is among the keys decides. FLUX.3 comes before the text encoders (its encoder is a Qwen3
+# with a vision tower), Self-Flow before the autoencoders (its old names have the newer ones' signature too).
+LAYOUTS: tuple[Layout, ...] = (
+    *flux2.LAYOUTS,
+    *flux1.LAYOUTS,
+    *flux3.LAYOUTS,
+    *selfflow.LAYOUTS,
+    *t5_clip.LAYOUTS,
+    *text.LAYOUTS,
+    *autoencoder.LAYOUTS,
+    *taef.LAYOUTS,
+)
+# By module of mlx_model. The language models are missing: their sizes also depend on the transformer (keys_text).
+SIZES: dict[str, Callable[[Shapes, dict[str, Any]], dict[str, Any]]] = {
+    "flux1": flux1.sizes,
+    "flux2": flux2.sizes,
+    "flux3": flux3.sizes,
+    "selfflow": selfflow.sizes,
+    "redux": flux1.redux_sizes,
+    "text_t5": t5_clip.t5_sizes,
+    "text_clip": t5_clip.clip_sizes,
+    "image_siglip": t5_clip.siglip_sizes,
+    "autoencoder": autoencoder.sizes,
+    "tiny_autoencoder": taef.sizes,
+}

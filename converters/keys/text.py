@@ -1,0 +1,71 @@
+"""Qwen3 and Mistral text encoders: the names of transformers without prefix, only the layers that are used.
+
+Source: transformers models/qwen3, models/mistral3; the final norm, the LM head and vision towers serve no FLUX model.
+"""
+
+from typing import Any
+
+from .flux2 import count
+from .rules import Layout, Rule, Shapes, drop, rename, section
+
+# As published (the hub's files), as transformers 5 writes them, as a causal LM alone, and as a bare encoder.
+PREFIXES = ("language_model.model.", "model.language_model.", "model.", "")
+UNUSED = ("lm_head.weight", "language_model.lm_head.weight", "tekken_model")
+VISION = ("vision_tower.*", "multi_modal_projector.*", "model.vision_tower.*", "model.multi_modal_projector.*")
+MISTRAL_HEAD = 128  # no tensor shows it, and Mistral's heads don't fill its width
+DECODER = [
+    *(drop(name) for name in (*UNUSED, *VISION)),
+    *(
+        rule
+        for prefix in PREFIXES
+        for rule in (
+            rename(prefix + "embed_tokens.weight", "embed_tokens.weight"),
+            rename(prefix + "layers.#.*", "layers.#.*"),
+            drop(prefix + "norm.weight"),
+        )
+    ),
+]
+
+
+def _layouts(family: str, key: str) -> list[Layout]:
+    """One per prefix; `key` of layer 0 is the signature."""
+    return [
+        Layout("text_encoder", family, prefix or "bare", f"{prefix}layers.0.self_attn.{key}.weight", lambda _: DECODER)
+        for prefix in PREFIXES
+    ]
+
+
+# Qwen3 comes first: Mistral's keys are a subset of its own, without the norms of q and k.
+LAYOUTS = (*_layouts("text_qwen3", "q_norm"), *_layouts("text_mistral3", "q_proj"))
+
+
+def sizes(shapes: Shapes, config: dict[str, Any], usual: tuple[int, ...], width: int) -> dict[str, Any]:
+    """The arguments of the family's Params from target names and shapes; RoPE base and epsilon from config.json.
+
+    `width` is what the transformer takes per token; it tells how many hidden states are used. `usual` are the layers of
+    the published model; a smaller encoder uses layers at the same fractions of its depth (9, 18, 27 of 36).
+    Raises KeyError where a layer that shows a size is missing.
+    """
+    vocab, hidden = shapes["embed_tokens.weight"]
+    config = section(config, "text_config")
+    head = shapes.get("layers.0.self_attn.q_norm.weight", (int(config.get("head_dim") or MISTRAL_HEAD),))[0]
+    layers, outs = count(shapes, "layers."), width // hidden
+    fractions = tuple(layers * number // (outs + 1) for number in range(1, outs + 1))
+    rope = section(config, "rope_parameters")
+    told = {"rope_theta": rope.get("rope_theta"), "rms_norm_eps": config.get("rms_norm_eps")}
+    return {
+        "hidden_size": hidden,
+        "intermediate_size": shapes["layers.0.mlp.gate_proj.weight"][0],
+        "num_attention_heads": shapes["layers.0.self_attn.q_proj.weight"][0] // head,
+        "num_key_value_heads": shapes["layers.0.self_attn.k_proj.weight"][0] // head,
+        "head_dim": head,
+        "out_layers": usual if len(usual) == outs and max(usual) <= layers else fractions,
+        "vocab_size": vocab,
+        **{name: float(value) for name, value in told.items() if value},
+    }
+
+
+def used_layers(depth: int) -> list[Rule]:
+    """Rules that keep the first `depth` layers."""
+    kept = [rename(f"layers.{number}.*", f"layers.{number}.*") for number in range(depth)]
+    return [*kept, drop("layers.#.*"), rename("*", "*")]

@@ -1,0 +1,146 @@
+"""How FLUX.1 runs: two text encoders, and four ways in which a picture enters. Called by pipeline.py, found by name.
+
+Source: black-forest-labs/flux src/flux/sampling.py, modules/conditioner.py, modules/image_embedders.py.
+Axis letters: T text tokens, N image tokens, R reference tokens, C latent channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING, NamedTuple
+
+import mlx.core as mx
+import numpy as np
+
+from ..events import Note
+from ..nets.ops import timestep_features
+from ..nets.redux import with_pictures
+from .edges import canny
+from .latents import Grid, reference_size
+from .latents_flux1 import erase, fill_channels, grid_ids, reference_ids, text_ids
+from .pictures import resize, to_signed
+from .references import fingerprint
+from .sampler import Velocity, guided, linear_mu, timesteps
+
+if TYPE_CHECKING:
+    from ..request import Request
+    from .pipeline import Pipeline
+
+Text = tuple[mx.array, mx.array]  # T5's tokens (1, T, width) and CLIP's pooled vector (1, width)
+
+
+class Pictures(NamedTuple):
+    """What the pictures of a request are to the transformer; each model uses one of these."""
+
+    tokens: mx.array | None = None  # (1, R, C), with the grid of each reference
+    grids: tuple[Grid, ...] = ()
+    beside: mx.array | None = None  # (1, N, in_channels - C)
+    features: tuple[mx.array, ...] = ()  # (1, P, width) each, as further text tokens
+
+
+def encode_text(pipe: Pipeline, prompt: str) -> Text:
+    """The prompt as both encoders see it; T5 attends to its padding, as in training."""
+    ids, real = pipe.tokenizer(prompt)
+    pooled_ids, _ = pipe.pooled_tokenizer(prompt)
+    return pipe.component("text_encoder")(mx.array(ids), mx.array(real)), pipe.component("pooled_encoder")(
+        mx.array(pooled_ids)
+    )
+
+
+def schedule(pipe: Pipeline, request: Request, tokens: int) -> np.ndarray:
+    """(steps + 1,) times from 1 to 0."""
+    return timesteps(request.steps, linear_mu(tokens) if pipe.spec.mu is None else pipe.spec.mu)
+
+
+def encode_references(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]:
+    """By what the model takes; a Note where a picture is resized or where more are given than it was trained on."""
+    count, trained = len(request.references), pipe.spec.trained_references
+    if trained and count > trained:
+        yield Note(
+            f"{pipe.spec.title} was trained on {trained} picture; {count} go beyond what its authors' code does."
+        )
+    return (yield from WAYS[pipe.spec.pictures](pipe, request)) if count else Pictures()
+
+
+def _tokens(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]:
+    """Kontext: each reference as tokens at its own grid, one after the other."""
+    latents, grids, multiple = [], [], pipe.spec.size_multiple
+    for reference in request.references:
+        height, width = reference.pixels.shape[:2]
+        resized, cropped = _reference_size(pipe, width, height, len(request.references))
+        latents.append(pipe.picture_latents(reference.pixels, resized, cropped))
+        grids.append((cropped[1] // multiple, cropped[0] // multiple))
+        if cropped != (width, height):
+            yield Note(pipe.resized(reference, cropped))
+    return Pictures(mx.concatenate(latents, axis=1), tuple(grids))
+
+
+def _reference_size(pipe: Pipeline, width: int, height: int, count: int) -> tuple[tuple[int, int], tuple[int, int]]:
+    """(resized, cropped): one picture is squeezed to a preferred size; several share the pixels of one."""
+    if count == 1 and pipe.spec.preferred_sizes:
+        size = pipe.spec.preferred_size(width, height)
+        return size, size
+    size = reference_size(width, height, pipe.spec.reference_pixels[0] // count, pipe.spec.size_multiple)
+    return size[:2], size[2:]
+
+
+def _erased(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]:
+    """Fill: what the mask leaves of the picture, and the mask itself, beside every token."""
+    yield from ()
+    pixels, mask = pipe.placed(request)
+    latents = pipe.autoencoder.encode(erase(to_signed(pixels[None]), mask))
+    return Pictures(beside=fill_channels(latents.reshape(1, -1, latents.shape[-1]), mask))
+
+
+def _edges(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]:
+    """Canny: edges given, or found in the picture at the size of the output."""
+    return (yield from _beside(pipe, request, lambda pixels: pixels if request.ready_made else canny(pixels)))
+
+
+def _beside(pipe: Pipeline, request: Request, change=lambda pixels: pixels) -> Generator[Note, None, Pictures]:
+    """Depth and Canny: the latents of a map at the output's size, squeezed to it, beside every token."""
+    reference, multiple = request.references[0], pipe.spec.size_multiple
+    size = tuple(side * multiple for side in reversed(pipe.grid(request)))
+    if size != reference.pixels.shape[1::-1]:
+        yield Note(pipe.resized(reference, size))
+    return Pictures(beside=pipe.encode_pixels(change(resize(reference.pixels, size))))
+
+
+def _features(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]:
+    """Redux: SigLIP's states of the picture, squeezed to a square, as text tokens."""
+    yield from ()
+    features = [
+        pipe.encoded.get(
+            (fingerprint(reference.pixels), "features"), lambda pixels=reference.pixels: _seen(pipe, pixels)
+        )
+        for reference in request.references
+    ]
+    return Pictures(features=tuple(features))
+
+
+def _seen(pipe: Pipeline, pixels: np.ndarray) -> mx.array:
+    encoder = pipe.component("image_encoder")
+    side = encoder.params.image_size
+    return pipe.component("image_embedder")(encoder(to_signed(resize(pixels, (side, side), "bicubic")[None])))
+
+
+WAYS = {"tokens": _tokens, "erased": _erased, "edges": _edges, "depth": _beside, "features": _features}
+
+
+def velocity(
+    pipe: Pipeline, request: Request, grid: Grid, texts: list[Text], pictures: Pictures, times: np.ndarray
+) -> Velocity:
+    """The velocity as a function of (latents, step); all that is the same in every step is prepared here."""
+    model, conditions = pipe.transformer, []
+    for context, pooled in texts:
+        context = with_pictures(context, list(pictures.features))
+        ids = (text_ids(context.shape[1]), grid_ids(grid), reference_ids(list(pictures.grids)))
+        rope = model.rope(np.concatenate(ids))
+        conditions.append(model.condition(context, rope, pictures.tokens, pooled=pooled, beside=pictures.beside))
+    features = timestep_features(times[:-1])
+    guidance = timestep_features([request.guidance]) if model.params.guidance_embed else None
+
+    def one(condition, latents: mx.array, i: int) -> mx.array:
+        return model(latents, features[i : i + 1], condition, guidance)
+
+    return guided(one, conditions, request.guidance)

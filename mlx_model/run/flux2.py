@@ -1,0 +1,82 @@
+"""How FLUX.2 runs: its prompt, its references, its schedule and its velocity. Called by pipeline.py, found by name.
+
+Source: black-forest-labs/flux2 src/flux2/sampling.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from typing import TYPE_CHECKING
+
+import mlx.core as mx
+import numpy as np
+
+from ..events import Note
+from ..nets.ops import timestep_features
+from .latents import Grid, grid_ids, reference_ids, reference_size, text_ids
+from .references import References, fingerprint
+from .sampler import Velocity, empirical_mu, guided, timesteps
+
+if TYPE_CHECKING:
+    from ..request import Request
+    from .pipeline import Pipeline
+
+
+def encode_text(pipe: Pipeline, prompt: str) -> mx.array:
+    """(1, T, width)."""
+    ids, real = pipe.tokenizer(prompt)
+    return pipe.component("text_encoder")(mx.array(ids), mx.array(real))
+
+
+def encode_references(pipe: Pipeline, request: Request) -> Generator[Note, None, References | None]:
+    """Each at the reference implementation's size, with a Note where that is not its own."""
+    latents, grids, multiple = [], [], pipe.spec.size_multiple
+    cap = pipe.spec.reference_pixels[0 if len(request.references) == 1 else 1]
+    for reference in request.references:
+        height, width = reference.pixels.shape[:2]
+        size = reference_size(width, height, cap, multiple)
+        latents.append(pipe.picture_latents(reference.pixels, size[:2], size[2:]))
+        grids.append((size[3] // multiple, size[2] // multiple))
+        if size[2:] != (width, height):
+            yield Note(pipe.resized(reference, size[2:]))
+    return References(mx.concatenate(latents, axis=1), grids) if latents else None
+
+
+def schedule(pipe: Pipeline, request: Request, tokens: int) -> np.ndarray:
+    """(steps + 1,) times from 1 to 0."""
+    return timesteps(request.steps, empirical_mu(tokens, request.steps) if pipe.spec.mu is None else pipe.spec.mu)
+
+
+def velocity(
+    pipe: Pipeline, request: Request, grid: Grid, texts: list[mx.array], references: References | None, times
+) -> Velocity:
+    """The guided velocity as a function of (latents, step); all that is the same in every step is prepared here."""
+    model = pipe.transformer
+    ids, joined, bank = [text_ids(texts[0].shape[1]), grid_ids(grid)], None, None
+    if references is not None and pipe.spec.reference_bank:
+        bank = _bank(pipe, request, references)
+    elif references is not None:
+        ids.append(reference_ids(references.grids))
+        joined = references.latents.astype(model.dtype)
+    rope = model.rope(np.concatenate(ids))
+    conditions = [model.condition(text.astype(model.dtype), rope, joined, bank) for text in texts]
+    features = timestep_features(times[:-1])
+    guidance = timestep_features([request.guidance]) if model.params.guidance_embed else None
+
+    def one(condition, latents: mx.array, i: int) -> mx.array:
+        return model(latents, features[i : i + 1], condition, guidance)
+
+    return guided(one, conditions, request.guidance)
+
+
+def _bank(pipe: Pipeline, request: Request, references: References):
+    """K and V of the references, kept across runs: they depend on nothing else."""
+    key = (
+        tuple(fingerprint(reference.pixels) for reference in request.references),
+        tuple(references.grids),
+        pipe.adapted,
+    )
+
+    model = pipe.transformer
+    make = lambda: model.reference_bank(references.latents, model.rope(reference_ids(references.grids)))  # noqa: E731
+    return pipe.banks.get(key, make)

@@ -1,0 +1,282 @@
+"""From a Request to a picture: Pipeline.open(folder), then run(request) -> events.
+
+Text, references, denoise, decode; whatever a former run already computed is kept. What differs by family is in the
+module run/<family>.py, found by name like the transformer; it has plain functions that get the pipeline:
+
+    encode_text(pipe, prompt)              features of one prompt (or class label): an array or a tuple of arrays
+    encode_references(pipe, request)       a generator that yields Notes and returns what `velocity` takes
+    schedule(pipe, request, tokens)        times from 1 to 0
+    velocity(pipe, request, grid, texts, references, times)   a function of (latents, step)
+    sampler(pipe, request)                 only where it is not Euler: a function like sampler.denoise
+
+Axis letters: N image tokens, C latent channels of a token.
+"""
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from functools import cached_property
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import numpy as np
+
+from ..errors import OutOfMemory, RequestError
+from ..events import Done, Event, Loaded, Note, Preview, Stage, Step
+from ..memory import keeps_encoder
+from ..nets import autoencoder
+from ..nets.autoencoder import pack
+from ..request import Reference, Request, check
+from ..store import lora
+from ..store.folder import Folder, open_folder
+from ..store.weights import build, check_components, open_component
+from . import noise
+from .latents import Grid
+from .pictures import resize_and_crop, to_pixels, to_signed
+from .placing import Placed, centre, composite, place, touched
+from .previews import fit_colours, preview
+from .references import Kept, fingerprint
+from .sampler import Repaint, denoise, start_step
+from .tokenize import PromptTokenizer
+
+DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
+STAY = (
+    "transformer",
+    "autoencoder",
+    "tiny_autoencoder",
+)  # loaded until the pipeline goes; encoders go after use where memory is short
+
+
+def default_dtype() -> str:
+    """bfloat16 on Apple GPUs; float32 on a CPU, where bfloat16 is slower and accumulates its own rounding."""
+    return "bfloat16" if mx.metal.is_available() else "float32"
+
+
+class Pipeline:
+    """One converted folder, opened. Load and run on the same thread: lazy MLX arrays are bound to theirs."""
+
+    def __init__(self, folder: Folder, dtype: str | None = None):
+        self.folder, self.spec = folder, folder.spec
+        self.dtype = dtype or default_dtype()
+        if self.dtype not in DTYPES:
+            raise RequestError(f"There is no dtype {self.dtype!r}.", f"Choose one of {', '.join(DTYPES)}.")
+        self.family = import_module(f"mlx_model.run.{self.spec.family}")
+        self.prompts, self.encoded, self.banks = Kept(), Kept(), Kept()
+        self.adapted: tuple | None = ()  # lora.stamp of the adapters on the transformer
+        self._loaded: dict[str, Any] = {}
+
+    @classmethod
+    def open(cls, path: Path, dtype: str | None = None) -> "Pipeline":
+        """Open a converted folder strictly. Raises ModelError and its kinds."""
+        folder = open_folder(Path(path))
+        check_components(folder)
+        return cls(folder, dtype)
+
+    # what the functions of a family use
+
+    def component(self, role: str) -> Any:
+        """The network of a role, loaded when first asked for. Raises LayoutError."""
+        if role not in self._loaded:
+            self._loaded[role] = open_component(self.folder, role, DTYPES[self.dtype])
+        return self._loaded[role]
+
+    @property
+    def transformer(self) -> Any:
+        return self.component("transformer")
+
+    @property
+    def autoencoder(self) -> autoencoder.AutoEncoder:
+        return self.component("autoencoder")
+
+    @cached_property
+    def tokenizer(self) -> PromptTokenizer:
+        return PromptTokenizer(self.folder.tokenizer_path, self.spec.template, self.spec.max_tokens)
+
+    @cached_property
+    def pooled_tokenizer(self) -> PromptTokenizer:
+        length = self.folder.components["pooled_encoder"].params["max_position_embeddings"]
+        return PromptTokenizer(self.folder.pooled_tokenizer_path, "clip", length)
+
+    @cached_property
+    def channels(self) -> int:
+        """C: a token is 2 x 2 latents in every family."""
+        return 4 * autoencoder.Params(**self.folder.components["autoencoder"].params).z_channels
+
+    def picture_latents(self, pixels: np.ndarray, resized: tuple[int, int], cropped: tuple[int, int]) -> mx.array:
+        """(H, W, 3) uint8, brought to (width, height) as resize_and_crop does -> (1, N, C), kept across runs."""
+        make = lambda: self.encode_pixels(resize_and_crop(pixels, resized, cropped))  # noqa: E731
+        return self.encoded.get((fingerprint(pixels), resized, cropped), make)
+
+    def encode_pixels(self, pixels: np.ndarray) -> mx.array:
+        """(H, W, 3) uint8 -> (1, N, C)."""
+        latents = self.autoencoder.encode(to_signed(pixels[None]))
+        return latents.reshape(1, -1, latents.shape[-1])
+
+    def resized(self, reference: Reference, size: tuple[int, int]) -> str:
+        """The text of a Note: a picture is not used at its own size."""
+        height, width = reference.pixels.shape[:2]
+        name = reference.name or Path(reference.path).name or "A reference"
+        return f"{name}: {width}x{height} is used at {size[0]}x{size[1]}, as {self.spec.title} does."
+
+    def grid(self, request: Request) -> Grid:
+        """Rows and columns of tokens that a picture of the request's size needs."""
+        multiple = self.spec.size_multiple
+        return -(-request.height // multiple), -(-request.width // multiple)
+
+    def placed(self, request: Request) -> Placed:
+        """The picture that is changed, and its mask, on the canvas of the token grid."""
+        rows, columns = self.grid(request)
+        return place(request, columns * self.spec.size_multiple, rows * self.spec.size_multiple)
+
+    # one run
+
+    def run(self, request: Request, previews: float = 0) -> Iterator[Event]:
+        """Yields Loaded, Stage, Note, Step, Preview and at last Done; closing the generator cancels within a step.
+
+        `previews` is how much time they may take for each second of sampling: 0 none, inf one after every step.
+        `request.references` must carry pixels. Raises RequestError, ModelError or SampleError.
+        """
+        began = time.perf_counter()
+        request = check(request, self.spec)
+        grid = self.grid(request)
+        adapters = self._adapters(request)
+        yield Stage("text")
+        if self.spec.takes_text and (count := self.tokenizer.left_out(request.prompt)):
+            yield Note(f"The prompt is too long for {self.spec.title}: its last {count} tokens are left out.")
+        texts = self._texts(request)
+        self._adapt(adapters)
+        yield Loaded(self.spec.name, time.perf_counter() - began)
+        if request.references:
+            yield Stage("references", total=len(request.references))
+        try:
+            references = yield from self.family.encode_references(self, request)
+            self._let_encoders_go()
+            latents = yield from self._denoise(request, grid, texts, references, previews)
+            yield Stage("decode")
+            pixels = self._decode(latents, grid)
+        except RuntimeError as error:  # what MLX raises when the device refuses an allocation
+            raise _run_failed(error) from error
+        pixels = composite(request, centre(pixels, request.width, request.height))
+        seconds = time.perf_counter() - began
+        yield Done(seconds, seed=request.seed, pixels=pixels, latents=np.array(latents[0]))
+
+    def _adapters(self, request: Request) -> tuple[tuple, lora.Gathered] | None:
+        """The request's LoRAs and their stamp, read before any weights, so that a wrong file costs no loading.
+
+        None: they are on the transformer already.
+        """
+        stamp = lora.stamp(request.loras)
+        if stamp == self.adapted:
+            return None
+        part = self.folder.components["transformer"]
+        sizes = lora.layer_sizes(build("transformer", part.family, part.params))
+        return stamp, lora.gather(part.family, sizes, request.loras)
+
+    def _adapt(self, adapters: tuple[tuple, lora.Gathered] | None) -> None:
+        if adapters is not None:
+            self.adapted = None  # should attaching fail halfway
+            lora.attach(self.transformer, adapters[1])
+            self.adapted = adapters[0]
+
+    def _texts(self, request: Request) -> list[Any]:
+        """Features of the prompt or class, and of what guidance leads away from, where there is guidance."""
+        wanted = [request.prompt, request.negative] if self.spec.takes_text else [request.label, None]
+        guided = self.spec.guidance_kind == "cfg" and request.guidance != 1
+        texts = [
+            self.prompts.get(text, lambda text=text: self.family.encode_text(self, text))
+            for text in (wanted if guided else wanted[:1])
+        ]
+        self._let_encoders_go()
+        return texts
+
+    def _let_encoders_go(self) -> None:
+        encoders = [role for role in self._loaded if role not in STAY]
+        if encoders and not keeps_encoder(self.folder):
+            for role in encoders:
+                del self._loaded[role]
+            mx.clear_cache()
+
+    def _denoise(self, request: Request, grid: Grid, texts: list[Any], references: Any, previews: float):
+        """Yields Stage, Step and Preview; returns the final latents (1, N, C)."""
+        tokens = grid[0] * grid[1]
+        times = self.family.schedule(self, request, tokens)
+        start = start_step(len(times) - 1, request.strength)
+        source_noise = self._noise(request, tokens)
+        source, repaint = self._start_from(request, grid, source_noise)
+        latents = source_noise
+        if source is not None and request.strength is not None:
+            t = float(times[start])  # a numpy number would turn the product into a numpy array
+            latents = (1 - t) * source + t * source_noise
+        velocity = self.family.velocity(self, request, grid, texts, references, times)
+        sample = self.family.sampler(self, request) if hasattr(self.family, "sampler") else denoise
+        total = len(times) - 1 - start
+        yield Stage("denoise", total=total)
+        began, shown = time.perf_counter(), 0.0
+        for progress in sample(velocity, latents, times, start, repaint):
+            done = progress.index - start + 1
+            spent = time.perf_counter() - began
+            yield Step(done, total, round(spent, 3), round(spent / done * (total - done), 3))
+            if previews and done < total and shown <= previews * (spent - shown):
+                yield Preview(done, pixels=self._preview(progress.clean, grid, request))
+                shown += time.perf_counter() - began - spent
+        return progress.latents
+
+    def _preview(self, clean: mx.array, grid: Grid, request: Request) -> np.ndarray:
+        """The estimate of the finished latents (1, N, C) -> (H, W, 3) uint8."""
+        pixels = preview(self, clean.reshape(1, *grid, -1))
+        return composite(request, centre(pixels, request.width, request.height))
+
+    @cached_property
+    def colours(self) -> mx.array:
+        """How latents look, roughly: see previews.fit_colours."""
+        return fit_colours(self.autoencoder)
+
+    def _noise(self, request: Request, tokens: int) -> mx.array:
+        channels = self.channels
+        if request.noise is None:
+            return mx.array(noise.normal(request.seed, (tokens, channels)))[None]
+        try:
+            given = mx.load(request.noise)["noise"].astype(mx.float32)
+        except (RuntimeError, ValueError, KeyError, TypeError) as error:
+            raise RequestError(
+                f"{request.noise} holds no tensor `noise`: {error}.", "Give a .safetensors file."
+            ) from error
+        if given.shape != (tokens, channels):
+            raise RequestError(
+                f"The noise in {request.noise} is {given.shape}, this picture needs {(tokens, channels)}.",
+                "Make it for this model and size.",
+            )
+        return given[None]
+
+    def _start_from(self, request: Request, grid: Grid, source_noise: mx.array):
+        """Latents of the picture that strength or a mask starts from, and what keeps the rest of it; None without."""
+        masked = request.mask is not None or request.outpaint is not None
+        if not masked and request.strength is None:
+            return None, None
+        placed = self.placed(request)
+        source = self.encode_pixels(placed.pixels)
+        if not masked or self.spec.pictures == "erased":  # there the transformer itself sees the mask
+            return source, None
+        cell = self.spec.size_multiple // 2  # pixels of one latent
+        mask = pack(mx.array(touched(placed.mask, cell))[None, ..., None]).reshape(1, -1, 4)
+        return source, Repaint(source, source_noise, mx.tile(mask, (1, 1, self.channels // 4)))
+
+    def _decode(self, latents: mx.array, grid: Grid) -> np.ndarray:
+        """(1, N, C) -> (H, W, 3) uint8."""
+        return to_pixels(self.autoencoder.decode(latents.reshape(1, *grid, -1)))[0]
+
+
+def _run_failed(error: RuntimeError) -> Exception:
+    text = str(error)
+    if "alloc" in text.lower() or "memory" in text.lower():
+        return OutOfMemory(
+            f"The machine ran out of memory: {text}", "Use a smaller size, fewer references or a model at fewer bits."
+        )
+    return error
+
+
+def with_seed(request: Request, offset: int) -> Request:
+    """The same request with the seed `offset` further on, for several pictures of one request."""
+    return dataclasses.replace(request, seed=(request.seed + offset) % 2**64)

@@ -1,0 +1,269 @@
+"""The converted folder: `model.json`, weight shards by component, tokenizer files. Reading it needs no mlx.
+
+    NAME/
+      model.json                      schema, model, source, licence, plan, dtype, components, tokenizer
+      transformer/00001.safetensors   shards of at most 4 GB (weights.save_component writes them)
+      text_encoder/..., autoencoder/...
+      tokenizer/tokenizer.json ...    of the text encoder; pooled_tokenizer/ of a second one
+
+Every file is listed with its size and sha256. Opening is strict about the list and the sizes; `verify` recomputes
+the hashes.
+"""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from ..errors import FolderVersionError, LayoutError, NotInstalled
+from ..events import Done, Event, Note, Stage, Step
+from ..sizes import check_sizes
+from ..specs import OPTIONAL, SPECS, ModelSpec
+
+SCHEMA = 1
+MANIFEST = "model.json"
+MANIFEST_LIMIT = 16 * 2**20  # bytes; a manifest of 32 shards is 8 kB
+
+Facts = dict[str, Any]  # of one file: {"bytes": int, "sha256": str}
+
+
+@dataclass(frozen=True)
+class Component:
+    """One network of a model: the module that builds it, the arguments of its Params, its shards."""
+
+    family: str
+    params: dict[str, Any]
+    files: dict[str, Facts]
+    parameters: int = 0
+
+    @property
+    def bytes(self) -> int:
+        return sum(facts["bytes"] for facts in self.files.values())
+
+
+@dataclass(frozen=True)
+class Folder:
+    """A converted model on disk. `spec` has the sizes of this folder, which a tiny model doesn't share with SPECS."""
+
+    path: Path
+    spec: ModelSpec
+    components: dict[str, Component]
+    tokenizer: dict[str, Facts] = field(default_factory=dict)
+    source: dict[str, Any] = field(default_factory=dict)
+    licence: str = ""
+    plan: str = ""
+    dtype: str = "bfloat16"
+
+    def files(self, component: str) -> list[Path]:
+        """The weight shards of a component, in order. Raises LayoutError where the folder has no such component."""
+        if component not in self.components:
+            raise LayoutError(f"{self.path.name} has no {component}.")
+        return [self.path / name for name in self.components[component].files]
+
+    @property
+    def tokenizer_path(self) -> Path:
+        """The folder with tokenizer.json."""
+        return self.path / "tokenizer"
+
+    @property
+    def pooled_tokenizer_path(self) -> Path:
+        """The folder with the tokenizer.json of the pooled encoder, where the model has one."""
+        return self.path / "pooled_tokenizer"
+
+    @property
+    def bytes(self) -> int:
+        return sum(facts["bytes"] for facts in self.listed().values())
+
+    def listed(self) -> dict[str, Facts]:
+        """Every file of the manifest, by its path inside the folder."""
+        weights = [part.files for part in self.components.values()]
+        return {name: facts for files in (*weights, self.tokenizer) for name, facts in files.items()}
+
+
+def roles(spec: ModelSpec) -> dict[str, str]:
+    """The components that a folder of this model must have, and the module of each."""
+    text = {"text_encoder": spec.text_family} if spec.takes_text else {}
+    further = {role: family for role, (family, _) in spec.extras.items()}
+    return {"transformer": spec.family, **text, **further, "autoencoder": "autoencoder"}
+
+
+def open_folder(path: Path | str) -> Folder:
+    """Read and check model.json and the sizes of all files; hashes only in `verify`.
+
+    Raises NotInstalled (no folder, no model.json), FolderVersionError (written by a newer version),
+    LayoutError (a file is missing, of another size, not listed, or a path leaves the folder).
+    """
+    path = Path(path)
+    manifest = _read_manifest(path)
+    name = manifest.get("model")
+    if not isinstance(name, str) or name not in SPECS:
+        hint = "Update Flux Local, or convert the source again."
+        raise FolderVersionError(f"{path.name} holds the model {name!r}, which this version does not know.", hint)
+    try:
+        folder = _folder(path, SPECS[name], manifest)
+    except (TypeError, KeyError, AttributeError, ValueError, OverflowError) as error:
+        raise LayoutError(f"{path / MANIFEST} is damaged: {error!r}.", "Convert the source again.") from error
+    _check_roles(folder)
+    _check_files(folder)
+    return folder
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    file = path / MANIFEST
+    if not file.is_file():
+        raise NotInstalled(f"{path} is not a converted model: it has no {MANIFEST}.", "See: flux-local convert --help")
+    try:
+        if file.stat().st_size > MANIFEST_LIMIT:
+            raise ValueError("too large")
+        manifest = json.loads(file.read_text("utf-8"))
+        schema = manifest["schema"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise LayoutError(f"{file} is damaged: {error}.", "Convert the source again.") from error
+    if type(schema) is not int or schema != SCHEMA:
+        hint = "Update Flux Local, or convert the source again."
+        raise FolderVersionError(f"{file} has schema {schema!r}; this version reads {SCHEMA}.", hint)
+    return manifest
+
+
+def _folder(path: Path, spec: ModelSpec, manifest: dict[str, Any]) -> Folder:
+    components = {name: _component(path, entry) for name, entry in manifest["components"].items()}
+    sizes = {
+        key: components[name].params
+        for key, name in (("transformer", "transformer"), ("text", "text_encoder"), ("autoencoder", "autoencoder"))
+        if name in components
+    }
+    counts = {name: part.parameters for name, part in components.items() if part.parameters}
+    extras = {
+        name: (family, components[name].params) for name, (family, _) in spec.extras.items() if name in components
+    }
+    spec = dataclasses.replace(spec, **sizes, extras=extras, parameters={**spec.parameters, **counts})
+    texts = {key: str(manifest[key]) for key in ("licence", "plan", "dtype")}
+    tokenizer = _file_list(path, manifest.get("tokenizer", {}))
+    return Folder(path, spec, components, tokenizer, dict(manifest["source"]), **texts)
+
+
+def _component(path: Path, entry: dict[str, Any]) -> Component:
+    params = {key: _tuples(value) for key, value in entry["params"].items()}
+    check_sizes(params)
+    return Component(str(entry["family"]), params, _file_list(path, entry["files"]), int(entry.get("parameters", 0)))
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _file_list(path: Path, files: dict[str, Any]) -> dict[str, Facts]:
+    return {
+        inside(path, name): {"bytes": int(facts["bytes"]), "sha256": str(facts["sha256"])}
+        for name, facts in files.items()
+    }
+
+
+def inside(path: Path, name: str) -> str:
+    """`name` if it is a plain relative path that stays inside the folder `path`, links included. Raises LayoutError."""
+    plain = PurePosixPath(name)
+    leaves = plain.is_absolute() or ".." in plain.parts or "\\" in name or "\0" in name or not plain.parts
+    if leaves or not (path / name).resolve().is_relative_to(path.resolve()):
+        raise LayoutError(f"{path.name} lists a file outside its folder: {name!r}.")
+    return name
+
+
+def _check_roles(folder: Folder) -> None:
+    wanted = roles(folder.spec)
+    found = {name: part.family for name, part in folder.components.items()}
+    if found != wanted | {name: family for name, family in OPTIONAL.items() if name in found}:
+        raise LayoutError(f"{folder.path.name} has the components {found}; {folder.spec.name} needs {wanted}.")
+
+
+def _check_files(folder: Folder) -> None:
+    listed = folder.listed()
+    for name, facts in listed.items():
+        file = folder.path / name
+        if not file.is_file():
+            raise LayoutError(f"{folder.path.name}: {name} is missing.", "Convert the source again.")
+        size = file.stat().st_size
+        if size != facts["bytes"]:
+            raise LayoutError(f"{folder.path.name}: {name} has {size} bytes, not {facts['bytes']}.", "Convert again.")
+    on_disk = (file for file in folder.path.rglob("*") if file.suffix.lower() == ".safetensors")
+    extra = [file.relative_to(folder.path).as_posix() for file in on_disk]
+    extra = sorted(set(extra) - set(listed))
+    if extra:
+        raise LayoutError(f"{folder.path.name} holds weights that {MANIFEST} does not list: {', '.join(extra[:5])}.")
+
+
+def verify(folder: Folder) -> Iterator[Event]:
+    """Recompute every sha256: Stage, a Step per file, a Note per damaged file, Done.
+
+    Raises LayoutError at the end, naming the damaged files.
+    """
+    listed, start, damaged = folder.listed(), time.monotonic(), []
+    total, done = max(1, folder.bytes), 0
+    yield Stage("verify", folder.path.name, len(listed))
+    for number, (name, facts) in enumerate(listed.items(), 1):
+        if sha256_of(folder.path / name) != facts["sha256"]:
+            damaged.append(name)
+            yield Note(f"{name} is damaged: its sha256 is not the recorded one.")
+        done += facts["bytes"]
+        seconds = time.monotonic() - start
+        yield Step(number, len(listed), seconds, seconds * (total - done) / max(1, done))
+    if damaged:
+        raise LayoutError(f"{folder.path.name} is damaged: {', '.join(damaged[:5])}.", "Convert the source again.")
+    yield Done(time.monotonic() - start, str(folder.path))
+
+
+def sha256_of(file: Path) -> str:
+    """Hex sha256 of a file, read in pieces."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def save_tokenizer(folder_dir: Path, files: Iterable[Path], name: str = "tokenizer") -> dict[str, Facts]:
+    """Copy tokenizer files into `folder_dir`/`name`; the result belongs into the manifest's "tokenizer" entry."""
+    target, entry = folder_dir / name, {}
+    target.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        copy = Path(shutil.copyfile(file, target / file.name))
+        _sync(copy)
+        entry[f"{name}/{file.name}"] = {"bytes": copy.stat().st_size, "sha256": sha256_of(copy)}
+    return entry
+
+
+def write_manifest(
+    folder_dir: Path,
+    model: str,
+    components: dict[str, dict[str, Any]],
+    tokenizer: dict[str, Facts],
+    *,
+    source: dict[str, Any],
+    licence: str,
+    plan: str,
+    dtype: str,
+) -> Path:
+    """Write model.json, durably and last: a folder without it is no model.
+
+    `components` are the entries that weights.save_component returned, `tokenizer` the one of save_tokenizer.
+    """
+    values = {"schema": SCHEMA, "model": model, "family": SPECS[model].family, "source": source, "licence": licence}
+    values |= {"plan": plan, "dtype": dtype, "components": components, "tokenizer": tokenizer}
+    file = folder_dir / MANIFEST
+    part = file.with_name(MANIFEST + ".part")
+    part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    _sync(part)
+    os.replace(part, file)
+    _sync(folder_dir)
+    return file
+
+
+def _sync(path: Path) -> None:
+    """Flush a file or a folder to the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

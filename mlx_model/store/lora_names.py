@@ -1,0 +1,156 @@
+"""The names under which LoRA files speak of a layer: BFL's (ours), diffusers', and both with underscores for dots.
+
+The tables repeat what converters/keys says about whole checkpoints (tests/converters/keys/test_keys_lora.py
+compares them); here a name may also stand for a run of a fused layer's rows. `#` stands for a number.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import NamedTuple
+
+# What publishers put before a name: PEFT, ComfyUI, diffusers; with underscores kohya, OneTrainer, LyCORIS.
+DOTTED = ("base_model.model.transformer.", "base_model.model.", "model.diffusion_model.", "diffusion_model.")
+PREFIXES = (*DOTTED, "transformer.", "lora_unet_", "lora_transformer_", "lycoris_", "lora_")
+TEXT_ENCODERS = ("lora_te", "text_encoder", "te_", "te1_", "te2_", "lora_prior_te", "text_encoders.")
+
+
+class Place(NamedTuple):
+    """Where the output rows of an adapter belong: `layer`, from `start` to `stop` in widths of the layer's input.
+
+    stop None: to the end. swapped: the file has the two halves of the rows the other way round.
+    """
+
+    layer: str
+    start: int = 0
+    stop: int | None = None
+    swapped: bool = False
+
+
+class Family(NamedTuple):
+    title: str
+    aliases: dict[str, Place]  # diffusers' name -> ours
+
+
+def _one_to_one(theirs: str, ours: str, pairs: dict[str, str]) -> dict[str, Place]:
+    return {theirs + their: Place(ours + our) for their, our in pairs.items()}
+
+
+def _run(names: Iterable[str], layer: str) -> dict[str, Place]:
+    """Names of consecutive runs of rows, each as many as the layer has inputs."""
+    return {name: Place(layer, number, number + 1) for number, name in enumerate(names)}
+
+
+_DOUBLE, _THEIRS, _SINGLE = "double_blocks.#.", "transformer_blocks.#.", "single_transformer_blocks.#."
+_ATTENTION = {
+    **_run([f"{_THEIRS}attn.to_{part}" for part in "qkv"], _DOUBLE + "img_attn.qkv"),
+    **_run([f"{_THEIRS}attn.add_{part}_proj" for part in "qkv"], _DOUBLE + "txt_attn.qkv"),
+    _THEIRS + "attn.to_out.0": Place(_DOUBLE + "img_attn.proj"),
+    _THEIRS + "attn.to_add_out": Place(_DOUBLE + "txt_attn.proj"),
+}
+_ENTRY = {"x_embedder": "img_in", "context_embedder": "txt_in"}
+
+
+def _mlps(first: str, last: str) -> dict[str, Place]:
+    pairs = {"ff.": "img_mlp.", "ff_context.": "txt_mlp."}
+    return {
+        _THEIRS + their + name: Place(_DOUBLE + our + number)
+        for their, our in pairs.items()
+        for name, number in ((first, "0"), (last, "2"))
+    }
+
+
+def _embedder(theirs: str, ours: str) -> dict[str, Place]:
+    return {f"{theirs}.linear_{n}": Place(f"{ours}.{layer}_layer") for n, layer in ((1, "in"), (2, "out"))}
+
+
+_FLUX1 = {
+    **_ATTENTION,
+    **_mlps("net.0.proj", "net.2"),
+    **_one_to_one(_THEIRS, _DOUBLE, {"norm1.linear": "img_mod.lin", "norm1_context.linear": "txt_mod.lin"}),
+    **_run([f"{_SINGLE}attn.to_{part}" for part in "qkv"], "single_blocks.#.linear1"),
+    _SINGLE + "proj_mlp": Place("single_blocks.#.linear1", 3),
+    **_one_to_one(_SINGLE, "single_blocks.#.", {"norm.linear": "modulation.lin", "proj_out": "linear2"}),
+    **_one_to_one("", "", {**_ENTRY, "proj_out": "final_layer.linear"}),
+    **_embedder("time_text_embed.timestep_embedder", "time_in"),
+    **_embedder("time_text_embed.guidance_embedder", "guidance_in"),
+    **_embedder("time_text_embed.text_embedder", "vector_in"),
+    "norm_out.linear": Place("final_layer.adaLN_modulation.1", swapped=True),
+}
+_MODULATIONS = ("double_stream_modulation_img", "double_stream_modulation_txt", "single_stream_modulation")
+_FLUX2 = {
+    **_ATTENTION,
+    **_mlps("linear_in", "linear_out"),
+    _SINGLE + "attn.to_qkv_mlp_proj": Place("single_blocks.#.linear1"),
+    _SINGLE + "attn.to_out": Place("single_blocks.#.linear2"),
+    **{f"{name}.linear": Place(f"{name}.lin") for name in _MODULATIONS},
+    **_one_to_one("", "", {**_ENTRY, "proj_out": "final_layer.linear"}),
+    **_embedder("time_guidance_embed.timestep_embedder", "time_in"),
+    **_embedder("time_guidance_embed.guidance_embedder", "guidance_in"),
+    "norm_out.linear": Place("final_layer.adaLN_modulation.1", swapped=True),
+}
+_BLOCK = {
+    **{f"attn.to_{part}": f"{part}_proj" for part in "qkv"},
+    "attn.to_out.0": "attn_out",
+    "ff.linear_in": "mlp_in",
+    "ff.linear_out": "mlp_out",
+}
+_FLUX3 = {
+    **_one_to_one(_SINGLE, "single_blocks.#.", _BLOCK),
+    **_one_to_one("txt_mode_blocks.#.", "txt_mode_blocks.#.", _BLOCK),
+    **_one_to_one("mode_blocks.image.#.", "content_mode_blocks.image.#.", _BLOCK),
+    **_one_to_one("mode_blocks.image_cond.#.", "content_mode_blocks.image_cond.#.", _BLOCK),
+    **{
+        f"{stream}_stream_modulations.{mode}.linear": Place(f"{stream}_stream_modulations.{mode}.lin")
+        for stream in ("early", "single")
+        for mode in ("image", "image_cond", "txt")
+    },
+    **{f"x_embedders.{mode}": Place(f"emb_in.{mode}") for mode in ("image", "image_cond")},
+    **_one_to_one("", "", {"context_embedder": "txt_in", "proj_out": "final_layer.image.linear"}),
+    **_embedder("timestep_embedder", "time_in"),
+    **_embedder("target_timestep_embedder", "ref_time_in"),
+    "norm_out.linear": Place("final_layer.image.adaLN_modulation.1", swapped=True),
+}
+FAMILIES = {"flux1": Family("FLUX.1", _FLUX1), "flux2": Family("FLUX.2", _FLUX2), "flux3": Family("FLUX.3", _FLUX3)}
+
+
+def places(family: str, layers: Iterable[str]) -> dict[str, Place]:
+    """Every name a file may use for one of `layers`, and where it belongs."""
+    theirs: dict[str, list[tuple[str, Place]]] = {}
+    for name, place in FAMILIES[family].aliases.items() if family in FAMILIES else ():
+        theirs.setdefault(place.layer, []).append((name, place))
+    found = {}
+    for layer in layers:
+        found[layer] = Place(layer)
+        # A layer's own numbers ("adaLN_modulation.1") are no block numbers, and belong to it as it is.
+        for pattern, number in ((layer, ""), (re.sub(r"\.\d+\.", ".#.", layer, count=1), _number(layer))):
+            for name, place in theirs.get(pattern, ()):
+                found[name.replace("#", number)] = place._replace(layer=layer)
+    return found | {name.replace(".", "_"): place for name, place in found.items()}
+
+
+def _number(layer: str) -> str:
+    found = re.search(r"\.(\d+)\.", layer)
+    return found[1] if found else ""
+
+
+def resolve(name: str, known: dict[str, Place]) -> Place | None:
+    """The place of a layer as a file names it, with or without a publisher's prefix."""
+    return next((known[bare] for bare in _bare(name) if bare in known), None)
+
+
+def families_of(name: str) -> list[str]:
+    """Titles of the families that have a layer of this name, whatever its number."""
+    shapes = {_shape(bare) for bare in _bare(name)}
+    return [family.title for family in FAMILIES.values() if shapes & _shapes(family)]
+
+
+def _bare(name: str) -> list[str]:
+    return [name, *(name.removeprefix(prefix) for prefix in PREFIXES if name.startswith(prefix))]
+
+
+def _shapes(family: Family) -> set[str]:
+    return {_shape(name) for name in (*family.aliases, *(place.layer for place in family.aliases.values()))}
+
+
+def _shape(name: str) -> str:
+    return re.sub(r"\d+|#", "#", name.replace(".", "_"))

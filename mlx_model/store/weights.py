@@ -1,0 +1,266 @@
+"""Weights into a network and back, strictly: every parameter filled with the right shape, nothing left over.
+
+A layer is packed (quantised) where its `scales` are in the file; bits and group size follow from the shapes. It is
+rotated where its `rotation` is there: (block,) signs, see PackedLinear.
+"""
+
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, is_dataclass
+from functools import reduce
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import mlx.nn as nn
+from mlx.utils import tree_flatten
+
+from ..errors import LayoutError
+from ..sizes import check_params
+from .folder import Folder
+from .shards import SHARD_BYTES, header, load_lazily, write_shards
+
+CLASSES = {
+    "transformer": "Transformer",
+    "text_encoder": "TextEncoder",
+    "pooled_encoder": "TextEncoder",
+    "image_encoder": "ImageEncoder",
+    "image_embedder": "ImageEmbedder",
+    "autoencoder": "AutoEncoder",
+    "tiny_autoencoder": "AutoEncoder",
+}
+FLOATS = ("F32", "F16", "BF16")
+DENSE_ROWS = 512  # from here on Apple GPUs are faster with a dequantised matrix (mlx PR 4216: 1.1x to 1.8x)
+BLOCKS = (32, 64, 128, 256, 512)  # channels that a rotation may mix
+SHOWN = 5  # names in a message
+
+Shapes = dict[str, tuple[int, ...]]
+
+
+class PackedLinear(nn.Module):
+    """y = x W^T + b with W packed in MLX's affine form: weight (out, in * bits / 32) uint32, scales, biases.
+
+    A rotated layer holds W S H in place of W: S are signs, H a Hadamard matrix, both on each block of channels. Their
+    product is orthogonal, so y = (x S H) (W S H)^T + b.
+    """
+
+    def __init__(self, layer: nn.Linear, group_size: int, bits: int):
+        out, width = layer.weight.shape
+        self.group_size, self.bits = group_size, bits
+        self.weight, self.scales, self.biases = _packed_arrays(out, width, group_size, bits)
+        if "bias" in layer:
+            self.bias = layer.bias
+
+    def __call__(self, x):
+        packed = (self.weight, self.scales, self.biases)
+        form = {"group_size": self.group_size, "bits": self.bits}
+        if dense_is_better(x.size // x.shape[-1]):
+            y = x @ self._unrotated(mx.dequantize(*packed, **form)).astype(x.dtype).T
+        else:
+            y = mx.quantized_matmul(self._rotated(x), *packed, transpose=True, **form)
+        return y + self.bias if "bias" in self else y
+
+    def _unrotated(self, matrix):
+        """W S H -> W. Rather than turning many rows of x, whose largest numbers could leave float16's range."""
+        if "rotation" not in self:
+            return matrix
+        blocks = matrix.reshape(matrix.shape[0], -1, self.rotation.size)
+        return (mx.hadamard_transform(blocks) * self.rotation).reshape(matrix.shape)
+
+    def _rotated(self, x):
+        if "rotation" not in self:
+            return x
+        blocks = x.reshape(*x.shape[:-1], -1, self.rotation.size) * self.rotation
+        return mx.hadamard_transform(blocks).reshape(x.shape).astype(x.dtype)
+
+
+class PackedEmbedding(nn.Module):
+    """Rows of a packed table: ids (...) -> (..., width) in the dtype of the scales."""
+
+    def __init__(self, layer: nn.Embedding, group_size: int, bits: int):
+        self.group_size, self.bits = group_size, bits
+        self.weight, self.scales, self.biases = _packed_arrays(*layer.weight.shape, group_size, bits)
+
+    def __call__(self, ids):
+        rows = (self.weight[ids], self.scales[ids], self.biases[ids])
+        return mx.dequantize(*rows, group_size=self.group_size, bits=self.bits)
+
+
+PACKED = {nn.Linear: PackedLinear, nn.Embedding: PackedEmbedding}
+
+
+def _packed_arrays(out: int, width: int, group_size: int, bits: int):
+    groups = (out, width // group_size)
+    return mx.zeros((out, width * bits // 32), mx.uint32), mx.zeros(groups), mx.zeros(groups)
+
+
+def dense_is_better(rows: int) -> bool:
+    """Whether `rows` rows are multiplied faster and truer by the dequantised matrix.
+
+    On CPU always: its quantised product is 20 times slower and adds up in bfloat16 (3.5 % error).
+    """
+    return rows >= DENSE_ROWS or mx.default_device() == mx.Device(mx.cpu)
+
+
+def build(role: str, family: str, params: Any) -> nn.Module:
+    """The network of a component, its parameters lazy; `params`: its Params, or their arguments. Raises LayoutError."""
+    with _usable(role):
+        return getattr(import_module(f"mlx_model.nets.{family}"), CLASSES[role])(params_of(role, family, params))
+
+
+def params_of(role: str, family: str, params: Any) -> Any:
+    """The Params of a component, checked, from themselves or their arguments. Raises LayoutError."""
+    with _usable(role):
+        params = params if is_dataclass(params) else import_module(f"mlx_model.nets.{family}").Params(**params)
+        check_params(params)
+        return params
+
+
+@contextmanager
+def _usable(role: str) -> Iterator[None]:
+    try:
+        yield
+    except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
+        raise LayoutError(f"The sizes of the {role} are not usable: {error}.") from error
+
+
+def check_components(folder: Folder) -> None:
+    """Whether the components can be built and belong together, which model.json might say wrong. Raises LayoutError."""
+    params = {role: params_of(role, part.family, part.params) for role, part in folder.components.items()}
+    transformer, pairs = params["transformer"], []
+    latents = getattr(transformer, "out_channels", transformer.in_channels)
+    pairs.append(("autoencoder", 4 * params["autoencoder"].z_channels, latents))  # of 2 x 2 latents, which are a token
+    if "text_encoder" in params:
+        pairs.append(("text_encoder", params["text_encoder"].width, transformer.context_in_dim))
+    if "pooled_encoder" in params:
+        pairs.append(("pooled_encoder", params["pooled_encoder"].width, transformer.vec_in_dim))
+    for role, gives, takes in pairs:
+        if gives != takes:
+            raise LayoutError(f"{folder.path.name}: the {role} gives {gives} numbers, the transformer takes {takes}.")
+
+
+def open_component(folder: Folder, role: str, dtype: mx.Dtype) -> nn.Module:
+    """Build a component of a folder and fill it. Raises LayoutError."""
+    component = folder.components[role]
+    module = build(role, component.family, component.params)
+    load(module, folder.files(role), dtype)
+    return module
+
+
+def load(module: nn.Module, files: list[Path], dtype: mx.Dtype) -> None:
+    """Fill `module` with the tensors of `files`, evaluated; floating ones in `dtype` (batch-norm statistics: float32).
+
+    Replaces layers by packed ones where the files hold scales. Raises LayoutError naming the first offending tensors.
+    """
+    entries = _entries(files)
+    fit(module, {name: shape for name, (_, shape) in entries.items()})
+    wrong = [name for name, (kind, _) in entries.items() if (kind != "U32") is _is_packed(name, entries)]
+    wrong += [name for name, (kind, _) in entries.items() if kind not in (*FLOATS, "U32")]
+    _complain("of a type that can't be used", wrong)
+    for file in files:
+        arrays = load_lazily(file)
+        for name in list(arrays):
+            array = arrays.pop(name)
+            array = array if array.dtype == mx.uint32 else array.astype(_dtype(name, dtype))
+            mx.eval(array)  # here: lazy arrays belong to this thread; one by one: no second copy of the model
+            parent, key = _at(module, name)
+            parent[key] = array
+
+
+def save_component(
+    folder_dir: Path, role: str, family: str, params: Any, arrays: dict[str, mx.array], shard_bytes: int = SHARD_BYTES
+) -> dict[str, Any]:
+    """Write `arrays` as the component `role` of a converted folder; the result is its entry for folder.write_manifest.
+
+    `params` is the Params of the module `family`; `arrays` must fill that network exactly, and is empty afterwards.
+    Raises LayoutError, DiskFull.
+    """
+    steps = write_component(folder_dir, role, family, params, arrays, shard_bytes)
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            return end.value
+
+
+def write_component(
+    folder_dir: Path, role: str, family: str, params: Any, arrays: dict[str, mx.array], shard_bytes: int = SHARD_BYTES
+) -> Generator[str, None, dict[str, Any]]:
+    """save_component as a generator that yields each tensor's name once it is written."""
+    module = build(role, family, params)
+    count = sum(array.size for _, array in tree_flatten(module.parameters()))
+    fit(module, {name: tuple(array.shape) for name, array in arrays.items()})
+    # In the network's order: a block's tensors lie together, and every source layout gives the same bytes.
+    ordered = {name: arrays.pop(name) for name, _ in tree_flatten(module.parameters())}
+    files = yield from write_shards(folder_dir, role, ordered, shard_bytes)
+    return {"family": family, "params": asdict(params), "parameters": count, "files": files}
+
+
+def _entries(files: list[Path]):
+    entries, twice = {}, []
+    for file in files:
+        found = header(file)
+        twice += [name for name in found if name in entries]
+        entries |= found
+    _complain("in two files", twice)
+    return entries
+
+
+def _is_packed(name: str, entries: dict) -> bool:
+    stem, _, last = name.rpartition(".")
+    return last == "weight" and f"{stem}.scales" in entries
+
+
+def _dtype(name: str, dtype: mx.Dtype) -> mx.Dtype:
+    return mx.float32 if "bn" in name.split(".") else dtype
+
+
+def _at(module: nn.Module, name: str):
+    """The container (module or list) of the parameter or layer `name`, and its key there."""
+    *path, last = [int(part) if part.isdigit() else part for part in name.split(".")]
+    return reduce(lambda tree, key: tree[key], path, module), last
+
+
+def fit(module: nn.Module, shapes: Shapes) -> None:
+    """Put packed layers where `shapes` has scales, and check that it fills the module exactly. Raises LayoutError."""
+    for name in shapes:
+        if name.endswith(".scales"):
+            _pack_layer(module, name.removesuffix(".scales"), shapes)
+    wanted = {name: tuple(array.shape) for name, array in tree_flatten(module.parameters())}
+    _complain("missing", [name for name in wanted if name not in shapes])
+    _complain("left over", [name for name in shapes if name not in wanted])
+    wrong = [f"{name} {shapes[name]}, not {wanted[name]}" for name in wanted if shapes[name] != wanted[name]]
+    _complain("of another shape", wrong)
+
+
+def _pack_layer(module: nn.Module, name: str, shapes: Shapes) -> None:
+    try:
+        parent, key = _at(module, name)
+        layer = parent[key]
+        kind = PACKED[type(layer)]
+        width, groups = layer.weight.shape[1], shapes[f"{name}.scales"][-1]
+        bits, rest = divmod(shapes[f"{name}.weight"][-1] * 32, width)
+        group_size, uneven = divmod(width, groups)
+    except (KeyError, IndexError, TypeError, ZeroDivisionError) as error:
+        raise LayoutError(f"Scales for {name}, which is no layer that can be packed.") from error
+    if rest or uneven or bits not in (2, 3, 4, 5, 6, 8) or group_size not in (32, 64, 128):
+        raise LayoutError(f"{name} is packed in a way that can't be read: {bits} bits in groups of {group_size}.")
+    parent[key] = kind(layer, group_size, bits)
+    if kind is PackedLinear and f"{name}.rotation" in shapes:  # an embedding has none: fit finds it left over
+        parent[key].rotation = mx.ones((_block(name, width, shapes),))
+
+
+def _block(name: str, width: int, shapes: Shapes) -> int:
+    """How many channels the rotation of a layer mixes, from its shape."""
+    shape = shapes[f"{name}.rotation"]
+    block = shape[0] if len(shape) == 1 else 0
+    if block not in BLOCKS or width % block:
+        raise LayoutError(f"{name} is rotated in a way that can't be read: {shape} for {width} channels.")
+    return block
+
+
+def _complain(what: str, names: list[str]) -> None:
+    if names:
+        more = f" and {len(names) - SHOWN} more" if len(names) > SHOWN else ""
+        raise LayoutError(f"{len(names)} tensors are {what}: {', '.join(names[:SHOWN])}{more}.")

@@ -1,0 +1,179 @@
+"""How a panel becomes a request: the order of pictures, the words, the sizes, and what is refused."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.board.data import Board, Member, Panel, PanelReference, Picture, Scene, Settings, Source, Take
+from app.engine.jobs import panel_job
+from mlx_model.errors import RequestError
+from mlx_model.specs import SPECS
+
+MODEL = SPECS["flux2-klein-4b"]
+MINI = SPECS["mini"]
+
+
+def picture(name, width=160, height=96):
+    return Picture(f"{name}{'0' * (64 - len(name))}", width, height, f"{name}.png")
+
+
+def member(name, *pictures, role="character"):
+    return Member(f"id-{name}", name, role, pictures=tuple(picture(each) for each in pictures or (name,)))
+
+
+def reference(name, who=None):
+    return PanelReference(f"ref-{name}", picture(name), "prop", name, member=who and who.id)
+
+
+def take(name="take"):
+    return Take("t1", picture(name), "{}", "mini", "2026-01-01T00:00:00Z", 3)
+
+
+def board(*panels, **fields):
+    return Board("b", scenes=(Scene("s", panels=tuple(panels)),), **fields)
+
+
+def path_of(sha256):
+    return Path("/blobs") / f"{sha256}.png"
+
+
+def job(one, panel="p", model=MODEL, **options):
+    return panel_job(one, panel, path_of, model, **options)
+
+
+def names(request):
+    return [Path(each.path).stem.rstrip("0") for each in request.references]
+
+
+FOX, GULL, BAR = member("fox"), member("gull", "gull", "gullside"), member("bar", role="place")
+
+
+def test_text_to_image_from_blank():
+    made = job(board(Panel("p", "a fox on a beach"), style="ink drawing"))
+    assert made.request.prompt == "a fox on a beach. ink drawing"
+    assert made.request.references == ()
+    assert (made.label, made.panel, made.model, made.request.model) == ("1A", "p", MODEL.name, MODEL.name)
+    assert (made.request.width, made.request.height) == (1360, 768)
+    assert made.request.steps == MODEL.steps
+
+
+def test_the_order_is_source_then_references_then_mentioned_members():
+    panel = Panel("p", "@bar, @hat and @gull", references=(reference("hat"), reference("coat")), takes=(take(),),
+                  current="t1", source=Source("take"))  # fmt: skip
+    one = board(panel, cast=(FOX, GULL, BAR))
+    request = job(one).request
+    assert names(request) == ["take", "hat", "coat", "bar", "gull"]
+    assert request.prompt == "image 4, image 2 and image 5"
+    assert request.references[3].role == "place"
+    assert request.references[1] == dataclasses.replace(
+        request.references[1], path=str(path_of(picture("hat").sha256)), name="hat", sha256=picture("hat").sha256
+    )
+
+
+def test_several_pictures_of_one_member_are_all_shown_and_the_first_is_mentioned():
+    panel = Panel("p", "@gull flies", references=(reference("side", GULL), reference("front", GULL)))
+    request = job(board(panel, cast=(GULL,))).request
+    assert names(request) == ["side", "front"]
+    assert request.prompt == "image 1 flies"
+
+
+def test_a_mentioned_member_comes_once_and_the_style_may_mention_too():
+    request = job(board(Panel("p", "@fox and @FOX!"), cast=(FOX, GULL), style="as @gull draws")).request
+    assert names(request) == ["fox", "gull"]
+    assert request.prompt == "image 1 and image 1! as image 2 draws"
+
+
+def test_a_number_is_a_place_and_never_reaches_a_member():
+    panel = Panel("p", "@2", references=(reference("hat"),))
+    with pytest.raises(RequestError, match="@2 names no picture"):
+        job(board(panel, cast=(FOX, GULL)))
+    for number in (1, 9, 10, 11):
+        with pytest.raises(RequestError, match=f"@{number} names no picture"):
+            job(board(Panel("p", f"@{number} and @fox" if number > 1 else "@1"), cast=(FOX, GULL)))
+
+
+def test_longest_name_wins():
+    twin = member("fox-robot")
+    assert names(job(board(Panel("p", "@fox-robot"), cast=(FOX, twin))).request) == ["fox-robot"]
+
+
+def test_continue_from_another_panel():
+    first = Panel("p1", "x", takes=(take("beach"),), current="t1")
+    second = Panel("p2", "make it night", source=Source("panel", "p1"))
+    made = job(board(first, second), "p2")
+    assert names(made.request) == ["beach"]
+    assert made.label == "1B"
+
+
+def test_an_instruction_edits_the_current_take_whatever_the_panel_says():
+    first = Panel("p1", "x", takes=(take("beach"),), current="t1")
+    panel = Panel("p", "", source=Source("panel", "p1"), takes=(take("mine"),), current="t1")
+    request = job(board(first, panel), instruction="make it night").request
+    assert (names(request), request.prompt) == (["mine"], "make it night")
+
+
+@pytest.mark.parametrize(
+    ("panel", "message"),
+    [
+        (Panel("p", "  "), "no prompt"),
+        (Panel("p", "x", source=Source("take")), "no picture to change"),
+        (Panel("p", "x", source=Source("panel", "gone")), "no longer there"),
+        (Panel("p", "x", source=Source("panel", "p0")), "panel 1A, which has no picture"),
+        (Panel("p", "@nobody"), "@nobody names no picture"),
+        (Panel("p", "@ghost"), "no picture yet"),
+        (Panel("p", "x", references=tuple(reference(str(n)) for n in range(11))), "takes up to 10"),
+        (Panel("p", "x", settings=Settings(width=100, height=100)), "not a size"),
+    ],
+)
+def test_refusals(panel, message):
+    one = board(Panel("p0"), panel, cast=(FOX, Member("g", "ghost")))
+    with pytest.raises(RequestError, match=message):
+        job(one)
+
+
+def test_mentioned_members_count_towards_the_limit():
+    panel = Panel("p", "@fox", references=tuple(reference(f"r{n}") for n in range(3)))
+    with pytest.raises(RequestError, match="4 references are too many: mini takes up to 3"):
+        job(board(panel, cast=(FOX,)), model=MINI)
+
+
+def test_seed():
+    assert job(board(Panel("p", "x", seed=7, seed_locked=True))).request.seed == 7
+    assert job(board(Panel("p", "x", seed=7, seed_locked=True)), seed=9).request.seed == 9
+    free = {job(board(Panel("p", "x", seed=7))).request.seed for _ in range(5)}
+    assert len(free) == 5
+
+
+def test_a_mask_counts_only_on_the_source_it_was_painted_on():
+    panel = Panel("p", "x", mask=picture("mask"), takes=(take(),), current="t1", source=Source("take"))
+    assert job(board(panel)).request.mask.path == str(path_of(picture("mask").sha256))
+    other = Panel("p", "x", mask=picture("mask", 10, 10), takes=(take(),), current="t1", source=Source("take"))
+    assert job(board(other)).request.mask is None
+    blank = Panel("p", "x", mask=picture("mask"), references=(reference("hat"),))
+    assert job(board(blank)).request.mask is None
+
+
+def test_strength_needs_a_source():
+    settings = Settings(strength=0.5, steps=2, width=256, height=128)
+    blank = Panel("p", "x", settings=settings, references=(reference("hat"),))
+    assert job(board(blank)).request.strength is None
+    edit = Panel("p", "x", settings=settings, takes=(take(),), current="t1", source=Source("take"))
+    request = job(board(edit)).request
+    assert (request.strength, request.steps, request.width, request.height) == (0.5, 2, 256, 128)
+
+
+@given(
+    st.lists(st.sampled_from(["fox", "gull", "bar", "hat", "coat"]), max_size=6),
+    st.permutations(["hat", "coat"]),
+    st.booleans(),
+)
+def test_numbers_in_the_prompt_are_places_of_the_pictures(mentions, order, edit):
+    source, references = Source("take" if edit else "blank"), tuple(reference(name) for name in order)
+    prompt = "go " + " ".join(f"@{name}" for name in mentions)
+    panel = Panel("p", prompt, takes=(take(),), current="t1", references=references, source=source)
+    request = job(board(panel, cast=(FOX, GULL, BAR))).request
+    numbers = [int(word) for word in request.prompt.split() if word.isdigit()]
+    assert [names(request)[number - 1] for number in numbers] == mentions

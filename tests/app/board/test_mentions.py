@@ -1,0 +1,93 @@
+"""@ in prompts."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.board.mentions import compile_prompt, find
+from mlx_model.errors import RequestError
+
+NAMES = ["room", "Red-Hat", "red", "Café", "IMG_001"]
+
+
+@pytest.mark.parametrize(
+    ("prompt", "wanted"),
+    [
+        ("the chair of @2 in @1", "the chair of image 2 in image 1"),
+        ("@1's floor, (@2), @3.", "image 1's floor, (image 2), image 3."),
+        ("@room and @ROOM", "image 1 and image 1"),
+        ("@red-hat then @red, @red-dish", "image 2 then image 3, image 3-dish"),
+        ("@café and @cafe\u0301", "image 4 and image 4"),
+        ("@IMG_001 here", "image 5 here"),
+        ("the man of image @2, Image @1", "the man of image 2, image 1"),
+        ("write to ann@room.org", "write to ann@room.org"),
+        (r"the sign \@1 and \@nobody", "the sign @1 and @nobody"),
+        ("a lone @ and @, and @@1", "a lone @ and @, and @@1"),
+        ("", ""),
+    ],
+)
+def test_compiled(prompt, wanted):
+    assert compile_prompt(prompt, NAMES) == wanted
+
+
+def test_ten_is_the_last():
+    assert compile_prompt("@10", [f"p{i}" for i in range(10)]) == "image 10"
+    with pytest.raises(RequestError, match="@11"):
+        compile_prompt("@11", [f"p{i}" for i in range(12)])
+
+
+@pytest.mark.parametrize("prompt", ["@11", "@6", "@0", "@nobody", "@roomy", "@1st", "@red_x", "@IMG_0011"])
+def test_refused(prompt):
+    with pytest.raises(RequestError) as caught:
+        compile_prompt(f"put {prompt} there", NAMES)
+    assert prompt[1:].split()[0] in caught.value.message
+    assert r"\@" in caught.value.hint
+
+
+def test_without_pictures():
+    with pytest.raises(RequestError, match="no pictures"):
+        compile_prompt("@1", [])
+
+
+def test_a_number_is_a_place_and_shared_names_are_ambiguous():
+    assert compile_prompt("@2", ["2", "1"]) == "image 2"
+    with pytest.raises(RequestError, match="@1 or @2"):
+        compile_prompt("@cat", ["cat", "Cat"])
+
+
+@given(st.text().filter(lambda text: "@" not in text))
+def test_text_without_mentions_stays(text):
+    import unicodedata
+
+    assert compile_prompt(text, NAMES) == unicodedata.normalize("NFC", text)
+
+
+@given(st.text(), st.lists(st.text(), max_size=10))
+def test_never_another_error(text, names):
+    try:
+        assert isinstance(compile_prompt(text, names), str)
+    except RequestError as error:
+        assert error.message  # noqa: PT017
+
+
+def test_found_mentions_say_where_they_stand_and_what_is_wrong():
+    text = r"image @2 and @Café, \@1, @nobody-here."
+    found = list(find(text, NAMES))
+    assert [text[m.at : m.end] for m in found] == ["@2", "@Café", "@", "@nobody-here"]
+    assert [m.place for m in found] == [2, 4, None, None]
+    assert text[found[0].start : found[0].end] == "image @2"
+    assert "@nobody-here names no picture" in found[3].error.message
+
+
+@given(st.text(alphabet="@\\ab1- image", max_size=40))
+def test_what_is_coloured_is_what_is_compiled(text):
+    mentions = list(find(text, NAMES))
+    if any(mention.error for mention in mentions):
+        with pytest.raises(RequestError):
+            compile_prompt(text, NAMES)
+    else:
+        assert compile_prompt(text, NAMES).count("image ") >= sum(mention.place is not None for mention in mentions)
+
+
+def test_a_model_may_call_pictures_otherwise():
+    assert compile_prompt("image @2 and @Anna", ["Anna", "b"], "<ref_image_{}>") == "<ref_image_2> and <ref_image_1>"

@@ -1,0 +1,266 @@
+"""The real worker with the built-in model, from a board on disk to its takes; and what the worker itself promises."""
+
+import os
+import signal
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import psutil
+import pytest
+from msgspec import structs
+
+from app.board.data import Board, Member, Panel, Scene, Settings, Source, Take
+from app.engine import command, protocol, running
+from app.engine.engine import Engine
+from app.engine.jobs import panel_job
+from app.engine.worker import Worker
+from app.fluxboard.file import BoardFile
+from app.pictures.images import open_picture, read_request
+from mlx_model.events import Loaded, Step
+from mlx_model.request import Request
+
+ROOT = Path(__file__).resolve().parents[3]
+QUICK = Settings(steps=4, width=64, height=64)
+LONG = Settings(steps=200, width=128, height=128)
+WAIT = 120_000
+
+
+@pytest.fixture
+def engine(qapp, tmp_path, monkeypatch):
+    monkeypatch.setenv("FLUX_LOCAL_HOME", str(tmp_path / "home"))
+    engine = Engine()
+    yield engine
+    engine.shutdown()
+
+
+@pytest.fixture
+def file(tmp_path):
+    """A board of three panels with one of the cast, on disk."""
+    panels = (
+        Panel("one", "a beach at @dog", settings=QUICK),
+        Panel("two", "make it night", settings=LONG, source=Source("panel", "one")),
+        Panel("three", "@dog in the snow", settings=QUICK),
+    )
+    board = Board("b", aspect=(1, 1), scenes=(Scene("s", panels=panels),))
+    with BoardFile.create(tmp_path / "test.fluxboard", board) as file:
+        dog = file.put_picture((ROOT / "assets/examples/dog.png").read_bytes(), "dog")
+        file.board = structs.replace(board, cast=(Member("dog", "dog", pictures=(dog,)),))
+        yield file
+
+
+def render(engine, file, panel):
+    job = panel_job(file.board, panel, file.picture_path)
+    engine.submit(job)
+    return job.id
+
+
+def keep(engine, file, job_id):
+    """The result becomes the panel's take, as in the window."""
+    state = engine.job(job_id)
+    assert state.state == "done", state.reason
+    picture = file.put_picture(Path(state.result).read_bytes())
+    take = Take(job_id, picture, state.job.request.to_json(), state.job.model, "2026-01-01T00:00:00Z", state.seed)
+    scene = file.board.scenes[0]
+    panels = tuple(
+        structs.replace(each, takes=(*each.takes, take), current=take.id) if each.id == state.job.panel else each
+        for each in scene.panels
+    )
+    file.board = structs.replace(file.board, scenes=(structs.replace(scene, panels=panels),))
+    file.save(file.board)
+
+
+def over(qtbot, engine, *jobs):
+    qtbot.waitUntil(lambda: all(engine.job(job).over for job in jobs), timeout=WAIT)
+
+
+def test_three_panels_with_the_worker_killed_in_the_middle(qtbot, engine, file):
+    loads = []
+    engine.event.connect(lambda job, event: loads.append(job) if isinstance(event, Loaded) else None)
+    one = render(engine, file, "one")
+    over(qtbot, engine, one)
+    keep(engine, file, one)
+    two, three = render(engine, file, "two"), render(engine, file, "three")
+    qtbot.waitUntil(lambda: engine.job(two).step >= 2, timeout=WAIT)
+    before, pid = file.board, engine.worker_pid
+    os.kill(pid, signal.SIGKILL)
+    over(qtbot, engine, two, three)
+    assert (engine.job(two).state, engine.job(two).code) == ("failed", "WorkerDied")
+    assert file.board == before
+    assert engine.worker_pid != pid
+    keep(engine, file, three)
+    file.board = _with_settings(file.board, "two", QUICK)
+    again = render(engine, file, "two")
+    over(qtbot, engine, again)
+    keep(engine, file, again)
+    path = file.path
+    file.close()
+    with BoardFile.open(path) as reopened:
+        takes = [panel.take for panel in reopened.board.panels()]
+        shapes = {open_picture(reopened.picture_path(take.picture.sha256)).shape for take in takes}
+    assert shapes == {(64, 64, 3)}
+    assert [take.id for take in takes] == [one, again, three]
+
+
+def _with_settings(board, panel_id, settings):
+    scene = board.scenes[0]
+    panels = tuple(structs.replace(p, settings=settings) if p.id == panel_id else p for p in scene.panels)
+    return structs.replace(board, scenes=(structs.replace(scene, panels=panels),))
+
+
+def test_the_picture_carries_the_request_and_is_what_the_command_line_makes(qtbot, engine, file, tmp_path):
+    job = panel_job(file.board, "one", file.picture_path, seed=7)
+    engine.submit(job)
+    over(qtbot, engine, job.id)
+    result = engine.job(job.id).result
+    assert read_request(result) == job.request
+    again = tmp_path / "again.png"
+    command_line = [*command.words("edit"), "--again", result, "-o", str(again)]
+    subprocess.run(command_line, check=True, capture_output=True, env=command.variables())
+    assert (open_picture(again) == open_picture(result)).all()
+
+
+def test_cancel_within_a_step_and_the_model_stays_loaded(qtbot, engine, file):
+    steps, loaded = [], []
+    engine.event.connect(lambda job, event: steps.append((job, event.step)) if isinstance(event, Step) else None)
+    engine.event.connect(lambda job, event: loaded.append(event.seconds) if isinstance(event, Loaded) else None)
+    two = structs.replace(file.board.panel("two"), source=Source())
+    file.board = structs.replace(file.board, scenes=(Scene("s", panels=(two,)),))
+    job = render(engine, file, "two")
+    qtbot.waitUntil(lambda: engine.job(job).step >= 2, timeout=WAIT)
+    pid, seen = engine.worker_pid, len(steps)
+    engine.cancel(job)
+    over(qtbot, engine, job)
+    assert engine.job(job).state == "cancelled"
+    assert len(steps) - seen <= 2  # one on its way through the pipe, one that was being computed
+    file.board = _with_settings(file.board, "two", QUICK)
+    over(qtbot, engine, render(engine, file, "two"))
+    assert engine.worker_pid == pid
+    assert loaded[1] < loaded[0]
+
+
+def test_what_can_not_be_done_is_said_as_the_command_line_says_it(qtbot, engine, file, tmp_path):
+    picture = tmp_path / "blob.png"
+    picture.write_bytes((ROOT / "assets/examples/dog.png").read_bytes())
+    good = panel_job(file.board, "one", lambda sha256: picture)
+    picture.write_bytes((ROOT / "assets/examples/robot.png").read_bytes())
+    other = panel_job(file.board, "three", file.picture_path)
+    jobs = [
+        good,
+        replace(other, id="gone", model="flux2-klein-4b"),
+        replace(other, id="large", request=replace(other.request, width=8000, height=8000)),
+    ]
+    for job in jobs:
+        engine.submit(job)
+    over(qtbot, engine, *(job.id for job in jobs))
+    codes = [(engine.job(job.id).code, engine.job(job.id).reason) for job in jobs]
+    assert [code for code, _ in codes] == ["RequestError", "NotInstalled", "RequestError"]
+    assert "damaged" in codes[0][1]
+    assert engine.worker == "ready"
+
+
+# the worker alone
+
+
+@pytest.fixture
+def worker(tmp_path):
+    """A started worker that is ready."""
+    environment = {**command.variables(), "FLUX_LOCAL_HOME": str(tmp_path / "home")}
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command.words("worker"), env=environment, **pipes) as process:
+        assert isinstance(protocol.from_worker(process.stdout.readline()), protocol.Ready)
+        yield process
+        process.kill()
+
+
+def send(process, *messages):
+    process.stdin.write(b"".join(map(protocol.line, messages)))
+    process.stdin.flush()
+
+
+def long_run(folder):
+    request = Request("mini", "a beach", width=128, height=128, steps=200)
+    return protocol.Run("a", "mini", protocol.raw(request.to_json()), str(folder))
+
+
+def until_step(process):
+    while b'"step"' not in process.stdout.readline():
+        assert process.poll() is None
+
+
+@pytest.mark.parametrize("way", ["quit", "pipe", "term", "nonsense"])
+def test_the_worker_ends_within_a_step(worker, tmp_path, way):
+    send(worker, long_run(tmp_path))
+    until_step(worker)
+    if way == "quit":
+        send(worker, protocol.Quit())
+    elif way == "pipe":
+        worker.stdin.close()
+    elif way == "term":
+        worker.terminate()
+    else:
+        worker.stdin.write(b"nonsense\n")
+        worker.stdin.flush()
+    lines = worker.stdout.read().splitlines()
+    assert worker.wait(20) == 0
+    assert b'"cancelled"' in lines[-1]
+    assert not (tmp_path / "result.png").exists()
+    said = worker.stderr.read().decode()
+    assert ("ProtocolError" in said) == (way == "nonsense")
+    assert "Fatal" not in said
+
+
+def test_the_model_stays_loaded_until_it_is_unloaded(worker, tmp_path):
+    """The memory of mini is small, so what is asked is that the next run loads again."""
+    request = Request("mini", "a beach", width=64, height=64, steps=1)
+    for number in range(3):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        if number == 1:
+            send(worker, protocol.Unload())
+        send(worker, protocol.Run(str(number), "mini", protocol.raw(request.to_json()), str(folder), False))
+    seconds = []
+    while len(seconds) < 3:
+        message = protocol.from_worker(worker.stdout.readline())
+        if isinstance(message, protocol.Happened) and isinstance(message.event(), Loaded):
+            seconds.append(message.event().seconds)
+    assert seconds[2] < seconds[1]
+
+
+def test_another_model_another_dtype_or_a_new_installation_is_loaded_anew(monkeypatch, tmp_path):
+    opened, serving = [], Worker(0, None)
+    monkeypatch.setattr(running, "open_pipeline", lambda folder, dtype: opened.append((folder.name, dtype)) or object())
+    monkeypatch.setattr(running, "clear_cache", lambda: None)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "model.json").write_text("{}")
+    asked = [("one", None), ("one", None), ("two", None), ("two", "float32"), ("two", "float32")]
+    first, second, *_ = [serving._open(tmp_path / name, dtype) for name, dtype in asked]
+    assert first is second
+    os.utime(tmp_path / "two" / "model.json", (1, 1))
+    serving._open(tmp_path / "two", "float32")
+    assert opened == [("one", None), ("two", None), ("two", "float32"), ("two", "float32")]
+
+
+def test_a_mac_is_kept_awake_during_a_run_and_not_longer(monkeypatch, tmp_path):
+    helper = tmp_path / "caffeinate"
+    helper.write_text('#!/bin/sh\necho "$@" > "$0.said"\nexec sleep 60\n')
+    helper.chmod(0o755)
+    monkeypatch.setattr(running, "CAFFEINATE", str(helper))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    me = psutil.Process()
+    with running.awake():
+        [child] = [each for each in me.children() if "caffeinate" in " ".join(each.cmdline()) or each.name() == "sleep"]
+        said = helper.with_name("caffeinate.said")
+        while not said.exists() or not said.read_text():
+            pass
+    assert said.read_text().split() == ["-i", "-w", str(os.getpid())]
+    assert not child.is_running()
+
+
+def test_elsewhere_nothing_is_started(monkeypatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.setattr(running.subprocess, "Popen", lambda *a, **k: pytest.fail("started something"))
+    with running.awake():
+        pass

@@ -1,0 +1,353 @@
+"""The board view: rows and places, keyboard, editing, dragging both ways, states, menus."""
+
+import pytest
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent, QImage
+from PySide6.QtWidgets import QApplication
+
+from app.board import commands
+from app.gui.board.layout import CAPTION, GAP, MARGIN, SLIM, lay_out
+from app.gui.board.model import PANELS
+
+
+@pytest.fixture
+def grid(window):
+    return window.board.grid
+
+
+@pytest.fixture
+def here(window):
+    return [panel.id for panel in window.document.board.panels()]
+
+
+def now(window):
+    return [panel.id for panel in window.document.board.panels()]
+
+
+def drop(grid, mime: QMimeData, point: QPoint) -> None:
+    """What the window system does: enter, move, drop."""
+    event = QDropEvent(
+        QPointF(point), Qt.DropAction.CopyAction | Qt.DropAction.MoveAction, mime, Qt.MouseButton.LeftButton,
+        Qt.KeyboardModifier.NoModifier,
+    )  # fmt: skip
+    grid.dragMoveEvent(event)
+    grid.dropEvent(event)
+
+
+def cell(grid, panel_id: str):
+    return grid.visualRect(grid.model().index(grid.model().row_of(panel_id)))
+
+
+def spot(grid, panel_id: str, share: float) -> QPoint:
+    rect = cell(grid, panel_id)
+    return QPoint(rect.left() + round(rect.width() * share), rect.center().y() - 20)
+
+
+def urls(*paths) -> QMimeData:
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    return mime
+
+
+def ids_mime(*ids) -> QMimeData:
+    mime = QMimeData()
+    mime.setData(PANELS, "\n".join(ids).encode())
+    return mime
+
+
+# Layout
+
+
+def test_cells_share_the_width_and_keep_the_pictures_shape():
+    made = lay_out(["heading", *["panel"] * 5, "add"], 1000, 230, (16, 9))
+    first, second, fifth = made.rects[1], made.rects[2], made.rects[5]
+    assert made.columns == 3
+    assert second.left() - first.right() == GAP + 1
+    assert made.rects[3].right() <= 1000 - MARGIN
+    assert first.height() - CAPTION == round(first.width() * 9 / 16)
+    assert fifth.top() > first.bottom()
+    assert made.rects[6].top() == fifth.top()  # there is room beside the fifth
+
+
+def test_a_place_to_add_that_begins_a_line_is_slim_unless_the_scene_is_empty():
+    full = lay_out(["heading", *["panel"] * 3, "add"], 1000, 230, (16, 9))
+    empty = lay_out(["heading", "add"], 1000, 230, (16, 9))
+    assert full.rects[-1].height() == SLIM
+    assert empty.rects[-1].height() > SLIM
+
+
+def test_upright_pictures_do_not_grow_without_end():
+    made = lay_out(["heading", "panel"], 1000, 230, (9, 16))
+    assert made.rects[1].height() < 1.4 * made.rects[1].width() + CAPTION
+
+
+def test_no_two_rows_overlap_and_every_point_finds_its_row():
+    made = lay_out((["heading"] + ["panel"] * 7 + ["add"]) * 4, 900, 200, (4, 3))
+    for row, rect in enumerate(made.rects):
+        assert made.at(rect.center()) == row
+        assert not any(rect.intersects(other) for other in made.rects[:row])
+
+
+# Rows and keys
+
+
+def test_rows_are_headings_panels_and_a_place_to_add(grid, here):
+    assert [row.kind for row in grid.model().rows] == ["heading", "panel", "panel", "panel", "add"]
+    assert [row.number for row in grid.model().rows[1:4]] == ["1A", "1B", "1C"]
+
+
+def test_what_a_screen_reader_hears(grid, window, here, engine):
+    text = grid.model().index(1).data(Qt.ItemDataRole.AccessibleTextRole)
+    assert text == "Panel 1A, a gull at the beach, no picture yet"
+    window.document.render(here[:1])
+    engine.fail("Out of memory.")
+    assert "failed, Out of memory." in grid.model().index(1).data(Qt.ItemDataRole.AccessibleTextRole)
+
+
+def test_arrows_walk_return_opens_space_looks(grid, window, here, qtbot):
+    grid.setFocus()
+    grid.select(here[:1])
+    qtbot.keyClick(grid, Qt.Key.Key_Right)
+    assert grid.selected() == (here[1],)
+    qtbot.keyClick(grid, Qt.Key.Key_Left)
+    qtbot.keyClick(grid, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
+    assert grid.selected() == (here[0], here[1])
+    with qtbot.waitSignal(grid.peek_wanted) as looked:
+        qtbot.keyClick(grid, Qt.Key.Key_Space)
+    assert looked.args == [here[1]]
+    grid.opened.disconnect()
+    with qtbot.waitSignal(grid.opened) as opened:
+        qtbot.keyClick(grid, Qt.Key.Key_Return)
+    assert opened.args == [here[1]]
+
+
+def test_up_and_down_keep_the_column(window, qtbot):
+    grid, document = window.board.grid, window.document
+    board = commands.add_scene(document.board, heading="NEXT")
+    for _ in range(3):
+        board = commands.add_panel(board, board.scenes[1].id)
+    document.do("More", board)
+    second_row = [panel.id for panel in document.board.scenes[1].panels]
+    grid.setFocus()
+    grid.select((now(window)[1],))
+    for _ in range(3):
+        qtbot.keyClick(grid, Qt.Key.Key_Down)
+    assert grid.current_panel() is None or grid.current_panel() in second_row
+    grid.select((second_row[2],))
+    qtbot.keyClick(grid, Qt.Key.Key_Home)
+    assert grid.currentIndex().row() == 0
+    qtbot.keyClick(grid, Qt.Key.Key_End)
+    assert grid.currentIndex().row() == grid.model().rowCount() - 1
+
+
+def test_the_place_to_add_adds_with_mouse_and_key(grid, window, qtbot):
+    count = len(now(window))
+    rect = grid.visualRect(grid.model().index(4))
+    qtbot.mouseClick(grid.viewport(), Qt.MouseButton.LeftButton, pos=rect.center())
+    assert len(now(window)) == count + 1
+    assert grid.selected() == (now(window)[-1],)
+    grid.setCurrentIndex(grid.model().index(grid.model().rowCount() - 1))
+    qtbot.keyClick(grid, Qt.Key.Key_Return)
+    assert len(now(window)) == count + 2
+
+
+def test_captions_and_headings_are_edited_in_place(grid, window, here, qtbot):
+    grid.select(here[:1])
+    grid.setFocus()
+    qtbot.keyClick(grid, Qt.Key.Key_F2)
+    editor = QApplication.focusWidget()
+    assert editor is not grid
+    qtbot.keyClicks(editor, "The gull waits")
+    qtbot.keyClick(editor, Qt.Key.Key_Return)
+    assert window.document.board.panel(here[0]).action == "The gull waits"
+    grid.setCurrentIndex(grid.model().index(0))
+    qtbot.keyClick(grid, Qt.Key.Key_Return)
+    editor = QApplication.focusWidget()
+    qtbot.keyClicks(editor, "INT. BAR")
+    qtbot.keyClick(editor, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: window.document.board.scenes[0].heading == "INT. BAR")
+    window.document.undo()
+    assert window.document.board.scenes[0].heading == ""
+
+
+def test_zoom_keeps_the_middle_and_has_limits(grid, qtbot):
+    before = grid.layout_.columns
+    grid.set_cell(10_000)
+    assert grid.layout_.columns == 1
+    grid.set_cell(1)
+    assert grid.layout_.columns > before
+
+
+# Dragging
+
+
+def test_panels_are_moved_in_front_of_another_and_to_the_end(grid, window, here):
+    drop(grid, ids_mime(here[2]), spot(grid, here[0], 0.2))
+    assert now(window) == [here[2], here[0], here[1]]
+    drop(grid, ids_mime(here[2]), spot(grid, here[1], 0.8))
+    assert now(window) == here
+    drop(grid, ids_mime(here[0], here[1]), grid.visualRect(grid.model().index(4)).center())
+    assert now(window) == [here[2], here[0], here[1]]
+    window.document.undo()
+    assert now(window) == here
+
+
+def test_panels_are_moved_into_another_scene(grid, window, here):
+    window.document.do("Add Scene", commands.add_scene(window.document.board))
+    heading = grid.model().rows.index(next(r for r in grid.model().rows if r.number == "2" and r.kind == "heading"))
+    drop(grid, ids_mime(here[0]), grid.visualRect(grid.model().index(heading)).center())
+    assert [panel.id for panel in window.document.board.scenes[1].panels] == [here[0]]
+
+
+def test_pictures_from_finder_become_panels_between_and_references_onto(grid, window, here, picture_file):
+    one, two = picture_file("one.png", (1, 2, 3)), picture_file("two.png", (4, 5, 6))
+    drop(grid, urls(one, two), spot(grid, here[1], 0.05))
+    ids = now(window)
+    assert ids[0] == here[0]
+    assert ids[3:] == here[1:]
+    assert [window.document.board.panel(panel).take.picture.name for panel in ids[1:3]] == ["one", "two"]
+    drop(grid, urls(one), spot(grid, here[1], 0.5))
+    assert [r.picture.name for r in window.document.board.panel(here[1]).references] == ["one"]
+
+
+def test_a_refused_file_leaves_the_board_as_it_is_and_says_why(grid, window, here, tmp_path):
+    bad = tmp_path / "notes.txt"
+    bad.write_text("no picture")
+    before = window.document.board
+    drop(grid, urls(bad), spot(grid, here[0], 0.05))
+    assert window.document.board is before
+    assert "notes.txt" in window.toasts.title.text()
+
+
+def test_takes_are_dragged_out_as_files_with_speaking_names(grid, window, here, engine, picture_file):
+    window.document.render(here[:1])
+    engine.done(picture_file(colour=(9, 8, 7)))
+    mime = grid.dropping.mime(tuple(here[:2]))
+    (url,) = mime.urls()
+    assert url.fileName() == "Harbour 1A.png"
+    assert QImage(url.toLocalFile()).pixelColor(3, 3).getRgb()[:3] == (9, 8, 7)
+
+
+# States and actions
+
+
+def test_the_rows_follow_the_job(grid, window, here, engine, picture_file):
+    from app.gui.board.paint import running_words
+
+    window.document.render(here)
+    engine.step(3, 8, left=65)
+    assert running_words(window.document.panel_state(here[0])) == "3 of 8, 1 min 5 s left"
+    engine.preview(picture_file("preview.png"))
+    assert window.document.panel_state(here[0]).preview.endswith("preview.png")
+    assert window.document.panel_state(here[1]).state == "queued"
+    assert not grid.grab().isNull()
+    engine.done(picture_file())
+    assert window.document.panel_state(here[1]).state == "running"
+
+
+def test_the_render_button_says_what_it_would_render(window, here, engine, picture_file):
+    view = window.board
+    assert view.render.text() == "Render 3 New"
+    view.grid.select(here[:2])
+    assert view.render.text() == "Render 2 Panels"
+    view.grid.select(())
+    view.render.click()
+    assert [job.panel for job in engine.submitted] == here
+    assert not view.render.isEnabled()
+
+
+@pytest.mark.parametrize(
+    ("action", "changes"),
+    [("duplicate", 1), ("delete", -1), ("continue_from", 1), ("add_panel", 1), ("add_scene", 1)],
+)
+def test_actions_change_the_board_and_undo_takes_them_back(window, here, action, changes):
+    window.board.grid.select(here[1:2])
+    before = window.document.board
+    window.actions_[action].trigger()
+    assert len(now(window)) == 3 + changes
+    window.actions_["undo"].trigger()
+    assert window.document.board == before
+
+
+def test_move_by_keyboard_within_and_over_scenes(window, here):
+    document, grid = window.document, window.board.grid
+    board = commands.add_scene(document.board)
+    document.do("Add Scene", board)
+    grid.select(here[1:2])
+    window.actions_["later"].trigger()
+    assert now(window) == [here[0], here[2], here[1]]
+    window.actions_["later"].trigger()
+    assert [panel.id for panel in document.board.scenes[1].panels] == [here[1]]
+    window.actions_["earlier"].trigger()
+    assert now(window) == [here[0], here[2], here[1]]
+    assert len(document.board.scenes[0].panels) == 3
+    assert grid.selected() == (here[1],)
+
+
+def test_apply_to_all_asks_once_and_edits_every_panel_with_a_picture(window, here, engine, picture_file, monkeypatch):
+    from PySide6.QtWidgets import QInputDialog
+
+    window.document.render(here[:2])
+    engine.done(picture_file("a.png"))
+    engine.done(picture_file("b.png", (1, 1, 1)))
+    monkeypatch.setattr(QInputDialog, "getMultiLineText", lambda *_: ("make it night", True))
+    window.board.grid.select(here)
+    window.actions_["apply_to_all"].trigger()
+    assert [(job.panel, job.request.prompt) for job in engine.submitted[2:]] == [
+        (here[0], "make it night"), (here[1], "make it night"),
+    ]  # fmt: skip
+
+
+def test_re_generate_touches_only_that_panel(window, here, engine, picture_file):
+    window.document.render(here[:1])
+    engine.done(picture_file())
+    before = window.document.board
+    window.board.grid.select(here[:1])
+    window.actions_["again"].trigger()
+    engine.done(picture_file("again.png", (3, 3, 3)))
+    after = window.document.board
+    assert [len(panel.takes) for panel in after.panels()] == [2, 0, 0]
+    assert list(after.panels())[1:] == list(before.panels())[1:]
+
+
+def test_copy_and_paste_of_panels_and_of_pictures(window, here, engine, picture_file, qtbot):
+    window.document.render(here[:1])
+    engine.done(picture_file())
+    window.board.grid.select(here[:1])
+    window.actions_["copy"].trigger()
+    assert QApplication.clipboard().mimeData().hasImage()
+    window.actions_["paste"].trigger()
+    assert len(now(window)) == 4
+    QApplication.clipboard().setImage(QImage(str(picture_file("other.png", (7, 7, 7)))))
+    window.board.grid.select(here[:1])
+    window.actions_["paste"].trigger()
+    assert window.document.board.panel(now(window)[1]).take.picture.name == "pasted"
+    QApplication.clipboard().clear()
+
+
+def test_selection_survives_a_change_of_rows(window, here):
+    window.board.grid.select(here[2:])
+    window.document.do("Delete", commands.remove_panels(window.document.board, here[:1]))
+    assert window.board.grid.selected() == (here[2],)
+
+
+def test_the_title_and_the_shape(window, qtbot):
+    view = window.board
+    view.title.setFocus()
+    view.title.selectAll()
+    qtbot.keyClicks(view.title, "The Gull")
+    qtbot.keyClick(view.title, Qt.Key.Key_Return)
+    assert window.document.board.title == "The Gull"
+    view.aspect.setCurrentText("1:1")
+    view.aspect.activated.emit(view.aspect.currentIndex())
+    assert window.document.board.aspect == (1, 1)
+    assert "The Gull" in window.windowTitle()
+
+
+def test_an_empty_board_says_what_to_do(window):
+    document = window.document
+    document.do("Delete Scene", commands.remove_scene(document.board, document.board.scenes[0].id))
+    assert window.board.stack.currentIndex() == 1
+    window.actions_["add_panel"].trigger()
+    assert window.board.stack.currentIndex() == 0
+    assert len(now(window)) == 1

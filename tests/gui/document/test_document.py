@@ -1,0 +1,215 @@
+"""The window's view-model: changes, pictures, runs that become takes, saving."""
+
+import json
+
+import pytest
+from PySide6.QtGui import QColor, QImage
+
+from app.board import commands
+from app.fluxboard.file import BoardFile
+from app.gui.document.document import Document
+from mlx_model.events import Cancelled
+
+
+def takes(document, panel_id):
+    return document.board.panel(panel_id).takes
+
+
+def test_a_change_is_told_once_undone_and_done_again(document, ids, qtbot):
+    first, told = ids()[0], []
+    document.changed.connect(lambda old, new: told.append((old, new)))
+    before = document.board
+    document.do("Edit", commands.set_panel(before, first, action="waves"))
+    document.do("Nothing", document.board)
+    assert told == [(before, document.board)]
+    document.undo()
+    assert document.board == before
+    document.undo()
+    document.redo()
+    assert document.board.panel(first).action == "waves"
+    assert len(told) == 3
+
+
+def test_it_saves_itself_within_two_seconds(document, ids, qtbot, tmp_path):
+    with qtbot.waitSignal(document.dirty_changed):
+        document.do("Edit", commands.set_panel(document.board, ids()[0], action="waves"))
+    assert document.dirty
+    qtbot.waitUntil(lambda: not document.dirty, timeout=2000)
+    saved = json.loads((document.file.path / "board.json").read_bytes())
+    assert saved["scenes"][0]["panels"][0]["action"] == "waves"
+
+
+def test_the_timer_is_not_put_off_by_further_changes(document, ids, qtbot):
+    for number in range(8):
+        document.do("Edit", commands.set_panel(document.board, ids()[0], action=str(number)))
+        qtbot.wait(230)
+    qtbot.waitUntil(lambda: document.file.board.panel(ids()[0]).action != "", timeout=400)
+
+
+def test_what_was_not_saved_is_in_the_journal(document, ids, qtbot):
+    document.do("Edit", commands.set_panel(document.board, ids()[0], action="waves"))
+    qtbot.waitUntil(lambda: (document.file.path / "journal").exists(), timeout=1000)
+
+
+def test_a_finished_job_becomes_a_take(document, engine, ids, picture_file):
+    first = ids()[0]
+    document.render([first])
+    assert document.panel_state(first).state == "running"
+    engine.step(1, 4, left=9.0)
+    state = document.panel_state(first)
+    assert (state.step, state.total, state.left) == (1, 4, 9.0)
+    engine.done(picture_file("result.png"), seconds=2.5)
+    (take,) = takes(document, first)
+    assert (take.seconds, take.model) == (2.5, "mini")
+    assert json.loads(take.request)["prompt"] == "a gull at the beach"
+    assert document.picture_path(take.picture.sha256).is_file()
+    assert document.panel_state(first).state == "done"
+
+
+def test_no_undo_loses_a_take(document, engine, ids, picture_file):
+    first = ids()[0]
+    document.do("Edit", commands.set_panel(document.board, first, action="waves"))
+    document.render([first])
+    document.do("Edit", commands.set_panel(document.board, first, action="waves more"))
+    engine.done(picture_file())
+    document.undo()
+    document.undo()
+    assert document.board.panel(first).action == ""
+    assert len(takes(document, first)) == 1
+
+
+def test_the_take_of_a_deleted_panel_comes_back_with_it(document, engine, ids, picture_file):
+    first = ids()[0]
+    document.render([first])
+    document.do("Delete Panel", commands.remove_panels(document.board, [first]))
+    engine.done(picture_file())
+    assert first not in ids()
+    document.undo()
+    assert len(takes(document, first)) == 1
+
+
+def test_a_failure_stands_at_its_panel_with_its_reason_until_it_is_rendered_again(document, engine, ids, qtbot):
+    first = ids()[0]
+    document.render([first])
+    with qtbot.waitSignal(document.message) as said:
+        engine.fail("The machine ran out of memory.", "Use a smaller size.")
+    assert said.args == ["Panel 1A: The machine ran out of memory.", "Use a smaller size."]
+    state = document.panel_state(first)
+    assert (state.state, state.reason, state.hint) == (
+        "failed",
+        "The machine ran out of memory.",
+        "Use a smaller size.",
+    )
+    document.render([first])
+    assert document.panel_state(first).state == "running"
+
+
+def test_a_panel_without_words_fails_at_once_and_says_why(document, engine, ids, qtbot):
+    document.do("Edit", commands.set_panel(document.board, ids()[0], prompt=""))
+    with qtbot.waitSignal(document.message):
+        document.render(ids()[:2])
+    assert document.panel_state(ids()[0]).state == "failed"
+    assert "prompt" in document.panel_state(ids()[0]).reason
+    assert [job.panel for job in engine.submitted] == [ids()[1]]
+
+
+def test_variations_have_seeds_of_their_own_and_cancel_takes_them_all(document, engine, ids):
+    first = ids()[0]
+    document.render_variations(first, 4)
+    assert len({job.request.seed for job in engine.submitted}) == 4
+    assert document.panel_state(first).waiting == 3
+    document.cancel(first)
+    assert document.panel_state(first).state == "empty"
+    assert all(job.state == "cancelled" for job in engine.jobs())
+
+
+def test_a_cancelled_job_leaves_no_failure(document, engine, ids):
+    document.render(ids()[:1])
+    engine.say(Cancelled())
+    assert document.panel_state(ids()[0]).state == "empty"
+
+
+def test_live_jobs_make_no_takes(document, engine, ids, picture_file):
+    import dataclasses
+
+    from app.engine import jobs
+
+    job = jobs.panel_job(document.board, ids()[0], document.picture_path)
+    document.runs.submit(dataclasses.replace(job, slot="live"))
+    engine.done(picture_file())
+    assert takes(document, ids()[0]) == ()
+
+
+def test_apply_to_all_edits_the_takes_and_keeps_the_prompts(document, engine, ids, picture_file):
+    document.render(ids()[:1])
+    engine.done(picture_file())
+    document.apply_to_all(ids()[:2], "make it night")
+    job = engine.submitted[-1]
+    assert job.panel == ids()[0]
+    assert job.request.prompt == "make it night"
+    assert job.request.references[0].sha256 == takes(document, ids()[0])[0].picture.sha256
+    assert document.board.panel(ids()[0]).prompt == "a gull at the beach"
+    assert document.panel_state(ids()[1]).state == "failed"
+
+
+def test_continue_from_adds_a_panel_behind(document, ids):
+    first = ids()[0]
+    new = document.continue_from(first)
+    assert ids()[1] == new
+    assert document.board.panel(new).source.panel == first
+
+
+@pytest.mark.parametrize("kind", ["path", "image", "bytes"])
+def test_pictures_come_in_from_anywhere(document, picture_file, kind):
+    path = picture_file(colour=(10, 200, 30))
+    source = {"path": path, "image": QImage(str(path)), "bytes": path.read_bytes()}[kind]
+    picture = document.import_picture(source, "" if kind == "path" else "green")
+    assert (picture.width, picture.height) == (160, 90)
+    assert QImage(str(document.picture_path(picture.sha256))).pixelColor(5, 5) == QColor(10, 200, 30)
+
+
+def test_a_refused_picture_is_a_message(document, tmp_path, qtbot):
+    bad = tmp_path / "drawing.pdf"
+    bad.write_bytes(b"%PDF-1.7 nothing")
+    with qtbot.waitSignal(document.message) as said:
+        assert document.import_picture(bad) is None
+    assert "drawing.pdf" in said.args[0]
+
+
+def test_a_large_picture_is_decoded_in_another_thread(document, tmp_path, qtbot):
+    import numpy as np
+
+    picture = document.file.put_picture(np.random.default_rng(0).integers(0, 255, (400, 600, 3), dtype=np.uint8))
+    assert document.pixmap(picture.sha256, 192).isNull()
+    with qtbot.waitSignal(document.picture_ready) as ready:
+        pass
+    assert ready.args == [picture.sha256]
+    assert document.pixmap(picture.sha256, 192).width() == 192
+    assert document.pixmap(picture.sha256, 300).width() == 192  # stands in until its own size is there
+
+
+def test_a_missing_picture_is_null_and_no_crash(document):
+    assert document.pixmap("0" * 64, 100).isNull()
+    assert document.pixmap_now("0" * 64).isNull()
+
+
+def test_close_saves_and_lets_go(qapp, board_file, engine, ids, document):
+    path = board_file.path
+    document.do("Edit", commands.set_panel(document.board, ids()[0], action="last words"))
+    document.close()
+    with BoardFile.open(path) as again:
+        assert next(again.board.panels()).action == "last words"
+        assert again.recovered == ""
+
+
+def test_a_board_for_reading_only_is_never_written(qapp, board_file, engine, qtbot):
+    path = board_file.path
+    board_file.close()
+    with BoardFile.open(path, write=False) as file:
+        document = Document(file, engine)
+        document.do("Edit", commands.set_board(document.board, title="Other"))
+        assert document.save() is False
+        assert document.import_picture(b"nothing") is None
+        document.close()
+    with BoardFile.open(path) as again:
+        assert again.board.title == "Harbour"

@@ -1,0 +1,423 @@
+"""Cast, queue, models, downloads, settings, animatic, quick look, import, export, restore points, samples."""
+
+import json
+import sys
+import textwrap
+
+import pytest
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent
+
+from app.base import settings
+from app.board import commands
+from app.board.data import COLOURS
+from app.fluxboard import samples
+from app.gui.pages.downloads import Download, Downloads, after
+from mlx_model.events import Failed, Stage, Step
+
+# Cast
+
+
+def dropped(widget, *paths, at=(5, 5)) -> None:
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(path)) for path in paths])
+    flags = Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    widget.dropEvent(QDropEvent(QPointF(*at), *flags))
+
+
+@pytest.fixture
+def cast(window, picture_file):
+    window.go("cast")
+    view = window.page("cast")
+    dropped(
+        view, picture_file("gull.png"), picture_file("fox 1.png", (200, 90, 10)), picture_file("hat.png", (1, 1, 1))
+    )
+    return view
+
+
+def test_three_pictures_dropped_become_three_members_with_names_and_colours(cast, window):
+    members = window.document.board.cast
+    assert [member.name for member in members] == ["gull", "fox-1", "hat"]
+    assert len({member.colour for member in members}) == 3
+    assert cast.stack.currentIndex() == 0
+    assert cast.member.member_id == members[-1].id
+
+
+def test_a_picture_dropped_on_a_member_is_added_to_it(cast, window, picture_file):
+    rect = cast.list.visualRect(cast.model.index(0))
+    dropped(cast.list, picture_file("more.png", (3, 3, 3)), at=(rect.center().x(), rect.center().y()))
+    assert [len(member.pictures) for member in window.document.board.cast] == [2, 1, 1]
+
+
+def test_a_new_name_follows_into_the_prompts(cast, window):
+    first = next(window.document.board.panels()).id
+    window.document.do("Edit", commands.set_panel(window.document.board, first, prompt="@gull at the beach"))
+    cast.show_member(window.document.board.cast[0].id)
+    assert "1 panel" in cast.member.used.text()
+    cast.member.name.setText("@Sea Gull")
+    cast.member.name.editingFinished.emit()
+    assert window.document.board.panel(first).prompt == "@Sea-Gull at the beach"
+
+
+def test_role_colour_pictures_notes_and_removal(cast, window, qtbot):
+    board = lambda: window.document.board.cast[2]  # noqa: E731
+    cast.member.role.setCurrentIndex(1)
+    cast.member.role.activated.emit(1)
+    assert board().role == "prop"
+    cast.member.colours.button(7).click()
+    assert board().colour == COLOURS[7]
+    qtbot.keyClicks(cast.member.notes, "black")
+    assert board().notes == "black"
+    cast.member.pictures.setCurrentRow(0)
+    qtbot.keyClick(cast.member.pictures, Qt.Key.Key_Delete)
+    assert board().pictures == ()
+    cast.member.remove()
+    assert len(window.document.board.cast) == 2
+    window.document.undo()
+    assert len(window.document.board.cast) == 3
+
+
+# Queue
+
+
+def test_the_queue_shows_and_stops_jobs(window, engine, picture_file):
+    ids = [panel.id for panel in window.document.board.panels()]
+    window.document.render(ids)
+    window.go("queue")
+    queue = window.queue
+    jobs = [state.id for state in engine.jobs()]
+    engine.step(2, 8, left=30)
+    row = queue.rows[jobs[0]]
+    assert (row.title.text(), row.prompt.text()) == ("Panel 1A", "a gull at the beach")
+    assert row.words.text() == "2 of 8, 30 s left"
+    assert (row.progress.value(), row.progress.maximum()) == (2, 8)
+    queue.rows[jobs[2]].next.click()
+    assert [state.id for state in engine.jobs()][:3] == [jobs[0], jobs[2], jobs[1]]
+    queue.rows[jobs[1]].stop.click()
+    assert engine.job(jobs[1]).state == "cancelled"
+    engine.worker_dies()
+    assert "died" in queue.rows[jobs[0]].words.text()
+    queue.rows[jobs[0]].retry.click()
+    assert [job.panel for job in engine.submitted].count(ids[0]) == 2
+    queue.pause.click()
+    assert engine.paused
+    assert queue.pause.text() == "Continue"
+    queue.cancel_all.click()
+    assert all(state.over for state in engine.jobs())
+    assert not queue.cancel_all.isEnabled()
+
+
+# Models and downloads
+
+SCRIPT = """
+    import sys, time, json
+    print("noise that is no event", flush=True)
+    say = lambda **event: print(json.dumps(event), flush=True)
+    say(event="stage", name="download", detail="", total=4)
+    say(event="step", step=1, total=4, seconds=1.0, left=90.0)
+    if "slow" in sys.argv:
+        time.sleep(60)
+    if "bad" in sys.argv:
+        say(event="failed", code="DiskFull", message="The disk is full.", hint="Free some space.")
+        sys.exit(4)
+    say(event="stage", name="convert", detail="", total=2)
+    say(event="step", step=2, total=2, seconds=1.0, left=0.0)
+"""
+
+
+@pytest.fixture
+def program(tmp_path):
+    path = tmp_path / "program.py"
+    path.write_text(textwrap.dedent(SCRIPT))
+    return (sys.executable, str(path))
+
+
+@pytest.fixture
+def downloads(qapp, program):
+    """A function that makes Downloads whose command line behaves as told."""
+    made = []
+
+    def make(*words: str, program=program) -> Downloads:
+        made.append(Downloads(program=(*program, *words)))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.shutdown()
+
+
+MODEL = "flux2-klein-4b"
+
+
+def test_a_download_runs_to_its_end(qtbot, downloads):
+    one, states = downloads(), []
+    one.changed.connect(lambda name: states.append(one.get(name)))
+    with qtbot.waitSignal(one.installed, timeout=30000) as installed:
+        one.start(MODEL, 8)
+    assert installed.args == [MODEL]
+    assert any(state.words == "Downloading: 25 %, 1 min 30 s left" and state.share == 0.25 for state in states)
+    assert one.get(MODEL).state == "done"
+
+
+def test_a_failed_download_says_why(qtbot, downloads):
+    one = downloads("bad")
+    one.start(MODEL, 8)
+    qtbot.waitUntil(lambda: not one.busy, timeout=30000)
+    assert (one.get(MODEL).state, one.get(MODEL).words) == ("failed", "The disk is full. Free some space.")
+
+
+def test_a_download_is_paused_goes_on_and_is_cancelled(qtbot, downloads):
+    one = downloads("slow")
+    one.start(MODEL, 8)
+    qtbot.waitUntil(lambda: one.get(MODEL).share == 0.25, timeout=30000)
+    one.pause(MODEL)
+    qtbot.waitUntil(lambda: not one.busy, timeout=30000)
+    assert one.get(MODEL).state == "paused"
+    one.start(MODEL, 8)
+    qtbot.waitUntil(lambda: one.get(MODEL).share == 0.25, timeout=30000)
+    one.cancel(MODEL)
+    qtbot.waitUntil(lambda: not one.busy, timeout=30000)
+    assert one.get(MODEL).state == "cancelled"
+
+
+def test_a_program_that_is_not_there(qtbot, downloads):
+    one = downloads(program=("/nowhere/at/all",))
+    one.start(MODEL, 8)
+    qtbot.waitUntil(lambda: one.get(MODEL).state == "failed", timeout=30000)
+
+
+def test_words_of_a_download():
+    begun = after(Download("x", 8), Stage("download", total=10))
+    assert (begun.words, begun.share) == ("Downloading", None)
+    assert after(begun, Step(5, 10, 1.0, 3.0)).words == "Downloading: 50 %, 3 s left"
+    assert after(begun, Failed("X", "No.", "Do.")).state == "failed"
+
+
+def test_every_model_has_a_card_and_honest_words(window):
+    from mlx_model.specs import SPECS
+
+    window.go("models")
+    cards = window.page("models").cards
+    assert set(cards) == set(SPECS)
+    mini = next(card for card in cards.values() if card.entry["repo"] is None)
+    assert not mini.get.isVisible()
+    klein = cards["flux2-klein-4b"]
+    assert klein.get.isVisible()
+    klein.bits.setCurrentIndex(0)
+    small = klein.needs.text()
+    klein.bits.setCurrentIndex(4)
+    assert klein.needs.text() != small
+    assert "memory" in small
+
+
+def test_a_licence_that_asks_for_consent_must_be_ticked(window, qtbot):
+    from PySide6.QtWidgets import QCheckBox, QDialogButtonBox
+
+    from app.gui.pages.models_view import Consent
+
+    card = next(
+        c for c in (window.go("models"), *window.page("models").cards.values())[1:] if c.entry["licence"]["consent"]
+    )
+    dialog = Consent(card.entry, window)
+    (box,) = dialog.findChildren(QDialogButtonBox)
+    download = next(b for b in box.buttons() if b.text() == "Download")
+    assert not download.isEnabled()
+    dialog.findChild(QCheckBox).setChecked(True)
+    assert download.isEnabled()
+
+
+def test_a_run_that_will_not_fit_is_refused_with_what_would(window, engine, monkeypatch):
+    from app.gui.document import document as module
+    from app.gui.document.forecast import Forecast
+
+    told = Forecast("Will not fit. It needs 40 GB.", "What would fit: 8 bits.", False)
+    monkeypatch.setattr(module, "forecast", lambda *_: told)
+    first = next(window.document.board.panels()).id
+    window.document.render([first])
+    assert engine.submitted == []
+    state = window.document.panel_state(first)
+    assert (state.reason, state.hint) == (told.text, told.hint)
+
+
+# Settings
+
+
+def test_settings_are_kept_and_bad_files_are_passed_over(home):
+    settings.save(settings.Settings(appearance="dark", recent=("a",)))
+    assert settings.load().appearance == "dark"
+    settings.path().write_text('{"appearance": 3}')
+    assert settings.load() == settings.Settings()
+    settings.path().write_text('{"appearance": "light", "of a later version": 1}')
+    assert settings.load().appearance == "light"
+
+
+def test_recent_boards_are_few_and_the_last_is_first(tmp_path):
+    kept = settings.Settings()
+    for number in [*range(14), 9]:
+        kept = settings.with_recent(kept, tmp_path / str(number))
+    assert kept.recent[0].endswith("9")
+    assert len(kept.recent) == settings.RECENT == len(set(kept.recent))
+
+
+def test_the_dialog_changes_settings_at_once(window, qtbot):
+    from app.gui.kit.theme import theme
+    from app.gui.window.settings_dialog import SettingsDialog
+
+    dialog = SettingsDialog(window.session.settings, window.commands._store, window)
+    dialog.appearance.activated.emit(1)
+    assert (theme.scheme, settings.load().appearance) == ("light", "light")
+    dialog.previews.setChecked(False)
+    assert window.document.previews is False
+    theme.apply("dark")
+
+
+def test_board_settings_are_one_step(window):
+    from app.gui.window.dialogs import BoardSettings
+
+    before = window.document.board
+    dialog = BoardSettings(window.document, window)
+    dialog.aspect.setCurrentText("5:4")
+    dialog.style_.setPlainText("ink")
+    dialog.fps.setValue(30)
+    dialog.agree()
+    board = window.document.board
+    assert (board.aspect, board.style, board.fps) == ((5, 4), "ink", 30)
+    window.document.undo()
+    assert window.document.board == before
+    dialog.aspect.setCurrentText("wide")
+    dialog.agree()
+    assert dialog.wrong.isVisibleTo(dialog)
+    assert window.document.board == before
+
+
+# Animatic and Quick Look
+
+
+def test_the_animatic_keeps_time(window, qtbot):
+    from app.gui.pages.animatic import Animatic
+
+    ids = [panel.id for panel in window.document.board.panels()]
+    window.document.do("Edit", commands.set_panel(window.document.board, ids[1], seconds=0.3, action="The dog"))
+    player = Animatic(window.document, ids[1])
+    qtbot.addWidget(player)
+    assert player.stage.panel.id == ids[1]
+    assert player.total == 4300
+    player.seek(4299)
+    assert player.stage.panel.id == ids[2]
+    player.step(-1)
+    assert player.at == 2000
+    player.toggle()
+    qtbot.waitUntil(lambda: player.stage.panel.id == ids[2], timeout=5000)
+    assert player.at >= 2300
+    player.seek(4290)
+    qtbot.waitUntil(lambda: not player.playing, timeout=5000)
+    assert player.at == player.total
+    player.toggle()
+    assert player.at < 1000 or player.playing
+    qtbot.keyClick(player, Qt.Key.Key_Space)
+    assert not player.playing
+
+
+def test_quick_look_walks_over_pictures(window, engine, picture_file, qtbot):
+    ids = [panel.id for panel in window.document.board.panels()]
+    window.document.render([ids[0], ids[2]])
+    engine.done(picture_file())
+    engine.done(picture_file("b.png", (2, 2, 2)))
+    window.board.grid.select(ids[:1])
+    window.actions_["peek"].trigger()
+    look = window.centralWidget().findChildren(type(window.focusWidget()))[-1]
+    qtbot.keyClick(look, Qt.Key.Key_Right)
+    assert look.panel_id == ids[2]
+    qtbot.keyClick(look, Qt.Key.Key_Space)
+    assert window.board.grid.selected() == (ids[2],)
+
+
+# Import, export, restore
+
+
+@pytest.mark.parametrize("name", ["pdf", "csv", "otio", "gif"])
+def test_export_through_the_dialog_s_options(window, engine, picture_file, tmp_path, qtbot, monkeypatch, name):
+    from app.gui.window import exchange
+    from app.interchange.formats import FORMATS
+
+    if not FORMATS[name].available:
+        pytest.skip("an optional package is not installed")
+    monkeypatch.setattr(exchange.QDesktopServices, "openUrl", lambda url: True)
+    window.document.render([next(window.document.board.panels()).id])
+    engine.done(picture_file())
+    dialog, said, out = exchange.ExportDialog(window.document, (), window), [], tmp_path / "out"
+    dialog.format.setCurrentIndex(dialog.format.findData(name))
+    exchange.export_to(
+        window.document, name, str(out), dialog.panels(), dialog.options(), window, lambda *words: said.append(words)
+    )
+    qtbot.waitUntil(lambda: bool(said), timeout=60000)
+    assert said[0][2] is True, said
+    assert (tmp_path / f"out.{name}").stat().st_size > 0
+
+
+def test_a_failed_export_is_a_message(window, qtbot, tmp_path):
+    from app.gui.window import exchange
+
+    said = []
+    out = str(tmp_path / "not there" / "x.csv")
+    exchange.export_to(window.document, "csv", out, None, {}, window, lambda *words: said.append(words))
+    qtbot.waitUntil(lambda: bool(said), timeout=30000)
+    assert said[0][2] is False
+
+
+def test_a_script_becomes_a_board(window, tmp_path):
+    script = tmp_path / "night.fountain"
+    script.write_text("INT. BAR - NIGHT\n\nA gull waits.\n\nGULL\nOh.\n")
+    assert window.session.import_board(str(script))
+    board = window.document.board
+    assert "BAR" in board.scenes[0].heading
+    assert list(board.panels())
+
+
+def test_an_import_that_fails_leaves_nothing(window, tmp_path):
+    bad = tmp_path / "bad.fdx"
+    bad.write_text("<no")
+    before, folder = window.document, tmp_path / "boards"
+    assert not window.session.import_board(str(bad))
+    assert window.document is before
+    assert not folder.exists() or list(folder.iterdir()) == []
+    assert window.toasts.isVisible()
+
+
+def test_an_earlier_state_comes_back_and_undo_takes_it_away(window, monkeypatch):
+    from app.gui.window.restore_dialog import RestoreDialog
+
+    document = window.document
+    document.do("Rename", commands.set_board(document.board, title="Second"))
+    document.save()
+    from app.fluxboard import restore_points
+
+    restore_points.keep(document.file.path / "history", document.file.path / "board.json", always=True)
+    document.do("Rename", commands.set_board(document.board, title="Third"))
+    dialog = RestoreDialog(document, window)
+    assert dialog.list.count() >= 1
+    dialog.restore()
+    assert document.board.title != "Third"
+    document.undo()
+    assert document.board.title == "Third"
+
+
+# Samples
+
+
+@pytest.mark.parametrize("name", list(samples.SAMPLES))
+def test_samples_are_whole_and_every_mention_means_somebody(name, tmp_path):
+    from app.engine import jobs
+
+    with samples.create(name, tmp_path / name) as file:
+        board = file.board
+        assert [file.damage(picture) for member in board.cast for picture in member.pictures] == [""] * len(board.cast)
+        ready = 0
+        for panel in board.panels():
+            source = panel.source.panel and board.panel(panel.source.panel).take is None
+            if not source:
+                request = jobs.panel_job(board, panel.id, file.picture_path).request
+                assert "@" not in request.prompt
+                ready += 1
+        assert ready >= 2
+        assert json.loads((file.path / "board.json").read_bytes())["title"] == samples.SAMPLES[name].title

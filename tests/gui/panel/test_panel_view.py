@@ -1,0 +1,499 @@
+"""The panel view as a whole, with a scripted engine."""
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt
+from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QLineEdit,
+    QPlainTextEdit,
+    QWidget,
+)
+
+from app.board import commands
+from app.board.data import Source
+from app.gui.panel.view import PanelView
+from app.pictures.images import open_mask
+from tests.gui.panel_board import add_member, add_references, add_take, shown_panel
+
+LEFT, NONE, CONTROL = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier
+
+
+@pytest.fixture
+def view(document, ids, qtbot):
+    made = shown_panel(document, ids()[0], qtbot)
+    made.activateWindow()
+    qtbot.waitUntil(made.side.text.hasFocus)
+    return made
+
+
+def shown_name(view, qtbot):
+    """Waits until the canvas shows a picture."""
+    qtbot.waitUntil(lambda: not view.stage.canvas.picture.isNull())
+
+
+# Runs
+
+
+def test_render_shows_progress_the_preview_and_the_take(view, document, engine, ids, picture_file, qtbot):
+    bar = view.side.render_bar
+    QTest.keyClick(view.side.text, Qt.Key.Key_Return, CONTROL)
+    assert bar.stack.currentIndex() == 1
+    engine.step(3, 16, 12.0)
+    assert bar.progress_text.text() == "Step 3 of 16 · 12 s left"
+    assert (bar.progress.value(), bar.progress.maximum()) == (3, 16)
+    engine.preview(picture_file("preview.png", "green"), 3)
+    assert view.stage.canvas.preview.toImage().pixelColor(4, 4).name() == "#008000"
+    engine.done(picture_file("result.png", "blue"))
+    assert bar.stack.currentIndex() == 0
+    assert view.stage.canvas.preview.isNull()
+    shown_name(view, qtbot)
+    assert view.stage.canvas.picture.toImage().pixelColor(4, 4).name() == "#0000ff"
+    assert view.stage.takes.count() == 1
+    assert bar.button.text() == "Render Again"
+
+
+def test_variations_differ_by_seed_and_cancel_takes_all(view, engine):
+    bar = view.side.render_bar
+    bar.counts.setCurrentIndex(2)
+    QTest.mouseClick(bar.button, LEFT)
+    assert len({job.request.seed for job in engine.submitted}) == 4
+    assert "3 more" in bar.progress_text.text()
+    QTest.mouseClick(bar.cancel, LEFT)
+    assert all(job.over for job in engine.jobs())
+    assert bar.stack.currentIndex() == 0
+
+
+def test_a_failure_says_why_and_can_be_tried_again_or_dismissed(view, document, engine, ids):
+    document.render(ids()[:1])
+    engine.fail("It ran out of memory.", "Make it smaller.")
+    card = view.stage.card
+    assert card.isVisible()
+    assert (card.message.text(), card.hint.text()) == ("It ran out of memory.", "Make it smaller.")
+    QTest.mouseClick(card.button, LEFT)
+    assert not card.isVisible()
+    assert engine.running
+    engine.worker_dies()
+    QTest.mouseClick(card.close_button, LEFT)
+    assert not card.isVisible()
+    assert document.panel_state(ids()[0]).state == "empty"
+
+
+def test_what_cannot_run_says_so_without_a_job(view, document, engine, ids):
+    document.do("Edit", commands.set_panel(document.board, ids()[0], prompt="@nobody"))
+    QTest.mouseClick(view.side.render_bar.button, LEFT)
+    assert engine.submitted == []
+    assert "@nobody" in view.stage.card.message.text()
+
+
+# Masks
+
+
+def paint(view, start=(300, 250), end=(420, 260)):
+    canvas = view.stage.canvas
+    QTest.mousePress(canvas, LEFT, NONE, QPoint(*start))
+    QTest.mouseMove(canvas, QPoint(*end))
+    QTest.mouseRelease(canvas, LEFT, NONE, QPoint(*end))
+
+
+def test_a_stroke_is_a_grey_blob_of_the_source_s_size_and_one_step(view, document, ids, qtbot):
+    first = ids()[0]
+    add_take(document, first, 3)
+    shown_name(view, qtbot)
+    QTest.mouseClick(view.stage.bar.tools["brush"], LEFT)
+    paint(view)
+    panel = view.panel
+    assert panel.source == Source("take")
+    assert (panel.mask.width, panel.mask.height) == (192, 108)
+    mask = open_mask(document.picture_path(panel.mask.sha256))
+    assert np.array_equal(np.rint(mask * 255), view.stage.canvas.painter.mask)
+    assert 0 < mask.mean() < 0.5
+    one = panel.mask
+    paint(view, (500, 400), (520, 420))
+    assert view.panel.mask != one
+    document.undo()
+    assert view.panel.mask == one
+    assert np.array_equal(np.rint(mask * 255), view.stage.canvas.painter.mask)
+    document.undo()
+    assert (view.panel.mask, view.panel.source) == (None, Source("blank"))
+    assert view.stage.canvas.painter.is_blank
+    document.redo()
+    assert np.array_equal(np.rint(mask * 255), view.stage.canvas.painter.mask)
+
+
+def test_the_mask_goes_into_the_request_and_rendering_leaves_the_brush(view, document, engine, ids, qtbot):
+    add_take(document, ids()[0], 3)
+    shown_name(view, qtbot)
+    view.stage.set_tool("rectangle")
+    paint(view, (200, 200), (400, 400))
+    view.render()
+    assert engine.submitted[0].request.mask.sha256 == view.panel.mask.sha256
+    assert view.stage.tool == "move"
+    QTest.mouseClick(view.side.source.remove_mask, LEFT)
+    assert view.panel.mask is None
+
+
+def test_without_a_picture_there_is_nothing_to_mask(view, document, ids):
+    assert not view.stage.bar.tools["brush"].isEnabled()
+    assert "no picture yet" in view.stage.bar.tools["brush"].toolTip()
+    add_take(document, ids()[0], 3)
+    assert view.stage.bar.tools["brush"].isEnabled()
+    view.stage.set_tool("lasso")
+    document.undo()
+    assert view.stage.tool == "move"
+
+
+def test_masking_shows_the_picture_of_the_other_panel(view, document, ids, qtbot):
+    other = add_take(document, ids()[1], 8, (160, 160))
+    add_take(document, ids()[0], 3)
+    document.do("Start", commands.set_panel(document.board, ids()[0], source=Source("panel", ids()[1])))
+    assert view.stage.shown() == view.panel.take.picture
+    view.stage.set_tool("brush")
+    assert view.stage.shown() == other.picture
+    paint(view)
+    assert (view.panel.mask.width, view.panel.mask.height) == (160, 160)
+    assert view.panel.source == Source("panel", ids()[1])
+
+
+# Comparing
+
+
+def test_before_is_what_the_take_was_made_from_else_the_take_before(view, document, ids):
+    first = ids()[0]
+    assert not view.stage.bar.compare.isEnabled()
+    one = add_take(document, first, 1)
+    assert not view.stage.bar.compare.isEnabled()
+    two = add_take(document, first, 2)
+    assert view.stage._before()[0] == one.picture
+    add_take(document, first, 3, made_from=(two.picture,))
+    assert view.stage._before() == (two.picture, ("Start", "Take 3"))
+    QTest.keyClick(view.stage.canvas, "c")
+    assert view.stage.canvas.comparing
+    view.stage.compare_with(one.id)
+    assert view.stage._before() == (one.picture, ("Take 1", "Take 3"))
+
+
+# Live mode
+
+
+def test_live_mode_waits_for_a_pause_and_the_latest_wins(view, engine, picture_file, qtbot):
+    view.side.render_bar.live.setChecked(True)
+    qtbot.waitUntil(lambda: len(engine.submitted) == 1)
+    QTest.keyClicks(view.side.text, " at night")
+    assert len(engine.submitted) == 1  # still typing
+    qtbot.waitUntil(lambda: len(engine.submitted) == 2)
+    first, second = engine.submitted
+    assert (first.slot, first.request.seed) == (second.slot, second.request.seed)
+    assert engine.job(first.id).state == "cancelled"
+    assert second.request.prompt.endswith("at night")
+    engine.preview(picture_file("step.png", "green"))
+    assert view.stage.canvas.preview.toImage().pixelColor(4, 4).name() == "#008000"
+    engine.done(picture_file("live.png", "yellow"))
+    assert view.stage.canvas.preview.toImage().pixelColor(4, 4).name() == "#ffff00"
+    assert view.panel.takes == ()
+    QTest.mouseClick(view.stage.card.button, LEFT)
+    (take,) = view.panel.takes
+    assert json.loads(take.request)["prompt"].endswith("at night")
+    assert view.stage.canvas.preview.isNull()
+
+
+def test_live_mode_says_what_is_missing_and_stops_when_left(view, engine, ids, qtbot):
+    view.side.render_bar.live.setChecked(True)
+    qtbot.waitUntil(lambda: len(engine.submitted) == 1)
+    QTest.keyClicks(view.side.text, " @nob")
+    qtbot.waitUntil(lambda: "@nob" in view.side.render_bar.note.text())
+    assert len(engine.submitted) == 1
+    view.show_panel(ids()[1])
+    assert not view.side.render_bar.live.isChecked()
+    assert not view.side.render_bar.note.text()
+    qtbot.wait(500)
+    assert len(engine.submitted) == 1
+
+
+# Fields and undo
+
+
+def test_undo_and_redo_cover_everything(view, document, ids, qtbot):
+    first = ids()[0]
+    states = [document.board]
+    add_take(document, first, 1)
+    states.append(document.board)
+    add_references(document, first, "hat", "coat")
+    states.append(document.board)
+    view.side.source.box.activated.emit(1)
+    states.append(document.board)
+    QTest.keyClick(view.side.tray.tiles[2], Qt.Key.Key_Left, Qt.KeyboardModifier.AltModifier)
+    states.append(document.board)
+    QTest.keyClicks(view.side.text, " @coat")
+    states.append(document.board)
+    view.side.settings.steps.setValue(7)
+    states.append(document.board)
+    view.side.shot.camera["shot"].activated.emit(3)
+    states.append(document.board)
+    view.stage.set_tool("rectangle")
+    paint(view, (200, 200), (400, 400))
+    states.append(document.board)
+    assert len(set(map(id, states))) == len(states)
+    for state in reversed(states[:-1]):
+        document.undo()
+        assert document.board == state
+        assert view.side.text.text() == view.panel.prompt
+        assert [tile.seen.reference for tile in view.side.tray.tiles if tile.movable] == [
+            reference.id for reference in view.panel.references
+        ]
+    for state in states[1:]:
+        document.redo()
+        assert document.board == state
+
+
+def test_settings(view, document, engine, picture_file, ids):
+    settings = view.side.settings
+    settings.fold.click()
+    settings.size_box.setCurrentIndex(settings.size_box.findText("1:1", Qt.MatchFlag.MatchStartsWith))
+    settings.size_box.activated.emit(settings.size_box.currentIndex())
+    assert (view.panel.settings.width, view.panel.settings.height) == (128, 128)
+    settings.steps.setValue(5)
+    QTest.keyClicks(settings.seed, "42")
+    QTest.keyClick(settings.seed, Qt.Key.Key_Return)
+    assert (view.panel.seed, view.panel.seed_locked) == (42, True)
+    view.render()
+    request = engine.submitted[0].request
+    assert (request.width, request.height, request.steps, request.seed) == (128, 128, 5, 42)
+    engine.done(picture_file("square.png", size=(128, 128)))
+    settings.lock.click()
+    assert not view.panel.seed_locked
+    settings.lock.click()
+    assert (view.panel.seed, view.panel.seed_locked) == (42, True)
+    settings.dice.click()
+    assert view.panel.seed != 42
+    settings.steps.setValue(0)
+    assert view.panel.settings.steps is None
+    settings.guidance.setValue(3)
+    assert view.panel.settings.guidance == 3
+    without = replace(settings.model.spec, guidance_kind="none")
+    settings.refresh(replace(settings.model, spec=without))
+    assert settings.guidance.isHidden()
+
+
+def test_shot_fields(view, document):
+    view.side.tabs.setCurrentIndex(1)
+    QTest.keyClicks(view.side.shot.texts["action"], "The gull lands.")
+    view.side.shot.seconds.setValue(3.5)
+    assert (view.panel.action, view.panel.seconds) == ("The gull lands.", 3.5)
+    QTest.keyClick(view.side.shot.texts["action"], "z", CONTROL)
+    QTest.keyClick(view.side.shot.texts["action"], "z", CONTROL)
+    assert (view.panel.action, view.panel.seconds) == ("", 2.0)
+    assert view.side.shot.texts["action"].text() == ""
+
+
+def test_a_take_tells_all_and_its_note_is_kept(view, document, ids):
+    take = add_take(document, ids()[0], 77)
+    view.side.tabs.setCurrentIndex(2)
+    details = view.side.take
+    assert details.values["Seed"].text() == "77"
+    assert details.values["Took"].text() == "2 s"
+    QTest.keyClicks(details.note, "best")
+    assert view.panel.take.note == "best"
+    view.side.take.again.click()
+    assert (view.panel.seed, view.panel.seed_locked, view.panel.settings.steps) == (77, True, 16)
+    assert take.id == view.panel.current
+
+
+def test_a_take_becomes_start_and_reference(view, document, ids):
+    one = add_take(document, ids()[0], 1)
+    add_take(document, ids()[0], 2)
+    view.stage.takes.source_asked.emit(one.id)
+    assert (view.panel.current, view.panel.source) == (one.id, Source("take"))
+    view.stage.takes.reference_asked.emit(view.panel.takes[1].id)
+    assert view.panel.references[0].picture == view.panel.takes[1].picture
+    assert view.side.render_bar.button.text() == "Apply Change"
+
+
+def test_a_dropped_picture_becomes_the_take(view, document, picture_file, qtbot):
+    from PySide6.QtCore import QMimeData, QUrl
+
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(picture_file("sketch.png", "yellow")))])
+    view.stage.canvas.dropped.emit(mime)
+    assert view.panel.take.note == "imported"
+    shown_name(view, qtbot)
+    assert view.stage.canvas.picture.toImage().pixelColor(4, 4).name() == "#ffff00"
+
+
+def test_it_says_beforehand_that_a_run_will_not_fit(view, document, ids, monkeypatch):
+    from app.gui.document import forecast as panel_model
+    from mlx_model.memory import Machine
+
+    assert view.side.render_bar.forecast.property("tone") == "muted"
+    small = Machine("tiny", 2**24, 2**24, 1, False, None)
+    monkeypatch.setattr(panel_model, "_machine", lambda: small)
+    document.do("Edit", commands.set_panel(document.board, ids()[0], notes="x"))
+    forecast = view.side.render_bar.forecast
+    assert forecast.text().startswith("Will not fit.")
+    assert forecast.property("tone") == "danger"
+
+
+# Getting about
+
+
+def test_other_panels_and_back(view, document, ids, qtbot):
+    with qtbot.waitSignal(view.open_panel) as asked:
+        QTest.keyClick(view.side.text, "]", CONTROL)
+    assert asked.args == [ids()[1]]
+    view.show_panel(ids()[1])
+    assert view.number.text() == "Panel 1B"
+    assert view.side.text.text() == "a dog in a bar"
+    with qtbot.waitSignal(view.closed):
+        QTest.keyClick(view.stage.canvas, Qt.Key.Key_Escape)
+    with qtbot.waitSignal(view.closed):
+        document.do("Remove", commands.remove_panels(document.board, [ids()[1]]))
+
+
+def controls(view):
+    kinds = (QAbstractButton, QComboBox, QAbstractSpinBox, QLineEdit, QPlainTextEdit)
+    found = [w for kind in kinds for w in view.findChildren(kind)]
+    inner = ("qt_spinbox_lineedit", "ScrollLeftButton", "ScrollRightButton")
+    return [w for w in found if w.objectName() not in inner and not isinstance(w.parent(), QAbstractSpinBox)]
+
+
+def test_every_control_has_a_name_and_can_be_reached_by_keys(view, document, ids):
+    add_take(document, ids()[0], 1)
+    add_references(document, ids()[0], "hat", "coat")
+    view.side.settings.fold.click()
+    document.do("Start", commands.set_panel(document.board, ids()[0], source=Source("take")))
+    for widget in (*controls(view), view.stage.canvas, view.stage.takes, *view.side.tray.tiles):
+        assert widget.accessibleName() or getattr(widget, "text", str)(), widget
+        assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus, widget.accessibleName()
+
+
+def test_tab_goes_from_the_text_through_the_tray_to_render(view, document, ids):
+    add_references(document, ids()[0], "hat", "coat")
+    passed, widget = [], view.side.text
+    for _ in range(12):
+        QTest.keyClick(widget, Qt.Key.Key_Tab)
+        widget = view.focusWidget()
+        passed.append(widget)
+    tray = view.side.tray
+    wanted: list[QWidget] = [*tray.tiles, tray.add_button, view.side.settings.fold, view.side.render_bar.button]
+    places = [passed.index(one) for one in wanted]
+    assert places == sorted(places)
+
+
+def test_showing_changes_nothing_and_many_views_leave_nothing(document, ids, qtbot):
+    add_take(document, ids()[0], 1)
+    add_member(document, "gull")
+    before = document.board
+    for panel_id in ids():
+        made = PanelView(document)
+        qtbot.addWidget(made)
+        made.show_panel(panel_id)
+        made.side.settings.fold.click()
+        for tab in range(3):
+            made.side.tabs.setCurrentIndex(tab)
+    assert document.board == before
+
+
+@pytest.mark.parametrize("keys", ["Ctrl+Return"])
+def test_shortcuts_are_the_view_s_own(view, keys):
+    from PySide6.QtGui import QShortcut
+
+    assert QKeySequence(keys) in [shortcut.key() for shortcut in view.findChildren(QShortcut)]
+
+
+def test_continue_makes_the_next_panel_and_asks_for_it(view, document, ids, qtbot):
+    take = add_take(document, ids()[0], 1)
+    with qtbot.waitSignal(view.open_panel) as asked:
+        QTest.mouseClick(view.stage.go_on, LEFT)
+    new = ids()[1]
+    assert asked.args == [new]
+    view.show_panel(new)
+    assert view.panel.source == Source("panel", ids()[0])
+    assert view.side.tray.tiles[0].seen.picture == take.picture
+    assert view.stage.shown() == take.picture
+
+
+def test_delete_in_the_tray_wins_over_the_window_s_delete(view, document, ids, qtbot):
+    add_take(document, ids()[0], 1)
+    add_references(document, ids()[0], "hat")
+    hit = []
+    for keys in ("Backspace", "Ctrl+C", "Ctrl+V"):
+        action = QAction("Menu", view)
+        action.setShortcut(QKeySequence(keys))
+        action.triggered.connect(lambda _=False, keys=keys: hit.append(keys))
+        view.addAction(action)
+    tile = view.side.tray.tiles[0]
+    tile.setFocus()
+    qtbot.waitUntil(tile.hasFocus)
+    QTest.keyClick(view.windowHandle(), Qt.Key.Key_Backspace)
+    assert view.panel.references == ()
+    for widget in (view.stage.takes, view.stage.canvas):
+        widget.setFocus()
+        qtbot.waitUntil(widget.hasFocus)
+        QTest.keyClick(view.windowHandle(), "c", CONTROL)
+        assert QApplication.clipboard().image().width() == 192
+        QApplication.clipboard().clear()
+    QTest.keyClick(view.windowHandle(), "v", CONTROL)  # nothing to paste
+    assert hit == []
+    view.number.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    view.number.setFocus()
+    QTest.keyClick(view.windowHandle(), Qt.Key.Key_Backspace)
+    assert hit == ["Backspace"]  # the menu works where no widget wants the key
+
+
+def test_the_open_panel_tells_its_failures_itself(view, document, engine, ids, qtbot):
+    told = []
+    document.message.connect(lambda text, hint: told.append(text))
+    document.render(ids()[:2])
+    engine.fail("No memory.")
+    assert told == []
+    assert view.stage.card.message.text() == "No memory."
+    engine.fail("Nor here.")
+    assert told == ["Panel 1B: Nor here."]
+    view.hide()
+    document.render(ids()[:1])
+    engine.fail("Nobody looks.")
+    assert told == ["Panel 1B: Nor here.", "Panel 1A: Nobody looks."]
+
+
+def test_live_mode_ends_when_the_view_is_left(view, engine, qtbot):
+    view.side.render_bar.live.setChecked(True)
+    qtbot.waitUntil(lambda: len(engine.submitted) == 1)
+    view.hide()
+    assert not view.side.render_bar.live.isChecked()
+    assert engine.running is None
+
+
+def test_typing_leaves_the_picture_and_the_tray_alone(view, document, ids, qtbot):
+    """What does not depend on the text is not painted or read again for every letter."""
+    add_take(document, ids()[0], 1)
+    add_references(document, ids()[0], "hat", "coat")
+    shown_name(view, qtbot)
+    qtbot.wait(100)
+    painted = []
+    for widget in (view.stage.canvas, view.stage.takes.viewport(), *view.side.tray.tiles):
+        widget.installEventFilter(Painted(widget, painted))
+    view.side.text.setFocus()
+    QTest.keyClicks(view.side.text, "night")
+    qtbot.wait(50)
+    assert painted == []
+
+
+class Painted(QObject):
+    """Records the paint events of a widget."""
+
+    def __init__(self, widget, into):
+        super().__init__(widget)
+        self.into = into
+
+    def eventFilter(self, watched, event):
+        if event.type() == QEvent.Type.Paint:
+            self.into.append(watched)
+        return False

@@ -1,0 +1,397 @@
+"""The window as a whole: names and keyboard for everything, pages, boards, messages, leaks, quitting."""
+
+import gc
+import weakref
+
+import pytest
+from PySide6.QtCore import QCoreApplication, QEvent, Qt
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QHeaderView,
+    QLineEdit,
+    QPlainTextEdit,
+    QProgressBar,
+    QSlider,
+    QWidget,
+)
+
+from app.board import commands
+from app.fluxboard.file import BoardFile
+from app.gui.window.main_window import MainWindow
+from app.gui.window.session import Session
+from app.models import library
+
+CONTROLS = (
+    QAbstractButton, QAbstractItemView, QAbstractSpinBox, QComboBox, QLineEdit, QPlainTextEdit, QProgressBar, QSlider,
+)  # fmt: skip
+PAGES = ("board", "cast", "models", "queue", "panel")
+
+
+def controls(root: QWidget) -> list[QWidget]:
+    """What a person can act on or should hear of, without the parts that other controls are made of."""
+    inner = (QComboBox, QAbstractSpinBox)
+    found = [one for one in root.findChildren(QWidget) if isinstance(one, CONTROLS) and one.isVisible()]
+    return [one for one in found if not isinstance(one.parentWidget(), inner) and not isinstance(one, QHeaderView)]
+
+
+def name_of(widget: QWidget) -> str:
+    text = widget.text() if isinstance(widget, QAbstractButton) else ""
+    return widget.accessibleName() or text
+
+
+def reached(window: QWidget, qtbot, start: QWidget) -> set[QWidget]:
+    """What Tab comes by, starting at `start`."""
+    window.window().activateWindow()
+    qtbot.waitUntil(window.window().isActiveWindow)
+    start.setFocus()
+    seen = {QApplication.focusWidget()}
+    for _ in range(400):
+        here = QApplication.focusWidget()
+        assert here is not None, (start, QApplication.activeWindow(), QApplication.activePopupWidget(), len(seen))
+        qtbot.keyClick(here, Qt.Key.Key_Tab)
+        assert QApplication.focusWidget() is not None, f"focus is lost after {name_of(here)} ({here})"
+        if QApplication.focusWidget() in seen:
+            break
+        seen.add(QApplication.focusWidget())
+    return seen
+
+
+def same_group(one: QAbstractButton, seen: set[QWidget]) -> bool:
+    """Of buttons that exclude each other Tab stops at one; arrows go on."""
+    if not isinstance(one, QAbstractButton):
+        return False
+    siblings = one.group().buttons() if one.group() else []
+    if one.autoExclusive():
+        siblings = [b for b in one.parentWidget().findChildren(QAbstractButton) if b.autoExclusive()]
+    return any(other in seen for other in siblings)
+
+
+def show(window, page: str) -> None:
+    if page == "panel":
+        window.open_panel(next(window.document.board.panels()).id)
+    else:
+        window.go(page)
+
+
+@pytest.fixture
+def full(window, picture_file, engine):
+    """The window with a cast member, a picture and jobs in every state."""
+    document = window.document
+    picture = document.import_picture(picture_file())
+    window.page("cast").add_pictures([picture], None)
+    ids = [panel.id for panel in document.board.panels()]
+    document.render(ids)
+    engine.fail("Out of memory.", "Use a smaller size.")
+    engine.step(1, 4)
+    return window
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_everything_has_a_name_and_is_reached_by_tab(full, qtbot, page):
+    show(full, page)
+    qtbot.wait(20)
+    found = controls(full.centralWidget())
+    assert len(found) > 8
+    nameless = [one for one in found if not name_of(one)]
+    assert nameless == [], [(type(one).__name__, one.objectName(), one.parentWidget()) for one in nameless]
+    ring = reached(full, qtbot, full.places["board" if page == "panel" else page])
+    wanted = [one for one in found if one.isEnabled() and not isinstance(one, QProgressBar)]
+    missed = [one for one in wanted if one not in ring and one.focusProxy() not in ring and not same_group(one, ring)]
+    assert missed == [], [(type(one).__name__, name_of(one)) for one in missed]
+
+
+def dialogs(window):
+    from app.gui.kit.reading_dialog import ReadingDialog
+    from app.gui.pages.animatic import Animatic
+    from app.gui.pages.models_view import Consent
+    from app.gui.window.dialogs import BoardSettings
+    from app.gui.window.exchange import ExportDialog
+    from app.gui.window.help_dialogs import Shortcuts
+    from app.gui.window.restore_dialog import RestoreDialog
+    from app.gui.window.settings_dialog import SettingsDialog
+
+    entry = {"title": "X", "licence": {"name": "N", "summary": "s", "url": "https://x", "gated": True}}
+    return [
+        SettingsDialog(window.session.settings, lambda _: None, window),
+        BoardSettings(window.document, window),
+        Shortcuts(window.actions_, window),
+        RestoreDialog(window.document, window),
+        Consent(entry, window),
+        Animatic(window.document, None, window),
+        ExportDialog(window.document, (), window),
+        ReadingDialog(20),
+    ]
+
+
+def test_dialogs_have_names_and_are_reached_by_tab(full, qtbot):
+    for dialog in dialogs(full):
+        with qtbot.waitActive(dialog):
+            dialog.show()
+            dialog.activateWindow()
+        found = [one for one in controls(dialog) if one.objectName() != "qt_spinbox_lineedit"]
+        assert [one for one in found if not name_of(one)] == [], dialog
+        enabled = [one for one in found if one.isEnabled()]
+        ring = reached(dialog, qtbot, enabled[0])
+        missed = [one for one in enabled if one not in ring and one.focusProxy() not in ring]
+        assert missed == [], (dialog, [(type(one).__name__, name_of(one)) for one in missed])
+        dialog.close()
+
+
+def test_every_action_is_in_a_menu_has_a_slot_and_shortcuts_are_unique(window):
+    keys = {}
+    for name, action in window.actions_.made.items():
+        for shortcut in action.shortcuts():
+            assert shortcut.toString() not in keys, (name, keys[shortcut.toString()])
+            keys[shortcut.toString()] = name
+        owner = window.commands if hasattr(window.commands, name) else window.board_commands
+        assert name in ("recent", "samples") or callable(getattr(owner, name))
+    roles = {name: action.menuRole().name for name, action in window.actions_.made.items()}
+    assert roles["quit"] == "QuitRole"
+    assert roles["settings"] == "PreferencesRole"
+    assert roles["about"] == "AboutRole"
+    assert {role for name, role in roles.items() if name not in ("quit", "settings", "about")} == {"NoRole"}
+
+
+def test_actions_follow_selection_history_and_queue(window, engine):
+    actions, ids = window.actions_, [panel.id for panel in window.document.board.panels()]
+    window.board.grid.select(())
+    assert not actions["duplicate"].isEnabled()
+    assert not actions["undo"].isEnabled()
+    assert not actions["cancel_all"].isEnabled()
+    window.board.grid.select(ids[:1])
+    assert actions["duplicate"].isEnabled()
+    actions["duplicate"].trigger()
+    assert actions["undo"].text() == "Undo Duplicate Panel"
+    window.document.render(ids[:1])
+    assert actions["cancel_all"].isEnabled()
+    assert window.places["queue"].text() == "Queue 1"
+
+
+def test_undo_covers_cast_and_captions_alike(window, picture_file):
+    before = window.document.board
+    window.go("cast")
+    cast = window.page("cast")
+    cast.add_pictures([window.document.import_picture(picture_file("gull.png"))], None)
+    cast.member.name.setText("seagull")
+    cast.member.name.editingFinished.emit()
+    assert window.document.board.cast[0].name == "seagull"
+    window.actions_["undo"].trigger()
+    assert window.document.board.cast[0].name == "gull"
+    window.actions_["undo"].trigger()
+    assert window.document.board == before
+
+
+def test_a_panel_opens_and_the_board_shows_it_again(window, qtbot):
+    ids = [panel.id for panel in window.document.board.panels()]
+    window.board.grid.opened.emit(ids[1])
+    assert window.open_panel_id() == ids[1]
+    window.actions_["show_board"].trigger()
+    assert window.board.grid.selected() == (ids[1],)
+    window.board.grid.opened.emit(ids[2])
+    window.document.do("Delete", commands.remove_panels(window.document.board, [ids[2]]))
+    assert window.open_panel_id() in (None, ids[1])
+
+
+def test_first_run_opens_the_sample_with_one_panel_to_render(qtbot, engine, tmp_path):
+    import msgspec
+
+    session = Session(engine)
+    session.settings = msgspec.structs.replace(session.settings, folder=str(tmp_path / "boards"))
+    window = MainWindow(session)
+    qtbot.addWidget(window, before_close_func=lambda _: engine.cancel_all())
+    window.show()
+    session.start()
+    assert session.document.board.title == "The Gull Goes Out"
+    assert window.board.render.text() == "Render 1 New"
+    assert window.board.model.text() == "Built-in model"
+    window.board.model.click()
+    assert window.stack.currentWidget() is window.page("models")
+    window.board.render.click()
+    assert engine.running.job.request.prompt == "a fox on the beach at night"
+
+
+def test_the_last_board_is_opened_again(session, qtbot, engine):
+    session.start(str(session.path))
+    path = session.document.file.path
+    session.close()
+    again = Session(engine)
+    again.start()
+    assert again.document.file.path == path
+    again.close()
+
+
+def test_jobs_of_a_board_that_is_no_longer_shown_still_become_takes(window, session, engine, picture_file):
+    first = next(session.document.board.panels()).id
+    path = session.document.file.path
+    session.document.render([first])
+    session.new()
+    assert session.document.file.path != path
+    engine.done(picture_file())
+    with BoardFile.open(path) as file:  # it was closed, so its lock is free
+        assert len(file.board.panel(first).takes) == 1
+
+
+def test_a_board_behind_is_shown_again_with_its_history(session, engine):
+    session.start(str(session.path))
+    document = session.document
+    document.render([next(document.board.panels()).id])
+    session.new()
+    session.open(document.file.path)
+    assert session.document is document
+
+
+def test_a_board_that_is_open_elsewhere_is_refused_with_a_message(session, window, tmp_path):
+    from app.board.data import new_board
+
+    other = BoardFile.create(tmp_path / "locked", new_board("Locked"))
+    before = session.document
+    assert session.open(other.path) is False
+    assert session.document is before
+    assert window.toasts.isVisible()
+    other.close()
+
+
+def test_what_was_recovered_is_told(session, window, tmp_path):
+    from app.board.data import new_board
+
+    file = BoardFile.create(tmp_path / "crash", new_board("Crash"))
+    path = file.path
+    file.note(commands.set_board(file.board, title="After the crash"))
+    file._lock._descriptor and __import__("os").close(file._lock._descriptor)  # as if the process had died
+    assert session.open(path)
+    assert session.document.board.title == "After the crash"
+    assert window.toasts.isVisible()
+    assert window.toasts.title.text()
+
+
+def test_messages_show_what_to_do_and_go_away(window, qtbot):
+    window.say("It failed.", "Try again.")
+    assert window.toasts.isVisible()
+    assert window.toasts.hint.text() == "Try again."
+    assert window.toasts.accessibleDescription() == "It failed. Try again."
+    assert window.centralWidget().rect().contains(window.toasts.geometry())
+
+
+def test_quitting_with_jobs_asks(window, engine, monkeypatch):
+    window.document.render([next(window.document.board.panels()).id])
+    monkeypatch.setattr(window.commands, "sure_to_quit", lambda busy: False)
+    assert not window.close()
+    monkeypatch.setattr(window.commands, "sure_to_quit", lambda busy: busy == 1)
+    assert window.close()
+    assert engine.stopped == 1
+
+
+def test_the_end_of_a_long_run_is_told_where_the_window_is_not_in_front(window, engine, picture_file, monkeypatch):
+    told = []
+    monkeypatch.setattr(window.commands, "notify", lambda *words: told.append(words))
+    monkeypatch.setattr(window, "isActiveWindow", lambda: False)
+    first = next(window.document.board.panels()).id
+    window.document.render([first])
+    engine.done(picture_file())
+    assert told == []
+    window.document.render([first])
+    window._busy_since.stop()  # as if its time had passed
+    engine.done(picture_file())
+    assert len(told) == 1
+
+
+def test_dark_and_light_change_everything_at_once(window, qtbot):
+    from app.gui.kit.theme import DARK, LIGHT, theme
+
+    theme.apply("light")
+    assert theme.colours is LIGHT
+    light = window.grab().toImage().pixelColor(640, 600).lightness()
+    theme.apply("dark")
+    assert theme.colours is DARK
+    assert window.grab().toImage().pixelColor(640, 600).lightness() < light - 100
+
+
+def contrast(one: str, other: str) -> float:
+    """WCAG 2: (L1 + 0.05) / (L2 + 0.05)."""
+    from PySide6.QtGui import QColor
+
+    def luminance(name: str) -> float:
+        parts = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in QColor(name).getRgbF()[:3]]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+def test_words_can_be_read_on_every_ground():
+    from app.gui.kit.theme import DARK, LIGHT
+
+    for c in (DARK, LIGHT):
+        for ground in (c.window, c.surface, c.canvas, c.raised, c.selection):
+            assert contrast(c.text, ground) >= 7, (c, ground)
+        for ground in (c.window, c.surface, c.canvas):
+            for words in (c.muted, c.danger, c.warning, c.good):
+                assert contrast(words, ground) >= 4.5, (words, ground)
+        assert contrast(c.on_accent, c.accent) >= 4.5
+        assert contrast(c.accent, c.window) >= 3
+
+
+def collected(reference) -> bool:
+    for _ in range(4):
+        QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+        QCoreApplication.processEvents()
+        gc.collect()
+    return reference() is None
+
+
+def test_boards_opened_and_closed_four_times_leave_nothing(window, session):
+    """Everything that belongs to a board goes with it: pages, document, pixmaps, connections."""
+    session.open(session.path)
+    window.go("cast")
+    pages, documents, counts = [], [], []
+    for _ in range(4):
+        session.new()
+        pages.append(weakref.ref(window.board))
+        documents.append(weakref.ref(session.document))
+        window.go("cast")
+        window.open_panel(next(session.document.board.panels()).id)
+        session.open(session.path)
+        collected(lambda: None)
+        counts.append(len(QApplication.allWidgets()))
+    assert counts[-1] <= counts[1] + 2, counts
+    assert sum(ref() is not None for ref in documents) <= 1
+    assert sum(ref() is not None for ref in pages) <= 1
+
+
+def test_windows_opened_and_closed_four_times_leave_no_widgets(qtbot, qapp, tmp_path):
+    import msgspec
+
+    from tests.app.fake_engine import FakeEngine
+
+    counts = []
+    for number in range(4):
+        session = Session(FakeEngine())
+        session.settings = msgspec.structs.replace(session.settings, folder=str(tmp_path / str(number)))
+        window = MainWindow(session)
+        window.show()
+        session.new()
+        window.close()
+        window.deleteLater()
+        del window, session
+        collected(lambda: None)
+        counts.append(len(qapp.allWidgets()))
+    assert counts[-1] <= counts[1], counts
+
+
+def test_typing_reads_no_models_and_a_change_of_the_default_is_shown(window, monkeypatch):
+    from app.gui.window.settings_dialog import SettingsDialog
+
+    window.open_panel(next(window.document.board.panels()).id)
+    looked, inspect = [], library.inspect
+    monkeypatch.setattr(library, "inspect", lambda *given, **more: looked.append(given) or inspect(*given, **more))
+    for text in ("a gull", "a gull at sea"):
+        window.pages["panel"].side.text.setPlainText(text)
+    assert looked == []
+    assert window.board.model.text() == "Built-in model"
+    dialog = SettingsDialog(window.session.settings, window.commands._store, window)
+    dialog._set(model="flux2-klein-4b")
+    assert window.board.model.text() == "FLUX.2 klein 4B"

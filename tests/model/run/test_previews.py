@@ -1,0 +1,154 @@
+"""Step previews: of the estimate and never of the noisy latents; by the tiny autoencoder, or a fitted linear map."""
+
+import dataclasses
+import math
+import shutil
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+import pytest
+from mlx.utils import tree_flatten
+from PIL import Image
+
+from mlx_model.events import Preview
+from mlx_model.nets import tiny_autoencoder
+from mlx_model.nets.autoencoder import pack
+from mlx_model.request import Mask, Request
+from mlx_model.run import pipeline as pipelines
+from mlx_model.run import previews, sampler
+from mlx_model.run.pictures import to_pixels, to_signed
+from mlx_model.run.pipeline import Pipeline
+from mlx_model.store import folder, weights
+from tests.model.run.test_pipeline import MINI, picture
+
+EXAMPLES = sorted((MINI.parent / "examples").glob("*.png"))
+
+
+@pytest.fixture(scope="module")
+def full():
+    return Pipeline.open(MINI, "float32")
+
+
+@pytest.fixture(scope="module")
+def linear():
+    return without_cheap_decode(Pipeline.open(MINI, "float32"))
+
+
+def without_cheap_decode(pipeline):
+    """As a large model is."""
+    pipeline.spec = dataclasses.replace(pipeline.spec, cheap_decode=False)
+    return pipeline
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    """The built-in model with a tiny autoencoder, untrained, beside it."""
+    place, was = tmp_path_factory.mktemp("model") / "mini", folder.open_folder(MINI)
+    shutil.copytree(MINI, place)
+    params = tiny_autoencoder.Params(was.components["autoencoder"].params["z_channels"], True)
+    arrays = dict(tree_flatten(weights.build("tiny_autoencoder", "tiny_autoencoder", params).parameters()))
+    saved = weights.save_component(place, "tiny_autoencoder", "tiny_autoencoder", params, arrays)
+    parts = {role: dataclasses.asdict(part) for role, part in was.components.items()} | {"tiny_autoencoder": saved}
+    settings = {"source": {}, "licence": "x", "plan": "x", "dtype": "float32"}
+    folder.write_manifest(place, "mini", parts, was.tokenizer, **settings)
+    return without_cheap_decode(Pipeline.open(place, "float32"))
+
+
+def ran(pipeline, monkeypatch, **options):
+    """Previews of a run, and what the sampler had at each step."""
+    steps = []
+
+    def recorded(*given):
+        for progress in sampler.denoise(*given):
+            steps.append(progress)
+            yield progress
+
+    monkeypatch.setattr(pipelines, "denoise", recorded)
+    request = Request("mini", "make it night", steps=options.pop("steps", 3), seed=2, **options)
+    events = list(pipeline.run(request, previews=math.inf))
+    return [event.pixels for event in events if isinstance(event, Preview)], steps, events[-1].pixels
+
+
+def grid_of(latents):
+    return latents.reshape(1, 8, 8, -1)
+
+
+def test_a_full_decode_shows_the_estimate(full, monkeypatch):
+    shown, steps, _ = ran(full, monkeypatch)
+    assert len(shown) == 2
+    for pixels, progress in zip(shown, steps, strict=False):
+        assert np.array_equal(pixels, to_pixels(full.autoencoder.decode(grid_of(progress.clean)))[0])
+        assert not np.array_equal(pixels, to_pixels(full.autoencoder.decode(grid_of(progress.latents)))[0])
+
+
+def test_the_tiny_autoencoder_shows_the_estimate(tiny, monkeypatch):
+    shown, steps, _ = ran(tiny, monkeypatch)
+    network = tiny.component("tiny_autoencoder")
+    for pixels, progress in zip(shown, steps, strict=False):
+        assert np.array_equal(pixels, to_pixels(network.decode(grid_of(progress.clean)))[0])
+        assert not np.array_equal(pixels, to_pixels(network.decode(grid_of(progress.latents)))[0])
+
+
+@pytest.mark.parametrize("kind", ["linear", "tiny"])
+def test_no_full_decode_before_the_end(kind, monkeypatch, request):
+    """On a large model each would cost as much as a step."""
+    pipeline, counted = request.getfixturevalue(kind), []
+    decode = pipeline.autoencoder.decode
+    monkeypatch.setattr(type(pipeline.autoencoder), "decode", lambda self, x: counted.append(1) or decode(x))
+    shown, _, _ = ran(pipeline, monkeypatch)
+    assert len(shown) == 2
+    assert len(counted) == 1
+
+
+def test_previews_without_an_own_decode_come_nearer_to_the_result(linear, monkeypatch):
+    """The first shows what the last will be better than a grey area does; the last is nearer still."""
+    shown, _, result = ran(linear, monkeypatch, references=(picture(1, (128, 128)),), steps=6)
+    assert {pixels.shape for pixels in shown} == {(128, 128, 3)}
+    errors = [np.square(small(pixels) - small(result)).mean() for pixels in shown]
+    flat = small(result).var(axis=(0, 1)).mean()
+    assert errors[-1] < errors[0]
+    assert errors[-1] < 0.5 * flat
+
+
+def small(pixels):
+    return pixels.reshape(16, 8, 16, 8, 3).mean((1, 3))
+
+
+def test_the_fitted_colours_are_those_of_pictures_they_were_not_fitted_on(linear):
+    """Drawn for the fit are only discs; the examples are scenes, of a deviation of 25 to 57 levels."""
+    errors = {}
+    for path in EXAMPLES:
+        pixels = np.asarray(Image.open(path).convert("RGB").resize((128, 128)))
+        latents = linear.autoencoder.encode(to_signed(pixels[None]))
+        errors[path.name] = np.square(small(previews.preview(linear, latents)) - small(pixels)).mean() ** 0.5
+    print(errors)  # 19 to 22 levels
+    assert max(errors.values()) < 26
+
+
+def test_outside_a_mask_a_preview_shows_the_picture_itself(linear, monkeypatch):
+    mask = np.zeros((128, 128), np.float32)
+    mask[:, 64:] = 1
+    given = picture(5, (128, 128))
+    shown, _, _ = ran(linear, monkeypatch, references=(given,), mask=Mask(pixels=mask))
+    assert all(np.array_equal(pixels[:, :63], given.pixels[:, :63]) for pixels in shown)
+    assert not np.array_equal(shown[0][:, 65:], given.pixels[:, 65:])
+
+
+def test_any_autoencoder_can_be_fitted():
+    """Latents that are the colours themselves, mixed: the map undoes the mixing."""
+    mix = mx.array(np.random.default_rng(0).normal(size=(3, 3)).astype(np.float32))
+
+    class Mixer:
+        def encode(self, images):
+            b, h, w, _ = images.shape
+            return pack(images.reshape(b, h // 8, 8, w // 8, 8, 3).mean((2, 4)) @ mix + 0.5)
+
+    fitted = previews.fit_colours(Mixer())
+    exact = np.linalg.inv(np.array(mix))
+    assert np.abs(np.array(fitted[:-1]) - exact).max() < 0.05 * np.abs(exact).max()
+
+
+def test_a_folder_s_tiny_autoencoder_is_optional(tiny):
+    assert Path(tiny.folder.path / "tiny_autoencoder").is_dir()
+    assert "tiny_autoencoder" not in folder.open_folder(MINI).components
