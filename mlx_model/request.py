@@ -198,7 +198,7 @@ def _check_pictures(request: Request, spec: ModelSpec) -> None:
 
 def _check_shapes(request: Request, spec: ModelSpec) -> None:
     """What the run would refuse later, once the text has been read."""
-    from .run.latents import reference_size
+    from .geometry import reference_size
 
     shown = [reference.pixels for reference in request.references if reference.pixels is not None]
     alone = len(request.references) == 1

@@ -89,7 +89,7 @@ class ModelSpec:
         if pixels is None:
             return self.size
         if self.keeps_whole and alone:
-            from .run.latents_flux3 import reference_canvas
+            from .geometry import reference_canvas
 
             return reference_canvas(*pixels.shape[1::-1])[:2]
         height, width = pixels.shape[:2]

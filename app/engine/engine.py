@@ -12,9 +12,8 @@ from PySide6.QtCore import QCoreApplication, QObject, QProcess, QProcessEnvironm
 
 from mlx_model.events import Cancelled, Done, Event, Failed, Step
 
-from . import command, process, protocol, scratch
-from .job_queue import Queue
-from .jobs import Job, JobState
+from . import process, protocol
+from .jobs import Job, JobState, Queue
 
 RESULTS = 200  # pictures whose files are kept
 LAST = (Done, Failed, Cancelled)
@@ -66,7 +65,7 @@ class Worker(QObject):
         """Start a fresh process; `ready` or `died` follows."""
         self.is_ready, self._reason, self._silent, self._ending = False, "", 0.0, 0.0
         self._lines = protocol.Lines()
-        self._log_start = process.rotate(self.log)
+        self._log_start = process.rotate_log(self.log)
         self._process.setStandardErrorFile(str(self.log), QProcess.OpenModeFlag.Append)
         self._process.setProcessEnvironment(_environment())
         self._process.start(self.words[0], self.words[1:])
@@ -119,7 +118,7 @@ class Worker(QObject):
             for text in self._lines.feed(data):
                 self._received(protocol.from_worker(text))
         except protocol.ProtocolError as error:
-            process.note(self.log, f"the worker said what can't be understood: {error}")
+            process.add_to_log(self.log, f"the worker said what can't be understood: {error}")
             self.end("It said something that can't be understood.")
 
     def _received(self, message: protocol.Message) -> None:
@@ -136,19 +135,19 @@ class Worker(QObject):
     def _error(self, error: QProcess.ProcessError) -> None:
         if error == QProcess.ProcessError.FailedToStart:
             self._tick.stop()
-            self.died.emit(process.failed(f"It could not be started: {self._process.errorString()}.", None, ""))
+            self.died.emit(process.explain_death(f"It could not be started: {self._process.errorString()}.", None, ""))
 
     def _finished(self, code: int, status: QProcess.ExitStatus) -> None:
         self._tick.stop()
         self._read()
         self.is_ready = False
         number = code if status == QProcess.ExitStatus.CrashExit else None
-        self.died.emit(process.failed(self._reason, number, process.tail(self.log, self._log_start)))
+        self.died.emit(process.explain_death(self._reason, number, process.read_tail(self.log, self._log_start)))
 
 
 def _environment() -> QProcessEnvironment:
     environment = QProcessEnvironment()
-    for name, value in command.variables().items():
+    for name, value in process.environment().items():
         environment.insert(name, value)
     return environment
 
@@ -177,8 +176,8 @@ class Engine(QObject):
         self.patience = patience or Patience()
         self._queue, self._deaths, self._waited, self._step = Queue(), 0, 0.0, 0.0
         self._results: list[Path] = []
-        self._folder = scratch.folder()
-        self._process = Worker(words or command.words("worker"), log or process.log_file(), self.patience, self)
+        self._folder = process.make_scratch_folder()
+        self._process = Worker(words or process.command_line("worker"), log or process.log_file(), self.patience, self)
         self._process.ready.connect(self._ready)
         self._process.said.connect(self._said)
         self._process.died.connect(self._died)

@@ -1,13 +1,18 @@
 """Why a worker died: its log, its exit, and what to tell about it."""
 
+import os
 import re
+import shutil
 import signal
+import sys
+import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
 from mlx_model.events import Failed
 
 from ..base import paths
+from ..base.processes import is_alive
 
 LIMIT = 1_000_000  # bytes of log, then it becomes worker.1.log
 TAIL = 20_000
@@ -23,7 +28,7 @@ def log_file() -> Path:
     return paths.home() / "logs" / "worker.log"
 
 
-def rotate(log: Path) -> int:
+def rotate_log(log: Path) -> int:
     """Make room for a new process's words; where in the file they will begin."""
     log.parent.mkdir(parents=True, exist_ok=True)
     size = log.stat().st_size if log.exists() else 0
@@ -33,13 +38,13 @@ def rotate(log: Path) -> int:
     return size
 
 
-def note(log: Path, text: str) -> None:
+def add_to_log(log: Path, text: str) -> None:
     """Add a line of our own."""
     with open(log, "a", encoding="utf-8") as handle:
         handle.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}\n")
 
 
-def tail(log: Path, start: int) -> str:
+def read_tail(log: Path, start: int) -> str:
     """The last that was written since `start`."""
     try:
         with open(log, "rb") as handle:
@@ -49,7 +54,7 @@ def tail(log: Path, start: int) -> str:
         return ""
 
 
-def failed(reason: str, number: int | None, said: str) -> Failed:
+def explain_death(reason: str, number: int | None, said: str) -> Failed:
     """What to tell. `reason`: why we ended it, or ""; `number`: the signal that ended it or None; `said`: its log."""
     cause = CAUSE.findall(said)
     if cause and MEMORY.search(cause[-1]):
@@ -77,3 +82,33 @@ def _last_line(said: str) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= 200 else f"{text[:200]}…"
+
+
+PREFIX = "flux-local-jobs-"
+NAME = re.compile(re.escape(PREFIX) + r"(\d{1,9})-\w+")  # with the process that owns it
+
+
+def make_scratch_folder() -> Path:
+    """A new folder. What windows left that were killed is removed: an artist's pictures don't lie about for good."""
+    made = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
+    for other in made.parent.glob(f"{PREFIX}*"):
+        owner = NAME.fullmatch(other.name)
+        if owner and not is_alive(int(owner[1])):
+            shutil.rmtree(other, ignore_errors=True)
+    return made
+
+
+def command_line(*arguments: str) -> list[str]:
+    """The command line of `flux-local ARGUMENTS`."""
+    if getattr(sys, "frozen", False):  # the command line is a program of its own there, beside the window's
+        return [str(Path(sys.executable).with_name("flux-local")), *arguments]
+    # -P: a folder called app where the person happens to stand must not be taken for ours.
+    return [sys.executable, "-P", "-m", "app", *arguments]
+
+
+def environment() -> dict[str, str]:
+    """The environment for it: this one, with the packages found where this process found them."""
+    if getattr(sys, "frozen", False):
+        return dict(os.environ)
+    here, given = str(Path(__file__).resolve().parents[2]), os.environ.get("PYTHONPATH")
+    return {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{given}" if given else here}

@@ -24,9 +24,9 @@ from mlx_model.errors import BoardError, DiskFull
 from ..base.files import numbered
 from ..board.data import Board, Picture, pictures
 from ..board.rules import SHA256
-from . import codec, disk, earlier, restore_points
+from . import codec, disk, earlier
+from .earlier import RestorePoint
 from .lock import Lock
-from .restore_points import RestorePoint
 
 SUFFIX = ".fluxboard"
 BOARD, BLOBS, HISTORY, JOURNAL, LOCK = "board.json", "blobs", "history", earlier.JOURNAL, "lock"
@@ -147,7 +147,7 @@ class BoardFile:
         with disk.explained(folder / BOARD):
             foreign = self._stamp != disk.stamp(folder / BOARD)  # a synchronising folder, an editor
             if data != self._saved or foreign:
-                restore_points.keep(folder / HISTORY, folder / BOARD, always=foreign or point)
+                earlier.keep(folder / HISTORY, folder / BOARD, always=foreign or point)
                 disk.write(folder / BOARD, data)
                 self._remember(folder, data)
             (folder / JOURNAL).unlink(missing_ok=True)
@@ -168,14 +168,14 @@ class BoardFile:
 
     def restore_points(self) -> list[RestorePoint]:
         """Newest first."""
-        return restore_points.listed(self.path / HISTORY)
+        return earlier.listed(self.path / HISTORY)
 
     def restore(self, point: RestorePoint) -> Board:
         """The board of a restore point, for the caller to save; today's becomes a restore point. Raises BoardError."""
         board, _ = codec.decode(disk.read(point.path), f"The restore point of {point.when:%d %B %H:%M}")
         folder = self._writable()
         with disk.explained(folder / HISTORY):
-            restore_points.keep(folder / HISTORY, folder / BOARD, always=True)
+            earlier.keep(folder / HISTORY, folder / BOARD, always=True)
         return board
 
     # Pictures
@@ -287,7 +287,7 @@ class BoardFile:
             if found.damaged and (folder / BOARD).exists():
                 os.replace(folder / BOARD, next(p for p in numbered(folder / DAMAGED) if not p.exists()))
             elif not found.damaged:
-                restore_points.keep(folder / HISTORY, folder / BOARD, always=True)
+                earlier.keep(folder / HISTORY, folder / BOARD, always=True)
         self._saved = b""
         self.save(self.board)
 

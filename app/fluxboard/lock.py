@@ -16,6 +16,8 @@ from pathlib import Path
 
 from mlx_model.errors import BoardElsewhere, BoardLocked
 
+from ..base.processes import is_alive
+
 NO_FLOCK = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS)
 OPEN_ELSEWHERE = "Close it there first, or open a copy."
 
@@ -86,7 +88,7 @@ def _claim(descriptor: int, path: Path, before: Owner, anyway: bool) -> None:
     except OSError as error:
         if error.errno not in NO_FLOCK:
             raise
-        if not before.is_elsewhere and alive(before.pid) and not anyway:
+        if not before.is_elsewhere and is_alive(before.pid) and not anyway:
             raise _locked(path, before) from error
     if before.is_elsewhere and not anyway:
         raise _locked(path, before)
@@ -99,18 +101,6 @@ def _locked(path: Path, owner: Owner) -> BoardLocked:
         return BoardElsewhere(f"{name} is open on {owner.host}.", hint)
     where = "in this window or another one" if owner.pid == os.getpid() else f"in another program (process {owner.pid})"
     return BoardLocked(f"{name} is open already, {where}.", OPEN_ELSEWHERE)
-
-
-def alive(pid: int) -> bool:
-    if pid <= 0:
-        return False
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _is_at(descriptor: int, path: Path) -> bool:

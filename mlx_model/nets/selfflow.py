@@ -1,24 +1,20 @@
 """SiT-XL/2 of Self-Flow: pictures of the 1000 ImageNet classes, with a time of its own for every token if wanted.
 
-Source: black-forest-labs/Self-Flow (model.py, sampling.py); module names are that checkpoint's.
+Source: black-forest-labs/Self-Flow (model.py); module names are that checkpoint's.
 Axis letters: B batch, N tokens, h hidden width, C numbers per token (c p p, as autoencoder.pack makes them).
 Times run from 1 (noise) to 0 (picture) like everywhere here; the network itself takes s = 1 - t.
 """
 
-import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from ..run.sampler import Progress, check_finite
 from ..sizes import check_heads
 from .ops import add_gated, attention, modulate, split_heads, timestep_features
 
 TIME_FEATURES = 256
-SDE_STEPS, LAST_STEP = 250, 0.04  # the released sampler's: 249 random steps, then one without noise
 
 
 @dataclass(frozen=True)
@@ -168,37 +164,3 @@ class Transformer(nn.Module):
         p = self.params
         x = x.reshape(*x.shape[:2], p.patch_size**2, -1).swapaxes(2, 3)
         return -x[:, :, : p.latent_channels].reshape(*x.shape[:2], p.in_channels)
-
-
-def ode_times(steps: int) -> np.ndarray:
-    """(steps + 1,) from 1 to 0, evenly: for sampler.denoise."""
-    return np.linspace(1.0, 0.0, steps + 1)
-
-
-def sde_times(steps: int = SDE_STEPS) -> np.ndarray:
-    """(steps + 1,) from 1 to 0: even down to LAST_STEP, then to the end in one."""
-    return np.append(1 - np.linspace(0, 1 - LAST_STEP, steps), 0.0)
-
-
-def denoise_sde(
-    velocity: Callable[[mx.array, int], mx.array],
-    latents: mx.array,
-    times: np.ndarray,
-    noise: Callable[[int], mx.array],
-) -> Iterator[Progress]:
-    """Euler-Maruyama with diffusion t; the last step is the mean, without noise. Yields after every step, evaluated.
-
-    `velocity(latents, i)` is the model at times[i], `noise(i)` standard normal of the latents' shape. With the score
-    of the linear path the drift is (2 - t) times the velocity towards the picture, minus the latents.
-    """
-    last = len(times) - 2
-    for i in range(last + 1):
-        t, dt = float(times[i]), float(times[i] - times[i + 1])
-        towards = -velocity(latents, i).astype(mx.float32)
-        clean = latents + t * towards
-        latents = latents + dt * ((2 - t) * towards - latents)
-        if i < last:
-            latents = latents + math.sqrt(2 * t * dt) * noise(i)
-        mx.eval(latents, clean)
-        check_finite(latents)
-        yield Progress(i, latents, clean)

@@ -12,8 +12,9 @@ import mlx.core as mx
 import numpy as np
 
 from ..events import Note
+from ..geometry import Grid, reference_size
 from ..nets.ops import timestep_features
-from .latents import Grid, grid_ids, reference_ids, reference_size, text_ids
+from .latents import grid_ids, reference_ids, text_ids
 from .references import References, fingerprint
 from .sampler import Velocity, empirical_mu, guided, timesteps
 

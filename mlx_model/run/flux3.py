@@ -6,15 +6,16 @@ Axis letters: T text tokens, R reference tokens, C latent channels.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import mlx.core as mx
 import numpy as np
 
 from ..events import Note
-from .latents import Grid, reference_size, text_ids
-from .latents_flux3 import MU, image_ids, pad_tokens, reference_canvas, reference_ids
+from ..geometry import MULTIPLE, Canvas, Grid, reference_canvas, reference_size
+from .latents import grid_ids, text_ids
 from .pictures import resize_and_crop
 from .references import References, fingerprint
 from .sampler import Velocity, guided, timesteps
@@ -22,6 +23,10 @@ from .sampler import Velocity, guided, timesteps
 if TYPE_CHECKING:
     from ..request import Reference, Request
     from .pipeline import Pipeline
+
+MU = math.log(6.93)  # a constant shift of the schedule, whatever the size
+ROPE_SCALE = 0.5  # of rows and columns
+PAD_MULTIPLE, PAD_POSITION = 80, 1  # the transformer sees the padding: how long it is belongs to the recipe
 
 
 def encode_text(pipe: Pipeline, prompt: str) -> mx.array:
@@ -48,7 +53,7 @@ def _whole(pipe: Pipeline, reference: Reference):
     """Latents, the size (width, height) at which the picture is used, and that of the canvas around it."""
     canvas = reference_canvas(*reference.pixels.shape[1::-1])
     used, whole = (canvas.width, canvas.height), (canvas.canvas_width, canvas.canvas_height)
-    make = lambda: pipe.encode_pixels(canvas.fill(resize_and_crop(reference.pixels, used, used)))  # noqa: E731
+    make = lambda: pipe.encode_pixels(fill_canvas(canvas, resize_and_crop(reference.pixels, used, used)))  # noqa: E731
     return pipe.encoded.get((fingerprint(reference.pixels), canvas), make), used, whole
 
 
@@ -81,3 +86,36 @@ def velocity(
         return model(latents, now[i : i + 1], condition, target)
 
     return guided(one, conditions, request.guidance)
+
+
+def image_ids(grid: Grid, reference: int | None = None) -> np.ndarray:
+    """(rows * columns, 4): (0, row / 2, column / 2, 0); reference r, counted from 0, has -(1 + r) at the end."""
+    ids = grid_ids(grid).astype(np.float64)
+    ids[:, 1:3] *= ROPE_SCALE
+    ids[:, 3] = 0 if reference is None else -(1 + reference)
+    return ids
+
+
+def reference_ids(grids: list[Grid]) -> np.ndarray:
+    """Ids of all references one after the other: (sum of rows * columns, 4)."""
+    parts = [image_ids(grid, number) for number, grid in enumerate(grids)]
+    return np.concatenate(parts) if parts else np.zeros((0, 4))
+
+
+def pad_tokens(ids: list[int], pad_id: int, cap: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Tokens of a prompt -> ids (1, L) int32, real (1, L) bool, positions (L,): L is the next multiple of 80.
+
+    Padding goes right, and all of it stands at position 1, as in training.
+    """
+    ids = ids[:cap]
+    length = min(-(-len(ids) // PAD_MULTIPLE) * PAD_MULTIPLE, cap)
+    real = np.arange(length) < len(ids)
+    padded = np.array([ids + [pad_id] * (length - len(ids))], np.int32)
+    return padded, real[None], np.where(real, np.arange(length), PAD_POSITION)
+
+
+def fill_canvas(canvas: Canvas, pixels: np.ndarray) -> np.ndarray:
+    """Resized pixels (height, width, 3) -> the canvas, its rims filled with their reflection."""
+    right, bottom = canvas.canvas_width - canvas.width - canvas.left, canvas.canvas_height - canvas.height - canvas.top
+    mode: Literal["reflect", "symmetric"] = "reflect" if min(canvas.width, canvas.height) > MULTIPLE else "symmetric"
+    return np.pad(pixels, ((canvas.top, bottom), (canvas.left, right), (0, 0)), mode=mode)

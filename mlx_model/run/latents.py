@@ -1,39 +1,13 @@
-"""Sizes, token layout and position ids of FLUX.2: how pictures become a row of tokens.
+"""Token layout and position ids of FLUX.2: how pictures become a row of tokens.
 
-Source: black-forest-labs/flux2 src/flux2/sampling.py (prc_img, prc_txt, listed_prc_img, cap_pixels,
-center_crop_to_multiple_of_x).
+Source: black-forest-labs/flux2 src/flux2/sampling.py (prc_img, prc_txt, listed_prc_img).
 """
-
-import math
 
 import numpy as np
 
-from ..errors import RequestError
+from ..geometry import Grid
 
 REFERENCE_TIME = 10  # reference r has time coordinate 10 + 10 r; the picture being made has 0
-MIN_SIDE, MAX_ASPECT = 64, 8
-
-Grid = tuple[int, int]  # rows, columns of tokens
-
-
-def reference_size(width: int, height: int, cap: int, multiple: int = 16) -> tuple[int, int, int, int]:
-    """(width, height) of a picture -> (resized width, resized height, cropped width, cropped height) in pixels.
-
-    Downscales to at most `cap` pixels, rounding down, then crops the centre to multiples of `multiple`.
-    Raises RequestError for a side under 64 px or an aspect ratio over 8, as the reference implementation does.
-    """
-    if min(width, height) < MIN_SIDE:
-        raise RequestError(f"A reference of {width}x{height} is too small.", f"Each side needs {MIN_SIDE} px.")
-    if max(width, height) > MAX_ASPECT * min(width, height):
-        raise RequestError(
-            f"A reference of {width}x{height} is too long and thin.",
-            f"Crop it: the sides may differ {MAX_ASPECT}-fold at most.",
-        )
-    factor = min(1.0, math.sqrt(cap / (width * height)))
-    width, height = int(width * factor), int(height * factor)
-    if min(width, height) < multiple:
-        raise RequestError("A reference is too thin after resizing.", "Crop it.")
-    return width, height, width // multiple * multiple, height // multiple * multiple
 
 
 def text_ids(count: int) -> np.ndarray:

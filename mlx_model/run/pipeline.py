@@ -25,6 +25,7 @@ import numpy as np
 
 from ..errors import OutOfMemory, RequestError
 from ..events import Done, Event, Loaded, Note, Preview, Stage, Step
+from ..geometry import Grid
 from ..memory import keeps_encoder
 from ..nets import autoencoder
 from ..nets.autoencoder import pack
@@ -33,7 +34,6 @@ from ..store import lora
 from ..store.folder import Folder, open_folder
 from ..store.weights import build, check_components, open_component
 from . import noise
-from .latents import Grid
 from .pictures import resize_and_crop, to_pixels, to_signed
 from .placing import Placed, centre, composite, place, touched
 from .previews import fit_colours, preview

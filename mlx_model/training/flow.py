@@ -11,9 +11,10 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
+from ..geometry import Grid
 from ..nets import flux2, text_qwen3
 from ..nets.ops import timestep_features
-from ..run.latents import Grid, grid_ids, reference_ids, text_ids
+from ..run.latents import grid_ids, reference_ids, text_ids
 
 
 class Batch(NamedTuple):

@@ -9,8 +9,7 @@ engine.done(path)                 # or fail("reason"), or worker_dies()
 
 from PySide6.QtCore import QObject, Signal
 
-from app.engine.job_queue import Queue
-from app.engine.jobs import Job, JobState
+from app.engine.jobs import Job, JobState, Queue
 from mlx_model.events import Cancelled, Done, Event, Failed, Loaded, Preview, Stage, Step
 
 

@@ -23,7 +23,7 @@ from converters.keys import t5_clip  # noqa: E402
 from converters.keys.rules import apply  # noqa: E402
 from mlx_model.nets import autoencoder, flux1, image_siglip, redux, text_clip, text_t5  # noqa: E402
 from mlx_model.nets.ops import timestep_features  # noqa: E402
-from mlx_model.run import latents_flux1  # noqa: E402
+from mlx_model.run import flux1 as run_flux1  # noqa: E402
 from mlx_model.run.pictures import to_signed  # noqa: E402
 from mlx_model.run.sampler import denoise, linear_mu, timesteps  # noqa: E402
 from mlx_model.specs import SPECS  # noqa: E402
@@ -129,7 +129,7 @@ def test_transformer(guidance, referenced, tmp_path):
     theirs = seeded(lambda: tiny_transformer(guidance=guidance))
     model = our_transformer(theirs, tmp_path)
     latents, given, text, pooled = normal(0, 1, 20, 16), normal(1, 1, 6, 16), normal(2, 1, 7, 48), normal(3, 1, 24)
-    ids = [latents_flux1.grid_ids(GRID), latents_flux1.reference_ids([(2, 3)] if referenced else [])]
+    ids = [run_flux1.grid_ids(GRID), run_flux1.reference_ids([(2, 3)] if referenced else [])]
     wanted = theirs(
         hidden_states=torch.from_numpy(np.concatenate([latents, given], 1) if referenced else latents),
         encoder_hidden_states=torch.from_numpy(text),
@@ -139,7 +139,7 @@ def test_transformer(guidance, referenced, tmp_path):
         img_ids=torch.from_numpy(np.concatenate(ids)).float(),
         txt_ids=torch.zeros(7, 3),
     ).sample[:, :20]
-    rope = model.rope(np.concatenate([latents_flux1.text_ids(7), *ids]))
+    rope = model.rope(np.concatenate([run_flux1.text_ids(7), *ids]))
     references = mx.array(given) if referenced else None
     condition = model.condition(mx.array(text), rope, references, pooled=mx.array(pooled))
     strength = timestep_features([3.5]) if guidance else None
@@ -272,14 +272,14 @@ def theirs_on(kind, transformer, vae):
 def ours_on(kind, model, vae):
     encode = lambda images: vae.encode(images).reshape(1, -1, CHANNELS)  # noqa: E731
     picture = to_signed(PICTURE[None])
-    ids = [latents_flux1.text_ids(7), latents_flux1.grid_ids(GRID)]
+    ids = [run_flux1.text_ids(7), run_flux1.grid_ids(GRID)]
     references = beside = None
     if kind == "kontext":
         references = encode(picture)
-        ids.append(latents_flux1.reference_ids([GRID]))
+        ids.append(run_flux1.reference_ids([GRID]))
     elif kind == "fill":
         mask = MASK.astype(np.float32)
-        beside = latents_flux1.fill_channels(encode(latents_flux1.erase(picture, mask)), mask)
+        beside = run_flux1.fill_channels(encode(run_flux1.erase(picture, mask)), mask)
     elif kind == "control":
         beside = encode(picture)
     rope = model.rope(np.concatenate(ids))

@@ -13,9 +13,10 @@ from converters.keys import flux3 as keys_flux3  # noqa: E402
 from converters.keys import text as keys_text  # noqa: E402
 from converters.keys.rules import apply  # noqa: E402
 from mlx_model.boxes import Box, on_grid  # noqa: E402
+from mlx_model.geometry import reference_canvas  # noqa: E402
 from mlx_model.nets import flux3, text_qwen3  # noqa: E402
+from mlx_model.run.flux3 import MU, image_ids, pad_tokens, reference_ids  # noqa: E402
 from mlx_model.run.latents import text_ids  # noqa: E402
-from mlx_model.run.latents_flux3 import MU, image_ids, pad_tokens, reference_canvas, reference_ids  # noqa: E402
 from mlx_model.run.sampler import denoise, timesteps  # noqa: E402
 
 GRID, REFERENCE_GRIDS = (4, 3), [(2, 3), (3, 2)]

@@ -19,7 +19,9 @@ from converters.keys import flux3 as keys_flux3  # noqa: E402
 from converters.keys.rules import apply  # noqa: E402
 from mlx_model.nets import flux1, flux2, flux3  # noqa: E402
 from mlx_model.nets.ops import timestep_features  # noqa: E402
-from mlx_model.run import latents, latents_flux1, latents_flux3  # noqa: E402
+from mlx_model.run import flux1 as run_flux1  # noqa: E402
+from mlx_model.run import flux3 as run_flux3  # noqa: E402
+from mlx_model.run import latents  # noqa: E402
 
 from . import tiny_flux1, tiny_flux3, tiny_klein  # noqa: E402
 
@@ -36,7 +38,7 @@ def normal(seed: int, *shape: int) -> np.ndarray:
 def flux1_pair(place):
     part = tiny_flux1.tiny_transformer(tiny_flux1.CHANNELS, True)
     model = ours(part, keys_flux1, flux1, place)
-    ids = [latents_flux1.text_ids(TOKENS), latents_flux1.grid_ids(GRID)]
+    ids = [run_flux1.text_ids(TOKENS), run_flux1.grid_ids(GRID)]
     noise, text, pooled = normal(0, 1, 48, 16), normal(1, 1, TOKENS, 48), normal(2, 1, 24)
 
     def their(dtype):
@@ -74,7 +76,7 @@ def flux2_pair(place):
 def flux3_pair(place):
     part = tiny_flux3.tiny_transformer(True)
     model = ours(part, keys_flux3, flux3, place)
-    ids = [latents.text_ids(TOKENS), latents_flux3.image_ids(GRID)]
+    ids = [latents.text_ids(TOKENS), run_flux3.image_ids(GRID)]
     noise, text = normal(0, 1, 48, 16), normal(1, 1, TOKENS, 192)
 
     def their(dtype):

@@ -12,7 +12,7 @@ pytest.importorskip("transformers")
 from diffusers.modular_pipelines.flux3.encoders import Flux3TextEncoderStep  # noqa: E402
 
 from converters.tokenizers.files import tokenizer_files  # noqa: E402
-from mlx_model.run.latents_flux3 import pad_tokens  # noqa: E402
+from mlx_model.run.flux3 import pad_tokens  # noqa: E402
 from mlx_model.run.tokenize import PromptTokenizer  # noqa: E402
 
 from . import made_tokenizers as made  # noqa: E402

@@ -229,7 +229,7 @@ def export(board: str, as_json: bool, **options: Any) -> None:
       flux-local board export gull.fluxboard -o frames -f png --panels 1A-1C
       flux-local board export gull.fluxboard -o gull.zip
     """
-    from .board_share import export_file
+    from .share import export_file
 
     export_file(board, options, as_json)
 
@@ -256,7 +256,7 @@ def import_(source: str, output: str | None, name: str | None, as_json: bool) ->
     Example:
       flux-local board import script.fountain -o film.fluxboard
     """
-    from .board_share import import_file
+    from .share import import_file
 
     import_file(source, output, name, as_json)
 

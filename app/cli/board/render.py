@@ -12,6 +12,7 @@ import click
 
 from app.board import commands, naming
 from app.board.data import Take, new_id, numbers
+from app.board.panel_job import panel_job
 from app.engine import jobs, running
 from app.fluxboard.file import BoardFile
 from app.models import library
@@ -88,7 +89,7 @@ class _Run:
         for number in range(self.options["count"]):
             seed = self.options["seed"]
             seed = None if seed is None else (seed + number) % (MAX_SEED + 1)
-            job = jobs.panel_job(
+            job = panel_job(
                 self.file.board, panel_id, self.file.picture_path, self.options["model"], seed=seed,
                 instruction=self.options["instruction"],
             )  # fmt: skip

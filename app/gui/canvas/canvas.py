@@ -4,7 +4,7 @@ from PySide6.QtCore import QEvent, QPointF, Qt, Signal
 from PySide6.QtGui import QCursor, QInputDevice, QKeySequence, QPointingDevice
 from PySide6.QtWidgets import QApplication, QWidget
 
-from ..kit.buttons import wins_over_menus
+from ..kit.widgets import wins_over_menus
 from .area import NOWHERE, PictureArea
 
 GRAB = 14  # logical pixels around the line of the slider that take hold of it

@@ -21,15 +21,14 @@ from mlx_model.errors import FluxLocalError, WillNotFit
 from ...board import commands
 from ...board.data import Board, Panel, Picture, Take
 from ...board.history import History
-from ...engine import jobs
+from ...board.panel_job import panel_job
 from ...engine.jobs import JobState
 from ...fluxboard.file import BoardFile
 from .forecast import forecast, model_of
 from .importing import ReadPicture, in_background, put_pixels, read_picture
-from .keeping import SMALL_FILE, Keeping
 from .pixmaps import Pixmaps, read
 from .runs import PanelState, Runs
-from .storing import Storing
+from .storing import SMALL_FILE, Keeping, Storing
 
 AUTOSAVE = 1500  # ms after the first unsaved change; the product promises 2 s
 JOURNAL = 200  # ms: what is typed in one go is noted once
@@ -287,7 +286,7 @@ class Document(QObject):
     ) -> None:
         self.settle()
         try:
-            job = jobs.panel_job(
+            job = panel_job(
                 self.board, panel_id, self.picture_path, self._model(panel_id), seed=seed, instruction=instruction
             )
             if not anyway:

@@ -11,8 +11,8 @@ from mlx_model.specs import SPECS, ModelSpec
 
 from ...base.shapes import size_of_shape
 from ...board.data import Board, Panel
+from ...board.panel_job import panel_job
 from ...board.seen import seen
-from ...engine import jobs
 from ...models import library
 from ..kit.words import model_title
 
@@ -99,7 +99,7 @@ def obstacle(
     if model.spec is None:
         return None  # the forecast says it
     try:
-        jobs.panel_job(board, panel.id, picture_path, model.spec)
+        panel_job(board, panel.id, picture_path, model.spec)
     except FluxLocalError as error:
         return error
     return None

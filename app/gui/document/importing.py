@@ -92,7 +92,7 @@ def _wait(futures: list[Future], most: int | None, look_at: Callable, flags: QEv
 
 
 def _wait_with_words(futures: list[Future]) -> None:
-    from ..kit.reading_dialog import ReadingDialog
+    from ..kit.messages import ReadingDialog
 
     dialog = ReadingDialog(len(futures))
     dialog.stop_asked.connect(lambda: [future.cancel() for future in futures])

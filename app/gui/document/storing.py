@@ -1,11 +1,20 @@
 """Pictures on their way to the disk: decoded, encoded and written by another thread, one after the other."""
 
+import dataclasses
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QObject, Qt, QTimer, Signal
+
+from ...board.data import Picture, Take, new_id
+from ...engine.jobs import JobState
+from ...fluxboard.file import BoardFile
+from .importing import ReadPicture, read_picture
 
 
 class Storing(QObject):
@@ -46,3 +55,74 @@ class Storing(QObject):
     def _hand_on(self) -> None:
         future, then = self._line.popleft()
         then(future.result())
+
+
+SMALL_FILE = 96 * 2**10  # bytes: stored within a frame or so, without a thread
+AGAIN = 5000  # ms between attempts to store what was refused
+
+
+class Keeping(QObject):
+    """A picture may have taken an hour to make: it is held until it is stored, or the person gives it up."""
+
+    made = Signal(str, object)  # panel id, Take
+    refused = Signal(object, str, str)  # JobState; why, and what to do
+    broken = Signal(str, str)  # what is no picture, and why
+    settled = Signal(str)  # panel id: nothing of it is on the way any more
+
+    def __init__(self, file: BoardFile, storing: Storing, parent: QObject | None = None):
+        super().__init__(parent)
+        self._file, self._storing = file, storing
+        self._on_the_way: list[JobState] = []
+        self.held: list[tuple[JobState, bytes]] = []
+        self._again = QTimer(self, singleShot=True, interval=AGAIN)
+        self._again.timeout.connect(self.retry)
+
+    def latest(self, panel_id: str) -> JobState | None:
+        """The last job of the panel whose picture is being stored; None where none is."""
+        return next((job for job in reversed(self._on_the_way) if job.job.panel == panel_id), None)
+
+    def keep(self, job: JobState) -> None:
+        """The result of a job, whose file is read at once: it goes away with the engine's."""
+        try:
+            data = Path(job.result).read_bytes()
+        except OSError as error:
+            text = f"The picture of panel {job.job.label} can't be read: {error}."
+            self.broken.emit(text, "Render it again.")
+            return
+        self._store(job, data)
+
+    def retry(self) -> None:
+        """Try once more to store what the disk refused."""
+        held, self.held = self.held, []
+        for job, data in held:
+            self._store(job, data)
+
+    def stop(self) -> None:
+        """No further attempt by itself."""
+        self._again.stop()
+
+    def _store(self, job: JobState, data: bytes) -> None:
+        self._on_the_way.append(job)
+        task = partial(read_picture, self._file, data, job.job.label)
+        self._storing.add(task, partial(self._stored, job, data), short=len(data) <= SMALL_FILE)
+
+    def _stored(self, job: JobState, data: bytes, read: ReadPicture) -> None:
+        panel = job.job.panel
+        self._on_the_way.remove(job)
+        if read.picture:
+            self.made.emit(panel, take_of(job, read.picture))
+        elif read.disk:
+            self.held.append((job, data))
+            self._again.start()
+            self.refused.emit(job, *read.messages[0])
+        else:
+            self.broken.emit(*read.messages[0])
+        self.settled.emit(panel)
+
+
+def take_of(job: JobState, picture: Picture) -> Take:
+    """The take that a finished job has made, with the seed that it ran with."""
+    request = job.job.request
+    request = dataclasses.replace(request, seed=job.seed if job.seed is not None else request.seed)
+    made = datetime.now(UTC).isoformat(timespec="seconds")
+    return Take(new_id(), picture, request.to_json(), job.job.model, made, request.seed, job.seconds)

@@ -5,8 +5,7 @@ from collections.abc import Callable
 from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QSpinBox, QWidget
 
-from .buttons import describe
-from .widgets import label
+from .widgets import describe, label
 
 LABEL_WIDTH, LABEL_HEIGHT = 84, 30
 

@@ -1,11 +1,23 @@
 """Messages at the foot of the window: what happened and what to do. They never block and never pile up."""
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer
+from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QAccessible, QAccessibleEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import (
+    QApplication,
+    QDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QMessageBox,
+    QProgressBar,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from . import icons
-from .hints import in_window
+from .widgets import button, label, row
+from .words import in_window
 
 READ = 70  # ms of showing for each letter
 LEAST = 6000
@@ -68,3 +80,50 @@ class Toasts(QFrame):
         width = min(620, room.width() - 48)
         height = self.heightForWidth(width)
         self.setGeometry((room.width() - width) // 2, room.height() - height - 20, width, height)
+
+
+class ReadingDialog(QDialog):
+    """Modal, so that nothing that is asked for meanwhile can meet a half-finished drop."""
+
+    stop_asked = Signal()
+
+    def __init__(self, count: int):
+        super().__init__(QApplication.activeWindow())
+        self.setWindowTitle("Reading Pictures")
+        self.setWindowModality(Qt.WindowModality.ApplicationModal)
+        self.words, self.bar = label(), QProgressBar()
+        self.bar.setRange(0, count if count > 1 else 0)
+        self.bar.setTextVisible(False)
+        self.bar.setAccessibleName("Pictures read")
+        self.stop = button("Stop", self.reject)
+        self.stop.setVisible(count > 1)  # one thing can't be stopped halfway
+        box = QVBoxLayout(self)
+        box.setContentsMargins(20, 18, 20, 16)
+        box.setSpacing(10)
+        box.addWidget(self.words)
+        box.addWidget(self.bar)
+        box.addLayout(row(None, self.stop))
+        self.setMinimumWidth(340)
+
+    def show_done(self, done: int) -> None:
+        """How many pictures are read."""
+        count = self.bar.maximum()
+        self.bar.setValue(done)
+        self.words.setText(f"Reading picture {min(done + 1, count)} of {count}" if count else "Reading")
+
+    def reject(self) -> None:
+        """Esc and the button: the pictures that are read already stay."""
+        self.stop.setEnabled(False)
+        self.stop_asked.emit()
+
+
+def sure(parent: QWidget, title: str, text: str, more: str, go: str, stay: str = "Cancel") -> bool:
+    """Whether the button `go` was pressed. Names of files, scenes and people in the words are never read as HTML."""
+    box = QMessageBox(QMessageBox.Icon.Question, title, text, parent=parent)
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setInformativeText(more)
+    yes = box.addButton(go, QMessageBox.ButtonRole.DestructiveRole)
+    box.setDefaultButton(box.addButton(stay, QMessageBox.ButtonRole.RejectRole))
+    box.exec()
+    box.deleteLater()
+    return box.clickedButton() is yes

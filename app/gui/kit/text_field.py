@@ -7,7 +7,7 @@ from PySide6.QtGui import QKeySequence, QTextCursor, QTextOption
 from PySide6.QtWidgets import QPlainTextEdit, QToolTip, QWidget
 
 from ...board.rules import MAX_TEXT
-from .buttons import describe
+from .widgets import describe
 
 
 class BoardText(QPlainTextEdit):

@@ -1,13 +1,14 @@
 """How the window looks: two palettes of neutral greys with one accent, following the system or the user's choice."""
 
 from dataclasses import dataclass, fields
+from string import Template
 
 from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
 from . import icons
-from .style_sheet import style_sheet
+from .icons import FOLDER
 
 GAP = 8  # the unit of all spacing
 RADIUS = 8
@@ -124,3 +125,135 @@ def font(points: float = 0, weight: QFont.Weight = QFont.Weight.Normal) -> QFont
     made.setPointSizeF(max(7.0, made.pointSizeF() + points))
     made.setWeight(weight)
     return made
+
+
+SHEET = Template("""
+* { outline: 0; }
+QWidget { font-size: 13px; }
+QToolTip { background: $surface; color: $text; border: 1px solid $line; padding: 4px 6px; }
+QMainWindow, QDialog { background: $window; }
+
+QPushButton, QToolButton[kind="button"] {
+    background: $raised; color: $text; border: 1px solid $line; border-radius: 6px; padding: 5px 12px; min-height: 18px;
+}
+QPushButton:hover, QToolButton[kind="button"]:hover { border-color: $muted; }
+QPushButton:pressed, QToolButton[kind="button"]:pressed { background: $line; }
+QPushButton:focus, QToolButton[kind="button"]:focus { border: 2px solid $accent; padding: 4px 11px; }
+QPushButton:disabled { color: $muted; background: $window; }
+QPushButton[kind="primary"] { background: $accent; color: $on_accent; border-color: $accent; font-weight: 600; }
+QPushButton[kind="primary"]:hover { background: $accent_hover; border-color: $accent_hover; }
+QPushButton[kind="primary"]:focus { border: 2px solid $text; }
+QPushButton[kind="primary"]:disabled { background: $raised; color: $muted; border-color: $line; }
+QPushButton[kind="quiet"], QToolButton { background: transparent; border: 2px solid transparent; border-radius: 6px; }
+QToolButton { padding: 4px; color: $text; }
+QPushButton[kind="quiet"] { padding: 4px 8px; }
+QPushButton[kind="quiet"]:hover, QToolButton:hover { background: $raised; }
+QPushButton[kind="quiet"]:focus, QToolButton:focus { border: 2px solid $accent; }
+QToolButton:checked { background: $raised; }
+QToolButton::menu-indicator { image: none; }
+QPushButton::menu-indicator { image: none; }
+
+QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QComboBox {
+    background: $surface; color: $text; border: 1px solid $line; border-radius: 6px; padding: 4px 8px;
+    selection-background-color: $selection; selection-color: $text; min-height: 20px;
+}
+QLineEdit:hover, QPlainTextEdit:hover, QTextEdit:hover, QSpinBox:hover, QDoubleSpinBox:hover, QComboBox:hover {
+    border-color: $muted;
+}
+QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {
+    border: 2px solid $accent; padding: 3px 7px;
+}
+QSpinBox, QDoubleSpinBox { padding-right: 26px; }
+QLineEdit[kind="title"] { background: transparent; border: 2px solid transparent; font-size: 17px; font-weight: 600; }
+QLineEdit[kind="title"]:hover { border-color: $line; }
+QLineEdit[kind="title"]:focus { background: $surface; border-color: $accent; }
+QComboBox::drop-down { border: 0; width: 22px; }
+QComboBox::down-arrow, QSpinBox::down-arrow, QDoubleSpinBox::down-arrow {
+    image: url($icons/arrow_down.svg); width: 12px; height: 12px;
+}
+QSpinBox::up-arrow, QDoubleSpinBox::up-arrow { image: url($icons/arrow_up.svg); width: 12px; height: 12px; }
+QSpinBox::up-button, QDoubleSpinBox::up-button, QSpinBox::down-button, QDoubleSpinBox::down-button {
+    border: 0; background: transparent; width: 22px;
+}
+QComboBox QAbstractItemView { background: $surface; border: 1px solid $line; selection-background-color: $selection; }
+
+QCheckBox, QRadioButton { spacing: 8px; padding: 3px; border: 2px solid transparent; border-radius: 6px; }
+QCheckBox::indicator { width: 15px; height: 15px; border: 1px solid $muted; border-radius: 4px; background: $surface; }
+QCheckBox::indicator:hover { border-color: $text; }
+QCheckBox::indicator:checked {
+    background: $accent; border-color: $accent; image: url($icons/tick_$tick.svg);
+}
+QCheckBox::indicator:disabled { border-color: $line; }
+QCheckBox:focus, QRadioButton:focus { border-color: $accent; }
+
+QMenuBar { background: $window; color: $text; padding: 2px 6px; }
+QMenuBar::item { padding: 4px 9px; border-radius: 5px; background: transparent; }
+QMenuBar::item:selected { background: $raised; }
+QMenu { background: $surface; color: $text; border: 1px solid $line; padding: 5px; }
+QMenu::item { padding: 5px 26px 5px 12px; border-radius: 5px; }
+QMenu::item:selected { background: $selection; }
+QMenu::item:disabled { color: $muted; }
+QMenu::separator { height: 1px; background: $line; margin: 5px 8px; }
+QMenu::icon { padding-left: 8px; }
+
+QScrollBar:vertical { background: transparent; width: 12px; margin: 0; }
+QScrollBar:horizontal { background: transparent; height: 12px; margin: 0; }
+QScrollBar::handle { background: $line; border-radius: 4px; margin: 2px; min-height: 28px; min-width: 28px; }
+QScrollBar::handle:hover { background: $muted; }
+QScrollBar::add-line, QScrollBar::sub-line, QScrollBar::add-page, QScrollBar::sub-page {
+    background: transparent; width: 0; height: 0;
+}
+QListWidget, QTableWidget { background: $surface; border: 1px solid $line; border-radius: 8px; padding: 4px; }
+QListWidget:focus, QTableWidget:focus { border: 2px solid $accent; padding: 3px; }
+QListWidget::item, QTableWidget::item { padding: 5px 8px; border-radius: 5px; }
+QListWidget::item:selected, QTableWidget::item:selected { background: $selection; color: $text; }
+QHeaderView::section {
+    background: $surface; color: $muted; border: 0; border-bottom: 1px solid $line; padding: 6px 8px;
+}
+QSplitter::handle { background: $line; }
+QScrollArea, QAbstractScrollArea#plain { background: transparent; border: 0; }
+QScrollArea > QWidget > QWidget#plain { background: transparent; }
+
+QSlider::groove:horizontal { height: 4px; background: $line; border-radius: 2px; }
+QSlider::sub-page:horizontal { background: $muted; border-radius: 2px; }
+QSlider::handle:horizontal {
+    background: $text; width: 14px; height: 14px; margin: -5px 0; border-radius: 7px; border: 0;
+}
+QSlider::handle:horizontal:focus, QSlider::handle:horizontal:hover { background: $accent; }
+
+QProgressBar { background: $line; border: 0; border-radius: 3px; max-height: 6px; min-height: 6px; }
+QProgressBar::chunk { background: $accent; border-radius: 3px; }
+
+QTabBar::tab { padding: 6px 14px; border: 0; border-bottom: 2px solid transparent; color: $muted; }
+QTabBar::tab:selected { color: $text; border-bottom-color: $accent; }
+QTabBar::tab:focus { background: $raised; }
+
+QLabel#thumb { background: $canvas; border-radius: 5px; }
+QFrame#card { background: $surface; border: 1px solid $line; border-radius: 10px; }
+QFrame#card[selected="true"] { border: 2px solid $accent; }
+QListWidget#popup { background: $surface; border: 1px solid $line; border-radius: 8px; padding: 3px; }
+QListWidget#popup::item { border-radius: 5px; padding: 1px; color: $text; }
+QListWidget#popup::item:selected { background: $selection; }
+QFrame#toast { background: $surface; border: 1px solid $line; border-left: 4px solid $danger; border-radius: 8px; }
+QFrame#toast[good="true"] { border-left-color: $accent; }
+QFrame#rail { background: $canvas; border: 0; border-right: 1px solid $line; }
+QFrame#bar { background: $window; border: 0; border-bottom: 1px solid $line; }
+QLabel#heading { font-size: 20px; font-weight: 600; }
+QLabel#subheading { font-size: 15px; font-weight: 600; }
+QLabel[tone="muted"] { color: $muted; }
+QLabel[tone="danger"] { color: $danger; }
+QLabel[tone="warning"] { color: $warning; }
+QLabel[tone="good"] { color: $good; }
+QLabel[tone="badge"] {
+    background: $raised; color: $text; border-radius: 5px; padding: 2px 7px; font-size: 12px;
+}
+QToolButton#place { color: $muted; padding: 7px 2px; border-radius: 8px; font-size: 11px; }
+QToolButton#place:hover { color: $text; background: $surface; }
+QToolButton#place:checked { color: $text; background: $raised; font-weight: 600; }
+""")
+
+
+def style_sheet(colours: dict[str, str]) -> str:
+    """The sheet with `colours` (field of Colours -> "#rrggbb") filled in."""
+    tick = "dark" if int(colours["on_accent"][1:3], 16) < 128 else "light"
+    return SHEET.substitute(colours, icons=FOLDER.as_posix(), tick=tick)

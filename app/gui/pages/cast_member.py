@@ -1,6 +1,6 @@
 """One member of the cast: name, role, colour, pictures, notes, and where it is used."""
 
-from PySide6.QtCore import QSize, Qt
+from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QPixmap
 from PySide6.QtWidgets import (
     QButtonGroup,
@@ -17,17 +17,16 @@ from PySide6.QtWidgets import (
 )
 
 from ...board import commands
-from ...board.data import COLOURS, ROLES, Board, Member
+from ...board.data import COLOURS, ROLES, Board, Member, Panel, numbers
 from ..document import picture_drag
 from ..document.document import Document
-from ..kit.questions import sure
+from ..kit.messages import sure
 from ..kit.text_field import BoardText
 from ..kit.widgets import button, label, row
 from ..kit.words import plural
-from .used_in import UsedIn, panels_with
 
 PICTURES = "Pictures (*.png *.jpg *.jpeg *.webp *.tif *.tiff *.bmp *.gif *.avif *.heic *.heif)"
-ROW = 3  # pictures beside each other
+ACROSS = 3  # pictures beside each other
 NOTES = 160  # pixels: notes taller than the pictures read as the main thing
 COLOUR_NAMES = ("blue", "orange", "green", "pink", "vermilion", "sky", "yellow", "violet", "brown", "grey")
 
@@ -50,7 +49,7 @@ class PictureList(QListWidget):
 
     def show_rows(self, count: int) -> None:
         """As high as one row of pictures, or two where there are more."""
-        self.setFixedHeight(114 if count <= ROW else 210)
+        self.setFixedHeight(114 if count <= ACROSS else 210)
 
     def dragEnterEvent(self, event) -> None:
         if event.mimeData().hasUrls() or event.mimeData().hasImage():
@@ -250,3 +249,55 @@ def _dot(colour: str) -> QIcon:
     pixmap = QPixmap(24, 24)
     pixmap.fill(QColor(colour))
     return QIcon(pixmap)
+
+
+ICON = QSize(72, 54)
+TALL, COLUMNS = ICON.height() + 26, 3  # height of a row; panels beside each other at the least width
+
+
+class UsedIn(QListWidget):
+    """Return, Space or a double click opens a panel."""
+
+    opened = Signal(str)  # panel id
+
+    def __init__(self, document: Document):
+        super().__init__()
+        self.document, self._shown = document, None
+        self.setAccessibleName("Panels with this member")
+        self.setToolTip("Double-click opens the panel")
+        self.setViewMode(QListView.ViewMode.IconMode)
+        self.setIconSize(ICON)
+        self.setGridSize(QSize(ICON.width() + 14, TALL))
+        self.setResizeMode(QListView.ResizeMode.Adjust)
+        self.setMovement(QListView.Movement.Static)
+        self.setMinimumHeight(TALL + 12)
+        self.itemActivated.connect(lambda item: self.opened.emit(item.data(Qt.ItemDataRole.UserRole)))
+
+    def show_member(self, member: Member) -> None:
+        """The panels with the member; read again only where something of them changed."""
+        board = self.document.board
+        panels, number = panels_with(board, member), numbers(board)
+        pixmaps = [self.document.pixmap(p.take.picture.sha256, 2 * ICON.width()) if p.take else None for p in panels]
+        wanted = [(p.id, number[p.id], one.cacheKey() if one else 0) for p, one in zip(panels, pixmaps, strict=True)]
+        if wanted == self._shown:
+            return
+        self._shown = wanted
+        self.setMaximumHeight(TALL * -(-max(1, len(panels)) // COLUMNS) + 12)
+        self.clear()
+        for panel, pixmap in zip(panels, pixmaps, strict=True):
+            item = QListWidgetItem(QIcon(pixmap) if pixmap else QIcon(), number[panel.id])
+            item.setData(Qt.ItemDataRole.UserRole, panel.id)
+            item.setData(Qt.ItemDataRole.AccessibleTextRole, f"Panel {number[panel.id]}")
+            item.setToolTip(panel.prompt)
+            self.addItem(item)
+
+
+def panels_with(board: Board, member: Member) -> list[Panel]:
+    """The panels that have a picture of the member or mention it."""
+    mention = f"@{member.name}".lower()
+    return [
+        panel
+        for panel in board.panels()
+        if any(reference.member == member.id for reference in panel.references)
+        or (mention in panel.prompt.lower() and member in commands.mentioned(board, panel.prompt))
+    ]

@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
 
 from mlx_model.events import Done, Event, Failed, Note, Stage, Step, from_json
 
-from ...engine.command import variables, words
+from ...engine.process import command_line, environment
 from ..kit.words import duration
 
 ARGUMENTS = ("models", "add")
@@ -75,7 +75,7 @@ class Downloads(QObject):
 
     def __init__(self, parent: QObject | None = None, program: tuple[str, ...] | None = None):
         super().__init__(parent)
-        self._program = tuple(program or words())
+        self._program = tuple(program or command_line())
         self._known: dict[str, Download] = {}
         self._running: dict[str, Fetch] = {}
 
@@ -163,6 +163,6 @@ def after(download: Download, event: Event) -> Download:
 
 def _environment() -> QProcessEnvironment:
     made = QProcessEnvironment()
-    for name, value in variables().items():
+    for name, value in environment().items():
         made.insert(name, value)
     return made

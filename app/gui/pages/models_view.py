@@ -23,7 +23,7 @@ from mlx_model.errors import FluxLocalError
 
 from ...base import blas, paths
 from ...models import catalogue, library
-from ..kit.questions import sure
+from ..kit.messages import sure
 from ..kit.widgets import bar, button, label, row, set_tone
 from ..kit.words import duration
 from .downloads import Download, Downloads

@@ -19,10 +19,9 @@ from ...engine.jobs import JobState
 from ..board.paint import running_words
 from ..document.runs import PanelState
 from ..kit import icons
-from ..kit.hints import in_window
 from ..kit.theme import theme
 from ..kit.widgets import Empty, bar, button, label, set_tone, tool
-from ..kit.words import duration, model_title, plural
+from ..kit.words import duration, in_window, model_title, plural
 
 WORKER = {
     "stopped": "", "starting": "Starting the model's process", "ready": "Ready", "busy": "Working",

@@ -15,11 +15,9 @@ from PySide6.QtWidgets import (
 from ..document.forecast import Forecast
 from ..document.runs import PanelState
 from ..kit import icons
-from ..kit.buttons import describe, key_text, tool
 from ..kit.fields import choice
-from ..kit.hints import in_window
-from ..kit.widgets import label, set_tone
-from ..kit.words import duration
+from ..kit.widgets import describe, icon_button, key_text, label, set_tone
+from ..kit.words import duration, in_window
 
 COUNTS = (1, 2, 4, 8)
 STAGES = {"text": "Reading the text", "references": "Looking at the pictures", "decode": "Finishing"}
@@ -87,7 +85,9 @@ class RenderBar(QWidget):
             self.counts.addItem(f"× {count}", count)
         self.counts.setMinimumContentsLength(3)
         self.counts.setFixedSize(66, 36)  # every pixel more is one less for the words on the button
-        self.live = tool("Live", "live", "Renders while you type or paint; the latest change wins", checkable=True)
+        self.live = icon_button(
+            "Live", "live", "Renders while you type or paint; the latest change wins", checkable=True
+        )
         self.live.setText(" Live")
         self.live.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.live.setFixedHeight(36)

@@ -17,9 +17,8 @@ from ...models import library
 from ..document.document import Document
 from ..document.forecast import PanelModel, model_of, size_of
 from ..kit import icons
-from ..kit.buttons import describe, tool
 from ..kit.fields import add_row, choice, form, fraction, show_number, whole
-from ..kit.widgets import label
+from ..kit.widgets import describe, icon_button, label
 from ..kit.words import model_title
 
 CUSTOM = "Other…"
@@ -34,7 +33,7 @@ class RenderSettings(QWidget):
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
-        self.fold = tool("Settings", "down", "Model, size, steps, guidance, seed", checkable=True)
+        self.fold = icon_button("Settings", "down", "Model, size, steps, guidance, seed", checkable=True)
         self.fold.setText("Settings")
         self.fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.fold.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the arrow behind the word
@@ -83,9 +82,9 @@ class RenderSettings(QWidget):
         self.seed.setValidator(QRegularExpressionValidator(r"\d{0,20}", self.seed))
         describe(self.seed, "Seed", "The same seed and settings make the same picture again")
         self.seed.editingFinished.connect(self._type_seed)
-        self.lock = tool("Keep the seed", "unlock", "Locked: every run uses this seed", checkable=True)
+        self.lock = icon_button("Keep the seed", "unlock", "Locked: every run uses this seed", checkable=True)
         self.lock.clicked.connect(lambda on: self._lock(on))
-        self.dice = tool("Another seed", "dice", "Roll a new one and keep it")
+        self.dice = icon_button("Another seed", "dice", "Roll a new one and keep it")
         self.dice.clicked.connect(lambda: self._keep_seed(secrets.randbelow(2**32)))
         for widget in (self.seed, self.lock, self.dice):
             row.addWidget(widget)

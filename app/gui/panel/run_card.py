@@ -3,9 +3,9 @@
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
-from ..kit.buttons import describe, tool
-from ..kit.hints import in_window
 from ..kit.theme import GAP
+from ..kit.widgets import describe, icon_button
+from ..kit.words import in_window
 
 WIDEST = 520
 
@@ -32,7 +32,7 @@ class RunCard(QFrame):
             words.addWidget(label)
         self.button = QPushButton("Try Again")
         self.button.clicked.connect(self.acted)
-        self.close_button = tool("Dismiss", "close", "", self)
+        self.close_button = icon_button("Dismiss", "close", "", self)
         self.close_button.clicked.connect(self.dismissed)
         row.addLayout(words, 1)
         row.addWidget(self.button)

@@ -7,10 +7,9 @@ from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout, QWidget
 from ...board import commands
 from ...board.data import ANGLES, MOVES, SHOTS, Panel
 from ..document.document import Document
-from ..kit.buttons import describe
 from ..kit.fields import add_row, choice, form
 from ..kit.text_field import BoardText
-from ..kit.widgets import label
+from ..kit.widgets import describe, label
 
 SHOT_NAMES = {
     "": "–", "ECU": "Extreme close-up", "CU": "Close-up", "MCU": "Medium close-up", "MS": "Medium shot",

@@ -10,9 +10,8 @@ from ...board.data import Panel, Picture
 from ...board.seen import seen
 from ..document.document import Document
 from ..document.forecast import PanelModel, forecast, model_of, obstacle
-from ..kit.buttons import describe, key_text
 from ..kit.theme import GAP
-from ..kit.widgets import label, set_tone
+from ..kit.widgets import describe, key_text, label, set_tone
 from ..kit.words import plural
 from ..prompt.instruction_box import InstructionBox
 from ..prompt.tray import ReferenceTray

@@ -8,9 +8,8 @@ from ...board import commands
 from ...board.data import Panel, Source, numbers
 from ...board.seen import source_picture
 from ..document.document import Document
-from ..kit.buttons import describe
 from ..kit.fields import choice
-from ..kit.widgets import label, set_tone
+from ..kit.widgets import describe, label, set_tone
 
 BLANK, TAKE = Source("blank"), Source("take")
 

@@ -15,15 +15,13 @@ from ...board import commands
 from ...board.data import Board, Panel, Picture, Source, Take, new_id, numbers, pictures
 from ...board.seen import source_picture
 from ..canvas import mask as masks
-from ..canvas.bars import CanvasBar
+from ..canvas.bars import CanvasBar, MaskBar
 from ..canvas.canvas import Canvas
-from ..canvas.mask_bar import MaskBar
 from ..document import picture_drag
 from ..document.document import Document
 from ..document.forecast import PanelModel, size_of
-from ..kit.buttons import describe
 from ..kit.theme import GAP
-from ..kit.widgets import button
+from ..kit.widgets import button, describe
 from .run_card import RunCard
 from .takes_strip import TakesStrip
 

@@ -11,10 +11,9 @@ from mlx_model.request import Request, from_json
 from ...board import commands
 from ...board.data import Panel, Take
 from ..document.document import Document
-from ..kit.buttons import describe
 from ..kit.fields import add_row, form
 from ..kit.text_field import BoardText
-from ..kit.widgets import label
+from ..kit.widgets import describe, label
 from ..kit.words import duration, model_title
 
 EMPTY = "Every picture that is made is kept as a take, with all that made it. There is none yet."

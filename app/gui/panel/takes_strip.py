@@ -17,8 +17,8 @@ from ...board.data import Panel, Take, numbers
 from ..canvas.layers import draw_tag
 from ..document import picture_drag
 from ..document.document import Document
-from ..kit.buttons import wins_over_menus
 from ..kit.theme import theme
+from ..kit.widgets import wins_over_menus
 from ..kit.words import model_title
 
 HEIGHT, WORDS = 60, 20  # of a thumbnail, of the line under it

@@ -7,12 +7,12 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ...board import commands
 from ...board.data import Board, Panel, Source, numbers
+from ...board.panel_job import panel_job
 from ...engine import jobs
 from ..document.document import Document
 from ..document.live import Live
-from ..kit.buttons import key_text, tool
 from ..kit.theme import GAP
-from ..kit.widgets import label
+from ..kit.widgets import icon_button, key_text, label
 from .render_bar import words_of
 from .side import PanelSide
 from .stage import PanelStage, invitation
@@ -49,10 +49,10 @@ class PanelView(QWidget):
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, GAP, 0)
         row.setSpacing(2)
-        self.back = tool("Back to the board", "back", "Esc")
+        self.back = icon_button("Back to the board", "back", "Esc")
         self.earlier, self.later = (
-            tool("Panel before", "up", key_text("Ctrl+[")),
-            tool("Next panel", "down", key_text("Ctrl+]")),
+            icon_button("Panel before", "up", key_text("Ctrl+[")),
+            icon_button("Next panel", "down", key_text("Ctrl+]")),
         )
         self.number, self.heading = QLabel(), label(tone="muted")
         self.number.setObjectName("subheading")
@@ -208,7 +208,7 @@ class PanelView(QWidget):
         """One seed for all live runs of a panel, so that only what is changed changes."""
         panel, document = self.panel, self.document
         named = panel.settings.model or document.board.model or document.model
-        return jobs.panel_job(document.board, self.panel_id, document.picture_path, named, seed=panel.seed)
+        return panel_job(document.board, self.panel_id, document.picture_path, named, seed=panel.seed)
 
     def _show_live(self, job: jobs.JobState) -> None:
         self.side.render_bar.set_note("")

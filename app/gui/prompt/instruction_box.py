@@ -11,8 +11,7 @@ from PySide6.QtWidgets import QWidget
 from ...board.data import Board, Picture
 from ...board.seen import Seen
 from ..kit.text_field import BoardText, utf16
-from .mention_highlighter import MentionHighlighter
-from .mentions import MentionList, choices
+from .mentions import MentionHighlighter, MentionList, choices
 
 OPEN_MENTION = re.compile(r"(?<![\w@.\\])@([\w-]*)$")
 ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)

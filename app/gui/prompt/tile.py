@@ -6,8 +6,8 @@ from PySide6.QtWidgets import QWidget
 
 from ...board.seen import Seen
 from ..kit import portrait
-from ..kit.buttons import wins_over_menus
 from ..kit.theme import theme
+from ..kit.widgets import wins_over_menus
 
 PICTURE = QSize(74, 56)
 SIZE = QSize(PICTURE.width(), PICTURE.height() + 32)

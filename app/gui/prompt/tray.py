@@ -9,10 +9,9 @@ from ...board.data import Board, Panel, PanelReference, Picture, new_id
 from ...board.seen import Seen, seen
 from ..document import picture_drag
 from ..document.document import Document
-from ..kit.buttons import tool, wins_over_menus
 from ..kit.theme import theme
-from .menu import add_menu, tile_menu
-from .reference_name import NameField
+from ..kit.widgets import icon_button, wins_over_menus
+from .menu import NameField, add_menu, tile_menu
 from .tile import SIZE, ReferenceTile
 
 GAP, EMPTY, WORDS = 6, 44, 32  # between tiles; the height of an empty tray; what stands under a tile's picture
@@ -32,7 +31,7 @@ class ReferenceTray(QWidget):
         self.tiles: list[ReferenceTile] = []
         self._dragged: ReferenceTile | None = None
         self._gap, self._dropping = None, False
-        self.add_button: QToolButton = tool(
+        self.add_button: QToolButton = icon_button(
             "Add a reference", "plus", "From a file, the clipboard, the cast or a panel"
         )
         self.add_button.setParent(self)

@@ -10,7 +10,7 @@ from ..board import drop
 from ..board.view import BoardView, wanting
 from ..document import picture_drag
 from ..document.document import Document
-from ..kit.questions import sure
+from ..kit.messages import sure
 from ..kit.words import plural
 
 MANY = 24  # panels: more are rendered only after a question

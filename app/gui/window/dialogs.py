@@ -1,25 +1,43 @@
 """Settings of one board: its shape, frame rate, the style of all its panels, its model."""
 
 import re
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
 
+import msgspec
+from PySide6.QtCore import Qt, qVersion
+from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QDialog,
     QDialogButtonBox,
+    QFileDialog,
     QFormLayout,
+    QHeaderView,
     QLineEdit,
+    QListWidget,
+    QListWidgetItem,
+    QMessageBox,
     QPlainTextEdit,
     QSpinBox,
+    QTableWidget,
+    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
+from mlx_model.errors import FluxLocalError
+
+from ...base.settings import Settings, boards_folder
 from ...board import commands
 from ...board.data import ASPECTS
 from ...models import library
 from ..document.document import Document
-from ..kit.widgets import label
+from ..kit.theme import SCHEMES
+from ..kit.widgets import button, label, row
 from ..kit.words import model_title
+from .actions import TABLE, Actions
 
 SHAPE = re.compile(r"\s*(\d{1,4})\s*[:x]\s*(\d{1,4})\s*")
 RATES = ("24", "25", "30", "48", "50", "60", "12")
@@ -111,3 +129,217 @@ class BoardSettings(QDialog):
             return
         self.document.do("Change Board Settings", board)
         self.accept()
+
+
+FIXED = (
+    ("Open the panel, add a panel, edit a heading", "Return"),
+    ("Quick Look", "Space"),
+    ("Select more", "Shift or Ctrl and click, or draw a frame"),
+    ("Larger and smaller panels", "Ctrl and the mouse wheel"),
+)
+
+
+class Shortcuts(QDialog):
+    """Searchable."""
+
+    def __init__(self, actions: Actions, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.setWindowTitle("Keyboard Shortcuts")
+        self.search = QLineEdit()
+        self.search.setPlaceholderText("Search")
+        self.search.setAccessibleName("Search shortcuts")
+        self.search.setClearButtonEnabled(True)
+        self.search.textChanged.connect(self._filter)
+        self.table = QTableWidget(0, 3)
+        self.table.setAccessibleName("Shortcuts")
+        self.table.setHorizontalHeaderLabels(["Menu", "What", "Keys"])
+        self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        self.table.verticalHeader().hide()
+        self.table.setShowGrid(False)
+        self.table.setEditTriggers(QTableWidget.EditTrigger.NoEditTriggers)
+        self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
+        self.table.setTabKeyNavigation(False)
+        self.table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        self._fill(actions)
+        self.table.resizeColumnToContents(2)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.reject)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(20, 20, 20, 16)
+        box.setSpacing(12)
+        box.addWidget(self.search)
+        box.addWidget(self.table)
+        box.addWidget(buttons)
+        self.resize(620, 560)
+
+    def _fill(self, actions: Actions) -> None:
+        native = QKeySequence.SequenceFormat.NativeText
+        for menu, rows in TABLE.items():
+            for entry in rows:
+                keys = [keys.toString(native) for keys in actions[entry.name].shortcuts()] if entry else []
+                if keys:
+                    self._row(menu.replace("&", ""), entry.text.replace("…", ""), " or ".join(keys))
+        for words, keys in FIXED:
+            self._row("Board", words, keys)
+
+    def _row(self, *texts: str) -> None:
+        place = self.table.rowCount()
+        self.table.insertRow(place)
+        for column, text in enumerate(texts):
+            self.table.setItem(place, column, QTableWidgetItem(text))
+
+    def _filter(self, text: str) -> None:
+        for place in range(self.table.rowCount()):
+            words = " ".join(self.table.item(place, column).text() for column in range(3)).lower()
+            self.table.setRowHidden(place, text.lower() not in words)
+
+
+def about(parent: QWidget) -> None:
+    """Name, version, licences."""
+    try:
+        number = version("flux-local-studio")
+    except PackageNotFoundError:
+        number = "from a checkout"
+    box = QMessageBox(parent)
+    box.setWindowTitle("About Flux Local")
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setText(f"Flux Local {number}")
+    box.setInformativeText(
+        "Storyboards and pictures with Black Forest Labs' FLUX models on your own machine. Nothing leaves it except a "
+        "download that you ask for.\n\nApache-2.0. The models have licences of their own: see Models.\n"
+        f"Made with Qt {qVersion()} (LGPL-3), MLX, Pillow. Characters of the built-in model: Noto Color Emoji (OFL)."
+    )
+    box.exec()
+
+
+AUTOMATIC = "Automatic (the first real model installed)"
+
+
+class SettingsDialog(QDialog):
+    """Edits Settings; `store` is called with the new ones after every change."""
+
+    def __init__(self, settings: Settings, store, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.settings, self.store = settings, store
+        self.setWindowTitle("Settings")
+        self.appearance = QComboBox()
+        self.appearance.setAccessibleName("Appearance")
+        self.appearance.addItems(["As the system", "Light", "Dark"])
+        self.appearance.setCurrentIndex(SCHEMES.index(settings.appearance))
+        self.model = self._models()
+        self.folder = QLineEdit(str(boards_folder(settings)))
+        self.folder.setReadOnly(True)
+        self.folder.setAccessibleName("Folder of new boards")
+        self.previews = _box("Show the picture while it is made", settings.previews)
+        self.notifications = _box("Say when a long run has ended", settings.notifications)
+        self._lay_out()
+        self.appearance.activated.connect(lambda place: self._set(appearance=SCHEMES[place]))
+        self.model.activated.connect(lambda _: self._set(model=self.model.currentData()))
+        self.previews.toggled.connect(lambda on: self._set(previews=on))
+        self.notifications.toggled.connect(lambda on: self._set(notifications=on))
+
+    def _models(self) -> QComboBox:
+        box = QComboBox()
+        box.setAccessibleName("Model for new panels")
+        box.addItem(AUTOMATIC, None)
+        for model in library.installed():
+            if not model.problem:
+                box.addItem(model_title(model.name), model.name)
+        box.setCurrentIndex(max(0, box.findData(self.settings.model)))
+        return box
+
+    def _lay_out(self) -> None:
+        form = QFormLayout()
+        form.setVerticalSpacing(14)
+        form.setHorizontalSpacing(16)
+        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form.addRow("Appearance", self.appearance)
+        form.addRow("Model", self.model)
+        form.addRow("", label("For panels and boards that don't name one of their own.", "muted", wrap=True))
+        form.addRow("New boards", row(self.folder, button("Choose…", self._choose)))
+        form.addRow("", label("Everything is saved by itself, at most 2 seconds after a change.", "muted", wrap=True))
+        form.addRow("Rendering", self.previews)
+        form.addRow("", self.notifications)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
+        buttons.rejected.connect(self.accept)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(24, 20, 24, 20)
+        box.setSpacing(18)
+        box.addLayout(form)
+        box.addWidget(buttons)
+        self.setMinimumWidth(540)
+
+    def _choose(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Folder of New Boards", self.folder.text())
+        if folder:
+            self.folder.setText(folder)
+            self._set(folder=folder)
+
+    def _set(self, **changes) -> None:
+        self.settings = msgspec.structs.replace(self.settings, **changes)
+        self.store(self.settings)
+
+
+def _box(text: str, on: bool) -> QCheckBox:
+    box = QCheckBox(text)
+    box.setChecked(on)
+    return box
+
+
+POINT = Qt.ItemDataRole.UserRole
+
+
+class RestoreDialog(QDialog):
+    """Lists the restore points, newest first. Restoring is a step that undo takes back."""
+
+    def __init__(self, document: Document, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.document = document
+        self.setWindowTitle("Restore an Earlier State")
+        self.list = QListWidget()
+        self.list.setAccessibleName("Earlier states")
+        for point in document.file.restore_points():
+            item = QListWidgetItem(f"{point.when.astimezone():%A %d %B, %H:%M}   {ago(point.when)}")
+            item.setData(POINT, point)
+            self.list.addItem(item)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.ok = buttons.addButton("Restore", QDialogButtonBox.ButtonRole.AcceptRole)
+        self.ok.setEnabled(self.list.count() > 0)
+        buttons.accepted.connect(self.restore)
+        buttons.rejected.connect(self.reject)
+        self.list.itemActivated.connect(lambda _: self.restore())
+        self.list.setCurrentRow(0)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(24, 20, 24, 20)
+        box.setSpacing(12)
+        none = "There is none yet: one is kept every few minutes while you work."
+        some = "Today's state is kept too, and undo takes you back to it."
+        box.addWidget(label(some if self.list.count() else none, "muted", wrap=True))
+        box.addWidget(self.list)
+        box.addWidget(buttons)
+        self.resize(460, 420)
+
+    def restore(self) -> None:
+        """Bring the chosen state back."""
+        item = self.list.currentItem()
+        if item is None:
+            return
+        try:
+            board = self.document.file.restore(item.data(POINT))
+        except FluxLocalError as error:
+            self.document.message.emit(error.message, error.hint)
+            self.reject()
+            return
+        self.document.do("Restore Earlier State", board)
+        self.accept()
+
+
+def ago(when: datetime, now: datetime | None = None) -> str:
+    """Such as "12 minutes ago"."""
+    minutes = round(((now or datetime.now(UTC)) - when).total_seconds() / 60)
+    if minutes < 1:
+        return "just now"
+    for count, word in ((minutes // 1440, "day"), (minutes // 60, "hour"), (minutes, "minute")):
+        if count:
+            return f"{count} {word}{'s' if count > 1 else ''} ago"
+    return ""

@@ -6,7 +6,7 @@ from mlx_model.errors import FluxLocalError
 from mlx_model.memory import size
 
 from ...fluxboard.file import SUFFIX
-from ..kit.questions import sure
+from ..kit.messages import sure
 from ..kit.words import plural
 
 BOARDS = f"Boards (*{SUFFIX})"
@@ -98,13 +98,13 @@ class WindowCommands:
             self.window.say(error.message, error.hint)
 
     def restore(self) -> None:
-        from .restore_dialog import RestoreDialog
+        from .dialogs import RestoreDialog
 
         self.session.document.save()
         RestoreDialog(self.session.document, self.window).exec()
 
     def settings(self) -> None:
-        from .settings_dialog import SettingsDialog
+        from .dialogs import SettingsDialog
 
         SettingsDialog(self.session.settings, self._store, self.window).exec()
 
@@ -199,12 +199,12 @@ class WindowCommands:
         BoardSettings(self.session.document, self.window).exec()
 
     def shortcuts(self) -> None:
-        from .help_dialogs import Shortcuts
+        from .dialogs import Shortcuts
 
         Shortcuts(self.window.actions_, self.window).exec()
 
     def about(self) -> None:
-        from .help_dialogs import about
+        from .dialogs import about
 
         about(self.window)
 

@@ -365,7 +365,7 @@ def test_the_worker_ends_with_the_window_s_process(tmp_path):
 
 def test_the_window_s_side_never_loads_mlx():
     code = (
-        "import sys, app.engine.engine, app.engine.job_queue, app.board.seen, app.models.library; "
+        "import sys, app.engine.engine, app.board.panel_job, app.models.library; "
         "print([m for m in sys.modules if m.split('.')[0] == 'mlx'])"
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -12,9 +12,9 @@ import pytest
 from msgspec import structs
 
 from app.board.data import Board, Member, Panel, Scene, Settings, Source, Take
-from app.engine import command, protocol, running
+from app.board.panel_job import panel_job
+from app.engine import process, protocol, running
 from app.engine.engine import Engine
-from app.engine.jobs import panel_job
 from app.engine.worker import Worker
 from app.fluxboard.file import BoardFile
 from app.pictures.images import open_picture, read_request
@@ -116,8 +116,8 @@ def test_the_picture_carries_the_request_and_is_what_the_command_line_makes(qtbo
     result = engine.job(job.id).result
     assert read_request(result) == job.request
     again = tmp_path / "again.png"
-    command_line = [*command.words("edit"), "--again", result, "-o", str(again)]
-    subprocess.run(command_line, check=True, capture_output=True, env=command.variables())
+    command_line = [*process.command_line("edit"), "--again", result, "-o", str(again)]
+    subprocess.run(command_line, check=True, capture_output=True, env=process.environment())
     assert (open_picture(again) == open_picture(result)).all()
 
 
@@ -166,12 +166,12 @@ def test_what_can_not_be_done_is_said_as_the_command_line_says_it(qtbot, engine,
 @pytest.fixture
 def worker(tmp_path):
     """A started worker that is ready."""
-    environment = {**command.variables(), "FLUX_LOCAL_HOME": str(tmp_path / "home")}
+    environment = {**process.environment(), "FLUX_LOCAL_HOME": str(tmp_path / "home")}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command.words("worker"), env=environment, **pipes) as process:
-        assert isinstance(protocol.from_worker(process.stdout.readline()), protocol.Ready)
-        yield process
-        process.kill()
+    with subprocess.Popen(process.command_line("worker"), env=environment, **pipes) as started:
+        assert isinstance(protocol.from_worker(started.stdout.readline()), protocol.Ready)
+        yield started
+        started.kill()
 
 
 def send(process, *messages):

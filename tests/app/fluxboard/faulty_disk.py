@@ -9,9 +9,9 @@ from pathlib import Path
 
 from app.base import files
 from app.fluxboard import disk as board_disk
-from app.fluxboard import file, lock, restore_points
+from app.fluxboard import earlier, file, lock
 
-MODULES = (board_disk, file, lock, files, restore_points)
+MODULES = (board_disk, file, lock, files, earlier)
 COUNTED = ("open", "fsync", "replace", "rename", "link", "unlink", "mkdir", "ftruncate", "pwrite", "makedirs")
 
 

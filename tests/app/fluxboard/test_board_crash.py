@@ -13,7 +13,7 @@ import pytest
 
 from app.board import commands
 from app.board.data import Board, Member, new_board, new_id, pictures
-from app.fluxboard import restore_points
+from app.fluxboard import earlier
 from app.fluxboard.file import BoardFile
 from mlx_model.errors import BoardError, DiskFull
 from tests.app.fluxboard.board_moves import MOVES
@@ -50,7 +50,7 @@ def session(path: Path, seen: list[Board], disk: Disk | None = None, opened: lis
 
 @pytest.fixture(autouse=True)
 def points_at_every_save(monkeypatch):
-    monkeypatch.setattr(restore_points, "MINUTES", 0)
+    monkeypatch.setattr(earlier, "MINUTES", 0)
 
 
 def steps_of_a_session(tmp_path) -> int:

@@ -17,7 +17,7 @@ from PIL import Image
 
 from app.board import commands
 from app.board.data import Member, Panel, PanelReference, Picture, Source, Take, new_board, new_id
-from app.fluxboard import codec, lock, restore_points
+from app.fluxboard import codec, earlier, lock
 from app.fluxboard.file import BoardFile
 from mlx_model.errors import BoardError, BoardLocked
 
@@ -250,7 +250,7 @@ def test_points_are_made_every_five_minutes_not_at_every_save(file, monkeypatch)
     for number in range(5):
         file.save(titled(file, str(number)))
     assert len(file.restore_points()) == 1
-    monkeypatch.setattr(restore_points, "MINUTES", 0)
+    monkeypatch.setattr(earlier, "MINUTES", 0)
     file.save(titled(file, "5"))
     assert len(file.restore_points()) == 2
 
@@ -269,9 +269,9 @@ def test_twenty_are_kept_close_together_lately_and_far_apart_long_ago(tmp_path):
     for number in range(500):
         board.unlink(missing_ok=True)  # as a save does: never into the file that a restore point may be
         board.write_text(str(number))
-        restore_points.keep(history, board, now=start + timedelta(minutes=6 * number))
-    points = restore_points.listed(history)
-    assert len(points) == restore_points.KEPT
+        earlier.keep(history, board, now=start + timedelta(minutes=6 * number))
+    points = earlier.listed(history)
+    assert len(points) == earlier.KEPT
     texts = [int(point.path.read_text()) for point in points]
     assert texts[:4] == [499, 498, 497, 496]
     assert texts[-1] == 0
@@ -360,7 +360,7 @@ def test_unused_pictures_go_to_the_trash_only_when_nothing_names_them(file, monk
     used, undone, old, unused = (file.put_picture(PIXELS + number) for number in range(4))
     file.save(with_member(file.board, old))
     history = with_member(new_board(), undone)
-    monkeypatch.setattr(restore_points, "MINUTES", 0)
+    monkeypatch.setattr(earlier, "MINUTES", 0)
     file.save(with_member(new_board(), used))
     trashed = []
     monkeypatch.setattr(send2trash, "send2trash", trashed.append)

@@ -14,7 +14,7 @@ from converters.keys.rules import Layout, apply
 from mlx_model.errors import LayoutError
 from mlx_model.nets import autoencoder, flux1, image_siglip, redux, text_clip, text_t5
 from mlx_model.nets.ops import timestep_features
-from mlx_model.run import latents_flux1
+from mlx_model.run import flux1 as run_flux1
 from mlx_model.store.weights import fit
 from tests.converters.keys.test_layouts import shapes, table
 from tests.golden import inp, recipe_weights
@@ -165,7 +165,7 @@ def test_signatures_don_t_clash(name):
 
 
 def velocity(model):
-    ids = np.concatenate([latents_flux1.text_ids(3), latents_flux1.grid_ids((2, 3))])
+    ids = np.concatenate([run_flux1.text_ids(3), run_flux1.grid_ids((2, 3))])
     made = model.condition(inp(1, (1, 3, 64)), model.rope(ids), pooled=inp(2, (1, 64)))
     return model(inp(0, (1, 6, 16)), timestep_features([0.5]), made)
 

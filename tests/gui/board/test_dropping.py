@@ -16,7 +16,7 @@ from app.fluxboard.file import BoardFile
 from app.gui.document import document as document_module
 from app.gui.document import importing
 from app.gui.document.importing import in_background, read_picture
-from app.gui.kit.reading_dialog import ReadingDialog
+from app.gui.kit.messages import ReadingDialog
 from tests.gui.board.test_board_view import drop, now, spot, urls
 
 

@@ -132,9 +132,9 @@ def test_a_cancelled_job_leaves_no_failure(document, engine, ids):
 def test_live_jobs_make_no_takes(document, engine, ids, picture_file):
     import dataclasses
 
-    from app.engine import jobs
+    from app.board.panel_job import panel_job
 
-    job = jobs.panel_job(document.board, ids()[0], document.picture_path)
+    job = panel_job(document.board, ids()[0], document.picture_path)
     document.runs.submit(dataclasses.replace(job, slot="live"))
     engine.done(picture_file())
     assert takes(document, ids()[0]) == ()

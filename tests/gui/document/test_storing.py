@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QFileDialog
 
 from app.board import commands
 from app.fluxboard.file import BoardFile
-from app.gui.document import keeping
+from app.gui.document import storing
 from app.gui.panel.view import PanelView
 from mlx_model.errors import DiskFull
 from tests.gui.panel_board import add_take, shown_panel
@@ -24,14 +24,14 @@ def large(tmp_path):
     noise = np.random.default_rng(1).integers(0, 256, (256, 256, 3), np.uint8)
     path = tmp_path / "result.png"
     Image.fromarray(noise).save(path)
-    assert path.stat().st_size > keeping.SMALL_FILE
+    assert path.stat().st_size > storing.SMALL_FILE
     return path
 
 
 @pytest.fixture
 def gate(monkeypatch):
     """Holds the storing thread until it is set; `threads` are the names of those that read pictures."""
-    gate, read = threading.Event(), keeping.read_picture
+    gate, read = threading.Event(), storing.read_picture
     gate.threads = []
 
     def waiting(*arguments):
@@ -39,7 +39,7 @@ def gate(monkeypatch):
         assert gate.wait(20)
         return read(*arguments)
 
-    monkeypatch.setattr(keeping, "read_picture", waiting)
+    monkeypatch.setattr(storing, "read_picture", waiting)
     yield gate
     gate.set()
 

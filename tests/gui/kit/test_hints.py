@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from app.gui.kit.hints import in_window
+from app.gui.kit.words import in_window
 from app.gui.pages.queue_view import job_words
 from app.models import library
 
@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[3]
 SAID_IN_THE_WINDOW = (
     "mlx_model/request.py", "mlx_model/memory.py", "mlx_model/run/sampler.py", "mlx_model/store/folder.py",
     "app/models/library.py",
-    "app/fluxboard/disk.py", "app/fluxboard/file.py", "app/engine/jobs.py",
+    "app/fluxboard/disk.py", "app/fluxboard/file.py", "app/board/panel_job.py",
 )  # fmt: skip
 
 

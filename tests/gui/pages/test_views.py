@@ -261,7 +261,7 @@ def test_recent_boards_are_few_and_the_last_is_first(tmp_path):
 
 def test_the_dialog_changes_settings_at_once(window, qtbot):
     from app.gui.kit.theme import theme
-    from app.gui.window.settings_dialog import SettingsDialog
+    from app.gui.window.dialogs import SettingsDialog
 
     dialog = SettingsDialog(window.session.settings, window.commands._store, window)
     dialog.appearance.activated.emit(1)
@@ -385,14 +385,14 @@ def test_an_import_that_fails_leaves_nothing(window, tmp_path):
 
 
 def test_an_earlier_state_comes_back_and_undo_takes_it_away(window, monkeypatch):
-    from app.gui.window.restore_dialog import RestoreDialog
+    from app.gui.window.dialogs import RestoreDialog
 
     document = window.document
     document.do("Rename", commands.set_board(document.board, title="Second"))
     document.save()
-    from app.fluxboard import restore_points
+    from app.fluxboard import earlier
 
-    restore_points.keep(document.file.path / "history", document.file.path / "board.json", always=True)
+    earlier.keep(document.file.path / "history", document.file.path / "board.json", always=True)
     document.do("Rename", commands.set_board(document.board, title="Third"))
     dialog = RestoreDialog(document, window)
     assert dialog.list.count() >= 1
@@ -407,7 +407,7 @@ def test_an_earlier_state_comes_back_and_undo_takes_it_away(window, monkeypatch)
 
 @pytest.mark.parametrize("name", list(samples.SAMPLES))
 def test_samples_are_whole_and_every_mention_means_somebody(name, tmp_path):
-    from app.engine import jobs
+    from app.board.panel_job import panel_job
 
     with samples.create(name, tmp_path / name) as file:
         board = file.board
@@ -416,7 +416,7 @@ def test_samples_are_whole_and_every_mention_means_somebody(name, tmp_path):
         for panel in board.panels():
             source = panel.source.panel and board.panel(panel.source.panel).take is None
             if not source:
-                request = jobs.panel_job(board, panel.id, file.picture_path).request
+                request = panel_job(board, panel.id, file.picture_path).request
                 assert "@" not in request.prompt
                 ready += 1
         assert ready >= 2

@@ -7,8 +7,8 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
 from app.board.data import PanelReference, new_id
+from app.board.panel_job import panel_job
 from app.board.seen import seen
-from app.engine.jobs import panel_job
 from mlx_model.errors import RequestError
 from mlx_model.specs import SPECS
 from tests.gui.panel_board import add_member, add_take, drawn, shown_panel

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication
 
 from app.board import commands
 from app.board.data import Source
-from app.engine.jobs import panel_job
+from app.board.panel_job import panel_job
 from app.gui.panel.side import PanelSide
 from tests.gui.panel_board import add_member, add_references, add_take
 

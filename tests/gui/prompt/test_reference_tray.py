@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QApplication
 
 from app.board import commands
 from app.board.data import MAX_REFERENCES, Source
-from app.engine.jobs import panel_job
+from app.board.panel_job import panel_job
 from app.gui.document import picture_drag
 from app.gui.prompt.menu import add_menu, tile_menu
 from app.gui.prompt.tray import ReferenceTray

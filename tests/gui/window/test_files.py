@@ -11,7 +11,7 @@ from app.board import commands
 from app.board.data import new_board
 from app.fluxboard.file import BoardFile
 from app.gui.document.document import Document
-from app.gui.kit.questions import sure
+from app.gui.kit.messages import sure
 from app.gui.pages.queue_view import job_words
 from app.gui.window import window_commands
 from mlx_model.events import Note

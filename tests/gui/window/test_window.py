@@ -105,14 +105,11 @@ def test_everything_has_a_name_and_is_reached_by_tab(full, qtbot, page):
 
 
 def dialogs(window):
-    from app.gui.kit.reading_dialog import ReadingDialog
+    from app.gui.kit.messages import ReadingDialog
     from app.gui.pages.animatic import Animatic
     from app.gui.pages.models_view import Consent
-    from app.gui.window.dialogs import BoardSettings
+    from app.gui.window.dialogs import BoardSettings, RestoreDialog, SettingsDialog, Shortcuts
     from app.gui.window.exchange import ExportDialog
-    from app.gui.window.help_dialogs import Shortcuts
-    from app.gui.window.restore_dialog import RestoreDialog
-    from app.gui.window.settings_dialog import SettingsDialog
 
     entry = {"title": "X", "licence": {"name": "N", "summary": "s", "url": "https://x", "gated": True}}
     return [
@@ -383,7 +380,7 @@ def test_windows_opened_and_closed_four_times_leave_no_widgets(qtbot, qapp, tmp_
 
 
 def test_typing_reads_no_models_and_a_change_of_the_default_is_shown(window, monkeypatch):
-    from app.gui.window.settings_dialog import SettingsDialog
+    from app.gui.window.dialogs import SettingsDialog
 
     window.open_panel(next(window.document.board.panels()).id)
     looked, inspect = [], library.inspect

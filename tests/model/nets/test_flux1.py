@@ -9,7 +9,7 @@ from mlx.utils import tree_flatten
 
 from mlx_model.nets import autoencoder, flux1, ops, redux
 from mlx_model.nets.ops import timestep_features
-from mlx_model.run.latents_flux1 import grid_ids, reference_ids, text_ids
+from mlx_model.run.flux1 import grid_ids, reference_ids, text_ids
 from tests.golden import FOLDER, inp, recipe_weights, vectors
 
 # The reference makes its time table in float32, ours is exact.

@@ -9,6 +9,7 @@ from mlx.utils import tree_flatten
 
 from mlx_model.errors import NotFinite
 from mlx_model.nets import autoencoder, selfflow
+from mlx_model.run import selfflow as run_selfflow
 from mlx_model.run.sampler import denoise
 from tests.golden import FOLDER, inp, recipe_weights, vectors
 
@@ -66,11 +67,11 @@ def test_features():
 
 
 def test_sampler_times():
-    times = selfflow.sde_times()
+    times = run_selfflow.sde_times()
     assert len(times) == 251
     assert times[[0, -2, -1]].tolist() == pytest.approx([1, 0.04, 0])
     assert np.ptp(np.diff(times[:-1])) < 1e-12
-    assert selfflow.ode_times(4).tolist() == [1, 0.75, 0.5, 0.25, 0]
+    assert run_selfflow.ode_times(4).tolist() == [1, 0.75, 0.5, 0.25, 0]
 
 
 def velocity_to(target: mx.array, times: np.ndarray):
@@ -79,14 +80,14 @@ def velocity_to(target: mx.array, times: np.ndarray):
 
 
 def test_ode_goes_straight_to_the_only_picture():
-    times, target = selfflow.ode_times(7), inp(1, (1, 16, 16))
+    times, target = run_selfflow.ode_times(7), inp(1, (1, 16, 16))
     *_, last = denoise(velocity_to(target, times), inp(0, (1, 16, 16)), times)
     assert mx.abs(last.latents - target).max().item() < 1e-5
 
 
 def test_sde_keeps_the_distribution_of_a_gaussian():
     """Data N(0, s^2): the velocity is known exactly, and samples must come out with deviation s."""
-    s, times = 0.5, selfflow.sde_times()
+    s, times = 0.5, run_selfflow.sde_times()
 
     def velocity(x, i):
         t = times[i]
@@ -94,17 +95,21 @@ def test_sde_keeps_the_distribution_of_a_gaussian():
 
     rng = np.random.default_rng(0)
     draw = lambda _: mx.array(rng.standard_normal((1, 400, 16)).astype(np.float32))  # noqa: E731
-    made = list(selfflow.denoise_sde(velocity, draw(0), times, draw))
+    made = list(run_selfflow.denoise_sde(velocity, draw(0), times, draw))
     assert len(made) == 250
     assert made[-1].latents.std().item() == pytest.approx(s, rel=0.03)
     # The random part matters: without it the spread would be too small.
-    still = list(selfflow.denoise_sde(velocity, draw(0), times, lambda _: mx.zeros((1, 400, 16))))
+    still = list(run_selfflow.denoise_sde(velocity, draw(0), times, lambda _: mx.zeros((1, 400, 16))))
     assert still[-1].latents.std().item() < 0.5 * s
 
 
 def test_sde_says_when_numbers_break():
     with pytest.raises(NotFinite):
-        next(selfflow.denoise_sde(lambda x, _: x * float("nan"), inp(0, (1, 4, 4)), selfflow.sde_times(3), lambda _: 0))
+        next(
+            run_selfflow.denoise_sde(
+                lambda x, _: x * float("nan"), inp(0, (1, 4, 4)), run_selfflow.sde_times(3), lambda _: 0
+            )
+        )
 
 
 def test_full_size():

@@ -5,7 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlx_model.errors import RequestError
-from mlx_model.run.latents import grid_ids, reference_ids, reference_size, text_ids
+from mlx_model.geometry import reference_size
+from mlx_model.run.latents import grid_ids, reference_ids, text_ids
 
 MEGAPIXEL = 1024 * 1024
 

@@ -4,7 +4,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from mlx_model.run import latents_flux1 as latents
+from mlx_model.run import flux1 as latents
 from mlx_model.run.sampler import linear_mu, timesteps
 from mlx_model.specs import SPECS
 from tests.golden import vectors

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.board.data import Board, Member, Panel, PanelReference, Picture, Scene, Settings, Source, Take
-from app.engine.jobs import panel_job
+from app.board.panel_job import panel_job
 from mlx_model.errors import RequestError
 from mlx_model.specs import SPECS
 
