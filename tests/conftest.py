@@ -8,6 +8,7 @@ from pathlib import Path
 
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # bitwise the same from run to run, and spinning threads cost others
 os.environ.setdefault("MLX_DISABLE_COMPILE", "1")  # on Linux each kernel would cost a second of g++
+os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")  # any test may make a QApplication; none needs a screen
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 # OpenBLAS loaded before torch changes torch's own products in the last bits.
