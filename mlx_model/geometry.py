@@ -10,6 +10,7 @@ from typing import NamedTuple
 from .errors import RequestError
 
 Grid = tuple[int, int]  # rows, columns of tokens
+Size = tuple[int, int]  # width, height in pixels
 
 MIN_SIDE, MAX_ASPECT = 64, 8  # of a reference
 MULTIPLE, MAX_SIDE, MAX_PIXELS = 16, 4096, 4 * 1024 * 1024  # of FLUX.3's canvas

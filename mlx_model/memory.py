@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from .errors import WillNotFit
+from .geometry import Size
 from .specs import PACKED_ROLES, ModelSpec
 
-Size = tuple[int, int]  # width, height in pixels
 GIB = 2**30
 BITS = (4, 5, 6, 8, 16)
 TEXT_ROLES, PICTURE_ROLES = ("text_encoder", "pooled_encoder"), ("image_encoder", "image_embedder")

@@ -15,9 +15,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 with contextlib.suppress(ImportError):
     import torch  # noqa: F401
 
+import pytest
 from hypothesis import settings
 
 from app.base import blas
+from mlx_model.store import folder
 
 blas.preload()
 
@@ -26,3 +28,21 @@ settings.load_profile("here")
 
 # A shell's background jobs are deaf to Ctrl-C, and so would be the commands whose Ctrl-C is tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+_manifests: list[str] | None = None
+
+
+@sys.addaudithook
+def _notice(event: str, given: tuple) -> None:
+    if event == "open" and _manifests is not None and str(given[0]).endswith("model.json"):
+        _manifests.append(str(given[0]))
+
+
+@pytest.fixture
+def manifests_read():
+    """The paths of model.json in the order in which this process opens them."""
+    global _manifests
+    folder._manifests.clear()
+    _manifests = []
+    yield _manifests
+    _manifests = None

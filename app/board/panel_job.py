@@ -1,19 +1,27 @@
-"""How a panel of a board becomes a job: plain data, no Qt, no mlx."""
+"""Which model renders a panel, at what size, and whether that fits; how the panel becomes a job. No Qt, no mlx.
+
+`resolve` answers the first two, once a job: its Choice is what the forecast, the request, the job and through it the
+worker go by.
+"""
 
 from __future__ import annotations
 
 import secrets
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from msgspec import structs
 
 from mlx_model.errors import RequestError
+from mlx_model.geometry import Size
+from mlx_model.memory import Forecast
 from mlx_model.request import Mask, Reference, Request, check
 from mlx_model.specs import ModelSpec
-from mlx_model.store.folder import open_folder
+from mlx_model.store.folder import Folder
 
 from ..base.shapes import size_of_shape
+from ..engine import running
 from ..engine.jobs import Job
 from ..models import library
 from .data import Board, Panel, Picture, Source, new_id, numbers
@@ -21,11 +29,63 @@ from .mentions import compile_prompt
 from .seen import Seen, names, seen, source_picture
 
 
+class Choice(NamedTuple):
+    """What renders a panel: the model, opened, and the (width, height) of the picture in pixels."""
+
+    model: library.Model
+    size: Size
+
+    @property
+    def folder(self) -> Folder:
+        return self.model.folder
+
+    @property
+    def spec(self) -> ModelSpec:
+        """The sizes of this folder, which a fine-tune doesn't share with the row of SPECS."""
+        return self.folder.spec
+
+
+def resolve(board: Board, panel: Panel, default: str | None = None) -> Choice:
+    """The panel's model, else the board's, else `default` (a name or a folder), else the library's default one.
+
+    Raises NotInstalled, LayoutError, RequestError (no such model, a shape that it can't make).
+    """
+    return choose_size(board, panel, library.find(name_model(board, panel, default)))
+
+
+def name_model(board: Board, panel: Panel, default: str | None = None) -> str | None:
+    """The name or folder of the model that resolve opens; None: the library's default one."""
+    return panel.settings.model or board.model or default
+
+
+def choose_size(board: Board, panel: Panel, model: library.Model) -> Choice:
+    """The panel's own size, else the board's shape at the model's number of pixels. Raises RequestError past 8:1."""
+    settings = panel.settings
+    if settings.width and settings.height:
+        return Choice(model, (settings.width, settings.height))
+    return Choice(model, size_of_shape(*board.aspect, model.folder.spec))
+
+
+def require_memory(board: Board, panel: Panel, choice: Choice) -> Forecast:
+    """What a run of the panel needs. Raises WillNotFit where this machine can't hold it."""
+    pictures = [one.picture for one in seen(board, panel) if one.picture]
+    sizes = [(picture.width, picture.height) for picture in pictures]
+    return running.require_room(choice.folder, choice.size, sizes)
+
+
+def instruct(panel: Panel, instruction: str | None) -> Panel:
+    """The panel as an instruction renders it: an edit of its current take, whatever its own prompt and source are."""
+    if instruction is None:
+        return panel
+    mask = panel.mask if panel.source.kind == "take" else None
+    return structs.replace(panel, prompt=instruction, source=Source("take"), mask=mask)
+
+
 def panel_job(
     board: Board,
     panel_id: str,
     picture_path: Callable[[str], Path],
-    model: ModelSpec | str | None = None,
+    choice: Choice | None = None,
     *,
     seed: int | None = None,
     instruction: str | None = None,
@@ -36,22 +96,18 @@ def panel_job(
 
     The prompt is the panel's, then the board's style; mentions become "image N" (or what the model calls it) by
     the order of `seen`.
-    `model` is a spec, a model's name or a folder; None: the panel's, else the board's, else the default model. With an
-    `instruction` the panel's current take is edited by it, whatever the panel's own prompt and source are. `seed`
-    None: the panel's where it is locked, else a new one.
-    Raises RequestError (nothing to start from, unknown mention, too many references ...), NotInstalled, LayoutError.
+    `choice` None: as resolve answers. `instruction`: see instruct. `seed` None: the panel's where it is locked, else a
+    new one. The job's model is the folder of the choice, the request's its name.
+    Raises RequestError (nothing to start from, unknown mention, too many references ...) and what resolve raises.
     """
-    panel, label = board.panel(panel_id), numbers(board)[panel_id]
-    name, spec = _model(model if model is not None else panel.settings.model or board.model)
-    if instruction is not None:
-        own = panel.source.kind == "take"
-        panel = structs.replace(panel, prompt=instruction, source=Source("take"), mask=panel.mask if own else None)
+    panel, label = instruct(board.panel(panel_id), instruction), numbers(board)[panel_id]
+    choice = choice or resolve(board, panel)
+    spec, (width, height) = choice.spec, choice.size
     if not panel.prompt.strip():
         raise RequestError(f"Panel {label} has no prompt.", "Say what the picture should show.")
     shown, source = _pictures(board, panel, label), source_picture(board, panel)
-    width, height = _size(board, panel, spec)
     request = Request(
-        name,
+        choice.model.name,
         prompt=compile_prompt(_text(panel.prompt, board.style), names(shown), spec.mention),
         width=width,
         height=height,
@@ -62,15 +118,8 @@ def panel_job(
         mask=_mask(panel, source, picture_path),
         strength=panel.settings.strength if source else None,
     )
-    return Job(new_id(), label, check(request, spec), name, panel_id, slot, previews, instruction)
-
-
-def _model(model: ModelSpec | str | None) -> tuple[str, ModelSpec]:
-    """The name that a request records (a path where the name finds another folder) and the facts of the model."""
-    if isinstance(model, ModelSpec):
-        return model.name, model
-    folder = open_folder(library.resolve(model))
-    return library.name_of(folder), folder.spec
+    folder = str(choice.folder.path)
+    return Job(new_id(), label, check(request, spec), folder, panel_id, slot, previews, instruction)
 
 
 def _text(prompt: str, style: str) -> str:
@@ -108,13 +157,6 @@ def _check_source(board: Board, panel: Panel, label: str) -> None:
 def _reference(one: Seen, picture_path: Callable[[str], Path]) -> Reference:
     sha256 = one.picture.sha256
     return Reference(str(picture_path(sha256)), one.name, one.role, sha256)
-
-
-def _size(board: Board, panel: Panel, spec: ModelSpec) -> tuple[int, int]:
-    """The panel's own size, else the board's shape at the model's default number of pixels."""
-    if panel.settings.width and panel.settings.height:
-        return panel.settings.width, panel.settings.height
-    return size_of_shape(*board.aspect, spec)
 
 
 def _seed(panel: Panel) -> int:

@@ -6,7 +6,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +19,8 @@ from ..base import blas, files
 from ..pictures import images
 
 if TYPE_CHECKING:
+    from mlx_model.geometry import Size
+    from mlx_model.memory import Forecast
     from mlx_model.run.pipeline import Pipeline
     from mlx_model.store.folder import Folder
 
@@ -63,14 +65,25 @@ def clear_cache() -> None:
 
 
 def require_memory(folder: "Folder", request: Request) -> None:
-    """Raises WillNotFit, naming what would, where this machine can't hold a run of `request`, a checked one."""
+    """require_room for a checked and loaded request."""
+    sizes = [reference.pixels.shape[1::-1] for reference in request.references]
+    adapters = sum(Path(lora.path).stat().st_size for lora in request.loras)
+    require_room(folder, (request.width, request.height), sizes, request.dtype, adapters)
+
+
+def require_room(
+    folder: "Folder", size: "Size", references: "Sequence[Size]" = (), dtype: str | None = None, adapters: int = 0
+) -> "Forecast":
+    """What a run needs of this machine's memory; `adapters` are the bytes of LoRA files.
+
+    Raises WillNotFit, naming what would, where this machine can't hold it.
+    """
     from mlx_model import memory
 
-    here = blas.machine()
-    sizes = [reference.pixels.shape[1::-1] for reference in request.references]
-    weights = memory.held_weights(folder, 4 if request.dtype == "float32" else here.number_bytes)
-    weights["transformer"] += sum(Path(lora.path).stat().st_size for lora in request.loras)
-    memory.require(folder.spec, here, (request.width, request.height), sizes, weights)
+    here = memory.machine()
+    weights = memory.held_weights(folder, 4 if dtype == "float32" else here.number_bytes)
+    weights["transformer"] += adapters
+    return memory.require(folder.spec, here, size, references, weights)
 
 
 def saved(pipeline: "Pipeline", request: Request, output: Output) -> Iterator[Event]:

@@ -4,12 +4,14 @@ import unicodedata
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from mlx_model.errors import FluxLocalError
 from mlx_model.specs import ModelSpec
-from mlx_model.store.folder import open_folder
 
 from ..board import mentions
 from ..board.data import Board, Panel, numbers, pictures
+from ..board.panel_job import name_model
 from ..board.seen import names, seen, source_picture
 from ..models import library
 from .file import BoardFile
@@ -29,7 +31,7 @@ def problems(file: BoardFile, model: str | None = None) -> list[Problem]:
     found = [Problem("", text) for text in (*filter(None, [file.recovered]), *file.repairs)]
     found += [Problem(member.name, "has no picture.") for member in board.cast if not member.pictures]
     found += _pictures(file)
-    models, label = _Models(model or board.model), numbers(board)
+    models, label = _Models(replace(board, model=model or board.model)), numbers(board)
     for panel in board.panels():
         found += [Problem(label[panel.id], *told) for told in _panel(board, panel, models.spec(panel))]
     return [*models.missing, *found]
@@ -100,16 +102,17 @@ def _never(board: Board, panel: Panel) -> bool:
 class _Models:
     """The specs of the models that panels ask for, each looked up once; `missing` are the problems of doing that."""
 
-    def __init__(self, default: str | None):
-        self.default, self.missing = default, []
+    def __init__(self, board: Board):
+        self.board = board
+        self.missing: list[Problem] = []
         self._specs: dict[str | None, ModelSpec | None] = {}
 
     def spec(self, panel: Panel) -> ModelSpec | None:
-        name = panel.settings.model or self.default
+        name = name_model(self.board, panel)
         if name not in self._specs:
             self._specs[name] = None
             try:
-                self._specs[name] = open_folder(library.resolve(name)).spec
+                self._specs[name] = library.find(name).folder.spec
             except FluxLocalError as error:
                 self.missing.append(Problem("", error.message, error.hint))
         return self._specs[name]

@@ -6,7 +6,7 @@ import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlx_model.errors import FluxLocalError, ModelError, NotInstalled, RequestError
 from mlx_model.specs import SPECS
@@ -18,6 +18,13 @@ if TYPE_CHECKING:
 
 BUILT_IN = "mini"
 MANIFEST = "model.json"
+
+
+class Model(NamedTuple):
+    """One converted folder, opened, and what a request records as its model."""
+
+    folder: Folder
+    name: str
 
 
 @dataclass(frozen=True)
@@ -35,17 +42,22 @@ class Installed:
 
 def installed() -> list[Installed]:
     """The models of the models folder by name, then the built-in one where it ships. Never raises for a bad folder."""
+    return [inspect(path) for path in _folders()]
+
+
+def _folders() -> list[Path]:
+    """Of all that is installed, by their names, the built-in one last."""
     folder = paths.models()
     found = sorted(folder.iterdir()) if folder.is_dir() else []
-    models = [inspect(path) for path in found if not path.name.startswith(".") and (path / MANIFEST).is_file()]
-    built_in = [inspect(paths.mini(), built_in=True)] if (paths.mini() / MANIFEST).is_file() else []
-    return models + built_in
+    there = [path for path in found if not path.name.startswith(".")] + [paths.mini()]
+    return [path for path in there if (path / MANIFEST).is_file()]
 
 
-def inspect(path: Path, built_in: bool = False) -> Installed:
+def inspect(path: Path) -> Installed:
     """What the folder holds, its files checked for presence and size but not hashed."""
     from mlx_model.store.folder import open_folder
 
+    built_in = path == paths.mini()
     try:
         folder = open_folder(path)
     except FluxLocalError as error:
@@ -71,9 +83,8 @@ def resolve(name_or_path: str | None = None) -> Path:
     path = Path(name_or_path).expanduser()
     if os.path.isfile(path / MANIFEST):  # Path.is_file raises for a name that is too long
         return path.absolute()
-    matching = [model for model in installed() if name_or_path in (model.name, model.path.name)]
-    if matching:
-        return min(matching, key=lambda model: bool(model.problem)).path
+    if found := _search(name_or_path):
+        return found
     if name_or_path in SPECS:
         raise NotInstalled(f"{name_or_path} is not installed.", how_to_add(name_or_path))
     if os.path.exists(path):
@@ -81,8 +92,31 @@ def resolve(name_or_path: str | None = None) -> Path:
     raise RequestError(f"There is no model called {name_or_path}.", f"Known are {', '.join(SPECS)}.")
 
 
+def find(name_or_path: str | None = None) -> Model:
+    """The model of a name or of a path, opened; None: the default one. Raises what resolve and open_folder raise."""
+    from mlx_model.store.folder import open_folder
+
+    folder = open_folder(resolve(name_or_path))
+    return Model(folder, name_of(folder))
+
+
+def _search(name: str) -> Path | None:
+    """The folder called `name`, else one that holds the model of that name; one that works before a damaged one.
+
+    What is called so is opened first: mostly no other has to be.
+    """
+    folders = _folders()
+    named = [path for path in folders if path.name == name]
+    if working := next((path for path in named if not inspect(path).problem), None):
+        return working
+    matching = [model for model in map(inspect, folders) if name in (model.name, model.path.name)]
+    return min(matching, key=lambda model: bool(model.problem)).path if matching else None
+
+
 def name_of(folder: Folder) -> str:
     """What a request records as its model: the name where that finds this folder again, else the path."""
+    if any(path.name == folder.spec.name != folder.path.name for path in _folders()):
+        return str(folder.path.absolute())  # said without opening that one
     try:
         known = resolve(folder.spec.name) == folder.path
     except (RequestError, NotInstalled):
@@ -99,15 +133,14 @@ def how_to_add(name: str) -> str:
 
 def default() -> Path:
     """The first installed model that was added first and works, else the built-in one. Raises NotInstalled."""
-    usable = [model for model in installed() if not model.problem]
-    real = sorted((model for model in usable if not model.built_in), key=lambda model: _added(model.path))
-    for model in real + [model for model in usable if model.built_in]:
-        return model.path
+    for path in sorted(_folders(), key=_added):
+        if not inspect(path).problem:
+            return path
     raise NotInstalled("No model is installed.", "Add one, for example: flux-local models add flux2-klein-4b")
 
 
-def _added(path: Path) -> tuple[float, str]:
-    return (path / MANIFEST).stat().st_mtime, path.name
+def _added(path: Path) -> tuple[bool, float, str]:
+    return path == paths.mini(), (path / MANIFEST).stat().st_mtime, path.name
 
 
 def remove(name: str) -> Path:

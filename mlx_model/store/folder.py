@@ -28,9 +28,12 @@ from ..specs import OPTIONAL, SPECS, ModelSpec
 
 SCHEMA = 1
 MANIFEST = "model.json"
+SETTLED = 2 * 10**9  # ns since model.json was written, from which on it is remembered
 MANIFEST_LIMIT = 16 * 2**20  # bytes; a manifest of 32 shards is 8 kB
 
 Facts = dict[str, Any]  # of one file: {"bytes": int, "sha256": str}
+# What was read of each model.json, by the stamp it had: one run asks for its model several times.
+_manifests: dict[Path, tuple[tuple[int, ...], dict[str, Any]]] = {}
 
 
 @dataclass(frozen=True)
@@ -115,9 +118,22 @@ def open_folder(path: Path | str) -> Folder:
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:
+    """model.json, read again only where it was written since."""
     file = path / MANIFEST
     if not file.is_file():
         raise NotInstalled(f"{path} is not a converted model: it has no {MANIFEST}.", "See: flux-local convert --help")
+    place, now, stat = file.absolute(), time.time_ns(), file.stat()
+    stamp = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
+    known = _manifests.get(place)
+    if known and known[0] == stamp:
+        return known[1]
+    manifest = _parse_manifest(file)
+    if now - stat.st_mtime_ns > SETTLED:  # a write within the clock's grain would leave the same stamp
+        _manifests[place] = stamp, manifest
+    return manifest
+
+
+def _parse_manifest(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > MANIFEST_LIMIT:
             raise ValueError("too large")

@@ -9,18 +9,18 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from app.board import commands, naming
-from app.board.data import Take, new_id, numbers
-from app.board.panel_job import panel_job
+from app.board.data import Board, Panel, Take, new_id, numbers
+from app.board.panel_job import Choice, panel_job, resolve
 from app.engine import jobs, running
 from app.fluxboard.file import BoardFile
-from app.models import library
 from app.pictures import inputs
 from mlx_model.errors import BoardError, FluxLocalError, ModelError, RequestError, WillNotFit
 from mlx_model.events import Done, Stage
 from mlx_model.request import MAX_SEED, Request, check
-from mlx_model.store.folder import Folder, open_folder
+from mlx_model.store.folder import Folder
 
 from ..say import Reporter
 from .edit import open_board
@@ -89,17 +89,20 @@ class _Run:
         for number in range(self.options["count"]):
             seed = self.options["seed"]
             seed = None if seed is None else (seed + number) % (MAX_SEED + 1)
-            job = panel_job(
-                self.file.board, panel_id, self.file.picture_path, self.options["model"], seed=seed,
-                instruction=self.options["instruction"],
-            )  # fmt: skip
-            if number and seed is None and self.file.board.panel(panel_id).seed_locked:
+            board, instruction = self.file.board, self.options["instruction"]
+            choice = self._choose(board, board.panel(panel_id))
+            job = panel_job(board, panel_id, self.file.picture_path, choice, seed=seed, instruction=instruction)
+            if number and seed is None and board.panel(panel_id).seed_locked:
                 raise RequestError("The panel's seed is locked: all its takes would be the same.", "Give --seed.")
-            self._job(job)
+            self._job(job, choice.folder)
 
-    def _job(self, job: jobs.Job) -> None:
+    def _choose(self, board: Board, panel: Panel) -> Choice:
+        """--model is for this run what the panel's own would be."""
+        named = self.options["model"] or panel.settings.model
+        return resolve(board, replace(panel, settings=replace(panel.settings, model=named)))
+
+    def _job(self, job: jobs.Job, folder: Folder) -> None:
         notes: list[str] = []
-        folder = open_folder(library.resolve(job.model))
         request = check(inputs.load(job.request, notes), folder.spec)
         for note in notes:
             self.report.note(note)
@@ -128,7 +131,7 @@ class _Run:
         made = datetime.now(UTC).isoformat(timespec="seconds")
         try:
             picture = self.file.put_picture(Path(done.path).read_bytes(), f"{job.label}.png")
-            take = Take(new_id(), picture, request.to_json(), job.model, made, done.seed, done.seconds)
+            take = Take(new_id(), picture, request.to_json(), request.model, made, done.seed, done.seconds)
             self.file.save(commands.add_take(self.file.board, job.panel, take))
         except BoardError as error:
             raise TakeNotKept(error.message, error.hint) from error

@@ -21,10 +21,10 @@ from mlx_model.errors import FluxLocalError, WillNotFit
 from ...board import commands
 from ...board.data import Board, Panel, Picture, Take
 from ...board.history import History
-from ...board.panel_job import panel_job
+from ...board.panel_job import Choice, instruct, panel_job, resolve
 from ...engine.jobs import JobState
 from ...fluxboard.file import BoardFile
-from .forecast import forecast, model_of
+from .forecast import PanelModel, forecast
 from .importing import ReadPicture, in_background, put_pixels, read_picture
 from .pixmaps import Pixmaps, read
 from .runs import PanelState, Runs
@@ -286,25 +286,19 @@ class Document(QObject):
     ) -> None:
         self.settle()
         try:
-            job = panel_job(
-                self.board, panel_id, self.picture_path, self._model(panel_id), seed=seed, instruction=instruction
-            )
+            panel = instruct(self.panel(panel_id), instruction)
+            choice = resolve(self.board, panel, self.model)
+            job = panel_job(self.board, panel_id, self.picture_path, choice, seed=seed, instruction=instruction)
             if not anyway:
-                self._check_fit(panel_id)
+                self._check_fit(panel, choice)
         except FluxLocalError as error:
             self._refused(panel_id, error)
             return
         self.runs.submit(dataclasses.replace(job, previews=self.previews, anyway=anyway))
 
-    def _model(self, panel_id: str) -> str | None:
-        """The default model where neither the panel nor the board names one."""
-        named = self.board.panel(panel_id).settings.model or self.board.model
-        return named or self.model
-
-    def _check_fit(self, panel_id: str) -> None:
+    def _check_fit(self, panel: Panel, choice: Choice) -> None:
         """Raises WillNotFit, with what would fit, rather than let the machine run out of memory."""
-        panel = self.panel(panel_id)
-        needed = forecast(self.board, panel, model_of(self.board, panel, self.model))
+        needed = forecast(self.board, panel, PanelModel(choice.model))
         if needed.fits is False:
             raise WillNotFit(needed.text, needed.hint)
 

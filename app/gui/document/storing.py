@@ -125,4 +125,4 @@ def take_of(job: JobState, picture: Picture) -> Take:
     request = job.job.request
     request = dataclasses.replace(request, seed=job.seed if job.seed is not None else request.seed)
     made = datetime.now(UTC).isoformat(timespec="seconds")
-    return Take(new_id(), picture, request.to_json(), job.job.model, made, request.seed, job.seconds)
+    return Take(new_id(), picture, request.to_json(), request.model, made, request.seed, job.seconds)

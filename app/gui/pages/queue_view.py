@@ -117,9 +117,9 @@ def job_words(job: JobState) -> str:
     if job.state == "failed":
         return in_window(f"{job.reason} {job.hint}".strip())
     if job.state == "done":
-        done = f"Done in {duration(job.seconds)} · {model_title(job.job.model)} · seed {job.seed}"
+        done = f"Done in {duration(job.seconds)} · {model_title(job.job.request.model)} · seed {job.seed}"
         return "\n".join([done, *job.notes])  # such as: a picture was used at a smaller size
-    return "Cancelled" if job.state == "cancelled" else f"Waiting · {model_title(job.job.model)}"
+    return "Cancelled" if job.state == "cancelled" else f"Waiting · {model_title(job.job.request.model)}"
 
 
 class QueueView(QWidget):

@@ -15,7 +15,7 @@ from ...board import commands
 from ...board.data import ASPECTS, Panel, Settings
 from ...models import library
 from ..document.document import Document
-from ..document.forecast import PanelModel, model_of, size_of
+from ..document.forecast import PanelModel, find_model
 from ..kit import icons
 from ..kit.fields import add_row, choice, form, fraction, show_number, whole
 from ..kit.widgets import describe, icon_button, label
@@ -139,7 +139,7 @@ class RenderSettings(QWidget):
         with QSignalBlocker(self.model_box):
             self.model_box.clear()
             board = self.document.board
-            own = model_of(board, replace(self.panel, settings=Settings()), self.document.model)
+            own = find_model(board, replace(self.panel, settings=Settings()), self.document.model)
             self.model_box.addItem(f"As the board: {own.title}", None)
             for model in library.installed():
                 self.model_box.addItem(f"{model_title(model.name)}{' (damaged)' if model.problem else ''}", model.name)
@@ -158,7 +158,7 @@ class RenderSettings(QWidget):
         if spec is None:
             return
         board = self.document.board
-        sides = size_of(board, replace(panel, settings=replace(settings, width=None, height=None)), spec)
+        sides = self.model.choose(board, replace(panel, settings=replace(settings, width=None, height=None))).size
         self.size_box.addItem(f"As the board: {sides[0]} × {sides[1]}", None)
         for name in ASPECTS:
             sides = parse_size(name, spec)
@@ -177,7 +177,7 @@ class RenderSettings(QWidget):
         spec = self.model.spec
         parts = [self.model.title]
         if spec:
-            width, height = size_of(self.document.board, panel, spec)
+            width, height = self.model.choose(self.document.board, panel).size
             parts += [f"{width} × {height}", f"{panel.settings.steps or spec.steps} steps"]
         parts.append(f"seed {panel.seed}" if panel.seed_locked else "new seed")
         self.summary.setText(" · ".join(parts))

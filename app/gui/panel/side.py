@@ -9,7 +9,7 @@ from ...board import commands
 from ...board.data import Panel, Picture
 from ...board.seen import seen
 from ..document.document import Document
-from ..document.forecast import PanelModel, forecast, model_of, obstacle
+from ..document.forecast import PanelModel, find_model, forecast, obstacle
 from ..kit.theme import GAP
 from ..kit.widgets import describe, key_text, label, set_tone
 from ..kit.words import plural
@@ -146,7 +146,7 @@ class PanelSide(QFrame):
         wanted = (self.panel.settings.model, self.document.board.model, self.document.model)
         if wanted != self._wanted:
             self._wanted = wanted
-            self.model = model_of(self.document.board, self.panel, self.document.model)
+            self.model = find_model(self.document.board, self.panel, self.document.model)
 
     def _order(self) -> None:
         """Tab goes down the side as the eye does; Qt's own order is that of creation, and tiles come later."""

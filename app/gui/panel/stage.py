@@ -19,7 +19,7 @@ from ..canvas.bars import CanvasBar, MaskBar
 from ..canvas.canvas import Canvas
 from ..document import picture_drag
 from ..document.document import Document
-from ..document.forecast import PanelModel, size_of
+from ..document.forecast import PanelModel
 from ..kit.theme import GAP
 from ..kit.widgets import button, describe
 from .run_card import RunCard
@@ -165,7 +165,7 @@ class PanelStage(QWidget):
         """The size of the picture to come."""
         try:
             if self.model.spec:
-                return size_of(self.document.board, self.panel, self.model.spec)
+                return self.model.choose(self.document.board, self.panel).size
         except FluxLocalError:  # a shape that this model can't make; the forecast says so
             pass
         return self.document.board.aspect

@@ -7,7 +7,7 @@ from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ...board import commands
 from ...board.data import Board, Panel, Source, numbers
-from ...board.panel_job import panel_job
+from ...board.panel_job import panel_job, resolve
 from ...engine import jobs
 from ..document.document import Document
 from ..document.live import Live
@@ -207,8 +207,8 @@ class PanelView(QWidget):
     def _live_job(self) -> jobs.Job:
         """One seed for all live runs of a panel, so that only what is changed changes."""
         panel, document = self.panel, self.document
-        named = panel.settings.model or document.board.model or document.model
-        return panel_job(document.board, self.panel_id, document.picture_path, named, seed=panel.seed)
+        choice = resolve(document.board, panel, document.model)
+        return panel_job(document.board, self.panel_id, document.picture_path, choice, seed=panel.seed)
 
     def _show_live(self, job: jobs.JobState) -> None:
         self.side.render_bar.set_note("")

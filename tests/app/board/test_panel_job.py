@@ -11,6 +11,7 @@ from app.board.data import Board, Member, Panel, PanelReference, Picture, Scene,
 from app.board.panel_job import panel_job
 from mlx_model.errors import RequestError
 from mlx_model.specs import SPECS
+from tests.app.models.made_models import choose
 
 MODEL = SPECS["flux2-klein-4b"]
 MINI = SPECS["mini"]
@@ -41,7 +42,7 @@ def path_of(sha256):
 
 
 def job(one, panel="p", model=MODEL, **options):
-    return panel_job(one, panel, path_of, model, **options)
+    return panel_job(one, panel, path_of, choose(one, panel, model), **options)
 
 
 def names(request):

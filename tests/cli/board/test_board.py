@@ -7,11 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.base import paths
 from app.board import commands
 from app.board.data import Source, numbers
 from app.fluxboard.file import BoardFile
 from app.pictures.images import open_picture
 from mlx_model.request import from_json
+from mlx_model.specs import SPECS
+from tests.cli import scripted_pipeline
 from tests.cli.scripted_pipeline import BASE, EDITOR, FakePipeline, events, run
 
 
@@ -366,3 +369,9 @@ def test_a_script_becomes_a_board_and_a_bad_one_leaves_nothing(machine):
     run("board", "import", "bad.fdx", code=2)
     run("board", "import", "room.png", code=2)
     assert not [path for path in machine.iterdir() if path.name.startswith(("bad.flux", "room.flux"))]
+
+
+def test_render_reads_one_model_json_once(gull, monkeypatch, manifests_read):
+    monkeypatch.setattr(scripted_pipeline, "library_spec", lambda path: SPECS[Path(path).name])
+    run("board", "render", "gull", "--panels", "1A", "--count", "2")
+    assert manifests_read == [str(paths.models() / EDITOR / "model.json")]

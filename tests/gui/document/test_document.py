@@ -1,14 +1,21 @@
 """The window's view-model: changes, pictures, runs that become takes, saving."""
 
 import json
+from pathlib import Path
 
 import pytest
 from PySide6.QtGui import QColor, QImage
 
+from app.base import paths
 from app.board import commands
+from app.board.panel_job import require_memory, resolve
+from app.engine import running
 from app.fluxboard.file import BoardFile
 from app.gui.document.document import Document
+from app.models import library
+from mlx_model import memory
 from mlx_model.events import Cancelled
+from tests.app.models.made_models import fine_tune
 
 
 def takes(document, panel_id):
@@ -213,3 +220,44 @@ def test_a_board_for_reading_only_is_never_written(qapp, board_file, engine, qtb
         document.close()
     with BoardFile.open(path) as again:
         assert again.board.title == "Harbour"
+
+
+def test_a_fine_tune_of_another_size_is_forecast_as_the_network_that_runs(document, engine, ids, monkeypatch):
+    """Not as the row of SPECS that it comes from: what does not fit would be put in line."""
+    first, usual = ids()[0], library.find("mini").folder
+    fine_tune("wide", hidden_size=192 * 64)
+    choice = resolve(document.board, document.panel(first), "wide")
+    needed = require_memory(document.board, document.panel(first), choice).peak
+    enough = 2 * running.require_room(usual, choice.size).peak
+    assert needed > 2 * enough
+    monkeypatch.setattr(memory, "machine", lambda *_: memory.Machine("small", enough, enough, 1, False, None))
+    document.model = "wide"
+    document.render([first])
+    assert engine.submitted == []
+    assert document.panel_state(first).reason.startswith("Will not fit.")
+    document.model = "mini"
+    document.render([first])
+    assert len(engine.submitted) == 1
+
+
+def test_the_chosen_folder_goes_with_the_job_to_the_worker(document, engine, ids):
+    folder = fine_tune("mine")
+    document.model = "mine"
+    document.render(ids()[:1])
+    assert engine.submitted[0].model == str(folder)
+    assert engine.submitted[0].request.model == str(folder)
+    document.model = "mini"
+    document.render(ids()[1:2])
+    assert (engine.submitted[1].model, engine.submitted[1].request.model) == (str(paths.mini()), "mini")
+
+
+@pytest.mark.parametrize("model", [None, "mine"])
+def test_one_press_of_render_reads_one_model_json_once(window, engine, manifests_read, model):
+    for name in ("all", "mine", "zebra"):
+        fine_tune(name)
+    document = window.document
+    document.model = model
+    manifests_read.clear()
+    document.render([next(document.board.panels()).id])
+    assert len(engine.submitted) == 1
+    assert manifests_read == [str(Path(engine.submitted[0].model) / "model.json")]

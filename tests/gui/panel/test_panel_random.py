@@ -11,6 +11,7 @@ from app.board.panel_job import panel_job
 from app.board.seen import seen
 from mlx_model.errors import RequestError
 from mlx_model.specs import SPECS
+from tests.app.models.made_models import choose
 from tests.gui.panel_board import add_member, add_take, drawn, shown_panel
 
 LEFT, NONE, ALT = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.AltModifier
@@ -96,7 +97,8 @@ def agrees(view):
     if view.stage.tool != "move" and panel.mask is None:
         assert view.stage.canvas.painter.is_blank
     try:
-        job = panel_job(document.board, view.panel_id, document.picture_path, TEN)
+        choice = choose(document.board, view.panel_id, TEN)
+        job = panel_job(document.board, view.panel_id, document.picture_path, choice)
     except RequestError:  # such as a mention of nothing
         return
     assert [one.sha256 for one in job.request.references] == [one.picture.sha256 for one in shown]

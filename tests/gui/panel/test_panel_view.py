@@ -279,7 +279,8 @@ def test_settings(view, document, engine, picture_file, ids):
     settings.guidance.setValue(3)
     assert view.panel.settings.guidance == 3
     without = replace(settings.model.spec, guidance_kind="none")
-    settings.refresh(replace(settings.model, spec=without))
+    found = settings.model.found
+    settings.refresh(replace(settings.model, found=found._replace(folder=replace(found.folder, spec=without))))
     assert settings.guidance.isHidden()
 
 
@@ -329,12 +330,12 @@ def test_a_dropped_picture_becomes_the_take(view, document, picture_file, qtbot)
 
 
 def test_it_says_beforehand_that_a_run_will_not_fit(view, document, ids, monkeypatch):
-    from app.gui.document import forecast as panel_model
+    from mlx_model import memory
     from mlx_model.memory import Machine
 
     assert view.side.render_bar.forecast.property("tone") == "muted"
     small = Machine("tiny", 2**24, 2**24, 1, False, None)
-    monkeypatch.setattr(panel_model, "_machine", lambda: small)
+    monkeypatch.setattr(memory, "machine", lambda: small)
     document.do("Edit", commands.set_panel(document.board, ids()[0], notes="x"))
     forecast = view.side.render_bar.forecast
     assert forecast.text().startswith("Will not fit.")

@@ -13,6 +13,7 @@ from app.gui.document import picture_drag
 from app.gui.prompt.menu import add_menu, tile_menu
 from app.gui.prompt.tray import ReferenceTray
 from mlx_model.specs import SPECS
+from tests.app.models.made_models import choose
 from tests.gui.panel_board import add_member, add_references, add_take, drawn
 
 LEFT, ALT = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.AltModifier
@@ -39,7 +40,8 @@ def order(tray) -> list[str]:
 
 def sent(tray) -> list[str]:
     """Names in the order of the compiled request."""
-    job = panel_job(tray.board, tray.panel_id, tray.document.picture_path, TEN)
+    choice = choose(tray.board, tray.panel_id, TEN)
+    job = panel_job(tray.board, tray.panel_id, tray.document.picture_path, choice)
     return [reference.name for reference in job.request.references]
 
 
