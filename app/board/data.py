@@ -22,13 +22,20 @@ ASPECTS: dict[str, tuple[int, int]] = {
 }  # fmt: skip
 Role = Literal["character", "prop", "place", "style", "pose", "composition"]
 ROLES: tuple[Role, ...] = ("character", "prop", "place", "style", "pose", "composition")
-SHOTS = ("", "ECU", "CU", "MCU", "MS", "MLS", "LS", "ELS", "EST", "OTS", "POV", "INSERT")
+SHOT_NAMES = {
+    "": "", "ECU": "Extreme close-up", "CU": "Close-up", "MCU": "Medium close-up", "MS": "Medium shot",
+    "MLS": "Medium long shot", "LS": "Long shot", "ELS": "Extreme long shot", "EST": "Establishing shot",
+    "OTS": "Over the shoulder", "POV": "Point of view", "INSERT": "Insert",
+}  # fmt: skip
+SHOTS = tuple(SHOT_NAMES)
 ANGLES = ("", "eye level", "low", "high", "overhead", "dutch")
 MOVES = ("", "static", "pan", "tilt", "push in", "pull out", "track", "handheld", "zoom")
 # One per reference of a panel, told apart in light and dark and by most colour-blind people (after Okabe and Ito).
-COLOURS = (
-    "#0072B2", "#E69F00", "#009E73", "#CC79A7", "#D55E00", "#56B4E9", "#B8A800", "#7F5FC0", "#8C564B", "#6B7A8F",
-)  # fmt: skip
+COLOUR_NAMES = {
+    "#0072B2": "blue", "#E69F00": "orange", "#009E73": "green", "#CC79A7": "pink", "#D55E00": "vermilion",
+    "#56B4E9": "sky", "#B8A800": "yellow", "#7F5FC0": "violet", "#8C564B": "brown", "#6B7A8F": "grey",
+}  # fmt: skip
+COLOURS = tuple(COLOUR_NAMES)
 DEFAULT_SECONDS = 2.0
 MAX_NAME = 40
 MAX_REFERENCES = 10  # of a panel: what the largest model looks at, and how many colours can be told apart

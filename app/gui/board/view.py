@@ -7,7 +7,7 @@ from ...board import commands
 from ...board.data import ASPECTS, Board
 from ..document import picture_drag
 from ..document.document import Document
-from ..kit.widgets import Empty, bar, button, label, tool
+from ..kit.widgets import Empty, bar, button, icon_button, label
 from ..kit.words import duration, model_title, plural
 from . import drop
 from .grid import LARGEST, SMALLEST, BoardGrid
@@ -50,8 +50,8 @@ class BoardView(QWidget):
         self._show(document.board, document.board)
 
     def _lay_out(self) -> None:
-        play = tool("Play the animatic", "play", lambda: self.run("play"), "Play the animatic")
-        export = tool("Export", "export", lambda: self.run("export"), "Export")
+        play = icon_button("Play the animatic", "play", act=lambda: self.run("play"))
+        export = icon_button("Export", "export", act=lambda: self.run("export"))
         top = bar(
             self.title, self.aspect, self.square, self.count, None, self.model, self.zoom, play, export, self.render
         )

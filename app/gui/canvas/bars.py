@@ -1,5 +1,7 @@
 """The row above the picture: tools on the left, compare and zoom on the right."""
 
+from functools import partial
+
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QAction, QActionGroup, QColor, QIcon, QPixmap
 from PySide6.QtWidgets import (
@@ -51,10 +53,9 @@ class CanvasBar(QWidget):
     def _add_tools(self, row: QHBoxLayout) -> None:
         group = QButtonGroup(self)
         for key, name, icon, hint in TOOLS:
-            button = icon_button(name, icon, hint, self, checkable=True)
+            button = icon_button(name, icon, hint, partial(self.tool_chosen.emit, key), checkable=True)
             group.addButton(button)
             row.addWidget(button)
-            button.clicked.connect(lambda _=False, key=key: self.tool_chosen.emit(key))
             self.tools[key] = button
         self.tools["move"].setChecked(True)
 
@@ -70,13 +71,13 @@ class CanvasBar(QWidget):
 
     def _add_compare(self, row: QHBoxLayout) -> None:
         self.compare = icon_button(
-            "Compare", "compare", "Before and after side by side, with a slider (C)", self, checkable=True
+            "Compare", "compare", "Before and after side by side, with a slider (C)", checkable=True
         )
         self.compare.toggled.connect(self.compare_toggled)
-        self.hold = icon_button("Show before while pressed", "eye", "Or hold B on the picture", self)
+        self.hold = icon_button("Show before while pressed", "eye", "Or hold B on the picture")
         self.hold.pressed.connect(lambda: self.canvas.set_holding(True))
         self.hold.released.connect(lambda: self.canvas.set_holding(False))
-        self.ground = icon_button("Ground", "ground", "What lies behind the picture", self)
+        self.ground = icon_button("Ground", "ground", "What lies behind the picture")
         self.ground.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu, group = QMenu(self), QActionGroup(self)
         for name in GROUNDS:
@@ -100,15 +101,13 @@ class CanvasBar(QWidget):
         self._show_zoom(self.canvas.view.zoom)
 
     def _add_zoom(self, row: QHBoxLayout) -> None:
-        smaller, larger = icon_button("Zoom out", "zoom_out", "-", self), icon_button("Zoom in", "zoom_in", "+", self)
-        smaller.clicked.connect(lambda: self.canvas.zoom_by(-1))
-        larger.clicked.connect(lambda: self.canvas.zoom_by(1))
+        smaller = icon_button("Zoom out", "zoom_out", "-", lambda: self.canvas.zoom_by(-1))
+        larger = icon_button("Zoom in", "zoom_in", "+", lambda: self.canvas.zoom_by(1))
         self.zoom = QToolButton(self)
         self.zoom.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.zoom.setMinimumWidth(58)
         self.zoom.clicked.connect(self.canvas.actual_size)
-        self.fit = icon_button("Fit", "fit", "The whole picture (0)", self)
-        self.fit.clicked.connect(self.canvas.fit)
+        self.fit = icon_button("Fit", "fit", "The whole picture (0)", self.canvas.fit)
         self.zooms = (smaller, self.zoom, larger, self.fit)
         for button in self.zooms:
             row.addWidget(button)
@@ -147,11 +146,10 @@ class MaskBar(QWidget):
             ("Feather mask", "feather", "Soften all its borders a little", self.painter.feather),
             ("Clear mask", "clear", "Mark nothing", self.remove_asked.emit),
         ):
-            button = icon_button(name, icon, hint, self)
-            button.clicked.connect(act)
-            row.addWidget(button)
-        self.tint = icon_button("Mask colour", "picture", "How the mask is shown; the result is the same", self)
-        self.tint.clicked.connect(self._choose_tint)
+            row.addWidget(icon_button(name, icon, hint, act))
+        self.tint = icon_button(
+            "Mask colour", "picture", "How the mask is shown; the result is the same", self._choose_tint
+        )
         row.addWidget(self.tint)
         row.addStretch(1)
         self.note: QLabel = label("Only what you paint will change", "muted")

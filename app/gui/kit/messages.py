@@ -10,13 +10,11 @@ from PySide6.QtWidgets import (
     QLabel,
     QMessageBox,
     QProgressBar,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
-from . import icons
-from .widgets import button, label, row
+from .widgets import button, icon_button, label, row
 from .words import in_window
 
 READ = 70  # ms of showing for each letter
@@ -36,11 +34,7 @@ class Toasts(QFrame):
         self.title.setWordWrap(True)
         self.hint.setWordWrap(True)
         self.hint.setProperty("tone", "muted")
-        dismiss = QToolButton()
-        dismiss.setAccessibleName("Dismiss message")
-        dismiss.setToolTip("Dismiss")
-        icons.dress(dismiss, "close")
-        dismiss.clicked.connect(self.hide)
+        dismiss = icon_button("Dismiss message", "close", act=self.hide)
         words = QVBoxLayout()
         words.setSpacing(2)
         words.addWidget(self.title)

@@ -30,7 +30,7 @@ def set_tone(target: QWidget, tone: str) -> None:
         target.style().polish(target)
 
 
-def button(text: str, slot: Callable, icon: str = "", kind: str = "") -> QPushButton:
+def button(text: str, act: Callable[[], object], icon: str = "", kind: str = "") -> QPushButton:
     """`kind` is primary, quiet or nothing."""
     made = QPushButton(text)
     if kind:
@@ -39,20 +39,30 @@ def button(text: str, slot: Callable, icon: str = "", kind: str = "") -> QPushBu
         icons.dress(made, icon, "primary" if kind == "primary" else "normal")
     made.setAccessibleName(text.replace("&", ""))
     made.setAutoDefault(False)
-    made.clicked.connect(lambda *_: slot())
+    made.clicked.connect(lambda *_: act())
     return made
 
 
-def tool(name: str, icon: str, slot: Callable, tip: str = "") -> QToolButton:
-    """A button that is only an icon; `name` is what it is called."""
+def icon_button(
+    name: str, icon: str, hint: str = "", act: Callable[[], object] | None = None, checkable: bool = False
+) -> QToolButton:
+    """A flat button without words; `name` is its accessible name and the start of its hint, `act` what a click does."""
     made = QToolButton()
-    made.setIconSize(QSize(20, 20))
-    icons.dress(made, icon)
-    made.setAccessibleName(name)
-    made.setToolTip(tip or name)
+    made.setIconSize(QSize(18, 18))
+    made.setCheckable(checkable)
     made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-    made.clicked.connect(lambda *_: slot())
+    describe(made, name, hint)
+    icons.dress(made, icon)
+    if act:
+        made.clicked.connect(lambda *_: act())
     return made
+
+
+def describe(widget: QWidget, name: str, hint: str = "") -> None:
+    """Name a control for screen readers; the hint shows on hover and is read as its description."""
+    widget.setAccessibleName(name)
+    widget.setAccessibleDescription(hint)
+    widget.setToolTip(f"{name}\n{hint}" if hint else name)
 
 
 def row(*widgets: QWidget | int | None, spacing: int = 8) -> QHBoxLayout:
@@ -117,26 +127,6 @@ class Empty(QWidget):
         drawn = icons.pixmap(self._name, 96, theme.colours.muted)
         drawn.setDevicePixelRatio(2)
         self._icon.setPixmap(drawn)
-
-
-def icon_button(
-    name: str, icon: str, hint: str = "", parent: QWidget | None = None, checkable: bool = False
-) -> QToolButton:
-    """A flat icon button; `name` is its accessible name and the start of its hint."""
-    button = QToolButton(parent)
-    button.setIconSize(QSize(18, 18))
-    button.setCheckable(checkable)
-    button.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-    describe(button, name, hint)
-    icons.dress(button, icon)
-    return button
-
-
-def describe(widget: QWidget, name: str, hint: str = "") -> None:
-    """Name a control for screen readers; the hint shows on hover and is read as its description."""
-    widget.setAccessibleName(name)
-    widget.setAccessibleDescription(hint)
-    widget.setToolTip(f"{name}\n{hint}" if hint else name)
 
 
 def key_text(keys: str) -> str:

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QCheckBox, QSlider, QVBoxLayout, QWidget
 from ...board.data import Panel, numbers
 from ..document.document import Document
 from ..kit.theme import font
-from ..kit.widgets import label, row, tool
+from ..kit.widgets import icon_button, label, row
 
 TICK = 16  # ms; the clock decides what is shown, not the number of ticks
 
@@ -93,7 +93,7 @@ class Animatic(QWidget):
         self.slider.setAccessibleName("Time")
         self.slider.sliderMoved.connect(self.seek)
         self.slider.actionTriggered.connect(lambda _: self.seek(self.slider.sliderPosition()))
-        self.play_button = tool("Play", "play", self.toggle, "Play or pause (space)")
+        self.play_button = icon_button("Play", "play", "Play or pause (space)", self.toggle)
         self.time = label("0:00.0", "muted")
         self.time.setMinimumWidth(120)
         self._clock, self._from = QElapsedTimer(), 0
@@ -114,8 +114,8 @@ class Animatic(QWidget):
         captions = QCheckBox("Captions")
         captions.setChecked(True)
         captions.toggled.connect(self._captions)
-        back = tool("Previous panel", "back", lambda: self.step(-1))
-        on = tool("Next panel", "forward", lambda: self.step(1))
+        back = icon_button("Previous panel", "back", act=lambda: self.step(-1))
+        on = icon_button("Next panel", "forward", act=lambda: self.step(1))
         foot = row(self.play_button, back, on, self.slider, self.time, captions)
         foot.setContentsMargins(14, 8, 14, 10)
         box = QVBoxLayout(self)

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from ...board import commands
-from ...board.data import COLOURS, ROLES, Board, Member, Panel, numbers
+from ...board.data import COLOUR_NAMES, COLOURS, ROLES, Board, Member, Panel, numbers
 from ..document import picture_drag
 from ..document.document import Document
 from ..kit.messages import sure
@@ -28,7 +28,6 @@ from ..kit.words import plural
 PICTURES = "Pictures (*.png *.jpg *.jpeg *.webp *.tif *.tiff *.bmp *.gif *.avif *.heic *.heif)"
 ACROSS = 3  # pictures beside each other
 NOTES = 160  # pixels: notes taller than the pictures read as the main thing
-COLOUR_NAMES = ("blue", "orange", "green", "pink", "vermilion", "sky", "yellow", "violet", "brown", "grey")
 
 
 class PictureList(QListWidget):
@@ -124,7 +123,7 @@ class MemberPanel(QWidget):
         box = QWidget()
         inside = row(spacing=2)
         inside.setContentsMargins(0, 0, 0, 0)
-        for place, (colour, name) in enumerate(zip(COLOURS, COLOUR_NAMES, strict=True)):
+        for place, (colour, name) in enumerate(COLOUR_NAMES.items()):
             swatch = QToolButton()
             swatch.setCheckable(True)
             swatch.setAccessibleName(f"Colour {name}")

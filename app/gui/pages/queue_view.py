@@ -20,7 +20,7 @@ from ..board.paint import running_words
 from ..document.runs import PanelState
 from ..kit import icons
 from ..kit.theme import theme
-from ..kit.widgets import Empty, bar, button, label, set_tone, tool
+from ..kit.widgets import Empty, bar, button, icon_button, label, set_tone
 from ..kit.words import duration, in_window, model_title, plural
 
 WORKER = {
@@ -53,7 +53,7 @@ class JobRow(QFrame):
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName("Progress")
-        self.stop = tool("Cancel this job", "close", lambda: self.cancel.emit(self.id))
+        self.stop = icon_button("Cancel this job", "close", act=lambda: self.cancel.emit(self.id))
         self.retry = button("Try Again", lambda: self.again.emit(self.id), "again")
         self.next = button("Next", lambda: self.earlier.emit(self.id), kind="quiet")
         self.next.setToolTip("Run this one next")

@@ -84,8 +84,7 @@ class RenderSettings(QWidget):
         self.seed.editingFinished.connect(self._type_seed)
         self.lock = icon_button("Keep the seed", "unlock", "Locked: every run uses this seed", checkable=True)
         self.lock.clicked.connect(lambda on: self._lock(on))
-        self.dice = icon_button("Another seed", "dice", "Roll a new one and keep it")
-        self.dice.clicked.connect(lambda: self._keep_seed(secrets.randbelow(2**32)))
+        self.dice = icon_button("Another seed", "dice", "Roll a new one and keep it", self._roll_seed)
         for widget in (self.seed, self.lock, self.dice):
             row.addWidget(widget)
         return row
@@ -239,6 +238,9 @@ class RenderSettings(QWidget):
         if (seed, True) != (self.panel.seed, self.panel.seed_locked):
             self._do("Change Seed", seed=seed, seed_locked=True)
         self.seed.setText(str(seed))
+
+    def _roll_seed(self) -> None:
+        self._keep_seed(secrets.randbelow(2**32))
 
     def _lock(self, on: bool) -> None:
         """Lock the seed of the picture that is shown, so that the next run differs only by what is changed."""

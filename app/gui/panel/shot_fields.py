@@ -5,17 +5,12 @@ from PySide6.QtCore import QSignalBlocker, Signal
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout, QWidget
 
 from ...board import commands
-from ...board.data import ANGLES, MOVES, SHOTS, Panel
+from ...board.data import ANGLES, MOVES, SHOT_NAMES, SHOTS, Panel
 from ..document.document import Document
 from ..kit.fields import add_row, choice, form
 from ..kit.text_field import BoardText
 from ..kit.widgets import describe, label
 
-SHOT_NAMES = {
-    "": "–", "ECU": "Extreme close-up", "CU": "Close-up", "MCU": "Medium close-up", "MS": "Medium shot",
-    "MLS": "Medium long shot", "LS": "Long shot", "ELS": "Extreme long shot", "EST": "Establishing shot",
-    "OTS": "Over the shoulder", "POV": "Point of view", "INSERT": "Insert",
-}  # fmt: skip
 TEXTS = (
     ("action", "Action", "What happens in the panel"),
     ("dialogue", "Dialogue", "Who says what"),
@@ -59,7 +54,7 @@ class ShotFields(QWidget):
     def _camera_box(self, field: str, name: str, values: tuple[str, ...]) -> QComboBox:
         box = choice(name, "Of the camera; for the shot list and the exports", lambda row: self._set_camera(field, row))
         for value in values:
-            label = SHOT_NAMES.get(value, value.capitalize()) if value else "–"
+            label = SHOT_NAMES.get(value) or value.capitalize() or "–"
             box.addItem(f"{value}  {label}" if field == "shot" and value not in ("", "INSERT") else label, value)
         return box
 

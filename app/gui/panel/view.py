@@ -49,18 +49,13 @@ class PanelView(QWidget):
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, GAP, 0)
         row.setSpacing(2)
-        self.back = icon_button("Back to the board", "back", "Esc")
-        self.earlier, self.later = (
-            icon_button("Panel before", "up", key_text("Ctrl+[")),
-            icon_button("Next panel", "down", key_text("Ctrl+]")),
-        )
+        self.back = icon_button("Back to the board", "back", "Esc", self.closed.emit)
+        self.earlier = icon_button("Panel before", "up", key_text("Ctrl+["), lambda: self._step(-1))
+        self.later = icon_button("Next panel", "down", key_text("Ctrl+]"), lambda: self._step(1))
         self.number, self.heading = QLabel(), label(tone="muted")
         self.number.setObjectName("subheading")
         self.heading.setMinimumWidth(0)
         self.heading.setTextInteractionFlags(Qt.TextInteractionFlag.NoTextInteraction)
-        self.back.clicked.connect(self.closed)
-        self.earlier.clicked.connect(lambda: self._step(-1))
-        self.later.clicked.connect(lambda: self._step(1))
         for widget in (self.back, self.earlier, self.later, self.number, self.heading):
             row.addWidget(widget)
             row.setStretchFactor(widget, 1 if widget is self.heading else 0)

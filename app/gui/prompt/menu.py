@@ -8,7 +8,7 @@ from PySide6.QtGui import QAction, QColor, QIcon, QPixmap
 from PySide6.QtWidgets import QApplication, QFileDialog, QMenu
 
 from ...board import commands
-from ...board.data import COLOURS, ROLES, PanelReference, new_id, numbers
+from ...board.data import COLOUR_NAMES, ROLES, PanelReference, new_id, numbers
 from ..document import picture_drag
 from .tile import ReferenceTile
 
@@ -109,8 +109,8 @@ def _add_looks(tray: ReferenceTray, tile: ReferenceTile, menu: QMenu) -> None:
     menu.addAction("Rename…", lambda: tray.rename(tile)).setEnabled(free)
     colours = menu.addMenu("Colour")
     colours.setEnabled(free)
-    for colour in COLOURS:
-        action = QAction(_swatch(colour), colour, colours)
+    for colour, name in COLOUR_NAMES.items():
+        action = QAction(_swatch(colour), name.capitalize(), colours)
         action.setCheckable(True)
         action.setChecked(colour == tile.seen.colour)
         action.triggered.connect(_changer(tray, tile.seen.reference, "Change Colour", colour=colour))

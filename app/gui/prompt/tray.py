@@ -2,7 +2,7 @@
 
 from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeySequence, QPainter, QPixmap
-from PySide6.QtWidgets import QApplication, QToolButton, QWidget
+from PySide6.QtWidgets import QApplication, QWidget
 
 from ...board import commands
 from ...board.data import Board, Panel, PanelReference, Picture, new_id
@@ -31,13 +31,12 @@ class ReferenceTray(QWidget):
         self.tiles: list[ReferenceTile] = []
         self._dragged: ReferenceTile | None = None
         self._gap, self._dropping = None, False
-        self.add_button: QToolButton = icon_button(
-            "Add a reference", "plus", "From a file, the clipboard, the cast or a panel"
+        self.add_button = icon_button(
+            "Add a reference", "plus", "From a file, the clipboard, the cast or a panel", self._open_add_menu
         )
         self.add_button.setParent(self)
         self.add_button.setText("Add pictures, or drop them here")
         self.add_button.setProperty("kind", "button")
-        self.add_button.clicked.connect(self._open_add_menu)
         self.name_field = NameField(self)
         self.name_field.named.connect(self._rename)
         self.setAcceptDrops(True)

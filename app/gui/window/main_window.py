@@ -11,7 +11,7 @@ from ..board.view import BoardView
 from ..document.document import Document
 from ..kit.messages import Toasts
 from ..kit.theme import theme
-from ..kit.widgets import tool
+from ..kit.widgets import icon_button
 from ..kit.words import plural
 from ..pages.cast_view import CastView
 from ..pages.models_view import ModelsView
@@ -64,7 +64,7 @@ class MainWindow(QMainWindow):
         for name, text in PLACES:
             column.addWidget(self._place(name, text))
         column.addStretch(1)
-        gear = tool("Settings", "settings", lambda: self.run("settings"))
+        gear = icon_button("Settings", "settings", act=lambda: self.run("settings"))
         column.addWidget(gear, 0, Qt.AlignmentFlag.AlignHCenter)
         middle = QWidget()
         box = QHBoxLayout(middle)
@@ -76,13 +76,12 @@ class MainWindow(QMainWindow):
         self.toasts = Toasts(middle)
 
     def _place(self, name: str, text: str) -> QWidget:
-        made = tool(text, name, lambda: self.go(name), text)
+        made = icon_button(text, name, act=lambda: self.go(name), checkable=True)
         made.setObjectName("place")
         made.setText(text)
         made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
         made.setIconSize(QSize(24, 24))
         made.setFixedSize(64, 58)
-        made.setCheckable(True)
         made.setAutoExclusive(True)
         self.places[name] = made
         return made

@@ -193,7 +193,7 @@ def test_roles_names_and_colours_by_menu(tray, document, ids, qtbot):
     assert tray.panel.references[0].role == "style"
     action(tile_menu(tray, tray.tiles[1]), "Move to Front").trigger()
     assert order(tray) == ["coat", "hat"]
-    free = next(a for a in tile_menu(tray, tray.tiles[0]).findChildren(QAction) if a.text() == "#8C564B")
+    free = next(a for a in tile_menu(tray, tray.tiles[0]).findChildren(QAction) if a.text() == "Brown")
     free.trigger()
     assert tray.panel.references[0].colour == "#8C564B"
     QTest.keyClick(tray.tiles[1], Qt.Key.Key_F2)
