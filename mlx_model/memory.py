@@ -130,7 +130,8 @@ def _chip() -> str:
 
 def image_tokens(spec: ModelSpec, size: Size) -> int:
     """N = (width / m) (height / m), m the pixels a token covers on each side."""
-    return max(1, size[0] // spec.size_multiple) * max(1, size[1] // spec.size_multiple)
+    width, height = size
+    return max(1, width // spec.size_multiple) * max(1, height // spec.size_multiple)
 
 
 def reference_tokens(spec: ModelSpec, references: Sequence[Size]) -> int:
@@ -142,7 +143,7 @@ def reference_tokens(spec: ModelSpec, references: Sequence[Size]) -> int:
     if spec.pictures != "tokens":
         return PATCHES * len(references) if spec.pictures == "features" else 0
     if spec.preferred_sizes:
-        return math.prod(spec.preferred_size(*references[0])) // spec.size_multiple**2 if references else 0
+        return spec.preferred_size(Size(*references[0])).area // spec.size_multiple**2 if references else 0
     cap = spec.reference_pixels[0 if len(references) == 1 else 1]
     return sum(int(min(w * h, cap)) // spec.size_multiple**2 for w, h in references)
 
@@ -294,7 +295,7 @@ def _ways_out(spec, here: Machine, size: Size, references, weights) -> Iterator[
         yield f"{fewer} references"
     smaller = next((s for s in _smaller(spec, size) if would(size=s)), None)
     if smaller:
-        yield f"a size of {smaller[0]}x{smaller[1]}"
+        yield f"a size of {smaller}"
     bits = next((bits for bits in reversed(BITS[:-1]) if spec.parameters and would(bits=bits, weights=None)), None)
     if bits:
         yield f"the model at {bits} bits"
@@ -302,14 +303,14 @@ def _ways_out(spec, here: Machine, size: Size, references, weights) -> Iterator[
         pairs = ((b, s) for b in reversed(BITS) for s in _smaller(spec, size) if spec.parameters)
         both = next((pair for pair in pairs if would(size=pair[1], count=0, bits=pair[0], weights=None)), None)
         if both:
-            yield f"the model at {both[0]} bits, {both[1][0]}x{both[1][1]} and no references"
+            yield f"the model at {both[0]} bits, {both[1]} and no references"
 
 
 def _smaller(spec: ModelSpec, size: Size) -> Iterator[Size]:
     for factor in (0.75, 0.5, 0.375, 0.25):
-        sides = tuple(int(side * factor) // spec.size_multiple * spec.size_multiple for side in size)
-        if min(sides) >= spec.min_side:
-            yield sides[0], sides[1]
+        smaller = Size(*(int(side * factor) // spec.size_multiple * spec.size_multiple for side in size))
+        if min(smaller) >= spec.min_side:
+            yield smaller
 
 
 def size(count: float) -> str:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from .boxes import placed
 from .errors import RequestError
 from .events import LOCAL
+from .geometry import Size, reference_size
 from .specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -85,6 +86,13 @@ class Request:
     label: int | None = None
     noise: str | None = None
     sampler: str | None = None
+
+    @property
+    def size(self) -> Size:
+        """Of a checked request. Raises ValueError where it has none yet."""
+        if self.width is None or self.height is None:
+            raise ValueError("A request has no size before it is checked.")
+        return Size(self.width, self.height)
 
     def to_json(self) -> str:
         """Without pixels. Reversed by from_json. Always valid UTF-8: a file's name need not be."""
@@ -198,14 +206,11 @@ def _check_pictures(request: Request, spec: ModelSpec) -> None:
 
 def _check_shapes(request: Request, spec: ModelSpec) -> None:
     """What the run would refuse later, once the text has been read."""
-    from .geometry import reference_size
-
     shown = [reference.pixels for reference in request.references if reference.pixels is not None]
     alone = len(request.references) == 1
     if spec.pictures == "tokens" and not (alone and (spec.preferred_sizes or spec.keeps_whole)):
         for pixels in shown:
-            height, width = pixels.shape[:2]
-            reference_size(width, height, spec.reference_pixels[0 if alone else 1], spec.size_multiple)
+            reference_size(Size.of(pixels), spec.reference_pixels[0 if alone else 1], spec.size_multiple)
 
 
 def _check_mask(request: Request, spec: ModelSpec) -> None:
@@ -249,43 +254,39 @@ def _check_numbers(request: Request, spec: ModelSpec) -> None:
         _fail(f"Seed {request.seed} is out of range.", "Choose 0 to 2^64 - 1.")
 
 
-def _size(request: Request, spec: ModelSpec) -> tuple[int, int]:
+def _size(request: Request, spec: ModelSpec) -> Size:
     """The size asked for, else the picture's own (capped to the model's pixels), else the default."""
     own, asked = _own_size(request, spec), (request.width, request.height)
     if None in asked and asked != (None, None):
         _fail("A size needs both sides.", "Say for example --size 1024x768.")
     if request.outpaint and asked not in ((None, None), own):
         _fail("The size of an outpainted picture is its own and what is added.", "Leave --size out.")
-    width, height = own if request.width is None or request.height is None else (request.width, request.height)
-    for side in (width, height):
-        fits = spec.min_side <= side <= MAX_SIDE and ((width, height) == own or side % spec.size_multiple == 0)
+    size = own if request.width is None or request.height is None else Size(request.width, request.height)
+    for side in size:
+        fits = spec.min_side <= side <= MAX_SIDE and (size == own or side % spec.size_multiple == 0)
         if not fits:
             _fail(
-                f"{width}x{height} is not a size that {spec.name} can make.",
+                f"{size} is not a size that {spec.name} can make.",
                 f"Both sides must be multiples of {spec.size_multiple} from {spec.min_side} to {MAX_SIDE}.",
             )
-    if width * height > spec.max_pixels:
+    if size.area > spec.max_pixels:
         _fail(
-            f"{width}x{height} is larger than {spec.name} can make.",
-            f"Stay under {spec.max_pixels / 1e6:.1f} megapixels, for example with --size {_usual(spec)}.",
+            f"{size} is larger than {spec.name} can make.",
+            f"Stay under {spec.max_pixels / 1e6:.1f} megapixels, for example with --size {spec.size}.",
         )
-    return width, height
+    return size
 
 
-def _usual(spec: ModelSpec) -> str:
-    return "x".join(map(str, spec.size))
-
-
-def _own_size(request: Request, spec: ModelSpec) -> tuple[int, int]:
+def _own_size(request: Request, spec: ModelSpec) -> Size:
     """The size where none is asked for. Where a part of a picture is kept it stays what it is, to the pixel."""
     pixels = request.references[0].pixels if request.references else None
     if pixels is None:
         return spec.size
-    height, width = pixels.shape[:2]
+    size = Size.of(pixels)
     if request.outpaint:
         left, top, right, bottom = request.outpaint
-        return width + left + right, height + top + bottom
-    small = width * height <= spec.output_pixels and min(width, height) >= spec.min_side
+        return Size(size.width + left + right, size.height + top + bottom)
+    small = size.area <= spec.output_pixels and min(size) >= spec.min_side
     if request.mask and small and not spec.preferred_sizes:
-        return width, height
+        return size
     return spec.output_size(pixels, len(request.references) == 1)

@@ -7,7 +7,10 @@ Sources: the model cards, black-forest-labs/flux src/flux/util.py and flux2 src/
 from dataclasses import dataclass
 from typing import Any
 
+from .geometry import Size
+
 MEGAPIXEL = 1024 * 1024
+SQUARE = Size(1024, 1024)
 _HUB = "https://huggingface.co/"
 
 
@@ -113,9 +116,13 @@ TAEF1 = Download("madebyollin/taef1", VAE_FILES, "tiny_autoencoder", optional=Tr
 SD_VAE = Download("stabilityai/sd-vae-ft-ema", VAE_FILES, "vae")
 KLEIN_PIPELINES = ("Flux2KleinPipeline", "Flux2KleinInpaintPipeline")
 
-# (width, height): what Kontext was trained on (black-forest-labs/flux src/flux/util.py).
+# What Kontext was trained on (black-forest-labs/flux src/flux/util.py).
 _NARROW = ((672, 1568), (688, 1504), (720, 1456), (752, 1392), (800, 1328), (832, 1248), (880, 1184), (944, 1104))
-KONTEXT_SIZES = (*_NARROW, (1024, 1024), *((width, height) for height, width in reversed(_NARROW)))
+KONTEXT_SIZES = (
+    *(Size(short, long) for short, long in _NARROW),
+    SQUARE,
+    *(Size(long, short) for short, long in reversed(_NARROW)),
+)
 
 # What the rows of a family have in common.
 FLUX1_WEIGHTS = {"text_encoder": 4_762_310_656, "pooled_encoder": 123_060_480, "autoencoder": 83_819_683}

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from . import spec_parts as parts
+from .geometry import Size, reference_canvas
 from .spec_parts import MEGAPIXEL, Download, Licence
 
 if TYPE_CHECKING:
@@ -65,12 +66,12 @@ class ModelSpec:
     boxes: bool = False  # a prompt may end in a list of places: see boxes.py
     mention: str = "image {}"  # what a prompt calls the picture of a number
     cheap_decode: bool = False  # the autoencoder costs little beside a step, so that each can be shown in full
-    size: tuple[int, int] = (1024, 1024)
+    size: Size = parts.SQUARE
     size_multiple: int = 16
     min_side: int = 64
     max_pixels: int = 4 * MEGAPIXEL
     output_pixels: int = MEGAPIXEL  # cap of a size taken from a reference
-    preferred_sizes: tuple[tuple[int, int], ...] = ()  # a picture is brought to the one nearest in shape
+    preferred_sizes: tuple[Size, ...] = ()  # a picture is brought to the one nearest in shape
     reference_pixels: tuple[int, int] = (2024 * 2024, MEGAPIXEL)  # cap with one reference, with several
     pipelines: tuple[str, ...] = ()  # classes that model_index.json may name; (): any that no other row names
 
@@ -81,28 +82,27 @@ class ModelSpec:
             return 0
         return min(self.max_tokens, 8 * self.token_step) if self.token_step else self.max_tokens
 
-    def output_size(self, pixels: np.ndarray | None, alone: bool = True) -> tuple[int, int]:
-        """Default (width, height): the shape of `pixels` (H, W, 3) scaled to at most output_pixels, else `size`.
+    def output_size(self, pixels: np.ndarray | None, alone: bool = True) -> Size:
+        """The default: the shape of `pixels` (H, W, 3) scaled to at most output_pixels, else `size`.
 
         `alone`: there is no other picture.
         """
         if pixels is None:
             return self.size
+        size = Size.of(pixels)
         if self.keeps_whole and alone:
-            from .geometry import reference_canvas
-
-            return reference_canvas(*pixels.shape[1::-1])[:2]
-        height, width = pixels.shape[:2]
+            return reference_canvas(size).used
         if self.preferred_sizes:
-            return self.preferred_size(width, height)
-        factor = min(1.0, math.sqrt(self.output_pixels / (width * height)))
-        return self._fitting(width * factor), self._fitting(height * factor)
+            return self.preferred_size(size)
+        factor = min(1.0, math.sqrt(self.output_pixels / size.area))
+        return Size(self._fit(size.width * factor), self._fit(size.height * factor))
 
-    def preferred_size(self, width: int, height: int) -> tuple[int, int]:
-        """The preferred (width, height) nearest in shape; of two as near the narrower."""
-        return min(self.preferred_sizes, key=lambda size: (abs(width / height - size[0] / size[1]), size))
+    def preferred_size(self, size: Size) -> Size:
+        """The preferred size nearest in shape; of two as near the narrower."""
+        shape = size.width / size.height
+        return min(self.preferred_sizes, key=lambda one: (abs(shape - one.width / one.height), one))
 
-    def _fitting(self, side: float) -> int:
+    def _fit(self, side: float) -> int:
         return max(self.min_side, int(side) // self.size_multiple * self.size_multiple)
 
 
@@ -127,7 +127,7 @@ _ROWS = (
         steps=16,
         mu=0.8,
         cheap_decode=True,
-        size=(128, 128),
+        size=Size(128, 128),
         max_pixels=4 * 128 * 128,
         output_pixels=128 * 128,
         reference_pixels=(128 * 128, 128 * 128),
@@ -304,7 +304,7 @@ _ROWS = (
         guidance_kind="cfg",
         steps=250,
         mlp_matrices=2,
-        size=(256, 256),
+        size=Size(256, 256),
         min_side=256,
         max_pixels=256 * 256,
     ),

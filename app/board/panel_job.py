@@ -30,7 +30,7 @@ from .seen import Seen, names, seen, source_picture
 
 
 class Choice(NamedTuple):
-    """What renders a panel: the model, opened, and the (width, height) of the picture in pixels."""
+    """What renders a panel: the model, opened, and the size of the picture."""
 
     model: library.Model
     size: Size
@@ -62,14 +62,14 @@ def choose_size(board: Board, panel: Panel, model: library.Model) -> Choice:
     """The panel's own size, else the board's shape at the model's number of pixels. Raises RequestError past 8:1."""
     settings = panel.settings
     if settings.width and settings.height:
-        return Choice(model, (settings.width, settings.height))
+        return Choice(model, Size(settings.width, settings.height))
     return Choice(model, size_of_shape(*board.aspect, model.folder.spec))
 
 
 def require_memory(board: Board, panel: Panel, choice: Choice) -> Forecast:
     """What a run of the panel needs. Raises WillNotFit where this machine can't hold it."""
     pictures = [one.picture for one in seen(board, panel) if one.picture]
-    sizes = [(picture.width, picture.height) for picture in pictures]
+    sizes = [Size(picture.width, picture.height) for picture in pictures]
     return running.require_room(choice.folder, choice.size, sizes)
 
 

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlx_model.events import Done, Event, Note, Preview
+from mlx_model.geometry import Size
 from mlx_model.request import Request
 
 from ..base import blas, files
 from ..pictures import images
 
 if TYPE_CHECKING:
-    from mlx_model.geometry import Size
     from mlx_model.memory import Forecast
     from mlx_model.run.pipeline import Pipeline
     from mlx_model.store.folder import Folder
@@ -66,13 +66,13 @@ def clear_cache() -> None:
 
 def require_memory(folder: "Folder", request: Request) -> None:
     """require_room for a checked and loaded request."""
-    sizes = [reference.pixels.shape[1::-1] for reference in request.references]
+    sizes = [Size.of(reference.pixels) for reference in request.references]
     adapters = sum(Path(lora.path).stat().st_size for lora in request.loras)
-    require_room(folder, (request.width, request.height), sizes, request.dtype, adapters)
+    require_room(folder, request.size, sizes, request.dtype, adapters)
 
 
 def require_room(
-    folder: "Folder", size: "Size", references: "Sequence[Size]" = (), dtype: str | None = None, adapters: int = 0
+    folder: "Folder", size: Size, references: Sequence[Size] = (), dtype: str | None = None, adapters: int = 0
 ) -> "Forecast":
     """What a run needs of this machine's memory; `adapters` are the bytes of LoRA files.
 

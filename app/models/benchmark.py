@@ -11,6 +11,7 @@ import numpy as np
 
 from mlx_model import memory
 from mlx_model.events import Event, Stage, Step
+from mlx_model.geometry import Size
 from mlx_model.request import Reference, Request, check
 from mlx_model.store.folder import open_folder
 
@@ -30,23 +31,23 @@ def measure(
     """Time one edit with loading and `runs` more. Raises FluxLocalError as a run does."""
     fast, folder = blas.preload(), open_folder(library.resolve(model))
     spec = folder.spec
-    width, height = parse_size(size, spec) if size else spec.size
+    chosen = parse_size(size, spec) if size else spec.size
     pictures = tuple(_picture(number, spec.size) for number in range(min(references, spec.max_references)))
-    request = check(Request(spec.name, "a bench", width, height, steps, references=pictures), spec)
+    request = check(Request(spec.name, "a bench", *chosen, steps, references=pictures), spec)
     here = memory.machine(bool(fast))
     sizes = [spec.size] * len(pictures)
-    memory.require(spec, here, (width, height), sizes, memory.held_weights(folder, here.number_bytes))
+    memory.require(spec, here, chosen, sizes, memory.held_weights(folder, here.number_bytes))
     from mlx_model.run.pipeline import Pipeline
 
     pipeline = Pipeline.open(folder.path)
     timed = [_edit(pipeline, request, number, report) for number in range(runs + 1)]
-    flops = memory.step_flops(spec, (width, height), sizes)
+    flops = memory.step_flops(spec, chosen, sizes)
     return _result(spec.name, request, here, pipeline, timed, flops)
 
 
-def _picture(number: int, size: tuple[int, int]) -> Reference:
+def _picture(number: int, size: Size) -> Reference:
     """Noise is as much work as art."""
-    pixels = np.random.default_rng(number).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    pixels = np.random.default_rng(number).integers(0, 256, (size.height, size.width, 3), dtype=np.uint8)
     return Reference(name=f"noise {number + 1}", pixels=pixels)
 
 

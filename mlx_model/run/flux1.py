@@ -13,7 +13,7 @@ import mlx.core as mx
 import numpy as np
 
 from ..events import Note
-from ..geometry import Grid, reference_size
+from ..geometry import Grid, Size, reference_size
 from ..nets.ops import timestep_features
 from ..nets.redux import with_pictures
 from .edges import canny
@@ -68,22 +68,21 @@ def _tokens(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]
     """Kontext: each reference as tokens at its own grid, one after the other."""
     latents, grids, multiple = [], [], pipe.spec.size_multiple
     for reference in request.references:
-        height, width = reference.pixels.shape[:2]
-        resized, cropped = _reference_size(pipe, width, height, len(request.references))
+        own = Size.of(reference.pixels)
+        resized, cropped = _reference_size(pipe, own, len(request.references))
         latents.append(pipe.picture_latents(reference.pixels, resized, cropped))
-        grids.append((cropped[1] // multiple, cropped[0] // multiple))
-        if cropped != (width, height):
+        grids.append(cropped.grid(multiple))
+        if cropped != own:
             yield Note(pipe.resized(reference, cropped))
     return Pictures(mx.concatenate(latents, axis=1), tuple(grids))
 
 
-def _reference_size(pipe: Pipeline, width: int, height: int, count: int) -> tuple[tuple[int, int], tuple[int, int]]:
+def _reference_size(pipe: Pipeline, own: Size, count: int) -> tuple[Size, Size]:
     """(resized, cropped): one picture is squeezed to a preferred size; several share the pixels of one."""
     if count == 1 and pipe.spec.preferred_sizes:
-        size = pipe.spec.preferred_size(width, height)
+        size = pipe.spec.preferred_size(own)
         return size, size
-    size = reference_size(width, height, pipe.spec.reference_pixels[0] // count, pipe.spec.size_multiple)
-    return size[:2], size[2:]
+    return reference_size(own, pipe.spec.reference_pixels[0] // count, pipe.spec.size_multiple)
 
 
 def _erased(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]:
@@ -102,8 +101,9 @@ def _edges(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]:
 def _beside(pipe: Pipeline, request: Request, change=lambda pixels: pixels) -> Generator[Note, None, Pictures]:
     """Depth and Canny: the latents of a map at the output's size, squeezed to it, beside every token."""
     reference, multiple = request.references[0], pipe.spec.size_multiple
-    size = tuple(side * multiple for side in reversed(pipe.grid(request)))
-    if size != reference.pixels.shape[1::-1]:
+    rows, columns = pipe.grid(request)
+    size = Size(columns * multiple, rows * multiple)
+    if size != Size.of(reference.pixels):
         yield Note(pipe.resized(reference, size))
     return Pictures(beside=pipe.encode_pixels(change(resize(reference.pixels, size))))
 
@@ -123,7 +123,7 @@ def _features(pipe: Pipeline, request: Request) -> Generator[Note, None, Picture
 def _seen(pipe: Pipeline, pixels: np.ndarray) -> mx.array:
     encoder = pipe.component("image_encoder")
     side = encoder.params.image_size
-    return pipe.component("image_embedder")(encoder(to_signed(resize(pixels, (side, side), "bicubic")[None])))
+    return pipe.component("image_embedder")(encoder(to_signed(resize(pixels, Size(side, side), "bicubic")[None])))
 
 
 WAYS = {"tokens": _tokens, "erased": _erased, "edges": _edges, "depth": _beside, "features": _features}

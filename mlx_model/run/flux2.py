@@ -12,7 +12,7 @@ import mlx.core as mx
 import numpy as np
 
 from ..events import Note
-from ..geometry import Grid, reference_size
+from ..geometry import Grid, Size, reference_size
 from ..nets.ops import timestep_features
 from .latents import grid_ids, reference_ids, text_ids
 from .references import References, fingerprint
@@ -34,12 +34,11 @@ def encode_references(pipe: Pipeline, request: Request) -> Generator[Note, None,
     latents, grids, multiple = [], [], pipe.spec.size_multiple
     cap = pipe.spec.reference_pixels[0 if len(request.references) == 1 else 1]
     for reference in request.references:
-        height, width = reference.pixels.shape[:2]
-        size = reference_size(width, height, cap, multiple)
-        latents.append(pipe.picture_latents(reference.pixels, size[:2], size[2:]))
-        grids.append((size[3] // multiple, size[2] // multiple))
-        if size[2:] != (width, height):
-            yield Note(pipe.resized(reference, size[2:]))
+        resized, cropped = reference_size(Size.of(reference.pixels), cap, multiple)
+        latents.append(pipe.picture_latents(reference.pixels, resized, cropped))
+        grids.append(cropped.grid(multiple))
+        if cropped != Size.of(reference.pixels):
+            yield Note(pipe.resized(reference, cropped))
     return References(mx.concatenate(latents, axis=1), grids) if latents else None
 
 

@@ -14,7 +14,7 @@ import mlx.core as mx
 import numpy as np
 
 from ..events import Note
-from ..geometry import MULTIPLE, Canvas, Grid, reference_canvas, reference_size
+from ..geometry import MULTIPLE, Canvas, Grid, Size, reference_canvas, reference_size
 from .latents import grid_ids, text_ids
 from .pictures import resize_and_crop
 from .references import References, fingerprint
@@ -41,27 +41,27 @@ def encode_references(pipe: Pipeline, request: Request) -> Generator[Note, None,
     latents, grids, multiple = [], [], pipe.spec.size_multiple
     alone = len(request.references) == 1
     for reference in request.references:
-        encoded, used, (width, height) = (_whole if alone else _cropped)(pipe, reference)
+        encoded, used, whole = (_whole if alone else _cropped)(pipe, reference)
         latents.append(encoded)
-        grids.append((height // multiple, width // multiple))
-        if used != reference.pixels.shape[1::-1]:
+        grids.append(whole.grid(multiple))
+        if used != Size.of(reference.pixels):
             yield Note(pipe.resized(reference, used))
     return References(mx.concatenate(latents, axis=1), grids) if latents else None
 
 
-def _whole(pipe: Pipeline, reference: Reference):
-    """Latents, the size (width, height) at which the picture is used, and that of the canvas around it."""
-    canvas = reference_canvas(*reference.pixels.shape[1::-1])
-    used, whole = (canvas.width, canvas.height), (canvas.canvas_width, canvas.canvas_height)
+def _whole(pipe: Pipeline, reference: Reference) -> tuple[mx.array, Size, Size]:
+    """Latents, the size at which the picture is used, and that of the canvas around it."""
+    canvas = reference_canvas(Size.of(reference.pixels))
+    used, whole = canvas
     make = lambda: pipe.encode_pixels(fill_canvas(canvas, resize_and_crop(reference.pixels, used, used)))  # noqa: E731
     return pipe.encoded.get((fingerprint(reference.pixels), canvas), make), used, whole
 
 
-def _cropped(pipe: Pipeline, reference: Reference):
+def _cropped(pipe: Pipeline, reference: Reference) -> tuple[mx.array, Size, Size]:
     """Latents, and twice the size at which the picture is used."""
     cap = pipe.spec.reference_pixels[1]
-    size = reference_size(*reference.pixels.shape[1::-1], cap, pipe.spec.size_multiple)
-    return pipe.picture_latents(reference.pixels, size[:2], size[2:]), size[2:], size[2:]
+    resized, cropped = reference_size(Size.of(reference.pixels), cap, pipe.spec.size_multiple)
+    return pipe.picture_latents(reference.pixels, resized, cropped), cropped, cropped
 
 
 def schedule(pipe: Pipeline, request: Request, tokens: int) -> np.ndarray:
@@ -115,7 +115,8 @@ def pad_tokens(ids: list[int], pad_id: int, cap: int) -> tuple[np.ndarray, np.nd
 
 
 def fill_canvas(canvas: Canvas, pixels: np.ndarray) -> np.ndarray:
-    """Resized pixels (height, width, 3) -> the canvas, its rims filled with their reflection."""
-    right, bottom = canvas.canvas_width - canvas.width - canvas.left, canvas.canvas_height - canvas.height - canvas.top
-    mode: Literal["reflect", "symmetric"] = "reflect" if min(canvas.width, canvas.height) > MULTIPLE else "symmetric"
+    """Resized pixels (H, W, 3) -> the canvas, its rims filled with their reflection."""
+    used, whole = canvas
+    right, bottom = whole.width - used.width - canvas.left, whole.height - used.height - canvas.top
+    mode: Literal["reflect", "symmetric"] = "reflect" if min(used) > MULTIPLE else "symmetric"
     return np.pad(pixels, ((canvas.top, bottom), (canvas.left, right), (0, 0)), mode=mode)

@@ -7,26 +7,32 @@ import mlx.core as mx
 import numpy as np
 from PIL import Image
 
-
-def resize_and_crop(pixels: np.ndarray, resized: tuple[int, int], cropped: tuple[int, int]) -> np.ndarray:
-    """(H, W, 3) uint8 -> Lanczos to (width, height) `resized`, then the centre of (width, height) `cropped`."""
-    pixels = resize(pixels, resized)
-    left, top = (resized[0] - cropped[0]) // 2, (resized[1] - cropped[1]) // 2
-    return pixels[top : top + cropped[1], left : left + cropped[0]]
+from ..geometry import Size
 
 
-def resize(pixels: np.ndarray, size: tuple[int, int], filter: str = "lanczos") -> np.ndarray:
-    """(H, W, 3) uint8 squeezed to (width, height) `size`, by Pillow's filter of that name."""
-    if pixels.shape[1::-1] == size:
+def resize_and_crop(pixels: np.ndarray, resized: Size, cropped: Size) -> np.ndarray:
+    """(H, W, 3) uint8 -> Lanczos to the size `resized`, then the centre of the size `cropped`."""
+    return centre(resize(pixels, resized), cropped)
+
+
+def centre(pixels: np.ndarray, size: Size) -> np.ndarray:
+    """The middle of pixels (H, W, ...)."""
+    whole = Size.of(pixels)
+    left, top = (whole.width - size.width) // 2, (whole.height - size.height) // 2
+    return pixels[top : top + size.height, left : left + size.width]
+
+
+def resize(pixels: np.ndarray, size: Size, filter: str = "lanczos") -> np.ndarray:
+    """(H, W, 3) uint8 squeezed to `size`, by Pillow's filter of that name."""
+    if Size.of(pixels) == size:
         return pixels
     return np.asarray(Image.fromarray(pixels).resize(size, Image.Resampling[filter.upper()]))
 
 
-def cover(pixels: np.ndarray, width: int, height: int):
-    """The arguments of resize_and_crop that make `pixels` cover width x height."""
-    rows, columns = pixels.shape[:2]
-    factor = max(width / columns, height / rows)
-    return pixels, (max(width, round(columns * factor)), max(height, round(rows * factor))), (width, height)
+def covering_size(own: Size, size: Size) -> Size:
+    """The smallest size of the shape of `own` that covers `size`."""
+    factor = max(size.width / own.width, size.height / own.height)
+    return Size(*(max(side, round(old * factor)) for old, side in zip(own, size, strict=True)))
 
 
 def to_signed(pixels: np.ndarray) -> mx.array:
@@ -39,6 +45,6 @@ def to_pixels(images: mx.array) -> np.ndarray:
     return np.array(mx.round(mx.clip(images.astype(mx.float32) * 127.5 + 127.5, 0, 255)).astype(mx.uint8))
 
 
-def resize_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """float32 (H, W) in [0, 1] -> bilinearly to (width, height) `size`, as float32 (height, width)."""
+def resize_mask(mask: np.ndarray, size: Size) -> np.ndarray:
+    """float32 (H, W) in [0, 1] -> bilinearly to `size`, as float32."""
     return np.clip(np.asarray(Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)), 0, 1)

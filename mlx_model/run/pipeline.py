@@ -25,7 +25,7 @@ import numpy as np
 
 from ..errors import OutOfMemory, RequestError
 from ..events import Done, Event, Loaded, Note, Preview, Stage, Step
-from ..geometry import Grid
+from ..geometry import Grid, Size
 from ..memory import keeps_encoder
 from ..nets import autoencoder
 from ..nets.autoencoder import pack
@@ -34,8 +34,8 @@ from ..store import lora
 from ..store.folder import Folder, open_folder
 from ..store.weights import build, check_components, open_component
 from . import noise
-from .pictures import resize_and_crop, to_pixels, to_signed
-from .placing import Placed, centre, composite, place, touched
+from .pictures import centre, resize_and_crop, to_pixels, to_signed
+from .placing import Placed, composite, place, touched
 from .previews import fit_colours, preview
 from .references import Kept, fingerprint
 from .sampler import Repaint, denoise, start_step
@@ -104,8 +104,8 @@ class Pipeline:
         """C: a token is 2 x 2 latents in every family."""
         return 4 * autoencoder.Params(**self.folder.components["autoencoder"].params).z_channels
 
-    def picture_latents(self, pixels: np.ndarray, resized: tuple[int, int], cropped: tuple[int, int]) -> mx.array:
-        """(H, W, 3) uint8, brought to (width, height) as resize_and_crop does -> (1, N, C), kept across runs."""
+    def picture_latents(self, pixels: np.ndarray, resized: Size, cropped: Size) -> mx.array:
+        """(H, W, 3) uint8, as resize_and_crop brings it to a size -> (1, N, C), kept across runs."""
         make = lambda: self.encode_pixels(resize_and_crop(pixels, resized, cropped))  # noqa: E731
         return self.encoded.get((fingerprint(pixels), resized, cropped), make)
 
@@ -114,21 +114,19 @@ class Pipeline:
         latents = self.autoencoder.encode(to_signed(pixels[None]))
         return latents.reshape(1, -1, latents.shape[-1])
 
-    def resized(self, reference: Reference, size: tuple[int, int]) -> str:
+    def resized(self, reference: Reference, size: Size) -> str:
         """The text of a Note: a picture is not used at its own size."""
-        height, width = reference.pixels.shape[:2]
         name = reference.name or Path(reference.path).name or "A reference"
-        return f"{name}: {width}x{height} is used at {size[0]}x{size[1]}, as {self.spec.title} does."
+        return f"{name}: {Size.of(reference.pixels)} is used at {size}, as {self.spec.title} does."
 
     def grid(self, request: Request) -> Grid:
         """Rows and columns of tokens that a picture of the request's size needs."""
-        multiple = self.spec.size_multiple
-        return -(-request.height // multiple), -(-request.width // multiple)
+        return request.size.grid(self.spec.size_multiple)
 
     def placed(self, request: Request) -> Placed:
         """The picture that is changed, and its mask, on the canvas of the token grid."""
         rows, columns = self.grid(request)
-        return place(request, columns * self.spec.size_multiple, rows * self.spec.size_multiple)
+        return place(request, Size(columns * self.spec.size_multiple, rows * self.spec.size_multiple))
 
     # one run
 
@@ -158,7 +156,7 @@ class Pipeline:
             pixels = self._decode(latents, grid)
         except RuntimeError as error:  # what MLX raises when the device refuses an allocation
             raise _run_failed(error) from error
-        pixels = composite(request, centre(pixels, request.width, request.height))
+        pixels = composite(request, centre(pixels, request.size))
         seconds = time.perf_counter() - began
         yield Done(seconds, seed=request.seed, pixels=pixels, latents=np.array(latents[0]))
 
@@ -226,7 +224,7 @@ class Pipeline:
     def _preview(self, clean: mx.array, grid: Grid, request: Request) -> np.ndarray:
         """The estimate of the finished latents (1, N, C) -> (H, W, 3) uint8."""
         pixels = preview(self, clean.reshape(1, *grid, -1))
-        return composite(request, centre(pixels, request.width, request.height))
+        return composite(request, centre(pixels, request.size))
 
     @cached_property
     def colours(self) -> mx.array:

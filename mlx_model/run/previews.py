@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 import mlx.core as mx
 import numpy as np
 
+from ..geometry import Size
 from ..nets.autoencoder import unpack
-from .pictures import resize_and_crop, to_pixels, to_signed
+from .pictures import resize, to_pixels, to_signed
 
 if TYPE_CHECKING:
     from .pipeline import Pipeline
@@ -30,8 +31,7 @@ def preview(pipe: Pipeline, clean: mx.array) -> np.ndarray:
     if "tiny_autoencoder" in pipe.folder.components:
         return to_pixels(pipe.component("tiny_autoencoder").decode(clean))[0]
     small = to_pixels(unpack(clean).astype(mx.float32) @ pipe.colours[:-1] + pipe.colours[-1])[0]
-    size = (small.shape[1] * BLOCK, small.shape[0] * BLOCK)
-    return resize_and_crop(small, size, size)
+    return resize(small, Size(small.shape[1] * BLOCK, small.shape[0] * BLOCK))
 
 
 def fit_colours(autoencoder) -> mx.array:

@@ -13,14 +13,16 @@ import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
 
+from ..geometry import Grid
+
 LIMIT_BYTES = 4 * 2**30
 
 
 class References(NamedTuple):
-    """Latents (1, R, C) of all references one after the other, and the grid (rows, columns) of each."""
+    """Latents (1, R, C) of all references one after the other, and the grid of each."""
 
     latents: mx.array
-    grids: list[tuple[int, int]]
+    grids: list[Grid]
 
 
 def fingerprint(pixels: np.ndarray) -> str:

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlx_model.errors import RequestError
+from mlx_model.geometry import Size
 from mlx_model.request import Lora, Mask, Reference, Request, check, from_json
 from mlx_model.specs import SPECS
 
@@ -95,7 +96,7 @@ def test_a_kept_picture_keeps_its_size_to_the_pixel():
     assert size_of(FILL, **small, outpaint=(1, 2, 30, 4)) == (532, 339)
     large = {"references": (Reference(pixels=np.zeros((3000, 4000, 3), np.uint8)),)}
     assert size_of(KLEIN, **large, mask=Mask()) == (1168, 880)
-    assert size_of(KONTEXT, **small, mask=Mask()) == KONTEXT.preferred_size(501, 333)
+    assert size_of(KONTEXT, **small, mask=Mask()) == KONTEXT.preferred_size(Size(501, 333))
 
 
 def test_defaults():

@@ -13,9 +13,9 @@ from converters.keys import flux3 as keys_flux3  # noqa: E402
 from converters.keys import text as keys_text  # noqa: E402
 from converters.keys.rules import apply  # noqa: E402
 from mlx_model.boxes import Box, on_grid  # noqa: E402
-from mlx_model.geometry import reference_canvas  # noqa: E402
+from mlx_model.geometry import Size, reference_canvas  # noqa: E402
 from mlx_model.nets import flux3, text_qwen3  # noqa: E402
-from mlx_model.run.flux3 import MU, image_ids, pad_tokens, reference_ids  # noqa: E402
+from mlx_model.run.flux3 import MU, fill_canvas, image_ids, pad_tokens, reference_ids  # noqa: E402
 from mlx_model.run.latents import text_ids  # noqa: E402
 from mlx_model.run.sampler import denoise, timesteps  # noqa: E402
 
@@ -148,16 +148,16 @@ def test_reference_canvas(size):
 
     pixels = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8)
     theirs, box = Flux3ImageProcessor().preprocess(Image.fromarray(pixels))
-    canvas = reference_canvas(*size)
+    canvas = reference_canvas(Size(*size))
     resized = Image.fromarray(pixels)
-    if resized.size != (canvas.width, canvas.height):
-        resized = resized.resize((canvas.width, canvas.height), Image.Resampling.LANCZOS)
-    ours = canvas.fill(np.asarray(resized))
+    if resized.size != canvas.used:
+        resized = resized.resize(canvas.used, Image.Resampling.LANCZOS)
+    ours = fill_canvas(canvas, np.asarray(resized))
     expected = np.round((theirs[0].permute(1, 2, 0).numpy() + 1) * 127.5)
     assert np.array_equal(ours, expected)
     crop = box["reference_crop"]
     if crop is not None:
-        assert crop == (canvas.left, canvas.top, canvas.left + canvas.width, canvas.top + canvas.height)
+        assert crop == (canvas.left, canvas.top, canvas.left + canvas.used.width, canvas.top + canvas.used.height)
 
 
 def test_boxes_are_the_rows_of_diffusers():

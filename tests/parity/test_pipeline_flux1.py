@@ -22,6 +22,7 @@ from safetensors.numpy import save_file  # noqa: E402
 
 from converters.convert import convert  # noqa: E402
 from mlx_model.events import Done, Note  # noqa: E402
+from mlx_model.geometry import Size  # noqa: E402
 from mlx_model.request import Mask, Reference, Request  # noqa: E402
 from mlx_model.run import flux1  # noqa: E402
 from mlx_model.run.pipeline import Pipeline  # noqa: E402
@@ -32,7 +33,7 @@ pytestmark = [pytest.mark.parity, pytest.mark.filterwarnings("ignore")]
 
 PROMPT, STEPS, WIDTH, HEIGHT = "a red cat; (on) a mat", 4, 112, 64
 TOKENS = 32  # of text; their prior of Redux has 512 fixed
-PREFERRED = ((64, 112), (80, 80), (112, 64))  # for Kontext, in place of the published sizes
+PREFERRED = (Size(64, 112), Size(80, 80), Size(112, 64))  # for Kontext, in place of the published sizes
 NOISE = np.random.default_rng(7).standard_normal((WIDTH * HEIGHT // 256, CHANNELS)).astype(np.float32)
 
 

@@ -14,7 +14,7 @@ from converters.keys.rules import apply
 from converters.quantize import Form, encode
 from mlx_model.boxes import Box, on_grid, with_boxes
 from mlx_model.errors import RequestError
-from mlx_model.geometry import MAX_PIXELS, Canvas, reference_canvas
+from mlx_model.geometry import MAX_PIXELS, Canvas, Size, reference_canvas
 from mlx_model.nets import flux3
 from mlx_model.nets.ops import timestep_features
 from mlx_model.nets.text_qwen3 import Params as TextParams
@@ -176,29 +176,27 @@ def test_positions_of_padding_change_the_padding_alone():
 
 @given(st.integers(1, 9000), st.integers(1, 9000))
 def test_canvas(width, height):
-    canvas = reference_canvas(width, height)
-    assert canvas.canvas_width % 16 == canvas.canvas_height % 16 == 0
-    assert min(canvas.canvas_width, canvas.canvas_height) >= 64
-    assert canvas.canvas_width * canvas.canvas_height <= MAX_PIXELS
-    assert canvas.width <= canvas.canvas_width
-    assert canvas.height <= canvas.canvas_height
+    used, whole = reference_canvas(Size(width, height))
+    assert whole.width % 16 == whole.height % 16 == 0
+    assert min(whole) >= 64
+    assert whole.area <= MAX_PIXELS
+    assert used.width <= whole.width
+    assert used.height <= whole.height
     if max(width, height) <= 2048:
-        assert (canvas.width, canvas.height) == (width, height)
+        assert used == (width, height)
 
 
 @pytest.mark.parametrize(("width", "height"), [(100, 70), (10, 12), (64, 64)])
 def test_canvas_crops_back_what_it_filled(width, height):
     pixels = np.random.default_rng(0).integers(0, 256, (height, width, 3), np.uint8)
-    canvas = reference_canvas(width, height)
+    canvas = reference_canvas(Size(width, height))
     filled = fill_canvas(canvas, pixels)
-    assert filled.shape == (canvas.canvas_height, canvas.canvas_width, 3)
-    assert np.array_equal(
-        filled[canvas.top : canvas.top + canvas.height, canvas.left : canvas.left + canvas.width], pixels
-    )
+    assert Size.of(filled) == canvas.whole
+    assert np.array_equal(filled[canvas.top : canvas.top + height, canvas.left : canvas.left + width], pixels)
 
 
 def test_canvas_reflects_without_the_rim():
-    filled = fill_canvas(Canvas(20, 20, 24, 20), np.tile(np.arange(20)[None, :, None], (20, 1, 3)))
+    filled = fill_canvas(Canvas(Size(20, 20), Size(24, 20)), np.tile(np.arange(20)[None, :, None], (20, 1, 3)))
     assert filled[0, :, 0].tolist() == [2, 1, *range(20), 18, 17]
 
 

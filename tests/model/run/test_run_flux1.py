@@ -8,6 +8,7 @@ import pytest
 
 from mlx_model.errors import RequestError
 from mlx_model.events import Done, Note, Stage
+from mlx_model.geometry import Size
 from mlx_model.request import Mask, Reference, Request
 from mlx_model.run import pipeline as pipelines
 from mlx_model.run.pipeline import Pipeline
@@ -25,7 +26,7 @@ def models(tmp_path_factory):
         if model not in made:
             made[model] = Pipeline.open(tiny_folder(root, model), "float32")
             spec = made[model].spec
-            sizes = ((64, 96), (80, 80), (96, 64)) if spec.preferred_sizes else ()
+            sizes = (Size(64, 96), Size(80, 80), Size(96, 64)) if spec.preferred_sizes else ()
             made[model].spec = dataclasses.replace(spec, max_tokens=12, preferred_sizes=sizes)
         return made[model]
 
