@@ -11,11 +11,11 @@ from mlx_model.errors import FluxLocalError
 from mlx_model.request import MAX_SEED, MAX_STEPS
 
 from ...base.shapes import parse_size
-from ...board import commands
 from ...board.data import ASPECTS, Panel, Settings
 from ...models import library
 from ..document.document import Document
 from ..document.forecast import PanelModel, find_model
+from ..document.panel_part import PanelPart
 from ..kit import icons
 from ..kit.fields import add_row, choice, form, fraction, show_number, whole
 from ..kit.widgets import describe, icon_button, label
@@ -24,12 +24,12 @@ from ..kit.words import model_title
 CUSTOM = "Other…"
 
 
-class RenderSettings(QWidget):
-    """Fields of one panel; every change goes through the document."""
+class RenderSettings(PanelPart, QWidget):
+    """Fields of one panel. `model` is the one it is rendered with, to be set before show_panel and refresh."""
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.panel_id, self.model, self._shown = document, "", PanelModel(), None
+        self.document, self.model = document, PanelModel()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
@@ -96,22 +96,17 @@ class RenderSettings(QWidget):
 
     # Showing
 
-    @property
-    def panel(self) -> Panel:
-        return self.document.board.panel(self.panel_id)
-
-    def show_panel(self, panel_id: str, model: PanelModel) -> None:
-        self.panel_id, self.model, self._shown = panel_id, model, None
+    def show_panel(self, panel_id: str) -> None:
+        self.panel_id = panel_id
         self._fill_models()
-        self.refresh(model)
+        super().show_panel(panel_id)
 
-    def refresh(self, model: PanelModel) -> None:
-        """Show the board as it is now, if what is shown here changed."""
-        panel, board, spec = self.panel, self.document.board, model.spec
-        wanted = (model, panel.settings, panel.source, panel.seed, panel.seed_locked, board.aspect, board.model)
+    def refresh(self) -> None:
+        panel, board, spec = self.panel, self.document.board, self.model.spec
+        wanted = (self.model, panel.settings, panel.source, panel.seed, panel.seed_locked, board.aspect, board.model)
         if wanted == self._shown:
             return
-        self._shown, self.model = wanted, model
+        self._shown = wanted
         settings, starts = panel.settings, panel.source.kind != "blank"
         show_number(self.steps, settings.steps, f"{spec.steps} (model's own)" if spec else "Model's own")
         show_number(self.guidance, settings.guidance, f"{spec.guidance:g} (model's own)" if spec else "Model's own")
@@ -189,19 +184,18 @@ class RenderSettings(QWidget):
 
     # Changing
 
-    def _set(self, what: str, **values) -> None:
+    def _set(self, what: str, **values: object) -> None:
         settings = replace(self.panel.settings, **values)
-        self._do(f"Change {what}", f"settings {what} {self.panel_id}", settings=settings)
+        self.change(f"Change {what}", f"settings {what} {self.panel_id}", settings=settings)
 
-    def _do(self, label: str, merge: str | None = None, **changes) -> None:
+    def change(self, label: str, merge: str | None = None, **fields: object) -> None:
+        """A refusal is told, and the fields show the board again."""
         try:
-            board = commands.set_panel(self.document.board, self.panel_id, **changes)
+            super().change(label, merge, **fields)
         except ValueError as error:
             self.document.message.emit(f"{error}".capitalize() + ".", "")
             self._shown = None
-            self.refresh(self.model)
-            return
-        self.document.do(label, board, merge=merge)
+            self.refresh()
 
     def _choose_model(self, row: int) -> None:
         self._set("Model", model=self.model_box.itemData(row))
@@ -232,11 +226,11 @@ class RenderSettings(QWidget):
         if text:
             self._keep_seed(min(int(text), MAX_SEED))
         elif self.panel.seed_locked:
-            self._do("Unlock Seed", seed_locked=False)
+            self.change("Unlock Seed", seed_locked=False)
 
     def _keep_seed(self, seed: int) -> None:
         if (seed, True) != (self.panel.seed, self.panel.seed_locked):
-            self._do("Change Seed", seed=seed, seed_locked=True)
+            self.change("Change Seed", seed=seed, seed_locked=True)
         self.seed.setText(str(seed))
 
     def _roll_seed(self) -> None:
@@ -248,5 +242,5 @@ class RenderSettings(QWidget):
         if on:
             self._keep_seed(take.seed if take and take.request else self.panel.seed or secrets.randbelow(2**32))
         else:
-            self._do("Unlock Seed", seed_locked=False)
+            self.change("Unlock Seed", seed_locked=False)
             self.seed.clear()

@@ -1,12 +1,12 @@
 """What a panel means in the story: shot, angle, move, duration, action, dialogue, notes."""
 
 from msgspec.structs import replace
-from PySide6.QtCore import QSignalBlocker, Signal
+from PySide6.QtCore import QSignalBlocker
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout, QWidget
 
-from ...board import commands
-from ...board.data import ANGLES, MOVES, SHOT_NAMES, SHOTS, Panel
+from ...board.data import ANGLES, MOVES, SHOT_NAMES, SHOTS
 from ..document.document import Document
+from ..document.panel_part import PanelPart
 from ..kit.fields import add_row, choice, form
 from ..kit.text_field import BoardText
 from ..kit.widgets import describe, label
@@ -19,15 +19,12 @@ TEXTS = (
 LONGEST = 3600.0
 
 
-class ShotFields(QWidget):
+class ShotFields(PanelPart, QWidget):
     """Fields of one panel; every change goes through the document."""
-
-    undo_asked = Signal()
-    redo_asked = Signal()
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.panel_id, self._shown = document, "", None
+        self.document = document
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(6)
@@ -64,8 +61,8 @@ class ShotFields(QWidget):
         box.setMinimumHeight(64)
         box.setMaximumHeight(140)
         box.edited.connect(lambda text: self._set(name, **{field: text}))
-        box.undo_asked.connect(self.undo_asked)
-        box.redo_asked.connect(self.redo_asked)
+        box.undo_asked.connect(self.document.undo)
+        box.redo_asked.connect(self.document.redo)
         words = label(name, "muted")
         words.setBuddy(box)
         column.addSpacing(4)
@@ -73,16 +70,7 @@ class ShotFields(QWidget):
         column.addWidget(box)
         return box
 
-    @property
-    def panel(self) -> Panel:
-        return self.document.board.panel(self.panel_id)
-
-    def show_panel(self, panel_id: str) -> None:
-        self.panel_id = panel_id
-        self.refresh()
-
     def refresh(self) -> None:
-        """Show the board as it is now, if what is shown here changed."""
         panel = self.panel
         wanted = (panel.id, panel.camera, panel.seconds, panel.action, panel.dialogue, panel.notes)
         if wanted == self._shown:
@@ -102,7 +90,6 @@ class ShotFields(QWidget):
         value = self.camera[field].itemData(row)
         self._set("Camera", camera=replace(self.panel.camera, **{field: value}))
 
-    def _set(self, what: str, **changes) -> None:
+    def _set(self, what: str, **fields: object) -> None:
         """Typing in one field, or turning one wheel, is one step to undo."""
-        board = commands.set_panel(self.document.board, self.panel_id, **changes)
-        self.document.do(f"Edit {what}", board, merge=f"{what} {self.panel_id}")
+        self.change(f"Edit {what}", f"{what} {self.panel_id}", **fields)

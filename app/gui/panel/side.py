@@ -5,11 +5,11 @@ import itertools
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
-from ...board import commands
-from ...board.data import Panel, Picture
+from ...board.data import Picture
 from ...board.seen import seen
 from ..document.document import Document
 from ..document.forecast import PanelModel, find_model, forecast, obstacle
+from ..document.panel_part import PanelPart
 from ..kit.theme import GAP
 from ..kit.widgets import describe, key_text, label, set_tone
 from ..kit.words import plural
@@ -30,14 +30,14 @@ MARGIN = 14
 TALL = 1000  # pixels
 
 
-class PanelSide(QFrame):
+class PanelSide(PanelPart, QFrame):
     """The fields of one panel. `model` is the model it is rendered with."""
 
     render_asked = Signal()
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.panel_id, self.model = document, "", PanelModel()
+        self.document, self.model = document, PanelModel()
         self.setObjectName("side")
         self._tall = False
         column = QVBoxLayout(self)
@@ -56,6 +56,7 @@ class PanelSide(QFrame):
         column.addWidget(self.pages, 1)
         self._build_picture()
         self.shot, self.take = ShotFields(document), TakeDetails(document)
+        self._parts: tuple[PanelPart, ...] = (self.source, self.tray, self.settings, self.shot, self.take)
         for (name, hint), page in zip(TABS, (self.picture_page, self.shot, self.take), strict=True):
             self.tabs.setTabToolTip(self.tabs.addTab(name), hint)
             self.pages.addWidget(_scrolling(page))
@@ -108,35 +109,23 @@ class PanelSide(QFrame):
         self.text.cursorPositionChanged.connect(self._show_text_hint)
         self.tray.mention_asked.connect(self._mention)
         self.tray.told.connect(self._tell)
-        for part in (self.text, self.shot, self.take):
-            part.undo_asked.connect(self._undo)
-            part.redo_asked.connect(self._redo)
-
-    @property
-    def panel(self) -> Panel:
-        return self.document.board.panel(self.panel_id)
+        self.text.undo_asked.connect(self.document.undo)
+        self.text.redo_asked.connect(self.document.redo)
 
     def show_panel(self, panel_id: str) -> None:
-        """Another panel."""
         self.panel_id, self._wanted = panel_id, None
         self._find_model()
-        self.source.show_panel(panel_id)
-        self.tray.show_panel(panel_id, self.model.limit, self.model.subject)
-        self.settings.show_panel(panel_id, self.model)
-        self.shot.show_panel(panel_id)
-        self.take.show_panel(panel_id)
-        self._refresh_text()
-        self._refresh_foot()
-        self._order()
+        for part in self._parts:
+            part.show_panel(panel_id)
+        self._refresh_rest()
 
     def refresh(self) -> None:
-        """Show the board as it is now."""
         self._find_model()
-        self.source.refresh()
-        self.tray.show_panel(self.panel_id, self.model.limit, self.model.subject)
-        self.settings.refresh(self.model)
-        self.shot.refresh()
-        self.take.refresh()
+        for part in self._parts:
+            part.refresh()
+        self._refresh_rest()
+
+    def _refresh_rest(self) -> None:
         self._refresh_text()
         self._refresh_foot()
         self._order()
@@ -147,6 +136,8 @@ class PanelSide(QFrame):
         if wanted != self._wanted:
             self._wanted = wanted
             self.model = find_model(self.document.board, self.panel, self.document.model)
+            self.settings.model = self.model
+            self.tray.limit, self.tray.subject = self.model.limit, self.model.subject
 
     def _order(self) -> None:
         """Tab goes down the side as the eye does; Qt's own order is that of creation, and tiles come later."""
@@ -191,8 +182,7 @@ class PanelSide(QFrame):
         return self.document.pixmap(picture.sha256, 2 * side)
 
     def _write_prompt(self, prompt: str) -> None:
-        board = commands.set_panel(self.document.board, self.panel_id, prompt=prompt)
-        self.document.do("Edit Instruction", board, merge=f"prompt {self.panel_id}")
+        self.change("Edit Instruction", f"prompt {self.panel_id}", prompt=prompt)
 
     def _mention(self, word: str) -> None:
         self.text.setFocus()
@@ -209,14 +199,6 @@ class PanelSide(QFrame):
         self.tabs.setCurrentIndex(0)
         self.settings.fold.setChecked(True)
         self.settings.size_box.setFocus(Qt.FocusReason.OtherFocusReason)
-
-    def _undo(self) -> None:
-        if self.document.history.can_undo:
-            self.document.undo()
-
-    def _redo(self) -> None:
-        if self.document.history.can_redo:
-            self.document.redo()
 
 
 def _scrolling(page: QWidget) -> QScrollArea:

@@ -8,18 +8,19 @@ from ...board import commands
 from ...board.data import Panel, Source, numbers
 from ...board.seen import source_picture
 from ..document.document import Document
+from ..document.panel_part import PanelPart
 from ..kit.fields import choice
 from ..kit.widgets import describe, label, set_tone
 
 BLANK, TAKE = Source("blank"), Source("take")
 
 
-class SourceBox(QWidget):
+class SourceBox(PanelPart, QWidget):
     """Chooses the source through the document; tells what it means in one line."""
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.panel_id, self._shown = document, "", None
+        self.document = document
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(4)
@@ -47,16 +48,7 @@ class SourceBox(QWidget):
         mask.addWidget(self.remove_mask)
         column.addWidget(self.mask_row)
 
-    @property
-    def panel(self) -> Panel:
-        return self.document.board.panel(self.panel_id)
-
-    def show_panel(self, panel_id: str) -> None:
-        self.panel_id, self._shown = panel_id, None
-        self.refresh()
-
     def refresh(self) -> None:
-        """Show the board as it is now, if what is shown here changed: typing a prompt calls this for every letter."""
         panel, board = self.panel, self.document.board
         wanted = (panel.source, panel.mask, [(other.id, other.current) for other in board.panels()])
         if wanted == self._shown:
@@ -90,8 +82,7 @@ class SourceBox(QWidget):
 
     def set_source(self, source: Source) -> None:
         """Start from something else; the mask goes, for it was painted on the other picture."""
-        board = commands.set_panel(self.document.board, self.panel_id, source=source)
-        self.document.do("Change Start", board)
+        self.change("Change Start", source=source)
 
     def clear_mask(self) -> None:
         """Let everything change again."""

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from mlx_model.errors import FluxLocalError
 
 from ...board import commands
-from ...board.data import Board, Panel, Picture, Source, Take, new_id, numbers, pictures
+from ...board.data import Board, Picture, Source, Take, new_id, numbers, pictures
 from ...board.seen import source_picture
 from ..canvas import mask as masks
 from ..canvas.bars import CanvasBar, MaskBar
@@ -20,6 +20,7 @@ from ..canvas.canvas import Canvas
 from ..document import picture_drag
 from ..document.document import Document
 from ..document.forecast import PanelModel
+from ..document.panel_part import PanelPart
 from ..kit.theme import GAP
 from ..kit.widgets import button, describe
 from .run_card import RunCard
@@ -38,8 +39,11 @@ def invitation(board: Board) -> str:
     return f"Say on the right what this panel shows, and press Render.\n{cast}\nOr drop a picture here."
 
 
-class PanelStage(QWidget):
-    """Shows one panel's picture, and turns what is painted and dropped on it into changes of the board."""
+class PanelStage(PanelPart, QWidget):
+    """Shows one panel's picture, and turns what is painted and dropped on it into changes of the board.
+
+    `model` is the one that the panel is rendered with, to be set before show_panel and refresh.
+    """
 
     retry_asked = Signal()
     settings_asked = Signal()
@@ -49,7 +53,7 @@ class PanelStage(QWidget):
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.panel_id, self.model = document, "", PanelModel()
+        self.document, self.model = document, PanelModel()
         self._preview = 0  # counts what was asked for
         self.tool, self._loaded = "move", None  # the mask on the canvas: (its picture, size of the picture under it)
         self.canvas = Canvas()
@@ -95,11 +99,7 @@ class PanelStage(QWidget):
         self.document.picture_ready.connect(lambda _: self.show_pictures())
         self.document.preview_read.connect(self._show_preview)
 
-    @property
-    def panel(self) -> Panel:
-        return self.document.board.panel(self.panel_id)
-
-    def show_panel(self, panel_id: str, model: PanelModel) -> None:
+    def show_panel(self, panel_id: str) -> None:
         """Another panel, seen whole."""
         self.panel_id = panel_id
         self._preview += 1
@@ -108,12 +108,10 @@ class PanelStage(QWidget):
         self.bar.compare.setChecked(False)
         self.set_tool("move")
         self.takes.show_panel(panel_id)
-        self.refresh(model)
+        self.refresh()
         self.canvas.fit()
 
-    def refresh(self, model: PanelModel) -> None:
-        """Show the board as it is now."""
-        self.model = model
+    def refresh(self) -> None:
         self.takes.refresh()
         takes = {take.id for take in self.panel.takes}
         self.foot.setVisible(bool(takes))

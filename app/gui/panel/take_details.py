@@ -9,8 +9,9 @@ from mlx_model.errors import FluxLocalError
 from mlx_model.request import Request, from_json
 
 from ...board import commands
-from ...board.data import Panel, Take
+from ...board.data import Take
 from ..document.document import Document
+from ..document.panel_part import PanelPart
 from ..kit.fields import add_row, form
 from ..kit.text_field import BoardText
 from ..kit.widgets import describe, label
@@ -19,16 +20,14 @@ from ..kit.words import duration, model_title
 EMPTY = "Every picture that is made is kept as a take, with all that made it. There is none yet."
 
 
-class TakeDetails(QWidget):
+class TakeDetails(PanelPart, QWidget):
     """Shows the take and lets its note be written."""
 
     again_asked = Signal(str)  # take id: its prompt and settings for the panel
-    undo_asked = Signal()
-    redo_asked = Signal()
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.panel_id, self._shown = document, "", None
+        self.document = document
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
@@ -48,8 +47,8 @@ class TakeDetails(QWidget):
         self.note.setPlaceholderText("A note on this take")
         self.note.setFixedHeight(56)
         self.note.edited.connect(self._write_note)
-        self.note.undo_asked.connect(self.undo_asked)
-        self.note.redo_asked.connect(self.redo_asked)
+        self.note.undo_asked.connect(self.document.undo)
+        self.note.redo_asked.connect(self.document.redo)
         self.prompt = QLabel()
         self.prompt.setWordWrap(True)
         self.prompt.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -75,19 +74,10 @@ class TakeDetails(QWidget):
         column.addLayout(buttons)
 
     @property
-    def panel(self) -> Panel:
-        return self.document.board.panel(self.panel_id)
-
-    @property
     def take(self) -> Take | None:
         return self.panel.take
 
-    def show_panel(self, panel_id: str) -> None:
-        self.panel_id = panel_id
-        self.refresh()
-
     def refresh(self) -> None:
-        """Show the board as it is now, if what is shown here changed."""
         take = self.take
         if (self.panel_id, take) == self._shown:
             return

@@ -17,6 +17,7 @@ from ...board.data import Panel, Take, numbers
 from ..canvas.layers import draw_tag
 from ..document import picture_drag
 from ..document.document import Document
+from ..document.panel_part import PanelPart
 from ..kit.theme import theme
 from ..kit.widgets import wins_over_menus
 from ..kit.words import model_title
@@ -27,7 +28,7 @@ TAKE = Qt.ItemDataRole.UserRole
 REMOVE = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
 
 
-class TakesStrip(QListWidget):
+class TakesStrip(PanelPart, QListWidget):
     """Chooses takes through the document; what else can be done with one is asked for by signals."""
 
     source_asked = Signal(str)  # take id
@@ -38,7 +39,7 @@ class TakesStrip(QListWidget):
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.panel_id, self.compared, self._shown = document, "", "", None
+        self.document, self.compared = document, ""
         self.setFlow(QListWidget.Flow.LeftToRight)
         self.setWrapping(False)
         self.setHorizontalScrollMode(QAbstractItemView.ScrollMode.ScrollPerPixel)
@@ -57,16 +58,11 @@ class TakesStrip(QListWidget):
         document.picture_ready.connect(lambda _: self.viewport().update())
         theme.changed.connect(self.viewport().update)
 
-    @property
-    def panel(self) -> Panel:
-        return self.document.board.panel(self.panel_id)
-
     def show_panel(self, panel_id: str) -> None:
-        self.panel_id, self.compared = panel_id, ""
-        self.refresh()
+        self.compared = ""
+        super().show_panel(panel_id)
 
     def refresh(self) -> None:
-        """Show the board as it is now, if the takes changed."""
         panel = self.panel
         if (panel.id, panel.takes, panel.current) == self._shown:
             return

@@ -11,6 +11,7 @@ from ...board.panel_job import panel_job, resolve
 from ...engine import jobs
 from ..document.document import Document
 from ..document.live import Live
+from ..document.panel_part import PanelPart
 from ..kit.theme import GAP
 from ..kit.widgets import icon_button, key_text, label
 from .render_bar import words_of
@@ -21,7 +22,7 @@ from .take_details import settings_of
 SIDE = (348, 0.24, 460)  # width of the side: least, share of the window, most
 
 
-class PanelView(QWidget):
+class PanelView(PanelPart, QWidget):
     """Shows one panel of the document at a time."""
 
     closed = Signal()  # back to the board
@@ -29,7 +30,7 @@ class PanelView(QWidget):
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.panel_id = document, ""
+        self.document = document
         self.stage, self.side = PanelStage(document), PanelSide(document)
         self.live = Live(document.runs, self._live_job, self)
         row = QHBoxLayout(self)
@@ -93,23 +94,25 @@ class PanelView(QWidget):
             shortcut = QShortcut(QKeySequence(keys), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(act)
 
-    @property
-    def panel(self) -> Panel:
-        return self.document.board.panel(self.panel_id)
-
     def show_panel(self, panel_id: str) -> None:
-        """Show a panel of the board. Raises KeyError."""
         self.document.board.panel(panel_id)
         self.side.render_bar.live.setChecked(False)
         self.live.forget()
         self.panel_id = panel_id
         self.document.watched = panel_id if self.isVisible() else None
         self.side.show_panel(panel_id)
-        self.stage.show_panel(panel_id, self.side.model)
+        self.stage.model = self.side.model
+        self.stage.show_panel(panel_id)
         self._show_header()
         self._state_changed(panel_id)
         self.side.tabs.setCurrentIndex(0)
         self.side.text.setFocus()
+
+    def refresh(self) -> None:
+        self.side.refresh()
+        self.stage.model = self.side.model
+        self.stage.refresh()
+        self._show_header()
 
     def _show_header(self) -> None:
         board = self.document.board
@@ -136,9 +139,7 @@ class PanelView(QWidget):
             self.closed.emit()
             return
         before = next((panel for panel in old.panels() if panel.id == self.panel_id), None)
-        self.side.refresh()
-        self.stage.refresh(self.side.model)
-        self._show_header()
+        self.refresh()
         if before is None or _decides(before, old) != _decides(self.panel, new):
             self.live.touch()
         if before and before.takes != self.panel.takes:
@@ -236,8 +237,7 @@ class PanelView(QWidget):
         """The seed and numbers of a take for the panel; its words and pictures stay as they are."""
         take = next(take for take in self.panel.takes if take.id == take_id)
         settings = replace(self.panel.settings, model=take.model, **settings_of(take))
-        changes = {"settings": settings, "seed": take.seed, "seed_locked": True}
-        self.document.do("Use Settings", commands.set_panel(self.document.board, self.panel_id, **changes))
+        self.change("Use Settings", settings=settings, seed=take.seed, seed_locked=True)
 
     def _show_details(self, take_id: str) -> None:
         self.document.do("Choose Take", commands.choose_take(self.document.board, self.panel_id, take_id))

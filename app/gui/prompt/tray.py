@@ -5,10 +5,11 @@ from PySide6.QtGui import QColor, QKeySequence, QPainter, QPixmap
 from PySide6.QtWidgets import QApplication, QWidget
 
 from ...board import commands
-from ...board.data import Board, Panel, PanelReference, Picture, new_id
+from ...board.data import Board, PanelReference, Picture, new_id
 from ...board.seen import Seen, seen
 from ..document import picture_drag
 from ..document.document import Document
+from ..document.panel_part import PanelPart
 from ..kit.theme import theme
 from ..kit.widgets import icon_button, wins_over_menus
 from .menu import NameField, add_menu, tile_menu
@@ -19,15 +20,18 @@ STEPS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: -1, Qt.Key.Key
 FAR = 40  # pixels outside the tray where a tile leaves it
 
 
-class ReferenceTray(QWidget):
-    """Shows app.seen.seen of one panel, and changes the panel's references through the document."""
+class ReferenceTray(PanelPart, QWidget):
+    """Shows what board.seen says of one panel, and changes the panel's references through the document.
+
+    `limit` is how many pictures the panel's model looks at, `subject` what a sentence about the model begins with.
+    """
 
     mention_asked = Signal(str)  # word
     told = Signal(str)  # what can't be done and why, "" to take it back
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.panel_id, self.limit, self.model = document, "", 0, ""
+        self.document, self.limit, self.subject = document, 0, ""
         self.tiles: list[ReferenceTile] = []
         self._dragged: ReferenceTile | None = None
         self._gap, self._dropping = None, False
@@ -48,17 +52,11 @@ class ReferenceTray(QWidget):
     def board(self) -> Board:
         return self.document.board
 
-    @property
-    def panel(self) -> Panel:
-        return self.board.panel(self.panel_id)
-
-    def show_panel(self, panel_id: str, limit: int, model: str) -> None:
-        """The pictures of a panel; `limit` is how many the model called `model` looks at."""
+    def show_panel(self, panel_id: str) -> None:
         if panel_id != self.panel_id:
             self.name_field.hide()
             self.told.emit("")
-        self.panel_id, self.limit, self.model = panel_id, limit, model
-        self.refresh()
+        super().show_panel(panel_id)
 
     def refresh(self) -> None:
         """Show the board as it is now; the tile with the focus keeps it, wherever it moved."""
@@ -282,9 +280,9 @@ class ReferenceTray(QWidget):
     def limit_message(self) -> str:
         """How many pictures the model looks at, in words."""
         if not self.limit:
-            return f"{self.model} can't look at pictures. Choose a model that edits."
+            return f"{self.subject} can't look at pictures. Choose a model that edits."
         pictures = "1 picture" if self.limit == 1 else f"{self.limit} pictures"
-        return f"{self.model} looks at {pictures} at most. Remove one first, or choose another model."
+        return f"{self.subject} looks at {pictures} at most. Remove one first, or choose another model."
 
     def remove(self, tile: ReferenceTile) -> None:
         """Take a reference away; the start and what the text mentions are not removed here."""

@@ -280,7 +280,8 @@ def test_settings(view, document, engine, picture_file, ids):
     assert view.panel.settings.guidance == 3
     without = replace(settings.model.spec, guidance_kind="none")
     found = settings.model.found
-    settings.refresh(replace(settings.model, found=found._replace(folder=replace(found.folder, spec=without))))
+    settings.model = replace(settings.model, found=found._replace(folder=replace(found.folder, spec=without)))
+    settings.refresh()
     assert settings.guidance.isHidden()
 
 

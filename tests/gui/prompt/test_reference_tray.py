@@ -29,7 +29,8 @@ def tray(document, ids, qtbot):
     qtbot.addWidget(made)
     made.resize(320, 300)
     made.show()
-    made.show_panel(ids()[0], TEN.max_references, TEN.name)
+    made.limit, made.subject = TEN.max_references, TEN.name
+    made.show_panel(ids()[0])
     made.activateWindow()
     return made
 
@@ -124,14 +125,16 @@ def test_the_start_picture_is_image_1_and_stays_in_front(tray, document, ids, qt
 def test_beyond_the_limit_it_says_what_to_do(tray, document, ids):
     told = []
     tray.told.connect(told.append)
-    tray.show_panel(ids()[0], 3, "mini")
+    tray.limit, tray.subject = 3, "mini"
+    tray.refresh()
     for number in range(4):
         tray.add_picture(drawn(document, number), f"thing-{number}")
     assert len(tray.panel.references) == 3
     assert told[-1] == "mini looks at 3 pictures at most. Remove one first, or choose another model."
     tray.remove(tray.tiles[0])
     assert told[-1] == ""
-    tray.show_panel(ids()[0], 1, "small")
+    tray.limit, tray.subject = 1, "small"
+    tray.refresh()
     assert [tile.over_limit for tile in tray.tiles] == [False, True]
     assert "more than the model looks at" in tray.tiles[1].accessibleName()
 
@@ -140,7 +143,8 @@ def test_a_mentioned_member_can_be_kept_also_at_the_limit(tray, document, ids):
     first = ids()[0]
     member = add_member(document, "gull")
     document.do("Edit", commands.set_panel(document.board, first, prompt="@gull flies"))
-    tray.show_panel(first, 1, "mini")
+    tray.limit, tray.subject = 1, "mini"
+    tray.refresh()
     assert [tile.seen.kind for tile in tray.tiles] == ["cast"]
     action(tile_menu(tray, tray.tiles[0]), "Keep as a Reference").trigger()
     assert [(tile.seen.kind, tile.seen.member) for tile in tray.tiles] == [("reference", member.id)]
