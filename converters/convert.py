@@ -16,7 +16,7 @@ from typing import Any
 import mlx.core as mx
 import psutil
 
-from mlx_model.errors import ConvertError, DiskFull, LayoutError, RequestError
+from mlx_model.errors import Advice, ConvertError, DiskFull, LayoutError, RequestError
 from mlx_model.events import Done, Event, Note, Stage, Step
 from mlx_model.memory import size
 from mlx_model.request import Lora
@@ -100,7 +100,7 @@ def _check_out(out: Path, force: bool) -> None:
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return
     if not force:
-        raise RequestError(f"{out} exists already.", "Choose another place, or replace it with --force.")
+        raise RequestError(f"{out} exists already.", Advice("replace_model"))
     if not (out / MANIFEST).is_file():
         raise RequestError(f"{out} is no converted model, so it is not replaced.", "Choose another place.")
 

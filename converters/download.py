@@ -15,7 +15,15 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from mlx_model.errors import ConvertError, DiskFull, FluxLocalError, LicenceNotAccepted, NotInstalled, UnsafeFile
+from mlx_model.errors import (
+    Advice,
+    ConvertError,
+    DiskFull,
+    FluxLocalError,
+    LicenceNotAccepted,
+    NotInstalled,
+    UnsafeFile,
+)
 from mlx_model.events import Done, Event, Note, Stage, Step
 from mlx_model.specs import Download, ModelSpec
 from mlx_model.store.folder import sha256_of
@@ -69,7 +77,7 @@ def download(spec: ModelSpec, into: Path, consent: bool = False, without: Collec
     if spec.repo is None:
         raise ConvertError(f"{spec.name} comes with the app; there is nothing to download.")
     if spec.licence.consent and not consent:
-        hint = f"Read {spec.licence.url} and agree with --accept-licence."
+        hint = Advice("agree_to_licence", {"url": spec.licence.url})
         raise LicenceNotAccepted(f"{spec.name} is under the {spec.licence.name} licence: {spec.licence.summary}.", hint)
     if _offline():
         path = _on_disk(spec, into)
@@ -102,8 +110,7 @@ def _on_disk(spec: ModelSpec, into: Path) -> Path:
     cached = _cached(spec)
     if cached is None:
         what = f"{', '.join(broken[:3])} of it" if broken else spec.repo
-        hint = "Unset HF_HUB_OFFLINE, or give a folder that has the files with --from."
-        raise NotInstalled(f"HF_HUB_OFFLINE is set, and {what} is not on this disk.", hint)
+        raise NotInstalled(f"HF_HUB_OFFLINE is set, and {what} is not on this disk.", Advice("unset_offline"))
     return cached
 
 

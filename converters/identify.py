@@ -7,7 +7,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mlx_model.errors import RequestError
+from mlx_model.errors import Advice, RequestError
 from mlx_model.specs import SPECS, ModelSpec
 
 
@@ -34,7 +34,7 @@ def identify(
         fitting = _by_name(path, fitting)
     if not fitting or (len(fitting) > 1 and same):
         names = ", ".join(row.name for row in fitting or rows)
-        raise RequestError(f"{path.name} could be one of: {names}.", "Say which with --model NAME.")
+        raise RequestError(f"{path.name} could be one of: {names}.", Advice("name_model"))
     published = [row for row in fitting if row.repo]
     return (published or fitting)[0], bool(same)
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from mlx_model.errors import ConvertError
+from mlx_model.errors import Advice, ConvertError
 from mlx_model.request import Lora
 from mlx_model.sizes import check_params
 from mlx_model.specs import OPTIONAL, PACKED_ROLES, ModelSpec
@@ -37,10 +37,6 @@ WHERE = {
     "pooled tokenizer": "a folder tokenizer/ with CLIP's vocab.json and merges.txt beside tokenizer_2/",
 }
 TAKES = {"text_encoder": "context_in_dim", "pooled_encoder": "vec_in_dim", "image_embedder": "context_in_dim"}
-NEEDS_BASE = (
-    "It works on another model (Redux: on FLUX.1 dev). Add that one first and this one with `models add`, or name its "
-    "folder, as published or converted: convert --companions DIR."
-)
 UNPACKED = ("32bit", "16bit")  # plans of what is never packed
 GIVES = {"image_embedder": "txt_in_features"}  # else: width
 
@@ -76,7 +72,7 @@ def prepare(found: Source, model: str | None, settings: Settings) -> tuple[Model
     """
     if "transformer" not in found.parts:
         role = next(iter(found.parts))
-        hint = NEEDS_BASE if role in MAIN else "Give the file or folder with the transformer."
+        hint = Advice("put_on_base") if role in MAIN else "Give the file or folder with the transformer."
         article = "an" if role[0] in "aeiou" else "a"
         raise ConvertError(f"{found.path.name} is {article} {role.replace('_', ' ')}, not a whole model.", hint)
     part = found.parts["transformer"][0]
@@ -100,7 +96,7 @@ def _check_complete(found: Source, spec: ModelSpec) -> None:
     missing += ["pooled tokenizer"] if "pooled_encoder" in spec.extras and not found.tokenizers.pooled else []
     if missing:
         places = "; ".join(f"{role}: {WHERE[role]}" for role in missing)
-        hint = f"Put beside it, or name a folder that holds them with --companions: {places}."
+        hint = Advice("bring_companions", {"places": places})
         raise ConvertError(f"{found.path.name} comes without {' and '.join(missing)}.", hint)
 
 

@@ -4,6 +4,7 @@ FluxLocalError
 +-- RequestError          2  the request or an input can't be used
 +-- BoardError            2  a board can't be read, saved or changed
 |   +-- BoardLocked       2  another window or program has it open
+|       +-- BoardElsewhere 2 on another machine, which may have forgotten it: can be opened anyway
 +-- ModelError            3  the model is missing or unusable
 |   +-- NotInstalled      3
 |   +-- LayoutError       3  tensors missing, left over or of another shape; names them
@@ -21,13 +22,37 @@ FluxLocalError
 The number is the exit code of the command line.
 """
 
+from dataclasses import dataclass, field
+from typing import Literal
+
+AdviceCode = Literal[
+    "add_a_model", "add_model", "add_model_again", "agree_to_licence", "bring_companions", "choose_class",
+    "choose_model_for_edits", "choose_model_for_masks", "choose_size", "choose_smaller_model", "convert_it",
+    "draw_edges_yourself", "give_member_a_picture", "give_picture", "import_zip", "leave_out", "make_board",
+    "make_scene", "name_class", "name_model", "put_on_base", "replace_model", "save_with_request",
+    "stay_under_size", "try_other_numbers", "unset_offline", "where_to_paint",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Advice:
+    """What to do, where the command line and the window have different words for it: app/cli/hints.py and
+    app/gui/kit/hints.py word it, with `values` in the places that they name.
+    """
+
+    code: AdviceCode
+    values: dict[str, str] = field(default_factory=dict)
+
+
+Hint = str | Advice  # words that are the same everywhere, or what is worded where it is shown
+
 
 class FluxLocalError(Exception):
     """Root of all errors that are told to a person; `code` is a stable name for scripts."""
 
     exit_code = 5
 
-    def __init__(self, message: str, hint: str = ""):
+    def __init__(self, message: str, hint: Hint = ""):
         super().__init__(message)
         self.message, self.hint = message, hint
 
@@ -36,7 +61,8 @@ class FluxLocalError(Exception):
         return type(self).__name__
 
     def __str__(self) -> str:
-        return f"{self.message} {self.hint}".strip()
+        """The message, and the hint where it is in words."""
+        return f"{self.message} {self.hint}".strip() if isinstance(self.hint, str) else self.message
 
 
 class RequestError(FluxLocalError):

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from .errors import Advice, FluxLocalError, Hint
+
 # A field for this process only: left out of the JSON line.
 LOCAL = {"local": True}
 
@@ -15,7 +17,7 @@ class Event:
     def to_json(self) -> str:
         """One line of ASCII, with the event's class name under "event"; local fields are left out."""
         kept = {f.name: getattr(self, f.name) for f in dataclasses.fields(self) if not f.metadata.get("local")}
-        return json.dumps({"event": type(self).__name__.lower(), **kept})
+        return json.dumps({"event": type(self).__name__.lower(), **kept}, default=dataclasses.asdict)
 
 
 @dataclass(frozen=True)
@@ -79,11 +81,27 @@ class Cancelled(Event):
 
 @dataclass(frozen=True)
 class Failed(Event):
-    """`code` is the error's class name (see errors.py)."""
+    """`code` is the error's class name (see errors.py).
+
+    What to do is in `hint`, in the words of who says it, or in `advice` for who shows it; see `what_to_do`.
+    """
 
     code: str
     message: str
     hint: str = ""
+    advice: Advice | None = None
+
+    @classmethod
+    def of(cls, error: FluxLocalError, words: str = "") -> "Failed":
+        """The event of `error`; `words` are its advice as the one who says it words it."""
+        if isinstance(error.hint, Advice):
+            return cls(error.code, error.message, words, error.hint)
+        return cls(error.code, error.message, error.hint)
+
+    @property
+    def what_to_do(self) -> Hint:
+        """The hint of the error."""
+        return self.advice or self.hint
 
 
 KINDS = {kind.__name__.lower(): kind for kind in (Loaded, Stage, Step, Preview, Note, Done, Cancelled, Failed)}
@@ -93,6 +111,8 @@ def from_json(line: str) -> Event:
     """Inverse of to_json. Raises ValueError for anything that is not a line of an event."""
     try:
         values = json.loads(line)
+        if values.get("advice"):
+            values["advice"] = Advice(**values["advice"])
         return KINDS[values.pop("event")](**values)
     except (TypeError, KeyError, AttributeError) as error:
         raise ValueError(f"not an event: {line[:200]!r}") from error

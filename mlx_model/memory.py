@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from .errors import WillNotFit
+from .errors import Advice, WillNotFit
 from .geometry import Size
 from .specs import PACKED_ROLES, ModelSpec
 
@@ -281,7 +281,7 @@ def require(
     raise WillNotFit(
         f"{spec.name} at {size[0]}x{size[1]} with {len(references)} references needs about {gib(needed.peak)} of "
         f"memory (predicted); this machine can give {gib(here.usable)}.",
-        f"What would fit: {'; '.join(ways)}." if ways else "A smaller model would fit: see flux-local models list.",
+        f"What would fit: {'; '.join(ways)}." if ways else Advice("choose_smaller_model"),
     )
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from .boxes import placed
-from .errors import RequestError
+from .errors import Advice, Hint, RequestError
 from .events import LOCAL
 from .geometry import Size, reference_size
 from .specs import ModelSpec
@@ -164,8 +164,12 @@ def check(request: Request, spec: ModelSpec) -> Request:
     return dataclasses.replace(request, **filled)
 
 
-def _fail(message: str, hint: str = "") -> None:
+def _fail(message: str, hint: Hint = "") -> None:
     raise RequestError(message, hint)
+
+
+def _leave_out(setting: str) -> Advice:
+    return Advice("leave_out", {"setting": setting})
 
 
 def _check_text(request: Request, spec: ModelSpec) -> None:
@@ -176,9 +180,9 @@ def _check_text(request: Request, spec: ModelSpec) -> None:
     if spec.takes_text and spec.needs_prompt and not request.prompt.strip():
         _fail("The prompt is empty.", "Say what the picture should show.")
     if not spec.takes_text and (request.prompt.strip() or request.negative):
-        _fail(f"{spec.name} takes no words.", f"Name a class from 0 to {spec.classes - 1}.")
+        _fail(f"{spec.name} takes no words.", Advice("name_class", {"last": str(spec.classes - 1)}))
     if spec.classes and (request.label is None or not 0 <= request.label < spec.classes):
-        _fail(f"{spec.name} needs a class from 0 to {spec.classes - 1}.", "Say for example --class 207.")
+        _fail(f"{spec.name} needs a class from 0 to {spec.classes - 1}.", Advice("choose_class"))
     if request.label is not None and not spec.classes:
         _fail(f"{spec.name} has no classes.", "Say in words what the picture should show.")
     if request.sampler is not None and request.sampler not in spec.samplers:
@@ -191,17 +195,17 @@ def _check_text(request: Request, spec: ModelSpec) -> None:
 def _check_pictures(request: Request, spec: ModelSpec) -> None:
     count = len(request.references)
     if count and not spec.max_references:
-        _fail(f"{spec.name} can't edit: it takes no pictures.", "Choose a model that edits: flux-local models list.")
+        _fail(f"{spec.name} can't edit: it takes no pictures.", Advice("choose_model_for_edits"))
     if count > spec.max_references:
         _fail(f"{count} references are too many: {spec.name} takes up to {spec.max_references}.", "Leave some out.")
     if spec.needs_picture and not count:
-        _fail(f"{spec.name} needs a picture to work from.", "Give one: flux-local edit PICTURE -p ...")
+        _fail(f"{spec.name} needs a picture to work from.", Advice("give_picture"))
     if request.strength is not None and not count:
         _fail("Strength needs a picture to start from.", "Give the picture first.")
     if request.strength is not None and not 0 < request.strength <= 1:
         _fail(f"Strength {request.strength} is out of range.", "It goes from just above 0 (keep) to 1 (repaint).")
     if request.strength is not None and spec.pictures not in ("tokens", "erased"):
-        _fail(f"{spec.name} does not start from its picture, so it takes no strength.", "Leave --strength out.")
+        _fail(f"{spec.name} does not start from its picture, so it takes no strength.", _leave_out("strength"))
 
 
 def _check_shapes(request: Request, spec: ModelSpec) -> None:
@@ -220,16 +224,16 @@ def _check_mask(request: Request, spec: ModelSpec) -> None:
     if (request.mask or request.outpaint) and not request.references:
         _fail(f"{what} needs a picture to repaint.", "Give the picture first.")
     if (request.mask or request.outpaint) and not spec.mask:
-        _fail(f"{spec.name} can't repaint under a mask.", "flux-local models list shows which models do.")
+        _fail(f"{spec.name} can't repaint under a mask.", Advice("choose_model_for_masks"))
     if spec.pictures == "erased" and not (request.mask or request.outpaint):
-        _fail(f"{spec.name} needs to know where to paint.", "Give --mask M, or --outpaint L,T,R,B.")
+        _fail(f"{spec.name} needs to know where to paint.", Advice("where_to_paint"))
     if request.outpaint and request.strength is not None:
-        _fail("Outpainting takes no strength: there is nothing to keep on new ground.", "Leave --strength out.")
+        _fail("Outpainting takes no strength: there is nothing to keep on new ground.", _leave_out("strength"))
 
 
 def _check_control(request: Request, spec: ModelSpec) -> None:
     if request.ready_made and spec.pictures != "edges":
-        _fail(f"{spec.name} takes no edge map.", "Leave --ready-made out.")
+        _fail(f"{spec.name} takes no edge map.", _leave_out("ready-made"))
     pixels = request.references[0].pixels if request.references else None
     if spec.pictures == "depth" and pixels is not None:
         colour = (pixels.max(axis=2).astype(int) - pixels.min(axis=2)).mean()
@@ -246,7 +250,7 @@ def _check_numbers(request: Request, spec: ModelSpec) -> None:
     if request.guidance is not None and not (math.isfinite(request.guidance) and 0 <= request.guidance <= 100):
         _fail(f"Guidance {request.guidance} is out of range.", "Choose 0 to 100.")
     if request.guidance not in (None, 1, spec.guidance) and spec.guidance_kind == "none":
-        _fail(f"{spec.name} has no guidance to set.", "Leave --guidance out.")
+        _fail(f"{spec.name} has no guidance to set.", _leave_out("guidance"))
     for lora in request.loras:
         if not math.isfinite(lora.scale):
             _fail(f"{lora.scale} is no scale for {lora.path}.", "Give a number such as 0.8.")
@@ -258,9 +262,9 @@ def _size(request: Request, spec: ModelSpec) -> Size:
     """The size asked for, else the picture's own (capped to the model's pixels), else the default."""
     own, asked = _own_size(request, spec), (request.width, request.height)
     if None in asked and asked != (None, None):
-        _fail("A size needs both sides.", "Say for example --size 1024x768.")
+        _fail("A size needs both sides.", Advice("choose_size"))
     if request.outpaint and asked not in ((None, None), own):
-        _fail("The size of an outpainted picture is its own and what is added.", "Leave --size out.")
+        _fail("The size of an outpainted picture is its own and what is added.", _leave_out("size"))
     size = own if request.width is None or request.height is None else Size(request.width, request.height)
     for side in size:
         fits = spec.min_side <= side <= MAX_SIDE and (size == own or side % spec.size_multiple == 0)
@@ -272,7 +276,7 @@ def _size(request: Request, spec: ModelSpec) -> Size:
     if size.area > spec.max_pixels:
         _fail(
             f"{size} is larger than {spec.name} can make.",
-            f"Stay under {spec.max_pixels / 1e6:.1f} megapixels, for example with --size {spec.size}.",
+            Advice("stay_under_size", {"megapixels": f"{spec.max_pixels / 1e6:.1f}", "size": str(spec.size)}),
         )
     return size
 

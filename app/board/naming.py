@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable
 
-from mlx_model.errors import BoardError
+from mlx_model.errors import Advice, BoardError
 
 from .data import Board, Panel, Scene, numbers
 
@@ -41,7 +41,7 @@ def scene(board: Board, text: str | None) -> Scene:
     """The scene of that number, the last one without a text. Raises BoardError."""
     place = len(board.scenes) if text is None else int(text) if text.isdecimal() else 0
     if not 1 <= place <= len(board.scenes):
-        raise BoardError(f"There is no scene {text or 1}.", f"The board has {len(board.scenes)}; --new-scene adds one.")
+        raise BoardError(f"There is no scene {text or 1}.", Advice("make_scene", {"count": str(len(board.scenes))}))
     return board.scenes[place - 1]
 
 

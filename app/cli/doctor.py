@@ -4,6 +4,7 @@ from typing import Any
 
 import click
 
+from .hints import on_command_line
 from .say import json_option, say_json
 
 
@@ -19,6 +20,7 @@ def doctor(as_json: bool) -> None:
     from app.models.doctor import examine
 
     found = examine()
+    found["problems"] = [{**problem, "mend": on_command_line(problem["mend"])} for problem in found["problems"]]
     if as_json:
         say_json(found)
         return

@@ -4,7 +4,7 @@ import contextlib
 import errno
 import importlib
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -12,6 +12,9 @@ from app.base import faults
 from mlx_model.errors import FluxLocalError
 
 from .say import JSON, say_event, shown
+
+if TYPE_CHECKING:
+    from mlx_model.events import Event
 
 # name -> (module in app.cli, one line). The line stands here so that --help imports nothing else.
 COMMANDS = {
@@ -46,7 +49,9 @@ class LazyGroup(click.Group):
             return super().invoke(ctx)
         except click.UsageError as error:
             if ctx.meta.get(JSON):
-                _say_failed("UsageError", error.format_message(), "See --help.")
+                from mlx_model.events import Failed
+
+                _say_event(Failed("UsageError", error.format_message(), "See --help."))
             raise
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
@@ -59,11 +64,9 @@ class LazyGroup(click.Group):
             _fail(ctx, told) if told else _unexpected(ctx, error)
 
 
-def _say_failed(code: str, message: str, hint: str) -> None:
-    from mlx_model.events import Failed
-
+def _say_event(event: "Event") -> None:
     with contextlib.suppress(OSError):  # stdout is full or gone
-        say_event(Failed(code, message, hint))
+        say_event(event)
 
 
 def _say(text: str) -> None:
@@ -73,11 +76,16 @@ def _say(text: str) -> None:
 
 
 def _fail(ctx: click.Context, error: FluxLocalError) -> None:
+    from .hints import on_command_line
+
+    hint = on_command_line(error.hint)
     if ctx.meta.get(JSON):
-        _say_failed(error.code, error.message, error.hint)
+        from mlx_model.events import Failed
+
+        _say_event(Failed.of(error, hint))
     _say(f"{click.style('Error:', fg='red', bold=True)} {shown(error.message)}")
-    if error.hint:
-        _say(shown(error.hint))
+    if hint:
+        _say(shown(hint))
     ctx.exit(error.exit_code)
 
 
@@ -85,8 +93,7 @@ def _cancelled(ctx: click.Context) -> None:
     if ctx.meta.get(JSON):
         from mlx_model.events import Cancelled
 
-        with contextlib.suppress(OSError):
-            say_event(Cancelled("interrupted"))
+        _say_event(Cancelled("interrupted"))
     _say("Cancelled")
     ctx.exit(130)
 
@@ -95,7 +102,9 @@ def _unexpected(ctx: click.Context, error: Exception) -> None:
     """A fault of ours: the traceback is what a report of it needs."""
     hint = "This is a fault in Flux Local. Please report it with the lines above."
     if ctx.meta.get(JSON):
-        _say_failed(type(error).__name__, str(error), hint)
+        from mlx_model.events import Failed
+
+        _say_event(Failed(type(error).__name__, str(error), hint))
     lines = "".join(traceback.format_exception(error))
     _say(f"{lines}Error: {type(error).__name__}: {error}\n{hint}")
     ctx.exit(5)

@@ -117,11 +117,14 @@ class Reporter:
         """A failure that does not end the command."""
         from mlx_model.events import Failed
 
+        from .hints import on_command_line
+
+        hint = on_command_line(error.hint)
         self.clear()
         if self.as_json:
-            say_event(Failed(error.code, error.message, error.hint))
+            say_event(Failed.of(error, hint))
         else:
-            click.echo(shown(f"{where}: {error}" if where else str(error)), err=True)
+            click.echo(shown(f"{f'{where}: ' if where else ''}{error.message} {hint}".rstrip()), err=True)
 
     def share(self, began: float, done: float) -> None:
         """A step of work that knows no steps: `done` of 1 since `began` (monotonic seconds)."""

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from mlx_model.errors import Hint
 from mlx_model.events import Cancelled, Done, Event, Failed, Note, Preview, Stage, Step
 from mlx_model.request import Request
 
@@ -55,7 +56,7 @@ class JobState:
     notes: tuple[str, ...] = ()
     code: str = ""  # of the error, see mlx_model/errors.py
     reason: str = ""
-    hint: str = ""
+    hint: Hint = ""
 
     @property
     def id(self) -> str:
@@ -81,7 +82,7 @@ class JobState:
             case Done():
                 return change(self, state="done", result=event.path, seed=event.seed, seconds=event.seconds, left=0.0)
             case Failed():
-                return change(self, state="failed", code=event.code, reason=event.message, hint=event.hint)
+                return change(self, state="failed", code=event.code, reason=event.message, hint=event.what_to_do)
             case Cancelled():
                 return change(self, state="cancelled", reason=event.reason)
         return self

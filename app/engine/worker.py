@@ -167,6 +167,6 @@ class Worker:
 def _failed(error: Exception) -> Failed:
     told = faults.told(error)
     if told:
-        return Failed(told.code, told.message, told.hint)
+        return Failed.of(told)
     traceback.print_exception(error)
     return Failed(type(error).__name__, str(error) or type(error).__name__, faults.OUR_FAULT)

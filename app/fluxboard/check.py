@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from mlx_model.errors import FluxLocalError
+from mlx_model.errors import Advice, FluxLocalError, Hint
 from mlx_model.specs import ModelSpec
 
 from ..board import mentions
@@ -22,7 +22,7 @@ class Problem(NamedTuple):
 
     where: str
     what: str
-    hint: str = ""
+    hint: Hint = ""
 
 
 def problems(file: BoardFile, model: str | None = None) -> list[Problem]:
@@ -60,7 +60,7 @@ def _uses(board: Board) -> Iterator[tuple[str, str]]:
         yield from ((label[panel.id], mask.sha256) for mask in [panel.mask] if mask)
 
 
-def _panel(board: Board, panel: Panel, spec: ModelSpec | None) -> Iterator[tuple[str, str]]:
+def _panel(board: Board, panel: Panel, spec: ModelSpec | None) -> Iterator[tuple[str, Hint]]:
     shown = seen(board, panel)
     if not panel.prompt.strip():
         yield "has no prompt.", "Say what the picture should show."
@@ -69,7 +69,7 @@ def _panel(board: Board, panel: Panel, spec: ModelSpec | None) -> Iterator[tuple
             if mention.error:
                 yield whose + mention.error.message, mention.error.hint
     if any(one.kind == "cast" and one.picture is None for one in shown):
-        yield "mentions a cast member that has no picture.", "Give it one: flux-local board cast."
+        yield "mentions a cast member that has no picture.", Advice("give_member_a_picture")
     if panel.source.kind == "take" and not panel.take:
         yield "edits its own take but has none.", "Render it from nothing first."
     yield from _source(board, panel)

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mlx_model.errors import BoardError, DiskFull, RequestError
+from mlx_model.errors import Advice, BoardError, DiskFull, RequestError
 
 from ..base.files import FULL, sync_folder, write_new
 from ..pictures.images import MAX_PIXELS
@@ -74,13 +74,13 @@ def require_folder(path: Path) -> None:
     try:
         mode = os.stat(path).st_mode
     except FileNotFoundError as error:
-        raise BoardError(f"There is no {path}.", "flux-local board new makes one.") from error
+        raise BoardError(f"There is no {path}.", Advice("make_board")) from error
     except OSError as error:
         raise BoardError(f"{path} can't be opened: {error.strerror}.") from error
     except ValueError as error:
         raise BoardError(f"{str(path)!r} is not a path.") from error
     if not stat.S_ISDIR(mode):
-        raise BoardError(f"{path} is not a board: a board is a folder.", "A zipped board: flux-local board import.")
+        raise BoardError(f"{path} is not a board: a board is a folder.", Advice("import_zip"))
 
 
 def lock(path: Path, anyway: bool) -> Lock | None:

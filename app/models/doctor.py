@@ -7,18 +7,19 @@ from importlib import metadata
 from typing import Any
 
 from mlx_model import memory
+from mlx_model.errors import Advice, Hint
 from mlx_model.specs import SPECS
 
 from ..base import blas, paths
 from .catalogue import best_bits, catalogue
-from .library import installed
+from .library import ADD_ONE, installed
 
 LOW_DISK = 20 * 2**30
 PACKAGES = ("mlx", "numpy", "pillow", "pi-heif", "safetensors", "tokenizers", "huggingface-hub", "send2trash")
 
 
 def examine() -> dict[str, Any]:
-    """All findings as one dict ready for JSON; "problems" is a list of {"what", "mend"}."""
+    """All findings as one dict ready for JSON but for "problems", a list of {"what", "mend"}: mend is a Hint."""
     library = blas.preload()
     here = memory.machine(bool(library))
     backend, mlx_error = _backend()
@@ -88,12 +89,12 @@ def _storage_problems():
         yield _problem(f"{home} can't be written.", "Change its permissions, or set FLUX_LOCAL_HOME.")
     for model in installed():
         if model.problem:
-            again = f"flux-local models add {model.name} --force, or remove " if model.name in SPECS else "Remove "
-            mend = f"{again}{model.path}"
+            again = Advice("add_model_again", {"name": model.name, "path": str(model.path)})
+            mend = again if model.name in SPECS else f"Remove {model.path}"
             yield _problem(f"The model {model.name} can't be used: {model.problem}", mend)
     if not installed():
-        yield _problem("No model is installed.", "flux-local models list, then flux-local models add NAME")
+        yield _problem("No model is installed.", ADD_ONE)
 
 
-def _problem(what: str, mend: str) -> dict[str, str]:
+def _problem(what: str, mend: Hint) -> dict[str, Hint]:
     return {"what": what, "mend": mend}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlx_model.errors import FluxLocalError, ModelError, NotInstalled, RequestError
+from mlx_model.errors import Advice, FluxLocalError, Hint, ModelError, NotInstalled, RequestError
 from mlx_model.specs import SPECS
 
 from ..base import paths
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 BUILT_IN = "mini"
 MANIFEST = "model.json"
+ADD_ONE = Advice("add_a_model", {"name": "flux2-klein-4b"})
 
 
 class Model(NamedTuple):
@@ -76,7 +77,7 @@ def _claimed_name(path: Path) -> str:
 def resolve(name_or_path: str | None = None) -> Path:
     """The converted folder of a model's name or of a path; None: the default model.
 
-    Raises NotInstalled with the command that adds it, RequestError for a name that no model has.
+    Raises NotInstalled with how to add it, RequestError for a name that no model has.
     """
     if name_or_path is None:
         return default()
@@ -88,7 +89,7 @@ def resolve(name_or_path: str | None = None) -> Path:
     if name_or_path in SPECS:
         raise NotInstalled(f"{name_or_path} is not installed.", how_to_add(name_or_path))
     if os.path.exists(path):
-        raise NotInstalled(f"{path} is not a converted model: it has no {MANIFEST}.", "See: flux-local convert --help")
+        raise NotInstalled(f"{path} is not a converted model: it has no {MANIFEST}.", Advice("convert_it"))
     raise RequestError(f"There is no model called {name_or_path}.", f"Known are {', '.join(SPECS)}.")
 
 
@@ -124,11 +125,11 @@ def name_of(folder: Folder) -> str:
     return folder.spec.name if known else str(folder.path.absolute())
 
 
-def how_to_add(name: str) -> str:
+def how_to_add(name: str) -> Hint:
     """What to do to get the model."""
     if SPECS[name].repo is None:
         return "It ships with Flux Local, so this installation is incomplete: install it again."
-    return f"Add it with: flux-local models add {name}"
+    return Advice("add_model", {"name": name})
 
 
 def default() -> Path:
@@ -136,7 +137,7 @@ def default() -> Path:
     for path in sorted(_folders(), key=_added):
         if not inspect(path).problem:
             return path
-    raise NotInstalled("No model is installed.", "Add one, for example: flux-local models add flux2-klein-4b")
+    raise NotInstalled("No model is installed.", ADD_ONE)
 
 
 def _added(path: Path) -> tuple[bool, float, str]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image, ImageOps
 
-from mlx_model.errors import RequestError
+from mlx_model.errors import Advice, RequestError
 
 from ..base.files import write_new
 from . import colours, metadata
@@ -120,10 +120,7 @@ def read_request(path: str | Path) -> "Request":
 
     text = metadata.find_request(_decode(Path(path), None))
     if text is None:
-        raise RequestError(
-            f"{path} carries no request of Flux Local.",
-            "Only pictures saved by generate or edit with --metadata do, and only until another program rewrites them.",
-        )
+        raise RequestError(f"{path} carries no request of Flux Local.", Advice("save_with_request"))
     return from_json(text)
 
 

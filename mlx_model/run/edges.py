@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from ..errors import RequestError
+from ..errors import Advice, RequestError
 
 LOW, HIGH = 50, 200  # of the gradient: black-forest-labs/flux src/flux/modules/image_embedders.py, CannyImageEncoder
 
@@ -12,6 +12,5 @@ def canny(pixels: np.ndarray) -> np.ndarray:
     try:
         import cv2
     except ImportError as error:
-        hint = 'Install it with: pip install "flux-local-studio[edges]", or give a ready-made edge map (--ready-made).'
-        raise RequestError("Finding the edges of a photo needs OpenCV.", hint) from error
+        raise RequestError("Finding the edges of a photo needs OpenCV.", Advice("draw_edges_yourself")) from error
     return np.repeat(cv2.Canny(np.ascontiguousarray(pixels), LOW, HIGH)[..., None], 3, axis=-1)

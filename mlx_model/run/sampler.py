@@ -10,7 +10,7 @@ from typing import NamedTuple
 import mlx.core as mx
 import numpy as np
 
-from ..errors import NotFinite
+from ..errors import Advice, NotFinite
 
 # black-forest-labs/flux2 src/flux2/sampling.py, compute_empirical_mu: two lines fitted at 10 and at 200 steps.
 SLOPE_10, OFFSET_10 = 8.73809524e-05, 1.89833333
@@ -113,5 +113,5 @@ def check_finite(latents: mx.array) -> None:
     if not math.isfinite(spread) or spread < FLAT:
         raise NotFinite(
             "The run produced no picture: its numbers are not finite or all equal.",
-            "Try --dtype float32, or another seed; if it stays, verify the model: flux-local models verify.",
+            Advice("try_other_numbers"),
         )

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..errors import FolderVersionError, LayoutError, NotInstalled
+from ..errors import Advice, FolderVersionError, LayoutError, NotInstalled
 from ..events import Done, Event, Note, Stage, Step
 from ..sizes import check_sizes
 from ..specs import OPTIONAL, SPECS, ModelSpec
@@ -121,7 +121,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
     """model.json, read again only where it was written since."""
     file = path / MANIFEST
     if not file.is_file():
-        raise NotInstalled(f"{path} is not a converted model: it has no {MANIFEST}.", "See: flux-local convert --help")
+        raise NotInstalled(f"{path} is not a converted model: it has no {MANIFEST}.", Advice("convert_it"))
     place, now, stat = file.absolute(), time.time_ns(), file.stat()
     stamp = (stat.st_mtime_ns, stat.st_ctime_ns, stat.st_size, stat.st_ino)
     known = _manifests.get(place)

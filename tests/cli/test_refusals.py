@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.base import paths
+from mlx_model.errors import Advice
 from tests.cli.scripted_pipeline import EDITOR, FakePipeline, events, run
 
 # errors and exit codes
@@ -61,6 +62,12 @@ def test_with_json_a_failure_is_an_event(case):
     assert type(failed).__name__ == "Failed"
     assert said in f"{failed.message} {failed.hint}"
     assert said in result.stderr
+
+
+def test_with_json_the_advice_is_there_for_others_to_word():
+    failed = events(run("generate", "x", "-m", "flux2-klein-9b", "--json", code=3))[-1]
+    assert (failed.code, failed.hint) == ("NotInstalled", "Add it with: flux-local models add flux2-klein-9b")
+    assert failed.advice == Advice("add_model", {"name": "flux2-klein-9b"})
 
 
 def test_will_not_fit(monkeypatch):

@@ -14,7 +14,7 @@ from huggingface_hub import errors
 
 from converters import download as module
 from converters.download import download
-from mlx_model.errors import ConvertError, DiskFull, LicenceNotAccepted, NotInstalled, UnsafeFile
+from mlx_model.errors import Advice, ConvertError, DiskFull, LicenceNotAccepted, NotInstalled, UnsafeFile
 from mlx_model.events import Done, Note, Stage, Step
 from mlx_model.specs import SPECS
 
@@ -139,7 +139,7 @@ def test_consent(hub, tmp_path):
     spec = SPECS["flux2-klein-9b"]
     with pytest.raises(LicenceNotAccepted, match="non-commercial") as error:
         list(download(spec, tmp_path))
-    assert spec.licence.url in error.value.hint
+    assert error.value.hint == Advice("agree_to_licence", {"url": spec.licence.url})
 
 
 @pytest.mark.parametrize("failure", [ConnectionError("x"), TimeoutError("x"), errors.LocalEntryNotFoundError("x")])

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
+from app.cli.hints import on_command_line
 from converters.convert import convert
 from mlx_model.errors import ConvertError, RequestError
 from mlx_model.nets import tiny_autoencoder
@@ -119,7 +120,7 @@ def test_redux_from_its_own_repository_and_another_model(tmp_path):
         (own / role / "config.json").write_text(json.dumps(CONFIGS.get(tiny.parts[role][1], {})))
     with pytest.raises(ConvertError, match="is an image embedder, not a whole model") as error:
         made(own, tmp_path / "out")
-    assert "--companions" in error.value.hint
+    assert "--companions" in on_command_line(error.value.hint)
     (dev.parent / "transformer").mkdir()
     dev.rename(dev.parent / "transformer" / "model.safetensors")
     folder = made(own, tmp_path / "one", bits=32, companions=dev.parent)
@@ -179,7 +180,7 @@ def test_what_is_missing_is_said(tmp_path, gone, said):
     shutil.rmtree(tmp_path / "source" / gone)
     with pytest.raises(ConvertError, match=said) as error:
         made(file, tmp_path / "out")
-    assert "--companions" in error.value.hint
+    assert "--companions" in on_command_line(error.value.hint)
     assert [path.name for path in tmp_path.iterdir()] == ["source"]
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from converters.identify import identify
-from mlx_model.errors import RequestError
+from mlx_model.errors import Advice, RequestError
 from mlx_model.nets import flux1, flux2
 from mlx_model.specs import SPECS
 from mlx_model.store.folder import roles
@@ -63,7 +63,7 @@ def test_tie(name):
     """These share their size with others; a lone file says no more."""
     with pytest.raises(RequestError, match=name) as error:
         found(LONE, SPECS[name], {})
-    assert "--model" in error.value.hint
+    assert error.value.hint == Advice("name_model")
     assert found(LONE, SPECS[name], {}, name) == (SPECS[name], True)
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from mlx_model import events
+from mlx_model.errors import Advice, NotInstalled, RequestError
 
 EVERY = [
     events.Loaded("mini", 0.5),
@@ -14,6 +15,7 @@ EVERY = [
     events.Done(1.5, "out.png", 7, np.zeros((2, 2, 3), np.uint8), np.zeros((4, 8), np.float32)),
     events.Cancelled("by the user"),
     events.Failed("RequestError", "no", "do this"),
+    events.Failed("NotInstalled", "no", "", Advice("add_model", {"name": "mini"})),
 ]
 
 
@@ -30,7 +32,27 @@ def test_round_trip(event):
     assert getattr(back, "pixels", None) is None
 
 
-@pytest.mark.parametrize("line", ["", "x", "[]", "3", "{}", '{"event": "nothing"}', '{"event": "step", "colour": 1}'])
+def test_a_failure_says_what_to_do_in_words_and_for_others_to_word():
+    advice = Advice("add_model", {"name": "mini"})
+    failed = events.from_json(events.Failed.of(NotInstalled("no", advice), "Type this.").to_json())
+    assert (failed.hint, failed.what_to_do) == ("Type this.", advice)
+    failed = events.from_json(events.Failed.of(RequestError("no", "Crop it."), "not asked").to_json())
+    assert (failed.hint, failed.what_to_do) == ("Crop it.", "Crop it.")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "x",
+        "[]",
+        "3",
+        "{}",
+        '{"event": "nothing"}',
+        '{"event": "step", "colour": 1}',
+        '{"event": "failed", "code": "x", "message": "y", "advice": 3}',
+    ],
+)
 def test_garbage(line):
     with pytest.raises(ValueError, match=r"not an event|Expecting"):
         events.from_json(line)

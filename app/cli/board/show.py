@@ -13,6 +13,7 @@ from app.fluxboard.check import problems
 from app.fluxboard.file import BoardFile
 from mlx_model.errors import BoardError, RequestError
 
+from ..hints import on_command_line
 from ..say import Reporter, say_json, shown
 from .edit import named, open_board
 
@@ -102,10 +103,11 @@ def check_file(path: str, model: str | None, as_json: bool) -> None:
     """board check. Raises BoardError where something is wrong, after all of it was said."""
     with BoardFile.open(named(path), write=False) as file:
         found = problems(file, model)
+    said = [{**problem._asdict(), "hint": on_command_line(problem.hint)} for problem in found]
     if as_json:
-        say_json({"problems": [problem._asdict() for problem in found]})
-    for problem in [] if as_json else found:
-        click.echo(shown(f"{problem.where or 'board'}: {problem.what} {problem.hint}".rstrip()))
+        say_json({"problems": said})
+    for problem in [] if as_json else said:
+        click.echo(shown(f"{problem['where'] or 'board'}: {problem['what']} {problem['hint']}".rstrip()))
     if found:
         raise BoardError(f"{len(found)} problem{'s' if len(found) > 1 else ''} found.")
     if not as_json:

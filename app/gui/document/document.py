@@ -16,7 +16,7 @@ import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QImage, QPixmap
 
-from mlx_model.errors import FluxLocalError, WillNotFit
+from mlx_model.errors import FluxLocalError, Hint, WillNotFit
 
 from ...board import commands
 from ...board.data import Board, Panel, Picture, Take
@@ -24,6 +24,7 @@ from ...board.history import History
 from ...board.panel_job import Choice, instruct, panel_job, resolve
 from ...engine.jobs import JobState
 from ...fluxboard.file import BoardFile
+from ..kit.hints import in_window
 from .forecast import PanelModel, forecast
 from .importing import ReadPicture, in_background, put_pixels, read_picture
 from .pixmaps import Pixmaps, read
@@ -44,7 +45,7 @@ class Document(QObject):
     state_changed = Signal(str)  # panel id: its job
     picture_ready = Signal(str)  # sha256: a pixmap that was asked for has come
     preview_read = Signal(int, QImage)  # by read_preview; null where the file can't be read
-    message = Signal(str, str)  # what happened, what to do
+    message = Signal(str, object)  # what happened; what to do, a Hint
 
     def __init__(self, file: BoardFile, engine: QObject, parent: QObject | None = None):
         super().__init__(parent)
@@ -323,10 +324,10 @@ class Document(QObject):
         if self.history.add_take(panel_id, take):
             self._now(old)
 
-    def _take_refused(self, job: JobState, message: str, hint: str) -> None:
+    def _take_refused(self, job: JobState, message: str, hint: Hint) -> None:
         """Told once, and shown at the panel until it is stored."""
         text = f"The picture of panel {job.job.label} is made, but not stored. {message}"
-        hint = f"{hint} It is held until then."
+        hint = f"{in_window(hint)} It is held until then."
         told = self.runs.fail(job.job.panel, text, hint)
         if told:
             self.message.emit(text, hint)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlx_model import memory
-from mlx_model.errors import FluxLocalError, NotInstalled, WillNotFit
+from mlx_model.errors import FluxLocalError, Hint, NotInstalled, WillNotFit
 from mlx_model.specs import ModelSpec
 
 from ...board.data import Board, Panel
@@ -21,7 +21,7 @@ class PanelModel:
     found: library.Model | None = None
     wanted: str = ""
     problem: str = ""
-    hint: str = ""
+    hint: Hint = ""
 
     @property
     def name(self) -> str:
@@ -62,7 +62,7 @@ class Forecast:
     """
 
     text: str = ""
-    hint: str = ""
+    hint: Hint = ""
     fits: bool | None = None
     predicted: bool = False
 

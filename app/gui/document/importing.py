@@ -9,7 +9,7 @@ import numpy as np
 from PySide6.QtCore import QBuffer, QByteArray, QEventLoop, QIODevice, Qt, QTimer
 from PySide6.QtGui import QGuiApplication, QImage
 
-from mlx_model.errors import FluxLocalError
+from mlx_model.errors import FluxLocalError, Hint
 
 from ...board.data import Picture
 from ...fluxboard.file import BoardFile
@@ -28,7 +28,7 @@ class ReadPicture(NamedTuple):
     """
 
     picture: Picture | None
-    messages: tuple[tuple[str, str], ...]
+    messages: tuple[tuple[str, Hint], ...]
     disk: bool = False
 
 

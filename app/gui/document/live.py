@@ -18,7 +18,7 @@ class Live(QObject):
 
     preview = Signal(str)  # path of a step's picture
     result = Signal(object)  # JobState that is done
-    refused = Signal(str, str)  # why this can't run as it stands; the next change may mend it
+    refused = Signal(str, object)  # message, Hint: why this can't run as it stands; the next change may mend it
 
     def __init__(self, runs: Runs, make_job: Callable[[], Job], parent: QObject | None = None):
         super().__init__(parent)

@@ -5,6 +5,8 @@ from typing import Literal
 
 from PySide6.QtCore import QObject, Signal
 
+from mlx_model.errors import Hint
+
 from ...board.data import Board, Panel
 from ...engine.jobs import Job, JobState
 
@@ -22,7 +24,7 @@ class PanelState:
     preview: str | None = None
     stage: str = ""
     reason: str = ""
-    hint: str = ""
+    hint: Hint = ""
     job: str | None = None
     misfit: bool = False  # refused before it ran, because of its settings: the same again is no help
     waiting: int = 0  # jobs of this panel that wait behind the running one
@@ -54,7 +56,7 @@ class Runs(QObject):
         self.engine.submit(job)
         self._tell(job.panel)
 
-    def fail(self, panel: str, reason: str, hint: str, misfit: bool = False) -> bool:
+    def fail(self, panel: str, reason: str, hint: Hint, misfit: bool = False) -> bool:
         """Record why a panel could not even be put in line, or its picture not be stored; whether that is new."""
         state = PanelState("failed", reason=reason, hint=hint, misfit=misfit)
         if self._failed.get(panel) == state:

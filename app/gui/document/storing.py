@@ -65,8 +65,8 @@ class Keeping(QObject):
     """A picture may have taken an hour to make: it is held until it is stored, or the person gives it up."""
 
     made = Signal(str, object)  # panel id, Take
-    refused = Signal(object, str, str)  # JobState; why, and what to do
-    broken = Signal(str, str)  # what is no picture, and why
+    refused = Signal(object, str, object)  # JobState; why; what to do, a Hint
+    broken = Signal(str, object)  # as the message of a document: what is no picture, and why
     settled = Signal(str)  # panel id: nothing of it is on the way any more
 
     def __init__(self, file: BoardFile, storing: Storing, parent: QObject | None = None):

@@ -14,8 +14,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from mlx_model.errors import Hint
+
+from .hints import in_window
 from .widgets import button, icon_button, label, row
-from .words import in_window
 
 READ = 70  # ms of showing for each letter
 LEAST = 6000
@@ -48,20 +50,20 @@ class Toasts(QFrame):
         parent.installEventFilter(self)
         self.hide()
 
-    def say(self, text: str, hint: str = "", good: bool = False) -> None:
+    def say(self, text: str, hint: Hint = "", good: bool = False) -> None:
         """Show a message; errors stay longer than news."""
-        hint = in_window(hint)
+        words = in_window(hint)
         self.title.setText(text)
-        self.hint.setText(hint)
-        self.hint.setVisible(bool(hint))
+        self.hint.setText(words)
+        self.hint.setVisible(bool(words))
         self.setProperty("good", "true" if good else "false")
         self.style().unpolish(self)
         self.style().polish(self)
-        self._timer.start(max(LEAST, READ * len(text + hint)) * (1 if good else 2))
+        self._timer.start(max(LEAST, READ * len(text + words)) * (1 if good else 2))
         self.show()
         self._place()
         self.raise_()
-        self.setAccessibleDescription(f"{text} {hint}".strip())
+        self.setAccessibleDescription(f"{text} {words}".strip())
         QAccessible.updateAccessibility(QAccessibleEvent(self, QAccessible.Event.Alert))
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:

@@ -11,6 +11,7 @@ from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
 from mlx_model.events import Done, Event, Failed, Note, Stage, Step, from_json
 
 from ...engine.process import command_line, environment
+from ..kit.hints import in_window
 from ..kit.words import duration
 
 ARGUMENTS = ("models", "add")
@@ -155,7 +156,7 @@ def after(download: Download, event: Event) -> Download:
             words = f"{STAGES.get(download.stage, 'Working')}: {100 * event.step // event.total} %{left}"
             return replace(download, share=event.step / event.total, words=words)
         case Failed():
-            return replace(download, state="failed", words=f"{event.message} {event.hint}".strip())
+            return replace(download, state="failed", words=f"{event.message} {in_window(event.what_to_do)}".strip())
         case Done() | Note():
             return download
     return download

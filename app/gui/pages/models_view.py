@@ -23,6 +23,7 @@ from mlx_model.errors import FluxLocalError
 
 from ...base import blas, paths
 from ...models import catalogue, library
+from ..kit.hints import in_window
 from ..kit.messages import sure
 from ..kit.widgets import bar, button, label, row, set_tone
 from ..kit.words import duration
@@ -194,7 +195,7 @@ class ModelCard(QFrame):
         try:
             library.remove(self.entry["name"])
         except FluxLocalError as error:
-            QMessageBox.warning(self, error.message, f"{error.message}\n{error.hint}")
+            QMessageBox.warning(self, error.message, f"{error.message}\n{in_window(error.hint)}")
         self.changed.emit()
 
 

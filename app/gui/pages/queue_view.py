@@ -19,9 +19,10 @@ from ...engine.jobs import JobState
 from ..board.paint import running_words
 from ..document.runs import PanelState
 from ..kit import icons
+from ..kit.hints import in_window
 from ..kit.theme import theme
 from ..kit.widgets import Empty, bar, button, icon_button, label, set_tone
-from ..kit.words import duration, in_window, model_title, plural
+from ..kit.words import duration, model_title, plural
 
 WORKER = {
     "stopped": "", "starting": "Starting the model's process", "ready": "Ready", "busy": "Working",
@@ -115,7 +116,7 @@ def job_words(job: JobState) -> str:
         state = PanelState("running", job.step, job.total, job.left, stage=job.stage)
         return "Stopping" if job.cancelling else running_words(state)
     if job.state == "failed":
-        return in_window(f"{job.reason} {job.hint}".strip())
+        return f"{job.reason} {in_window(job.hint)}".strip()
     if job.state == "done":
         done = f"Done in {duration(job.seconds)} · {model_title(job.job.request.model)} · seed {job.seed}"
         return "\n".join([done, *job.notes])  # such as: a picture was used at a smaller size

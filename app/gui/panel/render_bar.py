@@ -16,8 +16,9 @@ from ..document.forecast import Forecast
 from ..document.runs import PanelState
 from ..kit import icons
 from ..kit.fields import choice
+from ..kit.hints import in_window
 from ..kit.widgets import describe, icon_button, key_text, label, set_tone
-from ..kit.words import duration, in_window
+from ..kit.words import duration
 
 COUNTS = (1, 2, 4, 8)
 STAGES = {"text": "Reading the text", "references": "Looking at the pictures", "decode": "Finishing"}
@@ -132,8 +133,7 @@ class RenderBar(QWidget):
         A `mild` refusal is nothing wrong: the artist has only not come to it yet.
         """
         misfit = forecast.fits is False
-        text = f"{forecast.text} {forecast.hint}".strip() if misfit or not refusal else refusal
-        text = in_window(text)
+        text = f"{forecast.text} {in_window(forecast.hint)}".strip() if misfit or not refusal else refusal
         self.forecast.setText(text)
         self.forecast.setVisible(bool(text))
         self.change.setVisible(misfit)
@@ -145,7 +145,7 @@ class RenderBar(QWidget):
 
     def set_note(self, text: str) -> None:
         """Why a live run can't start yet, "" for nothing."""
-        self.note.setText(in_window(text))
+        self.note.setText(text)
         self.note.setVisible(bool(text))
 
     def set_words(self, again: bool, changes: bool) -> None:

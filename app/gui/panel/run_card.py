@@ -3,9 +3,11 @@
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from mlx_model.errors import Hint
+
+from ..kit.hints import in_window
 from ..kit.theme import GAP
 from ..kit.widgets import describe, icon_button
-from ..kit.words import in_window
 
 WIDEST = 520
 
@@ -38,15 +40,15 @@ class RunCard(QFrame):
         row.addWidget(self.close_button)
         self.hide()
 
-    def say(self, message: str, hint: str, action: str, good: bool = False) -> None:
+    def say(self, message: str, hint: Hint, action: str, good: bool = False) -> None:
         """Show a message with a button called `action`."""
-        hint = in_window(hint)
+        words = in_window(hint)
         self.message.setText(message)
-        self.hint.setText(hint)
-        self.hint.setVisible(bool(hint))
+        self.hint.setText(words)
+        self.hint.setVisible(bool(words))
         self.button.setText(action)
         describe(self.button, action)
-        self.setAccessibleName(f"{message} {hint}".strip())
+        self.setAccessibleName(f"{message} {words}".strip())
         self.setProperty("good", good)
         self.style().unpolish(self)
         self.style().polish(self)

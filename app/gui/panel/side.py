@@ -10,6 +10,7 @@ from ...board.seen import seen
 from ..document.document import Document
 from ..document.forecast import PanelModel, find_model, forecast, obstacle
 from ..document.panel_part import PanelPart
+from ..kit.hints import in_window
 from ..kit.theme import GAP
 from ..kit.widgets import describe, key_text, label, set_tone
 from ..kit.words import plural
@@ -166,7 +167,7 @@ class PanelSide(PanelPart, QFrame):
         refused = obstacle(document.board, panel, self.model, document.picture_path)
         if refused and self.text.highlighter.problem:
             refused = None  # a mention, perhaps half typed: the line under the text tells
-        refusal = f"{refused.message} {refused.hint}".strip() if refused else ""
+        refusal = f"{refused.message} {in_window(refused.hint)}".strip() if refused else ""
         over = len(seen(document.board, panel)) - self.model.limit
         if self.model.limit and over > 0:  # the line under the pictures says the rest
             refusal = f"{plural(over, 'picture')} too many."

@@ -9,7 +9,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from mlx_model.errors import FluxLocalError
+from mlx_model.errors import FluxLocalError, Hint
 
 from ...board import commands
 from ...board.data import Board, Picture, Source, Take, new_id, numbers, pictures
@@ -305,7 +305,7 @@ class PanelStage(PanelPart, QWidget):
 
     # The card
 
-    def say_failed(self, reason: str, hint: str, misfit: bool = False) -> None:
+    def say_failed(self, reason: str, hint: Hint, misfit: bool = False) -> None:
         """Why the last run failed; where the settings do not fit the machine, they are what the button leads to."""
         self._card = self.settings_asked if misfit else self.retry_asked
         self.card.say(reason, hint, "Change Settings" if misfit else "Try Again")

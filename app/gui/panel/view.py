@@ -12,6 +12,7 @@ from ...engine import jobs
 from ..document.document import Document
 from ..document.live import Live
 from ..document.panel_part import PanelPart
+from ..kit.hints import in_window
 from ..kit.theme import GAP
 from ..kit.widgets import icon_button, key_text, label
 from .render_bar import words_of
@@ -85,7 +86,7 @@ class PanelView(PanelPart, QWidget):
         stage.takes.reveal_asked.connect(self._reveal)
         self.live.preview.connect(stage.show_preview)
         self.live.result.connect(self._show_live)
-        self.live.refused.connect(lambda text, hint: side.render_bar.set_note(f"{text} {hint}".strip()))
+        self.live.refused.connect(lambda text, hint: side.render_bar.set_note(f"{text} {in_window(hint)}".strip()))
 
     def _shortcuts(self) -> None:
         for keys, act in (

@@ -19,7 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mlx_model.errors import FluxLocalError
+from mlx_model.errors import FluxLocalError, Hint
 
 from ...interchange import formats
 from ...interchange.formats import EXPORTS, FOLDER, FORMATS, IMPORTS, Option
@@ -39,7 +39,7 @@ class Work(QThread):
 
     moved = Signal(float)
     done = Signal(object)
-    failed = Signal(str, str)
+    failed = Signal(str, object)  # message, Hint
 
     def __init__(self, task: Callable, parent: QObject | None = None):
         super().__init__(parent)
@@ -64,7 +64,7 @@ class Work(QThread):
         self.moved.emit(share)
 
 
-def run(parent: QWidget, text: str, task: Callable, done: Callable, failed: Callable[[str, str], None]) -> Work:
+def run(parent: QWidget, text: str, task: Callable, done: Callable, failed: Callable[[str, Hint], None]) -> Work:
     """Do the work behind a progress dialog that appears only where it takes longer than half a second."""
     work = Work(task, parent)
     dialog = QProgressDialog(text, "Cancel", 0, 1000, parent)

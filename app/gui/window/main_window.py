@@ -5,6 +5,8 @@ from pathlib import Path
 from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QMenu, QStackedWidget, QVBoxLayout, QWidget
 
+from mlx_model.errors import Hint
+
 from ...board.data import Board
 from ...models.library import BUILT_IN
 from ..board.view import BoardView
@@ -241,7 +243,7 @@ class MainWindow(QMainWindow):
         except (KeyError, AttributeError):
             return job.job.request.prompt
 
-    def say(self, text: str, hint: str = "", good: bool = False) -> None:
+    def say(self, text: str, hint: Hint = "", good: bool = False) -> None:
         """A message at the foot of the window."""
         self.toasts.say(text, hint, good)
 

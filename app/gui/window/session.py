@@ -25,7 +25,7 @@ class Session(QObject):
     """Opens boards. One document is shown; others stay alive until their jobs are over, so that no take is lost."""
 
     document_changed = Signal(object)  # Document
-    message = Signal(str, str)
+    message = Signal(str, object)  # as of a document
     locked_elsewhere = Signal(str, str)  # path, who has it: may be opened anyway
 
     def __init__(self, engine: QObject, parent: QObject | None = None):

@@ -11,6 +11,8 @@ from PySide6.QtCore import QEvent, QObject, QSocketNotifier, QTimer, Signal
 from PySide6.QtGui import QIcon
 from PySide6.QtWidgets import QApplication
 
+from mlx_model.errors import Hint
+
 from ...base import faults
 from ...base.paths import APP_NAME
 from ..kit.theme import theme
@@ -78,7 +80,7 @@ def main(path: str | None = None) -> int:
     return code
 
 
-def tell_fault(say: Callable[[str, str], None], kind: type, error: BaseException, trace) -> None:
+def tell_fault(say: Callable[[str, Hint], None], kind: type, error: BaseException, trace) -> None:
     """Something that no one expected: on the screen as a message, in the log with its traceback; the app goes on."""
     sys.__excepthook__(kind, error, trace)
     if not isinstance(error, Exception):

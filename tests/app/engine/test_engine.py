@@ -13,6 +13,7 @@ import pytest
 from app.engine.engine import Engine, Patience
 from app.engine.jobs import Job
 from app.pictures.images import open_picture, read_request
+from mlx_model.errors import Advice
 from mlx_model.events import Done, Failed, Step
 from mlx_model.request import Request
 from tests.app.fake_engine import FakeEngine
@@ -163,7 +164,7 @@ def test_what_does_not_fit_is_said_before_it_starts(qtbot, start):
     [state] = run(qtbot, engine, job("a", "crash at load"))
     assert (state.state, state.code) == ("failed", "WillNotFit")
     assert "needs about" in state.reason
-    assert "fit" in state.hint
+    assert state.hint == Advice("choose_smaller_model")
     assert engine.worker == "ready"
 
 

@@ -18,6 +18,7 @@ from app.engine.engine import Engine
 from app.engine.worker import Worker
 from app.fluxboard.file import BoardFile
 from app.pictures.images import open_picture, read_request
+from mlx_model.errors import Advice
 from mlx_model.events import Loaded, Step
 from mlx_model.request import Request
 
@@ -73,6 +74,13 @@ def keep(engine, file, job_id):
 
 def over(qtbot, engine, *jobs):
     qtbot.waitUntil(lambda: all(engine.job(job).over for job in jobs), timeout=WAIT)
+
+
+def test_what_to_do_comes_through_the_worker_for_the_window_to_word(qtbot, engine, file):
+    job = replace(panel_job(file.board, "one", file.picture_path), model="flux2-klein-4b")
+    engine.submit(job)
+    over(qtbot, engine, job.id)
+    assert engine.job(job.id).hint == Advice("add_model", {"name": "flux2-klein-4b"})
 
 
 def test_three_panels_with_the_worker_killed_in_the_middle(qtbot, engine, file):

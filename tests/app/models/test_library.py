@@ -7,7 +7,7 @@ import pytest
 
 from app.base import paths
 from app.models import library
-from mlx_model.errors import FluxLocalError, ModelError, NotInstalled, RequestError
+from mlx_model.errors import Advice, FluxLocalError, ModelError, NotInstalled, RequestError
 from mlx_model.specs import SPECS
 from mlx_model.store.folder import write_manifest
 
@@ -45,10 +45,12 @@ def test_home_follows_the_system(monkeypatch):
 
 def test_nothing_installed():
     assert library.installed() == []
-    with pytest.raises(NotInstalled, match="flux-local models add"):
+    with pytest.raises(NotInstalled) as none:
         library.default()
-    with pytest.raises(NotInstalled, match=f"flux-local models add {REAL}"):
+    assert none.value.hint == library.ADD_ONE
+    with pytest.raises(NotInstalled) as missing:
         library.resolve(REAL)
+    assert missing.value.hint == Advice("add_model", {"name": REAL})
 
 
 def test_found_by_name_path_and_folder_name(home, tmp_path):

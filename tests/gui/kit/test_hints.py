@@ -1,51 +1,47 @@
-"""No message in the window tells an illustrator to type a command."""
-
-import ast
-from pathlib import Path
+"""No message in the window tells an illustrator to type a command: it words what to do itself."""
 
 import pytest
 
-from app.gui.kit.words import in_window
+from app.board import commands
+from app.board.data import Settings
+from app.gui.pages.downloads import Download, after
 from app.gui.pages.queue_view import job_words
-from app.models import library
+from mlx_model.errors import Advice, NotInstalled
+from mlx_model.events import Failed
 
-ROOT = Path(__file__).parents[3]
-SAID_IN_THE_WINDOW = (
-    "mlx_model/request.py", "mlx_model/memory.py", "mlx_model/run/sampler.py", "mlx_model/store/folder.py",
-    "app/models/library.py",
-    "app/fluxboard/disk.py", "app/fluxboard/file.py", "app/board/panel_job.py",
-)  # fmt: skip
+ERROR = NotInstalled("It is not installed.", Advice("add_model", {"name": "flux2-klein-4b"}))
+SHOWN = "Add it under Models, or choose another model."
 
 
-def hints(path: str):
-    """Every text of the file that is no docstring, with 7x9 where a value stands."""
-    tree = ast.parse((ROOT / path).read_text("utf-8"))
-    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-    for node in ast.walk(tree):
-        if isinstance(node, ast.JoinedStr):
-            yield "".join(part.value if isinstance(part, ast.Constant) else "7x9" for part in node.values)
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and not {id(node)} & (docs | inside):
-            yield node.value
-
-
-@pytest.mark.parametrize("path", SAID_IN_THE_WINDOW)
-def test_hints_name_places_of_the_window(path):
-    for text in hints(path):
-        shown = in_window(text)
-        assert "flux-local " not in shown, text
-        assert " --" not in shown, text
-        assert not shown.startswith("--"), text
-
-
-def test_what_is_shown_is_translated(window, engine):
-    hint = library.how_to_add("flux2-klein-4b")
-    shown = "Add it under Models, or choose another model."
-    window.say("It is not installed.", hint)
-    assert window.toasts.hint.text() == shown
+def test_messages_and_failures_are_in_the_window_s_words(window, engine):
+    window.say(ERROR.message, ERROR.hint)
+    assert window.toasts.hint.text() == SHOWN
     first = next(window.document.board.panels()).id
     window.open_panel(first)
     window.document.render([first])
-    engine.fail("It is not installed.", hint)
-    assert window.pages["panel"].stage.card.hint.text() == shown
-    assert job_words(engine.jobs()[-1]).endswith(shown)
+    engine.say(Failed.of(ERROR))
+    assert window.pages["panel"].stage.card.hint.text() == SHOWN
+    assert job_words(engine.jobs()[-1]) == f"{ERROR.message} {SHOWN}"
+
+
+def test_a_failure_of_another_panel_is_told_in_them_too(window, engine):
+    first = next(window.document.board.panels()).id
+    window.document.render([first])
+    engine.say(Failed.of(ERROR))
+    assert window.toasts.hint.text() == SHOWN
+
+
+def test_what_the_command_line_says_of_a_download_is_worded_again():
+    failed = after(Download("flux2-dev", 4), Failed.of(ERROR, "Add it with: flux-local models add flux2-klein-4b"))
+    assert failed.words == f"{ERROR.message} {SHOWN}"
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [(Settings(model="flux2-klein-4b"), SHOWN), (Settings(width=512, height=512), "under Settings.")],
+)
+def test_what_stands_in_the_way_of_a_run_is_said_in_them(window, settings, said):
+    panel = next(window.document.board.panels())
+    window.document.do("Change", commands.set_panel(window.document.board, panel.id, settings=settings))
+    window.open_panel(panel.id)
+    assert window.pages["panel"].side.render_bar.forecast.text().endswith(said)
