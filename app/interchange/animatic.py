@@ -12,8 +12,8 @@ from mlx_model.errors import RequestError
 from ..base.files import write_new
 from . import typeset
 from .job import Entry, Job
-from .text import clean, line
-from .typeset import Line, Run, Style, height, paragraph
+from .typeset import Line, Run, Style, break_lines, measure_height
+from .values import clean, clean_line
 
 if TYPE_CHECKING:
     import av
@@ -27,9 +27,9 @@ BT709 = 1  # in ffmpeg's lists of primaries, transfer curves and matrices
 
 def export(job: Job, width: int, captions: bool) -> Path:
     """H.264 at the board's rate, BT.709, one frame for every frame of the board."""
-    application = typeset.ready()
-    picture = job.size(width)
-    bar = _bar_height(picture) if captions else 0
+    application = typeset.ensure_application()
+    picture = job.choose_size(width)
+    bar = _measure_bar(picture) if captions else 0
     # By its name: through a Python file av prints tracebacks on a full disk.
     path = write_new(job.out, lambda handle: _encode(job, handle.name, picture, bar), job.force)
     del application
@@ -40,11 +40,11 @@ def _encode(job: Job, name: str, picture: tuple[int, int], bar: int) -> None:
     import av
 
     with av.open(name, "w", format="mp4", options={"movflags": "faststart"}) as container:
-        stream = _stream(container, job.board.fps, picture, bar)
+        stream = _add_stream(container, job.board.fps, picture, bar)
         strange: set[str] = set()
         for entry in job.walk():
-            pixels = _frame(job, entry, picture, bar, strange)
-            frame = _as_video(pixels, job.board.fps)
+            pixels = _draw_frame(job, entry, picture, bar, strange)
+            frame = _convert_frame(pixels, job.board.fps)
             for number in range(entry.start, entry.start + entry.frames):
                 frame.pts = number
                 container.mux(stream.encode(frame))
@@ -52,13 +52,16 @@ def _encode(job: Job, name: str, picture: tuple[int, int], bar: int) -> None:
     typeset.note_strange(strange, job.notes)
 
 
-def _stream(container: "av.container.OutputContainer", fps: int, picture: tuple[int, int], bar: int):
+def _add_stream(
+    container: "av.container.OutputContainer", fps: int, picture: tuple[int, int], bar: int
+) -> "av.VideoStream":
     import av
 
     name = next((name for name in ENCODERS if name in av.codecs_available), None)
     if name is None:
         raise RequestError("The package av on this computer has no encoder for MP4.", "Install another build of av.")
     stream = container.add_stream(name, rate=fps, options=QUALITY.get(name, {}))
+    assert isinstance(stream, av.VideoStream)  # what all ENCODERS make
     stream.width, stream.height, stream.pix_fmt = picture[0], picture[1] + bar, "yuv420p"
     stream.time_base = stream.codec_context.time_base = Fraction(1, fps)
     context = stream.codec_context
@@ -66,7 +69,7 @@ def _stream(container: "av.container.OutputContainer", fps: int, picture: tuple[
     return stream
 
 
-def _as_video(pixels: np.ndarray, fps: int):
+def _convert_frame(pixels: np.ndarray, fps: int) -> "av.VideoFrame":
     """YUV by BT.709; without saying so the conversion takes BT.601, and reds and greens shift."""
     import av
 
@@ -81,32 +84,34 @@ def _as_video(pixels: np.ndarray, fps: int):
     return frame
 
 
-def _bar_height(picture: tuple[int, int]) -> int:
-    return 2 * round(_points(picture) * (LINES + 1.2) * typeset.LEADING / 2)
+def _measure_bar(picture: tuple[int, int]) -> int:
+    return 2 * round(_choose_type_size(picture) * (LINES + 1.2) * typeset.LEADING / 2)
 
 
-def _points(picture: tuple[int, int]) -> float:
+def _choose_type_size(picture: tuple[int, int]) -> float:
     """Type size in pixels: readable on a phone, at most 1/22 of the width."""
     return max(10.0, min(picture[0] / 36, picture[1] / 16))
 
 
-def _frame(job: Job, entry: Entry, picture: tuple[int, int], bar: int, strange: set[str]) -> np.ndarray:
+def _draw_frame(job: Job, entry: Entry, picture: tuple[int, int], bar: int, strange: set[str]) -> np.ndarray:
     """(H, W, 3) uint8: the picture, and below it the bar."""
-    pixels = np.asarray(job.frame(entry, picture))
-    return np.concatenate([pixels, _bar(entry, (picture[0], bar), _points(picture), strange)]) if bar else pixels
+    pixels = np.asarray(job.draw_frame(entry, picture))
+    if not bar:
+        return pixels
+    return np.concatenate([pixels, _draw_bar(entry, (picture[0], bar), _choose_type_size(picture), strange)])
 
 
-def _bar(entry: Entry, size: tuple[int, int], pixels: float, strange: set[str]) -> np.ndarray:
+def _draw_bar(entry: Entry, size: tuple[int, int], pixels: float, strange: set[str]) -> np.ndarray:
     """Number on the left, dialogue (or else action) in the middle."""
     image = QImage(size[0], size[1], QImage.Format.Format_RGB888)
     image.fill(QColor(GROUND))
     points, edge = pixels * 72 / image.logicalDpiY(), pixels
-    number = paragraph([Run(entry.number, Style(points * 0.8, QUIET, QFont.Weight.DemiBold))], size[0], image)
-    words = _fitting(entry, points, size[0] - 2 * edge - 2 * (number[0].width + edge), image, strange)
+    number = break_lines([Run(entry.number, Style(points * 0.8, QUIET, QFont.Weight.DemiBold))], size[0], image)
+    words = _fit_words(entry, points, size[0] - 2 * edge - 2 * (number[0].width + edge), image, strange)
     painter = QPainter(image)
     try:
-        typeset.draw(number, painter, edge, (size[1] - height(number)) / 2)
-        y = (size[1] - height(words)) / 2
+        typeset.draw(number, painter, edge, (size[1] - measure_height(number)) / 2)
+        y = (size[1] - measure_height(words)) / 2
         for one in words:
             one.draw(painter, (size[0] - one.width) / 2, y)
             y += one.height
@@ -116,14 +121,14 @@ def _bar(entry: Entry, size: tuple[int, int], pixels: float, strange: set[str]) 
     return rows[:, : 3 * size[0]].reshape(size[1], size[0], 3).copy()
 
 
-def _fitting(entry: Entry, points: float, width: float, image: QImage, strange: set[str]) -> list[Line]:
+def _fit_words(entry: Entry, points: float, width: float, image: QImage, strange: set[str]) -> list[Line]:
     """As large as LINES lines allow; what is too long even at two thirds of the size is cut with an ellipsis."""
-    text = clean(entry.panel.dialogue, 1000).strip() or line(entry.panel.action, 1000)
+    text = clean(entry.panel.dialogue, 1000).strip() or clean_line(entry.panel.action, 1000)
     for size in (points, points * 0.82, points * 0.67):
-        lines = paragraph([Run(text, Style(size, WORDS))], width, image, strange=strange)
-        if height(lines) <= LINES * points * typeset.LEADING * image.logicalDpiY() / 72 + 1:
+        lines = break_lines([Run(text, Style(size, WORDS))], width, image, strange=strange)
+        if measure_height(lines) <= LINES * points * typeset.LEADING * image.logicalDpiY() / 72 + 1:
             return lines
-    while text and height(lines) > LINES * points * typeset.LEADING * image.logicalDpiY() / 72 + 1:
+    while text and measure_height(lines) > LINES * points * typeset.LEADING * image.logicalDpiY() / 72 + 1:
         text = text[: int(len(text) * 0.93)].rstrip()
-        lines = paragraph([Run(f"{text}…", Style(points * 0.67, WORDS))], width, image)
+        lines = break_lines([Run(f"{text}…", Style(points * 0.67, WORDS))], width, image)
     return lines

@@ -13,34 +13,34 @@ GIF_LONGEST = 65_535  # hundredths of a second that a frame can last
 
 def export_gif(job: Job, width: int) -> Path:
     """256 colours a picture, dithered; times in hundredths of a second, as GIF has them."""
-    lengths = _lengths(job, 100)
+    lengths = _list_lengths(job, 100)
     if max(lengths) > GIF_LONGEST:
         job.notes.append("A GIF shows a picture for 655 seconds at most: longer panels were shortened.")
     times = [10 * min(max(1, length), GIF_LONGEST) for length in lengths]
-    frames = (frame.quantize(256) for frame in _frames(job, width))
+    frames = (frame.quantize(256) for frame in _draw_frames(job, width))
     return _write(job, frames, "GIF", duration=times, disposal=1)
 
 
 def export_webp(job: Job, width: int) -> Path:
     """Full colour; times in milliseconds."""
-    return _write(job, _frames(job, width), "WEBP", duration=_lengths(job, 1000), quality=85, method=4)
+    return _write(job, _draw_frames(job, width), "WEBP", duration=_list_lengths(job, 1000), quality=85, method=4)
 
 
-def _frames(job: Job, width: int) -> Iterator[Image.Image]:
-    size = job.size(width)
-    return (job.frame(entry, size) for entry in job.walk())
+def _draw_frames(job: Job, width: int) -> Iterator[Image.Image]:
+    size = job.choose_size(width)
+    return (job.draw_frame(entry, size) for entry in job.walk())
 
 
-def _write(job: Job, frames: Iterator[Image.Image], kind: str, **settings) -> Path:
+def _write(job: Job, frames: Iterator[Image.Image], kind: str, **settings: object) -> Path:
     first = next(frames)
     options = {"save_all": True, "append_images": frames, "loop": 0, **settings}
     return write_new(job.out, lambda handle: first.save(handle, kind, **options), job.force)
 
 
-def _lengths(job: Job, rate: int) -> list[int]:
+def _list_lengths(job: Job, rate: int) -> list[int]:
     """In `rate` units a second: the borders are rounded, so that the sum stays exact."""
-    return [_border(e.start + e.frames, rate, job) - _border(e.start, rate, job) for e in job.entries]
+    return [_place_border(e.start + e.frames, rate, job) - _place_border(e.start, rate, job) for e in job.entries]
 
 
-def _border(frame: int, rate: int, job: Job) -> int:
+def _place_border(frame: int, rate: int, job: Job) -> int:
     return (2 * frame * rate + job.board.fps) // (2 * job.board.fps)

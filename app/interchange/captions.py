@@ -8,8 +8,8 @@ from typing import Any
 from PySide6.QtGui import QFont, QPagedPaintDevice
 
 from .job import Entry, Job
-from .text import clean
-from .typeset import INK, LEADING, SOFT, Line, Run, Style, paragraph
+from .typeset import INK, LEADING, SOFT, Line, Run, Style, break_lines
+from .values import clean
 
 SPEAKER = re.compile(r"[^\W\d_a-z][^:\n]{0,40}(?=:)")  # a name in capitals before a colon, as scripts are imported
 WIDE, MIDDLE = 75.0, 48.0  # mm of a column
@@ -40,24 +40,24 @@ class Captions:
         words = [name for name in ("action", "dialogue", "notes") if self.options[name]]
         return any(getattr(entry.panel, name).strip() for entry in self.job.entries for name in words)
 
-    def lines(self, entry: Entry, width: float) -> list[Line]:
+    def lay_out(self, entry: Entry, width: float) -> list[Line]:
         """Action, dialogue with its speakers, notes: each in its own type."""
         lines: list[Line] = []
-        for runs in self._paragraphs(entry):
-            lines += paragraph(runs, width, self.device, GAP * self.line_height, self.strange)
+        for runs in self._list_paragraphs(entry):
+            lines += break_lines(runs, width, self.device, GAP * self.line_height, self.strange)
         return lines
 
-    def _paragraphs(self, entry: Entry) -> list[list[Run]]:
+    def _list_paragraphs(self, entry: Entry) -> list[list[Run]]:
         panel, found = entry.panel, []
         if self.options["action"]:
             found.append([Run(clean(panel.action).strip(), Style(self.points))])
         if self.options["dialogue"]:
-            found += [self._spoken(line) for line in clean(panel.dialogue).splitlines() if line.strip()]
+            found += [self._set_speech(line) for line in clean(panel.dialogue).splitlines() if line.strip()]
         if self.options["notes"]:
             found.append([Run(clean(panel.notes).strip(), Style(self.points - 0.5, SOFT, italic=True))])
         return [runs for runs in found if any(run.text.strip() for run in runs)]
 
-    def _spoken(self, line: str) -> list[Run]:
+    def _set_speech(self, line: str) -> list[Run]:
         speaker = SPEAKER.match(line)
         plain, bold = Style(self.points, INK), Style(self.points - 0.5, INK, QFont.Weight.DemiBold)
         if not speaker or speaker[0] != speaker[0].upper():

@@ -10,8 +10,8 @@ from xml.etree.ElementTree import Element, SubElement
 
 from ..base.files import write_new
 from .job import Entry, Job
-from .text import line
-from .timeline import caption, media_files
+from .timeline import copy_media, join_words
+from .values import clean_line
 
 LONG_SIDE = 1920
 
@@ -19,15 +19,15 @@ LONG_SIDE = 1920
 def export(job: Job, media: bool) -> Path:
     """A library with an event with a project; pictures are copied next to it unless `media` is false."""
     root = Element("fcpxml", version="1.8")
-    resources, files = SubElement(root, "resources"), media_files(job, media)
-    _formats(resources, job)
-    event = SubElement(SubElement(root, "library"), "event", name=_title(job))
-    sequence = SubElement(SubElement(event, "project", name=_title(job)), "sequence", _sequence(job))
+    resources, files = SubElement(root, "resources"), copy_media(job, media)
+    _add_formats(resources, job)
+    event = SubElement(SubElement(root, "library"), "event", name=job.title)
+    sequence = SubElement(SubElement(event, "project", name=job.title), "sequence", _describe_sequence(job))
     spine = SubElement(sequence, "spine")
     for entry in job.walk():
         if file := files.get(entry.place):
-            _asset(resources, entry, file)
-        _clip(spine, job, entry, file is not None)
+            _add_asset(resources, entry, file)
+        _add_clip(spine, job, entry, file is not None)
     text = io.BytesIO(b"")
     text.write(b'<?xml version="1.0" encoding="UTF-8"?>\n<!DOCTYPE fcpxml>\n')
     ElementTree.indent(root)
@@ -35,46 +35,44 @@ def export(job: Job, media: bool) -> Path:
     return write_new(job.out, lambda handle: handle.write(text.getvalue()), job.force)
 
 
-def _title(job: Job) -> str:
-    return line(job.board.title) or "Untitled"
-
-
-def _time(frames: int, job: Job) -> str:
+def _format_time(frames: int, job: Job) -> str:
     return f"{100 * frames}/{100 * job.board.fps}s" if frames else "0s"
 
 
-def _formats(resources: Element, job: Job) -> None:
-    width, height = (str(side) for side in job.size(LONG_SIDE))
+def _add_formats(resources: Element, job: Job) -> None:
+    width, height = (str(side) for side in job.choose_size(LONG_SIDE))
     frame = f"100/{100 * job.board.fps}s"
     SubElement(resources, "format", id="r1", frameDuration=frame, width=width, height=height)
     SubElement(resources, "format", id="r2", name="FFVideoFormatRateUndefined", width=width, height=height)
 
 
-def _sequence(job: Job) -> dict[str, str]:
-    return {"format": "r1", "duration": _time(job.frames, job), "tcStart": "0s", "tcFormat": "NDF"}
+def _describe_sequence(job: Job) -> dict[str, str]:
+    return {"format": "r1", "duration": _format_time(job.frames, job), "tcStart": "0s", "tcFormat": "NDF"}
 
 
-def _asset(resources: Element, entry: Entry, file: Path) -> None:
+def _add_asset(resources: Element, entry: Entry, file: Path) -> None:
     SubElement(resources, "asset", {
-        "id": _reference(entry), "name": file.stem, "src": file.as_uri(), "start": "0s", "duration": "0s",
+        "id": _name_asset(entry), "name": file.stem, "src": file.as_uri(), "start": "0s", "duration": "0s",
         "hasVideo": "1", "format": "r2",
     })  # fmt: skip
 
 
-def _clip(spine: Element, job: Job, entry: Entry, has_picture: bool) -> None:
+def _add_clip(spine: Element, job: Job, entry: Entry, has_picture: bool) -> None:
     """A still, or a gap where the pictures stay at home; the marker carries the words."""
-    place = {"name": entry.number, "offset": _time(entry.start, job), "duration": _time(entry.frames, job)}
-    ends = {"start": "0s"}
-    clip = (
-        SubElement(spine, "video", {"ref": _reference(entry)} | place | ends)
-        if has_picture
-        else SubElement(spine, "gap", place | ends)
-    )
-    words = caption(entry)
+    place = {
+        "name": entry.number,
+        "offset": _format_time(entry.start, job),
+        "duration": _format_time(entry.frames, job),
+        "start": "0s",
+    }
+    picture = {"ref": _name_asset(entry)} if has_picture else {}
+    clip = SubElement(spine, "video" if has_picture else "gap", picture | place)
+    words = join_words(entry)
     if words:
         SubElement(clip, "note").text = words
-        SubElement(clip, "marker", start="0s", duration=_time(1, job), value=entry.number, note=line(words, 1000))
+        one, note = _format_time(1, job), clean_line(words, 1000)
+        SubElement(clip, "marker", start="0s", duration=one, value=entry.number, note=note)
 
 
-def _reference(entry: Entry) -> str:
+def _name_asset(entry: Entry) -> str:
     return f"r{entry.place + 2}"

@@ -38,12 +38,12 @@ class Extra(NamedTuple):
 
 
 class Format(NamedTuple):
-    """`export` and `load` are "file:function" below this package, or None where that way is closed."""
+    """`export` and `load` are "file:function" below this package, "" where that way is closed."""
 
     title: str
     extensions: tuple[str, ...]
-    export: str | None = None
-    load: str | None = None
+    export: str = ""
+    load: str = ""
     options: tuple[Option, ...] = ()
     extra: Extra | None = None
 
@@ -51,6 +51,16 @@ class Format(NamedTuple):
     def available(self) -> bool:
         """Whether the extra it needs is installed."""
         return self.extra is None or find_spec(self.extra.module) is not None
+
+    @property
+    def pattern(self) -> str:
+        """For a file dialog: "*.fountain *.txt"; "" for a folder."""
+        return " ".join(f"*{ending}" for ending in self.extensions if ending)
+
+    @property
+    def filter(self) -> str:
+        """The line of a file dialog."""
+        return f"{self.title} ({self.pattern})"
 
 
 class Exported(NamedTuple):
@@ -121,6 +131,7 @@ FORMATS: dict[str, Format] = {
     "storyboarder": Format("Storyboarder", (".storyboarder",), load="storyboarder:load"),
     "pictures": Format("Folder of pictures", (FOLDER,), load="pictures:load"),
 }  # fmt: skip
+ZIPPED = Format("Zipped board", (".zip",))  # the board itself: app/fluxboard/archive.py writes and reads it
 EXPORTS = tuple(name for name, format in FORMATS.items() if format.export)
 IMPORTS = tuple(name for name, format in FORMATS.items() if format.load)
 
@@ -142,11 +153,11 @@ def export_board(
     """
     from .job import Job
 
-    format = _known(name, EXPORTS)
-    options = _checked(format, options)
-    job = Job(board, picture_path, with_extension(Path(out).absolute(), format), panels, force, progress)
-    path = _function(format.export, format)(job, **options)
-    return Exported(path, job.warnings())
+    format = _find(name, EXPORTS)
+    values = _check_options(format, options)
+    job = Job(board, picture_path, add_extension(Path(out).absolute(), format), panels, force, progress)
+    path = _load_function(format.export, format)(job, **values)
+    return Exported(path, job.list_warnings())
 
 
 def import_board(path: str | Path, put_picture: "Callable[[Any], Picture]", name: str | None = None) -> Imported:
@@ -157,14 +168,21 @@ def import_board(path: str | Path, put_picture: "Callable[[Any], Picture]", name
     from ..fluxboard.codec import check
 
     path = Path(path).absolute()
-    format = _known(name or guess(path), IMPORTS)
+    format = _find(name or guess(path), IMPORTS)
     source = Source(path, put_picture, [])
-    board = _function(format.load, format)(source)
+    board = _load_function(format.load, format)(source)
     try:
         check(board)
     except ValueError as error:
         raise RequestError(f"{path} does not fit a board: {error}.", "Import it in parts.") from error
     return Imported(board, list(dict.fromkeys(source.notes)))
+
+
+def list_import_filters() -> str:
+    """What the file dialog of an import offers, as Qt takes it: all at once, then each; folders are not in it."""
+    offered = [format for format in (*(FORMATS[name] for name in IMPORTS), ZIPPED) if format.pattern]
+    together = " ".join(format.pattern for format in offered)
+    return ";;".join([f"All that can be imported ({together})", *(format.filter for format in offered)])
 
 
 def guess(path: Path) -> str:
@@ -179,43 +197,44 @@ def guess(path: Path) -> str:
     return found
 
 
-def with_extension(out: Path, format: Format) -> Path:
+def add_extension(out: Path, format: Format) -> Path:
     """`out` with the format's extension where it has none of its own."""
     if format.extensions[0] == FOLDER or out.suffix.lower() in format.extensions:
         return out
     return out.with_name(out.name + format.extensions[0])
 
 
-def _known(name: str, names: tuple[str, ...]) -> Format:
+def _find(name: str, names: tuple[str, ...]) -> Format:
     if name not in names:
         raise RequestError(f"{name} is not a format for that.", f"Choose one of {', '.join(names)}.")
     return FORMATS[name]
 
 
-def _function(where: str, format: Format) -> Callable:
-    if not format.available:
+def _load_function(where: str, format: Format) -> Callable[..., Any]:
+    if format.extra and not format.available:
         raise RequestError(
             f"{format.title} needs the optional package {format.extra.module}.",
             f'Install it with: pip install "flux-local-studio[{format.extra.name}]"',
         )
     file, _, function = where.partition(":")
-    return getattr(import_module(f".{file}", __package__), function)
+    found: Callable[..., Any] = getattr(import_module(f".{file}", __package__), function)
+    return found
 
 
-def _checked(format: Format, given: dict[str, Any]) -> dict[str, Any]:
+def _check_options(format: Format, given: dict[str, bool | int | str]) -> dict[str, bool | int | str]:
     """Every option with its value. Raises RequestError for an unknown name or an impossible value."""
     known = {option.name: option for option in format.options}
     for name in given.keys() - known.keys():
         have = ", ".join(known) or "none"
         raise RequestError(f"{format.title} has no option {name}.", f"Its options: {have}.")
-    return {name: _value(option, given.get(name, option.default)) for name, option in known.items()}
+    return {name: _check_value(option, given.get(name, option.default)) for name, option in known.items()}
 
 
-def _value(option: Option, value: Any) -> bool | int | str:
+def _check_value(option: Option, value: bool | int | str) -> bool | int | str:
     if type(value) is not type(option.default):
         raise RequestError(f"{option.name}={value!r} is not a value of that option.", f"It is {option.help}.")
     if option.choices and value not in option.choices:
         raise RequestError(f"{option.name}={value} is not possible.", f"Choose one of {', '.join(option.choices)}.")
-    if option.high and not option.low <= value <= option.high:
+    if option.high and not option.low <= int(value) <= option.high:
         raise RequestError(f"{option.name}={value} is not possible.", f"From {option.low} to {option.high}.")
     return value

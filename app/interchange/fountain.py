@@ -7,10 +7,10 @@ import re
 from collections.abc import Iterator
 
 from ..board.data import Board
+from .files import read_document
 from .formats import Source
-from .reading import read_document
-from .script import Element, board_of
-from .text import clean, decode
+from .script import Element, build_board
+from .values import clean, decode
 
 HEADING = re.compile(r"(?:INT\.?/EXT|EXT\.?/INT|INT|EXT|EST|I/E)[. ]", re.IGNORECASE)
 NUMBER = re.compile(r"#([^#\n]{1,20})#\s*$")
@@ -24,11 +24,11 @@ PAGE_BREAK = re.compile(r"={3,}\s*$")
 def load(source: Source) -> Board:
     """A board of the script. Raises RequestError for a file that is no text or holds nothing."""
     text = clean(decode(read_document(source.path), source.path.name, source.notes), longest=1 << 30)
-    title, lines = _title_page(_without(text, "/*", "*/").split("\n"))
-    return board_of(source.path, title, _elements(lines))
+    title, lines = _split_title_page(_cut_out(text, "/*", "*/").split("\n"))
+    return build_board(source.path, title, _read_elements(lines))
 
 
-def _without(text: str, opening: str, closing: str) -> str:
+def _cut_out(text: str, opening: str, closing: str) -> str:
     """`text` without what stands between the marks; an opening mark that is never closed is text."""
     parts, place = [], 0
     while (start := text.find(opening, place)) >= 0 and (end := text.find(closing, start + 2)) >= 0:
@@ -37,17 +37,17 @@ def _without(text: str, opening: str, closing: str) -> str:
     return "".join([*parts, text[place:]])
 
 
-def _title_page(lines: list[str]) -> tuple[str, list[str]]:
+def _split_title_page(lines: list[str]) -> tuple[str, list[str]]:
     """The title, and the lines after the title page where there is one."""
     start = next((number for number, line in enumerate(lines) if line.strip()), 0)
     first = TITLE_KEY.match(lines[start]) if lines else None
     if not first or HEADING.match(lines[start]) or first[1].upper().endswith(" TO") or lines[start].isupper():
         return "", lines
     end = next((number for number in range(start, len(lines)) if not lines[number].strip()), len(lines))
-    return _plain(_value("title", lines[start:end])), lines[end:]
+    return _strip_marks(_find_value("title", lines[start:end])), lines[end:]
 
 
-def _value(key: str, lines: list[str]) -> str:
+def _find_value(key: str, lines: list[str]) -> str:
     """The first line of what stands after `key`: behind it, or indented below it."""
     found, inside = [], False
     for line in lines:
@@ -60,7 +60,7 @@ def _value(key: str, lines: list[str]) -> str:
     return next((line for line in found if line.strip()), "")
 
 
-def _plain(text: str) -> str:
+def _strip_marks(text: str) -> str:
     """Without the marks of bold, italic and underlined; `***` may stand around `_`."""
     if not any(mark in text for mark in "*_\\"):
         return text.strip()
@@ -69,62 +69,62 @@ def _plain(text: str) -> str:
     return ESCAPED.sub(r"\1", text).strip()
 
 
-def _elements(lines: list[str]) -> Iterator[Element]:
+def _read_elements(lines: list[str]) -> Iterator[Element]:
     """Blocks are separated by blank lines; a line of two spaces keeps a dialogue open."""
     block: list[str] = []
     for line in [*lines, ""]:
         if line.strip() or (line == "  " and block and _is_character(block)):
             block.append(line.rstrip() or " ")
         elif block:
-            yield from _block(block)
+            yield from _read_block(block)
             block = []
 
 
-def _block(block: list[str]) -> Iterator[Element]:
+def _read_block(block: list[str]) -> Iterator[Element]:
     """One paragraph, with its notes after it."""
-    text, notes = _notes("\n".join(block))
+    text, notes = _take_notes_out("\n".join(block))
     lines = [line for line in text.split("\n") if line.strip() or len(block) == 1]
     if lines and any(line.strip() for line in lines):
-        yield from _paragraph(lines)
+        yield from _read_paragraph(lines)
     for note in notes:
         yield Element("note", note)
 
 
-def _notes(text: str) -> tuple[str, list[str]]:
+def _take_notes_out(text: str) -> tuple[str, list[str]]:
     """[[Notes]] taken out. They may span lines; one that its paragraph leaves open is text."""
     parts, notes, place = [], [], 0
     while (start := text.find("[[", place)) >= 0 and (end := text.find("]]", start + 2)) >= 0:
         parts.append(text[place:start])
-        notes.append(_plain(text[start + 2 : end]))
+        notes.append(_strip_marks(text[start + 2 : end]))
         place = end + 2
     return "".join([*parts, text[place:]]), [note for note in notes if note]
 
 
-def _paragraph(lines: list[str]) -> Iterator[Element]:
+def _read_paragraph(lines: list[str]) -> Iterator[Element]:
     """Headings, sections and synopses need no blank line after them; what follows is one action or one speech."""
     start = 0
-    while start < len(lines) and (found := _leading(lines[start].strip())) is not None:
+    while start < len(lines) and (found := _read_leading(lines[start].strip())) is not None:
         yield from found
         start += 1
     rest = lines[start:]
     if not rest:
         return
     if _is_transition(rest[0].strip(), len(rest)):
-        yield from (Element("transition", _plain(line.strip().lstrip("> "))) for line in rest)
+        yield from (Element("transition", _strip_marks(line.strip().lstrip("> "))) for line in rest)
     elif _is_character(rest):
-        yield from _speech(rest)
+        yield from _read_speech(rest)
     else:
-        yield Element("action", _plain("\n".join(_action_line(line) for line in rest)))
+        yield Element("action", _strip_marks("\n".join(_read_action_line(line) for line in rest)))
 
 
-def _leading(text: str) -> list[Element] | None:
+def _read_leading(text: str) -> list[Element] | None:
     """What a line of its own kind stands for; sections and page breaks stand for nothing. None: it is another line."""
     if _is_heading(text):
-        return [_heading(text)]
+        return [_read_heading(text)]
     if text.startswith("#") or PAGE_BREAK.match(text):
         return []
     if text.startswith("="):
-        return [Element("note", _plain(text.lstrip("= ")))] if text.strip("= ") else []
+        return [Element("note", _strip_marks(text.lstrip("= ")))] if text.strip("= ") else []
     return None
 
 
@@ -132,10 +132,10 @@ def _is_heading(text: str) -> bool:
     return bool(HEADING.match(text)) or (text.startswith(".") and text[1:2].isalnum())
 
 
-def _heading(text: str) -> Element:
+def _read_heading(text: str) -> Element:
     number = NUMBER.search(text)
     heading = text[: number.start()] if number else text
-    return Element("heading", _plain(heading.removeprefix(".")), number[1].strip() if number else "")
+    return Element("heading", _strip_marks(heading.removeprefix(".")), number[1].strip() if number else "")
 
 
 def _is_transition(text: str, lines: int) -> bool:
@@ -152,16 +152,16 @@ def _is_character(lines: list[str]) -> bool:
     return name.startswith("@") or (bare == bare.upper() and any(c.isupper() for c in bare))
 
 
-def _speech(lines: list[str]) -> Iterator[Element]:
-    yield Element("character", _plain(lines[0].strip().removeprefix("@").rstrip("^ ")))
+def _read_speech(lines: list[str]) -> Iterator[Element]:
+    yield Element("character", _strip_marks(lines[0].strip().removeprefix("@").rstrip("^ ")))
     for line in lines[1:]:
         text = line.strip()
         if text:
             kind = "parenthetical" if text.startswith("(") and text.endswith(")") else "dialogue"
-            yield Element(kind, _plain(text.removeprefix("~")))
+            yield Element(kind, _strip_marks(text.removeprefix("~")))
 
 
-def _action_line(line: str) -> str:
+def _read_action_line(line: str) -> str:
     text = line.strip()
     if text.startswith(">") and text.endswith("<"):
         return text[1:-1].strip()

@@ -13,7 +13,7 @@ from mlx_model.errors import FluxLocalError, RequestError
 
 from ..board.data import Board, Panel, Picture, Scene, numbers
 from ..pictures.images import open_picture
-from .names import safe_name
+from .values import clean_line
 
 PAPER, FAINT, INK = (226, 226, 226), (200, 200, 200), (110, 110, 110)
 HEX = frozenset("0123456789abcdef")
@@ -49,7 +49,7 @@ class Job:
     @cached_property
     def entries(self) -> list[Entry]:
         """The chosen panels, all by default, in order. Raises RequestError where there are none."""
-        found = entries(self.board, self.panels)
+        found = list_entries(self.board, self.panels)
         if not found:
             raise RequestError("There are no panels to export.", "Add a panel, or choose other panels.")
         return found
@@ -66,7 +66,7 @@ class Job:
         """Length of the whole in frames."""
         return self.entries[-1].start + self.entries[-1].frames
 
-    def file(self, picture: Picture | None) -> Path | None:
+    def find_file(self, picture: Picture | None) -> Path | None:
         """The PNG of a picture of the board, or None where it is not there.
 
         A name that is no sha256 is never turned into a path.
@@ -81,85 +81,88 @@ class Job:
 
     def open(self, picture: Picture | None) -> Image.Image | None:
         """RGB, or None where the picture is missing or damaged."""
-        path = self.file(picture)
+        path = self.find_file(picture)
         try:
             return Image.fromarray(open_picture(path)) if path else None
         except FluxLocalError:
             return None
 
-    def image(self, entry: Entry) -> Image.Image | None:
-        """The panel's current take as RGB; without one it is remembered for `warnings`."""
+    def open_take(self, entry: Entry) -> Image.Image | None:
+        """The panel's current take as RGB; without one it is remembered for `list_warnings`."""
         image = self.open(entry.panel.take.picture) if entry.panel.take else None
         if image is None:
             (self.lost if entry.panel.take else self.empty).setdefault(entry.number)
         return image
 
-    def frame(self, entry: Entry, size: tuple[int, int]) -> Image.Image:
+    def draw_frame(self, entry: Entry, size: tuple[int, int]) -> Image.Image:
         """The current take on a black frame of `size`, or a placeholder."""
-        image = self.image(entry)
-        return placeholder(entry.number, size) if image is None else fitted(image, size)
+        image = self.open_take(entry)
+        return draw_placeholder(entry.number, size) if image is None else fit_image(image, size)
 
-    def warnings(self) -> list[str]:
+    def list_warnings(self) -> list[str]:
         """The notes, and which panels are shown as placeholders."""
-        empty = f"No picture yet: {_listed(self.empty)}. A grey frame stands in."
-        lost = f"The picture is missing or damaged: {_listed(self.lost)}. A grey frame stands in."
+        empty = f"No picture yet: {_name_some(self.empty)}. A grey frame stands in."
+        lost = f"The picture is missing or damaged: {_name_some(self.lost)}. A grey frame stands in."
         return [*([empty] if self.empty else []), *([lost] if self.lost else []), *dict.fromkeys(self.notes)]
 
-    def size(self, long_side: int) -> tuple[int, int]:
+    def choose_size(self, long_side: int) -> tuple[int, int]:
         """(width, height) of the board's aspect, both even as video wants them."""
-        wide, high = self.board.aspect
-        scale = long_side / max(wide, high)
-        return tuple(max(2, 2 * round(side * scale / 2)) for side in (wide, high))
+        scale = long_side / max(self.board.aspect)
+        width, height = (max(2, 2 * round(side * scale / 2)) for side in self.board.aspect)
+        return width, height
 
     @cached_property
     def take_size(self) -> tuple[int, int]:
         """(width, height) of the first take there is, for placeholders among files that keep their sizes."""
         pictures = (entry.panel.take.picture for entry in self.entries if entry.panel.take)
-        known = ((picture.width, picture.height) for picture in pictures if self.file(picture))
-        return next((size for size in known if min(size) >= 64 and max(size) <= 8192), self.size(1280))
+        known = ((picture.width, picture.height) for picture in pictures if self.find_file(picture))
+        return next((size for size in known if min(size) >= 64 and max(size) <= 8192), self.choose_size(1280))
 
-    def name(self, entry: Entry, ending: str = "") -> str:
+    def name_file(self, entry: Entry, ending: str = "") -> str:
         """001_1A: sorts as the board does, in programs that sort by character too."""
         digits = max(3, len(str(len(self.entries))))
         return f"{entry.place:0{digits}d}_{entry.number}{ending}"
 
     @property
     def title(self) -> str:
-        return safe_name(self.board.title)
+        """The board's, on one line."""
+        return clean_line(self.board.title) or "Untitled"
 
 
-def entries(board: Board, panels: Collection[str] | None = None) -> list[Entry]:
+def list_entries(board: Board, panels: Collection[str] | None = None) -> list[Entry]:
     """Panels one after the other. Borders are rounded from exact sums, so errors never add up; one frame at least."""
-    named, found, clock, border = numbers(board), [], Fraction(0), 0
+    named, clock, border = numbers(board), Fraction(0), 0
+    found: list[Entry] = []
     for scene_number, scene in enumerate(board.scenes, 1):
         for panel in scene.panels:
             if panels is not None and panel.id not in panels:
                 continue
-            clock += _exact(panel.seconds)
+            clock += _parse_exactly(panel.seconds)
             start, border = border, max(border + 1, floor(clock * board.fps + Fraction(1, 2)))
             number = named[panel.id]
             found.append(Entry(len(found) + 1, number, scene_number, scene, panel, start, border - start))
     return found
 
 
-def _exact(seconds: float) -> Fraction:
+def _parse_exactly(seconds: float) -> Fraction:
     """As it was typed: 0.1 is a tenth."""
     return Fraction(str(seconds)) if isfinite(seconds) and seconds > 0 else Fraction(0)
 
 
-def timecode(frames: int, fps: int) -> str:
+def format_timecode(frames: int, fps: int) -> str:
     """HH:MM:SS:FF, not dropping."""
     seconds, rest = divmod(frames, fps)
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}:{rest:02d}"
 
 
-def fitted(image: Image.Image, size: tuple[int, int], ground: tuple[int, int, int] = (0, 0, 0)) -> Image.Image:
+def fit_image(image: Image.Image, size: tuple[int, int], ground: tuple[int, int, int] = (0, 0, 0)) -> Image.Image:
     """The whole image in the middle of a frame, with bars where the shapes differ by more than a pixel."""
     scale = min(size[0] / image.width, size[1] / image.height)
-    inner = tuple(
+    width, height = (
         full if abs(full - side * scale) <= 1.5 else max(1, round(side * scale))
         for full, side in zip(size, image.size, strict=True)
     )
+    inner = width, height
     scaled = image if inner == image.size else image.resize(inner, Image.Resampling.LANCZOS)
     if inner == size:
         return scaled
@@ -168,7 +171,7 @@ def fitted(image: Image.Image, size: tuple[int, int], ground: tuple[int, int, in
     return frame
 
 
-def placeholder(number: str, size: tuple[int, int]) -> Image.Image:
+def draw_placeholder(number: str, size: tuple[int, int]) -> Image.Image:
     """A grey frame with the panel's number, for a panel without a picture."""
     image, small = Image.new("RGB", size, PAPER), min(size)
     draw = ImageDraw.Draw(image)
@@ -182,6 +185,6 @@ def placeholder(number: str, size: tuple[int, int]) -> Image.Image:
     return image
 
 
-def _listed(panels: Collection[str], most: int = 20) -> str:
+def _name_some(panels: Collection[str], most: int = 20) -> str:
     shown = ", ".join(list(panels)[:most])
     return shown if len(panels) <= most else f"{shown} and {len(panels) - most} more"

@@ -9,7 +9,7 @@ from PIL import Image
 
 from ..base.files import write_new
 from .job import Job
-from .layers import Layer, export_layers, merged
+from .layers import Layer, export_layers, flatten
 
 THUMBNAIL = 256  # pixels of its longer side at most
 
@@ -20,30 +20,30 @@ def export(job: Job) -> Path:
 
 
 def _write(stack: list[Layer], path: Path, force: bool) -> Path:
-    return write_new(path, lambda handle: handle.write(_archive(stack)), force)
+    return write_new(path, lambda handle: handle.write(_build_archive(stack)), force)
 
 
-def _archive(stack: list[Layer]) -> bytes:
-    data, whole = io.BytesIO(), merged(stack)
+def _build_archive(stack: list[Layer]) -> bytes:
+    data, whole = io.BytesIO(), flatten(stack)
     with zipfile.ZipFile(data, "w") as archive:
-        archive.writestr(_named("mimetype"), b"image/openraster")
-        archive.writestr(_named("stack.xml", zipfile.ZIP_DEFLATED), _stack(stack, whole.size))
+        archive.writestr(_make_entry("mimetype"), b"image/openraster")
+        archive.writestr(_make_entry("stack.xml", zipfile.ZIP_DEFLATED), _describe_stack(stack, whole.size))
         for number, layer in enumerate(stack):
-            archive.writestr(_named(f"data/layer{number:02d}.png"), _png(layer.image))
-        archive.writestr(_named("mergedimage.png"), _png(whole))
+            archive.writestr(_make_entry(f"data/layer{number:02d}.png"), _encode_png(layer.image))
+        archive.writestr(_make_entry("mergedimage.png"), _encode_png(whole))
         whole.thumbnail((THUMBNAIL, THUMBNAIL))
-        archive.writestr(_named("Thumbnails/thumbnail.png"), _png(whole))
+        archive.writestr(_make_entry("Thumbnails/thumbnail.png"), _encode_png(whole))
     return data.getvalue()
 
 
-def _named(name: str, method: int = zipfile.ZIP_STORED) -> zipfile.ZipInfo:
+def _make_entry(name: str, method: int = zipfile.ZIP_STORED) -> zipfile.ZipInfo:
     """An entry of a fixed date, so that the same panel gives the same bytes."""
     info = zipfile.ZipInfo(name)
     info.compress_type = method
     return info
 
 
-def _stack(stack: list[Layer], size: tuple[int, int]) -> bytes:
+def _describe_stack(stack: list[Layer], size: tuple[int, int]) -> bytes:
     """The draft lists layers from the top down."""
     root = ElementTree.Element("image", version="0.0.5", w=str(size[0]), h=str(size[1]))
     inside = ElementTree.SubElement(root, "stack")
@@ -58,10 +58,11 @@ def _stack(stack: list[Layer], size: tuple[int, int]) -> bytes:
             "composite-op": "svg:src-over",
         }
         ElementTree.SubElement(inside, "layer", attributes)
-    return ElementTree.tostring(root, "UTF-8", xml_declaration=True)
+    text: bytes = ElementTree.tostring(root, "UTF-8", xml_declaration=True)
+    return text
 
 
-def _png(image: Image.Image) -> bytes:
+def _encode_png(image: Image.Image) -> bytes:
     data = io.BytesIO()
     image.save(data, "PNG")
     return data.getvalue()

@@ -6,12 +6,11 @@ from pathlib import Path
 from mlx_model.errors import RequestError
 
 from ..board.data import ASPECTS, Board, Panel, Scene, new_id
+from ..pictures.kinds import ENDINGS
+from .files import make_sort_key
 from .formats import Source
-from .imported import with_file
-from .names import natural
-from .text import line
+from .values import add_file, clean_line
 
-ENDINGS = {".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif"}
 MOST = 5_000  # pictures
 
 
@@ -20,21 +19,24 @@ def load(source: Source) -> Board:
 
     Raises RequestError where no picture is left, or more than MOST are there.
     """
-    folders = [source.path, *sorted((p for p in _listed(source.path) if p.is_dir()), key=lambda p: natural(p.name))]
-    files = [(folder, list(folder_pictures(folder))) for folder in folders]
+    folders = [
+        source.path,
+        *sorted((p for p in _list_visible(source.path) if p.is_dir()), key=lambda p: make_sort_key(p.name)),
+    ]
+    files = [(folder, list(list_pictures(folder))) for folder in folders]
     if sum(len(found) for _, found in files) > MOST:
         raise RequestError(f"{source.path} has more than {MOST:,} pictures.", "Import it in parts.")
-    scenes = [_scene(folder, found, source) for folder, found in files if found]
+    scenes = [_make_scene(folder, found, source) for folder, found in files if found]
     scenes = [scene for scene in scenes if scene.panels]
     if not scenes:
         why = f" {source.notes[0]}" if source.notes else ""
         raise RequestError(f"{source.path} has no picture that can be used.{why}", "Use PNG, JPEG, WebP, TIFF or HEIC.")
     return Board(
-        new_id(), line(source.path.name) or "Untitled", usual_aspect(scenes[0].panels[0]), scenes=tuple(scenes)
+        new_id(), clean_line(source.path.name) or "Untitled", choose_aspect(scenes[0].panels[0]), scenes=tuple(scenes)
     )
 
 
-def _listed(folder: Path) -> list[Path]:
+def _list_visible(folder: Path) -> list[Path]:
     """Without hidden files, such as the ._ companions that Macs leave on other disks."""
     try:
         return [path for path in folder.iterdir() if not path.name.startswith(".")]
@@ -42,19 +44,19 @@ def _listed(folder: Path) -> list[Path]:
         raise RequestError(f"{folder} can't be read: {error.strerror}.", "Check its permissions.") from error
 
 
-def folder_pictures(folder: Path) -> Iterator[Path]:
+def list_pictures(folder: Path) -> Iterator[Path]:
     """The files of a folder that are named as pictures, 2 before 10. Raises RequestError where it can't be read."""
-    files = (path for path in _listed(folder) if path.suffix.lower() in ENDINGS and not path.is_dir())
-    return iter(sorted(files, key=lambda path: natural(path.name)))
+    files = (path for path in _list_visible(folder) if path.suffix.lower() in ENDINGS and not path.is_dir())
+    return iter(sorted(files, key=lambda path: make_sort_key(path.name)))
 
 
-def _scene(folder: Path, files: list[Path], source: Source) -> Scene:
-    panels = (with_file(Panel(new_id()), path, source) for path in files)
-    heading = "" if folder == source.path else line(folder.name)
+def _make_scene(folder: Path, files: list[Path], source: Source) -> Scene:
+    panels = (add_file(Panel(new_id()), path, source) for path in files)
+    heading = "" if folder == source.path else clean_line(folder.name)
     return Scene(new_id(), heading, tuple(panel for panel in panels if panel.takes))
 
 
-def usual_aspect(panel: Panel) -> tuple[int, int]:
+def choose_aspect(panel: Panel) -> tuple[int, int]:
     """The preset nearest to the panel's picture, or its own shape where none is within 3 %."""
     width, height = panel.takes[-1].picture.width, panel.takes[-1].picture.height
     nearest = min(ASPECTS.values(), key=lambda aspect: abs(aspect[0] / aspect[1] / (width / height) - 1))

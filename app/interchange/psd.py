@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ..base.files import write_new
 from .job import Job
-from .layers import Layer, export_layers, merged
+from .layers import Layer, export_layers, flatten
 
 
 def export(job: Job) -> Path:
@@ -15,7 +15,7 @@ def export(job: Job) -> Path:
 def _write(stack: list[Layer], path: Path, force: bool) -> Path:
     from psd_tools import PSDImage
 
-    document = PSDImage.frompil(merged(stack))  # what viewers without layers show
+    document = PSDImage.frompil(flatten(stack))  # what viewers without layers show
     for layer in stack:
         made = document.create_pixel_layer(layer.image, layer.name, opacity=round(255 * layer.opacity))
         made.visible = layer.visible

@@ -13,7 +13,7 @@ from mlx_model.errors import RequestError
 
 from ..board.data import COLOURS, DEFAULT_SECONDS, Board, Member, Panel, Scene, free_name, new_id
 from ..board.rules import MAX_PANELS, MAX_SCENES
-from .text import clean, line
+from .values import clean, clean_line
 
 WORDS_A_SECOND = 2.5  # spoken, with pauses
 MOST_SPEAKERS = 200
@@ -35,7 +35,7 @@ class Beat:
     notes: list[str] = field(default_factory=list)
     words: int = 0  # that are spoken
 
-    def panel(self) -> Panel:
+    def build_panel(self) -> Panel:
         """The action is also the prompt, so that the board can be rendered as it is."""
         action, dialogue = clean(self.action).strip(), clean("\n".join(map(" ".join, self.dialogue))).strip()
         seconds = max(DEFAULT_SECONDS, round(2 * self.words / WORDS_A_SECOND) / 2)
@@ -56,7 +56,17 @@ class _Draft:
     early: list[str] = field(default_factory=list)  # notes before the first heading
 
     def take(self, element: Element) -> None:
-        getattr(self, f"_{element.kind}")(element)
+        match element.kind:
+            case "heading":
+                self._open_scene(element)
+            case "action":
+                self._act(element.text)
+            case "character":
+                self._introduce(element.text)
+            case "parenthetical" | "dialogue":
+                self._say(element.text, spoken=element.kind == "dialogue")
+            case "note" | "transition":
+                (self.beat.notes if self.scenes else self.early).append(element.text)
 
     @property
     def beats(self) -> list[Beat]:
@@ -74,50 +84,39 @@ class _Draft:
         self.beats.append(beat)
         self.count += 1
 
-    def _heading(self, element: Element) -> None:
+    def _open_scene(self, element: Element) -> None:
         first = [Beat(notes=self.early)] if self.early else []
-        self.scenes.append((_numbered(element, len(self.scenes) + 1), first))
+        self.scenes.append((_read_heading(element, len(self.scenes) + 1), first))
         self.early = []
 
-    def _action(self, element: Element) -> None:
+    def _act(self, text: str) -> None:
         waiting = self.beats and not self.beat.action and not self.beat.dialogue
         if waiting:
-            self.beat.action = element.text
+            self.beat.action = text
         else:
-            self._begin(Beat(element.text))
+            self._begin(Beat(text))
 
-    def _character(self, element: Element) -> None:
-        self.speaker = line(element.text, 100)
+    def _introduce(self, speaker: str) -> None:
+        self.speaker = clean_line(speaker, 100)
         name = re.sub(r"\s*\([^)]*\)", "", self.speaker)
         if name and len(self.speakers) < MOST_SPEAKERS:
             self.speakers.setdefault(name)
         if self.beat.dialogue:
             self._begin(Beat())
 
-    def _parenthetical(self, element: Element) -> None:
-        self._say(element.text)
-
-    def _dialogue(self, element: Element) -> None:
-        self._say(element.text)
-        self.beat.words += len(element.text.split())
-
-    def _say(self, text: str) -> None:
-        spoken = self.beat.dialogue
+    def _say(self, text: str, spoken: bool) -> None:
+        speeches = self.beat.dialogue
         if self.speaker:
-            spoken.append([f"{self.speaker}:", text])
+            speeches.append([f"{self.speaker}:", text])
             self.speaker = ""
-        elif spoken:
-            spoken[-1].append(text)
+        elif speeches:
+            speeches[-1].append(text)
         else:
-            spoken.append([text])
-
-    def _note(self, element: Element) -> None:
-        (self.beat.notes if self.scenes else self.early).append(element.text)
-
-    _transition = _note
+            speeches.append([text])
+        self.beat.words += len(text.split()) if spoken else 0
 
 
-def board_of(path: Path, title: str, elements: Iterable[Element]) -> Board:
+def build_board(path: Path, title: str, elements: Iterable[Element]) -> Board:
     """A board of the script's elements; its speakers join the cast, still without pictures.
 
     Raises RequestError where nothing of a script is found, or more than MAX_PANELS panels.
@@ -132,21 +131,26 @@ def board_of(path: Path, title: str, elements: Iterable[Element]) -> Board:
             )
     if not draft.scenes:
         raise RequestError(f"{path} has no scenes and no text.", "Check that it is the script and not empty.")
-    scenes = tuple(_scene(heading, beats) for heading, beats in draft.scenes)
-    return Board(new_id(), line(title) or line(path.stem) or "Untitled", cast=_cast(draft.speakers), scenes=scenes)
+    scenes = tuple(_build_scene(heading, beats) for heading, beats in draft.scenes)
+    return Board(
+        new_id(),
+        clean_line(title) or clean_line(path.stem) or "Untitled",
+        cast=_build_cast(draft.speakers),
+        scenes=scenes,
+    )
 
 
-def _scene(heading: str, beats: list[Beat]) -> Scene:
-    return Scene(new_id(), heading, tuple(beat.panel() for beat in beats or [Beat()]))
+def _build_scene(heading: str, beats: list[Beat]) -> Scene:
+    return Scene(new_id(), heading, tuple(beat.build_panel() for beat in beats or [Beat()]))
 
 
-def _numbered(element: Element, place: int) -> str:
+def _read_heading(element: Element, place: int) -> str:
     """The script's own number stays, as #12A#, where it is not the scene's place anyway."""
-    number = line(element.number, 20)
-    return line(element.text) + (f" #{number}#" if number and number != str(place) else "")
+    number = clean_line(element.number, 20)
+    return clean_line(element.text) + (f" #{number}#" if number and number != str(place) else "")
 
 
-def _cast(speakers: Iterable[str]) -> tuple[Member, ...]:
+def _build_cast(speakers: Iterable[str]) -> tuple[Member, ...]:
     """One word each, as @names have to be."""
     names: list[str] = []
     for speaker in speakers:

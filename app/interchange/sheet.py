@@ -14,7 +14,7 @@ from PySide6.QtGui import QPagedPaintDevice
 
 from .captions import Captions
 from .job import Entry, Job
-from .typeset import Line, height
+from .typeset import Line, measure_height
 
 SIDES, TOP, BOTTOM = 12.0, 10.0, 9.0  # margins, mm
 HEADER, FOOTER = 11.0, 8.0
@@ -85,7 +85,7 @@ class Sheet:
     @cached_property
     def grid(self) -> tuple[int, int]:
         """(columns, rows)"""
-        columns, rows = usual_grid(self.job.board.aspect, self.options["orientation"])
+        columns, rows = choose_grid(self.job.board.aspect, self.options["orientation"])
         return self.options["columns"] or columns, self.options["rows"] or rows
 
     @cached_property
@@ -96,7 +96,7 @@ class Sheet:
     @cached_property
     def row_height(self) -> float:
         """What a row gets where captions are short: the page's height by the rows asked for."""
-        rows, heading = self.grid[1], HEADING * self.options["headings"]
+        rows, heading = self.grid[1], HEADING if self.options["headings"] else 0.0
         return (self.area.height - (heading + (rows - 1) * ROW_GAP) * self.unit) / rows
 
     @cached_property
@@ -118,12 +118,12 @@ class Sheet:
     def _shape(self) -> float:
         return self.job.board.aspect[0] / self.job.board.aspect[1]
 
-    def _caption_room(self, width: float) -> float:
+    def _measure_caption_room(self, width: float) -> float:
         """Below a picture: enough for the longest caption that leaves pictures the larger part of a row."""
         if not self.captions.wanted:
             return 0.0
         most, least = LARGEST * self.row_height, FEWEST_LINES * self.captions.line_height
-        heights = (height(self.captions.lines(entry, width)) for entry in self.job.entries)
+        heights = (measure_height(self.captions.lay_out(entry, width)) for entry in self.job.entries)
         usual = max((room for room in heights if room <= most), default=most)
         return max(usual, least) + TEXT_GAP * self.unit
 
@@ -133,7 +133,7 @@ class Sheet:
         width = self.cell_width
         for _ in range(LOOKS):
             measure = width if width >= NARROW_PICTURE * self.unit else self.cell_width
-            room = self.row_height - STRIP * self.unit - self._caption_room(measure)
+            room = self.row_height - STRIP * self.unit - self._measure_caption_room(measure)
             if room * self._shape >= width:
                 break
             width = max(room * self._shape, 1.0)
@@ -161,7 +161,7 @@ class Sheet:
         wide = self.beside and self.picture[0] >= WIDE_PICTURE * self.unit
         return self.picture[0] if wide else self.content_width
 
-    def column(self, number: int) -> float:
+    def find_column(self, number: int) -> float:
         """Left edge; a single column stands in the middle."""
         spare = self.area.width - self.content_width
         return self.area.x + (spare * number / (self.grid[0] - 1) if self.grid[0] > 1 else spare / 2)
@@ -173,25 +173,25 @@ class Sheet:
     def lay_out(self) -> list[Page]:
         """All pages."""
         self._new_page()
-        for scene in self._scenes():
-            rows = [[self._cell(entry) for entry in row] for row in _rows(scene, self.grid[0])]
-            self._start(scene, self.needed(rows[0]))
+        for scene in self._group_scenes():
+            rows = [[self._make_cell(entry) for entry in row] for row in _split_rows(scene, self.grid[0])]
+            self._start_scene(scene, self.measure_row(rows[0]))
             for row in rows:
                 self._place_row(scene, row)
         return self.pages
 
-    def _scenes(self) -> Iterator[list[Entry]]:
+    def _group_scenes(self) -> Iterator[list[Entry]]:
         if not self.options["headings"]:
             return iter([self.job.entries])
         groups = groupby(self.job.entries, key=lambda entry: entry.scene.id)
         return (list(group) for _, group in groups)
 
-    def _cell(self, entry: Entry) -> Cell:
-        return Cell(entry, self.captions.lines(entry, self.text_width))
+    def _make_cell(self, entry: Entry) -> Cell:
+        return Cell(entry, self.captions.lay_out(entry, self.text_width))
 
-    def needed(self, row: list[Cell]) -> float:
+    def measure_row(self, row: list[Cell]) -> float:
         """The height that a row can't do without."""
-        text = max(height(cell.lines) for cell in row)
+        text = max(measure_height(cell.lines) for cell in row)
         strip, gap = STRIP * self.unit, TEXT_GAP * self.unit
         if not row[0].first:
             return strip + text
@@ -203,31 +203,31 @@ class Sheet:
         self.pages.append(Page())
         self.y = self.area.y
 
-    def _start(self, scene: list[Entry], first_row: float) -> None:
+    def _start_scene(self, scene: list[Entry], first_row: float) -> None:
         """A scene's heading, never alone at the foot of a page."""
         if not self.options["headings"]:
             return
         if self.pages[-1].cells and self.y + HEADING * self.unit + first_row > self.bottom:
             self._new_page()
-        self._heading(scene, False)
+        self._add_heading(scene, False)
 
-    def _heading(self, scene: list[Entry], continued: bool) -> None:
+    def _add_heading(self, scene: list[Entry], continued: bool) -> None:
         box = Box(self.area.x, self.y, self.area.width, HEADING * self.unit)
         self.pages[-1].headings.append(Heading(scene, box, continued))
         self.y += box.height
 
-    def _next_page(self, scene: list[Entry]) -> None:
+    def _continue_page(self, scene: list[Entry]) -> None:
         self._new_page()
         if self.options["headings"]:
-            self._heading(scene, True)
+            self._add_heading(scene, True)
 
     def _place_row(self, scene: list[Entry], row: list[Cell]) -> None:
-        if self.y + self.needed(row) > self.bottom + 1 and self.pages[-1].cells:
-            self._next_page(scene)
+        if self.y + self.measure_row(row) > self.bottom + 1 and self.pages[-1].cells:
+            self._continue_page(scene)
         while row:
             rest = self._put(row)
             if rest:
-                self._next_page(scene)
+                self._continue_page(scene)
             row = rest
 
     def _put(self, row: list[Cell]) -> list[Cell]:
@@ -237,17 +237,17 @@ class Sheet:
         if row[0].first and not self.beside:
             room -= self.picture[1] + TEXT_GAP * self.unit
         for number, cell in enumerate(row):
-            shown, left = _split(cell.lines, room)
-            self._place(Cell(cell.entry, shown, cell.first), self.column(number))
+            fitting, left = _split_lines(cell.lines, room)
+            self._place(Cell(cell.entry, fitting, cell.first), self.find_column(number))
             rest += [Cell(cell.entry, left, False)] if left else []
         shown = [placed.cell for placed in self.pages[-1].cells[-len(row) :]]
-        self.y += max(self.needed(shown), self.row_height * row[0].first) + ROW_GAP * self.unit
+        self.y += max(self.measure_row(shown), self.row_height * row[0].first) + ROW_GAP * self.unit
         return rest
 
     def _place(self, cell: Cell, x: float) -> None:
         strip = Box(x, self.y, self.strip_width, STRIP * self.unit)
         under, picture = self.y + strip.height, None
-        text = Box(x, under, self.text_width, height(cell.lines))
+        text = Box(x, under, self.text_width, measure_height(cell.lines))
         if cell.first:
             picture = Box(x, under, *self.picture)
             gap = TEXT_GAP * self.unit
@@ -259,7 +259,7 @@ class Sheet:
         self.pages[-1].cells.append(Placed(cell, strip, picture, text))
 
 
-def usual_grid(aspect: tuple[int, int], orientation: str) -> tuple[int, int]:
+def choose_grid(aspect: tuple[int, int], orientation: str) -> tuple[int, int]:
     """(columns, rows) that suit pictures of that shape."""
     shape = aspect[0] / aspect[1]
     if orientation == "landscape":
@@ -267,13 +267,13 @@ def usual_grid(aspect: tuple[int, int], orientation: str) -> tuple[int, int]:
     return (2, 4) if shape > 2.1 else (2, 3) if shape > 1.2 else (3, 3) if shape > 0.8 else (2, 3)
 
 
-def _rows(entries: list[Entry], columns: int) -> list[list[Entry]]:
+def _split_rows(entries: list[Entry], columns: int) -> list[list[Entry]]:
     return [entries[start : start + columns] for start in range(0, len(entries), columns)]
 
 
-def _split(lines: list[Line], room: float) -> tuple[list[Line], list[Line]]:
+def _split_lines(lines: list[Line], room: float) -> tuple[list[Line], list[Line]]:
     """What fits into `room`, and the rest."""
     count = len(lines)
-    while count and height(lines[:count]) > room + 1:
+    while count and measure_height(lines[:count]) > room + 1:
         count -= 1
     return lines[:count], lines[count:]

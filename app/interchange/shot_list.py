@@ -11,11 +11,10 @@ from mlx_model.errors import RequestError
 
 from ..base.files import write_new
 from ..board.data import Board, Camera, Panel, Scene, new_id
-from .fields import camera, seconds
+from .files import read_document
 from .formats import Source
-from .job import Entry, Job, timecode
-from .reading import read_document
-from .text import clean, decode, line
+from .job import Entry, Job, format_timecode
+from .values import clean, clean_line, decode, read_camera, read_seconds, read_words
 
 COLUMNS = (
     "panel", "scene", "heading", "shot", "angle", "move", "seconds", "frames", "start", "action", "dialogue", "notes",
@@ -29,24 +28,24 @@ def export(job: Job) -> Path:
     table = io.StringIO(newline="")
     writer = csv.writer(table)
     writer.writerow(COLUMNS)
-    writer.writerows([_guarded(value) for value in _row(job, entry)] for entry in job.walk())
+    writer.writerows([_guard(value) for value in _format_row(job, entry)] for entry in job.walk())
     return write_new(job.out, lambda handle: handle.write(table.getvalue().encode("utf-8-sig")), job.force)
 
 
-def _row(job: Job, entry: Entry) -> list[str]:
+def _format_row(job: Job, entry: Entry) -> list[str]:
     panel = entry.panel
-    times = f"{panel.seconds:g}", str(entry.frames), timecode(entry.start, job.board.fps)
+    times = f"{panel.seconds:g}", str(entry.frames), format_timecode(entry.start, job.board.fps)
     words = panel.action, panel.dialogue, panel.notes, panel.prompt
     place = entry.number, str(entry.scene_number), entry.scene.heading
     return [*place, panel.camera.shot, panel.camera.angle, panel.camera.move, *times, *words, str(len(panel.takes))]
 
 
-def _guarded(value: str) -> str:
+def _guard(value: str) -> str:
     value = clean(value)
     return f"'{value}" if value.startswith(FORMULA) else value
 
 
-def _bare(value: str) -> str:
+def _unguard(value: str) -> str:
     return value[1:] if value.startswith("'") and value[1:].startswith(FORMULA) else value
 
 
@@ -56,44 +55,41 @@ def load(source: Source) -> Board:
     Raises RequestError for a table without any of our columns, or that is no CSV.
     """
     text = decode(read_document(source.path), source.path.name, source.notes)
-    rows = _rows(text, source)
+    rows = _read_rows(text, source)
     scenes: list[tuple[tuple[str, str], list[Panel]]] = []
     for number, row in enumerate(rows, 2):
-        key = line(row.get("scene")), line(row.get("heading"))
+        key = clean_line(row.get("scene")), clean_line(row.get("heading"))
         if not scenes or scenes[-1][0] != key:
             scenes.append((key, []))
-        scenes[-1][1].append(_panel(row, f"Row {number}", source.notes))
+        scenes[-1][1].append(_read_panel(row, f"Row {number}", source.notes))
     return Board(
         new_id(),
-        line(source.path.stem) or "Untitled",
+        clean_line(source.path.stem) or "Untitled",
         scenes=tuple(Scene(new_id(), heading, tuple(panels)) for (_, heading), panels in scenes),
     )
 
 
-def _rows(text: str, source: Source) -> list[dict[str, str]]:
+def _read_rows(text: str, source: Source) -> list[dict[str, str]]:
     try:
-        table = list(csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text)))
+        table = list(csv.reader(io.StringIO(text, newline=""), delimiter=_guess_delimiter(text)))
     except csv.Error as error:
         raise RequestError(f"{source.path} is not a table ({error}).", "Save it as CSV again.") from error
-    names = [line(name).lower() for name in table[0]] if table else []
+    names = [clean_line(name).lower() for name in table[0]] if table else []
     if not set(COLUMNS) & set(names):
         raise RequestError(f"{source.path} has none of a shot list's columns.", f"Name them {', '.join(COLUMNS)}.")
-    rows = [dict(zip(names, map(_bare, row), strict=False)) for row in table[1:] if any(row)]
+    rows = [dict(zip(names, map(_unguard, row), strict=False)) for row in table[1:] if any(row)]
     if not rows:
         raise RequestError(f"{source.path} has no rows.", "Give every panel a row below the names of the columns.")
     return rows
 
 
-def _delimiter(text: str) -> str:
+def _guess_delimiter(text: str) -> str:
     """Spreadsheets of countries with a decimal comma separate by semicolons."""
     names = text[: text.find("\n") if "\n" in text else len(text)]
     return max(",;\t", key=names.count)
 
 
-def _panel(row: dict[str, str], where: str, notes: list[str]) -> Panel:
-    words = {name: clean(row.get(name, "")) for name in ("action", "dialogue", "notes", "prompt")}
-    shot, angle, move = (line(row.get(name)) for name in ("shot", "angle", "move"))
-    return Panel(
-        new_id(), camera=camera(Camera(shot, angle, move), where, notes),
-        seconds=seconds(row.get("seconds"), where, notes), **words,
-    )  # fmt: skip
+def _read_panel(row: dict[str, str], where: str, notes: list[str]) -> Panel:
+    shot, angle, move = (clean_line(row.get(name)) for name in ("shot", "angle", "move"))
+    camera = read_camera(Camera(shot, angle, move), where, notes)
+    return Panel(new_id(), camera=camera, seconds=read_seconds(row.get("seconds"), where, notes), **read_words(row))

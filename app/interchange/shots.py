@@ -11,7 +11,7 @@ import msgspec
 
 from ..board.data import Panel
 from ..board.mentions import MENTION
-from .folders import write_folder
+from .files import write_folder
 from .job import Entry, Job
 from .png_sequence import copy_take
 
@@ -30,7 +30,7 @@ class Shot:
         ends = dict.fromkeys(key.number for key in (self.keys[0], self.keys[-1]))
         return "-".join(ends)
 
-    def key_frames(self) -> list[int]:
+    def list_key_frames(self) -> list[int]:
         """Where in the shot each picture stands: the first on frame 0, the last on the last frame."""
         inner = [key.start - self.keys[0].start for key in self.keys[1:-1]]
         return [0, *inner, self.frames - 1][: len(self.keys)]
@@ -62,7 +62,7 @@ def _fill(job: Job, shots: list[Shot], folder: Path) -> None:
 def _write(job: Job, shot: Shot, stem: str, folder: Path) -> dict[str, Any]:
     """Copy the pictures of a shot; its row of the manifest."""
     keys = []
-    for place, (entry, frame) in enumerate(zip(shot.keys, shot.key_frames(), strict=True)):
+    for place, (entry, frame) in enumerate(zip(shot.keys, shot.list_key_frames(), strict=True)):
         ending = "first" if place == 0 else "last" if place == len(shot.keys) - 1 else f"frame{frame:04d}"
         file = f"{stem}_{ending}.png"
         copy_take(job, entry, folder / file)
@@ -75,11 +75,11 @@ def _write(job: Job, shot: Shot, stem: str, folder: Path) -> dict[str, Any]:
         "first": keys[0]["file"],
         "last": keys[-1]["file"] if len(keys) > 1 else None,
         "keyframes": keys,
-        "panels": [_described(entry) for entry in shot.keys],
+        "panels": [_describe(entry) for entry in shot.keys],
     }
 
 
-def _described(entry: Entry) -> dict[str, Any]:
+def _describe(entry: Entry) -> dict[str, Any]:
     panel = entry.panel
     return {
         "panel": entry.number,
@@ -92,44 +92,46 @@ def _described(entry: Entry) -> dict[str, Any]:
     }
 
 
-def _continued(entries: list[Entry]) -> Iterator[Shot]:
+def _split_continued(entries: list[Entry]) -> Iterator[Shot]:
     run: list[Entry] = []
     for entry in entries:
         if run and not _continues(run[-1], entry):
-            yield _shot(run)
+            yield _join(run)
             run = []
         run.append(entry)
-    yield _shot(run)
+    yield _join(run)
 
 
 def _continues(earlier: Entry, later: Entry) -> bool:
     """Whether the later panel was made from the one before it: as its source or one of its references."""
     if earlier.scene.id != later.scene.id:
         return False
-    return later.panel.source.panel == earlier.panel.id or bool(_taken(earlier.panel) & _looked_at(later.panel))
+    if later.panel.source.panel == earlier.panel.id:
+        return True
+    return not _list_takes(earlier.panel).isdisjoint(_list_references(later.panel))
 
 
-def _taken(panel: Panel) -> set[str]:
+def _list_takes(panel: Panel) -> set[str]:
     return {take.picture.sha256 for take in panel.takes}
 
 
-def _looked_at(panel: Panel) -> set[str]:
+def _list_references(panel: Panel) -> set[str]:
     return {reference.picture.sha256 for reference in panel.references}
 
 
-def _pairs(entries: list[Entry]) -> Iterator[Shot]:
+def _split_pairs(entries: list[Entry]) -> Iterator[Shot]:
     for entry, following in zip(entries, [*entries[1:], None], strict=True):
-        together = following is not None and following.scene.id == entry.scene.id
-        yield Shot((entry, following) if together else (entry,), entry.frames)
+        keys = (entry, following) if following and following.scene.id == entry.scene.id else (entry,)
+        yield Shot(keys, entry.frames)
 
 
-def _scenes(entries: list[Entry]) -> Iterator[Shot]:
+def _split_scenes(entries: list[Entry]) -> Iterator[Shot]:
     for _, group in groupby(entries, key=lambda entry: entry.scene.id):
-        yield _shot(list(group))
+        yield _join(list(group))
 
 
-def _shot(run: list[Entry]) -> Shot:
+def _join(run: list[Entry]) -> Shot:
     return Shot(tuple(run), sum(entry.frames for entry in run))
 
 
-SPLITS = {"continued": _continued, "pairs": _pairs, "scenes": _scenes}
+SPLITS = {"continued": _split_continued, "pairs": _split_pairs, "scenes": _split_scenes}

@@ -13,11 +13,9 @@ from mlx_model.errors import FluxLocalError, RequestError
 from ..board.data import ASPECTS, Board, Panel, Scene, new_id
 from ..board.rules import MAX_PANELS
 from ..pictures.images import open_layer
-from .fields import seconds
+from .files import find_beside, read_document
 from .formats import Source
-from .imported import with_take
-from .reading import beside, read_document
-from .text import clean, decode, line
+from .values import add_take, clean_line, decode, read_seconds, read_words
 
 # From the bottom up; "main" is the picture itself, which older versions keep outside the layers.
 ORDER = ("shot-generator", "reference", "main", "fill", "tone", "pencil", "ink", "notes", "guides", "composite")
@@ -35,10 +33,10 @@ def load(source: Source) -> Board:
     if not 0 < len(boards) <= MOST:
         raise RequestError(f"{source.path} has {len(boards):,} boards.", f"From 1 to {MOST:,} can be imported.")
     usual = found.get("defaultBoardTiming")
-    panels = tuple(_panel(board, number, usual, source) for number, board in enumerate(boards, 1))
-    title = line(source.path.stem) or "Untitled"
+    panels = tuple(_read_panel(board, number, usual, source) for number, board in enumerate(boards, 1))
+    title = clean_line(source.path.stem) or "Untitled"
     return Board(
-        new_id(), title, _aspect(found.get("aspectRatio")), _fps(found.get("fps")),
+        new_id(), title, _read_aspect(found.get("aspectRatio")), _read_fps(found.get("fps")),
         scenes=(Scene(new_id(), "", panels),),
     )  # fmt: skip
 
@@ -54,39 +52,40 @@ def _parse(source: Source) -> dict[str, Any]:
     return found
 
 
-def _aspect(ratio: object) -> tuple[int, int]:
+def _read_aspect(ratio: object) -> tuple[int, int]:
     if not isinstance(ratio, int | float) or not 0.1 <= ratio <= 10:
         return ASPECTS["16:9"]
     nearest = min(ASPECTS.values(), key=lambda aspect: abs(aspect[0] / aspect[1] - ratio))
     return nearest if abs(nearest[0] / nearest[1] - ratio) < 0.02 else (round(ratio * 100), 100)
 
 
-def _fps(fps: object) -> int:
+def _read_fps(fps: object) -> int:
     """23.976 and 29.97 are counted as 24 and 30, as boards have whole frames."""
     return round(fps) if isinstance(fps, int | float) and 1 <= fps <= 120 else 24
 
 
-def _panel(board: dict[str, Any], number: int, usual: object, source: Source) -> Panel:
-    where = f"Board {line(board.get('shot'), 20) or number}"
+def _read_panel(board: dict[str, Any], number: int, usual: object, source: Source) -> Panel:
+    where = f"Board {clean_line(board.get('shot'), 20) or number}"
     given = board.get("duration", usual)
-    length = seconds(given / 1000 if isinstance(given, int | float) else given, where, source.notes)
-    words = {name: clean(board.get(name)) for name in ("action", "dialogue", "notes")}
-    panel = Panel(new_id(), words["action"].replace("@", r"\@"), seconds=length, **words)
-    pixels = _picture(board, where, source)
-    return panel if pixels is None else with_take(panel, pixels, line(board.get("url")), source)
+    length = read_seconds(given / 1000 if isinstance(given, int | float) else given, where, source.notes)
+    words = read_words(board)
+    words["prompt"] = words["action"].replace("@", r"\@")
+    panel = Panel(new_id(), seconds=length, **words)
+    pixels = _compose_picture(board, where, source)
+    return panel if pixels is None else add_take(panel, pixels, clean_line(board.get("url")), source)
 
 
-def _picture(board: dict[str, Any], where: str, source: Source) -> np.ndarray | None:
+def _compose_picture(board: dict[str, Any], where: str, source: Source) -> np.ndarray | None:
     """The layers on white paper, (H, W, 3) uint8; None where none can be read."""
     page: np.ndarray | None = None
-    for name, opacity in _layers(board):
-        path = beside(source.path.parent, f"images/{name}")
+    for name, opacity in _list_layers(board):
+        path = find_beside(source.path.parent, f"images/{name}")
         if path is None:
             if name != board.get("url"):  # newer versions name a flat picture that they do not write
                 source.notes.append(f"{where}: the picture {name[:80]} is not in the folder images; it was left out.")
             continue
         try:
-            page = _over(page, open_layer(path), opacity)
+            page = _paint_over(page, open_layer(path), opacity)
         except FluxLocalError as error:
             source.notes.append(f"{where}: {error.message}")
     if page is None:
@@ -94,7 +93,7 @@ def _picture(board: dict[str, Any], where: str, source: Source) -> np.ndarray | 
     return page
 
 
-def _layers(board: dict[str, Any]) -> list[tuple[str, float]]:
+def _list_layers(board: dict[str, Any]) -> list[tuple[str, float]]:
     """(file name, opacity) from the bottom up; layers that we don't know go on top."""
     given = board.get("layers")
     layers = {str(key): value for key, value in given.items()} if isinstance(given, dict) else {}
@@ -110,7 +109,7 @@ def _layers(board: dict[str, Any]) -> list[tuple[str, float]]:
     return found
 
 
-def _over(page: np.ndarray | None, layer: np.ndarray, opacity: float) -> np.ndarray:
+def _paint_over(page: np.ndarray | None, layer: np.ndarray, opacity: float) -> np.ndarray:
     """`layer` is premultiplied over white: what shows through replaces as much white by the page."""
     if page is None:
         page = np.full((*layer.shape[:2], 3), 255, np.uint8)
@@ -118,4 +117,5 @@ def _over(page: np.ndarray | None, layer: np.ndarray, opacity: float) -> np.ndar
         return page  # layers of a board have one size; another is a stray file
     alpha = layer[..., 3:].astype(np.float32) / 255.0
     shown = layer[..., :3] - (1.0 - alpha) * (255.0 - page)
-    return np.clip(np.rint(page + opacity * (shown - page)), 0, 255).astype(np.uint8)
+    mixed: np.ndarray = np.clip(np.rint(page + opacity * (shown - page)), 0, 255).astype(np.uint8)
+    return mixed

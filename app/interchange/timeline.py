@@ -8,14 +8,13 @@ from pathlib import Path
 from urllib.parse import quote
 
 import msgspec
-import opentimelineio as otio
+import opentimelineio as otio  # type: ignore[import-untyped]  # it has no stubs
 
 from ..base.files import check_writable, write_new
-from .folders import write_folder
+from .files import make_safe_name, write_folder
 from .job import Entry, Job
-from .names import safe_name
 from .png_sequence import copy_take
-from .text import clean, line
+from .values import clean, clean_line
 
 KEY = "flux_local"
 EDL_EVENTS = 999  # three digits
@@ -23,14 +22,14 @@ EDL_EVENTS = 999  # three digits
 
 def export_otio(job: Job, media: bool) -> Path:
     """Pictures are named relative to the file."""
-    found = media_files(job, media)
-    made = timeline(job, {place: quote(f"{path.parent.name}/{path.name}") for place, path in found.items()})
+    found = copy_media(job, media)
+    made = build_timeline(job, {place: quote(f"{path.parent.name}/{path.name}") for place, path in found.items()})
     return _write(job, otio.core.serialize_json_to_string(made, indent=2))
 
 
 def export_fcp7(job: Job, media: bool) -> Path:
     """Premiere and Resolve want the pictures' whole address."""
-    made = timeline(job, {place: path.as_uri() for place, path in media_files(job, media).items()})
+    made = build_timeline(job, {place: path.as_uri() for place, path in copy_media(job, media).items()})
     for clip in made.find_clips():
         for marker in clip.markers:  # the adapter knows no comments
             marker.metadata["fcp_xml"] = {"comment": marker.comment}
@@ -39,8 +38,8 @@ def export_fcp7(job: Job, media: bool) -> Path:
 
 def export_edl(job: Job, media: bool) -> Path:
     """Stills are on the reel AX, as is the custom; clip and file names are in comments."""
-    made = timeline(job, {place: path.name for place, path in media_files(job, media).items()})
-    made.name = line(made.name, 70)
+    made = build_timeline(job, {place: path.name for place, path in copy_media(job, media).items()})
+    made.name = clean_line(made.name, 70)
     for clip in made.find_clips():
         clip.metadata["cmx_3600"] = {"reel": "AX"}
         clip.markers.clear()
@@ -49,33 +48,33 @@ def export_edl(job: Job, media: bool) -> Path:
     return _write(job, otio.adapters.write_to_string(made, "cmx_3600", rate=job.board.fps))
 
 
-def timeline(job: Job, addresses: dict[int, str]) -> otio.schema.Timeline:
+def build_timeline(job: Job, addresses: dict[int, str]) -> otio.schema.Timeline:
     """`addresses`: place of an entry -> where its picture is; panels without one are clips without media."""
-    made = otio.schema.Timeline(line(job.board.title) or "Untitled")
+    made = otio.schema.Timeline(job.title)
     made.global_start_time = otio.opentime.RationalTime(0, job.board.fps)
     made.metadata[KEY] = {"aspect": list(job.board.aspect), "fps": job.board.fps}
     track = otio.schema.Track("V1", kind=otio.schema.TrackKind.Video)
-    track.extend([_clip(job, entry, addresses.get(entry.place)) for entry in job.walk()])
+    track.extend([_build_clip(job, entry, addresses.get(entry.place)) for entry in job.walk()])
     made.tracks.append(track)
     return made
 
 
-def _clip(job: Job, entry: Entry, address: str | None) -> otio.schema.Clip:
-    whole = _range(0, entry.frames, job)
+def _build_clip(job: Job, entry: Entry, address: str | None) -> otio.schema.Clip:
+    whole = _make_range(0, entry.frames, job)
     picture = otio.schema.ExternalReference(address, whole) if address else otio.schema.MissingReference()
     clip = otio.schema.Clip(entry.number, picture, whole)
-    clip.metadata[KEY] = described(entry)
-    if words := caption(entry):
-        clip.markers.append(otio.schema.Marker(entry.number, _range(0, 1, job), comment=words))
+    clip.metadata[KEY] = describe(entry)
+    if words := join_words(entry):
+        clip.markers.append(otio.schema.Marker(entry.number, _make_range(0, 1, job), comment=words))
     return clip
 
 
-def _range(start: int, frames: int, job: Job) -> otio.opentime.TimeRange:
+def _make_range(start: int, frames: int, job: Job) -> otio.opentime.TimeRange:
     rate = job.board.fps
     return otio.opentime.TimeRange(otio.opentime.RationalTime(start, rate), otio.opentime.RationalTime(frames, rate))
 
 
-def described(entry: Entry) -> dict:
+def describe(entry: Entry) -> dict:
     """What timeline_in.py reads back."""
     panel = entry.panel
     words = {name: clean(getattr(panel, name)) for name in ("prompt", "action", "dialogue", "notes")}
@@ -90,20 +89,24 @@ def described(entry: Entry) -> dict:
     }
 
 
-def caption(entry: Entry) -> str:
+def join_words(entry: Entry) -> str:
     """Action and dialogue on one line each."""
-    return "\n".join(filter(None, (line(entry.panel.action, 500), line(entry.panel.dialogue, 500))))
+    return "\n".join(filter(None, (clean_line(entry.panel.action, 500), clean_line(entry.panel.dialogue, 500))))
 
 
-def media_files(job: Job, wanted: bool) -> dict[int, Path]:
+def copy_media(job: Job, wanted: bool) -> dict[int, Path]:
     """Copies of the pictures in a folder named after the timeline: place of an entry -> file."""
     check_writable(job.out)
     if not wanted:
         return {}
-    folder = job.out.with_name(f"{safe_name(job.out.stem)} media")
-    fill = lambda inside: [copy_take(job, entry, inside / job.name(entry, ".png")) for entry in job.entries]  # noqa: E731
+    folder = job.out.with_name(f"{make_safe_name(job.out.stem)} media")
+
+    def fill(inside: Path) -> None:
+        for entry in job.entries:
+            copy_take(job, entry, inside / job.name_file(entry, ".png"))
+
     folder = write_folder(folder, fill, job.force)
-    return {entry.place: folder / job.name(entry, ".png") for entry in job.entries}
+    return {entry.place: folder / job.name_file(entry, ".png") for entry in job.entries}
 
 
 def _write(job: Job, text: str) -> Path:

@@ -63,7 +63,7 @@ class Line(NamedTuple):
         self.line.draw(painter, QPointF(x - self.line.x(), top - self.line.y()))
 
 
-def ready() -> QCoreApplication:
+def ensure_application() -> QCoreApplication:
     """Fonts need an application object: the window's own, or for the command line one without a display.
 
     The caller keeps what is returned until it has drawn.
@@ -76,7 +76,7 @@ def ready() -> QCoreApplication:
     return running
 
 
-def font(style: Style) -> QFont:
+def make_font(style: Style) -> QFont:
     made = QFont()
     made.setFamilies(FAMILIES)
     made.setPointSizeF(style.points)
@@ -86,7 +86,7 @@ def font(style: Style) -> QFont:
     return made
 
 
-def paragraph(
+def break_lines(
     runs: list[Run], width: float, device: Device, gap: float = 0.0, strange: set[str] | None = None
 ) -> list[Line]:
     """`runs` one after the other, broken at words (inside them where one is too long) to `width` device units.
@@ -96,12 +96,12 @@ def paragraph(
     text = "".join(run.text for run in runs)
     if not text.strip():
         return []
-    layout = QTextLayout(text.replace("\n", "\u2028"), font(runs[0].style), device)
-    layout.setTextOption(_wrapping())
-    layout.setFormats(_formats(runs))
-    lines = _broken(layout, width)
+    layout = QTextLayout(text.replace("\n", "\u2028"), make_font(runs[0].style), device)
+    layout.setTextOption(_make_option())
+    layout.setFormats(_list_formats(runs))
+    lines = _break_layout(layout, width)
     if strange is not None:
-        strange |= _without_font(layout)
+        strange |= _find_missing(layout)
     size = max(run.style.points for run in runs) * device.logicalDpiY() / 72
     return [
         Line(
@@ -114,7 +114,7 @@ def paragraph(
     ]
 
 
-def _wrapping() -> QTextOption:
+def _make_option() -> QTextOption:
     option = QTextOption()
     option.setWrapMode(QTextOption.WrapMode.WrapAtWordBoundaryOrAnywhere)
     option.setTextDirection(Qt.LayoutDirection.LayoutDirectionAuto)
@@ -122,21 +122,21 @@ def _wrapping() -> QTextOption:
     return option
 
 
-def _formats(runs: list[Run]) -> list[QTextLayout.FormatRange]:
+def _list_formats(runs: list[Run]) -> list[QTextLayout.FormatRange]:
     ranges, start = [], 0
     for run in runs:
         found = QTextLayout.FormatRange()
         # QTextLayout counts in UTF-16
         found.start, found.length = start, len(run.text.encode("utf-16-le")) // 2
         found.format = QTextCharFormat()
-        found.format.setFont(font(run.style))
+        found.format.setFont(make_font(run.style))
         found.format.setForeground(QColor(run.style.colour))
         ranges.append(found)
         start += found.length
     return ranges
 
 
-def _broken(layout: QTextLayout, width: float) -> list[QTextLine]:
+def _break_layout(layout: QTextLayout, width: float) -> list[QTextLine]:
     lines = []
     layout.beginLayout()
     while (line := layout.createLine()).isValid():
@@ -146,7 +146,7 @@ def _broken(layout: QTextLayout, width: float) -> list[QTextLine]:
     return lines
 
 
-def _without_font(layout: QTextLayout) -> set[str]:
+def _find_missing(layout: QTextLayout) -> set[str]:
     text, found = layout.text().encode("utf-16-le"), set()
     for run in layout.glyphRuns(-1, -1, QTextLayout.GlyphRunRetrievalFlag.RetrieveAll):
         for glyph, place in zip(run.glyphIndexes(), run.stringIndexes(), strict=False):
@@ -155,7 +155,7 @@ def _without_font(layout: QTextLayout) -> set[str]:
     return {character for character in found if character.isprintable() and not character.isspace()}
 
 
-def height(lines: list[Line]) -> float:
+def measure_height(lines: list[Line]) -> float:
     """Of lines below each other; the gap above the first does not count."""
     return sum(line.height + line.gap for line in lines) - (lines[0].gap if lines else 0.0)
 

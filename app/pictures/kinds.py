@@ -8,6 +8,8 @@ from mlx_model.errors import RequestError
 
 MAX_BYTES = 2 * 1024**3
 HEIF = "HEIF"
+ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif")
+FILTER = f"Pictures ({' '.join(f'*{ending}' for ending in ENDINGS)})"  # of a file dialog
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 KNOWN = (  # first bytes of what Pillow reads for us
     b"\x89PNG\r\n\x1a\n",

@@ -92,7 +92,7 @@ def list_formats(as_json: bool) -> None:
 
 def _plain(name: str) -> dict[str, Any]:
     format = formats.FORMATS[name]
-    ways = {"export": format.export is not None, "import": format.load is not None}
+    ways = {"export": bool(format.export), "import": bool(format.load)}
     options = {option.name: option.default for option in format.options}
     return {"name": name, "title": format.title, "endings": list(format.extensions), **ways, "options": options}
 

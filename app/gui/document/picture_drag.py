@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QWidget
 from mlx_model.errors import FluxLocalError
 
 from ...board.data import Picture, pictures
-from ...interchange.pictures import folder_pictures
+from ...interchange.pictures import list_pictures
 from .document import Document
 
 OURS = "application/x-flux-local"
@@ -55,7 +55,7 @@ def import_files(files: list[str], document: Document) -> list[Picture]:
 
 def _pictures_of_folder(folder: Path, document: Document) -> list[Path]:
     try:
-        inside = list(folder_pictures(folder))
+        inside = list(list_pictures(folder))
     except FluxLocalError as error:
         document.message.emit(error.message, error.hint)
         return []

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 
 from ...board import commands
 from ...board.data import COLOUR_NAMES, COLOURS, ROLES, Board, Member, Panel, numbers
+from ...pictures.kinds import FILTER
 from ..document import picture_drag
 from ..document.document import Document
 from ..kit.messages import sure
@@ -25,7 +26,6 @@ from ..kit.text_field import BoardText
 from ..kit.widgets import button, label, row
 from ..kit.words import plural
 
-PICTURES = "Pictures (*.png *.jpg *.jpeg *.webp *.tif *.tiff *.bmp *.gif *.avif *.heic *.heif)"
 ACROSS = 3  # pictures beside each other
 NOTES = 160  # pixels: notes taller than the pictures read as the main thing
 
@@ -203,7 +203,7 @@ class MemberPanel(QWidget):
             self.document.do("Remove from Cast", commands.remove_member(self.document.board, member.id))
 
     def _add_files(self) -> None:
-        paths, _ = QFileDialog.getOpenFileNames(self, "Pictures", "", PICTURES)
+        paths, _ = QFileDialog.getOpenFileNames(self, "Pictures", "", FILTER)
         self.add(self.document.import_pictures(paths))
 
     def _first(self) -> None:

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import (
 from ...board import commands
 from ...board.data import Board, Member, Picture, free_colour, free_name, new_id
 from ...board.rules import MAX_MEMBERS
+from ...pictures.kinds import FILTER
 from ..board.paint import LEFT, _ring
 from ..document import picture_drag
 from ..document.document import Document
@@ -24,7 +25,7 @@ from ..kit import portrait
 from ..kit.theme import font, theme
 from ..kit.widgets import Empty, bar, button, label
 from ..kit.words import plural
-from .cast_member import PICTURES, MemberPanel, uses
+from .cast_member import MemberPanel, uses
 
 MEMBER = Qt.ItemDataRole.UserRole
 CARD, WIDEST, WORDS = 188, 400, 56  # pixels: the least and the most width of a card; what stands below its picture
@@ -217,7 +218,7 @@ class CastView(QWidget):
 
     def choose_files(self) -> None:
         """A file dialog; each picture becomes a member."""
-        paths, _ = QFileDialog.getOpenFileNames(self, "Pictures of the Cast", "", PICTURES)
+        paths, _ = QFileDialog.getOpenFileNames(self, "Pictures of the Cast", "", FILTER)
         self.add_pictures(self.document.import_pictures(paths), None)
 
     def add_pictures(self, pictures: list[Picture], member: Member | None) -> None:

@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QMenu
 
 from ...board import commands
 from ...board.data import COLOUR_NAMES, ROLES, PanelReference, new_id, numbers
+from ...pictures.kinds import FILTER
 from ..document import picture_drag
 from .tile import ReferenceTile
 
@@ -21,7 +22,7 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 from ..kit.widgets import describe
 from .tile import PICTURE
 
-FILES = "Pictures (*.png *.jpg *.jpeg *.webp *.tif *.tiff *.bmp *.gif *.avif *.heic);;All files (*)"
+FILES = f"{FILTER};;All files (*)"
 
 
 def add_menu(tray: ReferenceTray) -> QMenu:

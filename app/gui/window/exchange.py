@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 from mlx_model.errors import FluxLocalError, Hint
 
 from ...interchange import formats
-from ...interchange.formats import EXPORTS, FOLDER, FORMATS, IMPORTS, Option
+from ...interchange.formats import EXPORTS, FOLDER, FORMATS, Option
 from ..document.document import Document
 from ..kit.widgets import label, set_tone
 from ..kit.words import plural
@@ -194,8 +194,7 @@ def place(name: str, title: str, parent: QWidget) -> str:
         folder = QFileDialog.getExistingDirectory(parent, f"Folder for {chosen.title}")
         return str(Path(folder) / title.replace("/", "-")) if folder else ""
     suggestion = title.replace("/", "-") + chosen.extensions[0]
-    kinds = f"{chosen.title} (*{chosen.extensions[0]})"
-    return QFileDialog.getSaveFileName(parent, f"Export {chosen.title}", suggestion, kinds)[0]
+    return QFileDialog.getSaveFileName(parent, f"Export {chosen.title}", suggestion, chosen.filter)[0]
 
 
 def export_to(document, name, out, panels, options, parent, say) -> Work:
@@ -215,8 +214,4 @@ def export_to(document, name, out, panels, options, parent, say) -> Work:
 
 def ask_import(parent: QWidget) -> str:
     """Ask for a script, timeline or shot list; "" for none. Folders have a dialog of their own."""
-    kinds = {name: " ".join(f"*{ending}" for ending in FORMATS[name].extensions if ending) for name in IMPORTS}
-    each = [f"{FORMATS[name].title} ({endings})" for name, endings in kinds.items() if endings]
-    each.append("Zipped board (*.zip)")
-    filters = ";;".join([f"All that can be imported ({' '.join([*kinds.values(), '*.zip'])})", *each])
-    return QFileDialog.getOpenFileName(parent, "Import", "", filters)[0]
+    return QFileDialog.getOpenFileName(parent, "Import", "", formats.list_import_filters())[0]

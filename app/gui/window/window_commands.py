@@ -67,11 +67,12 @@ class WindowCommands:
     def share(self) -> None:
         """The saved board with all its pictures as one file for mail and messages."""
         from ...fluxboard.archive import export_zip
+        from ...interchange.formats import ZIPPED
         from .exchange import run
 
         document = self.session.document
         suggestion = f"{self._folder()}/{document.board.title}.zip"
-        path = QFileDialog.getSaveFileName(self.window, "Save as Zip", suggestion, "Zip (*.zip)")[0]
+        path = QFileDialog.getSaveFileName(self.window, "Save as Zip", suggestion, ZIPPED.filter)[0]
         if not path or not document.saved():
             return
 

@@ -25,14 +25,23 @@ def small(name: str) -> dict:
 def test_the_table_leads_to_functions():
     for format in FORMATS.values():
         for where in filter(None, (format.export, format.load)):
-            assert callable(formats._function(where, format))
+            assert callable(formats._load_function(where, format))
         assert format.title
         assert all(ending == FOLDER or ending.startswith(".") for ending in format.extensions)
         assert len({option.name for option in format.options}) == len(format.options)
         for option in format.options:
             assert option.help
-            assert formats._value(option, option.default) == option.default
+            assert formats._check_value(option, option.default) == option.default
             assert isinstance(option.default, bool) or option.choices or option.high
+
+
+def test_file_dialogs_offer_what_can_be_read():
+    together, *each = formats.list_import_filters().split(";;")
+    assert each[0] == "OpenTimelineIO (*.otio)"
+    assert each[-1] == "Zipped board (*.zip)"
+    assert "Fountain script (*.fountain *.spmd *.txt)" in each
+    endings = {f"*{ending}" for name in IMPORTS for ending in FORMATS[name].extensions if ending}
+    assert set(together.partition("(")[2].rstrip(")").split()) == endings | {"*.zip"}
 
 
 def test_product_formats_are_all_there():

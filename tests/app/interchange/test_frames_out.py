@@ -10,8 +10,9 @@ import pytest
 from msgspec.structs import replace
 from PIL import Image, ImageSequence
 
-from app.board.data import Board, Scene
+from app.board.data import Board, Panel, Scene, Take
 from app.interchange.formats import export_board
+from app.pictures import metadata
 from tests.app.interchange.made_boards import SKIES, drawn, long_board, panel, sample
 
 ORDER = (0, 1, 2, 3, 4)  # the skies of 1A 1B 1C 2A 2B; 2C has none
@@ -33,6 +34,23 @@ def test_png_sequence_is_the_takes_byte_for_byte(board, blobs, tmp_path):
     with Image.open(files[5]) as empty:
         assert empty.size == (640, 360)
         assert empty.getpixel((5, 300)) == (226, 226, 226)
+
+
+@pytest.mark.parametrize(("name", "options"), [("png", {}), ("png", {"takes": "all"}), ("shots", {}), ("otio", {})])
+def test_a_picture_keeps_its_mark_and_its_request(blobs, tmp_path, name, options):
+    """Whatever copies takes leaves them as they are; a painted picture has no request, and gets none."""
+    request = '{"prompt": "a gull"}'
+    data = io.BytesIO()
+    drawn(0).save(data, "PNG", **metadata.save_options("PNG", metadata.packet(request, False), request))
+    pictures = blobs.put(data.getvalue()), blobs.put(drawn(1))
+    takes = [Take(f"take{picture.sha256[:8]}", picture, "{}", "", "", 0) for picture in pictures]
+    panels = tuple(Panel(f"panel{take.id}", takes=(take,), current=take.id) for take in takes)
+    export_board(name, Board("board", scenes=(Scene("scene", panels=panels),)), blobs.path, tmp_path / "it", **options)
+    found = sorted(tmp_path.glob("it*/*.png"))
+    with Image.open(found[0]) as made, Image.open(found[-1]) as painted:
+        assert metadata.find_request(made) == request
+        assert metadata.MADE in made.info["XML:com.adobe.xmp"]
+        assert metadata.find_request(painted) is None
 
 
 def test_png_sequence_with_all_takes(board, blobs, tmp_path):
@@ -169,7 +187,7 @@ def test_mp4_captions_of_any_length_stay_in_the_bar(blobs, tmp_path):
 
     board = Board("b", scenes=(Scene("s", panels=(panel(blobs, 0, dialogue="WORD " * 400, seconds=0.1),)),))
     job = Job(board, blobs.path, tmp_path / "x.mp4")
-    bar = animatic._bar(job.entries[0], (640, 120), 18.0, set())
+    bar = animatic._draw_bar(job.entries[0], (640, 120), 18.0, set())
     assert bar.shape == (120, 640, 3)
     light = np.flatnonzero((bar.max(axis=2) > 120).any(axis=1))
     assert light[0] > 2

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.interchange.names import LONGEST, natural, safe_name
-from app.interchange.text import clean, decode, line
+from app.interchange.files import LONGEST_NAME, make_safe_name, make_sort_key
+from app.interchange.values import clean, clean_line, decode
 from mlx_model.errors import RequestError
 
 
@@ -30,23 +30,23 @@ from mlx_model.errors import RequestError
     ],
 )
 def test_safe_names(text, name):
-    assert safe_name(text) == name
+    assert make_safe_name(text) == name
 
 
 @given(st.text(max_size=300))
 def test_any_text_makes_a_name(text):
-    name = safe_name(text)
+    name = make_safe_name(text)
     assert name
     assert name == name.strip(" ")
     assert not name.startswith(".")
     assert not name.endswith(".")
-    assert len(name.encode()) <= LONGEST + 1
+    assert len(name.encode()) <= LONGEST_NAME + 1
     assert not set('<>:"/\\|?*\x00\n') & set(name)
 
 
 def test_natural_order():
     names = ["shot10.png", "Shot2.png", "shot1.png", "shot02b.png", "10.png", "9.png", "é.png"]
-    assert sorted(names, key=natural) == [
+    assert sorted(names, key=make_sort_key) == [
         "9.png",
         "10.png",
         "shot1.png",
@@ -60,7 +60,7 @@ def test_natural_order():
 @given(st.lists(st.text(max_size=20)))
 def test_any_names_can_be_sorted(names):
     turned = names[::-1]
-    assert sorted(turned, key=natural) == sorted(names, key=natural)
+    assert sorted(turned, key=make_sort_key) == sorted(names, key=make_sort_key)
 
 
 @given(st.text(st.characters(), max_size=200))
@@ -70,7 +70,7 @@ def test_clean_text_goes_into_xml_and_json(text):
     element.text = tidy
     assert (ElementTree.fromstring(ElementTree.tostring(element, "utf-8")).text or "") == tidy
     assert json.loads(json.dumps(tidy).encode()) == tidy
-    assert "\n" not in line(text)
+    assert "\n" not in clean_line(text)
 
 
 def test_clean_keeps_words_and_cuts_what_is_too_long():

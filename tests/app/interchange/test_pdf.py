@@ -232,5 +232,11 @@ for name in ("a", "b"):
 def test_times_and_dates():
     from datetime import date
 
-    assert [pdf.clock(s) for s in (0.71, 2, 59.9, 60, 3599.6)] == ["0.7 s", "2.0 s", "59.9 s", "1:00", "1:00:00"]
-    assert pdf.long_date(date(2026, 11, 25)) == "25 November 2026"
+    assert [pdf.format_length(s) for s in (0.71, 2, 59.9, 60, 3599.6)] == [
+        "0.7 s",
+        "2.0 s",
+        "59.9 s",
+        "1:00",
+        "1:00:00",
+    ]
+    assert pdf.format_date(date(2026, 11, 25)) == "25 November 2026"

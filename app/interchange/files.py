@@ -1,0 +1,112 @@
+"""Files of other programs: a document read whole, a folder that appears whole, names that every disk takes."""
+
+import os
+import re
+import secrets
+import shutil
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
+
+from mlx_model.errors import RequestError
+
+from ..base.files import explain, numbered, sync
+from ..pictures.kinds import read_bytes
+
+MAX_SCRIPT = 32 * 1024**2
+UNSAFE = re.compile(r'[<>:"/\\|?*\s]+')
+RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789¹²³")}
+LONGEST_NAME = 80  # bytes: room for a number and an extension below the 143 of encrypted and the 255 of other disks
+DIGITS = "0123456789"
+JOINERS = "\u200d\ufe0f"  # invisible, but parts of emoji
+
+
+def read_document(path: Path, largest: int = MAX_SCRIPT) -> bytes:
+    """The whole file. Raises RequestError where it is missing, empty, no file, unreadable or over `largest` bytes."""
+    if path.is_dir():
+        raise RequestError(f"{path} is a folder.", "Choose the file inside it.")
+    try:
+        too_large = path.stat().st_size > largest
+    except (OSError, ValueError):
+        too_large = False  # read_bytes says what is wrong
+    if too_large:
+        raise RequestError(f"{path} is larger than {largest // 1024**2} MB.", "Split it into several files.")
+    return read_bytes(path)
+
+
+def find_beside(folder: Path, relative: str) -> Path | None:
+    """The file that a document in `folder` names, or None where it leads out of the folder or is not there."""
+    name = relative.replace("\\", "/")
+    if "\0" in name or not name or len(name) > 4096 or ".." in PurePosixPath(name).parts:
+        return None
+    try:
+        home = folder.resolve()
+        path = (home / name).resolve()
+        return path if path.is_relative_to(home) and path.is_file() else None
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
+def write_folder(path: Path, fill: Callable[[Path], object], force: bool = False) -> Path:
+    """Let `fill` write files into a fresh folder that then gets the name `path`; the name it got.
+
+    Without `force` a number is added where the name is taken. With it, files of the same names in an existing folder
+    are replaced one by one and others stay. Raises DiskFull, or RequestError where the place can't be written.
+    """
+    temporary = path.with_name(f".{path.name[:60]}.{secrets.token_hex(4)}.partial")
+    try:
+        temporary.mkdir()
+        fill(temporary)
+        _sync_files(temporary)
+        return _merge(temporary, path) if force and path.exists() else _claim(temporary, path)
+    except OSError as error:
+        raise explain(error, path) from error
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _sync_files(folder: Path) -> None:
+    for file in folder.iterdir():
+        with open(file, "rb+") as handle:
+            sync(handle.fileno())
+
+
+def _merge(temporary: Path, path: Path) -> Path:
+    for file in sorted(temporary.iterdir()):
+        os.replace(file, path / file.name)
+    return path
+
+
+def _claim(temporary: Path, path: Path) -> Path:
+    for candidate in numbered(path):
+        try:
+            if not os.path.lexists(candidate):
+                os.rename(temporary, candidate)  # fails where another program filled the name in the meantime
+                return candidate
+        except OSError:
+            if not os.path.lexists(candidate):
+                raise
+    raise RequestError(f"Too many folders are called like {path}.", "Choose another name.")
+
+
+def make_safe_name(text: str, fallback: str = "untitled") -> str:
+    """`text` as a file name without extension for macOS, Windows, Linux, exFAT and network disks alike."""
+    text = "".join(c for c in unicodedata.normalize("NFC", text) if _is_visible(c))
+    text = _cut(re.sub(r"-{2,}", "-", UNSAFE.sub(lambda match: " " if match[0].isspace() else "-", text)))
+    text = text.strip(" .-") or fallback
+    return f"{text}-" if text.split(".")[0].strip().lower() in RESERVED else text
+
+
+def _is_visible(character: str) -> bool:
+    return character.isspace() or character in JOINERS or not unicodedata.category(character).startswith("C")
+
+
+def _cut(text: str) -> str:
+    return text.encode()[:LONGEST_NAME].decode(errors="ignore")
+
+
+def make_sort_key(name: str) -> tuple[tuple[int, int, str], ...]:
+    """Sort key: 2 before 10, capitals as small letters, accents composed."""
+    parts = [part for part in re.split(r"([0-9]+)", unicodedata.normalize("NFC", name).casefold()) if part]
+    key = tuple((0, int(part[:300]), "") if part[0] in DIGITS else (1, 0, part) for part in parts)
+    return (*key, (-1, 0, name))

@@ -1,0 +1,116 @@
+"""What other programs' files hold, made into what a board may hold: text, lengths, cameras, pictures as takes.
+
+What had to be changed is noted.
+"""
+
+import codecs
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from math import isfinite
+from pathlib import Path
+from typing import TypedDict
+
+import msgspec
+import numpy as np
+
+from mlx_model.errors import FluxLocalError, RequestError
+
+from ..board.data import ANGLES, DEFAULT_SECONDS, MOVES, SHOTS, Camera, Panel, Take, new_id
+from ..board.rules import MAX_SECONDS
+from ..pictures.images import open_picture
+from .formats import Source
+
+LONGEST = 20_000  # characters of one caption; ten times what fits a page
+BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+BREAKS = re.compile("\r\n?|[\u2028\u2029\x85]")
+UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff\U0001fffe\U0001ffff]")
+SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def clean(text: object, longest: int = LONGEST) -> str:
+    r"""Line ends as \n, no control characters, no lone surrogates, at most `longest` characters; "" for no text."""
+    if not isinstance(text, str):
+        return ""
+    text = SURROGATES.sub("\ufffd", UNPRINTABLE.sub("", BREAKS.sub("\n", text)))
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
+
+
+def clean_line(text: object, longest: int = 200) -> str:
+    """`clean` on a single line: titles, names, headings."""
+    return clean(" ".join(clean(text).split()), longest)
+
+
+def decode(data: bytes, name: str, notes: list[str]) -> str:
+    """UTF-8, or UTF-16 with its mark, else Windows' Western European with a note. Raises RequestError for no text."""
+    encoding = next((encoding for mark, encoding in BOMS if data.startswith(mark)), "utf-8")
+    try:
+        text = data.decode(encoding)
+    except UnicodeDecodeError:
+        text = data.decode("cp1252", errors="replace")
+        notes.append(f"{name} is not in UTF-8: it was read as Western European. Check the accents.")
+    if "\0" in text:
+        raise RequestError(f"{name} is not a text file.", "Export the script again as plain text or .fdx.")
+    return text
+
+
+class Words(TypedDict):
+    """The texts of a panel."""
+
+    prompt: str
+    action: str
+    dialogue: str
+    notes: str
+
+
+def read_words(given: Mapping[str, object]) -> Words:
+    """Those of a row or object that calls them the same; "" for what is missing or no text."""
+    prompt, action, dialogue, notes = (clean(given.get(name)) for name in ("prompt", "action", "dialogue", "notes"))
+    return Words(prompt=prompt, action=action, dialogue=dialogue, notes=notes)
+
+
+def read_seconds(value: object, where: str, notes: list[str]) -> float:
+    """A length that is longer than nothing and at most an hour; DEFAULT_SECONDS where the file gives none."""
+    if value is None or value == "":
+        return DEFAULT_SECONDS
+    try:
+        number = float(str(value).replace(",", "."))
+    except (ValueError, OverflowError):
+        number = 0.0
+    if isfinite(number) and 0 < number <= MAX_SECONDS:
+        return number
+    notes.append(f"{where} has no usable length ({str(value)[:40]}); it got {DEFAULT_SECONDS:g} seconds.")
+    return DEFAULT_SECONDS
+
+
+def read_camera(given: Camera, where: str, notes: list[str]) -> Camera:
+    """The words that we know, in any case; others are dropped with a note."""
+    return Camera(
+        _match_word(given.shot, SHOTS, where, notes),
+        _match_word(given.angle, ANGLES, where, notes),
+        _match_word(given.move, MOVES, where, notes),
+    )
+
+
+def _match_word(word: str, words: tuple[str, ...], where: str, notes: list[str]) -> str:
+    found = next((known for known in words if known.lower() == word.lower()), None)
+    if found is None:
+        notes.append(f"{where}: the camera's {word[:40]!r} is not one of {', '.join(filter(None, words))}.")
+    return found or ""
+
+
+def add_take(panel: Panel, pixels: np.ndarray, name: str, source: Source) -> Panel:
+    """`panel` with one more take, the current one, of (H, W, 3) uint8 sRGB; it has no request."""
+    picture = msgspec.structs.replace(source.put_picture(pixels), name=clean_line(name, 120))
+    made = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    take = Take(new_id(), picture, "", "", made, 0, note="imported")
+    return msgspec.structs.replace(panel, takes=(*panel.takes, take), current=take.id)
+
+
+def add_file(panel: Panel, path: Path, source: Source) -> Panel:
+    """`panel` with the picture of `path`; without it, and a note, where that can't be used."""
+    try:
+        return add_take(panel, open_picture(path, source.notes), path.name, source)
+    except FluxLocalError as error:
+        source.notes.append(error.message)
+        return panel
