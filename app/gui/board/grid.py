@@ -1,7 +1,7 @@
 """The grid of the board view: an item view that lays scenes out below each other and paints only what is seen."""
 
-from PySide6.QtCore import QItemSelection, QItemSelectionModel, QModelIndex, QPoint, QRect, QSize, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QMouseEvent, QPainter, QPen, QRegion, QWheelEvent
+from PySide6.QtCore import QEvent, QItemSelection, QItemSelectionModel, QModelIndex, QPoint, QRect, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QInputEvent, QKeyEvent, QMouseEvent, QPainter, QPen, QRegion, QWheelEvent
 from PySide6.QtWidgets import QAbstractItemView, QStyle, QStyleOptionViewItem, QWidget
 
 from ...board.data import Board
@@ -47,6 +47,7 @@ class BoardGrid(QAbstractItemView):
         self.viewport().setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.verticalScrollBar().setSingleStep(40)
         self._hovered, self._keyboard = -1, False
+        self._anchor: str | None = None  # the panel from which Shift selects
         document.changed.connect(self._board_changed)
         document.picture_ready.connect(self.viewport().update)
         theme.changed.connect(self.viewport().update)
@@ -177,7 +178,17 @@ class BoardGrid(QAbstractItemView):
             target = 0 if name == "MoveHome" else len(rows) - 1
         else:
             target = self._vertical(here, -1 if name.endswith("Up") else 1, name.startswith("MovePage"))
-        return self.model().index(max(0, min(len(rows) - 1, target)))
+        target = max(0, min(len(rows) - 1, target))
+        if modifiers & Qt.KeyboardModifier.ShiftModifier:
+            target = self._panel_row(target, 1 if target >= here else -1, here)
+        return self.model().index(target)
+
+    def _panel_row(self, row: int, way: int, otherwise: int) -> int:
+        """The row of a panel at `row` or behind it in that direction: Shift goes over headings and places to add."""
+        rows = self.model().rows
+        while 0 <= row < len(rows) and rows[row].kind != "panel":
+            row += way
+        return row if 0 <= row < len(rows) else otherwise
 
     def _vertical(self, here: int, way: int, page: bool) -> int:
         """The row straight above or below; a page: the one about a screen away."""
@@ -190,6 +201,26 @@ class BoardGrid(QAbstractItemView):
         same = [row for row in beyond if abs(rects[row].top() - start.top()) == line]
         column = start.center().x() if start.width() < self.viewport().width() // 2 else 0
         return min(same, key=lambda row: abs(rects[row].center().x() - column))
+
+    def selectionCommand(self, index: QModelIndex, event: QEvent | None = None) -> Flag:
+        """Shift selects by the order of the board (see _extend); Qt would take the rectangle between two cells."""
+        return Flag.NoUpdate if self._extends(event) else super().selectionCommand(index, event)
+
+    def _extends(self, event: QEvent | None) -> bool:
+        kinds = (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonRelease, QEvent.Type.KeyPress)
+        shift = Qt.KeyboardModifier.ShiftModifier
+        return isinstance(event, QInputEvent) and event.type() in kinds and bool(event.modifiers() & shift)
+
+    def _extend(self) -> None:
+        """Select from the anchor to the panel that the keyboard stands on."""
+        model, here = self.model(), self.currentIndex().row()
+        start = model.row_of(self._anchor) if self._anchor else here
+        start = here if start < 0 else start
+        selection = QItemSelection()
+        for row in range(min(start, here), max(start, here) + 1):
+            if model.rows[row].kind == "panel":
+                selection.select(model.index(row), model.index(row))
+        self.selectionModel().select(selection, Flag.ClearAndSelect)
 
     def setSelection(self, rect: QRect, command: Flag) -> None:
         area = rect.normalized().translated(0, self.verticalOffset())
@@ -236,7 +267,7 @@ class BoardGrid(QAbstractItemView):
     def _paint_marker(self, painter: QPainter) -> None:
         marker = self.dropping.marker()
         if marker is not None:
-            painter.setPen(QPen(theme.colours.accent, 3))
+            painter.setPen(QPen(QColor(theme.colours.accent), 3))
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(marker, 3, 3)
 
@@ -284,6 +315,7 @@ class BoardGrid(QAbstractItemView):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self._keyboard = False
         super().mousePressEvent(event)
+        self._move_anchor(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         self._keyboard = True
@@ -299,6 +331,14 @@ class BoardGrid(QAbstractItemView):
             self.edit(index)
         else:
             super().keyPressEvent(event)
+            self._move_anchor(event)
+
+    def _move_anchor(self, event: QInputEvent) -> None:
+        """With Shift the selection reaches from the anchor to where the press led; without, that is the new anchor."""
+        if self._extends(event):
+            self._extend()
+        elif event.modifiers() == Qt.KeyboardModifier.NoModifier:
+            self._anchor = self.current_panel()
 
     def _return(self, index: QModelIndex, row) -> None:
         if row.kind == "panel":

@@ -46,7 +46,7 @@ class BoardView(QWidget):
         self.setAcceptDrops(True)
         self._lay_out()
         document.changed.connect(self._show)
-        document.state_changed.connect(lambda _: self._selection())
+        document.state_changed.connect(self._selection)
         self._show(document.board, document.board)
 
     def _lay_out(self) -> None:

@@ -91,8 +91,8 @@ class MemberPanel(QWidget):
         self.notes.redo_asked.connect(document.redo)
         self.used, self.panels = label(tone="muted", wrap=True), UsedIn(document)
         self._lay_out()
-        document.changed.connect(lambda old, new: self.refresh())
-        document.picture_ready.connect(lambda _: self.refresh())
+        document.changed.connect(self.refresh)
+        document.picture_ready.connect(self.refresh)
 
     def _lay_out(self) -> None:
         form = QFormLayout()

@@ -177,9 +177,12 @@ class CastView(QWidget):
         self._chosen: str | None = None
         self._lay_out()
         document.changed.connect(self._board_changed)
-        document.picture_ready.connect(lambda _: self.list.viewport().update())
-        theme.changed.connect(self.list.viewport().update)
+        document.picture_ready.connect(self._repaint)
+        theme.changed.connect(self._repaint)
         self._board_changed(document.board, document.board)
+
+    def _repaint(self) -> None:
+        self.list.viewport().update()
 
     def _lay_out(self) -> None:
         add = button("Add Member…", self.choose_files, "plus", "primary")

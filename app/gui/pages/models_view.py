@@ -239,7 +239,7 @@ class ModelsView(QWidget):
         self.here = blas.machine()
         self._lay_out()
         downloads.changed.connect(self._download)
-        downloads.installed.connect(lambda _: self.refresh())
+        downloads.installed.connect(self.refresh)
         self.refresh()
 
     def _lay_out(self) -> None:

@@ -139,7 +139,7 @@ class QueueView(QWidget):
         self.body = QWidget()
         self._lay_out()
         engine.changed.connect(self.refresh)
-        engine.event.connect(lambda job_id, event: self._update(job_id))
+        engine.event.connect(self._update)
         engine.worker_state.connect(self._worker)
         self.refresh()
 

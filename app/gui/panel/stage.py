@@ -96,7 +96,7 @@ class PanelStage(PanelPart, QWidget):
         self.takes.compare_asked.connect(self.compare_with)
         self.card.acted.connect(self._card_acted)
         self.card.dismissed.connect(self.dismissed)
-        self.document.picture_ready.connect(lambda _: self.show_pictures())
+        self.document.picture_ready.connect(self.show_pictures)
         self.document.preview_read.connect(self._show_preview)
 
     def show_panel(self, panel_id: str) -> None:

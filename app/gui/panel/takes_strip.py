@@ -55,8 +55,11 @@ class TakesStrip(PanelPart, QListWidget):
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.customContextMenuRequested.connect(self._open_menu)
         self.currentItemChanged.connect(self._chosen)
-        document.picture_ready.connect(lambda _: self.viewport().update())
-        theme.changed.connect(self.viewport().update)
+        document.picture_ready.connect(self._repaint)
+        theme.changed.connect(self._repaint)
+
+    def _repaint(self) -> None:
+        self.viewport().update()
 
     def show_panel(self, panel_id: str) -> None:
         self.compared = ""

@@ -179,12 +179,11 @@ def _value(field: QWidget) -> bool | int | str:
 def export(document: Document, selected: tuple[str, ...], parent: QWidget, say: Callable) -> None:
     """Ask for format and place, then export; `say(text, hint, good)` tells how it went."""
     dialog = ExportDialog(document, selected, parent)
-    dialog.finished.connect(dialog.deleteLater)  # not before this function is done with it
-    if dialog.exec() != QDialog.DialogCode.Accepted:
-        return
-    out = place(dialog.name, document.board.title, parent)
-    if out:
-        export_to(document, dialog.name, out, dialog.panels(), dialog.options(), parent, say)
+    agreed = dialog.exec() == QDialog.DialogCode.Accepted
+    name, panels, options = dialog.name, dialog.panels(), dialog.options()  # before the next dialog runs its own loop,
+    dialog.deleteLater()  # in which this one goes
+    if agreed and (out := place(name, document.board.title, parent)):
+        export_to(document, name, out, panels, options, parent, say)
 
 
 def place(name: str, title: str, parent: QWidget) -> str:

@@ -1,0 +1,47 @@
+"""A screen for all tests, a fresh program for each; whatever it says on stderr fails the test."""
+
+import os
+import shutil
+
+import pytest
+
+from tests.window.driver import NEEDED, Screen, Window
+
+ASKED = "FLUX_LOCAL_WINDOW_TESTS"
+
+
+def pytest_collection_modifyitems(items):
+    missing = [name for name in NEEDED if not shutil.which(name)]
+    reason = f"needs {', '.join(missing)}" if missing else f"runs with {ASKED}=1 (.ci/run)"
+    if missing or not os.environ.get(ASKED):
+        for item in items:
+            if "tests/window" in item.nodeid:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.fixture(scope="session")
+def screen():
+    made = Screen()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def start(screen, tmp_path):
+    """A function that starts the program, with a board if given; at the end it must have said nothing."""
+    windows: list[Window] = []
+
+    def run(board=None, home=tmp_path / "home", on=screen) -> Window:
+        windows.append(Window(on, home, board))
+        return windows[-1]
+
+    yield run
+    for one in windows:
+        one.close()
+    assert [one.said() for one in windows if one.said()] == []
+
+
+@pytest.fixture
+def window(start):
+    """The program as it starts for the first time."""
+    return start()

@@ -1,0 +1,168 @@
+"""The program as it is, with a window into it: python -m tests.window.probe SOCKET [BOARD]
+
+Starts the same main() as `flux-local`. Beside it a thread answers questions at a Unix socket, one JSON line each; they
+are asked in the window's own thread, between events, also while a dialog runs. A heartbeat notes when the event loop
+stood still. Nothing here acts on the window: keys and mouse come from outside.
+"""
+
+import json
+import socket
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+
+from PySide6.QtCore import QObject, QPoint, Qt, QTimer, Signal
+from PySide6.QtGui import QAccessible
+from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QLabel, QLineEdit, QMenu, QMenuBar, QWidget
+
+BEAT = 10  # ms
+
+
+class Heart(QObject):
+    """Longest waits between two beats of the event loop, in ms, with the time at which they ended."""
+
+    def __init__(self, parent: QObject):
+        super().__init__(parent)
+        self.waits: list[tuple[float, float]] = []
+        self._last = time.perf_counter()
+        timer = QTimer(self, interval=BEAT, timerType=Qt.TimerType.PreciseTimer)
+        timer.timeout.connect(self._beat)
+        timer.start()
+
+    def _beat(self) -> None:
+        now = time.perf_counter()
+        self.waits.append((1000 * (now - self._last) - BEAT, now))
+        self._last = now
+
+    def longest(self) -> float:
+        """And begin anew."""
+        found = max((wait for wait, _ in self.waits), default=0.0)
+        self.waits.clear()
+        return found
+
+
+class Probe(QObject):
+    """Answers in the window's thread."""
+
+    asked = Signal(object)
+
+    def __init__(self, path: str, app: QApplication):
+        super().__init__(app)
+        self.app, self.heart = app, Heart(self)
+        self.asked.connect(self._answer, Qt.ConnectionType.QueuedConnection)
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(path)
+        self._listener.listen()
+        threading.Thread(target=self._serve, daemon=True).start()
+
+    def _serve(self) -> None:
+        while True:
+            connection, _ = self._listener.accept()
+            with connection, connection.makefile("rw") as stream:
+                for line in stream:
+                    answer: list[str] = []
+                    done = threading.Event()
+                    self.asked.emit((json.loads(line), answer, done))
+                    done.wait()
+                    stream.write(answer[0] + "\n")
+                    stream.flush()
+
+    def _answer(self, question) -> None:
+        (name, arguments), answer, done = question
+        try:
+            answer.append(json.dumps({"value": getattr(self, name)(*arguments)}))
+        except Exception:
+            answer.append(json.dumps({"error": traceback.format_exc()}))
+        done.set()
+
+    # Questions
+
+    def widgets(self) -> list[dict]:
+        """Everything that can be seen and has a name or words, outermost window last to be raised first."""
+        found = []
+        for top in self.app.topLevelWidgets():
+            if top.isVisible():
+                found += [describe(one) for one in [top, *top.findChildren(QWidget)] if one.isVisible()]
+                found += [
+                    entry
+                    for one in [top, *top.findChildren(QMenu), *top.findChildren(QMenuBar)]
+                    for entry in entries(one)
+                ]
+        return [one for one in found if one["name"] or one["text"]]
+
+    def focus(self) -> dict | None:
+        widget = self.app.focusWidget()
+        return describe(widget) if widget else None
+
+    def windows(self) -> list[str]:
+        return [top.windowTitle() for top in self.app.topLevelWidgets() if top.isVisible() and top.isWindow()]
+
+    def longest_wait(self) -> float:
+        return self.heart.longest()
+
+    def ask(self, code: str):
+        """The value of an expression; `window`, `document`, `board` and `grid` stand for what is open."""
+        window = next(top for top in self.app.topLevelWidgets() if type(top).__name__ == "MainWindow")
+        document = window.session.document
+        return eval(code, {"app": self.app, "window": window, "document": document,
+                           "board": document.board if document else None, "grid": window.board.grid,
+                           "place": place, "QPoint": QPoint})  # fmt: skip
+
+
+def describe(widget: QWidget) -> dict:
+    """Class, accessible name, words, rectangle on the screen and state of a widget."""
+    interface = QAccessible.queryAccessibleInterface(widget)
+    name = widget.accessibleName() or (interface.text(QAccessible.Text.Name) if interface else "")
+    text = ""
+    if isinstance(widget, (QAbstractButton, QLabel, QLineEdit)):
+        text = widget.text()
+    elif isinstance(widget, QComboBox):
+        text = widget.currentText()
+    elif widget.isWindow():
+        text = widget.windowTitle()
+    return {
+        "class": type(widget).__name__, "name": name, "text": text.replace("&", ""), "rect": place(widget),
+        "enabled": widget.isEnabled(), "focus": widget.hasFocus(), "hint": widget.toolTip(),
+    }  # fmt: skip
+
+
+def entries(menu: QWidget) -> list[dict]:
+    """The entries of a menu or a menu bar that is shown."""
+    if not isinstance(menu, (QMenu, QMenuBar)) or not menu.isVisible():
+        return []
+    return [
+        {
+            "class": "entry", "name": action.text().replace("&", ""), "text": action.text().replace("&", ""),
+            "rect": place(menu, menu.actionGeometry(action)), "enabled": action.isEnabled(), "focus": False,
+            "hint": action.toolTip(),
+        }
+        for action in menu.actions() if action.isVisible() and not action.isSeparator()
+    ]  # fmt: skip
+
+
+def place(widget: QWidget, rect=None) -> list[int]:
+    """x, y, width, height on the screen."""
+    rect = rect or widget.rect()
+    corner = widget.mapToGlobal(rect.topLeft())
+    return [corner.x(), corner.y(), rect.width(), rect.height()]
+
+
+def main() -> None:
+    from app.gui.window import start
+
+    made = start.open_window
+
+    def open_window(app):
+        window = made(app)
+        Probe(sys.argv[1], app)
+        return window
+
+    start.open_window = open_window
+    sys.exit(start.main(*sys.argv[2:3]))
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    main()

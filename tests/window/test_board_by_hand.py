@@ -1,0 +1,24 @@
+"""Panels under a real mouse and real keys."""
+
+from tests.window.driver import middle
+
+
+def test_a_panel_is_dragged_behind_another(window):
+    before = window.order()
+    first, third = window.panel(0), window.panel(2)
+    window.drag(middle(first), (third[0] + third[2] - 4, middle(third)[1]))
+    window.wait(lambda: window.order() != before, "the panel to move")
+    assert window.order() == [before[1], before[2], before[0], *before[3:]]
+    window.press("ctrl+z")
+    assert window.order() == before
+
+
+def test_shift_selects_by_order_on_the_board_not_by_rectangle(window):
+    window.click(middle(window.panel(2)))
+    window.press("shift+Right", "shift+Right", "shift+Right")  # round the end of the row into the next scene
+    assert window.selected() == [2, 3, 4, 5]
+    window.click(middle(window.panel(1)))
+    window.click(middle(window.panel(4)), keys="shift")
+    assert window.selected() == [1, 2, 3, 4]
+    window.press("shift+Left")
+    assert window.selected() == [1, 2, 3]
