@@ -234,11 +234,12 @@ def _maps(spec: ModelSpec, pixels: int, b: int) -> int:
     """Numbers of the autoencoder's maps at full resolution, c a pixel, c its narrowest width, and of its strips.
 
     A block's input has 2 c, its inner map and its result c each, and one is written while another is there; 5 c and 12
-    strips are within 4 % of what mlx 0.32.4 took on a CPU at 256, 384 and 512 px. Metal: the same in half precision,
+    strips are within 4 % of what mlx 0.32.4 took on a CPU at 256, 384 and 512 px. Where the outer layers see p x p
+    pixels as channels, full resolution is p times smaller. Metal: the same in half precision,
     1.5 GB at 1024 x 1024; published strip decodes took 1.6 GB with their weights.
     """
     width = spec.autoencoder.get("decoder_ch") or spec.autoencoder.get("ch", 128)
-    maps = pixels * width
+    maps = pixels // spec.autoencoder.get("pixel_patch", 1) ** 2 * width
     return min(MAPS * maps + STRIPS, WHOLE_MAPS * maps) * b
 
 

@@ -3,6 +3,7 @@
 Source: black-forest-labs/flux2 src/flux2/autoencoder.py; diffusers models/autoencoders/autoencoder_kl_flux2.py.
 """
 
+import math
 from typing import Any
 
 from .flux2 import count
@@ -68,7 +69,7 @@ def sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
 
     Groups, scale and shift come from config.json where there is one. Raises KeyError where a layer is missing.
     """
-    ch = shapes["encoder.conv_in.weight"][0]
+    ch, _, _, colours = shapes["encoder.conv_in.weight"]
     levels = range(count(shapes, "encoder.down."))
     mult = tuple(shapes[f"encoder.down.{k}.block.0.conv1.weight"][0] // ch for k in levels)
     top, _, _, channels = shapes["decoder.conv_in.weight"]
@@ -83,6 +84,7 @@ def sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
         "groups": config.get("norm_num_groups") or 32,
         "packed_norm": packed,
         "quant_convs": quant_convs,
+        **({} if colours == 3 else {"pixel_patch": math.isqrt(colours // 3)}),
         **({} if packed else _scaling(quant_convs, config)),
     }
 

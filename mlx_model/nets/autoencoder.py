@@ -2,7 +2,7 @@
 
 Source: black-forest-labs/flux2, src/flux2/autoencoder.py (and flux, src/flux/modules/autoencoder.py).
 Module names are those checkpoints'; convolution weights are (out, kh, kw, in).
-Axis letters: B batch, H W pixels, z latent channels; images are in [-1, 1].
+Axis letters: B batch, H W pixels, z latent channels, p pixel_patch; images are in [-1, 1].
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,10 @@ BATCH_NORM_EPS = 1e-4
 
 @dataclass(frozen=True)
 class Params:
-    """Widths are ch * ch_mult. `scale`, `shift` are FLUX.1's; FLUX.2 has `packed_norm`: statistics over 4z channels."""
+    """Widths are ch * ch_mult. `scale`, `shift` are FLUX.1's; FLUX.2 has `packed_norm`: statistics over 4z channels.
+
+    `pixel_patch` p: the outer layers see p x p pixels as channels, and all maps are p times smaller (1 in FLUX).
+    """
 
     ch: int = 128
     decoder_ch: int | None = None  # None: the encoder's
@@ -30,17 +33,20 @@ class Params:
     quant_convs: bool = True
     scale: float = 1.0
     shift: float = 0.0
+    pixel_patch: int = 1
 
     def __post_init__(self):
         for width in (self.ch, self.ch if self.decoder_ch is None else self.decoder_ch):
             if self.groups < 1 or any(width * times % self.groups for times in self.ch_mult):
                 raise ValueError(f"{width} channels can't be normed in {self.groups} groups")
+        if self.pixel_patch < 1:
+            raise ValueError(f"pixels can't be taken {self.pixel_patch} at a time")
         if not self.scale:
             raise ValueError("the scale of latents can't be 0")
 
     @property
     def downscale(self) -> int:
-        return 2 ** (len(self.ch_mult) - 1)
+        return self.pixel_patch * 2 ** (len(self.ch_mult) - 1)
 
 
 def group_norm(channels: int, p: Params) -> nn.GroupNorm:
@@ -172,7 +178,8 @@ class Encoder(nn.Module):
     def __init__(self, p: Params):
         super().__init__()
         widths = [p.ch * m for m in p.ch_mult]
-        self.conv_in = nn.Conv2d(3, p.ch, 3, padding=1)
+        self.patch = p.pixel_patch
+        self.conv_in = nn.Conv2d(3 * self.patch**2, p.ch, 3, padding=1)
         last = len(widths) - 1
         self.down = [
             Level(p, ([p.ch, *widths])[i], width, p.num_res_blocks, ("downsample", Downsample) if i < last else None)
@@ -185,6 +192,7 @@ class Encoder(nn.Module):
             self.quant_conv = nn.Conv2d(2 * p.z_channels, 2 * p.z_channels, 1)
 
     def __call__(self, x):
+        x = pack(x, self.patch)
         x = conv3(self.conv_in, rows_of(x), x.shape[1:])
         for part in (*self.down, self.mid):
             for step in part.steps:  # here, so that no caller holds on to the map before
@@ -207,7 +215,8 @@ class Decoder(nn.Module):
             for i, width in enumerate(widths)
         ]
         self.norm_out = group_norm(widths[0], p)
-        self.conv_out = nn.Conv2d(widths[0], 3, 3, padding=1)
+        self.patch = p.pixel_patch
+        self.conv_out = nn.Conv2d(widths[0], 3 * self.patch**2, 3, padding=1)
 
     def __call__(self, z):
         z = self.post_quant_conv(z) if "post_quant_conv" in self else z
@@ -215,7 +224,7 @@ class Decoder(nn.Module):
         for part in (self.mid, *reversed(self.up)):
             for step in part.steps:  # here, so that no caller holds on to the map before
                 x = step(x)
-        return conv3(self.conv_out, activated(self.norm_out, x), x.shape[1:])
+        return unpack(conv3(self.conv_out, activated(self.norm_out, x), x.shape[1:]), self.patch)
 
 
 class Statistics(nn.Module):
@@ -230,18 +239,22 @@ class Statistics(nn.Module):
         return mx.sqrt(self.running_var.astype(mx.float32) + BATCH_NORM_EPS)
 
 
-def pack(x: mx.array) -> mx.array:
-    """(B, H, W, c) -> (B, H/2, W/2, 4c), channel = c * 4 + dy * 2 + dx."""
+def pack(x: mx.array, side: int = 2) -> mx.array:
+    """(B, H, W, c) -> (B, H/s, W/s, s * s * c), channel = (c * s + dy) * s + dx."""
+    if side == 1:
+        return x
     b, h, w, c = x.shape
-    x = x.reshape(b, h // 2, 2, w // 2, 2, c).transpose(0, 1, 3, 5, 2, 4)
-    return x.reshape(b, h // 2, w // 2, 4 * c)
+    x = x.reshape(b, h // side, side, w // side, side, c).transpose(0, 1, 3, 5, 2, 4)
+    return x.reshape(b, h // side, w // side, side * side * c)
 
 
-def unpack(x: mx.array) -> mx.array:
+def unpack(x: mx.array, side: int = 2) -> mx.array:
     """Inverse of pack."""
+    if side == 1:
+        return x
     b, h, w, c = x.shape
-    x = x.reshape(b, h, w, c // 4, 2, 2).transpose(0, 1, 4, 2, 5, 3)
-    return x.reshape(b, 2 * h, 2 * w, c // 4)
+    x = x.reshape(b, h, w, c // side**2, side, side).transpose(0, 1, 4, 2, 5, 3)
+    return x.reshape(b, side * h, side * w, c // side**2)
 
 
 class AutoEncoder(nn.Module):
@@ -254,19 +267,19 @@ class AutoEncoder(nn.Module):
             self.bn = Statistics(4 * p.z_channels)
 
     def mean(self, images: mx.array) -> mx.array:
-        """(B, H, W, 3) in [-1, 1] -> (B, H/8, W/8, z): the mean, never a sample, as every official editing path."""
+        """(B, H, W, 3) in [-1, 1] -> (B, H/8p, W/8p, z): the mean, never a sample, as every official editing path."""
         dtype = self.encoder.conv_in.weight.dtype
         return mx.split(self.encoder(images.astype(dtype)), 2, axis=-1)[0].astype(mx.float32)
 
     def encode(self, images: mx.array) -> mx.array:
-        """(B, H, W, 3) in [-1, 1] -> (B, H/16, W/16, 4z) float32 model latents."""
+        """(B, H, W, 3) in [-1, 1] -> (B, H/16p, W/16p, 4z) float32 model latents."""
         z = pack(self.mean(images))
         if self.params.packed_norm:
             return (z - self.bn.running_mean.astype(mx.float32)) / self.bn.deviation()
         return (z - self.params.shift) * self.params.scale
 
     def decode(self, latents: mx.array) -> mx.array:
-        """(B, H/16, W/16, 4z) model latents -> (B, H, W, 3) float32, nominally in [-1, 1]."""
+        """(B, H/16p, W/16p, 4z) model latents -> (B, H, W, 3) float32, nominally in [-1, 1]."""
         latents = latents.astype(mx.float32)
         if self.params.packed_norm:
             z = latents * self.bn.deviation() + self.bn.running_mean.astype(mx.float32)

@@ -163,3 +163,10 @@ def test_dense_weights_take_the_dtype_of_the_run_and_packed_ones_what_they_are()
 def test_the_encoder_stays_where_there_is_plenty(monkeypatch, total, kept):
     monkeypatch.setattr(memory, "machine", lambda: dataclasses.replace(M1, total=total * GIB))
     assert memory.keeps_encoder(Converted(KLEIN, 0.57)) is kept
+
+
+def test_pixels_as_channels_shrink_the_maps():
+    spec = SPECS["mini"]
+    patched = dataclasses.replace(spec, autoencoder={**spec.autoencoder, "pixel_patch": 2})
+    twice = (2 * spec.size[0], 2 * spec.size[1])
+    assert memory._maps(patched, twice[0] * twice[1], 4) == memory._maps(spec, spec.size[0] * spec.size[1], 4)

@@ -1,7 +1,10 @@
 """The convolutional autoencoder against golden vectors, and the packing of its latents."""
 
+import dataclasses
+
 import mlx.core as mx
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from mlx.utils import tree_flatten
@@ -56,3 +59,28 @@ def test_statistics_are_used_both_ways():
     z = mx.random.normal((1, 2, 2, 16))
     normalised = (z - model.bn.running_mean) / model.bn.deviation()
     assert mx.abs(normalised * model.bn.deviation() + model.bn.running_mean - z).max().item() < 1e-5
+
+
+def test_pixels_as_channels():
+    """The same network, given 2 x 2 pixels as channels, serves a picture of twice the side."""
+    params = dataclasses.replace(PARAMS, pixel_patch=2)
+    model = autoencoder.AutoEncoder(params)
+    images = mx.random.uniform(-1, 1, (1, 32, 48, 3))
+    latents = model.encode(images)
+    assert params.downscale == 4
+    assert latents.shape == (1, 4, 6, 16)
+    assert model.decode(latents).shape == images.shape
+    assert model.encoder.conv_in.weight.shape == (32, 3, 3, 12)
+
+
+def test_side_of_packing():
+    """A pixel's channel is (c * s + dy) * s + dx, for any side s."""
+    x = mx.arange(3 * 3 * 2).reshape(1, 3, 3, 2)
+    assert autoencoder.pack(x, 3)[0, 0, 0].tolist() == [*range(0, 18, 2), *range(1, 18, 2)]
+    assert mx.array_equal(autoencoder.unpack(autoencoder.pack(x, 3), 3), x)
+    assert autoencoder.pack(x, 1) is x
+
+
+def test_impossible_patches():
+    with pytest.raises(ValueError, match="0 at a time"):
+        dataclasses.replace(PARAMS, pixel_patch=0)
