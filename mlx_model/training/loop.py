@@ -32,7 +32,8 @@ def muon_and_adam(model: nn.Module, muon_rate, adam_rate) -> optim.Optimizer:
         return weight.ndim == 4 or (weight.ndim == 2 and ("blocks." in path or "layers." in path))
 
     muon = optim.Muon(learning_rate=muon_rate, weight_decay=0.0)
-    return optim.MultiOptimizer([muon, optim.AdamW(adam_rate, betas=[0.9, 0.98], weight_decay=0.0)], [in_block])
+    adam = optim.AdamW(adam_rate, betas=[0.9, 0.98], weight_decay=0.0, bias_correction=True)
+    return optim.MultiOptimizer([muon, adam], [in_block])
 
 
 def average(group: mx.distributed.Group, tree):
