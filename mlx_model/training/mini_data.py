@@ -18,10 +18,9 @@ from . import mini_world as world
 from .flow import Batch, sample_times
 
 SIZE = (128, 128)
-REFERENCES = {"text": 0, "two": 2, "three": 3}  # every other task has one
 KEPT = 12_000  # samples by number of references
-SMALL, CHANGED = 0.4, 4.0  # an edit of less than this share of the picture; the weight of its tokens
-ACTORS = 2.0  # the weight of the tokens with characters where all of the picture is new
+SMALL = 0.4  # an edit changes less than this share of the picture
+MARKED = 3.0  # the weight of tokens that a small edit changes, and alike of all with characters, who are to stay
 NO_PROMPT = 0.08  # share of samples trained without words, for guidance
 
 
@@ -56,7 +55,7 @@ class Samples:
             yield self.batch(self.phase(self.step))
 
     def batch(self, phase: str) -> Batch:
-        count = REFERENCES.get(world.pick_task(self.rng, phase), 1)
+        count = world.REFERENCES.get(world.pick_task(self.rng, phase), 1)
         kept = self.kept.setdefault((phase, count), [])
         if len(kept) < KEPT:
             wanted = self.size if len(kept) < 8 * self.size else round(self.size * self.fresh)
@@ -66,7 +65,7 @@ class Samples:
 
     def _draw(self, phase: str, count: int) -> world.Sample:
         task = world.pick_task(self.rng, phase)
-        while REFERENCES.get(task, 1) != count:
+        while world.REFERENCES.get(task, 1) != count:
             task = world.pick_task(self.rng, phase)
         return world.draw(self.rng, task, size=SIZE)
 
@@ -94,15 +93,16 @@ class Samples:
         return Batch(ids, real, latents[:, 0], references, (grid,) * (1 + count), times, weights)
 
 
-def weights(sample: world.Sample) -> np.ndarray:
-    """Weight of each 16x16 token: CHANGED where a small edit happens, ACTORS where somebody stands, 1 elsewhere."""
-    if sample.changed.mean() < SMALL:
-        return np.where(in_tokens(sample.changed), CHANGED, 1.0).astype(np.float32)
+def weights(sample: world.Sample, side: int = 16) -> np.ndarray:
+    """Weight of each token of side x side pixels: MARKED where a small edit happens or somebody stands, 1 elsewhere."""
     empty = world.render(replace(sample.scene, actors=()))
-    return np.where(in_tokens((empty != sample.target).any(2)), ACTORS, 1.0).astype(np.float32)
+    marked = in_tokens((empty != sample.target).any(2), side)
+    if sample.changed.mean() < SMALL:
+        marked |= in_tokens(sample.changed, side)
+    return np.where(marked, MARKED, 1.0).astype(np.float32)
 
 
-def in_tokens(pixels: np.ndarray) -> np.ndarray:
-    """(H, W) bool -> (tokens,) bool: whether any pixel of the 16x16 token is set."""
+def in_tokens(pixels: np.ndarray, side: int = 16) -> np.ndarray:
+    """(H, W) bool -> (tokens,) bool: whether any pixel of the token is set."""
     height, width = pixels.shape
-    return pixels.reshape(height // 16, 16, width // 16, 16).any((1, 3)).reshape(-1)
+    return pixels.reshape(height // side, side, width // side, side).any((1, 3)).reshape(-1)

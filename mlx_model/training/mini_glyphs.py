@@ -1,8 +1,8 @@
 """The characters and things of the built-in model's world: emoji glyphs, cut out and scaled.
 
 A glyph key is an emoji, or an emoji with a disguise for characters that have no name: "🐀|f|bgr" is
-the rat mirrored (f) with its red and blue exchanged. Art comes from Noto Color Emoji (SIL OFL 1.1),
-which FreeType draws at 109 pixels only; everything is scaled from there.
+the rat mirrored (f) with its red and blue exchanged; or a name of mini_drawn. Art comes from Noto Color Emoji (SIL OFL
+1.1), which FreeType draws at 109 pixels only; everything is scaled from there.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
+
+from .mini_drawn import DRAWN
 
 FONT_PATHS = (
     "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf",
@@ -27,13 +29,18 @@ CHARACTERS: dict[str, str] = {
     "dragon": "🐲", "octopus": "🐙", "crab": "🦀", "elephant": "🐘", "dinosaur": "🦖", "robot": "🤖",
     "alien": "👽", "ghost": "👻", "clown": "🤡", "pumpkin": "🎃", "snowman": "⛄", "astronaut": "🧑‍🚀",
     "wizard": "🧙", "vampire": "🧛", "princess": "👸", "santa": "🎅", "cowboy": "🤠", "woman": "👩",
-    "man": "👨", "devil": "😈",
+    "man": "👨", "devil": "😈", "seagull": "seagull", "sofa": "🛋", "chair": "🪑",
 }  # fmt: skip
 KNOWN = (  # the characters that words alone can call; what two cores can teach is about this many
     "dog", "cat", "rabbit", "fox", "bear", "panda", "tiger", "pig", "frog", "penguin", "owl", "unicorn", "robot",
-    "alien", "ghost", "pumpkin",
+    "alien", "ghost", "pumpkin", "seagull", "sofa", "chair",
 )  # fmt: skip
-WEARABLES: dict[str, str] = {"sunglasses": "🕶", "hat": "🎩", "crown": "👑", "headset": "headset"}
+FURNITURE = ("sofa", "chair")
+WEARABLES: dict[str, str] = {
+    "sunglasses": "🕶", "hat": "🎩", "crown": "👑", "headset": "headset", "cap": "🧢", "glasses": "👓", "scarf": "🧣",
+}  # fmt: skip
+HEADWEAR, EYEWEAR, NECKWEAR = ("hat", "crown", "cap"), ("sunglasses", "glasses", "headset"), ("scarf",)
+SNOW = {"snow": "snow"}  # lies on a head as clothes do, but nobody is dressed in it
 PROPS: dict[str, str] = {
     "ball": "⚽", "guitar": "🎸", "book": "📕", "balloon": "🎈", "flower": "🌻",
     "camera": "📷", "umbrella": "☂", "gift": "🎁", "pizza": "🍕", "trophy": "🏆",
@@ -74,7 +81,8 @@ HEADS: dict[str, Head] = {
     "⛄": (0.5, 0.3, 0.44, 0.24), "🧑‍🚀": (0.5, 0.45, 0.5, 0.08), "🧙": (0.49, 0.47, 0.5, 0.24),
     "🧛": (0.5, 0.45, 0.5, 0.12), "👸": (0.5, 0.65, 0.58, 0.3), "🎅": (0.5, 0.45, 0.5, 0.22),
     "🤠": (0.5, 0.55, 0.6, 0.3), "👩": (0.5, 0.52, 0.58, 0.1), "👨": (0.5, 0.48, 0.6, 0.14),
-    "😈": (0.5, 0.53, 0.64, 0.28),
+    "😈": (0.5, 0.53, 0.64, 0.28), "seagull": (0.3, 0.2, 0.36, 0.06), "🛋": (0.5, 0.3, 0.6, 0.1),
+    "🪑": (0.5, 0.3, 0.5, 0.1),
 }  # fmt: skip
 
 
@@ -90,17 +98,6 @@ def font() -> ImageFont.FreeTypeFont:
     if path is None:
         raise FileNotFoundError("Noto Color Emoji is not installed (Debian: fonts-noto-color-emoji)")
     return ImageFont.truetype(str(path), FONT_SIZE)
-
-
-def draw_headset() -> Image.Image:
-    """(128 x 64) RGBA: a virtual reality headset seen from the front."""
-    big = Image.new("RGBA", (512, 256))
-    brush = ImageDraw.Draw(big)
-    brush.rectangle((0, 84, 512, 150), fill=(52, 56, 66, 255))  # strap
-    brush.rounded_rectangle((40, 12, 472, 244), 70, fill=(232, 236, 242, 255))
-    brush.rounded_rectangle((64, 40, 448, 216), 52, fill=(38, 42, 54, 255))
-    brush.polygon([(120, 70), (250, 70), (180, 186), (90, 186)], fill=(96, 190, 232, 255))
-    return big.resize((128, 64), Image.Resampling.LANCZOS)
 
 
 def draw_emoji(emoji: str) -> Image.Image:
@@ -127,7 +124,7 @@ def glyph_art(key: str, size: int) -> Image.Image:
     emoji, _, flags = key.partition("|")
     if flags:
         return disguised(glyph_art(emoji, size), flags)
-    art = draw_headset() if emoji == "headset" else draw_emoji(emoji)
+    art = DRAWN[emoji]() if emoji in DRAWN else draw_emoji(emoji)
     scale = size / max(art.size)
     wide, tall = (max(1, round(side * scale)) for side in art.size)
     return art.resize((wide, tall), Image.Resampling.LANCZOS)
@@ -173,3 +170,9 @@ def stranger(rng: np.random.Generator, split: str) -> str:
     emoji = pool[int(rng.integers(len(pool)))]
     flip, order = "f" if rng.random() < 0.5 else "", DISGUISES[int(rng.integers(len(DISGUISES)))]
     return f"{emoji}|{flip}|{order}" if flip or order else emoji
+
+
+def recoloured(rng: np.random.Generator, split: str, key: str) -> str:
+    """In training the art in other colours, so that only its picture tells them."""
+    order = DISGUISES[int(rng.integers(len(DISGUISES)))] if split == "train" and key not in DRAWN else ""
+    return f"{key}||{order}" if order else key

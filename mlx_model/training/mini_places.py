@@ -18,7 +18,7 @@ from PIL import Image, ImageDraw
 VARIANTS = 8
 SCALE = 4
 PLAIN = "plain"  # one flat colour behind a reference character; not a place a prompt can name
-UNLIT = ("bar", "space", PLAIN)
+UNLIT = ("bar", "space", "room", PLAIN)
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
@@ -29,6 +29,7 @@ SKIES: dict[str, tuple[Colour, Colour]] = {  # top of the picture, horizon
     "night": ((12, 16, 50), (46, 60, 118)),
     "bar": ((104, 56, 44), (134, 74, 52)),
     "space": ((10, 8, 30), (48, 28, 84)),
+    "room": ((226, 208, 178), (226, 208, 178)),
 }
 TINTS: dict[str, tuple[tuple[float, float, float], Colour]] = {  # colour -> colour * gain + lift
     "sunset": ((0.90, 0.68, 0.64), (22, 6, 14)),
@@ -40,6 +41,7 @@ PLAIN_COLOURS: tuple[Colour, ...] = (
 )  # fmt: skip
 FLOWERS: tuple[Colour, ...] = ((250, 96, 110), (255, 222, 80), (255, 255, 255))
 BOTTLES: tuple[Colour, ...] = ((64, 150, 92), (222, 168, 62), (196, 72, 62), (92, 140, 196))
+WALLS: tuple[Colour, ...] = ((226, 208, 178), (190, 210, 200), (214, 194, 206), (196, 206, 224))
 HOUSES: tuple[Colour, ...] = ((112, 134, 168), (176, 110, 96), (134, 160, 166), (150, 128, 158))
 
 
@@ -288,9 +290,27 @@ def paint_space(b: Brush, layout: np.random.Generator) -> None:
         disc(b, cx + 0.02 * b.layout, cy, r, (132, 132, 146), flat=0.42)
 
 
+def paint_room(b: Brush, layout: np.random.Generator) -> None:
+    """A wall with a window, a picture and a lamp, floorboards, a rug."""
+    box(b, 0, 0, 1, 0.66, WALLS[b.layout])
+    x, frame = float(layout.uniform(0.14, 0.3)), (250, 248, 240)
+    box(b, x - 0.02, 0.12, x + 0.28, 0.46, frame)
+    box(b, x, 0.14, x + 0.26, 0.44, (150, 204, 240))
+    box(b, x + 0.12, 0.14, x + 0.14, 0.44, frame)
+    box(b, 0.62, 0.16, 0.82, 0.38, (120, 78, 50))
+    box(b, 0.64, 0.18, 0.8, 0.36, BOTTLES[b.layout])
+    box(b, 0.9, 0.3, 0.915, 0.7, (70, 60, 56))
+    shape(b, ((0.86, 0.2), (0.955, 0.2), (0.99, 0.32), (0.825, 0.32)), (250, 224, 140))
+    box(b, 0, 0.64, 1, 0.68, frame)
+    box(b, 0, 0.68, 1, 1.01, (172, 122, 82))
+    for y in (0.76, 0.86):
+        box(b, 0, y, 1, y + 0.01, (144, 98, 64))
+    disc(b, 0.5, 0.88, 0.36, HOUSES[b.layout], flat=0.24)
+
+
 PAINTERS: dict[str, Callable[[Brush, np.random.Generator], None]] = {
     "beach": paint_beach, "city": paint_city, "snow": paint_snow, "forest": paint_forest,
-    "desert": paint_desert, "park": paint_park, "bar": paint_bar, "space": paint_space,
+    "desert": paint_desert, "park": paint_park, "bar": paint_bar, "space": paint_space, "room": paint_room,
 }  # fmt: skip
 
 

@@ -12,7 +12,20 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from .mini_glyphs import BORN_WITH, CHARACTERS, KNOWN, PROPS, WEARABLES, glyph_art, head, stranger
+from .mini_glyphs import (
+    BORN_WITH,
+    CHARACTERS,
+    EYEWEAR,
+    HEADWEAR,
+    KNOWN,
+    NECKWEAR,
+    PROPS,
+    SNOW,
+    WEARABLES,
+    glyph_art,
+    head,
+    stranger,
+)
 from .mini_places import PAINTERS, PLAIN, UNLIT, VARIANTS, backdrop
 from .mini_styles import styled
 from .mini_words import chance, pick
@@ -23,13 +36,17 @@ ACTOR, PROP = 48, 26  # an actor fills 3 x 3 tokens
 APART, AIRY = 32, 48  # between the middles of two actors: at least, and rather
 MARGIN = 16  # from an actor's feet to the lower edge
 TRIES = 24
-GRID = 16  # actors stand on the transformer's tokens: moving one then moves whole tokens (see docs/SPEED.md)
+CROWDED = 0.62  # the share of their size that four to six have
+GRID = 16  # actors stand on the transformer's tokens (32 px in a picture of 256): moving one moves whole tokens
 Size = tuple[int, int]  # height, width
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Somebody standing in a scene; (x, y) is the middle of a square of actor_size(), name is "" for strangers."""
+    """Somebody standing in a scene; (x, y) is the middle of a square of actor_size(), name is "" for strangers.
+
+    What one wears or holds is a name ("hat"), a name with the art to draw ("hat=🎩||rbg"), or several joined by "+".
+    """
 
     name: str
     glyph: str
@@ -37,6 +54,7 @@ class Actor:
     y: int
     wears: str | None = None
     holds: str | None = None
+    part: float = 1.0  # of the usual size
 
 
 @dataclass(frozen=True)
@@ -74,28 +92,42 @@ def paste(picture: Image.Image, art: Image.Image, x: float, y: float) -> None:
 
 def paste_actor(picture: Image.Image, actor: Actor) -> None:
     """The actor and what it wears."""
-    size = actor_size(*picture.size)
+    size = round(actor_size(*picture.size) * actor.part)
     art = glyph_art(actor.glyph, size)
     top = actor.y + size // 2 - art.height
     paste(picture, art, actor.x, top + art.height / 2)
-    if actor.wears is None:
-        return
+    for item in actor.wears.split("+") if actor.wears else ():
+        paste_worn(picture, actor, item, size, top, art)
+
+
+def paste_worn(picture: Image.Image, actor: Actor, item: str, size: int, top: float, art: Image.Image) -> None:
+    """One thing worn, over an actor of this size whose art begins at `top`."""
     middle, eyes, wide, crown = head(actor.glyph)
-    x = actor.x + (middle - 0.5) * art.width
-    if actor.wears in ("hat", "crown"):
-        worn = glyph_art(WEARABLES[actor.wears], round(size * max(0.44, wide * 0.8)))
-        paste(picture, worn, x, top + crown * art.height - worn.height * 0.34)
+    x, (name, key) = actor.x + (middle - 0.5) * art.width, art_of(item, {**WEARABLES, **SNOW})
+    least, share = (0.44, 0.8) if name in HEADWEAR else (0.44, 0.72) if name in NECKWEAR else (0.46, 1.0)
+    worn = glyph_art(key, round(size * max(least, wide * share)))
+    if name in HEADWEAR:
+        y = top + crown * art.height - worn.height * 0.34
+    elif name in NECKWEAR:
+        y = top + min(0.86, eyes + 0.36) * art.height
     else:
-        worn = glyph_art(WEARABLES[actor.wears], round(size * max(0.46, wide)))
-        paste(picture, worn, x, top + eyes * art.height)
+        y = top + (eyes * art.height if name in EYEWEAR else (crown + eyes) / 2 * art.height)
+    paste(picture, worn, x, y)
+
+
+def art_of(item: str, known: dict[str, str]) -> tuple[str, str]:
+    """'hat' or 'hat=key' -> (its name, the key of its art)."""
+    name, _, key = item.partition("=")
+    return name, key or known[name]
 
 
 def paste_prop(picture: Image.Image, actor: Actor) -> None:
     """What the actor holds, at its lower right."""
     w, h = picture.size
-    side = scaled(PROP, w, h)
-    art = glyph_art(PROPS[actor.holds or ""], side)
-    paste(picture, art, min(actor.x + scaled(18, w, h), w - side // 2), actor.y + scaled(15, w, h))
+    side = round(scaled(PROP, w, h) * actor.part)
+    art = glyph_art(art_of(actor.holds or "", PROPS)[1], side)
+    x, y = scaled(18 * actor.part, w, h), scaled(15 * actor.part, w, h)
+    paste(picture, art, min(actor.x + x, w - side // 2), actor.y + y)
 
 
 def render(scene: Scene) -> np.ndarray:
@@ -115,12 +147,12 @@ def slots(size: Size) -> tuple[tuple[int, int], ...]:
     half, y = scaled(ACTOR / 2, w, h), h - scaled(ACTOR / 2 + MARGIN, w, h)
     narrow = w / 2 - half < scaled(APART, w, h)
     back = min(scaled(APART, w, h), max(0, round(0.4 * h) - half)) if narrow else 0
-    return (half, y), (on_grid(w // 2), y - back), (w - half, y)
+    return (half, y), (on_grid(w // 2, scaled(GRID, w, h)), y - back), (w - half, y)
 
 
-def on_grid(x: int) -> int:
+def on_grid(x: int, grid: int) -> int:
     """The nearest x at which an actor stands on whole tokens."""
-    return GRID // 2 + GRID * round((x - GRID // 2) / GRID)
+    return grid // 2 + grid * round((x - grid // 2) / grid)
 
 
 def spot(rng: np.random.Generator, size: Size, others: list[tuple[int, int]]) -> tuple[int, int]:
@@ -146,6 +178,44 @@ def spots(rng: np.random.Generator, size: Size, count: int) -> list[tuple[int, i
     for _ in range(count):
         found.append(spot(rng, size, found))
     return sorted(found)
+
+
+def row(size: Size, count: int) -> list[tuple[int, int]]:
+    """Where one, two or three stand when nothing is said: the middle, left and right, all three."""
+    return [slots(size)[i] for i in {1: (1,), 2: (0, 2), 3: (0, 1, 2)}[count]]
+
+
+def free_slots(size: Size, others: list[tuple[int, int]]) -> list[int]:
+    """Numbers of the slots well apart from the others."""
+    h, w = size
+    return [i for i in range(3) if all(abs(slots(size)[i][0] - x) >= scaled(APART, w, h) for x, _ in others)]
+
+
+def next_spot(size: Size, others: list[tuple[int, int]]) -> tuple[int, int]:
+    """Where one more stands when nothing is said: the middle if alone, else left, right, middle."""
+    free = free_slots(size, others)
+    for slot in (0, 2, 1) if others else (1,):
+        if slot in free:
+            return slots(size)[slot]
+    raise Crowded
+
+
+def any_spot(rng: np.random.Generator, size: Size, others: list[tuple[int, int]]) -> tuple[int, int]:
+    """A free slot, to be named."""
+    free = free_slots(size, others)
+    if not free:
+        raise Crowded
+    return slots(size)[pick(rng, free)]
+
+
+def crowd(size: Size, count: int) -> list[tuple[int, int]]:
+    """Places of four to six small ones: the first three in front from left to right, the others behind."""
+    h, w = size
+    half, edge = round(scaled(ACTOR, w, h) * CROWDED / 2), scaled(4, w, h)
+    front, back = h - half - scaled(8, w, h), h - half - scaled(44, w, h)
+    first = (half + edge, w // 2, w - half - edge)
+    behind = {1: (w // 2,), 2: (w // 3, 2 * w // 3), 3: first}[count - 3]
+    return [(x, front) for x in first] + [(x, back) for x in behind]
 
 
 def named(rng: np.random.Generator, taken: tuple[str, ...] = ()) -> tuple[str, str]:

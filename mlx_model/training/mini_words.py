@@ -12,14 +12,15 @@ AT: dict[str, tuple[str, ...]] = {
     "snow": ("in the snow",),
     "forest": ("in the forest", "in the woods"),
     "desert": ("in the desert",),
-    "park": ("in the park", "at the park"),
+    "park": ("in the park", "at the park", "outside"),
     "bar": ("in a bar", "in the bar", "at the bar"),
     "space": ("in space", "in outer space", "on the moon"),
+    "room": ("in the room", "in a room", "at home"),
 }
 NOUN: dict[str, tuple[str, ...]] = {
     "beach": ("the beach", "a beach"), "city": ("the city", "a city"), "snow": ("the snow", "snow"),
     "forest": ("the forest", "a forest"), "desert": ("the desert", "a desert"), "park": ("the park", "a park"),
-    "bar": ("a bar", "the bar"), "space": ("space", "outer space"),
+    "bar": ("a bar", "the bar"), "space": ("space", "outer space"), "room": ("the room", "a room"),
 }  # fmt: skip
 WHEN: dict[str, tuple[str, ...]] = {
     "day": ("by day", "during the day", "in daylight"),
@@ -44,6 +45,7 @@ THING: dict[str, tuple[str, ...]] = {
     "hat": ("a hat", "a top hat"),
     "crown": ("a crown",),
     "headset": ("a headset", "a vr headset"),
+    "glasses": ("glasses", "a pair of glasses"),
 }
 SIDES = ("on the left", "in the middle", "on the right")
 
@@ -118,6 +120,27 @@ JOIN = (
 GUEST = (
     "{who} in the place of {where}", "{who} in the scene of {where}", "put {who} in the place of {where}",
     "{who} with the background of {where}", "{who} in front of the background of {where}",
+)  # fmt: skip
+SNOW_ON = (
+    "cover {who} in snow", "put snow on {who}", "{who} is covered in snow", "let it snow on {who}",
+    "put snow on the face of {who}", "snow falls on {who}",
+)  # fmt: skip
+SNOW_OFF = (
+    "take the snow off {who}", "brush the snow off {who}", "remove the snow from {who}",
+    "wipe the snow off the face of {who}", "take the snow off the face of {who}", "{who} without the snow",
+    "clean the snow off {who}", "remove the snow",
+)  # fmt: skip
+FRIENDS = (
+    "{who} {at}{when} with {friends}", "now {at}{when} with {friends}", "{who} and {friends} {at}{when}",
+    "{who} meets {friends} {at}{when}", "put {who} {at}{when} with {friends}",
+)  # fmt: skip
+OUTFIT = (
+    "image 1 with {things}", "image 1 wears {things}", "put {things} on image 1", "give image 1 {things}",
+    "dress image 1 in {things}", "image 1 gets {things}", "add {things} to image 1",
+)  # fmt: skip
+SEAT = (
+    "put {it} in the room", "put {it} in image 1", "add {it} to image 1", "place {it} in the room of image 1",
+    "{it} in image 1", "i want {it} in this room",
 )  # fmt: skip
 AS_STYLE = (
     "image 1 in the style of {like}", "image 1 in the style of {like}", "make image 1 look like {like}",

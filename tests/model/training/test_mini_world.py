@@ -9,8 +9,10 @@ import pytest
 pytest.importorskip("PIL", reason="Pillow draws the world")
 
 from mlx_model.training import mini_world as world
-from mlx_model.training.mini_glyphs import HEADS, TEST_GLYPHS, TRAIN_GLYPHS
+from mlx_model.training.mini_glyphs import FURNITURE, HEADS, TEST_GLYPHS, TRAIN_GLYPHS
 from mlx_model.training.mini_places import UNLIT, VARIANTS, backdrop
+from mlx_model.training.mini_scene import CROWDED, crowd, next_spot, row, side_of
+from mlx_model.training.mini_words import SIDES
 
 pytestmark = pytest.mark.skipif(world.font_path() is None, reason="Noto Color Emoji is not installed")
 
@@ -18,12 +20,13 @@ SIZES = ((128, 128), (96, 160), (160, 96))
 
 
 def test_the_tables_agree():
-    assert len(world.CHARACTERS) == 40
-    assert len(set(world.CHARACTERS.values())) == 40
+    assert len(set(world.CHARACTERS.values())) == len(world.CHARACTERS) == 43
     assert set(HEADS) == set(world.CHARACTERS.values())
     assert len(TEST_GLYPHS) == 48
     assert len(TRAIN_GLYPHS) > 300
-    pools = [set(TEST_GLYPHS), set(TRAIN_GLYPHS), set(world.CHARACTERS.values()), set(world.PROPS.values())]
+    furniture = {world.CHARACTERS[name] for name in FURNITURE}  # strangers too, in other colours
+    pools = [set(TEST_GLYPHS), set(TRAIN_GLYPHS), {*world.CHARACTERS.values()} - furniture, {*world.PROPS.values()}]
+    assert not {*furniture, *world.WEARABLES.values()} & set(TEST_GLYPHS)
     assert len(set.union(*pools)) == sum(map(len, pools))
     assert all(set(mix) <= set(world.TASKS) for mix in world.MIX.values())
     assert set(world.MIX["all"]) == set(world.TASKS)
@@ -40,10 +43,10 @@ def test_every_task_draws_at_every_size(task, size):
             assert picture.dtype == np.uint8
         assert sample.changed.shape == size
         assert len(sample.origins) == len(sample.scene.actors)
-        assert len(sample.references) == {"text": 0, "two": 2, "three": 3}.get(task, 1)
+        assert len(sample.references) == world.REFERENCES.get(task, 1)
 
 
-@pytest.mark.parametrize("task", [*world.EDITS, "copy"])
+@pytest.mark.parametrize("task", [*world.EDITS, "snow", "copy"])
 def test_an_edit_changes_only_what_it_says(task):
     rng = np.random.default_rng(2)
     for _ in range(12):
@@ -52,7 +55,7 @@ def test_an_edit_changes_only_what_it_says(task):
         assert sample.changed.any() == (task != "copy")
 
 
-@pytest.mark.parametrize("task", ["add", "remove", "replace", "wear", "hold"])
+@pytest.mark.parametrize("task", ["add", "remove", "replace", "wear", "hold", "snow"])
 def test_a_local_edit_stays_around_one_actor(task):
     rng = np.random.default_rng(3)
     for _ in range(12):
@@ -90,7 +93,7 @@ def test_one_combination_in_ten_is_held_out():
     lit = [(p, x) for p in world.PLACES for x in (world.LIGHTS if p not in UNLIT else (None,))]
     actors = [(world.Actor(n, g, 64, 90),) for n, g in world.CHARACTERS.items()]
     kept = [world.held_out(world.Scene(p, x, a, None)) for p, x in lit for a in actors]
-    assert len(kept) == 800
+    assert len(kept) == len(world.CHARACTERS) * len(lit)
     assert 0.07 < np.mean(kept) < 0.13
 
 
@@ -100,7 +103,7 @@ def test_prompts_are_short_plain_and_filled_in():
         prompt = world.plan_sample(rng, world.pick_task(rng), "train", (128, 128)).prompt
         assert prompt.isascii()
         assert prompt == prompt.lower().strip()
-        assert 0 < len(prompt) < 120
+        assert 0 < len(prompt) <= world.LONGEST
         assert not set("{}") & set(prompt)
         assert "  " not in prompt
         assert "none" not in prompt
@@ -112,7 +115,7 @@ def test_no_two_actors_of_a_scene_can_be_confused():
         actors = world.plan_sample(rng, world.pick_task(rng), "train", (128, 128)).scene.actors
         assert len({a.glyph for a in actors}) == len(actors)
         middles = sorted(a.x for a in actors)
-        assert all(b - a >= 30 for a, b in pairwise(middles))
+        assert len(actors) > 3 or all(b - a >= 30 for a, b in pairwise(middles))
 
 
 def test_the_same_generator_gives_the_same_bytes():
@@ -158,3 +161,42 @@ def test_glyphs_fill_their_square():
     art = world.glyph_image("🐶", 52)
     assert (art.mode, art.size) == ("RGBA", (52, 52))
     assert art.getchannel("A").getbbox()[3] == 52
+
+
+@pytest.mark.parametrize("task", ["text", "add", "identity"])
+def test_words_say_where_somebody_new_stands(task):
+    """No side is left open: the same words and references, the same place."""
+    rng = np.random.default_rng(13)
+    for _ in range(200):
+        plan = world.plan_sample(rng, task, "train", (128, 128))
+        new, others = plan.scene.actors[-1], plan.scene.actors[:-1]
+        told = [side for side in SIDES if plan.prompt.endswith(side) or f"{side} " in plan.prompt]
+        if task == "text" and others:
+            assert [a.x for a in plan.scene.actors] == [x for x, _ in row((128, 128), 2)]
+        elif told and task != "add":
+            assert SIDES[side_of(new.x, (128, 128))] in told
+        elif not told:
+            assert (new.x, new.y) == next_spot((128, 128), [(a.x, a.y) for a in others])
+
+
+def test_clothes_come_from_the_pictures():
+    """In training their colours too: words alone can't tell them."""
+    rng = np.random.default_rng(14)
+    plans = [world.plan_sample(rng, task, "train", (128, 128)) for task in ("four", "five", "six") * 40]
+    outfits = [plan for plan in plans if plan.subject == "clothes"]
+    assert len(outfits) > 30
+    for plan in outfits:
+        (actor,) = plan.scene.actors
+        worn = {item.partition("=")[2] for item in (*(actor.wears or "").split("+"), actor.holds or "") if item}
+        shown = {scene.actors[0].glyph for scene in plan.references[1:] if len(scene.actors) == 1}
+        assert worn <= shown
+        assert actor.glyph == plan.references[0].actors[0].glyph
+
+
+@pytest.mark.parametrize("count", [4, 5, 6])
+def test_a_crowd_stands_in_two_rows(count):
+    places = crowd((256, 256), count)
+    assert len(set(places)) == count
+    assert len({y for _, y in places}) == 2
+    half = world.actor_size(256, 256) * CROWDED / 2
+    assert all(half - 1 <= v <= 257 - half for place in places for v in place)
