@@ -17,7 +17,7 @@ from mlx_model.geometry import Size
 from mlx_model.request import Request
 
 from ..base import blas, files
-from ..pictures import images
+from ..pictures import images, metadata
 
 if TYPE_CHECKING:
     from mlx_model.memory import Forecast
@@ -37,6 +37,7 @@ class Output:
     latents: Path | None = None
     preview_time: float = math.inf  # see Pipeline.run; inf is a picture after every step
     metadata: bool = True
+    paths: bool = True  # whether the request in the picture may say where this machine keeps what
     force: bool = False
 
 
@@ -117,6 +118,8 @@ def _save_latents(done: Done, path: Path, force: bool) -> Path:
 def _save(done: Done, request: Request, output: Output) -> Done:
     """Write the picture; the event with its path and seed."""
     text = request.to_json() if output.metadata else None
+    if text and not output.paths:
+        text = metadata.hide_paths(text)
     path = images.save_picture(done.pixels, output.picture, text, output.force, bool(request.references))
     return dataclasses.replace(done, path=str(path), seed=request.seed)
 

@@ -146,7 +146,8 @@ class Worker:
         if not message.anyway:
             running.require_memory(folder, request)
         place = Path(message.folder)
-        output = running.Output(place / RESULT, place if message.previews else None, preview_time=PREVIEW_TIME)
+        previews = place if message.previews else None
+        output = running.Output(place / RESULT, previews, preview_time=PREVIEW_TIME, paths=False)
         with running.awake():
             yield from running.saved(self._open(folder.path, request.dtype), request, output)
 

@@ -15,10 +15,13 @@ import zlib
 from pathlib import Path
 from typing import BinaryIO
 
+from msgspec.structs import replace
+
 from mlx_model.errors import BoardError
 
 from ..base.files import write_new
-from ..board.data import pictures
+from ..board.data import Board, Panel, pictures
+from ..pictures.metadata import hide_path, hide_paths
 from . import codec, disk
 from .file import BLOBS, BOARD, HISTORY, SUFFIX, BoardFile
 
@@ -26,8 +29,6 @@ MAX_ENTRIES, MAX_TOTAL, MAX_RATIO = 20_000, 16 << 30, 200
 HARMLESS = 1 << 20  # a small file may shrink as much as it likes: an empty mask does
 BLOB = re.compile(r"blobs/([0-9a-f]{64})\.png")
 IGNORED = re.compile(r"(__MACOSX/.*|(.*/)?\.DS_Store|(.*/)?\._[^/]*|lock|journal|history/.*)")
-# In the requests of takes, which are JSON in a JSON text: where this machine keeps the board is nobody's business.
-OWN_PATH = re.compile(rb'(\\"path\\": \\")[^"]*/blobs/(?=[0-9a-f]{64}\.png\\")')
 BROKEN = (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, struct.error, zlib.error)
 HINT = "Ask for the board again, exported by Flux Local."
 
@@ -45,7 +46,7 @@ def export_zip(file: BoardFile, path: str | Path, force: bool = False) -> Path:
 def _write(file: BoardFile, handle: BinaryIO) -> None:
     top, done = file.path.name, set()
     with zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(f"{top}/{BOARD}", OWN_PATH.sub(rb"\1blobs/", codec.encode(file.board)))
+        archive.writestr(f"{top}/{BOARD}", codec.encode(hide_own(file.board)))
         for picture in pictures(file.board):
             damage = "" if picture.sha256 in done else file.damage(picture)
             if damage:
@@ -54,6 +55,21 @@ def _write(file: BoardFile, handle: BinaryIO) -> None:
                 name = f"{BLOBS}/{picture.sha256}.png"
                 archive.write(file.path / name, f"{top}/{name}", zipfile.ZIP_STORED)  # PNG is compressed already
             done.add(picture.sha256)
+
+
+def hide_own(board: Board) -> Board:
+    """The board without a path of this machine: where somebody keeps boards and models is nobody else's business."""
+    scenes = tuple(replace(s, panels=tuple(map(_hide_in_panel, s.panels))) for s in board.scenes)
+    return replace(board, model=board.model and hide_path(board.model), scenes=scenes)
+
+
+def _hide_in_panel(panel: Panel) -> Panel:
+    takes = tuple(
+        replace(take, model=hide_path(take.model), request=take.request and hide_paths(take.request))
+        for take in panel.takes
+    )
+    model = panel.settings.model
+    return replace(panel, settings=replace(panel.settings, model=model and hide_path(model)), takes=takes)
 
 
 def import_zip(zipped: str | Path, path: str | Path) -> BoardFile:

@@ -26,6 +26,12 @@ F_GETPATH = 50  # of macOS
 ELSEWHERE = "Save a copy in another folder."
 
 
+class BadPicture(BoardError):
+    """Bytes that are no picture of a board, whatever the disk says."""
+
+    code = "BoardError"  # as scripts know it
+
+
 @contextlib.contextmanager
 def explained(path: Path) -> Iterator[None]:
     """Turns an OSError from working on `path` into DiskFull or BoardError."""
@@ -133,15 +139,15 @@ def png(pixels: np.ndarray) -> bytes:
 
 
 def png_size(data: bytes, own: bool = False) -> tuple[int, int]:
-    """Width and height. Raises BoardError unless the bytes are one whole PNG (`own`: known to be)."""
+    """Width and height. Raises BadPicture unless the bytes are one whole PNG (`own`: known to be)."""
     if len(data) < 33 or data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
-        raise BoardError("This picture is not a PNG.")
+        raise BadPicture("This picture is not a PNG.")
     width, height = struct.unpack(">II", data[16:24])
     if not 0 < width * height <= MAX_PIXELS:
-        raise BoardError(f"A picture of {width}x{height} can't be kept in a board.")
+        raise BadPicture(f"A picture of {width}x{height} can't be kept in a board.")
     try:
         if not own:
             Image.open(io.BytesIO(data), formats=("PNG",)).load()
     except Exception as error:  # a decoder given hostile bytes may raise anything
-        raise BoardError(f"This PNG is damaged: {error}.") from error
+        raise BadPicture(f"This PNG is damaged: {error}.") from error
     return width, height

@@ -5,14 +5,14 @@ Their pictures are drawn by tests/draw_samples.py (characters from Noto Color Em
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec.structs import replace
 
 from ..board.commands import member_reference
-from ..board.data import COLOURS, Camera, Member, Panel, Picture, Role, Scene, Source, Take, new_board, new_id
+from ..board.data import COLOURS, Camera, Member, Panel, Picture, Role, Scene, Source, new_board, new_id
+from ..board.takes import import_take
 from .file import BoardFile
 
 FOLDER = Path(__file__).resolve().parents[2] / "assets" / "samples"
@@ -133,10 +133,7 @@ def _scene(file: BoardFile, heading: str, shots: tuple[Shot, ...], cast: tuple[M
 
 def _panel(file: BoardFile, shot: Shot, cast: tuple[Member, ...]) -> Panel:
     members = {member.name: member for member in cast}
-    takes = ()
-    if shot.picture:
-        made = datetime.now(UTC).isoformat(timespec="seconds")
-        takes = (Take(new_id(), _picture(file, shot.picture), "", "", made, 0, note=DRAWN),)
+    takes = (import_take(_picture(file, shot.picture), DRAWN),) if shot.picture else ()
     return Panel(
         new_id(),
         prompt=shot.prompt,

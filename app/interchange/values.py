@@ -6,7 +6,6 @@ What had to be changed is noted.
 import codecs
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from math import isfinite
 from pathlib import Path
 from typing import TypedDict
@@ -16,8 +15,9 @@ import numpy as np
 
 from mlx_model.errors import FluxLocalError, RequestError
 
-from ..board.data import ANGLES, DEFAULT_SECONDS, MOVES, SHOTS, Camera, Panel, Take, new_id
+from ..board.data import ANGLES, DEFAULT_SECONDS, MOVES, SHOTS, Camera, Panel
 from ..board.rules import MAX_SECONDS
+from ..board.takes import import_take
 from ..pictures.images import open_picture
 from .formats import Source
 
@@ -102,8 +102,7 @@ def _match_word(word: str, words: tuple[str, ...], where: str, notes: list[str])
 def add_take(panel: Panel, pixels: np.ndarray, name: str, source: Source) -> Panel:
     """`panel` with one more take, the current one, of (H, W, 3) uint8 sRGB; it has no request."""
     picture = msgspec.structs.replace(source.put_picture(pixels), name=clean_line(name, 120))
-    made = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-    take = Take(new_id(), picture, "", "", made, 0, note="imported")
+    take = import_take(picture)
     return msgspec.structs.replace(panel, takes=(*panel.takes, take), current=take.id)
 
 

@@ -6,6 +6,8 @@ searched as text: parsing what a stranger's file holds invites entity bombs.
 
 import html
 import json
+import re
+from pathlib import PurePath
 from typing import Any
 from xml.sax.saxutils import escape
 
@@ -13,6 +15,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
 KEY = "flux-local"
+OWN_BLOB = re.compile(r"blobs/[0-9a-f]{64}\.png$")
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 MADE, EDITED = "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"
 JPEG_LIMIT = 65_000  # bytes of XMP that fit into one JPEG segment
@@ -34,6 +37,32 @@ def packet(request_json: str | None, edited: bool) -> bytes:
     """The XMP packet."""
     request = f"\n   <fluxlocal:request>{escape(request_json)}</fluxlocal:request>" if request_json else ""
     return PACKET.format(source=SOURCE + (EDITED if edited else MADE), request=request).encode()
+
+
+def hide_paths(request_json: str) -> str:
+    """The request without the paths of this machine, for a picture or a board that others get; see hide_path."""
+    try:
+        request = json.loads(request_json)
+    except (ValueError, RecursionError):  # none of ours
+        return request_json
+    hidden = _hide_in(request)
+    if hidden == request:
+        return request_json
+    return json.dumps(hidden, ensure_ascii=False).encode("utf-8", "backslashreplace").decode()
+
+
+def _hide_in(value: Any, key: str = "") -> Any:
+    if isinstance(value, dict):
+        return {name: _hide_in(item, name) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_hide_in(item, key) for item in value]
+    return hide_path(value) if key in ("path", "model") and isinstance(value, str) else value
+
+
+def hide_path(path: str) -> str:
+    """blobs/SHA256.png of a board's picture, else the last name of a path; a name that is no path stays."""
+    own = OWN_BLOB.search(path)
+    return own[0] if own else PurePath(path).name
 
 
 def is_edit(request_json: str | None) -> bool:

@@ -12,14 +12,16 @@ from pathlib import Path
 import msgspec
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from app.board import commands
-from app.board.data import Member, Picture, new_board, new_id
+from app.board.data import Member, Picture, Settings, Take, new_board, new_id
 from app.fluxboard import archive as board_zip
-from app.fluxboard import disk
+from app.fluxboard import codec, disk
 from app.fluxboard.archive import export_zip, import_zip
 from app.fluxboard.file import BoardFile
 from mlx_model.errors import BoardError
+from mlx_model.request import Lora, Mask, Reference, Request, from_json
 
 PNG = disk.png(np.zeros((8, 8, 3), np.uint8))
 SHA = hashlib.sha256(PNG).hexdigest()
@@ -222,3 +224,32 @@ def test_a_board_with_a_lost_picture_is_not_exported(tmp_path):
     with imported(tmp_path, ("board.json", BOARD)) as file, pytest.raises(BoardError, match="missing"):
         export_zip(file, tmp_path / "out.zip")
     assert not (tmp_path / "out.zip").exists()
+
+
+def test_a_shared_board_does_not_say_where_its_owner_keeps_models_and_pictures(tmp_path):
+    models = "/Users/anna/Library/Application Support/Flux Local/models"
+    sha256 = "ab" * 32
+    asked = Request(
+        f"{models}/mine", "föx \ud83e \U0001f98a", 64, 64,
+        references=(Reference(f"/Users/anna/b.fluxboard/blobs/{sha256}.png", "fox", "prop", sha256),),
+        loras=(Lora(f"{models}/ink.safetensors"),), mask=Mask(f"/Users/anna/b.fluxboard/blobs/{sha256}.png", sha256),
+    )  # fmt: skip
+    with imported(tmp_path, *GOOD.items()) as file:
+        picture = file.board.cast[0].pictures[0]
+        panel = file.board.scenes[0].panels[0]
+        takes = (Take("t1", picture, asked.to_json(), asked.model, "2026-01-01T00:00:00+00:00", 3),
+                 Take("t2", picture, "{not json", "mini", "2026-01-01T00:00:00+00:00", 3))  # fmt: skip
+        panel = replace(panel, takes=takes, current="t1", settings=Settings(model=f"{models}/mine"))
+        scene = replace(file.board.scenes[0], panels=(panel,))
+        file.save(replace(file.board, model=f"{models}/mine", scenes=(scene,)))
+        export_zip(file, tmp_path / "out.zip")
+    with zipfile.ZipFile(tmp_path / "out.zip") as archive:
+        data = next(archive.read(name) for name in archive.namelist() if name.endswith("board.json"))
+    assert b"anna" not in data
+    shared, _ = codec.decode(data)
+    take = shared.scenes[0].panels[0].take
+    told = from_json(take.request)
+    assert (shared.model, shared.scenes[0].panels[0].settings.model, take.model, told.model) == ("mine",) * 4
+    assert told.prompt == asked.prompt
+    assert [told.references[0].path, told.mask.path] == [f"blobs/{sha256}.png"] * 2
+    assert told.loras[0].path == "ink.safetensors"

@@ -4,7 +4,6 @@ import dataclasses
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +11,9 @@ import click
 from msgspec.structs import replace
 
 from app.board import commands, naming
-from app.board.data import Board, Panel, Take, new_id, numbers
+from app.board.data import Board, Panel, numbers
 from app.board.panel_job import Choice, panel_job, resolve
+from app.board.takes import make_take
 from app.engine import jobs, running
 from app.fluxboard.file import BoardFile
 from app.pictures import inputs
@@ -115,8 +115,7 @@ class _Run:
                 self.report(self._kept(job, event) if isinstance(event, Done) else event)
 
     def _events(self, folder: Folder, request: Request, place: Path) -> Iterator:
-        # The take has the request; in the picture it would carry the paths of this machine to whoever gets the board.
-        output = running.Output(place / "take.png", metadata=False)
+        output = running.Output(place / "take.png", paths=False)
         yield from running.saved(self._open(folder, request.dtype), request, output)
 
     def _open(self, folder: Folder, dtype: str | None) -> Any:
@@ -127,11 +126,9 @@ class _Run:
 
     def _kept(self, job: jobs.Job, done: Done) -> Done:
         """The take is in the board and the board on the disk; the event with the place of the picture there."""
-        request = dataclasses.replace(job.request, seed=done.seed)
-        made = datetime.now(UTC).isoformat(timespec="seconds")
         try:
-            picture = self.file.put_picture(Path(done.path).read_bytes(), f"{job.label}.png")
-            take = Take(new_id(), picture, request.to_json(), request.model, made, done.seed, done.seconds)
+            picture = self.file.put_picture(Path(done.path).read_bytes())
+            take = make_take(job, picture, done.seed, done.seconds)
             self.file.save(commands.add_take(self.file.board, job.panel, take))
         except BoardError as error:
             raise TakeNotKept(error.message, error.hint) from error

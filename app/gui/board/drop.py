@@ -2,14 +2,14 @@
 
 import re
 import shutil
-from datetime import UTC, datetime
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QMimeData, QObject, QPoint, QRect, Qt, QTemporaryDir, QUrl
 from PySide6.QtGui import QDrag
 
 from ...board import commands
-from ...board.data import MAX_REFERENCES, Board, Panel, PanelReference, Picture, Take, new_id, numbers
+from ...board.data import MAX_REFERENCES, Board, Panel, PanelReference, Picture, new_id, numbers
+from ...board.takes import import_take
 from ...fluxboard.file import SUFFIX
 from ...interchange.formats import FORMATS, IMPORTS
 from ..document.document import Document
@@ -153,7 +153,7 @@ def with_pictures(board: Board, scene: str, at: int, pictures: list[Picture]) ->
     """`board` with a new panel for each picture in front of position `at`; and their ids."""
     ids = []
     for offset, picture in enumerate(pictures):
-        take = Take(new_id(), picture, "", "", datetime.now(UTC).isoformat(timespec="seconds"), 0, note="imported")
+        take = import_take(picture)
         panel = Panel(new_id(), takes=(take,), current=take.id)
         board = commands.add_panel(board, scene, at + offset, panel)
         ids.append(panel.id)

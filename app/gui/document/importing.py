@@ -12,6 +12,7 @@ from PySide6.QtGui import QGuiApplication, QImage
 from mlx_model.errors import FluxLocalError, Hint
 
 from ...board.data import Picture
+from ...fluxboard.disk import BadPicture
 from ...fluxboard.file import BoardFile
 from ...pictures import images
 
@@ -50,6 +51,15 @@ def put_pixels(file: BoardFile, pixels: np.ndarray, name: str, notes: Sequence[s
     except FluxLocalError as error:
         return ReadPicture(None, ((error.message, error.hint),), disk=True)
     return ReadPicture(picture, tuple((note, "") for note in notes))
+
+
+def keep_png(file: BoardFile, data: bytes) -> ReadPicture:
+    """Keep the bytes of a PNG as they are, with all that they say besides pixels. Runs in any thread."""
+    try:
+        picture = file.put_picture(data)
+    except FluxLocalError as error:
+        return ReadPicture(None, ((error.message, error.hint),), disk=not isinstance(error, BadPicture))
+    return ReadPicture(picture, ())
 
 
 def in_background(task: Callable, items: Sequence) -> list:

@@ -1,20 +1,18 @@
-"""Pictures on their way to the disk: decoded, encoded and written by another thread, one after the other."""
+"""Pictures on their way to the disk: read, checked and written by another thread, one after the other."""
 
-import dataclasses
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
-from ...board.data import Picture, Take, new_id
+from ...board.takes import make_take
 from ...engine.jobs import JobState
 from ...fluxboard.file import BoardFile
-from .importing import ReadPicture, read_picture
+from .importing import ReadPicture, keep_png
 
 
 class Storing(QObject):
@@ -103,14 +101,14 @@ class Keeping(QObject):
 
     def _store(self, job: JobState, data: bytes) -> None:
         self._on_the_way.append(job)
-        task = partial(read_picture, self._file, data, job.job.label)
+        task = partial(keep_png, self._file, data)
         self._storing.add(task, partial(self._stored, job, data), short=len(data) <= SMALL_FILE)
 
     def _stored(self, job: JobState, data: bytes, read: ReadPicture) -> None:
         panel = job.job.panel
         self._on_the_way.remove(job)
         if read.picture:
-            self.made.emit(panel, take_of(job, read.picture))
+            self.made.emit(panel, make_take(job.job, read.picture, job.seed, job.seconds))
         elif read.disk:
             self.held.append((job, data))
             self._again.start()
@@ -118,11 +116,3 @@ class Keeping(QObject):
         else:
             self.broken.emit(*read.messages[0])
         self.settled.emit(panel)
-
-
-def take_of(job: JobState, picture: Picture) -> Take:
-    """The take that a finished job has made, with the seed that it ran with."""
-    request = job.job.request
-    request = dataclasses.replace(request, seed=job.seed if job.seed is not None else request.seed)
-    made = datetime.now(UTC).isoformat(timespec="seconds")
-    return Take(new_id(), picture, request.to_json(), request.model, made, request.seed, job.seconds)

@@ -1,7 +1,6 @@
 """The picture's side of the panel view: canvas with its bars, what is shown on it and compared with, takes below."""
 
 import json
-from datetime import UTC, datetime
 from functools import partial
 
 import numpy as np
@@ -12,8 +11,9 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from mlx_model.errors import FluxLocalError, Hint
 
 from ...board import commands
-from ...board.data import Board, Picture, Source, Take, new_id, numbers, pictures
+from ...board.data import Board, Picture, Source, Take, numbers, pictures
 from ...board.seen import source_picture
+from ...board.takes import import_take
 from ..canvas import mask as masks
 from ..canvas.bars import CanvasBar, MaskBar
 from ..canvas.canvas import Canvas
@@ -289,9 +289,7 @@ class PanelStage(PanelPart, QWidget):
         panel_id, found = self.panel_id, picture_drag.pictures_in(mime, self.document)
         board = self.document.board  # read after the wait: a take may have come meanwhile
         for picture in found:
-            made = datetime.now(UTC).isoformat(timespec="seconds")
-            take = Take(new_id(), picture, "", "", made, 0, note="imported")
-            board = commands.add_take(board, panel_id, take)
+            board = commands.add_take(board, panel_id, import_take(picture))
         self.document.do("Add Picture", board)
 
     def _drag_out(self) -> None:

@@ -17,10 +17,11 @@ from app.engine import process, protocol, running
 from app.engine.engine import Engine
 from app.engine.worker import Worker
 from app.fluxboard.file import BoardFile
-from app.pictures.images import open_picture, read_request
+from app.pictures.images import open_picture, read_request, save_picture
+from app.pictures.metadata import hide_paths
 from mlx_model.errors import Advice
 from mlx_model.events import Loaded, Step
-from mlx_model.request import Request
+from mlx_model.request import Request, from_json
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICK = Settings(steps=4, width=64, height=64)
@@ -122,9 +123,13 @@ def test_the_picture_carries_the_request_and_is_what_the_command_line_makes(qtbo
     engine.submit(job)
     over(qtbot, engine, job.id)
     result = engine.job(job.id).result
-    assert read_request(result) == job.request
-    again = tmp_path / "again.png"
-    command_line = [*process.command_line("edit"), "--again", result, "-o", str(again)]
+    assert read_request(result) == from_json(hide_paths(job.request.to_json()))
+    assert [Path(one.path).name for one in read_request(result).references] == [
+        f"{one.sha256}.png" for one in job.request.references
+    ]
+    again, asked = tmp_path / "again.png", tmp_path / "asked.png"
+    save_picture(open_picture(result), asked, job.request.to_json())
+    command_line = [*process.command_line("edit"), "--again", str(asked), "-o", str(again)]
     subprocess.run(command_line, check=True, capture_output=True, env=process.environment())
     assert (open_picture(again) == open_picture(result)).all()
 

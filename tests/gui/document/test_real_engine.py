@@ -2,12 +2,16 @@
 
 import os
 import signal
+import subprocess
+import zipfile
 
 import pytest
 
 from app.board import commands
-from app.board.data import Settings
+from app.board.data import PanelReference, Settings
+from app.engine import process
 from app.engine.engine import Engine
+from app.fluxboard.archive import export_zip
 from app.fluxboard.file import BoardFile
 
 WAIT = 120_000
@@ -47,3 +51,33 @@ def test_three_panels_the_worker_killed_in_the_middle_and_the_board_reopened(qtb
     with BoardFile.open(path) as again:
         assert again.board == board
         assert all(again.picture_path(panel.takes[0].picture.sha256).is_file() for panel in again.board.panels())
+
+
+def test_the_window_and_the_command_line_make_the_same_bytes_which_tell_nothing_of_this_machine(
+    qtbot, document, picture_file, tmp_path, home
+):
+    first = next(document.board.panels()).id
+    settings, gull = Settings(steps=2, width=64, height=64), document.import_picture(picture_file(size=(96, 64)))
+    board = commands.add_reference(document.board, first, PanelReference("r", gull, name="gull"))
+    board = commands.set_panel(board, first, settings=settings, seed=5, seed_locked=True, prompt="@gull at sea")
+    document.do("Edit", board)
+    document.save()
+    other = tmp_path / "elsewhere.fluxboard"
+    document.file.copy_to(other).close()
+    document.render([first])
+    qtbot.waitUntil(lambda: document.panel(first).take is not None, timeout=WAIT)
+    words = [*process.command_line("board"), "render", str(other), "--panels", "1A"]
+    subprocess.run(words, check=True, capture_output=True, env=process.environment())
+    document.save()
+    takes = []
+    for path in (document.file.path, other):
+        with BoardFile.open(path, write=False) as file:
+            takes.append(file.board.panel(first).take)
+            zipped = export_zip(file, tmp_path / f"{path.stem}.zip")
+        with zipfile.ZipFile(zipped) as archive:
+            held = b"".join(archive.read(name) for name in archive.namelist())
+        assert b"compositeWithTrainedAlgorithmicMedia" in held
+        assert b"image 1 at sea" in held
+        assert str(tmp_path).encode() not in held
+        assert str(home.parent).encode() not in held
+    assert takes[0].picture == takes[1].picture

@@ -14,7 +14,9 @@ from app.board import commands
 from app.fluxboard.file import BoardFile
 from app.gui.document import storing
 from app.gui.panel.view import PanelView
+from app.pictures.images import read_request, save_picture
 from mlx_model.errors import DiskFull
+from mlx_model.request import Request
 from tests.gui.panel_board import add_take, shown_panel
 
 
@@ -31,7 +33,7 @@ def large(tmp_path):
 @pytest.fixture
 def gate(monkeypatch):
     """Holds the storing thread until it is set; `threads` are the names of those that read pictures."""
-    gate, read = threading.Event(), storing.read_picture
+    gate, read = threading.Event(), storing.keep_png
     gate.threads = []
 
     def waiting(*arguments):
@@ -39,7 +41,7 @@ def gate(monkeypatch):
         assert gate.wait(20)
         return read(*arguments)
 
-    monkeypatch.setattr(storing, "read_picture", waiting)
+    monkeypatch.setattr(storing, "keep_png", waiting)
     yield gate
     gate.set()
 
@@ -228,3 +230,29 @@ def test_a_mask_that_the_disk_refuses_is_not_shown_as_if_it_were_there(document,
     view.stage._keep_mask("Paint Mask")
     assert view.panel.mask is None
     assert view.stage.canvas.painter.is_blank
+
+
+def test_a_take_holds_the_bytes_that_the_run_wrote(document, engine, ids, tmp_path):
+    """Decoded and encoded again it would lose the mark that a model made it."""
+    pixels = np.full((64, 64, 3), 90, np.uint8)
+    result = save_picture(pixels, tmp_path / "result.png", asked := Request("mini", "a gull").to_json())
+    document.render(ids()[:1])
+    engine.done(result)
+    take = document.panel(ids()[0]).take
+    blob = document.picture_path(take.picture.sha256)
+    assert blob.read_bytes() == result.read_bytes()
+    assert b"trainedAlgorithmicMedia" in blob.read_bytes()
+    assert read_request(blob).to_json() == asked
+    assert take.picture.name == "1A.png"
+
+
+@pytest.mark.parametrize("data", [b"", b"GIF89a", b"\x89PNG\r\n\x1a\n" + bytes(40)])
+def test_what_is_no_picture_is_told_and_not_held(document, engine, ids, tmp_path, data):
+    told = []
+    document.message.connect(lambda *words: told.append(words))
+    (tmp_path / "result.png").write_bytes(data)
+    document.render(ids()[:1])
+    engine.done(tmp_path / "result.png")
+    assert len(told) == 1
+    assert document.panel(ids()[0]).takes == ()
+    assert not document.store_again(ids()[0])
