@@ -10,6 +10,7 @@ from typing import NamedTuple
 import mlx.core as mx
 
 from mlx_model.errors import RequestError
+from mlx_model.spec_parts import BITS
 
 from .packing import ROTATION, Packing, Part
 
@@ -47,7 +48,7 @@ PLANS: dict[str, Plan] = {
     **{f"q{bits}": _packed(bits) for bits in (8, 6, 5, 4, 3)},
     **{f"q{bits}r": _packed(bits, rotated=True) for bits in (6, 5, 4, 3)},
 }
-BY_BITS = {32: "32bit", 16: "16bit", 8: "q8", 6: "q6", 5: "q5", 4: "q4"}
+BY_BITS = {bits: f"{bits}bit" if bits >= 16 else f"q{bits}" for bits in (32, *reversed(BITS))}
 
 
 def plan_name(bits: int, plan: str | None = None) -> str:

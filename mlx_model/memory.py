@@ -18,10 +18,10 @@ from typing import Any
 
 from .errors import Advice, WillNotFit
 from .geometry import Size
+from .spec_parts import BITS
 from .specs import PACKED_ROLES, ModelSpec
 
 GIB = 2**30
-BITS = (4, 5, 6, 8, 16)
 TEXT_ROLES, PICTURE_ROLES = ("text_encoder", "pooled_encoder"), ("image_encoder", "image_embedder")
 SCALE_BITS = 0.5  # a 16-bit scale and a 16-bit bias for every 64 packed weights
 MAPS, WHOLE_MAPS = 5, 23  # of an autoencoder that goes by strips, of one strip that is the whole picture: see _maps
@@ -90,11 +90,6 @@ class Forecast:
     @property
     def peak(self) -> int:
         return max(phase.total for phase in self.phases.values())
-
-    def to_dict(self) -> dict[str, Any]:
-        """For JSON: the peak and its parts."""
-        parts = {name: {"weights": p.weights, "activations": p.activations} for name, p in self.phases.items()}
-        return {"peak_bytes": self.peak, "phases": parts, "basis": "predicted"}
 
 
 def machine(openblas: bool = False) -> Machine:

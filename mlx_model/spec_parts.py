@@ -9,6 +9,8 @@ from typing import Any
 
 from .geometry import Size
 
+BITS = (4, 5, 6, 8, 16)  # a weight, that a model is offered at; 32, the source as it is, is no choice of a window
+DTYPES = ("float32", "bfloat16", "float16")  # of the numbers of a run
 MEGAPIXEL = 1024 * 1024
 SQUARE = Size(1024, 1024)
 _HUB = "https://huggingface.co/"

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 APP_NAME = "Flux Local"
+ASSETS = Path(__file__).resolve().parents[2] / "assets"  # next to the packages, in a checkout and in a wheel
 
 
 def home() -> Path:
@@ -27,8 +28,8 @@ def downloads() -> Path:
 
 
 def mini() -> Path:
-    """The built-in model, next to the packages in a checkout and in an installed wheel."""
-    return Path(__file__).resolve().parents[2] / "assets" / "mini"
+    """The built-in model."""
+    return ASSETS / "mini"
 
 
 def existing_parent(path: Path) -> Path:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from .options import FILE, lora_option
+from .options import FILE, bits_option, lora_option
 from .say import Reporter, json_option
 
 
@@ -12,13 +12,7 @@ from .say import Reporter, json_option
 @click.argument("source", type=FILE)
 @click.option("-o", "--output", type=FILE, required=True, metavar="DIR", help="Where the converted folder goes.")
 @click.option("--model", metavar="NAME", help="Which model it is, where its keys fit several.")
-@click.option(
-    "--bits",
-    type=click.Choice(["4", "5", "6", "8", "16", "32"]),
-    default="16",
-    show_default=True,
-    help="Bits a weight.",
-)
+@bits_option(default=16)
 @click.option("--plan", metavar="NAME", help="Instead of --bits: q8 to q3, 16bit, 32bit; q6r to q3r rotate.")
 @click.option("--companions", type=FILE, metavar="DIR", help="What SOURCE lacks: a checkpoint's or a model's folder.")
 @lora_option(help="A LoRA that becomes part of the weights; may be repeated.")
@@ -28,7 +22,7 @@ def convert(
     source: str,
     output: str,
     model: str | None,
-    bits: str,
+    bits: int,
     plan: str | None,
     companions: str | None,
     loras: tuple[str, ...],
@@ -56,6 +50,6 @@ def convert(
 
     extra = Path(companions) if companions else None
     adapters = [inputs.load_lora(text) for text in loras]
-    show(converted(Path(source), Path(output), model, int(bits), plan, extra, force, adapters), Reporter(as_json))
+    show(converted(Path(source), Path(output), model, bits, plan, extra, force, adapters), Reporter(as_json))
     if not as_json:
         click.echo(Path(output).absolute())

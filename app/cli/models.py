@@ -4,8 +4,8 @@ from typing import Any
 
 import click
 
-from .options import FILE
-from .say import Reporter, duration, json_option, say_json
+from .options import FILE, bits_option
+from .say import Reporter, json_option, say_json
 
 
 @click.group()
@@ -107,21 +107,21 @@ def info(name: str, as_json: bool) -> None:
 
 
 def _speed(entry: dict[str, Any]) -> str:
+    from app.base.words import say_duration
+
     seconds = entry["seconds_per_step"]
-    return "speed unknown on this chip" if seconds is None else f"about {duration(seconds)} a step here (predicted)"
+    return "speed unknown on this chip" if seconds is None else f"about {say_duration(seconds)} a step here (predicted)"
 
 
 @models.command()
 @click.argument("name")
-@click.option(
-    "--bits", type=click.Choice(["4", "5", "6", "8", "16", "32"]), default="8", show_default=True, help="Bits a weight."
-)
+@bits_option(default=8)
 @click.option("--keep-source", is_flag=True, help="Keep the downloaded checkpoint.")
 @click.option("--from", "source", type=FILE, metavar="DIR", help="Use files that are on disk already.")
 @click.option("--accept-licence", is_flag=True, help="Agree to the licence without being asked.")
 @click.option("--force", is_flag=True, help="Replace the installed model.")
 @json_option
-def add(name: str, bits: str, **options: Any) -> None:
+def add(name: str, bits: int, **options: Any) -> None:
     """Download a model, or take it from a folder, and convert it.
 
     \b
@@ -130,7 +130,7 @@ def add(name: str, bits: str, **options: Any) -> None:
     """
     from .add import add_model
 
-    add_model(_spec(name), int(bits), options)
+    add_model(_spec(name), bits, options)
 
 
 @models.command()

@@ -5,9 +5,9 @@ from typing import Any
 
 import click
 
-from .say import json_option
+from mlx_model.spec_parts import BITS, DTYPES
 
-DTYPES = ("float32", "bfloat16", "float16")
+from .say import json_option
 
 
 class _File(click.Path):
@@ -55,7 +55,7 @@ def lora_option(help: str) -> Callable:
     return click.option("--lora", "loras", multiple=True, metavar="PATH[:SCALE]", help=help)
 
 
-def bits_option(default: str) -> Callable:
-    """--bits with the numbers that converters.quantize can make."""
-    choice = click.Choice(["4", "5", "6", "8", "16", "32"])
+def bits_option(default: int) -> Callable:
+    """--bits with the numbers that converters.quantize can make, as an int."""
+    choice = click.Choice((*BITS, 32))
     return click.option("--bits", type=choice, default=default, show_default=True, help="Bits a weight.")

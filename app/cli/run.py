@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from app.base import files, paths
+from app.base.words import say_count
 from app.engine.running import Output, awake, open_pipeline, require_memory, saved
 from app.pictures import images
 from mlx_model.errors import DiskFull, RequestError
@@ -95,7 +96,7 @@ def _forecast(folder: "Folder", request: Request, count: int) -> str:
     require_memory(folder, request)
     several = f" to {(request.seed + count - 1) % (MAX_SEED + 1)}" if count > 1 else ""
     size = f"{request.width}x{request.height}"
-    steps = f"{request.steps} step{'' if request.steps == 1 else 's'}"
+    steps = say_count(request.steps or 0, "step")
     return f"{folder.spec.title}, {size}, {steps}, seed {request.seed}{several}."
 
 

@@ -59,16 +59,6 @@ def say_json(value: Any) -> None:
     click.echo(json.dumps(value))
 
 
-def duration(seconds: float) -> str:
-    """0.25 s, 48 s, 3:20, 1:02:45."""
-    if seconds < 10:
-        return f"{seconds:.2g} s"
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes}:{rest:02}" if minutes < 60 else f"{minutes // 60}:{minutes % 60:02}:{rest:02}"
-
-
 class Reporter:
     """Shows events as they come: JSON lines, a moving line on a terminal, or a few plain lines elsewhere."""
 
@@ -97,9 +87,11 @@ class Reporter:
 
     def _step(self, event: Any) -> None:
         if self.terminal:
+            from app.base.words import say_duration
+
             filled = BAR * event.step // max(1, event.total)
             bar = "#" * filled + "-" * (BAR - filled)
-            left = f", {duration(event.left)} left" if event.left else ""
+            left = f", {say_duration(event.left)} left" if event.left else ""
             self._line(f"{self.stage} [{bar}] {event.step}/{event.total}{left}", moving=True)
 
     def _note(self, event: Any) -> None:

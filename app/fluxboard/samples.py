@@ -10,12 +10,13 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
+from ..base.paths import ASSETS
 from ..board.commands import member_reference
 from ..board.data import COLOURS, Camera, Member, Panel, Picture, Role, Scene, Source, new_board, new_id
 from ..board.takes import import_take
 from .file import BoardFile
 
-FOLDER = Path(__file__).resolve().parents[2] / "assets" / "samples"
+FOLDER = ASSETS / "samples"
 FIRST = "gull"
 DRAWN = "sample art"  # no model made it
 

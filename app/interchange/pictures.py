@@ -6,7 +6,7 @@ from pathlib import Path
 from mlx_model.errors import RequestError
 
 from ..board.data import ASPECTS, Board, Panel, Scene, new_id
-from ..pictures.kinds import ENDINGS
+from ..pictures.kinds import ENDINGS, NAMES
 from .files import make_sort_key
 from .formats import Source
 from .values import add_file, clean_line
@@ -30,7 +30,7 @@ def load(source: Source) -> Board:
     scenes = [scene for scene in scenes if scene.panels]
     if not scenes:
         why = f" {source.notes[0]}" if source.notes else ""
-        raise RequestError(f"{source.path} has no picture that can be used.{why}", "Use PNG, JPEG, WebP, TIFF or HEIC.")
+        raise RequestError(f"{source.path} has no picture that can be used.{why}", f"Use {NAMES}.")
     return Board(
         new_id(), clean_line(source.path.name) or "Untitled", choose_aspect(scenes[0].panels[0]), scenes=tuple(scenes)
     )

@@ -3,11 +3,10 @@
 from typing import Any
 
 from mlx_model import memory
+from mlx_model.spec_parts import BITS
 from mlx_model.specs import PACKED_ROLES, SPECS, ModelSpec
 
 from .library import Installed, installed
-
-BITS = (4, 5, 6, 8, 16)
 
 # What models do to which a picture is something special, by ModelSpec.pictures.
 SPECIAL = {

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from mlx_model.errors import Advice, FluxLocalError, Hint, ModelError, NotInstalled, RequestError
 from mlx_model.specs import SPECS
+from mlx_model.store.folder import MANIFEST
 
 from ..base import paths
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from mlx_model.store.folder import Folder
 
 BUILT_IN = "mini"
-MANIFEST = "model.json"
 ADD_ONE = Advice("add_a_model", {"name": "flux2-klein-4b"})
 
 

@@ -17,23 +17,14 @@ from mlx_model.errors import Advice, RequestError
 
 from ..base.files import write_new
 from . import colours, metadata
-from .kinds import HEIF, read_bytes, recognise
+from .kinds import HEIF, OPENED, SAVED, read_bytes, recognise
 
 if TYPE_CHECKING:
     from mlx_model.request import Request
 
-FORMATS = ("PNG", "JPEG", "WEBP", "TIFF", "BMP", "GIF", "AVIF")
+FORMATS = tuple(dict.fromkeys(kind for kind in OPENED.values() if kind != HEIF))  # that Pillow may try
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 64
-SAVED = {
-    ".png": "PNG",
-    ".jpg": "JPEG",
-    ".jpeg": "JPEG",
-    ".webp": "WEBP",
-    ".tif": "TIFF",
-    ".tiff": "TIFF",
-    ".avif": "AVIF",
-}
 SETTINGS = {
     "PNG": {"compress_level": 6},
     "JPEG": {"quality": 95, "subsampling": 0},

@@ -8,7 +8,13 @@ from mlx_model.errors import RequestError
 
 MAX_BYTES = 2 * 1024**3
 HEIF = "HEIF"
-ENDINGS = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".bmp", ".gif", ".avif", ".heic", ".heif")
+OPENED = {  # ending -> Pillow's name; which of them a file is, its content says
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
+    ".gif": "GIF", ".avif": "AVIF", ".heic": HEIF, ".heif": HEIF,
+}  # fmt: skip
+SAVED = {ending: kind for ending, kind in OPENED.items() if kind not in ("BMP", "GIF", HEIF)}
+ENDINGS = tuple(OPENED)
+NAMES = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or HEIC"
 FILTER = f"Pictures ({' '.join(f'*{ending}' for ending in ENDINGS)})"  # of a file dialog
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 KNOWN = (  # first bytes of what Pillow reads for us
@@ -92,7 +98,7 @@ def recognise(path: Path, data: bytes) -> str:
         return ""
     name = next((name for magic, name in REFUSED if head.startswith(magic)), None) or _textual(head)
     what = f"is {name}, which can't be used" if name else "is not a picture that can be used"
-    raise RequestError(f"{path} {what}.", "Use PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or HEIC; export it as PNG.")
+    raise RequestError(f"{path} {what}.", f"Use {NAMES}; export it as PNG.")
 
 
 def _iso_media(path: Path, head: bytes) -> str:

@@ -12,7 +12,6 @@ module run/<family>.py, found by name like the transformer; it has plain functio
 Axis letters: N image tokens, C latent channels of a token.
 """
 
-import dataclasses
 import time
 from collections.abc import Iterator
 from functools import cached_property
@@ -30,6 +29,7 @@ from ..memory import keeps_encoder
 from ..nets import autoencoder
 from ..nets.autoencoder import pack
 from ..request import Reference, Request, check
+from ..spec_parts import DTYPES
 from ..store import lora
 from ..store.folder import Folder, open_folder
 from ..store.weights import build, check_components, open_component
@@ -41,7 +41,6 @@ from .references import Kept, fingerprint
 from .sampler import Repaint, denoise, start_step
 from .tokenize import PromptTokenizer
 
-DTYPES = {"float32": mx.float32, "bfloat16": mx.bfloat16, "float16": mx.float16}
 STAY = (
     "transformer",
     "autoencoder",
@@ -79,7 +78,7 @@ class Pipeline:
     def component(self, role: str) -> Any:
         """The network of a role, loaded when first asked for. Raises LayoutError."""
         if role not in self._loaded:
-            self._loaded[role] = open_component(self.folder, role, DTYPES[self.dtype])
+            self._loaded[role] = open_component(self.folder, role, getattr(mx, self.dtype))
         return self._loaded[role]
 
     @property
@@ -273,8 +272,3 @@ def _run_failed(error: RuntimeError) -> Exception:
             f"The machine ran out of memory: {text}", "Use a smaller size, fewer references or a model at fewer bits."
         )
     return error
-
-
-def with_seed(request: Request, offset: int) -> Request:
-    """The same request with the seed `offset` further on, for several pictures of one request."""
-    return dataclasses.replace(request, seed=(request.seed + offset) % 2**64)

@@ -155,7 +155,7 @@ def test_json_is_events_and_nothing_else():
 
 
 def test_a_terminal_shows_a_bar_with_time_left(capsys):
-    from app.cli.say import Reporter, duration
+    from app.cli.say import Reporter
 
     report = Reporter(False, terminal=True)
     report(Stage("denoise"))
@@ -163,5 +163,4 @@ def test_a_terminal_shows_a_bar_with_time_left(capsys):
     report.clear()
     shown = capsys.readouterr().err
     assert "1/4" in shown
-    assert "1:06 left" in shown
-    assert [duration(s) for s in (0.25, 48, 200, 3765)] == ["0.25 s", "48 s", "3:20", "1:02:45"]
+    assert "1 min 6 s left" in shown

@@ -39,7 +39,7 @@ MORE = {
     "app/interchange/psd.py": {"psd_tools"},
     **{f"app/interchange/{name}.py": {"PySide6"} for name in ("pdf", "sheet", "captions", "typeset")},
 }
-WINDOW_MAY = {"specs", "request", "events", "errors", "memory"}  # the files of mlx_model that need no mlx
+WINDOW_MAY = {"specs", "spec_parts", "request", "events", "errors", "memory"}  # the files of mlx_model that need no mlx
 
 
 @cache

@@ -8,6 +8,7 @@ from mlx_model import memory
 from mlx_model.errors import Advice, WillNotFit
 from mlx_model.memory import GIB, Machine, Phase, forecast, require, step_flops
 from mlx_model.nets import strips
+from mlx_model.spec_parts import BITS
 from mlx_model.specs import SPECS
 
 M1 = Machine("Apple M1", 16 * GIB, 8 * GIB, 8, True, 2.6)
@@ -40,11 +41,9 @@ def test_more_needs_more(name, metal):
     assert forecast(spec, double, metal=metal).peak > small.peak
     none, one = (forecast(spec, references=[spec.size] * n, metal=metal).phases["denoise"] for n in (0, 1))
     assert (one.activations > none.activations) == (spec.pictures in ("tokens", "features"))
-    peaks = [forecast(spec, bits=bits, metal=metal).phases["denoise"].weights for bits in memory.BITS]
+    peaks = [forecast(spec, bits=bits, metal=metal).phases["denoise"].weights for bits in BITS]
     assert peaks == sorted(peaks)
-    assert small.to_dict()["peak_bytes"] == max(
-        p["weights"] + p["activations"] for p in small.to_dict()["phases"].values()
-    )
+    assert small.peak == max(phase.weights + phase.activations for phase in small.phases.values())
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from typing import Any
 import click
 import msgspec
 
+from app.base.words import say_count
 from app.board import naming
 from app.board.data import Board, Panel, numbers
 from app.board.mentions import compile_prompt
@@ -57,7 +58,7 @@ def _row(file: BoardFile, panel: Panel, number: str) -> dict[str, Any]:
 
 
 def _line(number: str, panel: Panel) -> str:
-    takes = f"{len(panel.takes)} take{'' if len(panel.takes) == 1 else 's'}"
+    takes = say_count(len(panel.takes), "take")
     text = " ".join(panel.prompt.split())
     return f"{number:5} {takes:9} {text if len(text) <= WIDTH else text[: WIDTH - 1] + '…'}".rstrip()
 
@@ -72,7 +73,7 @@ def _board(file: BoardFile) -> list[str]:
         lines += ["", f"Scene {place} {scene.heading}".rstrip()]
         lines += [_line(label[panel.id], panel) for panel in scene.panels]
     points = file.restore_points()
-    return [*lines, "", f"{len(points)} restore point{'' if len(points) == 1 else 's'}"] if points else lines
+    return [*lines, "", say_count(len(points), "restore point")] if points else lines
 
 
 def _panel(file: BoardFile, panel: Panel) -> list[str]:
@@ -109,6 +110,6 @@ def check_file(path: str, model: str | None, as_json: bool) -> None:
     for problem in [] if as_json else said:
         click.echo(shown(f"{problem['where'] or 'board'}: {problem['what']} {problem['hint']}".rstrip()))
     if found:
-        raise BoardError(f"{len(found)} problem{'s' if len(found) > 1 else ''} found.")
+        raise BoardError(f"{say_count(len(found), 'problem')} found.")
     if not as_json:
         click.echo("Nothing is wrong.")

@@ -7,13 +7,13 @@ from PySide6.QtCore import QModelIndex, QPoint, QPointF, QRect, QRectF, QSize, Q
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
+from ...base.words import say_duration
 from ...board.data import Panel
 from ...board.seen import seen
 from ..document.document import Document
 from ..document.runs import PanelState
 from ..kit import icons
 from ..kit.theme import RADIUS, font, theme
-from ..kit.words import duration
 from .layout import CAPTION, SLIM
 from .model import ROW, Row, caption
 
@@ -236,7 +236,7 @@ def running_words(state: PanelState) -> str:
         return {"text": "Reading the prompt", "references": "Looking at references", "decode": "Finishing"}.get(
             state.stage, "Starting"
         )
-    left = f", {duration(state.left)} left" if state.left else ""
+    left = f", {say_duration(state.left)} left" if state.left else ""
     return f"{state.step} of {state.total}{left}"
 
 

@@ -3,12 +3,13 @@
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QSlider, QStackedLayout, QVBoxLayout, QWidget
 
+from ...base.words import say_count, say_duration
 from ...board import commands
 from ...board.data import ASPECTS, Board
 from ..document import picture_drag
 from ..document.document import Document
 from ..kit.widgets import Empty, bar, button, icon_button, label
-from ..kit.words import duration, model_title, plural
+from ..kit.words import model_title
 from . import drop
 from .grid import LARGEST, SMALLEST, BoardGrid
 
@@ -118,7 +119,7 @@ class BoardView(QWidget):
         self._show_aspect(board)
         panels = list(board.panels())
         seconds = sum(panel.seconds for panel in panels)
-        self.count.setText(f"{plural(len(panels), 'panel')} · {duration(seconds)}" if panels else "")
+        self.count.setText(f"{say_count(len(panels), 'panel')} · {say_duration(seconds)}" if panels else "")
         self.stack.setCurrentIndex(0 if board.scenes else 1)
         self._selection()
 
@@ -158,7 +159,7 @@ class BoardView(QWidget):
     def _selection(self) -> None:
         count = len(self.grid.selected())
         ready = wanting(self.document)
-        text = f"Render {plural(count, 'Panel')}" if count else f"Render {len(ready)} New" if ready else "Render"
+        text = f"Render {say_count(count, 'Panel')}" if count else f"Render {len(ready)} New" if ready else "Render"
         self.render.setText(text)
         self.render.setAccessibleName(text)
         self.render.setEnabled(bool(count or ready))

@@ -13,6 +13,7 @@ from mlx_model.errors import FluxLocalError
 
 from ...board.data import Picture, pictures
 from ...interchange.pictures import list_pictures
+from ...pictures.kinds import NAMES
 from .document import Document
 
 OURS = "application/x-flux-local"
@@ -60,7 +61,7 @@ def _pictures_of_folder(folder: Path, document: Document) -> list[Path]:
         document.message.emit(error.message, error.hint)
         return []
     if not inside:
-        document.message.emit(f"{folder.name} has no picture in it.", "PNG, JPEG, WebP, TIFF and HEIC files are used.")
+        document.message.emit(f"{folder.name} has no picture in it.", f"Use {NAMES}.")
     return inside
 
 

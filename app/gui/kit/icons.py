@@ -2,14 +2,15 @@
 
 import weakref
 from functools import cache
-from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt
 from PySide6.QtGui import QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QPushButton
 
-FOLDER = Path(__file__).resolve().parents[3] / "assets" / "icons"
+from ...base.paths import ASSETS
+
+FOLDER = ASSETS / "icons"
 GAP = 0.35
 SIZES = (16, 20, 24, 32, 40, 48, 64)
 _colours = {"normal": "#1b1b1d", "dim": "#88888c", "on": "#1b1b1d", "primary": "#ffffff"}

@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from ...base.words import say_count
 from ...board import commands
 from ...board.data import COLOUR_NAMES, COLOURS, ROLES, Board, Member, Panel, numbers
 from ...pictures.kinds import FILTER
@@ -24,7 +25,6 @@ from ..document.document import Document
 from ..kit.messages import sure
 from ..kit.text_field import BoardText
 from ..kit.widgets import button, label, row
-from ..kit.words import plural
 
 ACROSS = 3  # pictures beside each other
 NOTES = 160  # pixels: notes taller than the pictures read as the main thing
@@ -164,7 +164,7 @@ class MemberPanel(QWidget):
         self.notes.set_text(member.notes)
         self._show_pictures(member)
         count = uses(self.document.board, member)
-        self.used.setText(f"Used in {plural(count, 'panel')}" if count else "Not used in any panel yet")
+        self.used.setText(f"Used in {say_count(count, 'panel')}" if count else "Not used in any panel yet")
         self.panels.show_member(member)
         self.panels.setVisible(count > 0)
 
@@ -198,7 +198,7 @@ class MemberPanel(QWidget):
             return
         count = uses(self.document.board, member)
         text = f"Remove @{member.name} from the cast?"
-        more = f"{plural(count, 'panel')} keep the pictures they have. Undo brings it back."
+        more = f"{say_count(count, 'panel')} keep the pictures they have. Undo brings it back."
         if not count or sure(self, "Remove from Cast", text, more, "Remove"):
             self.document.do("Remove from Cast", commands.remove_member(self.document.board, member.id))
 

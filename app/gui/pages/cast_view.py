@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from ...base.words import say_count
 from ...board import commands
 from ...board.data import Board, Member, Picture, free_colour, free_name, new_id
 from ...board.rules import MAX_MEMBERS
@@ -24,7 +25,6 @@ from ..document.document import Document
 from ..kit import portrait
 from ..kit.theme import font, theme
 from ..kit.widgets import Empty, bar, button, label
-from ..kit.words import plural
 from .cast_member import MemberPanel, uses
 
 MEMBER = Qt.ItemDataRole.UserRole
@@ -49,7 +49,7 @@ class CastModel(QAbstractListModel):
         if role == MEMBER:
             return member
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
-            count = plural(len(member.pictures), "picture")
+            count = say_count(len(member.pictures), "picture")
             return f"{member.name}, {member.role}, {count}, {used(self.document.board, member)}"
         return None
 
@@ -280,4 +280,4 @@ def named_after(pictures: list[Picture], board: Board) -> list[Member]:
 def used(board: Board, member: Member) -> str:
     """Such as "in 3 panels"."""
     count = uses(board, member)
-    return f"in {plural(count, 'panel')}" if count else "not used yet"
+    return f"in {say_count(count, 'panel')}" if count else "not used yet"

@@ -10,9 +10,9 @@ from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
 
 from mlx_model.events import Done, Event, Failed, Note, Stage, Step, from_json
 
+from ...base.words import say_duration
 from ...engine.process import command_line, environment
 from ..kit.hints import in_window
-from ..kit.words import duration
 
 ARGUMENTS = ("models", "add")
 STAGES = {"download": "Downloading", "convert": "Converting", "verify": "Checking", "read": "Reading"}
@@ -152,7 +152,7 @@ def after(download: Download, event: Event) -> Download:
                 download, stage=event.name, share=None, words=STAGES.get(event.name, event.name.capitalize())
             )
         case Step() if event.total:
-            left = f", {duration(event.left)} left" if event.left else ""
+            left = f", {say_duration(event.left)} left" if event.left else ""
             words = f"{STAGES.get(download.stage, 'Working')}: {100 * event.step // event.total} %{left}"
             return replace(download, share=event.step / event.total, words=words)
         case Failed():

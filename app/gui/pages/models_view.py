@@ -20,16 +20,16 @@ from PySide6.QtWidgets import (
 
 from mlx_model import memory
 from mlx_model.errors import FluxLocalError
+from mlx_model.spec_parts import BITS
 
 from ...base import blas, paths
+from ...base.words import say_duration
 from ...models import catalogue, library
 from ..kit.hints import in_window
 from ..kit.messages import sure
 from ..kit.widgets import bar, button, label, row, set_tone
-from ..kit.words import duration
 from .downloads import Download, Downloads
 
-BITS = (4, 5, 6, 8, 16)
 GATED = "Its page on Hugging Face asks you to agree there too; then run `hf auth login` once in Terminal."
 SLOW = 600  # seconds of a picture: beyond that nobody waits for it, and the page says so
 FIRST_LINE = "The built-in model is small and for trying the app. The models that artists use are below."
@@ -143,9 +143,10 @@ class ModelCard(QFrame):
         if not fits:
             words += ": more than this machine can give."
         elif is_slow(self.entry):
-            words += f". Much slower here: about {duration(picture_seconds(self.entry))} for one picture (predicted)."
+            took = say_duration(picture_seconds(self.entry))
+            words += f". Much slower here: about {took} for one picture (predicted)."
         elif seconds:
-            words += f"; a picture takes about {duration(picture_seconds(self.entry))} here (predicted)."
+            words += f"; a picture takes about {say_duration(picture_seconds(self.entry))} here (predicted)."
         self.needs.setText(words)
         set_tone(self.needs, "warning" if not fits or is_slow(self.entry) else "muted")
 

@@ -15,6 +15,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from ...base.words import say_count, say_duration
 from ...engine.jobs import JobState
 from ..board.paint import running_words
 from ..document.runs import PanelState
@@ -22,7 +23,7 @@ from ..kit import icons
 from ..kit.hints import in_window
 from ..kit.theme import theme
 from ..kit.widgets import Empty, bar, button, icon_button, label, set_tone
-from ..kit.words import duration, model_title, plural
+from ..kit.words import model_title
 
 WORKER = {
     "stopped": "", "starting": "Starting the model's process", "ready": "Ready", "busy": "Working",
@@ -118,7 +119,7 @@ def job_words(job: JobState) -> str:
     if job.state == "failed":
         return f"{job.reason} {in_window(job.hint)}".strip()
     if job.state == "done":
-        done = f"Done in {duration(job.seconds)} · {model_title(job.job.request.model)} · seed {job.seed}"
+        done = f"Done in {say_duration(job.seconds)} · {model_title(job.job.request.model)} · seed {job.seed}"
         return "\n".join([done, *job.notes])  # such as: a picture was used at a smaller size
     return "Cancelled" if job.state == "cancelled" else f"Waiting · {model_title(job.job.request.model)}"
 
@@ -186,7 +187,7 @@ class QueueView(QWidget):
         waiting = sum(job.state == "waiting" for job in ordered)
         alive = any(not job.over for job in ordered)
         self.cancel_all.setEnabled(alive)
-        self.state.setText(f"{plural(waiting, 'job')} waiting" if waiting else "")
+        self.state.setText(f"{say_count(waiting, 'job')} waiting" if waiting else "")
         self._show_pause()
 
     def _new(self, job: JobState) -> JobRow:

@@ -12,13 +12,13 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from ...base.words import say_duration
 from ..document.forecast import Forecast
 from ..document.runs import PanelState
 from ..kit import icons
 from ..kit.fields import choice
 from ..kit.hints import in_window
 from ..kit.widgets import describe, icon_button, key_text, label, set_tone
-from ..kit.words import duration
 
 COUNTS = (1, 2, 4, 8)
 STAGES = {"text": "Reading the text", "references": "Looking at the pictures", "decode": "Finishing"}
@@ -181,6 +181,6 @@ def words_of(state: PanelState) -> str:
         text = f"Step {state.step} of {state.total}"
     else:
         text = "Starting"
-    left = duration(state.left) if state.left and state.step else ""
+    left = say_duration(state.left) if state.left and state.step else ""
     more = f"{state.waiting} more" if state.waiting else ""
     return " · ".join(part for part in (text, f"{left} left" if left else "", more) if part)

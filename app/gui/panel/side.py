@@ -5,6 +5,7 @@ import itertools
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
+from ...base.words import say_count
 from ...board.data import Picture
 from ...board.seen import seen
 from ..document.document import Document
@@ -13,7 +14,6 @@ from ..document.panel_part import PanelPart
 from ..kit.hints import in_window
 from ..kit.theme import GAP
 from ..kit.widgets import describe, key_text, label, set_tone
-from ..kit.words import plural
 from ..prompt.instruction_box import InstructionBox
 from ..prompt.tray import ReferenceTray
 from .render_bar import RenderBar
@@ -170,7 +170,7 @@ class PanelSide(PanelPart, QFrame):
         refusal = f"{refused.message} {in_window(refused.hint)}".strip() if refused else ""
         over = len(seen(document.board, panel)) - self.model.limit
         if self.model.limit and over > 0:  # the line under the pictures says the rest
-            refusal = f"{plural(over, 'picture')} too many."
+            refusal = f"{say_count(over, 'picture')} too many."
         needed = forecast(document.board, panel, self.model)
         self.render_bar.set_forecast(needed, refusal, mild=not panel.prompt.strip())
 

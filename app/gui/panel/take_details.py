@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QPushButton, QV
 from mlx_model.errors import FluxLocalError
 from mlx_model.request import Request, from_json
 
+from ...base.words import say_duration
 from ...board import commands
 from ...board.data import Take
 from ..document.document import Document
@@ -15,7 +16,7 @@ from ..document.panel_part import PanelPart
 from ..kit.fields import add_row, form
 from ..kit.text_field import BoardText
 from ..kit.widgets import describe, label
-from ..kit.words import duration, model_title
+from ..kit.words import model_title
 
 EMPTY = "Every picture that is made is kept as a take, with all that made it. There is none yet."
 
@@ -122,7 +123,7 @@ def _facts(take: Take, request: Request | None) -> dict[str, str]:
             "Seed": str(take.seed),
             "Pictures": ", ".join(pictures) or "none",
             "Mask": "yes" if request.mask else "no",
-            "Took": duration(take.seconds),
+            "Took": say_duration(take.seconds),
         }
     return facts
 

@@ -4,6 +4,7 @@ from PySide6.QtCore import QMimeData, QUrl
 from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QInputDialog, QWidget
 
+from ...base.words import say_count
 from ...board import commands
 from ...board.data import numbers
 from ..board import drop
@@ -11,7 +12,6 @@ from ..board.view import BoardView, wanting
 from ..document import picture_drag
 from ..document.document import Document
 from ..kit.messages import sure
-from ..kit.words import plural
 
 MANY = 24  # panels: more are rendered only after a question
 
@@ -62,7 +62,7 @@ class BoardCommands:
         text, agreed = QInputDialog.getMultiLineText(
             self.parent,
             "Apply to All",
-            f"Change {plural(len(ids), 'panel')} by one instruction, such as “make it night”:",
+            f"Change {say_count(len(ids), 'panel')} by one instruction, such as “make it night”:",
         )
         if agreed and text.strip():
             self.document.apply_to_all(ids, text.strip())

@@ -30,6 +30,7 @@ from PySide6.QtWidgets import (
 from mlx_model.errors import FluxLocalError
 
 from ...base.settings import Settings, boards_folder
+from ...base.words import say_count
 from ...board import commands
 from ...board.data import ASPECTS
 from ...models import library
@@ -341,5 +342,5 @@ def ago(when: datetime, now: datetime | None = None) -> str:
         return "just now"
     for count, word in ((minutes // 1440, "day"), (minutes // 60, "hour"), (minutes, "minute")):
         if count:
-            return f"{count} {word}{'s' if count > 1 else ''} ago"
+            return f"{say_count(count, word)} ago"
     return ""

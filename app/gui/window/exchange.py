@@ -21,11 +21,11 @@ from PySide6.QtWidgets import (
 
 from mlx_model.errors import FluxLocalError, Hint
 
+from ...base.words import say_count
 from ...interchange import formats
 from ...interchange.formats import EXPORTS, FOLDER, FORMATS, Option
 from ..document.document import Document
 from ..kit.widgets import label, set_tone
-from ..kit.words import plural
 
 MISSING = 'Needs an optional package: pip install "flux-local-studio[{}]"'
 
@@ -93,7 +93,7 @@ class ExportDialog(QDialog):
         self.format.setAccessibleName("Format")
         for name in EXPORTS:
             self.format.addItem(FORMATS[name].title, name)
-        self.only = QCheckBox(f"Only the {plural(len(selected), 'selected panel')}")
+        self.only = QCheckBox(f"Only the {say_count(len(selected), 'selected panel')}")
         self.only.setVisible(bool(selected))
         self.note = label(tone="warning", wrap=True)
         self.form = QFormLayout()

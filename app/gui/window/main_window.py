@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QMenu, QStackedW
 
 from mlx_model.errors import Hint
 
+from ...base.words import say_count
 from ...board.data import Board
 from ...models.library import BUILT_IN
 from ..board.view import BoardView
@@ -14,7 +15,6 @@ from ..document.document import Document
 from ..kit.messages import Toasts
 from ..kit.theme import theme
 from ..kit.widgets import icon_button
-from ..kit.words import plural
 from ..pages.cast_view import CastView
 from ..pages.models_view import ModelsView
 from ..pages.queue_view import QueueView
@@ -251,7 +251,7 @@ class MainWindow(QMainWindow):
         count = self.session.busy()
         place = self.places["queue"]
         place.setText(f"Queue {count}" if count else "Queue")
-        place.setAccessibleName(f"Queue, {plural(count, 'job')}" if count else "Queue")
+        place.setAccessibleName(f"Queue, {say_count(count, 'job')}" if count else "Queue")
         if count and not self._was_busy:
             self._busy_since.start()
         elif self._was_busy and not count:

@@ -5,7 +5,6 @@ import socket
 import sys
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from PySide6.QtCore import QEvent, QObject, QSocketNotifier, QTimer, Signal
 from PySide6.QtGui import QIcon
@@ -14,10 +13,10 @@ from PySide6.QtWidgets import QApplication
 from mlx_model.errors import Hint
 
 from ...base import faults
-from ...base.paths import APP_NAME
+from ...base.paths import APP_NAME, ASSETS
 from ..kit.theme import theme
 
-ICON = Path(__file__).resolve().parents[3] / "assets" / "icons" / "app.svg"
+ICON = ASSETS / "icons" / "app.svg"
 
 
 class Application(QApplication):

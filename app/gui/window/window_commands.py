@@ -5,9 +5,9 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QSystemTrayIcon
 from mlx_model.errors import FluxLocalError
 from mlx_model.memory import size
 
+from ...base.words import say_count
 from ...fluxboard.file import SUFFIX
 from ..kit.messages import sure
-from ..kit.words import plural
 
 BOARDS = f"Boards (*{SUFFIX})"
 
@@ -17,7 +17,6 @@ class WindowCommands:
 
     def __init__(self, window):
         self.window, self.session = window, window.session
-        self._works: list = []
 
     # Files
 
@@ -54,7 +53,7 @@ class WindowCommands:
         if path and self.session.copy_as(path):
             gone = self.session.document.file.missing()
             if gone:
-                self.window.say("This is the copy now.", f"{plural(gone, 'picture')} could not be copied: gone.")
+                self.window.say("This is the copy now.", f"{say_count(gone, 'picture')} could not be copied: gone.")
             else:
                 self.window.say("This is the copy now.", "The other board stays as it was.", True)
 
@@ -89,7 +88,7 @@ class WindowCommands:
             self.window.say("Every picture of this board is in use.", "By the board, undo or an earlier state.", True)
             return
         taken = size(sum(path.stat().st_size for path in unused))
-        text = f"{plural(len(unused), 'picture')} of this board ({taken}) are not used any more."
+        text = f"{say_count(len(unused), 'picture')} of this board ({taken}) are not used any more."
         more = "Neither undo nor an earlier state needs them."
         if not sure(self.window, "Unused Pictures", text, more, "Move to Trash", "Cancel"):
             return
@@ -211,7 +210,7 @@ class WindowCommands:
 
     def sure_to_quit(self, busy: int) -> bool:
         """Ask before jobs are thrown away."""
-        text = f"{plural(busy, 'picture')} {'is' if busy == 1 else 'are'} not done yet."
+        text = f"{say_count(busy, 'picture')} {'is' if busy == 1 else 'are'} not done yet."
         return sure(self.window, "Quit", text, "Everything else is saved.", "Quit Anyway", "Keep Working")
 
     def sure_to_lose(self) -> bool:

@@ -301,7 +301,7 @@ def test_a_take_tells_all_and_its_note_is_kept(view, document, ids):
     view.side.tabs.setCurrentIndex(2)
     details = view.side.take
     assert details.values["Seed"].text() == "77"
-    assert details.values["Took"].text() == "2 s"
+    assert details.values["Took"].text() == "2.5 s"
     QTest.keyClicks(details.note, "best")
     assert view.panel.take.note == "best"
     view.side.take.again.click()

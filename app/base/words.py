@@ -1,0 +1,20 @@
+"""Numbers as people say them, the same on the command line and in the window."""
+
+
+def say_duration(seconds: float | None) -> str:
+    """Such as 0.25 s, 48 s, 2 min 5 s, 1 h 20 min; empty for None."""
+    if seconds is None:
+        return ""
+    if seconds < 10:
+        return f"{seconds:.2g} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def say_count(count: int, one: str, many: str = "") -> str:
+    """Such as 1 panel, 3 panels."""
+    return f"{count} {one if count == 1 else many or one + 's'}"

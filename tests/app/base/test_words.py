@@ -1,0 +1,11 @@
+from app.base.words import say_count, say_duration
+
+
+def test_durations():
+    said = [say_duration(seconds) for seconds in (0.25, 2.0, 9.97, 48.4, 59.7, 200, 3765, None)]
+    assert said == ["0.25 s", "2 s", "10 s", "48 s", "1 min 0 s", "3 min 20 s", "1 h 2 min", ""]
+
+
+def test_counts():
+    assert [say_count(n, "panel") for n in (0, 1, 3)] == ["0 panels", "1 panel", "3 panels"]
+    assert say_count(2, "copy", "copies") == "2 copies"
