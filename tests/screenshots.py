@@ -116,7 +116,7 @@ def dialogs(window, shot) -> None:
         ("settings", SettingsDialog(window.session.settings, lambda s: None, window)),
         ("board-settings", BoardSettings(document, window)),
         ("export", ExportDialog(document, (), window)),
-        ("shortcuts", Shortcuts(window.actions_, window)),
+        ("shortcuts", Shortcuts(window.actions_.list_shortcuts(), window)),
     ):
         made.show()
         shot(f"dialog-{name}", made)

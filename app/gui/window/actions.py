@@ -1,81 +1,112 @@
-"""Every action of the window in one table: its words, shortcut, icon and menu. The shortcuts help is made from it."""
+"""Every action of the window in one table: its words, shortcut, icon, menu, and what it does."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
 from ..kit import icons
+from .board_commands import BoardCommands
+from .window_commands import WindowCommands
 
 Role = QAction.MenuRole
-NEEDS = ("", "panels", "one", "picture", "undo", "redo", "busy")
+Need = Literal["", "panels", "one", "picture", "undo", "redo", "busy"]
 
 
 @dataclass(frozen=True)
 class Row:
-    """`needs` says when it can be used; `role` moves it into the Mac's application menu."""
+    """What it does is a command of the window or of the open board; a menu of its own stands in a row without either.
+
+    `needs` says when it can be used; `role` moves it into the Mac's application menu.
+    """
 
     name: str
     text: str
     keys: str = ""
     icon: str = ""
-    needs: str = ""
+    needs: Need = ""
+    window: Callable[[WindowCommands], object] | None = None
+    board: Callable[[BoardCommands], object] | None = None
     role: Role = Role.NoRole
 
 
-TABLE = {
+Window, Board = WindowCommands, BoardCommands
+TABLE: dict[str, tuple[Row | None, ...]] = {
     "&File": (
-        Row("new", "New Board", "Ctrl+N"), Row("open", "Open…", "Ctrl+O"), Row("recent", "Open Recent"),
-        Row("samples", "Open a Sample"), None,
-        Row("import_", "Import…", "Ctrl+I", "import"),
-        Row("import_folder", "Import a Folder of Pictures…"), Row("export", "Export…", "Ctrl+E", "export"), None,
-        Row("copy_as", "Save a Copy…", "Ctrl+Shift+S"), Row("restore", "Restore an Earlier State…", "", "history"),
-        Row("share", "Save as Zip for Sharing…"), Row("tidy", "Move Unused Pictures to the Trash…"),
-        Row("reveal", "Show in Finder"), None,
-        Row("settings", "Settings…", "Ctrl+,", "settings", role=Role.PreferencesRole),
-        Row("close", "Close Window", "Ctrl+W"), Row("quit", "Quit Flux Local", "Ctrl+Q", role=Role.QuitRole),
+        Row("new", "New Board", "Ctrl+N", window=Window.new),
+        Row("open", "Open…", "Ctrl+O", window=Window.open),
+        Row("recent", "Open Recent"),
+        Row("samples", "Open a Sample"),
+        None,
+        Row("import_", "Import…", "Ctrl+I", "import", window=Window.import_),
+        Row("import_folder", "Import a Folder of Pictures…", window=Window.import_folder),
+        Row("export", "Export…", "Ctrl+E", "export", board=Board.export),
+        None,
+        Row("copy_as", "Save a Copy…", "Ctrl+Shift+S", board=Board.copy_as),
+        Row("restore", "Restore an Earlier State…", icon="history", board=Board.restore),
+        Row("share", "Save as Zip for Sharing…", board=Board.share),
+        Row("tidy", "Move Unused Pictures to the Trash…", board=Board.tidy),
+        Row("reveal", "Show in Finder", board=Board.reveal),
+        None,
+        Row("settings", "Settings…", "Ctrl+,", "settings", window=Window.settings, role=Role.PreferencesRole),
+        Row("close", "Close Window", "Ctrl+W", window=Window.close),
+        Row("quit", "Quit Flux Local", "Ctrl+Q", window=Window.quit, role=Role.QuitRole),
     ),
     "&Edit": (
-        Row("undo", "Undo", "Ctrl+Z", "undo", "undo"), Row("redo", "Redo", "Ctrl+Shift+Z", "redo", "redo"), None,
-        Row("copy", "Copy", "Ctrl+C", "", "panels"), Row("paste", "Paste", "Ctrl+V"),
-        Row("duplicate", "Duplicate", "Ctrl+D", "duplicate", "panels"),
-        Row("delete", "Delete", "Del", "trash", "panels"), None,
-        Row("select_all", "Select All Panels", "Ctrl+A"), Row("rename", "Edit Caption", "F2", "", "one"),
+        Row("undo", "Undo", "Ctrl+Z", "undo", "undo", board=Board.undo),
+        Row("redo", "Redo", "Ctrl+Shift+Z", "redo", "redo", board=Board.redo),
+        None,
+        Row("copy", "Copy", "Ctrl+C", "", "panels", board=Board.copy),
+        Row("paste", "Paste", "Ctrl+V", board=Board.paste),
+        Row("duplicate", "Duplicate", "Ctrl+D", "duplicate", "panels", board=Board.duplicate),
+        Row("delete", "Delete", "Del", "trash", "panels", board=Board.delete),
+        None,
+        Row("select_all", "Select All Panels", "Ctrl+A", board=Board.select_all),
+        Row("rename", "Edit Caption", "F2", "", "one", board=Board.rename),
     ),
     "&Board": (
-        Row("add_panel", "Add Panel", "Ctrl+Shift+N", "plus"),
-        Row("add_scene", "Add Scene", "Ctrl+Alt+N", "scene"),
-        Row("continue_from", "Continue from This Panel", "Ctrl+K", "continue", "panels"), None,
-        Row("earlier", "Move Earlier", "Alt+Left", "", "panels"),
-        Row("later", "Move Later", "Alt+Right", "", "panels"),
-        Row("scene_earlier", "Move Scene Earlier"), Row("scene_later", "Move Scene Later"),
-        Row("remove_scene", "Delete Scene"), None,
-        Row("board_settings", "Board Settings…", "Ctrl+Shift+B"),
+        Row("add_panel", "Add Panel", "Ctrl+Shift+N", "plus", board=Board.add_panel),
+        Row("add_scene", "Add Scene", "Ctrl+Alt+N", "scene", board=Board.add_scene),
+        Row("continue_from", "Continue from This Panel", "Ctrl+K", "continue", "panels", board=Board.continue_from),
+        None,
+        Row("earlier", "Move Earlier", "Alt+Left", "", "panels", board=Board.move_earlier),
+        Row("later", "Move Later", "Alt+Right", "", "panels", board=Board.move_later),
+        Row("scene_earlier", "Move Scene Earlier", board=Board.move_scene_earlier),
+        Row("scene_later", "Move Scene Later", board=Board.move_scene_later),
+        Row("remove_scene", "Delete Scene", board=Board.remove_scene),
+        None,
+        Row("board_settings", "Board Settings…", "Ctrl+Shift+B", board=Board.settings),
     ),
     "&Render": (
-        Row("render", "Render", "Ctrl+R", "render"),
-        Row("again", "Re-generate This One", "Ctrl+Shift+R", "again", "panels"),
-        Row("variations", "Four Variations", "Ctrl+Alt+R", "variations", "panels"),
-        Row("apply_to_all", "Apply to All…", "Ctrl+Shift+A", "all"), None,
-        Row("cancel", "Cancel These", "Ctrl+.", "stop", "busy"),
-        Row("cancel_all", "Cancel All", "Ctrl+Shift+.", "", "busy"),
+        Row("render", "Render", "Ctrl+R", "render", board=Board.render),
+        Row("again", "Re-generate This One", "Ctrl+Shift+R", "again", "panels", board=Board.render_again),
+        Row("variations", "Four Variations", "Ctrl+Alt+R", "variations", "panels", board=Board.render_variations),
+        Row("apply_to_all", "Apply to All…", "Ctrl+Shift+A", "all", board=Board.apply_to_all),
+        None,
+        Row("cancel", "Cancel These", "Ctrl+.", "stop", "busy", board=Board.cancel),
+        Row("cancel_all", "Cancel All", "Ctrl+Shift+.", "", "busy", window=Window.cancel_all),
     ),
     "&View": (
-        Row("show_board", "Board", "Ctrl+1"), Row("show_cast", "Cast", "Ctrl+2"),
-        Row("show_models", "Models", "Ctrl+3"), Row("show_queue", "Queue", "Ctrl+4"), None,
-        Row("open_panel", "Open Panel", "Ctrl+Down", "panel", "one"),
-        Row("peek", "Quick Look", "Ctrl+Y", "eye", "picture"),
-        Row("play", "Play Animatic", "Ctrl+P", "play"), None,
-        Row("zoom_in", "Larger Panels", "Ctrl++", "zoom_in"),
-        Row("zoom_out", "Smaller Panels", "Ctrl+-", "zoom_out"),
-        Row("full_screen", "Full Screen", "F11"),
+        Row("show_board", "Board", "Ctrl+1", window=Window.show_board),
+        Row("show_cast", "Cast", "Ctrl+2", window=Window.show_cast),
+        Row("show_models", "Models", "Ctrl+3", window=Window.show_models),
+        Row("show_queue", "Queue", "Ctrl+4", window=Window.show_queue),
+        None,
+        Row("open_panel", "Open Panel", "Ctrl+Down", "panel", "one", board=Board.open_panel),
+        Row("peek", "Quick Look", "Ctrl+Y", "eye", "picture", board=Board.peek),
+        Row("play", "Play Animatic", "Ctrl+P", "play", board=Board.play),
+        None,
+        Row("zoom_in", "Larger Panels", "Ctrl++", "zoom_in", board=Board.zoom_in),
+        Row("zoom_out", "Smaller Panels", "Ctrl+-", "zoom_out", board=Board.zoom_out),
+        Row("full_screen", "Full Screen", "F11", window=Window.toggle_full_screen),
     ),
     "&Help": (
-        Row("shortcuts", "Keyboard Shortcuts", "Ctrl+/"), Row("about", "About Flux Local", role=Role.AboutRole),
+        Row("shortcuts", "Keyboard Shortcuts", "Ctrl+/", window=Window.show_shortcuts),
+        Row("about", "About Flux Local", window=Window.show_about, role=Role.AboutRole),
     ),
-}  # fmt: skip
+}
 CONTEXT = (
     "open_panel", "peek", None, "render", "again", "variations", "apply_to_all", "cancel", None, "continue_from",
     "duplicate", "copy", None, "rename", "delete",
@@ -94,27 +125,27 @@ class State(NamedTuple):
 
 
 class Actions:
-    """The QActions by name, on `parent`; triggering one calls `run(name)`."""
+    """The QActions by name, on `parent`; triggering one calls `run` with its row."""
 
-    def __init__(self, parent: QWidget, run: Callable[[str], None]):
+    def __init__(self, parent: QWidget, run: Callable[[Row], None]):
         self.rows = {row.name: row for rows in TABLE.values() for row in rows if row}
         self.made = {name: self._make(parent, row, run) for name, row in self.rows.items()}
 
     def __getitem__(self, name: str) -> QAction:
         return self.made[name]
 
-    def _make(self, parent: QWidget, row: Row, run: Callable[[str], None]) -> QAction:
+    def _make(self, parent: QWidget, row: Row, run: Callable[[Row], None]) -> QAction:
         action = QAction(row.text, parent)
         action.setMenuRole(row.role)
         keys = [QKeySequence(text) for text in (row.keys, *ALSO.get(row.name, ())) if text]
         action.setShortcuts(keys)
         if row.icon:
             icons.dress(action, row.icon)
-        action.triggered.connect(lambda *_: run(row.name))
+        action.triggered.connect(lambda *_: run(row))
         parent.addAction(action)
         return action
 
-    def menus(self, bar: QMenuBar, special: dict[str, QMenu]) -> None:
+    def fill(self, bar: QMenuBar, special: dict[str, QMenu]) -> None:
         """Fill the menu bar; `special` are menus that stand in the place of a row."""
         for title, rows in TABLE.items():
             menu = bar.addMenu(title)
@@ -127,8 +158,8 @@ class Actions:
                 else:
                     menu.addAction(self.made[row.name])
 
-    def context(self, target: QWidget) -> None:
-        """The context menu of the grid."""
+    def add_context_menu(self, target: QWidget) -> None:
+        """What a right click on the grid shows."""
         for name in CONTEXT:
             if name is None:
                 separator = QAction(target)
@@ -137,9 +168,20 @@ class Actions:
             else:
                 target.addAction(self.made[name])
 
+    def list_shortcuts(self) -> list[tuple[str, str, str]]:
+        """(menu, words, keys as this system writes them) of each action that has keys."""
+        native = QKeySequence.SequenceFormat.NativeText
+        found = []
+        for title, rows in TABLE.items():
+            for row in rows:
+                keys = " or ".join(one.toString(native) for one in self.made[row.name].shortcuts()) if row else ""
+                if row and keys:
+                    found.append((title.replace("&", ""), row.text.replace("…", ""), keys))
+        return found
+
     def update(self, state: State) -> None:
         """Enable what can be used now, and name what undo would undo."""
-        usable = {
+        usable: dict[Need, bool] = {
             "": True, "panels": state.panels > 0, "one": state.panels == 1, "picture": state.picture,
             "undo": bool(state.undo), "redo": bool(state.redo), "busy": state.busy,
         }  # fmt: skip

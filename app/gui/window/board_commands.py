@@ -1,31 +1,156 @@
-"""What can be done with panels, from the board, the menus and the keyboard: methods named as in actions.py."""
+"""Actions on the open board, its file and its panels, from the menus, the keyboard and the board's own buttons."""
 
-from PySide6.QtCore import QMimeData, QUrl
+from collections.abc import Callable
+from pathlib import Path
+
+from PySide6.QtCore import QMimeData, QObject, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QInputDialog, QWidget
+from PySide6.QtWidgets import QFileDialog, QInputDialog, QMainWindow
 
+from mlx_model.errors import FluxLocalError
+from mlx_model.memory import size
+
+from ...base.settings import boards_folder
 from ...base.words import say_count
 from ...board import commands
-from ...board.data import numbers
+from ...fluxboard.file import SUFFIX
 from ..board import drop
+from ..board.model import PANELS
 from ..board.view import BoardView, wanting
 from ..document import picture_drag
-from ..document.document import Document
 from ..kit.messages import sure
+from .session import Session
 
+BOARDS = f"Boards (*{SUFFIX})"
 MANY = 24  # panels: more are rendered only after a question
 
 
-class BoardCommands:
-    """Acts on the panels that are selected in `view`, or on the panel that `panel` says is open."""
+class BoardCommands(QObject):
+    """Acts on the panels that are selected in `view`, or on the panel that `opened` says is open."""
 
-    def __init__(self, document: Document, view: BoardView, panel, parent: QWidget):
-        self.document, self.view, self.panel, self.parent = document, view, panel, parent
+    said = Signal(str, object, bool)  # what happened; what to do, a Hint; whether it is good news
+    panel_wanted = Signal(str)  # id
+
+    def __init__(self, session: Session, view: BoardView, opened: Callable[[], str | None], window: QMainWindow):
+        super().__init__(view)
+        self.session, self.view, self.opened, self.window = session, view, opened, window
+        self.document = view.document
 
     def chosen(self) -> tuple[str, ...]:
         """The panels an action is about."""
-        opened = self.panel()
+        opened = self.opened()
         return (opened,) if opened else self.view.grid.selected()
+
+    # The file
+
+    def export(self) -> None:
+        from . import exchange
+
+        exchange.export(self.document, self.chosen(), self.window, self.said.emit)
+
+    def copy_as(self) -> None:
+        path = QFileDialog.getSaveFileName(self.window, "Save a Copy", self._suggest(f" copy{SUFFIX}"), BOARDS)[0]
+        copy = self.session.copy_as(path) if path else None
+        if copy is None:
+            return
+        gone = copy.file.missing()
+        if gone:
+            self.said.emit("This is the copy now.", f"{say_count(gone, 'picture')} could not be copied: gone.", False)
+        else:
+            self.said.emit("This is the copy now.", "The other board stays as it was.", True)
+
+    def share(self) -> None:
+        """The saved board with all its pictures as one file for mail and messages."""
+        from ...fluxboard.archive import export_zip
+        from ...interchange.formats import ZIPPED
+        from . import exchange
+
+        path = QFileDialog.getSaveFileName(self.window, "Save as Zip", self._suggest(".zip"), ZIPPED.filter)[0]
+        if not path or not self.document.saved():
+            return
+
+        def tell(made: Path) -> None:
+            self.said.emit(f"Saved {made.name}.", "File > Import opens it again, here or on another computer.", True)
+
+        task = exchange.Task("Saving the Zip", lambda progress: export_zip(self.document.file, path), tell)
+        exchange.run(task, self.window, self.said.emit)
+
+    def _suggest(self, ending: str) -> str:
+        return f"{boards_folder(self.session.settings)}/{self.document.board.title}{ending}"
+
+    def tidy(self) -> None:
+        """Pictures that nothing uses any more to the Trash, after a question."""
+        unused = self.document.unused_pictures()
+        if not unused:
+            self.said.emit("Every picture of this board is in use.", "By the board, undo or an earlier state.", True)
+            return
+        taken = size(sum(path.stat().st_size for path in unused))
+        text = f"{say_count(len(unused), 'picture')} of this board ({taken}) are not used any more."
+        more = "Neither undo nor an earlier state needs them."
+        if not sure(self.window, "Unused Pictures", text, more, "Move to Trash", "Cancel"):
+            return
+        try:
+            self.document.move_unused_to_trash()
+        except FluxLocalError as error:
+            self.said.emit(error.message, error.hint, False)
+
+    def reveal(self) -> None:
+        """Show the board's file in Finder."""
+        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.document.file.path.parent)))
+
+    def restore(self) -> None:
+        from .dialogs import RestoreDialog
+
+        self.document.save()
+        RestoreDialog(self.document, self.window).exec()
+
+    def settings(self) -> None:
+        from .dialogs import BoardSettings
+
+        BoardSettings(self.document, self.window).exec()
+
+    def undo(self) -> None:
+        self.document.undo()
+
+    def redo(self) -> None:
+        self.document.redo()
+
+    # Looking
+
+    def open_panel(self) -> None:
+        for panel in self.chosen()[:1]:
+            self.panel_wanted.emit(panel)
+
+    def peek(self) -> None:
+        for panel in self.chosen()[:1]:
+            self.peek_at(panel)
+
+    def peek_at(self, panel_id: str) -> None:
+        """Quick Look of a panel."""
+        from ..pages.peek import Peek
+
+        look = Peek(self.document, panel_id, self.window.centralWidget())
+        look.closed.connect(self._select_unless_open)
+        look.opened.connect(self.panel_wanted)
+
+    def _select_unless_open(self, panel_id: str) -> None:
+        if not self.opened():
+            self.view.grid.select((panel_id,))
+            self.view.grid.setFocus()
+
+    def play(self) -> None:
+        from ..pages.animatic import Animatic
+
+        chosen = self.chosen()
+        animatic = Animatic(self.document, chosen[0] if chosen else None, self.window)
+        animatic.show()
+        animatic.toggle()
+
+    def zoom_in(self) -> None:
+        self.view.grid.set_cell(round(self.view.grid.least * 1.2))
+
+    def zoom_out(self) -> None:
+        self.view.grid.set_cell(round(self.view.grid.least / 1.2))
 
     # Rendering
 
@@ -33,24 +158,21 @@ class BoardCommands:
         """The chosen panels, or all that wait for their first picture."""
         ids = self.chosen() or wanting(self.document)
         words = ("Render", f"Render {len(ids)} panels?", "They are put in the queue.", "Render")
-        if len(ids) > MANY and not sure(self.parent, *words):
+        if len(ids) > MANY and not sure(self.window, *words):
             return
         self.document.render(ids)
 
-    def again(self) -> None:
+    def render_again(self) -> None:
         """One more take of each chosen panel; no other panel is touched."""
         self.document.render(self.chosen())
 
-    def variations(self) -> None:
+    def render_variations(self) -> None:
         for panel in self.chosen()[:1]:
             self.document.render_variations(panel, 4)
 
     def cancel(self) -> None:
         for panel in self.chosen():
             self.document.cancel(panel)
-
-    def cancel_all(self) -> None:
-        self.document.engine.cancel_all()
 
     def apply_to_all(self) -> None:
         """One instruction over the chosen panels that have a picture, or over all of them."""
@@ -60,14 +182,14 @@ class BoardCommands:
             self.document.message.emit("None of these panels has a picture to change yet.", "Render them first.")
             return
         text, agreed = QInputDialog.getMultiLineText(
-            self.parent,
+            self.window,
             "Apply to All",
             f"Change {say_count(len(ids), 'panel')} by one instruction, such as “make it night”:",
         )
         if agreed and text.strip():
             self.document.apply_to_all(ids, text.strip())
 
-    # The board
+    # Panels and scenes
 
     def add_panel(self) -> None:
         self.add_panel_to(self._scene())
@@ -88,13 +210,13 @@ class BoardCommands:
         scene = next(scene for scene in self.document.board.scenes if scene.id == self._scene())
         filled = any(panel.takes for panel in scene.panels)
         text = f"Delete the scene {scene.heading!r} and its panels?"
-        if not filled or sure(self.parent, "Delete Scene", text, "Undo brings it back.", "Delete"):
+        if not filled or sure(self.window, "Delete Scene", text, "Undo brings it back.", "Delete"):
             self.document.do("Delete Scene", commands.remove_scene(self.document.board, scene.id))
 
-    def scene_earlier(self) -> None:
+    def move_scene_earlier(self) -> None:
         self._shift_scene(-1)
 
-    def scene_later(self) -> None:
+    def move_scene_later(self) -> None:
         self._shift_scene(1)
 
     def _shift_scene(self, way: int) -> None:
@@ -127,10 +249,10 @@ class BoardCommands:
             label = "Delete Panel" if len(ids) == 1 else f"Delete {len(ids)} Panels"
             self.document.do(label, commands.remove_panels(self.document.board, ids))
 
-    def earlier(self) -> None:
+    def move_earlier(self) -> None:
         self._shift(-1)
 
-    def later(self) -> None:
+    def move_later(self) -> None:
         self._shift(1)
 
     def _shift(self, way: int) -> None:
@@ -170,9 +292,9 @@ class BoardCommands:
     def paste(self) -> None:
         """Panels of this board are duplicated; pictures become panels behind the chosen one."""
         mime = QGuiApplication.clipboard().mimeData() or QMimeData()  # None where it is empty
-        if mime.hasFormat(drop.PANELS):
+        if mime.hasFormat(PANELS):
             there = {panel.id for panel in self.document.board.panels()}
-            ids = [one for one in bytes(mime.data(drop.PANELS).data()).decode().split("\n") if one in there]
+            ids = [one for one in bytes(mime.data(PANELS).data()).decode().split("\n") if one in there]
             if ids:
                 self.document.do("Paste", commands.duplicate_panels(self.document.board, ids))
                 self._select_new(there)
@@ -183,10 +305,6 @@ class BoardCommands:
             self.view.grid.select(drop.add_pictures(self.document, scene, at, pictures))
         elif not mime.hasImage() and not mime.hasUrls():
             self.document.message.emit("There is no picture on the clipboard.", "Copy one in another program first.")
-
-    def reveal(self) -> None:
-        """Show the board's file in Finder."""
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.document.file.path.parent)))
 
     def _scene(self) -> str:
         """The scene of the chosen panel, else the last one; made where there is none."""
@@ -205,7 +323,3 @@ class BoardCommands:
         new = tuple(panel.id for panel in self.document.board.panels() if panel.id not in before)
         self.view.grid.select(new)
         self.view.grid.setFocus()
-
-    def name_of(self, panel_id: str) -> str:
-        """Such as "Panel 1A"."""
-        return f"Panel {numbers(self.document.board).get(panel_id, '')}".strip()

@@ -1,12 +1,12 @@
 """Settings of one board: its shape, frame rate, the style of all its panels, its model."""
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
 from PySide6.QtCore import Qt, qVersion
-from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -38,7 +38,6 @@ from ..document.document import Document
 from ..kit.theme import SCHEMES
 from ..kit.widgets import button, label, row
 from ..kit.words import model_title
-from .actions import TABLE, Actions
 
 SHAPE = re.compile(r"\s*(\d{1,4})\s*[:x]\s*(\d{1,4})\s*")
 RATES = ("24", "25", "30", "48", "50", "60", "12")
@@ -141,9 +140,9 @@ FIXED = (
 
 
 class Shortcuts(QDialog):
-    """Searchable."""
+    """A list to search in. Each of `keys` is a menu, words and keys."""
 
-    def __init__(self, actions: Actions, parent: QWidget | None = None):
+    def __init__(self, keys: Iterable[tuple[str, str, str]], parent: QWidget | None = None):
         super().__init__(parent)
         self.setWindowTitle("Keyboard Shortcuts")
         self.search = QLineEdit()
@@ -161,7 +160,8 @@ class Shortcuts(QDialog):
         self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.table.setTabKeyNavigation(False)
         self.table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        self._fill(actions)
+        for line in (*keys, *(("Board", *fixed) for fixed in FIXED)):
+            self._add(*line)
         self.table.resizeColumnToContents(2)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
@@ -173,17 +173,7 @@ class Shortcuts(QDialog):
         box.addWidget(buttons)
         self.resize(620, 560)
 
-    def _fill(self, actions: Actions) -> None:
-        native = QKeySequence.SequenceFormat.NativeText
-        for menu, rows in TABLE.items():
-            for entry in rows:
-                keys = [keys.toString(native) for keys in actions[entry.name].shortcuts()] if entry else []
-                if keys:
-                    self._row(menu.replace("&", ""), entry.text.replace("…", ""), " or ".join(keys))
-        for words, keys in FIXED:
-            self._row("Board", words, keys)
-
-    def _row(self, *texts: str) -> None:
+    def _add(self, *texts: str) -> None:
         place = self.table.rowCount()
         self.table.insertRow(place)
         for column, text in enumerate(texts):
@@ -195,7 +185,7 @@ class Shortcuts(QDialog):
             self.table.setRowHidden(place, text.lower() not in words)
 
 
-def about(parent: QWidget) -> None:
+def show_about(parent: QWidget) -> None:
     """Name, version, licences."""
     try:
         number = version("flux-local-studio")

@@ -2,7 +2,9 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 from PySide6.QtCore import QObject, Qt, QThread, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
@@ -27,6 +29,8 @@ from ...interchange.formats import EXPORTS, FOLDER, FORMATS, Option
 from ..document.document import Document
 from ..kit.widgets import label, set_tone
 
+T = TypeVar("T")
+Options = dict[str, bool | int | str]
 MISSING = 'Needs an optional package: pip install "flux-local-studio[{}]"'
 
 
@@ -34,23 +38,36 @@ class _Stopped(Exception):
     """Raised inside an export whose dialog was cancelled."""
 
 
+Progress = Callable[[float], None]
+Say = Callable[[str, Hint, bool], object]  # what happened, what to do, whether it is good news
+
+
+@dataclass(frozen=True)
+class Task(Generic[T]):
+    """Something that takes a while: `work(progress)` makes what `tell` then tells of."""
+
+    title: str
+    work: Callable[[Progress], T]
+    tell: Callable[[T], object]
+
+
 class Work(QThread):
-    """Runs `task(progress)` in a thread; `progress` raises once stop() was called."""
+    """Runs `work(progress)` in a thread; `progress` raises once stop() was called."""
 
     moved = Signal(float)
     done = Signal(object)
     failed = Signal(str, object)  # message, Hint
 
-    def __init__(self, task: Callable, parent: QObject | None = None):
+    def __init__(self, work: Callable[[Progress], object], parent: QObject | None = None):
         super().__init__(parent)
-        self._task, self._stop = task, threading.Event()
+        self._work, self._stop = work, threading.Event()
 
     def stop(self) -> None:
         self._stop.set()
 
     def run(self) -> None:
         try:
-            self.done.emit(self._task(self._progress))
+            self.done.emit(self._work(self._progress))
         except _Stopped:
             self.failed.emit("", "")
         except FluxLocalError as error:
@@ -64,18 +81,18 @@ class Work(QThread):
         self.moved.emit(share)
 
 
-def run(parent: QWidget, text: str, task: Callable, done: Callable, failed: Callable[[str, Hint], None]) -> Work:
+def run(task: Task[T], parent: QWidget, say: Say) -> Work:
     """Do the work behind a progress dialog that appears only where it takes longer than half a second."""
-    work = Work(task, parent)
-    dialog = QProgressDialog(text, "Cancel", 0, 1000, parent)
+    work = Work(task.work, parent)
+    dialog = QProgressDialog(task.title, "Cancel", 0, 1000, parent)
     dialog.setWindowModality(Qt.WindowModality.WindowModal)
     dialog.setMinimumDuration(500)
     dialog.setAutoReset(False)
     dialog.setAutoClose(False)
     work.moved.connect(lambda share: dialog.setValue(round(999 * share)))
     dialog.canceled.connect(work.stop)
-    work.done.connect(done)
-    work.failed.connect(lambda message, hint: failed(message, hint) if message else None)
+    work.done.connect(task.tell)
+    work.failed.connect(lambda message, hint: say(message, hint, False) if message else None)
     work.finished.connect(dialog.deleteLater)
     work.finished.connect(work.deleteLater)
     work.start()
@@ -122,7 +139,7 @@ class ExportDialog(QDialog):
     def name(self) -> str:
         return self.format.currentData()
 
-    def options(self) -> dict[str, bool | int | str]:
+    def options(self) -> Options:
         """What is set, by the option's name."""
         return {name: _value(field) for name, field in self.fields.items()}
 
@@ -176,17 +193,17 @@ def _value(field: QWidget) -> bool | int | str:
     return field.value() if isinstance(field, QSpinBox) else field.currentData()
 
 
-def export(document: Document, selected: tuple[str, ...], parent: QWidget, say: Callable) -> None:
+def export(document: Document, selected: tuple[str, ...], parent: QWidget, say: Say) -> None:
     """Ask for format and place, then export; `say(text, hint, good)` tells how it went."""
     dialog = ExportDialog(document, selected, parent)
     agreed = dialog.exec() == QDialog.DialogCode.Accepted
     name, panels, options = dialog.name, dialog.panels(), dialog.options()  # before the next dialog runs its own loop,
     dialog.deleteLater()  # in which this one goes
-    if agreed and (out := place(name, document.board.title, parent)):
+    if agreed and (out := ask_place(name, document.board.title, parent)):
         export_to(document, name, out, panels, options, parent, say)
 
 
-def place(name: str, title: str, parent: QWidget) -> str:
+def ask_place(name: str, title: str, parent: QWidget) -> str:
     """Ask where an export goes; "" for nowhere."""
     chosen = FORMATS[name]
     if chosen.extensions[0] == FOLDER:
@@ -196,19 +213,21 @@ def place(name: str, title: str, parent: QWidget) -> str:
     return QFileDialog.getSaveFileName(parent, f"Export {chosen.title}", suggestion, chosen.filter)[0]
 
 
-def export_to(document, name, out, panels, options, parent, say) -> Work:
+def export_to(
+    document: Document, name: str, out: str, panels: tuple[str, ...] | None, options: Options, parent: QWidget, say: Say
+) -> Work:
     """Export without asking."""
     board, path_of = document.board, document.picture_path
 
-    def task(progress: Callable[[float], None]) -> formats.Exported:
+    def work(progress: Progress) -> formats.Exported:
         return formats.export_board(name, board, path_of, out, panels=panels, progress=progress, **options)
 
-    def done(made: formats.Exported) -> None:
+    def tell(made: formats.Exported) -> None:
         say(f"Exported {made.path.name}.", " ".join(made.notes) or f"In {made.path.parent}.", True)
         target = made.path if made.path.is_dir() else made.path.parent
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(target)))
 
-    return run(parent, f"Exporting {FORMATS[name].title}", task, done, lambda text, hint: say(text, hint, False))
+    return run(Task(f"Exporting {FORMATS[name].title}", work, tell), parent, say)
 
 
 def ask_import(parent: QWidget) -> str:

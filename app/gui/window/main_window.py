@@ -1,24 +1,29 @@
 """The one window: places on the left, the board or a panel in the middle, messages at the foot."""
 
+import contextlib
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QMenu, QStackedWidget, QVBoxLayout, QWidget
+from PySide6.QtGui import QCloseEvent
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QMenu, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
-from mlx_model.errors import Hint
+from mlx_model.errors import FluxLocalError, Hint
 
 from ...base.words import say_count
 from ...board.data import Board
+from ...engine.jobs import JobState
 from ...models.library import BUILT_IN
 from ..board.view import BoardView
 from ..document.document import Document
+from ..document.panel_part import PanelPart
 from ..kit.messages import Toasts
 from ..kit.theme import theme
 from ..kit.widgets import icon_button
 from ..pages.cast_view import CastView
 from ..pages.models_view import ModelsView
 from ..pages.queue_view import QueueView
-from .actions import Actions, State
+from .actions import Actions, Row, State
 from .board_commands import BoardCommands
 from .session import Session
 from .window_commands import WindowCommands
@@ -33,18 +38,22 @@ class MainWindow(QMainWindow):
     def __init__(self, session: Session):
         super().__init__()
         self.session = session
-        self.places, self.pages = {}, {}
+        self.places: dict[str, QToolButton] = {}
+        self.pages: dict[str, QWidget] = {}
         self.stack = QStackedWidget()
         self.stack.setAccessibleName("Page")
         self.toasts: Toasts
-        self.commands = WindowCommands(self)
+        self.commands = WindowCommands(session, self)
         self.board_commands: BoardCommands | None = None
-        self.actions_ = Actions(self, self.run)
+        self.actions_ = Actions(self, self._run)
         self._lay_out()
-        self._menus()
-        self.queue = QueueView(session.engine, self._words_of)
+        self._fill_menus()
+        self.queue = QueueView(session.engine, self._describe_job)
         self.queue.again.connect(session.again)
         self._set_page("queue", self.queue)
+        self.commands.place_wanted.connect(self.go)
+        self.commands.settings_changed.connect(self.show_model)
+        self.commands.shortcuts_wanted.connect(self._show_shortcuts)
         session.message.connect(self.say)
         session.locked_elsewhere.connect(self.commands.open_anyway)
         session.document_changed.connect(self.show_document)
@@ -88,16 +97,16 @@ class MainWindow(QMainWindow):
         self.places[name] = made
         return made
 
-    def _menus(self) -> None:
+    def _fill_menus(self) -> None:
         self.recent, self.samples = QMenu(self), QMenu(self)
         self.recent.aboutToShow.connect(self._fill_recent)
         self.samples.aboutToShow.connect(self._fill_samples)
-        self.actions_.menus(self.menuBar(), {"recent": self.recent, "samples": self.samples})
+        self.actions_.fill(self.menuBar(), {"recent": self.recent, "samples": self.samples})
 
     def _fill_recent(self) -> None:
         self.recent.clear()
         for path in self.session.settings.recent:
-            self.recent.addAction(Path(path).stem, lambda path=path: self.session.open(path))
+            self.recent.addAction(Path(path).stem, partial(self.session.open, path))
         self.recent.setEnabled(bool(self.session.settings.recent))
 
     def _fill_samples(self) -> None:
@@ -105,15 +114,18 @@ class MainWindow(QMainWindow):
 
         self.samples.clear()
         for name, sample in SAMPLES.items():
-            self.samples.addAction(sample.title, lambda name=name: self.session.open_sample(name))
+            self.samples.addAction(sample.title, partial(self.session.open_sample, name))
 
     def _set_page(self, name: str, page: QWidget) -> None:
-        old = self.pages.pop(name, None)
-        if old:
-            self.stack.removeWidget(old)
-            old.deleteLater()
+        self._drop_page(name)
         self.pages[name] = page
         self.stack.addWidget(page)
+
+    def _drop_page(self, name: str) -> None:
+        page = self.pages.pop(name, None)
+        if page:
+            self.stack.removeWidget(page)
+            page.deleteLater()
 
     # The document
 
@@ -123,36 +135,39 @@ class MainWindow(QMainWindow):
 
     @property
     def board(self) -> BoardView:
-        return self.pages["board"]
+        """Raises KeyError before the first board is open."""
+        page = self.pages["board"]
+        assert isinstance(page, BoardView)
+        return page
 
     def show_document(self, document: Document) -> None:
         """Make the pages of another board."""
         view = BoardView(document, self.run, self.session.settings.cell)
-        self.board_commands = BoardCommands(document, view, self.open_panel_id, self)
+        self.board_commands = BoardCommands(self.session, view, self.open_panel_id, self)
+        self.board_commands.said.connect(self.say)
+        self.board_commands.panel_wanted.connect(self.open_panel)
         view.grid.opened.connect(self.open_panel)
         view.grid.file_dropped.connect(self.session.open_or_import, Qt.ConnectionType.QueuedConnection)
-        view.grid.peek_wanted.connect(self.commands.peek_at)
+        view.grid.peek_wanted.connect(self.board_commands.peek_at)
         view.grid.add_wanted.connect(self.board_commands.add_panel_to)
         view.selection_changed.connect(self.update_actions)
-        self.actions_.context(view.grid)
+        self.actions_.add_context_menu(view.grid)
         for name in ("panel", "cast"):
-            if name in self.pages:
-                old = self.pages.pop(name)
-                self.stack.removeWidget(old)
-                old.deleteLater()
+            self._drop_page(name)
         self._set_page("board", view)
-        document.changed.connect(self._document_changed)
+        document.changed.connect(self._follow_document)
         document.state_changed.connect(lambda _: self.update_actions())
         self.go("board")
-        self._document_changed(None, document.board)
+        self._follow_document(None, document.board)
         view.grid.setFocus()
 
-    def _document_changed(self, old: Board | None, new: Board) -> None:
+    def _follow_document(self, old: Board | None, new: Board) -> None:
         """The model is looked for only where the board names another: that reads folders, and letters are typed."""
         document = self.document
         self.setWindowTitle(f"{document.board.title}[*]" if document else "Flux Local")
         if document:
-            self.setWindowFilePath(str(document.file._path))
+            with contextlib.suppress(FluxLocalError):  # the board's folder is gone, which is told elsewhere
+                self.setWindowFilePath(str(document.file.path))
             if old is None or old.model != new.model:
                 self.show_model()
         self.update_actions()
@@ -177,15 +192,23 @@ class MainWindow(QMainWindow):
         return self.pages[name]
 
     def _make(self, name: str) -> QWidget:
-        if name == "cast":
-            page = CastView(self.document)
-            page.open_panel.connect(self.open_panel)
-            return page
-        if name == "models":
-            return self._make_models()
+        match name:
+            case "cast":
+                return self._make_cast()
+            case "models":
+                return self._make_models()
+            case _:
+                return self._make_panel()
+
+    def _make_cast(self) -> CastView:
+        page = CastView(self.board.document)
+        page.open_panel.connect(self.open_panel)
+        return page
+
+    def _make_panel(self) -> QWidget:
         from ..panel.view import PanelView
 
-        page = PanelView(self.document)
+        page = PanelView(self.board.document)
         page.closed.connect(lambda: self.go("board"))
         page.open_panel.connect(self.open_panel)
         return page
@@ -199,8 +222,9 @@ class MainWindow(QMainWindow):
 
     def show_model(self) -> None:
         """What new pictures of the board are made with."""
-        name = self.document.board.model or self.session.default_model()
-        self.board.show_model(name, name == BUILT_IN)
+        if self.document:
+            name = self.document.board.model or self.session.default_model()
+            self.board.show_model(name, name == BUILT_IN)
 
     def go(self, name: str) -> None:
         """Show a place; from a panel, the board shows the panel that was open."""
@@ -208,7 +232,7 @@ class MainWindow(QMainWindow):
         self.stack.setCurrentWidget(self.page(name))
         if name in self.places:
             self.places[name].setChecked(True)
-        if name == "board" and self.document:
+        if name == "board":
             self.show_model()  # models come and go on the other pages
         if name == "board" and opened:
             self.board.grid.select((opened,))
@@ -218,6 +242,7 @@ class MainWindow(QMainWindow):
     def open_panel(self, panel_id: str) -> None:
         """Show one panel."""
         page = self.page("panel")
+        assert isinstance(page, PanelPart)
         page.show_panel(panel_id)
         self.stack.setCurrentWidget(page)
         self.places["board"].setChecked(True)
@@ -225,23 +250,36 @@ class MainWindow(QMainWindow):
 
     def open_panel_id(self) -> str | None:
         """The panel that is open; None where another page is shown."""
-        page = self.pages.get("panel")
-        return page.panel_id if page is not None and self.stack.currentWidget() is page else None
+        page = self.stack.currentWidget()
+        return page.panel_id if isinstance(page, PanelPart) else None
 
     # Doing things
 
     def run(self, name: str) -> None:
         """Do what the action of that name says."""
-        owner = self.commands if hasattr(self.commands, name) else self.board_commands
-        if owner is not None:
-            getattr(owner, name)()
+        self._run(self.actions_.rows[name])
 
-    def _words_of(self, job) -> str:
+    def _run(self, row: Row) -> None:
+        if row.window:
+            row.window(self.commands)
+        elif row.board and self.board_commands:
+            row.board(self.board_commands)
+
+    def _show_shortcuts(self) -> None:
+        from .dialogs import Shortcuts
+
+        Shortcuts(self.actions_.list_shortcuts(), self).exec()
+
+    def _describe_job(self, state: JobState) -> str:
         """What a job is about, in the artist's words where its panel is still there."""
+        job, document = state.job, self.document
+        if job is None:
+            return ""
         try:
-            return self.document.panel(job.job.panel).prompt or job.job.request.prompt
-        except (KeyError, AttributeError):
-            return job.job.request.prompt
+            panel = document.panel(job.panel) if document and job.panel else None
+        except KeyError:
+            panel = None
+        return panel.prompt if panel and panel.prompt else job.request.prompt
 
     def say(self, text: str, hint: Hint = "", good: bool = False) -> None:
         """A message at the foot of the window."""
@@ -271,7 +309,7 @@ class MainWindow(QMainWindow):
             self.resize(1280, 800)
         self.setMinimumSize(900, 560)
 
-    def closeEvent(self, event: QEvent) -> None:
+    def closeEvent(self, event: QCloseEvent) -> None:
         """Everything is saved; only running jobs are worth a question."""
         busy = self.session.busy()
         if busy and not self.commands.sure_to_quit(busy):

@@ -149,14 +149,15 @@ class Session(QObject):
         """A board is opened; a script, timeline or folder of pictures becomes a new one."""
         return self.open(path) if Path(path).suffix.lower() == SUFFIX else self.import_board(path)
 
-    def copy_as(self, path: str) -> bool:
-        """A copy of the board under another name, which is shown from now on."""
-        document = self.document
-        file = self._try(lambda: document.file.copy_to(path, document.board))
+    def copy_as(self, path: str) -> Document | None:
+        """A copy of the board under another name, which is shown from now on; None where it can't be made."""
+        shown = self.document
+        file = self._try(lambda: shown.file.copy_to(path, shown.board)) if shown else None
         if file is None:
-            return False
-        self._show(self._document(file))
-        return True
+            return None
+        copy = self._document(file)
+        self._show(copy)
+        return copy
 
     def close(self) -> None:
         """Save and close everything, stop the model's process and the downloads; does nothing the second time."""

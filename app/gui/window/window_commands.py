@@ -1,22 +1,25 @@
-"""Actions that concern the window rather than panels: files, pages, dialogs. Methods are named as in actions.py."""
+"""Actions that need no open board: opening one, places, the window itself, its dialogs, its questions."""
 
-from PySide6.QtWidgets import QApplication, QFileDialog, QSystemTrayIcon
+from PySide6.QtCore import QObject, Signal
+from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QSystemTrayIcon
 
-from mlx_model.errors import FluxLocalError
-from mlx_model.memory import size
-
+from ...base.settings import Settings, boards_folder
 from ...base.words import say_count
-from ...fluxboard.file import SUFFIX
 from ..kit.messages import sure
+from ..kit.theme import theme
+from .session import Session
 
-BOARDS = f"Boards (*{SUFFIX})"
 
+class WindowCommands(QObject):
+    """What the menus do for `window`; what only the window itself can do is asked for by signals."""
 
-class WindowCommands:
-    """What the menus do, for `window`."""
+    place_wanted = Signal(str)
+    shortcuts_wanted = Signal()
+    settings_changed = Signal()
 
-    def __init__(self, window):
-        self.window, self.session = window, window.session
+    def __init__(self, session: Session, window: QMainWindow):
+        super().__init__(window)
+        self.session, self.window = session, window
 
     # Files
 
@@ -25,9 +28,16 @@ class WindowCommands:
 
     def open(self) -> None:
         """Boards are folders, which Finder and its dialog show as files; elsewhere a folder is chosen."""
-        path = QFileDialog.getExistingDirectory(self.window, "Open Board", self._folder())
+        folder = str(boards_folder(self.session.settings))
+        path = QFileDialog.getExistingDirectory(self.window, "Open Board", folder)
         if path:
             self.session.open(path)
+
+    def open_anyway(self, path: str, who: str) -> None:
+        """Ask about a board that another machine has locked, perhaps long ago."""
+        more = "Open it here anyway? If it is still open there, the changes of one of you get lost."
+        if sure(self.window, "Open Board", who, more, "Open Anyway", "Cancel"):
+            self.session.open(path, anyway=True)
 
     def import_(self) -> None:
         from .exchange import ask_import
@@ -41,80 +51,17 @@ class WindowCommands:
         if path:
             self.session.import_board(path)
 
-    def export(self) -> None:
-        from . import exchange
-
-        document = self.session.document
-        exchange.export(document, self.window.board_commands.chosen(), self.window, self.window.say)
-
-    def copy_as(self) -> None:
-        suggestion = f"{self._folder()}/{self.session.document.board.title} copy{SUFFIX}"
-        path = QFileDialog.getSaveFileName(self.window, "Save a Copy", suggestion, BOARDS)[0]
-        if path and self.session.copy_as(path):
-            gone = self.session.document.file.missing()
-            if gone:
-                self.window.say("This is the copy now.", f"{say_count(gone, 'picture')} could not be copied: gone.")
-            else:
-                self.window.say("This is the copy now.", "The other board stays as it was.", True)
-
-    def open_anyway(self, path: str, who: str) -> None:
-        """Ask about a board that another machine has locked, perhaps long ago."""
-        more = "Open it here anyway? If it is still open there, the changes of one of you get lost."
-        if sure(self.window, "Open Board", who, more, "Open Anyway", "Cancel"):
-            self.session.open(path, anyway=True)
-
-    def share(self) -> None:
-        """The saved board with all its pictures as one file for mail and messages."""
-        from ...fluxboard.archive import export_zip
-        from ...interchange.formats import ZIPPED
-        from .exchange import run
-
-        document = self.session.document
-        suggestion = f"{self._folder()}/{document.board.title}.zip"
-        path = QFileDialog.getSaveFileName(self.window, "Save as Zip", suggestion, ZIPPED.filter)[0]
-        if not path or not document.saved():
-            return
-
-        def done(made) -> None:
-            self.window.say(f"Saved {made.name}.", "File > Import opens it again, here or on another computer.", True)
-
-        run(self.window, "Saving the Zip", lambda progress: export_zip(document.file, path), done, self.window.say)
-
-    def tidy(self) -> None:
-        """Pictures that nothing uses any more to the Trash, after a question."""
-        document = self.session.document
-        unused = document.unused_pictures()
-        if not unused:
-            self.window.say("Every picture of this board is in use.", "By the board, undo or an earlier state.", True)
-            return
-        taken = size(sum(path.stat().st_size for path in unused))
-        text = f"{say_count(len(unused), 'picture')} of this board ({taken}) are not used any more."
-        more = "Neither undo nor an earlier state needs them."
-        if not sure(self.window, "Unused Pictures", text, more, "Move to Trash", "Cancel"):
-            return
-        try:
-            document.move_unused_to_trash()
-        except FluxLocalError as error:
-            self.window.say(error.message, error.hint)
-
-    def restore(self) -> None:
-        from .dialogs import RestoreDialog
-
-        self.session.document.save()
-        RestoreDialog(self.session.document, self.window).exec()
-
     def settings(self) -> None:
         from .dialogs import SettingsDialog
 
-        SettingsDialog(self.session.settings, self._store, self.window).exec()
+        SettingsDialog(self.session.settings, self.store_settings, self.window).exec()
 
-    def _store(self, changed) -> None:
-        from ..kit.theme import theme
-
-        if changed.appearance != theme.scheme:
-            theme.apply(changed.appearance)
-        self.session.store(changed)
-        self.window.show_model()
+    def store_settings(self, settings: Settings) -> None:
+        """Keep what was chosen, and show it at once."""
+        if settings.appearance != theme.scheme:
+            theme.apply(settings.appearance)
+        self.session.store(settings)
+        self.settings_changed.emit()
 
     def close(self) -> None:
         self.window.close()
@@ -123,90 +70,40 @@ class WindowCommands:
         if self.window.close():
             QApplication.quit()
 
-    def _folder(self) -> str:
-        from ...base.settings import boards_folder
-
-        return str(boards_folder(self.session.settings))
-
-    # Undo
-
-    def undo(self) -> None:
-        self.session.document.undo()
-
-    def redo(self) -> None:
-        self.session.document.redo()
-
     # Places
 
     def show_board(self) -> None:
-        self.window.go("board")
+        self.place_wanted.emit("board")
 
     def show_cast(self) -> None:
-        self.window.go("cast")
+        self.place_wanted.emit("cast")
 
     def show_models(self) -> None:
-        self.window.go("models")
+        self.place_wanted.emit("models")
 
     def show_queue(self) -> None:
-        self.window.go("queue")
+        self.place_wanted.emit("queue")
 
-    def open_panel(self) -> None:
-        for panel in self.window.board_commands.chosen()[:1]:
-            self.window.open_panel(panel)
+    def toggle_full_screen(self) -> None:
+        if self.window.isFullScreen():
+            self.window.showNormal()
+        else:
+            self.window.showFullScreen()
 
-    def peek(self) -> None:
-        for panel in self.window.board_commands.chosen()[:1]:
-            self.peek_at(panel)
+    # Jobs
 
-    def peek_at(self, panel_id: str) -> None:
-        """Quick Look of a panel."""
-        from ..pages.peek import Peek
-
-        look = Peek(self.session.document, panel_id, self.window.centralWidget())
-        look.closed.connect(self._peeked)
-        look.opened.connect(self.window.open_panel)
-
-    def _peeked(self, panel_id: str) -> None:
-        if not self.window.open_panel_id():
-            self.window.board.grid.select((panel_id,))
-            self.window.board.grid.setFocus()
-
-    def play(self) -> None:
-        from ..pages.animatic import Animatic
-
-        chosen = self.window.board_commands.chosen()
-        window = Animatic(self.session.document, chosen[0] if chosen else None, self.window)
-        window.show()
-        window.toggle()
-
-    def zoom_in(self) -> None:
-        grid = self.window.board.grid
-        grid.set_cell(round(grid.least * 1.2))
-
-    def zoom_out(self) -> None:
-        grid = self.window.board.grid
-        grid.set_cell(round(grid.least / 1.2))
-
-    def full_screen(self) -> None:
-        window = self.window
-        window.showNormal() if window.isFullScreen() else window.showFullScreen()
+    def cancel_all(self) -> None:
+        self.session.engine.cancel_all()
 
     # Dialogs
 
-    def board_settings(self) -> None:
-        from .dialogs import BoardSettings
+    def show_shortcuts(self) -> None:
+        self.shortcuts_wanted.emit()
 
-        BoardSettings(self.session.document, self.window).exec()
+    def show_about(self) -> None:
+        from .dialogs import show_about
 
-    def shortcuts(self) -> None:
-        from .dialogs import Shortcuts
-
-        Shortcuts(self.window.actions_, self.window).exec()
-
-    def about(self) -> None:
-        from .dialogs import about
-
-        about(self.window)
+        show_about(self.window)
 
     def sure_to_quit(self, busy: int) -> bool:
         """Ask before jobs are thrown away."""

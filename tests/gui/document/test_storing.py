@@ -184,7 +184,7 @@ def test_a_board_whose_folder_is_gone_can_still_be_copied(window, picture_file, 
     shutil.rmtree(document.file.path)
     to = str(tmp_path / "rescued.fluxboard")
     monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (to, ""))
-    window.commands.copy_as()
+    window.board_commands.copy_as()
     assert window.document.board == document.board
     assert window.toasts.hint.text() == "1 picture could not be copied: gone."
 

@@ -263,7 +263,7 @@ def test_the_dialog_changes_settings_at_once(window, qtbot):
     from app.gui.kit.theme import theme
     from app.gui.window.dialogs import SettingsDialog
 
-    dialog = SettingsDialog(window.session.settings, window.commands._store, window)
+    dialog = SettingsDialog(window.session.settings, window.commands.store_settings, window)
     dialog.appearance.activated.emit(1)
     assert (theme.scheme, settings.load().appearance) == ("light", "light")
     dialog.previews.setChecked(False)

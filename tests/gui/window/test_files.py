@@ -13,7 +13,7 @@ from app.fluxboard.file import BoardFile
 from app.gui.document.document import Document
 from app.gui.kit.messages import sure
 from app.gui.pages.queue_view import job_words
-from app.gui.window import window_commands
+from app.gui.window import board_commands, window_commands
 from mlx_model.events import Note
 from tests.gui.panel_board import add_take, drawn
 
@@ -70,7 +70,7 @@ def test_another_machine_s_lock_can_be_passed_after_a_question(window, tmp_path,
 def test_unused_pictures_go_to_the_trash_after_a_question_and_used_ones_never(window, monkeypatch):
     document, trash = window.document, []
     monkeypatch.setattr("send2trash.send2trash", trash.append)
-    monkeypatch.setattr(window_commands, "sure", lambda *_: True)
+    monkeypatch.setattr(board_commands, "sure", lambda *_: True)
     window.actions_["tidy"].trigger()
     assert window.toasts.title.text() == "Every picture of this board is in use."
     first = next(document.board.panels()).id

@@ -115,7 +115,7 @@ def dialogs(window):
     return [
         SettingsDialog(window.session.settings, lambda _: None, window),
         BoardSettings(window.document, window),
-        Shortcuts(window.actions_, window),
+        Shortcuts(window.actions_.list_shortcuts(), window),
         RestoreDialog(window.document, window),
         Consent(entry, window),
         Animatic(window.document, None, window),
@@ -144,8 +144,8 @@ def test_every_action_is_in_a_menu_has_a_slot_and_shortcuts_are_unique(window):
         for shortcut in action.shortcuts():
             assert shortcut.toString() not in keys, (name, keys[shortcut.toString()])
             keys[shortcut.toString()] = name
-        owner = window.commands if hasattr(window.commands, name) else window.board_commands
-        assert name in ("recent", "samples") or callable(getattr(owner, name))
+        row = window.actions_.rows[name]
+        assert (row.window is None) != (row.board is None) or name in ("recent", "samples")
     roles = {name: action.menuRole().name for name, action in window.actions_.made.items()}
     assert roles["quit"] == "QuitRole"
     assert roles["settings"] == "PreferencesRole"
@@ -389,6 +389,6 @@ def test_typing_reads_no_models_and_a_change_of_the_default_is_shown(window, mon
         window.pages["panel"].side.text.setPlainText(text)
     assert looked == []
     assert window.board.model.text() == "Built-in model"
-    dialog = SettingsDialog(window.session.settings, window.commands._store, window)
+    dialog = SettingsDialog(window.session.settings, window.commands.store_settings, window)
     dialog._set(model="flux2-klein-4b")
     assert window.board.model.text() == "FLUX.2 klein 4B"
