@@ -1,77 +1,74 @@
-"""Downloads a model's checkpoint from Hugging Face: resumable, and no file counts before size and hash are checked.
-
-The only file that imports huggingface_hub, and only inside functions, so that nothing else waits for it.
+"""Downloads a model's checkpoint from Hugging Face, or takes it from its cache: no file counts before size and hash are
+checked, and what was cut off goes on where it stopped.
 """
 
-import fnmatch
-import hashlib
+import fcntl
 import json
 import os
 import shutil
-import threading
 import time
 from collections.abc import Collection, Generator, Iterator
-from dataclasses import asdict, dataclass, replace
-from pathlib import Path, PurePosixPath
-from typing import Any
+from contextlib import contextmanager, suppress
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
 
-from mlx_model.errors import (
-    Advice,
-    ConvertError,
-    DiskFull,
-    FluxLocalError,
-    LicenceNotAccepted,
-    NotInstalled,
-    UnsafeFile,
-)
+from mlx_model.errors import Advice, ConvertError, DiskFull, LicenceNotAccepted, NotInstalled, Unreachable
 from mlx_model.events import Done, Event, Note, Stage, Step
-from mlx_model.specs import Download, ModelSpec
-from mlx_model.store.folder import sha256_of
-from mlx_model.store.shards import disk_full
+from mlx_model.memory import size
+from mlx_model.spec_parts import Download
+from mlx_model.specs import ModelSpec
+
+from . import hub, transfer
+from .hub import Remote
 
 RECORD = ".flux-local-download.json"  # what was promised for each file, for later runs without a network
-KINDS = (".safetensors", ".json", ".txt", ".jinja", ".model")  # never code; a pickle only where a row names the file
-TRIES = 2
-POLL = 0.5  # seconds between two progress events
+LOCK = ".flux-local-download.lock"
+OLD = ".cache"  # where huggingface-hub kept its own partial files, which nothing can go on with
 MEGABYTE = 1_000_000
 MARGIN = 64 * 2**20  # bytes left free on the disk
 
 
-@dataclass(frozen=True)
-class Remote:
-    """A file as its repository promises it; `sha256` for large files, `git` (the blob's SHA-1) for small ones."""
-
-    name: str
-    bytes: int
-    sha256: str | None = None
-    git: str | None = None
-    repo: str = ""
-    commit: str = ""
-    into: str = ""
-
-    @property
-    def path(self) -> str:
-        """Where it lies in the folder of the download."""
-        return str(PurePosixPath(self.into) / self.name)
-
-    def matches(self, file: Path) -> bool:
-        """Whether `file` is there, whole and unaltered."""
-        if not file.is_file() or file.stat().st_size != self.bytes:
-            return False
-        if self.sha256:
-            return sha256_of(file) == self.sha256
-        content = file.read_bytes()
-        return self.git is None or hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest() == self.git
+@contextmanager
+def claim(into: Path) -> Iterator[None]:
+    """Hold the folder of a download against other processes; it is made. Raises ConvertError where another has it."""
+    into.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(into / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    try:
+        with suppress(OSError):  # a file system without locks: two at once still write the same bytes
+            _lock(descriptor, into)
+        yield
+    finally:
+        os.close(descriptor)
 
 
-def download(spec: ModelSpec, into: Path, consent: bool = False, without: Collection[str] = ()) -> Iterator[Event]:
+def _lock(descriptor: int, into: Path) -> None:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        hint = "Wait until that is done, or stop it there."
+        raise ConvertError(f"{into.name} is being downloaded already, in another window or terminal.", hint) from error
+
+
+def discard(into: Path) -> int:
+    """Remove a download, whole or begun; the bytes that are free now. Raises ConvertError where it is being fetched."""
+    with claim(into):
+        count = sum(path.lstat().st_size for path in into.rglob("*") if path.is_file() and not path.is_symlink())
+        shutil.rmtree(into)
+    return count
+
+
+def download(
+    spec: ModelSpec, into: Path, consent: bool = False, without: Collection[str] = (), beside: int = 0
+) -> Generator[Event, None, None]:
     """Fetch the files of `spec` into the folder `into`: Stage, Step (megabytes), Note, Done with the folder to convert.
 
-    What is there and whole is kept, what is half there is resumed; a closed generator stops the transfer. `without`:
-    models that are installed, so that what the row shares with them is left out. Without a network (HF_HUB_OFFLINE=1)
-    an earlier download or the Hugging Face cache serves.
+    What is there and whole is kept, what is half there is gone on with, what the Hugging Face cache has is linked to; a
+    closed generator stops the transfer. `without`: models that are installed, so that what the row shares with them is
+    left out; `beside`: bytes that have to be free on that disk when all has come. Without a network, and with
+    HF_HUB_OFFLINE=1 without asking it, an earlier download or the Hugging Face cache serves.
     Raises LicenceNotAccepted (no consent, or a gated repository), NotInstalled (offline and not on the disk),
-    ConvertError (no connection, a damaged transfer), DiskFull.
+    Unreachable, ConvertError (a damaged transfer), DiskFull.
     """
     start, into = time.monotonic(), Path(into)
     if spec.repo is None:
@@ -79,62 +76,69 @@ def download(spec: ModelSpec, into: Path, consent: bool = False, without: Collec
     if spec.licence.consent and not consent:
         hint = Advice("agree_to_licence", {"url": spec.licence.url})
         raise LicenceNotAccepted(f"{spec.name} is under the {spec.licence.name} licence: {spec.licence.summary}.", hint)
-    if _offline():
-        path = _on_disk(spec, into)
-        yield Note(f"Offline: using {path}.")
-        yield Done(time.monotonic() - start, str(path))
-        return
-    files = yield from _listings(spec, without)
-    into.mkdir(parents=True, exist_ok=True)
-    record = {"repo": spec.repo, "commit": files[0].commit, "files": [asdict(file) for file in files]}
-    (into / RECORD).write_text(json.dumps(record))
-    yield from _fetch_all(spec, files, into)
+    if hub.is_offline():
+        yield from _take_from_disk(spec, into, without)
+    else:
+        yield from _take_from_hub(spec, into, without, beside)
     yield Done(time.monotonic() - start, str(into))
 
 
-def _offline() -> bool:
-    from huggingface_hub import constants
+def _take_from_hub(spec: ModelSpec, into: Path, without: Collection[str], beside: int) -> Iterator[Event]:
+    try:
+        files = yield from _ask(spec, without)
+    except Unreachable as error:
+        if _broken(into) != []:
+            raise
+        yield Note(f"{error.message} What was downloaded before is whole, and is used.")
+        return
+    into.mkdir(parents=True, exist_ok=True)
+    _write_record(into, spec, files)
+    _tidy(into, files)
+    missing = yield from _check(files, into)
+    yield from _require_room(spec, into, missing, beside)
+    yield from _fetch_all(spec, missing, into)
 
-    return bool(constants.HF_HUB_OFFLINE) or os.environ.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on")
 
-
-def _on_disk(spec: ModelSpec, into: Path) -> Path:
+def _take_from_disk(spec: ModelSpec, into: Path, without: Collection[str]) -> Iterator[Event]:
     """An earlier download that is whole, or the Hugging Face cache. Raises NotInstalled."""
+    broken = _broken(into)
+    if broken == []:
+        yield Note(f"Offline: using {into}.")
+        return
+    for part in _parts(spec, without):
+        found = hub.cached_files(part)
+        if not found and not part.optional:
+            what = f"{', '.join(broken[:3])} of it" if broken else part.repo
+            raise NotInstalled(f"HF_HUB_OFFLINE is set, and {what} is not on this disk.", Advice("unset_offline"))
+        for path, place in found.items():
+            transfer.link(place, into, path)
+    yield Note("Offline: using the Hugging Face cache.")
+
+
+def _broken(into: Path) -> list[str] | None:
+    """What an earlier download promised and is not there, or altered; None where there was none."""
     try:
-        files = [Remote(**file) for file in json.loads((into / RECORD).read_text())["files"]]
-        broken = [file.path for file in files if not file.matches(into / file.path)]
+        files = [Remote(**file) for file in json.loads((into / RECORD).read_text("utf-8"))["files"]]
     except (OSError, ValueError, KeyError, TypeError):
-        files, broken = [], []
-    if files and not broken:
-        return into
-    cached = _cached(spec)
-    if cached is None:
-        what = f"{', '.join(broken[:3])} of it" if broken else spec.repo
-        raise NotInstalled(f"HF_HUB_OFFLINE is set, and {what} is not on this disk.", Advice("unset_offline"))
-    return cached
-
-
-def _cached(spec: ModelSpec) -> Path | None:
-    from huggingface_hub import snapshot_download
-
-    if any(not further.optional for further in spec.further):
-        return None  # the cache keeps repositories apart
-    try:
-        return Path(snapshot_download(spec.repo, allow_patterns=list(spec.files), local_files_only=True))
-    except (OSError, ValueError):
         return None
+    return [file.path for file in files if not file.matches(into / file.path)] if files else None
 
 
-def _listings(spec: ModelSpec, without: Collection[str]) -> Generator[Note, None, list[Remote]]:
+def _parts(spec: ModelSpec, without: Collection[str]) -> list[Download]:
+    """What is asked of each repository."""
+    further = [part for part in spec.further if not (part.model and part.model in without)]
+    return [Download(spec.repo or "", spec.files), *further]
+
+
+def _ask(spec: ModelSpec, without: Collection[str]) -> Generator[Event, None, list[Remote]]:
     """The files of all repositories that `spec` asks for; an optional one that can't be had is told of."""
-    files = _listing(spec.repo or "", Download(spec.repo or "", spec.files))
-    for part in spec.further:
-        if part.model and part.model in without:
-            continue
+    files: list[Remote] = []
+    for part in _parts(spec, without):
+        yield Stage("ask", part.repo)
         try:
-            more = _listing(part.repo, part)
+            more = yield from _notes(transfer.persist(partial(_list, part), part.repo))
         except (ConvertError, LicenceNotAccepted) as error:
-            if not part.optional:
+            if not part.optional or isinstance(error, Unreachable):
                 raise
             yield Note(f"{part.repo} is left out, {spec.name} runs without it: {error.message}")
             continue
@@ -143,136 +147,95 @@ def _listings(spec: ModelSpec, without: Collection[str]) -> Generator[Note, None
     return files
 
 
-def _listing(repo: str, part: Download) -> list[Remote]:
-    """The files that `part` asks for, with sizes and hashes."""
-    from huggingface_hub import HfApi
-
-    try:
-        info = HfApi().model_info(repo, files_metadata=True)
-    except OSError as error:
-        raise _explained(error, repo) from error
-    wanted = [sibling for sibling in info.siblings if _is_wanted(sibling.rfilename, part.files)]
-    if not wanted:
-        raise ConvertError(f"{repo} has none of the files that are needed.")
-    return [replace(_remote(sibling), repo=repo, commit=info.sha, into=part.into) for sibling in wanted]
+def _list(part: Download, _: transfer.Hearing) -> list[Remote]:
+    return hub.list_files(part)
 
 
-def _is_wanted(name: str, patterns: tuple[str, ...]) -> bool:
-    asked = any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
-    return asked and (name in patterns or name.lower().endswith(KINDS))
-
-
-def _remote(sibling: Any) -> Remote:
-    name = PurePosixPath(sibling.rfilename)
-    if name.is_absolute() or ".." in name.parts or "\\" in sibling.rfilename:
-        raise UnsafeFile(f"The repository lists a file outside its folder: {sibling.rfilename!r}.")
-    lfs = sibling.lfs
-    if sibling.size is None or (lfs is None and not sibling.blob_id):
-        raise ConvertError(f"The repository states no size or hash for {sibling.rfilename}, so it can't be checked.")
-    return Remote(sibling.rfilename, sibling.size, lfs and lfs.sha256, None if lfs else sibling.blob_id)
-
-
-def _fetch_all(spec: ModelSpec, files: list[Remote], into: Path) -> Iterator[Event]:
-    yield Stage("check", str(into), len(files))
-    missing = [file for file in files if not file.matches(into / file.path)]
-    total, free = sum(file.bytes for file in missing), shutil.disk_usage(into).free
-    if total + MARGIN > free:
-        message = f"The download needs {total / 1e9:.2f} GB, and {into} has {free / 1e9:.2f} GB free."
-        raise DiskFull(message, "Free some space or choose another disk.")
-    yield Stage("download", spec.repo or "", -(-total // MEGABYTE))
-    start, before = time.monotonic(), 0
-    for file in missing:
-        for count in _fetch(file, into / file.into):
-            done = min(total, before + count)
-            yield _step(done, total, time.monotonic() - start)
-        before += file.bytes
-        yield _step(before, total, time.monotonic() - start)
-
-
-def _step(done: int, total: int, seconds: float) -> Step:
-    return Step(-(-done // MEGABYTE), -(-total // MEGABYTE), seconds, seconds * (total - done) / max(1, done))
-
-
-def _fetch(file: Remote, into: Path) -> Iterator[int]:
-    """Fetch one file, checked; yields the bytes so far. A damaged one is fetched afresh once."""
-    for attempt in range(TRIES):
-        yield from _transfer(file, into, fresh=attempt > 0)
-        if file.matches(into / file.name):
-            return
-        (into / file.name).unlink(missing_ok=True)
-    raise ConvertError(f"{file.name} arrived damaged {TRIES} times: its size or hash is wrong.", "Try again later.")
-
-
-def _transfer(file: Remote, into: Path, fresh: bool) -> Iterator[int]:
-    """Run the transfer on a thread of its own, so that progress can be told and closing can stop it."""
-    from huggingface_hub import hf_hub_download
-
-    count = _Count()
-    errors: list[BaseException] = []
-    options = {"revision": file.commit, "local_dir": into, "force_download": fresh, "tqdm_class": _counter(count)}
-
-    def run() -> None:
+def _notes(progress: transfer.Progress[list[Remote]]) -> Generator[Event, None, list[Remote]]:
+    while True:
         try:
-            hf_hub_download(file.repo, file.name, **options)
-        except BaseException as error:
-            errors.append(error)
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-    try:
-        while thread.is_alive():
-            thread.join(POLL)
-            yield min(count.bytes, file.bytes)
-    finally:
-        count.stopped = True
-    if errors:
-        with disk_full(into / file.name):
-            raise _explained(errors[0], file.repo) from errors[0]
+            said = next(progress)
+        except StopIteration as end:
+            return list(end.value)
+        if isinstance(said, Note):
+            yield said
 
 
-@dataclass
-class _Count:
-    bytes: int = 0
-    stopped: bool = False
+def _write_record(into: Path, spec: ModelSpec, files: list[Remote]) -> None:
+    record = {"repo": spec.repo, "commit": files[0].commit, "files": [asdict(file) for file in files]}
+    new = into / f"{RECORD}.{os.getpid()}"
+    new.unlink(missing_ok=True)
+    with open(new, "x", encoding="utf-8") as handle:
+        json.dump(record, handle)
+    os.replace(new, into / RECORD)
 
 
-class _Stopped(Exception):
-    pass
+def _tidy(into: Path, files: list[Remote]) -> None:
+    """Remove partial files of what is not asked for any more, and those that nothing can go on with."""
+    _remove(into / OLD)
+    wanted, folder = {file.blob for file in files}, into / transfer.FOLDER
+    if folder.is_symlink():
+        folder.unlink()
+    for path in folder.iterdir() if folder.is_dir() else ():
+        if path.name.removesuffix(transfer.TAG) not in wanted:
+            _remove(path)
 
 
-def _counter(count: _Count) -> type:
-    """A progress bar that draws nothing, counts into `count`, and ends the transfer once that is stopped."""
-    from huggingface_hub.utils import tqdm
-
-    class Counter(tqdm):
-        def __init__(self, *args, **kwargs):
-            count.bytes = int(kwargs.get("initial") or 0)
-            super().__init__(*args, **{**kwargs, "disable": True})
-
-        def update(self, n=1):
-            if count.stopped:
-                raise _Stopped
-            count.bytes += int(n or 0)
-
-    return Counter
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
-def _explained(error: BaseException, repo: str) -> BaseException:
-    """What a person can do about an error of the hub; errors of the disk stay what they are."""
-    from huggingface_hub import errors
+def _check(files: list[Remote], into: Path) -> Generator[Event, None, list[Remote]]:
+    """The files that have to be fetched; what the Hugging Face cache has is linked to."""
+    yield Stage("check", str(into), len(files))
+    missing, taken = [file for file in files if not file.matches(into / file.path)], 0
+    for file in tuple(missing):
+        cached = hub.find_cached(file)
+        if cached and file.matches(cached):
+            transfer.link(cached, into, file.path)
+            missing.remove(file)
+            taken += file.bytes
+    if taken:
+        yield Note(f"{size(taken)} are in the Hugging Face cache already, and are used from there.")
+    return missing
 
-    if isinstance(error, FluxLocalError):
-        return error
-    page = f"https://huggingface.co/{repo}"
-    if isinstance(error, (errors.GatedRepoError, errors.RepositoryNotFoundError)):
-        hint = f"Open {page}, log in and accept the licence there; then run: hf auth login"
-        return LicenceNotAccepted(f"{repo} is open only to accounts that accepted its licence.", hint)
-    if isinstance(error, errors.HfHubHTTPError):
-        return ConvertError(f"Hugging Face answered: {str(error).splitlines()[0]}", "Try again later.")
-    network = type(error).__module__.startswith(("httpx", "httpcore", "requests"))
-    if network or isinstance(error, (ConnectionError, TimeoutError, errors.LocalEntryNotFoundError)):
-        hint = "Check the connection and run it again: it goes on where it stopped."
-        return ConvertError(f"{page} can't be reached.", hint)
-    if isinstance(error, OSError) and error.errno is not None:
-        return error
-    return ConvertError(f"The download of {repo} failed: {error!r}.", "Run it again: it goes on where it stopped.")
+
+def _require_room(spec: ModelSpec, into: Path, missing: list[Remote], beside: int) -> Iterator[Event]:
+    """Say what is to come. Raises DiskFull."""
+    fetched = sum(file.bytes - min(file.bytes, transfer.Partial(into, file).size) for file in missing)
+    needed, free = fetched + beside, shutil.disk_usage(into).free
+    yield Note(f"Download {size(fetched)}; needs {size(needed)} on disk, {size(free)} are free.")
+    if needed + (MARGIN if needed else 0) > free:
+        message = f"{spec.name} needs {size(needed)} on the disk of {into}, and {size(free)} are free."
+        raise DiskFull(message, "Free some space, use fewer bits, or choose another disk.")
+
+
+def _fetch_all(spec: ModelSpec, missing: list[Remote], into: Path) -> Iterator[Event]:
+    total, done = sum(file.bytes for file in missing), 0
+    yield Stage("download", spec.repo or "", -(-total // MEGABYTE))
+    clock = _Clock(total)
+    for file in missing:
+        here = min(file.bytes, transfer.Partial(into, file).size)
+        clock.skip(here)
+        for said in transfer.fetch(file, into):
+            yield said if isinstance(said, Note) else clock.step(done + min(max(said, here), file.bytes))
+        done += file.bytes
+        yield clock.step(done)
+
+
+class _Clock:
+    """Steps in megabytes; the time left counts by what came now, not by what was there."""
+
+    def __init__(self, total: int):
+        self._start, self._total, self._skipped = time.monotonic(), total, 0
+
+    def skip(self, count: int) -> None:
+        self._skipped += count
+
+    def step(self, done: int) -> Step:
+        seconds, came = time.monotonic() - self._start, max(1, done - self._skipped)
+        left = seconds * (self._total - done) / came
+        return Step(-(-done // MEGABYTE), -(-self._total // MEGABYTE), seconds, left)

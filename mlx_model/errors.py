@@ -12,6 +12,7 @@ FluxLocalError
 +-- ConvertError          3  the source can't be converted
 |   +-- UnsafeFile        3  would run code, or lies about its contents
 |   +-- LicenceNotAccepted 3
+|   +-- Unreachable       3  a server is silent, busy or in trouble: may work later
 +-- WillNotFit            4  memory or disk, said before starting
 |   +-- DiskFull          4
 +-- SampleError           5  the run failed
@@ -106,6 +107,10 @@ class UnsafeFile(ConvertError):
 
 
 class LicenceNotAccepted(ConvertError):
+    pass
+
+
+class Unreachable(ConvertError):
     pass
 
 

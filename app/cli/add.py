@@ -11,9 +11,8 @@ import click
 from app.base import blas, paths
 from app.engine.running import awake
 from app.models import catalogue, library
-from mlx_model.errors import DiskFull, LicenceNotAccepted, RequestError
-from mlx_model.memory import size
-from mlx_model.specs import SPECS, ModelSpec
+from mlx_model.errors import LicenceNotAccepted, RequestError
+from mlx_model.specs import ModelSpec
 
 from .say import Reporter
 
@@ -24,21 +23,36 @@ def add_model(spec: ModelSpec, bits: int, options: dict[str, Any]) -> None:
     _check(spec, out, options["force"])
     if not options["accept_licence"]:
         _consent(spec)
-    report, fetched, base = Reporter(options["as_json"]), paths.downloads() / spec.name, _installed_base(spec)
-    here = _present(fetched) + (SPECS[base.name].download_bytes if base else 0)
-    _room(spec, bits, 0 if source else max(0, spec.download_bytes - here))
-    if source is None:
-        found = _fetch(spec, fetched, report, [base.name] if base else [])
+    report, base, fetched = Reporter(options["as_json"]), _installed_base(spec), paths.downloads() / spec.name
+    settings = {"bits": bits, "companions": base.path if base else None, "force": options["force"]}
     blas.preload()
+    if source:
+        _convert(spec, Path(source), out, settings, report)
+    else:
+        from converters.download import claim
+
+        with claim(fetched):
+            found = _fetch(spec, fetched, bits, [base.name] if base else [], report)
+            _convert(spec, found, out, settings, report)
+            if not options["keep_source"]:
+                shutil.rmtree(fetched, ignore_errors=True)
+    if not options["as_json"]:
+        click.echo(out)
+
+
+def _fetch(spec: ModelSpec, into: Path, bits: int, without: list[str], report: Reporter) -> Path:
+    """Download; the folder to convert. Consent was given."""
+    from converters.download import download
+
+    room = catalogue.disk_bytes(spec, bits)
+    return Path(show(download(spec, into, consent=True, without=without, beside=room), report).path)
+
+
+def _convert(spec: ModelSpec, source: Path, out: Path, settings: dict[str, Any], report: Reporter) -> None:
     from converters.convert import convert
 
     out.parent.mkdir(parents=True, exist_ok=True)
-    settings = {"bits": bits, "companions": base.path if base else None, "force": options["force"]}
-    show(convert(Path(source or found), out, model=spec.name, **settings), report)
-    if source is None and not options["keep_source"]:
-        shutil.rmtree(fetched, ignore_errors=True)
-    if not options["as_json"]:
-        click.echo(out)
+    show(convert(source, out, model=spec.name, **settings), report)
 
 
 def _installed_base(spec: ModelSpec) -> library.Installed | None:
@@ -78,25 +92,3 @@ def _consent(spec: ModelSpec) -> None:
         )
     if not click.confirm("Do you agree to this licence?", err=True):
         raise LicenceNotAccepted(f"The licence of {spec.name} was not agreed to.", "Nothing was downloaded.")
-
-
-def _room(spec: ModelSpec, bits: int, download: int) -> None:
-    needed, free = download + catalogue.disk_bytes(spec, bits), paths.free_bytes(paths.models())
-    click.echo(f"Download {size(download)}; needs {size(needed)} on disk, {size(free)} are free.", err=True)
-    if needed > free:
-        raise DiskFull(
-            f"{spec.name} needs {size(needed)}, and {size(free)} are free.", "Free some space or use --bits 4."
-        )
-
-
-def _present(folder: Path) -> int:
-    """Bytes of an earlier, interrupted download."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
-
-
-def _fetch(spec: ModelSpec, into: Path, report: Reporter, without: list[str]) -> Path:
-    """Download; the folder to convert, which without a network may be Hugging Face's cache. Consent was given."""
-    from converters.download import download
-
-    into.mkdir(parents=True, exist_ok=True)
-    return Path(show(download(spec, into, consent=True, without=without), report).path)

@@ -1,11 +1,14 @@
 """flux-local models ..."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from .options import FILE, bits_option
 from .say import Reporter, json_option, say_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 @click.group()
@@ -169,18 +172,38 @@ def verify(name: str | None, as_json: bool) -> None:
 @click.argument("name")
 @click.option("--yes", is_flag=True, help="Don't ask.")
 def remove(name: str, yes: bool) -> None:
-    """Move a model to the Trash.
+    """Move a model to the Trash, and delete what was downloaded for it, also where that was cut off.
 
     \b
     Example:
       flux-local models remove flux2-klein-4b
     """
+    from app.base import paths
     from app.models import library
+    from mlx_model.errors import NotInstalled
+    from mlx_model.specs import SPECS
 
-    path = library.resolve(name)
+    begun = paths.downloads() / name if name in SPECS and (paths.downloads() / name).is_dir() else None
+    try:
+        path = library.resolve(name)
+    except NotInstalled:
+        if not begun:
+            raise
+        path = None
     if not yes:
-        click.confirm(f"Move {path} to the Trash?", abort=True, err=True)
-    click.echo(f"{library.remove(name)} is in the Trash.")
+        question = f"Move {path} to the Trash?" if path else f"Delete what was downloaded of {name}?"
+        click.confirm(question, abort=True, err=True)
+    if path:
+        click.echo(f"{library.remove(name)} is in the Trash.")
+    if begun:
+        _discard(begun)
+
+
+def _discard(folder: "Path") -> None:
+    from converters.download import discard
+    from mlx_model.memory import size
+
+    click.echo(f"{folder} is deleted, {size(discard(folder))}.")
 
 
 @models.command()

@@ -23,6 +23,7 @@ STAGES = {
     "verify": "Checking",
     "panel": "Panel",
     "bench": "Timing",
+    "ask": "Asking for",
     "download": "Downloading",
     "read": "Reading",
     "write": "Writing",

@@ -12,7 +12,7 @@ import pytest
 from app.base import paths
 from app.cli.group import COMMANDS, cli
 from app.models import library
-from app.models.catalogue import does_line
+from app.models.catalogue import disk_bytes, does_line
 from mlx_model.events import Done
 from mlx_model.specs import SPECS
 from tests.cli.scripted_pipeline import BASE, EDITOR, ROOT, FakePipeline, install, run
@@ -114,7 +114,7 @@ def test_models_add_downloads_converts_and_cleans_up(monkeypatch):
 
     calls = []
 
-    def fetch(spec, into, consent=False, without=()):
+    def fetch(spec, into, consent=False, without=(), beside=0):
         calls.append((spec.name, into, consent))
         (into / "weights").write_bytes(b"x")
         yield Done(1.0, str(into))
@@ -125,7 +125,6 @@ def test_models_add_downloads_converts_and_cleans_up(monkeypatch):
 
     monkeypatch.setattr(download, "download", fetch)
     monkeypatch.setattr(convert, "convert", turn)
-    monkeypatch.setattr(paths, "free_bytes", lambda path: 10**12)
     result = run("models", "add", "flux2-klein-9b", "--bits", "4", "--accept-licence")
     fetched, out = paths.downloads() / "flux2-klein-9b", paths.models() / "flux2-klein-9b"
     assert calls == [("flux2-klein-9b", fetched, True), (fetched, out, "flux2-klein-9b", 4)]
@@ -137,12 +136,13 @@ def test_models_add_downloads_converts_and_cleans_up(monkeypatch):
 
 
 def test_models_add_uses_what_an_installed_model_shares(monkeypatch):
-    """Redux is FLUX.1 dev and an embedder: with dev installed neither its download nor its bytes count."""
+    """Redux is FLUX.1 dev and an embedder: with dev installed that is not downloaded."""
     from converters import convert, download
 
     calls = []
 
-    def fetch(spec, into, consent=False, without=()):
+    def fetch(spec, into, consent=False, without=(), beside=0):
+        assert beside == disk_bytes(spec, 4)
         calls.append(list(without))
         yield Done(1.0, str(into))
 
@@ -152,17 +152,11 @@ def test_models_add_uses_what_an_installed_model_shares(monkeypatch):
 
     monkeypatch.setattr(download, "download", fetch)
     monkeypatch.setattr(convert, "convert", turn)
-    monkeypatch.setattr(paths, "free_bytes", lambda path: 20 * 10**9)
     words = ("models", "add", "flux1-redux-dev", "--bits", "4", "--accept-licence")
-    run(*words, code=4)
-    install("flux1-dev", 1)
     run(*words)
-    assert calls == [["flux1-dev"], paths.models() / "flux1-dev"]
-
-
-def test_models_add_says_when_there_is_no_room(monkeypatch):
-    monkeypatch.setattr(paths, "free_bytes", lambda path: 10**9)
-    assert "are free" in run("models", "add", EDITOR, "--force", code=4).stderr
+    install("flux1-dev", 1)
+    run(*words, "--force")
+    assert calls == [[], None, ["flux1-dev"], paths.models() / "flux1-dev"]
 
 
 def test_doctor():

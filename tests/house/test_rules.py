@@ -29,7 +29,7 @@ MORE = {
     "mlx_model/run/pictures.py": {"PIL"},
     "mlx_model/run/edges.py": {"cv2"},
     "mlx_model/training/": {"PIL"},
-    "converters/download.py": {"huggingface_hub"},
+    "converters/hub.py": {"huggingface_hub"},
     "converters/coreml.py": {"coremltools"},
     "app/gui/": {"PySide6"},
     "app/engine/engine.py": {"PySide6"},

@@ -15,7 +15,14 @@ from ...engine.process import command_line, environment
 from ..kit.hints import in_window
 
 ARGUMENTS = ("models", "add")
-STAGES = {"download": "Downloading", "convert": "Converting", "verify": "Checking", "read": "Reading"}
+STAGES = {
+    "ask": "Asking Hugging Face",
+    "download": "Downloading",
+    "convert": "Converting",
+    "verify": "Checking",
+    "read": "Reading",
+}
+State = Literal["running", "paused", "failed", "cancelled", "done"]
 GRACE = 4000  # ms for the process to stop by itself
 
 
@@ -25,7 +32,7 @@ class Download:
 
     name: str
     bits: int
-    state: Literal["running", "paused", "failed", "cancelled", "done"] = "running"
+    state: State = "running"
     share: float | None = None
     words: str = "Starting"
     stage: str = ""
@@ -79,6 +86,7 @@ class Downloads(QObject):
         self._program = tuple(program or command_line())
         self._known: dict[str, Download] = {}
         self._running: dict[str, Fetch] = {}
+        self._again: dict[str, int] = {}  # name -> bits, of what was told to go on while its process was ending
 
     def get(self, name: str) -> Download | None:
         return self._known.get(name)
@@ -89,8 +97,11 @@ class Downloads(QObject):
         return bool(self._running)
 
     def start(self, name: str, bits: int) -> None:
-        """Begin, or go on. The person has agreed to the licence."""
+        """Begin, or go on, as soon as the process that was paused has ended. The person has agreed to the licence."""
         if name in self._running:
+            if self._known[name].state != "running":
+                self._set(Download(name, bits))
+                self._again[name] = bits
             return
         fetch = Fetch(name, self)
         fetch.said.connect(self._said)
@@ -116,7 +127,8 @@ class Downloads(QObject):
                 fetch.kill()
                 fetch.waitForFinished(GRACE)
 
-    def _stop(self, name: str, state: str, words: str) -> None:
+    def _stop(self, name: str, state: State, words: str) -> None:
+        self._again.pop(name, None)
         download = self._known.get(name)
         if download and not download.over:
             self._set(replace(download, state=state, words=words))
@@ -125,17 +137,19 @@ class Downloads(QObject):
 
     def _said(self, name: str, event: Event) -> None:
         download = self._known[name]
-        if download.state == "running":
+        if download.state == "running" and name not in self._again:
             self._set(after(download, event))
 
     def _ended(self, name: str, code: int, log: str) -> None:
         if name not in self._running:
             return
         self._running.pop(name).deleteLater()
-        download = self._known[name]
-        if download.state == "running" and code == 0:
+        download, again = self._known[name], self._again.pop(name, None)
+        if code == 0:  # also where it was done before it heard that it should stop
             self._set(replace(download, state="done", share=1.0, words="Installed"))
             self.installed.emit(name)
+        elif again is not None:
+            self.start(name, again)
         elif download.state == "running":
             self._set(replace(download, state="failed", words=log or f"It ended with code {code}."))
 
@@ -157,7 +171,9 @@ def after(download: Download, event: Event) -> Download:
             return replace(download, share=event.step / event.total, words=words)
         case Failed():
             return replace(download, state="failed", words=f"{event.message} {in_window(event.what_to_do)}".strip())
-        case Done() | Note():
+        case Note():  # such as that the server asked to wait
+            return replace(download, words=event.text) if download.stage in ("ask", "download") else download
+        case Done():
             return download
     return download
 
