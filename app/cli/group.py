@@ -8,12 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.base import faults
-from mlx_model.errors import FluxLocalError
-
 from .say import JSON, say_event, shown
 
 if TYPE_CHECKING:
+    from mlx_model.errors import FluxLocalError
     from mlx_model.events import Event
 
 # name -> (module in app.cli, one line). The line stands here so that --help imports nothing else.
@@ -60,6 +58,8 @@ class LazyGroup(click.Group):
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # a closed pipe is click's business
+            from app.base import faults
+
             told = faults.told(error)
             _fail(ctx, told) if told else _unexpected(ctx, error)
 
@@ -75,7 +75,7 @@ def _say(text: str) -> None:
         click.echo(text, err=True)
 
 
-def _fail(ctx: click.Context, error: FluxLocalError) -> None:
+def _fail(ctx: click.Context, error: "FluxLocalError") -> None:
     from .hints import on_command_line
 
     hint = on_command_line(error.hint)

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import mlx.core as mx
 import numpy as np
@@ -30,7 +30,6 @@ from ..nets import autoencoder
 from ..nets.autoencoder import pack
 from ..request import Reference, Request, check
 from ..spec_parts import DTYPES
-from ..store import lora
 from ..store.folder import Folder, open_folder
 from ..store.weights import build, check_components, open_component
 from . import noise
@@ -40,6 +39,9 @@ from .previews import fit_colours, preview
 from .references import Kept, fingerprint
 from .sampler import Repaint, denoise, start_step
 from .tokenize import PromptTokenizer
+
+if TYPE_CHECKING:
+    from ..store.lora import Gathered
 
 STAY = (
     "transformer",
@@ -159,11 +161,15 @@ class Pipeline:
         seconds = time.perf_counter() - began
         yield Done(seconds, seed=request.seed, pixels=pixels, latents=np.array(latents[0]))
 
-    def _adapters(self, request: Request) -> tuple[tuple, lora.Gathered] | None:
+    def _adapters(self, request: Request) -> "tuple[tuple, Gathered] | None":
         """The request's LoRAs and their stamp, read before any weights, so that a wrong file costs no loading.
 
         None: they are on the transformer already.
         """
+        if not request.loras and self.adapted == ():  # as in most runs, which need not even load what reads LoRAs
+            return None
+        from ..store import lora
+
         stamp = lora.stamp(request.loras)
         if stamp == self.adapted:
             return None
@@ -171,8 +177,10 @@ class Pipeline:
         sizes = lora.layer_sizes(build("transformer", part.family, part.params))
         return stamp, lora.gather(part.family, sizes, request.loras)
 
-    def _adapt(self, adapters: tuple[tuple, lora.Gathered] | None) -> None:
+    def _adapt(self, adapters: "tuple[tuple, Gathered] | None") -> None:
         if adapters is not None:
+            from ..store import lora
+
             self.adapted = None  # should attaching fail halfway
             lora.attach(self.transformer, adapters[1])
             self.adapted = adapters[0]
