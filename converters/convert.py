@@ -9,12 +9,12 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-import psutil
+import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
 
 from mlx_model.errors import Advice, ConvertError, DiskFull, LayoutError, RequestError
 from mlx_model.events import Done, Event, Note, Stage, Step
@@ -27,10 +27,10 @@ from mlx_model.store.shards import disk_full
 from mlx_model.store.weights import write_component
 
 from .bake import record
-from .formats.source import Source, find
 from .prepare import Ready, Settings, prepare
-from .quantize import plan_name
-from .tokenizers.files import tokenizer_files
+from .quantize import choose_plan
+from .source import Source, find_source
+from .tokenizers.files import collect_tokenizer_files
 
 SCRATCH = "unfolded"
 MARGIN = 64 * 2**20  # bytes left free on the disk
@@ -54,12 +54,12 @@ def convert(
     Closing the generator or an error leaves nothing behind.
     Raises RequestError, ConvertError (UnsafeFile), LayoutError (tensors that don't fit), DiskFull.
     """
-    start, out = time.monotonic(), _place(Path(out).expanduser().absolute())
-    plan = plan_name(bits, plan)
+    start, out = time.monotonic(), _find_place(Path(out).expanduser().absolute())
+    plan = choose_plan(bits, plan)
     _check_out(out, force)
     yield Stage("read", str(source))
-    found = find(source, companions)
-    partial = _partial(out)
+    found = find_source(source, companions)
+    partial = _make_partial(out)
     settings = Settings(plan, loras, partial / SCRATCH)
     try:
         with disk_full(out):
@@ -76,20 +76,20 @@ def convert(
     yield Done(time.monotonic() - start, str(out))
 
 
-def _place(out: Path) -> Path:
+def _find_place(out: Path) -> Path:
     """Where a link leads, which may be another disk; brings back what a killed replacement had moved away."""
     if out.is_symlink():
         if not out.exists():
             raise RequestError(f"{out} is a link that leads nowhere.", "Choose another place.")
         out = out.resolve()
-    for old in _left_behind(out, "old"):
+    for old in _find_left_behind(out, "old"):
         if not out.exists():
             os.rename(old, out)
         shutil.rmtree(old, ignore_errors=True)
     return out
 
 
-def _left_behind(out: Path, what: str) -> list[Path]:
+def _find_left_behind(out: Path, what: str) -> list[Path]:
     """Folders of that kind beside `out` whose process is gone."""
     beside = out.parent.glob(f".{glob.escape(out.name)}.{what}-*")
     found = [(old, re.fullmatch(rf".*\.{what}-(\d+)", old.name)) for old in beside]
@@ -113,12 +113,12 @@ def _check_space(out: Path, needed: int) -> None:
         raise DiskFull(message, "Free some space, use fewer bits, or choose another disk.")
 
 
-def _partial(out: Path) -> Path:
+def _make_partial(out: Path) -> Path:
     """A new temporary folder beside `out`; removes those that killed processes have left."""
     partial = out.parent / f".{out.name}.partial-{os.getpid()}"
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        for old in (partial, *_left_behind(out, "partial")):
+        for old in (partial, *_find_left_behind(out, "partial")):
             shutil.rmtree(old, ignore_errors=True)
         partial.mkdir()
     except OSError as error:
@@ -144,17 +144,19 @@ def _fill(
     dtype = next(
         str(kind).removeprefix("mlx.core.") for kind in (mx.float16, mx.bfloat16, mx.float32) if kind in dtypes
     )
-    tokenizer, components = _save_tokenizers(partial, found, spec, ready, settings.scratch), {}
+    tokenizer = _save_tokenizers(partial, found, spec, ready, settings.scratch)
+    components: dict[str, dict[str, Any]] = {}
     for part in ready:
         yield Stage("write", part.role, len(part.arrays))
         components[part.role] = yield from _write(partial, part)
     files = [file for part in ready for file in part.files]
     yield Stage("check", found.path.name, len(files))
-    source = {"name": found.path.name, "files": (yield from _source_hashes(files))}
+    source: dict[str, Any] = {"name": found.path.name, "files": (yield from _hash_sources(files))}
     source |= {"loras": record(settings.loras)} if settings.loras else {}
     licence = spec.licence.name if known else "unknown"
-    facts = {"source": source, "licence": licence, "plan": settings.plan, "dtype": dtype}
-    write_manifest(partial, spec.name, components, tokenizer, **facts)
+    write_manifest(
+        partial, spec.name, components, tokenizer, source=source, licence=licence, plan=settings.plan, dtype=dtype
+    )
 
 
 def _save_tokenizers(
@@ -164,9 +166,11 @@ def _save_tokenizers(
     wanted = {"tokenizer": (found.tokenizers.text, "text_encoder", spec.template)} if spec.takes_text else {}
     if "pooled_encoder" in spec.extras:
         wanted["pooled_tokenizer"] = (found.tokenizers.pooled, "pooled_encoder", "clip")
-    encoders, entries = {part.role: part.params for part in ready}, {}
+    encoders = {part.role: part.params for part in ready}
+    entries: dict[str, Any] = {}
     for name, (directory, role, template) in wanted.items():
-        files = tokenizer_files(directory, scratch / name)
+        assert directory  # prepare refuses a source without
+        files = collect_tokenizer_files(directory, scratch / name)
         try:
             PromptTokenizer(files[0].parent, template, 0).check(encoders[role].vocab_size)
         except LayoutError as error:
@@ -176,21 +180,23 @@ def _save_tokenizers(
     return entries
 
 
-def _write(partial: Path, part: Ready) -> Iterator[Event]:
+def _write(partial: Path, part: Ready) -> Generator[Event, None, dict[str, Any]]:
     """Write one component with a Step per tensor; returns its entry of the manifest."""
     sizes = {name: array.nbytes for name, array in part.arrays.items()}
     total, done, start = sum(sizes.values()), 0, time.monotonic()
     steps = write_component(partial, part.role, part.family, part.params, part.arrays)
-    for number in range(1, len(sizes) + 2):
+    number = 0
+    while True:
         try:
             done += sizes[next(steps)]
         except StopIteration as end:
-            return end.value
-        seconds = time.monotonic() - start
+            entry: dict[str, Any] = end.value
+            return entry
+        number, seconds = number + 1, time.monotonic() - start
         yield Step(number, len(sizes), seconds, seconds * (total - done) / max(1, done))
 
 
-def _source_hashes(files: list[Path]) -> Iterator[Event]:
+def _hash_sources(files: list[Path]) -> Generator[Event, None, dict[str, str]]:
     """sha256 of every source file; the name is that of the file and its folder, never the whole path."""
     hashes, start = {}, time.monotonic()
     for number, file in enumerate(files, 1):

@@ -34,13 +34,14 @@ class Packing:
         self.matrix, self.bits, self.group_size, self.rotated = matrix, bits, group_size, rotated
         self.dtype = matrix.dtype if matrix.dtype == mx.float16 else mx.bfloat16  # of scales and biases
 
-    def parts(self) -> dict[str, "Part"]:
+    def list_parts(self) -> "dict[str, PackedArray | mx.array]":
         """Weight, scales and biases, and the rotation where there is one: what PackedLinear holds."""
         out, width = self.matrix.shape
         groups = (out, width // self.group_size)
         shapes = ((out, width * self.bits // 32), mx.uint32), (groups, self.dtype), (groups, self.dtype)
-        parts = {part: Part(self, part, *form) for part, form in zip(PARTS, shapes, strict=True)}
-        return parts | ({"rotation": signs().astype(self.dtype)} if self.rotated else {})
+        forms = zip(PARTS, shapes, strict=True)
+        parts: dict[str, PackedArray | mx.array] = {part: PackedArray(self, part, *form) for part, form in forms}
+        return parts | ({"rotation": make_signs().astype(self.dtype)} if self.rotated else {})
 
     @cached_property
     def _made(self) -> dict[str, mx.array]:
@@ -53,7 +54,7 @@ class Packing:
         return self._made.pop(part)
 
 
-class Part:
+class PackedArray:
     """One array of a Packing, with the facts of an mx.array; calling it makes the array. Can be called once."""
 
     def __init__(self, packing: Packing, part: str, shape: tuple[int, ...], dtype: mx.Dtype):
@@ -67,7 +68,7 @@ class Part:
         return self.packing.take(self.part)
 
 
-def signs() -> mx.array:
+def make_signs() -> mx.array:
     """The (ROTATION,) signs that come before the Hadamard transform: without them a constant row would all fall on
     one channel of each block."""
     return mx.array(np.random.RandomState(ROTATION).choice([-1.0, 1.0], ROTATION).astype(np.float32))
@@ -75,7 +76,7 @@ def signs() -> mx.array:
 
 def rotate(matrix: mx.array) -> mx.array:
     """Channels of each block of ROTATION are mixed by an orthogonal matrix, which spreads outliers over the block."""
-    blocks = matrix.reshape(matrix.shape[0], -1, ROTATION) * signs()
+    blocks = matrix.reshape(matrix.shape[0], -1, ROTATION) * make_signs()
     return mx.hadamard_transform(blocks).reshape(matrix.shape)
 
 
@@ -90,7 +91,7 @@ def pack(matrix: mx.array, bits: int, group_size: int, rotated: bool, dtype: mx.
         chunk = matrix[start : start + rows].astype(mx.float32)
         chunks.append(_pack_chunk(rotate(chunk) if rotated else chunk, bits, group_size, dtype))
         mx.eval(chunks[-1])  # chunk by chunk: the temporaries of one, not of all
-    return tuple(mx.concatenate(part) for part in zip(*chunks, strict=True))
+    return tuple(mx.concatenate(list(part)) for part in zip(*chunks, strict=True))
 
 
 def _pack_chunk(chunk: mx.array, bits: int, group_size: int, dtype: mx.Dtype) -> tuple[mx.array, ...]:
@@ -104,41 +105,42 @@ def _pack_chunk(chunk: mx.array, bits: int, group_size: int, dtype: mx.Dtype) ->
 def fit(groups: mx.array, bits: int, dtype: mx.Dtype) -> Fit:
     """The best of the fits from all starts, for each group (..., g) float32 on its own."""
     parts, rounds = STARTS[bits]
-    best = _fit_from(groups, bits, dtype, *_plain_start(groups, bits), rounds=0)
+    best = _fit_from(groups, bits, dtype, *_start_plainly(groups, bits), rounds=0)
     for part in parts:
-        other = _fit_from(groups, bits, dtype, *_start(groups, bits, part), rounds)
+        other = _fit_from(groups, bits, dtype, *_start_within(groups, bits, part), rounds)
         better = other[3] < best[3]
-        best = tuple(mx.where(better, new, old) for new, old in zip(other, best, strict=True))
+        scale, bias, codes, error = (mx.where(better, new, old) for new, old in zip(other, best, strict=True))
+        best = scale, bias, codes, error
     return best
 
 
-def _plain_start(groups: mx.array, bits: int) -> tuple[mx.array, mx.array]:
+def _start_plainly(groups: mx.array, bits: int) -> tuple[mx.array, mx.array]:
     _, scale, bias = mx.quantize(groups.reshape(groups.shape[0], -1), groups.shape[-1], bits)
-    return _not_zero(scale[..., None]), bias[..., None]
+    return _replace_zero(scale[..., None]), bias[..., None]
 
 
-def _start(groups: mx.array, bits: int, part: float) -> tuple[mx.array, mx.array]:
+def _start_within(groups: mx.array, bits: int, part: float) -> tuple[mx.array, mx.array]:
     """The middle `part` of the range of each group."""
     low, high = groups.min(-1, keepdims=True), groups.max(-1, keepdims=True)
-    scale = _not_zero((high - low) * part / (2**bits - 1))
+    scale = _replace_zero((high - low) * part / (2**bits - 1))
     return scale, (low + high) / 2 - (high - low) * part / 2
 
 
 def _fit_from(groups: mx.array, bits: int, dtype: mx.Dtype, scale: mx.array, bias: mx.array, rounds: int) -> Fit:
     total = groups.sum(-1, keepdims=True)
     for _ in range(rounds):
-        scale, bias = _least_squares(groups, total, _codes(groups, scale, bias, bits), scale)
+        scale, bias = _least_squares(groups, total, _pick_codes(groups, scale, bias, bits), scale)
     scale, bias = (value.astype(dtype).astype(mx.float32) for value in (scale, bias))
-    scale = _not_zero(scale)
-    codes = _codes(groups, scale, bias, bits)
+    scale = _replace_zero(scale)
+    codes = _pick_codes(groups, scale, bias, bits)
     return scale, bias, codes, mx.square(groups - (scale * codes + bias)).sum(-1, keepdims=True)
 
 
-def _not_zero(scale: mx.array) -> mx.array:
+def _replace_zero(scale: mx.array) -> mx.array:
     return mx.where(scale == 0, 1.0, scale)  # a group of equal weights: all codes 0, the bias says it all
 
 
-def _codes(groups: mx.array, scale: mx.array, bias: mx.array, bits: int) -> mx.array:
+def _pick_codes(groups: mx.array, scale: mx.array, bias: mx.array, bits: int) -> mx.array:
     return mx.clip(mx.round((groups - bias) * (1 / scale)), 0, 2**bits - 1)
 
 
@@ -148,7 +150,7 @@ def _least_squares(groups: mx.array, total: mx.array, codes: mx.array, scale: mx
     first, second = codes.sum(-1, keepdims=True), mx.square(codes).sum(-1, keepdims=True)
     spread = size * second - first * first
     slope = (size * (groups * codes).sum(-1, keepdims=True) - first * total) / mx.maximum(spread, 1)
-    scale = _not_zero(mx.where(spread > 0, slope, scale))
+    scale = _replace_zero(mx.where(spread > 0, slope, scale))
     return scale, (total - scale * first) / size
 
 

@@ -1,6 +1,6 @@
 """What a conversion will write, checked before anything is written: every component of a model, tensor by tensor."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -16,15 +16,14 @@ from mlx_model.store.folder import roles
 from mlx_model.store.weights import build, fit
 
 from .bake import bake
-from .formats.source import MAIN, Source
 from .identify import identify
 from .keys import text
 from .keys.families import SIZES
 from .keys.rules import apply
-from .packing import PARTS
-from .packing import Part as PackedPart
+from .packing import PARTS, PackedArray
 from .parts import Part
-from .quantize import PLANS, encode, form_of
+from .quantize import PLANS, encode, find_form
+from .source import MAIN, Source
 
 WHERE = {
     "transformer": "a folder transformer/, or a .safetensors file",
@@ -48,7 +47,7 @@ class Ready:
     role: str
     family: str
     params: Any
-    arrays: dict[str, mx.array | PackedPart]
+    arrays: dict[str, mx.array | PackedArray]
     files: tuple[Path, ...]  # that it comes from
 
     @property
@@ -76,15 +75,15 @@ def prepare(found: Source, model: str | None, settings: Settings) -> tuple[Model
         article = "an" if role[0] in "aeiou" else "a"
         raise ConvertError(f"{found.path.name} is {article} {role.replace('_', ' ')}, not a whole model.", hint)
     part = found.parts["transformer"][0]
-    targets = _targets(part, settings.scratch)
-    params = _params(part, lambda: SIZES[part.layout.family](shapes_of(targets), part.config))
+    targets = _read_targets(part, settings.scratch)
+    params = _read_params(part, lambda: SIZES[part.layout.family](list_shapes(targets), part.config))
     spec, known = identify(found.path, part.layout.family, params, found.index, model, found.parts)
     _check_complete(found, spec)
     changed = bake(targets, part.layout.family, params, settings.loras)
-    ready = {"transformer": _ready("transformer", part, params, targets, settings.plan, changed)}
+    ready = {"transformer": _make_ready("transformer", part, params, targets, settings.plan, changed)}
     for role, family in {**roles(spec), **OPTIONAL}.items():
         if role not in ready and role in found.parts:
-            made = _companion(role, family, found, spec, params, settings)
+            made = _choose_companion(role, family, found, spec, params, settings)
             ready |= {role: made} if made else {}
     _check_pictures(ready)
     return spec, known, list(ready.values())
@@ -100,7 +99,7 @@ def _check_complete(found: Source, spec: ModelSpec) -> None:
         raise ConvertError(f"{found.path.name} comes without {' and '.join(missing)}.", hint)
 
 
-def _companion(
+def _choose_companion(
     role: str, family: str, found: Source, spec: ModelSpec, transformer: Any, settings: Settings
 ) -> Ready | None:
     """The first part that fits the transformer; None where an optional one does not. Raises ConvertError."""
@@ -110,7 +109,7 @@ def _companion(
             if part.layout.family != family:
                 what = f"{spec.name} needs {family} as its {role}, and {part.files[0].parent} is {part.layout.family}."
                 raise ConvertError(what)
-            return _fitted(role, part, spec, transformer, settings)
+            return _fit_part(role, part, spec, transformer, settings)
         except ConvertError as error:
             refused = refused or error
     if refused and role not in OPTIONAL:
@@ -118,23 +117,23 @@ def _companion(
     return None
 
 
-def _fitted(role: str, part: Part, spec: ModelSpec, transformer: Any, settings: Settings) -> Ready:
-    targets = _targets(part, settings.scratch)
-    params = _params(part, lambda: _sizes(part, shapes_of(targets), spec, transformer))
+def _fit_part(role: str, part: Part, spec: ModelSpec, transformer: Any, settings: Settings) -> Ready:
+    targets = _read_targets(part, settings.scratch)
+    params = _read_params(part, lambda: _read_sizes(part, list_shapes(targets), spec, transformer))
     if role in TAKES:
         _check_width(role, getattr(params, GIVES.get(role, "width")), getattr(transformer, TAKES[role]))
     elif hasattr(params, "z_channels"):
         channels = getattr(transformer, "out_channels", transformer.in_channels)
         _check_width(role, 4 * params.z_channels, channels)  # of 2 x 2 latents, which are one token
     if part.params is None and hasattr(params, "out_layers"):
-        targets = apply(text.used_layers(max(params.out_layers)), targets)
-    return _ready(role, part, params, targets, settings.plan)
+        targets = apply(text.keep_layers(max(params.out_layers)), targets)
+    return _make_ready(role, part, params, targets, settings.plan)
 
 
-def _sizes(part: Part, shapes: dict[str, tuple[int, ...]], spec: ModelSpec, transformer: Any) -> dict[str, Any]:
+def _read_sizes(part: Part, shapes: dict[str, tuple[int, ...]], spec: ModelSpec, transformer: Any) -> dict[str, Any]:
     if part.layout.family in SIZES:
         return SIZES[part.layout.family](shapes, part.config)
-    return text.sizes(shapes, part.config, tuple(spec.text["out_layers"]), transformer.context_in_dim)
+    return text.read_sizes(shapes, part.config, tuple(spec.text["out_layers"]), transformer.context_in_dim)
 
 
 def _check_width(role: str, gives: int, takes: int) -> None:
@@ -149,24 +148,24 @@ def _check_pictures(ready: Mapping[str, Ready]) -> None:
             raise ConvertError(f"The image_encoder is {gives} wide, the image_embedder takes {takes}.")
 
 
-def _targets(part: Part, scratch: Path) -> dict[str, mx.array]:
+def _read_targets(part: Part, scratch: Path) -> dict[str, mx.array]:
     shapes = {name: shape for name, (_, shape) in part.entries.items()}
-    targets = apply(part.layout.rules(shapes), part.arrays(scratch))
+    targets = apply(part.layout.rules(shapes), part.load_arrays(scratch))
     whole = [name for name, array in targets.items() if array.dtype in (mx.int32, mx.int64)]
     if whole:
         raise ConvertError(f"{part.files[0].name}: {whole[0]} holds whole numbers, which are no weights.")
     return targets
 
 
-def shapes_of(arrays: dict[str, mx.array]) -> dict[str, tuple[int, ...]]:
+def list_shapes(arrays: dict[str, mx.array]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(array.shape) for name, array in arrays.items()}
 
 
-def _params(part: Part, sizes) -> Any:
+def _read_params(part: Part, read: Callable[[], dict[str, Any]]) -> Any:
     """The Params of a part's network. Raises ConvertError where the shapes make no sense."""
     try:
         kind = import_module(f"mlx_model.nets.{part.layout.family}").Params
-        params = kind(**(sizes() if part.params is None else part.params))
+        params = kind(**(read() if part.params is None else part.params))
         check_params(params)
         return params
     except (KeyError, ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError) as error:
@@ -174,21 +173,22 @@ def _params(part: Part, sizes) -> Any:
         raise ConvertError(f"{what}: {error}.", "Is the download complete?") from error
 
 
-def _ready(
+def _make_ready(
     role: str, part: Part, params: Any, targets: dict[str, mx.array], plan: str, changed: Collection[str] = ()
 ) -> Ready:
-    fit(build(role, part.layout.family, params), shapes_of(targets))
+    fit(build(role, part.layout.family, params), list_shapes(targets))
     plan = plan if role in PACKED_ROLES or plan == UNPACKED[0] else UNPACKED[1]
     if not any(name.endswith(".scales") for name in targets):
-        kept = {name: parts for name, parts in _kept(part, plan).items() if name not in changed}
+        kept = {name: parts for name, parts in _keep_packed(part, plan).items() if name not in changed}
         encoded = [kept.get(name) or encode(name, array, PLANS[plan]) for name, array in targets.items()]
-        targets = {name: array for group in encoded for name, array in group.items()}
-    return Ready(role, part.layout.family, params, targets, part.files)
+        stored = {name: array for group in encoded for name, array in group.items()}
+        return Ready(role, part.layout.family, params, stored, part.files)
+    return Ready(role, part.layout.family, params, dict(targets), part.files)
 
 
-def _kept(part: Part, plan: str) -> dict[str, dict[str, mx.array]]:
+def _keep_packed(part: Part, plan: str) -> dict[str, dict[str, mx.array]]:
     """Matrices that the source has packed just as the plan would: taken as they are. {weight's name: parts}"""
-    packed, shapes = part.packed(), {name: shape for name, (_, shape) in part.entries.items()}
+    packed, shapes = part.list_packed(), {name: shape for name, (_, shape) in part.entries.items()}
     targets = {
         name: apply(part.layout.rules(shapes), {key: matrix.parts[name] for key, matrix in packed.items()})
         for name in PARTS
@@ -197,5 +197,5 @@ def _kept(part: Part, plan: str) -> dict[str, dict[str, mx.array]]:
     return {
         name: {name.removesuffix("weight") + kind: targets[kind][name] for kind in PARTS}
         for name, array in targets[PARTS[0]].items()
-        if array.ndim == 2 and bits == {form_of(name, PLANS[plan]).bits} and not form_of(name, PLANS[plan]).rotated
+        if array.ndim == 2 and bits == {find_form(name, PLANS[plan]).bits} and not find_form(name, PLANS[plan]).rotated
     }

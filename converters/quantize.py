@@ -12,7 +12,7 @@ import mlx.core as mx
 from mlx_model.errors import RequestError
 from mlx_model.spec_parts import BITS
 
-from .packing import ROTATION, Packing, Part
+from .packing import ROTATION, PackedArray, Packing
 
 GROUP_SIZES = (64, 32)  # the first that divides the row is taken; a row that none divides stays dense
 
@@ -36,7 +36,7 @@ STEERING = r"txt_in\..*|(.*\.)?(\w*modulations?(_img|_txt)?|img_mod|txt_mod|adaL
 TABLES = r"(embed_tokens|shared|(.*\.)?token_embedding|(.*\.)?position_embedding)\..*"
 
 
-def _packed(bits: int, rotated: bool = False) -> Plan:
+def _make_plan(bits: int, rotated: bool = False) -> Plan:
     steering = Form(16 if bits == 8 else 8)  # always more than the rest has
     kept = ((STATISTICS, Form(32)), (ENTRY, Form(16)), (STEERING, steering), (TABLES, Form(8)))
     return (*kept, (r".*", Form(bits, rotated)))
@@ -45,13 +45,13 @@ def _packed(bits: int, rotated: bool = False) -> Plan:
 PLANS: dict[str, Plan] = {
     "32bit": ((r".*", Form(32)),),
     "16bit": ((STATISTICS, Form(32)), (r".*", Form(16))),
-    **{f"q{bits}": _packed(bits) for bits in (8, 6, 5, 4, 3)},
-    **{f"q{bits}r": _packed(bits, rotated=True) for bits in (6, 5, 4, 3)},
+    **{f"q{bits}": _make_plan(bits) for bits in (8, 6, 5, 4, 3)},
+    **{f"q{bits}r": _make_plan(bits, rotated=True) for bits in (6, 5, 4, 3)},
 }
 BY_BITS = {bits: f"{bits}bit" if bits >= 16 else f"q{bits}" for bits in (32, *reversed(BITS))}
 
 
-def plan_name(bits: int, plan: str | None = None) -> str:
+def choose_plan(bits: int, plan: str | None = None) -> str:
     """The plan for a number of bits, or the one that was named. Raises RequestError."""
     if plan is not None and plan not in PLANS:
         raise RequestError(f"There is no plan {plan!r}.", f"Choose one of: {', '.join(PLANS)}.")
@@ -60,27 +60,27 @@ def plan_name(bits: int, plan: str | None = None) -> str:
     return plan or BY_BITS[bits]
 
 
-def form_of(name: str, plan: Plan) -> Form:
+def find_form(name: str, plan: Plan) -> Form:
     return next(form for pattern, form in plan if re.fullmatch(pattern, name))
 
 
-def encode(name: str, array: mx.array, plan: Plan) -> dict[str, mx.array | Part]:
+def encode(name: str, array: mx.array, plan: Plan) -> dict[str, mx.array | PackedArray]:
     """A tensor as the plan stores it, lazily: {name: array}, or the parts of its packed form by their names.
 
     Matrices named `weight` are packed; norms, convolutions and biases stay at 16 bits.
     """
-    form = form_of(name, plan)
+    form = find_form(name, plan)
     if form.bits >= 16:
-        return {name: _dense(array, form.bits)}
+        return {name: _cast(array, form.bits)}
     group = next((size for size in GROUP_SIZES if array.ndim == 2 and array.shape[1] % size == 0), None)
     if group is None or not name.endswith(".weight"):
-        return {name: _dense(array, 16)}
+        return {name: _cast(array, 16)}
     rotated = form.rotated and array.shape[1] % ROTATION == 0
-    parts = Packing(array, form.bits, group, rotated).parts()
+    parts = Packing(array, form.bits, group, rotated).list_parts()
     return {name.removesuffix("weight") + part: value for part, value in parts.items()}
 
 
-def _dense(array: mx.array, bits: int) -> mx.array:
+def _cast(array: mx.array, bits: int) -> mx.array:
     """float32, or 16 bits: float16 stays as it is, everything else becomes bfloat16."""
     if bits == 32:
         return array.astype(mx.float32)

@@ -16,7 +16,7 @@ UNUSED = ("input_scale", "scale_input")
 MARKER = "scaled_fp8"  # an empty tensor in ComfyUI's files
 
 
-def table() -> np.ndarray:
+def make_table() -> np.ndarray:
     """The (256,) float32 numbers of the codes; 0x7f and 0xff are not numbers."""
     codes = np.arange(256)
     exponents, mantissas = codes >> 3 & 15, codes & 7
@@ -29,15 +29,15 @@ def table() -> np.ndarray:
 def decode(arrays: dict[str, mx.array], entries: dict[str, Entry]) -> dict[str, mx.array]:
     """The same tensors, lazily, with 8-bit ones as float32 and without scales. Raises ConvertError."""
     arrays = {name: array for name, array in arrays.items() if name.rpartition(".")[2] not in (*UNUSED, MARKER)}
-    lookup = mx.array(table())
+    lookup = mx.array(make_table())
     for name in [name for name in arrays if entries[name][0] == KIND]:
         values = lookup[arrays[name]]
-        scale = _scale(name, arrays)
+        scale = _take_scale(name, arrays)
         arrays[name] = values if scale is None else values * scale
     return arrays
 
 
-def _scale(name: str, arrays: dict[str, mx.array]) -> mx.array | None:
+def _take_scale(name: str, arrays: dict[str, mx.array]) -> mx.array | None:
     """Takes the scale of a matrix out of `arrays`: one number, or one for each row."""
     stem = name.removesuffix("weight")
     found = [stem + part for part in SCALES if stem + part in arrays]

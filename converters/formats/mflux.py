@@ -47,25 +47,25 @@ class Packed:
     bits: int
 
 
-def version(file: Path) -> str:
+def read_version(file: Path) -> str:
     """The version of mflux that wrote a file, "" if none did."""
     with safe_open(str(file), "np") as opened:
-        return (opened.metadata() or {}).get("mflux_version", "")
+        return str((opened.metadata() or {}).get("mflux_version", ""))
 
 
-def full_name(name: str) -> str:
+def expand_name(name: str) -> str:
     for short, full in FULL_NAMES.items():
         name = re.sub(rf"^{short}$", full, name)
     return name
 
 
-def layers(entries: dict[str, Entry]) -> dict[str, int]:
+def list_layers(entries: dict[str, Entry]) -> dict[str, int]:
     """Stem of every packed layer and its bits. Raises ConvertError where one is packed in another way."""
     stems = [name.removesuffix("scales") for name in entries if name.endswith(".scales")]
-    return {stem: _bits(stem, entries) for stem in stems}
+    return {stem: _read_bits(stem, entries) for stem in stems}
 
 
-def _bits(stem: str, entries: dict[str, Entry]) -> int:
+def _read_bits(stem: str, entries: dict[str, Entry]) -> int:
     shapes = [entries[stem + part][1] if stem + part in entries else () for part in PARTS]
     kind, sound = entries.get(stem + "weight", ("", ()))[0], all(len(shape) == 2 for shape in shapes)
     bits, rest = divmod(32 * shapes[0][1], GROUP_SIZE * max(1, shapes[1][1])) if sound else (0, 0)
@@ -74,45 +74,45 @@ def _bits(stem: str, entries: dict[str, Entry]) -> int:
     return bits
 
 
-def plain_entries(entries: dict[str, Entry]) -> dict[str, Entry]:
+def unpack_entries(entries: dict[str, Entry]) -> dict[str, Entry]:
     """Names, kinds and shapes of the unpacked tensors, as diffusers would have them."""
-    packed, plain = layers(entries), {}
+    packed, plain = list_layers(entries), {}
     for name, (kind, shape) in entries.items():
         stem, _, part = name.rpartition(".")
         if UNUSED.fullmatch(name):
             continue
         if f"{stem}." not in packed or part not in PARTS:
-            plain[full_name(name)] = (kind, _turned(shape))
+            plain[expand_name(name)] = (kind, _turn(shape))
         elif part == "weight":
             kind, groups = entries[f"{stem}.scales"]
-            plain[full_name(name)] = (kind, (shape[0], groups[1] * GROUP_SIZE))
+            plain[expand_name(name)] = (kind, (shape[0], groups[1] * GROUP_SIZE))
     return plain
 
 
-def _turned(shape: tuple[int, ...]) -> tuple[int, ...]:
+def _turn(shape: tuple[int, ...]) -> tuple[int, ...]:
     return (shape[0], shape[3], shape[1], shape[2]) if len(shape) == 4 else shape
 
 
-def plain_arrays(arrays: dict[str, mx.array], entries: dict[str, Entry]) -> dict[str, mx.array]:
+def unpack_arrays(arrays: dict[str, mx.array], entries: dict[str, Entry]) -> dict[str, mx.array]:
     """The unpacked tensors, lazily."""
-    plain = {name: _unpacked(matrix) for name, matrix in packed_arrays(arrays, entries).items()}
-    done = {f"{stem}{part}" for stem in layers(entries) for part in PARTS}
+    plain = {name: _unpack(matrix) for name, matrix in list_packed(arrays, entries).items()}
+    done = {f"{stem}{part}" for stem in list_layers(entries) for part in PARTS}
     for name, array in arrays.items():
         if name not in done and not UNUSED.fullmatch(name):
-            plain[full_name(name)] = array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
+            plain[expand_name(name)] = array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
     return plain
 
 
-def _unpacked(matrix: Packed) -> mx.array:
+def _unpack(matrix: Packed) -> mx.array:
     weight, scales, biases = (matrix.parts[part] for part in PARTS)
     scales, biases = scales.astype(mx.float32), biases.astype(mx.float32)  # in 16 bits it would round twice
     return mx.dequantize(weight, scales, biases, group_size=GROUP_SIZE, bits=matrix.bits)
 
 
-def packed_arrays(arrays: dict[str, mx.array], entries: dict[str, Entry]) -> dict[str, Packed]:
+def list_packed(arrays: dict[str, mx.array], entries: dict[str, Entry]) -> dict[str, Packed]:
     """The packed matrices by diffusers' names of their weights, as they are."""
     return {
-        full_name(f"{stem}weight"): Packed({part: arrays[stem + part] for part in PARTS}, bits)
-        for stem, bits in layers(entries).items()
+        expand_name(f"{stem}weight"): Packed({part: arrays[stem + part] for part in PARTS}, bits)
+        for stem, bits in list_layers(entries).items()
         if not UNUSED.fullmatch(f"{stem}weight")
     }

@@ -1,4 +1,4 @@
-"""Reads the tensors of a PyTorch `.pt` or `.pth` file without running it.
+"""Reads the tensors of a PyTorch `.pt` or `.pth` file without running it, and writes them as a safetensors file.
 
 Such a file is a zip with one pickle (the tree of names) and one raw block per storage. A pickle is a program;
 pickle_machine runs the few instructions that a state dict needs and refuses everything else.
@@ -6,15 +6,20 @@ Everything is bounded by the size of the file before memory is taken; blocks are
 Source: the format as torch.save writes it (torch/serialization.py).
 """
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
+import numpy as np
+
 from mlx_model.errors import UnsafeFile
+from mlx_model.store.shards import disk_full, make_header
 
 from .pickle_machine import HINT, STORAGES, Machine, Storage, Stored
 
 PICKLE_LIMIT = 16 * 2**20  # bytes; a thousand tensors take 0.1 MB
+CHUNK = 2**24  # numbers that are written at once
 REUSE = 8  # all tensors together may hold this many times the bytes of the file (tied weights are stored once)
 LOCAL_HEADER, LOCAL_MAGIC = 30, b"PK\x03\x04"
 # Where a checkpoint of a training run keeps its weights; the averaged ones first.
@@ -22,7 +27,7 @@ NESTS = ("ema", "model", "state_dict", "module")
 PREFIXES = ("module.", "_orig_mod.")  # of wrapped models
 
 
-def tensors(file: Path, nest: str | None = None) -> dict[str, Stored]:
+def read_tensors(file: Path, nest: str | None = None) -> dict[str, Stored]:
     """The state dict of a file by name, unread. `nest`: which of several (by default the averaged weights: "ema").
 
     Raises UnsafeFile: an old or damaged file, anything but tensors, more than the file's size can hold.
@@ -35,7 +40,7 @@ def tensors(file: Path, nest: str | None = None) -> dict[str, Stored]:
             state = Machine(file, blocks).run(blocks.pickle())
     except (BadZipFile, NotImplementedError, EOFError, OSError, ValueError, OverflowError, RuntimeError) as error:
         raise UnsafeFile(f"{file.name} is a damaged PyTorch file: {error}.", HINT) from error
-    found = _unwrapped(_state(state, file, nest))
+    found = _unwrap(_find_state(state, file, nest))
     total = sum(tensor.nbytes for tensor in found.values())
     if total > REUSE * file.stat().st_size:
         raise UnsafeFile(f"{file.name} would unfold to {total} bytes, far more than it holds.", HINT)
@@ -109,13 +114,13 @@ class Blocks:
         return start
 
 
-def _state(tree: Any, file: Path, nest: str | None) -> dict[str, Stored]:
+def _find_state(tree: Any, file: Path, nest: str | None) -> dict[str, Stored]:
     """The dict of tensors: the tree itself, or what lies under `nest` or the first of NESTS that it has."""
     for _ in range(3):
         if type(tree) is not dict:
             break
         if tree and nest is None and all(type(value) is Stored for value in tree.values()):
-            return _named(tree, file)
+            return _check_names(tree, file)
         below = [key for key in ((nest,) if nest else NESTS) if type(tree.get(key)) is dict]
         if not below:
             break
@@ -125,15 +130,37 @@ def _state(tree: Any, file: Path, nest: str | None) -> dict[str, Stored]:
     raise UnsafeFile(f"{file.name} holds no dict of tensors but {', '.join(found) or 'nothing'} ({keys}).", HINT)
 
 
-def _named(tree: dict[Any, Stored], file: Path) -> dict[str, Stored]:
+def _check_names(tree: dict[Any, Stored], file: Path) -> dict[str, Stored]:
     odd = [key for key in tree if type(key) is not str]
     if odd:
         raise UnsafeFile(f"{file.name} has a tensor called {odd[0]}, which is no text.", HINT)
     return tree
 
 
-def _unwrapped(state: dict[str, Stored]) -> dict[str, Stored]:
+def _unwrap(state: dict[str, Stored]) -> dict[str, Stored]:
     for prefix in PREFIXES:
         if all(name.startswith(prefix) for name in state):
             state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
     return state
+
+
+def write_safetensors(tensors: Mapping[str, Stored], file: Path) -> Path:
+    """Write `tensors` into `file`, holding one at a time. Raises UnsafeFile (a checksum is wrong), DiskFull."""
+    # Wide numbers first, so that all stay aligned.
+    ordered = sorted(tensors.items(), key=lambda item: -item[1].storage.kind.itemsize)
+    entries = {name: (tensor.dtype, tensor.shape) for name, tensor in ordered}
+    file.parent.mkdir(parents=True, exist_ok=True)
+    with disk_full(file), file.open("wb") as stream:
+        stream.write(make_header(entries, {name: tensor.nbytes for name, tensor in ordered}))
+        for _, tensor in ordered:
+            _write(stream, tensor.raw())
+    return file
+
+
+def _write(stream: BinaryIO, values: np.ndarray) -> None:
+    if not values.flags.c_contiguous or values.size == 0:
+        stream.write(np.ascontiguousarray(values).tobytes())
+        return
+    flat = values.reshape(-1)
+    for start in range(0, flat.size, CHUNK):
+        stream.write(flat[start : start + CHUNK].tobytes())

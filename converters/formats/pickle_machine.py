@@ -7,7 +7,7 @@ Source: Python's pickletools; the format as torch.save writes it (torch/serializ
 import math
 import pickletools
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -20,7 +20,7 @@ from mlx_model.errors import UnsafeFile
 STACK_LIMIT, OPCODE_LIMIT, DEPTH_LIMIT, RANK_LIMIT = 100_000, 2_000_000, 12, 8
 LARGEST = 2**48  # numbers along an axis
 HINT = "Get the .safetensors form of the model."
-STORAGES = {
+STORAGES: dict[str, tuple[str, np.dtype]] = {
     "torch FloatStorage": ("F32", np.dtype("<f4")),
     "torch HalfStorage": ("F16", np.dtype("<f2")),
     "torch BFloat16Storage": ("BF16", np.dtype("<u2")),
@@ -61,7 +61,7 @@ class Storage:
             if self.count == 0:
                 return np.zeros(0, self.kind)
             mapped = np.memmap(self.file, self.kind, "r", self.offset, (self.count,))
-            if zlib.crc32(memoryview(mapped)) != self.crc:
+            if zlib.crc32(mapped.data) != self.crc:
                 raise UnsafeFile(f"{self.file.name} is damaged: a block of weights has another checksum.", HINT)
             self.mapped = mapped
         return self.mapped
@@ -121,7 +121,7 @@ class Machine:
         try:
             for number, (opcode, argument, _) in enumerate(pickletools.genops(pickle)):
                 if opcode.name == "STOP":
-                    return self.checked(self.only())
+                    return self.check(self.take_only())
                 self.step(opcode.name, argument)
                 if number > OPCODE_LIMIT or len(self.stack) > STACK_LIMIT:
                     raise self.refuse("an endless or very deep tree")
@@ -129,7 +129,7 @@ class Machine:
             raise self.refuse(f"a broken tree ({type(error).__name__})") from error
         raise self.refuse("an unfinished tree")
 
-    def only(self) -> Any:
+    def take_only(self) -> Any:
         if len(self.stack) != 1:
             raise self.refuse(f"{len(self.stack)} trees")
         return self.stack[0]
@@ -163,7 +163,7 @@ class Machine:
             raise self.refuse(f"the Python object {text[:80]!r}")
         self.stack.append(Name(text))
 
-    def marked(self) -> list[Any]:
+    def take_marked(self) -> list[Any]:
         """What lies above the last mark, taken off together with it."""
         at = len(self.stack) - 1
         while self.stack[at] is not MARK:
@@ -175,7 +175,7 @@ class Machine:
         return items
 
     def make_tuple(self, count: int | None) -> None:
-        items = self.marked() if count is None else self.stack[len(self.stack) - count :]
+        items = self.take_marked() if count is None else self.stack[len(self.stack) - count :]
         if count:
             if len(items) != count:
                 raise IndexError
@@ -202,7 +202,7 @@ class Machine:
             raise TypeError
         self.stack[-1].extend(items)
 
-    def two(self) -> list[Any]:
+    def take_two(self) -> list[Any]:
         value, key = self.stack.pop(), self.stack.pop()
         return [key, value]
 
@@ -247,7 +247,7 @@ class Machine:
         if type(self.stack[-1]) is not dict:
             raise self.refuse("an object with a state of its own")
 
-    def checked(self, root: Any) -> Any:
+    def check(self, root: Any) -> Any:
         """The tree, if it is not deep and never contains itself."""
         level, depth = [root], 0
         while level:
@@ -255,18 +255,18 @@ class Machine:
             if depth > DEPTH_LIMIT or len(level) > OPCODE_LIMIT:
                 raise self.refuse("an endless or very deep tree")
             unique = {id(node): node for node in level if type(node) in (dict, list, tuple)}
-            level = [child for node in unique.values() for child in _children(node)]
+            level = [child for node in unique.values() for child in _list_children(node)]
         return root
 
 
-def _children(node: Any) -> Iterator[Any]:
+def _list_children(node: Any) -> Iterator[Any]:
     return iter(node.values() if type(node) is dict else node)
 
 
 CONSTANTS = {"NONE": None, "NEWTRUE": True, "NEWFALSE": False, "EMPTY_TUPLE": (), "MARK": MARK}
 PLAIN = ("BININT", "BININT1", "BININT2", "LONG1", "BINFLOAT", "BINUNICODE")
-FRESH = {"EMPTY_DICT": dict, "EMPTY_LIST": list}
-STEPS = {
+FRESH: dict[str, Callable[[], Any]] = {"EMPTY_DICT": dict, "EMPTY_LIST": list}
+STEPS: dict[str, Callable[[Machine, Any], None]] = {
     "PROTO": Machine.protocol,
     "BINPUT": Machine.put,
     "LONG_BINPUT": Machine.put,
@@ -277,10 +277,10 @@ STEPS = {
     "TUPLE1": lambda m, _: m.make_tuple(1),
     "TUPLE2": lambda m, _: m.make_tuple(2),
     "TUPLE3": lambda m, _: m.make_tuple(3),
-    "SETITEM": lambda m, _: m.set_items(m.two()),
-    "SETITEMS": lambda m, _: m.set_items(m.marked()),
+    "SETITEM": lambda m, _: m.set_items(m.take_two()),
+    "SETITEMS": lambda m, _: m.set_items(m.take_marked()),
     "APPEND": lambda m, _: m.append([m.stack.pop()]),
-    "APPENDS": lambda m, _: m.append(m.marked()),
+    "APPENDS": lambda m, _: m.append(m.take_marked()),
     "BINPERSID": lambda m, _: m.storage(),
     "REDUCE": lambda m, _: m.call(),
     "BUILD": lambda m, _: m.build(),

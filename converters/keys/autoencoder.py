@@ -6,13 +6,13 @@ Source: black-forest-labs/flux2 src/flux2/autoencoder.py; diffusers models/autoe
 import math
 from typing import Any
 
-from .flux2 import count
 from .rules import Layout, Rule, Shapes, drop, rename
+from .sizes import count_numbered
 
 BFL = [drop("bn.num_batches_tracked"), rename("*", "*", "conv")]
 
 
-def _side(side: str) -> list[Rule]:
+def _rename_side(side: str) -> list[Rule]:
     middle, theirs = f"{side}.mid.", f"{side}.mid_block."
     names = {"to_q": "q", "to_k": "k", "to_v": "v", "to_out.0": "proj_out"}
     attention = [
@@ -34,7 +34,7 @@ def _side(side: str) -> list[Rule]:
     ]
 
 
-def _level(theirs: str, ours: str, resample: str) -> list[Rule]:
+def _rename_level(theirs: str, ours: str, resample: str) -> list[Rule]:
     return [
         rename(f"{theirs}.resnets.#.conv_shortcut.*", f"{ours}.block.#.nin_shortcut.*", "conv"),
         rename(f"{theirs}.resnets.#.*", f"{ours}.block.#.*", "conv"),
@@ -42,14 +42,14 @@ def _level(theirs: str, ours: str, resample: str) -> list[Rule]:
     ]
 
 
-def diffusers(shapes: Shapes) -> list[Rule]:
+def list_diffusers_rules(shapes: Shapes) -> list[Rule]:
     """The table for as many levels as the source has: the decoder counts from the other end."""
-    levels = count(shapes, "decoder.up_blocks.")
-    ups = [_level(f"decoder.up_blocks.{k}", f"decoder.up.{levels - 1 - k}", "upsample") for k in range(levels)]
+    levels = count_numbered(shapes, "decoder.up_blocks.")
+    ups = [_rename_level(f"decoder.up_blocks.{k}", f"decoder.up.{levels - 1 - k}", "upsample") for k in range(levels)]
     return [
-        *_side("encoder"),
-        *_side("decoder"),
-        *_level("encoder.down_blocks.#", "encoder.down.#", "downsample"),
+        *_rename_side("encoder"),
+        *_rename_side("decoder"),
+        *_rename_level("encoder.down_blocks.#", "encoder.down.#", "downsample"),
         *(rule for up in ups for rule in up),
         rename("quant_conv.*", "encoder.quant_conv.*", "conv"),
         rename("post_quant_conv.*", "decoder.post_quant_conv.*", "conv"),
@@ -58,19 +58,20 @@ def diffusers(shapes: Shapes) -> list[Rule]:
     ]
 
 
+ROLE, FAMILY = "autoencoder", "autoencoder"
 LAYOUTS = (
-    Layout("autoencoder", "autoencoder", "diffusers", "decoder.up_blocks.0.resnets.0.conv1.weight", diffusers),
-    Layout("autoencoder", "autoencoder", "bfl", "decoder.up.0.block.0.conv1.weight", lambda _: BFL),
+    Layout(ROLE, FAMILY, "diffusers", "decoder.up_blocks.0.resnets.0.conv1.weight", list_diffusers_rules),
+    Layout(ROLE, FAMILY, "bfl", "decoder.up.0.block.0.conv1.weight", lambda _: BFL),
 )
 
 
-def sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
+def read_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
     """The arguments of autoencoder.Params from target names and shapes (convolutions already turned).
 
     Groups, scale and shift come from config.json where there is one. Raises KeyError where a layer is missing.
     """
     ch, _, _, colours = shapes["encoder.conv_in.weight"]
-    levels = range(count(shapes, "encoder.down."))
+    levels = range(count_numbered(shapes, "encoder.down."))
     mult = tuple(shapes[f"encoder.down.{k}.block.0.conv1.weight"][0] // ch for k in levels)
     top, _, _, channels = shapes["decoder.conv_in.weight"]
     decoder_ch = top // mult[-1]
@@ -79,17 +80,17 @@ def sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
         "ch": ch,
         "decoder_ch": None if decoder_ch == ch else decoder_ch,
         "ch_mult": mult,
-        "num_res_blocks": count(shapes, "encoder.down.0.block."),
+        "num_res_blocks": count_numbered(shapes, "encoder.down.0.block."),
         "z_channels": channels,
         "groups": config.get("norm_num_groups") or 32,
         "packed_norm": packed,
         "quant_convs": quant_convs,
         **({} if colours == 3 else {"pixel_patch": math.isqrt(colours // 3)}),
-        **({} if packed else _scaling(quant_convs, config)),
+        **({} if packed else _read_scaling(quant_convs, config)),
     }
 
 
-def _scaling(quant_convs: bool, config: dict[str, Any]) -> dict[str, float]:
+def _read_scaling(quant_convs: bool, config: dict[str, Any]) -> dict[str, float]:
     """From config.json; where it says nothing FLUX.1's, or Stable Diffusion's, which has quant convs and no shift."""
     if config.get("scaling_factor"):
         return {"scale": float(config["scaling_factor"]), "shift": float(config.get("shift_factor") or 0)}

@@ -18,16 +18,16 @@ LAYOUTS: tuple[Layout, ...] = (
     *autoencoder.LAYOUTS,
     *taef.LAYOUTS,
 )
-# By module of mlx_model. The language models are missing: their sizes also depend on the transformer (keys_text).
+# By module of mlx_model. The language models are missing: their sizes also depend on the transformer (text.py).
 SIZES: dict[str, Callable[[Shapes, dict[str, Any]], dict[str, Any]]] = {
-    "flux1": flux1.sizes,
-    "flux2": flux2.sizes,
-    "flux3": flux3.sizes,
-    "selfflow": selfflow.sizes,
-    "redux": flux1.redux_sizes,
-    "text_t5": t5_clip.t5_sizes,
-    "text_clip": t5_clip.clip_sizes,
-    "image_siglip": t5_clip.siglip_sizes,
-    "autoencoder": autoencoder.sizes,
-    "tiny_autoencoder": taef.sizes,
+    "flux1": flux1.read_sizes,
+    "flux2": flux2.read_sizes,
+    "flux3": flux3.read_sizes,
+    "selfflow": selfflow.read_sizes,
+    "redux": flux1.read_redux_sizes,
+    "text_t5": t5_clip.read_t5_sizes,
+    "text_clip": t5_clip.read_clip_sizes,
+    "image_siglip": t5_clip.read_siglip_sizes,
+    "autoencoder": autoencoder.read_sizes,
+    "tiny_autoencoder": taef.read_sizes,
 }

@@ -46,22 +46,18 @@ def drop(source: str) -> Rule:
     return Rule("", (source,))
 
 
-def section(config: dict[str, Any], name: str) -> dict[str, Any]:
-    """The object `name` inside a config.json, or the whole where there is none. Raises ValueError."""
-    inner = config.get(name) or config
-    if not isinstance(inner, dict):
-        raise ValueError(f"{name} in config.json is {str(inner)[:40]!r}")
-    return inner
-
-
 def swap_halves(x: mx.array) -> mx.array:
     first, second = mx.split(x, 2, axis=0)
     return mx.concatenate([second, first], axis=0)
 
 
+def join_rows(*parts: mx.array) -> mx.array:
+    return mx.concatenate(list(parts), axis=0)
+
+
 CHANGES: dict[str, Callable[..., mx.array]] = {
     "same": lambda x: x,
-    "join": lambda *parts: mx.concatenate(parts, axis=0),  # rows of q, k, v
+    "join": join_rows,  # q, k, v
     "swap_halves": swap_halves,  # rows: scale, shift -> shift, scale
     "conv": lambda x: x.transpose(0, 2, 3, 1) if x.ndim == 4 else x,  # OIHW -> OHWI; biases and norms as they are
     "pointwise": lambda x: x[:, None, None, :],  # (out, in) -> (out, 1, 1, in)
@@ -69,14 +65,15 @@ CHANGES: dict[str, Callable[..., mx.array]] = {
 
 
 @lru_cache(maxsize=4096)
-def _regex(pattern: str) -> re.Pattern:
+def compile_pattern(pattern: str) -> re.Pattern[str]:
+    """An expression with a group for each `#` and `*`."""
     return re.compile(re.escape(pattern).replace(r"\#", r"(\d+)").replace(r"\*", r"(.+)"))
 
 
-def _filled(pattern: str, parts: tuple[str, ...]) -> str:
-    for part in parts:
-        pattern = re.sub(r"[#*]", lambda _, part=part: part, pattern, count=1)
-    return pattern
+def fill_pattern(pattern: str, parts: tuple[str, ...]) -> str:
+    """`pattern` with its `#` and `*` replaced by `parts`, in order."""
+    waiting = iter(parts)
+    return re.sub(r"[#*]", lambda match: next(waiting, match[0]), pattern)
 
 
 def apply(rules: list[Rule], arrays: Mapping[str, mx.array]) -> dict[str, mx.array]:
@@ -87,7 +84,7 @@ def apply(rules: list[Rule], arrays: Mapping[str, mx.array]) -> dict[str, mx.arr
     targets: dict[str, mx.array] = {}
     used: set[str] = set()
     for name in arrays:
-        found = _rule_for(rules, name)
+        found = _find_rule(rules, name)
         if found is None:
             continue
         rule, sources, target = found
@@ -95,21 +92,21 @@ def apply(rules: list[Rule], arrays: Mapping[str, mx.array]) -> dict[str, mx.arr
         if target in targets:
             raise LayoutError(f"Two tensors want to become {target}: {name} is one of them.")
         if target:
-            targets[target] = _changed(rule, [arrays[source] for source in sources], name)
+            targets[target] = _change(rule, [arrays[source] for source in sources], name)
     unknown = [name for name in arrays if name not in used]
     if unknown:
-        raise LayoutError(f"{len(unknown)} tensors belong nowhere: {_list(unknown)}.")
+        raise LayoutError(f"{len(unknown)} tensors belong nowhere: {_name_some(unknown)}.")
     return targets
 
 
-def _rule_for(rules: list[Rule], name: str) -> tuple[Rule, list[str], str] | None:
+def _find_rule(rules: list[Rule], name: str) -> tuple[Rule, list[str], str] | None:
     for rule in rules:
-        match = _regex(rule.sources[0]).fullmatch(name)
+        match = compile_pattern(rule.sources[0]).fullmatch(name)
         if match:
             return (
                 rule,
-                [_filled(source, match.groups()) for source in rule.sources],
-                _filled(rule.target, match.groups()),
+                [fill_pattern(source, match.groups()) for source in rule.sources],
+                fill_pattern(rule.target, match.groups()),
             )
     return None
 
@@ -117,11 +114,11 @@ def _rule_for(rules: list[Rule], name: str) -> tuple[Rule, list[str], str] | Non
 def _claim(sources: list[str], arrays: Mapping[str, Any], used: set[str]) -> None:
     missing = [source for source in sources if source not in arrays]
     if missing:
-        raise LayoutError(f"{sources[0]} needs {_list(missing)}, missing in the source.")
+        raise LayoutError(f"{sources[0]} needs {_name_some(missing)}, missing in the source.")
     used.update(sources)
 
 
-def _changed(rule: Rule, sources: list[mx.array], name: str) -> mx.array:
+def _change(rule: Rule, sources: list[mx.array], name: str) -> mx.array:
     try:
         return CHANGES[rule.change](*sources)
     except ValueError as error:
@@ -129,5 +126,5 @@ def _changed(rule: Rule, sources: list[mx.array], name: str) -> mx.array:
         raise LayoutError(f"{name} has a shape that can't be used: {shapes}.") from error
 
 
-def _list(names: list[str]) -> str:
+def _name_some(names: list[str]) -> str:
     return ", ".join(names[:SHOWN]) + (" ..." if len(names) > SHOWN else "")

@@ -7,14 +7,14 @@ import math
 from typing import Any
 
 from . import autoencoder
-from .flux2 import _ratio, count
 from .rules import Layout, Rule, Shapes, rename
+from .sizes import count_numbered, find_ratio
 
 HEAD = 72  # no tensor shows it: 1152 / 16
 OLD = {"query": "q", "key": "k", "value": "v", "proj_attn": "proj_out"}
 
 
-def old_autoencoder(shapes: Shapes) -> list[Rule]:
+def list_old_rules(shapes: Shapes) -> list[Rule]:
     """The diffusers table with the former names of the attention's layers."""
     theirs, ours = "{}.mid_block.attentions.0.{}.{}", "{}.mid.attn_1.{}.{}"
     former = [
@@ -23,19 +23,19 @@ def old_autoencoder(shapes: Shapes) -> list[Rule]:
         for their, our in OLD.items()
         for kind, change in (("weight", "pointwise"), ("bias", "same"))
     ]
-    return [*former, *autoencoder.diffusers(shapes)]
+    return [*former, *autoencoder.list_diffusers_rules(shapes)]
 
 
 LAYOUTS = (
     Layout("transformer", "selfflow", "native", "y_embedder.embedding_table.weight", lambda _: [rename("*", "*")]),
-    # Must be asked before keys_autoencoder's: that one's signature is in these files too.
+    # Must be asked before autoencoder.py's: that one's signature is in these files too.
     Layout(
-        "autoencoder", "autoencoder", "diffusers-0.4", "decoder.mid_block.attentions.0.query.weight", old_autoencoder
+        "autoencoder", "autoencoder", "diffusers-0.4", "decoder.mid_block.attentions.0.query.weight", list_old_rules
     ),
 )
 
 
-def sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
+def read_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
     """The arguments of selfflow.Params from target names and shapes.
 
     Raises KeyError where a layer is missing, ValueError where the number of heads can't be known.
@@ -49,9 +49,9 @@ def sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
         "patch_size": patch,
         "latent_channels": numbers // patch**2,
         "hidden_size": hidden,
-        "depth": count(shapes, "blocks."),
+        "depth": count_numbered(shapes, "blocks."),
         "num_heads": int(config.get("num_heads") or hidden // HEAD),
-        "mlp_ratio": _ratio(shapes["blocks.0.mlp.fc1.weight"][0], hidden),
+        "mlp_ratio": find_ratio(shapes["blocks.0.mlp.fc1.weight"][0], hidden),
         "num_classes": shapes["y_embedder.embedding_table.weight"][0],
         "learn_sigma": outputs == 2 * numbers,
     }

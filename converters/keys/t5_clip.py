@@ -6,15 +6,15 @@ kind serve no FLUX model; single files store T5's token table twice.
 
 from typing import Any
 
-from .flux2 import count
-from .rules import Layout, Rule, Shapes, drop, rename, section
+from .rules import Layout, Rule, Shapes, drop, rename
+from .sizes import count_numbered, read_section
 
 HEAD = 64  # width of a head of every published CLIP text encoder; no tensor shows it
 SIGLIP_HEADS, SIGLIP_PATCH = 16, 14
 _TABLE, _COPY = "shared.weight", "encoder.embed_tokens.weight"
 
 
-def t5(shapes: Shapes) -> list[Rule]:
+def list_t5_rules(shapes: Shapes) -> list[Rule]:
     """The token table is `shared`, or, in files that have only that, its copy in the encoder."""
     return [
         drop(_COPY) if _TABLE in shapes else rename(_COPY, _TABLE),
@@ -56,13 +56,13 @@ _TOKENS = "embeddings.token_embedding.weight"
 LAYOUTS = (
     Layout("image_encoder", "image_siglip", "vision_model.", "vision_model.head.probe", lambda _: SIGLIP),
     Layout("image_encoder", "image_siglip", "bare", "head.probe", lambda _: SIGLIP),
-    Layout("text_encoder", "text_t5", "transformers", _BIAS, t5),
+    Layout("text_encoder", "text_t5", "transformers", _BIAS, list_t5_rules),
     Layout("pooled_encoder", "text_clip", "text_model.", "text_model." + _TOKENS, lambda _: CLIP),
     Layout("pooled_encoder", "text_clip", "bare", _TOKENS, lambda _: CLIP),
 )
 
 
-def t5_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
+def read_t5_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
     """The arguments of text_t5.Params from target names and shapes. Raises KeyError where a layer is missing."""
     first = "encoder.block.0.layer."
     vocab, hidden = shapes[_TABLE]
@@ -71,7 +71,7 @@ def t5_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
         "d_model": hidden,
         "d_kv": shapes[first + "0.SelfAttention.q.weight"][0] // heads,
         "d_ff": shapes[first + "1.DenseReluDense.wi_0.weight"][0],
-        "num_layers": count(shapes, "encoder.block."),
+        "num_layers": count_numbered(shapes, "encoder.block."),
         "num_heads": heads,
         "vocab_size": vocab,
         "relative_attention_num_buckets": buckets,
@@ -80,38 +80,38 @@ def t5_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _tower(shapes: Shapes, config: dict[str, Any], heads: int, epsilon: float) -> dict[str, Any]:
+def _read_tower(shapes: Shapes, config: dict[str, Any], heads: int, epsilon: float) -> dict[str, Any]:
     intermediate, hidden = shapes["encoder.layers.0.mlp.fc1.weight"]
     return {
         "hidden_size": hidden,
         "intermediate_size": intermediate,
-        "num_hidden_layers": count(shapes, "encoder.layers."),
+        "num_hidden_layers": count_numbered(shapes, "encoder.layers."),
         "num_attention_heads": int(config.get("num_attention_heads") or heads),
         "layer_norm_eps": float(config.get("layer_norm_eps") or epsilon),
     }
 
 
-def clip_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
+def read_clip_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
     """The arguments of text_clip.Params; the end token is the last of the vocabulary where config.json is old (2)."""
-    config = section(config, "text_config")
+    config = read_section(config, "text_config")
     vocab, hidden = shapes[_TOKENS]
     end = config.get("eos_token_id")
     return {
-        **_tower(shapes, config, hidden // HEAD, 1e-5),
+        **_read_tower(shapes, config, hidden // HEAD, 1e-5),
         "vocab_size": vocab,
         "max_position_embeddings": shapes["embeddings.position_embedding.weight"][0],
         "eos_token_id": vocab - 1 if end in (None, 2) else int(end),
     }
 
 
-def siglip_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
+def read_siglip_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
     """The arguments of image_siglip.Params from target names and shapes (the convolution already turned)."""
-    config = section(config, "vision_config")
+    config = read_section(config, "vision_config")
     patch = shapes["embeddings.patch_embedding.weight"][1]
     side = round(shapes["embeddings.position_embedding.weight"][0] ** 0.5)
     usual = side * patch + (6 if patch == SIGLIP_PATCH else 0)  # so400m: 384 px are 27 patches of 14 and a rest
     return {
-        **_tower(shapes, config, SIGLIP_HEADS, 1e-6),
+        **_read_tower(shapes, config, SIGLIP_HEADS, 1e-6),
         "image_size": int(config.get("image_size") or usual),
         "patch_size": patch,
     }

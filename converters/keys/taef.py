@@ -13,7 +13,7 @@ DECODER = [rename("*", "decoder.*", "conv")]
 JOINED = [rename("*", "*", "conv")]  # both native files in one, behind `encoder.` and `decoder.`
 
 
-def diffusers(_: Shapes) -> list[Rule]:
+def list_diffusers_rules(_: Shapes) -> list[Rule]:
     moved = [
         rename(f"decoder.layers.{number}.*", f"decoder.{number + 1}.*", "conv") for number in range(DECODER_LAYERS - 1)
     ]
@@ -22,13 +22,13 @@ def diffusers(_: Shapes) -> list[Rule]:
 
 ROLE, FAMILY = "tiny_autoencoder", "tiny_autoencoder"
 LAYOUTS = (
-    Layout(ROLE, FAMILY, "diffusers", "decoder.layers.0.weight", diffusers),
+    Layout(ROLE, FAMILY, "diffusers", "decoder.layers.0.weight", list_diffusers_rules),
     Layout(ROLE, FAMILY, "native", "decoder.1.weight", lambda _: JOINED),
     Layout(ROLE, FAMILY, "native encoder", "0.weight", lambda _: ENCODER),
     Layout(ROLE, FAMILY, "native decoder", "1.weight", lambda _: DECODER),
 )
 
 
-def sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
+def read_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:
     """The arguments of tiny_autoencoder.Params from target names and shapes (convolutions already turned)."""
     return {"z_channels": shapes["decoder.1.weight"][3], "pool": "decoder.3.pool.0.weight" in shapes}

@@ -5,8 +5,8 @@ Source: transformers models/qwen3, models/mistral3; the final norm, the LM head 
 
 from typing import Any
 
-from .flux2 import count
-from .rules import Layout, Rule, Shapes, drop, rename, section
+from .rules import Layout, Rule, Shapes, drop, rename
+from .sizes import count_numbered, read_section
 
 # As published (the hub's files), as transformers 5 writes them, as a causal LM alone, and as a bare encoder.
 PREFIXES = ("language_model.model.", "model.language_model.", "model.", "")
@@ -27,7 +27,7 @@ DECODER = [
 ]
 
 
-def _layouts(family: str, key: str) -> list[Layout]:
+def _list_layouts(family: str, key: str) -> list[Layout]:
     """One per prefix; `key` of layer 0 is the signature."""
     return [
         Layout("text_encoder", family, prefix or "bare", f"{prefix}layers.0.self_attn.{key}.weight", lambda _: DECODER)
@@ -36,10 +36,10 @@ def _layouts(family: str, key: str) -> list[Layout]:
 
 
 # Qwen3 comes first: Mistral's keys are a subset of its own, without the norms of q and k.
-LAYOUTS = (*_layouts("text_qwen3", "q_norm"), *_layouts("text_mistral3", "q_proj"))
+LAYOUTS = (*_list_layouts("text_qwen3", "q_norm"), *_list_layouts("text_mistral3", "q_proj"))
 
 
-def sizes(shapes: Shapes, config: dict[str, Any], usual: tuple[int, ...], width: int) -> dict[str, Any]:
+def read_sizes(shapes: Shapes, config: dict[str, Any], usual: tuple[int, ...], width: int) -> dict[str, Any]:
     """The arguments of the family's Params from target names and shapes; RoPE base and epsilon from config.json.
 
     `width` is what the transformer takes per token; it tells how many hidden states are used. `usual` are the layers of
@@ -47,11 +47,11 @@ def sizes(shapes: Shapes, config: dict[str, Any], usual: tuple[int, ...], width:
     Raises KeyError where a layer that shows a size is missing.
     """
     vocab, hidden = shapes["embed_tokens.weight"]
-    config = section(config, "text_config")
+    config = read_section(config, "text_config")
     head = shapes.get("layers.0.self_attn.q_norm.weight", (int(config.get("head_dim") or MISTRAL_HEAD),))[0]
-    layers, outs = count(shapes, "layers."), width // hidden
+    layers, outs = count_numbered(shapes, "layers."), width // hidden
     fractions = tuple(layers * number // (outs + 1) for number in range(1, outs + 1))
-    rope = section(config, "rope_parameters")
+    rope = read_section(config, "rope_parameters")
     told = {"rope_theta": rope.get("rope_theta"), "rms_norm_eps": config.get("rms_norm_eps")}
     return {
         "hidden_size": hidden,
@@ -65,7 +65,7 @@ def sizes(shapes: Shapes, config: dict[str, Any], usual: tuple[int, ...], width:
     }
 
 
-def used_layers(depth: int) -> list[Rule]:
+def keep_layers(depth: int) -> list[Rule]:
     """Rules that keep the first `depth` layers."""
     kept = [rename(f"layers.{number}.*", f"layers.{number}.*") for number in range(depth)]
     return [*kept, drop("layers.#.*"), rename("*", "*")]

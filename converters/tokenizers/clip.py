@@ -15,12 +15,13 @@ START, END = "<|startoftext|>", "<|endoftext|>"
 WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 
-def clip_tokenizer(vocab: Path, merges: Path) -> Tokenizer:
+def make_clip_tokenizer(vocab: Path, merges: Path) -> Tokenizer:
     """The tokenizer of the two files; it adds no start, end or padding. Raises ConvertError where they are damaged."""
     try:
         numbers = json.loads(vocab.read_text("utf-8"))
         lines = merges.read_text("utf-8").splitlines()
-        pairs = [tuple(line.split()) for line in lines if line and not line.startswith("#version")]
+        halves = (line.split() for line in lines if line and not line.startswith("#version"))
+        pairs = [(first, second) for first, second in halves]
         bpe = models.BPE(numbers, pairs, unk_token=END, continuing_subword_prefix="", end_of_word_suffix="</w>")
         missing = [token for token in (START, END) if token not in numbers]
     except Exception as error:  # the library raises bare Exception for merges that don't fit the vocabulary

@@ -4,8 +4,8 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from .clip import clip_tokenizer
-from .t5 import t5_tokenizer
+from .clip import make_clip_tokenizer
+from .t5 import make_t5_tokenizer
 
 FILES = (
     "tokenizer.json",
@@ -32,29 +32,29 @@ def find_tokenizers(places: list[Path]) -> Tokenizers:
     text = pooled = None
     for place in (place for place in places if place.is_dir()):
         names = ("tokenizer_2", "tokenizer", "text_encoder", ".")
-        found = [place / name for name in names if _complete(place / name)]
+        found = [place / name for name in names if _is_complete(place / name)]
         if text is None and found:
             text = found[0]
         second = place / ("tokenizer" if found and found[0].name == "tokenizer_2" else "pooled_tokenizer")
-        if pooled is None and _complete(second):
+        if pooled is None and _is_complete(second):
             pooled = second
     return Tokenizers(text, pooled)
 
 
-def _complete(directory: Path) -> bool:
+def _is_complete(directory: Path) -> bool:
     def there(*names: str) -> bool:
         return all((directory / name).is_file() for name in names)
 
     return there(CONFIG) and (there(WHOLE) or there(*CLIP) or there(T5))
 
 
-def tokenizer_files(directory: Path, scratch: Path) -> list[Path]:
+def collect_tokenizer_files(directory: Path, scratch: Path) -> list[Path]:
     """The files to keep, in one folder: `scratch` where tokenizer.json has to be made. Raises ConvertError."""
     files = [directory / name for name in FILES if (directory / name).is_file()]
     if directory / WHOLE in files:
         return files
     old = directory / T5
-    made = t5_tokenizer(old) if old.is_file() else clip_tokenizer(*(directory / name for name in CLIP))
+    made = make_t5_tokenizer(old) if old.is_file() else make_clip_tokenizer(*(directory / name for name in CLIP))
     scratch.mkdir(parents=True, exist_ok=True)
     made.save(str(scratch / WHOLE))
     for file in (file for file in files if file.name not in CLIP):

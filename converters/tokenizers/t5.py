@@ -20,20 +20,20 @@ UNKNOWN, CONTROL = 2, 3  # kinds of pieces
 SPACE = "\u2581"
 
 
-def t5_tokenizer(file: Path) -> Tokenizer:
+def make_t5_tokenizer(file: Path) -> Tokenizer:
     """The tokenizer of a spiece.model; it adds no end and no padding. Raises ConvertError where it is damaged."""
     try:
-        model = list(fields(file.read_bytes()))
-        pieces = [_piece(value) for number, value in model if number == PIECES]
-        rules = [value for number, value in model if number == NORMALIZER]
-        table = next((value for number, value in fields(rules[0]) if number == CHARSMAP), b"") if rules else b""
+        model = list(read_fields(file.read_bytes()))
+        pieces = [_read_piece(_expect_bytes(value)) for number, value in model if number == PIECES]
+        rules = [_expect_bytes(value) for number, value in model if number == NORMALIZER]
+        table = next((value for number, value in read_fields(rules[0]) if number == CHARSMAP), b"") if rules else b""
         unknown = next(place for place, (_, _, kind) in enumerate(pieces) if kind == UNKNOWN)
-        return _tokenizer(pieces, unknown, table)
+        return _make_tokenizer(pieces, unknown, _expect_bytes(table))
     except Exception as error:  # the library raises bare Exception for a table that it can't use
         raise ConvertError(f"{file} is no tokenizer: {error!r}.", "Download it again.") from error
 
 
-def _tokenizer(pieces: list[tuple[str, float, int]], unknown: int, table: bytes) -> Tokenizer:
+def _make_tokenizer(pieces: list[tuple[str, float, int]], unknown: int, table: bytes) -> Tokenizer:
     sentinels = [f"<extra_id_{number}>" for number in reversed(range(SENTINELS))]
     scores = [(piece, score) for piece, score, _ in pieces] + [(name, 0.0) for name in sentinels]
     tokenizer = Tokenizer(models.Unigram(scores, unk_id=unknown, byte_fallback=False))
@@ -48,29 +48,36 @@ def _tokenizer(pieces: list[tuple[str, float, int]], unknown: int, table: bytes)
     return tokenizer
 
 
-def _piece(message: bytes) -> tuple[str, float, int]:
-    values = dict(fields(message))
-    score = float(np.frombuffer(values[SCORE], "<f4")[0]) if SCORE in values else 0.0
-    return values[PIECE].decode("utf-8"), score, int(values.get(KIND, 1))
+def _read_piece(message: bytes) -> tuple[str, float, int]:
+    values = dict(read_fields(message))
+    score = float(np.frombuffer(_expect_bytes(values[SCORE]), "<f4")[0]) if SCORE in values else 0.0
+    return _expect_bytes(values[PIECE]).decode("utf-8"), score, int(values.get(KIND, 1))
 
 
-def fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+def _expect_bytes(value: int | bytes) -> bytes:
+    if isinstance(value, int):
+        raise ValueError("a number stands where text belongs")
+    return value
+
+
+def read_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
     """(number, value) of each field of a protocol buffer: whole numbers, or bytes. Raises ValueError."""
     place = 0
+    value: int | bytes
     while place < len(message):
-        key, place = _varint(message, place)
+        key, place = _read_varint(message, place)
         kind = key & 7
         if kind == 0:
-            value, place = _varint(message, place)
+            value, place = _read_varint(message, place)
         else:
-            size, place = _varint(message, place) if kind == 2 else ({1: 8, 5: 4}[kind], place)
+            size, place = _read_varint(message, place) if kind == 2 else ({1: 8, 5: 4}[kind], place)
             value, place = message[place : place + size], place + size
         if place > len(message):
             raise ValueError("it ends inside a field")
         yield key >> 3, value
 
 
-def _varint(message: bytes, place: int) -> tuple[int, int]:
+def _read_varint(message: bytes, place: int) -> tuple[int, int]:
     """The number that begins at `place`, seven bits a byte, and where it ends. Raises IndexError at the end."""
     value = shift = 0
     while True:

@@ -7,7 +7,7 @@ import errno
 import hashlib
 import json
 import os
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -96,7 +96,8 @@ def _write(file: Path, arrays: dict[str, Unmade]) -> Generator[str, None, dict[s
     names = sorted(arrays, key=lambda name: -arrays[name].dtype.size)  # wide types first keeps all of them aligned
     digest = hashlib.sha256()
     with disk_full(file), file.open("wb") as stream:
-        head = _header_bytes({name: arrays[name] for name in names})
+        entries = {name: (NAMES[arrays[name].dtype], tuple(arrays[name].shape)) for name in names}
+        head = make_header(entries, {name: arrays[name].nbytes for name in names})
         digest.update(head)
         stream.write(head)
         for name in names:
@@ -109,13 +110,14 @@ def _write(file: Path, arrays: dict[str, Unmade]) -> Generator[str, None, dict[s
         return {"bytes": stream.tell(), "sha256": digest.hexdigest()}
 
 
-def _header_bytes(arrays: dict[str, Unmade]) -> bytes:
-    entries, start = {}, 0
-    for name, array in arrays.items():
-        end = start + array.nbytes
-        entries[name] = {"dtype": NAMES[array.dtype], "shape": list(array.shape), "data_offsets": [start, end]}
+def make_header(entries: Mapping[str, Entry], sizes: Mapping[str, int]) -> bytes:
+    """The start of a file whose tensors follow in the order of `entries`; `sizes`: the bytes of each."""
+    listed, start = {}, 0
+    for name, (dtype, shape) in entries.items():
+        end = start + sizes[name]
+        listed[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [start, end]}
         start = end
-    text = json.dumps(entries, separators=(",", ":")).encode()
+    text = json.dumps(listed, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
     return len(text).to_bytes(8, "little") + text
 

@@ -19,7 +19,7 @@ from mlx.utils import tree_flatten
 from ..errors import LayoutError
 from ..sizes import check_params
 from .folder import Folder
-from .shards import SHARD_BYTES, header, load_lazily, write_shards
+from .shards import SHARD_BYTES, Unmade, header, load_lazily, write_shards
 
 CLASSES = {
     "transformer": "Transformer",
@@ -185,7 +185,7 @@ def save_component(
 
 
 def write_component(
-    folder_dir: Path, role: str, family: str, params: Any, arrays: dict[str, mx.array], shard_bytes: int = SHARD_BYTES
+    folder_dir: Path, role: str, family: str, params: Any, arrays: dict[str, Unmade], shard_bytes: int = SHARD_BYTES
 ) -> Generator[str, None, dict[str, Any]]:
     """save_component as a generator that yields each tensor's name once it is written."""
     module = build(role, family, params)

@@ -72,7 +72,7 @@ def unpacked(parts, bits: int, group_size: int, rotated: bool = False) -> mx.arr
     if not rotated:
         return matrix
     blocks = mx.hadamard_transform(matrix.reshape(matrix.shape[0], -1, packing.ROTATION))
-    return (blocks * packing.signs()).reshape(matrix.shape)
+    return (blocks * packing.make_signs()).reshape(matrix.shape)
 
 
 def trained(folder: Path) -> Iterator[mx.array]:
@@ -81,7 +81,7 @@ def trained(folder: Path) -> Iterator[mx.array]:
         if file.suffix == ".safetensors":
             arrays = _dense(mx.load(str(file)))
         else:
-            arrays = [s.array() for s in pickle_free.tensors(file).values()] if file.suffix == ".pth" else []
+            arrays = [s.array() for s in pickle_free.read_tensors(file).values()] if file.suffix == ".pth" else []
         matrices = [array.reshape(array.shape[0], -1).astype(mx.float32) for array in arrays if array.ndim in (2, 4)]
         yield from (matrix for matrix in matrices if matrix.shape[1] % packing.ROTATION == 0)
 

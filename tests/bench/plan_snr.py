@@ -14,7 +14,7 @@ import numpy as np
 from mlx.utils import tree_flatten
 
 from converters import packing
-from converters.quantize import PLANS, Form, form_of
+from converters.quantize import PLANS, Form, find_form
 from mlx_model.nets.ops import timestep_features
 from mlx_model.run.latents import grid_ids, text_ids
 from mlx_model.store import lora, weights
@@ -72,7 +72,7 @@ def main() -> None:
         cases = {"uniform, mx.quantize": (lambda _, bits=bits: Form(bits), False)}
         for plan in (f"q{bits}", f"q{bits}r"):
             if plan in PLANS:
-                chosen = lambda name, plan=plan: form_of(name, PLANS[plan])  # noqa: E731
+                chosen = lambda name, plan=plan: find_form(name, PLANS[plan])  # noqa: E731
                 cases |= {f"{plan}, mx.quantize": (chosen, False), f"{plan}, fitted": (chosen, True)}
         for what, (form, fitted) in cases.items():
             if not (what.startswith(f"q{bits}r") and not fitted):

@@ -7,7 +7,7 @@ import pytest
 
 from converters import packing
 from converters.convert import convert
-from converters.quantize import BY_BITS, PLANS, Form, encode, form_of, plan_name
+from converters.quantize import BY_BITS, PLANS, Form, choose_plan, encode, find_form
 from mlx_model.errors import LayoutError, RequestError
 from mlx_model.store import weights
 from mlx_model.store.folder import open_folder
@@ -19,7 +19,7 @@ from tests.converters.checkpoints import save, single_file
 @pytest.mark.parametrize("plan", [name for name in PLANS if name.startswith("q")])
 def test_what_steers_the_network_keeps_more_bits(plan):
     def bits(name):
-        return form_of(f"{name}.weight", PLANS[plan]).bits
+        return find_form(f"{name}.weight", PLANS[plan]).bits
 
     entry = ("img_in", "time_in.in_layer", "guidance_in.out_layer", "vector_in.in_layer", "final_layer.linear")
     assert {bits(name) for name in (*entry, "final_layer.image.linear", "emb_in.image_cond", "ref_time_in.x")} == {16}
@@ -31,7 +31,7 @@ def test_what_steers_the_network_keeps_more_bits(plan):
     assert min(steering) > int(plan[1])
     assert bits("embed_tokens") == 8
     blocks = ("double_blocks.0.img_attn.qkv", "single_blocks.0.linear1", "single_blocks.0.mlp_in", "layers.3.mlp.x")
-    assert {form_of(f"{name}.weight", PLANS[plan]) for name in blocks} == {Form(int(plan[1]), plan.endswith("r"))}
+    assert {find_form(f"{name}.weight", PLANS[plan]) for name in blocks} == {Form(int(plan[1]), plan.endswith("r"))}
     assert bits("bn.running_mean") == 32
 
 
@@ -199,10 +199,10 @@ def test_a_whole_conversion(tmp_path, plan):
 
 
 def test_names():
-    assert plan_name(16) == "16bit"
-    assert plan_name(16, "q5r") == "q5r"
+    assert choose_plan(16) == "16bit"
+    assert choose_plan(16, "q5r") == "q5r"
     assert set(BY_BITS.values()) <= set(PLANS)
     with pytest.raises(RequestError, match="7 bits"):
-        plan_name(7)
+        choose_plan(7)
     with pytest.raises(RequestError, match="nice"):
-        plan_name(8, "nice")
+        choose_plan(8, "nice")

@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from converters.formats import pickle_free, pickle_machine
-from converters.formats.pickle_free import tensors
+from converters.formats.pickle_free import read_tensors
 from mlx_model.errors import UnsafeFile
 
 END = b"."
@@ -82,7 +82,7 @@ def file(tmp_path):
 
 def refused(file, match=None):
     with pytest.raises(UnsafeFile, match=match) as error:
-        tensors(file)
+        read_tensors(file)
     assert file.name in error.value.message
     assert len(str(error.value)) < 600
 
@@ -92,7 +92,7 @@ def refused(file, match=None):
 
 def test_a_plain_file_is_read(file):
     write(file, program(state(w=tensor(), t=tensor((3, 2), (1, 3)), s=tensor((2,), (2,), 1), n=tensor((), (), 5))))
-    found = tensors(file)
+    found = read_tensors(file)
     assert {key: found[key].shape for key in found} == {"w": (2, 3), "t": (3, 2), "s": (2,), "n": ()}
     assert found["w"].raw().tolist() == [[0, 1, 2], [3, 4, 5]]
     assert found["t"].raw().tolist() == [[0, 3], [1, 4], [2, 5]]
@@ -109,7 +109,7 @@ def test_a_plain_file_is_read(file):
 ])  # fmt: skip
 def test_number_formats(file, kind, raw, dtype, values):
     write(file, program(state(w=tensor((3,), (1,), 0, storage(kind, "0", 3)))), {"0": raw.tobytes()})
-    found = tensors(file)["w"]
+    found = read_tensors(file)["w"]
     assert (found.dtype, found.array().tolist(), found.nbytes) == (dtype, values, raw.nbytes)
 
 
@@ -123,29 +123,29 @@ def test_number_formats(file, kind, raw, dtype, values):
 @pytest.mark.parametrize("prefix", ["", "module.", "_orig_mod."])
 def test_nests_and_prefixes(file, wrap, prefix):
     write(file, program(wrap(state(**{prefix + "a.weight": tensor(), prefix + "b.bias": tensor()}))))
-    assert set(tensors(file)) == {"a.weight", "b.bias"}
+    assert set(read_tensors(file)) == {"a.weight", "b.bias"}
 
 
 def test_the_caller_may_choose_the_nest(file):
     write(file, program(state(model=state(raw=tensor()), ema=state(averaged=tensor()))))
-    assert set(tensors(file)) == {"averaged"}
-    assert set(tensors(file, "model")) == {"raw"}
+    assert set(read_tensors(file)) == {"averaged"}
+    assert set(read_tensors(file, "model")) == {"raw"}
     with pytest.raises(UnsafeFile, match="no dict of tensors"):
-        tensors(file, "teacher")
+        read_tensors(file, "teacher")
 
 
 def test_parameters_and_noted_versions(file):
     parameter = name("torch._utils", "_rebuild_parameter") + b"(" + tensor() + b"\x88" + b"Nt" + b"R"
     noted = name("collections", "OrderedDict") + b")R(" + text("w") + parameter + b"u" + state(_metadata=b"}") + b"b"
     write(file, program(noted))
-    assert tensors(file)["w"].shape == (2, 3)
+    assert read_tensors(file)["w"].shape == (2, 3)
 
 
 def test_nothing_is_read_before_it_is_asked_for(file):
     count = 4_000_000
     write(file, program(state(w=tensor((count,), (1,), 0, storage(count=count)))), {"0": bytes(4 * count)})
     tracemalloc.start()
-    found = tensors(file)
+    found = read_tensors(file)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found["w"].nbytes == 4 * count
@@ -255,7 +255,7 @@ def test_no_name_is_ever_looked_up(file, monkeypatch):
         raise AssertionError("looked up")
 
     monkeypatch.setattr("builtins.__import__", never)
-    found = tensors(file)
+    found = read_tensors(file)
     monkeypatch.undo()
     assert found["w"].shape == (2, 3)
 
@@ -326,7 +326,7 @@ def test_a_changed_weight_is_noticed(file):
     at = content.index(SIX.tobytes())
     content[at + 5] ^= 1
     file.write_bytes(content)
-    found = tensors(file)
+    found = read_tensors(file)
     with pytest.raises(UnsafeFile, match="checksum"):
         found["w"].raw()
 
@@ -446,7 +446,7 @@ def test_mutations_end_in_tensors_or_a_refusal(tmp_path_factory, data):
         content[data.draw(st.integers(4, len(content) - 1))] = data.draw(st.integers(0, 255))
     file.write_bytes(content)
     try:
-        found = [tensor.raw() for tensor in tensors(file).values()]
+        found = [tensor.raw() for tensor in read_tensors(file).values()]
     except UnsafeFile:
         return
     assert sum(array.nbytes for array in found) <= 8 * len(content)

@@ -107,11 +107,11 @@ def ours(part, layouts, sizes, params, network, tmp_path):
 
 
 def our_transformer(part, place):
-    return ours(part, keys_flux1.LAYOUTS, keys_flux1.sizes, flux1.Params, flux1.Transformer, place)
+    return ours(part, keys_flux1.LAYOUTS, keys_flux1.read_sizes, flux1.Params, flux1.Transformer, place)
 
 
 def our_autoencoder(part, place):
-    tables = (keys_autoencoder.LAYOUTS, keys_autoencoder.sizes)
+    tables = (keys_autoencoder.LAYOUTS, keys_autoencoder.read_sizes)
     return ours(part, *tables, autoencoder.Params, autoencoder.AutoEncoder, place)
 
 
@@ -150,7 +150,7 @@ def test_transformer(guidance, referenced, tmp_path):
 
 def test_t5(tmp_path):
     theirs = seeded(tiny_t5)
-    made = ours(theirs, t5_clip.LAYOUTS, t5_clip.t5_sizes, text_t5.Params, text_t5.TextEncoder, tmp_path)
+    made = ours(theirs, t5_clip.LAYOUTS, t5_clip.read_t5_sizes, text_t5.Params, text_t5.TextEncoder, tmp_path)
     ids = np.random.default_rng(0).integers(2, 64, (2, 200))
     ids[:, 150:] = 0
     exact = theirs(torch.from_numpy(ids)).last_hidden_state
@@ -173,7 +173,7 @@ def test_t5_buckets(length):
 
 def test_clip(tmp_path):
     theirs = seeded(tiny_clip)
-    tables = (t5_clip.LAYOUTS, t5_clip.clip_sizes)
+    tables = (t5_clip.LAYOUTS, t5_clip.read_clip_sizes)
     sized = lambda shapes, config: {**tables[1](shapes, config), "num_attention_heads": 2}  # noqa: E731
     made = ours(theirs, tables[0], sized, text_clip.Params, text_clip.TextEncoder, tmp_path)
     ids = np.full((2, 77), 63)
@@ -186,10 +186,10 @@ def test_clip(tmp_path):
 
 def test_siglip_and_redux(tmp_path):
     theirs, embedder = seeded(tiny_siglip), seeded(lambda: ReduxImageEncoder(24, 48))
-    tables = (t5_clip.LAYOUTS, t5_clip.siglip_sizes)
+    tables = (t5_clip.LAYOUTS, t5_clip.read_siglip_sizes)
     made = ours(theirs, *tables, image_siglip.Params, image_siglip.ImageEncoder, tmp_path / "a")
     ours_too = ours(
-        embedder, keys_flux1.LAYOUTS, keys_flux1.redux_sizes, redux.Params, redux.ImageEmbedder, tmp_path / "b"
+        embedder, keys_flux1.LAYOUTS, keys_flux1.read_redux_sizes, redux.Params, redux.ImageEmbedder, tmp_path / "b"
     )
     images = normal(0, 2, 62, 62, 3)
     wanted = theirs(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).last_hidden_state
@@ -202,7 +202,7 @@ def test_siglip_and_redux(tmp_path):
 @pytest.mark.parametrize(("dtype", "kind", "bound"), [("bfloat16", mx.bfloat16, 0.05), ("float16", mx.float16, 0.01)])
 def test_siglip_in_half_precision(dtype, kind, bound, tmp_path):
     theirs = seeded(tiny_siglip)
-    tables = (t5_clip.LAYOUTS, t5_clip.siglip_sizes)
+    tables = (t5_clip.LAYOUTS, t5_clip.read_siglip_sizes)
     made = ours(theirs, *tables, image_siglip.Params, image_siglip.ImageEncoder, tmp_path)
     images = normal(0, 1, 62, 62, 3)
     exact = theirs(torch.from_numpy(images.transpose(0, 3, 1, 2).copy())).last_hidden_state

@@ -44,7 +44,7 @@ def pair(flow_map: bool):
         if value.ndim == 1:
             value.data += 0.1 * torch.randn_like(value)
     made = apply(keys_flux3.DIFFUSERS, arrays(theirs))
-    sizes = keys_flux3.sizes({name: tuple(x.shape) for name, x in made.items()}, dict(theirs.config))
+    sizes = keys_flux3.read_sizes({name: tuple(x.shape) for name, x in made.items()}, dict(theirs.config))
     ours = flux3.Transformer(flux3.Params(**sizes))
     ours.load_weights(list(made.items()), strict=True)
     return theirs, ours
@@ -127,9 +127,9 @@ def test_text_encoder_with_padding_in_one_place():
     theirs = transformers.Qwen3VLTextModel(config).eval()
     source = {f"model.language_model.{name}": x for name, x in arrays(theirs).items()}
     made = apply([*keys_text.DECODER], source)
-    sizes = keys_text.sizes({n: tuple(x.shape) for n, x in made.items()}, {"rope_theta": 5e6}, (2, 4), 128)
+    sizes = keys_text.read_sizes({n: tuple(x.shape) for n, x in made.items()}, {"rope_theta": 5e6}, (2, 4), 128)
     ours = text_qwen3.TextEncoder(text_qwen3.Params(**sizes))
-    ours.load_weights(list(apply(keys_text.used_layers(4), made).items()), strict=True)
+    ours.load_weights(list(apply(keys_text.keep_layers(4), made).items()), strict=True)
     ids, real, positions = pad_tokens(list(range(5, 28)), 0, 8192)
     with torch.no_grad():
         given = {"attention_mask": torch.tensor(real.astype(int)), "position_ids": torch.tensor(positions)[None]}

@@ -115,7 +115,7 @@ def ours(part, keys, family, place):
     arrays = {name: x for file in place.glob("*.safetensors") for name, x in mx.load(str(file)).items()}
     found = apply(keys.DIFFUSERS, arrays)
     config = json.loads((place / "config.json").read_text())
-    sizes = keys.sizes({name: tuple(x.shape) for name, x in found.items()}, config)
+    sizes = keys.read_sizes({name: tuple(x.shape) for name, x in found.items()}, config)
     model = family.Transformer(family.Params(**sizes))
     model.load_weights(list(found.items()), strict=True)
     return model

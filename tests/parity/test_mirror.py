@@ -83,7 +83,7 @@ def test_autoencoder(patch):
     theirs.bn.running_mean.normal_()
     theirs.bn.running_var.uniform_(0.5, 2)
     made = apply(keys_autoencoder.BFL, {name: mx.array(x.numpy()) for name, x in theirs.state_dict().items()})
-    found = keys_autoencoder.sizes({name: x.shape for name, x in made.items()}, {"norm_num_groups": 4})
+    found = keys_autoencoder.read_sizes({name: x.shape for name, x in made.items()}, {"norm_num_groups": 4})
     assert autoencoder.Params(**found) == params
     ours = autoencoder.AutoEncoder(params)
     ours.load_weights(list(made.items()), strict=True)

@@ -33,8 +33,8 @@ def last(x) -> mx.array:
 def test_taef1():
     torch.manual_seed(0)
     theirs = diffusers.AutoencoderTiny(latent_channels=16).eval()
-    made = apply(taef.diffusers({}), arrays(theirs))
-    ours = tiny_autoencoder.AutoEncoder(tiny_autoencoder.Params(**taef.sizes(shapes(made), {})))
+    made = apply(taef.list_diffusers_rules({}), arrays(theirs))
+    ours = tiny_autoencoder.AutoEncoder(tiny_autoencoder.Params(**taef.read_sizes(shapes(made), {})))
     ours.load_weights(list(made.items()), strict=True)
     images, z = torch.rand(2, 3, 32, 48) * 2 - 1, 4 * torch.randn(1, 16, 4, 6)
     with torch.no_grad():
@@ -57,9 +57,9 @@ def test_autoencoder_of_stable_diffusion():
     former = {"to_q": "query", "to_k": "key", "to_v": "value", "to_out.0": "proj_attn"}
     for new, old in former.items():
         source = {name.replace(f".{new}.", f".{old}."): x for name, x in source.items()}
-    made = apply(selfflow.old_autoencoder(shapes(source)), source)
-    assert shapes(made) == shapes(apply(keys_autoencoder.diffusers(shapes(arrays(theirs))), arrays(theirs)))
-    sizes = keys_autoencoder.sizes(shapes(made), {"norm_num_groups": 4})
+    made = apply(selfflow.list_old_rules(shapes(source)), source)
+    assert shapes(made) == shapes(apply(keys_autoencoder.list_diffusers_rules(shapes(arrays(theirs))), arrays(theirs)))
+    sizes = keys_autoencoder.read_sizes(shapes(made), {"norm_num_groups": 4})
     ours = autoencoder.AutoEncoder(autoencoder.Params(**sizes))
     ours.load_weights(list(made.items()), strict=True)
     images = torch.rand(1, 3, 32, 32) * 2 - 1

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 sentencepiece = pytest.importorskip("sentencepiece")
 transformers = pytest.importorskip("transformers")
 
-from converters.tokenizers.clip import clip_tokenizer  # noqa: E402
-from converters.tokenizers.t5 import t5_tokenizer  # noqa: E402
+from converters.tokenizers.clip import make_clip_tokenizer  # noqa: E402
+from converters.tokenizers.t5 import make_t5_tokenizer  # noqa: E402
 from tests.converters.tokenizers.test_tokenizer_clip import write_vocabulary  # noqa: E402
 
 pytestmark = pytest.mark.parity
@@ -19,7 +19,7 @@ LINES = ["a red cat sat on a mat", "two cats and a dog by the sea", "the sea, th
 def clips(tmp_path_factory):
     """CLIP's tokenizer as transformers makes it of the files, and as the converter does."""
     files = write_vocabulary(tmp_path_factory.mktemp("clip"))
-    return transformers.CLIPTokenizer(*map(str, files)), clip_tokenizer(*files)
+    return transformers.CLIPTokenizer(*map(str, files)), make_clip_tokenizer(*files)
 
 
 @settings(max_examples=200, deadline=None)
@@ -46,7 +46,7 @@ def t5s(tmp_path_factory):
         normalization_rule_name="nmt_nfkc",
     )
     file = place / "spiece.model"
-    return sentencepiece.SentencePieceProcessor(model_file=str(file)), t5_tokenizer(file)
+    return sentencepiece.SentencePieceProcessor(model_file=str(file)), make_t5_tokenizer(file)
 
 
 @pytest.mark.parametrize("text", [

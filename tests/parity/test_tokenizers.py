@@ -11,7 +11,7 @@ diffusers = pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 from diffusers.modular_pipelines.flux3.encoders import Flux3TextEncoderStep  # noqa: E402
 
-from converters.tokenizers.files import tokenizer_files  # noqa: E402
+from converters.tokenizers.files import collect_tokenizer_files  # noqa: E402
 from mlx_model.run.flux3 import pad_tokens  # noqa: E402
 from mlx_model.run.tokenize import PromptTokenizer  # noqa: E402
 
@@ -98,7 +98,7 @@ def pair(request, tmp_path_factory):
 
 def kept(place):
     (place / "converted").mkdir()
-    for file in tokenizer_files(place / "published", place / "scratch"):
+    for file in collect_tokenizer_files(place / "published", place / "scratch"):
         shutil.copy(file, place / "converted")
     return place / "converted"
 

@@ -31,7 +31,7 @@ def write(file, tensors: dict[str, np.ndarray], kinds: dict[str, str] | None = N
 
 def encoded(array: np.ndarray) -> np.ndarray:
     """The codes of the nearest numbers."""
-    numbers = np.nan_to_num(fp8.table(), nan=np.inf)
+    numbers = np.nan_to_num(fp8.make_table(), nan=np.inf)
     return np.abs(array.reshape(-1, 1) - numbers).argmin(1).astype(np.uint8).reshape(array.shape)
 
 
@@ -50,7 +50,7 @@ def checkpoint(scales: str, prefix: str = "", scale_shape=()) -> dict[str, np.nd
 
 
 def test_table():
-    table = fp8.table()
+    table = fp8.make_table()
     assert np.isnan(table[[0x7F, 0xFF]]).all()
     assert (table[0], table[1], table[0x38], table[0x7E], table[0xFE]) == (0, 2.0**-9, 1, 448, -448)
     assert np.all(np.diff(table[:127]) > 0)

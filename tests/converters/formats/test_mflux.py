@@ -13,7 +13,7 @@ import pytest
 
 from converters.convert import convert
 from converters.keys import autoencoder, flux2
-from converters.keys.rules import _filled, _regex, swap_halves
+from converters.keys.rules import compile_pattern, fill_pattern, swap_halves
 from mlx_model.errors import ConvertError
 from mlx_model.request import Lora
 from mlx_model.store import lora, weights
@@ -29,11 +29,13 @@ def theirs(rules, ours: dict[str, mx.array]) -> dict[str, mx.array]:
     """Our tensors by mflux's names: the rules backwards, without what only diffusers has."""
     made = {}
     for name, array in ours.items():
-        rule, groups = next((r, m.groups()) for r in rules if r.target and (m := _regex(r.target).fullmatch(name)))
+        rule, groups = next(
+            (r, m.groups()) for r in rules if r.target and (m := compile_pattern(r.target).fullmatch(name))
+        )
         array = swap_halves(array) if rule.change == "swap_halves" else array
         array = array[:, 0, 0] if rule.change == "pointwise" else array
         for source, part in zip(rule.sources, mx.split(array, len(rule.sources)), strict=True):
-            made[re.sub(r"\.to_out\.0|timestep_embedder\.", _short, _filled(source, groups))] = part
+            made[re.sub(r"\.to_out\.0|timestep_embedder\.", _short, fill_pattern(source, groups))] = part
     return made
 
 
@@ -46,7 +48,7 @@ def folder(root, bits: int | None, change=None):
     text = {name.removeprefix("model."): array for name, array in source_arrays("text_encoder").items()}
     text = {**text, "rotary_emb.inv_freq": mx.ones(8)}
     text.pop("lm_head.weight")
-    decoder = autoencoder.diffusers({f"decoder.up_blocks.{number}.": () for number in range(2)})
+    decoder = autoencoder.list_diffusers_rules({f"decoder.up_blocks.{number}.": () for number in range(2)})
     parts = {
         "transformer": theirs(flux2.DIFFUSERS, arrays("transformer")),
         "text_encoder": text,

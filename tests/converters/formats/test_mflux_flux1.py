@@ -32,7 +32,7 @@ def transformer():
 
 
 def autoencoder():
-    decoder = keys_autoencoder.diffusers({f"decoder.up_blocks.{number}.": () for number in range(4)})
+    decoder = keys_autoencoder.list_diffusers_rules({f"decoder.up_blocks.{number}.": () for number in range(4)})
     ours = {name: mx.array(x) for name, x in weights(TINY_DEV, "autoencoder").items()}
     made = {}
     for name, x in theirs(decoder, ours).items():

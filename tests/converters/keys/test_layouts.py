@@ -41,7 +41,7 @@ def targets(name: str, role: str):
 @pytest.mark.parametrize("model", ["dev", "klein_4b", "klein_9b"])
 def test_transformer(model, form):
     found = targets(f"flux2_{model}_{form}", "transformer")
-    fit(build("transformer", "flux2", keys_flux2.sizes(shapes(found), {})), shapes(found))
+    fit(build("transformer", "flux2", keys_flux2.read_sizes(shapes(found), {})), shapes(found))
     assert list(found) != []
 
 
@@ -49,7 +49,7 @@ def test_transformer(model, form):
 @pytest.mark.parametrize("name", ["flux2_ae", "flux2_small_decoder"])
 def test_autoencoder(name, form):
     found = targets(f"{name}_{form}", "autoencoder")
-    sizes = autoencoder.sizes(shapes(found), {})
+    sizes = autoencoder.read_sizes(shapes(found), {})
     fit(build("autoencoder", "autoencoder", sizes), shapes(found))
     assert sizes["decoder_ch"] == (96 if "small" in name else None)
 
@@ -57,9 +57,9 @@ def test_autoencoder(name, form):
 @pytest.mark.parametrize(("size", "width"), [("4b", 7680), ("8b", 12288)])
 def test_text_encoder(size, width):
     found = targets(f"te_qwen3_{size}", "text_encoder")
-    sizes = keys_text.sizes(shapes(found), {}, (9, 18, 27), width)
+    sizes = keys_text.read_sizes(shapes(found), {}, (9, 18, 27), width)
     assert text_qwen3.Params(**sizes).width == width
-    found = apply(keys_text.used_layers(27), found)
+    found = apply(keys_text.keep_layers(27), found)
     fit(build("text_encoder", "text_qwen3", sizes), shapes(found))
 
 
@@ -72,13 +72,13 @@ def test_specs_are_the_published_sizes(spec):
     """Sizes read from the published shapes are the ones of SPECS, and so are the numbers of weights."""
     size = "dev" if "dev" in spec.name else "klein_9b" if "9b" in spec.name else "klein_4b"
     found = targets(f"flux2_{size}_diffusers", "transformer")
-    assert flux2.Params(**keys_flux2.sizes(shapes(found), {})) == flux2.Params(**spec.transformer)
+    assert flux2.Params(**keys_flux2.read_sizes(shapes(found), {})) == flux2.Params(**spec.transformer)
     assert sum(array.size for array in found.values()) == spec.parameters["transformer"]
     text = targets(TEXT[size], "text_encoder")
-    sizes = keys_text.sizes(shapes(text), {}, spec.text["out_layers"], spec.transformer["context_in_dim"])
+    sizes = keys_text.read_sizes(shapes(text), {}, spec.text["out_layers"], spec.transformer["context_in_dim"])
     params = import_module(f"mlx_model.nets.{spec.text_family}").Params
     assert params(**sizes) == params(**spec.text)
-    kept = apply(keys_text.used_layers(max(spec.text["out_layers"])), text)
+    kept = apply(keys_text.keep_layers(max(spec.text["out_layers"])), text)
     assert sum(array.size for array in kept.values()) == spec.parameters["text_encoder"]
 
 

@@ -46,7 +46,7 @@ def fill(network, found) -> int:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_transformer(variant, form):
     layout, found = targets(table(f"flux1_{variant}_{form}"))
-    params = flux1.Params(**keys_flux1.sizes(shapes(found), {}))
+    params = flux1.Params(**keys_flux1.read_sizes(shapes(found), {}))
     channels, guided, weights = VARIANTS[variant]
     assert (layout.role, layout.family, layout.name) == ("transformer", "flux1", form)
     assert params == flux1.Params(in_channels=channels, guidance_embed=guided)
@@ -81,7 +81,7 @@ def test_autoencoder(form):
     source = table(f"flux1_ae_{form}")
     layout = next(layout for layout in keys_autoencoder.LAYOUTS if layout.signature in source)
     found = apply(layout.rules(shapes(source)), source)
-    params = autoencoder.Params(**keys_autoencoder.sizes(shapes(found), {}))
+    params = autoencoder.Params(**keys_autoencoder.read_sizes(shapes(found), {}))
     assert params == autoencoder.Params(z_channels=16, packed_norm=False, quant_convs=False, scale=0.3611, shift=0.1159)
     assert fill(autoencoder.AutoEncoder(params), found) == 83_819_683
 
@@ -89,14 +89,14 @@ def test_autoencoder(form):
 @pytest.mark.parametrize("form", FORMS)
 def test_redux(form):
     layout, found = targets(table(f"flux1_redux_{form}"))
-    params = redux.Params(**keys_flux1.redux_sizes(shapes(found), {}))
+    params = redux.Params(**keys_flux1.read_redux_sizes(shapes(found), {}))
     assert (layout.role, params) == ("image_embedder", redux.Params())
     assert fill(redux.ImageEmbedder(params), found) == 64_503_808
 
 
 def test_t5():
     layout, found = targets(table("te_t5_xxl_encoder"))
-    params = text_t5.Params(**t5_clip.t5_sizes(shapes(found), {}))
+    params = text_t5.Params(**t5_clip.read_t5_sizes(shapes(found), {}))
     assert (layout.role, params) == ("text_encoder", text_t5.Params())
     assert fill(text_t5.TextEncoder(params), found) == 4_762_310_656
 
@@ -114,10 +114,10 @@ def test_t5_with_its_table_twice_and_a_decoder():
 def test_clip():
     source = table("te_clip_l")
     layout, found = targets(source)
-    params = text_clip.Params(**t5_clip.clip_sizes(shapes(found), {"eos_token_id": 2}))
+    params = text_clip.Params(**t5_clip.read_clip_sizes(shapes(found), {"eos_token_id": 2}))
     assert (layout.family, params) == ("text_clip", text_clip.Params())
     assert fill(text_clip.TextEncoder(params), found) == 123_060_480
-    assert t5_clip.clip_sizes(shapes(found), {"text_config": {"eos_token_id": 7}})["eos_token_id"] == 7
+    assert t5_clip.read_clip_sizes(shapes(found), {"text_config": {"eos_token_id": 7}})["eos_token_id"] == 7
 
 
 def test_clip_bare_or_whole():
@@ -133,7 +133,7 @@ def test_clip_bare_or_whole():
 def test_siglip():
     source = table("te_siglip_so400m_vision")
     layout, found = targets(source)
-    params = image_siglip.Params(**t5_clip.siglip_sizes(shapes(found), {}))
+    params = image_siglip.Params(**t5_clip.read_siglip_sizes(shapes(found), {}))
     assert (layout.role, params) == ("image_encoder", image_siglip.Params())
     network = image_siglip.ImageEncoder(params)
     head = sum(x.size for name, x in source.items() if name.startswith("vision_model.head."))

@@ -31,7 +31,7 @@ def targets(name: str, layouts, source=None):
 @pytest.mark.parametrize(("model", "parameters"), [("klein", 5_548_681_984), ("klein_base", 5_538_458_368)])
 def test_flux3(model, parameters, form):
     layout, found = targets(f"flux3_{model}_{form}", keys_flux3.LAYOUTS)
-    sizes = keys_flux3.sizes(shapes(found), {})
+    sizes = keys_flux3.read_sizes(shapes(found), {})
     assert (layout.role, layout.name) == ("transformer", form)
     assert flux3.Params(**sizes) == flux3.Params(3072, 24, 5, 28, 20480, flow_map=model == "klein")
     fit(build("transformer", layout.family, sizes), shapes(found))
@@ -43,7 +43,7 @@ def test_flux3_comfy_and_what_training_left():
     source["model.diffusion_model.repa_projectors.0.weight"] = mx.zeros((3, 3))
     layout, found = targets("", keys_flux3.LAYOUTS, source)
     assert layout.name == "comfy"
-    fit(build("transformer", "flux3", keys_flux3.sizes(shapes(found), {})), shapes(found))
+    fit(build("transformer", "flux3", keys_flux3.read_sizes(shapes(found), {})), shapes(found))
 
 
 @pytest.mark.parametrize("form", ["bfl", "diffusers"])
@@ -66,17 +66,17 @@ def test_flux3_text_encoder():
     layout, found = targets("te_qwen3_vl_4b", (*keys_flux3.LAYOUTS, *text.LAYOUTS))
     usual = tuple(range(4, 33, 4))
     config = {"text_config": {"rope_theta": 5e6}}
-    sizes = text.sizes(shapes(found), config, usual, 20480)
+    sizes = text.read_sizes(shapes(found), config, usual, 20480)
     assert (layout.role, layout.family) == ("text_encoder", "text_qwen3")
     assert text_qwen3.Params(**sizes) == text_qwen3.Params(2560, 9728, 32, 8, 128, usual, rope_theta=5e6)
-    kept = apply(text.used_layers(32), found)
+    kept = apply(text.keep_layers(32), found)
     fit(build("text_encoder", "text_qwen3", sizes), shapes(kept))
     assert sum(x.size for x in kept.values()) == 3_618_742_272
 
 
 def test_selfflow():
     layout, found = targets("selfflow_imagenet256", keys_selfflow.LAYOUTS)
-    sizes = keys_selfflow.sizes(shapes(found), {})
+    sizes = keys_selfflow.read_sizes(shapes(found), {})
     assert selfflow.Params(**sizes) == selfflow.Params()
     fit(build("transformer", layout.family, sizes), shapes(found))
     assert sum(x.size for x in found.values()) == 680_441_504
@@ -114,7 +114,7 @@ def _flat(module):
 def test_autoencoder_of_stable_diffusion():
     layouts = (*keys_selfflow.LAYOUTS, *keys_autoencoder.LAYOUTS)
     layout, found = targets("", layouts, old_sd_source())
-    sizes = keys_autoencoder.sizes(shapes(found), {})
+    sizes = keys_autoencoder.read_sizes(shapes(found), {})
     assert layout.name == "diffusers-0.4"
     assert autoencoder.Params(**sizes) == autoencoder.Params(z_channels=4, packed_norm=False, scale=0.18215)
     fit(build("autoencoder", "autoencoder", sizes), shapes(found))
@@ -128,7 +128,7 @@ def test_taef_native(name, params):
         layout, part = targets(f"{name}_{side}_native", taef.LAYOUTS)
         assert layout.name == f"native {side}"
         found |= part
-    sizes = taef.sizes(shapes(found), {})
+    sizes = taef.read_sizes(shapes(found), {})
     assert tiny_autoencoder.Params(**sizes) == tiny_autoencoder.Params(*params)
     fit(build("autoencoder", "tiny_autoencoder", sizes), shapes(found))
     joined = {
@@ -141,5 +141,5 @@ def test_taef_native(name, params):
 def test_taef1_diffusers():
     layout, found = targets("taef1_diffusers", taef.LAYOUTS)
     assert layout.name == "diffusers"
-    fit(build("autoencoder", "tiny_autoencoder", taef.sizes(shapes(found), {})), shapes(found))
+    fit(build("autoencoder", "tiny_autoencoder", taef.read_sizes(shapes(found), {})), shapes(found))
     assert sum(np.prod(shape) for shape in shapes(found).values()) == 1_229_456 + 1_229_443

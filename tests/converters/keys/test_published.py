@@ -16,7 +16,7 @@ from converters.keys import text
 from converters.keys.families import SIZES
 from converters.keys.rules import apply
 from converters.parts import recognise
-from converters.quantize import PLANS, form_of
+from converters.quantize import PLANS, find_form
 from mlx_model.errors import LayoutError
 from mlx_model.specs import SPECS
 from mlx_model.store import weights
@@ -46,8 +46,8 @@ def converted(spec, role, name):
     if layout.family in SIZES:
         return found, SIZES[layout.family](shapes(found), config)
     outs = tuple(spec.text["out_layers"])
-    sizes = text.sizes(shapes(found), config, outs, spec.transformer["context_in_dim"])
-    return apply(text.used_layers(max(outs)), found), sizes
+    sizes = text.read_sizes(shapes(found), config, outs, spec.transformer["context_in_dim"])
+    return apply(text.keep_layers(max(outs)), found), sizes
 
 
 def test_every_row_has_its_lists():
@@ -118,7 +118,7 @@ def test_what_every_token_depends_on_is_not_packed_hard(model):
     """Embedders, time, guidance and the last projection stay whole; modulation has 8 bits at least."""
     spec = SPECS[model]
     names = [n for n, x in converted(spec, "transformer", lists(model)[0][1])[0].items() if x.ndim == 2]
-    bits = {name: form_of(name, PLANS["q4"]).bits for name in names}
+    bits = {name: find_form(name, PLANS["q4"]).bits for name in names}
     steering = [name for name in names if re.search(r"_mod\.|odulation|txt_in", name)]
     assert {bits[name] for name in steering} == {8}
     whole = {name.split(".")[0] for name in names if bits[name] == 16}

@@ -5,7 +5,7 @@ import json
 import pytest
 from tokenizers import pre_tokenizers
 
-from converters.tokenizers.clip import END, START, clip_tokenizer
+from converters.tokenizers.clip import END, START, make_clip_tokenizer
 from mlx_model.errors import ConvertError
 
 MERGES = [("c", "a"), ("ca", "t</w>"), ("r", "e"), ("re", "d</w>"), ("'", "s</w>")]
@@ -26,7 +26,7 @@ def files(tmp_path_factory):
 
 
 def test_words(files):
-    tokenizer = clip_tokenizer(*files)
+    tokenizer = make_clip_tokenizer(*files)
     made = tokenizer.encode("The RED\n  cat's 12")
     assert made.tokens == ["t", "h", "e</w>", "red</w>", "cat</w>", "'s</w>", "1</w>", "2</w>"]
     assert tokenizer.encode(f"{START}cat{END}").tokens == [START, "cat</w>", END]
@@ -37,4 +37,4 @@ def test_damaged(vocab, merges, tmp_path):
     (tmp_path / "vocab.json").write_text(vocab)
     (tmp_path / "merges.txt").write_text(merges)
     with pytest.raises(ConvertError):
-        clip_tokenizer(tmp_path / "vocab.json", tmp_path / "merges.txt")
+        make_clip_tokenizer(tmp_path / "vocab.json", tmp_path / "merges.txt")

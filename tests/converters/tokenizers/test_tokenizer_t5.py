@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from converters.tokenizers.t5 import fields, t5_tokenizer
+from converters.tokenizers.t5 import make_t5_tokenizer, read_fields
 from mlx_model.errors import ConvertError
 
 PIECES = [
@@ -40,11 +40,11 @@ def file(tmp_path):
 
 
 def test_fields():
-    assert list(fields(b"\x08\x96\x01\x12\x02ab")) == [(1, 150), (2, b"ab")]
+    assert list(read_fields(b"\x08\x96\x01\x12\x02ab")) == [(1, 150), (2, b"ab")]
 
 
 def test_words_and_marks(file):
-    tokenizer = t5_tokenizer(file)
+    tokenizer = make_t5_tokenizer(file)
     assert tokenizer.encode("cats  cat").tokens == ["\u2581cat", "s", "\u2581cat"]
     assert tokenizer.encode("\n cats \t").tokens == ["\u2581cat", "s"]
     assert tokenizer.encode(" ").tokens == []
@@ -65,4 +65,4 @@ def test_damaged(tmp_path, content):
         content = field(3, 2, field(2, 2, b"no table")) + model()
         (tmp_path / "spiece.model").write_bytes(content)
     with pytest.raises(ConvertError, match=r"spiece\.model is no tokenizer"):
-        t5_tokenizer(tmp_path / "spiece.model")
+        make_t5_tokenizer(tmp_path / "spiece.model")

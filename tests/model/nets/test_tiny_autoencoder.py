@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
-from converters.formats.pickle_free import tensors
+from converters.formats.pickle_free import read_tensors
 from converters.keys import taef
 from converters.keys.rules import apply
 from mlx_model.nets import autoencoder, tiny_autoencoder
@@ -90,7 +90,7 @@ def photo(side: int = 128, seed: int = 3) -> np.ndarray:
 def test_real_weights_carry_a_picture():
     weights = {}
     for side, rules in (("encoder", taef.ENCODER), ("decoder", taef.DECODER)):
-        weights |= apply(rules, {n: t.array() for n, t in tensors(REAL / f"taef2_{side}.pth").items()})
+        weights |= apply(rules, {n: t.array() for n, t in read_tensors(REAL / f"taef2_{side}.pth").items()})
     model = tiny_autoencoder.AutoEncoder(PARAMS["taef2"])
     model.load_weights(list(weights.items()), strict=True)
     pixels = photo()

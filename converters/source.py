@@ -3,16 +3,18 @@
 Components are told by their keys, wherever they lie. Nothing outside the given folders is read.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from mlx_model.errors import ConvertError, RequestError
 from mlx_model.store.folder import MANIFEST, open_folder
 
-from ..parts import Part, from_folder, is_pickle, open_file, open_parts, pairs, read_json, weight_files
-from ..tokenizers.files import Tokenizers, find_tokenizers
+from .formats.files import is_pickle, list_weight_files, read_json
+from .parts import Part, open_converted, open_file, open_pairs, open_parts
+from .tokenizers.files import Tokenizers, find_tokenizers
 
 # Subfolders of a checkpoint and what may lie in them. FLUX.1 has its T5 in text_encoder_2.
 FOLDERS: dict[str, tuple[str, ...]] = {
@@ -28,6 +30,7 @@ FOLDERS: dict[str, tuple[str, ...]] = {
     "taef1": ("tiny_autoencoder",),
     "taef2": ("tiny_autoencoder",),
 }
+Opened = TypeVar("Opened")
 MAIN = ("transformer", "image_embedder")  # what makes a source a model; the second is one with another transformer
 
 
@@ -41,7 +44,7 @@ class Source:
     index: dict[str, Any] = field(default_factory=dict)
 
 
-def find(path: Path, companions: Path | None = None) -> Source:
+def find_source(path: Path, companions: Path | None = None) -> Source:
     """Look through a source. What a single file lacks comes from `companions`, else from the folder around it.
 
     Raises ConvertError (nothing usable, with what is missing), UnsafeFile (damaged or dangerous), RequestError (no
@@ -55,18 +58,18 @@ def find(path: Path, companions: Path | None = None) -> Source:
             raise RequestError(f"{given} is not a file but a pipe, socket or device.", "Give a file or a folder.")
     if (path / MANIFEST).is_file():
         raise RequestError(f"{path} is a converted model already.", "Give the checkpoint that it was made from.")
-    main = _main_part(path)
+    main = _find_main_part(path)
     parts = {main.layout.role: [main]}
     places = [place for place in (companions, path if path.is_dir() else path.parent) if place is not None]
     if main.layout.role in MAIN:
-        for part in (part for place in places for part in _parts_of(place)):
+        for part in (part for place in places for part in _list_parts(place)):
             if part.layout.role != main.layout.role:
                 parts.setdefault(part.layout.role, []).append(part)
     index = read_json(path / "model_index.json") if path.is_dir() else {}
     return Source(path, parts, find_tokenizers(places), index)
 
 
-def _main_part(path: Path) -> Part:
+def _find_main_part(path: Path) -> Part:
     """The file itself, or the transformer of a folder, or the only one that lies in it; else a Redux embedder."""
     if path.is_file():
         return open_file(path)
@@ -74,7 +77,7 @@ def _main_part(path: Path) -> Part:
     for role in MAIN:
         if (path / role).is_dir():
             return _expect(open_parts(path / role), (role,), path / role)
-        loose = loose or list(_loose(path))
+        loose = loose or list(_list_loose(path))
         found = [part for part in loose if part.layout.role == role]
         if len(found) == 1:
             return found[0]
@@ -86,34 +89,34 @@ def _main_part(path: Path) -> Part:
     raise ConvertError(f"{path} holds no FLUX transformer.", hint)
 
 
-def _parts_of(place: Path) -> Iterator[Part]:
+def _list_parts(place: Path) -> Iterator[Part]:
     """Components of a folder: those of its subfolders, then those that lie loose in it."""
     if place.is_file():
         yield open_file(place)
         return
     if (place / MANIFEST).is_file():
-        yield from from_folder(open_folder(place))
+        yield from open_converted(open_folder(place))
         return
     by_name = {child.name.lower(): child for child in sorted(place.iterdir()) if child.is_dir()}
     for name, wanted in FOLDERS.items():
         if name in by_name:
             yield _expect(open_parts(by_name[name]), wanted, by_name[name])
-    yield from _loose(place)
+    yield from _list_loose(place)
 
 
-def _loose(place: Path) -> Iterator[Part]:
+def _list_loose(place: Path) -> Iterator[Part]:
     """What can be used of the files that lie in a folder; others there are none of our business."""
-    joined = list(_tried(lambda: pairs(place)) or [])
+    joined = _try_to_open(partial(open_pairs, place)) or []
     used = {file for part in joined for file in part.files}
-    files = [*weight_files(place), *(file for file in sorted(place.iterdir()) if is_pickle(file))]
+    files = [*list_weight_files(place), *(file for file in sorted(place.iterdir()) if is_pickle(file))]
     for file in files:
-        part = None if file in used else _tried(lambda file=file: open_file(file))
+        part = None if file in used else _try_to_open(partial(open_file, file))
         if part:
             yield part
     yield from joined
 
 
-def _tried(opening) -> Any:
+def _try_to_open(opening: Callable[[], Opened]) -> Opened | None:
     try:
         return opening()
     except ConvertError:

@@ -1,0 +1,90 @@
+"""What a file of a checkpoint is: safetensors with or without an index, a pickle, JSON; the rest is refused by name."""
+
+import json
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from mlx_model.errors import ConvertError, LayoutError, UnsafeFile
+from mlx_model.store.shards import Entry, header
+
+PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle")
+JSON_LIMIT = 64 * 2**20  # bytes
+NO_PICKLE = "Get the .safetensors form of the model."
+
+
+def check_kind(file: Path) -> None:
+    """Refuse by extension and first bytes what is no checkpoint. Raises UnsafeFile, ConvertError."""
+    with file.open("rb") as stream:
+        start = stream.read(64)
+    if start.startswith(b"version https://git-lfs"):
+        raise ConvertError(f"{file} is only a Git LFS pointer, not the weights.", "Run: git lfs pull")
+    if is_pickle(file):
+        return
+    whole = start[8:9] == b"{"  # of a safetensors file; its length in front may begin as a pickle does: 640 is 80 02
+    if not whole and start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"\x80\x05")):
+        raise UnsafeFile(f"{file} is a PyTorch pickle by another name, which can run code.", NO_PICKLE)
+    if file.suffix.lower() != ".safetensors":
+        raise ConvertError(f"{file} is not a .safetensors file.", "Other formats can't be converted.")
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """A JSON object, or {} where there is no such file. Raises ConvertError."""
+    if not file.is_file():
+        return {}
+    try:
+        if file.stat().st_size > JSON_LIMIT:
+            raise ValueError("too large")
+        values = json.loads(file.read_text("utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ConvertError(f"{file} is damaged: {error}.", "Download it again.") from error
+    if not isinstance(values, dict):
+        raise ConvertError(f"{file} is damaged: it holds no object.", "Download it again.")
+    return values
+
+
+def list_weight_files(directory: Path) -> list[Path]:
+    """The safetensors files of a folder, whatever the case of their extension."""
+    return sorted(file for file in directory.iterdir() if file.suffix.lower() == ".safetensors" and file.is_file())
+
+
+def is_pickle(file: Path) -> bool:
+    """By the extension, whatever its case."""
+    return file.suffix.lower() in PICKLES and file.is_file()
+
+
+def list_shards(directory: Path, index: Path) -> list[Path]:
+    """The shards that an index names, checked against what they hold."""
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise ConvertError(f"{index} lists no weights.", "Download it again.")
+    for name in weight_map.values():
+        if not isinstance(name, str) or re.fullmatch(r"[\w.\-]+", name) is None or name.startswith("."):
+            raise UnsafeFile(f"{index} points outside its folder: {name!r}.")
+        if not (directory / name).is_file():
+            raise ConvertError(f"{directory / name} is missing.", "Is the download complete?")
+    files = [directory / name for name in sorted(set(weight_map.values()))]
+    missing = sorted(set(weight_map) - set(read_entries(files)))
+    if missing:
+        raise ConvertError(f"{index.name} lists {missing[0]}, which its file does not hold.", "Download it again.")
+    return files
+
+
+def read_entries(files: Iterable[Path]) -> dict[str, Entry]:
+    """Names, dtypes and shapes of all files together. Raises UnsafeFile (damaged), ConvertError (a name twice)."""
+    entries: dict[str, Entry] = {}
+    for file in files:
+        found = _read_header(file)
+        twice = sorted(set(found) & set(entries))
+        if twice:
+            raise ConvertError(f"{twice[0]} is in two files: {file.name} is one of them.")
+        entries |= found
+    return entries
+
+
+def _read_header(file: Path) -> dict[str, Entry]:
+    try:
+        return header(file)
+    except LayoutError as error:
+        raise UnsafeFile(error.message, "It is damaged or not what its name says: download it again.") from error
