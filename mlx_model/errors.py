@@ -3,6 +3,7 @@
 FluxLocalError
 +-- RequestError          2  the request or an input can't be used
 +-- BoardError            2  a board can't be read, saved or changed
+|   +-- Refused           2  what a command of the board won't do, as it stands
 |   +-- BoardLocked       2  another window or program has it open
 |       +-- BoardElsewhere 2 on another machine, which may have forgotten it: can be opened anyway
 +-- ModelError            3  the model is missing or unusable
@@ -72,6 +73,10 @@ class RequestError(FluxLocalError):
 
 class BoardError(FluxLocalError):
     exit_code = 2
+
+
+class Refused(BoardError):
+    """What a command of the board won't do: no fault of the program, and told as a plain sentence."""
 
 
 class BoardLocked(BoardError):

@@ -6,18 +6,20 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from mlx_model.errors import Refused
+
 from . import mentions
-from .data import Board, Member, PanelReference, Scene, new_id, reference_names
+from .data import Board, Member, Panel, PanelReference, Scene, new_id, reference_names
 from .rules import changed, check_board, check_member, check_panel, settled_references, typed
 
 
 def add_member(board: Board, member: Member) -> Board:
-    """Raises ValueError where the name is taken or is not one word (storyboard.free_name gives one that is free)."""
+    """Raises Refused where the name is taken or is not one word (storyboard.free_name gives one that is free)."""
     return add_members(board, [member])
 
 
 def add_members(board: Board, members: Iterable[Member]) -> Board:
-    """Several at once: quicker than one by one, for every panel is looked at. Raises ValueError as add_member."""
+    """Several at once: quicker than one by one, for every panel is looked at. Raises Refused as add_member."""
     cast = board.cast
     for member in members:
         if any(other.id == member.id for other in cast):
@@ -57,9 +59,11 @@ def remove_member(board: Board, member_id: str) -> Board:
 
 
 def member_reference(member: Member, place: int = 0) -> PanelReference:
-    """A panel's reference to picture `place` of the member. Raises ValueError where it has no such picture."""
+    """A panel's reference to picture `place` of the member. Raises Refused where it has no such picture."""
     if not 0 <= place < len(member.pictures):
-        raise ValueError(f"{member.name} has {len(member.pictures)} pictures, none at {place}")
+        raise Refused(
+            f"{member.name} has {len(member.pictures)} pictures, none at {place}.", "Add one to the cast member."
+        )
     picture = member.pictures[place]
     return PanelReference(new_id(), picture, member.role, member.name, member.colour, member.id)
 
@@ -87,7 +91,7 @@ def renamed_mentions(prompt: str, renamed: Mapping[str, str], names: Iterable[st
 def _checked(board: Board, member: Member) -> Member:
     check_member(member)
     if any(o.id != member.id and o.name.casefold() == member.name.casefold() for o in board.cast):
-        raise ValueError(f"the cast has a {member.name} already")
+        raise Refused(f"The cast has a {member.name} already.", "Choose another name.")
     return member
 
 
@@ -115,6 +119,14 @@ def _resettled_scene(board: Board, scene: Scene, before: Mapping[str, list[str]]
         prompt = renamed_mentions(panel.prompt, new_names, [*was, *renamed])
         if (prompt, settled) != (panel.prompt, panel):
             panel = replace(settled, prompt=prompt)
-            check_panel(panel)  # a longer name may make its prompt too long
+            _check_prompt(panel)
         panels.append(panel)
     return replace(scene, panels=tuple(panels))
+
+
+def _check_prompt(panel: Panel) -> None:
+    """A longer name may make a prompt too long."""
+    try:
+        check_panel(panel)
+    except Refused as error:
+        raise Refused(error.message, "Choose a shorter name.") from error

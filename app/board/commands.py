@@ -1,7 +1,8 @@
 """Every change of a board: pure functions from Board to Board, which the window, the command line and tests share.
 
-All raise KeyError for an id that isn't there and ValueError for what makes no sense. Where a command takes a place
-`at`, that is where the moved or new thing (the first of them) ends up, counted from 0; None is the end.
+All raise Refused for what can't be done, also to what is no longer there; a ValueError is a fault of the caller (an
+unknown field, an id for the second time). Where a command takes a place `at`, that is where the moved or new thing (the
+first of them) ends up, counted from 0; None is the end.
 The commands of the cast are in cast.py and can be called from here.
 """
 
@@ -9,6 +10,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
+
+from mlx_model.errors import Refused
 
 from .cast import add_member, add_members, member_reference, mentioned, remove_member, set_member
 from .data import (
@@ -19,9 +22,11 @@ from .data import (
     Scene,
     Source,
     Take,
+    find_id,
     free_colour,
     free_name,
     new_id,
+    no_longer,
     reference_names,
 )
 from .rules import changed, check_board, check_panel, settled, typed
@@ -164,11 +169,11 @@ def continue_from(board: Board, panel_id: str) -> tuple[Board, str]:
 def apply_to_all(board: Board, panel_ids: Iterable[str], instruction: str) -> Board:
     """Each panel's next render edits its own current take with `instruction`, without a mask.
 
-    Panels without a take have nothing to edit and stay as they are. Raises ValueError where that is all of them.
+    Panels without a take have nothing to edit and stay as they are. Raises Refused where that is all of them.
     """
     panels = [panel for panel in board.panels() if panel.id in _known(board, panel_ids) and panel.take]
     if not panels or not instruction.strip():
-        raise ValueError("an instruction for all needs words, and a panel with a take to edit")
+        raise Refused("An instruction for all needs words, and a panel with a take to edit.", "Render a panel first.")
     for panel in panels:
         board = set_panel(board, panel.id, prompt=instruction, source=Source("take"), mask=None)
     return board
@@ -180,7 +185,7 @@ def apply_to_all(board: Board, panel_ids: Iterable[str], instruction: str) -> Bo
 def add_reference(board: Board, panel_id: str, reference: PanelReference, at: int | None = None) -> Board:
     """The reference under a name and colour that are free in the panel.
 
-    Raises ValueError where the panel has as many as a panel can have, or this picture of the same member already.
+    Raises Refused where the panel has as many as a panel can have, or this picture of the same member already.
     """
     panel, reference = board.panel(panel_id), typed(reference)
     if any(other.id == reference.id for other in panel.references):
@@ -188,7 +193,7 @@ def add_reference(board: Board, panel_id: str, reference: PanelReference, at: in
     if reference.member is not None:
         board.member(reference.member)
         if any((r.member, r.picture.sha256) == (reference.member, reference.picture.sha256) for r in panel.references):
-            raise ValueError("the panel has this picture of the member already")
+            raise Refused("The panel has this picture of the member already.", "Choose another picture of it.")
     return _with_checked_panel(board, replace(panel, references=_inserted(panel.references, [reference], at)))
 
 
@@ -214,12 +219,12 @@ def set_reference(board: Board, panel_id: str, reference_id: str, **changes: Any
     before = _reference(panel, reference_id)
     after = changed(before, changes)
     if after.member is not None and {"name", "colour"} & set(changes):
-        raise ValueError("the member of the cast has the name and the colour: set_member")
+        raise Refused("It has its name and colour from the cast.", "Change them there.")
     references = tuple(after if reference.id == reference_id else reference for reference in panel.references)
     place, names = references.index(after), reference_names(board, panel)
     panel = settled(board, replace(panel, references=references))
     if "name" in changes and panel.references[place].name != after.name:
-        raise ValueError(f"the name {after.name!r} is taken or is not one word")
+        raise Refused(f"The name {after.name!r} is taken or is not one word.", "Choose another name.")
     return _with_checked_panel(board, _prompt_follows(panel, names, reference_names(board, panel)))
 
 
@@ -272,7 +277,7 @@ def remove_take(board: Board, panel_id: str, take_id: str) -> Board:
 def _inserted(items: Sequence[T], new: Sequence[T], at: int | None) -> tuple[T, ...]:
     at = len(items) if at is None else at
     if not 0 <= at <= len(items):
-        raise ValueError(f"there is no place {at} among {len(items)}")
+        raise Refused(f"There is no place {at} among {len(items)}.")
     return (*items[:at], *new, *items[at:])
 
 
@@ -282,30 +287,23 @@ def _checked(board: Board) -> Board:
 
 
 def _scene(board: Board, scene_id: str) -> Scene:
-    return _found(board.scenes, scene_id)
+    return find_id(board.scenes, scene_id, "scene")
 
 
 def _reference(panel: Panel, reference_id: str) -> PanelReference:
-    return _found(panel.references, reference_id)
+    return find_id(panel.references, reference_id, "reference")
 
 
 def _take(panel: Panel, take_id: str) -> Take:
-    return _found(panel.takes, take_id)
-
-
-def _found(items: Sequence, wanted: str) -> Any:
-    for item in items:
-        if item.id == wanted:
-            return item
-    raise KeyError(wanted)
+    return find_id(panel.takes, take_id, "take")
 
 
 def _known(board: Board, ids: Iterable[str]) -> set[str]:
-    """The ids as a set. Raises KeyError for one that is no panel."""
+    """The ids as a set. Raises Refused for one that is no panel."""
     wanted = {ids} if isinstance(ids, str) else set(ids)
     strange = wanted - {panel.id for panel in board.panels()}
     if strange:
-        raise KeyError(sorted(strange)[0])
+        raise no_longer("panel")
     return wanted
 
 

@@ -12,9 +12,11 @@ import secrets
 import unicodedata
 from collections.abc import Iterable, Iterator
 from functools import cache
-from typing import Literal
+from typing import Literal, Protocol, TypeVar
 
 import msgspec
+
+from mlx_model.errors import Refused
 
 SCHEMA = 1
 ASPECTS: dict[str, tuple[int, int]] = {
@@ -168,19 +170,19 @@ class Board(Struct):
             yield from scene.panels
 
     def panel(self, panel_id: str) -> Panel:
-        """Raises KeyError."""
-        return _by_id(self.panels(), panel_id)
+        """Raises Refused where it is not there."""
+        return find_id(self.panels(), panel_id, "panel")
 
     def member(self, member_id: str) -> Member:
-        """Raises KeyError."""
-        return _by_id(self.cast, member_id)
+        """Raises Refused where it is not there."""
+        return find_id(self.cast, member_id, "cast member")
 
     def scene_of(self, panel_id: str) -> Scene:
-        """Raises KeyError."""
+        """Raises Refused where it is not there."""
         for scene in self.scenes:
             if any(panel.id == panel_id for panel in scene.panels):
                 return scene
-        raise KeyError(panel_id)
+        raise no_longer("panel")
 
     def before(self, panel_id: str) -> Panel | None:
         """The panel in front of this one, over the borders of scenes."""
@@ -189,14 +191,28 @@ class Board(Struct):
             if panel.id == panel_id:
                 return earlier
             earlier = panel
-        raise KeyError(panel_id)
+        raise no_longer("panel")
 
 
-def _by_id(items: Iterable, wanted: str):
+class _Named(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+N = TypeVar("N", bound=_Named)
+
+
+def find_id(items: Iterable[N], wanted: str, kind: str) -> N:
+    """The one with the id. Raises Refused, calling it a `kind`."""
     for item in items:
         if item.id == wanted:
             return item
-    raise KeyError(wanted)
+    raise no_longer(kind)
+
+
+def no_longer(kind: str) -> Refused:
+    """What is said of an id that isn't there: what had it was deleted meanwhile, by an undo perhaps."""
+    return Refused(f"That {kind} is no longer in the board.", "It was deleted, or undone, meanwhile.")
 
 
 def reference_names(board: Board, panel: Panel) -> list[str]:

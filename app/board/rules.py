@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec.structs import replace
 
+from mlx_model.errors import Refused
 from mlx_model.request import MAX_SEED, MAX_SIDE, MAX_STEPS, MAX_TEXT
 
 from .data import (
@@ -36,7 +37,9 @@ S = TypeVar("S", bound=msgspec.Struct)
 
 
 def changed(item: S, changes: dict[str, Any], fixed: tuple[str, ...] = ("id",)) -> S:
-    """`item` with its fields changed. Raises ValueError for an unknown or fixed field or a value of the wrong type."""
+    """`item` with its fields changed. Raises ValueError for an unknown or fixed field.
+
+    Refused for a value of the wrong type."""
     known = set(item.__struct_fields__) - set(fixed)
     strange = set(changes) - known
     if strange:
@@ -46,11 +49,11 @@ def changed(item: S, changes: dict[str, Any], fixed: tuple[str, ...] = ("id",)) 
 
 
 def typed(item: S) -> S:
-    """`item` as a file would give it back (structs don't check types when made). Raises ValueError."""
+    """`item` as a file would give it back (structs don't check types when made). Raises Refused."""
     try:
         return msgspec.json.decode(msgspec.json.encode(item), type=type(item))
-    except (TypeError, UnicodeError) as error:
-        raise ValueError(f"not a {type(item).__name__}: {error}") from error
+    except (TypeError, ValueError) as error:
+        raise Refused(f"That can't be part of a board: {error}.") from error
 
 
 def _clean(text: str) -> str:
@@ -59,48 +62,48 @@ def _clean(text: str) -> str:
 
 
 def check_board(board: Board) -> None:
-    """The board's own fields and how much is in it. Raises ValueError."""
+    """The board's own fields and how much is in it. Raises Refused."""
     _text(board.title, board.style, board.model or "")
     if not all(0 < side <= 10_000 for side in board.aspect):
-        raise ValueError(f"the aspect {board.aspect} is out of range")
+        raise Refused("The aspect must be two numbers from 1 to 10000.", "Say a shape such as 16:9.")
     if not 1 <= board.fps <= 240:
-        raise ValueError(f"{board.fps} frames a second are out of range")
+        raise Refused(f"{board.fps} frames a second are out of range.", "Choose 1 to 240.")
     if len(board.scenes) > MAX_SCENES:
-        raise ValueError(f"more than {MAX_SCENES} scenes")
+        raise Refused(f"A board has no more than {MAX_SCENES} scenes.", "Go on in another board.")
     if sum(len(scene.panels) for scene in board.scenes) > MAX_PANELS:
-        raise ValueError(f"more than {MAX_PANELS} panels")
+        raise Refused(f"A board has no more than {MAX_PANELS} panels.", "Go on in another board.")
     if len(board.cast) > MAX_MEMBERS:
-        raise ValueError(f"more than {MAX_MEMBERS} cast members")
+        raise Refused(f"A cast has no more than {MAX_MEMBERS} members.", "Remove one first.")
 
 
 def check_member(member: Member) -> None:
-    """Raises ValueError; that the name is unique is the board's affair."""
+    """Raises Refused; that the name is unique is the board's affair."""
     if not is_name(member.name):
-        raise ValueError(f"{member.name!r} is not one word that a mention can say")
+        raise Refused(f"{member.name!r} is not one word that a mention can say.", "Use letters, digits, - and _.")
     if not COLOUR.fullmatch(member.colour):
-        raise ValueError(f"{member.colour!r} is not a colour like #0072B2")
+        raise Refused(f"{member.colour!r} is not a colour.", "Say it as #0072B2.")
     if len(member.pictures) > MAX_TAKES:
-        raise ValueError("too many pictures")
+        raise Refused(f"A member has no more than {MAX_TAKES} pictures.", "Remove one first.")
     _text(member.notes)
     for picture in member.pictures:
         check_picture(picture)
 
 
 def check_panel(panel: Panel) -> None:
-    """Everything about a panel that can be seen without its board. Raises ValueError."""
+    """Everything about a panel that can be seen without its board. Raises Refused."""
     _text(panel.prompt, panel.action, panel.dialogue, panel.notes, *_values(panel.camera))
     if not 0 < panel.seconds <= MAX_SECONDS:
-        raise ValueError(f"{panel.seconds} seconds are out of range")
+        raise Refused(f"{panel.seconds} seconds are out of range.", f"A panel lasts up to {MAX_SECONDS:g} s.")
     if not 0 <= panel.seed <= MAX_SEED:
-        raise ValueError(f"the seed {panel.seed} is out of range")
+        raise Refused(f"The seed {panel.seed} is out of range.", f"Choose 0 to {MAX_SEED}.")
     if len(panel.references) > MAX_REFERENCES:
-        raise ValueError(f"more than {MAX_REFERENCES} references")
+        raise Refused(f"A panel can't have more than {MAX_REFERENCES} references.", "Remove one first.")
     if len(panel.takes) > MAX_TAKES:
-        raise ValueError(f"more than {MAX_TAKES} takes")
+        raise Refused(f"A panel has no more than {MAX_TAKES} takes.", "Delete one first.")
     if (panel.source.kind == "panel") != (panel.source.panel is not None):
-        raise ValueError("a source that names no panel")
+        raise Refused("A start from another panel must name that panel.")
     if panel.source.panel == panel.id:
-        raise ValueError("a panel can't start from itself: its own take is the source `take`")
+        raise Refused("A panel can't continue from itself.", "Start from its own take instead.")
     _check_settings(panel.settings)
     for reference in panel.references:
         check_reference(reference)
@@ -111,45 +114,45 @@ def check_panel(panel: Panel) -> None:
 
 
 def check_reference(reference: PanelReference) -> None:
-    """Raises ValueError."""
+    """Raises Refused."""
     check_picture(reference.picture)
     if not COLOUR.fullmatch(reference.colour):
-        raise ValueError(f"{reference.colour!r} is not a colour like #0072B2")
+        raise Refused(f"{reference.colour!r} is not a colour.", "Say it as #0072B2.")
     _text(reference.name)
 
 
 def check_take(take: Take) -> None:
-    """Raises ValueError."""
+    """Raises Refused."""
     check_picture(take.picture)
     _text(take.request, take.model, take.made, take.note)
     if not 0 <= take.seed <= MAX_SEED:
-        raise ValueError(f"the seed {take.seed} is out of range")
+        raise Refused(f"The seed {take.seed} is out of range.", f"Choose 0 to {MAX_SEED}.")
     if not 0 <= take.seconds < math.inf:
-        raise ValueError(f"{take.seconds} seconds are out of range")
+        raise Refused(f"{take.seconds} seconds are out of range.")
 
 
 def check_picture(picture: Picture) -> None:
-    """Raises ValueError; nothing but a hash may ever become the name of a file."""
+    """Raises Refused; nothing but a hash may ever become the name of a file."""
     if not SHA256.fullmatch(picture.sha256):
-        raise ValueError(f"{picture.sha256[:80]!r} is not a sha256")
+        raise Refused(f"{picture.sha256[:80]!r} is not a sha256.")
     if min(picture.width, picture.height) <= 0:
-        raise ValueError("a picture without pixels")
+        raise Refused("A picture without pixels can't be in a board.")
     if picture.width * picture.height > 10**9:
-        raise ValueError("a picture of more than 1000 megapixels")
+        raise Refused("A picture of more than 1000 megapixels can't be in a board.")
     _text(picture.name)
 
 
 def _check_settings(settings: Settings) -> None:
     if not (settings.steps is None or 1 <= settings.steps <= MAX_STEPS):
-        raise ValueError(f"{settings.steps} steps are out of range")
+        raise Refused(f"{settings.steps} steps are out of range.", f"Choose 1 to {MAX_STEPS}.")
     guidance, strength = settings.guidance, settings.strength
     if not (guidance is None or 0 <= guidance <= 100):
-        raise ValueError(f"the guidance {guidance} is out of range")
+        raise Refused(f"The guidance {guidance} is out of range.", "Choose 0 to 100.")
     if not (strength is None or 0 < strength <= 1):
-        raise ValueError(f"the strength {strength} is out of range")
+        raise Refused(f"The strength {strength} is out of range.", "Choose above 0, up to 1.")
     for side in (settings.width, settings.height):
         if not (side is None or 16 <= side <= MAX_SIDE):
-            raise ValueError(f"{side} pixels are out of range")
+            raise Refused(f"{side} pixels are out of range.", f"Choose 16 to {MAX_SIDE}.")
     _text(settings.model or "")
 
 
@@ -160,7 +163,7 @@ def _values(item: msgspec.Struct) -> list[str]:
 def _text(*texts: str) -> None:
     for text in texts:
         if len(text) > MAX_TEXT:
-            raise ValueError(f"a text of more than {MAX_TEXT} characters")
+            raise Refused(f"A text has no more than {MAX_TEXT} characters.", "Shorten it.")
 
 
 def is_name(name: str) -> bool:

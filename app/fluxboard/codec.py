@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from mlx_model.errors import BoardError
+from mlx_model.errors import BoardError, Refused
 
 from ..board.data import SCHEMA, Board, Member, Panel, PanelReference, Scene, Take
 from ..board.rules import ID, check_board, check_member, check_panel, default_colour, free_word, settled
@@ -55,6 +55,10 @@ class Encoder:
             return msgspec.json.encode(
                 {**msgspec.to_builtins(replace(board, scenes=())), "scenes": self._scenes(board)}
             )
+        except Refused as error:
+            raise BoardError(
+                f"The board can't be saved. {error.message}", "Undo the last step and try again."
+            ) from error
         except (ValueError, TypeError) as error:
             raise BoardError(f"The board can't be saved: {error}.", "Undo the last step and try again.") from error
 
@@ -79,6 +83,8 @@ def decode(data: bytes, name: str = "board.json") -> tuple[Board, list[str]]:
         check_board(board)  # how much there is, before anything is done for each of it
         board = _repaired(board, repairs)
         check(board)
+    except Refused as error:
+        raise BoardError(f"{name} is damaged or not a board. {error.message}", DAMAGED) from error
     except BoardError:
         raise
     except (ValueError, TypeError, OverflowError) as error:
@@ -89,7 +95,7 @@ def decode(data: bytes, name: str = "board.json") -> tuple[Board, list[str]]:
 
 
 def check(board: Board) -> None:
-    """All limits of a whole board. Raises ValueError."""
+    """All limits of a whole board. Raises Refused."""
     check_board(board)
     for member in board.cast:
         check_member(member)

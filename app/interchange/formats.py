@@ -11,7 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mlx_model.errors import RequestError
+from mlx_model.errors import Refused, RequestError
 
 if TYPE_CHECKING:
     from ..board.data import Board, Picture
@@ -173,8 +173,8 @@ def import_board(path: str | Path, put_picture: "Callable[[Any], Picture]", name
     board = _load_function(format.load, format)(source)
     try:
         check(board)
-    except ValueError as error:
-        raise RequestError(f"{path} does not fit a board: {error}.", "Import it in parts.") from error
+    except Refused as error:
+        raise RequestError(f"{path} does not fit a board. {error.message}", "Import it in parts.") from error
     return Imported(board, list(dict.fromkeys(source.notes)))
 
 

@@ -1,7 +1,7 @@
 """board new, add, set and cast: from options to the commands that the window uses."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -53,14 +53,6 @@ def new_place(path: str) -> Path:
     return place
 
 
-def edited(change: Callable[[], Board]) -> Board:
-    """What a command gives. Raises BoardError where it refuses."""
-    try:
-        return change()
-    except (ValueError, KeyError) as error:
-        raise BoardError(f"That can't be done: {error.args[0] if error.args else error}.") from error
-
-
 def new_board_file(path: str, options: Options, as_json: bool) -> None:
     """board new"""
     target = new_place(path)
@@ -68,7 +60,7 @@ def new_board_file(path: str, options: Options, as_json: bool) -> None:
     given["title"] = given.get("title") or target.name.removesuffix(SUFFIX)
     if "aspect" in given:
         given["aspect"] = parse_aspect(given["aspect"])
-    board = edited(lambda: commands.set_board(Board(new_id(), scenes=(Scene(new_id()),)), **given))
+    board = commands.set_board(Board(new_id(), scenes=(Scene(new_id()),)), **given)
     with BoardFile.create(target, board) as file:
         say_json({"board": str(file.path)}) if as_json else click.echo(file.path)
 
@@ -92,12 +84,12 @@ def add_panels(path: str, prompts: Sequence[str], options: Options, as_json: boo
     with open_board(path) as file:
         board, added = file.board, []
         if options["new_scene"] is not None or not board.scenes:
-            board = edited(lambda: commands.add_scene(board, heading=options["new_scene"] or ""))
+            board = commands.add_scene(board, heading=options["new_scene"] or "")
         scene_id = naming.scene(board, None if options["new_scene"] is not None else options["scene"]).id
         references = _pictures(file, options["reference"])
         for prompt in prompts or ("",):
             panel = _changed_panel(board, Panel(new_id(), prompt=prompt), options)
-            board = edited(lambda b=board, p=panel: commands.add_panel(b, scene_id, panel=p))
+            board = commands.add_panel(board, scene_id, panel=panel)
             board = _referenced(board, panel.id, references, options["cast"])
             added.append(panel.id)
         file.save(board)
@@ -111,10 +103,10 @@ def set_panel(path: str, which: str, options: Options, as_json: bool) -> None:
         before = naming.one(board, which)
         after = _changed_panel(board, before, options)
         fields = set(after.__struct_fields__) - {"id", "takes", "current", "mask"}
-        board = edited(lambda: commands.set_panel(board, before.id, **{key: getattr(after, key) for key in fields}))
+        board = commands.set_panel(board, before.id, **{key: getattr(after, key) for key in fields})
         board = _referenced(board, before.id, _pictures(file, options["reference"]), options["cast"])
         if options["take"] is not None:
-            board = edited(lambda: commands.choose_take(board, before.id, _take(before, options["take"])))
+            board = commands.choose_take(board, before.id, _take(before, options["take"]))
         file.save(board)
     _say_numbers(board, [before.id], as_json)
 
@@ -124,7 +116,7 @@ def remove_panels(path: str, which: str, as_json: bool) -> None:
     with open_board(path) as file:
         ids = naming.select(file.board, which)
         label = numbers(file.board)
-        file.save(edited(lambda: commands.remove_panels(file.board, ids)), point=True)
+        file.save(commands.remove_panels(file.board, ids), point=True)
     _say_labels([label[panel_id] for panel_id in ids], as_json)
 
 
@@ -139,7 +131,7 @@ def move_panels(path: str, which: str, options: Options, as_json: bool) -> None:
                 raise BoardError(f"{options['before']} is one of those that are moved.", "Name another panel.")
             scene = next(one for one in board.scenes if after in [panel.id for panel in one.panels])
             at = [panel.id for panel in scene.panels if panel.id not in ids].index(after)
-        board = edited(lambda: commands.move_panels(board, ids, scene.id, at))
+        board = commands.move_panels(board, ids, scene.id, at)
         file.save(board)
     _say_numbers(board, ids, as_json)
 
@@ -198,11 +190,11 @@ def _referenced(board: Board, panel_id: str, references: list, cast: Sequence[st
         panel = board.panel(panel_id)
         colour = free_colour(reference.colour for reference in panel.references)
         reference = PanelReference(new_id(), picture, name=Path(picture.name).stem, colour=colour)
-        board = edited(lambda b=board, r=reference: commands.add_reference(b, panel_id, r))
+        board = commands.add_reference(board, panel_id, reference)
     for name in cast:
         member = find_member(board, name)
-        reference = edited(lambda m=member: commands.member_reference(m))
-        board = edited(lambda b=board, r=reference: commands.add_reference(b, panel_id, r))
+        reference = commands.member_reference(member)
+        board = commands.add_reference(board, panel_id, reference)
     return board
 
 
@@ -226,7 +218,7 @@ def change_cast(path: str, name: str | None, paths: Sequence[str], options: Opti
         pictures = _pictures(file, paths)
         known = {member.name.casefold() for member in file.board.cast}
         if options["remove"]:
-            board = edited(lambda: commands.remove_member(file.board, find_member(file.board, name).id))
+            board = commands.remove_member(file.board, find_member(file.board, name).id)
         elif name.removeprefix("@").casefold() in known:
             board = _changed_member(file.board, find_member(file.board, name), pictures, options)
         else:
@@ -242,7 +234,7 @@ def _new_member(board: Board, name: str, pictures: list, options: Options) -> Bo
     given = {key: options[key] for key in ("role", "notes") if options[key] is not None}
     colour = free_colour(member.colour for member in board.cast)
     member = Member(new_id(), name, colour=colour, pictures=tuple(pictures), **given)
-    return edited(lambda: commands.add_member(board, member))
+    return commands.add_member(board, member)
 
 
 def _changed_member(board: Board, member: Member, pictures: list, options: Options) -> Board:
@@ -251,7 +243,7 @@ def _changed_member(board: Board, member: Member, pictures: list, options: Optio
         changes["name"] = options["rename"].removeprefix("@")
     if pictures:
         changes["pictures"] = (*member.pictures, *(one for one in pictures if one not in member.pictures))
-    return edited(lambda: commands.set_member(board, member.id, **changes))
+    return commands.set_member(board, member.id, **changes)
 
 
 def _say_numbers(board: Board, ids: list[str], as_json: bool) -> None:

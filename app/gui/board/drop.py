@@ -7,8 +7,10 @@ from pathlib import Path
 from PySide6.QtCore import QByteArray, QMimeData, QObject, QPoint, QRect, Qt, QTemporaryDir, QUrl
 from PySide6.QtGui import QDrag
 
+from mlx_model.errors import Refused
+
 from ...board import commands
-from ...board.data import MAX_REFERENCES, Board, Panel, PanelReference, Picture, new_id, numbers
+from ...board.data import Board, Panel, PanelReference, Picture, new_id, numbers
 from ...board.takes import import_take
 from ...fluxboard.file import SUFFIX
 from ...interchange.formats import FORMATS, IMPORTS
@@ -138,7 +140,7 @@ def move(document: Document, ids: tuple[str, ...], scene: str, at: int) -> tuple
     at -= sum(panel.id in ids for panel in panels[:at])
     if ids:
         label = "Move Panel" if len(ids) == 1 else "Move Panels"
-        document.do(label, commands.move_panels(board, ids, scene, at))
+        document.do(label, lambda board: commands.move_panels(board, ids, scene, at))
     return ids
 
 
@@ -175,8 +177,8 @@ def add_references(document: Document, panel_id: str, pictures: list[Picture]) -
     for picture in pictures:
         try:
             board = commands.add_reference(board, panel_id, PanelReference(new_id(), picture))
-        except ValueError:
-            document.message.emit(f"A panel can have {MAX_REFERENCES} references.", "Remove one first.")
+        except Refused as error:
+            document.tell(error)
             break
     document.do("Add Reference", board)
 

@@ -50,11 +50,11 @@ class BoardModel(QAbstractListModel):
         return None
 
     def setData(self, index: QModelIndex, value: str, role: int = Qt.ItemDataRole.EditRole) -> bool:
-        row, board = self.rows[index.row()], self.document.board
+        row = self.rows[index.row()]
         if row.kind == "heading":
-            self.document.do("Rename Scene", commands.set_scene(board, row.scene, heading=value.strip()))
+            self.document.do("Rename Scene", lambda board: commands.set_scene(board, row.scene, heading=value.strip()))
         elif row.kind == "panel":
-            self.document.do("Edit Caption", commands.set_panel(board, row.panel, action=value.strip()))
+            self.document.do("Edit Caption", lambda board: commands.set_panel(board, row.panel, action=value.strip()))
         return True
 
     def flags(self, index: QModelIndex) -> Qt.ItemFlag:

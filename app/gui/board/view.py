@@ -145,15 +145,15 @@ class BoardView(QWidget):
 
     def _retitle(self) -> None:
         title = self.title.text().strip() or "Untitled"
-        self.document.do("Rename Board", commands.set_board(self.document.board, title=title))
+        self.document.do("Rename Board", lambda board: commands.set_board(board, title=title))
 
     def _reshape(self) -> None:
         sides = ASPECTS.get(self.aspect.currentText())
         if sides:
-            self.document.do("Change Shape", commands.set_board(self.document.board, aspect=sides))
+            self.document.do("Change Shape", lambda board: commands.set_board(board, aspect=sides))
 
     def _make_square(self) -> None:
-        self.document.do("Change Shape", commands.set_board(self.document.board, aspect=ASPECTS["1:1"]))
+        self.document.do("Change Shape", lambda board: commands.set_board(board, aspect=ASPECTS["1:1"]))
         self.aspect.setFocus()
 
     def _selection(self) -> None:

@@ -16,10 +16,10 @@ import numpy as np
 from PySide6.QtCore import QObject, QTimer, Signal
 from PySide6.QtGui import QImage, QPixmap
 
-from mlx_model.errors import FluxLocalError, Hint, WillNotFit
+from mlx_model.errors import FluxLocalError, Hint, Refused, WillNotFit
 
 from ...board import commands
-from ...board.data import Board, Panel, Picture, Take
+from ...board.data import Board, Panel, Picture, Take, no_longer
 from ...board.history import History
 from ...board.panel_job import Choice, instruct, panel_job, resolve
 from ...engine.jobs import JobState
@@ -75,9 +75,11 @@ class Document(QObject):
         return self.history.board
 
     def panel(self, panel_id: str) -> Panel:
-        """A panel of the board, found without looking through all of them. Raises KeyError."""
+        """A panel of the board, found without looking through all of them. Raises Refused where it is gone."""
         if self._index[0] is not self.board:
             self._index = (self.board, {panel.id: panel for panel in self.board.panels()})
+        if panel_id not in self._index[1]:
+            raise no_longer("panel")
         return self._index[1][panel_id]
 
     @property
@@ -101,12 +103,25 @@ class Document(QObject):
 
     # Changes
 
-    def do(self, label: str, board: Board, merge: str | None = None) -> None:
-        """Make `board` the present one; `label` is what undo calls it. Changes with the same `merge` are one step."""
+    def do(self, label: str, change: Board | Callable[[Board], Board], merge: str | None = None) -> bool:
+        """Make a board, or what `change` makes of the present one, the present one; `label` is what undo calls it.
+
+        Changes with the same `merge` are one step. What a command of the board refuses is told here, and nowhere else;
+        False then.
+        """
         old = self.board
+        try:
+            board = change(old) if callable(change) else change
+        except Refused as error:
+            self.tell(error)
+            return False
         if board != old:
             self.history.do(label, board, merge)
             self._now(old)
+        return True
+
+    def tell(self, error: FluxLocalError) -> None:
+        self.message.emit(error.message, error.hint)
 
     def undo(self) -> None:
         self.settle()
@@ -246,7 +261,7 @@ class Document(QObject):
         """How the panel stands; the state "empty" for one that is gone."""
         try:
             state = self.runs.state(self.panel(panel_id))
-        except KeyError:
+        except Refused:
             return PanelState()
         kept = self._keeping.latest(panel_id)
         if state.busy or kept is None:

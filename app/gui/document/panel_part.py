@@ -18,11 +18,11 @@ class PanelPart:
 
     @property
     def panel(self) -> Panel:
-        """As the board has it now. Raises KeyError where no panel is shown, or it is gone."""
+        """As the board has it now. Raises Refused where no panel is shown, or it is gone."""
         return self.document.board.panel(self.panel_id)
 
     def show_panel(self, panel_id: str) -> None:
-        """Show another panel of the board. Raises KeyError."""
+        """Show another panel of the board. Raises Refused."""
         self.panel_id, self._shown = panel_id, None
         self.refresh()
 
@@ -31,6 +31,7 @@ class PanelPart:
         raise NotImplementedError
 
     def change(self, label: str, merge: str | None = None, **fields: object) -> None:
-        """Set fields of the panel; `label` and `merge` as in Document.do. Raises ValueError for what is refused."""
-        board = commands.set_panel(self.document.board, self.panel_id, **fields)
-        self.document.do(label, board, merge)
+        """Set fields of the panel; `label` and `merge` as in Document.do. Where that is refused, the board is shown."""
+        if not self.document.do(label, lambda board: commands.set_panel(board, self.panel_id, **fields), merge):
+            self._shown = None
+            self.refresh()

@@ -1,5 +1,7 @@
 """One member of the cast: name, role, colour, pictures, notes, and where it is used."""
 
+from functools import partial
+
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QPixmap
 from PySide6.QtWidgets import (
@@ -200,7 +202,7 @@ class MemberPanel(QWidget):
         text = f"Remove @{member.name} from the cast?"
         more = f"{say_count(count, 'panel')} keep the pictures they have. Undo brings it back."
         if not count or sure(self, "Remove from Cast", text, more, "Remove"):
-            self.document.do("Remove from Cast", commands.remove_member(self.document.board, member.id))
+            self.document.do("Remove from Cast", lambda board: commands.remove_member(board, member.id))
 
     def _add_files(self) -> None:
         paths, _ = QFileDialog.getOpenFileNames(self, "Pictures", "", FILTER)
@@ -224,19 +226,14 @@ class MemberPanel(QWidget):
     def _note(self, text: str) -> None:
         if self.member:
             merge = f"notes {self.member_id}"
-            board = commands.set_member(self.document.board, self.member_id, notes=text)
-            self.document.do("Edit Notes", board, merge)
+            note = partial(commands.set_member, member_id=self.member_id, notes=text)
+            self.document.do("Edit Notes", note, merge)
 
     def _change(self, words: str, **changes) -> None:
         if self.member:
-            try:
-                board = commands.set_member(self.document.board, self.member_id, **changes)
-            except ValueError as error:
-                hint = "Choose a shorter name." if "name" in changes else ""
-                self.document.message.emit(f"That can't be done: {error}.", hint)
+            done = self.document.do(words, lambda board: commands.set_member(board, self.member_id, **changes))
+            if not done:
                 self.refresh()
-                return
-            self.document.do(words, board)
 
 
 def uses(board: Board, member: Member) -> int:

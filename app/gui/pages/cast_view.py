@@ -228,14 +228,14 @@ class CastView(QWidget):
         """Add to `member`, or make a member of each, named after its file."""
         board = self.document.board
         if member:
-            board = commands.set_member(board, member.id, pictures=(*member.pictures, *pictures))
-            self.document.do("Add Picture", board)
+            more = (*member.pictures, *pictures)
+            self.document.do("Add Picture", lambda now: commands.set_member(now, member.id, pictures=more))
             return
         room = MAX_MEMBERS - len(board.cast)
         if len(pictures) > room:
             self.document.message.emit(f"A cast has at most {MAX_MEMBERS} members.", "The first ones were added.")
         members = named_after(pictures[:room], board)
-        self.document.do("Add to Cast", commands.add_members(board, members))
+        self.document.do("Add to Cast", lambda now: commands.add_members(now, members))
         if members:
             self.show_member(members[-1].id)
 

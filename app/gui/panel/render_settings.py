@@ -188,15 +188,6 @@ class RenderSettings(PanelPart, QWidget):
         settings = replace(self.panel.settings, **values)
         self.change(f"Change {what}", f"settings {what} {self.panel_id}", settings=settings)
 
-    def change(self, label: str, merge: str | None = None, **fields: object) -> None:
-        """A refusal is told, and the fields show the board again."""
-        try:
-            super().change(label, merge, **fields)
-        except ValueError as error:
-            self.document.message.emit(f"{error}".capitalize() + ".", "")
-            self._shown = None
-            self.refresh()
-
     def _choose_model(self, row: int) -> None:
         self._set("Model", model=self.model_box.itemData(row))
 

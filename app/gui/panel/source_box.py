@@ -86,4 +86,4 @@ class SourceBox(PanelPart, QWidget):
 
     def clear_mask(self) -> None:
         """Let everything change again."""
-        self.document.do("Remove Mask", commands.set_mask(self.document.board, self.panel_id, None))
+        self.document.do("Remove Mask", lambda board: commands.set_mask(board, self.panel_id, None))

@@ -8,7 +8,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QImage, QPixmap
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from mlx_model.errors import FluxLocalError, Hint
+from mlx_model.errors import FluxLocalError, Hint, Refused
 
 from ...board import commands
 from ...board.data import Board, Picture, Source, Take, numbers, pictures
@@ -270,7 +270,7 @@ class PanelStage(PanelPart, QWidget):
         board = self.document.board
         try:
             blank = board.panel(panel_id).source.kind == "blank"
-        except KeyError:  # deleted meanwhile
+        except Refused:  # deleted meanwhile
             return
         if blank:
             board = commands.set_panel(board, panel_id, source=Source("take"))
@@ -280,7 +280,7 @@ class PanelStage(PanelPart, QWidget):
 
     def _clear_mask(self) -> None:
         self.document.settle()
-        self.document.do("Clear Mask", commands.set_mask(self.document.board, self.panel_id, None))
+        self.document.do("Clear Mask", lambda board: commands.set_mask(board, self.panel_id, None))
 
     # In and out
 

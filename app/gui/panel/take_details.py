@@ -1,6 +1,7 @@
 """Everything about the current take: what was asked of which model, with which pictures, and a note."""
 
 import json
+from functools import partial
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
@@ -98,8 +99,8 @@ class TakeDetails(PanelPart, QWidget):
 
     def _write_note(self, text: str) -> None:
         if self.take:
-            board = commands.set_take(self.document.board, self.panel_id, self.take.id, note=text)
-            self.document.do("Edit Note", board, merge=f"note {self.take.id}")
+            note = partial(commands.set_take, panel_id=self.panel_id, take_id=self.take.id, note=text)
+            self.document.do("Edit Note", note, merge=f"note {self.take.id}")
 
 
 def _request(take: Take) -> Request | None:

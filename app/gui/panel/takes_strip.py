@@ -1,5 +1,7 @@
 """All takes of a panel in a row: the current one is marked, another is chosen with a click or the arrow keys."""
 
+from functools import partial
+
 from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QAction, QColor, QKeySequence, QPainter, QPainterPath, QPen
 from PySide6.QtWidgets import (
@@ -99,12 +101,12 @@ class TakesStrip(PanelPart, QListWidget):
 
     def _chosen(self, item: QListWidgetItem | None, _before: object) -> None:
         if item and item.data(TAKE).id != self.panel.current:
-            board = commands.choose_take(self.document.board, self.panel_id, item.data(TAKE).id)
-            self.document.do("Choose Take", board, merge=f"choose {self.panel_id}")
+            choose = partial(commands.choose_take, panel_id=self.panel_id, take_id=item.data(TAKE).id)
+            self.document.do("Choose Take", choose, merge=f"choose {self.panel_id}")
 
     def remove(self, take_id: str) -> None:
         """Take it out of the panel; undo brings it back."""
-        self.document.do("Delete Take", commands.remove_take(self.document.board, self.panel_id, take_id))
+        self.document.do("Delete Take", lambda board: commands.remove_take(board, self.panel_id, take_id))
 
     def set_compared(self, take_id: str) -> None:
         """Mark the take that the picture is compared with, "" for none."""

@@ -4,6 +4,8 @@ from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeySequence, QPainter, QPixmap
 from PySide6.QtWidgets import QApplication, QWidget
 
+from mlx_model.errors import Refused
+
 from ...board import commands
 from ...board.data import Board, PanelReference, Picture, new_id
 from ...board.seen import Seen, seen
@@ -267,8 +269,8 @@ class ReferenceTray(PanelPart, QWidget):
         for reference in references:
             try:
                 more = commands.add_reference(board, self.panel_id, reference)
-            except ValueError as error:
-                left_out = f"That can't be added: {error}."
+            except Refused as error:
+                self.document.tell(error)
                 break
             if len(seen(more, more.panel(self.panel_id))) > max(self.limit, len(self.tiles)):
                 left_out = self.limit_message()
@@ -306,14 +308,9 @@ class ReferenceTray(PanelPart, QWidget):
         self.change(reference_id, "Rename Reference", name=name)
 
     def change(self, reference_id: str, label: str, **changes) -> None:
-        """Set fields of one reference; a refusal is told."""
-        try:
-            board = commands.set_reference(self.board, self.panel_id, reference_id, **changes)
-        except ValueError as error:
-            self.told.emit(f"{error}".capitalize() + ".")
-            return
+        """Set fields of one reference."""
         self.told.emit("")
-        self.document.do(label, board)
+        self.document.do(label, lambda board: commands.set_reference(board, self.panel_id, reference_id, **changes))
 
     # Drop
 

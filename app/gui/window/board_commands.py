@@ -197,7 +197,7 @@ class BoardCommands(QObject):
     def add_panel_to(self, scene_id: str) -> None:
         """A panel at the end of a scene, selected."""
         before = {panel.id for panel in self.document.board.panels()}
-        self.document.do("Add Panel", commands.add_panel(self.document.board, scene_id))
+        self.document.do("Add Panel", lambda board: commands.add_panel(board, scene_id))
         self._select_new(before)
 
     def add_scene(self) -> None:
@@ -211,7 +211,7 @@ class BoardCommands(QObject):
         filled = any(panel.takes for panel in scene.panels)
         text = f"Delete the scene {scene.heading!r} and its panels?"
         if not filled or sure(self.window, "Delete Scene", text, "Undo brings it back.", "Delete"):
-            self.document.do("Delete Scene", commands.remove_scene(self.document.board, scene.id))
+            self.document.do("Delete Scene", lambda board: commands.remove_scene(board, scene.id))
 
     def move_scene_earlier(self) -> None:
         self._shift_scene(-1)
@@ -225,14 +225,14 @@ class BoardCommands(QObject):
         at = ids.index(wanted) + way
         if 0 <= at < len(ids):
             chosen = self.view.grid.selected()
-            self.document.do("Move Scene", commands.move_scene(self.document.board, wanted, at))
+            self.document.do("Move Scene", lambda board: commands.move_scene(board, wanted, at))
             self.view.grid.select(chosen)
 
     def duplicate(self) -> None:
         if ids := self.chosen():
             before = {panel.id for panel in self.document.board.panels()}
             label = "Duplicate Panel" if len(ids) == 1 else "Duplicate Panels"
-            self.document.do(label, commands.duplicate_panels(self.document.board, ids))
+            self.document.do(label, lambda board: commands.duplicate_panels(board, ids))
             self._select_new(before)
 
     def continue_from(self) -> str | None:
@@ -247,7 +247,7 @@ class BoardCommands(QObject):
     def delete(self) -> None:
         if ids := self.view.grid.selected():
             label = "Delete Panel" if len(ids) == 1 else f"Delete {len(ids)} Panels"
-            self.document.do(label, commands.remove_panels(self.document.board, ids))
+            self.document.do(label, lambda board: commands.remove_panels(board, ids))
 
     def move_earlier(self) -> None:
         self._shift(-1)
@@ -269,7 +269,7 @@ class BoardCommands(QObject):
             place, at = place + 1, 0
         if 0 <= at <= sum(panel.id not in ids for panel in scenes[place].panels):
             label = "Move Panel" if len(ids) == 1 else "Move Panels"
-            self.document.do(label, commands.move_panels(self.document.board, ids, scenes[place].id, at))
+            self.document.do(label, lambda board: commands.move_panels(board, ids, scenes[place].id, at))
             self.view.grid.select(ids)
 
     def rename(self) -> None:
@@ -296,7 +296,7 @@ class BoardCommands(QObject):
             there = {panel.id for panel in self.document.board.panels()}
             ids = [one for one in bytes(mime.data(PANELS).data()).decode().split("\n") if one in there]
             if ids:
-                self.document.do("Paste", commands.duplicate_panels(self.document.board, ids))
+                self.document.do("Paste", lambda board: commands.duplicate_panels(board, ids))
                 self._select_new(there)
                 return
         pictures = picture_drag.pictures_in(mime, self.document)
@@ -309,7 +309,7 @@ class BoardCommands(QObject):
     def _scene(self) -> str:
         """The scene of the chosen panel, else the last one; made where there is none."""
         if not self.document.board.scenes:
-            self.document.do("Add Scene", commands.add_scene(self.document.board))
+            self.document.do("Add Scene", commands.add_scene)
         ids = self.chosen()
         return self.document.board.scene_of(ids[-1]).id if ids else self.document.board.scenes[-1].id
 

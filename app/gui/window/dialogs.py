@@ -27,7 +27,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mlx_model.errors import FluxLocalError
+from mlx_model.errors import FluxLocalError, Refused
 
 from ...base.settings import Settings, boards_folder
 from ...base.words import say_count
@@ -123,8 +123,8 @@ class BoardSettings(QDialog):
                 self.document.board, title=self.title.text().strip() or "Untitled", aspect=sides,
                 fps=self.fps.value(), style=self.style_.toPlainText().strip(), model=self.model.currentData(),
             )  # fmt: skip
-        except ValueError:
-            self.wrong.setText("The shape must be two numbers such as 16:9.")
+        except Refused as error:
+            self.wrong.setText(f"{error}")
             self.wrong.show()
             return
         self.document.do("Change Board Settings", board)

@@ -8,7 +8,7 @@ from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QMenu, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
-from mlx_model.errors import FluxLocalError, Hint
+from mlx_model.errors import FluxLocalError, Hint, Refused
 
 from ...base.words import say_count
 from ...board.data import Board
@@ -277,7 +277,7 @@ class MainWindow(QMainWindow):
             return ""
         try:
             panel = document.panel(job.panel) if document and job.panel else None
-        except KeyError:
+        except Refused:
             panel = None
         return panel.prompt if panel and panel.prompt else job.request.prompt
 

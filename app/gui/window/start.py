@@ -87,8 +87,6 @@ def tell_fault(say: Callable[[str, Hint], None], kind: type, error: BaseExceptio
     known = faults.told(error)
     if known:
         say(known.message, known.hint)
-    elif isinstance(error, ValueError):  # what the commands of the board refuse, in words
-        say(f"That can't be done: {error}.", "The board is as it was.")
     else:
         say(f"That did not work: {kind.__name__}: {error}.", f"The board is as it was. {faults.OUR_FAULT}")
 

@@ -261,3 +261,18 @@ def test_one_press_of_render_reads_one_model_json_once(window, engine, manifests
     document.render([next(document.board.panels()).id])
     assert len(engine.submitted) == 1
     assert manifests_read == [str(Path(engine.submitted[0].model) / "model.json")]
+
+
+def test_a_refusal_is_told_once_and_a_fault_is_none(document, ids):
+    told, before = [], document.board
+    document.message.connect(lambda *words: told.append(words))
+    assert not document.do("Longer", lambda board: commands.set_panel(board, ids()[0], seconds=0.0))
+    assert told == [("0.0 seconds are out of range.", "A panel lasts up to 3600 s.")]
+    assert document.board is before
+
+    def mistaken(board):
+        raise ValueError("a mistake of ours")
+
+    with pytest.raises(ValueError, match="of ours"):
+        document.do("Mistake", mistaken)
+    assert len(told) == 1

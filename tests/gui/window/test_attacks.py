@@ -9,7 +9,7 @@ from app.board.rules import MAX_TEXT
 from app.gui.kit.text_field import BoardText
 from app.gui.pages import cast_view
 from app.gui.window.start import tell_fault
-from mlx_model.errors import DiskFull
+from mlx_model.errors import DiskFull, Refused
 from tests.gui.panel_board import add_member, drawn
 
 
@@ -65,10 +65,11 @@ def test_notes_of_the_cast_undo_with_the_board(window):
     ("error", "message", "hint"),
     [
         (DiskFull("The disk is full.", "Make room."), "The disk is full.", "Make room."),
+        (Refused("A panel can have 10 references.", "Remove one."), "A panel can have 10 references.", "Remove one."),
         (
-            ValueError("more than 10 references"),
-            "That can't be done: more than 10 references.",
-            "The board is as it was.",
+            ValueError("x"),
+            "That did not work: ValueError: x.",
+            "The board is as it was. This is a fault in Flux Local.",
         ),
         (KeyError("x"), "That did not work: KeyError: 'x'.", "The board is as it was. This is a fault in Flux Local."),
     ],
