@@ -23,7 +23,7 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers,
 from ..nets import autoencoder, flux2, text_qwen3
 from ..run.pictures import to_signed
 from ..run.tokenize import TEMPLATES, PromptTokenizer
-from ..specs import SPECS
+from ..specs import SPECS, ModelSpec
 from ..store.folder import open_folder, save_tokenizer, write_manifest
 from ..store.shards import load_lazily
 from ..store.weights import save_component
@@ -107,10 +107,11 @@ def measure_statistics(model: autoencoder.AutoEncoder, rng, count: int = 512) ->
     model.bn.running_mean, model.bn.running_var = flat.mean(0), flat.var(0)
 
 
-def make_tokenizer(folder: Path, vocabulary: int, prompts: int = 20_000) -> None:
+def make_tokenizer(folder: Path, spec: ModelSpec = SPEC, prompts: int = 20_000) -> None:
     """Byte-level BPE with Qwen's special tokens, trained on the world's prompts, as the files of a Qwen tokenizer."""
-    rng = np.random.default_rng(3)
-    texts = [world.plan_sample(rng, world.pick_task(rng), "train", mini_data.SIZE).prompt for _ in range(prompts)]
+    rng, vocabulary = np.random.default_rng(3), spec.text["vocab_size"]
+    tasks = [world.pick_task(rng) for _ in range(prompts)] + [*world.TASKS] * (prompts // 40)  # the rare ones too
+    texts = [world.plan_sample(rng, task, "train", mini_data.SIZE).prompt for task in tasks]
     tokenizer = Tokenizer(models.BPE())
     tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
@@ -120,7 +121,7 @@ def make_tokenizer(folder: Path, vocabulary: int, prompts: int = 20_000) -> None
     tokenizer.train_from_iterator([*texts, TEMPLATES["klein"].text.replace("{prompt}", " ")], trainer)
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer.save(str(folder / "tokenizer.json"))
-    config = {"tokenizer_class": "Qwen2Tokenizer", "pad_token": SPECIAL_TOKENS[0], "model_max_length": SPEC.max_tokens}
+    config = {"tokenizer_class": "Qwen2Tokenizer", "pad_token": SPECIAL_TOKENS[0], "model_max_length": spec.max_tokens}
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n", "utf-8")
 
 
@@ -145,7 +146,7 @@ def train_transformer(out: Path, steps: int, batch: int, self_flow: bool) -> Non
     """Train to `steps`; a run that was made from a converted folder (`resume`) skips the curriculum."""
     group = mx.distributed.init()
     if group.rank() == 0 and not (out / "tokenizer").exists():
-        make_tokenizer(out / "tokenizer", SPEC.text["vocab_size"])
+        make_tokenizer(out / "tokenizer")
     mx.eval(mx.distributed.all_sum(mx.array(1.0), group=group))  # wait for the tokenizer
     tokenizer = PromptTokenizer(out / "tokenizer", SPEC.template, SPEC.max_tokens)
     model, warm = new_model(Student if self_flow else TextToFlow), out / "start.safetensors"
@@ -231,28 +232,30 @@ def packed(arrays: dict[str, mx.array]) -> dict[str, mx.array]:
     return result
 
 
-def export(out: Path, target: Path) -> None:
+def export(out: Path, target: Path, spec: ModelSpec = SPEC) -> None:
     """Write the moving averages of RUN as a converted folder, replacing `target` only when all of it is written."""
     fresh = target.with_name(target.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
     trained = averaged(out)
     entries = {}
     for role, params in (
-        ("transformer", flux2.Params(**SPEC.transformer)),
-        ("text_encoder", text_qwen3.Params(**SPEC.text)),
+        ("transformer", flux2.Params(**spec.transformer)),
+        ("text_encoder", text_qwen3.Params(**spec.text)),
     ):
         arrays = {name.removeprefix(role + "."): x for name, x in trained.items() if name.startswith(role)}
-        family = SPEC.family if role == "transformer" else SPEC.text_family
+        family = spec.family if role == "transformer" else spec.text_family
         entries[role] = save_component(fresh, role, family, params, packed(arrays))
     half = {
         name: x if name.startswith("bn.") else x.astype(mx.float16)
         for name, x in mx.load(str(out / "autoencoder.safetensors")).items()
     }
-    entries["autoencoder"] = save_component(fresh, "autoencoder", "autoencoder", AUTOENCODER, half)
+    entries["autoencoder"] = save_component(
+        fresh, "autoencoder", "autoencoder", autoencoder.Params(**spec.autoencoder), half
+    )
     tokenizer = save_tokenizer(fresh, sorted((out / "tokenizer").iterdir()))
     source = {"name": "python -m mlx_model.training.mini", "steps": started(out / "transformer")}
     write_manifest(
-        fresh, "mini", entries, tokenizer, source=source, licence=SPEC.licence.name, plan="q8", dtype="float16"
+        fresh, "mini", entries, tokenizer, source=source, licence=spec.licence.name, plan="q8", dtype="float16"
     )
     shutil.rmtree(target, ignore_errors=True)
     fresh.rename(target)
