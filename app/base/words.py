@@ -1,4 +1,20 @@
-"""Numbers as people say them, the same on the command line and in the window."""
+"""Numbers and stages as people say them, the same on the command line and in the window."""
+
+STAGES = {  # what a Stage's name is in words; what it is about may follow
+    "text": "Reading the prompt",
+    "references": "Looking at the pictures",
+    "denoise": "Painting",
+    "decode": "Developing",
+    "panel": "Panel",
+    "bench": "Timing",
+    "ask": "Asking Hugging Face",
+    "download": "Downloading",
+    "read": "Reading",
+    "convert": "Converting",
+    "write": "Writing",
+    "check": "Checking",
+    "verify": "Checking",
+}
 
 
 def say_duration(seconds: float | None) -> str:
@@ -18,3 +34,8 @@ def say_duration(seconds: float | None) -> str:
 def say_count(count: int, one: str, many: str = "") -> str:
     """Such as 1 panel, 3 panels."""
     return f"{count} {one if count == 1 else many or one + 's'}"
+
+
+def say_stage(name: str) -> str:
+    """Such as "Reading the prompt"; a stage without words by its name."""
+    return STAGES.get(name, name.capitalize())

@@ -15,20 +15,6 @@ if TYPE_CHECKING:
 JSON = "flux_local.json"
 BAR = 24
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-STAGES = {
-    "text": "Reading the prompt",
-    "references": "Looking at the pictures",
-    "denoise": "Painting",
-    "decode": "Developing",
-    "verify": "Checking",
-    "panel": "Panel",
-    "bench": "Timing",
-    "ask": "Asking for",
-    "download": "Downloading",
-    "read": "Reading",
-    "write": "Writing",
-    "check": "Checking",
-}
 
 
 def json_option(command: Callable) -> Callable:
@@ -83,7 +69,9 @@ class Reporter:
         self(Note(text))
 
     def _stage(self, event: Any) -> None:
-        self.stage = STAGES.get(event.name, event.name)
+        from app.base.words import say_stage
+
+        self.stage = say_stage(event.name)
         self._line(f"{self.stage} {event.detail}".rstrip(), moving=self.terminal)
 
     def _step(self, event: Any) -> None:

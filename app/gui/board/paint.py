@@ -7,7 +7,7 @@ from PySide6.QtCore import QModelIndex, QPoint, QPointF, QRect, QRectF, QSize, Q
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from ...base.words import say_duration
+from ...base.words import say_duration, say_stage
 from ...board.data import Panel
 from ...board.seen import seen
 from ..document.document import Document
@@ -233,9 +233,7 @@ def _status(painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> N
 def running_words(state: PanelState) -> str:
     """Such as "4 of 16, 12 s left"."""
     if not state.total:
-        return {"text": "Reading the prompt", "references": "Looking at references", "decode": "Finishing"}.get(
-            state.stage, "Starting"
-        )
+        return say_stage(state.stage or "starting")
     left = f", {say_duration(state.left)} left" if state.left else ""
     return f"{state.step} of {state.total}{left}"
 

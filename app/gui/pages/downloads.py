@@ -10,18 +10,11 @@ from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
 
 from mlx_model.events import Done, Event, Failed, Note, Stage, Step, from_json
 
-from ...base.words import say_duration
+from ...base.words import say_duration, say_stage
 from ...engine.process import command_line, environment
 from ..kit.hints import in_window
 
 ARGUMENTS = ("models", "add")
-STAGES = {
-    "ask": "Asking Hugging Face",
-    "download": "Downloading",
-    "convert": "Converting",
-    "verify": "Checking",
-    "read": "Reading",
-}
 State = Literal["running", "paused", "failed", "cancelled", "done"]
 GRACE = 4000  # ms for the process to stop by itself
 
@@ -162,12 +155,10 @@ def after(download: Download, event: Event) -> Download:
     """The download once `event` has happened."""
     match event:
         case Stage():
-            return replace(
-                download, stage=event.name, share=None, words=STAGES.get(event.name, event.name.capitalize())
-            )
+            return replace(download, stage=event.name, share=None, words=say_stage(event.name))
         case Step() if event.total:
             left = f", {say_duration(event.left)} left" if event.left else ""
-            words = f"{STAGES.get(download.stage, 'Working')}: {100 * event.step // event.total} %{left}"
+            words = f"{say_stage(download.stage or 'working')}: {100 * event.step // event.total} %{left}"
             return replace(download, share=event.step / event.total, words=words)
         case Failed():
             return replace(download, state="failed", words=f"{event.message} {in_window(event.what_to_do)}".strip())

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...base.words import say_duration
+from ...base.words import say_duration, say_stage
 from ..document.forecast import Forecast
 from ..document.runs import PanelState
 from ..kit import icons
@@ -21,7 +21,6 @@ from ..kit.hints import in_window
 from ..kit.widgets import describe, icon_button, key_text, label, set_tone
 
 COUNTS = (1, 2, 4, 8)
-STAGES = {"text": "Reading the text", "references": "Looking at the pictures", "decode": "Finishing"}
 
 
 class RenderBar(QWidget):
@@ -175,12 +174,10 @@ def words_of(state: PanelState) -> str:
     """Such as Step 3 of 16 · 12 s left · 2 more."""
     if state.state == "queued":
         text = "Waiting in the queue"
-    elif state.stage in STAGES:
-        text = STAGES[state.stage]
-    elif state.step:
+    elif state.step and state.stage in ("", "denoise"):
         text = f"Step {state.step} of {state.total}"
     else:
-        text = "Starting"
+        text = say_stage(state.stage or "starting")
     left = say_duration(state.left) if state.left and state.step else ""
     more = f"{state.waiting} more" if state.waiting else ""
     return " · ".join(part for part in (text, f"{left} left" if left else "", more) if part)

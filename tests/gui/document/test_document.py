@@ -7,14 +7,20 @@ import pytest
 from PySide6.QtGui import QColor, QImage
 
 from app.base import paths
+from app.base.words import say_stage
 from app.board import commands
 from app.board.panel_job import require_memory, resolve
+from app.cli.say import Reporter
 from app.engine import running
 from app.fluxboard.file import BoardFile
+from app.gui.board.paint import running_words
 from app.gui.document.document import Document
+from app.gui.document.runs import PanelState
+from app.gui.pages.downloads import Download, after
+from app.gui.panel.render_bar import words_of
 from app.models import library
 from mlx_model import memory
-from mlx_model.events import Cancelled
+from mlx_model.events import Cancelled, Stage
 from tests.app.models.made_models import fine_tune
 
 
@@ -276,3 +282,14 @@ def test_a_refusal_is_told_once_and_a_fault_is_none(document, ids):
     with pytest.raises(ValueError, match="of ours"):
         document.do("Mistake", mistaken)
     assert len(told) == 1
+
+
+@pytest.mark.parametrize("stage", ["text", "references", "decode", "download", "ask"])
+def test_a_stage_has_one_name_wherever_it_is_shown(stage, capsys):
+    told = say_stage(stage)
+    assert told != stage.capitalize()
+    assert words_of(PanelState("running", stage=stage)) == told
+    assert running_words(PanelState("running", stage=stage)) == told
+    assert after(Download("m", 8), Stage(stage)).words == told
+    Reporter(False)(Stage(stage))
+    assert told in capsys.readouterr().err
