@@ -5,15 +5,19 @@ Module names are those checkpoints'; convolution weights are (out, kh, kw, in).
 Axis letters: B batch, H W pixels, z latent channels, p pixel_patch; images are in [-1, 1].
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import mlx.core as mx
 import mlx.nn as nn
 
-from .strips import in_strips, normalised
+from .ops import Layer
+from .strips import fit_norm, in_strips
 
 EPS = 1e-6
 BATCH_NORM_EPS = 1e-4
+
+Rows = Callable[[int, int], mx.array]  # rows start to stop of a map, (B, stop - start, W, c)
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,7 @@ class Params:
     shift: float = 0.0
     pixel_patch: int = 1
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         for width in (self.ch, self.ch if self.decoder_ch is None else self.decoder_ch):
             if self.groups < 1 or any(width * times % self.groups for times in self.ch_mult):
                 raise ValueError(f"{width} channels can't be normed in {self.groups} groups")
@@ -46,27 +50,27 @@ class Params:
 
     @property
     def downscale(self) -> int:
-        return self.pixel_patch * 2 ** (len(self.ch_mult) - 1)
+        return self.pixel_patch << (len(self.ch_mult) - 1)
 
 
 def group_norm(channels: int, p: Params) -> nn.GroupNorm:
     return nn.GroupNorm(p.groups, channels, eps=EPS, pytorch_compatible=True)
 
 
-def rows_of(x: mx.array):
+def take_rows(x: mx.array) -> Rows:
     """Any rows of a map that is there."""
     return lambda start, stop: x[:, start:stop]
 
 
-def activated(norm: nn.GroupNorm, x: mx.array):
+def take_active_rows(norm: nn.GroupNorm, x: mx.array) -> Rows:
     """Any rows of the normalised map after SiLU."""
-    apply = normalised(norm, x)
+    apply = fit_norm(norm, x)
     return lambda start, stop: nn.silu(apply(x[:, start:stop]))
 
 
-def conv3(layer: nn.Conv2d, rows, size: tuple[int, int, int], add=None) -> mx.array:
-    """A padded 3 x 3 convolution of `rows(start, stop)` of a map (H, W, c), plus `add(start, stop)` of the result."""
-    height, width, channels = size
+def conv3(layer: nn.Conv2d, rows: Rows, shape: tuple[int, ...], add: Rows | None = None) -> mx.array:
+    """A padded 3 x 3 convolution of `rows` of a map of the shape (H, W, c), plus `add` of the result's rows."""
+    height, width, channels = shape
 
     def make(start: int, stop: int) -> mx.array:
         x = rows(max(start - 1, 0), min(stop + 1, height))
@@ -78,34 +82,38 @@ def conv3(layer: nn.Conv2d, rows, size: tuple[int, int, int], add=None) -> mx.ar
 
 
 class ResnetBlock(nn.Module):
-    def __init__(self, p: Params, width_in: int, width: int):
+    def __init__(self, p: Params, width_in: int, width: int) -> None:
         super().__init__()
         self.norm1, self.norm2 = group_norm(width_in, p), group_norm(width, p)
         self.conv1 = nn.Conv2d(width_in, width, 3, padding=1)
         self.conv2 = nn.Conv2d(width, width, 3, padding=1)
         if width_in != width:
-            self.nin_shortcut = nn.Conv2d(width_in, width, 1)
+            self.nin_shortcut: Layer = nn.Conv2d(width_in, width, 1)
 
-    def __call__(self, x):
-        y = conv3(self.conv1, activated(self.norm1, x), x.shape[1:])
-        return conv3(self.conv2, activated(self.norm2, y), y.shape[1:], add=lambda a, b: self.shortcut(x[:, a:b]))
+    def __call__(self, x: mx.array) -> mx.array:
+        y = conv3(self.conv1, take_active_rows(self.norm1, x), x.shape[1:])
+        return conv3(
+            self.conv2, take_active_rows(self.norm2, y), y.shape[1:], add=lambda a, b: self.shortcut(x[:, a:b])
+        )
 
-    def shortcut(self, x):
+    def shortcut(self, x: mx.array) -> mx.array:
         return self.nin_shortcut(x) if "nin_shortcut" in self else x
 
 
 class AttnBlock(nn.Module):
     """One head over all pixels."""
 
-    def __init__(self, p: Params, width: int):
+    def __init__(self, p: Params, width: int) -> None:
         super().__init__()
         self.norm = group_norm(width, p)
-        for name in ("q", "k", "v", "proj_out"):
-            self[name] = nn.Conv2d(width, width, 1)
+        self.q: Layer = nn.Conv2d(width, width, 1)
+        self.k: Layer = nn.Conv2d(width, width, 1)
+        self.v: Layer = nn.Conv2d(width, width, 1)
+        self.proj_out: Layer = nn.Conv2d(width, width, 1)
 
-    def __call__(self, x):
-        y = normalised(self.norm, x)(x)
-        q, k, v = (self[name](y).reshape(x.shape[0], 1, -1, x.shape[-1]) for name in "qkv")  # (B, 1, HW, c)
+    def __call__(self, x: mx.array) -> mx.array:
+        y, flat = fit_norm(self.norm, x)(x), (x.shape[0], 1, -1, x.shape[-1])
+        q, k, v = (layer(y).reshape(flat) for layer in (self.q, self.k, self.v))  # (B, H, W, c) -> (B, 1, HW, c)
 
         def make(start: int, stop: int) -> mx.array:
             part = q[:, :, start * x.shape[2] : stop * x.shape[2]]
@@ -116,11 +124,11 @@ class AttnBlock(nn.Module):
 
 
 class Downsample(nn.Module):
-    def __init__(self, width: int):
+    def __init__(self, width: int) -> None:
         super().__init__()
-        self.conv = nn.Conv2d(width, width, 3, stride=2)
+        self.conv: Layer = nn.Conv2d(width, width, 3, stride=2)
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         _, height, width, channels = x.shape
 
         def make(start: int, stop: int) -> mx.array:
@@ -132,26 +140,26 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    def __init__(self, width: int):
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.conv = nn.Conv2d(width, width, 3, padding=1)
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         b, h, w, c = x.shape
 
-        def doubled(start: int, stop: int) -> mx.array:
+        def double(start: int, stop: int) -> mx.array:
             first = start // 2
             rows = x[:, first : (stop + 1) // 2]
             rows = mx.broadcast_to(rows[:, :, None, :, None], (b, rows.shape[1], 2, w, 2, c)).reshape(b, -1, 2 * w, c)
             return rows[:, start - 2 * first : stop - 2 * first]
 
-        return conv3(self.conv, doubled, (2 * h, 2 * w, c))
+        return conv3(self.conv, double, (2 * h, 2 * w, c))
 
 
 class Level(nn.Module):
     """Residual blocks of one resolution, with the change of resolution where there is one."""
 
-    def __init__(self, p: Params, width_in: int, width: int, blocks: int, resample: tuple[str, type] | None):
+    def __init__(self, p: Params, width_in: int, width: int, blocks: int, resample: tuple[str, type] | None) -> None:
         super().__init__()
         self.block = [ResnetBlock(p, width_in if i == 0 else width, width) for i in range(blocks)]
         self.resample = resample and resample[0]
@@ -164,7 +172,7 @@ class Level(nn.Module):
 
 
 class Middle(nn.Module):
-    def __init__(self, p: Params, width: int):
+    def __init__(self, p: Params, width: int) -> None:
         super().__init__()
         self.block_1, self.block_2 = ResnetBlock(p, width, width), ResnetBlock(p, width, width)
         self.attn_1 = AttnBlock(p, width)
@@ -175,7 +183,7 @@ class Middle(nn.Module):
 
 
 class Encoder(nn.Module):
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
         widths = [p.ch * m for m in p.ch_mult]
         self.patch = p.pixel_patch
@@ -189,24 +197,24 @@ class Encoder(nn.Module):
         self.norm_out = group_norm(widths[-1], p)
         self.conv_out = nn.Conv2d(widths[-1], 2 * p.z_channels, 3, padding=1)
         if p.quant_convs:
-            self.quant_conv = nn.Conv2d(2 * p.z_channels, 2 * p.z_channels, 1)
+            self.quant_conv: Layer = nn.Conv2d(2 * p.z_channels, 2 * p.z_channels, 1)
 
-    def __call__(self, x):
-        x = pack(x, self.patch)
-        x = conv3(self.conv_in, rows_of(x), x.shape[1:])
+    def __call__(self, x: mx.array) -> mx.array:
+        x = pack(x, self.patch)  # (B, H, W, 3) -> (B, H/p, W/p, 3 p p)
+        x = conv3(self.conv_in, take_rows(x), x.shape[1:])
         for part in (*self.down, self.mid):
             for step in part.steps:  # here, so that no caller holds on to the map before
                 x = step(x)
-        x = conv3(self.conv_out, activated(self.norm_out, x), x.shape[1:])
+        x = conv3(self.conv_out, take_active_rows(self.norm_out, x), x.shape[1:])
         return self.quant_conv(x) if "quant_conv" in self else x
 
 
 class Decoder(nn.Module):
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
         widths = [(p.decoder_ch or p.ch) * m for m in p.ch_mult]
         if p.quant_convs:
-            self.post_quant_conv = nn.Conv2d(p.z_channels, p.z_channels, 1)
+            self.post_quant_conv: Layer = nn.Conv2d(p.z_channels, p.z_channels, 1)
         self.conv_in = nn.Conv2d(p.z_channels, widths[-1], 3, padding=1)
         self.mid = Middle(p, widths[-1])
         above = [*widths[1:], widths[-1]]
@@ -218,24 +226,24 @@ class Decoder(nn.Module):
         self.patch = p.pixel_patch
         self.conv_out = nn.Conv2d(widths[0], 3 * self.patch**2, 3, padding=1)
 
-    def __call__(self, z):
+    def __call__(self, z: mx.array) -> mx.array:
         z = self.post_quant_conv(z) if "post_quant_conv" in self else z
         x = self.conv_in(z)
         for part in (self.mid, *reversed(self.up)):
             for step in part.steps:  # here, so that no caller holds on to the map before
                 x = step(x)
-        return unpack(conv3(self.conv_out, activated(self.norm_out, x), x.shape[1:]), self.patch)
+        return unpack(conv3(self.conv_out, take_active_rows(self.norm_out, x), x.shape[1:]), self.patch)
 
 
 class Statistics(nn.Module):
     """The batch-norm statistics of FLUX.2's packed latents; kept and applied in float32."""
 
-    def __init__(self, channels: int):
+    def __init__(self, channels: int) -> None:
         super().__init__()
         self.running_mean = mx.zeros((channels,))
         self.running_var = mx.ones((channels,))
 
-    def deviation(self):
+    def deviation(self) -> mx.array:
         return mx.sqrt(self.running_var.astype(mx.float32) + BATCH_NORM_EPS)
 
 
@@ -258,7 +266,7 @@ def unpack(x: mx.array, side: int = 2) -> mx.array:
 
 
 class AutoEncoder(nn.Module):
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
         self.params = p
         self.encoder = Encoder(p)

@@ -16,17 +16,22 @@ import numpy as np
 
 from ..sizes import check_heads
 from .ops import (
+    Chain,
     LastLayer,
+    Layer,
     MLPEmbedder,
     Modulation,
     QKNorm,
+    Rope,
     StreamAttention,
     add_gated,
     attention,
+    join_streams,
     modulate,
     rope_angles,
     rotate_pairs,
-    split_heads,
+    run_layers,
+    split_qkv,
 )
 
 TIME_FEATURES = 256
@@ -52,7 +57,7 @@ class Params:
     mlp_ratio: float = 4.0
     guidance_embed: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_heads(self.hidden_size, self.num_heads, self.axes_dim)
         if self.in_channels < self.out_channels:
             raise ValueError(f"{self.in_channels} input channels can't hold the {self.out_channels} latent ones")
@@ -67,9 +72,6 @@ class Params:
         return self.out_channels
 
 
-Rope = tuple[mx.array, mx.array]
-
-
 class Condition(NamedTuple):
     """What stays the same over all steps of one run; made by Transformer.condition."""
 
@@ -80,67 +82,71 @@ class Condition(NamedTuple):
     rope: Rope  # (L, D/2) each
 
 
-def feed_forward(p: Params) -> list:
+def feed_forward(p: Params) -> Chain:
+    """(..., h) -> (..., h)."""
     return [nn.Linear(p.hidden_size, p.mlp_width), nn.GELU("tanh"), nn.Linear(p.mlp_width, p.hidden_size)]
 
 
-def attend(q, k, v, rope: Rope):
-    """Rotate q and k (B, H, L, D), attend -> (B, L, h)."""
+def attend(q: mx.array, k: mx.array, v: mx.array, rope: Rope) -> mx.array:
+    """Rotate q and k (B, H, L, D) by their positions, attend -> (B, L, h)."""
     return attention(rotate_pairs(q, *rope), rotate_pairs(k, *rope), v)
 
 
 class DoubleStreamBlock(nn.Module):
-    def __init__(self, p: Params):
+    """Text and image with weights of their own, in one attention over both."""
+
+    def __init__(self, p: Params) -> None:
         super().__init__()
-        self.img_mod, self.txt_mod = (Modulation(p.hidden_size, 6, bias=True) for _ in range(2))
+        self.img_mod, self.txt_mod = (Modulation(p.hidden_size, 2, bias=True) for _ in range(2))
         self.img_attn, self.txt_attn = (StreamAttention(p.hidden_size, p.num_heads, bias=True) for _ in range(2))
         self.img_mlp, self.txt_mlp = feed_forward(p), feed_forward(p)
 
-    def __call__(self, img, txt, activated_vec, rope):
-        img_mod, txt_mod = self.img_mod(activated_vec), self.txt_mod(activated_vec)
-        of_text = self.txt_attn.heads_of(modulate(txt, *txt_mod[:2]))
-        of_image = self.img_attn.heads_of(modulate(img, *img_mod[:2]))
-        q, k, v = (mx.concatenate(pair, axis=2) for pair in zip(of_text, of_image, strict=True))
-        x = attend(q, k, v, rope)
+    def __call__(self, img: mx.array, txt: mx.array, vec: mx.array, rope: Rope) -> tuple[mx.array, mx.array]:
+        """img (B, N + R, h), txt (B, T, h), vec (B, 1, h) -> img, txt."""
+        img_mod1, img_mod2 = self.img_mod(vec)
+        txt_mod1, txt_mod2 = self.txt_mod(vec)
+        img_qkv = self.img_attn.project(modulate(img, img_mod1.shift, img_mod1.scale))  # 3 x (B, H, N + R, D)
+        txt_qkv = self.txt_attn.project(modulate(txt, txt_mod1.shift, txt_mod1.scale))  # 3 x (B, H, T, D)
+        x = attend(*join_streams(txt_qkv, img_qkv), rope)  # (B, L, h)
         length = txt.shape[1]
-        return self._after("img", img, x[:, length:], img_mod), self._after("txt", txt, x[:, :length], txt_mod)
 
-    def _after(self, stream, x, attended, mod):
-        _, _, gate1, shift2, scale2, gate2 = mod
-        x = add_gated(x, gate1, self[f"{stream}_attn"].proj(attended))
-        y = modulate(x, shift2, scale2)
-        for layer in self[f"{stream}_mlp"]:
-            y = layer(y)
-        return add_gated(x, gate2, y)
+        img = add_gated(img, img_mod1.gate, self.img_attn.proj(x[:, length:]))
+        img = add_gated(img, img_mod2.gate, run_layers(self.img_mlp, modulate(img, img_mod2.shift, img_mod2.scale)))
+        txt = add_gated(txt, txt_mod1.gate, self.txt_attn.proj(x[:, :length]))
+        txt = add_gated(txt, txt_mod2.gate, run_layers(self.txt_mlp, modulate(txt, txt_mod2.shift, txt_mod2.scale)))
+        return img, txt
 
 
 class SingleStreamBlock(nn.Module):
-    def __init__(self, p: Params):
+    """All tokens in one stream; attention and feed-forward side by side, their first and last layers in one."""
+
+    def __init__(self, p: Params) -> None:
         super().__init__()
         self.params = (p.hidden_size, p.num_heads)
-        self.linear1 = nn.Linear(p.hidden_size, 3 * p.hidden_size + p.mlp_width)
-        self.linear2 = nn.Linear(p.hidden_size + p.mlp_width, p.hidden_size)
+        self.linear1: Layer = nn.Linear(p.hidden_size, 3 * p.hidden_size + p.mlp_width)
+        self.linear2: Layer = nn.Linear(p.hidden_size + p.mlp_width, p.hidden_size)
         self.norm = QKNorm(p.hidden_size // p.num_heads)
         self.mlp_act = nn.GELU("tanh")
-        self.modulation = Modulation(p.hidden_size, 3, bias=True)
+        self.modulation = Modulation(p.hidden_size, 1, bias=True)
 
-    def __call__(self, x, activated_vec, rope):
-        shift, scale, gate = self.modulation(activated_vec)
-        hidden, heads = self.params
-        qkv, mlp = mx.split(self.linear1(modulate(x, shift, scale)), [3 * hidden], axis=-1)
-        q, k, v = (split_heads(part, heads) for part in mx.split(qkv, 3, axis=-1))
-        attended = attend(*self.norm(q, k), v, rope)
-        return add_gated(x, gate, self.linear2(mx.concatenate([attended, self.mlp_act(mlp)], axis=-1)))
+    def __call__(self, x: mx.array, vec: mx.array, rope: Rope) -> mx.array:
+        """x (B, L, h), vec (B, 1, h) -> (B, L, h)."""
+        (mod,), (hidden, heads) = self.modulation(vec), self.params
+        qkv, mlp = mx.split(self.linear1(modulate(x, mod.shift, mod.scale)), [3 * hidden], axis=-1)
+        q, k, v = split_qkv(qkv, heads)  # (B, L, 3 h) -> 3 x (B, H, L, D)
+        q, k = self.norm(q, k)
+        y = mx.concatenate([attend(q, k, v, rope), self.mlp_act(mlp)], axis=-1)  # (B, L, h + mlp)
+        return add_gated(x, mod.gate, self.linear2(y))
 
 
 class Transformer(nn.Module):
     """Velocity of the latents: called once per step with what `condition` prepared once per run."""
 
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
         self.params = p
-        self.img_in = nn.Linear(p.in_channels, p.hidden_size)
-        self.txt_in = nn.Linear(p.context_in_dim, p.hidden_size)
+        self.img_in: Layer = nn.Linear(p.in_channels, p.hidden_size)
+        self.txt_in: Layer = nn.Linear(p.context_in_dim, p.hidden_size)
         self.time_in = MLPEmbedder(TIME_FEATURES, p.hidden_size, bias=True)
         self.vector_in = MLPEmbedder(p.vec_in_dim, p.hidden_size, bias=True)
         if p.guidance_embed:
@@ -153,7 +159,15 @@ class Transformer(nn.Module):
         """Position ids (L, 3) -> the tables that `condition` takes."""
         return rope_angles(ids, self.params.axes_dim, self.params.theta)
 
-    def condition(self, context, rope: Rope, references=None, *, pooled, beside=None) -> Condition:
+    def condition(
+        self,
+        context: mx.array,
+        rope: Rope,
+        references: mx.array | None = None,
+        *,
+        pooled: mx.array,
+        beside: mx.array | None = None,
+    ) -> Condition:
         """Embed text (B, T, context_in_dim), pooled text (B, vec_in_dim) and reference latents (B, R, C), once per run.
 
         `rope` covers [text, image, references]. `beside` (B, N, in_channels - C) joins the latents of every token:
@@ -164,29 +178,40 @@ class Transformer(nn.Module):
         beside = None if beside is None else beside.astype(self.dtype)
         return Condition(self.txt_in(context.astype(self.dtype)), vector, embedded, beside, rope)
 
-    def time_vector(self, time_features, vector, guidance_features=None):
-        """(1 or B, 256) and (B, h) -> SiLU of the conditioning (B, 1, h)."""
+    def time_vector(
+        self, time_features: mx.array, vector: mx.array, guidance_features: mx.array | None = None
+    ) -> mx.array:
+        """(1 or B, 256) and (B, h) -> SiLU of the conditioning (B, 1, h). Raises ValueError for a guidance left out."""
         vec = self.time_in(time_features.astype(self.dtype)) + vector
         if self.params.guidance_embed:
+            if guidance_features is None:
+                raise ValueError("This model is told its guidance.")
             vec = vec + self.guidance_in(guidance_features.astype(self.dtype))
-        return nn.silu(vec)[:, None]
+        activated: mx.array = nn.silu(vec)
+        return activated[:, None]
 
     @property
     def dtype(self) -> mx.Dtype:
         return self.final_layer.linear.weight.dtype
 
-    def __call__(self, latents, time_features, condition: Condition, guidance_features=None):
+    def __call__(
+        self,
+        latents: mx.array,
+        time_features: mx.array,
+        condition: Condition,
+        guidance_features: mx.array | None = None,
+    ) -> mx.array:
         """(B, N, C) latents at one time -> (B, N, C) velocity d latents / d t (t = 1 is noise)."""
         vec = self.time_vector(time_features, condition.vector, guidance_features)
         img, txt, count = self._image(latents.astype(self.dtype), condition), condition.text, latents.shape[1]
-        for block in self.double_blocks:
-            img, txt = block(img, txt, vec, condition.rope)
-        x, length = mx.concatenate([txt, img], axis=1), txt.shape[1]
-        for block in self.single_blocks:
-            x = block(x, vec, condition.rope)
+        for double in self.double_blocks:
+            img, txt = double(img, txt, vec, condition.rope)
+        x, length = mx.concatenate([txt, img], axis=1), txt.shape[1]  # (B, T + N + R, h)
+        for single in self.single_blocks:
+            x = single(x, vec, condition.rope)
         return self.final_layer(x[:, length : length + count], vec)
 
-    def _image(self, latents, condition: Condition):
+    def _image(self, latents: mx.array, condition: Condition) -> mx.array:
         """(B, N, C) -> the image stream (B, N + R, h)."""
         if condition.beside is not None:
             latents = mx.concatenate([latents, condition.beside], axis=-1)

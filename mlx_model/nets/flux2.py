@@ -14,21 +14,28 @@ import numpy as np
 
 from ..sizes import check_heads
 from .ops import (
+    QKV,
+    Chain,
     LastLayer,
+    Layer,
     MLPEmbedder,
     Modulation,
+    ModulationOut,
     QKNorm,
+    Rope,
     SiLUGate,
     StreamAttention,
     add_gated,
     attention,
-    in_parts,
-    joined,
+    from_parts,
+    join_streams,
     modulate,
     rope_angles,
     rotate_pairs,
-    split_heads,
+    run_layers,
+    split_qkv,
     timestep_features,
+    to_parts,
 )
 
 TIME_FEATURES = 256
@@ -49,7 +56,7 @@ class Params:
     mlp_ratio: float = 3.0
     guidance_embed: bool = False
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_heads(self.hidden_size, self.num_heads, self.axes_dim)
 
     @property
@@ -57,8 +64,8 @@ class Params:
         return int(self.hidden_size * self.mlp_ratio)
 
 
-Rope = tuple[mx.array, mx.array]
-Bank = list[tuple[mx.array, mx.array]]  # K and V of the reference tokens, (B, H, R, D) each, one pair per block
+KeysValues = tuple[mx.array, mx.array]  # of some tokens in one block, (B, H, R, D) each; keys rotated
+Bank = list[KeysValues]  # of the reference tokens, one pair per block
 
 
 class Condition(NamedTuple):
@@ -70,7 +77,8 @@ class Condition(NamedTuple):
     rope: Rope  # (L, D/2) each, without the references where a bank is used
 
 
-def feed_forward(p: Params) -> list:
+def feed_forward(p: Params) -> Chain:
+    """(..., h) -> (..., h), in parts: `from_parts` undoes it."""
     return [
         nn.Linear(p.hidden_size, 2 * p.mlp_width, bias=False),
         SiLUGate(),
@@ -78,80 +86,107 @@ def feed_forward(p: Params) -> list:
     ]
 
 
-def rows(vec, start: int, stop: int | None = None):
-    """The conditioning of tokens start..stop; a single row serves all tokens."""
+def rows(vec: mx.array, start: int, stop: int | None = None) -> mx.array:
+    """The conditioning (B, 1 or L, h) of tokens start..stop; a single row serves all tokens."""
     return vec if vec.shape[1] == 1 else vec[:, start:stop]
 
 
-def attend(q, k, v, rope: Rope, bank=None):
-    """Rotate q and k, attend; -> (B, L, h) and the rotated (k, v). Keys of a bank are already rotated."""
+def attend(
+    q: mx.array, k: mx.array, v: mx.array, rope: Rope, bank: KeysValues | None = None
+) -> tuple[mx.array, KeysValues]:
+    """Rotate q and k (B, H, L, D) by their positions, attend -> (B, L, h), and the rotated k with v.
+
+    Keys of a bank are already rotated: they come after those of the tokens themselves.
+    """
     q, k = rotate_pairs(q, *rope), rotate_pairs(k, *rope)
     if bank is None:
         return attention(q, k, v), (k, v)
-    keys, values = (mx.concatenate([own, kept], axis=2) for own, kept in zip((k, v), bank, strict=True))
+    keys, values = mx.concatenate([k, bank[0]], axis=2), mx.concatenate([v, bank[1]], axis=2)  # (B, H, L + R, D)
     return attention(q, keys, values), (k, v)
 
 
 class DoubleStreamBlock(nn.Module):
-    def __init__(self, p: Params):
+    """Text and image with weights of their own, in one attention over both. All blocks share one modulation."""
+
+    def __init__(self, p: Params) -> None:
         super().__init__()
         self.img_attn, self.txt_attn = (StreamAttention(p.hidden_size, p.num_heads, bias=False) for _ in range(2))
         self.img_mlp, self.txt_mlp = feed_forward(p), feed_forward(p)
 
-    def __call__(self, img, txt, img_mod, txt_mod, rope, bank=None):
-        q, k, v = self.img_attn.heads_of(modulate(img, *img_mod[:2]))
-        if txt is None:  # references alone, for the bank
-            x, kv = attend(q, k, v, rope)
-            return self._after("img", img, x, img_mod), None, kv
-        joint = zip(self.txt_attn.heads_of(modulate(txt, *txt_mod[:2])), (q, k, v), strict=True)
-        q, k, v = (mx.concatenate(pair, axis=2) for pair in joint)
-        x, kv = attend(q, k, v, rope, bank)
+    def __call__(
+        self,
+        img: mx.array,
+        txt: mx.array,
+        img_mods: list[ModulationOut],
+        txt_mods: list[ModulationOut],
+        rope: Rope,
+        bank: KeysValues | None = None,
+    ) -> tuple[mx.array, mx.array]:
+        """img (B, N + R, h), txt (B, T, h) -> img, txt."""
+        img_qkv = self._project(self.img_attn, img, img_mods)  # 3 x (B, H, N + R, D)
+        txt_qkv = self._project(self.txt_attn, txt, txt_mods)  # 3 x (B, H, T, D)
+        x, _ = attend(*join_streams(txt_qkv, img_qkv), rope, bank)  # (B, L, h)
         length = txt.shape[1]
-        img = self._after("img", img, x[:, length:], img_mod)
-        return img, self._after("txt", txt, x[:, :length], txt_mod), kv
+        img = self._add(img, self.img_attn, self.img_mlp, x[:, length:], img_mods)
+        txt = self._add(txt, self.txt_attn, self.txt_mlp, x[:, :length], txt_mods)
+        return img, txt
 
-    def _after(self, stream, x, attended, mod):
-        _, _, gate1, shift2, scale2, gate2 = mod
-        x = add_gated(x, gate1, self[f"{stream}_attn"].proj(attended))
-        y = modulate(x, shift2, scale2)
-        for layer in self[f"{stream}_mlp"]:
-            y = layer(y)
-        return add_gated(x, gate2, joined(y))
+    def run_alone(self, img: mx.array, mods: list[ModulationOut], rope: Rope) -> tuple[mx.array, KeysValues]:
+        """References that see only each other, (B, R, h) -> the same, and their keys and values."""
+        x, kv = attend(*self._project(self.img_attn, img, mods), rope)
+        return self._add(img, self.img_attn, self.img_mlp, x, mods), kv
+
+    def _project(self, attn: StreamAttention, x: mx.array, mods: list[ModulationOut]) -> QKV:
+        return attn.project(modulate(x, mods[0].shift, mods[0].scale))
+
+    def _add(
+        self, x: mx.array, attn: StreamAttention, mlp: Chain, attended: mx.array, mods: list[ModulationOut]
+    ) -> mx.array:
+        """x + gate * attention, then + gate * feed-forward; all (B, L_i, h)."""
+        of_attention, of_mlp = mods
+        x = add_gated(x, of_attention.gate, attn.proj(attended))
+        y = run_layers(mlp, modulate(x, of_mlp.shift, of_mlp.scale))
+        return add_gated(x, of_mlp.gate, from_parts(y))
 
 
 class SingleStreamBlock(nn.Module):
-    def __init__(self, p: Params):
+    """All tokens in one stream; attention and feed-forward side by side, their first and last layers in one."""
+
+    def __init__(self, p: Params) -> None:
         super().__init__()
         self.params = (p.hidden_size, p.num_heads)
-        self.linear1 = nn.Linear(p.hidden_size, 3 * p.hidden_size + 2 * p.mlp_width, bias=False)
-        self.linear2 = nn.Linear(p.hidden_size + p.mlp_width, p.hidden_size, bias=False)
+        self.linear1: Layer = nn.Linear(p.hidden_size, 3 * p.hidden_size + 2 * p.mlp_width, bias=False)
+        self.linear2: Layer = nn.Linear(p.hidden_size + p.mlp_width, p.hidden_size, bias=False)
         self.norm = QKNorm(p.hidden_size // p.num_heads)
         self.mlp_act = SiLUGate()
 
-    def __call__(self, x, mod, rope, bank=None):
-        shift, scale, gate = mod
+    def __call__(
+        self, x: mx.array, mod: ModulationOut, rope: Rope, bank: KeysValues | None = None
+    ) -> tuple[mx.array, KeysValues]:
+        """x (B, L, h) -> x, and its keys and values."""
         hidden, heads = self.params
-        qkv, mlp = mx.split(self.linear1(modulate(x, shift, scale)), [3 * hidden], axis=-1)
-        q, k, v = (split_heads(part, heads) for part in mx.split(qkv, 3, axis=-1))
-        attended, kv = attend(*self.norm(q, k), v, rope, bank)
-        y = self.linear2(mx.concatenate([in_parts(attended), self.mlp_act(mlp)], axis=-1))
-        return add_gated(x, gate, joined(y)), kv
+        qkv, mlp = mx.split(self.linear1(modulate(x, mod.shift, mod.scale)), [3 * hidden], axis=-1)
+        q, k, v = split_qkv(qkv, heads)  # (B, L, 3 h) -> 3 x (B, H, L, D)
+        q, k = self.norm(q, k)
+        attended, kv = attend(q, k, v, rope, bank)
+        y = self.linear2(mx.concatenate([to_parts(attended), self.mlp_act(mlp)], axis=-1))  # (B, L, h + mlp) -> h
+        return add_gated(x, mod.gate, from_parts(y)), kv
 
 
 class Transformer(nn.Module):
     """Velocity of the latents: called once per step with what `condition` prepared once per run."""
 
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
         self.params = p
-        self.img_in = nn.Linear(p.in_channels, p.hidden_size, bias=False)
-        self.txt_in = nn.Linear(p.context_in_dim, p.hidden_size, bias=False)
+        self.img_in: Layer = nn.Linear(p.in_channels, p.hidden_size, bias=False)
+        self.txt_in: Layer = nn.Linear(p.context_in_dim, p.hidden_size, bias=False)
         self.time_in = MLPEmbedder(TIME_FEATURES, p.hidden_size, bias=False)
         if p.guidance_embed:
             self.guidance_in = MLPEmbedder(TIME_FEATURES, p.hidden_size, bias=False)
-        self.double_stream_modulation_img = Modulation(p.hidden_size, 6, bias=False)
-        self.double_stream_modulation_txt = Modulation(p.hidden_size, 6, bias=False)
-        self.single_stream_modulation = Modulation(p.hidden_size, 3, bias=False)
+        self.double_stream_modulation_img = Modulation(p.hidden_size, 2, bias=False)
+        self.double_stream_modulation_txt = Modulation(p.hidden_size, 2, bias=False)
+        self.single_stream_modulation = Modulation(p.hidden_size, 1, bias=False)
         self.double_blocks = [DoubleStreamBlock(p) for _ in range(p.depth)]
         self.single_blocks = [SingleStreamBlock(p) for _ in range(p.depth_single_blocks)]
         self.final_layer = LastLayer(p.hidden_size, p.in_channels, bias=False)
@@ -160,7 +195,9 @@ class Transformer(nn.Module):
         """Position ids (L, 4) -> the tables that `condition` takes."""
         return rope_angles(ids, self.params.axes_dim, self.params.theta)
 
-    def condition(self, context, rope: Rope, references=None, bank: Bank | None = None) -> Condition:
+    def condition(
+        self, context: mx.array, rope: Rope, references: mx.array | None = None, bank: Bank | None = None
+    ) -> Condition:
         """Embed text (B, T, context_in_dim) and reference latents (B, R, C), once per run.
 
         `rope` covers [text, image, references], or [text, image] where a bank stands in for the references.
@@ -168,55 +205,74 @@ class Transformer(nn.Module):
         embedded = None if references is None else self.img_in(references)
         return Condition(self.txt_in(context), embedded, bank, rope)
 
-    def time_vector(self, time_features, guidance_features=None):
-        """(1 or B, 256), or (B, L, 256) for a time per token -> SiLU of the conditioning (B, 1 or L, h)."""
+    def time_vector(self, time_features: mx.array, guidance_features: mx.array | None = None) -> mx.array:
+        """(1 or B, 256), or (B, L, 256) for a time per token -> SiLU of the conditioning (B, 1 or L, h).
+
+        Raises ValueError for a guidance left out.
+        """
         vec = self.time_in(time_features.astype(self.dtype))
         if self.params.guidance_embed:
+            if guidance_features is None:
+                raise ValueError("This model is told its guidance.")
             vec = vec + self.guidance_in(guidance_features.astype(self.dtype))
-        return nn.silu(vec if vec.ndim == 3 else vec[:, None])
+        activated: mx.array = nn.silu(vec)
+        return activated if vec.ndim == 3 else activated[:, None]
 
     @property
     def dtype(self) -> mx.Dtype:
         return self.final_layer.linear.weight.dtype
 
-    def __call__(self, latents, time_features, condition: Condition, guidance_features=None):
+    def __call__(
+        self,
+        latents: mx.array,
+        time_features: mx.array,
+        condition: Condition,
+        guidance_features: mx.array | None = None,
+    ) -> mx.array:
         """(B, N, C) latents at one time -> (B, N, C) velocity d latents / d t (t = 1 is noise)."""
         return self.with_states(latents, time_features, condition, guidance_features)[0]
 
-    def with_states(self, latents, time_features, condition: Condition, guidance_features=None):
-        """The velocity, and the image tokens (B, N, h) after every block, which Self-Flow compares."""
+    def with_states(
+        self,
+        latents: mx.array,
+        time_features: mx.array,
+        condition: Condition,
+        guidance_features: mx.array | None = None,
+    ) -> tuple[mx.array, list[mx.array]]:
+        """The velocity, and the image tokens (B, N, h) after every block, lazily: what nobody uses is never kept."""
         vec = self.time_vector(time_features, guidance_features)
-        img, count = self.img_in(latents.astype(self.dtype)), latents.shape[1]
-        if condition.references is not None:
-            img = mx.concatenate([img, condition.references], axis=1)
-        length = condition.text.shape[1]
-        _, states = self._blocks(img, condition.text, vec, condition.rope, condition.bank)
-        states = [state[:, :count] for state in states]
+        img, txt, rope = self._image(latents, condition), condition.text, condition.rope
+        count, length = latents.shape[1], txt.shape[1]
+        img_mods = self.double_stream_modulation_img(rows(vec, length))
+        txt_mods = self.double_stream_modulation_txt(rows(vec, 0, length))
+        (mod,), kept, states = self.single_stream_modulation(vec), iter(condition.bank or ()), []
+        for double in self.double_blocks:
+            img, txt = double(img, txt, img_mods, txt_mods, rope, next(kept, None))
+            states.append(img[:, :count])
+        x = mx.concatenate([txt, img], axis=1)  # (B, T + N + R, h)
+        for single in self.single_blocks:
+            x, _ = single(x, mod, rope, next(kept, None))
+            states.append(x[:, length : length + count])
         return self.final_layer(states[-1], rows(vec, length, length + count)), states
 
-    def reference_bank(self, references, rope: Rope) -> Bank:
+    def _image(self, latents: mx.array, condition: Condition) -> mx.array:
+        """(B, N, C) -> the image stream (B, N + R, h)."""
+        img = self.img_in(latents.astype(self.dtype))
+        return img if condition.references is None else mx.concatenate([img, condition.references], axis=1)
+
+    def reference_bank(self, references: mx.array, rope: Rope) -> Bank:
         """K and V of reference latents (B, R, C) for the KV checkpoints: references see only themselves, at t = 0.
 
         They depend on the references and nothing else, so one bank serves every prompt, seed, step and size.
         (BFL and diffusers compute the same values inside the first step of every picture.)
         """
         vec = self.time_vector(timestep_features([0.0]))
-        return self._blocks(self.img_in(references.astype(self.dtype)), None, vec, rope, None)[0]
-
-    def _blocks(self, img, txt, vec, rope, bank):
-        """K and V (rotated) and the image stream after every block. All lazy: what nobody uses is never kept."""
-        length = 0 if txt is None else txt.shape[1]
-        img_mod = self.double_stream_modulation_img(rows(vec, length))
-        txt_mod = self.double_stream_modulation_txt(rows(vec, 0, length))
-        single_mod = self.single_stream_modulation(vec)
-        kept, made, states = iter(bank or ()), [], []
-        for block in self.double_blocks:
-            img, txt, kv = block(img, txt, img_mod, txt_mod, rope, next(kept, None))
-            made.append(kv)
-            states.append(img)
-        x = img if txt is None else mx.concatenate([txt, img], axis=1)
-        for block in self.single_blocks:
-            x, kv = block(x, single_mod, rope, next(kept, None))
-            made.append(kv)
-            states.append(x[:, length:])
-        return made, states
+        x, bank = self.img_in(references.astype(self.dtype)), []
+        mods, (mod,) = self.double_stream_modulation_img(vec), self.single_stream_modulation(vec)
+        for double in self.double_blocks:
+            x, kv = double.run_alone(x, mods, rope)
+            bank.append(kv)
+        for single in self.single_blocks:
+            x, kv = single(x, mod, rope)
+            bank.append(kv)
+        return bank

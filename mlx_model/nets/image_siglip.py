@@ -11,6 +11,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from ..sizes import check_heads
+from .ops import Layer
 from .text_clip import Encoder
 
 
@@ -26,7 +27,7 @@ class Params:
     patch_size: int = 14
     layer_norm_eps: float = 1e-6
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_heads(self.hidden_size, self.num_attention_heads)
 
     @property
@@ -40,24 +41,24 @@ class Params:
 
 
 class Embeddings(nn.Module):
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
-        self.patch_embedding = nn.Conv2d(3, p.hidden_size, p.patch_size, stride=p.patch_size)
-        self.position_embedding = nn.Embedding(p.patches, p.hidden_size)
+        self.patch_embedding: Layer = nn.Conv2d(3, p.hidden_size, p.patch_size, stride=p.patch_size)
+        self.position_embedding: Layer = nn.Embedding(p.patches, p.hidden_size)
 
-    def __call__(self, images):
+    def __call__(self, images: mx.array) -> mx.array:
         x = self.patch_embedding(images.astype(self.patch_embedding.weight.dtype))  # (B, P / side, side, h)
-        x = x.reshape(x.shape[0], -1, x.shape[-1])
+        x = x.reshape(x.shape[0], -1, x.shape[-1])  # (B, P, h)
         return x + self.position_embedding(mx.arange(x.shape[1]))
 
 
 class ImageEncoder(nn.Module):
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
         self.params = p
         self.embeddings = Embeddings(p)
         self.encoder = Encoder(p, nn.gelu_approx)
-        self.post_layernorm = nn.LayerNorm(p.hidden_size, p.layer_norm_eps)
+        self.post_layernorm: Layer = nn.LayerNorm(p.hidden_size, p.layer_norm_eps)
 
     def __call__(self, images: mx.array) -> mx.array:
         """(B, S, S, 3) in [-1, 1], squeezed to S x S without cropping -> (B, P, h), row-major."""

@@ -4,17 +4,47 @@ Axis letters: B batch, L tokens, D width of one head, H heads, h hidden width.
 """
 
 import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
+from numpy.typing import ArrayLike
 
 HALF_LIMIT = 65504.0  # the largest float16
 HALF_PARTS = 64  # feed-forwards reach 3e5: in float16 they are computed in parts of 1 / 64
 EPS = 1e-6  # every LayerNorm and RMSNorm of the FLUX transformers
 
+Rope = tuple[mx.array, mx.array]  # cosines and sines of the tokens' positions, (L, D / 2) each
+Chain = Sequence[Callable[[mx.array], mx.array]]  # layers by their numbers in the checkpoint, such as img_mlp.0
 
-def timestep_features(t, width: int = 256, scale: float = 1000.0) -> mx.array:
+
+class Layer(Protocol):
+    """A linear layer, convolution, norm or table, packed or not: mlx leaves its own without types."""
+
+    weight: mx.array
+
+    def __call__(self, x: mx.array, /) -> mx.array: ...
+
+
+class QKV(NamedTuple):
+    """Queries, keys and values by heads: (B, H, L, D) each."""
+
+    q: mx.array
+    k: mx.array
+    v: mx.array
+
+
+class ModulationOut(NamedTuple):
+    """What the conditioning does to one half of a block: (1 or B, 1 or L, h) each."""
+
+    shift: mx.array
+    scale: mx.array
+    gate: mx.array
+
+
+def timestep_features(t: ArrayLike, width: int = 256, scale: float = 1000.0) -> mx.array:
     """Sinusoidal features of times: (n,) floats in [0, 1] -> (n, width) float32, cosines first.
 
     Computed in float64 on the host: in float32 the angles (up to 4000) lose 3e-4, and the sine of
@@ -25,7 +55,7 @@ def timestep_features(t, width: int = 256, scale: float = 1000.0) -> mx.array:
     return mx.array(np.concatenate([np.cos(angles), np.sin(angles)], -1).astype(np.float32))
 
 
-def rope_angles(ids: np.ndarray, axes: tuple[int, ...], theta: float) -> tuple[mx.array, mx.array]:
+def rope_angles(ids: np.ndarray, axes: tuple[int, ...], theta: float) -> Rope:
     """Position ids (L, len(axes)) -> (cos, sin), each (L, sum(axes) / 2) float32.
 
     Source: black-forest-labs/flux2 src/flux2/model.py, rope: one frequency table per axis, concatenated.
@@ -74,21 +104,20 @@ def add_gated(x: mx.array, gate: mx.array, y: mx.array) -> mx.array:
     return mx.clip(x + gate.astype(mx.float32) * y, -HALF_LIMIT, HALF_LIMIT).astype(mx.float16)
 
 
-def in_parts(x: mx.array) -> mx.array:
-    """float16 in parts of 1 / HALF_PARTS, for a linear layer without bias whose result goes to `joined`."""
+def to_parts(x: mx.array) -> mx.array:
+    """float16 in parts of 1 / HALF_PARTS, for a linear layer without bias whose result goes to `from_parts`."""
     return x / HALF_PARTS if x.dtype == mx.float16 else x
 
 
-def joined(x: mx.array) -> mx.array:
-    """Undoes `in_parts`, in float32, which has room for it; what is not float16 is no part and stays as it is."""
+def from_parts(x: mx.array) -> mx.array:
+    """Undoes `to_parts`, in float32, which has room for it; what is not float16 is no part and stays as it is."""
     return x.astype(mx.float32) * HALF_PARTS if x.dtype == mx.float16 else x
 
 
-def attention(q: mx.array, k: mx.array, v: mx.array, mask=None) -> mx.array:
-    """(B, H, L, D) queries on (B, H, M, D) keys -> (B, L, H * D)."""
+def attention(q: mx.array, k: mx.array, v: mx.array, mask: mx.array | None = None) -> mx.array:
+    """softmax(q k^T / sqrt(D)) v: (B, H, L, D) queries on (B, H, M, D) keys -> (B, L, H * D)."""
     # A float scale on purpose: an mx.array one forces an evaluation at every call.
-    x = mx.fast.scaled_dot_product_attention(q, k, v, scale=q.shape[-1] ** -0.5, mask=mask)
-    return x.transpose(0, 2, 1, 3).reshape(x.shape[0], x.shape[2], -1)
+    return merge_heads(mx.fast.scaled_dot_product_attention(q, k, v, scale=q.shape[-1] ** -0.5, mask=mask))
 
 
 def split_heads(x: mx.array, heads: int) -> mx.array:
@@ -101,82 +130,113 @@ def merge_heads(x: mx.array) -> mx.array:
     return x.transpose(0, 2, 1, 3).reshape(x.shape[0], x.shape[2], -1)
 
 
+def split_qkv(qkv: mx.array, heads: int) -> QKV:
+    """What one layer makes of all three: (B, L, 3 H D) -> 3 x (B, H, L, D)."""
+    return QKV(*(split_heads(part, heads) for part in mx.split(qkv, 3, axis=-1)))
+
+
+def join_streams(first: QKV, second: QKV) -> QKV:
+    """The tokens of two streams in one row, of which each sees all: 2 x (B, H, L_i, D) -> (B, H, L_1 + L_2, D)."""
+    return QKV(*(mx.concatenate([a, b], axis=2) for a, b in zip(first, second, strict=True)))
+
+
+def split_modulation(x: mx.array, count: int) -> list[ModulationOut]:
+    """(..., 3 count h) -> `count` times shift, scale and gate (..., h), in this order.
+
+    So in black-forest-labs/flux src/flux/modules/layers.py, Modulation, flux2 src/flux2/model.py, and the adaLN of DiT.
+    diffusers has (scale, shift) in its last layer: the tables of keys swap them.
+    """
+    parts = mx.split(x, 3 * count, axis=-1)
+    return [ModulationOut(*parts[i : i + 3]) for i in range(0, len(parts), 3)]
+
+
+def run_layers(layers: Chain, x: mx.array) -> mx.array:
+    """One after the other."""
+    for layer in layers:
+        x = layer(x)
+    return x
+
+
 class RMSNorm(nn.Module):
     """Named `scale` where torch says weight, as BFL's checkpoints do."""
 
-    def __init__(self, width: int):
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.scale = mx.ones((width,))
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return mx.fast.rms_norm(x, self.scale, EPS)
 
 
 class QKNorm(nn.Module):
-    def __init__(self, width: int):
+    """Of each head's queries and keys (B, H, L, D)."""
+
+    def __init__(self, width: int) -> None:
         super().__init__()
         self.query_norm = RMSNorm(width)
         self.key_norm = RMSNorm(width)
 
-    def __call__(self, q, k):
+    def __call__(self, q: mx.array, k: mx.array) -> tuple[mx.array, mx.array]:
         return self.query_norm(q), self.key_norm(k)
 
 
 class MLPEmbedder(nn.Module):
     """Features of a time, a guidance or a pooled text (..., width) -> (..., hidden)."""
 
-    def __init__(self, width: int, hidden: int, bias: bool):
+    def __init__(self, width: int, hidden: int, bias: bool) -> None:
         super().__init__()
-        self.in_layer = nn.Linear(width, hidden, bias)
-        self.out_layer = nn.Linear(hidden, hidden, bias)
+        self.in_layer: Layer = nn.Linear(width, hidden, bias)
+        self.out_layer: Layer = nn.Linear(hidden, hidden, bias)
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return self.out_layer(nn.silu(self.in_layer(x)))
 
 
 class SiLUGate(nn.Module):
-    """(..., 2w) -> (..., w): SiLU of the first half times the second, which passes float16's range: `in_parts`."""
+    """(..., 2w) -> (..., w): SiLU of the first half times the second, which passes float16's range: `to_parts`."""
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         gate, up = mx.split(x, 2, axis=-1)
-        return nn.silu(gate) * in_parts(up)
+        activated: mx.array = nn.silu(gate)
+        return activated * to_parts(up)
 
 
 class Modulation(nn.Module):
-    """(..., h) -> `count` vectors (..., h): shift, scale, gate, repeated."""
+    """The conditioning after SiLU (..., h) -> shift, scale and gate `count` times, (..., h) each."""
 
-    def __init__(self, hidden: int, count: int, bias: bool):
+    def __init__(self, hidden: int, count: int, bias: bool) -> None:
         super().__init__()
         self.count = count
-        self.lin = nn.Linear(hidden, count * hidden, bias)
+        self.lin: Layer = nn.Linear(hidden, 3 * count * hidden, bias)
 
-    def __call__(self, activated_vec):
-        return mx.split(self.lin(activated_vec), self.count, axis=-1)
+    def __call__(self, vec: mx.array) -> list[ModulationOut]:
+        return split_modulation(self.lin(vec), self.count)
 
 
 class StreamAttention(nn.Module):
     """Query, key, value and output projection of one stream (text or image) of a double block."""
 
-    def __init__(self, hidden: int, heads: int, bias: bool):
+    def __init__(self, hidden: int, heads: int, bias: bool) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(hidden, 3 * hidden, bias)
+        self.qkv: Layer = nn.Linear(hidden, 3 * hidden, bias)
         self.norm = QKNorm(hidden // heads)
-        self.proj = nn.Linear(hidden, hidden, bias)
+        self.proj: Layer = nn.Linear(hidden, hidden, bias)
 
-    def heads_of(self, x):
-        q, k, v = (split_heads(part, self.heads) for part in mx.split(self.qkv(x), 3, axis=-1))
-        return *self.norm(q, k), v  # 3 x (B, H, L, D)
+    def project(self, x: mx.array) -> QKV:
+        """(B, L, h) -> 3 x (B, H, L, D), queries and keys normed."""
+        q, k, v = split_qkv(self.qkv(x), self.heads)
+        return QKV(*self.norm(q, k), v)
 
 
 class LastLayer(nn.Module):
-    """Modulated image tokens (B, N, h) -> (B, N, out)."""
+    """Image tokens (B, N, h) and the conditioning after SiLU (B, 1 or N, h) -> (B, N, out). No gate: shift, scale."""
 
-    def __init__(self, hidden: int, out: int, bias: bool):
+    def __init__(self, hidden: int, out: int, bias: bool) -> None:
         super().__init__()
-        self.linear = nn.Linear(hidden, out, bias)
-        self.adaLN_modulation = [nn.SiLU(), nn.Linear(hidden, 2 * hidden, bias)]
+        self.linear: Layer = nn.Linear(hidden, out, bias)
+        self.adaLN_modulation: Chain = [nn.SiLU(), nn.Linear(hidden, 2 * hidden, bias)]
 
-    def __call__(self, x, activated_vec):
-        shift, scale = mx.split(self.adaLN_modulation[1](activated_vec), 2, axis=-1)
+    def __call__(self, x: mx.array, vec: mx.array) -> mx.array:
+        shift, scale = mx.split(self.adaLN_modulation[1](vec), 2, axis=-1)
         return self.linear(modulate(x, shift, scale))

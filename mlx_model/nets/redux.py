@@ -9,6 +9,8 @@ from dataclasses import dataclass
 import mlx.core as mx
 import mlx.nn as nn
 
+from .ops import Layer
+
 
 @dataclass(frozen=True)
 class Params:
@@ -17,11 +19,11 @@ class Params:
 
 
 class ImageEmbedder(nn.Module):
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
         self.params = p
-        self.redux_up = nn.Linear(p.redux_dim, 3 * p.txt_in_features)
-        self.redux_down = nn.Linear(3 * p.txt_in_features, p.txt_in_features)
+        self.redux_up: Layer = nn.Linear(p.redux_dim, 3 * p.txt_in_features)
+        self.redux_down: Layer = nn.Linear(3 * p.txt_in_features, p.txt_in_features)
 
     def __call__(self, states: mx.array) -> mx.array:
         """(B, P, redux_dim) -> (B, P, txt_in_features)."""

@@ -10,9 +10,21 @@ from dataclasses import dataclass
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
+from numpy.typing import ArrayLike
 
 from ..sizes import check_heads
-from .ops import add_gated, attention, modulate, split_heads, timestep_features
+from .ops import (
+    Chain,
+    LastLayer,
+    Layer,
+    add_gated,
+    attention,
+    modulate,
+    run_layers,
+    split_modulation,
+    split_qkv,
+    timestep_features,
+)
 
 TIME_FEATURES = 256
 
@@ -31,7 +43,7 @@ class Params:
     num_classes: int = 1001
     learn_sigma: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         check_heads(self.hidden_size, self.num_heads)
         if self.patch_size < 1 or self.input_size % self.patch_size:
             raise ValueError(f"{self.input_size} latents a side can't be cut into patches of {self.patch_size}")
@@ -60,106 +72,136 @@ def position_embedding(p: Params) -> mx.array:
     return mx.array(table.astype(np.float32))[None]
 
 
-class Named(nn.Module):
-    """A group of layers by the names that the checkpoint has for them."""
-
-    def __init__(self, **layers):
-        super().__init__()
-        for name, layer in layers.items():
-            self[name] = layer
-
-
 class Attention(nn.Module):
-    def __init__(self, width: int, heads: int):
+    """(B, N, h) -> (B, N, h)."""
+
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width)
-        self.proj = nn.Linear(width, width)
+        self.qkv: Layer = nn.Linear(width, 3 * width)
+        self.proj: Layer = nn.Linear(width, width)
 
-    def __call__(self, x):
-        return self.proj(attention(*(split_heads(y, self.heads) for y in mx.split(self.qkv(x), 3, axis=-1))))
+    def __call__(self, x: mx.array) -> mx.array:
+        q, k, v = split_qkv(self.qkv(x), self.heads)  # (B, N, 3 h) -> 3 x (B, H, N, D)
+        return self.proj(attention(q, k, v))
+
+
+class MLP(nn.Module):
+    def __init__(self, width: int, inner: int) -> None:
+        super().__init__()
+        self.fc1: Layer = nn.Linear(width, inner)
+        self.fc2: Layer = nn.Linear(inner, width)
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return self.fc2(nn.gelu_approx(self.fc1(x)))
 
 
 class Block(nn.Module):
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
         width = p.hidden_size
         self.attn = Attention(width, p.num_heads)
-        inner = int(width * p.mlp_ratio)
-        self.mlp = Named(fc1=nn.Linear(width, inner), fc2=nn.Linear(inner, width))
-        self.adaLN_modulation = [nn.SiLU(), nn.Linear(width, 6 * width)]
+        self.mlp = MLP(width, int(width * p.mlp_ratio))
+        self.adaLN_modulation: Chain = [nn.SiLU(), nn.Linear(width, 6 * width)]
 
-    def __call__(self, x, activated):
-        shift1, scale1, gate1, shift2, scale2, gate2 = mx.split(self.adaLN_modulation[1](activated), 6, axis=-1)
-        x = add_gated(x, gate1, self.attn(modulate(x, shift1, scale1)))
-        hidden = nn.gelu_approx(self.mlp.fc1(modulate(x, shift2, scale2)))
-        return add_gated(x, gate2, self.mlp.fc2(hidden))
+    def __call__(self, x: mx.array, vec: mx.array) -> mx.array:
+        """x (B, N, h), vec (B, 1 or N, h) -> (B, N, h)."""
+        mod1, mod2 = split_modulation(self.adaLN_modulation[1](vec), 2)
+        x = add_gated(x, mod1.gate, self.attn(modulate(x, mod1.shift, mod1.scale)))
+        return add_gated(x, mod2.gate, self.mlp(modulate(x, mod2.shift, mod2.scale)))
 
 
-class LastLayer(nn.Module):
-    def __init__(self, p: Params):
+class PatchEmbedder(nn.Module):
+    """(B, N, C) -> (B, N, h); a convolution in the checkpoint."""
+
+    def __init__(self, channels: int, width: int) -> None:
         super().__init__()
-        outputs = p.in_channels * (2 if p.learn_sigma else 1)
-        self.linear = nn.Linear(p.hidden_size, outputs)
-        self.adaLN_modulation = [nn.SiLU(), nn.Linear(p.hidden_size, 2 * p.hidden_size)]
+        self.proj: Layer = nn.Linear(channels, width)
 
-    def __call__(self, x, activated):
-        shift, scale = mx.split(self.adaLN_modulation[1](activated), 2, axis=-1)
-        return self.linear(modulate(x, shift, scale))
+    def __call__(self, x: mx.array) -> mx.array:
+        return self.proj(x)
+
+
+class TimeEmbedder(nn.Module):
+    """Features of a time (..., 256) -> (..., h)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.mlp: Chain = [nn.Linear(TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width)]
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return run_layers(self.mlp, x)
+
+
+class ClassEmbedder(nn.Module):
+    """Class numbers (B,) -> (B, h)."""
+
+    def __init__(self, classes: int, width: int) -> None:
+        super().__init__()
+        self.embedding_table: Layer = nn.Embedding(classes, width)
+
+    def __call__(self, labels: mx.array) -> mx.array:
+        return self.embedding_table(labels)
+
+
+class Projector(nn.Module):
+    """(B, N, h) -> (B, N, h): the head that learns the teacher's features."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear1: Layer = nn.Linear(width, 2 * width)
+        self.linear2: Layer = nn.Linear(2 * width, width)
+
+    def __call__(self, x: mx.array) -> mx.array:
+        return self.linear2(nn.silu(self.linear1(x)))
 
 
 class Transformer(nn.Module):
     """Velocity of the latents: called once per step with what `condition` prepared once per run."""
 
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
         self.params = p
         width = p.hidden_size
         self.pos_embed = position_embedding(p)
-        self.x_embedder = Named(proj=nn.Linear(p.in_channels, width))
-        self.t_embedder = Named(mlp=[nn.Linear(TIME_FEATURES, width), nn.SiLU(), nn.Linear(width, width)])
-        self.y_embedder = Named(embedding_table=nn.Embedding(p.num_classes, width))
+        self.x_embedder = PatchEmbedder(p.in_channels, width)
+        self.t_embedder = TimeEmbedder(width)
+        self.y_embedder = ClassEmbedder(p.num_classes, width)
         self.blocks = [Block(p) for _ in range(p.depth)]
-        self.final_layer = LastLayer(p)
-        self.projector = Named(linear1=nn.Linear(width, 2 * width), linear2=nn.Linear(2 * width, width))
+        self.final_layer = LastLayer(width, p.in_channels * (2 if p.learn_sigma else 1), bias=True)
+        self.projector = Projector(width)
 
     @property
     def dtype(self) -> mx.Dtype:
         return self.pos_embed.dtype
 
-    def time_features(self, times) -> mx.array:
+    def time_features(self, times: ArrayLike) -> mx.array:
         """Times (n,), or (B, N) for a time per token -> features (n, 256) or (B, N, 256)."""
         times = np.asarray(times, np.float64)
         return timestep_features(1 - times, TIME_FEATURES, scale=1.0).reshape(*times.shape, TIME_FEATURES)
 
-    def condition(self, labels) -> mx.array:
+    def condition(self, labels: list[int]) -> mx.array:
         """Class numbers (B,) -> (B, 1, h)."""
-        return self.y_embedder.embedding_table(mx.array(labels))[:, None]
+        return self.y_embedder(mx.array(labels))[:, None]
 
-    def __call__(self, latents, time_features, condition):
+    def __call__(self, latents: mx.array, time_features: mx.array, condition: mx.array) -> mx.array:
         """(B, N, C) latents -> (B, N, C) velocity d latents / d t (t = 1 is noise)."""
         return self.with_states(latents, time_features, condition)[0]
 
-    def with_states(self, latents, time_features, condition):
+    def with_states(
+        self, latents: mx.array, time_features: mx.array, condition: mx.array
+    ) -> tuple[mx.array, list[mx.array]]:
         """The velocity, and the tokens (B, N, h) after every block, lazily: what nobody uses is never made."""
-        x = self.x_embedder.proj(latents.astype(self.dtype)) + self.pos_embed
-        activated, states = nn.silu(self._time(time_features) + condition), []
+        x = self.x_embedder(latents.astype(self.dtype)) + self.pos_embed  # (B, N, h)
+        time = self.t_embedder(time_features.astype(self.dtype))
+        vec = nn.silu((time if time.ndim == 3 else time[:, None]) + condition)  # (B, 1 or N, h)
+        states = []
         for block in self.blocks:
-            x = block(x, activated)
+            x = block(x, vec)
             states.append(x)
-        return self._unpack(self.final_layer(x, activated)), states
+        return self._unpack(self.final_layer(x, vec)), states
 
-    def project(self, state):
-        """The head that learns the teacher's features, on the tokens after a block."""
-        return self.projector.linear2(nn.silu(self.projector.linear1(state)))
-
-    def _time(self, features):
-        x = features.astype(self.dtype)
-        for layer in self.t_embedder.mlp:
-            x = layer(x)
-        return x if x.ndim == 3 else x[:, None]
-
-    def _unpack(self, x):
+    def _unpack(self, x: mx.array) -> mx.array:
         """(B, N, p q c) -> (B, N, c p q) of the first half of the channels, with the sign of our direction of time."""
         p = self.params
         x = x.reshape(*x.shape[:2], p.patch_size**2, -1).swapaxes(2, 3)

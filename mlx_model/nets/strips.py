@@ -20,14 +20,15 @@ def in_strips(make: Callable[[int, int], mx.array], height: int, row: int) -> mx
     Each strip is finished before the next begins. A map of one strip is left as a graph (training goes through it).
     """
     step = max(2, STRIP // row // 2 * 2)  # even: rows come in pairs where they are doubled
+    first = make(0, min(step, height))
     if step >= height:
-        return make(0, height)
-    whole = None
-    for start in range(0, height, step):
-        part = make(start, min(start + step, height))
-        if whole is None:
-            whole = mx.zeros((part.shape[0], height, *part.shape[2:]), part.dtype)
-        whole[:, start : start + step] = part
+        return first
+    whole = mx.zeros((first.shape[0], height, *first.shape[2:]), first.dtype)
+    whole[:, :step] = first
+    del first
+    mx.eval(whole)
+    for start in range(step, height, step):
+        whole[:, start : start + step] = make(start, min(start + step, height))
         mx.eval(whole)
     return whole
 
@@ -54,7 +55,7 @@ def statistics(norm: nn.GroupNorm, x: mx.array) -> tuple[mx.array, mx.array]:
     return whole, mx.sum(share * (var + mx.square(mean - whole)), 1, keepdims=True)
 
 
-def normalised(norm: nn.GroupNorm, x: mx.array) -> Callable[[mx.array], mx.array]:
+def fit_norm(norm: nn.GroupNorm, x: mx.array) -> Callable[[mx.array], mx.array]:
     """What applies the group norm, with the statistics of all of `x`, to any rows of it. In float32, result as x."""
     mean, var = statistics(norm, x)
     groups = (x.shape[0], 1, 1, norm.num_groups, x.shape[-1] // norm.num_groups)

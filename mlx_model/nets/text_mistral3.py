@@ -11,7 +11,7 @@ import mlx.nn as nn
 import numpy as np
 
 from . import text_qwen3
-from .ops import rope_angles
+from .ops import Layer, rope_angles
 from .text_qwen3 import DecoderLayer, causal_mask
 
 
@@ -24,10 +24,10 @@ class Params(text_qwen3.Params):
 
 
 class TextEncoder(nn.Module):
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
         self.params = p
-        self.embed_tokens = nn.Embedding(p.vocab_size, p.hidden_size)
+        self.embed_tokens: Layer = nn.Embedding(p.vocab_size, p.hidden_size)
         self.layers = [DecoderLayer(p) for _ in range(max(p.out_layers))]
 
     def __call__(self, ids: mx.array, real: mx.array) -> mx.array:
@@ -37,15 +37,15 @@ class TextEncoder(nn.Module):
         (what torch's scaled dot product gives for a row without keys). Real tokens don't see it, and RoPE is
         relative, so they run without it: a short prompt costs what it is long, not L.
         """
-        padding = int((~real).sum().item())
-        rows = self._hidden(ids[:, padding:], attend=True)
+        padding = int(np.sum(~np.array(real)))
+        rows = self._run_layers(ids[:, padding:], attend=True)
         if not padding:
             return rows
-        constant = self._hidden(ids[:, :1], attend=False)
+        constant = self._run_layers(ids[:, :1], attend=False)
         repeated = mx.broadcast_to(constant, (1, padding, constant.shape[-1]))
         return mx.concatenate([repeated, rows], axis=1)
 
-    def _hidden(self, ids: mx.array, attend: bool) -> mx.array:
+    def _run_layers(self, ids: mx.array, attend: bool) -> mx.array:
         p = self.params
         x, kept = self.embed_tokens(ids), []
         rope = rope_angles(np.arange(ids.shape[1])[:, None], (p.head_dim,), p.rope_theta)

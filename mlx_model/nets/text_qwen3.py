@@ -11,7 +11,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from .ops import attention, rope_angles, rotate_halves, split_heads
+from .ops import Layer, Rope, attention, rope_angles, rotate_halves, split_heads
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Params:
     rms_norm_eps: float = 1e-6
     qk_norm: bool = True
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.num_key_value_heads < 1 or self.num_attention_heads % self.num_key_value_heads or self.head_dim % 2:
             heads = f"{self.num_attention_heads}, {self.num_key_value_heads} of keys, {self.head_dim} channels each"
             raise ValueError(f"these heads can't be: {heads}")
@@ -39,45 +39,46 @@ class Params:
 
 
 class Attention(nn.Module):
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
         self.heads, self.key_heads = p.num_attention_heads, p.num_key_value_heads
-        self.q_proj = nn.Linear(p.hidden_size, self.heads * p.head_dim, bias=False)
-        self.k_proj = nn.Linear(p.hidden_size, self.key_heads * p.head_dim, bias=False)
-        self.v_proj = nn.Linear(p.hidden_size, self.key_heads * p.head_dim, bias=False)
-        self.o_proj = nn.Linear(self.heads * p.head_dim, p.hidden_size, bias=False)
+        self.q_proj: Layer = nn.Linear(p.hidden_size, self.heads * p.head_dim, bias=False)
+        self.k_proj: Layer = nn.Linear(p.hidden_size, self.key_heads * p.head_dim, bias=False)
+        self.v_proj: Layer = nn.Linear(p.hidden_size, self.key_heads * p.head_dim, bias=False)
+        self.o_proj: Layer = nn.Linear(self.heads * p.head_dim, p.hidden_size, bias=False)
         if p.qk_norm:
-            self.q_norm = nn.RMSNorm(p.head_dim, p.rms_norm_eps)
-            self.k_norm = nn.RMSNorm(p.head_dim, p.rms_norm_eps)
+            self.q_norm: Layer = nn.RMSNorm(p.head_dim, p.rms_norm_eps)
+            self.k_norm: Layer = nn.RMSNorm(p.head_dim, p.rms_norm_eps)
 
-    def __call__(self, x, rope, mask):
-        q, k = split_heads(self.q_proj(x), self.heads), split_heads(self.k_proj(x), self.key_heads)
+    def __call__(self, x: mx.array, rope: Rope, mask: mx.array) -> mx.array:
+        q = split_heads(self.q_proj(x), self.heads)  # (B, L, H D) -> (B, H, L, D)
+        k = split_heads(self.k_proj(x), self.key_heads)  # (B, L, K D) -> (B, K, L, D), each for H / K queries
+        v = split_heads(self.v_proj(x), self.key_heads)
         if "q_norm" in self:
             q, k = self.q_norm(q), self.k_norm(k)
-        v = split_heads(self.v_proj(x), self.key_heads)
         return self.o_proj(attention(rotate_halves(q, *rope), rotate_halves(k, *rope), v, mask))
 
 
 class MLP(nn.Module):
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
-        self.gate_proj = nn.Linear(p.hidden_size, p.intermediate_size, bias=False)
-        self.up_proj = nn.Linear(p.hidden_size, p.intermediate_size, bias=False)
-        self.down_proj = nn.Linear(p.intermediate_size, p.hidden_size, bias=False)
+        self.gate_proj: Layer = nn.Linear(p.hidden_size, p.intermediate_size, bias=False)
+        self.up_proj: Layer = nn.Linear(p.hidden_size, p.intermediate_size, bias=False)
+        self.down_proj: Layer = nn.Linear(p.intermediate_size, p.hidden_size, bias=False)
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return self.down_proj(nn.silu(self.gate_proj(x)) * self.up_proj(x))
 
 
 class DecoderLayer(nn.Module):
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
         self.self_attn = Attention(p)
         self.mlp = MLP(p)
-        self.input_layernorm = nn.RMSNorm(p.hidden_size, p.rms_norm_eps)
-        self.post_attention_layernorm = nn.RMSNorm(p.hidden_size, p.rms_norm_eps)
+        self.input_layernorm: Layer = nn.RMSNorm(p.hidden_size, p.rms_norm_eps)
+        self.post_attention_layernorm: Layer = nn.RMSNorm(p.hidden_size, p.rms_norm_eps)
 
-    def __call__(self, x, rope, mask):
+    def __call__(self, x: mx.array, rope: Rope, mask: mx.array) -> mx.array:
         x = x + self.self_attn(self.input_layernorm(x), rope, mask)
         return x + self.mlp(self.post_attention_layernorm(x))
 
@@ -89,10 +90,10 @@ def causal_mask(real: mx.array) -> mx.array:
 
 
 class TextEncoder(nn.Module):
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
         self.params = p
-        self.embed_tokens = nn.Embedding(p.vocab_size, p.hidden_size)
+        self.embed_tokens: Layer = nn.Embedding(p.vocab_size, p.hidden_size)
         self.layers = [DecoderLayer(p) for _ in range(max(p.out_layers))]
 
     def __call__(self, ids: mx.array, real: mx.array, positions: np.ndarray | None = None) -> mx.array:

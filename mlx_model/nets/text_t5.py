@@ -8,12 +8,13 @@ Axis letters: B batch, L tokens, h width, H heads, D head width, f width of the 
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from .ops import merge_heads, split_heads
+from .ops import Layer, merge_heads, split_heads
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,7 @@ class Params:
     relative_attention_max_distance: int = 128
     layer_norm_epsilon: float = 1e-6
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         single = self.relative_attention_num_buckets // 4
         if single < 1 or self.relative_attention_max_distance <= single:
             distance = f"relative_attention_max_distance can't be {self.relative_attention_max_distance}"
@@ -54,10 +55,11 @@ def distance_buckets(length: int, buckets: int, far: int) -> np.ndarray:
     # float32 as the reference: a distance that is exactly a border may fall on either side of it.
     growth = np.log(np.maximum(size, 1).astype(np.float32) / single) / math.log(far / single) * (half - single)
     coarse = np.minimum(single + growth.astype(np.int64), half - 1)
-    return np.where(distance > 0, half, 0) + np.where(size < single, size, coarse)
+    bucket: np.ndarray = np.where(distance > 0, half, 0) + np.where(size < single, size, coarse)
+    return bucket
 
 
-def apply_scaled(layer, x: mx.array, dtype: mx.Dtype) -> mx.array:
+def apply_scaled(layer: Layer, x: mx.array, dtype: mx.Dtype) -> mx.array:
     """A linear layer without bias on float32 x of any size -> float32.
 
     In float16 each row is first divided by its largest value, since neither x nor the result may fit.
@@ -71,74 +73,80 @@ def apply_scaled(layer, x: mx.array, dtype: mx.Dtype) -> mx.array:
 class SelfAttention(nn.Module):
     """No scaling of the scores; `bias` (1, H, L, L) by distance stands in for positions."""
 
-    def __init__(self, p: Params, has_bias: bool):
+    def __init__(self, p: Params, has_bias: bool) -> None:
         super().__init__()
-        self.heads = p.num_heads
-        for name in "qkv":
-            self[name] = nn.Linear(p.d_model, p.num_heads * p.d_kv, bias=False)
-        self.o = nn.Linear(p.num_heads * p.d_kv, p.d_model, bias=False)
+        self.heads, inner = p.num_heads, p.num_heads * p.d_kv
+        self.q: Layer = nn.Linear(p.d_model, inner, bias=False)
+        self.k: Layer = nn.Linear(p.d_model, inner, bias=False)
+        self.v: Layer = nn.Linear(p.d_model, inner, bias=False)
+        self.o: Layer = nn.Linear(inner, p.d_model, bias=False)
         if has_bias:
-            self.relative_attention_bias = nn.Embedding(p.relative_attention_num_buckets, p.num_heads)
+            self.relative_attention_bias: Layer = nn.Embedding(p.relative_attention_num_buckets, p.num_heads)
 
-    def __call__(self, x, bias, dtype):
-        q, k, v = (split_heads(self[name](x), self.heads).astype(mx.float32) for name in "qkv")
+    def __call__(self, x: mx.array, bias: mx.array, dtype: mx.Dtype) -> mx.array:
+        q = split_heads(self.q(x), self.heads).astype(mx.float32)  # (B, L, H D) -> (B, H, L, D)
+        k = split_heads(self.k(x), self.heads).astype(mx.float32)
+        v = split_heads(self.v(x), self.heads).astype(mx.float32)
         attended = mx.fast.scaled_dot_product_attention(q, k, v, scale=1.0, mask=bias)
         return apply_scaled(self.o, merge_heads(attended), dtype)
 
 
 class GatedFeedForward(nn.Module):
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
-        self.wi_0 = nn.Linear(p.d_model, p.d_ff, bias=False)
-        self.wi_1 = nn.Linear(p.d_model, p.d_ff, bias=False)
-        self.wo = nn.Linear(p.d_ff, p.d_model, bias=False)
+        self.wi_0: Layer = nn.Linear(p.d_model, p.d_ff, bias=False)
+        self.wi_1: Layer = nn.Linear(p.d_model, p.d_ff, bias=False)
+        self.wo: Layer = nn.Linear(p.d_ff, p.d_model, bias=False)
 
-    def __call__(self, x, dtype):
+    def __call__(self, x: mx.array, dtype: mx.Dtype) -> mx.array:
         gate, up = (layer(x).astype(mx.float32) for layer in (self.wi_0, self.wi_1))
         return apply_scaled(self.wo, nn.gelu_approx(gate) * up, dtype)
 
 
 class AttentionLayer(nn.Module):
-    def __init__(self, p: Params, has_bias: bool):
+    def __init__(self, p: Params, has_bias: bool) -> None:
         super().__init__()
         self.SelfAttention = SelfAttention(p, has_bias)
-        self.layer_norm = nn.RMSNorm(p.d_model, p.layer_norm_epsilon)
+        self.layer_norm: Layer = nn.RMSNorm(p.d_model, p.layer_norm_epsilon)
 
-    def __call__(self, x, bias, dtype):
+    def __call__(self, x: mx.array, bias: mx.array, dtype: mx.Dtype) -> mx.array:
         return x + self.SelfAttention(self.layer_norm(x).astype(dtype), bias, dtype)
 
 
 class FeedForwardLayer(nn.Module):
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
         self.DenseReluDense = GatedFeedForward(p)
-        self.layer_norm = nn.RMSNorm(p.d_model, p.layer_norm_epsilon)
+        self.layer_norm: Layer = nn.RMSNorm(p.d_model, p.layer_norm_epsilon)
 
-    def __call__(self, x, dtype):
+    def __call__(self, x: mx.array, dtype: mx.Dtype) -> mx.array:
         return x + self.DenseReluDense(self.layer_norm(x).astype(dtype), dtype)
 
 
 class Block(nn.Module):
-    def __init__(self, p: Params, has_bias: bool):
+    def __init__(self, p: Params, has_bias: bool) -> None:
         super().__init__()
-        self.layer = [AttentionLayer(p, has_bias), FeedForwardLayer(p)]
+        self.layer: list[Any] = [AttentionLayer(p, has_bias), FeedForwardLayer(p)]
 
-    def __call__(self, x, bias, dtype):
-        return self.layer[1](self.layer[0](x, bias, dtype), dtype)
+    def __call__(self, x: mx.array, bias: mx.array, dtype: mx.Dtype) -> mx.array:
+        attention, feed_forward = self.layer
+        x = attention(x, bias, dtype)
+        x = feed_forward(x, dtype)
+        return x
 
 
 class Stack(nn.Module):
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
         self.block = [Block(p, has_bias=number == 0) for number in range(p.num_layers)]
-        self.final_layer_norm = nn.RMSNorm(p.d_model, p.layer_norm_epsilon)
+        self.final_layer_norm: Layer = nn.RMSNorm(p.d_model, p.layer_norm_epsilon)
 
 
 class TextEncoder(nn.Module):
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
         self.params = p
-        self.shared = nn.Embedding(p.vocab_size, p.d_model)
+        self.shared: Layer = nn.Embedding(p.vocab_size, p.d_model)
         self.encoder = Stack(p)
 
     @property
@@ -157,5 +165,5 @@ class TextEncoder(nn.Module):
         """(1, H, L, L) float32; the first block's table serves all."""
         p = self.params
         buckets = distance_buckets(length, p.relative_attention_num_buckets, p.relative_attention_max_distance)
-        table = self.encoder.block[0].layer[0].SelfAttention.relative_attention_bias
+        table: Layer = self.encoder.block[0].layer[0].SelfAttention.relative_attention_bias
         return table(mx.array(buckets)).astype(mx.float32).transpose(2, 0, 1)[None]

@@ -6,11 +6,13 @@ unpacked from 2x2. Axis letters: B batch, H W pixels, z latent channels; images 
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 
 from .autoencoder import pack, unpack
+from .ops import Chain, run_layers
 
 WIDTH, POOL_WIDTH, POOL_GROUPS = 64, 256, 4
 LIMIT = 3.0  # latents are squashed into (-3, 3)
@@ -30,50 +32,45 @@ def conv(width_in: int, width: int, kernel: int = 3, stride: int = 1, bias: bool
 
 
 class Clamp(nn.Module):
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         return LIMIT * mx.tanh(x / LIMIT)
 
 
 class Upsample(nn.Module):
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         b, h, w, c = x.shape
         return mx.broadcast_to(x[:, :, None, :, None], (b, h, 2, w, 2, c)).reshape(b, 2 * h, 2 * w, c)
 
 
 class Block(nn.Module):
-    def __init__(self, pool: bool = False):
+    def __init__(self, pool: bool = False) -> None:
         super().__init__()
-        self.conv = [conv(WIDTH, WIDTH), nn.ReLU(), conv(WIDTH, WIDTH), nn.ReLU(), conv(WIDTH, WIDTH)]
+        self.conv: Chain = [conv(WIDTH, WIDTH), nn.ReLU(), conv(WIDTH, WIDTH), nn.ReLU(), conv(WIDTH, WIDTH)]
         if pool:
             norm = nn.GroupNorm(POOL_GROUPS, POOL_WIDTH, pytorch_compatible=True)
             narrow = conv(POOL_WIDTH, WIDTH, 1, bias=False)
-            self.pool = [conv(WIDTH, POOL_WIDTH, 1, bias=False), norm, nn.ReLU(), narrow]
+            self.pool: Chain = [conv(WIDTH, POOL_WIDTH, 1, bias=False), norm, nn.ReLU(), narrow]
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         if "pool" in self:
-            x = x + run(self.pool, x)
-        return nn.relu(run(self.conv, x) + x)
+            x = x + run_layers(self.pool, x)
+        changed: mx.array = nn.relu(run_layers(self.conv, x) + x)
+        return changed
 
 
-def run(layers: list, x):
-    for layer in layers:
-        x = layer(x)
-    return x
-
-
-def blocks(pool: bool = False) -> list:
+def blocks(pool: bool = False) -> list[Any]:
     return [Block(pool) for _ in range(3)]
 
 
-def encoder(p: Params) -> list:
-    def down(pool: bool = False) -> list:
+def encoder(p: Params) -> list[Any]:
+    def down(pool: bool = False) -> list[Any]:
         return [conv(WIDTH, WIDTH, stride=2, bias=False), *blocks(pool)]
 
     return [conv(3, WIDTH), Block(), *down(), *down(), *down(p.pool), conv(WIDTH, p.z_channels)]
 
 
-def decoder(p: Params) -> list:
-    def up(pool: bool = False) -> list:
+def decoder(p: Params) -> list[Any]:
+    def up(pool: bool = False) -> list[Any]:
         return [*blocks(pool), Upsample(), conv(WIDTH, WIDTH, bias=False)]
 
     return [Clamp(), conv(p.z_channels, WIDTH), nn.ReLU(), *up(p.pool), *up(), *up(), Block(), conv(WIDTH, 3)]
@@ -82,22 +79,24 @@ def decoder(p: Params) -> list:
 class AutoEncoder(nn.Module):
     """Called like autoencoder.AutoEncoder."""
 
-    def __init__(self, p: Params):
+    def __init__(self, p: Params) -> None:
         super().__init__()
         self.params = p
-        self.encoder, self.decoder = encoder(p), decoder(p)
+        self.encoder: list[Any] = encoder(p)
+        self.decoder: list[Any] = decoder(p)
 
     @property
     def dtype(self) -> mx.Dtype:
-        return self.decoder[1].weight.dtype
+        dtype: mx.Dtype = self.decoder[1].weight.dtype
+        return dtype
 
     def encode(self, images: mx.array) -> mx.array:
         """(B, H, W, 3) in [-1, 1] -> (B, H/16, W/16, 4z) float32 model latents."""
-        return pack(run(self.encoder, ((images + 1) / 2).astype(self.dtype)).astype(mx.float32))
+        return pack(run_layers(self.encoder, ((images + 1) / 2).astype(self.dtype)).astype(mx.float32))
 
     def decode(self, latents: mx.array) -> mx.array:
         """(B, H/16, W/16, 4z) model latents -> (B, H, W, 3) float32, nominally in [-1, 1].
 
         For a preview give the estimate of the finished latents (sampler.Progress.clean), not the noisy ones.
         """
-        return 2 * run(self.decoder, unpack(latents).astype(self.dtype)).astype(mx.float32) - 1
+        return 2 * run_layers(self.decoder, unpack(latents).astype(self.dtype)).astype(mx.float32) - 1

@@ -80,14 +80,10 @@ def initialise(model: TextToFlow, qk_scale: float = 1.5) -> None:
     out[0] = 0.0
     out[0, 0] = 1.0
     level = 3.93 / (1 + np.exp(-3.93))  # SiLU of SiLU(4): what the modulation sees of that unit
-    for modulation, gates in (
-        (t.double_stream_modulation_img, (2, 5)),
-        (t.double_stream_modulation_txt, (2, 5)),
-        (t.single_stream_modulation, (2,)),
-    ):
+    for modulation in (t.double_stream_modulation_img, t.double_stream_modulation_txt, t.single_stream_modulation):
         weight = 0.1 * modulation.lin.weight
         width = weight.shape[1]
-        for gate in gates:
+        for gate in range(2, 3 * modulation.count, 3):  # of shift, scale, gate
             weight[gate * width : (gate + 1) * width, 0] = 1.0 / level
         modulation.lin.weight = weight
     t.final_layer.linear.weight = mx.zeros_like(t.final_layer.linear.weight)

@@ -63,7 +63,7 @@ def test_features():
     features = model.time_features(np.linspace(0.1, 0.9, 16)[None])
     state = model.with_states(inp(0, (1, 16, 16)), features, model.condition([3]))[1][LAYER - 1]
     assert np.abs(np.array(state) - GOLDEN["raw_feature"]).max() < TOLERANCE
-    assert np.abs(np.array(model.project(state)) - GOLDEN["projected_feature"]).max() < TOLERANCE
+    assert np.abs(np.array(model.projector(state)) - GOLDEN["projected_feature"]).max() < TOLERANCE
 
 
 def test_sampler_times():
