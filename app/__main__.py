@@ -33,7 +33,7 @@ def _told(error: OSError) -> int:
     """The exit code of an error outside of any command."""
     from app.base import faults
 
-    told = faults.told(error)
+    told = faults.tell(error)
     if told is None:
         raise error
     with contextlib.suppress(OSError):  # nor can stderr

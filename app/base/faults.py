@@ -19,7 +19,7 @@ UNUSABLE = (
 OUR_FAULT = "This is a fault in Flux Local. Please report it with what the log says."
 
 
-def told(error: Exception) -> FluxLocalError | None:
+def tell(error: Exception) -> FluxLocalError | None:
     """`error` as one that has a message for people; None for a fault of ours, whose traceback is worth more."""
     if isinstance(error, FluxLocalError):
         return error

@@ -14,7 +14,7 @@ FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
 
 
-def numbered(path: Path) -> Iterator[Path]:
+def number_names(path: Path) -> Iterator[Path]:
     """`path`, then the same name with -2, -3, ... before the extension."""
     yield path
     for number in range(2, 100_000):
@@ -79,7 +79,7 @@ def _replace(temporary: Path, path: Path) -> Path:
 
 def _claim(temporary: Path, path: Path) -> Path:
     """Give the finished file the first free name. A hard link fails where the name exists, so no race is lost."""
-    for candidate in numbered(path):
+    for candidate in number_names(path):
         try:
             os.link(temporary, candidate)
             return candidate

@@ -23,7 +23,7 @@ def add_model(spec: ModelSpec, bits: int, options: dict[str, Any]) -> None:
     _check(spec, out, options["force"])
     if not options["accept_licence"]:
         _consent(spec)
-    report, base, fetched = Reporter(options["as_json"]), _installed_base(spec), paths.downloads() / spec.name
+    report, base, fetched = Reporter(options["as_json"]), _find_base(spec), paths.downloads() / spec.name
     settings = {"bits": bits, "companions": base.path if base else None, "force": options["force"]}
     blas.preload()
     if source:
@@ -55,10 +55,10 @@ def _convert(spec: ModelSpec, source: Path, out: Path, settings: dict[str, Any],
     show(convert(source, out, model=spec.name, **settings), report)
 
 
-def _installed_base(spec: ModelSpec) -> library.Installed | None:
+def _find_base(spec: ModelSpec) -> library.Installed | None:
     """The installed model that holds what this one shares with it, where there is one."""
     shared = [part.model for part in spec.further if part.model]
-    return next((model for model in library.installed() if model.name in shared and not model.problem), None)
+    return next((model for model in library.list_installed() if model.name in shared and not model.problem), None)
 
 
 def show(events: Generator, report: Reporter) -> Any:

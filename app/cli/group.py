@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .say import JSON, say_event, shown
+from .say import JSON, say_event, strip_controls
 
 if TYPE_CHECKING:
     from mlx_model.errors import FluxLocalError
@@ -54,14 +54,14 @@ class LazyGroup(click.Group):
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt:
-            _cancelled(ctx)
+            _say_cancelled(ctx)
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # a closed pipe is click's business
             from app.base import faults
 
-            told = faults.told(error)
-            _fail(ctx, told) if told else _unexpected(ctx, error)
+            told = faults.tell(error)
+            _fail(ctx, told) if told else _report_fault(ctx, error)
 
 
 def _say_event(event: "Event") -> None:
@@ -83,13 +83,13 @@ def _fail(ctx: click.Context, error: "FluxLocalError") -> None:
         from mlx_model.events import Failed
 
         _say_event(Failed.of(error, hint))
-    _say(f"{click.style('Error:', fg='red', bold=True)} {shown(error.message)}")
+    _say(f"{click.style('Error:', fg='red', bold=True)} {strip_controls(error.message)}")
     if hint:
-        _say(shown(hint))
+        _say(strip_controls(hint))
     ctx.exit(error.exit_code)
 
 
-def _cancelled(ctx: click.Context) -> None:
+def _say_cancelled(ctx: click.Context) -> None:
     if ctx.meta.get(JSON):
         from mlx_model.events import Cancelled
 
@@ -98,7 +98,7 @@ def _cancelled(ctx: click.Context) -> None:
     ctx.exit(130)
 
 
-def _unexpected(ctx: click.Context, error: Exception) -> None:
+def _report_fault(ctx: click.Context, error: Exception) -> None:
     """A fault of ours: the traceback is what a report of it needs."""
     hint = "This is a fault in Flux Local. Please report it with the lines above."
     if ctx.meta.get(JSON):

@@ -95,10 +95,10 @@ def info(name: str, as_json: bool) -> None:
     """
     from app.base import blas
     from app.models.catalogue import facts
-    from app.models.library import installed
+    from app.models.library import list_installed
 
     spec = _spec(name)
-    entry = facts(spec, blas.machine(), [model for model in installed() if model.name == name])
+    entry = facts(spec, blas.machine(), [model for model in list_installed() if model.name == name])
     if as_json:
         say_json(entry)
         return
@@ -146,12 +146,12 @@ def verify(name: str | None, as_json: bool) -> None:
     Example:
       flux-local models verify flux2-klein-4b
     """
-    from app.models.library import installed, resolve
+    from app.models.library import list_installed, resolve
     from mlx_model.errors import ModelError
     from mlx_model.store import folder
 
     report, damaged = Reporter(as_json), []
-    places = [resolve(name)] if name else [model.path for model in installed()]
+    places = [resolve(name)] if name else [model.path for model in list_installed()]
     for path in places:
         try:
             for event in folder.verify(folder.open_folder(path)):
@@ -163,7 +163,7 @@ def verify(name: str | None, as_json: bool) -> None:
             if len(places) == 1:
                 raise
             damaged.append(path)
-            report.failed(error)
+            report.say_failure(error)
     if damaged:
         raise ModelError(f"{len(damaged)} of {len(places)} models are damaged.", "Add them again with --force.")
 

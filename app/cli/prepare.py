@@ -23,16 +23,16 @@ def prepare(options: Options, prompt: str | None, pictures: Sequence[str], notes
 
     Raises RequestError, NotInstalled, LayoutError, FolderVersionError.
     """
-    recorded = _recorded(options)
+    recorded = _read_recorded(options)
     name = options["model"] or (recorded.model if recorded else None)
     folder = open_folder(library.resolve(name))
     base = _for_model(recorded, folder) if recorded else Request(library.name_of(folder))
-    base = _with_pictures(base, options, _shown(pictures, options, folder), notes)
+    base = _with_pictures(base, options, _choose_pictures(pictures, options, folder), notes)
     base = dataclasses.replace(base, prompt=_prompt(base, prompt, recorded, folder), loras=_loras(base, options))
     return folder, check(dataclasses.replace(base, **_changes(options, folder, recorded)), folder.spec)
 
 
-def _recorded(options: Options) -> Request | None:
+def _read_recorded(options: Options) -> Request | None:
     if not options["again"]:
         return None
     return images.read_request(options["again"])
@@ -46,7 +46,7 @@ def _for_model(recorded: Request, folder: Folder) -> Request:
     return dataclasses.replace(recorded, model=name, steps=None, guidance=None, sampler=None)
 
 
-def _shown(pictures: Sequence[str], options: Options, folder: Folder) -> Sequence[str]:
+def _choose_pictures(pictures: Sequence[str], options: Options, folder: Folder) -> Sequence[str]:
     """The pictures of a run: those of edit, or the control picture of generate."""
     control, spec = options.get("control"), folder.spec
     if control and spec.pictures not in ("edges", "depth"):

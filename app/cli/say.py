@@ -10,7 +10,7 @@ import click
 
 if TYPE_CHECKING:
     from mlx_model.errors import FluxLocalError
-    from mlx_model.events import Event
+    from mlx_model.events import Event, Stage, Step
 
 JSON = "flux_local.json"
 BAR = 24
@@ -28,7 +28,7 @@ def json_option(command: Callable) -> Callable:
     return click.option("--json", "as_json", is_flag=True, is_eager=True, callback=remember, help=text)(command)
 
 
-def shown(text: str) -> str:
+def strip_controls(text: str) -> str:
     """Text that may come from a stranger's file, without what would command the terminal."""
     return CONTROLS.sub("\ufffd", text)
 
@@ -58,9 +58,17 @@ class Reporter:
         if self.as_json:
             say_event(event)
             return
-        show = getattr(self, f"_{type(event).__name__.lower()}", None)
-        if show:
-            show(event)
+        from mlx_model.events import Cancelled, Note, Stage, Step
+
+        match event:
+            case Stage():
+                self._show_stage(event)
+            case Step():
+                self._show_step(event)
+            case Note():
+                self._line(f"Note: {event.text}")
+            case Cancelled():
+                self._line("Cancelled")
 
     def note(self, text: str) -> None:
         """A line for the person, or a Note event."""
@@ -68,13 +76,13 @@ class Reporter:
 
         self(Note(text))
 
-    def _stage(self, event: Any) -> None:
+    def _show_stage(self, event: "Stage") -> None:
         from app.base.words import say_stage
 
         self.stage = say_stage(event.name)
         self._line(f"{self.stage} {event.detail}".rstrip(), moving=self.terminal)
 
-    def _step(self, event: Any) -> None:
+    def _show_step(self, event: "Step") -> None:
         if self.terminal:
             from app.base.words import say_duration
 
@@ -83,18 +91,12 @@ class Reporter:
             left = f", {say_duration(event.left)} left" if event.left else ""
             self._line(f"{self.stage} [{bar}] {event.step}/{event.total}{left}", moving=True)
 
-    def _note(self, event: Any) -> None:
-        self._line(f"Note: {event.text}")
-
-    def _cancelled(self, event: Any) -> None:
-        self._line("Cancelled")
-
     def _line(self, text: str, moving: bool = False) -> None:
         start = "\r\x1b[K" if self.drawn else ""
-        click.echo(start + shown(text), err=True, nl=not moving)
+        click.echo(start + strip_controls(text), err=True, nl=not moving)
         self.drawn = moving
 
-    def failed(self, error: "FluxLocalError", where: str = "") -> None:
+    def say_failure(self, error: "FluxLocalError", where: str = "") -> None:
         """A failure that does not end the command."""
         from mlx_model.events import Failed
 
@@ -105,7 +107,7 @@ class Reporter:
         if self.as_json:
             say_event(Failed.of(error, hint))
         else:
-            click.echo(shown(f"{f'{where}: ' if where else ''}{error.message} {hint}".rstrip()), err=True)
+            click.echo(strip_controls(f"{f'{where}: ' if where else ''}{error.message} {hint}".rstrip()), err=True)
 
     def share(self, began: float, done: float) -> None:
         """A step of work that knows no steps: `done` of 1 since `began` (monotonic seconds)."""

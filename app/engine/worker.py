@@ -166,7 +166,7 @@ class Worker:
 
 
 def _failed(error: Exception) -> Failed:
-    told = faults.told(error)
+    told = faults.tell(error)
     if told:
         return Failed.of(told)
     traceback.print_exception(error)

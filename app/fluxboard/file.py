@@ -21,7 +21,7 @@ import numpy as np
 
 from mlx_model.errors import BoardError, DiskFull
 
-from ..base.files import numbered
+from ..base.files import number_names
 from ..board.data import Board, Picture, pictures
 from ..board.rules import SHA256
 from . import codec, disk, earlier
@@ -285,7 +285,7 @@ class BoardFile:
         """The recovered state becomes the saved one; what board.json held stays as a restore point, or set aside."""
         with disk.explained(folder / BOARD):
             if found.damaged and (folder / BOARD).exists():
-                os.replace(folder / BOARD, next(p for p in numbered(folder / DAMAGED) if not p.exists()))
+                os.replace(folder / BOARD, next(p for p in number_names(folder / DAMAGED) if not p.exists()))
             elif not found.damaged:
                 earlier.keep(folder / HISTORY, folder / BOARD, always=True)
         self._saved = b""

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from mlx_model.errors import RequestError
 
-from ..base.files import explain, numbered, sync
+from ..base.files import explain, number_names, sync
 from ..pictures.kinds import read_bytes
 
 MAX_SCRIPT = 32 * 1024**2
@@ -78,7 +78,7 @@ def _merge(temporary: Path, path: Path) -> Path:
 
 
 def _claim(temporary: Path, path: Path) -> Path:
-    for candidate in numbered(path):
+    for candidate in number_names(path):
         try:
             if not os.path.lexists(candidate):
                 os.rename(temporary, candidate)  # fails where another program filled the name in the meantime

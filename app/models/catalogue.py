@@ -6,7 +6,7 @@ from mlx_model import memory
 from mlx_model.spec_parts import BITS
 from mlx_model.specs import PACKED_ROLES, SPECS, ModelSpec
 
-from .library import Installed, installed
+from .library import Installed, list_installed
 
 # What models do to which a picture is something special, by ModelSpec.pictures.
 SPECIAL = {
@@ -19,7 +19,7 @@ SPECIAL = {
 
 def catalogue(here: memory.Machine) -> list[dict[str, Any]]:
     """`facts` of all models, in the order of SPECS."""
-    there = installed()
+    there = list_installed()
     return [facts(spec, here, [model for model in there if model.name == spec.name]) for spec in SPECS.values()]
 
 
@@ -48,7 +48,7 @@ def facts(spec: ModelSpec, here: memory.Machine, there: list[Installed]) -> dict
         "basis": "predicted",
         "steps": spec.steps,
         "size": list(spec.size),
-        "installed": [_installed(model) for model in there],
+        "installed": [_describe(model) for model in there],
     }
 
 
@@ -64,7 +64,7 @@ def _does(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
-def _installed(model: Installed) -> dict[str, Any]:
+def _describe(model: Installed) -> dict[str, Any]:
     return {
         "path": str(model.path),
         "bytes": model.bytes,

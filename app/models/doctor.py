@@ -12,7 +12,7 @@ from mlx_model.specs import SPECS
 
 from ..base import blas, paths
 from .catalogue import best_bits, catalogue
-from .library import ADD_ONE, installed
+from .library import ADD_ONE, list_installed
 
 LOW_DISK = 20 * 2**30
 PACKAGES = ("mlx", "numpy", "pillow", "pi-heif", "safetensors", "tokenizers", "huggingface-hub", "send2trash")
@@ -40,7 +40,7 @@ def examine() -> dict[str, Any]:
         "home": str(paths.home()),
         "free_bytes": paths.free_bytes(paths.home()),
         "installed": [
-            {"name": m.name, "path": str(m.path), "bytes": m.bytes, "problem": m.problem} for m in installed()
+            {"name": m.name, "path": str(m.path), "bytes": m.bytes, "problem": m.problem} for m in list_installed()
         ],
         "fits": {entry["name"]: best_bits(entry) for entry in catalogue(here)},
         "problems": list(_problems(here, library, backend, mlx_error)),
@@ -87,12 +87,12 @@ def _storage_problems():
         yield _problem(f"Little room: {memory.size(paths.free_bytes(home))} free for models.", "Free some space.")
     if not os.access(paths.existing_parent(home), os.W_OK):
         yield _problem(f"{home} can't be written.", "Change its permissions, or set FLUX_LOCAL_HOME.")
-    for model in installed():
+    for model in list_installed():
         if model.problem:
             again = Advice("add_model_again", {"name": model.name, "path": str(model.path)})
             mend = again if model.name in SPECS else f"Remove {model.path}"
             yield _problem(f"The model {model.name} can't be used: {model.problem}", mend)
-    if not installed():
+    if not list_installed():
         yield _problem("No model is installed.", ADD_ONE)
 
 

@@ -41,7 +41,7 @@ class Installed:
     problem: str = ""
 
 
-def installed() -> list[Installed]:
+def list_installed() -> list[Installed]:
     """The models of the models folder by name, then the built-in one where it ships. Never raises for a bad folder."""
     return [inspect(path) for path in _folders()]
 
@@ -62,12 +62,12 @@ def inspect(path: Path) -> Installed:
     try:
         folder = open_folder(path)
     except FluxLocalError as error:
-        return Installed(_claimed_name(path), path, built_in=built_in, problem=error.message)
+        return Installed(_read_name(path), path, built_in=built_in, problem=error.message)
     weights = {role: part.bytes for role, part in folder.components.items()}
     return Installed(folder.spec.name, path, folder.bytes, folder.plan, weights, built_in)
 
 
-def _claimed_name(path: Path) -> str:
+def _read_name(path: Path) -> str:
     try:
         return str(json.loads((path / MANIFEST).read_text("utf-8"))["model"])
     except (OSError, ValueError, KeyError, TypeError):
@@ -134,13 +134,13 @@ def how_to_add(name: str) -> Hint:
 
 def default() -> Path:
     """The first installed model that was added first and works, else the built-in one. Raises NotInstalled."""
-    for path in sorted(_folders(), key=_added):
+    for path in sorted(_folders(), key=_rank):
         if not inspect(path).problem:
             return path
     raise NotInstalled("No model is installed.", ADD_ONE)
 
 
-def _added(path: Path) -> tuple[bool, float, str]:
+def _rank(path: Path) -> tuple[bool, float, str]:
     return path == paths.mini(), (path / MANIFEST).stat().st_mtime, path.name
 
 

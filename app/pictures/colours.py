@@ -15,7 +15,7 @@ def to_srgb(image: Image.Image, notes: list[str], name: str = "the picture") -> 
     """An RGB image in sRGB, alpha over white. Adds to `notes` what was ignored or guessed."""
     alpha = alpha_of(image)
     profile = image.info.get("icc_profile")
-    opaque = _profiled(_plain(image, notes, name), profile, notes, name)
+    opaque = _convert_profile(_plain(image, notes, name), profile, notes, name)
     if alpha is None:
         return opaque
     white = Image.new("RGB", image.size, (255, 255, 255))
@@ -43,7 +43,7 @@ def alpha_of(image: Image.Image) -> np.ndarray | None:
 def _plain(image: Image.Image, notes: list[str], name: str) -> Image.Image:
     """The colour channels at 8 bits: mode L, RGB, CMYK or LAB."""
     if image.mode in DEEP:
-        return Image.fromarray(_scaled(np.asarray(image), image.mode, notes, name))
+        return Image.fromarray(_scale(np.asarray(image), image.mode, notes, name))
     if image.mode in ("L", "RGB", "CMYK", "LAB"):
         return image
     if image.mode in ("1", "LA"):
@@ -55,7 +55,7 @@ def _plain(image: Image.Image, notes: list[str], name: str) -> Image.Image:
     return image.convert("RGB")
 
 
-def _scaled(values: np.ndarray, mode: str, notes: list[str], name: str) -> np.ndarray:
+def _scale(values: np.ndarray, mode: str, notes: list[str], name: str) -> np.ndarray:
     """Deep grey to uint8. 16 bits: / 257. Floats and 32-bit integers: by the smallest range that holds the values.
 
     Floats up to 1 are fractions; whole numbers up to 255 or 65535 are 8 or 16 bits; else black to the brightest value.
@@ -77,7 +77,7 @@ def _white(values: np.ndarray, high: float, fractions: bool) -> float:
     return next((limit for limit in (255.0, 65535.0) if whole and high <= limit), high)
 
 
-def _profiled(image: Image.Image, profile: bytes | None, notes: list[str], name: str) -> Image.Image:
+def _convert_profile(image: Image.Image, profile: bytes | None, notes: list[str], name: str) -> Image.Image:
     if image.mode == "LAB":
         return ImageCms.profileToProfile(
             image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"

@@ -45,7 +45,7 @@ def open_picture(path: str | Path, notes: list[str] | None = None, data: bytes |
     try:
         return np.asarray(colours.to_srgb(image, notes, Path(path).name), dtype=np.uint8)
     except Exception as error:  # a decoder or colour engine given hostile bytes may raise anything
-        raise _broken(Path(path), error) from error
+        raise _name_damage(Path(path), error) from error
 
 
 def open_layer(path: str | Path, data: bytes | None = None) -> np.ndarray:
@@ -60,7 +60,7 @@ def open_layer(path: str | Path, data: bytes | None = None) -> np.ndarray:
         opaque = np.full(colour.shape[:2], 255, np.uint8)
         return np.dstack([colour, opaque if alpha is None else alpha])
     except Exception as error:
-        raise _broken(Path(path), error) from error
+        raise _name_damage(Path(path), error) from error
 
 
 def open_mask(path: str | Path, data: bytes | None = None) -> np.ndarray:
@@ -76,7 +76,7 @@ def open_mask(path: str | Path, data: bytes | None = None) -> np.ndarray:
             return alpha.astype(np.float32) / 255.0
         return np.asarray(colours.to_grey(image), dtype=np.float32) / 255.0
     except Exception as error:
-        raise _broken(Path(path), error) from error
+        raise _name_damage(Path(path), error) from error
 
 
 def save_picture(
@@ -124,12 +124,12 @@ def _decode(path: Path, data: bytes | None) -> Image.Image:
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(path) from error
     except Exception as error:
-        raise _broken(path, error) from error
+        raise _name_damage(path, error) from error
     _check_size(path, image)
     try:
         image.load()
     except Exception as error:
-        raise _broken(path, error) from error
+        raise _name_damage(path, error) from error
     return _upright(image)
 
 
@@ -169,6 +169,6 @@ def _too_large(path: Path) -> RequestError:
     return RequestError(f"{path} has more than 100 megapixels.", "Save a smaller copy and use that.")
 
 
-def _broken(path: Path, error: Exception) -> RequestError:
+def _name_damage(path: Path, error: Exception) -> RequestError:
     what = "is cut short" if "truncated" in str(error).lower() else "is damaged or not a picture"
     return RequestError(f"{path} {what} ({error}).", "Open it in a picture program and save it again as PNG.")

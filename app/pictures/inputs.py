@@ -34,13 +34,13 @@ def load_mask(path: str | Path, like: np.ndarray) -> Mask:
     """
     path = Path(path)
     data = read_bytes(path)
-    pixels = _fitted(path, open_mask(path, data), like.shape[:2])
+    pixels = _fit(path, open_mask(path, data), like.shape[:2])
     if not pixels.any():
         raise RequestError(f"The mask {path} marks nothing.", "Paint the parts to change white.")
     return Mask(str(path.absolute()), hashlib.sha256(data).hexdigest(), pixels)
 
 
-def _fitted(path: Path, mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
+def _fit(path: Path, mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     """`mask` at `shape` (H, W); half a pixel of rounding in the aspect is let through."""
     if mask.shape == shape:
         return mask

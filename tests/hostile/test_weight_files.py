@@ -283,7 +283,7 @@ def test_a_file_that_may_not_be_read(source, tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "open", refusing)
     with pytest.raises(PermissionError) as error:
         list(convert(source, tmp_path / "out"))
-    told = faults.told(error.value)
+    told = faults.tell(error.value)
     assert told.exit_code == 2
     assert str(source.parent / "text_encoder" / "model.safetensors") in told.message
     with pytest.raises(PermissionError):

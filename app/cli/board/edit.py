@@ -33,13 +33,13 @@ Options = dict[str, Any]
 
 def open_board(path: str, write: bool = True, report: Reporter | None = None) -> BoardFile:
     """The package, its ending added where it is missing; what had to be recovered is said. Raises BoardError."""
-    file = BoardFile.open(named(path), write)
+    file = BoardFile.open(add_ending(path), write)
     for text in filter(None, [file.recovered, *file.repairs]):
         (report or Reporter(False)).note(text)
     return file
 
 
-def named(path: str) -> Path:
+def add_ending(path: str) -> Path:
     """The path of a package, its ending added where nothing is there without it."""
     given = Path(path).expanduser()
     return given if given.exists() or given.suffix.lower() == SUFFIX else given.with_name(given.name + SUFFIX)
@@ -88,9 +88,9 @@ def add_panels(path: str, prompts: Sequence[str], options: Options, as_json: boo
         scene_id = naming.scene(board, None if options["new_scene"] is not None else options["scene"]).id
         references = _pictures(file, options["reference"])
         for prompt in prompts or ("",):
-            panel = _changed_panel(board, Panel(new_id(), prompt=prompt), options)
+            panel = _change_panel(board, Panel(new_id(), prompt=prompt), options)
             board = commands.add_panel(board, scene_id, panel=panel)
-            board = _referenced(board, panel.id, references, options["cast"])
+            board = _add_references(board, panel.id, references, options["cast"])
             added.append(panel.id)
         file.save(board)
     _say_numbers(board, added, as_json)
@@ -101,10 +101,10 @@ def set_panel(path: str, which: str, options: Options, as_json: bool) -> None:
     with open_board(path) as file:
         board = file.board
         before = naming.one(board, which)
-        after = _changed_panel(board, before, options)
+        after = _change_panel(board, before, options)
         fields = set(after.__struct_fields__) - {"id", "takes", "current", "mask"}
         board = commands.set_panel(board, before.id, **{key: getattr(after, key) for key in fields})
-        board = _referenced(board, before.id, _pictures(file, options["reference"]), options["cast"])
+        board = _add_references(board, before.id, _pictures(file, options["reference"]), options["cast"])
         if options["take"] is not None:
             board = commands.choose_take(board, before.id, _take(before, options["take"]))
         file.save(board)
@@ -142,7 +142,7 @@ def _take(panel: Panel, number: int) -> str:
     return panel.takes[number - 1].id
 
 
-def _changed_panel(board: Board, panel: Panel, options: Options) -> Panel:
+def _change_panel(board: Board, panel: Panel, options: Options) -> Panel:
     """The panel with what the options say, where they say something."""
     for key in ("seconds", "strength", "guidance"):
         if options[key] is not None and not math.isfinite(options[key]):
@@ -185,7 +185,7 @@ def _pictures(file: BoardFile, paths: Sequence[str]) -> list:
     return [file.put_picture(pixels, name) for pixels, name in opened]
 
 
-def _referenced(board: Board, panel_id: str, references: list, cast: Sequence[str]) -> Board:
+def _add_references(board: Board, panel_id: str, references: list, cast: Sequence[str]) -> Board:
     for picture in references:
         panel = board.panel(panel_id)
         colour = free_colour(reference.colour for reference in panel.references)
@@ -220,7 +220,7 @@ def change_cast(path: str, name: str | None, paths: Sequence[str], options: Opti
         if options["remove"]:
             board = commands.remove_member(file.board, find_member(file.board, name).id)
         elif name.removeprefix("@").casefold() in known:
-            board = _changed_member(file.board, find_member(file.board, name), pictures, options)
+            board = _change_member(file.board, find_member(file.board, name), pictures, options)
         else:
             board = _new_member(file.board, name.removeprefix("@"), pictures, options)
         file.save(board)
@@ -237,7 +237,7 @@ def _new_member(board: Board, name: str, pictures: list, options: Options) -> Bo
     return commands.add_member(board, member)
 
 
-def _changed_member(board: Board, member: Member, pictures: list, options: Options) -> Board:
+def _change_member(board: Board, member: Member, pictures: list, options: Options) -> Board:
     changes = {key: options[key] for key in ("role", "notes") if options[key] is not None}
     if options["rename"]:
         changes["name"] = options["rename"].removeprefix("@")

@@ -38,7 +38,7 @@ def render_panels(path: str, options: Options, as_json: bool) -> None:
     with open_board(path, report=report) as file:
         if file.read_only:
             raise BoardError(f"{file.path} can't be written: no take could be kept.", "Render a copy of it.")
-        ids = _chosen(file, options)
+        ids = _select(file, options)
         if not ids:
             report.note("There is nothing to render.")
         run, failed = _Run(file, options, report), []
@@ -53,7 +53,7 @@ def render_panels(path: str, options: Options, as_json: bool) -> None:
         raise _summary(failed, len(ids))
 
 
-def _chosen(file: BoardFile, options: Options) -> list[str]:
+def _select(file: BoardFile, options: Options) -> list[str]:
     board = file.board
     ids = [i for i in naming.select(board, options["panels"]) if not (options["missing"] and board.panel(i).take)]
     return naming.render_order(board, ids) if options["instruction"] is None else ids
@@ -69,7 +69,7 @@ def _try(run: "_Run", panel_id: str, report: Reporter, failed: list[FluxLocalErr
         if failed is None:
             raise
         failed.append(error)
-        report.failed(error, numbers(run.file.board)[panel_id])
+        report.say_failure(error, numbers(run.file.board)[panel_id])
 
 
 def _summary(failed: list[FluxLocalError], count: int) -> FluxLocalError:
@@ -112,7 +112,7 @@ class _Run:
             closing(self._events(folder, request, Path(place))) as events,
         ):
             for event in events:
-                self.report(self._kept(job, event) if isinstance(event, Done) else event)
+                self.report(self._keep(job, event) if isinstance(event, Done) else event)
 
     def _events(self, folder: Folder, request: Request, place: Path) -> Iterator:
         output = running.Output(place / "take.png", paths=False)
@@ -124,7 +124,7 @@ class _Run:
             self._pipeline, self._opened = running.open_pipeline(folder.path, dtype), (folder.path, dtype)
         return self._pipeline
 
-    def _kept(self, job: jobs.Job, done: Done) -> Done:
+    def _keep(self, job: jobs.Job, done: Done) -> Done:
         """The take is in the board and the board on the disk; the event with the place of the picture there."""
         try:
             picture = self.file.put_picture(Path(done.path).read_bytes())

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from app.base.files import numbered
+from app.base.files import number_names
 from app.board import naming
 from app.board.data import Board, new_id
 from app.fluxboard import archive
@@ -23,7 +23,7 @@ from .edit import new_place, open_board
 YES, NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
 
 
-def exported(file: BoardFile, out: Path, options: dict[str, Any], report: Reporter) -> Path:
+def _export(file: BoardFile, out: Path, options: dict[str, Any], report: Reporter) -> Path:
     """Where it was written. Raises RequestError."""
     name = options["name"] or _by_ending(out)
     panels = naming.select(file.board, options["panels"]) if options["panels"] else None
@@ -97,7 +97,7 @@ def _plain(name: str) -> dict[str, Any]:
     return {"name": name, "title": format.title, "endings": list(format.extensions), **ways, "options": options}
 
 
-def imported(path: Path, out: Path, name: str | None, report: Reporter) -> BoardFile:
+def _import(path: Path, out: Path, name: str | None, report: Reporter) -> BoardFile:
     """A new package with what the format gives; nothing is left where it gives nothing."""
     if name is None:
         formats.guess(path)  # refuse before anything is made
@@ -128,9 +128,7 @@ def export_file(path: str, options: dict[str, Any], as_json: bool) -> None:
                 raise RequestError("A zip is the whole board.", "Leave --panels and --option out.")
             written = archive.export_zip(file, _zip_name(out), options["force"])
         else:
-            from .share import exported
-
-            written = exported(file, out, options, report)
+            written = _export(file, out, options, report)
     report(Done(0.0, str(written))) if as_json else click.echo(written)
 
 
@@ -156,12 +154,10 @@ def import_file(source: str, output: str | None, name: str | None, as_json: bool
     if (name or path.suffix.lower().removeprefix(".")) == ZIP:
         file = archive.import_zip(path, out)
     else:
-        from .share import imported
-
-        file = imported(path, out, name, report)
+        file = _import(path, out, name, report)
     with file:
         report(Done(0.0, str(file.path))) if as_json else click.echo(file.path)
 
 
 def _free(path: Path) -> Path:
-    return next(candidate for candidate in numbered(path) if not candidate.exists())
+    return next(candidate for candidate in number_names(path) if not candidate.exists())

@@ -15,8 +15,8 @@ from app.fluxboard.file import BoardFile
 from mlx_model.errors import BoardError, RequestError
 
 from ..hints import on_command_line
-from ..say import Reporter, say_json, shown
-from .edit import named, open_board
+from ..say import Reporter, say_json, strip_controls
+from .edit import add_ending, open_board
 
 WIDTH = 80
 
@@ -29,7 +29,7 @@ def show_board(path: str, which: str | None, as_json: bool) -> None:
             say_json({**_plain(file, chosen), "path": str(file.path)})
             return
         lines = _board(file) if which is None else _panel(file, naming.one(file.board, which))
-        click.echo(shown("\n".join(lines)))
+        click.echo(strip_controls("\n".join(lines)))
 
 
 def _plain(file: BoardFile, item: Board | Panel) -> dict[str, Any]:
@@ -49,7 +49,7 @@ def list_panels(path: str, panels: str | None, as_json: bool) -> None:
             say_json({"panels": [_row(file, panel, label[panel.id]) for panel in chosen]})
             return
         for panel in chosen:
-            click.echo(shown(_line(label[panel.id], panel)))
+            click.echo(strip_controls(_line(label[panel.id], panel)))
 
 
 def _row(file: BoardFile, panel: Panel, number: str) -> dict[str, Any]:
@@ -86,14 +86,14 @@ def _panel(file: BoardFile, panel: Panel) -> list[str]:
     lines.append(f"Seconds: {panel.seconds:g}")
     shown = seen(board, panel)
     lines += [f"Image {n}: {one.name or one.kind} {one.role}".rstrip() for n, one in enumerate(shown, 1)]
-    lines.append(f"The model reads: {_compiled(panel, names(shown))}")
+    lines.append(f"The model reads: {_compile(panel, names(shown))}")
     for place, take in enumerate(panel.takes, 1):
         mark, path = "*" if take.id == panel.current else " ", file.path / "blobs" / f"{take.picture.sha256}.png"
         lines.append(f"{mark} take {place}: {take.model}, seed {take.seed}, {take.made}  {path}")
     return lines
 
 
-def _compiled(panel: Panel, called: list[str]) -> str:
+def _compile(panel: Panel, called: list[str]) -> str:
     try:
         return compile_prompt(panel.prompt, called)
     except RequestError as error:
@@ -102,13 +102,13 @@ def _compiled(panel: Panel, called: list[str]) -> str:
 
 def check_file(path: str, model: str | None, as_json: bool) -> None:
     """board check. Raises BoardError where something is wrong, after all of it was said."""
-    with BoardFile.open(named(path), write=False) as file:
+    with BoardFile.open(add_ending(path), write=False) as file:
         found = problems(file, model)
     said = [{**problem._asdict(), "hint": on_command_line(problem.hint)} for problem in found]
     if as_json:
         say_json({"problems": said})
     for problem in [] if as_json else said:
-        click.echo(shown(f"{problem['where'] or 'board'}: {problem['what']} {problem['hint']}".rstrip()))
+        click.echo(strip_controls(f"{problem['where'] or 'board'}: {problem['what']} {problem['hint']}".rstrip()))
     if found:
         raise BoardError(f"{say_count(len(found), 'problem')} found.")
     if not as_json:

@@ -135,7 +135,7 @@ class RenderSettings(PanelPart, QWidget):
             board = self.document.board
             own = find_model(board, replace(self.panel, settings=Settings()), self.document.model)
             self.model_box.addItem(f"As the board: {own.title}", None)
-            for model in library.installed():
+            for model in library.list_installed():
                 self.model_box.addItem(f"{model_title(model.name)}{' (damaged)' if model.problem else ''}", model.name)
 
     def _show_model(self, panel: Panel) -> None:

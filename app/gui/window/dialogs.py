@@ -81,7 +81,7 @@ class BoardSettings(QDialog):
     def _models(self, chosen: str | None) -> QComboBox:
         box = QComboBox()
         box.addItem("The default model", None)
-        for model in library.installed():
+        for model in library.list_installed():
             if not model.problem:
                 box.addItem(model_title(model.name), model.name)
         if chosen and box.findData(chosen) < 0:
@@ -233,7 +233,7 @@ class SettingsDialog(QDialog):
         box = QComboBox()
         box.setAccessibleName("Model for new panels")
         box.addItem(AUTOMATIC, None)
-        for model in library.installed():
+        for model in library.list_installed():
             if not model.problem:
                 box.addItem(model_title(model.name), model.name)
         box.setCurrentIndex(max(0, box.findData(self.settings.model)))

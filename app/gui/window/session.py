@@ -10,7 +10,7 @@ from PySide6.QtCore import QObject, Signal
 from mlx_model.errors import BoardElsewhere, DiskFull, FluxLocalError, RequestError
 
 from ...base import settings
-from ...base.files import numbered
+from ...base.files import number_names
 from ...base.settings import Settings
 from ...board.data import Board, new_board
 from ...fluxboard import samples
@@ -221,7 +221,7 @@ class Session(QObject):
         folder = settings.boards_folder(self.settings)
         folder.mkdir(parents=True, exist_ok=True)
         wanted = folder / f"{title.replace('/', '-')}{SUFFIX}"
-        return next(path for path in numbered(wanted) if not path.exists())
+        return next(path for path in number_names(wanted) if not path.exists())
 
     def _discard(self, file: BoardFile) -> None:
         """Remove the package of an import that came to nothing."""

@@ -84,7 +84,7 @@ def tell_fault(say: Callable[[str, Hint], None], kind: type, error: BaseExceptio
     sys.__excepthook__(kind, error, trace)
     if not isinstance(error, Exception):
         return
-    known = faults.told(error)
+    known = faults.tell(error)
     if known:
         say(known.message, known.hint)
     else:

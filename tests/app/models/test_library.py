@@ -44,7 +44,7 @@ def test_home_follows_the_system(monkeypatch):
 
 
 def test_nothing_installed():
-    assert library.installed() == []
+    assert library.list_installed() == []
     with pytest.raises(NotInstalled) as none:
         library.default()
     assert none.value.hint == library.ADD_ONE
@@ -59,7 +59,7 @@ def test_found_by_name_path_and_folder_name(home, tmp_path):
     assert library.resolve(REAL) == inside
     assert library.resolve("my-8bit") == inside
     assert library.resolve(str(outside)) == outside
-    assert [(m.name, m.plan, m.problem) for m in library.installed()] == [(REAL, "q8", "")]
+    assert [(m.name, m.plan, m.problem) for m in library.list_installed()] == [(REAL, "q8", "")]
 
 
 def test_unknown_names_and_wrong_folders(tmp_path):
@@ -72,7 +72,7 @@ def test_unknown_names_and_wrong_folders(tmp_path):
 def test_default_is_the_first_real_model_then_the_built_in(tmp_path):
     built_in = install(paths.mini())
     assert library.default() == built_in
-    assert library.installed()[-1].built_in
+    assert library.list_installed()[-1].built_in
     second = install(paths.models() / "b", when=2_000)
     assert library.default() == second
     first = install(paths.models() / "c", when=1_000)
@@ -86,7 +86,7 @@ def test_a_bad_folder_is_listed_with_its_problem_and_never_the_default():
     (paths.models() / "garbage").mkdir()
     (paths.models() / "garbage" / "model.json").write_bytes(b"\xff\0")
     (paths.models() / ".partial").mkdir()
-    found = {model.path.name: model for model in library.installed()}
+    found = {model.path.name: model for model in library.list_installed()}
     assert set(found) == {"bad", "garbage"}
     assert all(model.problem for model in found.values())
     with pytest.raises(NotInstalled):
