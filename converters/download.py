@@ -87,7 +87,7 @@ def _take_from_hub(spec: ModelSpec, into: Path, without: Collection[str], beside
     try:
         files = yield from _ask(spec, without)
     except Unreachable as error:
-        if _broken(into) != []:
+        if _find_broken(into) != []:
             raise
         yield Note(f"{error.message} What was downloaded before is whole, and is used.")
         return
@@ -101,12 +101,12 @@ def _take_from_hub(spec: ModelSpec, into: Path, without: Collection[str], beside
 
 def _take_from_disk(spec: ModelSpec, into: Path, without: Collection[str]) -> Iterator[Event]:
     """An earlier download that is whole, or the Hugging Face cache. Raises NotInstalled."""
-    broken = _broken(into)
+    broken = _find_broken(into)
     if broken == []:
         yield Note(f"Offline: using {into}.")
         return
     for part in _parts(spec, without):
-        found = hub.cached_files(part)
+        found = hub.list_cached(part)
         if not found and not part.optional:
             what = f"{', '.join(broken[:3])} of it" if broken else part.repo
             raise NotInstalled(f"HF_HUB_OFFLINE is set, and {what} is not on this disk.", Advice("unset_offline"))
@@ -115,7 +115,7 @@ def _take_from_disk(spec: ModelSpec, into: Path, without: Collection[str]) -> It
     yield Note("Offline: using the Hugging Face cache.")
 
 
-def _broken(into: Path) -> list[str] | None:
+def _find_broken(into: Path) -> list[str] | None:
     """What an earlier download promised and is not there, or altered; None where there was none."""
     try:
         files = [Remote(**file) for file in json.loads((into / RECORD).read_text("utf-8"))["files"]]

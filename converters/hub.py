@@ -169,7 +169,7 @@ def find_cached(file: Remote) -> Path | None:
     return None
 
 
-def cached_files(part: Download) -> dict[str, Path]:
+def list_cached(part: Download) -> dict[str, Path]:
     """Path in the download -> file in the cache, for what `part` asks for of the newest commit there; {} for none."""
     try:
         root = Path(_library().snapshot_download(part.repo, allow_patterns=list(part.files), local_files_only=True))

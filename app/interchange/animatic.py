@@ -8,6 +8,7 @@ import numpy as np
 from PySide6.QtGui import QColor, QFont, QImage, QPainter
 
 from mlx_model.errors import RequestError
+from mlx_model.geometry import Size
 
 from ..base.files import write_new
 from . import typeset
@@ -36,7 +37,7 @@ def export(job: Job, width: int, captions: bool) -> Path:
     return path
 
 
-def _encode(job: Job, name: str, picture: tuple[int, int], bar: int) -> None:
+def _encode(job: Job, name: str, picture: Size, bar: int) -> None:
     import av
 
     with av.open(name, "w", format="mp4", options={"movflags": "faststart"}) as container:
@@ -52,9 +53,7 @@ def _encode(job: Job, name: str, picture: tuple[int, int], bar: int) -> None:
     typeset.note_strange(strange, job.notes)
 
 
-def _add_stream(
-    container: "av.container.OutputContainer", fps: int, picture: tuple[int, int], bar: int
-) -> "av.VideoStream":
+def _add_stream(container: "av.container.OutputContainer", fps: int, picture: Size, bar: int) -> "av.VideoStream":
     import av
 
     name = next((name for name in ENCODERS if name in av.codecs_available), None)
@@ -62,7 +61,7 @@ def _add_stream(
         raise RequestError("The package av on this computer has no encoder for MP4.", "Install another build of av.")
     stream = container.add_stream(name, rate=fps, options=QUALITY.get(name, {}))
     assert isinstance(stream, av.VideoStream)  # what all ENCODERS make
-    stream.width, stream.height, stream.pix_fmt = picture[0], picture[1] + bar, "yuv420p"
+    stream.width, stream.height, stream.pix_fmt = picture.width, picture.height + bar, "yuv420p"
     stream.time_base = stream.codec_context.time_base = Fraction(1, fps)
     context = stream.codec_context
     context.color_primaries = context.color_trc = context.colorspace = BT709
@@ -84,41 +83,41 @@ def _convert_frame(pixels: np.ndarray, fps: int) -> "av.VideoFrame":
     return frame
 
 
-def _measure_bar(picture: tuple[int, int]) -> int:
+def _measure_bar(picture: Size) -> int:
     return 2 * round(_choose_type_size(picture) * (LINES + 1.2) * typeset.LEADING / 2)
 
 
-def _choose_type_size(picture: tuple[int, int]) -> float:
+def _choose_type_size(picture: Size) -> float:
     """Type size in pixels: readable on a phone, at most 1/22 of the width."""
-    return max(10.0, min(picture[0] / 36, picture[1] / 16))
+    return max(10.0, min(picture.width / 36, picture.height / 16))
 
 
-def _draw_frame(job: Job, entry: Entry, picture: tuple[int, int], bar: int, strange: set[str]) -> np.ndarray:
+def _draw_frame(job: Job, entry: Entry, picture: Size, bar: int, strange: set[str]) -> np.ndarray:
     """(H, W, 3) uint8: the picture, and below it the bar."""
     pixels = np.asarray(job.draw_frame(entry, picture))
     if not bar:
         return pixels
-    return np.concatenate([pixels, _draw_bar(entry, (picture[0], bar), _choose_type_size(picture), strange)])
+    return np.concatenate([pixels, _draw_bar(entry, Size(picture.width, bar), _choose_type_size(picture), strange)])
 
 
-def _draw_bar(entry: Entry, size: tuple[int, int], pixels: float, strange: set[str]) -> np.ndarray:
+def _draw_bar(entry: Entry, size: Size, pixels: float, strange: set[str]) -> np.ndarray:
     """Number on the left, dialogue (or else action) in the middle."""
-    image = QImage(size[0], size[1], QImage.Format.Format_RGB888)
+    image = QImage(size.width, size.height, QImage.Format.Format_RGB888)
     image.fill(QColor(GROUND))
     points, edge = pixels * 72 / image.logicalDpiY(), pixels
-    number = break_lines([Run(entry.number, Style(points * 0.8, QUIET, QFont.Weight.DemiBold))], size[0], image)
-    words = _fit_words(entry, points, size[0] - 2 * edge - 2 * (number[0].width + edge), image, strange)
+    number = break_lines([Run(entry.number, Style(points * 0.8, QUIET, QFont.Weight.DemiBold))], size.width, image)
+    words = _fit_words(entry, points, size.width - 2 * edge - 2 * (number[0].width + edge), image, strange)
     painter = QPainter(image)
     try:
-        typeset.draw(number, painter, edge, (size[1] - measure_height(number)) / 2)
-        y = (size[1] - measure_height(words)) / 2
+        typeset.draw(number, painter, edge, (size.height - measure_height(number)) / 2)
+        y = (size.height - measure_height(words)) / 2
         for one in words:
-            one.draw(painter, (size[0] - one.width) / 2, y)
+            one.draw(painter, (size.width - one.width) / 2, y)
             y += one.height
     finally:
         painter.end()
-    rows = np.frombuffer(image.constBits(), np.uint8).reshape(size[1], image.bytesPerLine())
-    return rows[:, : 3 * size[0]].reshape(size[1], size[0], 3).copy()
+    rows = np.frombuffer(image.constBits(), np.uint8).reshape(size.height, image.bytesPerLine())
+    return rows[:, : 3 * size.width].reshape(size.height, size.width, 3).copy()
 
 
 def _fit_words(entry: Entry, points: float, width: float, image: QImage, strange: set[str]) -> list[Line]:

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from mlx_model.errors import FluxLocalError, RequestError
+from mlx_model.geometry import Size
 
 from ..board.data import Board, Panel, Picture, Scene, numbers
 from ..pictures.images import open_picture
@@ -94,7 +95,7 @@ class Job:
             (self.lost if entry.panel.take else self.empty).setdefault(entry.number)
         return image
 
-    def draw_frame(self, entry: Entry, size: tuple[int, int]) -> Image.Image:
+    def draw_frame(self, entry: Entry, size: Size) -> Image.Image:
         """The current take on a black frame of `size`, or a placeholder."""
         image = self.open_take(entry)
         return draw_placeholder(entry.number, size) if image is None else fit_image(image, size)
@@ -105,17 +106,16 @@ class Job:
         lost = f"The picture is missing or damaged: {_name_some(self.lost)}. A grey frame stands in."
         return [*([empty] if self.empty else []), *([lost] if self.lost else []), *dict.fromkeys(self.notes)]
 
-    def choose_size(self, long_side: int) -> tuple[int, int]:
-        """(width, height) of the board's aspect, both even as video wants them."""
+    def choose_size(self, long_side: int) -> Size:
+        """Of the board's aspect, both sides even as video wants them."""
         scale = long_side / max(self.board.aspect)
-        width, height = (max(2, 2 * round(side * scale / 2)) for side in self.board.aspect)
-        return width, height
+        return Size(*(max(2, 2 * round(side * scale / 2)) for side in self.board.aspect))
 
     @cached_property
-    def take_size(self) -> tuple[int, int]:
-        """(width, height) of the first take there is, for placeholders among files that keep their sizes."""
+    def take_size(self) -> Size:
+        """Of the first take there is, for placeholders among files that keep their sizes."""
         pictures = (entry.panel.take.picture for entry in self.entries if entry.panel.take)
-        known = ((picture.width, picture.height) for picture in pictures if self.find_file(picture))
+        known = (Size(picture.width, picture.height) for picture in pictures if self.find_file(picture))
         return next((size for size in known if min(size) >= 64 and max(size) <= 8192), self.choose_size(1280))
 
     def name_file(self, entry: Entry, ending: str = "") -> str:
@@ -155,33 +155,33 @@ def format_timecode(frames: int, fps: int) -> str:
     return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}:{rest:02d}"
 
 
-def fit_image(image: Image.Image, size: tuple[int, int], ground: tuple[int, int, int] = (0, 0, 0)) -> Image.Image:
+def fit_image(image: Image.Image, size: Size) -> Image.Image:
     """The whole image in the middle of a frame, with bars where the shapes differ by more than a pixel."""
-    scale = min(size[0] / image.width, size[1] / image.height)
-    width, height = (
-        full if abs(full - side * scale) <= 1.5 else max(1, round(side * scale))
-        for full, side in zip(size, image.size, strict=True)
+    scale = min(size.width / image.width, size.height / image.height)
+    inner = Size(
+        *(
+            full if abs(full - side * scale) <= 1.5 else max(1, round(side * scale))
+            for full, side in zip(size, image.size, strict=True)
+        )
     )
-    inner = width, height
     scaled = image if inner == image.size else image.resize(inner, Image.Resampling.LANCZOS)
     if inner == size:
         return scaled
-    frame = Image.new("RGB", size, ground)
-    frame.paste(scaled, ((size[0] - inner[0]) // 2, (size[1] - inner[1]) // 2))
+    frame = Image.new("RGB", size)
+    frame.paste(scaled, ((size.width - inner.width) // 2, (size.height - inner.height) // 2))
     return frame
 
 
-def draw_placeholder(number: str, size: tuple[int, int]) -> Image.Image:
+def draw_placeholder(number: str, size: Size) -> Image.Image:
     """A grey frame with the panel's number, for a panel without a picture."""
     image, small = Image.new("RGB", size, PAPER), min(size)
     draw = ImageDraw.Draw(image)
-    for ends in (((0, 0), size), ((0, size[1]), (size[0], 0))):
+    for ends in (((0, 0), size), ((0, size.height), (size.width, 0))):
         draw.line(ends, FAINT, max(1, small // 200))
     draw.ellipse([size[i] / 2 + sign * small * 0.28 for sign in (-1, 1) for i in (0, 1)], PAPER)
-    middle = size[0] / 2
     for share, text, type_size, anchor in ((0.51, number, 0.16, "ms"), (0.55, "no picture yet", 0.045, "ma")):
         face = ImageFont.load_default(max(6.0, small * type_size))
-        draw.text((middle, size[1] / 2 + (share - 0.5) * small), text, INK, face, anchor=anchor)
+        draw.text((size.width / 2, size.height / 2 + (share - 0.5) * small), text, INK, face, anchor=anchor)
     return image
 
 

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from PIL import Image
 
+from mlx_model.geometry import Size
+
 from .files import write_folder
 from .job import Entry, Job, draw_placeholder, fit_image
 
@@ -40,8 +42,8 @@ def stack_layers(job: Job, entry: Entry) -> list[Layer]:
     if any(image is None for _, image in takes):
         job.lost.setdefault(entry.number)
     original = _open_original(job, entry)
-    sizes = [image.size for image in [original, *(image for _, image in takes)] if image]
-    size = max(sizes, key=lambda size: size[0] * size[1], default=job.choose_size(1280))
+    sizes = [Size(*image.size) for image in [original, *(image for _, image in takes)] if image]
+    size = max(sizes, key=lambda size: size.area, default=job.choose_size(1280))
     found = [Layer("original", fit_image(original, size), False)] if original else []
     shown = panel.take or (panel.takes[-1] if takes else None)
     for number, (take, image) in enumerate(takes, 1):
@@ -63,7 +65,7 @@ def _open_original(job: Job, entry: Entry) -> Image.Image | None:
     return job.open(take.picture) if take else None
 
 
-def _paint_mask(job: Job, entry: Entry, size: tuple[int, int]) -> list[Layer]:
+def _paint_mask(job: Job, entry: Entry, size: Size) -> list[Layer]:
     mask = job.open(entry.panel.mask)
     if mask is None:
         return []

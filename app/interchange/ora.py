@@ -7,6 +7,8 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
+from mlx_model.geometry import Size
+
 from ..base.files import write_new
 from .job import Job
 from .layers import Layer, export_layers, flatten
@@ -27,7 +29,7 @@ def _build_archive(stack: list[Layer]) -> bytes:
     data, whole = io.BytesIO(), flatten(stack)
     with zipfile.ZipFile(data, "w") as archive:
         archive.writestr(_make_entry("mimetype"), b"image/openraster")
-        archive.writestr(_make_entry("stack.xml", zipfile.ZIP_DEFLATED), _describe_stack(stack, whole.size))
+        archive.writestr(_make_entry("stack.xml", zipfile.ZIP_DEFLATED), _describe_stack(stack, Size(*whole.size)))
         for number, layer in enumerate(stack):
             archive.writestr(_make_entry(f"data/layer{number:02d}.png"), _encode_png(layer.image))
         archive.writestr(_make_entry("mergedimage.png"), _encode_png(whole))
@@ -43,9 +45,9 @@ def _make_entry(name: str, method: int = zipfile.ZIP_STORED) -> zipfile.ZipInfo:
     return info
 
 
-def _describe_stack(stack: list[Layer], size: tuple[int, int]) -> bytes:
+def _describe_stack(stack: list[Layer], size: Size) -> bytes:
     """The draft lists layers from the top down."""
-    root = ElementTree.Element("image", version="0.0.5", w=str(size[0]), h=str(size[1]))
+    root = ElementTree.Element("image", version="0.0.5", w=str(size.width), h=str(size.height))
     inside = ElementTree.SubElement(root, "stack")
     for number, layer in reversed(list(enumerate(stack))):
         attributes = {

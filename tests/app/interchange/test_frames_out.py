@@ -13,6 +13,7 @@ from PIL import Image, ImageSequence
 from app.board.data import Board, Panel, Scene, Take
 from app.interchange.formats import export_board
 from app.pictures import metadata
+from mlx_model.geometry import Size
 from tests.app.interchange.made_boards import SKIES, drawn, long_board, panel, sample
 
 ORDER = (0, 1, 2, 3, 4)  # the skies of 1A 1B 1C 2A 2B; 2C has none
@@ -187,7 +188,7 @@ def test_mp4_captions_of_any_length_stay_in_the_bar(blobs, tmp_path):
 
     board = Board("b", scenes=(Scene("s", panels=(panel(blobs, 0, dialogue="WORD " * 400, seconds=0.1),)),))
     job = Job(board, blobs.path, tmp_path / "x.mp4")
-    bar = animatic._draw_bar(job.entries[0], (640, 120), 18.0, set())
+    bar = animatic._draw_bar(job.entries[0], Size(640, 120), 18.0, set())
     assert bar.shape == (120, 640, 3)
     light = np.flatnonzero((bar.max(axis=2) > 120).any(axis=1))
     assert light[0] > 2
