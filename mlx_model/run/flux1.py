@@ -19,7 +19,7 @@ from ..nets.redux import with_pictures
 from .edges import canny
 from .pictures import resize, to_signed
 from .references import fingerprint
-from .sampler import Velocity, guided, linear_mu, timesteps
+from .sampler import Velocity, guide, linear_mu, timesteps
 
 if TYPE_CHECKING:
     from ..request import Request
@@ -145,7 +145,7 @@ def velocity(
     def one(condition, latents: mx.array, i: int) -> mx.array:
         return model(latents, features[i : i + 1], condition, guidance)
 
-    return guided(one, conditions, request.guidance)
+    return guide(one, conditions, request.guidance)
 
 
 REFERENCE_TIME = 1  # Kontext's picture has time coordinate 1, the one being made 0

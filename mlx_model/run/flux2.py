@@ -16,7 +16,7 @@ from ..geometry import Grid, Size, reference_size
 from ..nets.ops import timestep_features
 from .latents import grid_ids, reference_ids, text_ids
 from .references import References, fingerprint
-from .sampler import Velocity, empirical_mu, guided, timesteps
+from .sampler import Velocity, empirical_mu, guide, timesteps
 
 if TYPE_CHECKING:
     from ..request import Request
@@ -66,7 +66,7 @@ def velocity(
     def one(condition, latents: mx.array, i: int) -> mx.array:
         return model(latents, features[i : i + 1], condition, guidance)
 
-    return guided(one, conditions, request.guidance)
+    return guide(one, conditions, request.guidance)
 
 
 def _bank(pipe: Pipeline, request: Request, references: References):

@@ -18,7 +18,7 @@ from ..geometry import MULTIPLE, Canvas, Grid, Size, reference_canvas, reference
 from .latents import grid_ids, text_ids
 from .pictures import resize_and_crop
 from .references import References, fingerprint
-from .sampler import Velocity, guided, timesteps
+from .sampler import Velocity, guide, timesteps
 
 if TYPE_CHECKING:
     from ..request import Reference, Request
@@ -85,7 +85,7 @@ def velocity(
         target = then[i : i + 1] if model.params.flow_map else None
         return model(latents, now[i : i + 1], condition, target)
 
-    return guided(one, conditions, request.guidance)
+    return guide(one, conditions, request.guidance)
 
 
 def image_ids(grid: Grid, reference: int | None = None) -> np.ndarray:

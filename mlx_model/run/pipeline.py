@@ -7,7 +7,7 @@ module run/<family>.py, found by name like the transformer; it has plain functio
     encode_references(pipe, request)       a generator that yields Notes and returns what `velocity` takes
     schedule(pipe, request, tokens)        times from 1 to 0
     velocity(pipe, request, grid, texts, references, times)   a function of (latents, step)
-    sampler(pipe, request)                 only where it is not Euler: a function like sampler.denoise
+    solver(pipe, request, shape)           only where it is not Euler: makes one step, see sampler.Solver
 
 Axis letters: N image tokens, C latent channels of a token.
 """
@@ -37,7 +37,7 @@ from .pictures import centre, resize_and_crop, to_pixels, to_signed
 from .placing import Placed, composite, place, touched
 from .previews import fit_colours, preview
 from .references import Kept, fingerprint
-from .sampler import Repaint, denoise, start_step
+from .sampler import Repaint, denoise, euler, start_step
 from .tokenize import PromptTokenizer
 
 if TYPE_CHECKING:
@@ -215,11 +215,12 @@ class Pipeline:
             t = float(times[start])  # a numpy number would turn the product into a numpy array
             latents = (1 - t) * source + t * source_noise
         velocity = self.family.velocity(self, request, grid, texts, references, times)
-        sample = self.family.sampler(self, request) if hasattr(self.family, "sampler") else denoise
+        own = getattr(self.family, "solver", None)
+        solver = own(self, request, latents.shape) if own else euler
         total = len(times) - 1 - start
         yield Stage("denoise", total=total)
         began, shown = time.perf_counter(), 0.0
-        for progress in sample(velocity, latents, times, start, repaint):
+        for progress in denoise(velocity, latents, times, start, repaint, solver):
             done = progress.index - start + 1
             spent = time.perf_counter() - began
             yield Step(done, total, round(spent, 3), round(spent / done * (total - done), 3))

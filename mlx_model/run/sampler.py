@@ -1,11 +1,11 @@
-"""Schedules and denoise(), the only sampling loop.
+"""Schedules, and denoise(), the only sampling loop: what differs is the solver, which makes one step.
 
 Times run from 1 (noise) to 0 (picture); a transformer's output is the velocity d x / d t.
 """
 
 import math
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mlx.core as mx
 import numpy as np
@@ -51,7 +51,7 @@ def start_step(steps: int, strength: float | None) -> int:
 Velocity = Callable[[mx.array, int], mx.array]  # (latents (1, N, C), step) -> d latents / d t
 
 
-def guided(one: Callable[..., mx.array], conditions: list, scale: float) -> Velocity:
+def guide(one: Callable[[Any, mx.array, int], mx.array], conditions: list, scale: float) -> Velocity:
     """The velocity from `one(condition, latents, step)`: with a second condition away from that one, scale times."""
     if len(conditions) == 1:
         return lambda latents, i: one(conditions[0], latents, i)
@@ -78,6 +78,15 @@ class Repaint(NamedTuple):
         return (1 - self.mask) * kept + self.mask * latents
 
 
+# (latents (1, N, C), their velocity, times, step) -> the latents at times[step + 1]
+Solver = Callable[[mx.array, mx.array, np.ndarray, int], mx.array]
+
+
+def euler(latents: mx.array, velocity: mx.array, times: np.ndarray, i: int) -> mx.array:
+    """Straight on: a Solver."""
+    return latents + float(times[i + 1] - times[i]) * velocity
+
+
 class Progress(NamedTuple):
     index: int  # of the step just done, from 0
     latents: mx.array  # (1, N, C) float32
@@ -90,8 +99,9 @@ def denoise(
     times: np.ndarray,
     start: int = 0,
     repaint: Repaint | None = None,
+    solver: Solver = euler,
 ) -> Iterator[Progress]:
-    """Euler from times[start] to times[-1]; yields after every step, evaluated, so closing it cancels within a step.
+    """From times[start] to times[-1]; yields after every step, evaluated, so closing it cancels within a step.
 
     `velocity(latents, i)` is the guided model at times[i]; latents stay float32. Raises NotFinite as soon as a step
     leaves numbers that are no picture.
@@ -99,7 +109,7 @@ def denoise(
     for i in range(start, len(times) - 1):
         v = velocity(latents, i).astype(mx.float32)
         clean = latents - float(times[i]) * v
-        latents = latents + float(times[i + 1] - times[i]) * v
+        latents = solver(latents, v, times, i)
         if repaint is not None:
             latents = repaint.blend(latents, float(times[i + 1]))
         mx.eval(latents, clean)
@@ -109,7 +119,7 @@ def denoise(
 
 def check_finite(latents: mx.array) -> None:
     """Raises NotFinite for NaN, infinity or a constant: what a failed run on a GPU can leave without an error."""
-    spread = latents.astype(mx.float32).std().item()
+    spread = float(np.array(latents.astype(mx.float32).std()))
     if not math.isfinite(spread) or spread < FLAT:
         raise NotFinite(
             "The run produced no picture: its numbers are not finite or all equal.",

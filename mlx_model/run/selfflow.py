@@ -7,7 +7,7 @@ all channels.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
 from typing import TYPE_CHECKING
 
 import mlx.core as mx
@@ -16,7 +16,7 @@ import numpy as np
 from ..events import Note
 from ..geometry import Grid
 from . import noise
-from .sampler import Progress, Velocity, check_finite, denoise, guided
+from .sampler import Solver, Velocity, euler, guide
 
 if TYPE_CHECKING:
     from ..request import Request
@@ -49,23 +49,18 @@ def velocity(pipe: Pipeline, request: Request, grid: Grid, texts: list[mx.array]
     def one(condition, latents: mx.array, i: int) -> mx.array:
         return model(latents, features[i : i + 1], condition)
 
-    return guided(one, texts, request.guidance)
+    return guide(one, texts, request.guidance)
 
 
-def sampler(pipe: Pipeline, request: Request):
-    """A function like sampler.denoise; the random one draws fresh noise from the seed in every step."""
+def solver(pipe: Pipeline, request: Request, shape: tuple[int, ...]) -> Solver:
+    """Euler, or the random one, which draws fresh noise from the seed in every step."""
     if request.sampler != RANDOM:
-        return denoise
-
-    def sample(velocity: Velocity, latents: mx.array, times: np.ndarray, start: int = 0, repaint=None):
-        fresh = lambda i: mx.array(noise.normal(request.seed, latents.shape, stream=i + 1))  # noqa: E731
-        return denoise_sde(velocity, latents, times, fresh)
-
-    return sample
+        return euler
+    return euler_maruyama(lambda i: mx.array(noise.normal(request.seed, shape, stream=i + 1)))
 
 
 def ode_times(steps: int) -> np.ndarray:
-    """(steps + 1,) from 1 to 0, evenly: for sampler.denoise."""
+    """(steps + 1,) from 1 to 0, evenly."""
     return np.linspace(1.0, 0.0, steps + 1)
 
 
@@ -74,25 +69,15 @@ def sde_times(steps: int = SDE_STEPS) -> np.ndarray:
     return np.append(1 - np.linspace(0, 1 - LAST_STEP, steps), 0.0)
 
 
-def denoise_sde(
-    velocity: Callable[[mx.array, int], mx.array],
-    latents: mx.array,
-    times: np.ndarray,
-    noise: Callable[[int], mx.array],
-) -> Iterator[Progress]:
-    """Euler-Maruyama with diffusion t; the last step is the mean, without noise. Yields after every step, evaluated.
+def euler_maruyama(draw: Callable[[int], mx.array]) -> Solver:
+    """Euler with diffusion t: `draw(i)` is standard normal of the latents' shape. The last step is the mean.
 
-    `velocity(latents, i)` is the model at times[i], `noise(i)` standard normal of the latents' shape. With the score
-    of the linear path the drift is (2 - t) times the velocity towards the picture, minus the latents.
+    With the score of the linear path the drift is (2 - t) times the velocity towards the picture, minus the latents.
     """
-    last = len(times) - 2
-    for i in range(last + 1):
+
+    def solver(latents: mx.array, velocity: mx.array, times: np.ndarray, i: int) -> mx.array:
         t, dt = float(times[i]), float(times[i] - times[i + 1])
-        towards = -velocity(latents, i).astype(mx.float32)
-        clean = latents + t * towards
-        latents = latents + dt * ((2 - t) * towards - latents)
-        if i < last:
-            latents = latents + math.sqrt(2 * t * dt) * noise(i)
-        mx.eval(latents, clean)
-        check_finite(latents)
-        yield Progress(i, latents, clean)
+        latents = latents + dt * ((2 - t) * -velocity - latents)
+        return latents if i == len(times) - 2 else latents + math.sqrt(2 * t * dt) * draw(i)
+
+    return solver

@@ -1,6 +1,7 @@
 """docs/ADDING.md is true: its row is taken from the page, and with it alone a checkpoint is a model."""
 
 import re
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import pytest
 from app.models.catalogue import catalogue
 from converters.convert import convert
 from converters.identify import identify
+from converters.keys import families
 from mlx_model import memory
 from mlx_model.errors import RequestError
 from mlx_model.nets import flux2
@@ -51,3 +53,16 @@ def test_what_it_can_do_is_read_from_the_row(row):
     assert check(Request(row.name, "a", references=(picture,) * 2), row).steps == 8
     with pytest.raises(RequestError, match="takes up to 2"):
         check(Request(row.name, "a", references=(picture,) * 3), row)
+
+
+@pytest.mark.parametrize("family", sorted({spec.family for spec in SPECS.values()}))
+def test_a_family_is_the_files_and_names_that_the_page_lists(family):
+    section = PAGE.read_text("utf-8").split("## A new family: four touches")[1]
+    touches = re.findall(r"^\d\. (.*(?:\n   .*)*)", section, re.M)
+    assert len(touches) == 4
+    for touch in touches[:3]:
+        path, *names = re.findall(r"`([\w/<>.]+)`", touch)
+        module = import_module(path.replace("<family>", family).removesuffix(".py").replace("/", "."))
+        assert all(hasattr(module, name) for name in names if "/" not in name and name != "solver"), names
+    assert set(import_module(f"converters.keys.{family}").LAYOUTS) <= set(families.LAYOUTS)
+    assert family in families.SIZES

@@ -95,21 +95,19 @@ def test_sde_keeps_the_distribution_of_a_gaussian():
 
     rng = np.random.default_rng(0)
     draw = lambda _: mx.array(rng.standard_normal((1, 400, 16)).astype(np.float32))  # noqa: E731
-    made = list(run_selfflow.denoise_sde(velocity, draw(0), times, draw))
+    made = list(denoise(velocity, draw(0), times, solver=run_selfflow.euler_maruyama(draw)))
     assert len(made) == 250
     assert made[-1].latents.std().item() == pytest.approx(s, rel=0.03)
     # The random part matters: without it the spread would be too small.
-    still = list(run_selfflow.denoise_sde(velocity, draw(0), times, lambda _: mx.zeros((1, 400, 16))))
+    quiet = run_selfflow.euler_maruyama(lambda _: mx.zeros((1, 400, 16)))
+    still = list(denoise(velocity, draw(0), times, solver=quiet))
     assert still[-1].latents.std().item() < 0.5 * s
 
 
 def test_sde_says_when_numbers_break():
+    times, solver = run_selfflow.sde_times(3), run_selfflow.euler_maruyama(lambda _: mx.zeros((1, 4, 4)))
     with pytest.raises(NotFinite):
-        next(
-            run_selfflow.denoise_sde(
-                lambda x, _: x * float("nan"), inp(0, (1, 4, 4)), run_selfflow.sde_times(3), lambda _: 0
-            )
-        )
+        next(denoise(lambda x, _: x * float("nan"), inp(0, (1, 4, 4)), times, solver=solver))
 
 
 def test_full_size():
