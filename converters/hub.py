@@ -107,6 +107,7 @@ def list_files(part: Download) -> list[Remote]:
     """The files that `part` asks for, with sizes and hashes. Raises Answer, ConvertError, what the network raises."""
     library = _library()
     api = library.HfApi(headers={"user-agent": "flux-local"})
+    library.utils.get_session()  # what is wrong with a proxy's address shows here
     try:
         info = api.model_info(part.repo, files_metadata=True, timeout=read_timeout())
         siblings = list(info.siblings)
@@ -153,6 +154,7 @@ def open_file(file: Remote, headers: dict[str, str]) -> Iterator[Response]:
     with library.utils.get_session().stream("GET", url, headers=asked, timeout=read_timeout()) as response:
         if response.status_code not in (200, 206, 416):
             ours = urlsplit(str(response.url)).netloc == urlsplit(endpoint()).netloc
+            ours = ours or "x-error-code" in response.headers  # where a mirror sends us on to the hub itself
             raise Answer(response.status_code, response.headers, ours)
         yield cast(Response, response)
 
@@ -164,7 +166,7 @@ def find_cached(file: Remote) -> Path | None:
     blob = Path(library.constants.HF_HUB_CACHE) / folder / "blobs" / file.blob
     copied = library.try_to_load_from_cache(file.repo, file.name, revision=file.commit)  # where links can't be made
     for place in (blob, Path(copied) if isinstance(copied, str) else None):
-        if place and place.is_file() and place.stat().st_size == file.bytes:
+        if place and os.path.isfile(place) and os.access(place, os.R_OK) and os.path.getsize(place) == file.bytes:
             return Path(os.path.realpath(place))
     return None
 
@@ -219,7 +221,7 @@ def _is_bad_address(error: BaseException) -> bool:
 
 
 def explain(error: Exception, repo: str) -> Exception:
-    """The error to raise: what a person can do about it. Errors of the disk stay what they are."""
+    """The error to raise: what a person can do about it. Errors of the disk, and faults of ours, stay what they are."""
     if isinstance(error, FluxLocalError):
         return error
     if isinstance(error, Answer):
@@ -235,9 +237,10 @@ def explain(error: Exception, repo: str) -> Exception:
         return Unreachable(f"The certificate of {endpoint()} is not accepted.", hint)
     if _is_network(error):
         return Unreachable(f"{endpoint()} can't be reached.", f"Check the connection and {GO_ON}")
-    if isinstance(error, OSError) and error.errno is not None:
-        return error
-    return ConvertError(f"The download of {repo} failed: {error!r}.", f"If it was the connection, {GO_ON}")
+    if isinstance(error, ImportError | ValueError) and "proxy" in str(error).lower():
+        hint = "Look at HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, or unset them."
+        return ConvertError("The proxy that this computer names can't be used.", hint)
+    return error
 
 
 def _explain_answer(answer: Answer, repo: str) -> FluxLocalError:

@@ -245,6 +245,8 @@ def _receive(file: Remote, partial: Partial, hearing: Hearing) -> None:
         os.fsync(descriptor)
     except OSError as error:
         if error.errno not in FULL:
+            if not isinstance(error, ConnectionError | TimeoutError):
+                error.filename = str(partial.path)
             raise
         here = f"{size(partial.size)} of {file.name}, of {size(file.bytes)}, are kept"
         raise DiskFull(f"The disk is full: {here}.", f"Free some space and {hub.GO_ON}") from error

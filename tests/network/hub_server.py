@@ -54,6 +54,7 @@ class Faults:
     token: str = ""  # needed for files of gated repositories
     gone: set[str] = field(default_factory=set)  # repositories
     date: str = ""  # what the server's clock says
+    mirror: bool = False  # the hub sends everything on to the other host, which is the real hub then
     portal: bytes | None = None  # a page that answers everything
     sizes: dict[str, int] = field(default_factory=dict)  # as the listing has them
 
@@ -157,6 +158,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(200, {"Content-Type": "text/html"}, self.hub.faults.portal)
             return
         path = path.removeprefix(self.hub.prefix)
+        if self.hub.faults.mirror and self.host == "hub":
+            self._say(307, {"Location": f"{self.hub.cdn}{self.path}"})
+            return
         tree = re.fullmatch(r"/api/models/(.+?)/tree/[^/]+", path)  # for the library's own snapshot_download
         listing = re.fullmatch(r"/api/models/(.+?)(?:/revision/[^/]+)?", path)
         file = re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path)
@@ -165,7 +169,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._say(200, {"Content-Type": "application/json"}, json.dumps(entries).encode())
         elif listing:
             self._list(listing[1])
-        elif file and self.host == "hub":
+        elif file and (self.host == "hub" or self.hub.faults.mirror):
             self._resolve(file[1], file[3])
         elif self.host == "cdn":
             repo, name = re.fullmatch(r"/([^/]+/[^/]+)/(.+)", path).groups()

@@ -35,6 +35,7 @@ def fetch(into, file=FILE):
     return said
 
 
+SMALL = Remote("config.json", 8, git=git_hash(b'{"a": 1}'), repo=REPO, commit=COMMIT)
 TAG = f'"{FILE.sha256}"'
 
 
@@ -58,8 +59,7 @@ def test_a_file_comes_whole(hub, here):
 
 
 def test_small_files_are_not_zipped(hub, here):
-    content = b'{"a": 1}'
-    fetch(here, Remote("config.json", len(content), git=git_hash(content), repo=REPO, commit=COMMIT))
+    fetch(here, SMALL)
     assert hub.asked[0].headers["accept-encoding"] == "identity"
 
 
@@ -243,6 +243,48 @@ def test_a_full_disk_keeps_what_has_come(hub, here, monkeypatch):
     left[0] = 10**9
     fetch(here)
     assert ranges(hub)[-1].startswith("bytes=1999")
+
+
+def test_a_disk_that_fails_is_named(hub, here, monkeypatch):
+    def write(*_):
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "pwrite", write)
+    with pytest.raises(OSError, match="Input/output error") as error:
+        fetch(here)
+    assert error.value.filename == str(transfer.Partial(here, FILE).path)
+    assert len(ranges(hub)) == 1
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "nonsense://127.0.0.1:9"])
+def test_a_proxy_that_can_not_be_used_is_told(hub, here, monkeypatch, proxy):
+    from huggingface_hub import utils
+
+    utils.close_session()
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    with pytest.raises(ConvertError, match="proxy") as error:
+        fetch(here)
+    assert "ALL_PROXY" in error.value.hint
+
+
+def test_a_proxy_is_used(hub, here, monkeypatch):
+    """It is asked by the whole address; this one has the file itself."""
+    from huggingface_hub import constants, utils
+
+    utils.close_session()
+    monkeypatch.setenv("HTTP_PROXY", hub.endpoint)
+    far = "http://hub.example"
+    monkeypatch.setattr(constants, "ENDPOINT", far)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", far + "/{repo_id}/resolve/{revision}/{filename}")
+    fetch(here, SMALL)
+    assert hub.asked[0].headers["host"] == "hub.example"
+
+
+def test_a_mirror_that_sends_us_on_to_a_hub_that_refuses(hub, here):
+    hub.faults.mirror = True
+    hub.faults.answers[NAME] = [(403, GATED)]
+    with pytest.raises(LicenceNotAccepted):
+        fetch(here)
 
 
 GATED = {"X-Error-Code": "GatedRepo"}
