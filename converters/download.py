@@ -134,7 +134,7 @@ def _ask(spec: ModelSpec, without: Collection[str]) -> Generator[Event, None, li
     """The files of all repositories that `spec` asks for; an optional one that can't be had is told of."""
     files: list[Remote] = []
     for part in _parts(spec, without):
-        yield Stage("ask", part.repo)
+        yield Stage("ask", f"for {part.repo}")
         try:
             more = yield from _notes(transfer.persist(partial(_list, part), part.repo))
         except (ConvertError, LicenceNotAccepted) as error:

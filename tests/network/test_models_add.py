@@ -39,7 +39,7 @@ def test_a_model_is_added(flux_local, hub, home):
     assert not (home / "downloads" / MODEL).exists()
     steps = [event for event in run.events if event["event"] == "step"]
     assert steps[0]["total"] == 4  # megabytes
-    assert run.events[0] == {"event": "stage", "name": "ask", "detail": REPO, "total": None}
+    assert run.events[0] == {"event": "stage", "name": "ask", "detail": f"for {REPO}", "total": None}
 
 
 def test_a_mirror_may_lie_in_a_folder(flux_local, hub, home):
