@@ -3,7 +3,6 @@
 import importlib.util
 import os
 import sys
-from collections.abc import Mapping
 from pathlib import Path
 
 from mlx_model.errors import FluxLocalError
@@ -31,7 +30,7 @@ def open_window(path: str | None = None) -> int:
     return main(path)
 
 
-def check(environment: Mapping[str, str]) -> None:
+def check(environment) -> None:
     """Raises NoWindow where Qt would abort: no display, or a library that its display plugin needs is missing."""
     if importlib.util.find_spec("PySide6") is None:
         raise NoWindow("PySide6 is not installed.", "Install Flux Local again: pip install flux-local-studio")
@@ -45,9 +44,8 @@ def check(environment: Mapping[str, str]) -> None:
 
 def plugin() -> Path:
     """The library with which Qt talks to X11."""
-    import PySide6
-
-    return Path(PySide6.__path__[0]) / "Qt" / "plugins" / "platforms" / "libqxcb.so"
+    package = importlib.util.find_spec("PySide6")
+    return Path(package.submodule_search_locations[0]) / "Qt" / "plugins" / "platforms" / "libqxcb.so"
 
 
 def _load(library: Path) -> None:

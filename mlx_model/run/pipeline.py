@@ -13,7 +13,7 @@ Axis letters: N image tokens, C latent channels of a token.
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Iterator
 from functools import cached_property
 from importlib import import_module
 from pathlib import Path
@@ -131,7 +131,7 @@ class Pipeline:
 
     # one run
 
-    def run(self, request: Request, previews: float = 0) -> Generator[Event, None, None]:
+    def run(self, request: Request, previews: float = 0) -> Iterator[Event]:
         """Yields Loaded, Stage, Note, Step, Preview and at last Done; closing the generator cancels within a step.
 
         `previews` is how much time they may take for each second of sampling: 0 none, inf one after every step.

@@ -135,7 +135,7 @@ class Window:
 
     def selected(self) -> list[int]:
         """Which panels are selected, counted from 0."""
-        return self.ask("[i for i, panel in enumerate(board.panels()) if panel.id in grid.selected()]")
+        return self.ask("[i for i, panel in enumerate(board.panels()) if panel.id in grid.list_selected()]")
 
     # Hands
 

@@ -4,8 +4,8 @@ import re
 import shutil
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QMimeData, QObject, QPoint, QRect, Qt, QTemporaryDir, QUrl
-from PySide6.QtGui import QDrag
+from PySide6.QtCore import QByteArray, QMimeData, QObject, QPoint, QRect, Qt, QTemporaryDir, QUrl, Signal
+from PySide6.QtGui import QDrag, QDragEnterEvent, QDragMoveEvent, QDropEvent
 
 from mlx_model.errors import Refused
 
@@ -16,6 +16,7 @@ from ...fluxboard.file import SUFFIX
 from ...interchange.formats import FORMATS, IMPORTS
 from ..document.document import Document
 from ..document.picture_drag import pictures_in
+from .cells import BoardCells
 from .layout import GAP
 from .model import PANELS
 
@@ -25,9 +26,11 @@ EDGE = 40  # pixels from the edge of the view where dragging scrolls
 
 
 class Dropping(QObject):
-    """What is being dragged over a BoardGrid, and where it would land."""
+    """What is being dragged over the cells of the board, and where it would land."""
 
-    def __init__(self, grid):
+    file_dropped = Signal(str)  # path of a board, script or timeline
+
+    def __init__(self, grid: BoardCells):
         super().__init__(grid)
         self.grid, self.document = grid, grid.document
         self._row, self._onto = -1, False
@@ -54,12 +57,12 @@ class Dropping(QObject):
         mime.setUrls([QUrl.fromLocalFile(str(path)) for path in files])
         return mime
 
-    def enter(self, event) -> None:
+    def enter(self, event: QDragEnterEvent) -> None:
         mime = event.mimeData()
         if mime.hasFormat(PANELS) or mime.hasUrls() or mime.hasImage():
             event.acceptProposedAction()
 
-    def move(self, event) -> None:
+    def move(self, event: QDragMoveEvent) -> None:
         point, bar = event.position().toPoint(), self.grid.verticalScrollBar()
         if point.y() < EDGE or point.y() > self.grid.viewport().height() - EDGE:
             bar.setValue(bar.value() + (-12 if point.y() < EDGE else 12))
@@ -104,7 +107,7 @@ class Dropping(QObject):
             return rect.adjusted(-3, -3, 3, 3)
         return QRect(rect.left() - GAP // 2 - 1, rect.top(), 2, rect.height())
 
-    def drop(self, event) -> None:
+    def drop(self, event: QDropEvent) -> None:
         row, onto = self._row, self._onto
         self.leave()
         mime, document = event.mimeData(), self.document
@@ -116,7 +119,7 @@ class Dropping(QObject):
             return
         document_file = file_to_open(mime)
         if document_file:
-            self.grid.file_dropped.emit(document_file)
+            self.file_dropped.emit(document_file)
             return
         panel, (scene, at) = self.grid.model().rows[row].panel, self.grid.model().place_for(row)
         pictures = pictures_in(mime, document)

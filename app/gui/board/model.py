@@ -1,9 +1,10 @@
 """The board as a list of rows for the grid: a heading for each scene, its panels, and a place to add one."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from PySide6.QtCore import QAbstractListModel, QByteArray, QMimeData, QModelIndex, Qt
+from PySide6.QtCore import QAbstractListModel, QByteArray, QMimeData, QModelIndex, QObject, QPersistentModelIndex, Qt
 
 from ...board import commands
 from ...board.data import Board, Panel, numbers
@@ -11,6 +12,7 @@ from ..document.document import Document
 
 PANELS = "application/x-flux-local-panels"
 WORDS = {"empty": "no picture yet", "queued": "waiting", "running": "rendering", "done": "", "failed": "failed"}
+Index = QModelIndex | QPersistentModelIndex  # what Qt's models and views are asked about
 ROW = Qt.ItemDataRole.UserRole
 
 
@@ -18,14 +20,14 @@ ROW = Qt.ItemDataRole.UserRole
 class Row:
     kind: Literal["heading", "panel", "add"]
     scene: str
-    panel: str | None = None
+    panel: str = ""
     number: str = ""
 
 
 class BoardModel(QAbstractListModel):
     """Rows follow the document. Editing a row writes the scene's heading or the panel's caption."""
 
-    def __init__(self, document: Document, parent=None):
+    def __init__(self, document: Document, parent: QObject | None = None):
         super().__init__(parent)
         self.document = document
         self.rows = _rows(document.board)
@@ -33,10 +35,10 @@ class BoardModel(QAbstractListModel):
         document.changed.connect(self._board_changed)
         document.state_changed.connect(self._panel_changed)
 
-    def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
         return 0 if parent.isValid() else len(self.rows)
 
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole):
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         row = self.rows[index.row()]
         match role:
             case Qt.ItemDataRole.UserRole:
@@ -44,12 +46,12 @@ class BoardModel(QAbstractListModel):
             case Qt.ItemDataRole.EditRole:
                 return self._text(row)
             case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.AccessibleTextRole:
-                return self._spoken(row)
+                return self._speak(row)
             case Qt.ItemDataRole.ToolTipRole:
                 return self.document.panel_state(row.panel).reason or None if row.panel else None
         return None
 
-    def setData(self, index: QModelIndex, value: str, role: int = Qt.ItemDataRole.EditRole) -> bool:
+    def setData(self, index: Index, value: str, role: int = Qt.ItemDataRole.EditRole) -> bool:
         row = self.rows[index.row()]
         if row.kind == "heading":
             self.document.do("Rename Scene", lambda board: commands.set_scene(board, row.scene, heading=value.strip()))
@@ -57,7 +59,7 @@ class BoardModel(QAbstractListModel):
             self.document.do("Edit Caption", lambda board: commands.set_panel(board, row.panel, action=value.strip()))
         return True
 
-    def flags(self, index: QModelIndex) -> Qt.ItemFlag:
+    def flags(self, index: Index) -> Qt.ItemFlag:
         flag = Qt.ItemFlag
         if not index.isValid():
             return flag.ItemIsDropEnabled
@@ -67,7 +69,7 @@ class BoardModel(QAbstractListModel):
             return common | flag.ItemIsSelectable | flag.ItemIsDragEnabled | flag.ItemIsEditable
         return common | flag.ItemIsEditable if kind == "heading" else common
 
-    def mimeData(self, indexes: list[QModelIndex]) -> QMimeData:
+    def mimeData(self, indexes: Sequence[QModelIndex]) -> QMimeData:
         """The panels' ids, in the order of the board."""
         mime = QMimeData()
         ids = [self.rows[index.row()].panel for index in sorted(indexes, key=lambda index: index.row())]
@@ -96,7 +98,7 @@ class BoardModel(QAbstractListModel):
             return self.document.panel(row.panel).action
         return next(scene.heading for scene in self.document.board.scenes if scene.id == row.scene)
 
-    def _spoken(self, row: Row) -> str:
+    def _speak(self, row: Row) -> str:
         if row.kind == "heading":
             return f"Scene {row.number} {self._text(row)}".strip()
         if row.kind == "add":
@@ -128,7 +130,7 @@ def caption(panel: Panel) -> str:
 def _rows(board: Board) -> list[Row]:
     number, rows = numbers(board), []
     for place, scene in enumerate(board.scenes, 1):
-        rows.append(Row("heading", scene.id, None, str(place)))
+        rows.append(Row("heading", scene.id, "", str(place)))
         rows += [Row("panel", scene.id, panel.id, number[panel.id]) for panel in scene.panels]
         rows.append(Row("add", scene.id))
     return rows

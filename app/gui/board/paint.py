@@ -3,19 +3,19 @@
 from collections.abc import Sequence
 from functools import lru_cache
 
-from PySide6.QtCore import QModelIndex, QPoint, QPointF, QRect, QRectF, QSize, Qt
-from PySide6.QtGui import QColor, QFont, QFontMetrics, QPainter, QPainterPath, QPen, QPixmap
+from PySide6.QtCore import QAbstractItemModel, QEvent, QObject, QPoint, QPointF, QRect, QRectF, QSize, Qt
+from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from ...base.words import say_duration, say_stage
-from ...board.data import Panel
+from ...board.data import Member, Panel
 from ...board.seen import seen
 from ..document.document import Document
 from ..document.runs import PanelState
 from ..kit import icons
 from ..kit.theme import RADIUS, font, theme
 from .layout import CAPTION, SLIM
-from .model import ROW, Row, caption
+from .model import ROW, Index, Row, caption
 
 SELECTED, FOCUS = QStyle.StateFlag.State_Selected, QStyle.StateFlag.State_HasFocus
 HOVER = QStyle.StateFlag.State_MouseOver
@@ -29,9 +29,11 @@ class BoardDelegate(QStyledItemDelegate):
 
     def __init__(self, document: Document, parent: QWidget):
         super().__init__(parent)
-        self.document, self._seen, self._framed = document, {}, {}
+        self.document = document
+        self._seen: dict[str, tuple[Panel, tuple[Member, ...], list[str]]] = {}
+        self._framed: dict[tuple[int, int, int, float, bool], QPixmap] = {}
 
-    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         row: Row = index.data(ROW)
         painter.save()
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
@@ -43,30 +45,33 @@ class BoardDelegate(QStyledItemDelegate):
             self._panel(painter, option, row)
         painter.restore()
 
-    def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: QModelIndex) -> QWidget:
+    def createEditor(self, parent: QWidget, option: QStyleOptionViewItem, index: Index) -> QWidget:
         if index.data(ROW).kind == "heading":
-            editor = QLineEdit(parent)
-            editor.setPlaceholderText("Where and when, such as INT. BAR - NIGHT")
-            editor.setAccessibleName("Scene heading")
-            return editor
+            heading = QLineEdit(parent)
+            heading.setPlaceholderText("Where and when, such as INT. BAR - NIGHT")
+            heading.setAccessibleName("Scene heading")
+            return heading
         editor = QPlainTextEdit(parent)
         editor.setTabChangesFocus(True)
         editor.setPlaceholderText("What happens")
         editor.setAccessibleName("Caption")
         return editor
 
-    def setEditorData(self, editor: QWidget, index: QModelIndex) -> None:
+    def setEditorData(self, editor: QWidget, index: Index) -> None:
         text = index.data(Qt.ItemDataRole.EditRole)
         if isinstance(editor, QPlainTextEdit):
             editor.setPlainText(text)
             editor.selectAll()
-        else:
+        elif isinstance(editor, QLineEdit):
             editor.setText(text)
 
-    def setModelData(self, editor: QWidget, model, index: QModelIndex) -> None:
-        model.setData(index, editor.toPlainText() if isinstance(editor, QPlainTextEdit) else editor.text())
+    def setModelData(self, editor: QWidget, model: QAbstractItemModel, index: Index) -> None:
+        if isinstance(editor, QPlainTextEdit):
+            model.setData(index, editor.toPlainText())
+        elif isinstance(editor, QLineEdit):
+            model.setData(index, editor.text())
 
-    def updateEditorGeometry(self, editor: QWidget, option: QStyleOptionViewItem, index: QModelIndex) -> None:
+    def updateEditorGeometry(self, editor: QWidget, option: QStyleOptionViewItem, index: Index) -> None:
         rect = QRect(option.rect)
         if index.data(ROW).kind == "panel":
             rect.setTop(rect.bottom() - CAPTION + 22)
@@ -74,9 +79,9 @@ class BoardDelegate(QStyledItemDelegate):
             rect.adjust(56, 6, 0, -6)
         editor.setGeometry(rect)
 
-    def eventFilter(self, editor, event) -> bool:
+    def eventFilter(self, editor: QObject, event: QEvent) -> bool:
         """Return ends the editing of a caption; with Shift or Alt it makes a new line."""
-        if isinstance(editor, QPlainTextEdit) and event.type() == event.Type.KeyPress:
+        if isinstance(editor, QPlainTextEdit) and isinstance(event, QKeyEvent) and event.type() == event.Type.KeyPress:
             plain = event.modifiers() == Qt.KeyboardModifier.NoModifier
             if plain and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
                 self.commitData.emit(editor)
@@ -84,7 +89,7 @@ class BoardDelegate(QStyledItemDelegate):
                 return True
         return super().eventFilter(editor, event)
 
-    def sizeHint(self, option: QStyleOptionViewItem, index: QModelIndex) -> QSize:
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
         return option.rect.size()
 
     def _heading(self, painter: QPainter, option: QStyleOptionViewItem, row: Row, text: str) -> None:
@@ -97,7 +102,7 @@ class BoardDelegate(QStyledItemDelegate):
         shown = painter.fontMetrics().elidedText(text or "Untitled scene", Qt.TextElideMode.ElideRight, rect.width())
         painter.drawText(rect, LEFT, shown)
         if option.state & FOCUS:
-            _ring(painter, option.rect.adjusted(-6, 4, 6, -4), c.accent)
+            draw_ring(painter, option.rect.adjusted(-6, 4, 6, -4), c.accent)
 
     def _panel(self, painter: QPainter, option: QStyleOptionViewItem, row: Row) -> None:
         panel, state = self.document.panel(row.panel), self.document.panel_state(row.panel)
@@ -115,7 +120,7 @@ class BoardDelegate(QStyledItemDelegate):
         if key not in self._framed:
             if len(self._framed) >= FRAMED:
                 self._framed.pop(next(iter(self._framed)))
-            self._framed[key] = _framed(pixmap, box.size(), ratio)
+            self._framed[key] = _frame(pixmap, box.size(), ratio)
         painter.drawPixmap(box.topLeft(), self._framed[key])
 
     def _colours(self, panel: Panel) -> list[str]:
@@ -132,10 +137,10 @@ class BoardDelegate(QStyledItemDelegate):
         if panel.take is None:
             return QPixmap()
         side = max(box.width(), box.height()) * painter.device().devicePixelRatioF()
-        return self.document.pixmap(panel.take.picture.sha256, _rounded(side))
+        return self.document.pixmap(panel.take.picture.sha256, _round_up(side))
 
 
-def _framed(pixmap: QPixmap, size: QSize, ratio: float) -> QPixmap:
+def _frame(pixmap: QPixmap, size: QSize, ratio: float) -> QPixmap:
     """The picture in its box with round corners, as large as it is painted.
 
     Made once: scaling and clipping to a path at every frame is most of what scrolling would cost.
@@ -166,12 +171,12 @@ def _font(points: float, weight: QFont.Weight) -> QFont:
     return font(points, weight)
 
 
-def _rounded(side: float) -> int:
+def _round_up(side: float) -> int:
     """Few sizes, so that zooming does not decode every picture anew at each pixel."""
     return next((size for size in (192, 288, 432, 648, 972) if size >= side), 1458)
 
 
-def _ring(painter: QPainter, rect: QRect, colour: str, width: float = 2) -> None:
+def draw_ring(painter: QPainter, rect: QRect, colour: str, width: float = 2) -> None:
     painter.setBrush(Qt.BrushStyle.NoBrush)
     painter.setPen(QPen(QColor(colour), width))
     painter.drawRoundedRect(QRectF(rect), RADIUS, RADIUS)
@@ -181,13 +186,13 @@ def _border(painter: QPainter, box: QRect, option: QStyleOptionViewItem) -> None
     """Selected: a thick ring. The one the keyboard stands on: a thin one further out."""
     c = theme.colours
     if option.state & SELECTED:
-        _ring(painter, box.adjusted(-1, -1, 1, 1), c.accent, 3)
+        draw_ring(painter, box.adjusted(-1, -1, 1, 1), c.accent, 3)
     elif option.state & HOVER:
-        _ring(painter, box, c.muted, 1)
+        draw_ring(painter, box, c.muted, 1)
     else:
-        _ring(painter, box, c.line, 1)
+        draw_ring(painter, box, c.line, 1)
     if option.state & FOCUS:
-        _ring(painter, box.adjusted(-5, -5, 5, 5), c.accent, 1)
+        draw_ring(painter, box.adjusted(-5, -5, 5, 5), c.accent, 1)
 
 
 def _add(painter: QPainter, option: QStyleOptionViewItem) -> None:
@@ -243,14 +248,15 @@ def _words(painter: QPainter, box: QRect, text: str, colour: str) -> None:
     painter.setPen(QColor(colour))
     metrics = painter.fontMetrics()
     lines = max(1, box.height() // metrics.lineSpacing())
-    fitting = _elided(text, metrics, box.width(), lines)
+    fitting = _elide(text, metrics, box.width(), lines)
     painter.drawText(box, CENTRE, fitting)
 
 
 @lru_cache(maxsize=4096)
 def _cut(text: str, family: str, points: float, width: int, lines: int) -> str:
     metrics = QFontMetrics(_font(points, QFont.Weight.Normal))
-    words, made = text.split(), []
+    words = text.split()
+    made: list[str] = []
     while words and len(made) < lines:
         line = words.pop(0)
         while words and metrics.horizontalAdvance(f"{line} {words[0]}") <= width:
@@ -261,7 +267,7 @@ def _cut(text: str, family: str, points: float, width: int, lines: int) -> str:
     return "\n".join(metrics.elidedText(line, Qt.TextElideMode.ElideRight, width) for line in made)
 
 
-def _elided(text: str, metrics: QFontMetrics, width: int, lines: int, points: float = 0) -> str:
+def _elide(text: str, metrics: QFontMetrics, width: int, lines: int, points: float = 0) -> str:
     """At most so many lines, the last one with an ellipsis where more would follow."""
     return _cut(text, _font(points, QFont.Weight.Normal).family(), points, width, lines)
 
@@ -308,7 +314,7 @@ def _below(painter: QPainter, rect: QRect, row: Row, panel: Panel, colours: Sequ
     _marks(painter, top.adjusted(start, 0, -48, 0), colours, painter.fontMetrics().horizontalAdvance(camera))
     text = caption(panel) if panel.take or panel.action else ""
     spoken = f"“{panel.dialogue}”" if panel.dialogue else ""
-    lines = _elided(f"{text} {spoken}".strip(), painter.fontMetrics(), rect.width(), 2, -1)
+    lines = _elide(f"{text} {spoken}".strip(), painter.fontMetrics(), rect.width(), 2, -1)
     painter.setPen(QColor(c.muted))
     painter.drawText(
         QRect(rect.left(), rect.top() + line + 3, rect.width(), 2 * line), Qt.AlignmentFlag.AlignLeft, lines

@@ -1,6 +1,9 @@
 """The board page: the board's title and shape, what can be done with panels, and the grid of them."""
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QSize, Qt, Signal
+from PySide6.QtGui import QDragEnterEvent, QDropEvent
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QSlider, QStackedLayout, QVBoxLayout, QWidget
 
 from ...base.words import say_count, say_duration
@@ -11,7 +14,8 @@ from ..document.document import Document
 from ..kit.widgets import Empty, bar, button, icon_button, label
 from ..kit.words import model_title
 from . import drop
-from .grid import LARGEST, SMALLEST, BoardGrid
+from .cells import LARGEST, SMALLEST
+from .grid import BoardGrid
 
 
 class BoardView(QWidget):
@@ -19,12 +23,12 @@ class BoardView(QWidget):
 
     selection_changed = Signal()
 
-    def __init__(self, document: Document, run, cell: int, parent: QWidget | None = None):
+    def __init__(self, document: Document, run: Callable[[str], None], cell: int, parent: QWidget | None = None):
         super().__init__(parent)
         self.document, self.run = document, run
         self.grid = BoardGrid(document, self)
         self.grid.cell = cell
-        self.grid.selectionModel().selectionChanged.connect(lambda *_: self._selection())
+        self.grid.selectionModel().selectionChanged.connect(lambda *_: self._show_selection())
         self.title = QLineEdit()
         self.title.setProperty("kind", "title")
         self.title.setAccessibleName("Title of the board")
@@ -39,22 +43,31 @@ class BoardView(QWidget):
         self.square.hide()
         self._built_in = False
         self.count = label(tone="muted")
-        self.render = button("Render", lambda: run("render"), "render", "primary")
-        self.render.setMinimumWidth(150)
+        self.start = button("Render", lambda: run("render"), "render", "primary")
+        self.start.setMinimumWidth(150)
         self.model = button("", lambda: run("show_models"), "models", "quiet")
         self.zoom = self._slider()
         self.body = QWidget()
         self.setAcceptDrops(True)
         self._lay_out()
         document.changed.connect(self._show)
-        document.state_changed.connect(self._selection)
+        document.state_changed.connect(self._show_selection)
         self._show(document.board, document.board)
 
     def _lay_out(self) -> None:
         play = icon_button("Play the animatic", "play", act=lambda: self.run("play"))
         export = icon_button("Export", "export", act=lambda: self.run("export"))
         top = bar(
-            self.title, self.aspect, self.square, self.count, None, self.model, self.zoom, play, export, self.render
+            self.title,
+            self.aspect,
+            self.square,
+            self.count,
+            None,
+            self.model,
+            self.zoom,
+            play,
+            export,
+            self.start,
         )
         self.title.setMinimumWidth(160)
         self.title.setMaximumWidth(340)
@@ -94,10 +107,10 @@ class BoardView(QWidget):
 
     # What is dropped where there is no panel yet
 
-    def dragEnterEvent(self, event) -> None:
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         self.grid.dropping.enter(event)
 
-    def dropEvent(self, event) -> None:
+    def dropEvent(self, event: QDropEvent) -> None:
         """The grid is hidden while the board is empty; pictures make its first scene."""
         event.acceptProposedAction()
         opened = drop.file_to_open(event.mimeData())
@@ -121,7 +134,7 @@ class BoardView(QWidget):
         seconds = sum(panel.seconds for panel in panels)
         self.count.setText(f"{say_count(len(panels), 'panel')} · {say_duration(seconds)}" if panels else "")
         self.stack.setCurrentIndex(0 if board.scenes else 1)
-        self._selection()
+        self._show_selection()
 
     def show_model(self, name: str | None, built_in: bool) -> None:
         """Say what new pictures are made with; the built-in model invites to get a real one."""
@@ -156,14 +169,14 @@ class BoardView(QWidget):
         self.document.do("Change Shape", lambda board: commands.set_board(board, aspect=ASPECTS["1:1"]))
         self.aspect.setFocus()
 
-    def _selection(self) -> None:
-        count = len(self.grid.selected())
+    def _show_selection(self) -> None:
+        count = len(self.grid.list_selected())
         ready = wanting(self.document)
         text = f"Render {say_count(count, 'Panel')}" if count else f"Render {len(ready)} New" if ready else "Render"
-        self.render.setText(text)
-        self.render.setAccessibleName(text)
-        self.render.setEnabled(bool(count or ready))
-        self.render.setToolTip("The selected panels" if count else "Every panel that has words but no picture yet")
+        self.start.setText(text)
+        self.start.setAccessibleName(text)
+        self.start.setEnabled(bool(count or ready))
+        self.start.setToolTip("The selected panels" if count else "Every panel that has words but no picture yet")
         self.selection_changed.emit()
 
 

@@ -1,7 +1,7 @@
 """What the canvas shows: the picture at some zoom, a preview of the next one, what was before, the mask. No input."""
 
 from PySide6.QtCore import QPointF, QRect, QRectF, QSizeF, Qt, Signal
-from PySide6.QtGui import QColor, QPainter, QPen, QPixmap
+from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QWidget
 
 from ..kit.theme import theme
@@ -24,7 +24,8 @@ class PictureArea(QWidget):
         self.picture, self.before, self.preview = QPixmap(), QPixmap(), QPixmap()
         self.masking, self.comparing, self.holding, self.split = False, False, False, 0.5
         self.ground, self.tags = "Neutral", ("Before", "After")
-        self.hover, self.dropping, self.invitation, self._shown = NOWHERE, False, "", None
+        self.hover, self.dropping, self.invitation = NOWHERE, False, ""
+        self._shown: tuple[int, int, int] | None = None
         self._smaller = {name: layers.Smaller() for name in ("picture", "before", "preview")}
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMinimumSize(240, 180)
@@ -84,22 +85,22 @@ class PictureArea(QWidget):
 
     def fit(self) -> None:
         self.view.fit()
-        self._moved()
+        self._show_zoom()
 
     def actual_size(self) -> None:
         """One picture pixel on one pixel of the screen."""
         self.view.zoom_to(1.0, self._under_mouse())
-        self._moved()
+        self._show_zoom()
 
     def zoom_by(self, steps: float, at: QPointF | None = None) -> None:
         self.view.step(steps, at)
-        self._moved()
+        self._show_zoom()
 
     def _set_size(self, width: int, height: int) -> None:
         self.view.set_picture(QSizeF(width, height))
-        self._moved()
+        self._show_zoom()
 
-    def _moved(self) -> None:
+    def _show_zoom(self) -> None:
         self.zoomed.emit(self.view.zoom)
         self.update()
 
@@ -108,7 +109,7 @@ class PictureArea(QWidget):
 
     # Painting
 
-    def paintEvent(self, event) -> None:
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.fillRect(self.rect(), QColor(theme.colours.canvas))
         rect = self.view.rect()

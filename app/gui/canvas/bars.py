@@ -1,5 +1,6 @@
 """The row above the picture: tools on the left, compare and zoom on the right."""
 
+from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
@@ -137,7 +138,7 @@ class MaskBar(QWidget):
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(GAP // 2)
-        self.size = self._slider(row, "Size", "Brush size, [ and ]", self._set_size)
+        self.brush = self._slider(row, "Size", "Brush size, [ and ]", self._set_size)
         self.edge = self._slider(row, "Soft edge", "How softly the brush ends", self._set_edge)
         self.edge.setValue(round(self.painter.edge * STEPS))
         row.addSpacing(GAP)
@@ -160,7 +161,7 @@ class MaskBar(QWidget):
         canvas.brush_resized.connect(self.show_size)
         self._show_tint()
 
-    def _slider(self, row: QHBoxLayout, name: str, hint: str, act) -> QSlider:
+    def _slider(self, row: QHBoxLayout, name: str, hint: str, act: Callable[[int], None]) -> QSlider:
         slider = QSlider(Qt.Orientation.Horizontal, self)
         slider.setRange(0, STEPS)
         slider.setFixedWidth(96)
@@ -185,8 +186,8 @@ class MaskBar(QWidget):
 
     def show_size(self) -> None:
         """The slider follows the brush."""
-        with QSignalBlocker(self.size):
-            self.size.setValue(round(STEPS * min(1.0, self.painter.radius / self._largest()) ** 0.5))
+        with QSignalBlocker(self.brush):
+            self.brush.setValue(round(STEPS * min(1.0, self.painter.radius / self._largest()) ** 0.5))
 
     def suit(self) -> None:
         """A brush of a size that suits the picture: a twentieth of its longer side."""

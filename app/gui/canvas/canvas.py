@@ -1,14 +1,31 @@
 """The large picture under mouse, pen, trackpad and keys: zoom, pan, before and after, painting the mask, drops."""
 
-from PySide6.QtCore import QEvent, QPointF, Qt, Signal
-from PySide6.QtGui import QCursor, QInputDevice, QKeySequence, QPointingDevice
+from collections.abc import Callable
+
+from PySide6.QtCore import QEvent, QMimeData, QPointF, Qt, Signal
+from PySide6.QtGui import (
+    QCursor,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QFocusEvent,
+    QInputDevice,
+    QKeyEvent,
+    QKeySequence,
+    QMouseEvent,
+    QNativeGestureEvent,
+    QPointingDevice,
+    QResizeEvent,
+    QTabletEvent,
+    QWheelEvent,
+)
 from PySide6.QtWidgets import QApplication, QWidget
 
 from ..kit.widgets import wins_over_menus
 from .area import NOWHERE, PictureArea
 
 GRAB = 14  # logical pixels around the line of the slider that take hold of it
-ARROWS = {
+ARROWS: dict[int, QPointF] = {
     Qt.Key.Key_Left: QPointF(1, 0), Qt.Key.Key_Right: QPointF(-1, 0),
     Qt.Key.Key_Up: QPointF(0, 1), Qt.Key.Key_Down: QPointF(0, -1),
 }  # fmt: skip
@@ -25,9 +42,10 @@ class Canvas(PictureArea):
     compare_asked = Signal()  # by key
     brush_resized = Signal()
 
-    def __init__(self, parent: QWidget | None = None):
+    def __init__(self, accepts: Callable[[QMimeData], bool] | None = None, parent: QWidget | None = None):
+        """`accepts` tells what may be dropped; without it nothing may."""
         super().__init__(parent)
-        self.accepts_drop = lambda mime: False
+        self._accepts = accepts
         self._grip: str | None = None  # "pan", "split", "paint", "drag" while a button is down
         self._from, self._space = QPointF(), False
         self.setMouseTracking(True)
@@ -48,16 +66,16 @@ class Canvas(PictureArea):
 
     # Mouse and pen
 
-    def mousePressEvent(self, event) -> None:
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         self._press(event.position(), event.button(), event.modifiers())
 
-    def mouseMoveEvent(self, event) -> None:
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         self._drag_to(event.position(), 1.0)
 
-    def mouseReleaseEvent(self, event) -> None:
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         self._release()
 
-    def mouseDoubleClickEvent(self, event) -> None:
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Between the whole picture and its pixels; while masking it is a second press."""
         if self.masking or event.button() != LEFT:
             self.mousePressEvent(event)
@@ -67,7 +85,7 @@ class Canvas(PictureArea):
         else:
             self.fit()
 
-    def tabletEvent(self, event) -> None:
+    def tabletEvent(self, event: QTabletEvent) -> None:
         """A pen paints with its pressure, and its other end erases. Without masking it is a mouse."""
         kind = event.type()
         if not self.masking or self._space or self.picture.isNull():
@@ -103,7 +121,7 @@ class Canvas(PictureArea):
         moved, self.hover = at - self.hover, at
         if self._grip == "pan":
             self.view.pan(moved)
-            self._moved()
+            self._show_zoom()
         elif self._grip == "split":
             self.split_to(at.x())
         elif self._grip == "paint":
@@ -122,7 +140,7 @@ class Canvas(PictureArea):
             self.painter.finish()
         self._show_cursor()
 
-    def leaveEvent(self, event) -> None:
+    def leaveEvent(self, event: QEvent) -> None:
         self.hover = NOWHERE
         self.update()
 
@@ -146,25 +164,25 @@ class Canvas(PictureArea):
 
     # Wheel, pinch, keys
 
-    def wheelEvent(self, event) -> None:
+    def wheelEvent(self, event: QWheelEvent) -> None:
         """A wheel zooms; two fingers on a trackpad move the picture, and zoom with Ctrl or Cmd."""
         control = bool(event.modifiers() & Qt.KeyboardModifier.ControlModifier)
         touched = event.deviceType() == QInputDevice.DeviceType.TouchPad
         trackpad = touched or event.phase() != Qt.ScrollPhase.NoScrollPhase
         if trackpad and not control and not event.pixelDelta().isNull():
             self.view.pan(QPointF(event.pixelDelta()))
-            self._moved()
+            self._show_zoom()
         else:
             self.zoom_by(event.angleDelta().y() / 120.0, event.position())
         event.accept()
 
-    def event(self, event) -> bool:
-        if event.type() == QEvent.Type.NativeGesture:
+    def event(self, event: QEvent) -> bool:
+        if isinstance(event, QNativeGestureEvent):
             return self._native_gesture(event)
         standard = (QKeySequence.StandardKey.Copy, QKeySequence.StandardKey.Paste)
         return wins_over_menus(event, (*ARROWS, Qt.Key.Key_Space), standard) or super().event(event)
 
-    def _native_gesture(self, event) -> bool:
+    def _native_gesture(self, event: QNativeGestureEvent) -> bool:
         kind, at = event.gestureType(), event.position()
         if kind == Qt.NativeGestureType.ZoomNativeGesture:
             self.view.zoom_to(self.view.zoom * max(0.1, 1.0 + event.value()), at)
@@ -172,17 +190,17 @@ class Canvas(PictureArea):
             self.view.zoom_to(1.0, at) if self.view.fitted else self.view.fit()
         else:
             return super().event(event)
-        self._moved()
+        self._show_zoom()
         return True
 
-    def keyPressEvent(self, event) -> None:
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         key, text = event.key(), event.text()
         if key == Qt.Key.Key_Space:
             self._space = True
             self._show_cursor()
         elif key in ARROWS:
             self.view.pan(ARROWS[key] * PAN_STEP)
-            self._moved()
+            self._show_zoom()
         elif event.matches(QKeySequence.StandardKey.Copy):
             self.copy_asked.emit()
         elif event.matches(QKeySequence.StandardKey.Paste):
@@ -190,10 +208,10 @@ class Canvas(PictureArea):
         elif key == Qt.Key.Key_Escape and self.painter.busy:
             self._grip = None
             self.painter.cancel()
-        elif not self._typed(text, event.isAutoRepeat()):
+        elif not self._type(text, event.isAutoRepeat()):
             super().keyPressEvent(event)
 
-    def _typed(self, text: str, repeated: bool) -> bool:
+    def _type(self, text: str, repeated: bool) -> bool:
         match text.lower():
             case "+" | "=":
                 self.zoom_by(1)
@@ -221,7 +239,7 @@ class Canvas(PictureArea):
         self.brush_resized.emit()
         self.update()
 
-    def keyReleaseEvent(self, event) -> None:
+    def keyReleaseEvent(self, event: QKeyEvent) -> None:
         if event.isAutoRepeat():
             return
         if event.key() == Qt.Key.Key_Space:
@@ -232,27 +250,27 @@ class Canvas(PictureArea):
         else:
             super().keyReleaseEvent(event)
 
-    def focusOutEvent(self, event) -> None:
+    def focusOutEvent(self, event: QFocusEvent) -> None:
         self._space = False
         self.set_holding(False)
         super().focusOutEvent(event)
 
-    def resizeEvent(self, event) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
         self.view.set_widget(self.size().toSizeF(), self.devicePixelRatioF())
-        self._moved()
+        self._show_zoom()
 
     # Drop
 
-    def dragEnterEvent(self, event) -> None:
-        self.dropping = bool(self.accepts_drop(event.mimeData()))
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        self.dropping = bool(self._accepts and self._accepts(event.mimeData()))
         event.setAccepted(self.dropping)
         self.update()
 
-    def dragLeaveEvent(self, event) -> None:
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
         self.dropping = False
         self.update()
 
-    def dropEvent(self, event) -> None:
+    def dropEvent(self, event: QDropEvent) -> None:
         self.dropping = False
         self.update()
         event.acceptProposedAction()

@@ -11,8 +11,8 @@ GROUNDS = ("Neutral", "Dark", "Light", "Checks")
 class Smaller:
     """Halved copies of a pixmap: Qt samples four pixels only, which flickers when a picture is shown much smaller."""
 
-    def __init__(self):
-        self._of, self._copies = 0, []
+    def __init__(self) -> None:
+        self._of, self._copies = 0, [QPixmap()]
 
     def near(self, pixmap: QPixmap, width: float) -> QPixmap:
         """The smallest copy that is at least `width` screen pixels wide."""

@@ -31,7 +31,8 @@ def segment_coverage(shape: Box, start: Point, end: Point, radius: float, edge: 
     distance = np.hypot(x - start[0] - along * dx, y - start[1] - along * dy)
     fall = max(edge * radius, 1.0)
     t = np.clip((radius + 0.5 - distance) / fall, 0.0, 1.0)
-    return np.rint(255.0 * t * t * (3.0 - 2.0 * t)).astype(np.uint8)
+    covered: np.ndarray = np.rint(255.0 * t * t * (3.0 - 2.0 * t)).astype(np.uint8)
+    return covered
 
 
 def box_of(points: Sequence[Point], radius: float, size: tuple[int, int]) -> Box:
@@ -56,40 +57,41 @@ class Stroke:
         part = (slice(box[1], box[3]), slice(box[0], box[2]))
         covered = self._covered[part]
         np.maximum(covered, segment_coverage(box, start, end, radius, self._edge), out=covered)
-        self.result[part] = combined(self._base[part], covered, self._erase)
+        self.result[part] = combine(self._base[part], covered, self._erase)
         return box
 
 
-def combined(mask: np.ndarray, covered: np.ndarray, erase: bool) -> np.ndarray:
+def combine(mask: np.ndarray, covered: np.ndarray, erase: bool) -> np.ndarray:
     """`mask` with `covered` painted, or taken out."""
+    both: np.ndarray = np.maximum(mask, covered)
     if erase:
-        return (mask.astype(np.uint16) * (255 - covered) // 255).astype(np.uint8)
-    return np.maximum(mask, covered)
+        both = (mask.astype(np.uint16) * (255 - covered) // 255).astype(np.uint8)
+    return both
 
 
-def with_polygon(mask: np.ndarray, points: Sequence[Point], erase: bool) -> np.ndarray:
+def paint_polygon(mask: np.ndarray, points: Sequence[Point], erase: bool) -> np.ndarray:
     """`mask` with the inside of a closed line painted or taken out; fewer than three points change nothing."""
     if len(points) < 3:
         return mask
     drawn = Image.new("L", (mask.shape[1], mask.shape[0]))
     ImageDraw.Draw(drawn).polygon([(x - 0.5, y - 0.5) for x, y in points], fill=255)
-    return combined(mask, np.asarray(drawn), erase)
+    return combine(mask, np.asarray(drawn), erase)
 
 
-def with_rectangle(mask: np.ndarray, corner: Point, opposite: Point, erase: bool) -> np.ndarray:
+def paint_rectangle(mask: np.ndarray, corner: Point, opposite: Point, erase: bool) -> np.ndarray:
     """`mask` with a rectangle painted or taken out, borders at the nearest whole pixels."""
     (x0, x1), (y0, y1) = sorted((corner[0], opposite[0])), sorted((corner[1], opposite[1]))
     covered = np.zeros_like(mask)
     covered[max(0, round(y0)) : max(0, round(y1)), max(0, round(x0)) : max(0, round(x1))] = 255
-    return combined(mask, covered, erase)
+    return combine(mask, covered, erase)
 
 
-def feathered(mask: np.ndarray, radius: float) -> np.ndarray:
+def feather(mask: np.ndarray, radius: float) -> np.ndarray:
     """The mask's borders blurred by a Gaussian of `radius` pixels."""
     return np.asarray(Image.fromarray(mask).filter(ImageFilter.GaussianBlur(radius)), dtype=np.uint8)
 
 
-def resized(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+def resize(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """The mask at another (width, height)."""
     if (mask.shape[1], mask.shape[0]) == size:
         return mask

@@ -56,8 +56,8 @@ class MaskPainter(QObject):
         """Press at a picture point; `erase` turns the tool round for this gesture."""
         self._last, self._erase = (point.x(), point.y()), erase or self.erasing
         if self.tool == "brush":
-            self._gesture = masks.Stroke(self._mask, self._erase, self.edge)
-            self._stroke_to(self._last, pressure)
+            stroke = self._gesture = masks.Stroke(self._mask, self._erase, self.edge)
+            self._stroke_to(stroke, self._last, pressure)
         else:
             self._gesture = [self._last, self._last]
 
@@ -65,7 +65,7 @@ class MaskPainter(QObject):
         """Drag to a picture point."""
         at = (point.x(), point.y())
         if isinstance(self._gesture, masks.Stroke):
-            self._stroke_to(at, pressure)
+            self._stroke_to(self._gesture, at, pressure)
         elif self._gesture is not None:
             self._gesture = [*self._gesture, at] if self.tool == "lasso" else [self._gesture[0], at]
             self.changed.emit(QRect())
@@ -78,9 +78,9 @@ class MaskPainter(QObject):
             if not np.array_equal(self._mask, before):  # its tint is there already
                 self.committed.emit("Erase mask" if self._erase else "Paint mask")
         elif gesture and self.tool == "rectangle":
-            self._commit(masks.with_rectangle(self._mask, *gesture, self._erase), "Mask a rectangle")
+            self._commit(masks.paint_rectangle(self._mask, gesture[0], gesture[-1], self._erase), "Mask a rectangle")
         elif gesture:
-            self._commit(masks.with_polygon(self._mask, gesture, self._erase), "Mask a region")
+            self._commit(masks.paint_polygon(self._mask, gesture, self._erase), "Mask a region")
 
     def cancel(self) -> None:
         """Drop the gesture under way."""
@@ -97,7 +97,7 @@ class MaskPainter(QObject):
 
     def feather(self) -> None:
         """Soften all borders by 1 % of the shorter side, at least 2 pixels."""
-        self._commit(masks.feathered(self._mask, max(2.0, min(self._mask.shape) / 100)), "Feather mask")
+        self._commit(masks.feather(self._mask, max(2.0, min(self._mask.shape) / 100)), "Feather mask")
 
     def outline(self) -> QPainterPath:
         """The rectangle or lasso being drawn, in picture pixels."""
@@ -114,11 +114,11 @@ class MaskPainter(QObject):
         """The mask as tint, premultiplied, as large as the picture. Valid until the next change."""
         return self._image
 
-    def _stroke_to(self, at: masks.Point, pressure: float) -> None:
+    def _stroke_to(self, stroke: masks.Stroke, at: masks.Point, pressure: float) -> None:
         radius = self.radius * (LEAST_PRESSURE + (1 - LEAST_PRESSURE) * pressure)
-        box = self._gesture.segment(self._last, at, radius)
+        box = stroke.segment(self._last, at, radius)
         self._last = at
-        self._tint(box, self._gesture.result)
+        self._tint(box, stroke.result)
 
     def _commit(self, mask: np.ndarray, what: str) -> None:
         if np.array_equal(mask, self._mask):

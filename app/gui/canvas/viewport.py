@@ -16,7 +16,7 @@ class Viewport:
     While `fitted`, the picture fills the widget and follows its size.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.picture, self.widget, self.ratio = QSizeF(1, 1), QSizeF(1, 1), 1.0
         self.zoom, self.centre, self.fitted = 1.0, QPointF(0.5, 0.5), True
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtGui import QWheelEvent
 from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QSpinBox, QWidget
 
 from .widgets import describe, label
@@ -10,47 +11,71 @@ from .widgets import describe, label
 LABEL_WIDTH, LABEL_HEIGHT = 84, 30
 
 
+class WholeField(QSpinBox):
+    """A wheel that turns over it scrolls the page behind it."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
+
+
+class FractionField(QDoubleSpinBox):
+    """A wheel that turns over it scrolls the page behind it."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
+
+
+class ChoiceField(QComboBox):
+    """A wheel that turns over it scrolls the page behind it."""
+
+    def wheelEvent(self, event: QWheelEvent) -> None:
+        event.ignore()
+
+
 def whole(name: str, hint: str, highest: int, act: Callable[[int | None], None]) -> QSpinBox:
     """0 stands for None."""
-    box = QSpinBox()
+    box = WholeField()
     box.setRange(0, highest)
     box.setKeyboardTracking(False)
     box.valueChanged.connect(lambda value: act(value or None))
-    return _number(box, name, hint)
+    _suit_number(box, name, hint)
+    return box
 
 
 def fraction(name: str, hint: str, highest: float, step: float, act: Callable[[float | None], None]) -> QDoubleSpinBox:
     """The lowest value, one step below 0, stands for None."""
-    box = QDoubleSpinBox()
+    box = FractionField()
     box.setRange(-step, highest)
     box.setSingleStep(step)
     box.setKeyboardTracking(False)
     box.valueChanged.connect(lambda value: act(None if value < -step / 2 else round(value, 4)))
-    return _number(box, name, hint)
+    _suit_number(box, name, hint)
+    return box
 
 
-def _number(box, name: str, hint: str):
+def _suit_number(box: QSpinBox | QDoubleSpinBox, name: str, hint: str) -> None:
     describe(box, name, hint)
     box.lineEdit().setTextMargins(6, 0, 0, 0)
     box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # a wheel over a field that was not clicked scrolls the page
-    box.wheelEvent = lambda event: event.ignore()
-    return box
 
 
 def show_number(box: QSpinBox | QDoubleSpinBox, value: float | None, own: str) -> None:
     """`value`, or for None the words `own`."""
     with QSignalBlocker(box):
         box.setSpecialValueText(own)
-        box.setValue(box.minimum() if value is None else value)
+        shown = box.minimum() if value is None else value
+        if isinstance(box, QSpinBox):
+            box.setValue(round(shown))
+        else:
+            box.setValue(shown)
 
 
-def choice(name: str, hint: str, act: Callable[[int], None]) -> QComboBox:
+def choice(name: str, hint: str, act: Callable[[int], None]) -> ChoiceField:
     """A list to choose from; `act` gets the row that the user chose."""
-    box = QComboBox()
+    box = ChoiceField()
     box.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     box.setMinimumContentsLength(6)
     describe(box, name, hint)
-    box.wheelEvent = lambda event: event.ignore()
     box.activated.connect(act)
     return box
 
@@ -70,6 +95,8 @@ def add_row(layout: QFormLayout, text: str, field: QWidget | QHBoxLayout, buddy:
     """A label with its field; all labels are equally wide."""
     words = label(text, "muted")
     words.setMinimumSize(LABEL_WIDTH, LABEL_HEIGHT)
-    words.setBuddy(buddy or (field if isinstance(field, QWidget) else None))
+    target = buddy or field
+    if isinstance(target, QWidget):
+        words.setBuddy(target)
     layout.addRow(words, field)
     return words

@@ -3,18 +3,19 @@
 import weakref
 from functools import cache
 
-from PySide6.QtCore import QByteArray, QObject, QRectF, QSize, Qt
-from PySide6.QtGui import QIcon, QPainter, QPixmap
+from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
+from PySide6.QtGui import QAction, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
-from PySide6.QtWidgets import QPushButton
+from PySide6.QtWidgets import QAbstractButton, QPushButton
 
 from ...base.paths import ASSETS
 
 FOLDER = ASSETS / "icons"
 GAP = 0.35
+Dressed = QAbstractButton | QAction
 SIZES = (16, 20, 24, 32, 40, 48, 64)
 _colours = {"normal": "#1b1b1d", "dim": "#88888c", "on": "#1b1b1d", "primary": "#ffffff"}
-_dressed: "weakref.WeakKeyDictionary[QObject, tuple[str, str]]" = weakref.WeakKeyDictionary()
+_dressed: "weakref.WeakKeyDictionary[Dressed, tuple[str, str]]" = weakref.WeakKeyDictionary()
 
 
 def icon(name: str, tone: str = "normal", gap: float = 0.0) -> QIcon:
@@ -24,12 +25,12 @@ def icon(name: str, tone: str = "normal", gap: float = 0.0) -> QIcon:
     """
     made = QIcon()
     for size in SIZES:
-        made.addPixmap(_drawn(name, _colours[tone], size, gap), QIcon.Mode.Normal)
-        made.addPixmap(_drawn(name, _colours["dim"], size, gap), QIcon.Mode.Disabled)
+        made.addPixmap(_draw(name, _colours[tone], size, gap), QIcon.Mode.Normal)
+        made.addPixmap(_draw(name, _colours["dim"], size, gap), QIcon.Mode.Disabled)
     return made
 
 
-def dress(target: QObject, name: str, tone: str = "normal") -> None:
+def dress(target: Dressed, name: str, tone: str = "normal") -> None:
     """Give a button or action its icon, now and after every change of theme."""
     _dressed[target] = (name, tone)
     if isinstance(target, QPushButton):  # it has words: style sheets can't set them apart from the icon
@@ -38,18 +39,18 @@ def dress(target: QObject, name: str, tone: str = "normal") -> None:
     _put_on(target, name, tone)
 
 
-def _put_on(target: QObject, name: str, tone: str) -> None:
+def _put_on(target: Dressed, name: str, tone: str) -> None:
     target.setIcon(icon(name, tone, GAP if isinstance(target, QPushButton) else 0.0))
 
 
 def pixmap(name: str, side: int, colour: str) -> QPixmap:
     """The icon as a square pixmap of `side` device pixels in any colour, for views that paint by hand."""
-    return _drawn(name, colour, side)
+    return _draw(name, colour, side)
 
 
-def recolour(colours) -> None:
-    """Take the theme's Colours and redraw the icons of everything dressed that still lives."""
-    _colours.update(normal=colours.text, dim=colours.muted, on=colours.accent, primary=colours.on_accent)
+def recolour(normal: str, dim: str, on: str, primary: str) -> None:
+    """Take the theme's colours, also of icons that are off, on, or on a primary button; redraw all that still live."""
+    _colours.update(normal=normal, dim=dim, on=on, primary=primary)
     for target, (name, tone) in list(_dressed.items()):
         try:
             _put_on(target, name, tone)
@@ -58,7 +59,7 @@ def recolour(colours) -> None:
 
 
 @cache
-def _drawn(name: str, colour: str, side: int, gap: float = 0.0) -> QPixmap:
+def _draw(name: str, colour: str, side: int, gap: float = 0.0) -> QPixmap:
     source = (FOLDER / f"{name}.svg").read_text("utf-8").replace("currentColor", colour)
     made = QPixmap(round(side * (1 + gap)), side)
     made.fill(Qt.GlobalColor.transparent)

@@ -31,8 +31,8 @@ class Toasts(QFrame):
         self.setObjectName("toast")
         self.setAccessibleName("Message")
         self.title, self.hint = QLabel(), QLabel()
-        for words in (self.title, self.hint):  # names of files stand in them: never read as HTML
-            words.setTextFormat(Qt.TextFormat.PlainText)
+        for line in (self.title, self.hint):  # names of files stand in them: never read as HTML
+            line.setTextFormat(Qt.TextFormat.PlainText)
         self.title.setWordWrap(True)
         self.hint.setWordWrap(True)
         self.hint.setProperty("tone", "muted")
@@ -47,6 +47,7 @@ class Toasts(QFrame):
         box.addWidget(dismiss)
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self.hide)
+        self._over = parent
         parent.installEventFilter(self)
         self.hide()
 
@@ -72,7 +73,7 @@ class Toasts(QFrame):
         return False
 
     def _place(self) -> None:
-        room = self.parentWidget().rect()
+        room = self._over.rect()
         width = min(620, room.width() - 48)
         height = self.heightForWidth(width)
         self.setGeometry((room.width() - width) // 2, room.height() - height - 20, width, height)

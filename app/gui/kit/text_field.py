@@ -2,11 +2,12 @@
 
 import unicodedata
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QKeySequence, QTextCursor, QTextOption
+from PySide6.QtCore import QMimeData, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QKeySequence, QTextCursor, QTextOption
 from PySide6.QtWidgets import QPlainTextEdit, QToolTip, QWidget
 
-from ...board.rules import MAX_TEXT
+from mlx_model.request import MAX_TEXT
+
 from .widgets import describe
 
 
@@ -49,7 +50,7 @@ class BoardText(QPlainTextEdit):
         self.blockSignals(False)
         self.setTextCursor(cursor)
 
-    def keyPressEvent(self, event) -> None:
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.matches(QKeySequence.StandardKey.Undo):
             self.undo_asked.emit()
         elif event.matches(QKeySequence.StandardKey.Redo):
@@ -57,7 +58,7 @@ class BoardText(QPlainTextEdit):
         else:
             super().keyPressEvent(event)
 
-    def insertFromMimeData(self, source) -> None:
+    def insertFromMimeData(self, source: QMimeData) -> None:
         """Only text, composed: names copied from Finder come decomposed. More than a board takes is refused whole."""
         text, cursor = unicodedata.normalize("NFC", source.text()), self.textCursor()
         if len(self.text()) - len(cursor.selectedText()) + len(text) > MAX_TEXT:
@@ -66,7 +67,7 @@ class BoardText(QPlainTextEdit):
             return
         cursor.insertText(text)
 
-    def canInsertFromMimeData(self, source) -> bool:
+    def canInsertFromMimeData(self, source: QMimeData) -> bool:
         return source.hasText() and not source.hasUrls()
 
     def _text_changed(self) -> None:

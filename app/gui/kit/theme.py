@@ -52,7 +52,7 @@ class Theme(QObject):
 
     changed = Signal()
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.colours, self.scheme = LIGHT, "system"
         self._connected = False
@@ -83,11 +83,13 @@ class Theme(QObject):
             dark = self.scheme == "dark"
         self.colours = DARK if dark else LIGHT
         app = QApplication.instance()
+        assert isinstance(app, QApplication)
         if app.style().name() != "fusion":
             app.setStyle("fusion")
         app.setPalette(palette(self.colours))
         app.setStyleSheet(style_sheet({f.name: getattr(self.colours, f.name) for f in fields(self.colours)}))
-        icons.recolour(self.colours)
+        colours = self.colours
+        icons.recolour(colours.text, colours.muted, colours.accent, colours.on_accent)
         self.changed.emit()
 
 
@@ -108,15 +110,15 @@ def palette(c: Colours) -> QPalette:
     for name, colour in colours.items():
         made.setColor(name, QColor(colour))
     for name in (role.WindowText, role.Text, role.ButtonText):
-        made.setColor(QPalette.ColorGroup.Disabled, name, mixed(c.text, c.window, 0.42))
+        made.setColor(QPalette.ColorGroup.Disabled, name, mix(c.text, c.window, 0.42))
     return made
 
 
-def mixed(over: str, under: str, share: float) -> QColor:
+def mix(over: str, under: str, share: float) -> QColor:
     """`share` of `over` and the rest of `under`."""
     a, b = QColor(over), QColor(under)
-    parts = [round(x * share + y * (1 - share)) for x, y in zip(a.getRgb()[:3], b.getRgb()[:3], strict=True)]
-    return QColor(*parts)
+    pairs = ((a.red(), b.red()), (a.green(), b.green()), (a.blue(), b.blue()))
+    return QColor(*(round(x * share + y * (1 - share)) for x, y in pairs))
 
 
 def font(points: float = 0, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 
 from PySide6.QtCore import QEvent, QSize, Qt
-from PySide6.QtGui import QKeySequence
+from PySide6.QtGui import QKeyEvent, QKeySequence, QShowEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 from . import icons
@@ -118,7 +118,7 @@ class Empty(QWidget):
         theme.changed.connect(self._dress)
         self._dress()
 
-    def showEvent(self, event) -> None:
+    def showEvent(self, event: QShowEvent) -> None:
         """A wrapped label in the middle of a layout does not ask for its height."""
         super().showEvent(event)
         self._words.setFixedHeight(self._words.heightForWidth(WIDE))
@@ -139,7 +139,7 @@ def wins_over_menus(event: QEvent, keys: Iterable[int] = (), standard: Iterable[
 
     To be asked first in the widget's event(); accepts the event where it is so.
     """
-    if event.type() != QEvent.Type.ShortcutOverride:
+    if event.type() != QEvent.Type.ShortcutOverride or not isinstance(event, QKeyEvent):
         return False
     if event.key() in keys or any(event.matches(one) for one in standard):
         event.accept()

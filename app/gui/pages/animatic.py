@@ -4,7 +4,7 @@ from bisect import bisect_right
 from itertools import accumulate
 
 from PySide6.QtCore import QElapsedTimer, QRect, Qt, QTimer
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QCheckBox, QSlider, QVBoxLayout, QWidget
 
 from ...board.data import Panel, numbers
@@ -20,7 +20,8 @@ class Stage(QWidget):
 
     def __init__(self, document: Document):
         super().__init__()
-        self.document, self.panel, self.number, self.captions = document, None, "", True
+        self.document, self.number, self.captions = document, "", True
+        self.panel: Panel | None = None
         self.setMinimumSize(480, 270)
         self.setAccessibleName("Picture of the animatic")
         document.picture_ready.connect(self.update)
@@ -30,15 +31,15 @@ class Stage(QWidget):
         self.setAccessibleDescription(f"Panel {number}: {panel.action} {panel.dialogue}".strip())
         self.update()
 
-    def paintEvent(self, event) -> None:
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHints(QPainter.RenderHint.SmoothPixmapTransform | QPainter.RenderHint.Antialiasing)
         painter.fillRect(self.rect(), QColor(0, 0, 0))
         if self.panel:
             frame = self._frame()
-            self._picture(painter, frame)
+            self._draw_picture(painter, frame, self.panel)
             if self.captions:
-                self._words(painter, frame)
+                self._draw_caption(painter, frame, self.panel)
         painter.end()
 
     def _frame(self) -> QRect:
@@ -47,21 +48,21 @@ class Stage(QWidget):
         size = (round(wide * scale), round(high * scale))
         return QRect((self.width() - size[0]) // 2, (self.height() - size[1]) // 2, *size)
 
-    def _picture(self, painter: QPainter, frame: QRect) -> None:
-        if self.panel.take is None:
+    def _draw_picture(self, painter: QPainter, frame: QRect, panel: Panel) -> None:
+        if panel.take is None:
             painter.fillRect(frame, QColor(42, 42, 44))
             painter.setPen(QColor(160, 160, 165))
             painter.setFont(font(6))
             painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, f"{self.number}\nno picture yet")
             return
-        pixmap = self.document.pixmap(self.panel.take.picture.sha256)
+        pixmap = self.document.pixmap(panel.take.picture.sha256)
         if not pixmap.isNull():
             target = pixmap.size().scaled(frame.size(), Qt.AspectRatioMode.KeepAspectRatio)
             corner = frame.center() - QRect(0, 0, target.width(), target.height()).center()
             painter.drawPixmap(QRect(corner, target), pixmap)
 
-    def _words(self, painter: QPainter, frame: QRect) -> None:
-        text = f"“{self.panel.dialogue}”" if self.panel.dialogue else self.panel.action
+    def _draw_caption(self, painter: QPainter, frame: QRect, panel: Panel) -> None:
+        text = f"“{panel.dialogue}”" if panel.dialogue else panel.action
         if not text:
             return
         painter.setFont(font(max(1, frame.width() / 180)))
@@ -149,7 +150,7 @@ class Animatic(QWidget):
         if 0 <= place < len(self.panels):
             self.seek(self.ends[place - 1] if place else 0)
 
-    def keyPressEvent(self, event) -> None:
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         match event.key():
             case Qt.Key.Key_Space:
                 self.toggle()

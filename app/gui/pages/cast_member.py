@@ -1,9 +1,10 @@
 """One member of the cast: name, role, colour, pictures, notes, and where it is used."""
 
+from collections.abc import Sequence
 from functools import partial
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QColor, QIcon, QPixmap
+from PySide6.QtGui import QColor, QDragEnterEvent, QDragMoveEvent, QDropEvent, QIcon, QKeyEvent, QPixmap
 from PySide6.QtWidgets import (
     QButtonGroup,
     QComboBox,
@@ -20,7 +21,7 @@ from PySide6.QtWidgets import (
 
 from ...base.words import say_count
 from ...board import commands
-from ...board.data import COLOUR_NAMES, COLOURS, ROLES, Board, Member, Panel, numbers
+from ...board.data import COLOUR_NAMES, COLOURS, ROLES, Board, Member, Panel, Picture, numbers
 from ...pictures.kinds import FILTER
 from ..document import picture_drag
 from ..document.document import Document
@@ -30,6 +31,12 @@ from ..kit.widgets import button, label, row
 
 ACROSS = 3  # pictures beside each other
 NOTES = 160  # pixels: notes taller than the pictures read as the main thing
+
+
+def accept_pictures(event: QDragEnterEvent) -> None:
+    """Whatever files or pixels are dragged in: what they are is looked at when they are dropped."""
+    if event.mimeData().hasUrls() or event.mimeData().hasImage():
+        event.acceptProposedAction()
 
 
 class PictureList(QListWidget):
@@ -52,18 +59,17 @@ class PictureList(QListWidget):
         """As high as one row of pictures, or two where there are more."""
         self.setFixedHeight(114 if count <= ACROSS else 210)
 
-    def dragEnterEvent(self, event) -> None:
-        if event.mimeData().hasUrls() or event.mimeData().hasImage():
-            event.acceptProposedAction()
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        accept_pictures(event)
 
-    def dragMoveEvent(self, event) -> None:
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
         event.acceptProposedAction()
 
-    def dropEvent(self, event) -> None:
+    def dropEvent(self, event: QDropEvent) -> None:
         event.acceptProposedAction()
         self.panel.add(picture_drag.pictures_in(event.mimeData(), self.panel.document))
 
-    def keyPressEvent(self, event) -> None:
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in (Qt.Key.Key_Delete, Qt.Key.Key_Backspace) and self.currentRow() >= 0:
             self.panel.remove_picture(self.currentRow())
         else:
@@ -75,7 +81,8 @@ class MemberPanel(QWidget):
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.member_id = document, None
+        self.document = document
+        self.member_id: str | None = None
         self.name = QLineEdit()
         self.name.setAccessibleName("Name")
         self.name.setToolTip("One word. Prompts that mention it follow when it changes.")
@@ -183,15 +190,18 @@ class MemberPanel(QWidget):
         self.pictures.show_rows(len(member.pictures))
         self.first.setEnabled(self.pictures.currentRow() > 0)
 
-    def add(self, pictures: list) -> None:
+    def add(self, pictures: Sequence[Picture]) -> None:
         """More pictures of the member."""
-        if self.member and pictures:
-            self._change("Add Picture", pictures=(*self.member.pictures, *pictures))
+        member = self.member
+        if member and pictures:
+            self._change("Add Picture", pictures=(*member.pictures, *pictures))
 
     def remove_picture(self, place: int) -> None:
         """The picture at `place` from the member; the board keeps the file."""
-        kept = tuple(one for i, one in enumerate(self.member.pictures) if i != place)
-        self._change("Remove Picture", pictures=kept)
+        member = self.member
+        if member:
+            kept = tuple(one for i, one in enumerate(member.pictures) if i != place)
+            self._change("Remove Picture", pictures=kept)
 
     def remove(self) -> None:
         """The member from the cast; panels keep the pictures they have."""
@@ -225,13 +235,13 @@ class MemberPanel(QWidget):
 
     def _note(self, text: str) -> None:
         if self.member:
-            merge = f"notes {self.member_id}"
-            note = partial(commands.set_member, member_id=self.member_id, notes=text)
-            self.document.do("Edit Notes", note, merge)
+            note = partial(commands.set_member, member_id=self.member.id, notes=text)
+            self.document.do("Edit Notes", note, f"notes {self.member.id}")
 
-    def _change(self, words: str, **changes) -> None:
-        if self.member:
-            done = self.document.do(words, lambda board: commands.set_member(board, self.member_id, **changes))
+    def _change(self, label: str, **fields: object) -> None:
+        member = self.member
+        if member:
+            done = self.document.do(label, lambda board: commands.set_member(board, member.id, **fields))
             if not done:
                 self.refresh()
 
@@ -258,7 +268,8 @@ class UsedIn(QListWidget):
 
     def __init__(self, document: Document):
         super().__init__()
-        self.document, self._shown = document, None
+        self.document = document
+        self._shown: list[tuple[str, str, int]] | None = None
         self.setAccessibleName("Panels with this member")
         self.setToolTip("Double-click opens the panel")
         self.setViewMode(QListView.ViewMode.IconMode)

@@ -1,7 +1,16 @@
 """The cast page: everybody and everything that prompts can mention, with pictures, name, role and colour."""
 
-from PySide6.QtCore import QAbstractListModel, QModelIndex, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QFont, QPainter, QPainterPath
+from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QDragEnterEvent,
+    QDragMoveEvent,
+    QDropEvent,
+    QFont,
+    QPainter,
+    QPainterPath,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
@@ -10,6 +19,7 @@ from PySide6.QtWidgets import (
     QStackedLayout,
     QStyle,
     QStyledItemDelegate,
+    QStyleOptionViewItem,
     QVBoxLayout,
     QWidget,
 )
@@ -19,13 +29,14 @@ from ...board import commands
 from ...board.data import Board, Member, Picture, free_colour, free_name, new_id
 from ...board.rules import MAX_MEMBERS
 from ...pictures.kinds import FILTER
-from ..board.paint import LEFT, _ring
+from ..board.model import Index
+from ..board.paint import LEFT, draw_ring
 from ..document import picture_drag
 from ..document.document import Document
 from ..kit import portrait
 from ..kit.theme import font, theme
 from ..kit.widgets import Empty, bar, button, label
-from .cast_member import MemberPanel, uses
+from .cast_member import MemberPanel, accept_pictures, uses
 
 MEMBER = Qt.ItemDataRole.UserRole
 CARD, WIDEST, WORDS = 188, 400, 56  # pixels: the least and the most width of a card; what stands below its picture
@@ -36,24 +47,24 @@ PORTRAIT = 2 * WIDEST  # pixels of a picture's longer side, for screens with two
 class CastModel(QAbstractListModel):
     """The members in order."""
 
-    def __init__(self, document: Document, parent=None):
+    def __init__(self, document: Document, parent: QObject | None = None):
         super().__init__(parent)
         self.document = document
-        document.changed.connect(self._changed)
+        document.changed.connect(self._follow_board)
 
-    def rowCount(self, parent: QModelIndex = QModelIndex()) -> int:  # noqa: B008
+    def rowCount(self, parent: Index = QModelIndex()) -> int:  # noqa: B008
         return 0 if parent.isValid() else len(self.document.board.cast)
 
-    def data(self, index: QModelIndex, role: int = Qt.ItemDataRole.DisplayRole):
+    def data(self, index: Index, role: int = Qt.ItemDataRole.DisplayRole) -> object:
         member = self.document.board.cast[index.row()]
         if role == MEMBER:
             return member
         if role in (Qt.ItemDataRole.DisplayRole, Qt.ItemDataRole.AccessibleTextRole):
             count = say_count(len(member.pictures), "picture")
-            return f"{member.name}, {member.role}, {count}, {used(self.document.board, member)}"
+            return f"{member.name}, {member.role}, {count}, {say_uses(self.document.board, member)}"
         return None
 
-    def _changed(self, old: Board, new: Board) -> None:
+    def _follow_board(self, old: Board, new: Board) -> None:
         if [member.id for member in old.cast] != [member.id for member in new.cast]:
             self.beginResetModel()
             self.endResetModel()
@@ -64,14 +75,14 @@ class CastModel(QAbstractListModel):
 class CastDelegate(QStyledItemDelegate):
     """A card: the first picture, a colour, the name as it is mentioned, the role."""
 
-    def __init__(self, document: Document, parent: QWidget):
-        super().__init__(parent)
-        self.document = document
+    def __init__(self, document: Document, cards: "CastList"):
+        super().__init__(cards)
+        self.document, self.cards = document, cards
 
-    def sizeHint(self, option, index: QModelIndex) -> QSize:
-        return self.parent().card
+    def sizeHint(self, option: QStyleOptionViewItem, index: Index) -> QSize:
+        return self.cards.card
 
-    def paint(self, painter: QPainter, option, index: QModelIndex) -> None:
+    def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         member, c = index.data(MEMBER), theme.colours
         card = option.rect.adjusted(8, 8, -8, -8)
         box = QRect(card.left(), card.top(), card.width(), card.height() - WORDS)
@@ -79,7 +90,7 @@ class CastDelegate(QStyledItemDelegate):
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
         self._picture(painter, box, member)
         chosen = option.state & QStyle.StateFlag.State_Selected
-        _ring(painter, box, c.accent if chosen else c.line, 3 if chosen else 1)
+        draw_ring(painter, box, c.accent if chosen else c.line, 3 if chosen else 1)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(member.colour))
         painter.drawEllipse(QRectF(box.left() + 2, box.bottom() + 14, 10, 10))
@@ -89,7 +100,7 @@ class CastDelegate(QStyledItemDelegate):
         painter.drawText(name, LEFT, painter.fontMetrics().elidedText(f"@{member.name}", _RIGHT, name.width()))
         painter.setFont(font(-1))
         painter.setPen(QColor(c.muted))
-        below = f"{member.role} · {used(self.document.board, member)}"
+        below = f"{member.role} · {say_uses(self.document.board, member)}"
         painter.drawText(name.translated(0, 20), LEFT, painter.fontMetrics().elidedText(below, _RIGHT, name.width()))
         painter.restore()
 
@@ -140,18 +151,17 @@ class CastList(QListView):
             self.card = card
             self.scheduleDelayedItemsLayout()
 
-    def resizeEvent(self, event) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
         self.suit()
         super().resizeEvent(event)
 
-    def dragEnterEvent(self, event) -> None:
-        if event.mimeData().hasUrls() or event.mimeData().hasImage():
-            event.acceptProposedAction()
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        accept_pictures(event)
 
-    def dragMoveEvent(self, event) -> None:
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
         event.acceptProposedAction()
 
-    def dropEvent(self, event) -> None:
+    def dropEvent(self, event: QDropEvent) -> None:
         event.acceptProposedAction()
         member = self.indexAt(event.position().toPoint()).data(MEMBER)
         self.view.add_pictures(picture_drag.pictures_in(event.mimeData(), self.view.document), member)
@@ -213,9 +223,13 @@ class CastView(QWidget):
         box.addWidget(top)
         box.addWidget(self.body, 1)
 
-    dragEnterEvent, dragMoveEvent = CastList.dragEnterEvent, CastList.dragMoveEvent
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        accept_pictures(event)
 
-    def dropEvent(self, event) -> None:
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
         event.acceptProposedAction()
         self.add_pictures(picture_drag.pictures_in(event.mimeData(), self.document), None)
 
@@ -234,7 +248,7 @@ class CastView(QWidget):
         room = MAX_MEMBERS - len(board.cast)
         if len(pictures) > room:
             self.document.message.emit(f"A cast has at most {MAX_MEMBERS} members.", "The first ones were added.")
-        members = named_after(pictures[:room], board)
+        members = make_members(pictures[:room], board)
         self.document.do("Add to Cast", lambda now: commands.add_members(now, members))
         if members:
             self.show_member(members[-1].id)
@@ -266,7 +280,7 @@ class CastView(QWidget):
             self.list.setCurrentIndex(self.model.index(0))
 
 
-def named_after(pictures: list[Picture], board: Board) -> list[Member]:
+def make_members(pictures: list[Picture], board: Board) -> list[Member]:
     """A new member of each picture, named after its file, in a colour that few have."""
     names, colours = [one.name for one in board.cast], [one.colour for one in board.cast]
     members = []
@@ -277,7 +291,7 @@ def named_after(pictures: list[Picture], board: Board) -> list[Member]:
     return members
 
 
-def used(board: Board, member: Member) -> str:
+def say_uses(board: Board, member: Member) -> str:
     """Such as "in 3 panels"."""
     count = uses(board, member)
     return f"in {say_count(count, 'panel')}" if count else "not used yet"

@@ -47,7 +47,7 @@ class Fetch(QProcess):
         self.setProcessEnvironment(_environment())
         self.readyReadStandardOutput.connect(self._read)
         self.finished.connect(self._over)
-        self.errorOccurred.connect(self._broken)
+        self.errorOccurred.connect(self._fail)
 
     def _read(self) -> None:
         while self.canReadLine():
@@ -63,7 +63,7 @@ class Fetch(QProcess):
         log = bytes(self.readAllStandardError().data()).decode("utf-8", "replace").strip().splitlines()
         self.ended.emit(self.name, code, log[-1] if log else "")
 
-    def _broken(self, error: QProcess.ProcessError) -> None:
+    def _fail(self, error: QProcess.ProcessError) -> None:
         if error == QProcess.ProcessError.FailedToStart:
             self.ended.emit(self.name, -1, "The download could not be started.")
 
@@ -97,8 +97,8 @@ class Downloads(QObject):
                 self._again[name] = bits
             return
         fetch = Fetch(name, self)
-        fetch.said.connect(self._said)
-        fetch.ended.connect(self._ended)
+        fetch.said.connect(self._hear)
+        fetch.ended.connect(self._finish)
         self._running[name] = fetch
         self._set(Download(name, bits))
         arguments = [*self._program[1:], *ARGUMENTS, name, "--bits", str(bits), "--accept-licence", "--json"]
@@ -128,12 +128,12 @@ class Downloads(QObject):
         if name in self._running:
             self._running[name].terminate()
 
-    def _said(self, name: str, event: Event) -> None:
+    def _hear(self, name: str, event: Event) -> None:
         download = self._known[name]
         if download.state == "running" and name not in self._again:
             self._set(after(download, event))
 
-    def _ended(self, name: str, code: int, log: str) -> None:
+    def _finish(self, name: str, code: int, log: str) -> None:
         if name not in self._running:
             return
         self._running.pop(name).deleteLater()

@@ -38,6 +38,7 @@ FIRST_LINE = "The built-in model is small and for trying the app. The models tha
 class ModelCard(QFrame):
     """One model. `entry` is a row of app.catalogue."""
 
+    default_wanted = Signal(str)  # name
     changed = Signal()  # installed, removed, made the default
 
     def __init__(self, entry: dict[str, Any], downloads: Downloads, default: str | None):
@@ -61,7 +62,8 @@ class ModelCard(QFrame):
 
     @property
     def installed(self) -> list[dict[str, Any]]:
-        return self.entry["installed"]
+        found: list[dict[str, Any]] = self.entry["installed"]
+        return found
 
     def _fill_bits(self) -> None:
         best = catalogue.best_bits(self.entry)
@@ -81,7 +83,7 @@ class ModelCard(QFrame):
         box.setSpacing(6)
         box.addLayout(row(title, 6, *badges, None))
         box.addWidget(label(_does(entry), wrap=True))
-        if not self._built_in():
+        if not self._is_built_in():
             box.addLayout(self._licence())
         self._problem(box)
         box.addWidget(self.needs)
@@ -111,22 +113,19 @@ class ModelCard(QFrame):
         if usable and self.entry["name"] != default:
             use = button("Use for New Panels", lambda: self._use(self.entry["name"]), "check")
             box.insertWidget(0, use)
-        if self.installed and not self._built_in():
+        if self.installed and not self._is_built_in():
             box.addWidget(button("Remove…", self._remove, "trash", "quiet"))
         return box
 
     def _use(self, name: str) -> None:
-        self.window_default(name)
+        self.default_wanted.emit(name)
         self.changed.emit()
 
-    def window_default(self, name: str) -> None:
-        """Replaced by the page: what makes a model the default."""
-
-    def _built_in(self) -> bool:
+    def _is_built_in(self) -> bool:
         return any(one["built_in"] for one in self.installed) or self.entry["repo"] is None
 
     def _needs(self) -> None:
-        if self._built_in():
+        if self._is_built_in():
             self.needs.setText("Part of the app: nothing to download.")
             return
         if self.installed:
@@ -154,7 +153,7 @@ class ModelCard(QFrame):
         """Bring buttons and progress up to date."""
         download = self.downloads.get(self.entry["name"])
         idle = download is None or download.over
-        offered = idle and not self.installed and not self._built_in()
+        offered = idle and not self.installed and not self._is_built_in()
         self.bits.setVisible(offered)
         self.get.setVisible(offered)
         self.pause.setVisible(not idle)
@@ -235,7 +234,8 @@ class ModelsView(QWidget):
 
     def __init__(self, downloads: Downloads, default: str | None, parent: QWidget | None = None):
         super().__init__(parent)
-        self.downloads, self.default, self.cards = downloads, default, {}
+        self.downloads, self.default = downloads, default
+        self.cards: dict[str, ModelCard] = {}
         self.disk = label(tone="muted")
         self.here = blas.machine()
         self._lay_out()
@@ -264,8 +264,8 @@ class ModelsView(QWidget):
         """Read again what is installed."""
         while self.column.count():
             item = self.column.takeAt(0)
-            if item.widget():
-                item.widget().deleteLater()
+            if item and (widget := item.widget()):
+                widget.deleteLater()
         entries = catalogue.catalogue(self.here)
         real = any(entry["installed"] and entry["repo"] for entry in entries)
         self.column.addWidget(label(FIRST_LINE if not real else _machine_line(self.here), "muted", wrap=True))
@@ -279,7 +279,7 @@ class ModelsView(QWidget):
 
     def _card(self, entry: dict[str, Any]) -> ModelCard:
         card = ModelCard(entry, self.downloads, self.default)
-        card.window_default = self._set_default
+        card.default_wanted.connect(self._set_default)
         card.changed.connect(self.refresh)
         self.column.addWidget(card)
         return card
@@ -295,7 +295,7 @@ class ModelsView(QWidget):
 
 def picture_seconds(entry: dict[str, Any]) -> float:
     """Predicted for a picture of the model's own size and steps; 0.0 where nothing is known."""
-    return (entry["seconds_per_step"] or 0.0) * entry["steps"]
+    return float((entry["seconds_per_step"] or 0.0) * entry["steps"])
 
 
 def is_slow(entry: dict[str, Any]) -> bool:

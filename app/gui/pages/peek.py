@@ -1,7 +1,7 @@
 """Quick Look: the picture as large as the window, over everything, gone with the next press of space."""
 
 from PySide6.QtCore import QRect, Qt, Signal
-from PySide6.QtGui import QColor, QPainter
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from ...board.data import numbers
@@ -40,7 +40,7 @@ class Peek(QWidget):
             self.panel_id = shown[place]
             self._name()
 
-    def keyPressEvent(self, event) -> None:
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         match event.key():
             case Qt.Key.Key_Left | Qt.Key.Key_Up:
                 self.step(-1)
@@ -52,14 +52,14 @@ class Peek(QWidget):
             case Qt.Key.Key_Space | Qt.Key.Key_Escape:
                 self._close()
 
-    def mousePressEvent(self, event) -> None:
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         self._close()
 
     def _close(self) -> None:
         self.closed.emit(self.panel_id)
         self.deleteLater()
 
-    def paintEvent(self, event) -> None:
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         painter.fillRect(self.rect(), QColor(12, 12, 13, 242))

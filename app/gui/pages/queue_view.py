@@ -16,6 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from ...base.words import say_count, say_duration
+from ...engine.engine import Engine
 from ...engine.jobs import JobState
 from ..board.paint import running_words
 from ..document.runs import PanelState
@@ -43,7 +44,8 @@ class JobRow(QFrame):
     def __init__(self, job: JobState, words_of: Callable[[JobState], str]):
         super().__init__()
         self.setObjectName("card")
-        self.id, self._shown, self._words_of = job.id, None, words_of
+        self.id, self._words_of = job.id, words_of
+        self._shown: tuple[str | None, int] | None = None
         self.picture = QLabel()
         self.picture.setFixedSize(THUMB)
         self.picture.setObjectName("thumb")
@@ -129,9 +131,10 @@ class QueueView(QWidget):
 
     again = Signal(str)
 
-    def __init__(self, engine, words_of: Callable[[JobState], str], parent: QWidget | None = None):
+    def __init__(self, engine: Engine, words_of: Callable[[JobState], str], parent: QWidget | None = None):
         super().__init__(parent)
-        self.engine, self.rows, self._words_of = engine, {}, words_of
+        self.engine, self._words_of = engine, words_of
+        self.rows: dict[str, JobRow] = {}
         self.state = label(tone="muted")
         self.pause = button("Pause", self._pause, "pause")
         self.cancel_all = button("Cancel All", engine.cancel_all, "stop")

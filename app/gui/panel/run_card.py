@@ -38,6 +38,7 @@ class RunCard(QFrame):
         row.addLayout(words, 1)
         row.addWidget(self.button)
         row.addWidget(self.close_button)
+        self._over, self._row = parent, row
         self.hide()
 
     def say(self, message: str, hint: Hint, action: str, good: bool = False) -> None:
@@ -57,8 +58,8 @@ class RunCard(QFrame):
 
     def place(self) -> None:
         """At the foot of the parent, as wide as fits."""
-        room = self.parentWidget().rect().adjusted(2 * GAP, 2 * GAP, -2 * GAP, -2 * GAP)
+        room = self._over.rect().adjusted(2 * GAP, 2 * GAP, -2 * GAP, -2 * GAP)
         width = min(WIDEST, room.width())
-        height = max(self.layout().heightForWidth(width), self.minimumSizeHint().height())
+        height = max(self._row.heightForWidth(width), self.minimumSizeHint().height())
         self.setGeometry(room.left() + (room.width() - width) // 2, room.bottom() - height, width, height)
         self.raise_()

@@ -2,12 +2,12 @@
 
 from msgspec.structs import replace
 from PySide6.QtCore import QSignalBlocker
-from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from ...board.data import ANGLES, MOVES, SHOT_NAMES, SHOTS
 from ..document.document import Document
 from ..document.panel_part import PanelPart
-from ..kit.fields import add_row, choice, form
+from ..kit.fields import FractionField, add_row, choice, form
 from ..kit.text_field import BoardText
 from ..kit.widgets import describe, label
 
@@ -33,14 +33,13 @@ class ShotFields(PanelPart, QWidget):
         for field, name, values in (("shot", "Shot", SHOTS), ("angle", "Angle", ANGLES), ("move", "Move", MOVES)):
             self.camera[field] = self._camera_box(field, name, values)
             add_row(layout, name, self.camera[field])
-        self.seconds = QDoubleSpinBox()
+        self.seconds = FractionField()
         self.seconds.lineEdit().setTextMargins(6, 0, 0, 0)
         self.seconds.setRange(0.1, LONGEST)
         self.seconds.setSingleStep(0.5)
         self.seconds.setDecimals(1)
         self.seconds.setSuffix(" s")
         self.seconds.setKeyboardTracking(False)
-        self.seconds.wheelEvent = lambda event: event.ignore()
         describe(self.seconds, "Duration", "How long the panel stands in the animatic")
         self.seconds.valueChanged.connect(lambda value: self._set("Duration", seconds=round(value, 3)))
         add_row(layout, "Duration", self.seconds)
@@ -83,8 +82,8 @@ class ShotFields(PanelPart, QWidget):
             box.setCurrentIndex(box.findData(value))
         with QSignalBlocker(self.seconds):
             self.seconds.setValue(panel.seconds)
-        for field, box in self.texts.items():
-            box.set_text(getattr(panel, field))
+        for field, text in self.texts.items():
+            text.set_text(getattr(panel, field))
 
     def _set_camera(self, field: str, row: int) -> None:
         value = self.camera[field].itemData(row)

@@ -3,6 +3,7 @@
 import itertools
 
 from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QPixmap, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
 from ...base.words import say_count
@@ -15,6 +16,7 @@ from ..kit.hints import in_window
 from ..kit.theme import GAP
 from ..kit.widgets import describe, key_text, label, set_tone
 from ..prompt.instruction_box import InstructionBox
+from ..prompt.menu import attach_menus
 from ..prompt.tray import ReferenceTray
 from .render_bar import RenderBar
 from .render_settings import RenderSettings
@@ -41,6 +43,7 @@ class PanelSide(PanelPart, QFrame):
         self.document, self.model = document, PanelModel()
         self.setObjectName("side")
         self._tall = False
+        self._wanted: tuple[str | None, ...] | None = None  # what the model was found for
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 6, 0, 12)
         column.setSpacing(6)
@@ -69,7 +72,7 @@ class PanelSide(PanelPart, QFrame):
         column.addLayout(foot)
         self._connect()
 
-    def resizeEvent(self, event) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
         """On a tall screen the settings are open from the start: there is room for them."""
         super().resizeEvent(event)
         if not self._tall and self.height() >= TALL:
@@ -86,6 +89,7 @@ class PanelSide(PanelPart, QFrame):
         self.text_hint: QLabel = label(tone="muted")
         self.text_hint.setWordWrap(True)
         self.tray = ReferenceTray(self.document)
+        attach_menus(self.tray)
         self.tray_title, self.tray_count = QLabel("References"), label(tone="muted")
         describe(self.tray_title, "References", "Numbered as the model sees them")
         self.tray_told: QLabel = label(tone="muted")
@@ -96,11 +100,13 @@ class PanelSide(PanelPart, QFrame):
         heading.addStretch(1)
         heading.addWidget(self.tray_count)
         self.settings = RenderSettings(self.document)
-        for part in (self.source, self.text, self.text_hint):
+        upper: tuple[QWidget, ...] = (self.source, self.text, self.text_hint)
+        for part in upper:
             column.addWidget(part)
         column.addSpacing(GAP // 2)
         column.addLayout(heading)
-        for part in (self.tray, self.tray_told, self.settings):
+        lower: tuple[QWidget, ...] = (self.tray, self.tray_told, self.settings)
+        for part in lower:
             column.addWidget(part)
         column.addStretch(1)
 
@@ -179,7 +185,7 @@ class PanelSide(PanelPart, QFrame):
         self.text_hint.setText(problem or f"@ mentions a picture · {key_text('Ctrl+Return')} renders")
         set_tone(self.text_hint, "danger" if problem else "muted")
 
-    def _thumbnail(self, picture: Picture, side: int):
+    def _thumbnail(self, picture: Picture, side: int) -> QPixmap:
         return self.document.pixmap(picture.sha256, 2 * side)
 
     def _write_prompt(self, prompt: str) -> None:

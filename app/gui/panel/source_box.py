@@ -1,7 +1,7 @@
 """What a panel starts from: nothing, its own take, or another panel's."""
 
 from PySide6.QtCore import QSignalBlocker, QSize
-from PySide6.QtGui import QIcon
+from PySide6.QtGui import QIcon, QStandardItemModel
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
 from ...board import commands
@@ -58,12 +58,14 @@ class SourceBox(PanelPart, QWidget):
             self.box.clear()
             self.box.addItem("Nothing, from words", BLANK)
             self.box.addItem(self._icon(panel), "This panel's take", TAKE)
-            self.box.model().item(1).setEnabled(panel.take is not None)
+            rows = self.box.model()
+            assert isinstance(rows, QStandardItemModel)  # what a combo box makes for itself
+            rows.item(1).setEnabled(panel.take is not None)
             for other in self.document.board.panels():
                 if other.id != panel.id and (other.take or panel.source.panel == other.id):
                     self.box.addItem(self._icon(other), f"Panel {number[other.id]}", Source("panel", other.id))
-            rows = [self.box.itemData(row) for row in range(self.box.count())]
-            self.box.setCurrentIndex(rows.index(panel.source) if panel.source in rows else 0)
+            sources = [self.box.itemData(place) for place in range(self.box.count())]
+            self.box.setCurrentIndex(sources.index(panel.source) if panel.source in sources else 0)
         self._show_mask(panel)
 
     def _show_mask(self, panel: Panel) -> None:

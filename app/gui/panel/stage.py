@@ -2,10 +2,11 @@
 
 import json
 from functools import partial
+from typing import Literal
 
 import numpy as np
-from PySide6.QtCore import Signal
-from PySide6.QtGui import QImage, QPixmap
+from PySide6.QtCore import QMimeData, Signal
+from PySide6.QtGui import QImage, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from mlx_model.errors import FluxLocalError, Hint, Refused
@@ -26,6 +27,7 @@ from ..kit.widgets import button, describe
 from .run_card import RunCard
 from .takes_strip import TakesStrip
 
+Tool = Literal["move", "eraser", "brush", "rectangle", "lasso"]
 NAMED = 4  # members of the cast that an empty panel names
 
 
@@ -55,8 +57,9 @@ class PanelStage(PanelPart, QWidget):
         super().__init__(parent)
         self.document, self.model = document, PanelModel()
         self._preview = 0  # counts what was asked for
-        self.tool, self._loaded = "move", None  # the mask on the canvas: (its picture, size of the picture under it)
-        self.canvas = Canvas()
+        self.tool: Tool = "move"
+        self._loaded: tuple[str, tuple[int, int]] | None = None  # the mask on the canvas: (its picture, size under it)
+        self.canvas = Canvas(picture_drag.has_pictures)
         self.bar, self.mask_bar = CanvasBar(self.canvas), MaskBar(self.canvas)
         self.takes, self.card = TakesStrip(document), RunCard(self.canvas)
         column = QVBoxLayout(self)
@@ -83,10 +86,9 @@ class PanelStage(PanelPart, QWidget):
 
     def _connect(self) -> None:
         canvas, painter = self.canvas, self.canvas.painter
-        canvas.accepts_drop = picture_drag.has_pictures
         canvas.dropped.connect(self._drop)
         canvas.drag_wanted.connect(self._drag_out)
-        canvas.copy_asked.connect(lambda: self.panel.take and self.takes.copy(self.panel.take))
+        canvas.copy_asked.connect(self._copy_take)
         canvas.compare_asked.connect(self.bar.compare.click)
         painter.committed.connect(self._keep_mask)
         self.bar.tool_chosen.connect(self.set_tool)
@@ -139,7 +141,7 @@ class PanelStage(PanelPart, QWidget):
     def _take_picture(self) -> Picture | None:
         return self.panel.take.picture if self.panel.take else None
 
-    def shown(self) -> Picture | None:
+    def to_show(self) -> Picture | None:
         """While masking what the mask is painted on, else the take, else what the panel starts from."""
         return self.base() if self.tool != "move" else self._take_picture() or self.base()
 
@@ -147,7 +149,7 @@ class PanelStage(PanelPart, QWidget):
         """Put the pictures of the board on the canvas."""
         if not self.panel_id:
             return
-        picture, (before, tags) = self.shown(), self._before()
+        picture, (before, tags) = self.to_show(), self._before()
         pixmap = self.document.pixmap(picture.sha256) if picture else QPixmap()
         self.canvas.set_picture(pixmap, *((picture.width, picture.height) if picture else self._frame()))
         if tags != self.canvas.tags:
@@ -173,7 +175,7 @@ class PanelStage(PanelPart, QWidget):
         panel, take = self.panel, self.panel.take
         places = {one.id: place for place, one in enumerate(panel.takes, 1)}
         if take is None or not self.canvas.preview.isNull():
-            return self.shown() if take else None, ("Before", "Now")
+            return self.to_show() if take else None, ("Before", "Now")
         now = f"Take {places[take.id]}"
         if self.takes.compared in places and self.takes.compared != take.id:
             other = panel.takes[places[self.takes.compared] - 1]
@@ -213,12 +215,12 @@ class PanelStage(PanelPart, QWidget):
 
     # Mask
 
-    def set_tool(self, tool: str) -> None:
+    def set_tool(self, tool: Tool) -> None:
         """ "move", or one of the tools of the mask."""
         self.tool = tool
         masking = tool != "move"
         painter = self.canvas.painter
-        painter.tool = "brush" if tool in ("move", "eraser") else tool
+        painter.tool = "brush" if tool == "move" or tool == "eraser" else tool  # mypy narrows by ==
         painter.erasing = tool == "eraser"
         self.bar.set_tool(tool)
         self.mask_bar.setVisible(masking)
@@ -239,7 +241,7 @@ class PanelStage(PanelPart, QWidget):
         if mask is None:
             self.canvas.painter.load(masks.blank(wanted[1]))
         else:
-            self.canvas.painter.load(masks.resized(self._read_mask(mask), wanted[1]))
+            self.canvas.painter.load(masks.resize(self._read_mask(mask), wanted[1]))
         self._loaded = wanted
 
     def _read_mask(self, mask: Picture) -> np.ndarray:
@@ -252,20 +254,20 @@ class PanelStage(PanelPart, QWidget):
         painter, panel_id = self.canvas.painter, self.panel_id
         if painter.is_blank:
             self.document.settle()
-            self._mask_kept(what, panel_id, painter.mask.shape, None)
+            self._use_mask(what, panel_id, painter.mask.shape, None)
         else:
-            stored = partial(self._mask_stored, what, panel_id, painter.mask.shape)
+            stored = partial(self._follow_storing, what, panel_id, painter.mask.shape)
             self.document.store(painter.mask.copy(), "mask", stored)
 
-    def _mask_stored(self, what: str, panel_id: str, shape: tuple[int, int], picture: Picture | None) -> None:
+    def _follow_storing(self, what: str, panel_id: str, shape: tuple[int, int], picture: Picture | None) -> None:
         """Where the disk refused it, the canvas goes back to the mask that the board has."""
         if picture:
-            self._mask_kept(what, panel_id, shape, picture)
+            self._use_mask(what, panel_id, shape, picture)
         elif panel_id == self.panel_id:
             self._loaded = None
             self.show_pictures()
 
-    def _mask_kept(self, what: str, panel_id: str, shape: tuple[int, int], picture: Picture | None) -> None:
+    def _use_mask(self, what: str, panel_id: str, shape: tuple[int, int], picture: Picture | None) -> None:
         """A panel that starts from nothing starts from its take now."""
         board = self.document.board
         try:
@@ -284,13 +286,17 @@ class PanelStage(PanelPart, QWidget):
 
     # In and out
 
-    def _drop(self, mime) -> None:
+    def _drop(self, mime: QMimeData) -> None:
         """Dropped pictures become takes: the panel's picture, to be changed or continued from."""
         panel_id, found = self.panel_id, picture_drag.pictures_in(mime, self.document)
         board = self.document.board  # read after the wait: a take may have come meanwhile
         for picture in found:
             board = commands.add_take(board, panel_id, import_take(picture))
         self.document.do("Add Picture", board)
+
+    def _copy_take(self) -> None:
+        if self.panel.take:
+            self.takes.copy(self.panel.take)
 
     def _drag_out(self) -> None:
         take = self.panel.take
@@ -319,6 +325,6 @@ class PanelStage(PanelPart, QWidget):
     def _card_acted(self) -> None:
         self._card.emit()
 
-    def resizeEvent(self, event) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self.card.place()

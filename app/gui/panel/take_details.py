@@ -63,10 +63,10 @@ class TakeDetails(PanelPart, QWidget):
             add_row(layout, name, self.values[name]).setMinimumHeight(0)
         self.again = QPushButton("Use These Settings")
         describe(self.again, "Use these settings", "This take's seed, steps, size and model for the panel")
-        self.again.clicked.connect(lambda: self.again_asked.emit(self.take.id))
+        self.again.clicked.connect(self._ask_again)
         self.copy = QPushButton("Copy Request")
         describe(self.copy, "Copy request", "As JSON, with everything that decides the picture")
-        self.copy.clicked.connect(lambda: QApplication.clipboard().setText(self.take.request))
+        self.copy.clicked.connect(self._copy_request)
         buttons = QHBoxLayout()
         buttons.addWidget(self.again)
         buttons.addWidget(self.copy)
@@ -96,6 +96,14 @@ class TakeDetails(PanelPart, QWidget):
             self.form.setRowVisible(self.values[name], value != "–")
         for button in (self.again, self.copy):
             button.setEnabled(request is not None)
+
+    def _ask_again(self) -> None:
+        if self.take:
+            self.again_asked.emit(self.take.id)
+
+    def _copy_request(self) -> None:
+        if self.take:
+            QApplication.clipboard().setText(self.take.request)
 
     def _write_note(self, text: str) -> None:
         if self.take:

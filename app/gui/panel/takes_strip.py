@@ -2,8 +2,8 @@
 
 from functools import partial
 
-from PySide6.QtCore import QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QAction, QColor, QKeySequence, QPainter, QPainterPath, QPen
+from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QPoint, QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QAction, QColor, QKeyEvent, QKeySequence, QPainter, QPainterPath, QPen, QWheelEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QListWidget,
@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QMenu,
     QStyle,
     QStyledItemDelegate,
+    QStyleOptionViewItem,
     QWidget,
 )
 
@@ -56,7 +57,7 @@ class TakesStrip(PanelPart, QListWidget):
         self.setAccessibleDescription("Arrow keys choose, Delete removes, the menu key shows more")
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.customContextMenuRequested.connect(self._open_menu)
-        self.currentItemChanged.connect(self._chosen)
+        self.currentItemChanged.connect(self._choose)
         document.picture_ready.connect(self._repaint)
         theme.changed.connect(self._repaint)
 
@@ -99,7 +100,7 @@ class TakesStrip(PanelPart, QListWidget):
         """The one under the keyboard, which is the current one."""
         return self.currentItem().data(TAKE) if self.currentItem() else None
 
-    def _chosen(self, item: QListWidgetItem | None, _before: object) -> None:
+    def _choose(self, item: QListWidgetItem | None, _before: object) -> None:
         if item and item.data(TAKE).id != self.panel.current:
             choose = partial(commands.choose_take, panel_id=self.panel_id, take_id=item.data(TAKE).id)
             self.document.do("Choose Take", choose, merge=f"choose {self.panel_id}")
@@ -121,10 +122,10 @@ class TakesStrip(PanelPart, QListWidget):
 
     # Input
 
-    def event(self, event) -> bool:
+    def event(self, event: QEvent) -> bool:
         return wins_over_menus(event, REMOVE, [QKeySequence.StandardKey.Copy]) or super().event(event)
 
-    def keyPressEvent(self, event) -> None:
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         take = self.take()
         if take and event.key() in REMOVE:
             self.remove(take.id)
@@ -139,7 +140,7 @@ class TakesStrip(PanelPart, QListWidget):
         """The picture, on the clipboard."""
         picture_drag.copy(self.document, take.picture, self.title(take))
 
-    def wheelEvent(self, event) -> None:
+    def wheelEvent(self, event: QWheelEvent) -> None:
         """A wheel that only turns up and down moves the row sideways."""
         delta = event.angleDelta()
         bar = self.horizontalScrollBar()
@@ -196,8 +197,14 @@ def _hint(number: int, take: Take) -> str:
 class _Thumbnails(QStyledItemDelegate):
     """Paints a take: picture, number and seed; a frame in the accent colour round the current one."""
 
-    def paint(self, painter: QPainter, option, index) -> None:
-        strip, take = self.parent(), index.data(TAKE)
+    def __init__(self, strip: TakesStrip):
+        super().__init__(strip)
+        self.strip = strip
+
+    def paint(
+        self, painter: QPainter, option: QStyleOptionViewItem, index: QModelIndex | QPersistentModelIndex
+    ) -> None:
+        strip, take = self.strip, index.data(TAKE)
         colours = theme.colours
         picture = QRectF(option.rect.adjusted(PAD, PAD, -PAD, -PAD - WORDS))
         painter.save()
@@ -231,7 +238,7 @@ class _Thumbnails(QStyledItemDelegate):
     def _frame(self, painter: QPainter, rect: QRectF, current: bool, compared: bool) -> None:
         colours = theme.colours
         if current or compared:
-            focus = self.parent().hasFocus() and current
+            focus = self.strip.hasFocus() and current
             pen = QPen(QColor(colours.accent if current else colours.warning), 3 if focus else 2)
             pen.setStyle(Qt.PenStyle.SolidLine if current else Qt.PenStyle.DashLine)
             painter.setPen(pen)

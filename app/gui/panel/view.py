@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 from PySide6.QtCore import Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QKeySequence, QShortcut
+from PySide6.QtGui import QDesktopServices, QHideEvent, QKeyEvent, QKeySequence, QResizeEvent, QShortcut, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from ...board import commands
@@ -66,15 +66,15 @@ class PanelView(PanelPart, QWidget):
 
     def _connect(self) -> None:
         document, stage, side = self.document, self.stage, self.side
-        document.changed.connect(self._changed)
-        document.state_changed.connect(self._state_changed)
-        side.render_asked.connect(lambda: self.render())
-        side.render_bar.render_asked.connect(lambda _: self.render())
-        side.render_bar.anyway_asked.connect(lambda: self.render(anyway=True))
+        document.changed.connect(self._follow_board)
+        document.state_changed.connect(self._show_state)
+        side.render_asked.connect(lambda: self.render_panel())
+        side.render_bar.render_asked.connect(lambda _: self.render_panel())
+        side.render_bar.anyway_asked.connect(lambda: self.render_panel(anyway=True))
         side.render_bar.cancel_asked.connect(lambda: document.cancel(self.panel_id))
         side.render_bar.live_toggled.connect(self._toggle_live)
         side.take.again_asked.connect(self._use_settings)
-        stage.retry_asked.connect(lambda: document.store_again(self.panel_id) or self.render())
+        stage.retry_asked.connect(self._retry)
         stage.settings_asked.connect(side.open_settings)
         side.render_bar.settings_asked.connect(side.open_settings)
         stage.keep_asked.connect(self.keep_live)
@@ -90,7 +90,7 @@ class PanelView(PanelPart, QWidget):
 
     def _shortcuts(self) -> None:
         for keys, act in (
-            ("Ctrl+Return", self.render), ("Ctrl+[", lambda: self._step(-1)), ("Ctrl+]", lambda: self._step(1)),
+            ("Ctrl+Return", self.render_panel), ("Ctrl+[", lambda: self._step(-1)), ("Ctrl+]", lambda: self._step(1)),
         ):  # fmt: skip
             shortcut = QShortcut(QKeySequence(keys), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
             shortcut.activated.connect(act)
@@ -105,7 +105,7 @@ class PanelView(PanelPart, QWidget):
         self.stage.model = self.side.model
         self.stage.show_panel(panel_id)
         self._show_header()
-        self._state_changed(panel_id)
+        self._show_state(panel_id)
         self.side.tabs.setCurrentIndex(0)
         self.side.text.setFocus()
 
@@ -132,7 +132,7 @@ class PanelView(PanelPart, QWidget):
 
     # The board changed
 
-    def _changed(self, old: Board, new: Board) -> None:
+    def _follow_board(self, old: Board, new: Board) -> None:
         if not self.panel_id:
             return
         if all(panel.id != self.panel_id for panel in new.panels()):
@@ -145,11 +145,11 @@ class PanelView(PanelPart, QWidget):
             self.live.touch()
         if before and before.takes != self.panel.takes:
             self.live.forget()
-            self._state_changed(self.panel_id)
+            self._show_state(self.panel_id)
 
     # Runs
 
-    def render(self, anyway: bool = False) -> None:
+    def render_panel(self, anyway: bool = False) -> None:
         """Make as many takes as chosen; what is masked stays masked, and the result is looked at.
 
         `anyway`: also where it will not fit, as predicted.
@@ -161,7 +161,11 @@ class PanelView(PanelPart, QWidget):
         else:
             self.document.render_variations(self.panel_id, count, anyway)
 
-    def _state_changed(self, panel_id: str) -> None:
+    def _retry(self) -> None:
+        if not self.document.store_again(self.panel_id):
+            self.render_panel()
+
+    def _show_state(self, panel_id: str) -> None:
         if panel_id != self.panel_id or not self.panel_id:
             return
         state = self.document.panel_state(panel_id)
@@ -199,7 +203,7 @@ class PanelView(PanelPart, QWidget):
         if self.live.latest is None and self.panel_id:
             self.stage.show_preview(None)
         if self.panel_id:
-            self._state_changed(self.panel_id)
+            self._show_state(self.panel_id)
 
     def _live_job(self) -> jobs.Job:
         """One seed for all live runs of a panel, so that only what is changed changes."""
@@ -252,7 +256,7 @@ class PanelView(PanelPart, QWidget):
 
     # Window
 
-    def keyPressEvent(self, event) -> None:
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape:
             if self.stage.tool != "move":
                 self.stage.set_tool("move")
@@ -261,15 +265,15 @@ class PanelView(PanelPart, QWidget):
         else:
             super().keyPressEvent(event)
 
-    def showEvent(self, event) -> None:
+    def showEvent(self, event: QShowEvent) -> None:
         self.document.watched = self.panel_id or None
 
-    def hideEvent(self, event) -> None:
+    def hideEvent(self, event: QHideEvent) -> None:
         """Nothing runs by itself for a panel that nobody looks at."""
         self.document.watched = None
         self.side.render_bar.live.setChecked(False)
 
-    def resizeEvent(self, event) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         least, share, most = SIDE
         self.side.setFixedWidth(round(min(most, max(least, share * self.width()))))

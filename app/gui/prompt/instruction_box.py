@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Callable, Sequence
 
 from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtGui import QPixmap, QTextCursor
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QPixmap, QTextCursor
 from PySide6.QtWidgets import QWidget
 
 from ...board.data import Board, Picture
@@ -27,8 +27,9 @@ class InstructionBox(BoardText):
 
     def __init__(self, thumbnail: Callable[[Picture, int], QPixmap], parent: QWidget | None = None):
         super().__init__("Instruction", "@ mentions a picture, Ctrl+Enter renders", parent)
-        self._thumbnail, self._list = thumbnail, None
-        self._board, self._seen = Board(""), ()
+        self._thumbnail, self._board = thumbnail, Board("")
+        self._list: MentionList | None = None
+        self._seen: tuple[Seen, ...] = ()
         self.highlighter = MentionHighlighter(self.document())
         self.setPlaceholderText(DESCRIBE)
         self.cursorPositionChanged.connect(self._offer)
@@ -100,8 +101,8 @@ class InstructionBox(BoardText):
 
     # Input
 
-    def keyPressEvent(self, event) -> None:
-        if self._list and self._list.isVisible() and self._steer(event.key()):
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if self._list and self._list.isVisible() and self._steer(self._list, event.key()):
             return
         if event.key() in ENTER and event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             self._close_list()
@@ -109,19 +110,19 @@ class InstructionBox(BoardText):
         else:
             super().keyPressEvent(event)
 
-    def _steer(self, key: int) -> bool:
+    def _steer(self, opened: MentionList, key: int) -> bool:
         """Whether the open list took the key."""
         if key in (Qt.Key.Key_Down, Qt.Key.Key_Up):
-            self._list.step(1 if key == Qt.Key.Key_Down else -1)
+            opened.step(1 if key == Qt.Key.Key_Down else -1)
         elif key in (*ENTER, Qt.Key.Key_Tab):
-            self._complete(self._list.word())
+            self._complete(opened.word())
         elif key == Qt.Key.Key_Escape:
             self._close_list()
         else:
             return False
         return True
 
-    def focusOutEvent(self, event) -> None:
+    def focusOutEvent(self, event: QFocusEvent) -> None:
         self._close_list()
         super().focusOutEvent(event)
 

@@ -52,7 +52,8 @@ class MentionList(QListWidget):
 
     def __init__(self, parent: QWidget, thumbnail: Callable[[Picture, int], QPixmap]):
         super().__init__(parent)
-        self._thumbnail, self.listed = thumbnail, []
+        self._thumbnail, self._over = thumbnail, parent
+        self.listed: list[Choice] = []
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setIconSize(QSize(THUMB, THUMB))
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
@@ -108,7 +109,7 @@ class MentionList(QListWidget):
     def _place(self, below: QPoint) -> None:
         width = max(220, self.sizeHintForColumn(0) + 24)
         height = self.sizeHintForRow(0) * min(ROWS, self.count()) + 8
-        room = self.parentWidget().rect()
+        room = self._over.rect()
         x = max(4, min(below.x(), room.width() - width - 4))
         y = below.y() if below.y() + height <= room.height() else below.y() - height - 24
         self.setGeometry(x, max(4, y), width, height)
@@ -151,7 +152,7 @@ class MentionHighlighter(QSyntaxHighlighter):
             made.setUnderlineColor(QColor(theme.colours.danger))
             made.setToolTip(mention.error.message)
             return made
-        colour = QColor(self.seen[mention.place - 1].colour)
+        colour = QColor(self.seen[(mention.place or 1) - 1].colour)
         made.setUnderlineStyle(QTextCharFormat.UnderlineStyle.SingleUnderline)
         made.setUnderlineColor(colour)
         colour.setAlpha(TINT)

@@ -1,13 +1,24 @@
 """One picture of the tray: numbered and coloured as the model and the prompt know it."""
 
-from PySide6.QtCore import QPoint, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QKeySequence, QPainter, QPainterPath, QPen, QPixmap
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QFocusEvent,
+    QKeyEvent,
+    QKeySequence,
+    QMouseEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPen,
+    QPixmap,
+)
+from PySide6.QtWidgets import QLineEdit, QWidget
 
 from ...board.seen import Seen
 from ..kit import portrait
 from ..kit.theme import theme
-from ..kit.widgets import wins_over_menus
+from ..kit.widgets import describe, wins_over_menus
 
 PICTURE = QSize(74, 56)
 SIZE = QSize(PICTURE.width(), PICTURE.height() + 32)
@@ -46,6 +57,11 @@ class ReferenceTile(QWidget):
         """Only references have a place that can be changed; the source is first, mentioned members are last."""
         return self.seen.kind == "reference"
 
+    @property
+    def reference(self) -> str:
+        """The id of the panel's reference; "" for the start and for what is only mentioned."""
+        return self.seen.reference or ""
+
     def show_seen(self, one: Seen, number: int, pixmap: QPixmap, over_limit: bool) -> None:
         if (one, number, over_limit, pixmap.cacheKey()) != self._shown:
             self._shown = (one, number, over_limit, pixmap.cacheKey())
@@ -72,7 +88,7 @@ class ReferenceTile(QWidget):
         self.setToolTip(f"{self.accessibleName()}\n{hints[self.seen.kind]}")
         self.setAccessibleDescription(hints[self.seen.kind])
 
-    def paintEvent(self, event) -> None:
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
@@ -141,13 +157,13 @@ class ReferenceTile(QWidget):
 
     # Mouse and keys
 
-    def mousePressEvent(self, event) -> None:
+    def mousePressEvent(self, event: QMouseEvent) -> None:
         if event.button() == Qt.MouseButton.LeftButton:
             self._pressed = event.position().toPoint()
         elif event.button() == Qt.MouseButton.RightButton:
             self.menu_wanted.emit(self, event.globalPosition().toPoint())
 
-    def mouseMoveEvent(self, event) -> None:
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
         at = event.position().toPoint()
         if self._pressed is None:
             return
@@ -157,7 +173,7 @@ class ReferenceTile(QWidget):
         if self._dragging:
             self.dragged.emit(self.mapToParent(at))
 
-    def mouseReleaseEvent(self, event) -> None:
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         dragging, self._dragging, self._pressed = self._dragging, False, None
         if dragging:
             self.drag_ended.emit()
@@ -168,14 +184,64 @@ class ReferenceTile(QWidget):
         self._dragging, self._pressed = False, None
         self.update()
 
-    def mouseDoubleClickEvent(self, event) -> None:
+    def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         self.activated.emit(self)
 
-    def event(self, event) -> bool:
+    def event(self, event: QEvent) -> bool:
         return wins_over_menus(event, HANDLED, [QKeySequence.StandardKey.Paste]) or super().event(event)
 
-    def keyPressEvent(self, event) -> None:
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() in HANDLED:
             self.key.emit(self, event.key(), event.modifiers())
         else:
             super().keyPressEvent(event)
+
+
+FIELD = QSize(120, 28)
+
+
+class NameField(QLineEdit):
+    """Return or leaving the field takes the name, Escape doesn't."""
+
+    named = Signal(str, str)  # id of the reference, name
+
+    def __init__(self, parent: QWidget):
+        super().__init__(parent)
+        self._over = parent
+        self._tile: ReferenceTile | None = None
+        describe(self, "Name of the reference", "One word, mentioned with @")
+        self.hide()
+
+    def open(self, tile: ReferenceTile) -> None:
+        """Edit the name of a tile's reference."""
+        self._tile, self._id, self._before = tile, tile.reference, tile.seen.name
+        self.setText(self._before)
+        corner = tile.pos() + QPoint((tile.width() - FIELD.width()) // 2, PICTURE.height() - 4)
+        room = max(0, self._over.width() - FIELD.width())
+        self.setGeometry(min(max(0, corner.x()), room), corner.y(), FIELD.width(), FIELD.height())
+        self.show()
+        self.raise_()
+        self.selectAll()
+        self.setFocus()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if event.key() == Qt.Key.Key_Escape:
+            self._close(take=False)
+        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self._close(take=True)
+        else:
+            super().keyPressEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        if event.reason() != Qt.FocusReason.PopupFocusReason:
+            self._close(take=True)
+
+    def _close(self, take: bool) -> None:
+        tile, self._tile = self._tile, None
+        if tile is None:
+            return
+        self.hide()
+        name = self.text().strip()
+        if take and name and name != self._before:
+            self.named.emit(self._id, name)

@@ -1,24 +1,34 @@
 """The pictures the model looks at, numbered in its order: drop, reorder, name, give a role, remove."""
 
-from PySide6.QtCore import QPoint, QRect, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QKeySequence, QPainter, QPixmap
+from PySide6.QtCore import QEvent, QMimeData, QPoint, QRect, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QDragEnterEvent,
+    QDragLeaveEvent,
+    QDropEvent,
+    QKeyEvent,
+    QKeySequence,
+    QPainter,
+    QPaintEvent,
+    QPixmap,
+    QResizeEvent,
+)
 from PySide6.QtWidgets import QApplication, QWidget
 
 from mlx_model.errors import Refused
 
 from ...board import commands
-from ...board.data import Board, PanelReference, Picture, new_id
+from ...board.data import Board, PanelReference, Picture, Role, new_id
 from ...board.seen import Seen, seen
 from ..document import picture_drag
 from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..kit.theme import theme
 from ..kit.widgets import icon_button, wins_over_menus
-from .menu import NameField, add_menu, tile_menu
-from .tile import SIZE, ReferenceTile
+from .tile import SIZE, NameField, ReferenceTile
 
 GAP, EMPTY, WORDS = 6, 44, 32  # between tiles; the height of an empty tray; what stands under a tile's picture
-STEPS = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
+STEPS: dict[int, int] = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
 FAR = 40  # pixels outside the tray where a tile leaves it
 
 
@@ -29,6 +39,8 @@ class ReferenceTray(PanelPart, QWidget):
     """
 
     mention_asked = Signal(str)  # word
+    add_menu_wanted = Signal(QPoint)  # where, on the screen
+    tile_menu_wanted = Signal(object, QPoint)  # the tile; where, on the screen
     told = Signal(str)  # what can't be done and why, "" to take it back
 
     def __init__(self, document: Document, parent: QWidget | None = None):
@@ -36,7 +48,8 @@ class ReferenceTray(PanelPart, QWidget):
         self.document, self.limit, self.subject = document, 0, ""
         self.tiles: list[ReferenceTile] = []
         self._dragged: ReferenceTile | None = None
-        self._gap, self._dropping = None, False
+        self._gap: int | None = None
+        self._dropping = False
         self.add_button = icon_button(
             "Add a reference", "plus", "From a file, the clipboard, the cast or a panel", self._open_add_menu
         )
@@ -140,10 +153,10 @@ class ReferenceTray(PanelPart, QWidget):
     def sizeHint(self) -> QSize:
         return QSize(4 * (SIZE.width() + GAP) - GAP, self._height())
 
-    def resizeEvent(self, event) -> None:
+    def resizeEvent(self, event: QResizeEvent) -> None:
         self._arrange()
 
-    def paintEvent(self, event) -> None:
+    def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         accent = QColor(theme.colours.accent)
@@ -208,7 +221,7 @@ class ReferenceTray(PanelPart, QWidget):
         """Put a reference at a place of the model."""
         at = place - self.places().start
         if tile.movable and place in self.places() and place != self.tiles.index(tile):
-            board = commands.move_reference(self.board, self.panel_id, tile.seen.reference, at)
+            board = commands.move_reference(self.board, self.panel_id, tile.reference, at)
             tile.setFocus()
             self.document.do("Reorder References", board)
 
@@ -237,30 +250,29 @@ class ReferenceTray(PanelPart, QWidget):
         targets = self.controls()
         targets[min(max(place, 0), len(targets) - 1)].setFocus(Qt.FocusReason.TabFocusReason)
 
-    def event(self, event) -> bool:
+    def event(self, event: QEvent) -> bool:
         return wins_over_menus(event, standard=[QKeySequence.StandardKey.Paste]) or super().event(event)
 
-    def keyPressEvent(self, event) -> None:
+    def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.matches(QKeySequence.StandardKey.Paste):
             self.add_from(QApplication.clipboard().mimeData())
         else:
             super().keyPressEvent(event)
 
     def _open_add_menu(self) -> None:
-        menu = add_menu(self)
-        menu.popup(self.add_button.mapToGlobal(self.add_button.rect().bottomLeft()))
+        self.add_menu_wanted.emit(self.add_button.mapToGlobal(self.add_button.rect().bottomLeft()))
 
     def _open_tile_menu(self, tile: ReferenceTile, at: QPoint) -> None:
         tile.setFocus()
-        tile_menu(self, tile).popup(at)
+        self.tile_menu_wanted.emit(tile, at)
 
     # Changes
 
-    def add_from(self, mime) -> None:
+    def add_from(self, mime: QMimeData) -> None:
         """What was dropped or pasted becomes references."""
         self.add([PanelReference(new_id(), p, name=p.name) for p in picture_drag.pictures_in(mime, self.document)])
 
-    def add_picture(self, picture: Picture, name: str = "", role: str = "character") -> None:
+    def add_picture(self, picture: Picture, name: str = "", role: Role = "character") -> None:
         self.add([PanelReference(new_id(), picture, role, name or picture.name)])
 
     def add(self, references: list[PanelReference]) -> None:
@@ -292,7 +304,7 @@ class ReferenceTray(PanelPart, QWidget):
             self.told.emit(tile.accessibleDescription())
             return
         place = self.tiles.index(tile)
-        board = commands.remove_reference(self.board, self.panel_id, tile.seen.reference)
+        board = commands.remove_reference(self.board, self.panel_id, tile.reference)
         self.told.emit("")
         self.document.do("Remove Reference", board)
         self._focus(place)
@@ -305,26 +317,26 @@ class ReferenceTray(PanelPart, QWidget):
             self.told.emit(f"{tile.title()} is named in the cast: change it there.")
 
     def _rename(self, reference_id: str, name: str) -> None:
-        self.change(reference_id, "Rename Reference", name=name)
+        self.change_reference(reference_id, "Rename Reference", name=name)
 
-    def change(self, reference_id: str, label: str, **changes) -> None:
+    def change_reference(self, reference_id: str, label: str, **fields: object) -> None:
         """Set fields of one reference."""
         self.told.emit("")
-        self.document.do(label, lambda board: commands.set_reference(board, self.panel_id, reference_id, **changes))
+        self.document.do(label, lambda board: commands.set_reference(board, self.panel_id, reference_id, **fields))
 
     # Drop
 
-    def dragEnterEvent(self, event) -> None:
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if picture_drag.has_pictures(event.mimeData()) and event.source() is not self:
             self._dropping = True
             event.acceptProposedAction()
             self.update()
 
-    def dragLeaveEvent(self, event) -> None:
+    def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
         self._dropping = False
         self.update()
 
-    def dropEvent(self, event) -> None:
+    def dropEvent(self, event: QDropEvent) -> None:
         self._dropping = False
         event.acceptProposedAction()
         self.add_from(event.mimeData())

@@ -36,17 +36,17 @@ class BoardCommands(QObject):
         self.session, self.view, self.opened, self.window = session, view, opened, window
         self.document = view.document
 
-    def chosen(self) -> tuple[str, ...]:
+    def list_chosen(self) -> tuple[str, ...]:
         """The panels an action is about."""
         opened = self.opened()
-        return (opened,) if opened else self.view.grid.selected()
+        return (opened,) if opened else self.view.grid.list_selected()
 
     # The file
 
     def export(self) -> None:
         from . import exchange
 
-        exchange.export(self.document, self.chosen(), self.window, self.said.emit)
+        exchange.export(self.document, self.list_chosen(), self.window, self.said.emit)
 
     def copy_as(self) -> None:
         path = QFileDialog.getSaveFileName(self.window, "Save a Copy", self._suggest(f" copy{SUFFIX}"), BOARDS)[0]
@@ -118,18 +118,18 @@ class BoardCommands(QObject):
     # Looking
 
     def open_panel(self) -> None:
-        for panel in self.chosen()[:1]:
+        for panel in self.list_chosen()[:1]:
             self.panel_wanted.emit(panel)
 
     def peek(self) -> None:
-        for panel in self.chosen()[:1]:
+        for panel in self.list_chosen()[:1]:
             self.peek_at(panel)
 
     def peek_at(self, panel_id: str) -> None:
         """Quick Look of a panel."""
         from ..pages.peek import Peek
 
-        look = Peek(self.document, panel_id, self.window.centralWidget())
+        look = Peek(self.document, panel_id, self.window.centralWidget() or self.window)
         look.closed.connect(self._select_unless_open)
         look.opened.connect(self.panel_wanted)
 
@@ -141,7 +141,7 @@ class BoardCommands(QObject):
     def play(self) -> None:
         from ..pages.animatic import Animatic
 
-        chosen = self.chosen()
+        chosen = self.list_chosen()
         animatic = Animatic(self.document, chosen[0] if chosen else None, self.window)
         animatic.show()
         animatic.toggle()
@@ -156,7 +156,7 @@ class BoardCommands(QObject):
 
     def render(self) -> None:
         """The chosen panels, or all that wait for their first picture."""
-        ids = self.chosen() or wanting(self.document)
+        ids = self.list_chosen() or wanting(self.document)
         words = ("Render", f"Render {len(ids)} panels?", "They are put in the queue.", "Render")
         if len(ids) > MANY and not sure(self.window, *words):
             return
@@ -164,19 +164,19 @@ class BoardCommands(QObject):
 
     def render_again(self) -> None:
         """One more take of each chosen panel; no other panel is touched."""
-        self.document.render(self.chosen())
+        self.document.render(self.list_chosen())
 
     def render_variations(self) -> None:
-        for panel in self.chosen()[:1]:
+        for panel in self.list_chosen()[:1]:
             self.document.render_variations(panel, 4)
 
     def cancel(self) -> None:
-        for panel in self.chosen():
+        for panel in self.list_chosen():
             self.document.cancel(panel)
 
     def apply_to_all(self) -> None:
         """One instruction over the chosen panels that have a picture, or over all of them."""
-        ids = self.chosen() or tuple(panel.id for panel in self.document.board.panels())
+        ids = self.list_chosen() or tuple(panel.id for panel in self.document.board.panels())
         ids = tuple(panel for panel in ids if self.document.board.panel(panel).take)
         if not ids:
             self.document.message.emit("None of these panels has a picture to change yet.", "Render them first.")
@@ -224,12 +224,12 @@ class BoardCommands(QObject):
         wanted, ids = self._scene(), [scene.id for scene in self.document.board.scenes]
         at = ids.index(wanted) + way
         if 0 <= at < len(ids):
-            chosen = self.view.grid.selected()
+            chosen = self.view.grid.list_selected()
             self.document.do("Move Scene", lambda board: commands.move_scene(board, wanted, at))
             self.view.grid.select(chosen)
 
     def duplicate(self) -> None:
-        if ids := self.chosen():
+        if ids := self.list_chosen():
             before = {panel.id for panel in self.document.board.panels()}
             label = "Duplicate Panel" if len(ids) == 1 else "Duplicate Panels"
             self.document.do(label, lambda board: commands.duplicate_panels(board, ids))
@@ -237,7 +237,7 @@ class BoardCommands(QObject):
 
     def continue_from(self) -> str | None:
         """A panel behind the last chosen one that starts from its picture; its id."""
-        ids = self.chosen()
+        ids = self.list_chosen()
         if not ids:
             return None
         new = self.document.continue_from(ids[-1])
@@ -245,7 +245,7 @@ class BoardCommands(QObject):
         return new
 
     def delete(self) -> None:
-        if ids := self.view.grid.selected():
+        if ids := self.view.grid.list_selected():
             label = "Delete Panel" if len(ids) == 1 else f"Delete {len(ids)} Panels"
             self.document.do(label, lambda board: commands.remove_panels(board, ids))
 
@@ -257,7 +257,7 @@ class BoardCommands(QObject):
 
     def _shift(self, way: int) -> None:
         """The chosen panels one place on, over the borders of scenes."""
-        ids, scenes = self.view.grid.selected(), self.document.board.scenes
+        ids, scenes = self.view.grid.list_selected(), self.document.board.scenes
         if not ids:
             return
         place = next(i for i, scene in enumerate(scenes) if any(panel.id in ids for panel in scene.panels))
@@ -282,7 +282,7 @@ class BoardCommands(QObject):
 
     def copy(self) -> None:
         """The chosen panels: their files, and the first picture for programs that paste pictures."""
-        if ids := self.chosen():
+        if ids := self.list_chosen():
             mime = self.view.grid.dropping.mime(ids)
             take = self.document.board.panel(ids[0]).take
             if take:
@@ -310,11 +310,11 @@ class BoardCommands(QObject):
         """The scene of the chosen panel, else the last one; made where there is none."""
         if not self.document.board.scenes:
             self.document.do("Add Scene", commands.add_scene)
-        ids = self.chosen()
+        ids = self.list_chosen()
         return self.document.board.scene_of(ids[-1]).id if ids else self.document.board.scenes[-1].id
 
     def _behind(self) -> tuple[str, int]:
-        scene_id, ids = self._scene(), self.chosen()
+        scene_id, ids = self._scene(), self.list_chosen()
         panels = next(scene.panels for scene in self.document.board.scenes if scene.id == scene_id)
         places = [place for place, panel in enumerate(panels) if panel.id in ids]
         return scene_id, places[-1] + 1 if places else len(panels)

@@ -1,7 +1,7 @@
 """Settings of one board: its shape, frame rate, the style of all its panels, its model."""
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 
@@ -181,7 +181,8 @@ class Shortcuts(QDialog):
 
     def _filter(self, text: str) -> None:
         for place in range(self.table.rowCount()):
-            words = " ".join(self.table.item(place, column).text() for column in range(3)).lower()
+            cells = [self.table.item(place, column) for column in range(3)]
+            words = " ".join(cell.text() for cell in cells if cell).lower()
             self.table.setRowHidden(place, text.lower() not in words)
 
 
@@ -209,7 +210,7 @@ AUTOMATIC = "Automatic (the first real model installed)"
 class SettingsDialog(QDialog):
     """Edits Settings; `store` is called with the new ones after every change."""
 
-    def __init__(self, settings: Settings, store, parent: QWidget | None = None):
+    def __init__(self, settings: Settings, store: Callable[[Settings], object], parent: QWidget | None = None):
         super().__init__(parent)
         self.settings, self.store = settings, store
         self.setWindowTitle("Settings")
@@ -266,7 +267,7 @@ class SettingsDialog(QDialog):
             self.folder.setText(folder)
             self._set(folder=folder)
 
-    def _set(self, **changes) -> None:
+    def _set(self, **changes: object) -> None:
         self.settings = msgspec.structs.replace(self.settings, **changes)
         self.store(self.settings)
 

@@ -137,7 +137,7 @@ class ExportDialog(QDialog):
 
     @property
     def name(self) -> str:
-        return self.format.currentData()
+        return str(self.format.currentData())
 
     def options(self) -> Options:
         """What is set, by the option's name."""
@@ -162,7 +162,7 @@ class ExportDialog(QDialog):
             else:
                 field.setToolTip(words)
                 self.form.addRow(option.name.capitalize(), field)
-        self.note.setText("" if chosen.available else MISSING.format(chosen.extra.name))
+        self.note.setText("" if chosen.available else MISSING.format(chosen.extra.name if chosen.extra else ""))
         self.note.setVisible(not chosen.available)
         set_tone(self.note, "warning")
         self.ok.setEnabled(chosen.available)
@@ -170,27 +170,35 @@ class ExportDialog(QDialog):
 
 def _field(option: Option) -> QWidget:
     if isinstance(option.default, bool):
-        made = QCheckBox()
-        made.setChecked(option.default)
-    elif isinstance(option.default, int):
-        made = QSpinBox()
-        made.lineEdit().setTextMargins(6, 0, 0, 0)
-        made.setRange(option.low, option.high)
-        made.setValue(option.default)
-        if option.default == 0:
-            made.setSpecialValueText("Automatic")
-    else:
-        made = QComboBox()
-        for choice in option.choices:
-            made.addItem(choice[:1].upper() + choice[1:], choice)
-        made.setCurrentIndex(option.choices.index(option.default))
-    return made
+        tick = QCheckBox()
+        tick.setChecked(option.default)
+        return tick
+    if isinstance(option.default, int):
+        return _number_field(option, option.default)
+    box = QComboBox()
+    for choice in option.choices:
+        box.addItem(choice[:1].upper() + choice[1:], choice)
+    box.setCurrentIndex(option.choices.index(option.default))
+    return box
+
+
+def _number_field(option: Option, default: int) -> QSpinBox:
+    box = QSpinBox()
+    box.lineEdit().setTextMargins(6, 0, 0, 0)
+    box.setRange(option.low, option.high)
+    box.setValue(default)
+    if default == 0:
+        box.setSpecialValueText("Automatic")
+    return box
 
 
 def _value(field: QWidget) -> bool | int | str:
     if isinstance(field, QCheckBox):
         return field.isChecked()
-    return field.value() if isinstance(field, QSpinBox) else field.currentData()
+    if isinstance(field, QSpinBox):
+        return field.value()
+    assert isinstance(field, QComboBox)
+    return str(field.currentData())
 
 
 def export(document: Document, selected: tuple[str, ...], parent: QWidget, say: Say) -> None:
@@ -220,7 +228,9 @@ def export_to(
     board, path_of = document.board, document.picture_path
 
     def work(progress: Progress) -> formats.Exported:
-        return formats.export_board(name, board, path_of, out, panels=panels, progress=progress, **options)
+        args = (name, board, path_of, out)
+        # mypy can't know that no option of a format is called `panels` or `progress`
+        return formats.export_board(*args, panels=panels, progress=progress, **options)  # type: ignore[arg-type]
 
     def tell(made: formats.Exported) -> None:
         say(f"Exported {made.path.name}.", " ".join(made.notes) or f"In {made.path.parent}.", True)

@@ -176,7 +176,7 @@ class MainWindow(QMainWindow):
         """Enable what can be used now."""
         if not self.document or not self.board_commands:
             return
-        chosen = self.board_commands.chosen()
+        chosen = self.board_commands.list_chosen()
         there = {panel.id: panel for panel in self.document.board.panels()}
         picture = any(there[one].take for one in chosen if one in there)
         history = self.document.history

@@ -3,6 +3,7 @@
 import contextlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 from PySide6.QtCore import QObject, Signal
@@ -13,12 +14,15 @@ from ...base import settings
 from ...base.files import number_names
 from ...base.settings import Settings
 from ...board.data import Board, new_board
+from ...engine.engine import Engine
 from ...fluxboard import samples
 from ...fluxboard.file import SUFFIX, BoardFile
 from ...models import library
 from ..document.document import READ_ONLY_HINT, Document
 from ..document.importing import in_background
 from ..pages.downloads import Downloads
+
+T = TypeVar("T")
 
 
 class Session(QObject):
@@ -28,7 +32,7 @@ class Session(QObject):
     message = Signal(str, object)  # as of a document
     locked_elsewhere = Signal(str, str)  # path, who has it: may be opened anyway
 
-    def __init__(self, engine: QObject, parent: QObject | None = None):
+    def __init__(self, engine: Engine, parent: QObject | None = None):
         super().__init__(parent)
         self.engine, self.downloads = engine, Downloads(self)
         self.settings = settings.load()
@@ -123,10 +127,12 @@ class Session(QObject):
 
         empty = new_board(Path(path).stem)
         file = self._try(lambda: BoardFile.create(self._free_path(empty.title), empty))
-        made = file and self._try(lambda: in_background(lambda _: import_board(path, file.put_picture), [path])[0])
-        if not made:
-            if file:
-                self._discard(file)
+        if file is None:
+            return False
+        put = file.put_picture
+        made = self._try(lambda: in_background(lambda _: import_board(path, put), [path])[0])
+        if made is None:
+            self._discard(file)
             return False
         document = self._document(file)
         self._show(document)
@@ -177,12 +183,13 @@ class Session(QObject):
         """Render once more what a job was about, with the panel's settings of now, whichever board it is of."""
         state = self.engine.job(job_id)
         owner = next((one for one in self._all() if state and one.runs.owns(one.board, state)), None)
-        if owner is None:
+        job = state.job if state else None
+        if owner is None or job is None or job.panel is None:
             self.message.emit("The panel of this job is not on a board that is open.", "Open its board first.")
-        elif state.job.instruction is not None:
-            owner.apply_to_all([state.job.panel], state.job.instruction)
+        elif job.instruction is not None:
+            owner.apply_to_all([job.panel], job.instruction)
         else:
-            owner.render([state.job.panel])
+            owner.render([job.panel])
 
     def busy(self) -> int:
         """How many jobs are not over."""
@@ -231,7 +238,7 @@ class Session(QObject):
         file.close()
         shutil.rmtree(path, ignore_errors=True)
 
-    def _try(self, action: Callable, passed: type[Exception] | tuple = ()):
+    def _try(self, action: Callable[[], T], passed: type[Exception] | tuple[()] = ()) -> T | None:
         """What `action` gives; None (and a message) where it fails with anything but `passed`."""
         try:
             return action()

@@ -5,9 +5,11 @@ import socket
 import sys
 from collections.abc import Callable
 from functools import partial
+from types import TracebackType
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QEvent, QObject, QSocketNotifier, QTimer, Signal
-from PySide6.QtGui import QIcon
+from PySide6.QtGui import QFileOpenEvent, QIcon
 from PySide6.QtWidgets import QApplication
 
 from mlx_model.errors import Hint
@@ -15,6 +17,9 @@ from mlx_model.errors import Hint
 from ...base import faults
 from ...base.paths import APP_NAME, ASSETS
 from ..kit.theme import theme
+
+if TYPE_CHECKING:
+    from .main_window import MainWindow
 
 ICON = ASSETS / "icons" / "app.svg"
 
@@ -25,7 +30,7 @@ class Application(QApplication):
     file_wanted = Signal(str)
 
     def event(self, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.FileOpen:
+        if isinstance(event, QFileOpenEvent):
             self.file_wanted.emit(event.file())
             return True
         return super().event(event)
@@ -37,7 +42,7 @@ class Signals(QObject):
     Python runs its handlers between its own instructions, and Qt's event loop has none: a byte in a socket wakes it.
     """
 
-    def __init__(self, stop, parent: QObject):
+    def __init__(self, stop: Callable[[], object], parent: QObject):
         super().__init__(parent)
         self._write, self._read = socket.socketpair()
         self._write.setblocking(False)
@@ -79,7 +84,9 @@ def main(path: str | None = None) -> int:
     return code
 
 
-def tell_fault(say: Callable[[str, Hint], None], kind: type, error: BaseException, trace) -> None:
+def tell_fault(
+    say: Callable[[str, Hint], None], kind: type[BaseException], error: BaseException, trace: TracebackType | None
+) -> None:
     """Something that no one expected: on the screen as a message, in the log with its traceback; the app goes on."""
     sys.__excepthook__(kind, error, trace)
     if not isinstance(error, Exception):
@@ -91,7 +98,7 @@ def tell_fault(say: Callable[[str, Hint], None], kind: type, error: BaseExceptio
         say(f"That did not work: {kind.__name__}: {error}.", f"The board is as it was. {faults.OUR_FAULT}")
 
 
-def open_window(app: QApplication):
+def open_window(app: QApplication) -> "MainWindow":
     """The window of a new session, shown and empty still."""
     from ...engine.engine import Engine
     from .main_window import MainWindow

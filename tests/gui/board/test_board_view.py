@@ -108,10 +108,10 @@ def test_arrows_walk_return_opens_space_looks(grid, window, here, qtbot):
     grid.setFocus()
     grid.select(here[:1])
     qtbot.keyClick(grid, Qt.Key.Key_Right)
-    assert grid.selected() == (here[1],)
+    assert grid.list_selected() == (here[1],)
     qtbot.keyClick(grid, Qt.Key.Key_Left)
     qtbot.keyClick(grid, Qt.Key.Key_Right, Qt.KeyboardModifier.ShiftModifier)
-    assert grid.selected() == (here[0], here[1])
+    assert grid.list_selected() == (here[0], here[1])
     with qtbot.waitSignal(grid.peek_wanted) as looked:
         qtbot.keyClick(grid, Qt.Key.Key_Space)
     assert looked.args == [here[1]]
@@ -145,7 +145,7 @@ def test_the_place_to_add_adds_with_mouse_and_key(grid, window, qtbot):
     rect = grid.visualRect(grid.model().index(4))
     qtbot.mouseClick(grid.viewport(), Qt.MouseButton.LeftButton, pos=rect.center())
     assert len(now(window)) == count + 1
-    assert grid.selected() == (now(window)[-1],)
+    assert grid.list_selected() == (now(window)[-1],)
     grid.setCurrentIndex(grid.model().index(grid.model().rowCount() - 1))
     qtbot.keyClick(grid, Qt.Key.Key_Return)
     assert len(now(window)) == count + 2
@@ -247,13 +247,13 @@ def test_the_rows_follow_the_job(grid, window, here, engine, picture_file):
 
 def test_the_render_button_says_what_it_would_render(window, here, engine, picture_file):
     view = window.board
-    assert view.render.text() == "Render 3 New"
+    assert view.start.text() == "Render 3 New"
     view.grid.select(here[:2])
-    assert view.render.text() == "Render 2 Panels"
+    assert view.start.text() == "Render 2 Panels"
     view.grid.select(())
-    view.render.click()
+    view.start.click()
     assert [job.panel for job in engine.submitted] == here
-    assert not view.render.isEnabled()
+    assert not view.start.isEnabled()
 
 
 @pytest.mark.parametrize(
@@ -281,7 +281,7 @@ def test_move_by_keyboard_within_and_over_scenes(window, here):
     window.actions_["earlier"].trigger()
     assert now(window) == [here[0], here[2], here[1]]
     assert len(document.board.scenes[0].panels) == 3
-    assert grid.selected() == (here[1],)
+    assert grid.list_selected() == (here[1],)
 
 
 def test_apply_to_all_asks_once_and_edits_every_panel_with_a_picture(window, here, engine, picture_file, monkeypatch):
@@ -328,7 +328,7 @@ def test_copy_and_paste_of_panels_and_of_pictures(window, here, engine, picture_
 def test_selection_survives_a_change_of_rows(window, here):
     window.board.grid.select(here[2:])
     window.document.do("Delete", commands.remove_panels(window.document.board, here[:1]))
-    assert window.board.grid.selected() == (here[2],)
+    assert window.board.grid.list_selected() == (here[2],)
 
 
 def test_the_title_and_the_shape(window, qtbot):

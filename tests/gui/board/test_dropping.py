@@ -200,7 +200,7 @@ def test_a_misfit_leads_to_the_settings(window, monkeypatch):
     page.side.refresh()
     assert page.side.render_bar.change.isVisible()
     page.side.tabs.setCurrentIndex(1)
-    page.render()
+    page.render_panel()
     assert page.stage.card.button.text() == "Change Settings"
     QTest.mouseClick(page.stage.card.button, Qt.MouseButton.LeftButton)
     assert page.side.tabs.currentIndex() == 0

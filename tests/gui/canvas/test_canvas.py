@@ -25,7 +25,7 @@ NOWHERE = QPoint()
 
 @pytest.fixture
 def canvas(qtbot):
-    made = Canvas()
+    made = Canvas(QMimeData.hasUrls)
     qtbot.addWidget(made)
     made.resize(432, 232)
     made.show()
@@ -240,7 +240,6 @@ def test_commands_of_the_whole_mask(canvas):
 
 
 def test_dropped_files_are_handed_on(canvas, qtbot, picture_file):
-    canvas.accepts_drop = lambda mime: mime.hasUrls()
     mime = QMimeData()
     mime.setUrls([QUrl.fromLocalFile(str(picture_file()))])
     actions = Qt.DropAction.CopyAction

@@ -61,17 +61,17 @@ def test_strokes_over_the_border_only_change_the_box_they_name(points, radius):
 
 def test_regions():
     empty = masks.blank((100, 60))
-    box = masks.with_rectangle(empty, (80.2, 40.4), (19.7, 10.1), False)
+    box = masks.paint_rectangle(empty, (80.2, 40.4), (19.7, 10.1), False)
     assert (box[10:40, 20:80] == 255).all()
     assert box.sum() == 255 * 30 * 60
-    lasso = masks.with_polygon(empty, [(10, 10), (90, 10), (90, 50), (10, 50)], False)
+    lasso = masks.paint_polygon(empty, [(10, 10), (90, 10), (90, 50), (10, 50)], False)
     assert abs((lasso == 255).sum() - 80 * 40) < 150
-    assert (masks.with_polygon(lasso, [(0, 0), (100, 0), (100, 60), (0, 60)], True) == 0).all()
-    assert masks.with_polygon(empty, [(1, 1), (2, 2)], False) is empty
+    assert (masks.paint_polygon(lasso, [(0, 0), (100, 0), (100, 60), (0, 60)], True) == 0).all()
+    assert masks.paint_polygon(empty, [(1, 1), (2, 2)], False) is empty
 
 
 def test_feather_keeps_the_amount():
-    box = masks.with_rectangle(masks.blank((100, 80)), (30, 20), (70, 60), False)
-    soft = masks.feathered(box, 4)
+    box = masks.paint_rectangle(masks.blank((100, 80)), (30, 20), (70, 60), False)
+    soft = masks.feather(box, 4)
     assert abs(int(soft.sum()) - int(box.sum())) < 0.02 * box.sum()
     assert 0 < soft[20, 50] < 255

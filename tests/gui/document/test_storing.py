@@ -132,7 +132,7 @@ def test_a_run_right_after_a_stroke_on_a_large_picture_has_the_mask(document, en
     QTest.mouseMove(canvas, centre + QPoint(60, 40))
     QTest.mouseRelease(canvas, Qt.MouseButton.LeftButton, none, centre + QPoint(60, 40))
     assert view.panel.mask is None  # it is on its way
-    view.render()
+    view.render_panel()
     assert view.panel.mask
     assert engine.submitted[0].request.mask.sha256 == view.panel.mask.sha256
     document.undo()

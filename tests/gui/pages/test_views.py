@@ -329,7 +329,7 @@ def test_quick_look_walks_over_pictures(window, engine, picture_file, qtbot):
     qtbot.keyClick(look, Qt.Key.Key_Right)
     assert look.panel_id == ids[2]
     qtbot.keyClick(look, Qt.Key.Key_Space)
-    assert window.board.grid.selected() == (ids[2],)
+    assert window.board.grid.list_selected() == (ids[2],)
 
 
 # Import, export, restore

@@ -134,7 +134,7 @@ def test_the_mask_goes_into_the_request_and_rendering_leaves_the_brush(view, doc
     shown_name(view, qtbot)
     view.stage.set_tool("rectangle")
     paint(view, (200, 200), (400, 400))
-    view.render()
+    view.render_panel()
     assert engine.submitted[0].request.mask.sha256 == view.panel.mask.sha256
     assert view.stage.tool == "move"
     QTest.mouseClick(view.side.source.remove_mask, LEFT)
@@ -155,9 +155,9 @@ def test_masking_shows_the_picture_of_the_other_panel(view, document, ids, qtbot
     other = add_take(document, ids()[1], 8, (160, 160))
     add_take(document, ids()[0], 3)
     document.do("Start", commands.set_panel(document.board, ids()[0], source=Source("panel", ids()[1])))
-    assert view.stage.shown() == view.panel.take.picture
+    assert view.stage.to_show() == view.panel.take.picture
     view.stage.set_tool("brush")
-    assert view.stage.shown() == other.picture
+    assert view.stage.to_show() == other.picture
     paint(view)
     assert (view.panel.mask.width, view.panel.mask.height) == (160, 160)
     assert view.panel.source == Source("panel", ids()[1])
@@ -264,7 +264,7 @@ def test_settings(view, document, engine, picture_file, ids):
     QTest.keyClicks(settings.seed, "42")
     QTest.keyClick(settings.seed, Qt.Key.Key_Return)
     assert (view.panel.seed, view.panel.seed_locked) == (42, True)
-    view.render()
+    view.render_panel()
     request = engine.submitted[0].request
     assert (request.width, request.height, request.steps, request.seed) == (128, 128, 5, 42)
     engine.done(picture_file("square.png", size=(128, 128)))
@@ -419,7 +419,7 @@ def test_continue_makes_the_next_panel_and_asks_for_it(view, document, ids, qtbo
     view.show_panel(new)
     assert view.panel.source == Source("panel", ids()[0])
     assert view.side.tray.tiles[0].seen.picture == take.picture
-    assert view.stage.shown() == take.picture
+    assert view.stage.to_show() == take.picture
 
 
 def test_delete_in_the_tray_wins_over_the_window_s_delete(view, document, ids, qtbot):

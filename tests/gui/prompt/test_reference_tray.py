@@ -209,7 +209,7 @@ def test_roles_names_and_colours_by_menu(tray, document, ids, qtbot):
     assert tray.panel.prompt == "wear the @cap"
     told = []
     document.message.connect(lambda *words: told.append(words))
-    tray.change(tray.tiles[1].seen.reference, "Rename Reference", name="coat")
+    tray.change_reference(tray.tiles[1].seen.reference, "Rename Reference", name="coat")
     assert "coat" in told[-1][0]
     assert order(tray) == ["coat", "cap"]
 

@@ -90,7 +90,7 @@ def test_scenes_move_from_the_menu(window):
     assert [scene.id for scene in document.board.scenes] == names
     window.actions_["scene_earlier"].trigger()
     assert [scene.id for scene in document.board.scenes] == names[::-1]
-    assert window.board.grid.selected() == (document.board.scenes[0].panels[0].id,)
+    assert window.board.grid.list_selected() == (document.board.scenes[0].panels[0].id,)
 
 
 def test_the_queue_says_what_was_done_to_the_artist_s_pictures(document: Document, engine, ids, picture_file):

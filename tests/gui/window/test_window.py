@@ -187,7 +187,7 @@ def test_a_panel_opens_and_the_board_shows_it_again(window, qtbot):
     window.board.grid.opened.emit(ids[1])
     assert window.open_panel_id() == ids[1]
     window.actions_["show_board"].trigger()
-    assert window.board.grid.selected() == (ids[1],)
+    assert window.board.grid.list_selected() == (ids[1],)
     window.board.grid.opened.emit(ids[2])
     window.document.do("Delete", commands.remove_panels(window.document.board, [ids[2]]))
     assert window.open_panel_id() in (None, ids[1])
@@ -203,11 +203,11 @@ def test_first_run_opens_the_sample_with_one_panel_to_render(qtbot, engine, tmp_
     window.show()
     session.start()
     assert session.document.board.title == "The Gull Goes Out"
-    assert window.board.render.text() == "Render 1 New"
+    assert window.board.start.text() == "Render 1 New"
     assert window.board.model.text() == "Built-in model"
     window.board.model.click()
     assert window.stack.currentWidget() is window.page("models")
-    window.board.render.click()
+    window.board.start.click()
     assert engine.running.job.request.prompt == "a fox on the beach at night"
 
 
