@@ -45,7 +45,7 @@ def convert(
     companions: Path | None = None,
     force: bool = False,
     loras: Sequence[Lora] = (),
-) -> Iterator[Event]:
+) -> Generator[Event, None, None]:
     """Convert `source` into the folder `out`: Stage, Step per tensor, Notes, Done. Run it on one thread.
 
     source: a .safetensors or .pt file, a diffusers folder or one that mflux saved; model: settles ties; companions: a

@@ -52,6 +52,9 @@ def _lock(descriptor: int, into: Path) -> None:
 
 def discard(into: Path) -> int:
     """Remove a download, whole or begun; the bytes that are free now. Raises ConvertError where it is being fetched."""
+    if into.is_symlink():
+        into.unlink()
+        return 0
     with claim(into):
         count = sum(path.lstat().st_size for path in into.rglob("*") if path.is_file() and not path.is_symlink())
         shutil.rmtree(into)

@@ -44,7 +44,7 @@ def hub():
     made.close()
 
 
-def asked(hub):
+def take_names(hub):
     """The files that were asked for since the last time."""
     names = [one.path.split("/", 5)[-1] for one in hub.asked if "/resolve/" in one.path]
     hub.asked.clear()
@@ -57,7 +57,7 @@ def there(place):
 
 def test_all_that_the_row_asks_for(hub, here):
     events = list(download(SPEC, here))
-    assert sorted(asked(hub)) == sorted(FILES)
+    assert sorted(take_names(hub)) == sorted(FILES)
     for name, content in FILES.items():
         assert (here / name).read_bytes() == content
     stage = next(event for event in events if isinstance(event, Stage) and event.name == "download")
@@ -69,13 +69,13 @@ def test_all_that_the_row_asks_for(hub, here):
 
 def test_what_is_whole_is_kept(hub, here):
     list(download(SPEC, here))
-    asked(hub)
+    take_names(hub)
     list(download(SPEC, here))
-    assert asked(hub) == []
+    assert take_names(hub) == []
     (here / "transformer" / "a.safetensors").write_bytes(bytes(2_999_999) + b"x")
     (here / "model_index.json").write_bytes(b"short")
     list(download(SPEC, here))
-    assert sorted(asked(hub)) == ["model_index.json", "transformer/a.safetensors"]
+    assert sorted(take_names(hub)) == ["model_index.json", "transformer/a.safetensors"]
 
 
 def test_a_commit_meanwhile(hub, here):
@@ -88,9 +88,9 @@ def test_a_commit_meanwhile(hub, here):
     hub.faults.cuts.clear()
     hub.commit = "d" * 40
     hub.repos[SPEC.repo]["transformer/a.safetensors"] = bytes(2_500_000)
-    asked(hub)
+    take_names(hub)
     list(download(SPEC, here))
-    assert "model_index.json" not in (names := asked(hub))
+    assert "model_index.json" not in (names := take_names(hub))
     assert len(names) == 3
     assert not [path for path in old if path.exists()]
     assert json.loads((here / module.RECORD).read_text())["commit"] == "d" * 40
@@ -135,7 +135,7 @@ def test_a_hub_in_trouble(hub, here, status):
 def test_room(hub, here):
     with pytest.raises(DiskFull, match="are free"):
         list(download(SPEC, here, beside=10**18))
-    assert asked(hub) == []
+    assert take_names(hub) == []
     list(download(SPEC, here, beside=10**6))
 
 
@@ -182,9 +182,9 @@ def test_the_autoencoder_comes_from_another_repository(hub, here):
         "vae/config.json",
         "vae/diffusion_pytorch_model.safetensors",
     }
-    asked(hub)
+    take_names(hub)
     list(download(SELFFLOW, here, consent=True))
-    assert asked(hub) == []
+    assert take_names(hub) == []
 
 
 def test_what_redux_shares_with_an_installed_model_is_left_out(hub, here):
@@ -221,7 +221,7 @@ def offline(monkeypatch):
 def test_offline_with_files(hub, here, offline):
     list(download(SPEC, here))
     offline()
-    asked(hub)
+    take_names(hub)
     events = list(download(SPEC, here))
     assert [type(event) for event in events] == [Note, Done]
     assert events[-1].path == str(here)

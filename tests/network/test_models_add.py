@@ -24,7 +24,7 @@ def wait_until(true, seconds=60):
         time.sleep(0.01)
 
 
-def sent(hub, name):
+def count_sent(hub, name):
     return sum(asked.sent for asked in hub.files(name))
 
 
@@ -48,7 +48,7 @@ def test_a_mirror_may_lie_in_a_folder(flux_local, hub, home):
     assert all(asked.path.startswith("/mirrors/hf/") for asked in hub.asked if asked.host == "hub")
 
 
-def refused(run, words, code=3):
+def expect_refusal(run, words, code=3):
     """One line that says what is wrong, one what to do, no traceback."""
     assert run.code == code, run.err
     assert words in run.err
@@ -65,29 +65,29 @@ def test_no_network(flux_local, hub, home):
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
-    failed = refused(flux_local.add(HF_ENDPOINT=address), f"{address} can't be reached.")
+    failed = expect_refusal(flux_local.add(HF_ENDPOINT=address), f"{address} can't be reached.")
     assert "connection" in failed["hint"]
 
 
 def test_an_unknown_host(flux_local):
-    refused(flux_local.add(HF_ENDPOINT="http://no-such-host.invalid"), "can't be reached")
+    expect_refusal(flux_local.add(HF_ENDPOINT="http://no-such-host.invalid"), "can't be reached")
 
 
 def test_no_address(flux_local):
-    refused(flux_local.add(HF_ENDPOINT="hub"), "is no address")
+    expect_refusal(flux_local.add(HF_ENDPOINT="hub"), "is no address")
 
 
 @pytest.mark.parametrize("which", ["mute", "mute_cdn"])
 def test_a_server_that_never_answers(flux_local, hub, which):
     setattr(hub.faults, which, True)
     start = time.monotonic()
-    refused(flux_local.add(), "can't be reached")
+    expect_refusal(flux_local.add(), "can't be reached")
     assert time.monotonic() - start < 20  # patience is five times HF_HUB_DOWNLOAD_TIMEOUT, which is 1 s here
 
 
 def test_a_network_that_asks_for_a_login_first(flux_local, hub):
     hub.faults.portal = b"<html>Welcome to our hotel</html>"
-    assert "login" in refused(flux_local.add(), "something else than a list")["hint"]
+    assert "login" in expect_refusal(flux_local.add(), "something else than a list")["hint"]
 
 
 def test_the_hub_is_asked_before_room_is_judged(flux_local, hub, home):
@@ -95,10 +95,10 @@ def test_the_hub_is_asked_before_room_is_judged(flux_local, hub, home):
         closed.bind(("127.0.0.1", 0))
         nobody = f"http://127.0.0.1:{closed.getsockname()[1]}"
     hub.faults.sizes[LARGE] = 10**15
-    failed = refused(flux_local.add(), "are free", code=4)
+    failed = expect_refusal(flux_local.add(), "are free", code=4)
     assert failed["code"] == "DiskFull"
     assert size(10**15) in failed["message"]
-    refused(flux_local.add(HF_ENDPOINT=nobody), "can't be reached")
+    expect_refusal(flux_local.add(HF_ENDPOINT=nobody), "can't be reached")
     assert not hub.files(LARGE)
 
 
@@ -106,7 +106,7 @@ def test_the_hub_is_asked_before_room_is_judged(flux_local, hub, home):
 def test_an_interrupted_download_goes_on_where_it_stopped(flux_local, hub, home, stop):
     hub.faults.rate = 800_000
     process = flux_local.start("add", MODEL, "--accept-licence", "--json")
-    wait_until(lambda: sent(hub, LARGE) > 500_000)
+    wait_until(lambda: count_sent(hub, LARGE) > 500_000)
     flux_local.end(process, stop)
     content = hub.find(LARGE)
     came = partial(home, content).stat().st_size
@@ -158,8 +158,8 @@ def test_two_at_once(flux_local, hub, home):
     """The second one is refused, and the first one's partial file is whole."""
     hub.faults.rate = 800_000
     first = flux_local.start("add", MODEL, "--accept-licence", "--json")
-    wait_until(lambda: sent(hub, LARGE) > 200_000)
-    refused(flux_local.add(), "is being downloaded already")
+    wait_until(lambda: count_sent(hub, LARGE) > 200_000)
+    expect_refusal(flux_local.add(), "is being downloaded already")
     assert flux_local.run("remove", MODEL, "--yes").code == 3
     hub.faults.rate = 0
     assert flux_local.end(first).code == 0
@@ -177,7 +177,7 @@ def test_a_disk_that_fills_up(flux_local, hub, home):
         process = flux_local.start("add", MODEL, "--accept-licence", "--json")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, old)
-    failed = refused(flux_local.end(process), "The disk is full", code=4)
+    failed = expect_refusal(flux_local.end(process), "The disk is full", code=4)
     assert "kept" in failed["message"]
     assert "where it stopped" in failed["hint"]
     assert partial(home, content).stat().st_size == 1_400_000
@@ -186,7 +186,7 @@ def test_a_disk_that_fills_up(flux_local, hub, home):
 
 
 def test_offline_makes_no_connection(flux_local, hub, home):
-    refused(flux_local.add(HF_HUB_OFFLINE="1"), "HF_HUB_OFFLINE is set")
+    expect_refusal(flux_local.add(HF_HUB_OFFLINE="1"), "HF_HUB_OFFLINE is set")
     assert hub.asked == []
 
 
@@ -249,6 +249,32 @@ def test_offline_the_cache_serves(flux_local, hub, home, tmp_path):
     assert hub.asked == []
 
 
+def test_offline_a_cache_that_lacks_something_is_told(flux_local, hub, home, tmp_path):
+    cache(tmp_path / "hf", {name: content for name, content in hub.repos[REPO].items() if name != LARGE}, "b" * 40)
+    run = flux_local.add(HF_HUB_OFFLINE="1")
+    assert run.code == 3, run.err
+    assert "transformer" in run.events[-1]["message"]
+    assert hub.asked == []
+    assert flux_local.add().code == 0  # what it linked to is no download of its own
+
+
+@pytest.mark.parametrize("where", ["file", "nowhere"])
+def test_a_cache_that_is_none(flux_local, hub, home, tmp_path, where):
+    (tmp_path / "file").write_text("")
+    assert flux_local.add(HF_HUB_CACHE=str(tmp_path / where / "hub")).code == 0
+
+
+def test_a_download_that_is_a_link_elsewhere_is_not_emptied(flux_local, hub, home, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "diary").write_text("dear diary")
+    (home / "downloads").mkdir(parents=True)
+    (home / "downloads" / MODEL).symlink_to(tmp_path / "mine")
+    run = flux_local.run("remove", MODEL, "--yes")
+    assert run.code == 0, run.err
+    assert (tmp_path / "mine" / "diary").read_text() == "dear diary"
+    assert not (home / "downloads" / MODEL).exists()
+
+
 def test_without_a_hub_a_whole_download_serves(flux_local, hub, home):
     assert flux_local.add("--keep-source").code == 0
     hub.faults.answers[""] = [(503, {})]
@@ -303,6 +329,6 @@ def test_a_server_whose_answer_never_ends(flux_local):
         thread = threading.Thread(target=drip, args=(listener,))
         thread.start()
         start = time.monotonic()
-        refused(flux_local.add(HF_ENDPOINT=f"http://127.0.0.1:{listener.getsockname()[1]}"), "can't be reached")
+        expect_refusal(flux_local.add(HF_ENDPOINT=f"http://127.0.0.1:{listener.getsockname()[1]}"), "can't be reached")
         assert time.monotonic() - start < 20
         thread.join()

@@ -345,7 +345,7 @@ def test_what_passes_is_waited_for(hub, here, status):
     assert [f"error {status}" in note.text for note in notes] == [True, True]
 
 
-def waited(here):
+def measure_wait(here):
     start = time.monotonic()
     notes = [said.text for said in transfer.fetch(FILE, here) if isinstance(said, Note)]
     return time.monotonic() - start, notes[0]
@@ -353,7 +353,7 @@ def waited(here):
 
 def test_the_server_says_how_long(hub, here):
     hub.faults.answers[NAME] = [(429, {"Retry-After": "2"}), (200, {})]
-    seconds, note = waited(here)
+    seconds, note = measure_wait(here)
     assert 2 <= seconds < 10
     assert "in 2 s" in note
 
@@ -362,14 +362,14 @@ def test_the_server_says_until_when_by_its_own_clock(hub, here):
     """A computer whose clock is years off neither waits for years nor hammers the server."""
     hub.faults.date = "Wed, 21 Oct 2015 07:28:00 GMT"
     hub.faults.answers[NAME] = [(503, {"Retry-After": "Wed, 21 Oct 2015 07:28:02 GMT"}), (200, {})]
-    seconds, note = waited(here)
+    seconds, note = measure_wait(here)
     assert 2 <= seconds < 10
     assert "in 2 s" in note
 
 
 def test_the_limits_own_header(hub, here):
     hub.faults.answers[NAME] = [(429, {"RateLimit": '"api";r=0;t=1'}), (200, {})]
-    assert "in 1 s" in waited(here)[1]
+    assert "in 1 s" in measure_wait(here)[1]
 
 
 @pytest.mark.skipif(not shutil.which("openssl"), reason="makes the certificate")

@@ -35,7 +35,7 @@ def card(window, hub):
     window.session.downloads.shutdown()
 
 
-def sent(hub):
+def count_sent(hub):
     return sum(asked.sent for asked in hub.files(LARGE))
 
 
@@ -47,7 +47,7 @@ def pause(qtbot, hub, card):
     """Start slowly, and pause once the large file is on its way."""
     hub.faults.rate = 600_000
     card().get.click()
-    qtbot.waitUntil(lambda: sent(hub) > 300_000 and "%" in card().words.text(), timeout=60000)
+    qtbot.waitUntil(lambda: count_sent(hub) > 300_000 and "%" in card().words.text(), timeout=60000)
     assert "left" in card().words.text()
     card().pause.click()
 
