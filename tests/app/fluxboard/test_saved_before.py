@@ -1,0 +1,40 @@
+"""Boards that people have: one that was saved before opens as it was, and saving it again writes the same bytes."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from app.board.data import pictures
+from app.fluxboard import codec
+from app.fluxboard.archive import export_zip, import_zip
+from app.fluxboard.file import BoardFile
+
+BOARDS = Path(__file__).resolve().parents[2] / "data" / "boards"
+
+
+@pytest.mark.parametrize("name", sorted(path.name for path in BOARDS.glob("*.fluxboard")))
+def test_a_board_that_was_saved_before_opens_unchanged(name, tmp_path):
+    place = Path(shutil.copytree(BOARDS / name, tmp_path / name))
+    written = (place / "board.json").read_bytes()
+    with BoardFile.open(place) as file:
+        assert (file.repairs, file.recovered, file.missing()) == ([], "", 0)
+        assert [file.damage(picture) for picture in pictures(file.board)] == [""] * len(list(pictures(file.board)))
+        assert codec.encode(file.board) == written
+        file.save(file.board)
+        export_zip(file, tmp_path / "shared.zip")
+        board = file.board
+    assert (place / "board.json").read_bytes() == written
+    with import_zip(tmp_path / "shared.zip", tmp_path / "again") as again:
+        assert [scene.heading for scene in again.board.scenes] == [scene.heading for scene in board.scenes]
+        assert again.missing() == 0
+
+
+def test_it_holds_a_thing_of_every_kind():
+    """So that no part of the format is left out of the test above."""
+    with BoardFile.open(BOARDS / "harbour.fluxboard", write=False) as file:
+        first, second = file.board.panels()
+    assert file.board.cast[0].pictures
+    assert first.references[0].member == file.board.cast[0].id
+    assert (first.references[1].name, first.take.seed, first.takes[1].note) == ("hat", 7, "imported")
+    assert (second.source.panel, second.mask.width, second.take) == (first.id, 16, None)
