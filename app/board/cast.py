@@ -24,14 +24,14 @@ def add_members(board: Board, members: Iterable[Member]) -> Board:
     for member in members:
         if any(other.id == member.id for other in cast):
             raise ValueError(f"the board has a member {member.id}")
-        cast = (*cast, _checked(replace(board, cast=cast), typed(member)))
+        cast = (*cast, _check_in_cast(replace(board, cast=cast), typed(member)))
     return _with_cast(board, cast)
 
 
 def set_member(board: Board, member_id: str, **changes: Any) -> Board:
     """name, role, colour, pictures, notes. A new name is put into all prompts that mention the old one."""
     before = board.member(member_id)
-    after = _checked(board, changed(before, changes))
+    after = _check_in_cast(board, changed(before, changes))
     cast = tuple(after if member.id == member_id else member for member in board.cast)
     renamed = _with_cast(board, cast)
     if after.name == before.name:
@@ -44,18 +44,18 @@ def remove_member(board: Board, member_id: str) -> Board:
     """Panels keep the pictures they had from the member, under its name and in its colour."""
     member = board.member(member_id)
 
-    def kept(reference: PanelReference) -> PanelReference:
+    def keep_reference(reference: PanelReference) -> PanelReference:
         if reference.member != member_id:
             return reference
         return replace(reference, member=None, name=member.name, colour=member.colour)
 
     scenes = tuple(
-        replace(s, panels=tuple(replace(p, references=tuple(map(kept, p.references))) for p in s.panels))
+        replace(s, panels=tuple(replace(p, references=tuple(map(keep_reference, p.references))) for p in s.panels))
         for s in board.scenes
     )
     before = {panel.id: reference_names(board, panel) for panel in board.panels()}
     board = replace(board, scenes=scenes, cast=tuple(other for other in board.cast if other.id != member_id))
-    return _resettled(board, before, {other.name: other.name for other in board.cast})
+    return _settle_again(board, before, {other.name: other.name for other in board.cast})
 
 
 def member_reference(member: Member, place: int = 0) -> PanelReference:
@@ -88,7 +88,7 @@ def renamed_mentions(prompt: str, renamed: Mapping[str, str], names: Iterable[st
     return "".join(parts) + text[position:] if parts else prompt
 
 
-def _checked(board: Board, member: Member) -> Member:
+def _check_in_cast(board: Board, member: Member) -> Member:
     check_member(member)
     if any(o.id != member.id and o.name.casefold() == member.name.casefold() for o in board.cast):
         raise Refused(f"The cast has a {member.name} already.", "Choose another name.")
@@ -102,15 +102,17 @@ def _with_cast(board: Board, cast: tuple[Member, ...]) -> Board:
     renamed = {old[member.id]: member.name for member in cast if member.id in old}
     board = replace(board, cast=cast)
     check_board(board)
-    return _resettled(board, before, renamed)
+    return _settle_again(board, before, renamed)
 
 
-def _resettled(board: Board, before: Mapping[str, list[str]], renamed: Mapping[str, str]) -> Board:
+def _settle_again(board: Board, before: Mapping[str, list[str]], renamed: Mapping[str, str]) -> Board:
     """Every panel with its references' names settled anew and its prompt following them and `renamed`."""
-    return replace(board, scenes=tuple(_resettled_scene(board, scene, before, renamed) for scene in board.scenes))
+    return replace(board, scenes=tuple(_settle_scene_again(board, scene, before, renamed) for scene in board.scenes))
 
 
-def _resettled_scene(board: Board, scene: Scene, before: Mapping[str, list[str]], renamed: Mapping[str, str]) -> Scene:
+def _settle_scene_again(
+    board: Board, scene: Scene, before: Mapping[str, list[str]], renamed: Mapping[str, str]
+) -> Scene:
     panels = []
     for panel in scene.panels:
         settled = replace(panel, references=settled_references(board, panel.references))

@@ -54,7 +54,7 @@ def set_board(board: Board, **changes: Any) -> Board:
 def add_scene(board: Board, at: int | None = None, heading: str = "") -> Board:
     """A scene without panels."""
     scene = changed(Scene(new_id()), {"heading": heading})
-    return _checked(replace(board, scenes=_inserted(board.scenes, [scene], at)))
+    return _check(replace(board, scenes=_insert(board.scenes, [scene], at)))
 
 
 def remove_scene(board: Board, scene_id: str) -> Board:
@@ -67,7 +67,7 @@ def move_scene(board: Board, scene_id: str, at: int) -> Board:
     """The scene to place `at`."""
     scene = _scene(board, scene_id)
     others = tuple(other for other in board.scenes if other.id != scene_id)
-    return replace(board, scenes=_inserted(others, [scene], at))
+    return replace(board, scenes=_insert(others, [scene], at))
 
 
 def set_scene(board: Board, scene_id: str, **changes: Any) -> Board:
@@ -85,12 +85,12 @@ def add_panel(board: Board, scene_id: str, at: int | None = None, panel: Panel |
         raise ValueError(f"the board has a panel {panel.id}")
     check_panel(panel)
     panel = settled(board, panel)
-    return _checked(_with_scene(board, replace(scene, panels=_inserted(scene.panels, [panel], at))))
+    return _check(_with_scene(board, replace(scene, panels=_insert(scene.panels, [panel], at))))
 
 
 def remove_panels(board: Board, ids: Iterable[str]) -> Board:
     """The panels with their takes; what starts from one of them starts from nothing then."""
-    gone = _known(board, ids)
+    gone = _find_panels(board, ids)
     kept = [replace(scene, panels=tuple(p for p in scene.panels if p.id not in gone)) for scene in board.scenes]
     board = replace(board, scenes=tuple(kept))
     for panel in [panel for panel in board.panels() if panel.source.panel in gone]:
@@ -100,24 +100,24 @@ def remove_panels(board: Board, ids: Iterable[str]) -> Board:
 
 def move_panels(board: Board, ids: Iterable[str], scene_id: str, at: int | None = None) -> Board:
     """The panels, in the board's order, to place `at` of a scene: the first of them is the scene's panel `at` then."""
-    moved = _known(board, ids)
+    moved = _find_panels(board, ids)
     panels = [panel for panel in board.panels() if panel.id in moved]
     kept = [replace(scene, panels=tuple(p for p in scene.panels if p.id not in moved)) for scene in board.scenes]
     board = replace(board, scenes=tuple(kept))
     scene = _scene(board, scene_id)
-    return _with_scene(board, replace(scene, panels=_inserted(scene.panels, panels, at)))
+    return _with_scene(board, replace(scene, panels=_insert(scene.panels, panels, at)))
 
 
 def duplicate_panels(board: Board, ids: Iterable[str]) -> Board:
     """A copy of each panel with its takes, behind the last of them in its scene; copies start from copies."""
-    wanted = _known(board, ids)
+    wanted = _find_panels(board, ids)
     renamed = {panel_id: new_id() for panel_id in wanted}
     for scene in board.scenes:
         copies = [_copy(panel, renamed) for panel in scene.panels if panel.id in wanted]
         if copies:
             last = max(place for place, panel in enumerate(scene.panels) if panel.id in wanted)
-            board = _with_scene(board, replace(scene, panels=_inserted(scene.panels, copies, last + 1)))
-    return _checked(board)
+            board = _with_scene(board, replace(scene, panels=_insert(scene.panels, copies, last + 1)))
+    return _check(board)
 
 
 def _copy(panel: Panel, renamed: dict[str, str]) -> Panel:
@@ -162,8 +162,8 @@ def continue_from(board: Board, panel_id: str) -> tuple[Board, str]:
         settings=panel.settings,
     )
     place = [other.id for other in scene.panels].index(panel_id)
-    board = _with_scene(board, replace(scene, panels=_inserted(scene.panels, [follower], place + 1)))
-    return _checked(board), follower.id
+    board = _with_scene(board, replace(scene, panels=_insert(scene.panels, [follower], place + 1)))
+    return _check(board), follower.id
 
 
 def apply_to_all(board: Board, panel_ids: Iterable[str], instruction: str) -> Board:
@@ -171,7 +171,7 @@ def apply_to_all(board: Board, panel_ids: Iterable[str], instruction: str) -> Bo
 
     Panels without a take have nothing to edit and stay as they are. Raises Refused where that is all of them.
     """
-    panels = [panel for panel in board.panels() if panel.id in _known(board, panel_ids) and panel.take]
+    panels = [panel for panel in board.panels() if panel.id in _find_panels(board, panel_ids) and panel.take]
     if not panels or not instruction.strip():
         raise Refused("An instruction for all needs words, and a panel with a take to edit.", "Render a panel first.")
     for panel in panels:
@@ -194,7 +194,7 @@ def add_reference(board: Board, panel_id: str, reference: PanelReference, at: in
         board.member(reference.member)
         if any((r.member, r.picture.sha256) == (reference.member, reference.picture.sha256) for r in panel.references):
             raise Refused("The panel has this picture of the member already.", "Choose another picture of it.")
-    return _with_checked_panel(board, replace(panel, references=_inserted(panel.references, [reference], at)))
+    return _with_checked_panel(board, replace(panel, references=_insert(panel.references, [reference], at)))
 
 
 def remove_reference(board: Board, panel_id: str, reference_id: str) -> Board:
@@ -207,7 +207,7 @@ def move_reference(board: Board, panel_id: str, reference_id: str, at: int) -> B
     """The reference to place `at`, which is its place in the model."""
     panel, moved = board.panel(panel_id), _reference(board.panel(panel_id), reference_id)
     others = tuple(reference for reference in panel.references if reference != moved)
-    return _with_panel(board, replace(panel, references=_inserted(others, [moved], at)))
+    return _with_panel(board, replace(panel, references=_insert(others, [moved], at)))
 
 
 def set_reference(board: Board, panel_id: str, reference_id: str, **changes: Any) -> Board:
@@ -274,14 +274,14 @@ def remove_take(board: Board, panel_id: str, take_id: str) -> Board:
 # How the tuples are changed
 
 
-def _inserted(items: Sequence[T], new: Sequence[T], at: int | None) -> tuple[T, ...]:
+def _insert(items: Sequence[T], new: Sequence[T], at: int | None) -> tuple[T, ...]:
     at = len(items) if at is None else at
     if not 0 <= at <= len(items):
         raise Refused(f"There is no place {at} among {len(items)}.")
     return (*items[:at], *new, *items[at:])
 
 
-def _checked(board: Board) -> Board:
+def _check(board: Board) -> Board:
     check_board(board)
     return board
 
@@ -298,7 +298,7 @@ def _take(panel: Panel, take_id: str) -> Take:
     return find_id(panel.takes, take_id, "take")
 
 
-def _known(board: Board, ids: Iterable[str]) -> set[str]:
+def _find_panels(board: Board, ids: Iterable[str]) -> set[str]:
     """The ids as a set. Raises Refused for one that is no panel."""
     wanted = {ids} if isinstance(ids, str) else set(ids)
     strange = wanted - {panel.id for panel in board.panels()}

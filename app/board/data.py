@@ -235,10 +235,10 @@ def free_name(wanted: str, taken: Iterable[str], empty: str = "picture") -> str:
     word = "-".join(re.findall(r"\w+", unicodedata.normalize("NFC", wanted)))[:MAX_NAME].rstrip("-") or empty
     word = f"{empty}-{word}" if word.isdigit() else word
     used = {name.casefold() for name in taken}
-    return next(name for name in _numbered(word) if name.casefold() not in used)
+    return next(name for name in _number(word) if name.casefold() not in used)
 
 
-def _numbered(word: str) -> Iterator[str]:
+def _number(word: str) -> Iterator[str]:
     yield word
     yield from (f"{word}-{number}" for number in itertools.count(2))
 

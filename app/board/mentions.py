@@ -77,7 +77,7 @@ def _place(text: str, start: int, known: list[str], names: Sequence[str]) -> tup
     """The reference mentioned at `start` and where the mention ends."""
     digits = re.compile(r"\d+(?!\w)").match(text, start)
     if digits:
-        return _numbered(int(digits[0]), len(names)), digits.end()
+        return _find_number(int(digits[0]), len(names)), digits.end()
     for name in sorted({name for name in known if name}, key=len, reverse=True):
         end = start + len(name)
         if _key(text[start:end]) == name and not WORD.match(text, end):
@@ -87,7 +87,7 @@ def _place(text: str, start: int, known: list[str], names: Sequence[str]) -> tup
     raise RequestError(f"@{word[0] if word else ''} names no picture.", f"The pictures are {listed}. {ESCAPE_HINT}")
 
 
-def _numbered(number: int, count: int) -> int:
+def _find_number(number: int, count: int) -> int:
     if 1 <= number <= min(count, LIMIT):
         return number
     have = f"the pictures are @1 to @{min(count, LIMIT)}" if count else "no pictures are given"

@@ -60,7 +60,9 @@ def render_order(board: Board, ids: Iterable[str]) -> list[str]:
 
     In a circle of panels that start from each other the board's order counts: each starts from the take it finds.
     """
-    wanted, done, order = set(ids), set(), []
+    wanted = set(ids)
+    done: set[str] = set()
+    order: list[str] = []
 
     def visit(panel: Panel) -> None:
         """Iterative: a thousand panels may continue each other backwards."""

@@ -37,11 +37,11 @@ def seen(board: Board, panel: Panel, text: str | None = None) -> tuple[Seen, ...
     `text` stands in for the panel's prompt. Nothing is raised: what is missing has no picture.
     """
     source = [] if panel.source.kind == "blank" else [Seen("source", source_picture(board, panel))]
-    own = _named_once([*source, *(_reference(board, reference) for reference in panel.references)])
+    own = _name_once([*source, *(_reference(board, reference) for reference in panel.references)])
     here = {reference.member for reference in panel.references}
     others = [member for member in board.cast if member.id not in here]
     prompt = normalize("NFC", f"{panel.prompt if text is None else text} {board.style}")
-    return (*own, *(_portrait(member) for member in _mentioned(prompt, names(own), others)))
+    return (*own, *(_portrait(member) for member in _find_mentioned(prompt, names(own), others)))
 
 
 def names(shown: Sequence[Seen]) -> list[str]:
@@ -72,7 +72,7 @@ def _portrait(member: Member) -> Seen:
     return Seen("cast", picture, member.name, member.role, member.colour, member=member.id)
 
 
-def _named_once(shown: list[Seen]) -> list[Seen]:
+def _name_once(shown: list[Seen]) -> list[Seen]:
     """Of several pictures with one name the first carries it, so that a mention is never ambiguous."""
     taken: set[str] = set()
     kept = []
@@ -83,7 +83,7 @@ def _named_once(shown: list[Seen]) -> list[Seen]:
     return kept
 
 
-def _mentioned(text: str, own: Sequence[str], others: Sequence[Member]) -> list[Member]:
+def _find_mentioned(text: str, own: Sequence[str], others: Sequence[Member]) -> list[Member]:
     """The members that `text` mentions, in the order of the mentions. Names of references come before theirs."""
     taken = {name.casefold() for name in own}
     free = [member for member in others if member.name.casefold() not in taken]

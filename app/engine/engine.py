@@ -48,7 +48,7 @@ class Worker(QObject):
         self._lines = protocol.Lines()
         self._process = QProcess(self)
         self._process.readyReadStandardOutput.connect(self._read)
-        self._process.finished.connect(self._finished)
+        self._process.finished.connect(self._end)
         self._process.errorOccurred.connect(self._error)
         self._tick = QTimer(self, interval=int(1000 * min(1.0, patience.beat / 4, patience.grace / 4)))
         self._tick.timeout.connect(self._watch)
@@ -116,12 +116,12 @@ class Worker(QObject):
             return
         try:
             for text in self._lines.feed(data):
-                self._received(protocol.from_worker(text))
+                self._receive(protocol.from_worker(text))
         except protocol.ProtocolError as error:
             process.add_to_log(self.log, f"the worker said what can't be understood: {error}")
             self.end("It said something that can't be understood.")
 
-    def _received(self, message: protocol.Message) -> None:
+    def _receive(self, message: protocol.Message) -> None:
         if isinstance(message, protocol.Ready):
             self._tick.stop()
             self.is_ready = True
@@ -137,7 +137,7 @@ class Worker(QObject):
             self._tick.stop()
             self.died.emit(process.explain_death(f"It could not be started: {self._process.errorString()}.", None, ""))
 
-    def _finished(self, code: int, status: QProcess.ExitStatus) -> None:
+    def _end(self, code: int, status: QProcess.ExitStatus) -> None:
         self._tick.stop()
         self._read()
         self.is_ready = False
@@ -179,8 +179,8 @@ class Engine(QObject):
         self._folder = process.make_scratch_folder()
         self._process = Worker(words or process.command_line("worker"), log or process.log_file(), self.patience, self)
         self._process.ready.connect(self._ready)
-        self._process.said.connect(self._said)
-        self._process.died.connect(self._died)
+        self._process.said.connect(self._hear)
+        self._process.died.connect(self._bury)
         self._restart = QTimer(self, singleShot=True)
         self._restart.timeout.connect(self._start)
         self._cancel_watch = QTimer(self, interval=int(250 * min(4.0, self.patience.cancel)))
@@ -337,7 +337,7 @@ class Engine(QObject):
         self._set("ready")
         self._tell([])
 
-    def _said(self, job_id: str, event: Event) -> None:
+    def _hear(self, job_id: str, event: Event) -> None:
         if not self._queue.apply(job_id, event):
             return
         self.event.emit(job_id, event)
@@ -356,7 +356,7 @@ class Engine(QObject):
             self._set("ready")
         self._tell([job_id])
 
-    def _died(self, failed: Failed) -> None:
+    def _bury(self, failed: Failed) -> None:
         """The running job fails, or the first waiting one where the worker dies again and again before it is ready."""
         running, starting = self._queue.running, self.worker == "starting"
         if running and running.cancelling:

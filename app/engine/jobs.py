@@ -36,13 +36,13 @@ class Job:
 
 @dataclass(frozen=True)
 class JobState:
-    """A job (None: it could not even be put in line) and how far it is.
+    """A job and how far it is.
 
     `reason` and `hint` say why it failed or was cancelled; `preview` and `result` are files of the job, which go away
     with it: keep a copy.
     """
 
-    job: Job | None
+    job: Job
     state: State = "waiting"
     stage: str = ""  # "text", "references", "denoise", "decode" while it runs
     step: int = 0
@@ -60,7 +60,7 @@ class JobState:
 
     @property
     def id(self) -> str:
-        return self.job.id if self.job else ""
+        return self.job.id
 
     @property
     def over(self) -> bool:

@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import msgspec
 
-from mlx_model import events, request
+from mlx_model import events
+from mlx_model.request import Request, from_json
 
 LINE_LIMIT = 4 * 2**20  # bytes; a request with the longest sensible prompt is far below
 
@@ -35,9 +36,9 @@ class Run(Message):
     previews: bool = True
     anyway: bool = False
 
-    def asked(self) -> request.Request:
+    def load_request(self) -> Request:
         """Raises RequestError."""
-        return request.from_json(bytes(self.request).decode())
+        return from_json(bytes(self.request).decode())
 
 
 class Cancel(Message):
@@ -93,15 +94,15 @@ def raw(text: str) -> msgspec.Raw:
 
 def to_worker(text: bytes) -> Message:
     """A message to the worker. Raises ProtocolError."""
-    return _decoded(_TO_WORKER, text)
+    return _decode(_TO_WORKER, text)
 
 
 def from_worker(text: bytes) -> Message:
     """A message from the worker. Raises ProtocolError."""
-    return _decoded(_FROM_WORKER, text)
+    return _decode(_FROM_WORKER, text)
 
 
-def _decoded(decoder: msgspec.json.Decoder, text: bytes) -> Message:
+def _decode(decoder: msgspec.json.Decoder, text: bytes) -> Message:
     try:
         return decoder.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -101,12 +101,12 @@ class Worker:
             # Not sys.stdin: its lock, held by this thread, would abort Python at exit.
             while data := os.read(self.source, 65536):
                 for text in lines.feed(data):
-                    self._received(to_worker(text))
+                    self._receive(to_worker(text))
         except ProtocolError:
             traceback.print_exc()
-        self._received(Quit())
+        self._receive(Quit())
 
-    def _received(self, message: Message) -> None:
+    def _receive(self, message: Message) -> None:
         if isinstance(message, Cancel):
             self._cancelled[message.job] = message.reason
             return
@@ -118,12 +118,12 @@ class Worker:
         try:
             last = self._events(message)
         except KeyboardInterrupt:
-            self._happened(message.job, Cancelled("The worker was asked to end."))
+            self._say_event(message.job, Cancelled("The worker was asked to end."))
             raise
         except Exception as error:
-            last = _failed(error)
+            last = _describe_failure(error)
         self._cancelled.pop(message.job, None)
-        self._happened(message.job, last)
+        self._say_event(message.job, last)
 
     def _events(self, message: Run) -> Event:
         """Say all events of a job but the last, which is returned."""
@@ -131,17 +131,18 @@ class Worker:
             for event in events:
                 if isinstance(event, Done):
                     return event
-                self._happened(message.job, event)
+                self._say_event(message.job, event)
                 if self._quitting or message.job in self._cancelled:
                     break
         return Cancelled(self._cancelled.get(message.job, ""))
 
-    def _happened(self, job: str, event: Event) -> None:
+    def _say_event(self, job: str, event: Event) -> None:
         self.say(Happened(job, raw(event.to_json())))
 
     def _run(self, message: Run) -> Iterator[Event]:
-        folder, notes = open_folder(library.resolve(message.model)), []
-        request = check(inputs.load(message.asked(), notes), folder.spec)
+        folder = open_folder(library.resolve(message.model))
+        notes: list[str] = []
+        request = check(inputs.load(message.load_request(), notes), folder.spec)
         yield from map(Note, notes)
         if not message.anyway:
             running.require_memory(folder, request)
@@ -165,7 +166,7 @@ class Worker:
         running.clear_cache()
 
 
-def _failed(error: Exception) -> Failed:
+def _describe_failure(error: Exception) -> Failed:
     told = faults.tell(error)
     if told:
         return Failed.of(told)

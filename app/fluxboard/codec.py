@@ -43,7 +43,7 @@ class Encoder:
     Panels are immutable, so the same object is the same text. Those of the last board are remembered.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self._known: dict[int, tuple[Panel, msgspec.Raw]] = {}
 
     def __call__(self, board: Board) -> bytes:
@@ -79,9 +79,9 @@ class Encoder:
 def decode(data: bytes, name: str = "board.json") -> tuple[Board, list[str]]:
     """The board and what had to be repaired. Raises BoardError saying why `data` is no board."""
     try:
-        board, repairs = _typed(data, name)
+        board, repairs = _decode_typed(data, name)
         check_board(board)  # how much there is, before anything is done for each of it
-        board = _repaired(board, repairs)
+        board = _repair(board, repairs)
         check(board)
     except Refused as error:
         raise BoardError(f"{name} is damaged or not a board. {error.message}", DAMAGED) from error
@@ -103,7 +103,7 @@ def check(board: Board) -> None:
         check_panel(panel)
 
 
-def _typed(data: bytes, name: str) -> tuple[Board, list[str]]:
+def _decode_typed(data: bytes, name: str) -> tuple[Board, list[str]]:
     if len(data) > MAX_BYTES or data.count(b"{") > MAX_OBJECTS:
         raise BoardError(f"{name} is too large to be a board.", DAMAGED)
     schema = msgspec.json.decode(data, type=_Header).schema
@@ -129,13 +129,13 @@ def migrated(plain: dict[str, Any], schema: int) -> dict[str, Any]:
     return {**plain, "schema": SCHEMA}
 
 
-def _repaired(board: Board, repairs: list[str]) -> Board:
+def _repair(board: Board, repairs: list[str]) -> Board:
     ids = _Ids(repairs)
     board = ids.one(board, "board")
-    board = replace(board, cast=_named(ids.all(board.cast, "cast member"), repairs))
+    board = replace(board, cast=_name_members(ids.all(board.cast, "cast member"), repairs))
     scenes = ids.all(board.scenes, "scene")
     board = replace(board, scenes=tuple(_scene(scene, ids) for scene in scenes))
-    return _settled(board, repairs)
+    return _settle_panels(board, repairs)
 
 
 class _Ids:
@@ -166,7 +166,7 @@ def _panel(panel: Panel, ids: _Ids) -> Panel:
     return replace(panel, references=references, takes=takes)
 
 
-def _named(cast: tuple[Member, ...], repairs: list[str]) -> tuple[Member, ...]:
+def _name_members(cast: tuple[Member, ...], repairs: list[str]) -> tuple[Member, ...]:
     """Names that a mention can say, each once, and colours that are colours."""
     done: list[Member] = []
     for member in cast:
@@ -177,19 +177,19 @@ def _named(cast: tuple[Member, ...], repairs: list[str]) -> tuple[Member, ...]:
     return tuple(done)
 
 
-def _settled(board: Board, repairs: list[str]) -> Board:
+def _settle_panels(board: Board, repairs: list[str]) -> Board:
     """Every panel with what it names in place, see board_rules.settled."""
     panel_ids = {panel.id for panel in board.panels()}
     scenes = []
     for scene in board.scenes:
         panels = tuple(settled(board, panel, panel_ids) for panel in scene.panels)
         for before, after in zip(scene.panels, panels, strict=True):
-            repairs += _told(before, after)
+            repairs += _describe_repairs(before, after)
         scenes.append(replace(scene, panels=panels))
     return replace(board, scenes=tuple(scenes))
 
 
-def _told(before: Panel, after: Panel) -> list[str]:
+def _describe_repairs(before: Panel, after: Panel) -> list[str]:
     told = []
     if before.source != after.source:
         told.append("A panel started from a panel that is gone; it starts from nothing now.")

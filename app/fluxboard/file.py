@@ -68,14 +68,14 @@ class BoardFile:
                 disk.write(partial / BOARD, data)
                 os.rename(partial, path)
                 disk.sync_folder(path.parent)
-                return cls._opened_new(path)
+                return cls._open_new(path)
             except DiskFull as error:
                 raise DiskFull(f"The disk is full: {path} could not be written.", "Free some space.") from error
             finally:
                 shutil.rmtree(partial, ignore_errors=True)
 
     @classmethod
-    def _opened_new(cls, path: Path) -> "BoardFile":
+    def _open_new(cls, path: Path) -> "BoardFile":
         """What has just been made; nothing of it is left where the disk has no room for its lock."""
         try:
             return cls.open(path)

@@ -84,17 +84,17 @@ def _claim(descriptor: int, path: Path, before: Owner, anyway: bool) -> None:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise _locked(path, _read(descriptor)) from error
+        raise _explain_lock(path, _read(descriptor)) from error
     except OSError as error:
         if error.errno not in NO_FLOCK:
             raise
         if not before.is_elsewhere and is_alive(before.pid) and not anyway:
-            raise _locked(path, before) from error
+            raise _explain_lock(path, before) from error
     if before.is_elsewhere and not anyway:
-        raise _locked(path, before)
+        raise _explain_lock(path, before)
 
 
-def _locked(path: Path, owner: Owner) -> BoardLocked:
+def _explain_lock(path: Path, owner: Owner) -> BoardLocked:
     name = path.parent.name
     if owner.is_elsewhere:
         hint = f"If it is not, remove {path} and open it again."

@@ -218,7 +218,7 @@ class Document(QObject):
 
     def import_picture(self, source: str | Path | QImage | bytes, name: str = "") -> Picture | None:
         """Take a picture into the board's blobs, upright and in sRGB; None (and a message) where it is refused."""
-        return self._told(read_picture(self.file, source, name))
+        return self._tell_read(read_picture(self.file, source, name))
 
     def import_pictures(self, sources: Sequence[str | Path | QImage], name: str = "") -> list[Picture]:
         """Those of `sources` that are accepted, read by other threads while the window goes on painting.
@@ -228,7 +228,7 @@ class Document(QObject):
         read = in_background(lambda one: read_picture(self.file, one, name), sources)
         if len(read) < len(sources):
             self.message.emit(f"Stopped after {len(read)} of {len(sources)} pictures.", "Undo takes them away too.")
-        return [picture for picture in map(self._told, read) if picture]
+        return [picture for picture in map(self._tell_read, read) if picture]
 
     def store(self, pixels: np.ndarray, name: str, then: Callable[[Picture | None], None]) -> None:
         """Keep pixels as put_picture does, by another thread where that takes a while.
@@ -236,7 +236,7 @@ class Document(QObject):
         `then` gets the picture, or None where it was refused, which is told.
         """
         task = partial(put_pixels, self.file, pixels, name)
-        self._storing.add(task, lambda read: then(self._told(read)), short=pixels.size <= SMALL_MASK)
+        self._storing.add(task, lambda read: then(self._tell_read(read)), short=pixels.size <= SMALL_MASK)
 
     def read_preview(self, path: str, number: int) -> None:
         """`preview_read` brings the picture of a file and `number`; another thread reads where that takes a while."""
@@ -250,7 +250,7 @@ class Document(QObject):
         """Wait for the pictures that are being stored: what is asked for next is about them too."""
         self._storing.settle()
 
-    def _told(self, read: ReadPicture) -> Picture | None:
+    def _tell_read(self, read: ReadPicture) -> Picture | None:
         for message, hint in read.messages:
             self.message.emit(message, hint)
         return read.picture
@@ -308,7 +308,7 @@ class Document(QObject):
             if not anyway:
                 self._check_fit(panel, choice)
         except FluxLocalError as error:
-            self._refused(panel_id, error)
+            self._refuse(panel_id, error)
             return
         self.runs.submit(dataclasses.replace(job, previews=self.previews, anyway=anyway))
 
@@ -318,7 +318,7 @@ class Document(QObject):
         if needed.fits is False:
             raise WillNotFit(needed.text, needed.hint)
 
-    def _refused(self, panel_id: str, error: FluxLocalError) -> None:
+    def _refuse(self, panel_id: str, error: FluxLocalError) -> None:
         self.runs.fail(panel_id, error.message, error.hint, isinstance(error, WillNotFit))
         if panel_id != self.watched:
             self.message.emit(error.message, error.hint)

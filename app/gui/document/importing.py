@@ -37,7 +37,7 @@ def read_picture(file: BoardFile, source: str | Path | QImage | bytes, name: str
     """Decode `source`, upright and in sRGB, and keep it in `file`. Runs in any thread."""
     notes: list[str] = []
     try:
-        path, data = _named(source, name)
+        path, data = _name(source, name)
         pixels = images.open_picture(path, notes, data)
     except FluxLocalError as error:
         return ReadPicture(None, ((error.message, error.hint),))
@@ -75,12 +75,12 @@ def in_background(task: Callable, items: Sequence) -> list:
                 _wait(futures, WORTH_WORDS, lambda: None, QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
             finally:
                 QGuiApplication.restoreOverrideCursor()
-            if not _done(futures):
+            if not _are_done(futures):
                 _wait_with_words(futures)
         return [future.result() for future in futures if not future.cancelled()]
 
 
-def _done(futures: list[Future]) -> bool:
+def _are_done(futures: list[Future]) -> bool:
     return all(future.done() for future in futures)
 
 
@@ -90,7 +90,7 @@ def _wait(futures: list[Future], most: int | None, look_at: Callable, flags: QEv
 
     def peep() -> None:
         look_at()
-        if _done(futures):
+        if _are_done(futures):
             loop.quit()
 
     look.timeout.connect(peep)
@@ -113,7 +113,7 @@ def _wait_with_words(futures: list[Future]) -> None:
     dialog.deleteLater()
 
 
-def _named(source: str | Path | QImage | bytes, name: str) -> tuple[Path, bytes | None]:
+def _name(source: str | Path | QImage | bytes, name: str) -> tuple[Path, bytes | None]:
     """A path to name the picture by, and its bytes where they are not in that file."""
     if isinstance(source, QImage):
         data = QByteArray()

@@ -28,7 +28,7 @@ class Live(QObject):
         self._job: str | None = None
         self.on = False
         self.latest: JobState | None = None
-        runs.finished.connect(self._finished)
+        runs.finished.connect(self._finish)
         runs.engine.event.connect(self._event)
 
     def start(self) -> None:
@@ -68,7 +68,7 @@ class Live(QObject):
         if job_id == self._job and state and state.preview:
             self.preview.emit(state.preview)
 
-    def _finished(self, job: JobState) -> None:
+    def _finish(self, job: JobState) -> None:
         if job.id != self._job:
             return
         self._job = None

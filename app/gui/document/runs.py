@@ -46,7 +46,7 @@ class Runs(QObject):
         self._panels: dict[str, str] = {}  # job id -> panel id
         self._failed: dict[str, PanelState] = {}  # panel id -> its last failure
         engine.event.connect(self._event)
-        engine.finished.connect(self._finished)
+        engine.finished.connect(self._finish)
 
     def submit(self, job: Job) -> None:
         """Put the job of a panel in line; an older failure of the panel is forgotten."""
@@ -100,14 +100,14 @@ class Runs(QObject):
     def detach(self) -> None:
         """Hear no more of the engine: the window shows another board now."""
         self.engine.event.disconnect(self._event)
-        self.engine.finished.disconnect(self._finished)
+        self.engine.finished.disconnect(self._finish)
 
     def _event(self, job_id: str, event: object) -> None:
         job = self.engine.job(job_id)
-        if job and not job.over:  # the end is told by _finished, once it is known what becomes of it
+        if job and not job.over:  # the end is told by _finish, once it is known what becomes of it
             self._tell(self._panels.get(job_id))
 
-    def _finished(self, job_id: str) -> None:
+    def _finish(self, job_id: str) -> None:
         panel, job = self._panels.pop(job_id, None), self.engine.job(job_id)
         if panel is None or job is None:
             return

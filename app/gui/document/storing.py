@@ -102,9 +102,9 @@ class Keeping(QObject):
     def _store(self, job: JobState, data: bytes) -> None:
         self._on_the_way.append(job)
         task = partial(keep_png, self._file, data)
-        self._storing.add(task, partial(self._stored, job, data), short=len(data) <= SMALL_FILE)
+        self._storing.add(task, partial(self._end_storing, job, data), short=len(data) <= SMALL_FILE)
 
-    def _stored(self, job: JobState, data: bytes, read: ReadPicture) -> None:
+    def _end_storing(self, job: JobState, data: bytes, read: ReadPicture) -> None:
         panel = job.job.panel
         self._on_the_way.remove(job)
         if read.picture:

@@ -35,7 +35,13 @@ def test_requests_survive(prompt):
     request = Request("mini", prompt, seed=2**64 - 1, references=(Reference("/é\n.png", prompt),))
     run = protocol.Run("job", "mini", protocol.raw(request.to_json()), "/tmp/x", False)
     read = protocol.to_worker(protocol.line(run)[:-1])
-    assert (read.asked(), read.job, read.model, read.folder, read.previews) == (request, "job", "mini", "/tmp/x", False)
+    assert (read.load_request(), read.job, read.model, read.folder, read.previews) == (
+        request,
+        "job",
+        "mini",
+        "/tmp/x",
+        False,
+    )
 
 
 @pytest.mark.parametrize("message", TO_WORKER)
