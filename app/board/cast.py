@@ -10,7 +10,7 @@ from mlx_model.errors import Refused
 
 from . import mentions
 from .data import Board, Member, Panel, PanelReference, Scene, new_id, reference_names
-from .rules import changed, check_board, check_member, check_panel, settled_references, typed
+from .rules import change_fields, check_board, check_member, check_panel, check_type, settle_references
 
 
 def add_member(board: Board, member: Member) -> Board:
@@ -24,20 +24,20 @@ def add_members(board: Board, members: Iterable[Member]) -> Board:
     for member in members:
         if any(other.id == member.id for other in cast):
             raise ValueError(f"the board has a member {member.id}")
-        cast = (*cast, _check_in_cast(replace(board, cast=cast), typed(member)))
+        cast = (*cast, _check_in_cast(replace(board, cast=cast), check_type(member)))
     return _with_cast(board, cast)
 
 
 def set_member(board: Board, member_id: str, **changes: Any) -> Board:
     """name, role, colour, pictures, notes. A new name is put into all prompts that mention the old one."""
     before = board.member(member_id)
-    after = _check_in_cast(board, changed(before, changes))
+    after = _check_in_cast(board, change_fields(before, changes))
     cast = tuple(after if member.id == member_id else member for member in board.cast)
     renamed = _with_cast(board, cast)
     if after.name == before.name:
         return renamed
     names = [member.name for member in board.cast]
-    return replace(renamed, style=renamed_mentions(board.style, {before.name: after.name}, names))
+    return replace(renamed, style=rename_mentions(board.style, {before.name: after.name}, names))
 
 
 def remove_member(board: Board, member_id: str) -> Board:
@@ -75,7 +75,7 @@ def mentioned(board: Board, prompt: str) -> list[Member]:
     return [board.cast[place - 1] for place in dict.fromkeys(places)]
 
 
-def renamed_mentions(prompt: str, renamed: Mapping[str, str], names: Iterable[str]) -> str:
+def rename_mentions(prompt: str, renamed: Mapping[str, str], names: Iterable[str]) -> str:
     """The prompt with each mention of a name in `renamed` saying the new one; `names` are all that it can mention."""
     known, text = [name for name in dict.fromkeys([*names, *renamed]) if name], unicodedata.normalize("NFC", prompt)
     parts, position = [], 0
@@ -115,10 +115,10 @@ def _settle_scene_again(
 ) -> Scene:
     panels = []
     for panel in scene.panels:
-        settled = replace(panel, references=settled_references(board, panel.references))
+        settled = replace(panel, references=settle_references(board, panel.references))
         was, now = before[panel.id], reference_names(board, settled)
         new_names = {**renamed, **dict(zip(was, now, strict=True))}
-        prompt = renamed_mentions(panel.prompt, new_names, [*was, *renamed])
+        prompt = rename_mentions(panel.prompt, new_names, [*was, *renamed])
         if (prompt, settled) != (panel.prompt, panel):
             panel = replace(settled, prompt=prompt)
             _check_prompt(panel)

@@ -29,7 +29,7 @@ from .data import (
     no_longer,
     reference_names,
 )
-from .rules import changed, check_board, check_panel, settled, typed
+from .rules import change_fields, check_board, check_panel, check_type, settle_panel
 
 __all__ = [
     "add_member", "add_members", "add_panel", "add_reference", "add_scene", "add_take", "apply_to_all", "choose_take",
@@ -46,14 +46,14 @@ T = TypeVar("T")
 
 def set_board(board: Board, **changes: Any) -> Board:
     """title, aspect, fps, style, model."""
-    board = changed(board, changes, fixed=("id", "schema", "cast", "scenes"))
+    board = change_fields(board, changes, fixed=("id", "schema", "cast", "scenes"))
     check_board(board)
     return board
 
 
 def add_scene(board: Board, at: int | None = None, heading: str = "") -> Board:
     """A scene without panels."""
-    scene = changed(Scene(new_id()), {"heading": heading})
+    scene = change_fields(Scene(new_id()), {"heading": heading})
     return _check(replace(board, scenes=_insert(board.scenes, [scene], at)))
 
 
@@ -72,7 +72,7 @@ def move_scene(board: Board, scene_id: str, at: int) -> Board:
 
 def set_scene(board: Board, scene_id: str, **changes: Any) -> Board:
     """heading."""
-    return _with_scene(board, changed(_scene(board, scene_id), changes, fixed=("id", "panels")))
+    return _with_scene(board, change_fields(_scene(board, scene_id), changes, fixed=("id", "panels")))
 
 
 # Panels
@@ -80,11 +80,11 @@ def set_scene(board: Board, scene_id: str, **changes: Any) -> Board:
 
 def add_panel(board: Board, scene_id: str, at: int | None = None, panel: Panel | None = None) -> Board:
     """`panel`, or an empty one. One from another board loses the members and sources that this board doesn't have."""
-    panel, scene = typed(panel or Panel(new_id())), _scene(board, scene_id)
+    panel, scene = check_type(panel or Panel(new_id())), _scene(board, scene_id)
     if any(other.id == panel.id for other in board.panels()):
         raise ValueError(f"the board has a panel {panel.id}")
     check_panel(panel)
-    panel = settled(board, panel)
+    panel = settle_panel(board, panel)
     return _check(_with_scene(board, replace(scene, panels=_insert(scene.panels, [panel], at))))
 
 
@@ -94,7 +94,7 @@ def remove_panels(board: Board, ids: Iterable[str]) -> Board:
     kept = [replace(scene, panels=tuple(p for p in scene.panels if p.id not in gone)) for scene in board.scenes]
     board = replace(board, scenes=tuple(kept))
     for panel in [panel for panel in board.panels() if panel.source.panel in gone]:
-        board = _with_panel(board, settled(board, panel))
+        board = _with_panel(board, settle_panel(board, panel))
     return board
 
 
@@ -137,7 +137,7 @@ def _copy(panel: Panel, renamed: dict[str, str]) -> Panel:
 def set_panel(board: Board, panel_id: str, **changes: Any) -> Board:
     """Any field but id, takes and current. A mask belongs to its source: another source drops it."""
     before = board.panel(panel_id)
-    panel = changed(before, changes, fixed=("id", "takes", "current"))
+    panel = change_fields(before, changes, fixed=("id", "takes", "current"))
     if panel.source != before.source and "mask" not in changes:
         panel = replace(panel, mask=None)
     return _with_checked_panel(board, panel)
@@ -187,7 +187,7 @@ def add_reference(board: Board, panel_id: str, reference: PanelReference, at: in
 
     Raises Refused where the panel has as many as a panel can have, or this picture of the same member already.
     """
-    panel, reference = board.panel(panel_id), typed(reference)
+    panel, reference = board.panel(panel_id), check_type(reference)
     if any(other.id == reference.id for other in panel.references):
         raise ValueError(f"the panel has a reference {reference.id}")
     if reference.member is not None:
@@ -217,21 +217,21 @@ def set_reference(board: Board, panel_id: str, reference_id: str, **changes: Any
     """
     panel = board.panel(panel_id)
     before = _reference(panel, reference_id)
-    after = changed(before, changes)
+    after = change_fields(before, changes)
     if after.member is not None and {"name", "colour"} & set(changes):
         raise Refused("It has its name and colour from the cast.", "Change them there.")
     references = tuple(after if reference.id == reference_id else reference for reference in panel.references)
     place, names = references.index(after), reference_names(board, panel)
-    panel = settled(board, replace(panel, references=references))
+    panel = settle_panel(board, replace(panel, references=references))
     if "name" in changes and panel.references[place].name != after.name:
         raise Refused(f"The name {after.name!r} is taken or is not one word.", "Choose another name.")
     return _with_checked_panel(board, _prompt_follows(panel, names, reference_names(board, panel)))
 
 
 def _prompt_follows(panel: Panel, before: Sequence[str], after: Sequence[str]) -> Panel:
-    from .cast import renamed_mentions
+    from .cast import rename_mentions
 
-    return replace(panel, prompt=renamed_mentions(panel.prompt, dict(zip(before, after, strict=True)), before))
+    return replace(panel, prompt=rename_mentions(panel.prompt, dict(zip(before, after, strict=True)), before))
 
 
 # Takes
@@ -243,7 +243,7 @@ def add_take(board: Board, panel_id: str, take: Take, make_current: bool = True)
     if any(other.id == take.id for other in panel.takes):
         raise ValueError(f"the panel has a take {take.id}")
     current = take.id if make_current or not panel.takes else panel.current
-    return _with_checked_panel(board, replace(panel, takes=(*panel.takes, typed(take)), current=current))
+    return _with_checked_panel(board, replace(panel, takes=(*panel.takes, check_type(take)), current=current))
 
 
 def choose_take(board: Board, panel_id: str, take_id: str) -> Board:
@@ -255,7 +255,7 @@ def choose_take(board: Board, panel_id: str, take_id: str) -> Board:
 def set_take(board: Board, panel_id: str, take_id: str, note: str) -> Board:
     """The note on a take; the rest of it is what happened and stays."""
     panel = board.panel(panel_id)
-    noted = changed(_take(panel, take_id), {"note": note})
+    noted = change_fields(_take(panel, take_id), {"note": note})
     takes = tuple(noted if take.id == take_id else take for take in panel.takes)
     return _with_checked_panel(board, replace(panel, takes=takes))
 
@@ -322,4 +322,4 @@ def _with_checked_panel(board: Board, panel: Panel) -> Board:
     check_panel(panel)
     if panel.source.panel is not None:
         board.panel(panel.source.panel)
-    return _with_panel(board, settled(board, panel))
+    return _with_panel(board, settle_panel(board, panel))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from .data import Board, Panel, Scene, Take
-from .rules import check_take, typed
+from .rules import check_take, check_type
 
 LIMIT = 500
 TYPING_SECONDS = 2.0
@@ -95,7 +95,7 @@ class History:
         It becomes current where the same take is current as now, so that undoing an earlier choice of a take still
         goes back to what was chosen then. Not a step: there is nothing to undo, and undo keeps it.
         """
-        check_take(typed(take))
+        check_take(check_type(take))
         shown = next((panel.current for panel in self.board.panels() if panel.id == panel_id), None)
         gone = all(panel.id != panel_id for panel in self.board.panels())
         arrival = _Arrival(panel_id, take, lambda current: make_current and (gone or current == shown))

@@ -36,7 +36,7 @@ ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 S = TypeVar("S", bound=msgspec.Struct)
 
 
-def changed(item: S, changes: dict[str, Any], fixed: tuple[str, ...] = ("id",)) -> S:
+def change_fields(item: S, changes: dict[str, Any], fixed: tuple[str, ...] = ("id",)) -> S:
     """`item` with its fields changed. Raises ValueError for an unknown or fixed field.
 
     Refused for a value of the wrong type."""
@@ -45,10 +45,10 @@ def changed(item: S, changes: dict[str, Any], fixed: tuple[str, ...] = ("id",)) 
     if strange:
         raise ValueError(f"{type(item).__name__} has no {', '.join(sorted(strange))} to set; it has {sorted(known)}")
     clean = {key: _clean(value) if isinstance(value, str) else value for key, value in changes.items()}
-    return typed(replace(item, **clean))
+    return check_type(replace(item, **clean))
 
 
-def typed(item: S) -> S:
+def check_type(item: S) -> S:
     """`item` as a file would give it back (structs don't check types when made). Raises Refused."""
     try:
         return msgspec.json.decode(msgspec.json.encode(item), type=type(item))
@@ -179,7 +179,7 @@ def free_word(name: str, taken: Iterable[str]) -> str:
     return name if good else free_name(name, taken)
 
 
-def settled(board: Board, panel: Panel, panel_ids: Collection[str] | None = None) -> Panel:
+def settle_panel(board: Board, panel: Panel, panel_ids: Collection[str] | None = None) -> Panel:
     """The panel as it fits into the board: every member, source panel and current take it names exists.
 
     A reference to a member that is gone keeps its picture; names and colours are made free (see reference_names).
@@ -190,12 +190,12 @@ def settled(board: Board, panel: Panel, panel_ids: Collection[str] | None = None
     if source.kind == "panel" and source.panel not in (panel_ids or {other.id for other in board.panels()}):
         source = Source()
     mask = panel.mask if source == panel.source else None
-    references = settled_references(board, panel.references)
+    references = settle_references(board, panel.references)
     same = (current, source, mask, references) == (panel.current, panel.source, panel.mask, panel.references)
     return panel if same else replace(panel, current=current, source=source, mask=mask, references=references)
 
 
-def settled_references(board: Board, references: Iterable[PanelReference]) -> tuple[PanelReference, ...]:
+def settle_references(board: Board, references: Iterable[PanelReference]) -> tuple[PanelReference, ...]:
     """Names free of each other and of the cast, colours free of each other, members that exist."""
     members = {member.id: member for member in board.cast}
     kept = [r if r.member is None or r.member in members else replace(r, member=None) for r in references]

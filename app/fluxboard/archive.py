@@ -39,7 +39,7 @@ def export_zip(file: BoardFile, path: str | Path, force: bool = False) -> Path:
     Raises BoardError where a picture is missing or damaged, or the zip can't be written; DiskFull.
     """
     path = Path(path).absolute()
-    with disk.explained(path):
+    with disk.explain_errors(path):
         return write_new(path, lambda handle: _write(file, handle), force)
 
 
@@ -83,10 +83,10 @@ def import_zip(zipped: str | Path, path: str | Path) -> BoardFile:
     partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
     try:
         with (
-            disk.explained(zipped),
+            disk.explain_errors(zipped),
             open(zipped, "rb") as handle,
             zipfile.ZipFile(handle) as archive,
-            disk.explained(path),
+            disk.explain_errors(path),
         ):
             _extract(archive, partial)
             partial.rename(path)

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 from mlx_model.errors import BoardError, Refused
 
 from ..board.data import SCHEMA, Board, Member, Panel, PanelReference, Scene, Take
-from ..board.rules import ID, check_board, check_member, check_panel, default_colour, free_word, settled
+from ..board.rules import ID, check_board, check_member, check_panel, default_colour, free_word, settle_panel
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_OBJECTS = 1_000_000  # counted as opening braces, before anything is built
@@ -113,13 +113,13 @@ def _decode_typed(data: bytes, name: str) -> tuple[Board, list[str]]:
         raise BoardError(f"{name} is not a board: it has no schema version.", DAMAGED)
     if schema == SCHEMA:
         return msgspec.json.decode(data, type=Board), []
-    plain = migrated(msgspec.json.decode(data, type=dict), schema)
+    plain = migrate(msgspec.json.decode(data, type=dict), schema)
     return msgspec.convert(plain, Board), [
         "It was written by an older version of Flux Local, which can't open it any more."
     ]
 
 
-def migrated(plain: dict[str, Any], schema: int) -> dict[str, Any]:
+def migrate(plain: dict[str, Any], schema: int) -> dict[str, Any]:
     """Plain data of an older schema as today's. Raises ValueError where the data is not what its schema says."""
     try:
         for migration in MIGRATIONS[schema - 1 :]:
@@ -178,11 +178,11 @@ def _name_members(cast: tuple[Member, ...], repairs: list[str]) -> tuple[Member,
 
 
 def _settle_panels(board: Board, repairs: list[str]) -> Board:
-    """Every panel with what it names in place, see board_rules.settled."""
+    """Every panel with what it names in place, see rules.settle_panel."""
     panel_ids = {panel.id for panel in board.panels()}
     scenes = []
     for scene in board.scenes:
-        panels = tuple(settled(board, panel, panel_ids) for panel in scene.panels)
+        panels = tuple(settle_panel(board, panel, panel_ids) for panel in scene.panels)
         for before, after in zip(scene.panels, panels, strict=True):
             repairs += _describe_repairs(before, after)
         scenes.append(replace(scene, panels=panels))

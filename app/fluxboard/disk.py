@@ -19,7 +19,19 @@ from ..base.files import FULL, sync_folder, write_new
 from ..pictures.images import MAX_PIXELS
 from .lock import Lock
 
-__all__ = ["explained", "is_at", "lock", "path_of", "png", "png_size", "read", "stamp", "sweep", "sync_folder", "write"]
+__all__ = [
+    "explain_errors",
+    "is_at",
+    "lock",
+    "path_of",
+    "png",
+    "png_size",
+    "read",
+    "stamp",
+    "sweep",
+    "sync_folder",
+    "write",
+]
 MAX_BLOB = 512 << 20
 COMPRESS = 3  # of PNG: level 6 takes three times as long and saves a tenth
 F_GETPATH = 50  # of macOS
@@ -33,7 +45,7 @@ class BadPicture(BoardError):
 
 
 @contextlib.contextmanager
-def explained(path: Path) -> Iterator[None]:
+def explain_errors(path: Path) -> Iterator[None]:
     """Turns an OSError from working on `path` into DiskFull or BoardError."""
     try:
         yield
@@ -92,7 +104,7 @@ def require_folder(path: Path) -> None:
 def lock(path: Path, anyway: bool) -> Lock | None:
     """The lock, None where the folder can't be written. Raises BoardLocked, BoardError, DiskFull."""
     try:
-        with explained(path.parent):
+        with explain_errors(path.parent):
             return Lock.take(path, anyway)
     except BoardError as error:
         if isinstance(error.__cause__, OSError) and error.__cause__.errno in (errno.EROFS, errno.EACCES, errno.EPERM):

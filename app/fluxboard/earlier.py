@@ -37,7 +37,7 @@ class RestorePoint:
     when: datetime
 
 
-def listed(history: Path) -> list[RestorePoint]:
+def list_points(history: Path) -> list[RestorePoint]:
     """Newest first; other files in the folder are not looked at."""
     points = []
     with contextlib.suppress(OSError):
@@ -51,7 +51,7 @@ def listed(history: Path) -> list[RestorePoint]:
 
 def keep(history: Path, board: Path, always: bool = False, now: datetime | None = None) -> None:
     """Make `board`, about to be replaced, a restore point where one is due, or `always`. Raises OSError."""
-    points, now = listed(history), now or datetime.now(UTC)
+    points, now = list_points(history), now or datetime.now(UTC)
     age = abs((now - points[0].when).total_seconds()) if points else None  # a clock may have been set back
     if not board.exists() or not (always or age is None or age >= MINUTES * 60):
         return
@@ -59,7 +59,7 @@ def keep(history: Path, board: Path, always: bool = False, now: datetime | None 
         return
     os.makedirs(history, exist_ok=True)
     _link(board, history / f"{now:{FORMAT}}.json")
-    _thin(listed(history), now)
+    _thin(list_points(history), now)
 
 
 def _link(board: Path, point: Path) -> None:
@@ -124,7 +124,7 @@ def newest(folder: Path) -> Found:
     return Found(board, repairs, saved=saved)
 
 
-def sealed(saved: bytes, data: bytes) -> bytes:
+def seal(saved: bytes, data: bytes) -> bytes:
     """The journal's bytes for the state `data`, that goes on from the saved state."""
     return b"%s %s %s\n%s" % (MAGIC, _digest(saved), _digest(data), data)
 
@@ -134,7 +134,7 @@ def _without(folder: Path, error: BoardError) -> Found:
     found = _journal(folder)
     if found:
         found.told = "board.json was damaged: the last state was recovered from the journal."
-    for point in listed(folder / "history"):
+    for point in list_points(folder / "history"):
         if found:
             break
         found = _point(point)

@@ -60,7 +60,7 @@ class BoardFile:
             raise BoardError(f"{path} is there already.", "Choose another name.")
         if not path.parent.is_dir():
             raise BoardError(f"There is no folder {path.parent}.", "Create it first, or choose another place.")
-        with disk.explained(path):
+        with disk.explain_errors(path):
             try:
                 os.mkdir(partial)
                 for name in (BLOBS, HISTORY):
@@ -93,7 +93,7 @@ class BoardFile:
         """
         path = Path(path).absolute()
         disk.require_folder(path)
-        with disk.explained(path):
+        with disk.explain_errors(path):
             file = cls(path, disk.lock(path / LOCK, anyway) if write else None)
         try:
             file._load()
@@ -108,7 +108,7 @@ class BoardFile:
             return
         if self._lock:
             with contextlib.suppress(BoardError):  # the folder may be gone
-                self._lock.moved(self.path / LOCK)
+                self._lock.follow(self.path / LOCK)
             self._lock.release()
         os.close(self._descriptor)
         self._descriptor = -1
@@ -144,7 +144,7 @@ class BoardFile:
         """
         data = self._encode(board)
         folder = self._writable()
-        with disk.explained(folder / BOARD):
+        with disk.explain_errors(folder / BOARD):
             foreign = self._stamp != disk.stamp(folder / BOARD)  # a synchronising folder, an editor
             if data != self._saved or foreign:
                 earlier.keep(folder / HISTORY, folder / BOARD, always=foreign or point)
@@ -163,18 +163,18 @@ class BoardFile:
         with contextlib.suppress(OSError, BoardError):
             data = self._encode(board)
             partial = self.path / f".{JOURNAL}.partial"
-            partial.write_bytes(earlier.sealed(self._saved, data))
+            partial.write_bytes(earlier.seal(self._saved, data))
             os.replace(partial, self.path / JOURNAL)
 
     def restore_points(self) -> list[RestorePoint]:
         """Newest first."""
-        return earlier.listed(self.path / HISTORY)
+        return earlier.list_points(self.path / HISTORY)
 
     def restore(self, point: RestorePoint) -> Board:
         """The board of a restore point, for the caller to save; today's becomes a restore point. Raises BoardError."""
         board, _ = codec.decode(disk.read(point.path), f"The restore point of {point.when:%d %B %H:%M}")
         folder = self._writable()
-        with disk.explained(folder / HISTORY):
+        with disk.explain_errors(folder / HISTORY):
             earlier.keep(folder / HISTORY, folder / BOARD, always=True)
         return board
 
@@ -189,7 +189,7 @@ class BoardFile:
         width, height = disk.png_size(data, own=data is not source)
         sha256 = hashlib.sha256(data).hexdigest()
         folder = self._writable() / BLOBS
-        with disk.explained(folder):
+        with disk.explain_errors(folder):
             if not self._is_good(sha256):
                 folder.mkdir(exist_ok=True)
                 disk.write(folder / f"{sha256}.png", data)
@@ -283,7 +283,7 @@ class BoardFile:
 
     def _keep_both(self, folder: Path, found: earlier.Found) -> None:
         """The recovered state becomes the saved one; what board.json held stays as a restore point, or set aside."""
-        with disk.explained(folder / BOARD):
+        with disk.explain_errors(folder / BOARD):
             if found.damaged and (folder / BOARD).exists():
                 os.replace(folder / BOARD, next(p for p in number_names(folder / DAMAGED) if not p.exists()))
             elif not found.damaged:

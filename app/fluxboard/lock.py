@@ -75,7 +75,7 @@ class Lock:
         os.close(self._descriptor)
         self._descriptor = -1
 
-    def moved(self, path: Path) -> None:
+    def follow(self, path: Path) -> None:
         """The folder is elsewhere now."""
         self._path = path
 

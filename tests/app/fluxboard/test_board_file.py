@@ -270,7 +270,7 @@ def test_twenty_are_kept_close_together_lately_and_far_apart_long_ago(tmp_path):
         board.unlink(missing_ok=True)  # as a save does: never into the file that a restore point may be
         board.write_text(str(number))
         earlier.keep(history, board, now=start + timedelta(minutes=6 * number))
-    points = earlier.listed(history)
+    points = earlier.list_points(history)
     assert len(points) == earlier.KEPT
     texts = [int(point.path.read_text()) for point in points]
     assert texts[:4] == [499, 498, 497, 496]
