@@ -168,7 +168,7 @@ def forecast(
     measured), and nothing on Metal. Maps: see `_maps`.
     """
     size, b = size or spec.size, 2 if metal else 4
-    held = dict(weights) if weights else {k: _held(k, n, bits, b) for k, n in spec.parameters.items()}
+    held = dict(weights) if weights else {k: _estimate(k, n, bits, b) for k, n in spec.parameters.items()}
     transformer, autoencoder = held.get("transformer", 0), held.get("autoencoder", 0)
     texts, pictures = (sum(held.get(role, 0) for role in roles) for roles in (TEXT_ROLES, PICTURE_ROLES))
     largest = max(references, key=lambda r: r[0] * r[1], default=None)
@@ -183,7 +183,7 @@ def forecast(
     return Forecast(phases)
 
 
-def _held(component: str, parameters: int, bits: int, number_bytes: int) -> int:
+def _estimate(component: str, parameters: int, bits: int, number_bytes: int) -> int:
     return weight_bytes(parameters, bits if component in PACKED_ROLES else max(bits, 16), number_bytes)
 
 
@@ -205,7 +205,9 @@ def _of(params: Mapping[str, Any], *names: str) -> int:
     return next((params[name] for name in names if name in params), 0)
 
 
-def _step_activations(spec, size: Size, references: Sequence[Size], tokens: int | None, b: int, metal: bool) -> int:
+def _step_activations(
+    spec: ModelSpec, size: Size, references: Sequence[Size], tokens: int | None, b: int, metal: bool
+) -> int:
     """L (3 + 7 r) h b, 24 h a token at r = 3: the stream, the widest layer's output, q, k, v twice."""
     h, ratio, heads = _shape(spec)
     rows = (tokens or spec.usual_tokens) + image_tokens(spec, size)
@@ -233,8 +235,8 @@ def _maps(spec: ModelSpec, pixels: int, b: int) -> int:
     pixels as channels, full resolution is p times smaller. Metal: the same in half precision,
     1.5 GB at 1024 x 1024; published strip decodes took 1.6 GB with their weights.
     """
-    width = spec.autoencoder.get("decoder_ch") or spec.autoencoder.get("ch", 128)
-    maps = pixels // spec.autoencoder.get("pixel_patch", 1) ** 2 * width
+    width: int = spec.autoencoder.get("decoder_ch") or spec.autoencoder.get("ch", 128)
+    maps: int = pixels // spec.autoencoder.get("pixel_patch", 1) ** 2 * width
     return min(MAPS * maps + STRIPS, WHOLE_MAPS * maps) * b
 
 
@@ -281,7 +283,9 @@ def require(
     )
 
 
-def _ways_out(spec, here: Machine, size: Size, references, weights) -> Iterator[str]:
+def _ways_out(
+    spec: ModelSpec, here: Machine, size: Size, references: Sequence[Size], weights: Mapping[str, int] | None
+) -> Iterator[str]:
     def would(size: Size = size, count: int = len(references), **other: Any) -> bool:
         settings = {"weights": weights, "metal": here.metal, **other}
         return fits(forecast(spec, size, references[:count], **settings), here)
@@ -322,7 +326,7 @@ def gib(count: int) -> str:
     return f"{count / GIB:.1f} GB" if count >= 0.05 * GIB else f"{math.ceil(count / 2**20)} MB"
 
 
-def held_weights(folder: Any, number_bytes: int) -> dict[str, int]:
+def weigh(folder: Any, number_bytes: int) -> dict[str, int]:
     """Component -> bytes in memory: as on disk where packed, in the dtype of the run where not."""
     held = {}
     for role, part in folder.components.items():
@@ -334,6 +338,6 @@ def held_weights(folder: Any, number_bytes: int) -> dict[str, int]:
 def keeps_encoder(folder: Any) -> bool:
     """Whether the text encoder may stay loaded between runs: all weights and a default run fit twice over."""
     here = machine()
-    weights = held_weights(folder, here.number_bytes)
+    weights = weigh(folder, here.number_bytes)
     needed = forecast(folder.spec, weights=weights, metal=here.metal)
     return sum(weights.values()) + max(p.activations for p in needed.phases.values()) <= here.usable / 2

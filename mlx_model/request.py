@@ -7,7 +7,7 @@ import json
 import math
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .boxes import placed
 from .errors import Advice, Hint, RequestError
@@ -31,8 +31,16 @@ KINDS: dict[str, tuple[type, ...]] = {  # what JSON may hold for a field that is
     "int | None": (int, type(None)),
     "float | None": (float, int, type(None)),
 }
+T = TypeVar("T")
 SURROGATE = re.compile("[\ud800-\udfff]")
 COLOURFUL = 8  # mean distance of the largest from the smallest of red, green and blue: more is no depth map
+
+
+def demand(value: T | None) -> T:
+    """A field that a checked request with its pixels has. Raises ValueError where it has none yet."""
+    if value is None:
+        raise ValueError("The request is not checked yet, or its pixels are missing.")
+    return value
 
 
 @dataclass(frozen=True)
@@ -90,9 +98,7 @@ class Request:
     @property
     def size(self) -> Size:
         """Of a checked request. Raises ValueError where it has none yet."""
-        if self.width is None or self.height is None:
-            raise ValueError("A request has no size before it is checked.")
-        return Size(self.width, self.height)
+        return Size(demand(self.width), demand(self.height))
 
     def to_json(self) -> str:
         """Without pixels. Reversed by from_json. Always valid UTF-8: a file's name need not be."""

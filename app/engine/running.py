@@ -82,7 +82,7 @@ def require_room(
     from mlx_model import memory
 
     here = memory.machine()
-    weights = memory.held_weights(folder, 4 if dtype == "float32" else here.number_bytes)
+    weights = memory.weigh(folder, 4 if dtype == "float32" else here.number_bytes)
     weights["transformer"] += adapters
     return memory.require(folder.spec, here, size, references, weights)
 

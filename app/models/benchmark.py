@@ -36,7 +36,7 @@ def measure(
     request = check(Request(spec.name, "a bench", *chosen, steps, references=pictures), spec)
     here = memory.machine(bool(fast))
     sizes = [spec.size] * len(pictures)
-    memory.require(spec, here, chosen, sizes, memory.held_weights(folder, here.number_bytes))
+    memory.require(spec, here, chosen, sizes, memory.weigh(folder, here.number_bytes))
     from mlx_model.run.pipeline import Pipeline
 
     pipeline = Pipeline.open(folder.path)

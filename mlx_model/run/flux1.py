@@ -6,7 +6,8 @@ Axis letters: T text tokens, N image tokens, R reference tokens, C latent channe
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Callable, Generator
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import mlx.core as mx
@@ -14,19 +15,21 @@ import numpy as np
 
 from ..events import Note
 from ..geometry import Grid, Size, reference_size
+from ..nets.autoencoder import pack
 from ..nets.ops import timestep_features
 from ..nets.redux import with_pictures
+from ..request import demand
 from .edges import canny
 from .pictures import resize, to_signed
 from .references import fingerprint
 from .sampler import Velocity, guide, linear_mu, timesteps
 
 if TYPE_CHECKING:
+    from ..nets import flux1
+    from ..nets.image_siglip import ImageEncoder
+    from ..nets.redux import ImageEmbedder
     from ..request import Request
     from .pipeline import Pipeline
-
-
-from ..nets.autoencoder import pack
 
 Text = tuple[mx.array, mx.array]  # T5's tokens (1, T, width) and CLIP's pooled vector (1, width)
 
@@ -51,7 +54,7 @@ def encode_text(pipe: Pipeline, prompt: str) -> Text:
 
 def schedule(pipe: Pipeline, request: Request, tokens: int) -> np.ndarray:
     """(steps + 1,) times from 1 to 0."""
-    return timesteps(request.steps, linear_mu(tokens) if pipe.spec.mu is None else pipe.spec.mu)
+    return timesteps(demand(request.steps), linear_mu(tokens) if pipe.spec.mu is None else pipe.spec.mu)
 
 
 def encode_references(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]:
@@ -64,16 +67,17 @@ def encode_references(pipe: Pipeline, request: Request) -> Generator[Note, None,
     return (yield from WAYS[pipe.spec.pictures](pipe, request)) if count else Pictures()
 
 
-def _tokens(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]:
+def _encode_tokens(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]:
     """Kontext: each reference as tokens at its own grid, one after the other."""
     latents, grids, multiple = [], [], pipe.spec.size_multiple
     for reference in request.references:
-        own = Size.of(reference.pixels)
+        pixels = demand(reference.pixels)
+        own = Size.of(pixels)
         resized, cropped = _reference_size(pipe, own, len(request.references))
-        latents.append(pipe.picture_latents(reference.pixels, resized, cropped))
+        latents.append(pipe.picture_latents(pixels, resized, cropped))
         grids.append(cropped.grid(multiple))
         if cropped != own:
-            yield Note(pipe.resized(reference, cropped))
+            yield pipe.note_size(reference, cropped)
     return Pictures(mx.concatenate(latents, axis=1), tuple(grids))
 
 
@@ -85,67 +89,75 @@ def _reference_size(pipe: Pipeline, own: Size, count: int) -> tuple[Size, Size]:
     return reference_size(own, pipe.spec.reference_pixels[0] // count, pipe.spec.size_multiple)
 
 
-def _erased(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]:
+def _encode_erased(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]:
     """Fill: what the mask leaves of the picture, and the mask itself, beside every token."""
     yield from ()
-    pixels, mask = pipe.placed(request)
+    pixels, mask = pipe.place(request)
     latents = pipe.autoencoder.encode(erase(to_signed(pixels[None]), mask))
     return Pictures(beside=fill_channels(latents.reshape(1, -1, latents.shape[-1]), mask))
 
 
-def _edges(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]:
+def _encode_edges(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]:
     """Canny: edges given, or found in the picture at the size of the output."""
-    return (yield from _beside(pipe, request, lambda pixels: pixels if request.ready_made else canny(pixels)))
+    return (yield from _encode_beside(pipe, request, None if request.ready_made else canny))
 
 
-def _beside(pipe: Pipeline, request: Request, change=lambda pixels: pixels) -> Generator[Note, None, Pictures]:
+def _encode_beside(
+    pipe: Pipeline, request: Request, change: Callable[[np.ndarray], np.ndarray] | None = None
+) -> Generator[Note, None, Pictures]:
     """Depth and Canny: the latents of a map at the output's size, squeezed to it, beside every token."""
     reference, multiple = request.references[0], pipe.spec.size_multiple
     rows, columns = pipe.grid(request)
     size = Size(columns * multiple, rows * multiple)
-    if size != Size.of(reference.pixels):
-        yield Note(pipe.resized(reference, size))
-    return Pictures(beside=pipe.encode_pixels(change(resize(reference.pixels, size))))
+    pixels = demand(reference.pixels)
+    if size != Size.of(pixels):
+        yield pipe.note_size(reference, size)
+    pixels = resize(pixels, size)
+    return Pictures(beside=pipe.encode_pixels(change(pixels) if change else pixels))
 
 
-def _features(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]:
+def _encode_features(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]:
     """Redux: SigLIP's states of the picture, squeezed to a square, as text tokens."""
     yield from ()
-    features = [
-        pipe.encoded.get(
-            (fingerprint(reference.pixels), "features"), lambda pixels=reference.pixels: _seen(pipe, pixels)
-        )
-        for reference in request.references
-    ]
+    pictures = [demand(reference.pixels) for reference in request.references]
+    features = [pipe.encoded.get((fingerprint(one), "features"), partial(_look, pipe, one)) for one in pictures]
     return Pictures(features=tuple(features))
 
 
-def _seen(pipe: Pipeline, pixels: np.ndarray) -> mx.array:
-    encoder = pipe.component("image_encoder")
+def _look(pipe: Pipeline, pixels: np.ndarray) -> mx.array:
+    encoder: ImageEncoder = pipe.component("image_encoder")
+    embedder: ImageEmbedder = pipe.component("image_embedder")
     side = encoder.params.image_size
-    return pipe.component("image_embedder")(encoder(to_signed(resize(pixels, Size(side, side), "bicubic")[None])))
+    return embedder(encoder(to_signed(resize(pixels, Size(side, side), "bicubic")[None])))
 
 
-WAYS = {"tokens": _tokens, "erased": _erased, "edges": _edges, "depth": _beside, "features": _features}
+WAYS = {
+    "tokens": _encode_tokens,
+    "erased": _encode_erased,
+    "edges": _encode_edges,
+    "depth": _encode_beside,
+    "features": _encode_features,
+}
 
 
 def velocity(
     pipe: Pipeline, request: Request, grid: Grid, texts: list[Text], pictures: Pictures, times: np.ndarray
 ) -> Velocity:
     """The velocity as a function of (latents, step); all that is the same in every step is prepared here."""
-    model, conditions = pipe.transformer, []
+    model: flux1.Transformer = pipe.transformer
+    conditions = []
     for context, pooled in texts:
         context = with_pictures(context, list(pictures.features))
         ids = (text_ids(context.shape[1]), grid_ids(grid), reference_ids(list(pictures.grids)))
         rope = model.rope(np.concatenate(ids))
         conditions.append(model.condition(context, rope, pictures.tokens, pooled=pooled, beside=pictures.beside))
     features = timestep_features(times[:-1])
-    guidance = timestep_features([request.guidance]) if model.params.guidance_embed else None
+    guidance = timestep_features([demand(request.guidance)]) if model.params.guidance_embed else None
 
-    def one(condition, latents: mx.array, i: int) -> mx.array:
+    def one(condition: flux1.Condition, latents: mx.array, i: int) -> mx.array:
         return model(latents, features[i : i + 1], condition, guidance)
 
-    return guide(one, conditions, request.guidance)
+    return guide(one, conditions, demand(request.guidance))
 
 
 REFERENCE_TIME = 1  # Kontext's picture has time coordinate 1, the one being made 0

@@ -14,11 +14,13 @@ import numpy as np
 from ..events import Note
 from ..geometry import Grid, Size, reference_size
 from ..nets.ops import timestep_features
+from ..request import demand
 from .latents import grid_ids, reference_ids, text_ids
 from .references import References, fingerprint
 from .sampler import Velocity, empirical_mu, guide, timesteps
 
 if TYPE_CHECKING:
+    from ..nets import flux2
     from ..request import Request
     from .pipeline import Pipeline
 
@@ -26,7 +28,8 @@ if TYPE_CHECKING:
 def encode_text(pipe: Pipeline, prompt: str) -> mx.array:
     """(1, T, width)."""
     ids, real = pipe.tokenizer(prompt)
-    return pipe.component("text_encoder")(mx.array(ids), mx.array(real))
+    features: mx.array = pipe.component("text_encoder")(mx.array(ids), mx.array(real))
+    return features
 
 
 def encode_references(pipe: Pipeline, request: Request) -> Generator[Note, None, References | None]:
@@ -34,24 +37,31 @@ def encode_references(pipe: Pipeline, request: Request) -> Generator[Note, None,
     latents, grids, multiple = [], [], pipe.spec.size_multiple
     cap = pipe.spec.reference_pixels[0 if len(request.references) == 1 else 1]
     for reference in request.references:
-        resized, cropped = reference_size(Size.of(reference.pixels), cap, multiple)
-        latents.append(pipe.picture_latents(reference.pixels, resized, cropped))
+        own = Size.of(demand(reference.pixels))
+        resized, cropped = reference_size(own, cap, multiple)
+        latents.append(pipe.picture_latents(demand(reference.pixels), resized, cropped))
         grids.append(cropped.grid(multiple))
-        if cropped != Size.of(reference.pixels):
-            yield Note(pipe.resized(reference, cropped))
+        if cropped != own:
+            yield pipe.note_size(reference, cropped)
     return References(mx.concatenate(latents, axis=1), grids) if latents else None
 
 
 def schedule(pipe: Pipeline, request: Request, tokens: int) -> np.ndarray:
     """(steps + 1,) times from 1 to 0."""
-    return timesteps(request.steps, empirical_mu(tokens, request.steps) if pipe.spec.mu is None else pipe.spec.mu)
+    steps = demand(request.steps)
+    return timesteps(steps, empirical_mu(tokens, steps) if pipe.spec.mu is None else pipe.spec.mu)
 
 
 def velocity(
-    pipe: Pipeline, request: Request, grid: Grid, texts: list[mx.array], references: References | None, times
+    pipe: Pipeline,
+    request: Request,
+    grid: Grid,
+    texts: list[mx.array],
+    references: References | None,
+    times: np.ndarray,
 ) -> Velocity:
     """The guided velocity as a function of (latents, step); all that is the same in every step is prepared here."""
-    model = pipe.transformer
+    model: flux2.Transformer = pipe.transformer
     ids, joined, bank = [text_ids(texts[0].shape[1]), grid_ids(grid)], None, None
     if references is not None and pipe.spec.reference_bank:
         bank = _bank(pipe, request, references)
@@ -61,22 +71,23 @@ def velocity(
     rope = model.rope(np.concatenate(ids))
     conditions = [model.condition(text.astype(model.dtype), rope, joined, bank) for text in texts]
     features = timestep_features(times[:-1])
-    guidance = timestep_features([request.guidance]) if model.params.guidance_embed else None
+    guidance = timestep_features([demand(request.guidance)]) if model.params.guidance_embed else None
 
-    def one(condition, latents: mx.array, i: int) -> mx.array:
+    def one(condition: flux2.Condition, latents: mx.array, i: int) -> mx.array:
         return model(latents, features[i : i + 1], condition, guidance)
 
-    return guide(one, conditions, request.guidance)
+    return guide(one, conditions, demand(request.guidance))
 
 
-def _bank(pipe: Pipeline, request: Request, references: References):
+def _bank(pipe: Pipeline, request: Request, references: References) -> flux2.Bank:
     """K and V of the references, kept across runs: they depend on nothing else."""
     key = (
-        tuple(fingerprint(reference.pixels) for reference in request.references),
+        tuple(fingerprint(demand(reference.pixels)) for reference in request.references),
         tuple(references.grids),
         pipe.adapted,
     )
 
-    model = pipe.transformer
+    model: flux2.Transformer = pipe.transformer
     make = lambda: model.reference_bank(references.latents, model.rope(reference_ids(references.grids)))  # noqa: E731
-    return pipe.banks.get(key, make)
+    bank: flux2.Bank = pipe.banks.get(key, make)
+    return bank

@@ -15,12 +15,14 @@ import numpy as np
 
 from ..events import Note
 from ..geometry import MULTIPLE, Canvas, Grid, Size, reference_canvas, reference_size
+from ..request import demand
 from .latents import grid_ids, text_ids
 from .pictures import resize_and_crop
 from .references import References, fingerprint
 from .sampler import Velocity, guide, timesteps
 
 if TYPE_CHECKING:
+    from ..nets import flux3, text_qwen3
     from ..request import Reference, Request
     from .pipeline import Pipeline
 
@@ -33,7 +35,8 @@ def encode_text(pipe: Pipeline, prompt: str) -> mx.array:
     """(1, T, width), T a multiple of 80: the transformer sees the padding."""
     tokens = pipe.tokenizer.ids(prompt)
     ids, real, positions = pad_tokens(tokens, pipe.tokenizer.pad_id, pipe.spec.max_tokens)
-    return pipe.component("text_encoder")(mx.array(ids), mx.array(real), positions)
+    encoder: text_qwen3.TextEncoder = pipe.component("text_encoder")
+    return encoder(mx.array(ids), mx.array(real), positions)
 
 
 def encode_references(pipe: Pipeline, request: Request) -> Generator[Note, None, References | None]:
@@ -41,39 +44,47 @@ def encode_references(pipe: Pipeline, request: Request) -> Generator[Note, None,
     latents, grids, multiple = [], [], pipe.spec.size_multiple
     alone = len(request.references) == 1
     for reference in request.references:
-        encoded, used, whole = (_whole if alone else _cropped)(pipe, reference)
+        encoded, used, whole = (_encode_whole if alone else _encode_cropped)(pipe, reference)
         latents.append(encoded)
         grids.append(whole.grid(multiple))
-        if used != Size.of(reference.pixels):
-            yield Note(pipe.resized(reference, used))
+        if used != Size.of(demand(reference.pixels)):
+            yield pipe.note_size(reference, used)
     return References(mx.concatenate(latents, axis=1), grids) if latents else None
 
 
-def _whole(pipe: Pipeline, reference: Reference) -> tuple[mx.array, Size, Size]:
+def _encode_whole(pipe: Pipeline, reference: Reference) -> tuple[mx.array, Size, Size]:
     """Latents, the size at which the picture is used, and that of the canvas around it."""
-    canvas = reference_canvas(Size.of(reference.pixels))
+    pixels = demand(reference.pixels)
+    canvas = reference_canvas(Size.of(pixels))
     used, whole = canvas
-    make = lambda: pipe.encode_pixels(fill_canvas(canvas, resize_and_crop(reference.pixels, used, used)))  # noqa: E731
-    return pipe.encoded.get((fingerprint(reference.pixels), canvas), make), used, whole
+    make = lambda: pipe.encode_pixels(fill_canvas(canvas, resize_and_crop(pixels, used, used)))  # noqa: E731
+    return pipe.encoded.get((fingerprint(pixels), canvas), make), used, whole
 
 
-def _cropped(pipe: Pipeline, reference: Reference) -> tuple[mx.array, Size, Size]:
+def _encode_cropped(pipe: Pipeline, reference: Reference) -> tuple[mx.array, Size, Size]:
     """Latents, and twice the size at which the picture is used."""
     cap = pipe.spec.reference_pixels[1]
-    resized, cropped = reference_size(Size.of(reference.pixels), cap, pipe.spec.size_multiple)
-    return pipe.picture_latents(reference.pixels, resized, cropped), cropped, cropped
+    pixels = demand(reference.pixels)
+    resized, cropped = reference_size(Size.of(pixels), cap, pipe.spec.size_multiple)
+    return pipe.picture_latents(pixels, resized, cropped), cropped, cropped
 
 
 def schedule(pipe: Pipeline, request: Request, tokens: int) -> np.ndarray:
     """(steps + 1,) times from 1 to 0, the same for every size."""
-    return timesteps(request.steps, MU)
+    return timesteps(demand(request.steps), MU)
 
 
 def velocity(
-    pipe: Pipeline, request: Request, grid: Grid, texts: list[mx.array], references: References | None, times
+    pipe: Pipeline,
+    request: Request,
+    grid: Grid,
+    texts: list[mx.array],
+    references: References | None,
+    times: np.ndarray,
 ) -> Velocity:
     """The guided velocity as a function of (latents, step); a flow map is also told where the step goes."""
-    model, conditions = pipe.transformer, []
+    model: flux3.Transformer = pipe.transformer
+    conditions = []
     joined = None if references is None else references.latents.astype(model.dtype)
     pictures = [image_ids(grid), reference_ids(references.grids if references else [])]
     for text in texts:  # prompts are of different lengths
@@ -81,11 +92,11 @@ def velocity(
         conditions.append(model.condition(text.astype(model.dtype), rope, joined))
     now, then = model.time_features(times[:-1]), model.time_features(times[1:])
 
-    def one(condition, latents: mx.array, i: int) -> mx.array:
+    def one(condition: flux3.Condition, latents: mx.array, i: int) -> mx.array:
         target = then[i : i + 1] if model.params.flow_map else None
         return model(latents, now[i : i + 1], condition, target)
 
-    return guide(one, conditions, request.guidance)
+    return guide(one, conditions, demand(request.guidance))
 
 
 def image_ids(grid: Grid, reference: int | None = None) -> np.ndarray:

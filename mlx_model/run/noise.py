@@ -30,11 +30,13 @@ _FAR_TAIL = (
 )  # fmt: skip
 
 
-def _rational(coefficients, x: np.ndarray) -> np.ndarray:
-    top, bottom = (np.zeros_like(x), np.zeros_like(x))
+def _rational(coefficients: tuple[tuple[float, ...], ...], x: np.ndarray) -> np.ndarray:
+    top: np.ndarray = np.zeros_like(x)
+    bottom: np.ndarray = np.zeros_like(x)
     for above, below in zip(reversed(coefficients[0]), reversed(coefficients[1]), strict=True):
         top, bottom = top * x + above, bottom * x + below
-    return top / bottom
+    fraction: np.ndarray = top / bottom
+    return fraction
 
 
 def _log(x: np.ndarray) -> np.ndarray:
@@ -46,7 +48,8 @@ def _log(x: np.ndarray) -> np.ndarray:
     total = np.zeros_like(z)
     for k in range(23, 0, -2):
         total = total * (z * z) + 2 / k
-    return exponent * 0.6931471805599453 + total * z
+    logarithm: np.ndarray = exponent * 0.6931471805599453 + total * z
+    return logarithm
 
 
 def normal_from_uniform(p: np.ndarray) -> np.ndarray:

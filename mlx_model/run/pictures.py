@@ -45,6 +45,13 @@ def to_pixels(images: mx.array) -> np.ndarray:
     return np.array(mx.round(mx.clip(images.astype(mx.float32) * 127.5 + 127.5, 0, 255)).astype(mx.uint8))
 
 
+def first_picture(images: mx.array) -> np.ndarray:
+    """(B, H, W, 3) in [-1, 1] -> (H, W, 3) uint8."""
+    return np.asarray(to_pixels(images)[0])
+
+
 def resize_mask(mask: np.ndarray, size: Size) -> np.ndarray:
     """float32 (H, W) in [0, 1] -> bilinearly to `size`, as float32."""
-    return np.clip(np.asarray(Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)), 0, 1)
+    scaled = Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
+    clipped: np.ndarray = np.clip(np.asarray(scaled), 0, 1)
+    return clipped

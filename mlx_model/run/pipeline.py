@@ -13,8 +13,8 @@ Axis letters: N image tokens, C latent channels of a token.
 """
 
 import time
-from collections.abc import Iterator
-from functools import cached_property
+from collections.abc import Generator, Iterator
+from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,13 +28,13 @@ from ..geometry import Grid, Size
 from ..memory import keeps_encoder
 from ..nets import autoencoder
 from ..nets.autoencoder import pack
-from ..request import Reference, Request, check
+from ..request import Reference, Request, check, demand
 from ..spec_parts import DTYPES
 from ..store.folder import Folder, open_folder
 from ..store.weights import build, check_components, open_component
 from . import noise
-from .pictures import centre, resize_and_crop, to_pixels, to_signed
-from .placing import Placed, composite, place, touched
+from .pictures import centre, first_picture, resize_and_crop, to_signed
+from .placing import Placed, composite, mark_cells, place
 from .previews import fit_colours, preview
 from .references import Kept, fingerprint
 from .sampler import Repaint, denoise, euler, start_step
@@ -89,7 +89,8 @@ class Pipeline:
 
     @property
     def autoencoder(self) -> autoencoder.AutoEncoder:
-        return self.component("autoencoder")
+        network: autoencoder.AutoEncoder = self.component("autoencoder")
+        return network
 
     @cached_property
     def tokenizer(self) -> PromptTokenizer:
@@ -108,23 +109,25 @@ class Pipeline:
     def picture_latents(self, pixels: np.ndarray, resized: Size, cropped: Size) -> mx.array:
         """(H, W, 3) uint8, as resize_and_crop brings it to a size -> (1, N, C), kept across runs."""
         make = lambda: self.encode_pixels(resize_and_crop(pixels, resized, cropped))  # noqa: E731
-        return self.encoded.get((fingerprint(pixels), resized, cropped), make)
+        latents: mx.array = self.encoded.get((fingerprint(pixels), resized, cropped), make)
+        return latents
 
     def encode_pixels(self, pixels: np.ndarray) -> mx.array:
         """(H, W, 3) uint8 -> (1, N, C)."""
         latents = self.autoencoder.encode(to_signed(pixels[None]))
         return latents.reshape(1, -1, latents.shape[-1])
 
-    def resized(self, reference: Reference, size: Size) -> str:
-        """The text of a Note: a picture is not used at its own size."""
+    def note_size(self, reference: Reference, size: Size) -> Note:
+        """That a picture is not used at its own size."""
         name = reference.name or Path(reference.path).name or "A reference"
-        return f"{name}: {Size.of(reference.pixels)} is used at {size}, as {self.spec.title} does."
+        own = Size.of(demand(reference.pixels))
+        return Note(f"{name}: {own} is used at {size}, as {self.spec.title} does.")
 
     def grid(self, request: Request) -> Grid:
         """Rows and columns of tokens that a picture of the request's size needs."""
         return request.size.grid(self.spec.size_multiple)
 
-    def placed(self, request: Request) -> Placed:
+    def place(self, request: Request) -> Placed:
         """The picture that is changed, and its mask, on the canvas of the token grid."""
         rows, columns = self.grid(request)
         return place(request, Size(columns * self.spec.size_multiple, rows * self.spec.size_multiple))
@@ -190,7 +193,7 @@ class Pipeline:
         wanted = [request.prompt, request.negative] if self.spec.takes_text else [request.label, None]
         guided = self.spec.guidance_kind == "cfg" and request.guidance != 1
         texts = [
-            self.prompts.get(text, lambda text=text: self.family.encode_text(self, text))
+            self.prompts.get(text, partial(self.family.encode_text, self, text))
             for text in (wanted if guided else wanted[:1])
         ]
         self._let_encoders_go()
@@ -203,7 +206,9 @@ class Pipeline:
                 del self._loaded[role]
             mx.clear_cache()
 
-    def _denoise(self, request: Request, grid: Grid, texts: list[Any], references: Any, previews: float):
+    def _denoise(
+        self, request: Request, grid: Grid, texts: list[Any], references: Any, previews: float
+    ) -> Generator[Event, None, mx.array]:
         """Yields Stage, Step and Preview; returns the final latents (1, N, C)."""
         tokens = grid[0] * grid[1]
         times = self.family.schedule(self, request, tokens)
@@ -221,7 +226,7 @@ class Pipeline:
         yield Stage("denoise", total=total)
         began, shown = time.perf_counter(), 0.0
         for progress in denoise(velocity, latents, times, start, repaint, solver):
-            done = progress.index - start + 1
+            done = progress.step - start + 1
             spent = time.perf_counter() - began
             yield Step(done, total, round(spent, 3), round(spent / done * (total - done), 3))
             if previews and done < total and shown <= previews * (spent - shown):
@@ -244,7 +249,10 @@ class Pipeline:
         if request.noise is None:
             return mx.array(noise.normal(request.seed, (tokens, channels)))[None]
         try:
-            given = mx.load(request.noise)["noise"].astype(mx.float32)
+            given = mx.load(request.noise)
+            if not isinstance(given, dict):
+                raise TypeError("it is one array")
+            given = given["noise"].astype(mx.float32)
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise RequestError(
                 f"{request.noise} holds no tensor `noise`: {error}.", "Give a .safetensors file."
@@ -256,22 +264,24 @@ class Pipeline:
             )
         return given[None]
 
-    def _start_from(self, request: Request, grid: Grid, source_noise: mx.array):
+    def _start_from(
+        self, request: Request, grid: Grid, source_noise: mx.array
+    ) -> tuple[mx.array | None, Repaint | None]:
         """Latents of the picture that strength or a mask starts from, and what keeps the rest of it; None without."""
         masked = request.mask is not None or request.outpaint is not None
         if not masked and request.strength is None:
             return None, None
-        placed = self.placed(request)
+        placed = self.place(request)
         source = self.encode_pixels(placed.pixels)
         if not masked or self.spec.pictures == "erased":  # there the transformer itself sees the mask
             return source, None
         cell = self.spec.size_multiple // 2  # pixels of one latent
-        mask = pack(mx.array(touched(placed.mask, cell))[None, ..., None]).reshape(1, -1, 4)
+        mask = pack(mx.array(mark_cells(placed.mask, cell))[None, ..., None]).reshape(1, -1, 4)
         return source, Repaint(source, source_noise, mx.tile(mask, (1, 1, self.channels // 4)))
 
     def _decode(self, latents: mx.array, grid: Grid) -> np.ndarray:
         """(1, N, C) -> (H, W, 3) uint8."""
-        return to_pixels(self.autoencoder.decode(latents.reshape(1, *grid, -1)))[0]
+        return first_picture(self.autoencoder.decode(latents.reshape(1, *grid, -1)))
 
 
 def _run_failed(error: RuntimeError) -> Exception:

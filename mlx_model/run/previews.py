@@ -13,10 +13,11 @@ import mlx.core as mx
 import numpy as np
 
 from ..geometry import Size
-from ..nets.autoencoder import unpack
-from .pictures import resize, to_pixels, to_signed
+from ..nets.autoencoder import AutoEncoder, unpack
+from .pictures import first_picture, resize, to_signed
 
 if TYPE_CHECKING:
+    from ..nets.tiny_autoencoder import AutoEncoder as TinyAutoEncoder
     from .pipeline import Pipeline
 
 BLOCK, SIDE, PICTURES = 8, 128, 4
@@ -27,14 +28,15 @@ RIDGE = 1e-4  # keeps channels that the fitted pictures do not excite from being
 def preview(pipe: Pipeline, clean: mx.array) -> np.ndarray:
     """(1, h, w, 4z) estimate of the finished latents -> (16h, 16w, 3) uint8."""
     if pipe.spec.cheap_decode:
-        return to_pixels(pipe.autoencoder.decode(clean))[0]
+        return first_picture(pipe.autoencoder.decode(clean))
     if "tiny_autoencoder" in pipe.folder.components:
-        return to_pixels(pipe.component("tiny_autoencoder").decode(clean))[0]
-    small = to_pixels(unpack(clean).astype(mx.float32) @ pipe.colours[:-1] + pipe.colours[-1])[0]
+        tiny: TinyAutoEncoder = pipe.component("tiny_autoencoder")
+        return first_picture(tiny.decode(clean))
+    small = first_picture(unpack(clean).astype(mx.float32) @ pipe.colours[:-1] + pipe.colours[-1])
     return resize(small, Size(small.shape[1] * BLOCK, small.shape[0] * BLOCK))
 
 
-def fit_colours(autoencoder) -> mx.array:
+def fit_colours(autoencoder: AutoEncoder) -> mx.array:
     """(z + 1, 3) float32: latents of a block -> its mean colour in [-1, 1]; the last row is the constant.
 
     Least squares over drawn pictures that the autoencoder encodes, so that it holds for any autoencoder.
@@ -63,4 +65,5 @@ def dead_leaves(seed: int) -> np.ndarray:
         picture[inside] = rng.uniform(0, 255) + rng.beta(1, 2) * rng.normal(0, 70, 3)
     slope = rng.normal(0, 0.5, 2)
     light = np.exp(slope[0] * (x / SIDE - 0.5) + slope[1] * (y / SIDE - 0.5))
-    return np.clip(picture * light[..., None] + rng.normal(0, 4, picture.shape), 0, 255).astype(np.uint8)
+    picture = picture * light[..., None] + rng.normal(0, 4, picture.shape)
+    return np.asarray(np.clip(picture, 0, 255), np.uint8)

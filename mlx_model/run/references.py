@@ -43,7 +43,8 @@ class Kept:
             self.misses += 1
             value = make()
             mx.eval(value)
-            self._items[key] = value, sum(array.nbytes for _, array in tree_flatten(value))
+            arrays: dict[str, mx.array] = dict(tree_flatten(value))
+            self._items[key] = value, sum(array.nbytes for array in arrays.values())
         self._items.move_to_end(key)
         value = self._items[key][0]
         while len(self._items) > 1 and sum(size for _, size in self._items.values()) > self.limit:

@@ -88,7 +88,7 @@ def euler(latents: mx.array, velocity: mx.array, times: np.ndarray, i: int) -> m
 
 
 class Progress(NamedTuple):
-    index: int  # of the step just done, from 0
+    step: int  # the one just done, from 0
     latents: mx.array  # (1, N, C) float32
     clean: mx.array  # the estimate of the finished latents
 

@@ -15,10 +15,12 @@ import numpy as np
 
 from ..events import Note
 from ..geometry import Grid
+from ..request import demand
 from . import noise
 from .sampler import Solver, Velocity, euler, guide
 
 if TYPE_CHECKING:
+    from ..nets import selfflow
     from ..request import Request
     from .pipeline import Pipeline
 
@@ -28,7 +30,8 @@ SDE_STEPS, LAST_STEP = 250, 0.04  # the released sampler's: 249 random steps, th
 
 def encode_text(pipe: Pipeline, label: int | None) -> mx.array:
     """(1, 1, h): the class, or where there is none the null class."""
-    return pipe.transformer.condition([pipe.transformer.params.null_class if label is None else label])
+    condition: mx.array = pipe.transformer.condition([pipe.transformer.params.null_class if label is None else label])
+    return condition
 
 
 def encode_references(pipe: Pipeline, request: Request) -> Generator[Note, None, None]:
@@ -38,18 +41,21 @@ def encode_references(pipe: Pipeline, request: Request) -> Generator[Note, None,
 
 def schedule(pipe: Pipeline, request: Request, tokens: int) -> np.ndarray:
     """(steps + 1,) times from 1 to 0."""
-    return sde_times(request.steps) if request.sampler == RANDOM else ode_times(request.steps)
+    steps = demand(request.steps)
+    return sde_times(steps) if request.sampler == RANDOM else ode_times(steps)
 
 
-def velocity(pipe: Pipeline, request: Request, grid: Grid, texts: list[mx.array], references, times) -> Velocity:
+def velocity(
+    pipe: Pipeline, request: Request, grid: Grid, texts: list[mx.array], references: None, times: np.ndarray
+) -> Velocity:
     """The guided velocity as a function of (latents, step)."""
-    model = pipe.transformer
+    model: selfflow.Transformer = pipe.transformer
     features = model.time_features(times[:-1])
 
-    def one(condition, latents: mx.array, i: int) -> mx.array:
+    def one(condition: mx.array, latents: mx.array, i: int) -> mx.array:
         return model(latents, features[i : i + 1], condition)
 
-    return guide(one, texts, request.guidance)
+    return guide(one, texts, demand(request.guidance))
 
 
 def solver(pipe: Pipeline, request: Request, shape: tuple[int, ...]) -> Solver:

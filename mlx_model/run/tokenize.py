@@ -116,7 +116,7 @@ class PromptTokenizer:
         return self.tokenizer.encode(text, add_special_tokens=False).ids
 
     def _numbers(self, tokens: tuple[str, ...]) -> list[int]:
-        numbers = [self.tokenizer.token_to_id(token) for token in tokens]
-        if None in numbers:
+        numbers = [number for token in tokens if (number := self.tokenizer.token_to_id(token)) is not None]
+        if len(numbers) < len(tokens):
             raise LayoutError(f"The tokenizer in {self.folder} lacks one of {tokens}.", "Convert the model again.")
         return numbers

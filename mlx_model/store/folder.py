@@ -137,7 +137,7 @@ def _parse_manifest(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > MANIFEST_LIMIT:
             raise ValueError("too large")
-        manifest = json.loads(file.read_text("utf-8"))
+        manifest: dict[str, Any] = json.loads(file.read_text("utf-8"))
         schema = manifest["schema"]
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise LayoutError(f"{file} is damaged: {error}.", "Convert the source again.") from error
@@ -149,7 +149,7 @@ def _parse_manifest(file: Path) -> dict[str, Any]:
 
 def _folder(path: Path, spec: ModelSpec, manifest: dict[str, Any]) -> Folder:
     components = {name: _component(path, entry) for name, entry in manifest["components"].items()}
-    sizes = {
+    sizes: dict[str, Any] = {
         key: components[name].params
         for key, name in (("transformer", "transformer"), ("text", "text_encoder"), ("autoencoder", "autoencoder"))
         if name in components

@@ -32,12 +32,12 @@ class LoraLinear(nn.Module):
         low = [(scale, adapter) for scale, adapter in adapters if not adapter.kronecker]
         if low:
             self.down = mx.concatenate([adapter.second for _, adapter in low]).astype(dtype)
-            ups = [_placed(scale * adapter.first, adapter, outputs, inputs, axis=0) for scale, adapter in low]
+            ups = [_place(scale * adapter.first, adapter, outputs, inputs, axis=0) for scale, adapter in low]
             self.up = mx.concatenate(ups, axis=1).astype(dtype)
         self.kroneckers = [Kronecker(scale, a, outputs, inputs, dtype) for scale, a in adapters if a.kronecker]
 
-    def __call__(self, x):
-        y = self.base(x)
+    def __call__(self, x: mx.array) -> mx.array:
+        y: mx.array = self.base(x)
         if "down" in self:
             y = y + (x @ self.down.T) @ self.up.T
         for kronecker in self.kroneckers:
@@ -47,7 +47,8 @@ class LoraLinear(nn.Module):
     @property
     def weight(self) -> mx.array:
         """The base's, which networks ask for their dtype."""
-        return self.base.weight
+        weight: mx.array = self.base.weight
+        return weight
 
 
 class Kronecker(nn.Module):
@@ -58,17 +59,18 @@ class Kronecker(nn.Module):
         self.first, self.second = (scale * adapter.first).astype(dtype), adapter.second.astype(dtype)
         self.adapter_sizes = (adapter, outputs, inputs)
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         z = x.reshape(*x.shape[:-1], self.first.shape[1], -1) @ self.second.T  # (..., b, c)
         z = (self.first @ z).reshape(*x.shape[:-1], -1)  # (..., ac)
-        return _placed(z, *self.adapter_sizes, axis=-1)
+        return _place(z, *self.adapter_sizes, axis=-1)
 
 
-def _placed(values: mx.array, adapter: Adapter, outputs: int, inputs: int, axis: int) -> mx.array:
+def _place(values: mx.array, adapter: Adapter, outputs: int, inputs: int, axis: int) -> mx.array:
     """The adapter's rows along `axis`, in the layer's order and with zeros for the layer's other rows."""
     start, stop = rows_of(adapter.place, outputs, inputs)
     if adapter.place.swapped:
-        values = mx.concatenate(mx.split(values, 2, axis=axis)[::-1], axis=axis)
+        first, second = mx.split(values, 2, axis=axis)
+        values = mx.concatenate([second, first], axis=axis)
     if (start, stop) == (0, outputs):
         return values
     widths = [(0, 0)] * values.ndim
@@ -79,7 +81,7 @@ def _placed(values: mx.array, adapter: Adapter, outputs: int, inputs: int, axis:
 def delta(scale: float, adapter: Adapter, outputs: int, inputs: int) -> mx.array:
     """What an adapter adds to the (o, i) matrix of its layer, lazily."""
     product = mx.kron(adapter.first, adapter.second) if adapter.kronecker else adapter.first @ adapter.second
-    return _placed(scale * product, adapter, outputs, inputs, axis=0)
+    return _place(scale * product, adapter, outputs, inputs, axis=0)
 
 
 def gather(family: str, sizes: Sizes, loras: Iterable[Lora]) -> Gathered:

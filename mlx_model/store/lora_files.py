@@ -39,6 +39,7 @@ REFUSED = {
     r"\.diff(_b)?$": "difference of whole weights",
 }
 
+Groups = dict[str, tuple[Place, dict[str, str]]]  # layer as the file calls it -> its place, {part: tensor}
 Sizes = dict[str, tuple[int, int]]  # layer -> (outputs, inputs)
 Parts = dict[str, mx.array]
 
@@ -70,14 +71,13 @@ def read(path: Path, family: str, sizes: Sizes) -> list[Adapter]:
     entries = header(path)
     _refuse_kinds(path, entries)
     known = places(family, sizes)
-    grouped, unknown = _grouped(entries, known)
+    grouped, unknown = _group(entries, known)
     if unknown or not grouped:
         raise LayoutError(*_reason(path, family, unknown, bool(grouped)))
     arrays, config = load_lazily(path), _config(path)
     adapters = []
-    for stem, names in grouped.items():
+    for stem, (place, names) in grouped.items():
         parts = {part: arrays[name].astype(mx.float32) for part, name in names.items()}
-        place = resolve(stem, known)
         _check_parts(path, stem, parts, sizes[place.layer])
         adapter = _adapter(path, stem, place, parts, config)
         _check_size(path, stem, adapter, sizes)
@@ -95,17 +95,22 @@ def _refuse_kinds(path: Path, entries: dict[str, Entry]) -> None:
             raise LayoutError(f"{path.name} holds {kind} numbers, which can't be used: {name}.")
 
 
-def _grouped(entries: Iterable[str], known: dict[str, Place]) -> tuple[dict[str, dict[str, str]], list[str]]:
-    """{layer as the file calls it: {part: tensor}}, and the tensors that belong to no layer."""
-    grouped: dict[str, dict[str, str]] = {}
+def _group(entries: Iterable[str], known: dict[str, Place]) -> tuple[Groups, list[str]]:
+    """The tensors by layer, and those that belong to none."""
+    grouped: Groups = {}
     unknown = []
     for name in entries:
         ending = next((ending for ending in ENDINGS if name.endswith(ending)), None)
         stem = name.removesuffix(ending or "")
-        if ending is None or resolve(stem, known) is None or ENDINGS[ending] in grouped.get(stem, {}):
+        place = None if ending is None else resolve(stem, known)
+        if ending is None or place is None:
+            unknown.append(name)
+            continue
+        parts = grouped.setdefault(stem, (place, {}))[1]
+        if ENDINGS[ending] in parts:
             unknown.append(name)
         else:
-            grouped.setdefault(stem, {})[ENDINGS[ending]] = name
+            parts[ENDINGS[ending]] = name
     return grouped, unknown
 
 
@@ -191,6 +196,7 @@ def _kronecker(parts: Parts, alpha: float | None) -> tuple[mx.array, mx.array]:
 
 def _number(path: Path, stem: str, array: mx.array) -> float:
     value = array.item() if array.size == 1 else math.nan
+    value = math.nan if isinstance(value, complex) else value
     if not math.isfinite(value):
         raise LayoutError(f"{path.name} is damaged: the alpha of {stem} is not a number.")
     return value

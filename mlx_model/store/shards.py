@@ -58,9 +58,12 @@ def load_lazily(file: Path) -> dict[str, mx.array]:
     """
     header(file)
     try:
-        return mx.load(str(file), format="safetensors")
+        arrays = mx.load(str(file), format="safetensors")
     except (RuntimeError, ValueError) as error:
         raise LayoutError(f"{file.name} can't be read: {error}.") from error
+    if not isinstance(arrays, dict):
+        raise LayoutError(f"{file.name} can't be read: it has no names.")
+    return arrays
 
 
 def write_shards(
@@ -81,7 +84,8 @@ def write_shards(
 
 def _split(arrays: dict[str, Unmade], limit: int) -> list[list[str]]:
     """Names in order, in runs of at most `limit` bytes (one tensor at least)."""
-    runs, used = [[]], 0
+    runs: list[list[str]] = [[]]
+    used = 0
     for name, array in arrays.items():
         if runs[-1] and used + array.nbytes > limit:
             runs.append([])
@@ -134,7 +138,7 @@ def _pieces(name: str, array: Unmade) -> Iterator[memoryview]:
         raise LayoutError(f"{name} holds numbers that are not finite.", "Is the file damaged? Download it again.")
     flat = values.view(mx.uint8)
     mx.eval(flat)
-    view = memoryview(np.array(flat, copy=False))
+    view = np.array(flat, copy=False).data
     for start in range(0, len(view), CHUNK):
         yield view[start : start + CHUNK]
 

@@ -4,10 +4,9 @@ A layer is packed (quantised) where its `scales` are in the file; bits and group
 rotated where its `rotation` is there: (block,) signs, see PackedLinear.
 """
 
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
-from functools import reduce
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from mlx.utils import tree_flatten
 from ..errors import LayoutError
 from ..sizes import check_params
 from .folder import Folder
-from .shards import SHARD_BYTES, Unmade, header, load_lazily, write_shards
+from .shards import SHARD_BYTES, Entry, Unmade, header, load_lazily, write_shards
 
 CLASSES = {
     "transformer": "Transformer",
@@ -45,30 +44,31 @@ class PackedLinear(nn.Module):
     product is orthogonal, so y = (x S H) (W S H)^T + b.
     """
 
-    def __init__(self, layer: nn.Linear, group_size: int, bits: int):
+    def __init__(self, layer: nn.Linear, group_size: int, bits: int) -> None:
         out, width = layer.weight.shape
         self.group_size, self.bits = group_size, bits
-        self.weight, self.scales, self.biases = _packed_arrays(out, width, group_size, bits)
+        self.weight, self.scales, self.biases = _make_packed(out, width, group_size, bits)
         if "bias" in layer:
             self.bias = layer.bias
 
-    def __call__(self, x):
+    def __call__(self, x: mx.array) -> mx.array:
         packed = (self.weight, self.scales, self.biases)
-        form = {"group_size": self.group_size, "bits": self.bits}
+        group, bits = self.group_size, self.bits
         if dense_is_better(x.size // x.shape[-1]):
-            y = x @ self._unrotated(mx.dequantize(*packed, **form)).astype(x.dtype).T
+            y = x @ self.rotate_back(mx.dequantize(*packed, group_size=group, bits=bits)).astype(x.dtype).T
         else:
-            y = mx.quantized_matmul(self._rotated(x), *packed, transpose=True, **form)
+            y = mx.quantized_matmul(self._rotate(x), *packed, transpose=True, group_size=group, bits=bits)
         return y + self.bias if "bias" in self else y
 
-    def _unrotated(self, matrix):
+    def rotate_back(self, matrix: mx.array) -> mx.array:
         """W S H -> W. Rather than turning many rows of x, whose largest numbers could leave float16's range."""
         if "rotation" not in self:
             return matrix
-        blocks = matrix.reshape(matrix.shape[0], -1, self.rotation.size)
-        return (mx.hadamard_transform(blocks) * self.rotation).reshape(matrix.shape)
+        rotation: mx.array = self.rotation
+        blocks = matrix.reshape(matrix.shape[0], -1, rotation.size)
+        return (mx.hadamard_transform(blocks) * rotation).reshape(matrix.shape)
 
-    def _rotated(self, x):
+    def _rotate(self, x: mx.array) -> mx.array:
         if "rotation" not in self:
             return x
         blocks = x.reshape(*x.shape[:-1], -1, self.rotation.size) * self.rotation
@@ -78,19 +78,20 @@ class PackedLinear(nn.Module):
 class PackedEmbedding(nn.Module):
     """Rows of a packed table: ids (...) -> (..., width) in the dtype of the scales."""
 
-    def __init__(self, layer: nn.Embedding, group_size: int, bits: int):
+    def __init__(self, layer: nn.Embedding, group_size: int, bits: int) -> None:
         self.group_size, self.bits = group_size, bits
-        self.weight, self.scales, self.biases = _packed_arrays(*layer.weight.shape, group_size, bits)
+        out, width = layer.weight.shape
+        self.weight, self.scales, self.biases = _make_packed(out, width, group_size, bits)
 
-    def __call__(self, ids):
+    def __call__(self, ids: mx.array) -> mx.array:
         rows = (self.weight[ids], self.scales[ids], self.biases[ids])
         return mx.dequantize(*rows, group_size=self.group_size, bits=self.bits)
 
 
-PACKED = {nn.Linear: PackedLinear, nn.Embedding: PackedEmbedding}
+PACKED: dict[type, Callable[[Any, int, int], nn.Module]] = {nn.Linear: PackedLinear, nn.Embedding: PackedEmbedding}
 
 
-def _packed_arrays(out: int, width: int, group_size: int, bits: int):
+def _make_packed(out: int, width: int, group_size: int, bits: int) -> tuple[mx.array, mx.array, mx.array]:
     groups = (out, width // group_size)
     return mx.zeros((out, width * bits // 32), mx.uint32), mx.zeros(groups), mx.zeros(groups)
 
@@ -106,7 +107,8 @@ def dense_is_better(rows: int) -> bool:
 def build(role: str, family: str, params: Any) -> nn.Module:
     """The network of a component, its parameters lazy; `params`: its Params, or their arguments. Raises LayoutError."""
     with _usable(role):
-        return getattr(import_module(f"mlx_model.nets.{family}"), CLASSES[role])(params_of(role, family, params))
+        network: Callable[[Any], nn.Module] = getattr(import_module(f"mlx_model.nets.{family}"), CLASSES[role])
+        return network(params_of(role, family, params))
 
 
 def params_of(role: str, family: str, params: Any) -> Any:
@@ -181,7 +183,8 @@ def save_component(
         try:
             next(steps)
         except StopIteration as end:
-            return end.value
+            entry: dict[str, Any] = end.value
+            return entry
 
 
 def write_component(
@@ -189,16 +192,17 @@ def write_component(
 ) -> Generator[str, None, dict[str, Any]]:
     """save_component as a generator that yields each tensor's name once it is written."""
     module = build(role, family, params)
-    count = sum(array.size for _, array in tree_flatten(module.parameters()))
+    count = sum(array.size for array in dict(tree_flatten(module.parameters())).values())
     fit(module, {name: tuple(array.shape) for name, array in arrays.items()})
     # In the network's order: a block's tensors lie together, and every source layout gives the same bytes.
-    ordered = {name: arrays.pop(name) for name, _ in tree_flatten(module.parameters())}
+    ordered = {name: arrays.pop(name) for name in dict(tree_flatten(module.parameters()))}
     files = yield from write_shards(folder_dir, role, ordered, shard_bytes)
     return {"family": family, "params": asdict(params), "parameters": count, "files": files}
 
 
-def _entries(files: list[Path]):
-    entries, twice = {}, []
+def _entries(files: list[Path]) -> dict[str, Entry]:
+    entries: dict[str, Entry] = {}
+    twice: list[str] = []
     for file in files:
         found = header(file)
         twice += [name for name in found if name in entries]
@@ -216,10 +220,13 @@ def _dtype(name: str, dtype: mx.Dtype) -> mx.Dtype:
     return mx.float32 if "bn" in name.split(".") else dtype
 
 
-def _at(module: nn.Module, name: str):
+def _at(module: nn.Module, name: str) -> tuple[Any, str | int]:
     """The container (module or list) of the parameter or layer `name`, and its key there."""
-    *path, last = [int(part) if part.isdigit() else part for part in name.split(".")]
-    return reduce(lambda tree, key: tree[key], path, module), last
+    path: list[str | int] = [int(part) if part.isdigit() else part for part in name.split(".")]
+    parent: Any = module
+    for key in path[:-1]:
+        parent = parent[key]
+    return parent, path[-1]
 
 
 def fit(module: nn.Module, shapes: Shapes) -> None:
@@ -227,7 +234,7 @@ def fit(module: nn.Module, shapes: Shapes) -> None:
     for name in shapes:
         if name.endswith(".scales"):
             _pack_layer(module, name.removesuffix(".scales"), shapes)
-    wanted = {name: tuple(array.shape) for name, array in tree_flatten(module.parameters())}
+    wanted = {name: tuple(array.shape) for name, array in dict(tree_flatten(module.parameters())).items()}
     _complain("missing", [name for name in wanted if name not in shapes])
     _complain("left over", [name for name in shapes if name not in wanted])
     wrong = [f"{name} {shapes[name]}, not {wanted[name]}" for name in wanted if shapes[name] != wanted[name]]

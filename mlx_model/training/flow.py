@@ -5,7 +5,7 @@ logit-normal times). Axis letters: B batch, N image tokens, R reference tokens, 
 """
 
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -13,7 +13,7 @@ import numpy as np
 
 from ..geometry import Grid
 from ..nets import flux2, text_qwen3
-from ..nets.ops import timestep_features
+from ..nets.ops import Rope, rope_angles, timestep_features
 from ..run.latents import grid_ids, reference_ids, text_ids
 
 
@@ -32,7 +32,7 @@ class Batch(NamedTuple):
 class TextToFlow(nn.Module):
     """Text encoder and transformer, trained together."""
 
-    def __init__(self, text: text_qwen3.Params, transformer: flux2.Params):
+    def __init__(self, text: text_qwen3.Params, transformer: flux2.Params) -> None:
         super().__init__()
         self.text_encoder = text_qwen3.TextEncoder(text)
         self.transformer = flux2.Transformer(transformer)
@@ -44,9 +44,9 @@ class TextToFlow(nn.Module):
 
 
 @lru_cache(maxsize=64)
-def rope_tables(params: flux2.Params, tokens: int, grids: tuple[Grid, ...]) -> flux2.Rope:
+def rope_tables(params: flux2.Params, tokens: int, grids: tuple[Grid, ...]) -> Rope:
     ids = np.concatenate([text_ids(tokens), grid_ids(grids[0]), reference_ids(list(grids[1:]))])
-    tables = flux2.rope_angles(ids, params.axes_dim, params.theta)
+    tables = rope_angles(ids, params.axes_dim, params.theta)
     mx.eval(tables)
     return tables
 
@@ -87,9 +87,8 @@ def initialise(model: TextToFlow, qk_scale: float = 1.5) -> None:
             weight[gate * width : (gate + 1) * width, 0] = 1.0 / level
         modulation.lin.weight = weight
     t.final_layer.linear.weight = mx.zeros_like(t.final_layer.linear.weight)
-    t.final_layer.adaLN_modulation[1].weight = 0.1 * t.final_layer.adaLN_modulation[1].weight
-    for block in t.single_blocks:
-        block.norm.query_norm.scale = qk_scale * block.norm.query_norm.scale
-    for block in t.double_blocks:
-        for stream in (block.img_attn, block.txt_attn):
-            stream.norm.query_norm.scale = qk_scale * stream.norm.query_norm.scale
+    last: Any = t.final_layer.adaLN_modulation[1]
+    last.weight = 0.1 * last.weight
+    streams = [stream for block in t.double_blocks for stream in (block.img_attn, block.txt_attn)]
+    for norm in [part.norm for part in (*t.single_blocks, *streams)]:
+        norm.query_norm.scale = qk_scale * norm.query_norm.scale

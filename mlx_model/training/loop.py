@@ -9,12 +9,15 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
+Tree = dict[str, Any]  # parameters, gradients: arrays in dictionaries and lists
+Rate = float | Callable[[mx.array], mx.array]
 Loss = Callable[..., tuple[mx.array, dict[str, mx.array]]]  # (model, batch) -> (loss, figures to log)
 
 
@@ -25,7 +28,7 @@ def schedule(peak: float, warmup: int, total: int, floor: float = 0.05) -> Calla
     return optim.join_schedules([rise, fall], [warmup])
 
 
-def muon_and_adam(model: nn.Module, muon_rate, adam_rate) -> optim.Optimizer:
+def muon_and_adam(model: nn.Module, muon_rate: Rate, adam_rate: Rate) -> optim.Optimizer:
     """Muon (K. Jordan 2024) on the matrices inside blocks and layers and on convolutions, Adam on all the rest."""
 
     def in_block(path: str, weight: mx.array) -> bool:
@@ -36,31 +39,38 @@ def muon_and_adam(model: nn.Module, muon_rate, adam_rate) -> optim.Optimizer:
     return optim.MultiOptimizer([muon, adam], [in_block])
 
 
-def average(group: mx.distributed.Group, tree):
+def average(group: mx.distributed.Group, tree: Tree) -> Tree:
     """Mean over all processes, sent as one flat array."""
     if group.size() == 1:
         return tree
-    items = tree_flatten(tree)
-    flat = mx.distributed.all_sum(mx.concatenate([leaf.reshape(-1) for _, leaf in items]), group=group) / group.size()
+    items: dict[str, mx.array] = dict(tree_flatten(tree))
+    flat = (
+        mx.distributed.all_sum(mx.concatenate([leaf.reshape(-1) for leaf in items.values()]), group=group)
+        / group.size()
+    )
     parts, at = [], 0
-    for name, leaf in items:
+    for name, leaf in items.items():
         parts.append((name, flat[at : at + leaf.size].reshape(leaf.shape)))
         at += leaf.size
-    return tree_unflatten(parts)
+    mean: Tree = tree_unflatten(parts)
+    return mean
 
 
-def save_state(path: Path, model, ema, optimizer, step: int) -> None:
+def save_state(path: Path, model: nn.Module, ema: Tree, optimizer: optim.Optimizer, step: int) -> None:
     """Everything that resume needs, replaced atomically."""
     trees = {"model": model.parameters(), "ema": ema, "optimizer": optimizer.state}
-    arrays = {f"{kind}:{name}": leaf for kind, tree in trees.items() for name, leaf in tree_flatten(tree)}
+    arrays: dict[str, mx.array] = {
+        f"{kind}:{name}": leaf for kind, tree in trees.items() for name, leaf in dict(tree_flatten(tree)).items()
+    }
     partial = path.with_suffix(".partial.safetensors")
     mx.save_safetensors(str(partial), arrays, {"step": str(step)})
     os.replace(partial, path)
 
 
-def load_state(path: Path, model, optimizer) -> tuple[dict, int]:
+def load_state(path: Path, model: nn.Module, optimizer: optim.Optimizer) -> tuple[Tree, int]:
     """Restores model and optimizer; -> (the moving average, the step)."""
-    arrays, metadata = mx.load(str(path), return_metadata=True)
+    loaded: Any = mx.load(str(path), return_metadata=True)
+    arrays, metadata = loaded
     trees = {
         kind: [(k.partition(":")[2], v) for k, v in arrays.items() if k.startswith(kind)]
         for kind in ("model", "ema", "optimizer")
@@ -82,7 +92,7 @@ def train(
     save_every: int = 100,
     clip: float = 1.0,
     teacher: nn.Module | None = None,
-) -> dict:
+) -> Tree:
     """Run to `steps`, resuming from folder/state.safetensors where it is; -> the averaged parameters.
 
     Appends a JSON line of figures to folder/log.jsonl every `log_every` steps. `teacher` follows the moving average.
@@ -91,7 +101,7 @@ def train(
     folder.mkdir(parents=True, exist_ok=True)
     state, first = folder / "state.safetensors", 0
     optimizer.init(model.trainable_parameters())
-    ema = model.parameters()
+    ema: Tree = model.parameters()
     if state.exists():
         ema, first = load_state(state, model, optimizer)
     if teacher is not None:

@@ -10,7 +10,7 @@ import mlx.nn as nn
 import numpy as np
 
 from ..nets import flux2, text_qwen3
-from ..nets.ops import timestep_features
+from ..nets.ops import Chain, run_layers, timestep_features
 from .flow import Batch, TextToFlow
 
 MASK_RATIO, WEIGHT = 0.25, 0.8
@@ -20,15 +20,14 @@ STUDENT_LAYER, TEACHER_LAYER = 0.3, 0.7
 class Student(TextToFlow):
     """TextToFlow with the small head that predicts the teacher's features; the head is not exported."""
 
-    def __init__(self, text: text_qwen3.Params, transformer: flux2.Params):
+    def __init__(self, text: text_qwen3.Params, transformer: flux2.Params) -> None:
         super().__init__(text, transformer)
         width = transformer.hidden_size
-        self.head = [nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width)]
+        self.head: Chain = [nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width)]
 
-    def predict(self, hidden):
-        for layer in self.head:
-            hidden = layer(hidden)
-        return hidden
+    def predict(self, hidden: mx.array) -> mx.array:
+        """(B, N, h) -> (B, N, h)."""
+        return run_layers(self.head, hidden)
 
 
 def layer_at(share: float, blocks: int) -> int:
@@ -42,7 +41,9 @@ def token_times(rng: np.random.Generator, times: np.ndarray, others: np.ndarray,
     return np.where(masked, others[:, None], times[:, None])
 
 
-def self_flow_loss(model: Student, teacher: TextToFlow, batch: Batch, others: np.ndarray, rng: np.random.Generator):
+def self_flow_loss(
+    model: Student, teacher: TextToFlow, batch: Batch, others: np.ndarray, rng: np.random.Generator
+) -> tuple[mx.array, dict[str, mx.array]]:
     """Velocity loss at two noise levels plus WEIGHT times the distance (minus cosine) to the teacher's features.
 
     `others` (B,) are second times, drawn independently of batch.times. Text and references go with the first.
@@ -67,7 +68,7 @@ def cosine(a: mx.array, b: mx.array) -> mx.array:
     return ((a * b).sum(-1) / mx.maximum(lengths, 1e-6)).mean()
 
 
-def _run(model: TextToFlow, batch: Batch, noise: mx.array, times: np.ndarray):
+def _run(model: TextToFlow, batch: Batch, noise: mx.array, times: np.ndarray) -> tuple[mx.array, list[mx.array]]:
     """Velocity and states at per-token `times` (B, N)."""
     condition = model.condition(batch)
     t = mx.array(times.astype(np.float32))[..., None]

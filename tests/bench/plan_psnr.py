@@ -39,7 +39,7 @@ def dense(folder: Folder, role: str) -> dict[str, mx.array]:
     named = dict(tree_flatten(net.parameters()))
     for name, layer in net.named_modules():
         if isinstance(layer, PackedLinear):
-            named[f"{name}.weight"] = layer._unrotated(_matrix(layer))
+            named[f"{name}.weight"] = layer.rotate_back(_matrix(layer))
         elif isinstance(layer, PackedEmbedding):
             named[f"{name}.weight"] = _matrix(layer)
     return {name: x for name, x in named.items() if name.rpartition(".")[2] not in ("scales", "biases", "rotation")}

@@ -153,9 +153,9 @@ class Converted:
 def test_dense_weights_take_the_dtype_of_the_run_and_packed_ones_what_they_are():
     dense, packed = Converted(KLEIN, 2.0), Converted(KLEIN, 0.57)
     count = KLEIN.parameters["transformer"]
-    assert memory.held_weights(dense, 4)["transformer"] == 4 * count
-    assert memory.held_weights(dense, 2)["transformer"] == 2 * count
-    assert memory.held_weights(packed, 4)["transformer"] == packed.components["transformer"].bytes
+    assert memory.weigh(dense, 4)["transformer"] == 4 * count
+    assert memory.weigh(dense, 2)["transformer"] == 2 * count
+    assert memory.weigh(packed, 4)["transformer"] == packed.components["transformer"].bytes
 
 
 @pytest.mark.parametrize(("total", "kept"), [(6, False), (16, True)])

@@ -6,7 +6,7 @@ import pytest
 from mlx_model.geometry import Size
 from mlx_model.request import Mask, Reference, Request
 from mlx_model.run.pictures import centre
-from mlx_model.run.placing import composite, place, touched
+from mlx_model.run.placing import composite, mark_cells, place
 
 SOURCE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
 MASK = np.zeros((40, 60), np.float32)
@@ -57,4 +57,4 @@ def test_composite():
 def test_a_cell_that_the_mask_touches_is_repainted():
     mask = np.zeros((16, 24), np.float32)
     mask[7, 8:10] = 0.25, 1
-    assert touched(mask, 8).tolist() == [[0, 1, 0], [0, 0, 0]]
+    assert mark_cells(mask, 8).tolist() == [[0, 1, 0], [0, 0, 0]]

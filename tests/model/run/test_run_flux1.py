@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from mlx_model.errors import RequestError
+from mlx_model.errors import Advice, RequestError
 from mlx_model.events import Done, Note, Stage
 from mlx_model.geometry import Size
 from mlx_model.request import Mask, Reference, Request
@@ -169,8 +169,9 @@ def test_canny_marks_borders_white_on_black():
 
 def test_without_opencv_the_message_says_what_to_install(models, monkeypatch):
     monkeypatch.setitem(sys.modules, "cv2", None)
-    with pytest.raises(RequestError, match=r"flux-local-studio\[edges\]"):
+    with pytest.raises(RequestError, match="needs OpenCV") as caught:
         run(models(CANNY), picture(1))
+    assert caught.value.hint == Advice("draw_edges_yourself")
     run(models(CANNY), picture(1), ready_made=True)  # needs none
 
 

@@ -33,7 +33,7 @@ def test_a_part_of_a_step_counts_as_one():
 def test_a_straight_path_is_followed_exactly():
     data, noise = mx.random.normal((1, 6, 4)), mx.random.normal((1, 6, 4))
     steps = list(denoise(lambda x, i: noise - data, noise, timesteps(7, 1.3)))
-    assert [step.index for step in steps] == list(range(7))
+    assert [progress.step for progress in steps] == list(range(7))
     assert mx.abs(steps[-1].latents - data).max().item() < 1e-5
     assert all(mx.abs(step.clean - data).max().item() < 1e-5 for step in steps)
 
