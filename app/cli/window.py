@@ -3,6 +3,7 @@
 import importlib.util
 import os
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 from mlx_model.errors import FluxLocalError
@@ -30,7 +31,7 @@ def open_window(path: str | None = None) -> int:
     return main(path)
 
 
-def check(environment) -> None:
+def check(environment: Mapping[str, str]) -> None:
     """Raises NoWindow where Qt would abort: no display, or a library that its display plugin needs is missing."""
     if importlib.util.find_spec("PySide6") is None:
         raise NoWindow("PySide6 is not installed.", "Install Flux Local again: pip install flux-local-studio")
@@ -45,7 +46,8 @@ def check(environment) -> None:
 def plugin() -> Path:
     """The library with which Qt talks to X11."""
     package = importlib.util.find_spec("PySide6")
-    return Path(package.submodule_search_locations[0]) / "Qt" / "plugins" / "platforms" / "libqxcb.so"
+    assert package is not None  # `check` has asked
+    return Path(package.origin or "").parent / "Qt" / "plugins" / "platforms" / "libqxcb.so"
 
 
 def _load(library: Path) -> None:
