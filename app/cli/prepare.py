@@ -58,12 +58,13 @@ def _with_pictures(base: Request, options: Options, pictures: Sequence[str], not
     mask = options.get("mask")
     if pictures:
         references = tuple(inputs.load_reference(path, notes) for path in pictures)
-        size = {"outpaint": None, "width": None, "height": None} if base.outpaint else {}
-        base = dataclasses.replace(base, references=references, mask=None, ready_made=False, **size)
+        if base.outpaint:
+            base = dataclasses.replace(base, outpaint=None, width=None, height=None)
+        base = dataclasses.replace(base, references=references, mask=None, ready_made=False)
     elif options["again"]:
         base = inputs.reload(base, Path(options["again"]).absolute(), notes)
     if mask and base.references:
-        base = dataclasses.replace(base, mask=inputs.load_mask(mask, base.references[0].pixels))
+        base = dataclasses.replace(base, mask=inputs.load_mask(mask, inputs.pixels_of(base.references[0])))
     return base
 
 

@@ -14,6 +14,7 @@ from app.base.words import say_count
 from app.engine.running import Output, awake, open_pipeline, require_memory, saved
 from app.pictures import images
 from mlx_model.errors import DiskFull, RequestError
+from mlx_model.events import Done
 from mlx_model.request import MAX_SEED, Request
 
 from .prepare import prepare
@@ -28,7 +29,8 @@ Options = dict[str, Any]
 
 def run(options: Options, prompt: str | None, pictures: Sequence[str], default_name: str) -> None:
     """Do what generate and edit do. Raises FluxLocalError of every kind; KeyboardInterrupt closes the run."""
-    report, notes = Reporter(options["as_json"]), []
+    report = Reporter(options["as_json"])
+    notes: list[str] = []
     folder, request = prepare(options, prompt, pictures, notes)
     for note in notes:
         report.note(note)
@@ -112,6 +114,6 @@ def _one(pipeline: "Pipeline", request: Request, options: Options, output: Path,
     with closing(saved(pipeline, request, place)) as events:
         for event in events:
             report(event)
-            if type(event).__name__ == "Done" and not options["as_json"]:
+            if isinstance(event, Done) and not options["as_json"]:
                 report.clear()
                 click.echo(event.path)

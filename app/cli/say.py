@@ -4,7 +4,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -12,12 +12,13 @@ if TYPE_CHECKING:
     from mlx_model.errors import FluxLocalError
     from mlx_model.events import Event, Stage, Step
 
+Command = TypeVar("Command", bound=Callable[..., Any])
 JSON = "flux_local.json"
 BAR = 24
 CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
-def json_option(command: Callable) -> Callable:
+def json_option(command: Command) -> Command:
     """--json; ctx.meta knows it before any other option is looked at, so that errors honour it."""
 
     def remember(ctx: click.Context, _: click.Parameter, value: bool) -> bool:

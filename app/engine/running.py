@@ -6,7 +6,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,7 +87,7 @@ def require_room(
     return memory.require(folder.spec, here, size, references, weights)
 
 
-def saved(pipeline: "Pipeline", request: Request, output: Output) -> Iterator[Event]:
+def saved(pipeline: "Pipeline", request: Request, output: Output) -> Generator[Event, None, None]:
     """The events of a run with pixels written to files and the files' paths put in; closing it cancels the run."""
     previews = output.preview_time if output.previews else 0
     with closing(pipeline.run(request, previews=previews)) as events:

@@ -3,6 +3,7 @@
 import os
 import platform
 import sys
+from collections.abc import Iterator
 from importlib import metadata
 from typing import Any
 
@@ -64,7 +65,9 @@ def _backend() -> tuple[str | None, str]:
         return None, str(error)
 
 
-def _problems(here: memory.Machine, library: str | None, backend: str | None, mlx_error: str):
+def _problems(
+    here: memory.Machine, library: str | None, backend: str | None, mlx_error: str
+) -> Iterator[dict[str, Hint]]:
     if backend is None:
         yield _problem(f"MLX can't be loaded: {mlx_error}.", "Install it again: pip install --force-reinstall mlx")
     if here.metal and backend == "CPU":
@@ -81,7 +84,7 @@ def _problems(here: memory.Machine, library: str | None, backend: str | None, ml
     yield from _storage_problems()
 
 
-def _storage_problems():
+def _storage_problems() -> Iterator[dict[str, Hint]]:
     home = paths.home()
     if paths.free_bytes(home) < LOW_DISK:
         yield _problem(f"Little room: {memory.size(paths.free_bytes(home))} free for models.", "Free some space.")

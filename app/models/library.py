@@ -153,7 +153,7 @@ def remove(name: str) -> Path:
     path = resolve(name)
     if path == paths.mini():
         raise RequestError("The built-in model can't be removed.", "It is part of the app.")
-    from send2trash import send2trash
+    from send2trash import send2trash  # type: ignore[import-untyped]  # it ships no types
 
     try:
         send2trash(str(path))

@@ -61,7 +61,8 @@ def _scale(values: np.ndarray, mode: str, notes: list[str], name: str) -> np.nda
     Floats up to 1 are fractions; whole numbers up to 255 or 65535 are 8 or 16 bits; else black to the brightest value.
     """
     if mode.startswith("I;16"):
-        return np.rint(values.astype(np.float32) / 257.0).astype(np.uint8)
+        deep: np.ndarray = np.rint(values.astype(np.float32) / 257.0)
+        return deep.astype(np.uint8)
     values = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     low, high = min(0.0, float(values.min())), float(values.max())
     top = high if low < 0 else _white(values, high, mode == "F")
@@ -79,9 +80,10 @@ def _white(values: np.ndarray, high: float, fractions: bool) -> float:
 
 def _convert_profile(image: Image.Image, profile: bytes | None, notes: list[str], name: str) -> Image.Image:
     if image.mode == "LAB":
-        return ImageCms.profileToProfile(
-            image, ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB"), outputMode="RGB"
-        )
+        lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+        made = ImageCms.profileToProfile(image, lab, srgb, outputMode="RGB")
+        assert made is not None  # as it would be where the image itself were changed
+        return made
     if profile and (converted := _through(image, profile, notes, name)):
         return converted
     return image.convert("RGB")

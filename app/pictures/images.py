@@ -8,7 +8,7 @@ import io
 import threading
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FORMATS = tuple(dict.fromkeys(kind for kind in OPENED.values() if kind != HEIF))  # that Pillow may try
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 64
-SETTINGS = {
+SETTINGS: dict[str, dict[str, Any]] = {
     "PNG": {"compress_level": 6},
     "JPEG": {"quality": 95, "subsampling": 0},
     "WEBP": {"quality": 95, "method": 4},
@@ -136,7 +136,7 @@ def _decode(path: Path, data: bytes | None) -> Image.Image:
 def _open(data: bytes, kind: str) -> Image.Image:
     formats = FORMATS
     if kind == HEIF:
-        import pi_heif
+        import pi_heif  # type: ignore[import-untyped]  # it ships no types
 
         pi_heif.register_heif_opener()
         formats = (HEIF,)

@@ -27,6 +27,12 @@ def load_reference(path: str | Path, notes: list[str], name: str = "", role: str
     return Reference(str(path.absolute()), name or path.stem, role, hashlib.sha256(data).hexdigest(), pixels)
 
 
+def pixels_of(reference: Reference) -> np.ndarray:
+    """(H, W, 3) uint8 of a reference that was loaded."""
+    assert reference.pixels is not None
+    return reference.pixels
+
+
 def load_mask(path: str | Path, like: np.ndarray) -> Mask:
     """Open a mask for the picture `like` (H, W, 3); another size of the same shape is scaled.
 
@@ -75,9 +81,9 @@ def load(request: Request, notes: list[str]) -> Request:
     Raises RequestError.
     """
     references = tuple(load_reference(given.path, notes, given.name, given.role) for given in request.references)
-    mask = load_mask(request.mask.path, references[0].pixels) if request.mask and references else request.mask
+    mask = load_mask(request.mask.path, pixels_of(references[0])) if request.mask and references else request.mask
     for given, opened in zip((*request.references, request.mask), (*references, mask), strict=True):
-        if given and given.sha256 not in ("", opened.sha256):
+        if given and opened and given.sha256 not in ("", opened.sha256):
             raise RequestError(f"{given.path} is damaged: it is not the picture it was.", "Add the picture again.")
     return dataclasses.replace(request, references=references, mask=mask)
 
@@ -91,7 +97,7 @@ def reload(request: Request, beside: Path, notes: list[str]) -> Request:
     mask = request.mask
     if mask and references:
         found = _find(mask.path, mask.sha256, beside)
-        mask = dataclasses.replace(load_mask(found, references[0].pixels), path=str(found))
+        mask = dataclasses.replace(load_mask(found, pixels_of(references[0])), path=str(found))
     return dataclasses.replace(request, references=references, mask=mask)
 
 

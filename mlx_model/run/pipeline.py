@@ -13,7 +13,7 @@ Axis letters: N image tokens, C latent channels of a token.
 """
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
@@ -134,7 +134,7 @@ class Pipeline:
 
     # one run
 
-    def run(self, request: Request, previews: float = 0) -> Iterator[Event]:
+    def run(self, request: Request, previews: float = 0) -> Generator[Event, None, None]:
         """Yields Loaded, Stage, Note, Step, Preview and at last Done; closing the generator cancels within a step.
 
         `previews` is how much time they may take for each second of sampling: 0 none, inf one after every step.

@@ -1,16 +1,24 @@
 """flux-local board ...: the storyboard without a window."""
 
-from collections.abc import Callable
 from typing import Any
 
 import click
 
-from ..options import FILE
-from ..say import JSON, json_option
+from app.board.data import ROLES, SHOTS
 
-BOARD: Any = click.argument("board", type=FILE)
-PANELS: Any = click.option("--panels", metavar="RANGE", help="Such as 1A, 2A-2C or, counted through the board, 3-7.")
-SHOTS = ("ECU", "CU", "MCU", "MS", "MLS", "LS", "ELS", "EST", "OTS", "POV", "INSERT")
+from ..options import FILE
+from ..say import JSON, Command, json_option
+
+
+def board_argument(command: Command) -> Command:
+    """The board that every command is about."""
+    return click.argument("board", type=FILE)(command)
+
+
+def panels_option(command: Command) -> Command:
+    """--panels"""
+    text = "Such as 1A, 2A-2C or, counted through the board, 3-7."
+    return click.option("--panels", metavar="RANGE", help=text)(command)
 
 
 @click.group()
@@ -29,7 +37,7 @@ def board() -> None:
     """
 
 
-def _board_options(command: Callable) -> Callable:
+def _board_options(command: Command) -> Command:
     option: Any = click.option
     for add in (
         option("--model", metavar="MODEL", help="The model that renders it; the default model if not given."),
@@ -43,7 +51,7 @@ def _board_options(command: Callable) -> Callable:
 
 
 @board.command()
-@BOARD
+@board_argument
 @_board_options
 @json_option
 def new(board: str, as_json: bool, **options: Any) -> None:
@@ -58,7 +66,7 @@ def new(board: str, as_json: bool, **options: Any) -> None:
     new_board_file(board, options, as_json)
 
 
-def _panel_options(command: Callable) -> Callable:
+def _panel_options(command: Command) -> Command:
     option: Any = click.option
     for add in (
         option("--seed", type=click.IntRange(min=0), help="Lock the seed."),
@@ -85,7 +93,7 @@ def _panel_options(command: Callable) -> Callable:
 
 
 @board.command()
-@BOARD
+@board_argument
 @click.argument("prompt", nargs=-1)
 @click.option("--scene", metavar="N", help="Number of the scene; the last one if not given.")
 @click.option("--new-scene", metavar="HEADING", help="Begin a scene with this heading.")
@@ -105,7 +113,7 @@ def add(board: str, prompt: tuple[str, ...], as_json: bool, **options: Any) -> N
 
 
 @board.command("set")
-@BOARD
+@board_argument
 @click.argument("panel")
 @click.option("-p", "--prompt", metavar="TEXT", help="Another prompt.")
 @click.option("--take", type=click.IntRange(min=1), metavar="N", help="Make the panel's take N the current one.")
@@ -124,7 +132,7 @@ def set_(board: str, panel: str, as_json: bool, **options: Any) -> None:
 
 
 @board.command()
-@BOARD
+@board_argument
 @click.argument("panels")
 @json_option
 def remove(board: str, panels: str, as_json: bool) -> None:
@@ -140,7 +148,7 @@ def remove(board: str, panels: str, as_json: bool) -> None:
 
 
 @board.command()
-@BOARD
+@board_argument
 @click.argument("panels")
 @click.option("--before", metavar="PANEL", help="They stand before that panel then.")
 @click.option("--scene", metavar="N", help="To the end of the scene of that number; the last one if not given.")
@@ -158,12 +166,10 @@ def move(board: str, panels: str, as_json: bool, **options: Any) -> None:
 
 
 @board.command()
-@BOARD
+@board_argument
 @click.argument("name", required=False)
 @click.argument("image", nargs=-1, type=FILE)
-@click.option(
-    "--role", type=click.Choice(["character", "prop", "place", "style", "pose", "composition"]), help="What it is."
-)
+@click.option("--role", type=click.Choice(ROLES), help="What it is.")
 @click.option("--notes", metavar="TEXT", help="Notes.")
 @click.option("--rename", metavar="NEW", help="Call it so, in all prompts too.")
 @click.option("--remove", is_flag=True, help="Take it out of the cast; panels keep their pictures of it.")
@@ -184,8 +190,8 @@ def cast(board: str, name: str | None, image: tuple[str, ...], as_json: bool, **
 
 
 @board.command()
-@BOARD
-@PANELS
+@board_argument
+@panels_option
 @click.option("-m", "--model", metavar="MODEL", help="Another model than the board's and the panels'.")
 @click.option("--missing", is_flag=True, help="Only panels without a take.")
 @click.option("--count", type=click.IntRange(1, 100), default=1, metavar="N", help="Takes of each panel.")
@@ -208,13 +214,13 @@ def render(board: str, as_json: bool, **options: Any) -> None:
 
 
 @board.command()
-@BOARD
+@board_argument
 @click.option(
     "-o", "--output", required=True, type=FILE, metavar="OUT", help="File or folder; its ending is the format."
 )
 @click.option("-f", "--format", "name", metavar="FORMAT", help="Where the ending does not say it; see --formats.")
 @click.option("-O", "--option", "pairs", multiple=True, metavar="NAME=VALUE", help="An option of the format.")
-@PANELS
+@panels_option
 @click.option("--force", is_flag=True, help="Overwrite instead of numbering.")
 @click.option(
     "--formats", is_flag=True, is_eager=True, expose_value=False, callback=lambda *a: _formats(*a), help="List."
@@ -262,7 +268,7 @@ def import_(source: str, output: str | None, name: str | None, as_json: bool) ->
 
 
 @board.command()
-@BOARD
+@board_argument
 @click.option("-m", "--model", metavar="MODEL", help="Check for this model instead of the board's.")
 @json_option
 def check(board: str, model: str | None, as_json: bool) -> None:
@@ -280,7 +286,7 @@ def check(board: str, model: str | None, as_json: bool) -> None:
 
 
 @board.command()
-@BOARD
+@board_argument
 @click.argument("panel", required=False)
 @json_option
 def show(board: str, panel: str | None, as_json: bool) -> None:
@@ -296,8 +302,8 @@ def show(board: str, panel: str | None, as_json: bool) -> None:
 
 
 @board.command("list")
-@BOARD
-@PANELS
+@board_argument
+@panels_option
 @json_option
 def list_(board: str, panels: str | None, as_json: bool) -> None:
     """One line for each panel: number, takes, prompt.

@@ -157,9 +157,8 @@ def _change_panel(board: Board, panel: Panel, options: Options) -> Panel:
         changes |= {"seed": options["seed"], "seed_locked": True}
     if options["source"] is not None:
         changes["source"] = _source(board, panel, options["source"])
-    camera = replace(panel.camera, **camera) if camera else panel.camera
-    settings = replace(panel.settings, **settings) if settings else panel.settings
-    return replace(panel, camera=camera, settings=settings, **changes)
+    changes |= {"camera": replace(panel.camera, **camera), "settings": replace(panel.settings, **settings)}
+    return replace(panel, **changes)
 
 
 def _source(board: Board, panel: Panel, text: str) -> Source:

@@ -2,10 +2,10 @@
 
 import dataclasses
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 from msgspec.structs import replace
@@ -18,12 +18,15 @@ from app.engine import jobs, running
 from app.fluxboard.file import BoardFile
 from app.pictures import inputs
 from mlx_model.errors import BoardError, FluxLocalError, ModelError, RequestError, WillNotFit
-from mlx_model.events import Done, Stage
+from mlx_model.events import Done, Event, Stage
 from mlx_model.request import MAX_SEED, Request, check
 from mlx_model.store.folder import Folder
 
 from ..say import Reporter
 from .edit import open_board
+
+if TYPE_CHECKING:
+    from mlx_model.run.pipeline import Pipeline
 
 Options = dict[str, Any]
 
@@ -41,7 +44,8 @@ def render_panels(path: str, options: Options, as_json: bool) -> None:
         ids = _select(file, options)
         if not ids:
             report.note("There is nothing to render.")
-        run, failed = _Run(file, options, report), []
+        run = _Run(file, options, report)
+        failed: list[FluxLocalError] = []
         try:
             with running.awake():
                 for place, panel_id in enumerate(ids):
@@ -83,7 +87,8 @@ class _Run:
 
     def __init__(self, file: BoardFile, options: Options, report: Reporter):
         self.file, self.options, self.report = file, options, report
-        self._opened, self._pipeline = None, None
+        self._opened: tuple[Path, str | None] | None = None
+        self._pipeline: Pipeline | None = None
 
     def panel(self, panel_id: str) -> None:
         for number in range(self.options["count"]):
@@ -114,18 +119,20 @@ class _Run:
             for event in events:
                 self.report(self._keep(job, event) if isinstance(event, Done) else event)
 
-    def _events(self, folder: Folder, request: Request, place: Path) -> Iterator:
+    def _events(self, folder: Folder, request: Request, place: Path) -> Generator[Event, None, None]:
         output = running.Output(place / "take.png", paths=False)
         yield from running.saved(self._open(folder, request.dtype), request, output)
 
-    def _open(self, folder: Folder, dtype: str | None) -> Any:
-        if self._opened != (folder.path, dtype):
+    def _open(self, folder: Folder, dtype: str | None) -> "Pipeline":
+        if self._pipeline is None or self._opened != (folder.path, dtype):
             self._pipeline = None  # before the next one is loaded: two may not fit
             self._pipeline, self._opened = running.open_pipeline(folder.path, dtype), (folder.path, dtype)
         return self._pipeline
 
     def _keep(self, job: jobs.Job, done: Done) -> Done:
         """The take is in the board and the board on the disk; the event with the place of the picture there."""
+        assert done.path  # it was saved
+        assert job.panel
         try:
             picture = self.file.put_picture(Path(done.path).read_bytes())
             take = make_take(job, picture, done.seed, done.seconds)

@@ -34,7 +34,8 @@ def show_board(path: str, which: str | None, as_json: bool) -> None:
 
 def _plain(file: BoardFile, item: Board | Panel) -> dict[str, Any]:
     """The file's own data, each panel with its number."""
-    plain, label = msgspec.to_builtins(item), numbers(file.board)
+    plain: dict[str, Any] = msgspec.to_builtins(item)
+    label = numbers(file.board)
     for panel in [plain] if isinstance(item, Panel) else [p for s in plain["scenes"] for p in s["panels"]]:
         panel["number"] = label[panel["id"]]
     return plain
