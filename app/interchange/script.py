@@ -1,27 +1,32 @@
 """From the elements of a screenplay to a board: a scene a heading, a panel a beat.
 
-A beat is an action with what is said after it; a second speaker or another action begins the next panel.
+A beat is an action with what is said after it; a second speaker or another action begins the next panel. What a board
+has no field for (sections, synopses, transitions, notes) is a note of the panel that it stands before or belongs to.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import NamedTuple
 
 from mlx_model.errors import RequestError
 
 from ..board.data import COLOURS, DEFAULT_SECONDS, Board, Member, Panel, Scene, free_name, new_id
 from ..board.rules import MAX_PANELS, MAX_SCENES
-from .values import clean, clean_line
+from .formats import Source
+from .values import LONGEST, clean, clean_line
 
 WORDS_A_SECOND = 2.5  # spoken, with pauses
 MOST_SPEAKERS = 200
-KINDS = ("heading", "action", "character", "parenthetical", "dialogue", "note", "transition")
+LONGEST_HEADING, LONGEST_NAME = 200, 100
+KINDS = ("heading", "section", "synopsis", "action", "character", "parenthetical", "dialogue", "note", "transition")
 
 
 class Element(NamedTuple):
-    """`kind` is one of KINDS; `number` is a scene's, as the script has it."""
+    """`kind` is one of KINDS; `number` is a scene's, as the script has it.
+
+    A section groups the scenes after it; a synopsis tells of the scene or section it stands under.
+    """
 
     kind: str
     text: str
@@ -34,6 +39,11 @@ class Beat:
     dialogue: list[list[str]] = field(default_factory=list)  # speeches, in parts
     notes: list[str] = field(default_factory=list)
     words: int = 0  # that are spoken
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether it has notes at most."""
+        return not self.action and not self.dialogue
 
     def build_panel(self) -> Panel:
         """The action is also the prompt, so that the board can be rendered as it is."""
@@ -51,22 +61,40 @@ class _Draft:
 
     scenes: list[tuple[str, list[Beat]]] = field(default_factory=list)
     speakers: dict[str, None] = field(default_factory=dict)
-    speaker: str = ""
+    speaker: str = ""  # whose speech begins
     count: int = 0  # panels, as far as beats are begun
-    early: list[str] = field(default_factory=list)  # notes before the first heading
+    waiting: list[str] = field(default_factory=list)  # notes of what begins next
+    notes: list[str] = field(default_factory=list)  # for the person
 
     def take(self, element: Element) -> None:
+        if element.kind in ("heading", "section", "action", "character"):
+            self.end_speech()
         match element.kind:
             case "heading":
                 self._open_scene(element)
+            case "section":
+                self.waiting.append(element.text)
             case "action":
                 self._act(element.text)
             case "character":
                 self._introduce(element.text)
             case "parenthetical" | "dialogue":
                 self._say(element.text, spoken=element.kind == "dialogue")
-            case "note" | "transition":
-                (self.beat.notes if self.scenes else self.early).append(element.text)
+            case _:
+                self._note(element.text)
+
+    def finish(self) -> None:
+        """What still waits for a scene becomes a note of the last panel."""
+        self.end_speech()
+        if self.waiting:
+            waiting, self.waiting = self.waiting, []
+            self.beat.notes += waiting
+
+    def end_speech(self) -> None:
+        """A name that nothing was said after stays as it stands."""
+        if self.speaker:
+            self.beat.dialogue.append([f"{self.speaker}:"])
+            self.speaker = ""
 
     @property
     def beats(self) -> list[Beat]:
@@ -81,27 +109,46 @@ class _Draft:
         return self.beats[-1]
 
     def _begin(self, beat: Beat) -> None:
+        beat.notes, self.waiting = [*self.waiting, *beat.notes], []
         self.beats.append(beat)
         self.count += 1
 
     def _open_scene(self, element: Element) -> None:
-        first = [Beat(notes=self.early)] if self.early else []
-        self.scenes.append((_read_heading(element, len(self.scenes) + 1), first))
-        self.early = []
+        heading = clean_line(element.text, LONGEST)
+        self.scenes.append((_read_heading(element, len(self.scenes) + 1), []))
+        if len(heading) > LONGEST_HEADING:
+            self.waiting.append(heading)
+        if self.waiting:
+            self._begin(Beat())
+
+    def _note(self, text: str) -> None:
+        """Before the first scene or after a section it belongs to what comes, else to where it stands."""
+        if self.scenes and not self.waiting:
+            self.beat.notes.append(text)
+        else:
+            self.waiting.append(text)
 
     def _act(self, text: str) -> None:
-        waiting = self.beats and not self.beat.action and not self.beat.dialogue
-        if waiting:
-            self.beat.action = text
-        else:
-            self._begin(Beat(text))
+        if not self._reuse(lambda beat: beat.is_empty):
+            self._begin(Beat())
+        self.beat.action = text
+
+    def _reuse(self, fits: Callable[[Beat], bool]) -> bool:
+        """Whether the beat that is open can go on; what waits stands before it then, and else begins another."""
+        if not self.beats or not fits(self.beat) or (self.waiting and not self.beat.is_empty):
+            return False
+        self.beat.notes += self.waiting
+        self.waiting = []
+        return True
 
     def _introduce(self, speaker: str) -> None:
-        self.speaker = clean_line(speaker, 100)
-        name = re.sub(r"\s*\([^)]*\)", "", self.speaker)
+        self.speaker = clean_line(speaker, LONGEST)
+        name = clean_line(re.sub(r"\s*\([^)]*\)", "", self.speaker), LONGEST_NAME)
         if name and len(self.speakers) < MOST_SPEAKERS:
             self.speakers.setdefault(name)
-        if self.beat.dialogue:
+        elif name and name not in self.speakers:
+            self.notes.append(f"Only the first {MOST_SPEAKERS} speakers joined the cast.")
+        if not self._reuse(lambda beat: not beat.dialogue):
             self._begin(Beat())
 
     def _say(self, text: str, spoken: bool) -> None:
@@ -116,28 +163,49 @@ class _Draft:
         self.beat.words += len(text.split()) if spoken else 0
 
 
-def build_board(path: Path, title: str, elements: Iterable[Element]) -> Board:
+def build_board(source: Source, title: str, elements: Iterable[Element]) -> Board:
     """A board of the script's elements; its speakers join the cast, still without pictures.
 
-    Raises RequestError where nothing of a script is found, or more than MAX_PANELS panels.
+    Where nothing is a heading, as in an outline, each section is a scene. Raises RequestError where nothing of a script
+    is found, or more than MAX_PANELS panels.
     """
-    draft = _Draft()
-    for element in elements:
+    draft = _Draft(notes=source.notes)
+    for element in _promote_sections(list(elements)):
         draft.take(element)
         if len(draft.scenes) > MAX_SCENES or draft.count > MAX_PANELS:
             raise RequestError(
-                f"{path} is too long for one board.",
+                f"{source.path} is too long for one board.",
                 f"A board holds {MAX_SCENES:,} scenes and {MAX_PANELS:,} panels: import it in parts.",
             )
+    draft.finish()
     if not draft.scenes:
-        raise RequestError(f"{path} has no scenes and no text.", "Check that it is the script and not empty.")
+        raise RequestError(f"{source.path} has no scenes and no text.", "Check that it is the script and not empty.")
+    _note_cuts(draft, source.notes)
     scenes = tuple(_build_scene(heading, beats) for heading, beats in draft.scenes)
     return Board(
         new_id(),
-        clean_line(title) or clean_line(path.stem) or "Untitled",
+        clean_line(title) or clean_line(source.path.stem) or "Untitled",
         cast=_build_cast(draft.speakers),
         scenes=scenes,
     )
+
+
+def _promote_sections(elements: list[Element]) -> list[Element]:
+    """Without any heading the sections are the scenes."""
+    if any(element.kind == "heading" for element in elements):
+        return elements
+    return [element._replace(kind="heading") if element.kind == "section" else element for element in elements]
+
+
+def _note_cuts(draft: _Draft, notes: list[str]) -> None:
+    """Say which texts are longer than a panel's may be: clean cuts them."""
+    for number, (_, beats) in enumerate(draft.scenes, 1):
+        sizes = (
+            max(len(beat.action), len("\n".join(map(" ".join, beat.dialogue))), len("\n".join(beat.notes)))
+            for beat in beats
+        )
+        if max(sizes, default=0) > LONGEST:
+            notes.append(f"Scene {number} has a text of more than {LONGEST:,} characters: its end was cut.")
 
 
 def _build_scene(heading: str, beats: list[Beat]) -> Scene:

@@ -57,7 +57,7 @@ def scenes(board: Board) -> list[tuple[str, list[tuple[str, str, str]]]]:
 EXPECTED = [
     ("INT. HARBOUR BAR - EVENING", [
         ("A seagull lands on the bar.\nIt looks around.", "SEAGULL (V.O.): (sighs) One herring.",
-         "They meet.\nIs this funny?"),
+         "Act one\nThey meet.\nIs this funny?"),
         ("", "BARKEEPER: We have only real ones. Not virtual.", ""),
         ("", "McAvoy: Mail me@example.com.", "CUT TO:"),
     ]),
@@ -75,7 +75,7 @@ def fountain(tmp_path, text: str | bytes, blobs):
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 def test_fountain(tmp_path, blobs, ends, encoding):
     made = fountain(tmp_path, SCRIPT.replace("\n", ends).encode(encoding), blobs)
-    assert made.notes == []
+    assert [note.split(": ", 1)[1] for note in made.notes] == ["Title: A film; Credit: written by"]
     assert made.board.title == "THE GULL"
     assert scenes(made.board) == EXPECTED
     assert [member.name for member in made.board.cast] == ["Seagull", "Barkeeper", "McAvoy"]
@@ -124,7 +124,7 @@ def test_a_bold_waiting_beat_takes_its_action(tmp_path, blobs):
     assert scenes(board) == [("INT. A", [("x", "", "synopsis"), ("y", "", "")])]
 
 
-@pytest.mark.parametrize("data", [b"", b"\n\n", b"\x89PNG\r\n\x1a\n\0\0", b"Title: nothing else\n", b"[[only a note]]"])
+@pytest.mark.parametrize("data", [b"", b"\n\n", b"\x89PNG\r\n\x1a\n\0\0", b"Title: nothing else\n", b"/* cut */"])
 def test_what_is_no_script_is_refused(tmp_path, blobs, data):
     with pytest.raises(RequestError, match=r"script\.fountain"):
         fountain(tmp_path, data, blobs)
