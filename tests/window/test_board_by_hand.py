@@ -22,3 +22,31 @@ def test_shift_selects_by_order_on_the_board_not_by_rectangle(window):
     assert window.selected() == [1, 2, 3, 4]
     window.press("shift+Left")
     assert window.selected() == [1, 2, 3]
+
+
+def test_delete_on_the_board_deletes_what_is_selected_and_undo_brings_it_back(window):
+    before = window.order()
+    window.click(middle(window.panel(1)))
+    window.press("shift+Right", "Delete")
+    window.wait(lambda: window.order() == [before[0], *before[3:]], "two panels to go")
+    window.click("Undo")
+    assert window.order() == before
+
+
+def test_delete_on_the_canvas_of_a_panel_keeps_the_panel(window):
+    before = window.order()
+    window.click(middle(window.panel(1)), times=2)
+    window.wait(lambda: window.ask("window.open_panel_id()"), "the panel")
+    window.click(middle(window.ask("place(window.stack.currentWidget().stage.canvas)")))
+    window.press("Delete")
+    assert window.order() == before
+
+
+def test_words_after_continue_land_in_the_new_panel(window):
+    count = len(window.order())
+    window.click(middle(window.panel(1)))
+    window.press("ctrl+k")
+    window.wait(lambda: len(window.order()) == count + 1, "the new panel")
+    window.type("make it night")
+    window.wait(lambda: "make it night" in window.order(), "the words")
+    assert window.order().index("make it night") == 2

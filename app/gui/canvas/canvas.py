@@ -29,6 +29,7 @@ ARROWS: dict[int, QPointF] = {
     Qt.Key.Key_Left: QPointF(1, 0), Qt.Key.Key_Right: QPointF(-1, 0),
     Qt.Key.Key_Up: QPointF(0, 1), Qt.Key.Key_Down: QPointF(0, -1),
 }  # fmt: skip
+CLEARS = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)  # the mask; a panel is deleted on the board only
 PAN_STEP, SPLIT_STEP = 40, 0.02
 LEFT, MIDDLE = Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton
 
@@ -39,6 +40,7 @@ class Canvas(PictureArea):
     drag_wanted = Signal()  # the picture is being pulled out of the window
     dropped = Signal(object)  # QMimeData, also of what is pasted
     copy_asked = Signal()
+    clear_asked = Signal()  # the mask
     compare_asked = Signal()  # by key
     brush_resized = Signal()
 
@@ -180,7 +182,7 @@ class Canvas(PictureArea):
         if isinstance(event, QNativeGestureEvent):
             return self._native_gesture(event)
         standard = (QKeySequence.StandardKey.Copy, QKeySequence.StandardKey.Paste)
-        return wins_over_menus(event, (*ARROWS, Qt.Key.Key_Space), standard) or super().event(event)
+        return wins_over_menus(event, (*ARROWS, *CLEARS, Qt.Key.Key_Space), standard) or super().event(event)
 
     def _native_gesture(self, event: QNativeGestureEvent) -> bool:
         kind, at = event.gestureType(), event.position()
@@ -201,6 +203,8 @@ class Canvas(PictureArea):
         elif key in ARROWS:
             self.view.pan(ARROWS[key] * PAN_STEP)
             self._show_zoom()
+        elif key in CLEARS:
+            self.clear_asked.emit()
         elif event.matches(QKeySequence.StandardKey.Copy):
             self.copy_asked.emit()
         elif event.matches(QKeySequence.StandardKey.Paste):

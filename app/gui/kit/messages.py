@@ -1,5 +1,7 @@
 """Messages at the foot of the window: what happened and what to do. They never block and never pile up."""
 
+from collections.abc import Callable
+
 from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
 from PySide6.QtGui import QAccessible, QAccessibleEvent
 from PySide6.QtWidgets import (
@@ -43,7 +45,10 @@ class Toasts(QFrame):
         words.addWidget(self.hint)
         box = QHBoxLayout(self)
         box.setContentsMargins(14, 10, 8, 10)
+        self.offer = button("", self._accept_offer)
+        self._offered: Callable[[], None] | None = None
         box.addLayout(words, 1)
+        box.addWidget(self.offer)
         box.addWidget(dismiss)
         self._timer = QTimer(self, singleShot=True)
         self._timer.timeout.connect(self.hide)
@@ -51,9 +56,14 @@ class Toasts(QFrame):
         parent.installEventFilter(self)
         self.hide()
 
-    def say(self, text: str, hint: Hint = "", good: bool = False) -> None:
-        """Show a message; errors stay longer than news."""
+    def say(
+        self, text: str, hint: Hint = "", good: bool = False, offer: tuple[str, Callable[[], None]] | None = None
+    ) -> None:
+        """Show a message; errors stay longer than news. `offer`: the words of a button and what it does."""
         words = in_window(hint)
+        self._offered = offer[1] if offer else None
+        self.offer.setText(offer[0] if offer else "")
+        self.offer.setVisible(offer is not None)
         self.title.setText(text)
         self.hint.setText(words)
         self.hint.setVisible(bool(words))
@@ -66,6 +76,11 @@ class Toasts(QFrame):
         self.raise_()
         self.setAccessibleDescription(f"{text} {words}".strip())
         QAccessible.updateAccessibility(QAccessibleEvent(self, QAccessible.Event.Alert))
+
+    def _accept_offer(self) -> None:
+        self.hide()
+        if self._offered:
+            self._offered()
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         if event.type() == QEvent.Type.Resize:

@@ -95,6 +95,7 @@ class PanelStage(PanelPart, QWidget):
         self.bar.compare_toggled.connect(canvas.set_comparing)
         self.mask_bar.done.clicked.connect(lambda: self.set_tool("move"))
         self.mask_bar.remove_asked.connect(self._clear_mask)
+        canvas.clear_asked.connect(self._clear_mask)
         self.takes.compare_asked.connect(self.compare_with)
         self.card.acted.connect(self._card_acted)
         self.card.dismissed.connect(self.dismissed)
@@ -282,6 +283,8 @@ class PanelStage(PanelPart, QWidget):
 
     def _clear_mask(self) -> None:
         self.document.settle()
+        if self.panel.mask is None:
+            return
         self.document.do("Clear Mask", lambda board: commands.set_mask(board, self.panel_id, None))
 
     # In and out

@@ -12,7 +12,7 @@ from .board_commands import BoardCommands
 from .window_commands import WindowCommands
 
 Role = QAction.MenuRole
-Need = Literal["", "panels", "one", "picture", "undo", "redo", "busy"]
+Need = Literal["", "panels", "selected", "one", "picture", "undo", "redo", "busy"]
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ TABLE: dict[str, tuple[Row | None, ...]] = {
         Row("copy", "Copy", "Ctrl+C", "", "panels", board=Board.copy),
         Row("paste", "Paste", "Ctrl+V", board=Board.paste),
         Row("duplicate", "Duplicate", "Ctrl+D", "duplicate", "panels", board=Board.duplicate),
-        Row("delete", "Delete", "Del", "trash", "panels", board=Board.delete),
+        Row("delete", "Delete", "Del", "trash", "selected", board=Board.delete),
         None,
         Row("select_all", "Select All Panels", "Ctrl+A", board=Board.select_all),
         Row("rename", "Edit Caption", "F2", "", "one", board=Board.rename),
@@ -118,6 +118,7 @@ class State(NamedTuple):
     """What decides which actions can be used."""
 
     panels: int
+    on_board: bool  # rather than on a panel or another page
     picture: bool
     undo: str
     redo: str
@@ -182,11 +183,13 @@ class Actions:
     def update(self, state: State) -> None:
         """Enable what can be used now, and name what undo would undo."""
         usable: dict[Need, bool] = {
-            "": True, "panels": state.panels > 0, "one": state.panels == 1, "picture": state.picture,
+            "": True, "panels": state.panels > 0, "selected": state.on_board and state.panels > 0,
+            "one": state.panels == 1, "picture": state.picture,
             "undo": bool(state.undo), "redo": bool(state.redo), "busy": state.busy,
         }  # fmt: skip
         for name, action in self.made.items():
             action.setEnabled(usable[self.rows[name].needs])
         self.made["undo"].setText(f"Undo {state.undo}".strip())
         self.made["redo"].setText(f"Redo {state.redo}".strip())
+        self.made["delete"].setText("Delete" if state.panels <= 1 else f"Delete {state.panels} Panels")
         self.made["again"].setText("Re-generate This One" if state.panels <= 1 else "Re-generate These")

@@ -29,6 +29,7 @@ class BoardCommands(QObject):
     """Acts on the panels that are selected in `view`, or on the panel that `opened` says is open."""
 
     said = Signal(str, object, bool)  # what happened; what to do, a Hint; whether it is good news
+    undoable = Signal(str)  # what happened and may be taken back at once
     panel_wanted = Signal(str)  # id
 
     def __init__(self, session: Session, view: BoardView, opened: Callable[[], str | None], window: QMainWindow):
@@ -37,9 +38,11 @@ class BoardCommands(QObject):
         self.document = view.document
 
     def list_chosen(self) -> tuple[str, ...]:
-        """The panels an action is about."""
+        """The panels an action is about: what can be seen to be chosen, so none on the other pages."""
         opened = self.opened()
-        return (opened,) if opened else self.view.grid.list_selected()
+        if opened:
+            return (opened,)
+        return () if self.view.isHidden() else self.view.grid.list_selected()
 
     # The file
 
@@ -235,19 +238,17 @@ class BoardCommands(QObject):
             self.document.do(label, lambda board: commands.duplicate_panels(board, ids))
             self._select_new(before)
 
-    def continue_from(self) -> str | None:
-        """A panel behind the last chosen one that starts from its picture; its id."""
-        ids = self.list_chosen()
-        if not ids:
-            return None
-        new = self.document.continue_from(ids[-1])
-        self.view.grid.select((new,))
-        return new
+    def continue_from(self) -> None:
+        """A panel behind the last chosen one that starts from its picture, opened to say what changes in it."""
+        if ids := self.list_chosen():
+            self.panel_wanted.emit(self.document.continue_from(ids[-1]))
 
     def delete(self) -> None:
-        if ids := self.view.grid.list_selected():
+        """The panels selected on the board, where they can be seen."""
+        if not self.view.isHidden() and (ids := self.view.grid.list_selected()):
             label = "Delete Panel" if len(ids) == 1 else f"Delete {len(ids)} Panels"
             self.document.do(label, lambda board: commands.remove_panels(board, ids))
+            self.undoable.emit(f"{say_count(len(ids), 'panel')} deleted.")
 
     def move_earlier(self) -> None:
         self._shift(-1)

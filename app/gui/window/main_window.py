@@ -145,6 +145,7 @@ class MainWindow(QMainWindow):
         view = BoardView(document, self.run, self.session.settings.cell)
         self.board_commands = BoardCommands(self.session, view, self.open_panel_id, self)
         self.board_commands.said.connect(self.say)
+        self.board_commands.undoable.connect(self._say_undoable)
         self.board_commands.panel_wanted.connect(self.open_panel)
         view.grid.opened.connect(self.open_panel)
         view.grid.file_dropped.connect(self.session.open_or_import, Qt.ConnectionType.QueuedConnection)
@@ -176,12 +177,12 @@ class MainWindow(QMainWindow):
         """Enable what can be used now."""
         if not self.document or not self.board_commands:
             return
-        chosen = self.board_commands.list_chosen()
+        chosen, on_board = self.board_commands.list_chosen(), not self.board.isHidden()
         there = {panel.id: panel for panel in self.document.board.panels()}
         picture = any(there[one].take for one in chosen if one in there)
         history = self.document.history
         busy = self.session.busy() > 0
-        self.actions_.update(State(len(chosen), picture, history.undo_label, history.redo_label, busy))
+        self.actions_.update(State(len(chosen), on_board, picture, history.undo_label, history.redo_label, busy))
 
     # Going places
 
@@ -284,6 +285,12 @@ class MainWindow(QMainWindow):
     def say(self, text: str, hint: Hint = "", good: bool = False) -> None:
         """A message at the foot of the window."""
         self.toasts.say(text, hint, good)
+
+    def _say_undoable(self, text: str) -> None:
+        """With a button that takes it back, as long as nothing else was done."""
+        document = self.document
+        if document:
+            self.toasts.say(text, good=True, offer=("Undo", document.undo))
 
     def _queue_changed(self) -> None:
         count = self.session.busy()
