@@ -15,7 +15,7 @@ from ..board.rules import MAX_PANELS
 from ..pictures.images import open_layer
 from .files import find_beside, read_document
 from .formats import Source
-from .values import add_take, clean_line, decode, read_seconds, read_words
+from .values import add_take, clean_line, decode, read_number, read_seconds, read_words
 
 # From the bottom up; "main" is the picture itself, which older versions keep outside the layers.
 ORDER = ("shot-generator", "reference", "main", "fill", "tone", "pencil", "ink", "notes", "guides", "composite")
@@ -53,7 +53,8 @@ def _parse(source: Source) -> dict[str, Any]:
 
 
 def _read_aspect(ratio: object) -> tuple[int, int]:
-    if not isinstance(ratio, int | float) or not 0.1 <= ratio <= 10:
+    ratio = read_number(ratio)
+    if ratio is None or not 0.1 <= ratio <= 10:
         return ASPECTS["16:9"]
     nearest = min(ASPECTS.values(), key=lambda aspect: abs(aspect[0] / aspect[1] - ratio))
     return nearest if abs(nearest[0] / nearest[1] - ratio) < 0.02 else (round(ratio * 100), 100)
@@ -61,18 +62,28 @@ def _read_aspect(ratio: object) -> tuple[int, int]:
 
 def _read_fps(fps: object) -> int:
     """23.976 and 29.97 are counted as 24 and 30, as boards have whole frames."""
-    return round(fps) if isinstance(fps, int | float) and 1 <= fps <= 120 else 24
+    rate = read_number(fps)
+    return round(rate) if rate is not None and 1 <= rate <= 120 else 24
 
 
 def _read_panel(board: dict[str, Any], number: int, usual: object, source: Source) -> Panel:
     where = f"Board {clean_line(board.get('shot'), 20) or number}"
-    given = board.get("duration", usual)
-    length = read_seconds(given / 1000 if isinstance(given, int | float) else given, where, source.notes)
+    given = board.get("duration")
+    given = usual if given is None or given == "" else given
+    thousandth = read_number(given)  # of a second, as a number or, up to version 3.0, as text
+    length = read_seconds(given if thousandth is None else thousandth / 1000, where, source.notes)
     words = read_words(board)
+    _note_sound(board, where, source.notes)
     words["prompt"] = words["action"].replace("@", r"\@")
     panel = Panel(new_id(), seconds=length, **words)
     pixels = _compose_picture(board, where, source)
     return panel if pixels is None else add_take(panel, pixels, clean_line(board.get("url")), source)
+
+
+def _note_sound(board: dict[str, Any], where: str, notes: list[str]) -> None:
+    sound = board.get("audio")
+    if isinstance(sound, dict) and sound.get("filename"):
+        notes.append(f"{where}: the sound {clean_line(sound['filename'], 80)} was left out.")
 
 
 def _compose_picture(board: dict[str, Any], where: str, source: Source) -> np.ndarray | None:
@@ -103,9 +114,8 @@ def _list_layers(board: dict[str, Any]) -> list[tuple[str, float]]:
     for key in [*known, *(key for key in layers if key not in known and key != "onion")]:
         layer = layers[key]
         if isinstance(layer, dict) and isinstance(layer.get("url"), str):
-            opacity = layer.get("opacity", 1.0)
-            fits = isinstance(opacity, int | float) and 0 <= opacity <= 1
-            found.append((layer["url"], float(opacity) if fits else 1.0))
+            opacity = read_number(layer.get("opacity"))
+            found.append((layer["url"], opacity if opacity is not None and 0 <= opacity <= 1 else 1.0))
     return found
 
 

@@ -21,24 +21,28 @@ DEEPEST = 100  # levels of nesting
 
 
 def load(source: Source) -> Board:
-    """A board of the timeline; clips of our own export get their words, camera and scenes back.
+    """A board of the timeline. Raises RequestError for a file that is no timeline or has no video track with clips."""
+    return build_board(_find_timeline(_read(source), source), source)
 
-    Raises RequestError for a file that is no timeline or has no video track with clips.
+
+def build_board(timeline: otio.schema.Timeline, source: Source) -> Board:
+    """Every clip and gap of its lowest video track; clips of our own export get their words, camera and scenes back.
+
+    Raises RequestError where there is none, or more than fit.
     """
-    timeline = _find_timeline(_read(source), source)
-    clips = _list_clips(timeline, source)
-    if not clips:
-        raise RequestError(f"{source.path} has no clips on a video track.", "Export the timeline with its video.")
+    clips = list_items(timeline, source)
     scenes: list[tuple[object, str, list[Panel]]] = []
     for number, clip in enumerate(clips, 1):
         ours = _read_ours(clip)
         place, heading = ours.get("scene"), clean_line(ours.get("heading"))
+        if isinstance(clip, otio.schema.Gap) and scenes:
+            place, heading = scenes[-1][:2]
         if not scenes or scenes[-1][:2] != (place, heading):
             scenes.append((place, heading, []))
         scenes[-1][2].append(_read_panel(clip, ours, f"Clip {clean_line(clip.name, 40) or number}", source))
     made = tuple(Scene(new_id(), heading, tuple(panels)) for _, heading, panels in scenes)
     title = clean_line(timeline.name) or clean_line(source.path.stem) or "Untitled"
-    return Board(new_id(), title, _read_aspect(timeline, made), _read_fps(clips), scenes=made)
+    return Board(new_id(), title, _read_aspect(timeline, made), _read_fps(timeline, clips), scenes=made)
 
 
 def _read(source: Source) -> otio.core.SerializableObject:
@@ -48,7 +52,16 @@ def _read(source: Source) -> otio.core.SerializableObject:
         if _measure_depth(json.loads(text)) > DEEPEST:
             raise ValueError("it is nested too deeply")
         return otio.core.deserialize_json_from_string(text)
+    except otio.exceptions.UnsupportedSchemaError as error:
+        raise RequestError(
+            f"{source.path} was written by a newer OpenTimelineIO than this one ({otio.__version__}).",
+            "Export it for an older version, or as Final Cut 7 XML or an EDL.",
+        ) from error
     except (ValueError, RecursionError, otio.exceptions.OTIOError) as error:
+        if "too big" in str(error) or "integer string conversion" in str(error):
+            raise RequestError(
+                f"{source.path} has a number of too many digits.", "Export the timeline again."
+            ) from error
         raise RequestError(f"{source.path} is damaged ({str(error)[:100]}).", "Export the timeline again.") from error
     except Exception as error:  # the library's own errors have no common class
         raise RequestError(
@@ -73,22 +86,68 @@ def _find_timeline(found: object, source: Source) -> otio.schema.Timeline:
     return found
 
 
-def _list_clips(timeline: otio.schema.Timeline, source: Source) -> list[otio.core.Item]:
-    """Clips and nested tracks of the lowest video track that has any; what is no picture is passed over."""
-    tracks = [item for item in timeline.tracks or () if isinstance(item, otio.schema.Track) and item.kind == "Video"]
-    filled = [clips for track in tracks if (clips := [item for item in track if _is_panel(item)])]
-    strange = {item.schema_name() for track in tracks for item in track if getattr(item, "is_unknown_schema", False)}
-    for name in strange:
-        source.notes.append(f"Items of the kind {clean_line(name, 60)} are not known and were left out.")
-    if len(filled) > 1:
-        source.notes.append(f"Only the first of {len(filled)} video tracks was imported.")
-    if filled and len(filled[0]) > MAX_PANELS:
-        raise RequestError(f"{source.path} has {len(filled[0]):,} clips.", f"{MAX_PANELS:,} fit a board.")
-    return filled[0] if filled else []
+def list_items(timeline: otio.schema.Timeline, source: Source) -> list[otio.core.Item]:
+    """Clips, nested tracks and the gaps between them, of the lowest video track that has any clip.
+
+    What is switched off or has no place on a board is left out and noted. Raises RequestError where nothing is left.
+    """
+    tracks = [item for item in timeline.tracks or () if isinstance(item, otio.schema.Track)]
+    videos = [track for track in tracks if track.kind == "Video"]
+    _note_unknown(videos, source.notes)
+    shown = [track for track in videos if _is_on(track, "Track", source.notes)]
+    filled = [track for track in shown if any(_is_panel(item) for item in track)]
+    items = [item for item in filled[0] if _is_panel(item) or _is_gap(item)] if filled else []
+    items = [item for item in items if _is_on(item, "Clip", source.notes)]
+    while items and _is_gap(items[-1]):
+        items.pop()
+    if not items:
+        why = f" {source.notes[0]}" if source.notes else ""
+        raise RequestError(f"{source.path} has no clips on a video track.{why}", "Export the timeline with its video.")
+    if len(items) > MAX_PANELS:
+        raise RequestError(f"{source.path} has {len(items):,} clips.", f"{MAX_PANELS:,} fit a board.")
+    _note_other_tracks(filled, len(tracks) - len(videos), source.notes)
+    _note_effects(filled[0], source.notes)
+    return items
 
 
 def _is_panel(item: object) -> bool:
     return isinstance(item, otio.core.Item) and not isinstance(item, otio.schema.Gap)
+
+
+def _is_gap(item: object) -> bool:
+    return isinstance(item, otio.schema.Gap) and (read_length(item) or 0) > 0
+
+
+def _is_on(item: otio.core.Item, kind: str, notes: list[str]) -> bool:
+    if not item.enabled:
+        notes.append(f"{kind} {clean_line(item.name, 60)} is switched off in the timeline and was left out.")
+    return bool(item.enabled)
+
+
+def _note_unknown(tracks: list[otio.schema.Track], notes: list[str]) -> None:
+    for item in (item for track in tracks for item in track if getattr(item, "is_unknown_schema", False)):
+        notes.append(f"Items of the kind {clean_line(item.schema_name(), 60)} are not known and were left out.")
+
+
+def _note_other_tracks(filled: list[otio.schema.Track], sounds: int, notes: list[str]) -> None:
+    if len(filled) > 1:
+        names = [clean_line(item.name, 60) or "unnamed" for track in filled[1:] for item in track if _is_panel(item)]
+        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+        notes.append(
+            f"Only the first of {len(filled)} video tracks was imported; left out: {', '.join(names[:20])}{more}."
+        )
+    if sounds:
+        notes.append(f"{sounds} audio track{'s' if sounds > 1 else ''} left out: a board has no sound.")
+
+
+def _note_effects(track: otio.schema.Track, notes: list[str]) -> None:
+    """Transitions overlap the clips beside them and effects change no length."""
+    crossings = sum(isinstance(item, otio.schema.Transition) for item in track)
+    if crossings:
+        notes.append(f"{crossings} transition{'s' if crossings > 1 else ''} left out: a board cuts.")
+    names = {one.effect_name or one.schema_name() for item in track if _is_panel(item) for one in item.effects}
+    if names:
+        notes.append(f"Effects left out: {clean_line(', '.join(sorted(names)), 300)}.")
 
 
 def _read_ours(clip: otio.core.Item) -> dict:
@@ -99,25 +158,42 @@ def _read_ours(clip: otio.core.Item) -> dict:
 def _read_panel(clip: otio.core.Item, ours: dict, where: str, source: Source) -> Panel:
     words = read_words(ours)
     if not ours:
-        words["notes"] = clean("\n".join(filter(None, [clip.name, *(mark.comment for mark in clip.markers)])))
+        words["notes"] = clean("\n".join(list_words(clip)))
     given = ours.get("camera")
     known = given if given is not None and hasattr(given, "get") else {}
     told = Camera(*(clean_line(known.get(name)) for name in ("shot", "angle", "move")))
     camera = read_camera(told, where, source.notes)
-    panel = Panel(new_id(), camera=camera, seconds=_read_length(clip, ours, where, source), **words)
+    panel = Panel(new_id(), camera=camera, seconds=_read_seconds(clip, ours, where, source), **words)
     path = None if ours.get("empty") is True else _find_media(clip, where, source)  # our placeholder is no take
     return add_file(panel, path, source) if path else panel
 
 
-def _read_length(clip: otio.core.Item, ours: dict, where: str, source: Source) -> float:
-    """The clip's; what was typed in Flux Local where an editor did not change the length since."""
+def list_words(clip: otio.core.Item) -> list[str]:
+    """Its name, then the names and comments of its markers, and the comments of an edit decision list."""
+    if isinstance(clip, otio.schema.Gap):
+        return ["Gap in the timeline"]
+    marks = [text for mark in clip.markers for text in (mark.name, mark.comment)]
+    edl = clip.metadata.get("cmx_3600")
+    comments = list(edl.get("comments", ())) if hasattr(edl, "get") else []
+    words = [clean_line(text, 1000) for text in (clip.name, *marks, *comments)]
+    return list(dict.fromkeys(filter(None, words)))
+
+
+def read_length(item: otio.core.Item) -> float | None:
+    """In seconds; None where it has none, or a rate of nothing."""
     try:
-        length = clip.duration()
-        frames, value = length.to_frames(), length.to_seconds()
-    except Exception:  # no length anywhere, or a rate of nothing
+        return float(item.duration().to_seconds())
+    except Exception:  # the library's own errors have no common class
+        return None
+
+
+def _read_seconds(clip: otio.core.Item, ours: dict, where: str, source: Source) -> float:
+    """The clip's; what was typed in Flux Local where an editor did not change the length since."""
+    value = read_length(clip)
+    if value is None:
         return read_seconds("none", where, source.notes)
     typed = ours.get("seconds")
-    if isinstance(typed, int | float) and ours.get("frames") == frames:
+    if isinstance(typed, int | float) and ours.get("frames") == clip.duration().to_frames():
         value = typed
     return read_seconds(value, where, source.notes)
 
@@ -125,8 +201,20 @@ def _read_length(clip: otio.core.Item, ours: dict, where: str, source: Source) -
 def _find_media(clip: otio.core.Item, where: str, source: Source) -> Path | None:
     """The picture that the clip shows, where it lies in the timeline's folder."""
     if not isinstance(clip, otio.schema.Clip):
-        clip = next(iter(clip.find_clips()), None) if hasattr(clip, "find_clips") else None
-    address = getattr(clip.media_reference, "target_url", None) if clip else None
+        inside = list(clip.find_clips()) if hasattr(clip, "find_clips") else []
+        if len(inside) > 1:
+            source.notes.append(f"{where} holds {len(inside)} clips: they became one panel.")
+        clip = inside[0] if inside else None
+    media = clip.media_reference if clip else None
+    if isinstance(media, otio.schema.GeneratorReference):
+        source.notes.append(
+            f"{where} is made by the editor ({clean_line(media.generator_kind, 60)}): it has no picture."
+        )
+    address = (
+        _name_frame(media)
+        if isinstance(media, otio.schema.ImageSequenceReference)
+        else (getattr(media, "target_url", None))
+    )
     if not address:
         return None
     path = _find_local(address, source.path.parent)
@@ -136,6 +224,14 @@ def _find_media(clip: otio.core.Item, where: str, source: Source) -> Path | None
         source.notes.append(f"{where}: {path.name} is not a picture; the panel stays empty.")
         return None
     return path
+
+
+def _name_frame(media: otio.schema.ImageSequenceReference) -> str:
+    """The address of a sequence's first picture, also where it says that it lasts no time."""
+    number = f"{abs(media.start_frame):0{min(media.frame_zero_padding, 20)}d}"
+    sign, base = "-" if media.start_frame < 0 else "", media.target_url_base
+    between = "/" if base and not base.endswith("/") else ""
+    return f"{base}{between}{media.name_prefix}{sign}{number}{media.name_suffix}"
 
 
 def _find_local(address: str, folder: Path) -> Path | None:
@@ -158,12 +254,12 @@ def _read_aspect(timeline: otio.schema.Timeline, scenes: tuple[Scene, ...]) -> t
     return choose_aspect(first) if first else ASPECTS["16:9"]
 
 
-def _read_fps(clips: list[otio.core.Item]) -> int:
-    """Of the first clip that has a rate; 23.976 counts as 24."""
-    for clip in clips:
+def _read_fps(timeline: otio.schema.Timeline, clips: list[otio.core.Item]) -> int:
+    """Of our own export's board, else the first clip that has a rate; 23.976 counts as 24."""
+    for item in clips:
         try:
-            rate = float(clip.duration().rate)
-        except Exception:
+            rate = float(item.duration().rate)
+        except Exception:  # the library's own errors have no common class
             continue
         if 1 <= rate <= 120:
             return round(rate)

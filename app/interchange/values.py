@@ -64,22 +64,32 @@ class Words(TypedDict):
 
 
 def read_words(given: Mapping[str, object]) -> Words:
-    """Those of a row or object that calls them the same; "" for what is missing or no text."""
-    prompt, action, dialogue, notes = (clean(given.get(name)) for name in ("prompt", "action", "dialogue", "notes"))
+    """Those of a row or object that calls them the same; "" for what is missing; a number is its text."""
+    values = (given.get(name) for name in ("prompt", "action", "dialogue", "notes"))
+    prompt, action, dialogue, notes = (clean(str(v) if type(v) in (int, float) else v) for v in values)
     return Words(prompt=prompt, action=action, dialogue=dialogue, notes=notes)
+
+
+def read_number(value: object) -> float | None:
+    """A number, or a text that is one; None for anything else, and for what is too large for any use."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value.strip().replace(",", ".")) if isinstance(value, str) else float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if isfinite(number) else None
 
 
 def read_seconds(value: object, where: str, notes: list[str]) -> float:
     """A length that is longer than nothing and at most an hour; DEFAULT_SECONDS where the file gives none."""
     if value is None or value == "":
         return DEFAULT_SECONDS
-    try:
-        number = float(str(value).replace(",", "."))
-    except (ValueError, OverflowError):
-        number = 0.0
-    if isfinite(number) and 0 < number <= MAX_SECONDS:
+    number = read_number(value)
+    if number is not None and 0 < number <= MAX_SECONDS:
         return number
-    notes.append(f"{where} has no usable length ({str(value)[:40]}); it got {DEFAULT_SECONDS:g} seconds.")
+    shown = f"{value:.6g}" if isinstance(value, float) else "too many digits" if isinstance(value, int) else str(value)
+    notes.append(f"{where} has no usable length ({shown[:40]}); it got {DEFAULT_SECONDS:g} seconds.")
     return DEFAULT_SECONDS
 
 
