@@ -66,6 +66,8 @@ def convert(
             spec, known, ready = prepare(found, model, settings)
             if not known:
                 yield Note(f"The sizes are of no published model; it will run as {spec.name}.")
+            for name in sorted({name for part in ready for name in part.left_out}):
+                yield Note(f"{name} is left out: the tokenizer that lies beside the model is used.")
             _check_space(out, sum(part.bytes for part in ready))
             yield from _fill(partial, found, spec, known, ready, settings)
             shutil.rmtree(settings.scratch, ignore_errors=True)

@@ -13,8 +13,19 @@ from mlx_model.errors import ConvertError
 from mlx_model.store.folder import Folder
 from mlx_model.store.shards import Entry, load_lazily
 
-from .formats import fp8, mflux
-from .formats.files import check_kind, is_pickle, list_shards, list_weight_files, read_entries, read_json
+from .formats import mflux, scaled
+from .formats.files import (
+    SAFETENSORS,
+    check_kind,
+    is_pickle,
+    list_shards,
+    list_weight_files,
+    load_file,
+    read_entries,
+    read_json,
+    read_metadata,
+)
+from .formats.names import Names, list_components, list_told
 from .formats.pickle_free import read_tensors, write_safetensors
 from .formats.pickle_machine import Stored
 from .keys.families import LAYOUTS
@@ -22,7 +33,6 @@ from .keys.rules import Layout, rename
 
 READABLE = ("F32", "F16", "BF16")
 COUNTERS = ("I64", "I32")  # such as batches seen: dropped, never a weight
-_OTHER_FORM = "Get the model in bfloat16, float16, float32 or fp8 (e4m3)."
 
 
 @dataclass(frozen=True)
@@ -37,25 +47,29 @@ class Part:
     stored: dict[str, Entry] | None = None  # what mflux wrote, where `entries` say what it stands for
     pickled: dict[str, Stored] | None = None  # the tensors of .pt files, by the names of `entries`
     prefixes: tuple[str, ...] = ("",)  # what the names in each file get in front
+    names: Names | None = None  # of `entries`, and what the files call them; None where they are the same
+    left_out: tuple[str, ...] = ()  # tensors of the files that a person might expect to be used
 
     def load_arrays(self, scratch: Path) -> dict[str, mx.array]:
         """All tensors, unread; 8-bit floating-point ones decoded. Raises ConvertError for an unknown number format.
 
         `scratch`: a folder in which the tensors of a .pt file may lie until they are used.
         """
-        kinds, where = {kind for kind, _ in self.entries.values()}, self.files[0].name
-        if any(name.endswith(".weight_scale_2") for name in self.entries):
-            raise ConvertError(f"{where} holds 4-bit numbers (nvfp4), which can't be converted.", _OTHER_FORM)
-        odd = kinds - {*READABLE, *COUNTERS, fp8.KIND, "U32" if self.params else ""}
-        if odd:
-            names = ", ".join(sorted(odd))
-            raise ConvertError(f"{where} holds {names} numbers, which can't be converted yet.", _OTHER_FORM)
+        self._check_kinds()
         if self.pickled is not None:
             return load_lazily(write_safetensors(self.pickled, scratch / f"{self.layout.role}.safetensors"))
         arrays = self._load_stored()
         if self.stored is not None:
             return mflux.unpack_arrays(arrays, self.stored)
-        return fp8.decode(arrays, self.entries) if fp8.KIND in kinds else arrays
+        told = {name: said for file in self.files for name, said in scaled.read_header(read_metadata(file)).items()}
+        return scaled.decode(arrays, self.entries, told)
+
+    def _check_kinds(self) -> None:
+        kinds = {kind for kind, _ in self.entries.values()}
+        odd = sorted(kinds - {*READABLE, *COUNTERS, *scaled.CODES, "U32" if self.params else ""})
+        if odd:
+            what = f"{self.files[0].name} holds {', '.join(odd)} numbers, which can't be converted yet."
+            raise ConvertError(what, scaled.HINT)
 
     def list_packed(self) -> dict[str, mflux.Packed]:
         """The matrices that mflux has packed, as they are, by the names in `entries`."""
@@ -64,7 +78,8 @@ class Part:
     def _load_stored(self) -> dict[str, mx.array]:
         prefixes = self.prefixes if len(self.prefixes) > 1 else self.prefixes * len(self.files)
         both = zip(prefixes, self.files, strict=True)
-        return {prefix + name: array for prefix, file in both for name, array in load_lazily(file).items()}
+        arrays = {prefix + name: array for prefix, file in both for name, array in load_file(file).items()}
+        return arrays if self.names is None else {plain: arrays[name] for plain, name in self.names.items()}
 
 
 def open_converted(folder: Folder) -> list[Part]:
@@ -78,9 +93,14 @@ def open_converted(folder: Folder) -> list[Part]:
 
 
 def open_file(file: Path) -> Part:
-    """A single file as a component. Raises UnsafeFile, ConvertError."""
+    """A single file as a component, the main one if it holds several. Raises UnsafeFile, ConvertError."""
+    return open_components(file)[0]
+
+
+def open_components(file: Path) -> list[Part]:
+    """All components of a single file, the transformer first. Raises UnsafeFile, ConvertError."""
     check_kind(file)
-    return _open_pickle(file) if is_pickle(file) else _open_part((file,), read_json(file.parent / "config.json"))
+    return _open_pickle(file) if is_pickle(file) else _open_parts((file,), read_json(file.parent / "config.json"))
 
 
 def open_parts(directory: Path) -> Part:
@@ -96,7 +116,7 @@ def open_parts(directory: Path) -> Part:
         raise ConvertError(f"{directory} holds {len(files)} weight files and no index.", "Keep one, or the index.")
     for file in files:
         check_kind(file)
-    return _open_part(tuple(files), read_json(directory / "config.json"))
+    return _open_parts(tuple(files), read_json(directory / "config.json"))[0]
 
 
 def _leave_variants_out(files: list[Path]) -> list[Path]:
@@ -123,7 +143,7 @@ def open_pairs(directory: Path) -> list[Part]:
     for first in sorted(directory.iterdir()):
         stem, mark, _ = first.stem.rpartition("_encoder")
         second = first.with_name(f"{stem}_decoder{first.suffix}")
-        if mark and second.is_file() and (is_pickle(first) or first.suffix.lower() == ".safetensors"):
+        if mark and second.is_file() and (is_pickle(first) or first.suffix.lower() in SAFETENSORS):
             found.append(_join(open_file(first), open_file(second)))
     return found
 
@@ -135,23 +155,40 @@ def _join(encoder: Part, decoder: Part) -> Part:
     files = (*encoder.files, *decoder.files)
     layout = recognise(entries, files[0])
     if encoder.pickled is None or decoder.pickled is None:
-        return Part(layout, files, entries, encoder.config, prefixes=tuple(sides))
+        names = {
+            side + name: side + (part.names or {}).get(name, name)
+            for side, part in sides.items()
+            for name in part.entries
+        }
+        return Part(layout, files, entries, encoder.config, prefixes=tuple(sides), names=names)
     pickled = {side + name: tensor for side, part in sides.items() for name, tensor in (part.pickled or {}).items()}
     return Part(layout, files, entries, encoder.config, pickled=pickled)
 
 
-def _open_pickle(file: Path) -> Part:
-    found = read_tensors(file)
-    entries = {name: (tensor.dtype, tensor.shape) for name, tensor in found.items()}
-    config = read_json(file.parent / "config.json")
-    return Part(recognise(entries, file), (file,), entries, config, pickled=found)
+def _open_pickle(file: Path) -> list[Part]:
+    stored, config = read_tensors(file), read_json(file.parent / "config.json")
+    parts = []
+    for names in list_components(stored):
+        found = {plain: stored[name] for plain, name in names.items()}
+        entries = {name: (tensor.dtype, tensor.shape) for name, tensor in found.items()}
+        parts.append(Part(recognise(entries, file), (file,), entries, config, pickled=found))
+    return parts
 
 
-def _open_part(files: tuple[Path, ...], config: dict[str, Any]) -> Part:
+def _open_parts(files: tuple[Path, ...], config: dict[str, Any]) -> list[Part]:
     entries = read_entries(files)
     saved_by = mflux.read_version(files[0])
-    if not saved_by:
-        return Part(recognise(entries, files[0]), files, entries, config)
+    if saved_by:
+        return [_open_mflux(files, entries, config, saved_by)]
+    parts = []
+    for names in list_components(entries):
+        found = {plain: entries[name] for plain, name in names.items()}
+        left_out = tuple(list_told(entries))
+        parts.append(Part(recognise(found, files[0]), files, found, config, names=names, left_out=left_out))
+    return parts
+
+
+def _open_mflux(files: tuple[Path, ...], entries: dict[str, Entry], config: dict[str, Any], saved_by: str) -> Part:
     plain = mflux.unpack_entries(entries)
     try:
         layout = recognise(plain, files[0])

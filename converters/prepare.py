@@ -49,6 +49,7 @@ class Ready:
     params: Any
     arrays: dict[str, mx.array | PackedArray]
     files: tuple[Path, ...]  # that it comes from
+    left_out: tuple[str, ...] = ()  # of these files, which a person might expect to be used
 
     @property
     def bytes(self) -> int:
@@ -182,8 +183,8 @@ def _make_ready(
         kept = {name: parts for name, parts in _keep_packed(part, plan).items() if name not in changed}
         encoded = [kept.get(name) or encode(name, array, PLANS[plan]) for name, array in targets.items()]
         stored = {name: array for group in encoded for name, array in group.items()}
-        return Ready(role, part.layout.family, params, stored, part.files)
-    return Ready(role, part.layout.family, params, dict(targets), part.files)
+        return Ready(role, part.layout.family, params, stored, part.files, part.left_out)
+    return Ready(role, part.layout.family, params, dict(targets), part.files, part.left_out)
 
 
 def _keep_packed(part: Part, plan: str) -> dict[str, dict[str, mx.array]]:

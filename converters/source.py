@@ -13,7 +13,7 @@ from mlx_model.errors import ConvertError, RequestError
 from mlx_model.store.folder import MANIFEST, open_folder
 
 from .formats.files import is_pickle, list_weight_files, read_json
-from .parts import Part, open_converted, open_file, open_pairs, open_parts
+from .parts import Part, open_components, open_converted, open_pairs, open_parts
 from .tokenizers.files import Tokenizers, find_tokenizers
 
 # Subfolders of a checkpoint and what may lie in them. FLUX.1 has its T5 in text_encoder_2.
@@ -58,33 +58,33 @@ def find_source(path: Path, companions: Path | None = None) -> Source:
             raise RequestError(f"{given} is not a file but a pipe, socket or device.", "Give a file or a folder.")
     if (path / MANIFEST).is_file():
         raise RequestError(f"{path} is a converted model already.", "Give the checkpoint that it was made from.")
-    main = _find_main_part(path)
+    main, *others = _find_main_parts(path)
     parts = {main.layout.role: [main]}
     places = [place for place in (companions, path if path.is_dir() else path.parent) if place is not None]
     if main.layout.role in MAIN:
-        for part in (part for place in places for part in _list_parts(place)):
+        for part in (*others, *(part for place in places for part in _list_parts(place))):
             if part.layout.role != main.layout.role:
                 parts.setdefault(part.layout.role, []).append(part)
     index = read_json(path / "model_index.json") if path.is_dir() else {}
     return Source(path, parts, find_tokenizers(places), index)
 
 
-def _find_main_part(path: Path) -> Part:
-    """The file itself, or the transformer of a folder, or the only one that lies in it; else a Redux embedder."""
+def _find_main_parts(path: Path) -> list[Part]:
+    """The file's parts, or the transformer of a folder, or the only one that lies in it; else a Redux embedder."""
     if path.is_file():
-        return open_file(path)
+        return open_components(path)
     loose: list[Part] = []
     for role in MAIN:
         if (path / role).is_dir():
-            return _expect(open_parts(path / role), (role,), path / role)
+            return [_expect(open_parts(path / role), (role,), path / role)]
         loose = loose or list(_list_loose(path))
         found = [part for part in loose if part.layout.role == role]
         if len(found) == 1:
-            return found[0]
+            return found
         if found:
             raise ConvertError(f"{path} holds {len(found)} transformers.", "Give the file that is meant.")
     for file in filter(is_pickle, sorted(path.iterdir())):
-        return open_file(file)  # raises where it is dangerous or damaged, or is of no use here
+        return open_components(file)  # raises where it is dangerous or damaged, or is of no use here
     hint = "Give a .safetensors file, or a folder with transformer/, text_encoder/, tokenizer/ and vae/."
     raise ConvertError(f"{path} holds no FLUX transformer.", hint)
 
@@ -92,7 +92,7 @@ def _find_main_part(path: Path) -> Part:
 def _list_parts(place: Path) -> Iterator[Part]:
     """Components of a folder: those of its subfolders, then those that lie loose in it."""
     if place.is_file():
-        yield open_file(place)
+        yield from open_components(place)
         return
     if (place / MANIFEST).is_file():
         yield from open_converted(open_folder(place))
@@ -110,9 +110,8 @@ def _list_loose(place: Path) -> Iterator[Part]:
     used = {file for part in joined for file in part.files}
     files = [*list_weight_files(place), *(file for file in sorted(place.iterdir()) if is_pickle(file))]
     for file in files:
-        part = None if file in used else _try_to_open(partial(open_file, file))
-        if part:
-            yield part
+        if file not in used:
+            yield from _try_to_open(partial(open_components, file)) or []
     yield from joined
 
 

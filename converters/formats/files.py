@@ -6,8 +6,15 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import mlx.core as mx
+from safetensors import safe_open
+
 from mlx_model.errors import ConvertError, LayoutError, UnsafeFile
-from mlx_model.store.shards import Entry, header
+from mlx_model.store.shards import Entry, header, load_lazily
+
+from . import fp8, streamed
+
+SAFETENSORS = (".safetensors", ".sft")
 
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle")
 JSON_LIMIT = 64 * 2**20  # bytes
@@ -25,7 +32,7 @@ def check_kind(file: Path) -> None:
     whole = start[8:9] == b"{"  # of a safetensors file; its length in front may begin as a pickle does: 640 is 80 02
     if not whole and start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"\x80\x05")):
         raise UnsafeFile(f"{file} is a PyTorch pickle by another name, which can run code.", NO_PICKLE)
-    if file.suffix.lower() != ".safetensors":
+    if file.suffix.lower() not in SAFETENSORS:
         raise ConvertError(f"{file} is not a .safetensors file.", "Other formats can't be converted.")
 
 
@@ -46,7 +53,7 @@ def read_json(file: Path) -> dict[str, Any]:
 
 def list_weight_files(directory: Path) -> list[Path]:
     """The safetensors files of a folder, whatever the case of their extension."""
-    return sorted(file for file in directory.iterdir() if file.suffix.lower() == ".safetensors" and file.is_file())
+    return sorted(file for file in directory.iterdir() if file.suffix.lower() in SAFETENSORS and file.is_file())
 
 
 def is_pickle(file: Path) -> bool:
@@ -88,3 +95,15 @@ def _read_header(file: Path) -> dict[str, Entry]:
         return header(file)
     except LayoutError as error:
         raise UnsafeFile(error.message, "It is damaged or not what its name says: download it again.") from error
+
+
+def read_metadata(file: Path) -> dict[str, str]:
+    """The words in the header of a safetensors file, which was checked before."""
+    with safe_open(str(file), "np") as opened:
+        return dict(opened.metadata() or {})
+
+
+def load_file(file: Path) -> dict[str, mx.array]:
+    """The tensors of a safetensors file, unread; 8-bit floating-point numbers as their codes. Raises LayoutError."""
+    kinds = {kind for kind, _ in header(file).values()}
+    return streamed.load(streamed.Renamed(file, fp8.E5M2)) if fp8.E5M2 in kinds else load_lazily(file)

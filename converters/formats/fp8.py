@@ -1,51 +1,32 @@
-"""8-bit floating-point checkpoints (F8_E4M3) become plain ones: each weight is looked up in a table of 256 numbers.
+"""Numbers in 8 and 4 bits: tables of what each code stands for.
 
-BFL's files and ComfyUI's keep one scale per matrix beside it, and a scale for the input, which only matters to products
-in 8 bits. Source: the OCP 8-bit floating point specification, E4M3: 1 sign, 4 exponent, 3 mantissa bits, no infinity.
+Source: the OCP specifications of 8-bit floating point (E4M3 without infinity, E5M2 with) and of microscaling (E2M1).
 """
 
 import mlx.core as mx
 import numpy as np
 
-from mlx_model.errors import ConvertError
-from mlx_model.store.shards import Entry
-
-KIND = "F8_E4M3"
-SCALES = ("weight_scale", "scale_weight")  # BFL, ComfyUI
-UNUSED = ("input_scale", "scale_input")
-MARKER = "scaled_fp8"  # an empty tensor in ComfyUI's files
+E4M3, E5M2 = "F8_E4M3", "F8_E5M2"  # as safetensors calls them
+FOUR_BITS = np.float32([0, 0.5, 1, 1.5, 2, 3, 4, 6])
 
 
-def make_table() -> np.ndarray:
-    """The (256,) float32 numbers of the codes; 0x7f and 0xff are not numbers."""
+def make_table(kind: str = E4M3) -> np.ndarray:
+    """The (256,) float32 numbers of the codes; those that are no finite numbers are NaN."""
+    bits, bias = (3, 7) if kind == E4M3 else (2, 15)
     codes = np.arange(256)
-    exponents, mantissas = codes >> 3 & 15, codes & 7
-    normal = np.ldexp(1 + mantissas / 8, exponents - 7)
-    values = np.where(exponents == 0, np.ldexp(mantissas / 8, -6), normal)
-    values[codes & 127 == 127] = np.nan
+    exponents, mantissas = (codes & 127) >> bits, codes & (2**bits - 1)
+    normal = np.ldexp(1 + mantissas / 2**bits, exponents - bias)
+    values = np.where(exponents == 0, np.ldexp(mantissas / 2**bits, 1 - bias), normal)
+    values[codes & 127 >= (127 if kind == E4M3 else 0x7C)] = np.nan
     return np.where(codes < 128, values, -values).astype(np.float32)
 
 
-def decode(arrays: dict[str, mx.array], entries: dict[str, Entry]) -> dict[str, mx.array]:
-    """The same tensors, lazily, with 8-bit ones as float32 and without scales. Raises ConvertError."""
-    arrays = {name: array for name, array in arrays.items() if name.rpartition(".")[2] not in (*UNUSED, MARKER)}
-    lookup = mx.array(make_table())
-    for name in [name for name in arrays if entries[name][0] == KIND]:
-        values = lookup[arrays[name]]
-        scale = _take_scale(name, arrays)
-        arrays[name] = values if scale is None else values * scale
-    return arrays
+def decode(codes: mx.array, kind: str) -> mx.array:
+    """uint8 codes as float32, lazily."""
+    return mx.array(make_table(kind))[codes]
 
 
-def _take_scale(name: str, arrays: dict[str, mx.array]) -> mx.array | None:
-    """Takes the scale of a matrix out of `arrays`: one number, or one for each row."""
-    stem = name.removesuffix("weight")
-    found = [stem + part for part in SCALES if stem + part in arrays]
-    if not found:
-        return None
-    scale, shape = arrays.pop(found[0]), arrays[name].shape
-    if scale.size == 1:
-        return scale.astype(mx.float32).reshape(())
-    if scale.size == shape[0] and scale.shape in ((shape[0],), (shape[0], 1)):
-        return scale.astype(mx.float32).reshape(-1, *[1] * (len(shape) - 1))
-    raise ConvertError(f"{found[0]} has the shape {tuple(scale.shape)}: scales of blocks can't be converted.")
+def decode_pairs(codes: mx.array) -> mx.array:
+    """(rows, n) uint8, the first of two E2M1 numbers in the upper half -> (rows, 2 n) float32."""
+    table = mx.array(np.concatenate([FOUR_BITS, -FOUR_BITS]))
+    return mx.stack([table[codes >> 4], table[codes & 15]], -1).reshape(codes.shape[0], -1)

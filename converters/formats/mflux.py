@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import mlx.core as mx
-from safetensors import safe_open
 
 from mlx_model.errors import ConvertError
 from mlx_model.store.shards import Entry
 
 from ..packing import PARTS
+from .files import read_metadata
 
 GROUP_SIZE = 64
 # What follows from something else: angles, and T5's one table of distances, which mflux stores in every block.
@@ -49,8 +49,7 @@ class Packed:
 
 def read_version(file: Path) -> str:
     """The version of mflux that wrote a file, "" if none did."""
-    with safe_open(str(file), "np") as opened:
-        return str((opened.metadata() or {}).get("mflux_version", ""))
+    return read_metadata(file).get("mflux_version", "")
 
 
 def expand_name(name: str) -> str:

@@ -9,7 +9,12 @@ from typing import Any
 from .rules import Layout, Rule, Shapes, drop, rename
 from .sizes import count_numbered
 
-BFL = [drop("bn.num_batches_tracked"), rename("*", "*", "conv")]
+BFL = [
+    drop("bn.num_batches_tracked"),
+    rename("quant_conv.*", "encoder.quant_conv.*", "conv"),  # where ComfyUI has them
+    rename("post_quant_conv.*", "decoder.post_quant_conv.*", "conv"),
+    rename("*", "*", "conv"),
+]
 
 
 def _rename_side(side: str) -> list[Rule]:

@@ -8,12 +8,12 @@ from typing import Any
 from .rules import Layout, Shapes, rename
 from .sizes import HEAD, count_numbered, read_stream
 from .streams import (
+    BFL,
     DOUBLE,
     SINGLE,
     THEIR_DOUBLE,
     THEIR_SINGLE,
     join_qkv,
-    list_layouts,
     rename_attention,
     rename_embedder,
     rename_mlps,
@@ -37,12 +37,11 @@ DIFFUSERS = [
     rename("proj_out.*", "final_layer.linear.*"),
     rename("norm_out.linear.*", "final_layer.adaLN_modulation.1.*", "swap_halves"),
 ]
-_BFL = [rename("*", "*")]
 
 LAYOUTS = (
     Layout("transformer", "flux1", "diffusers", "single_transformer_blocks.0.norm.linear.weight", lambda _: DIFFUSERS),
-    *list_layouts("flux1", "double_blocks.0.img_mod.lin.weight", _BFL),
-    Layout("image_embedder", "redux", "bfl", "redux_up.weight", lambda _: _BFL),  # diffusers' is the same
+    Layout("transformer", "flux1", "bfl", "double_blocks.0.img_mod.lin.weight", lambda _: BFL),
+    Layout("image_embedder", "redux", "bfl", "redux_up.weight", lambda _: [rename("*", "*")]),  # diffusers' is the same
 )
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from .rules import Layout, Shapes, rename
 from .sizes import count_numbered, find_ratio, read_rope, read_stream
 from .streams import (
+    BFL,
     SINGLE,
     THEIR_SINGLE,
-    list_layouts,
     rename_attention,
     rename_embedder,
     rename_mlps,
@@ -34,11 +34,10 @@ DIFFUSERS = [
     rename("norm_out.linear.weight", "final_layer.adaLN_modulation.1.weight", "swap_halves"),
 ]
 # The q of each triple claims its k and v, which therefore need no rule of their own; a lone k is then "left over".
-_BFL = [rename("*", "*")]
 
 LAYOUTS = (
     Layout("transformer", "flux2", "diffusers", "double_stream_modulation_img.linear.weight", lambda _: DIFFUSERS),
-    *list_layouts("flux2", "double_stream_modulation_img.lin.weight", _BFL),
+    Layout("transformer", "flux2", "bfl", "double_stream_modulation_img.lin.weight", lambda _: BFL),
 )
 
 

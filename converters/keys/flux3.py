@@ -7,7 +7,7 @@ from typing import Any
 
 from .rules import Layout, Rule, Shapes, drop, rename
 from .sizes import count_numbered, find_ratio, read_rope, read_stream
-from .streams import list_layouts, rename_embedder, rename_norms
+from .streams import BFL, rename_embedder, rename_norms
 from .text import DECODER
 
 TRAINING = drop("repa_projectors.*")  # heads of the training, of no use in a run
@@ -51,13 +51,13 @@ DIFFUSERS = [
     rename("norm_out.linear.weight", "final_layer.image.adaLN_modulation.1.weight", "swap_halves"),
     TRAINING,
 ]
-_BFL = [TRAINING, rename("*", "*")]
+_BFL = [TRAINING, *BFL]
 # The published encoder is a vision model; its language tower is a Qwen3.
 _TOWER = [drop("model.visual.*"), *DECODER]
 
 LAYOUTS = (
     Layout("transformer", "flux3", "diffusers", "x_embedders.image.weight", lambda _: DIFFUSERS),
-    *list_layouts("flux3", "emb_in.image.weight", _BFL),
+    Layout("transformer", "flux3", "bfl", "emb_in.image.weight", lambda _: _BFL),
     Layout("text_encoder", "text_qwen3", "qwen3-vl", "model.visual.patch_embed.proj.weight", lambda _: _TOWER),
 )
 

@@ -1,10 +1,9 @@
 """Rules that the layouts of FLUX.1, FLUX.2 and FLUX.3 share: joined q, k, v, attention of two streams, embedders."""
 
-from .rules import Layout, Rule, rename
+from .rules import Rule, rename
 
 DOUBLE, THEIR_DOUBLE = "double_blocks.#.", "transformer_blocks.#."  # ours (BFL's), diffusers'
 SINGLE, THEIR_SINGLE = "single_blocks.#.", "single_transformer_blocks.#."
-COMFY = "model.diffusion_model."
 
 
 def join_qkv(target: str, source: str, *more: str) -> Rule:
@@ -44,10 +43,5 @@ def rename_embedder(theirs: str, ours: str) -> list[Rule]:
     return [rename(f"{theirs}.linear_{n}.*", f"{ours}.{layer}_layer.*") for n, layer in ((1, "in"), (2, "out"))]
 
 
-def list_layouts(family: str, signature: str, rules: list[Rule]) -> tuple[Layout, Layout]:
-    """BFL's own names, and ComfyUI's, which are the same behind a prefix."""
-    comfy = [Rule(rule.target, tuple(COMFY + source for source in rule.sources), rule.change) for rule in rules]
-    return (
-        Layout("transformer", family, "bfl", signature, lambda _: rules),
-        Layout("transformer", family, "comfy", COMFY + signature, lambda _: comfy),
-    )
+# ComfyUI stores the norms' scales as weights; BFL's own files have no weight of that name.
+BFL = [rename("*_norm.weight", "*_norm.scale"), rename("*", "*")]

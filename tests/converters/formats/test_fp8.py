@@ -1,38 +1,27 @@
 """8-bit floating-point checkpoints: BFL's, ComfyUI's, with and without scales; the rest is refused by name."""
 
-import json
-
 import mlx.core as mx
 import numpy as np
 import pytest
 
 from converters.convert import convert
-from converters.formats import fp8
+from converters.formats import fp8, scaled
 from mlx_model.errors import ConvertError, LayoutError
 from mlx_model.store import weights
 from mlx_model.store.folder import open_folder
+from tests.converters import stored
 from tests.converters.checkpoints import single_file, source_arrays
+from tests.converters.stored import pick_codes
 
-KINDS = {np.dtype("float32"): "F32", np.dtype("uint8"): "F8_E4M3"}
+
+def encoded(array: np.ndarray) -> np.ndarray:
+    return pick_codes(array, fp8.make_table())
 
 
 def write(file, tensors: dict[str, np.ndarray], kinds: dict[str, str] | None = None):
     """A safetensors file; uint8 arrays are called F8_E4M3."""
-    entries, data = {}, b""
-    for name, array in tensors.items():
-        kind = (kinds or {}).get(name, KINDS[array.dtype])
-        span = [len(data), len(data) + array.nbytes]
-        entries[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": span}
-        data += array.tobytes()
-    text = json.dumps(entries).encode()
-    file.write_bytes(len(text).to_bytes(8, "little") + text + data)
-    return file
-
-
-def encoded(array: np.ndarray) -> np.ndarray:
-    """The codes of the nearest numbers."""
-    numbers = np.nan_to_num(fp8.make_table(), nan=np.inf)
-    return np.abs(array.reshape(-1, 1) - numbers).argmin(1).astype(np.uint8).reshape(array.shape)
+    codes = {name: "F8_E4M3" for name, array in tensors.items() if array.dtype == np.uint8}
+    return stored.write(file, tensors, {**codes, **(kinds or {})})
 
 
 def checkpoint(scales: str, prefix: str = "", scale_shape=()) -> dict[str, np.ndarray]:
@@ -80,7 +69,7 @@ def test_conversion(tmp_path, scales, prefix, shape):
 def test_a_scale_for_each_row():
     codes = mx.array(encoded(np.float32([[1, 2], [3, 4]])))
     arrays = {"x.weight": codes, "x.weight_scale": mx.array([[2.0], [10.0]])}
-    made = fp8.decode(arrays, {"x.weight": (fp8.KIND, (2, 2)), "x.weight_scale": ("F32", (2, 1))})
+    made = scaled.decode(arrays, {"x.weight": (fp8.E4M3, (2, 2)), "x.weight_scale": ("F32", (2, 1))}, {})
     assert {name: array.tolist() for name, array in made.items()} == {"x.weight": [[2, 4], [30, 40]]}
 
 
@@ -104,6 +93,9 @@ def test_what_does_not_belong(tmp_path, change, kind, message):
     refused(tmp_path, change, kind, message)
 
 
-def test_the_other_8_bit_format(tmp_path):
-    name = "single_blocks.0.linear1.weight"
-    refused(tmp_path, lambda t: None, ConvertError, "F8_E5M2", {name: "F8_E5M2"})
+def test_the_other_8_bit_format():
+    """2 bits of mantissa: ones, the largest number, the smallest, infinity."""
+    table = fp8.make_table(fp8.E5M2)
+    assert np.isnan(table[0x7C:0x80]).all()
+    assert (table[0x3C], table[0x7B], table[1], table[0xFB]) == (1, 57344, 2.0**-16, -57344)
+    assert np.all(np.diff(table[:0x7C]) > 0)

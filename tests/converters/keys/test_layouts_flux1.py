@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
+from converters.formats.names import list_components
 from converters.keys import autoencoder as keys_autoencoder
 from converters.keys import flux1 as keys_flux1
 from converters.keys import flux2, t5_clip, text
@@ -54,9 +55,13 @@ def test_transformer(variant, form):
 
 
 def test_comfy_prefix():
-    source = {"model.diffusion_model." + name: x for name, x in table("flux1_dev_bfl").items()}
-    layout, found = targets(source)
-    assert layout.name == "comfy"
+    """And the norms' scales as weights."""
+    source = {
+        "model.diffusion_model." + name.replace(".scale", ".weight"): x for name, x in table("flux1_dev_bfl").items()
+    }
+    (names,) = list_components(source)
+    layout, found = targets({plain: source[name] for plain, name in names.items()})
+    assert layout.name == "bfl"
     fill(flux1.Transformer(flux1.Params(guidance_embed=True)), found)
 
 

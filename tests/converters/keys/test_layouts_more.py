@@ -6,6 +6,7 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
+from converters.formats.names import list_components
 from converters.keys import autoencoder as keys_autoencoder
 from converters.keys import flux3 as keys_flux3
 from converters.keys import selfflow as keys_selfflow
@@ -41,8 +42,9 @@ def test_flux3(model, parameters, form):
 def test_flux3_comfy_and_what_training_left():
     source = {"model.diffusion_model." + name: x for name, x in table("flux3_klein_bfl").items()}
     source["model.diffusion_model.repa_projectors.0.weight"] = mx.zeros((3, 3))
-    layout, found = targets("", keys_flux3.LAYOUTS, source)
-    assert layout.name == "comfy"
+    (names,) = list_components(source)
+    layout, found = targets("", keys_flux3.LAYOUTS, {plain: source[name] for plain, name in names.items()})
+    assert layout.name == "bfl"
     fit(build("transformer", "flux3", keys_flux3.read_sizes(shapes(found), {})), shapes(found))
 
 
