@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import io
 import os
 import signal
 import sys
@@ -24,12 +25,12 @@ def main() -> None:
     except KeyboardInterrupt:  # while Python was still starting
         sys.exit(CANCELLED)
     except OSError as error:  # --help on a full disk; errors of commands have their message already
-        sys.exit(_told(error))
+        sys.exit(_tell(error))
     except SystemExit as end:  # click's 1: Ctrl-C or no answer at a question, or nobody reads the output any more
         sys.exit(CANCELLED if end.code == 1 else end.code)
 
 
-def _told(error: OSError) -> int:
+def _tell(error: OSError) -> int:
     """The exit code of an error outside of any command."""
     from app.base import faults
 
@@ -48,7 +49,8 @@ def _open_streams() -> None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115
     # A name that the terminal can't show must not end a run: in UTF-8 its bytes go out as they are on the disk.
     utf8 = codecs.lookup(sys.stdout.encoding).name == "utf-8"
-    sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
+    if isinstance(sys.stdout, io.TextIOWrapper):  # always, but for a test that listens
+        sys.stdout.reconfigure(errors="surrogateescape" if utf8 else "backslashreplace")
 
 
 if __name__ == "__main__":

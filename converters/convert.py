@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-import psutil  # type: ignore[import-untyped]  # its stubs are a package of their own
+import psutil
 
 from mlx_model.errors import Advice, ConvertError, DiskFull, LayoutError, RequestError
 from mlx_model.events import Done, Event, Note, Stage, Step

@@ -68,7 +68,7 @@ def member_reference(member: Member, place: int = 0) -> PanelReference:
     return PanelReference(new_id(), picture, member.role, member.name, member.colour, member.id)
 
 
-def mentioned(board: Board, prompt: str) -> list[Member]:
+def find_members(board: Board, prompt: str) -> list[Member]:
     """The members whose names the prompt mentions, in its order, each once."""
     names, text = [member.name for member in board.cast], unicodedata.normalize("NFC", prompt)
     places = [m.place for m in mentions.find(text, names) if m.place and not text[m.at + 1 : m.end].isdigit()]
@@ -81,7 +81,7 @@ def rename_mentions(prompt: str, renamed: Mapping[str, str], names: Iterable[str
     parts, position = [], 0
     for mention in mentions.find(text, known):
         old = text[mention.at + 1 : mention.end]
-        name = known[mention.place - 1] if mention.place and not old.isdigit() else None
+        name = known[mention.place - 1] if mention.place and not old.isdigit() else ""
         if renamed.get(name) and renamed[name] != name:
             parts += [text[position : mention.at + 1], renamed[name]]
             position = mention.end

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from mlx_model.errors import Refused
 
-from .cast import add_member, add_members, member_reference, mentioned, remove_member, set_member
+from .cast import add_member, add_members, find_members, member_reference, remove_member, set_member
 from .data import (
     Board,
     Panel,
@@ -33,7 +33,7 @@ from .rules import change_fields, check_board, check_panel, check_type, settle_p
 
 __all__ = [
     "add_member", "add_members", "add_panel", "add_reference", "add_scene", "add_take", "apply_to_all", "choose_take",
-    "continue_from", "duplicate_panels", "free_colour", "free_name", "member_reference", "mentioned", "move_panels",
+    "continue_from", "duplicate_panels", "find_members", "free_colour", "free_name", "member_reference", "move_panels",
     "move_reference", "move_scene", "remove_member", "remove_panels", "remove_reference", "remove_scene",
     "remove_take", "set_board", "set_mask", "set_member", "set_panel", "set_reference", "set_scene",
     "set_take",
@@ -123,7 +123,8 @@ def duplicate_panels(board: Board, ids: Iterable[str]) -> Board:
 def _copy(panel: Panel, renamed: dict[str, str]) -> Panel:
     """The panel with new ids throughout; `renamed` maps panels that are copied with it."""
     takes = {take.id: replace(take, id=new_id()) for take in panel.takes}
-    source = replace(panel.source, panel=renamed.get(panel.source.panel, panel.source.panel))
+    origin = panel.source.panel
+    source = replace(panel.source, panel=renamed.get(origin, origin) if origin else None)
     return replace(
         panel,
         id=renamed[panel.id],

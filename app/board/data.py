@@ -52,7 +52,7 @@ class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Immutable, strictly read: an unknown field or a wrong type is an error."""
 
 
-class Picture(Struct):
+class Picture(Struct, frozen=True):
     """A picture of the board: sha256 of a PNG in blobs/, its size in pixels, and what its file was called."""
 
     sha256: str
@@ -61,7 +61,7 @@ class Picture(Struct):
     name: str = ""
 
 
-class Member(Struct):
+class Member(Struct, frozen=True):
     """Somebody or something of the cast; any prompt mentions it as @name (one word, unique in the board)."""
 
     id: str
@@ -72,7 +72,7 @@ class Member(Struct):
     notes: str = ""
 
 
-class PanelReference(Struct):
+class PanelReference(Struct, frozen=True):
     """A picture the model looks at for one panel. Its place in Panel.references is its place in the model.
 
     `member` names the cast member it came from; its name and colour are the member's then. Else `name` (one word,
@@ -87,20 +87,20 @@ class PanelReference(Struct):
     member: str | None = None
 
 
-class Source(Struct):
+class Source(Struct, frozen=True):
     """What a panel starts from: nothing ("blank"), its own current take ("take"), or another panel's ("panel")."""
 
     kind: Literal["blank", "take", "panel"] = "blank"
     panel: str | None = None
 
 
-class Camera(Struct):
+class Camera(Struct, frozen=True):
     shot: str = ""
     angle: str = ""
     move: str = ""
 
 
-class Take(Struct):
+class Take(Struct, frozen=True):
     """One result of a panel, kept for good; `request` is the whole request as JSON (mlx_model.request)."""
 
     id: str
@@ -113,7 +113,7 @@ class Take(Struct):
     note: str = ""  # such as "imported"
 
 
-class Settings(Struct):
+class Settings(Struct, frozen=True):
     """How a panel is rendered; None is the board's or the model's own value."""
 
     model: str | None = None
@@ -124,7 +124,7 @@ class Settings(Struct):
     height: int | None = None
 
 
-class Panel(Struct):
+class Panel(Struct, frozen=True):
     id: str
     prompt: str = ""  # a description, or with a source an instruction
     action: str = ""
@@ -147,13 +147,13 @@ class Panel(Struct):
         return next((take for take in self.takes if take.id == self.current), None)
 
 
-class Scene(Struct):
+class Scene(Struct, frozen=True):
     id: str
     heading: str = ""
     panels: tuple[Panel, ...] = ()
 
 
-class Board(Struct):
+class Board(Struct, frozen=True):
     id: str
     title: str = "Untitled"
     aspect: tuple[int, int] = (16, 9)

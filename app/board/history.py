@@ -8,6 +8,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from msgspec.structs import replace
 
@@ -16,6 +17,7 @@ from .rules import check_take, check_type
 
 LIMIT = 500
 TYPING_SECONDS = 2.0
+Part = TypeVar("Part", Board, Scene, Panel)
 
 
 @dataclass
@@ -45,8 +47,7 @@ class History:
         if new_board is self.board or new_board == self.board:
             return
         now, last = self._clock(), self._undo[-1] if self._undo else None
-        joins = merge is not None and last and last.merge == merge and now - last.at < TYPING_SECONDS
-        if joins and not self._redo:
+        if last and not self._redo and _joins(last, merge, now):
             last.at = now
         else:
             self._undo.append(_Step(label, self.board, merge, now))
@@ -109,21 +110,26 @@ class History:
             step.board = change(step.board)
 
 
+def _joins(last: _Step, merge: object, now: float) -> bool:
+    return merge is not None and last.merge == merge and now - last.at < TYPING_SECONDS
+
+
 class _Arrival:
     """Puts one take into many boards; what the boards share stays shared."""
 
     def __init__(self, panel_id: str, take: Take, replaces: Callable[[str | None], bool]):
         self.panel_id, self.take, self.replaces, self.found = panel_id, take, replaces, False
-        self._done: dict[int, tuple[object, object]] = {}
+        self._done: dict[int, tuple[object, Any]] = {}
 
     def into(self, board: Board) -> Board:
         return self._once(board, self._board)
 
-    def _once(self, item, change):
+    def _once(self, item: Part, change: Callable[[Part], Part]) -> Part:
         """`change(item)`, made once for each object; the object is kept so that its id can't be used again."""
         if id(item) not in self._done:
             self._done[id(item)] = (item, change(item))
-        return self._done[id(item)][1]
+        changed: Part = self._done[id(item)][1]
+        return changed
 
     def _board(self, board: Board) -> Board:
         scenes = tuple(self._once(scene, self._scene) for scene in board.scenes)

@@ -50,7 +50,8 @@ def _mention(text: str, match: re.Match, known: list[str], names: Sequence[str])
     try:
         number, end = _place(text, match.end(), known, names)
     except RequestError as error:
-        return Mention(start, at, WORDS.match(text, match.end()).end(), error=error)
+        word = WORDS.match(text, match.end())
+        return Mention(start, at, word.end() if word else match.end(), error=error)
     return Mention(start, at, end, number)
 
 

@@ -70,7 +70,7 @@ def render_order(board: Board, ids: Iterable[str]) -> list[str]:
         while panel.id not in done and panel.id in wanted:
             done.add(panel.id)
             chain.append(panel.id)
-            if panel.source.kind != "panel":
+            if panel.source.kind != "panel" or panel.source.panel is None:
                 break
             panel = panels[panel.source.panel]
         order.extend(reversed(chain))

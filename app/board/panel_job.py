@@ -26,7 +26,7 @@ from ..engine.jobs import Job
 from ..models import library
 from .data import Board, Panel, Picture, Source, new_id, numbers
 from .mentions import compile_prompt
-from .seen import Seen, names, seen, source_picture
+from .seen import Seen, names, see, source_picture
 
 
 class Choice(NamedTuple):
@@ -68,7 +68,7 @@ def choose_size(board: Board, panel: Panel, model: library.Model) -> Choice:
 
 def require_memory(board: Board, panel: Panel, choice: Choice) -> Forecast:
     """What a run of the panel needs. Raises WillNotFit where this machine can't hold it."""
-    pictures = [one.picture for one in seen(board, panel) if one.picture]
+    pictures = [one.picture for one in see(board, panel) if one.picture]
     sizes = [Size(picture.width, picture.height) for picture in pictures]
     return running.require_room(choice.folder, choice.size, sizes)
 
@@ -95,7 +95,7 @@ def panel_job(
     """The job that makes a new take of a panel; `picture_path` gives the file of a picture's sha256.
 
     The prompt is the panel's, then the board's style; mentions become "image N" (or what the model calls it) by
-    the order of `seen`.
+    the order of `see`.
     `choice` None: as resolve answers. `instruction`: see instruct. `seed` None: the panel's where it is locked, else a
     new one. The job's model is the folder of the choice, the request's its name.
     Raises RequestError (nothing to start from, unknown mention, too many references ...) and what resolve raises.
@@ -114,7 +114,7 @@ def panel_job(
         steps=panel.settings.steps,
         guidance=panel.settings.guidance,
         seed=_seed(panel) if seed is None else seed,
-        references=tuple(_reference(one, picture_path) for one in shown),
+        references=tuple(_reference(one, one.picture, picture_path) for one in shown if one.picture),
         mask=_mask(panel, source, picture_path),
         strength=panel.settings.strength if source else None,
     )
@@ -134,7 +134,7 @@ def _pictures(board: Board, panel: Panel, label: str) -> tuple[Seen, ...]:
     """What the model sees. Raises RequestError where a picture of it is missing."""
     if panel.source.kind != "blank":
         _check_source(board, panel, label)
-    shown = seen(board, panel)
+    shown = see(board, panel)
     for one in shown:
         if one.picture is None:
             hint = "Give the cast member a picture, or leave the @ out."
@@ -154,9 +154,8 @@ def _check_source(board: Board, panel: Panel, label: str) -> None:
     raise RequestError(f"Panel {label} continues from panel {number}, which has no picture yet.", "Make it first.")
 
 
-def _reference(one: Seen, picture_path: Callable[[str], Path]) -> Reference:
-    sha256 = one.picture.sha256
-    return Reference(str(picture_path(sha256)), one.name, one.role, sha256)
+def _reference(one: Seen, picture: Picture, picture_path: Callable[[str], Path]) -> Reference:
+    return Reference(str(picture_path(picture.sha256)), one.name, one.role, picture.sha256)
 
 
 def _seed(panel: Panel) -> int:

@@ -18,8 +18,11 @@ from .mentions import LIMIT, find
 SOURCE_COLOUR = "#8A8F98"
 
 
-class Seen(Struct):
-    """One picture; its number is its place in `seen` from 1. `picture` is None where it is not there (yet)."""
+class Seen(Struct, frozen=True):
+    """One picture; its number is its place, from 1, in what `see` gives.
+
+    `picture` is None where it is not there (yet).
+    """
 
     kind: Literal["source", "reference", "cast"]
     picture: Picture | None
@@ -30,7 +33,7 @@ class Seen(Struct):
     member: str | None = None  # id in Board.cast
 
 
-def seen(board: Board, panel: Panel, text: str | None = None) -> tuple[Seen, ...]:
+def see(board: Board, panel: Panel, text: str | None = None) -> tuple[Seen, ...]:
     """The source picture (where the panel starts from a take), the panel's references, then the cast members that
     the prompt or the board's style mentions and that are not among them, each by its first picture.
 
@@ -51,7 +54,7 @@ def names(shown: Sequence[Seen]) -> list[str]:
 
 def source_picture(board: Board, panel: Panel) -> Picture | None:
     """The picture that the panel starts from, None where it starts from nothing or there is none yet."""
-    origin = panel
+    origin: Panel | None = panel
     if panel.source.kind == "panel":
         origin = next((other for other in board.panels() if other.id == panel.source.panel), None)
     if panel.source.kind == "blank" or origin is None or origin.take is None:

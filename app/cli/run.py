@@ -11,7 +11,7 @@ import click
 
 from app.base import files, paths
 from app.base.words import say_count
-from app.engine.running import Output, awake, open_pipeline, require_memory, saved
+from app.engine.running import Output, awake, open_pipeline, require_memory, run_and_save
 from app.pictures import images
 from mlx_model.errors import DiskFull, RequestError
 from mlx_model.events import Done
@@ -111,7 +111,7 @@ def _one(pipeline: "Pipeline", request: Request, options: Options, output: Path,
     latents = options["save_latents"] and _nth(Path(options["save_latents"]).absolute(), number, options["force"])
     previews = options["preview"] and Path(options["preview"])
     place = Output(output, previews, latents, metadata=options["metadata"], force=options["force"])
-    with closing(saved(pipeline, request, place)) as events:
+    with closing(run_and_save(pipeline, request, place)) as events:
         for event in events:
             report(event)
             if isinstance(event, Done) and not options["as_json"]:

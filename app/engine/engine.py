@@ -111,7 +111,7 @@ class Worker(QObject):
             self.end("It stopped answering." if self.is_ready else "It did not get ready.")
 
     def _read(self) -> None:
-        self._silent, data = 0.0, self._process.readAllStandardOutput().data()
+        self._silent, data = 0.0, bytes(self._process.readAllStandardOutput().data())
         if self._reason:  # it is being ended: what it still says counts no more
             return
         try:
@@ -160,7 +160,7 @@ class Engine(QObject):
     """
 
     changed = Signal()  # the queue or the state of a job
-    event = Signal(str, object)  # job id, mlx_model.events.Event
+    happened = Signal(str, object)  # job id, mlx_model.events.Event
     finished = Signal(str)  # job id: done, failed or cancelled
     worker_state = Signal(str)
 
@@ -291,8 +291,7 @@ class Engine(QObject):
             return
         if self.worker == "stopped":
             self._start()
-        elif self.worker == "ready":
-            job = self._queue.start_next()
+        elif self.worker == "ready" and (job := self._queue.start_next()):
             folder, self._step = self._folder / job.id, 0.0
             folder.mkdir(parents=True)
             request = protocol.raw(job.request.to_json())
@@ -301,9 +300,10 @@ class Engine(QObject):
 
     def _stop_running(self, reason: str) -> None:
         """Ask for the end of the running job. Asking again changes nothing."""
-        if not self._queue.running.cancelling:
+        running = self._queue.running
+        if running and not running.cancelling:
             self._queue.cancelling()
-            self._process.send(protocol.Cancel(self._queue.running.id, reason))
+            self._process.send(protocol.Cancel(running.id, reason))
             self._waited = 0.0
             self._cancel_watch.start()
 
@@ -340,11 +340,11 @@ class Engine(QObject):
     def _hear(self, job_id: str, event: Event) -> None:
         if not self._queue.apply(job_id, event):
             return
-        self.event.emit(job_id, event)
+        self.happened.emit(job_id, event)
         state = self._queue.find(job_id)
         if isinstance(event, Step):
             self._step = max(self._step, event.seconds / event.step)
-        if state.over:
+        if state and state.over:
             self._deaths = 0
             self._over(job_id)
         else:
@@ -359,12 +359,12 @@ class Engine(QObject):
     def _bury(self, failed: Failed) -> None:
         """The running job fails, or the first waiting one where the worker dies again and again before it is ready."""
         running, starting = self._queue.running, self.worker == "starting"
-        if running and running.cancelling:
-            failed = Cancelled("The worker had to be stopped.")
-        else:
+        stopped = running is not None and running.cancelling
+        if not stopped:
             self._deaths += bool(running) or starting
         tired = self._deaths > len(self.patience.restarts)
-        over = self._end_one(failed, starting and tired)
+        event = Cancelled("The worker had to be stopped.") if stopped else failed
+        over = self._end_one(event, starting and tired)
         if tired:
             self._set("failed")
         elif self._deaths and self._queue.waiting:
@@ -375,15 +375,15 @@ class Engine(QObject):
         self._cancel_watch.stop()
         self._tell(over)
 
-    def _end_one(self, event: Event, first_waiting: bool) -> list[str]:
+    def _end_one(self, event: Failed | Cancelled, first_waiting: bool) -> list[str]:
         """End the running job, or the first waiting one, by `event`; the ids of what ended."""
         if self._queue.running:
             job_id = self._queue.running.id
             self._queue.apply(job_id, event)
         elif first_waiting and self._queue.waiting:
             job_id = self._queue.waiting[0].id
-            self._queue.fail_waiting(job_id, event)
+            self._queue.end_waiting(job_id, event)
         else:
             return []
-        self.event.emit(job_id, event)
+        self.happened.emit(job_id, event)
         return [job_id]

@@ -124,13 +124,10 @@ class Queue:
 
     def drop(self, job_id: str, reason: str = "") -> bool:
         """Cancel a waiting job; False where no such job waits."""
-        return self._end_waiting(job_id, Cancelled(reason))
+        return self.end_waiting(job_id, Cancelled(reason))
 
-    def fail_waiting(self, job_id: str, event: Failed) -> bool:
-        """Fail a job that never ran; False where no such job waits."""
-        return self._end_waiting(job_id, event)
-
-    def _end_waiting(self, job_id: str, event: Event) -> bool:
+    def end_waiting(self, job_id: str, event: Failed | Cancelled) -> bool:
+        """End a job that never ran; False where no such job waits."""
         state = next((state for state in self.waiting if state.id == job_id), None)
         if state is None:
             return False

@@ -23,7 +23,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
     """Root of all messages; "is" holds the class's name."""
 
 
-class Run(Message):
+class Run(Message, frozen=True):
     """Make a picture. `folder` exists and is the job's own: result and previews go there.
 
     `anyway`: without the question whether it fits the memory.
@@ -41,30 +41,30 @@ class Run(Message):
         return from_json(bytes(self.request).decode())
 
 
-class Cancel(Message):
+class Cancel(Message, frozen=True):
     job: str
     reason: str = ""
 
 
-class Unload(Message):
+class Unload(Message, frozen=True):
     """Give the memory of the loaded model back."""
 
 
-class Quit(Message):
+class Quit(Message, frozen=True):
     """Stop within a step and end. The end of the pipe means the same."""
 
 
-class Ready(Message):
+class Ready(Message, frozen=True):
     """The worker is up and MLX is loaded."""
 
     pid: int
 
 
-class Beat(Message):
+class Beat(Message, frozen=True):
     """The worker is alive."""
 
 
-class Happened(Message):
+class Happened(Message, frozen=True):
     """An event of a job."""
 
     job: str
@@ -104,9 +104,10 @@ def from_worker(text: bytes) -> Message:
 
 def _decode(decoder: msgspec.json.Decoder, text: bytes) -> Message:
     try:
-        return decoder.decode(text)
+        message: Message = decoder.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
         raise ProtocolError(f"{error}: {text[:200]!r}") from error
+    return message
 
 
 class Lines:

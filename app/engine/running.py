@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from mlx_model.events import Done, Event, Note, Preview
 from mlx_model.geometry import Size
-from mlx_model.request import Request
+from mlx_model.request import Request, demand
 
 from ..base import blas, files
 from ..pictures import images, metadata
@@ -67,7 +69,7 @@ def clear_cache() -> None:
 
 def require_memory(folder: "Folder", request: Request) -> None:
     """require_room for a checked and loaded request."""
-    sizes = [Size.of(reference.pixels) for reference in request.references]
+    sizes = [Size.of(demand(reference.pixels)) for reference in request.references]
     adapters = sum(Path(lora.path).stat().st_size for lora in request.loras)
     require_room(folder, request.size, sizes, request.dtype, adapters)
 
@@ -87,13 +89,15 @@ def require_room(
     return memory.require(folder.spec, here, size, references, weights)
 
 
-def saved(pipeline: "Pipeline", request: Request, output: Output) -> Generator[Event, None, None]:
+def run_and_save(pipeline: "Pipeline", request: Request, output: Output) -> Generator[Event, None, None]:
     """The events of a run with pixels written to files and the files' paths put in; closing it cancels the run."""
     previews = output.preview_time if output.previews else 0
     with closing(pipeline.run(request, previews=previews)) as events:
         for event in events:
-            if isinstance(event, Preview) and event.pixels is not None:
-                event = _save_preview(event, request, output)
+            if isinstance(event, Preview) and event.pixels is not None and output.previews:
+                name = f"{output.picture.stem}-{request.seed}-step-{event.step:02}.png"
+                path = _write(event.pixels, output.previews / name, None, request, output)
+                event = dataclasses.replace(event, path=str(path))
             elif isinstance(event, Done):
                 if output.latents:
                     yield Note(f"The latents are in {_save_latents(event, output.latents, output.force)}.")
@@ -101,17 +105,16 @@ def saved(pipeline: "Pipeline", request: Request, output: Output) -> Generator[E
             yield event
 
 
-def _save_preview(preview: Preview, request: Request, output: Output) -> Preview:
-    name = output.previews / f"{output.picture.stem}-{request.seed}-step-{preview.step:02}.png"
-    path = images.save_picture(preview.pixels, name, None, output.force, bool(request.references))
-    return dataclasses.replace(preview, path=str(path))
+def _write(pixels: np.ndarray, path: Path, text: str | None, request: Request, output: Output) -> Path:
+    """`text` is the request that the file tells."""
+    return images.save_picture(pixels, path, text, output.force, bool(request.references))
 
 
 def _save_latents(done: Done, path: Path, force: bool) -> Path:
     """Before the picture: a picture means a finished run."""
     from safetensors.numpy import save
 
-    data = save({"latents": done.latents})
+    data = save({"latents": demand(done.latents)})
     return files.write_new(path, lambda handle: handle.write(data), force)
 
 
@@ -120,7 +123,7 @@ def _save(done: Done, request: Request, output: Output) -> Done:
     text = request.to_json() if output.metadata else None
     if text and not output.paths:
         text = metadata.hide_paths(text)
-    path = images.save_picture(done.pixels, output.picture, text, output.force, bool(request.references))
+    path = _write(demand(done.pixels), output.picture, text, request, output)
     return dataclasses.replace(done, path=str(path), seed=request.seed)
 
 

@@ -11,10 +11,10 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from mlx_model.events import Cancelled, Done, Event, Failed, Note
 from mlx_model.request import check
@@ -40,6 +40,9 @@ from .protocol import (
     to_worker,
 )
 
+if TYPE_CHECKING:
+    from mlx_model.run.pipeline import Pipeline
+
 BEAT = 1.0  # seconds between two heartbeats
 RESULT = "result.png"
 PREVIEW_TIME = 0.25  # seconds of previews for each second of sampling
@@ -62,7 +65,8 @@ class Worker:
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._cancelled: dict[str, str] = {}  # job id -> reason
         self._quitting, self._busy = False, threading.Event()
-        self._pipeline, self._opened = None, None
+        self._pipeline: Pipeline | None = None
+        self._opened: tuple[Path, str | None, int] | None = None
 
     def serve(self) -> None:
         """Load MLX, say Ready, work until Quit or the end of the pipe."""
@@ -139,7 +143,7 @@ class Worker:
     def _say_event(self, job: str, event: Event) -> None:
         self.say(Happened(job, raw(event.to_json())))
 
-    def _run(self, message: Run) -> Iterator[Event]:
+    def _run(self, message: Run) -> Generator[Event, None, None]:
         folder = open_folder(library.resolve(message.model))
         notes: list[str] = []
         request = check(inputs.load(message.load_request(), notes), folder.spec)
@@ -150,12 +154,12 @@ class Worker:
         previews = place if message.previews else None
         output = running.Output(place / RESULT, previews, preview_time=PREVIEW_TIME, paths=False)
         with running.awake():
-            yield from running.saved(self._open(folder.path, request.dtype), request, output)
+            yield from running.run_and_save(self._open(folder.path, request.dtype), request, output)
 
-    def _open(self, folder: Path, dtype: str | None):
+    def _open(self, folder: Path, dtype: str | None) -> "Pipeline":
         """The loaded pipeline where it is this one; a folder that was installed anew counts as another."""
         wanted = (folder, dtype, (folder / MANIFEST).stat().st_mtime_ns)
-        if self._opened != wanted:
+        if self._pipeline is None or self._opened != wanted:
             self._unload()
             self._pipeline, self._opened = running.open_pipeline(folder, dtype), wanted
         return self._pipeline

@@ -12,7 +12,7 @@ from mlx_model.specs import ModelSpec
 from ..board import mentions
 from ..board.data import Board, Panel, numbers, pictures
 from ..board.panel_job import name_model
-from ..board.seen import names, seen, source_picture
+from ..board.seen import names, see, source_picture
 from ..models import library
 from .file import BoardFile
 
@@ -43,11 +43,11 @@ def _pictures(file: BoardFile) -> Iterator[Problem]:
     for where, sha256 in _uses(file.board):
         users.setdefault(sha256, []).append(where)
     whole = {picture.sha256: picture for picture in pictures(file.board)}
-    for sha256, where in users.items():
+    for sha256, places in users.items():
         damage = file.damage(whole[sha256])
         if damage:
             hint = f"Put it back from a backup: blobs/{sha256}.png in the board's folder."
-            yield Problem(", ".join(dict.fromkeys(where)), f"A picture is lost: {damage}.", hint)
+            yield Problem(", ".join(dict.fromkeys(places)), f"A picture is lost: {damage}.", hint)
 
 
 def _uses(board: Board) -> Iterator[tuple[str, str]]:
@@ -61,7 +61,7 @@ def _uses(board: Board) -> Iterator[tuple[str, str]]:
 
 
 def _panel(board: Board, panel: Panel, spec: ModelSpec | None) -> Iterator[tuple[str, Hint]]:
-    shown = seen(board, panel)
+    shown = see(board, panel)
     if not panel.prompt.strip():
         yield "has no prompt.", "Say what the picture should show."
     for text, whose in ((panel.prompt, ""), (board.style, "The board's style: ")):
@@ -95,7 +95,7 @@ def _never(board: Board, panel: Panel) -> bool:
         if here.id in passed:
             return True
         passed.add(here.id)
-        here = board.panel(here.source.panel)
+        here = board.panel(here.source.panel or "")
     return False
 
 

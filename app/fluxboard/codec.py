@@ -142,7 +142,8 @@ class _Ids:
     """Makes every id of a kind its own: the first keeps it, a later one gets a new one."""
 
     def __init__(self, repairs: list[str]):
-        self.repairs, self.seen = repairs, set()
+        self.repairs = repairs
+        self.seen: set[tuple[str, Any]] = set()
 
     def all(self, items: Iterable, kind: str) -> tuple:
         return tuple(self.one(item, kind) for item in items)

@@ -91,7 +91,7 @@ def least_missed(ages: list[float]) -> int:
     gaps = {
         place: (ages[place + 1] - ages[place - 1]) / max(ages[place], 1.0) for place in range(NEWEST, len(ages) - 1)
     }
-    return min(gaps, key=gaps.get)
+    return min(gaps, key=lambda place: gaps[place])
 
 
 @dataclass

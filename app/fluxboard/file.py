@@ -221,7 +221,7 @@ class BoardFile:
         self._good.add(picture.sha256)
         return ""
 
-    def unused_blobs(self, also: Iterable[Board] = ()) -> list[Path]:
+    def list_unused_blobs(self, also: Iterable[Board] = ()) -> list[Path]:
         """Pictures that neither the saved board nor a restore point nor `also` (the undo history) use.
 
         Nothing counts as unused while a restore point can't be read: it may be all that names a picture.
@@ -237,11 +237,11 @@ class BoardFile:
         return [path for path in found if SHA256.fullmatch(path.stem) and path.name not in used]
 
     def move_unused_to_trash(self, also: Iterable[Board] = ()) -> list[Path]:
-        """Move unused_blobs(also) to the Trash; what was moved. Raises BoardError where the Trash won't take one."""
-        from send2trash import send2trash
+        """Move list_unused_blobs(also) to the Trash; what was moved. Raises BoardError where that won't take one."""
+        from send2trash import send2trash  # type: ignore[import-untyped]  # its stubs are a package of their own
 
         self._writable()
-        unused = self.unused_blobs(also)
+        unused = self.list_unused_blobs(also)
         for path in unused:
             try:
                 send2trash(str(path))

@@ -20,7 +20,7 @@ class FakeEngine(QObject):
     """
 
     changed = Signal()
-    event = Signal(str, object)
+    happened = Signal(str, object)
     finished = Signal(str)
     worker_state = Signal(str)
 
@@ -97,7 +97,7 @@ class FakeEngine(QObject):
         assert self.queue.running, "no job runs"
         job_id = self.queue.running.id
         self.queue.apply(job_id, event)
-        self.event.emit(job_id, event)
+        self.happened.emit(job_id, event)
         if self.queue.find(job_id).over:
             self.finished.emit(job_id)
             self._next()

@@ -33,7 +33,7 @@ def job(name: str, steps: int = 16, previews: bool = False) -> Job:
 def measure(number: int) -> dict[str, float]:
     """One fresh engine: everything once."""
     engine, found, moments = Engine(), {}, []
-    engine.event.connect(lambda *_: moments.append(time.perf_counter()))
+    engine.happened.connect(lambda *_: moments.append(time.perf_counter()))
     engine.start()
     found["worker ready"] = wait(lambda: engine.worker == "ready")
     for name, previews in (("first job", False), ("second job", False), ("with previews", True)):

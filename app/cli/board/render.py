@@ -121,7 +121,7 @@ class _Run:
 
     def _events(self, folder: Folder, request: Request, place: Path) -> Generator[Event, None, None]:
         output = running.Output(place / "take.png", paths=False)
-        yield from running.saved(self._open(folder, request.dtype), request, output)
+        yield from running.run_and_save(self._open(folder, request.dtype), request, output)
 
     def _open(self, folder: Folder, dtype: str | None) -> "Pipeline":
         if self._pipeline is None or self._opened != (folder.path, dtype):

@@ -9,7 +9,7 @@ from app.base.words import say_count
 from app.board import naming
 from app.board.data import Board, Panel, numbers
 from app.board.mentions import compile_prompt
-from app.board.seen import names, seen
+from app.board.seen import names, see
 from app.fluxboard.check import problems
 from app.fluxboard.file import BoardFile
 from mlx_model.errors import BoardError, RequestError
@@ -85,7 +85,7 @@ def _panel(file: BoardFile, panel: Panel) -> list[str]:
     camera = [text for text in (panel.camera.shot, panel.camera.angle, panel.camera.move) if text]
     lines += [f"Camera: {', '.join(camera)}"] if camera else []
     lines.append(f"Seconds: {panel.seconds:g}")
-    shown = seen(board, panel)
+    shown = see(board, panel)
     lines += [f"Image {n}: {one.name or one.kind} {one.role}".rstrip() for n, one in enumerate(shown, 1)]
     lines.append(f"The model reads: {_compile(panel, names(shown))}")
     for place, take in enumerate(panel.takes, 1):

@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QStyle, QStyledItemDele
 
 from ...base.words import say_duration, say_stage
 from ...board.data import Member, Panel
-from ...board.seen import seen
+from ...board.seen import see
 from ..document.document import Document
 from ..document.runs import PanelState
 from ..kit import icons
@@ -127,7 +127,7 @@ class BoardDelegate(QStyledItemDelegate):
         """Of the pictures that the model sees besides the source, remembered while panel and cast are the same."""
         board, known = self.document.board, self._seen.get(panel.id)
         if known is None or known[0] is not panel or known[1] is not board.cast:
-            colours = [one.colour for one in seen(board, panel) if one.kind != "source"]
+            colours = [one.colour for one in see(board, panel) if one.kind != "source"]
             known = self._seen[panel.id] = (panel, board.cast, colours)
         return known[2]
 

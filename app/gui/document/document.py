@@ -22,6 +22,7 @@ from ...board import commands
 from ...board.data import Board, Panel, Picture, Take, no_longer
 from ...board.history import History
 from ...board.panel_job import Choice, instruct, panel_job, resolve
+from ...engine.engine import Engine
 from ...engine.jobs import JobState
 from ...fluxboard.file import BoardFile
 from ..kit.hints import in_window
@@ -47,10 +48,11 @@ class Document(QObject):
     preview_read = Signal(int, QImage)  # by read_preview; null where the file can't be read
     message = Signal(str, object)  # what happened; what to do, a Hint
 
-    def __init__(self, file: BoardFile, engine: QObject, parent: QObject | None = None):
+    def __init__(self, file: BoardFile, engine: Engine, parent: QObject | None = None):
         super().__init__(parent)
         self.file, self.engine, self.history = file, engine, History(file.board)
-        self.previews, self.model = True, None  # the default model: for panels and boards that name none
+        self.previews = True
+        self.model: str | None = None  # the default model: for panels and boards that name none
         self.watched: str | None = None  # the panel whose view is open: it tells its failures itself
         self._dirty = self._closed = self._told_read_only = False
         self._index: tuple[Board | None, dict[str, Panel]] = (None, {})
@@ -93,7 +95,7 @@ class Document(QObject):
             self._keeping.retry()
         return held
 
-    def saved(self) -> bool:
+    def ensure_saved(self) -> bool:
         """Whether everything is on the disk, after one more attempt where it is not."""
         self._keeping.retry()
         self.settle()
@@ -182,11 +184,11 @@ class Document(QObject):
         self._pixmaps.close()
         self.file.close()
 
-    def unused_pictures(self) -> list[Path]:
+    def list_unused_pictures(self) -> list[Path]:
         """Files of pictures that neither the board nor anything that undo or a restore point reaches uses."""
         self.settle()
         self.save()
-        return self.file.unused_blobs(self.history.boards())
+        return self.file.list_unused_blobs(self.history.boards())
 
     def move_unused_to_trash(self) -> None:
         """Raises BoardError where the Trash won't take one."""
@@ -343,6 +345,5 @@ class Document(QObject):
         """Told once, and shown at the panel until it is stored."""
         text = f"The picture of panel {job.job.label} is made, but not stored. {message}"
         hint = f"{in_window(hint)} It is held until then."
-        told = self.runs.fail(job.job.panel, text, hint)
-        if told:
+        if job.job.panel and self.runs.fail(job.job.panel, text, hint):
             self.message.emit(text, hint)

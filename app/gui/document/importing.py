@@ -119,7 +119,7 @@ def _name(source: str | Path | QImage | bytes, name: str) -> tuple[Path, bytes |
         data = QByteArray()
         buffer = QBuffer(data)
         buffer.open(QIODevice.OpenModeFlag.WriteOnly)
-        source.save(buffer, "PNG")
+        source.save(buffer, "PNG")  # type: ignore[call-overload]  # the stub asks for bytes, which PySide refuses
         return Path(name or "Pasted picture"), bytes(data.data())
     if isinstance(source, bytes):
         return Path(name or "Picture"), source

@@ -29,7 +29,7 @@ class Live(QObject):
         self.on = False
         self.latest: JobState | None = None
         runs.finished.connect(self._finish)
-        runs.engine.event.connect(self._event)
+        runs.engine.happened.connect(self._event)
 
     def start(self) -> None:
         """Begin with what is there now."""

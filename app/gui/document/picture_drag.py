@@ -94,8 +94,10 @@ def to_clipboard(mime: QMimeData) -> None:
 
 def _keep_pixels_only() -> None:
     """Qt deletes what the clipboard holds after Python has ended, and a QMimeData made in Python crashes then."""
-    clipboard = QGuiApplication.clipboard() if QGuiApplication.instance() else None
-    mime = clipboard.mimeData() if clipboard else None
+    if not QGuiApplication.instance():
+        return
+    clipboard = QGuiApplication.clipboard()
+    mime = clipboard.mimeData()
     if mime and any(name.startswith(OURS) for name in mime.formats()):  # nobody copied since
         clipboard.setImage(clipboard.image())
 

@@ -8,6 +8,7 @@ from PySide6.QtCore import QObject, Signal
 from mlx_model.errors import Hint
 
 from ...board.data import Board, Panel
+from ...engine.engine import Engine
 from ...engine.jobs import Job, JobState
 
 State = Literal["empty", "queued", "running", "done", "failed"]
@@ -40,12 +41,12 @@ class Runs(QObject):
     panel_changed = Signal(str)  # panel id
     finished = Signal(object)  # JobState of a job that was kept
 
-    def __init__(self, engine: QObject, parent: QObject | None = None):
+    def __init__(self, engine: Engine, parent: QObject | None = None):
         super().__init__(parent)
         self.engine = engine
         self._panels: dict[str, str] = {}  # job id -> panel id
         self._failed: dict[str, PanelState] = {}  # panel id -> its last failure
-        engine.event.connect(self._event)
+        engine.happened.connect(self._event)
         engine.finished.connect(self._finish)
 
     def submit(self, job: Job) -> None:
@@ -99,7 +100,7 @@ class Runs(QObject):
 
     def detach(self) -> None:
         """Hear no more of the engine: the window shows another board now."""
-        self.engine.event.disconnect(self._event)
+        self.engine.happened.disconnect(self._event)
         self.engine.finished.disconnect(self._finish)
 
     def _event(self, job_id: str, event: object) -> None:

@@ -81,6 +81,7 @@ class Keeping(QObject):
 
     def keep(self, job: JobState) -> None:
         """The result of a job, whose file is read at once: it goes away with the engine's."""
+        assert job.result  # it is done
         try:
             data = Path(job.result).read_bytes()
         except OSError as error:

@@ -306,5 +306,5 @@ def panels_with(board: Board, member: Member) -> list[Panel]:
         panel
         for panel in board.panels()
         if any(reference.member == member.id for reference in panel.references)
-        or (mention in panel.prompt.lower() and member in commands.mentioned(board, panel.prompt))
+        or (mention in panel.prompt.lower() and member in commands.find_members(board, panel.prompt))
     ]

@@ -143,7 +143,7 @@ class QueueView(QWidget):
         self.body = QWidget()
         self._lay_out()
         engine.changed.connect(self.refresh)
-        engine.event.connect(self._update)
+        engine.happened.connect(self._update)
         engine.worker_state.connect(self._worker)
         self.refresh()
 

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QStacked
 
 from ...base.words import say_count
 from ...board.data import Picture
-from ...board.seen import seen
+from ...board.seen import see
 from ..document.document import Document
 from ..document.forecast import PanelModel, find_model, forecast, obstacle
 from ..document.panel_part import PanelPart
@@ -156,7 +156,7 @@ class PanelSide(PanelPart, QFrame):
 
     def _refresh_text(self) -> None:
         panel, board = self.panel, self.document.board
-        shown = seen(board, panel)
+        shown = see(board, panel)
         self.text.set_context(board, shown, panel.source.kind != "blank")
         self.text.set_text(panel.prompt)
         self.tray_count.setText(f"{len(shown)} of {self.model.limit}" if self.model.spec else "")
@@ -174,7 +174,7 @@ class PanelSide(PanelPart, QFrame):
         if refused and self.text.highlighter.problem:
             refused = None  # a mention, perhaps half typed: the line under the text tells
         refusal = f"{refused.message} {in_window(refused.hint)}".strip() if refused else ""
-        over = len(seen(document.board, panel)) - self.model.limit
+        over = len(see(document.board, panel)) - self.model.limit
         if self.model.limit and over > 0:  # the line under the pictures says the rest
             refusal = f"{say_count(over, 'picture')} too many."
         needed = forecast(document.board, panel, self.model)
@@ -196,7 +196,7 @@ class PanelSide(PanelPart, QFrame):
         self.text.mention(word)
 
     def _tell(self, text: str) -> None:
-        over = bool(text) and len(seen(self.document.board, self.panel)) > self.model.limit
+        over = bool(text) and len(see(self.document.board, self.panel)) > self.model.limit
         self.tray_told.setText(text)
         self.tray_told.setVisible(bool(text))
         set_tone(self.tray_told, "danger" if over else "warning")

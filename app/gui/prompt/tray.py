@@ -19,7 +19,7 @@ from mlx_model.errors import Refused
 
 from ...board import commands
 from ...board.data import Board, PanelReference, Picture, Role, new_id
-from ...board.seen import Seen, seen
+from ...board.seen import Seen, see
 from ..document import picture_drag
 from ..document.document import Document
 from ..document.panel_part import PanelPart
@@ -75,7 +75,7 @@ class ReferenceTray(PanelPart, QWidget):
 
     def refresh(self) -> None:
         """Show the board as it is now; the tile with the focus keeps it, wherever it moved."""
-        shown = seen(self.board, self.panel)
+        shown = see(self.board, self.panel)
         focused = next((_key(tile.seen) for tile in self.tiles if tile.hasFocus()), None)
         while len(self.tiles) > len(shown):
             self._drop_tile(self.tiles.pop())
@@ -284,7 +284,7 @@ class ReferenceTray(PanelPart, QWidget):
             except Refused as error:
                 self.document.tell(error)
                 break
-            if len(seen(more, more.panel(self.panel_id))) > max(self.limit, len(self.tiles)):
+            if len(see(more, more.panel(self.panel_id))) > max(self.limit, len(self.tiles)):
                 left_out = self.limit_message()
                 break
             board = more

@@ -69,7 +69,7 @@ class BoardCommands(QObject):
         from . import exchange
 
         path = QFileDialog.getSaveFileName(self.window, "Save as Zip", self._suggest(".zip"), ZIPPED.filter)[0]
-        if not path or not self.document.saved():
+        if not path or not self.document.ensure_saved():
             return
 
         def tell(made: Path) -> None:
@@ -83,7 +83,7 @@ class BoardCommands(QObject):
 
     def tidy(self) -> None:
         """Pictures that nothing uses any more to the Trash, after a question."""
-        unused = self.document.unused_pictures()
+        unused = self.document.list_unused_pictures()
         if not unused:
             self.said.emit("Every picture of this board is in use.", "By the board, undo or an earlier state.", True)
             return

@@ -322,7 +322,7 @@ class MainWindow(QMainWindow):
         if busy and not self.commands.sure_to_quit(busy):
             event.ignore()
             return
-        if not self.session.saved() and not self.commands.sure_to_lose():
+        if not self.session.ensure_saved() and not self.commands.sure_to_lose():
             event.ignore()
             return
         import msgspec

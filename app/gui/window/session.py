@@ -175,9 +175,9 @@ class Session(QObject):
         self.downloads.shutdown()
         self.engine.shutdown()
 
-    def saved(self) -> bool:
+    def ensure_saved(self) -> bool:
         """Whether every board that is open is on the disk, after one more attempt."""
-        return all(document.saved() for document in self._all())
+        return all(document.ensure_saved() for document in self._all())
 
     def again(self, job_id: str) -> None:
         """Render once more what a job was about, with the panel's settings of now, whichever board it is of."""
@@ -219,7 +219,7 @@ class Session(QObject):
 
     def _let_go(self) -> None:
         """Close boards behind the shown one whose jobs are over and which are saved."""
-        for document in [one for one in self._behind if not one.runs.busy() and one.saved()]:
+        for document in [one for one in self._behind if not one.runs.busy() and one.ensure_saved()]:
             self._behind.remove(document)
             document.close()
             document.deleteLater()

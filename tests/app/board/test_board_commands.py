@@ -18,7 +18,7 @@ from app.board.data import (
     numbers,
     reference_names,
 )
-from app.board.seen import names, seen
+from app.board.seen import names, see
 from mlx_model.errors import Refused
 
 SHOT, HAT, CAT = (Picture(letter * 64, 64, 64, f"{letter}.png") for letter in "abc")
@@ -108,11 +108,11 @@ def test_a_panel_s_own_picture_gives_way_to_a_member_of_its_name_with_its_mentio
 def test_a_removed_member_leaves_panels_as_they_were(board):
     board = commands.add_reference(board, "p1", commands.member_reference(board.member("m1"), 1))
     board = commands.set_panel(board, "p1", prompt="@gull at sea")
-    before = names(seen(board, board.panel("p1")))
+    before = names(see(board, board.panel("p1")))
     board = commands.remove_member(board, "m1")
     reference = board.panel("p1").references[0]
     assert (reference.member, reference.name, reference.picture, reference.colour) == (None, "gull", HAT, COLOURS[0])
-    assert (names(seen(board, board.panel("p1"))), board.panel("p1").prompt) == (before, "@gull at sea")
+    assert (names(see(board, board.panel("p1"))), board.panel("p1").prompt) == (before, "@gull at sea")
 
 
 def test_references_get_free_names_and_colours(board):

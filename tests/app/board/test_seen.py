@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from app.board.data import Board, Member, Panel, PanelReference, Picture, Scene, Source, Take
-from app.board.seen import names, seen
+from app.board.seen import names, see
 
 CAT, HAT, BAR, TAKE = (Picture(letter * 64, 64, 64) for letter in "abcd")
 GULL, OWL = Member("m1", "gull", "character", "#111111", (CAT,)), Member("m2", "owl", "prop", "#222222", (BAR,))
@@ -27,7 +27,7 @@ def test_source_then_references_then_mentioned_members():
         current="t",
         references=(PanelReference("r1", HAT, name="hat", colour="#333333"), PanelReference("r2", CAT, member="m1")),
     )
-    shown = seen(board(panel), panel)
+    shown = see(board(panel), panel)
     assert [one.kind for one in shown] == ["source", "reference", "reference", "cast"]
     assert [one.picture for one in shown] == [TAKE, HAT, CAT, BAR]
     assert names(shown) == ["", "hat", "gull", "owl"]
@@ -36,28 +36,28 @@ def test_source_then_references_then_mentioned_members():
 
 def test_the_style_and_another_text_count_too_and_a_member_comes_once():
     panel = Panel("p", prompt="@owl")
-    assert names(seen(board(panel, style="like @gull and @owl"), panel)) == ["owl", "gull"]
-    assert names(seen(board(panel), panel, "@GULL twice, @gull")) == ["gull"]
+    assert names(see(board(panel, style="like @gull and @owl"), panel)) == ["owl", "gull"]
+    assert names(see(board(panel), panel, "@GULL twice, @gull")) == ["gull"]
 
 
 def test_a_number_never_brings_in_a_member_and_a_reference_s_name_wins():
     panel = Panel("p", prompt="@1 @3 @gull", references=(PanelReference("r", HAT, name="Gull"),))
-    assert [one.picture for one in seen(board(panel), panel)] == [HAT]
+    assert [one.picture for one in see(board(panel), panel)] == [HAT]
 
 
 def test_the_first_of_two_pictures_with_a_name_carries_it():
     two = tuple(PanelReference(f"r{i}", picture, member="m1") for i, picture in enumerate((CAT, HAT)))
-    assert names(seen(board(Panel("p", references=two)), Panel("p", references=two))) == ["gull", ""]
+    assert names(see(board(Panel("p", references=two)), Panel("p", references=two))) == ["gull", ""]
 
 
 @pytest.mark.parametrize("source", [Source("take"), Source("panel", "gone"), Source("panel", "q")])
 def test_a_source_that_is_not_there_keeps_its_number(source):
     panel = Panel("p", source=source, references=(PanelReference("r", HAT, name="hat"),))
-    shown = seen(board(panel, Panel("q")), panel)
+    shown = see(board(panel, Panel("q")), panel)
     assert [(one.kind, one.picture) for one in shown] == [("source", None), ("reference", HAT)]
 
 
 def test_another_panel_as_source():
     panel = Panel("p", source=Source("panel", "q"))
     other = msgspec.structs.replace(Panel("q"), takes=(take(BAR),), current="t")
-    assert [one.picture for one in seen(board(panel, other), panel)] == [BAR]
+    assert [one.picture for one in see(board(panel, other), panel)] == [BAR]

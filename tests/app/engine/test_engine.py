@@ -55,9 +55,9 @@ def shared(qapp, tmp_path_factory):
 def events(shared):
     """What the shared engine says during a test: (job id, event)."""
     heard = []
-    listen = shared.event.connect(lambda job_id, event: heard.append((job_id, event)))
+    listen = shared.happened.connect(lambda job_id, event: heard.append((job_id, event)))
     yield heard
-    shared.event.disconnect(listen)
+    shared.happened.disconnect(listen)
 
 
 @pytest.fixture
@@ -353,7 +353,7 @@ def test_the_worker_ends_with_the_window_s_process(tmp_path):
         "from tests.app.engine.test_engine import SCRIPT, job\n"
         "app = QCoreApplication([])\n"
         "engine = Engine(None, SCRIPT)\n"
-        "engine.event.connect(lambda *_: (print(engine.worker_pid, flush=True)))\n"
+        "engine.happened.connect(lambda *_: (print(engine.worker_pid, flush=True)))\n"
         "engine.submit(job('a', 'slow'))\n"
         "app.exec()\n"
     )

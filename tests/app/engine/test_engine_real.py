@@ -86,7 +86,7 @@ def test_what_to_do_comes_through_the_worker_for_the_window_to_word(qtbot, engin
 
 def test_three_panels_with_the_worker_killed_in_the_middle(qtbot, engine, file):
     loads = []
-    engine.event.connect(lambda job, event: loads.append(job) if isinstance(event, Loaded) else None)
+    engine.happened.connect(lambda job, event: loads.append(job) if isinstance(event, Loaded) else None)
     one = render(engine, file, "one")
     over(qtbot, engine, one)
     keep(engine, file, one)
@@ -136,8 +136,8 @@ def test_the_picture_carries_the_request_and_is_what_the_command_line_makes(qtbo
 
 def test_cancel_within_a_step_and_the_model_stays_loaded(qtbot, engine, file):
     steps, loaded = [], []
-    engine.event.connect(lambda job, event: steps.append((job, event.step)) if isinstance(event, Step) else None)
-    engine.event.connect(lambda job, event: loaded.append(event.seconds) if isinstance(event, Loaded) else None)
+    engine.happened.connect(lambda job, event: steps.append((job, event.step)) if isinstance(event, Step) else None)
+    engine.happened.connect(lambda job, event: loaded.append(event.seconds) if isinstance(event, Loaded) else None)
     two = structs.replace(file.board.panel("two"), source=Source())
     file.board = structs.replace(file.board, scenes=(Scene("s", panels=(two,)),))
     job = render(engine, file, "two")

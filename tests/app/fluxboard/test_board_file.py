@@ -364,11 +364,11 @@ def test_unused_pictures_go_to_the_trash_only_when_nothing_names_them(file, monk
     file.save(with_member(new_board(), used))
     trashed = []
     monkeypatch.setattr(send2trash, "send2trash", trashed.append)
-    assert file.unused_blobs([history]) == [file.picture_path(unused.sha256)]
+    assert file.list_unused_blobs([history]) == [file.picture_path(unused.sha256)]
     assert file.move_unused_to_trash([history]) == [file.picture_path(unused.sha256)]
     assert trashed == [str(file.picture_path(unused.sha256))]
     file.restore_points()[0].path.write_text("{")
-    assert file.unused_blobs() == []
+    assert file.list_unused_blobs() == []
 
 
 # Two at once

@@ -149,7 +149,7 @@ def test_a_take_that_the_disk_refuses_is_held_until_there_is_room(document, engi
     monkeypatch.setattr(document.file, "put_picture", full)
     document.render([first])
     engine.done(picture_file())
-    assert not document.saved()
+    assert not document.ensure_saved()
     assert document.store_again(first)
     assert told == [
         ("The picture of panel 1A is made, but not stored. The disk is full.", "Make room. It is held until then.")
@@ -159,7 +159,7 @@ def test_a_take_that_the_disk_refuses_is_held_until_there_is_room(document, engi
     assert document.store_again(first)
     assert len(document.panel(first).takes) == 1
     assert document.panel_state(first).state == "done"
-    assert document.saved()
+    assert document.ensure_saved()
     assert not document.store_again(first)
 
 

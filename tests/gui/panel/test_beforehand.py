@@ -84,7 +84,7 @@ def test_the_worker_asks_for_memory_unless_it_is_told_to_go_on(monkeypatch, tmp_
 
     monkeypatch.setattr(running, "require_memory", refuse)
     monkeypatch.setattr(inputs, "load", lambda request, notes: request)
-    monkeypatch.setattr(running, "saved", lambda *_: iter(["ran"]))
+    monkeypatch.setattr(running, "run_and_save", lambda *_: iter(["ran"]))
     monkeypatch.setattr(Worker, "_open", lambda *_: None)
     request = raw(Request("mini", "a gull", width=128, height=128).to_json())
     worker = Worker(0, None)

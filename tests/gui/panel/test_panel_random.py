@@ -8,7 +8,7 @@ from PySide6.QtTest import QTest
 
 from app.board.data import PanelReference, new_id
 from app.board.panel_job import panel_job
-from app.board.seen import seen
+from app.board.seen import see
 from mlx_model.errors import RequestError
 from mlx_model.specs import SPECS
 from tests.app.models.made_models import choose
@@ -91,7 +91,7 @@ def agrees(view):
     """What is on the screen is what the board says and what the model would get."""
     document, panel = view.document, view.panel
     assert view.side.text.text() == panel.prompt
-    shown = seen(document.board, panel)
+    shown = see(document.board, panel)
     assert [tile.seen for tile in view.side.tray.tiles] == list(shown)
     assert [tile.number for tile in view.side.tray.tiles] == list(range(1, len(shown) + 1))
     if view.stage.tool != "move" and panel.mask is None:
