@@ -5,7 +5,7 @@ A format's file is loaded when it is used. Its functions are `export(job, **opti
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -71,8 +71,11 @@ class Exported(NamedTuple):
 
 
 class Imported(NamedTuple):
+    """`names`: id of a panel -> what its clip is called, for a timeline."""
+
     board: "Board"
     notes: list[str]
+    names: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -80,12 +83,14 @@ class Source:
     """What every importer gets: the chosen file or folder, and how pictures get into the board.
 
     `put_picture` takes the bytes of a PNG or (H, W, 3) uint8 and stores them. `notes` collects what the person should
-    know.
+    know, `names` what a timeline calls the clip of a panel (by its id). `fps` is for formats that do not say theirs.
     """
 
     path: Path
     put_picture: "Callable[[Any], Picture]"
     notes: list[str]
+    fps: float | None = None
+    names: dict[str, str] = field(default_factory=dict)
 
 
 WIDTH = Option("width", 1280, "length of the picture's longer side in pixels", low=64, high=4096)
@@ -120,9 +125,11 @@ FORMATS: dict[str, Format] = {
         options=(WIDTH, Option("captions", True, "burn number, action and dialogue in")), extra=VIDEO,
     ),
     "otio": Format("OpenTimelineIO", (".otio",), "timeline:export_otio", "timeline_in:load", (MEDIA,)),
-    "fcpxml": Format("Final Cut Pro XML", (".fcpxml",), "fcpxml:export", options=(MEDIA,)),
-    "xml": Format("Premiere and Resolve XML (Final Cut 7)", (".xml",), "timeline:export_fcp7", options=(MEDIA,)),
-    "edl": Format("Edit decision list (CMX 3600)", (".edl",), "timeline:export_edl", options=(MEDIA,)),
+    "fcpxml": Format("Final Cut Pro XML", (".fcpxml",), "fcpxml:export", "fcpxml_in:load", (MEDIA,)),
+    "xml": Format(
+        "Premiere and Resolve XML (Final Cut 7)", (".xml",), "timeline:export_fcp7", "fcp7_in:load", (MEDIA,)
+    ),
+    "edl": Format("Edit decision list (CMX 3600)", (".edl",), "timeline:export_edl", "edl:load", (MEDIA,)),
     "csv": Format("Shot list (CSV)", (".csv",), "shot_list:export", "shot_list:load"),
     "psd": Format("Photoshop layers", (".psd",), "psd:export", extra=LAYERS),
     "ora": Format("OpenRaster layers (Krita, GIMP)", (".ora",), "ora:export"),
@@ -160,8 +167,12 @@ def export_board(
     return Exported(path, job.list_warnings())
 
 
-def import_board(path: str | Path, put_picture: "Callable[[Any], Picture]", name: str | None = None) -> Imported:
+def import_board(
+    path: str | Path, put_picture: "Callable[[Any], Picture]", name: str | None = None, fps: float | None = None
+) -> Imported:
     """The file or folder as a new board; `name` of the format, None decides by the extension.
+
+    `fps` is the rate of what comes back, for a format that does not say its own.
 
     Raises RequestError, naming the file, for whatever can't be read.
     """
@@ -169,13 +180,13 @@ def import_board(path: str | Path, put_picture: "Callable[[Any], Picture]", name
 
     path = Path(path).absolute()
     format = _find(name or guess(path), IMPORTS)
-    source = Source(path, put_picture, [])
+    source = Source(path, put_picture, [], fps)
     board = _load_function(format.load, format)(source)
     try:
         check(board)
     except Refused as error:
         raise RequestError(f"{path} does not fit a board. {error.message}", "Import it in parts.") from error
-    return Imported(board, list(dict.fromkeys(source.notes)))
+    return Imported(board, list(dict.fromkeys(source.notes)), source.names)
 
 
 def list_import_filters() -> str:

@@ -1,6 +1,7 @@
 """OpenTimelineIO in: each clip of the first video track is a panel. Media is taken from the file's own folder only."""
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -11,7 +12,7 @@ from mlx_model.errors import RequestError
 from ..board.data import ASPECTS, Board, Camera, Panel, Scene, new_id
 from ..board.rules import MAX_PANELS
 from ..pictures.kinds import ENDINGS
-from .files import find_beside, read_document
+from .files import find_beside, make_safe_name, read_document
 from .formats import Source
 from .pictures import choose_aspect
 from .timeline import KEY
@@ -22,7 +23,7 @@ DEEPEST = 100  # levels of nesting
 
 def load(source: Source) -> Board:
     """A board of the timeline. Raises RequestError for a file that is no timeline or has no video track with clips."""
-    return build_board(_find_timeline(_read(source), source), source)
+    return build_board(find_timeline(_read(source), source), source)
 
 
 def build_board(timeline: otio.schema.Timeline, source: Source) -> Board:
@@ -39,7 +40,9 @@ def build_board(timeline: otio.schema.Timeline, source: Source) -> Board:
             place, heading = scenes[-1][:2]
         if not scenes or scenes[-1][:2] != (place, heading):
             scenes.append((place, heading, []))
-        scenes[-1][2].append(_read_panel(clip, ours, f"Clip {clean_line(clip.name, 40) or number}", source))
+        panel = _read_panel(clip, ours, f"Clip {clean_line(clip.name, 40) or number}", source)
+        source.names[panel.id] = clean_line(clip.name)
+        scenes[-1][2].append(panel)
     made = tuple(Scene(new_id(), heading, tuple(panels)) for _, heading, panels in scenes)
     title = clean_line(timeline.name) or clean_line(source.path.stem) or "Untitled"
     return Board(new_id(), title, _read_aspect(timeline, made), _read_fps(timeline, clips), scenes=made)
@@ -77,7 +80,7 @@ def _measure_depth(tree: object) -> int:
     return depth
 
 
-def _find_timeline(found: object, source: Source) -> otio.schema.Timeline:
+def find_timeline(found: object, source: Source) -> otio.schema.Timeline:
     """The file's timeline, or the first of its collection."""
     if isinstance(found, otio.schema.SerializableCollection):
         found = next((item for item in found if isinstance(item, otio.schema.Timeline)), None)
@@ -172,17 +175,29 @@ def list_words(clip: otio.core.Item) -> list[str]:
     """Its name, then the names and comments of its markers, and the comments of an edit decision list."""
     if isinstance(clip, otio.schema.Gap):
         return ["Gap in the timeline"]
-    marks = [text for mark in clip.markers for text in (mark.name, mark.comment)]
+    marks = [text for mark in clip.markers for text in (mark.name, mark.comment, _read_fcp7(mark, "comment"))]
     edl = clip.metadata.get("cmx_3600")
     comments = list(edl.get("comments", ())) if hasattr(edl, "get") else []
-    words = [clean_line(text, 1000) for text in (clip.name, *marks, *comments)]
+    words = [clean_line(text, 1000) for text in (clip.name, *marks, *comments, *clip.metadata.get("words", ()))]
     return list(dict.fromkeys(filter(None, words)))
+
+
+def _read_fcp7(marker: otio.schema.Marker, key: str) -> object:
+    """The adapter of Final Cut 7 keeps what it does not know in the metadata."""
+    found = marker.metadata.get("fcp_xml")
+    return found.get(key) if hasattr(found, "get") else None
+
+
+def make_range(frames: int | Fraction, rate: Fraction) -> otio.opentime.TimeRange:
+    """So long, from the beginning."""
+    start, length = otio.opentime.RationalTime(0, float(rate)), otio.opentime.RationalTime(float(frames), float(rate))
+    return otio.opentime.TimeRange(start, length)
 
 
 def read_length(item: otio.core.Item) -> float | None:
     """In seconds; None where it has none, or a rate of nothing."""
     try:
-        return float(item.duration().to_seconds())
+        return round(float(item.duration().to_seconds()), 9)
     except Exception:  # the library's own errors have no common class
         return None
 
@@ -217,7 +232,7 @@ def _find_media(clip: otio.core.Item, where: str, source: Source) -> Path | None
     )
     if not address:
         return None
-    path = _find_local(address, source.path.parent)
+    path = _find_local(address, source.path.parent) or _find_exported(address, source)
     if path is None:
         source.notes.append(f"{where}: {address[:120]} is not a file in the timeline's folder; the panel stays empty.")
     elif path.suffix.lower() not in ENDINGS:
@@ -242,6 +257,12 @@ def _find_local(address: str, folder: Path) -> Path | None:
     if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
         return None
     return find_beside(folder, unquote(parts.path)) or (find_beside(folder, address) if not parts.scheme else None)
+
+
+def _find_exported(address: str, source: Source) -> Path | None:
+    """A list of cuts names the file without its folder: ours is called after the list."""
+    name = f"{make_safe_name(source.path.stem)} media/{address}"
+    return find_beside(source.path.parent, name) if "/" not in address else None
 
 
 def _read_aspect(timeline: otio.schema.Timeline, scenes: tuple[Scene, ...]) -> tuple[int, int]:

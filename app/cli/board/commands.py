@@ -254,17 +254,28 @@ def _formats(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.option(
     "-f", "--format", "name", metavar="FORMAT", help="Where the ending does not say it; see export --formats."
 )
+@click.option(
+    "--onto", type=FILE, metavar="BOARD", help="Bring an edited timeline's order and lengths back onto this board."
+)
 @json_option
-def import_(source: str, output: str | None, name: str | None, as_json: bool) -> None:
+def import_(source: str, output: str | None, name: str | None, onto: str | None, as_json: bool) -> None:
     """Make a board from a script, a timeline, a folder of pictures or a zipped board.
+
+    With --onto the clips of an edited timeline give their order and lengths to the panels that they are named after;
+    clips of other names are new panels, and no panel is removed.
 
     \b
     Example:
       flux-local board import script.fountain -o film.fluxboard
     """
-    from .share import import_file
+    from .share import import_file, import_onto
 
-    import_file(source, output, name, as_json)
+    if onto and output:
+        raise click.UsageError("--onto changes a board that is there: leave --output out.")
+    if onto:
+        import_onto(source, onto, name, as_json)
+    else:
+        import_file(source, output, name, as_json)
 
 
 @board.command()

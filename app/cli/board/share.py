@@ -14,6 +14,7 @@ from app.board.data import Board, new_id
 from app.fluxboard import archive
 from app.fluxboard.file import BOARD, SUFFIX, BoardFile
 from app.interchange import formats
+from app.interchange.edited import apply_edit
 from mlx_model.errors import RequestError
 from mlx_model.events import Done, Stage
 
@@ -103,7 +104,7 @@ def _import(path: Path, out: Path, name: str | None, report: Reporter) -> BoardF
         formats.guess(path)  # refuse before anything is made
     file = BoardFile.create(out, Board(new_id()))
     try:
-        board, notes = formats.import_board(path, file.put_picture, name)
+        board, notes, _ = formats.import_board(path, file.put_picture, name)
         file.save(board)
     except BaseException:
         made = file.path
@@ -113,6 +114,20 @@ def _import(path: Path, out: Path, name: str | None, report: Reporter) -> BoardF
     for note in notes:
         report.note(note)
     return file
+
+
+def import_onto(source: str, board: str, name: str | None, as_json: bool) -> None:
+    """board import --onto"""
+    path, report = Path(source).expanduser(), Reporter(as_json)
+    with open_board(board, report=report) as file:
+        edit = formats.import_board(path, file.put_picture, name, file.board.fps)
+        if not edit.names:
+            raise RequestError(f"{path} is no timeline.", "Only an edited timeline can be brought back onto a board.")
+        changed, notes = apply_edit(file.board, edit)
+        file.save(changed)
+        for note in notes:
+            report.note(note)
+        report(Done(0.0, str(file.path))) if as_json else click.echo(file.path)
 
 
 ZIP = "zip"

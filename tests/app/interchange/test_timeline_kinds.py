@@ -56,7 +56,8 @@ def test_an_image_sequence_shows_its_first_picture(tmp_path, blobs, span):
     drawn(2).save(tmp_path / "media" / "f.0007.png")
     media = {
         "OTIO_SCHEMA": "ImageSequenceReference.1", "target_url_base": "media", "name_prefix": "f.",
-        "name_suffix": ".png", "start_frame": 7, "frame_step": 1, "frame_zero_padding": 4, "rate": 24.0, "missing_frame_policy": "error",
+        "name_suffix": ".png", "start_frame": 7, "frame_step": 1, "frame_zero_padding": 4, "rate": 24.0,
+        "missing_frame_policy": "error",
         "available_range": item("", "", span)["source_range"],
     }  # fmt: skip
     made = read(tmp_path, blobs, track(item("Clip.1", "seq", 48, media_reference=media)))

@@ -1,0 +1,141 @@
+"""A timeline that an editor changed comes back, as EDL or either Final Cut XML: onto its board, or as a new one."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from app.interchange.edited import apply_edit
+from app.interchange.formats import export_board, import_board
+from mlx_model.errors import RequestError
+
+SECONDS = [2.0, 1.5, 77 / 24, 2.0, 17 / 24, 4.0]
+NAMES = ["1A", "1B", "1C", "2A", "2B", "2C"]
+TIMELINES = ["otio", "edl", "fcpxml", "xml"]
+
+
+@pytest.mark.parametrize("name", TIMELINES)
+def test_our_own_export_comes_back(board, blobs, tmp_path, name):
+    path = export_board(name, board, blobs.path, tmp_path / "film").path
+    made = import_board(path, blobs.put)
+    panels = list(made.board.panels())
+    assert [made.names[panel.id] for panel in panels] == NAMES
+    assert [panel.seconds for panel in panels] == pytest.approx(SECONDS, abs=0.02)
+    assert [panel.take is not None for panel in panels[:5]] == [True] * 5
+    assert made.board.fps == 24
+    again, notes = apply_edit(board, made)
+    assert [[panel.id for panel in scene.panels] for scene in again.scenes] == [
+        [panel.id for panel in scene.panels] for scene in board.scenes
+    ]
+    assert [panel.seconds for panel in again.panels()] == [panel.seconds for panel in board.panels()]  # as typed
+    assert "6 panels" in notes[-1]
+
+
+@pytest.mark.parametrize("name", ["xml", "fcpxml"])
+def test_words_of_markers_come_back(board, blobs, tmp_path, name):
+    path = export_board(name, board, blobs.path, tmp_path / "film").path
+    assert "SEAGULL: One herring" in next(import_board(path, blobs.put).board.panels()).notes
+
+
+EDL = """TITLE: Cut two
+FCM: NON-DROP FRAME
+
+001  AX       V     C        00:00:00:00 00:00:01:00 01:00:00:00 01:00:01:00
+* FROM CLIP NAME:  2A
+002  AX       AA/V  C        00:00:00:00 00:00:03:00 01:00:01:00 01:00:04:00
+* FROM CLIP NAME:  1A
+003  REEL7    V     C        00:00:00:00 00:00:00:12 01:00:05:00 01:00:05:12
+* FROM CLIP NAME:  insert.mov
+* COMMENT: shot on Sunday
+004  AX       A     C        00:00:00:00 00:00:09:00 01:00:00:00 01:00:09:00
+005  AX       V     C        00:00:00:00 00:00:00:00 01:00:05:12 01:00:05:12
+* FROM CLIP NAME:  insert.mov
+005  AX       V     D    012 00:00:00:00 00:00:02:00 01:00:05:12 01:00:07:12
+* TO CLIP NAME:  1A
+"""
+
+
+def write(tmp_path: Path, text: str, name: str) -> Path:
+    (tmp_path / name).write_text(text)
+    return tmp_path / name
+
+
+def test_an_edit_decision_list(blobs, tmp_path):
+    made = import_board(write(tmp_path, EDL, "cut.edl"), blobs.put)
+    assert made.board.title == "Cut two"
+    assert [(panel.notes, panel.seconds) for panel in made.board.panels()] == [
+        ("2A", 1.0), ("1A", 3.0), ("Gap in the timeline", 1.0), ("insert.mov\nCOMMENT: shot on Sunday", 0.5),
+        ("1A", 2.0),
+    ]  # fmt: skip
+    for word in ("frame rate", "1 event of sound", "1 transition "):
+        assert any(word in note for note in made.notes), word
+
+
+def test_the_edit_gives_order_and_lengths_to_the_board(board, blobs, tmp_path):
+    made = import_board(write(tmp_path, EDL, "cut.edl"), blobs.put, fps=24)
+    after, notes = apply_edit(board, made)
+    first, second = board.scenes
+    assert [scene.id for scene in after.scenes] == [second.id, first.id]
+    moved = [panel.seconds for panel in after.scenes[0].panels]
+    assert moved == [1.0, 0.7, 4.0]  # 2A, then what the edit does not have
+    ids = [panel.id for panel in after.scenes[1].panels]
+    assert ids[0] == first.panels[0].id
+    assert ids[-2:] == [panel.id for panel in first.panels[1:]]
+    assert [panel.seconds for panel in after.scenes[1].panels][:4] == [3.0, 1.0, 0.5, 2.0]
+    assert after.scenes[1].panels[3].action == first.panels[0].action
+    assert len({panel.id for panel in after.panels()}) == 9
+    assert "2 panels" in notes[-2]
+    assert "1B, 1C, 2B, 2C" in notes[-1]
+
+
+def test_dropped_frame_numbers_are_no_frames(blobs, tmp_path):
+    text = (
+        "TITLE: d\nFCM: DROP FRAME\n001 AX V C 00:00:00:00 00:00:00:00 00:00:59;28 00:01:00;02\n* FROM CLIP NAME: 1A\n"
+    )
+    made = import_board(write(tmp_path, text, "drop.edl"), blobs.put)
+    assert next(made.board.panels()).seconds == pytest.approx(2 * 1001 / 30000)
+
+
+SPINE = """<?xml version="1.0"?><!DOCTYPE fcpxml><fcpxml version="1.11"><resources>
+<format id="r1" frameDuration="1001/24000s"/>
+<asset id="r2" name="a"><media-rep src="file:///nowhere/a.mov"/></asset></resources>
+<library><event><project name="Cut"><sequence format="r1"><spine>
+<asset-clip ref="r2" name="1A" duration="48048/24000s"><marker value="note this"/>
+  <title lane="1" name="Lower third" duration="1s"/></asset-clip>
+<gap name="Gap" duration="1s"/><transition name="Dissolve" duration="1s"/>
+<asset-clip ref="r2" name="off" duration="5s" enabled="0"/>
+<title name="Card" duration="2s"><text><text-style>The end</text-style></text></title>
+</spine></sequence></project></event></library></fcpxml>"""
+
+
+def test_a_spine(blobs, tmp_path):
+    made = import_board(write(tmp_path, SPINE, "cut.fcpxml"), blobs.put)
+    assert [panel.notes for panel in made.board.panels()] == ["1A\nnote this", "Gap in the timeline", "Card\nThe end"]
+    assert [panel.seconds for panel in made.board.panels()] == [2.002, 1.0, 2.0]
+    for word in ("Lower third", "Transitions", "off is switched off", "a.mov"):
+        assert any(word in note for note in made.notes), word
+
+
+def test_what_premiere_disables_stays_out(board, blobs, tmp_path):
+    path = export_board("xml", board, blobs.path, tmp_path / "film").path
+    text = re.sub(r"(<name>1B</name>)", r"\1<enabled>FALSE</enabled>", path.read_text(), count=1)
+    made = import_board(write(tmp_path, text, "film.xml"), blobs.put)
+    assert [made.names[panel.id] for panel in made.board.panels()] == [name for name in NAMES if name != "1B"]
+    assert any("1B is switched off" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("ending", ["edl", "fcpxml", "xml"])
+@pytest.mark.parametrize(
+    "text",
+    ["x", "<a/>", "<xmeml/>", "<fcpxml/>", "<" * 1000, "001 AX V C 1 2 3 4", "\x00",
+     '<!DOCTYPE x [<!ENTITY a "b">]><fcpxml>&a;</fcpxml>', "<a>" * 100_000, "TITLE: x\n" * 1000],
+)  # fmt: skip
+def test_what_is_no_timeline_is_refused(blobs, tmp_path, ending, text):
+    with pytest.raises(RequestError, match=rf"x\.{ending}"):
+        import_board(write(tmp_path, text, f"x.{ending}"), blobs.put)
+
+
+def test_absurd_times(blobs, tmp_path):
+    text = SPINE.replace("48048/24000s", f"{'9' * 400}s")
+    made = import_board(write(tmp_path, text, "cut.fcpxml"), blobs.put)
+    assert any("1A has no usable length" in note for note in made.notes)
