@@ -114,10 +114,15 @@ def _entry(name: str, content: bytes) -> dict:
 
 def _serve(hub: Hub, host: str) -> ThreadingHTTPServer:
     handler = type("Handler", (_Handler,), {"hub": hub, "host": host})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = _Server(("127.0.0.1", 0), handler)
     server.daemon_threads, server.block_on_close = True, False
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     return server
+
+
+class _Server(ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """A client that breaks off is what the tests are about."""
 
 
 class _Handler(BaseHTTPRequestHandler):
