@@ -14,8 +14,7 @@ from mlx_model.errors import RequestError
 
 from ..board.data import Board
 from ..pictures.kinds import ENDINGS
-from .files import read_document
-from .formats import Source
+from .files import Source, read_document
 from .timeline_in import build_board, make_range
 from .values import clean, decode
 

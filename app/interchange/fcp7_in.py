@@ -7,7 +7,7 @@ import opentimelineio as otio  # type: ignore[import-untyped]  # it has no stubs
 from mlx_model.errors import RequestError
 
 from ..board.data import Board
-from .formats import Source
+from .files import Source
 from .timeline_in import build_board, find_timeline
 from .xml_in import parse
 

@@ -10,7 +10,7 @@ import opentimelineio as otio  # type: ignore[import-untyped]  # it has no stubs
 from mlx_model.errors import RequestError
 
 from ..board.data import Board
-from .formats import Source
+from .files import Source
 from .timeline_in import build_board, make_range
 from .values import clean_line
 from .xml_in import parse

@@ -7,7 +7,7 @@ from xml.etree.ElementTree import Element as Node
 from mlx_model.errors import RequestError
 
 from ..board.data import Board
-from .formats import Source
+from .files import Source
 from .script import Element, build_board
 from .values import clean, clean_line
 from .xml_in import parse

@@ -1,4 +1,4 @@
-"""Files of other programs: a document read whole, a folder that appears whole, names that every disk takes."""
+"""What an importer gets, a document read whole, a folder that appears whole, names that every disk takes."""
 
 import os
 import re
@@ -6,11 +6,14 @@ import secrets
 import shutil
 import unicodedata
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from mlx_model.errors import RequestError
 
 from ..base.files import explain, number_names, sync
+from ..board.data import Picture
 from ..pictures.kinds import read_bytes
 
 MAX_SCRIPT = 32 * 1024**2
@@ -19,6 +22,21 @@ RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "
 LONGEST_NAME = 80  # bytes: room for a number and an extension below the 143 of encrypted and the 255 of other disks
 DIGITS = "0123456789"
 JOINERS = "\u200d\ufe0f"  # invisible, but parts of emoji
+
+
+@dataclass(frozen=True)
+class Source:
+    """What every importer gets: the chosen file or folder, and how pictures get into the board.
+
+    `put_picture` takes the bytes of a PNG or (H, W, 3) uint8 and stores them. `notes` collects what the person should
+    know, `names` what a timeline calls the clip of a panel (by its id). `fps` is for formats that do not say theirs.
+    """
+
+    path: Path
+    put_picture: Callable[[Any], Picture]
+    notes: list[str]
+    fps: float | None = None
+    names: dict[str, str] = field(default_factory=dict)
 
 
 def read_document(path: Path, largest: int = MAX_SCRIPT) -> bytes:

@@ -5,7 +5,6 @@ A format's file is loaded when it is used. Its functions are `export(job, **opti
 """
 
 from collections.abc import Callable, Collection
-from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -76,21 +75,6 @@ class Imported(NamedTuple):
     board: "Board"
     notes: list[str]
     names: dict[str, str]
-
-
-@dataclass(frozen=True)
-class Source:
-    """What every importer gets: the chosen file or folder, and how pictures get into the board.
-
-    `put_picture` takes the bytes of a PNG or (H, W, 3) uint8 and stores them. `notes` collects what the person should
-    know, `names` what a timeline calls the clip of a panel (by its id). `fps` is for formats that do not say theirs.
-    """
-
-    path: Path
-    put_picture: "Callable[[Any], Picture]"
-    notes: list[str]
-    fps: float | None = None
-    names: dict[str, str] = field(default_factory=dict)
 
 
 WIDTH = Option("width", 1280, "length of the picture's longer side in pixels", low=64, high=4096)
@@ -177,6 +161,7 @@ def import_board(
     Raises RequestError, naming the file, for whatever can't be read.
     """
     from ..fluxboard.codec import check
+    from .files import Source
 
     path = Path(path).absolute()
     format = _find(name or guess(path), IMPORTS)

@@ -7,8 +7,7 @@ import re
 from collections.abc import Iterator
 
 from ..board.data import Board
-from .files import read_document
-from .formats import Source
+from .files import Source, read_document
 from .script import Element, build_board
 from .title_page import split_title_page
 from .values import clean, decode

@@ -7,8 +7,7 @@ from mlx_model.errors import RequestError
 
 from ..board.data import ASPECTS, Board, Panel, Scene, new_id
 from ..pictures.kinds import ENDINGS, NAMES
-from .files import make_sort_key
-from .formats import Source
+from .files import Source, make_sort_key
 from .values import add_file, clean_line
 
 MOST = 5_000  # pictures

@@ -13,7 +13,7 @@ from mlx_model.errors import RequestError
 
 from ..board.data import COLOURS, DEFAULT_SECONDS, Board, Member, Panel, Scene, free_name, new_id
 from ..board.rules import MAX_PANELS, MAX_SCENES
-from .formats import Source
+from .files import Source
 from .values import LONGEST, clean, clean_line
 
 WORDS_A_SECOND = 2.5  # spoken, with pauses

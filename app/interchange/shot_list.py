@@ -11,8 +11,7 @@ from mlx_model.errors import RequestError
 
 from ..base.files import write_new
 from ..board.data import Board, Camera, Panel, Scene, new_id
-from .files import read_document
-from .formats import Source
+from .files import Source, read_document
 from .job import Entry, Job, format_timecode
 from .values import clean, clean_line, decode, read_camera, read_seconds, read_words
 

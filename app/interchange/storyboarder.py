@@ -13,8 +13,7 @@ from mlx_model.errors import FluxLocalError, RequestError
 from ..board.data import ASPECTS, Board, Panel, Scene, new_id
 from ..board.rules import MAX_PANELS
 from ..pictures.images import open_layer
-from .files import find_beside, read_document
-from .formats import Source
+from .files import Source, find_beside, read_document
 from .values import add_take, clean_line, decode, read_number, read_seconds, read_words
 
 # From the bottom up; "main" is the picture itself, which older versions keep outside the layers.

@@ -12,8 +12,7 @@ from mlx_model.errors import RequestError
 from ..board.data import ASPECTS, Board, Camera, Panel, Scene, new_id
 from ..board.rules import MAX_PANELS
 from ..pictures.kinds import ENDINGS
-from .files import find_beside, make_safe_name, read_document
-from .formats import Source
+from .files import Source, find_beside, make_safe_name, read_document
 from .pictures import choose_aspect
 from .timeline import KEY
 from .values import add_file, clean, clean_line, decode, read_camera, read_seconds, read_words

@@ -19,7 +19,7 @@ from ..board.data import ANGLES, DEFAULT_SECONDS, MOVES, SHOTS, Camera, Panel
 from ..board.rules import MAX_SECONDS
 from ..board.takes import import_take
 from ..pictures.images import open_picture
-from .formats import Source
+from .files import Source
 
 LONGEST = 20_000  # characters of one caption; ten times what fits a page
 BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))

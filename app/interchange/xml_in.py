@@ -9,8 +9,7 @@ from defusedxml import ElementTree
 
 from mlx_model.errors import RequestError
 
-from .files import read_document
-from .formats import Source
+from .files import Source, read_document
 
 DECLARED = re.compile(rb"^\s*<\?xml[^>]*\?>")
 DOCTYPE = re.compile(rb"<!DOCTYPE\s+\w+\s*>")
