@@ -149,11 +149,11 @@ def set_mask(board: Board, panel_id: str, picture: Picture | None) -> Board:
     return set_panel(board, panel_id, mask=picture)
 
 
-def continue_from(board: Board, panel_id: str) -> tuple[Board, str]:
-    """A new panel right behind that starts from this one's take and has its references; the board and its id."""
+def continue_from(board: Board, panel_id: str, new: str) -> Board:
+    """A panel with the id `new` right behind that starts from this one's take and has its references."""
     panel, scene = board.panel(panel_id), board.scene_of(panel_id)
     follower = Panel(
-        new_id(),
+        new,
         camera=panel.camera,
         seconds=panel.seconds,
         references=tuple(replace(reference, id=new_id()) for reference in panel.references),
@@ -164,7 +164,7 @@ def continue_from(board: Board, panel_id: str) -> tuple[Board, str]:
     )
     place = [other.id for other in scene.panels].index(panel_id)
     board = _with_scene(board, replace(scene, panels=_insert(scene.panels, [follower], place + 1)))
-    return _check(board), follower.id
+    return _check(board)
 
 
 def apply_to_all(board: Board, panel_ids: Iterable[str], instruction: str) -> Board:

@@ -2,12 +2,12 @@
 
 import re
 import shutil
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QMimeData, QObject, QPoint, QRect, Qt, QTemporaryDir, QUrl, Signal
 from PySide6.QtGui import QDrag, QDragEnterEvent, QDragMoveEvent, QDropEvent
-
-from mlx_model.errors import Refused
 
 from ...board import commands
 from ...board.data import Board, Panel, PanelReference, Picture, new_id, numbers
@@ -148,42 +148,42 @@ def move(document: Document, ids: tuple[str, ...], scene: str, at: int) -> tuple
 
 
 def add_pictures(document: Document, scene: str, at: int, pictures: list[Picture]) -> tuple[str, ...]:
-    """A new panel for each picture, with it as its first take; the new ids."""
-    board, ids = with_pictures(document.board, scene, at, pictures)
-    document.do("Add Picture" if len(ids) == 1 else "Add Pictures", board)
-    return ids
-
-
-def with_pictures(board: Board, scene: str, at: int, pictures: list[Picture]) -> tuple[Board, tuple[str, ...]]:
-    """`board` with a new panel for each picture in front of position `at`; and their ids."""
-    ids = []
-    for offset, picture in enumerate(pictures):
-        take = import_take(picture)
-        panel = Panel(new_id(), takes=(take,), current=take.id)
-        board = commands.add_panel(board, scene, at + offset, panel)
-        ids.append(panel.id)
-    return board, tuple(ids)
+    """A new panel for each picture, with it as its first take, in front of position `at`; the new ids."""
+    return _add(document, pictures, lambda board, panels: _insert(board, scene, at, panels))
 
 
 def start_with(document: Document, pictures: list[Picture]) -> tuple[str, ...]:
     """Pictures for a board without scenes: one step of undo takes scene and panels away; the new ids."""
-    board = commands.add_scene(document.board)
-    empty = board.scenes[-1]
-    board, ids = with_pictures(board, empty.id, len(empty.panels), pictures)
-    document.do("Add Picture" if len(ids) == 1 else "Add Pictures", board)
-    return ids
+
+    def change(board: Board, panels: list[Panel]) -> Board:
+        board = commands.add_scene(board)
+        empty = board.scenes[-1]
+        return _insert(board, empty.id, len(empty.panels), panels)
+
+    return _add(document, pictures, change)
+
+
+def _add(document: Document, pictures: list[Picture], change: Callable[[Board, list[Panel]], Board]) -> tuple[str, ...]:
+    """The ids of the panels that `change` put into the board, none where that was refused."""
+    takes = [import_take(picture) for picture in pictures]
+    panels = [Panel(new_id(), takes=(take,), current=take.id) for take in takes]
+    label = "Add Picture" if len(panels) == 1 else "Add Pictures"
+    return tuple(panel.id for panel in panels) if document.do(label, lambda board: change(board, panels)) else ()
+
+
+def _insert(board: Board, scene: str, at: int, panels: list[Panel]) -> Board:
+    for offset, panel in enumerate(panels):
+        board = commands.add_panel(board, scene, at + offset, panel)
+    return board
 
 
 def add_references(document: Document, panel_id: str, pictures: list[Picture]) -> None:
     """The pictures become the panel's next references, as far as there is room."""
-    board = document.board
-    for picture in pictures:
-        try:
-            board = commands.add_reference(board, panel_id, PanelReference(new_id(), picture))
-        except Refused as error:
-            document.tell(error)
+    references, step = [PanelReference(new_id(), picture) for picture in pictures], new_id()
+    for reference in references:
+        add = partial(commands.add_reference, panel_id=panel_id, reference=reference)
+        if not document.do("Add Reference", add, merge=step):
             break
-    document.do("Add Reference", board)
 
 
 def copies(document: Document, panel_ids: tuple[str, ...], folder: Path) -> list[Path]:

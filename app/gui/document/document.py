@@ -19,7 +19,7 @@ from PySide6.QtGui import QImage, QPixmap
 from mlx_model.errors import FluxLocalError, Hint, Refused, WillNotFit
 
 from ...board import commands
-from ...board.data import Board, Panel, Picture, Take, no_longer
+from ...board.data import Board, Panel, Picture, Take, new_id, no_longer
 from ...board.history import History
 from ...board.panel_job import Choice, instruct, panel_job, resolve
 from ...engine.engine import Engine
@@ -288,11 +288,11 @@ class Document(QObject):
         self.runs.cancel(panel_id)
 
     def continue_from(self, panel_id: str) -> str:
-        """Add a panel behind this one whose first reference is this one's take; its id."""
+        """Add a panel behind this one whose first reference is this one's take; its id, "" where that was refused."""
         self.settle()
-        board, new = commands.continue_from(self.board, panel_id)
-        self.do("Continue from Panel", board)
-        return new
+        new = new_id()
+        done = self.do("Continue from Panel", lambda board: commands.continue_from(board, panel_id, new))
+        return new if done else ""
 
     def apply_to_all(self, panel_ids: Iterable[str], instruction: str) -> None:
         """Edit the current take of each panel by one instruction; each gets a new take and keeps its own prompt."""

@@ -9,7 +9,7 @@ from PySide6.QtCore import QMimeData, Signal
 from PySide6.QtGui import QImage, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from mlx_model.errors import FluxLocalError, Hint, Refused
+from mlx_model.errors import FluxLocalError, Hint
 
 from ...board import commands
 from ...board.data import Board, Picture, Source, Take, numbers, pictures
@@ -270,16 +270,17 @@ class PanelStage(PanelPart, QWidget):
 
     def _use_mask(self, what: str, panel_id: str, shape: tuple[int, int], picture: Picture | None) -> None:
         """A panel that starts from nothing starts from its take now."""
-        board = self.document.board
-        try:
-            blank = board.panel(panel_id).source.kind == "blank"
-        except Refused:  # deleted meanwhile
+        if all(panel.id != panel_id for panel in self.document.board.panels()):  # deleted meanwhile
             return
-        if blank:
-            board = commands.set_panel(board, panel_id, source=Source("take"))
+
+        def change(board: Board) -> Board:
+            if board.panel(panel_id).source.kind == "blank":
+                board = commands.set_panel(board, panel_id, source=Source("take"))
+            return commands.set_mask(board, panel_id, picture)
+
         if panel_id == self.panel_id:
             self._loaded = (picture.sha256 if picture else "", (shape[1], shape[0]))
-        self.document.do(what, commands.set_mask(board, panel_id, picture))
+        self.document.do(what, change)
 
     def _clear_mask(self) -> None:
         self.document.settle()
@@ -292,10 +293,13 @@ class PanelStage(PanelPart, QWidget):
     def _drop(self, mime: QMimeData) -> None:
         """Dropped pictures become takes: the panel's picture, to be changed or continued from."""
         panel_id, found = self.panel_id, picture_drag.pictures_in(mime, self.document)
-        board = self.document.board  # read after the wait: a take may have come meanwhile
-        for picture in found:
-            board = commands.add_take(board, panel_id, import_take(picture))
-        self.document.do("Add Picture", board)
+
+        def change(board: Board) -> Board:
+            for picture in found:
+                board = commands.add_take(board, panel_id, import_take(picture))
+            return board
+
+        self.document.do("Add Picture", change)
 
     def _copy_take(self) -> None:
         if self.panel.take:

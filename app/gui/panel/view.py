@@ -79,7 +79,7 @@ class PanelView(PanelPart, QWidget):
         side.render_bar.settings_asked.connect(side.open_settings)
         stage.keep_asked.connect(self.keep_live)
         stage.dismissed.connect(self._dismiss)
-        stage.continue_asked.connect(lambda: self.open_panel.emit(document.continue_from(self.panel_id)))
+        stage.continue_asked.connect(self._continue)
         stage.takes.source_asked.connect(self._use_as_source)
         stage.takes.reference_asked.connect(self._use_as_reference)
         stage.takes.details_asked.connect(self._show_details)
@@ -227,9 +227,16 @@ class PanelView(PanelPart, QWidget):
 
     # Takes
 
+    def _continue(self) -> None:
+        if new := self.document.continue_from(self.panel_id):
+            self.open_panel.emit(new)
+
     def _use_as_source(self, take_id: str) -> None:
-        board = commands.choose_take(self.document.board, self.panel_id, take_id)
-        self.document.do("Start from Take", commands.set_panel(board, self.panel_id, source=Source("take")))
+        def start(board: Board) -> Board:
+            board = commands.choose_take(board, self.panel_id, take_id)
+            return commands.set_panel(board, self.panel_id, source=Source("take"))
+
+        self.document.do("Start from Take", start)
         self.side.tabs.setCurrentIndex(0)
         self.side.text.setFocus()
 

@@ -1,5 +1,7 @@
 """The pictures the model looks at, numbered in its order: drop, reorder, name, give a role, remove."""
 
+from functools import partial
+
 from PySide6.QtCore import QEvent, QMimeData, QPoint, QRect, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -221,9 +223,9 @@ class ReferenceTray(PanelPart, QWidget):
         """Put a reference at a place of the model."""
         at = place - self.places().start
         if tile.movable and place in self.places() and place != self.tiles.index(tile):
-            board = commands.move_reference(self.board, self.panel_id, tile.reference, at)
+            move = partial(commands.move_reference, panel_id=self.panel_id, reference_id=tile.reference, at=at)
             tile.setFocus()
-            self.document.do("Reorder References", board)
+            self.document.do("Reorder References", move)
 
     # Keys and menus
 
@@ -304,9 +306,9 @@ class ReferenceTray(PanelPart, QWidget):
             self.told.emit(tile.accessibleDescription())
             return
         place = self.tiles.index(tile)
-        board = commands.remove_reference(self.board, self.panel_id, tile.reference)
+        remove = partial(commands.remove_reference, panel_id=self.panel_id, reference_id=tile.reference)
         self.told.emit("")
-        self.document.do("Remove Reference", board)
+        self.document.do("Remove Reference", remove)
         self._focus(place)
 
     def rename(self, tile: ReferenceTile) -> None:

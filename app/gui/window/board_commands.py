@@ -13,6 +13,7 @@ from mlx_model.memory import size
 from ...base.settings import boards_folder
 from ...base.words import say_count
 from ...board import commands
+from ...board.data import Board
 from ...fluxboard.file import SUFFIX
 from ..board import drop
 from ..board.model import PANELS
@@ -204,9 +205,12 @@ class BoardCommands(QObject):
         self._select_new(before)
 
     def add_scene(self) -> None:
-        board = commands.add_scene(self.document.board)
-        self.document.do("Add Scene", commands.add_panel(board, board.scenes[-1].id))
-        self.view.grid.select((self.document.board.scenes[-1].panels[-1].id,))
+        def change(board: Board) -> Board:
+            board = commands.add_scene(board)
+            return commands.add_panel(board, board.scenes[-1].id)
+
+        if self.document.do("Add Scene", change):
+            self.view.grid.select((self.document.board.scenes[-1].panels[-1].id,))
 
     def remove_scene(self) -> None:
         """The scene of the chosen panel, after a question where it has pictures."""
@@ -240,8 +244,9 @@ class BoardCommands(QObject):
 
     def continue_from(self) -> None:
         """A panel behind the last chosen one that starts from its picture, opened to say what changes in it."""
-        if ids := self.list_chosen():
-            self.panel_wanted.emit(self.document.continue_from(ids[-1]))
+        ids = self.list_chosen()
+        if ids and (new := self.document.continue_from(ids[-1])):
+            self.panel_wanted.emit(new)
 
     def delete(self) -> None:
         """The panels selected on the board, where they can be seen."""

@@ -156,7 +156,7 @@ def test_references_move_to_the_place_that_is_told(board):
 
 def test_continue_from_goes_on_right_behind_with_the_references(board):
     board = commands.add_reference(board, "p1", commands.member_reference(board.member("m1")))
-    board, new = commands.continue_from(board, "p1")
+    board = commands.continue_from(board, "p1", new := "p9")
     assert order(board)[0] == ["p1", new, "p2", "p3"]
     follower = board.panel(new)
     assert (follower.source, follower.prompt, follower.takes) == (Source("panel", "p1"), "", ())

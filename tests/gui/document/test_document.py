@@ -13,6 +13,7 @@ from app.board.panel_job import require_memory, resolve
 from app.cli.say import Reporter
 from app.engine import running
 from app.fluxboard.file import BoardFile
+from app.gui.board import drop
 from app.gui.board.paint import running_words
 from app.gui.document.document import Document
 from app.gui.document.runs import PanelState
@@ -170,6 +171,18 @@ def test_continue_from_adds_a_panel_behind(document, ids):
     new = document.continue_from(first)
     assert ids()[1] == new
     assert document.board.panel(new).source.panel == first
+
+
+def test_what_is_continued_or_added_after_it_is_gone_is_told_and_is_nothing(document, ids, picture_file):
+    gone, scene = ids()[0], document.board.scenes[0].id
+    picture = document.import_picture(picture_file())
+    document.do("Delete Scene", lambda board: commands.remove_scene(board, scene))
+    told = []
+    document.message.connect(lambda *words: told.append(words[0]))
+    assert document.continue_from(gone) == ""
+    assert drop.add_pictures(document, scene, 0, [picture]) == ()
+    drop.add_references(document, gone, [picture])
+    assert told == ["That panel is no longer in the board.", "That scene is no longer in the board.", told[0]]
 
 
 @pytest.mark.parametrize("kind", ["path", "image", "bytes"])
