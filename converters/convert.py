@@ -48,9 +48,9 @@ def convert(
 ) -> Generator[Event, None, None]:
     """Convert `source` into the folder `out`: Stage, Step per tensor, Notes, Done. Run it on one thread.
 
-    source: a .safetensors or .pt file, a diffusers folder or one that mflux saved; model: settles ties; companions: a
-    folder (diffusers or converted) with what a single file lacks; force: replace `out` if it is a converted folder;
-    loras: adapters that become part of the transformer.
+    source: a .safetensors, .gguf or .pt file, a diffusers folder or one that mflux saved; model: settles ties;
+    companions: a folder (diffusers or converted) with what a single file lacks; force: replace `out` if it is a
+    converted folder; loras: adapters that become part of the transformer.
     Closing the generator or an error leaves nothing behind.
     Raises RequestError, ConvertError (UnsafeFile), LayoutError (tensors that don't fit), DiskFull.
     """

@@ -21,6 +21,7 @@ from .formats.files import (
     list_shards,
     list_weight_files,
     load_file,
+    read_config,
     read_entries,
     read_json,
     read_metadata,
@@ -100,7 +101,7 @@ def open_file(file: Path) -> Part:
 def open_components(file: Path) -> list[Part]:
     """All components of a single file, the transformer first. Raises UnsafeFile, ConvertError."""
     check_kind(file)
-    return _open_pickle(file) if is_pickle(file) else _open_parts((file,), read_json(file.parent / "config.json"))
+    return _open_pickle(file) if is_pickle(file) else _open_parts((file,), read_config(file))
 
 
 def open_parts(directory: Path) -> Part:
@@ -116,11 +117,12 @@ def open_parts(directory: Path) -> Part:
         raise ConvertError(f"{directory} holds {len(files)} weight files and no index.", "Keep one, or the index.")
     for file in files:
         check_kind(file)
-    return _open_parts(tuple(files), read_json(directory / "config.json"))[0]
+    return _open_parts(tuple(files), read_config(files[0]))[0]
 
 
 def _leave_variants_out(files: list[Path]) -> list[Path]:
-    """Without variants such as model.fp16.safetensors, where the plain one is there too."""
+    """Without variants such as model.fp16.safetensors or a GGUF file, where the plain one is there too."""
+    files = [file for file in files if file.suffix.lower() in SAFETENSORS] or files
     plain = [file for file in files if len(file.name.split(".")) == 2]
     return plain if len(files) > 1 and len(plain) == 1 else files
 

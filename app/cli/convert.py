@@ -31,8 +31,8 @@ def convert(
 ) -> None:
     """Turn a checkpoint into a folder that Flux Local opens.
 
-    SOURCE is a single file as it is published (with --companions for what it lacks; of a .pt file only the numbers are
-    read), a diffusers folder, or one that mflux saved.
+    SOURCE is a single file as it is published, as ComfyUI stores it or as GGUF (with --companions for what it lacks; of
+    a .pt file only the numbers are read), a diffusers folder, or one that mflux saved.
 
     \b
     Example:

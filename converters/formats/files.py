@@ -12,7 +12,7 @@ from safetensors import safe_open
 from mlx_model.errors import ConvertError, LayoutError, UnsafeFile
 from mlx_model.store.shards import Entry, header, load_lazily
 
-from . import fp8, streamed
+from . import fp8, gguf_file, streamed
 
 SAFETENSORS = (".safetensors", ".sft")
 
@@ -32,7 +32,7 @@ def check_kind(file: Path) -> None:
     whole = start[8:9] == b"{"  # of a safetensors file; its length in front may begin as a pickle does: 640 is 80 02
     if not whole and start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"\x80\x05")):
         raise UnsafeFile(f"{file} is a PyTorch pickle by another name, which can run code.", NO_PICKLE)
-    if file.suffix.lower() not in SAFETENSORS:
+    if file.suffix.lower() not in (*SAFETENSORS, ".gguf"):
         raise ConvertError(f"{file} is not a .safetensors file.", "Other formats can't be converted.")
 
 
@@ -51,9 +51,16 @@ def read_json(file: Path) -> dict[str, Any]:
     return values
 
 
+def read_config(file: Path) -> dict[str, Any]:
+    """The config.json beside a file, and what a GGUF file says itself. Raises UnsafeFile, ConvertError."""
+    told = gguf_file.read_config(gguf_file.read_table(file)) if gguf_file.is_gguf(file) else {}
+    return {**told, **read_json(file.parent / "config.json")}
+
+
 def list_weight_files(directory: Path) -> list[Path]:
-    """The safetensors files of a folder, whatever the case of their extension."""
-    return sorted(file for file in directory.iterdir() if file.suffix.lower() in SAFETENSORS and file.is_file())
+    """The safetensors and GGUF files of a folder, whatever the case of their extension."""
+    endings = (*SAFETENSORS, ".gguf")
+    return sorted(file for file in directory.iterdir() if file.suffix.lower() in endings and file.is_file())
 
 
 def is_pickle(file: Path) -> bool:
@@ -91,6 +98,8 @@ def read_entries(files: Iterable[Path]) -> dict[str, Entry]:
 
 
 def _read_header(file: Path) -> dict[str, Entry]:
+    if gguf_file.is_gguf(file):
+        return gguf_file.read_table(file).entries
     try:
         return header(file)
     except LayoutError as error:
@@ -98,12 +107,19 @@ def _read_header(file: Path) -> dict[str, Entry]:
 
 
 def read_metadata(file: Path) -> dict[str, str]:
-    """The words in the header of a safetensors file, which was checked before."""
+    """The words in the header of a safetensors file, which was checked before; a GGUF file has none."""
+    if gguf_file.is_gguf(file):
+        return {}
     with safe_open(str(file), "np") as opened:
         return dict(opened.metadata() or {})
 
 
 def load_file(file: Path) -> dict[str, mx.array]:
-    """The tensors of a safetensors file, unread; 8-bit floating-point numbers as their codes. Raises LayoutError."""
+    """The tensors of a file, unread; of safetensors 8-bit floating-point numbers as their codes.
+
+    Raises LayoutError, ConvertError.
+    """
+    if gguf_file.is_gguf(file):
+        return gguf_file.load_table(gguf_file.read_table(file))
     kinds = {kind for kind, _ in header(file).values()}
     return streamed.load(streamed.Renamed(file, fp8.E5M2)) if fp8.E5M2 in kinds else load_lazily(file)

@@ -7,7 +7,7 @@ import mlx.core as mx
 import numpy as np
 
 E4M3, E5M2 = "F8_E4M3", "F8_E5M2"  # as safetensors calls them
-FOUR_BITS = np.float32([0, 0.5, 1, 1.5, 2, 3, 4, 6])
+FOUR_BITS = np.array([0, 0.5, 1, 1.5, 2, 3, 4, 6], np.float32)
 
 
 def make_table(kind: str = E4M3) -> np.ndarray:
@@ -18,7 +18,7 @@ def make_table(kind: str = E4M3) -> np.ndarray:
     normal = np.ldexp(1 + mantissas / 2**bits, exponents - bias)
     values = np.where(exponents == 0, np.ldexp(mantissas / 2**bits, 1 - bias), normal)
     values[codes & 127 >= (127 if kind == E4M3 else 0x7C)] = np.nan
-    return np.where(codes < 128, values, -values).astype(np.float32)
+    return np.asarray(np.where(codes < 128, values, -values), np.float32)
 
 
 def decode(codes: mx.array, kind: str) -> mx.array:

@@ -153,7 +153,7 @@ def _turn_back(layer: Layer, values: mx.array) -> mx.array:
 
 def make_rotation(size: int) -> np.ndarray:
     """The (size, size) symmetric orthogonal matrix; `size` is a power of 4."""
-    four = np.float32([[1, 1, 1, -1], [1, 1, -1, 1], [1, -1, 1, 1], [-1, 1, 1, 1]]) / 2
+    four = np.array([[1, 1, 1, -1], [1, 1, -1, 1], [1, -1, 1, 1], [-1, 1, 1, 1]], np.float32) / 2
     made = np.ones((1, 1), np.float32)
     while len(made) < size:
         made = np.kron(made, four)
@@ -172,7 +172,7 @@ def _decode_nvfp4(layer: Layer) -> mx.array:
 def _decode_mxfp8(layer: Layer) -> mx.array:
     """Blocks of 32, each with a power of two."""
     codes = _untile(layer, layer.codes.shape, 32)
-    scales = mx.array(np.float32([0, *np.ldexp(1.0, np.arange(1, 255) - 127), np.nan]))[codes]
+    scales = mx.array(np.array([0, *np.ldexp(1.0, np.arange(1, 255) - 127), np.nan], np.float32))[codes]
     values = fp8.decode(layer.codes, layer.kind)
     return (values.reshape(*scales.shape, 32) * scales[..., None]).reshape(values.shape)
 

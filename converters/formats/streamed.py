@@ -8,7 +8,7 @@ import io
 import re
 import threading
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, cast
 
 import mlx.core as mx
 
@@ -76,5 +76,6 @@ class Renamed(Streamed):
 
 def load(stream: Streamed) -> dict[str, mx.array]:
     """The tensors, unread until evaluated."""
-    arrays: dict[str, mx.array] = mx.load(stream, format="safetensors")
+    arrays = mx.load(cast(BinaryIO, stream), format="safetensors")
+    assert isinstance(arrays, dict)  # of safetensors, always
     return arrays

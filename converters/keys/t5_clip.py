@@ -25,6 +25,23 @@ def list_t5_rules(shapes: Shapes) -> list[Rule]:
     ]
 
 
+_BLOCK, _ATTENTION, _DENSE = "encoder.block.#.layer.", "0.SelfAttention.", "1.DenseReluDense."
+_LLAMA_CPP = {
+    "attn_norm": "0.layer_norm",
+    **{f"attn_{letter}": f"{_ATTENTION}{letter}" for letter in "qkvo"},
+    "attn_rel_b": f"{_ATTENTION}relative_attention_bias",
+    "ffn_norm": "1.layer_norm",
+    "ffn_gate": f"{_DENSE}wi_0",
+    "ffn_up": f"{_DENSE}wi_1",
+    "ffn_down": f"{_DENSE}wo",
+}
+T5_LLAMA_CPP = [
+    rename("token_embd.weight", _TABLE),
+    rename("enc.output_norm.weight", "encoder.final_layer_norm.weight"),
+    *(rename(f"enc.blk.#.{their}.weight", f"{_BLOCK}{our}.weight") for their, our in _LLAMA_CPP.items()),
+    drop("dec.*"),
+    drop("output.weight"),
+]
 CLIP = [
     drop("text_projection.weight"),
     drop("visual_projection.weight"),
@@ -57,6 +74,7 @@ LAYOUTS = (
     Layout("image_encoder", "image_siglip", "vision_model.", "vision_model.head.probe", lambda _: SIGLIP),
     Layout("image_encoder", "image_siglip", "bare", "head.probe", lambda _: SIGLIP),
     Layout("text_encoder", "text_t5", "transformers", _BIAS, list_t5_rules),
+    Layout("text_encoder", "text_t5", "llama.cpp", "enc.blk.0.attn_rel_b.weight", lambda _: T5_LLAMA_CPP),
     Layout("pooled_encoder", "text_clip", "text_model.", "text_model." + _TOKENS, lambda _: CLIP),
     Layout("pooled_encoder", "text_clip", "bare", _TOKENS, lambda _: CLIP),
 )

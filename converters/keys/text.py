@@ -1,6 +1,7 @@
 """Qwen3 and Mistral text encoders: the names of transformers without prefix, only the layers that are used.
 
-Source: transformers models/qwen3, models/mistral3; the final norm, the LM head and vision towers serve no FLUX model.
+Source: transformers models/qwen3, models/mistral3; llama.cpp gguf-py/gguf/tensor_mapping.py. The final norm, the head
+and vision towers serve no FLUX model.
 """
 
 from typing import Any
@@ -26,6 +27,25 @@ DECODER = [
     ),
 ]
 
+_LLAMA_CPP = {
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+LLAMA_CPP = [
+    *(drop(name) for name in ("output.weight", "output_norm.weight", "rope_freqs.weight")),
+    rename("token_embd.weight", "embed_tokens.weight"),
+    *(rename(f"blk.#.{their}.weight", f"layers.#.{our}.weight") for their, our in _LLAMA_CPP.items()),
+]
+
 
 def _list_layouts(family: str, key: str) -> list[Layout]:
     """One per prefix; `key` of layer 0 is the signature."""
@@ -36,7 +56,12 @@ def _list_layouts(family: str, key: str) -> list[Layout]:
 
 
 # Qwen3 comes first: Mistral's keys are a subset of its own, without the norms of q and k.
-LAYOUTS = (*_list_layouts("text_qwen3", "q_norm"), *_list_layouts("text_mistral3", "q_proj"))
+LAYOUTS = (
+    *_list_layouts("text_qwen3", "q_norm"),
+    *_list_layouts("text_mistral3", "q_proj"),
+    Layout("text_encoder", "text_qwen3", "llama.cpp", "blk.0.attn_q_norm.weight", lambda _: LLAMA_CPP),
+    Layout("text_encoder", "text_mistral3", "llama.cpp", "blk.0.attn_q.weight", lambda _: LLAMA_CPP),
+)
 
 
 def read_sizes(shapes: Shapes, config: dict[str, Any], usual: tuple[int, ...], width: int) -> dict[str, Any]:
