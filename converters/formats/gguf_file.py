@@ -141,7 +141,7 @@ def _read(reader: Reader) -> Table:
         values[name] = reader.take_value(reader.take("I"))
     pieces = values.get("split.count")
     if isinstance(pieces, int) and pieces > 1:
-        hint = "Join them with llama-gguf-split --merge, or get the model in one file."
+        hint = "Join them with llama-gguf-split (its merge), or get the model in one file."
         raise ConvertError(f"{reader.file.name} is one of {pieces} pieces of a model.", hint)
     listed = [_read_info(reader) for _ in range(tensors)]
     return Table(reader.file, values, _place_tensors(reader, values, listed))

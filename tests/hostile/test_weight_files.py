@@ -203,8 +203,8 @@ def test_pickles_in_a_folder(tmp_path):
 
 
 def test_other_formats(tmp_path):
-    (tmp_path / "flux.gguf").write_bytes(b"GGUF" + bytes(99))
-    refused(tmp_path / "flux.gguf", tmp_path, ConvertError, r"not a \.safetensors")
+    (tmp_path / "flux.onnx").write_bytes(b"ONNX" + bytes(99))
+    refused(tmp_path / "flux.onnx", tmp_path, ConvertError, r"not a \.safetensors")
 
 
 def test_lfs_pointer(tmp_path):

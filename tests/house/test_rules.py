@@ -31,6 +31,7 @@ MORE = {
     "mlx_model/training/": {"PIL"},
     "converters/hub.py": {"huggingface_hub"},
     "converters/coreml.py": {"coremltools"},
+    "converters/formats/gguf_file.py": {"gguf"},
     "app/gui/": {"PySide6"},
     "app/engine/engine.py": {"PySide6"},
     "app/pictures/images.py": {"pi_heif"},
