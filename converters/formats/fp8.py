@@ -16,7 +16,7 @@ def make_table(kind: str = E4M3) -> np.ndarray:
     codes = np.arange(256)
     exponents, mantissas = (codes & 127) >> bits, codes & (2**bits - 1)
     normal = np.ldexp(1 + mantissas / 2**bits, exponents - bias)
-    values = np.where(exponents == 0, np.ldexp(mantissas / 2**bits, 1 - bias), normal)
+    values: np.ndarray = np.where(exponents == 0, np.ldexp(mantissas / 2**bits, 1 - bias), normal)
     values[codes & 127 >= (127 if kind == E4M3 else 0x7C)] = np.nan
     return np.asarray(np.where(codes < 128, values, -values), np.float32)
 

@@ -14,6 +14,7 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -29,8 +30,8 @@ from ..store.shards import load_lazily
 from ..store.weights import save_component
 from . import mini_data, quick_cpu
 from . import mini_world as world
-from .flow import TextToFlow, initialise, sample_times, velocity_loss
-from .loop import muon_and_adam, schedule, train
+from .flow import Batch, TextToFlow, initialise, sample_times, velocity_loss
+from .loop import Loss, muon_and_adam, schedule, train
 from .mini_data import Samples
 from .selfflow import Student, self_flow_loss
 
@@ -67,7 +68,7 @@ def crops(rng: np.random.Generator, batch: int, size: int = CROP) -> Iterator[mx
         yield to_signed(np.stack(cut))
 
 
-def reconstruction_loss(model: autoencoder.AutoEncoder, images: mx.array):
+def reconstruction_loss(model: autoencoder.AutoEncoder, images: mx.array) -> tuple[mx.array, dict[str, mx.array]]:
     """L1 of pixels, of their differences to the neighbours and of colour, squared error, a weak pull of latents to 0.
 
     Colour has a term of its own: without it the latents spend themselves on brightness and purple comes back grey.
@@ -98,7 +99,7 @@ def train_autoencoder(out: Path, steps: int, batch: int) -> None:
         mx.save_safetensors(str(out / "autoencoder.safetensors"), dict(tree_flatten(model.parameters())))
 
 
-def measure_statistics(model: autoencoder.AutoEncoder, rng, count: int = 512) -> None:
+def measure_statistics(model: autoencoder.AutoEncoder, rng: np.random.Generator, count: int = 512) -> None:
     """Mean and variance of the packed latents over `count` pictures, into the model's `bn`."""
     source = pictures(rng)
     packed = [autoencoder.pack(model.mean(to_signed(next(source)[None]))) for _ in range(count)]
@@ -160,7 +161,7 @@ def train_transformer(out: Path, steps: int, batch: int, self_flow: bool) -> Non
     samples = Samples(open_autoencoder(out), tokenizer, rng, batch, TIME_SHIFT, plan, seed[2])
     optimizer = muon_and_adam(model, schedule(MUON_RATE, 50, steps), schedule(ADAM_RATE, 50, steps))
     teacher = new_model(Student) if self_flow else None
-    loss = self_flow_with(teacher, rng) if self_flow else velocity_loss
+    loss = self_flow_with(teacher, rng) if teacher else velocity_loss
     train(model, loss, iter(samples), optimizer, steps, folder, teacher=teacher)
 
 
@@ -172,8 +173,8 @@ def new_model(kind: type[TextToFlow]) -> TextToFlow:
     return model
 
 
-def self_flow_with(teacher: TextToFlow, rng: np.random.Generator):
-    def loss(model: Student, batch):
+def self_flow_with(teacher: TextToFlow, rng: np.random.Generator) -> Loss:
+    def loss(model: Student, batch: Batch) -> tuple[mx.array, dict[str, mx.array]]:
         return self_flow_loss(model, teacher, batch, sample_times(rng, len(batch.times), TIME_SHIFT), rng)
 
     return loss
@@ -209,12 +210,15 @@ def unpacked(files: list[Path]) -> dict[str, mx.array]:
 def started(folder: Path) -> int:
     """The step that a run in `folder` has reached."""
     state = folder / "state.safetensors"
-    return int(mx.load(str(state), return_metadata=True)[1]["step"]) if state.exists() else 0
+    if not state.exists():
+        return 0
+    loaded: Any = mx.load(str(state), return_metadata=True)
+    return int(loaded[1]["step"])
 
 
 def averaged(out: Path) -> dict[str, mx.array]:
     """The moving averages of the transformer's run, by name."""
-    arrays = mx.load(str(out / "transformer" / "state.safetensors"))
+    arrays = load_lazily(out / "transformer" / "state.safetensors")
     return {name[4:]: array for name, array in arrays.items() if name.startswith("ema:")}
 
 
@@ -247,7 +251,7 @@ def export(out: Path, target: Path, spec: ModelSpec = SPEC) -> None:
         entries[role] = save_component(fresh, role, family, params, packed(arrays))
     half = {
         name: x if name.startswith("bn.") else x.astype(mx.float16)
-        for name, x in mx.load(str(out / "autoencoder.safetensors")).items()
+        for name, x in load_lazily(out / "autoencoder.safetensors").items()
     }
     entries["autoencoder"] = save_component(
         fresh, "autoencoder", "autoencoder", autoencoder.Params(**spec.autoencoder), half

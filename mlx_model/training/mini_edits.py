@@ -78,6 +78,11 @@ def plan_replace(rng: np.random.Generator, split: str, size: Size) -> Plan:
     return edited(prompt, before, swapped(before, index, replace(old, name=name, glyph=glyph)), name, origins)
 
 
+def _put(actor: Actor, slot: str, name: str | None) -> Actor:
+    """`slot` is "wears" or "holds"."""
+    return replace(actor, wears=name) if slot == "wears" else replace(actor, holds=name)
+
+
 def plan_dress(
     rng: np.random.Generator, split: str, size: Size, slot: str, things: tuple[str, ...], on: tuple[str, ...],
     off: tuple[str, ...],
@@ -85,10 +90,10 @@ def plan_dress(
     """An actor gets (or loses) a thing; `slot` is "wears" or "holds", `on` and `off` are ways to say it."""
     before = source(rng, split, size, (1, 1, 2, 2, 3))
     index, name = int(rng.integers(len(before.actors))), pick(rng, things)
-    bare = replace(before.actors[index], **{slot: None})
+    bare = _put(before.actors[index], slot, None)
     if BORN_WITH.get(bare.glyph) == name:
         raise Crowded
-    without, having = swapped(before, index, bare), swapped(before, index, replace(bare, **{slot: name}))
+    without, having = swapped(before, index, bare), swapped(before, index, _put(bare, slot, name))
     who = call(rng, before, index)
     if chance(rng, 0.15):
         return edited(pick(rng, off).format(who=who, thing=words.the_thing(name)), having, without, name)

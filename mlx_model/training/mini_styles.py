@@ -11,7 +11,8 @@ LUMA = np.array((0.299, 0.587, 0.114), np.float32)
 
 def luminance(pixels: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 -> (H, W) float32 from 0 to 1."""
-    return pixels @ (LUMA / np.float32(255))
+    grey: np.ndarray = pixels @ (LUMA / np.float32(255))
+    return grey
 
 
 def outlines(grey: np.ndarray) -> np.ndarray:
@@ -24,7 +25,8 @@ def outlines(grey: np.ndarray) -> np.ndarray:
 def between(low: tuple[int, int, int], high: tuple[int, int, int], amount: np.ndarray) -> np.ndarray:
     """(H, W) from 0 to 1 -> (H, W, 3) uint8 between two colours."""
     a, b = np.array(low, np.float32), np.array(high, np.float32)
-    return (a + (b - a) * amount[..., None] + 0.5).astype(np.uint8)
+    mixed: np.ndarray = a + (b - a) * amount[..., None] + 0.5
+    return mixed.astype(np.uint8)
 
 
 def sketch(pixels: np.ndarray) -> np.ndarray:
@@ -54,7 +56,8 @@ def pixel(pixels: np.ndarray) -> np.ndarray:
     """Squares of 4 x 4 pixels."""
     h, w, _ = pixels.shape
     squares = pixels.reshape(h // 4, 4, w // 4, 4, 3).mean((1, 3), dtype=np.float32)
-    return (squares + 0.5).astype(np.uint8).repeat(4, 0).repeat(4, 1)
+    drawn: np.ndarray = (squares + 0.5).astype(np.uint8)
+    return drawn.repeat(4, 0).repeat(4, 1)
 
 
 PAINT: dict[str, Callable[[np.ndarray], np.ndarray]] = {

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 AT: dict[str, tuple[str, ...]] = {
     "beach": ("on the beach", "at the beach"),
@@ -148,7 +151,7 @@ AS_STYLE = (
 )  # fmt: skip
 
 
-def pick(rng: np.random.Generator, options: Sequence):
+def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
     """One of them, all equally likely."""
     return options[int(rng.integers(len(options)))]
 
