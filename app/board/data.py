@@ -11,6 +11,7 @@ import re
 import secrets
 import unicodedata
 from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from functools import cache
 from typing import Literal, Protocol, TypeVar
 
@@ -157,12 +158,17 @@ class Board(Struct, frozen=True):
     id: str
     title: str = "Untitled"
     aspect: tuple[int, int] = (16, 9)
-    fps: int = 24
+    fps: int | float = 24  # whole where it is; 24000 / 1001 for what is called 23.976
     style: str = ""  # added to the prompt of every panel
     model: str | None = None  # the name of a model or the path of its folder; None: the default model
     cast: tuple[Member, ...] = ()
     scenes: tuple[Scene, ...] = ()
     schema: int = SCHEMA
+
+    @property
+    def rate(self) -> Fraction:
+        """Frames a second, exactly."""
+        return Fraction(self.fps).limit_denominator(1001)
 
     def panels(self) -> Iterator[Panel]:
         """All panels in order."""
@@ -278,6 +284,15 @@ def letters(place: int) -> str:
         place, digit = divmod(place - 1, 26)
         text = chr(ord("A") + digit) + text
     return text
+
+
+def choose_rate(given: float) -> int | float:
+    """The rate that is meant: 24 for 24.0, 24000 / 1001 for 23.976 and 23.98, as cameras and editors round it."""
+    whole = round(given)
+    if abs(given - whole) < 0.001:
+        return whole
+    slower = whole * 1000 / 1001
+    return slower if abs(given - slower) < 0.006 else given
 
 
 def new_board(title: str = "Untitled", aspect: tuple[int, int] = (16, 9)) -> Board:

@@ -41,11 +41,11 @@ def _encode(job: Job, name: str, picture: Size, bar: int) -> None:
     import av
 
     with av.open(name, "w", format="mp4", options={"movflags": "faststart"}) as container:
-        stream = _add_stream(container, job.board.fps, picture, bar)
+        stream = _add_stream(container, job.board.rate, picture, bar)
         strange: set[str] = set()
         for entry in job.walk():
             pixels = _draw_frame(job, entry, picture, bar, strange)
-            frame = _convert_frame(pixels, job.board.fps)
+            frame = _convert_frame(pixels, job.board.rate)
             for number in range(entry.start, entry.start + entry.frames):
                 frame.pts = number
                 container.mux(stream.encode(frame))
@@ -53,22 +53,22 @@ def _encode(job: Job, name: str, picture: Size, bar: int) -> None:
     typeset.note_strange(strange, job.notes)
 
 
-def _add_stream(container: "av.container.OutputContainer", fps: int, picture: Size, bar: int) -> "av.VideoStream":
+def _add_stream(container: "av.container.OutputContainer", rate: Fraction, picture: Size, bar: int) -> "av.VideoStream":
     import av
 
     name = next((name for name in ENCODERS if name in av.codecs_available), None)
     if name is None:
         raise RequestError("The package av on this computer has no encoder for MP4.", "Install another build of av.")
-    stream = container.add_stream(name, rate=fps, options=QUALITY.get(name, {}))
+    stream = container.add_stream(name, rate=rate, options=QUALITY.get(name, {}))
     assert isinstance(stream, av.VideoStream)  # what all ENCODERS make
     stream.width, stream.height, stream.pix_fmt = picture.width, picture.height + bar, "yuv420p"
-    stream.time_base = stream.codec_context.time_base = Fraction(1, fps)
+    stream.time_base = stream.codec_context.time_base = 1 / rate
     context = stream.codec_context
     context.color_primaries = context.color_trc = context.colorspace = BT709
     return stream
 
 
-def _convert_frame(pixels: np.ndarray, fps: int) -> "av.VideoFrame":
+def _convert_frame(pixels: np.ndarray, rate: Fraction) -> "av.VideoFrame":
     """YUV by BT.709; without saying so the conversion takes BT.601, and reds and greens shift."""
     import av
 
@@ -79,7 +79,7 @@ def _convert_frame(pixels: np.ndarray, fps: int) -> "av.VideoFrame":
         src_color_range="JPEG",
         dst_color_range="MPEG",
     )
-    frame.time_base = Fraction(1, fps)
+    frame.time_base = 1 / rate
     return frame
 
 

@@ -1,6 +1,8 @@
 """Animated GIF and WebP: every panel for as long as it lasts."""
 
 from collections.abc import Iterator
+from fractions import Fraction
+from math import floor
 from pathlib import Path
 
 from PIL import Image
@@ -43,4 +45,4 @@ def _list_lengths(job: Job, rate: int) -> list[int]:
 
 
 def _place_border(frame: int, rate: int, job: Job) -> int:
-    return (2 * frame * rate + job.board.fps) // (2 * job.board.fps)
+    return floor(frame * rate / job.board.rate + Fraction(1, 2))

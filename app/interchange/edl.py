@@ -43,8 +43,9 @@ def load(source: Source) -> Board:
     """A board of the list. Raises RequestError where it has no events with a picture."""
     text = clean(decode(read_document(source.path), source.path.name, source.notes), longest=1 << 30)
     lines = text.split("\n")
-    rate = _choose_rate(lines, source)
-    events = _choose_events(_read_events(lines, rate), source)
+    drops = any(re.match(r"\s*FCM\s*:\s*DROP", line, re.IGNORECASE) for line in lines)
+    rate = _choose_rate(lines, drops, source)
+    events = _choose_events(_read_events(lines, rate, drops), source)
     if not events:
         raise RequestError(f"{source.path} has no events with a picture.", "Export the list of the video track.")
     titles = [line.partition(":")[2].strip() for line in lines if line.lstrip().upper().startswith("TITLE:")]
@@ -62,33 +63,33 @@ def _find_times(line: str) -> list[tuple[int, ...]]:
     return [tuple(map(int, match.groups())) for match in found] if len(found) == 4 else []
 
 
-def _choose_rate(lines: list[str], source: Source) -> Fraction:
-    """A list says only whether it drops frames; no frame's number reaches the rate."""
-    if any(re.match(r"\s*FCM\s*:\s*DROP", line, re.IGNORECASE) for line in lines):
-        return NTSC
+def _choose_rate(lines: list[str], drops: bool, source: Source) -> Fraction:
+    """A list says only whether it drops numbers; no frame's number reaches the rate."""
     highest = max((time[3] for line in lines for time in _find_times(line)), default=0)
-    known = (source.fps,) if source.fps and highest < source.fps else ()
+    if drops:
+        return NTSC if highest < 30 else 2 * NTSC
+    known = (source.fps,) if source.fps and highest < round(source.fps) else ()
     rate = next((rate for rate in (*known, *RATES) if highest < rate), RATES[0])
     if not known:
         source.notes.append(f"An edit decision list does not say its frame rate: its times were read at {rate}.")
-    return Fraction(rate)
+    return Fraction(rate).limit_denominator(1001)
 
 
-def _count_frames(time: tuple[int, ...], rate: Fraction) -> int:
-    """Since 00:00:00:00; at 29.97 two numbers a minute are dropped, but for every tenth minute."""
+def _count_frames(time: tuple[int, ...], rate: Fraction, drops: bool) -> int:
+    """Since 00:00:00:00; two numbers a minute (at 59.94 four) may be dropped, but for every tenth minute."""
     hours, minutes, seconds, frames = time
     minutes += 60 * hours
-    dropped = 2 * (minutes - minutes // 10) if rate == NTSC else 0
+    dropped = round(rate) // 15 * (minutes - minutes // 10) if drops else 0
     return (60 * minutes + seconds) * round(rate) + frames - dropped
 
 
-def _read_events(lines: list[str], rate: Fraction) -> list[_Event]:
+def _read_events(lines: list[str], rate: Fraction, drops: bool) -> list[_Event]:
     """All of them; lines below an event are its words."""
     events: list[_Event] = []
     for line in lines:
         if times := _find_times(line):
             fields = line.split()
-            start, end = (_count_frames(time, rate) for time in times[2:])
+            start, end = (_count_frames(time, rate, drops) for time in times[2:])
             events.append(_Event(fields[1], fields[2].upper(), fields[3].upper(), start, end))
         elif events and line.strip() and not line.lstrip().upper().startswith(("FCM", "TITLE", "SPLIT")):
             _add_word(line.strip(), events)

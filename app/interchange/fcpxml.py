@@ -36,12 +36,14 @@ def export(job: Job, media: bool) -> Path:
 
 
 def _format_time(frames: int, job: Job) -> str:
-    return f"{100 * frames}/{100 * job.board.fps}s" if frames else "0s"
+    rate = job.board.rate
+    scale = 100 if rate.denominator == 1 else 1
+    return f"{scale * frames * rate.denominator}/{scale * rate.numerator}s" if frames else "0s"
 
 
 def _add_formats(resources: Element, job: Job) -> None:
     width, height = (str(side) for side in job.choose_size(LONG_SIDE))
-    frame = f"100/{100 * job.board.fps}s"
+    frame = _format_time(1, job)
     SubElement(resources, "format", id="r1", frameDuration=frame, width=width, height=height)
     SubElement(resources, "format", id="r2", name="FFVideoFormatRateUndefined", width=width, height=height)
 

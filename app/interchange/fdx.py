@@ -77,8 +77,8 @@ class _Reader:
         for child in inside:
             yield from self._read_inside(child)
         if (hidden := paragraph.find("OmittedScene")) is not None:
-            words = _tell(hidden)
-            self.notes.append(f"A scene that its author omitted was left out: {words}")
+            told = clean_line(f"{paragraph.get('Number', '')} {words} {_tell(hidden)}", LONGEST)
+            self.notes.append(f"A scene that its author omitted was left out: {told}")
         while self.lists and self.lists[0][0] < self.place:
             yield Element("note", self.lists.pop(0)[1])
 

@@ -138,7 +138,7 @@ def list_entries(board: Board, panels: Collection[str] | None = None) -> list[En
             if panels is not None and panel.id not in panels:
                 continue
             clock += _parse_exactly(panel.seconds)
-            start, border = border, max(border + 1, floor(clock * board.fps + Fraction(1, 2)))
+            start, border = border, max(border + 1, floor(clock * board.rate + Fraction(1, 2)))
             number = named[panel.id]
             found.append(Entry(len(found) + 1, number, scene_number, scene, panel, start, border - start))
     return found
@@ -149,10 +149,21 @@ def _parse_exactly(seconds: float) -> Fraction:
     return Fraction(str(seconds)) if isfinite(seconds) and seconds > 0 else Fraction(0)
 
 
-def format_timecode(frames: int, fps: int) -> str:
-    """HH:MM:SS:FF, not dropping."""
-    seconds, rest = divmod(frames, fps)
-    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}:{rest:02d}"
+def drops_frames(rate: Fraction) -> bool:
+    """Whether timecode leaves numbers out to keep up with the clock: at 29.97 and 59.94."""
+    return rate in (Fraction(30_000, 1001), Fraction(60_000, 1001))
+
+
+def format_timecode(frames: int, rate: Fraction) -> str:
+    """HH:MM:SS:FF; with a semicolon, HH:MM:SS;FF, where it drops numbers."""
+    whole, mark = round(rate), ":"
+    if drops_frames(rate):
+        skipped = whole // 15  # numbers, each minute but every tenth
+        tens, rest = divmod(frames, 600 * whole - 9 * skipped)
+        minutes = max(0, rest - skipped) // (60 * whole - skipped)
+        frames, mark = frames + skipped * (9 * tens + minutes), ";"
+    seconds, rest = divmod(frames, whole)
+    return f"{seconds // 3600:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}{mark}{rest:02d}"
 
 
 def fit_image(image: Image.Image, size: Size) -> Image.Image:

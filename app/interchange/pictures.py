@@ -14,7 +14,7 @@ MOST = 5_000  # pictures
 
 
 def load(source: Source) -> Board:
-    """Other files are passed over, pictures that can't be used are noted.
+    """Pictures that can't be used are noted, and which other files and folders were passed over.
 
     Raises RequestError where no picture is left, or more than MOST are there.
     """
@@ -25,6 +25,7 @@ def load(source: Source) -> Board:
     files = [(folder, list(list_pictures(folder))) for folder in folders]
     if sum(len(found) for _, found in files) > MOST:
         raise RequestError(f"{source.path} has more than {MOST:,} pictures.", "Import it in parts.")
+    _note_others(folders, source)
     scenes = [_make_scene(folder, found, source) for folder, found in files if found]
     scenes = [scene for scene in scenes if scene.panels]
     if not scenes:
@@ -33,6 +34,16 @@ def load(source: Source) -> Board:
     return Board(
         new_id(), clean_line(source.path.name) or "Untitled", choose_aspect(scenes[0].panels[0]), scenes=tuple(scenes)
     )
+
+
+def _note_others(folders: list[Path], source: Source) -> None:
+    """Files that are named as no picture, and folders below the first level."""
+    others = [path for folder in folders for path in _list_visible(folder) if path.suffix.lower() not in ENDINGS]
+    others = [path for path in others if path not in folders]
+    if others:
+        names = ", ".join(clean_line(str(path.relative_to(source.path)), 60) for path in sorted(others)[:12])
+        more = f" and {len(others) - 12} more" if len(others) > 12 else ""
+        source.notes.append(f"Passed over, as no pictures or folders too deep: {names}{more}.")
 
 
 def _list_visible(folder: Path) -> list[Path]:

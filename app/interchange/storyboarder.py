@@ -10,7 +10,7 @@ import numpy as np
 
 from mlx_model.errors import FluxLocalError, RequestError
 
-from ..board.data import ASPECTS, Board, Panel, Scene, new_id
+from ..board.data import ASPECTS, Board, Panel, Scene, choose_rate, new_id
 from ..board.rules import MAX_PANELS
 from ..pictures.images import open_layer
 from .files import Source, find_beside, read_document
@@ -59,10 +59,9 @@ def _read_aspect(ratio: object) -> tuple[int, int]:
     return nearest if abs(nearest[0] / nearest[1] - ratio) < 0.02 else (round(ratio * 100), 100)
 
 
-def _read_fps(fps: object) -> int:
-    """23.976 and 29.97 are counted as 24 and 30, as boards have whole frames."""
+def _read_fps(fps: object) -> int | float:
     rate = read_number(fps)
-    return round(rate) if rate is not None and 1 <= rate <= 120 else 24
+    return choose_rate(rate) if rate is not None and 1 <= rate <= 240 else 24
 
 
 def _read_panel(board: dict[str, Any], number: int, usual: object, source: Source) -> Panel:

@@ -12,7 +12,7 @@ import opentimelineio as otio  # type: ignore[import-untyped]  # it has no stubs
 
 from ..base.files import check_writable, write_new
 from .files import make_safe_name, write_folder
-from .job import Entry, Job
+from .job import Entry, Job, drops_frames
 from .png_sequence import copy_take
 from .values import clean, clean_line
 
@@ -45,7 +45,13 @@ def export_edl(job: Job, media: bool) -> Path:
         clip.markers.clear()
     if len(job.entries) > EDL_EVENTS:
         job.notes.append(f"An edit decision list has room for {EDL_EVENTS} events: split the board for old programs.")
-    return _write(job, otio.adapters.write_to_string(made, "cmx_3600", rate=job.board.fps))
+    return _write(job, _say_dropping(otio.adapters.write_to_string(made, "cmx_3600", rate=float(job.board.rate)), job))
+
+
+def _say_dropping(text: str, job: Job) -> str:
+    """Which numbers are frames: below the title, where other programs look for it."""
+    title, _, rest = text.partition("\n")
+    return f"{title}\nFCM: {'' if drops_frames(job.board.rate) else 'NON-'}DROP FRAME\n{rest}"
 
 
 def build_timeline(job: Job, addresses: dict[int, str]) -> otio.schema.Timeline:
@@ -70,7 +76,7 @@ def _build_clip(job: Job, entry: Entry, address: str | None) -> otio.schema.Clip
 
 
 def _make_range(start: int, frames: int, job: Job) -> otio.opentime.TimeRange:
-    rate = job.board.fps
+    rate = float(job.board.rate)
     return otio.opentime.TimeRange(otio.opentime.RationalTime(start, rate), otio.opentime.RationalTime(frames, rate))
 
 

@@ -1,6 +1,7 @@
 """OpenTimelineIO in: each clip of the first video track is a panel. Media is taken from the file's own folder only."""
 
 import json
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -9,7 +10,7 @@ import opentimelineio as otio  # type: ignore[import-untyped]  # it has no stubs
 
 from mlx_model.errors import RequestError
 
-from ..board.data import ASPECTS, Board, Camera, Panel, Scene, new_id
+from ..board.data import ASPECTS, Board, Camera, Panel, Scene, choose_rate, new_id
 from ..board.rules import MAX_PANELS
 from ..pictures.kinds import ENDINGS
 from .files import Source, find_beside, make_safe_name, read_document
@@ -274,13 +275,10 @@ def _read_aspect(timeline: otio.schema.Timeline, scenes: tuple[Scene, ...]) -> t
     return choose_aspect(first) if first else ASPECTS["16:9"]
 
 
-def _read_fps(timeline: otio.schema.Timeline, clips: list[otio.core.Item]) -> int:
-    """Of our own export's board, else the first clip that has a rate; 23.976 counts as 24."""
+def _read_fps(timeline: otio.schema.Timeline, clips: list[otio.core.Item]) -> int | float:
+    """Of the whole timeline where it says one, else of the first clip that has a rate."""
+    rates = [] if timeline.global_start_time is None else [float(timeline.global_start_time.rate)]
     for item in clips:
-        try:
-            rate = float(item.duration().rate)
-        except Exception:  # the library's own errors have no common class
-            continue
-        if 1 <= rate <= 120:
-            return round(rate)
-    return 24
+        with suppress(Exception):  # no length anywhere; the library's own errors have no common class
+            rates.append(float(item.duration().rate))
+    return next((choose_rate(rate) for rate in rates if 1 <= rate <= 240), 24)

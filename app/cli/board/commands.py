@@ -37,12 +37,24 @@ def board() -> None:
     """
 
 
+def _read_rate(ctx: click.Context, parameter: click.Parameter, value: float | None) -> int | float | None:
+    from app.board.data import choose_rate
+
+    return None if value is None else choose_rate(value)
+
+
 def _board_options(command: Command) -> Command:
     option: Any = click.option
     for add in (
         option("--model", metavar="MODEL", help="The model that renders it; the default model if not given."),
         option("--style", metavar="TEXT", help="Added to the prompt of every panel."),
-        option("--fps", type=click.IntRange(1, 240), help="Frames a second of the animatic."),
+        option(
+            "--fps",
+            type=click.FloatRange(1, 240),
+            callback=_read_rate,
+            metavar="RATE",
+            help="Frames a second: 24, 25, 23.976, 29.97.",
+        ),
         option("--aspect", metavar="W:H", help="16:9, 2.39:1, 1.85:1, 4:3, 1:1, 9:16 or any other."),
         option("--title", metavar="TEXT", help="The name of the file if not given."),
     ):

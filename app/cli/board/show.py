@@ -67,7 +67,7 @@ def _line(number: str, panel: Panel) -> str:
 def _board(file: BoardFile) -> list[str]:
     board, label = file.board, numbers(file.board)
     shape = ":".join(map(str, board.aspect))
-    lines = [board.title, f"{shape}, {board.fps} fps, model: {board.model or 'the default one'}"]
+    lines = [board.title, f"{shape}, {board.fps:g} fps, model: {board.model or 'the default one'}"]
     lines += [f"Style: {board.style}"] if board.style else []
     lines += [f"@{m.name}  {m.role}, pictures: {len(m.pictures)}" for m in board.cast]
     for place, scene in enumerate(board.scenes, 1):

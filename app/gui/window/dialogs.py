@@ -59,8 +59,9 @@ class BoardSettings(QDialog):
         self.fps = QSpinBox()
         self.fps.lineEdit().setTextMargins(6, 0, 0, 0)
         self.fps.setRange(1, 240)
-        self.fps.setValue(board.fps)
-        self.fps.setSuffix(" frames a second")
+        self.fps.setValue(round(board.fps))
+        exact = "" if board.fps == round(board.fps) else f" (exactly {board.fps:.3f})"
+        self.fps.setSuffix(f" frames a second{exact}")
         self.style_ = QPlainTextEdit(board.style)
         self.style_.setPlaceholderText("Such as: ink and watercolour, warm light, wide lens")
         self.style_.setTabChangesFocus(True)
@@ -118,10 +119,12 @@ class BoardSettings(QDialog):
         text = self.aspect.currentText().strip()
         shape = SHAPE.fullmatch(text)
         sides = ASPECTS.get(text) or ((int(shape[1]), int(shape[2])) if shape else (0, 0))
+        before, fps = self.document.board.fps, self.fps.value()
+        fps = before if fps == round(before) else fps
         try:
             board = commands.set_board(
                 self.document.board, title=self.title.text().strip() or "Untitled", aspect=sides,
-                fps=self.fps.value(), style=self.style_.toPlainText().strip(), model=self.model.currentData(),
+                fps=fps, style=self.style_.toPlainText().strip(), model=self.model.currentData(),
             )  # fmt: skip
         except Refused as error:
             self.wrong.setText(f"{error}")

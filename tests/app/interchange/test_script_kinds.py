@@ -150,7 +150,7 @@ def test_an_omitted_scene_stays_out_and_is_told(tmp_path, blobs):
     assert [(heading, action) for heading, action, *_ in panels(made.board)] == [
         ("INT. KITCHEN - NIGHT", "A kettle."), ("INT. KITCHEN - NIGHT #1#", "A kettle."),
     ]  # fmt: skip
-    assert "EXT. YARD Mara waits." in made.notes[0]
+    assert "2 OMITTED EXT. YARD Mara waits." in made.notes[0]
     followed = read_fdx(tmp_path, blobs, HEADING.format("") + OMITTED + KETTLE)
     assert [scene.heading for scene in followed.board.scenes] == ["INT. KITCHEN - NIGHT", "OMITTED"]
 
