@@ -119,7 +119,8 @@ class BoardSettings(QDialog):
         text = self.aspect.currentText().strip()
         shape = SHAPE.fullmatch(text)
         sides = ASPECTS.get(text) or ((int(shape[1]), int(shape[2])) if shape else (0, 0))
-        before, fps = self.document.board.fps, self.fps.value()
+        before = self.document.board.fps
+        fps: int | float = self.fps.value()
         fps = before if fps == round(before) else fps
         try:
             board = commands.set_board(
