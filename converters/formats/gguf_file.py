@@ -255,11 +255,11 @@ class Decoded(Streamed):
             width = 4 * block
         if done % width or count % width:
             raise ValueError("a read that does not begin or end with a block")
-        raw = np.memmap(self.file, np.uint8, "r", tensor.start + done // width * size, (count // width * size,))
+        start, end = tensor.start + done // width * size, tensor.start + (done + count) // width * size
         step = max(1, CHUNK // block) * size
-        for place in range(0, len(raw), step):
-            piece = raw[place : place + step]
-            made = piece if tensor.form in PLAIN else _decode(np.array(piece).reshape(-1, size), tensor.form)
+        for place in range(start, end, step):
+            piece = np.fromfile(self.file, np.uint8, min(step, end - place), offset=place)
+            made = piece if tensor.form in PLAIN else _decode(piece.reshape(-1, size), tensor.form)
             yield np.ascontiguousarray(made).reshape(-1).view(np.uint8).data
 
 

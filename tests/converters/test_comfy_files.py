@@ -11,8 +11,11 @@ from converters.convert import convert
 from converters.formats.names import list_components
 from mlx_model.errors import ConvertError, FluxLocalError
 from mlx_model.events import Note
+from mlx_model.request import Request
+from mlx_model.run.pipeline import Pipeline
 from mlx_model.store.folder import open_folder
 from mlx_model.store.weights import open_component
+from tests.converters.formats.test_gguf import write as write_gguf
 from tests.converters.stored import write
 from tests.converters.tiny import CONFIGS, TINY, checkpoint, published, save, weights
 
@@ -100,6 +103,30 @@ def test_everything_in_one_file(tmp_path, model):
     assert set(folder.components) == set(tiny.parts)
     same(folder, tiny)
     assert any("spiece_model" in note for note in notes)
+
+
+def draw(folder):
+    """The latents of a run."""
+    request = Request(folder.spec.name, "a cat", width=64, height=64, steps=2, seed=1)
+    *_, done = Pipeline.open(folder.path, "float32").run(request)
+    return done.latents
+
+
+@pytest.mark.parametrize("model", FAMILIES)
+def test_the_same_latents_from_every_form(tmp_path, model):
+    """Published files and folders, everything in one file, and GGUF."""
+    tiny = TINY[model]
+    plain = checkpoint(tiny, tmp_path / "plain")
+    exact = draw(made(plain, tmp_path / "one")[0])
+    whole = checkpoint(tiny, tmp_path / "whole")
+    write(whole, everything(tiny))
+    quantised = checkpoint(tiny, tmp_path / "gguf")
+    quantised.unlink()
+    write_gguf(quantised.with_suffix(".gguf"), "flux", published(tiny, "transformer"))
+    assert np.isfinite(exact).all()
+    assert np.std(exact) > 0.01
+    for number, file in enumerate((whole, quantised.with_suffix(".gguf"))):
+        assert np.array_equal(draw(made(file, tmp_path / str(number))[0]), exact)
 
 
 def test_its_own_parts_come_before_those_beside_it(tmp_path):
