@@ -50,7 +50,7 @@ def on_grid(top: float, left: float, bottom: float, right: float) -> Corners:
     return a, b, c, d
 
 
-def placed(prompt: str, references: int = 0) -> str:
+def check_boxes(prompt: str, references: int = 0) -> str:
     """A prompt that may hold a list of boxes, as JSON -> the same with the list checked, in the form of training.
 
     Raises RequestError: the list can't be read, or a box is not usable.

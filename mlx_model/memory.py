@@ -138,7 +138,7 @@ def reference_tokens(spec: ModelSpec, references: Sequence[Size]) -> int:
     if spec.pictures != "tokens":
         return PATCHES * len(references) if spec.pictures == "features" else 0
     if spec.preferred_sizes:
-        return spec.preferred_size(Size(*references[0])).area // spec.size_multiple**2 if references else 0
+        return spec.choose_preferred(Size(*references[0])).area // spec.size_multiple**2 if references else 0
     cap = spec.reference_pixels[0 if len(references) == 1 else 1]
     return sum(int(min(w * h, cap)) // spec.size_multiple**2 for w, h in references)
 

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .boxes import placed
+from .boxes import check_boxes
 from .errors import Advice, Hint, RequestError
 from .events import LOCAL
 from .geometry import Size, reference_size
@@ -158,7 +158,7 @@ def check(request: Request, spec: ModelSpec) -> Request:
     steps = spec.steps if request.steps is None else request.steps
     guidance = spec.guidance if request.guidance is None else float(request.guidance)
     sampler = request.sampler or next(iter(spec.samplers), None)
-    prompt = placed(request.prompt, len(request.references)) if spec.boxes else request.prompt
+    prompt = check_boxes(request.prompt, len(request.references)) if spec.boxes else request.prompt
     filled: dict[str, Any] = {
         "prompt": prompt,
         "width": width,

@@ -93,11 +93,11 @@ class ModelSpec:
         if self.keeps_whole and alone:
             return reference_canvas(size).used
         if self.preferred_sizes:
-            return self.preferred_size(size)
+            return self.choose_preferred(size)
         factor = min(1.0, math.sqrt(self.output_pixels / size.area))
         return Size(self._fit(size.width * factor), self._fit(size.height * factor))
 
-    def preferred_size(self, size: Size) -> Size:
+    def choose_preferred(self, size: Size) -> Size:
         """The preferred size nearest in shape; of two as near the narrower."""
         shape = size.width / size.height
         return min(self.preferred_sizes, key=lambda one: (abs(shape - one.width / one.height), one))

@@ -19,8 +19,7 @@ from ..nets.autoencoder import pack
 from ..nets.ops import timestep_features
 from ..nets.redux import with_pictures
 from ..request import demand
-from .edges import canny
-from .pictures import resize, to_signed
+from .pictures import canny, resize, to_signed
 from .references import fingerprint
 from .sampler import Velocity, guide, linear_mu, timesteps
 
@@ -84,7 +83,7 @@ def _encode_tokens(pipe: Pipeline, request: Request) -> Generator[Note, None, Pi
 def _reference_size(pipe: Pipeline, own: Size, count: int) -> tuple[Size, Size]:
     """(resized, cropped): one picture is squeezed to a preferred size; several share the pixels of one."""
     if count == 1 and pipe.spec.preferred_sizes:
-        size = pipe.spec.preferred_size(own)
+        size = pipe.spec.choose_preferred(own)
         return size, size
     return reference_size(own, pipe.spec.reference_pixels[0] // count, pipe.spec.size_multiple)
 

@@ -1,4 +1,4 @@
-"""Pictures to arrays and back; the only file here that uses Pillow (for its Lanczos filter).
+"""Pictures to arrays and back; the only file here that uses Pillow (its Lanczos filter) and OpenCV (an extra).
 
 Pictures are (H, W, 3) uint8 sRGB; opening files is the application's work.
 """
@@ -7,7 +7,10 @@ import mlx.core as mx
 import numpy as np
 from PIL import Image
 
+from ..errors import Advice, RequestError
 from ..geometry import Size
+
+LOW, HIGH = 50, 200  # of the gradient: black-forest-labs/flux src/flux/modules/image_embedders.py, CannyImageEncoder
 
 
 def resize_and_crop(pixels: np.ndarray, resized: Size, cropped: Size) -> np.ndarray:
@@ -55,3 +58,15 @@ def resize_mask(mask: np.ndarray, size: Size) -> np.ndarray:
     scaled = Image.fromarray(mask.astype(np.float32)).resize(size, Image.Resampling.BILINEAR)
     clipped: np.ndarray = np.clip(np.asarray(scaled), 0, 1)
     return clipped
+
+
+def canny(pixels: np.ndarray) -> np.ndarray:
+    """(H, W, 3) uint8 -> (H, W, 3) uint8, edges white on black, as FLUX.1 Canny was trained.
+
+    Raises RequestError where OpenCV is not installed.
+    """
+    try:
+        import cv2
+    except ImportError as error:
+        raise RequestError("Finding the edges of a photo needs OpenCV.", Advice("draw_edges_yourself")) from error
+    return np.repeat(cv2.Canny(np.ascontiguousarray(pixels), LOW, HIGH)[..., None], 3, axis=-1)

@@ -1,13 +1,11 @@
 """Cheap pictures of a run that is under way, from the estimate of its finished latents, never from the noisy ones.
 
-In the order of their quality: the model's own autoencoder where that costs little beside a step (`cheap_decode`), a
-tiny autoencoder where the folder has one, else a linear map from the latents of a pixel block to its mean colour.
+Where neither the model's own autoencoder costs little beside a step nor the folder has a tiny one (see pipeline.py),
+a linear map from the latents of a pixel block to its mean colour shows the run.
 Axis letters: z latent channels of a block of 8 x 8 pixels, h w tokens (2 x 2 blocks each).
 """
 
 from __future__ import annotations
-
-from typing import TYPE_CHECKING
 
 import mlx.core as mx
 import numpy as np
@@ -16,23 +14,14 @@ from ..geometry import Size
 from ..nets.autoencoder import AutoEncoder, unpack
 from .pictures import first_picture, resize, to_signed
 
-if TYPE_CHECKING:
-    from ..nets.tiny_autoencoder import AutoEncoder as TinyAutoEncoder
-    from .pipeline import Pipeline
-
 BLOCK, SIDE, PICTURES = 8, 128, 4
 DISCS = 150  # of a picture to fit on: from dots to half the picture
 RIDGE = 1e-4  # keeps channels that the fitted pictures do not excite from being read as colour
 
 
-def preview(pipe: Pipeline, clean: mx.array) -> np.ndarray:
-    """(1, h, w, 4z) estimate of the finished latents -> (16h, 16w, 3) uint8."""
-    if pipe.spec.cheap_decode:
-        return first_picture(pipe.autoencoder.decode(clean))
-    if "tiny_autoencoder" in pipe.folder.components:
-        tiny: TinyAutoEncoder = pipe.component("tiny_autoencoder")
-        return first_picture(tiny.decode(clean))
-    small = first_picture(unpack(clean).astype(mx.float32) @ pipe.colours[:-1] + pipe.colours[-1])
+def map_colours(clean: mx.array, colours: mx.array) -> np.ndarray:
+    """(1, h, w, 4z) estimate of the finished latents, by the map of fit_colours -> (16h, 16w, 3) uint8."""
+    small = first_picture(unpack(clean).astype(mx.float32) @ colours[:-1] + colours[-1])
     return resize(small, Size(small.shape[1] * BLOCK, small.shape[0] * BLOCK))
 
 

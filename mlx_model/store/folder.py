@@ -81,9 +81,9 @@ class Folder:
 
     @property
     def bytes(self) -> int:
-        return sum(facts["bytes"] for facts in self.listed().values())
+        return sum(facts["bytes"] for facts in self.list_files().values())
 
-    def listed(self) -> dict[str, Facts]:
+    def list_files(self) -> dict[str, Facts]:
         """Every file of the manifest, by its path inside the folder."""
         weights = [part.files for part in self.components.values()]
         return {name: facts for files in (*weights, self.tokenizer) for name, facts in files.items()}
@@ -198,7 +198,7 @@ def _check_roles(folder: Folder) -> None:
 
 
 def _check_files(folder: Folder) -> None:
-    listed = folder.listed()
+    listed = folder.list_files()
     for name, facts in listed.items():
         file = folder.path / name
         if not file.is_file():
@@ -218,7 +218,7 @@ def verify(folder: Folder) -> Iterator[Event]:
 
     Raises LayoutError at the end, naming the damaged files.
     """
-    listed, start, damaged = folder.listed(), time.monotonic(), []
+    listed, start, damaged = folder.list_files(), time.monotonic(), []
     total, done = max(1, folder.bytes), 0
     yield Stage("verify", folder.path.name, len(listed))
     for number, (name, facts) in enumerate(listed.items(), 1):

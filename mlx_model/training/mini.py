@@ -14,11 +14,11 @@ import json
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
+from safetensors import safe_open
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
 from ..nets import autoencoder, flux2, text_qwen3
@@ -28,7 +28,7 @@ from ..specs import SPECS, ModelSpec
 from ..store.folder import open_folder, save_tokenizer, write_manifest
 from ..store.shards import load_lazily
 from ..store.weights import save_component
-from . import mini_data, quick_cpu
+from . import mini_data
 from . import mini_world as world
 from .flow import Batch, TextToFlow, initialise, sample_times, velocity_loss
 from .loop import Loss, muon_and_adam, schedule, train
@@ -138,7 +138,7 @@ def phase(step: int) -> str:
     return next((name for name, end in PHASES if step <= end), "all")
 
 
-def resumed_phase(step: int) -> str:
+def phase_after_resume(step: int) -> str:
     """A run from finished weights needs no copying any more."""
     return "references" if step <= RESUMED else "all"
 
@@ -155,9 +155,9 @@ def train_transformer(out: Path, steps: int, batch: int, self_flow: bool) -> Non
         model.load_weights(str(warm), strict=not self_flow)
     mx.eval(model.parameters())
     folder = out / "transformer"
-    seed = [11, group.rank(), started(folder)]
+    seed = [11, group.rank(), find_step(folder)]
     mx.random.seed(seed[1] * 1000 + seed[2] + 1)
-    rng, plan = np.random.default_rng(seed), resumed_phase if warm.exists() else phase
+    rng, plan = np.random.default_rng(seed), phase_after_resume if warm.exists() else phase
     samples = Samples(open_autoencoder(out), tokenizer, rng, batch, TIME_SHIFT, plan, seed[2])
     optimizer = muon_and_adam(model, schedule(MUON_RATE, 50, steps), schedule(ADAM_RATE, 50, steps))
     teacher = new_model(Student) if self_flow else None
@@ -187,12 +187,12 @@ def resume(folder: Path, out: Path) -> None:
     shutil.copytree(opened.tokenizer_path, out / "tokenizer", dirs_exist_ok=True)
     start: dict[str, mx.array] = {}
     for role in ("transformer", "text_encoder"):
-        start |= {f"{role}.{name}": array for name, array in unpacked(opened.files(role)).items()}
+        start |= {f"{role}.{name}": array for name, array in unpack(opened.files(role)).items()}
     mx.save_safetensors(str(out / "start.safetensors"), start)
-    mx.save_safetensors(str(out / "autoencoder.safetensors"), unpacked(opened.files("autoencoder")))
+    mx.save_safetensors(str(out / "autoencoder.safetensors"), unpack(opened.files("autoencoder")))
 
 
-def unpacked(files: list[Path]) -> dict[str, mx.array]:
+def unpack(files: list[Path]) -> dict[str, mx.array]:
     """All tensors of a component as float32."""
     arrays = {name: array for file in files for name, array in load_lazily(file).items()}
     packed_layers = {name.removesuffix("scales") for name in arrays if name.endswith(".scales")}
@@ -207,22 +207,22 @@ def unpacked(files: list[Path]) -> dict[str, mx.array]:
     return result
 
 
-def started(folder: Path) -> int:
+def find_step(folder: Path) -> int:
     """The step that a run in `folder` has reached."""
     state = folder / "state.safetensors"
     if not state.exists():
         return 0
-    loaded: Any = mx.load(str(state), return_metadata=True)
-    return int(loaded[1]["step"])
+    with safe_open(state, "numpy") as opened:
+        return int(opened.metadata()["step"])
 
 
-def averaged(out: Path) -> dict[str, mx.array]:
+def read_averages(out: Path) -> dict[str, mx.array]:
     """The moving averages of the transformer's run, by name."""
     arrays = load_lazily(out / "transformer" / "state.safetensors")
     return {name[4:]: array for name, array in arrays.items() if name.startswith("ema:")}
 
 
-def packed(arrays: dict[str, mx.array]) -> dict[str, mx.array]:
+def pack(arrays: dict[str, mx.array]) -> dict[str, mx.array]:
     """Matrices inside blocks and layers at 8 bits, the rest as float16."""
     result: dict[str, mx.array] = {}
     for name, array in arrays.items():
@@ -240,7 +240,7 @@ def export(out: Path, target: Path, spec: ModelSpec = SPEC) -> None:
     """Write the moving averages of RUN as a converted folder, replacing `target` only when all of it is written."""
     fresh = target.with_name(target.name + ".new")
     shutil.rmtree(fresh, ignore_errors=True)
-    trained = averaged(out)
+    trained = read_averages(out)
     entries = {}
     for role, params in (
         ("transformer", flux2.Params(**spec.transformer)),
@@ -248,7 +248,7 @@ def export(out: Path, target: Path, spec: ModelSpec = SPEC) -> None:
     ):
         arrays = {name.removeprefix(role + "."): x for name, x in trained.items() if name.startswith(role)}
         family = spec.family if role == "transformer" else spec.text_family
-        entries[role] = save_component(fresh, role, family, params, packed(arrays))
+        entries[role] = save_component(fresh, role, family, params, pack(arrays))
     half = {
         name: x if name.startswith("bn.") else x.astype(mx.float16)
         for name, x in load_lazily(out / "autoencoder.safetensors").items()
@@ -257,7 +257,7 @@ def export(out: Path, target: Path, spec: ModelSpec = SPEC) -> None:
         fresh, "autoencoder", "autoencoder", autoencoder.Params(**spec.autoencoder), half
     )
     tokenizer = save_tokenizer(fresh, sorted((out / "tokenizer").iterdir()))
-    source = {"name": "python -m mlx_model.training.mini", "steps": started(out / "transformer")}
+    source = {"name": "python -m mlx_model.training.mini", "steps": find_step(out / "transformer")}
     write_manifest(
         fresh, "mini", entries, tokenizer, source=source, licence=spec.licence.name, plan="q8", dtype="float16"
     )
@@ -274,7 +274,6 @@ def main() -> None:
     parser.add_argument("--target", type=Path, default=Path("assets/mini"), help="of export; where resume starts")
     parser.add_argument("--self-flow", action="store_true", help="two noise levels, a teacher, and its features")
     options = parser.parse_args()
-    quick_cpu.quicken()
     if options.stage == "autoencoder":
         train_autoencoder(options.out, options.steps, options.batch)
     elif options.stage == "transformer":

@@ -61,7 +61,7 @@ class Samples:
             wanted = self.size if len(kept) < 8 * self.size else round(self.size * self.fresh)
             kept.extend(self._encode([self._draw(phase, count) for _ in range(wanted)]))
         chosen = [kept[i] for i in self.rng.integers(0, len(kept), self.size)]
-        return self._joined(chosen)
+        return self._join(chosen)
 
     def _draw(self, phase: str, count: int) -> world.Sample:
         task = world.pick_task(self.rng, phase)
@@ -81,7 +81,7 @@ class Samples:
         ids, real = self.tokenizer(prompt)
         return ids[0], real[0]
 
-    def _joined(self, chosen: list[Encoded]) -> Batch:
+    def _join(self, chosen: list[Encoded]) -> Batch:
         latents = mx.array(np.stack([s.latents for s in chosen])).astype(mx.float32)
         count = latents.shape[1] - 1
         references = latents[:, 1:].reshape(len(chosen), -1, latents.shape[-1]) if count else None

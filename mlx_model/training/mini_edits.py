@@ -8,8 +8,20 @@ import numpy as np
 
 from . import mini_words as words
 from .mini_glyphs import BORN_WITH, EYEWEAR, HEADWEAR, NECKWEAR, PROPS
-from .mini_plans import Plan, call, edited, portrait, source, swapped
-from .mini_scene import LIGHTS, PLACES, Actor, Crowded, Size, any_spot, dressed, named, next_spot, setting, side_of
+from .mini_plans import Plan, call, plan_edit, portrait, source, swap
+from .mini_scene import (
+    LIGHTS,
+    PLACES,
+    Actor,
+    Crowded,
+    Size,
+    any_spot,
+    choose_named,
+    dress_actor,
+    next_spot,
+    setting,
+    side_of,
+)
 from .mini_styles import STYLES
 from .mini_words import chance, pick, style_words, thing, where_words, with_article
 
@@ -17,7 +29,7 @@ from .mini_words import chance, pick, style_words, thing, where_words, with_arti
 def plan_copy(rng: np.random.Generator, split: str, size: Size) -> Plan:
     """The same picture."""
     scene = portrait(rng, split, size) if chance(rng, 0.3) else source(rng, split, size, (0, 1, 1, 2, 2, 3))
-    return edited(pick(rng, words.COPY), scene, scene, "")
+    return plan_edit(pick(rng, words.COPY), scene, scene, "")
 
 
 def plan_place(rng: np.random.Generator, split: str, size: Size) -> Plan:
@@ -27,7 +39,7 @@ def plan_place(rng: np.random.Generator, split: str, size: Size) -> Plan:
     told = light if chance(rng, 0.5) else None
     light = light and (told or before.light or "day")
     prompt = pick(rng, words.PLACE).format(**where_words(rng, place, told, say_day=1.0))
-    return edited(prompt, before, replace(before, place=place, light=light), place)
+    return plan_edit(prompt, before, replace(before, place=place, light=light), place)
 
 
 def plan_light(rng: np.random.Generator, split: str, size: Size) -> Plan:
@@ -37,7 +49,7 @@ def plan_light(rng: np.random.Generator, split: str, size: Size) -> Plan:
         raise Crowded
     light = pick(rng, [x for x in LIGHTS if x != before.light])
     prompt = pick(rng, words.RELIGHT).format(**words.light_words(rng, light))
-    return edited(prompt, before, replace(before, light=light), light)
+    return plan_edit(prompt, before, replace(before, light=light), light)
 
 
 def plan_add(rng: np.random.Generator, split: str, size: Size) -> Plan:
@@ -49,11 +61,11 @@ def plan_add(rng: np.random.Generator, split: str, size: Size) -> Plan:
         side = " " + words.SIDES[side_of(x, size)]
     else:
         x, y = next_spot(size, at)
-    actor = dressed(rng, Actor(*named(rng, tuple(a.name for a in before.actors)), x, y), 0.1)
+    actor = dress_actor(rng, Actor(*choose_named(rng, tuple(a.name for a in before.actors)), x, y), 0.1)
     who = with_article(actor.name) + words.outfit(rng, actor.wears, actor.holds)
     prompt = pick(rng, words.ADD).format(who=who, side=side)
     after = replace(before, actors=(*before.actors, actor))
-    return edited(prompt, before, after, actor.name, (1,) * len(before.actors) + (0,))
+    return plan_edit(prompt, before, after, actor.name, (1,) * len(before.actors) + (0,))
 
 
 def plan_remove(rng: np.random.Generator, split: str, size: Size) -> Plan:
@@ -62,7 +74,7 @@ def plan_remove(rng: np.random.Generator, split: str, size: Size) -> Plan:
     gone = int(rng.integers(len(before.actors)))
     prompt = pick(rng, words.REMOVE).format(who=call(rng, before, gone))
     after = replace(before, actors=before.actors[:gone] + before.actors[gone + 1 :])
-    return edited(prompt, before, after, before.actors[gone].name)
+    return plan_edit(prompt, before, after, before.actors[gone].name)
 
 
 def plan_replace(rng: np.random.Generator, split: str, size: Size) -> Plan:
@@ -72,15 +84,15 @@ def plan_replace(rng: np.random.Generator, split: str, size: Size) -> Plan:
     old = before.actors[index]
     if old.wears or old.holds:
         raise Crowded
-    name, glyph = named(rng, tuple(a.name for a in before.actors))
+    name, glyph = choose_named(rng, tuple(a.name for a in before.actors))
     prompt = pick(rng, words.REPLACE).format(who=call(rng, before, index), new=with_article(name))
     origins = tuple(int(i != index) for i in range(len(before.actors)))
-    return edited(prompt, before, swapped(before, index, replace(old, name=name, glyph=glyph)), name, origins)
+    return plan_edit(prompt, before, swap(before, index, replace(old, name=name, glyph=glyph)), name, origins)
 
 
-def _put(actor: Actor, slot: str, name: str | None) -> Actor:
-    """`slot` is "wears" or "holds"."""
-    return replace(actor, wears=name) if slot == "wears" else replace(actor, holds=name)
+def set_slot(actor: Actor, slot: str, thing: str | None) -> Actor:
+    """The actor with `thing` (or nothing) as what it "wears" or "holds"."""
+    return replace(actor, wears=thing) if slot == "wears" else replace(actor, holds=thing)
 
 
 def plan_dress(
@@ -90,14 +102,14 @@ def plan_dress(
     """An actor gets (or loses) a thing; `slot` is "wears" or "holds", `on` and `off` are ways to say it."""
     before = source(rng, split, size, (1, 1, 2, 2, 3))
     index, name = int(rng.integers(len(before.actors))), pick(rng, things)
-    bare = _put(before.actors[index], slot, None)
+    bare = set_slot(before.actors[index], slot, None)
     if BORN_WITH.get(bare.glyph) == name:
         raise Crowded
-    without, having = swapped(before, index, bare), swapped(before, index, _put(bare, slot, name))
+    without, having = swap(before, index, bare), swap(before, index, set_slot(bare, slot, name))
     who = call(rng, before, index)
     if chance(rng, 0.15):
-        return edited(pick(rng, off).format(who=who, thing=words.the_thing(name)), having, without, name)
-    return edited(pick(rng, on).format(who=who, thing=thing(rng, name)), without, having, name)
+        return plan_edit(pick(rng, off).format(who=who, thing=words.the_thing(name)), having, without, name)
+    return plan_edit(pick(rng, on).format(who=who, thing=thing(rng, name)), without, having, name)
 
 
 def plan_wear(rng: np.random.Generator, split: str, size: Size) -> Plan:
@@ -110,13 +122,13 @@ def plan_snow(rng: np.random.Generator, split: str, size: Size) -> Plan:
     before = source(rng, split, size, (1, 1, 1, 2), dress=0.0)
     index, alone = int(rng.integers(len(before.actors))), len(before.actors) == 1
     bare = replace(before.actors[index], wears=None)
-    without, having = swapped(before, index, bare), swapped(before, index, replace(bare, wears="snow"))
+    without, having = swap(before, index, bare), swap(before, index, replace(bare, wears="snow"))
     who = call(rng, before, index)
     who = "it" if alone and not bare.name and chance(rng, 0.3) else who
     if chance(rng, 0.6):
         prompt = pick(rng, words.SNOW_OFF if alone else words.SNOW_OFF[:-1])
-        return edited(prompt.format(who=who), having, without, "snow")
-    return edited(pick(rng, words.SNOW_ON).format(who=who), without, having, "snow")
+        return plan_edit(prompt.format(who=who), having, without, "snow")
+    return plan_edit(pick(rng, words.SNOW_ON).format(who=who), without, having, "snow")
 
 
 def plan_hold(rng: np.random.Generator, split: str, size: Size) -> Plan:
@@ -129,4 +141,4 @@ def plan_style(rng: np.random.Generator, split: str, size: Size) -> Plan:
     before = replace(source(rng, split, size, (0, 1, 1, 2, 3)), style=None)
     style = pick(rng, STYLES)
     prompt = pick(rng, words.RESTYLE).format(**style_words(rng, style))
-    return edited(prompt, before, replace(before, style=style), style)
+    return plan_edit(prompt, before, replace(before, style=style), style)

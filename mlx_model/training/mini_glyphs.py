@@ -107,7 +107,7 @@ def draw_emoji(emoji: str) -> Image.Image:
     return page.crop(page.getchannel("A").getbbox())
 
 
-def disguised(art: Image.Image, flags: str) -> Image.Image:
+def disguise(art: Image.Image, flags: str) -> Image.Image:
     """Mirrored where flags has f; channels in the order of its three letters."""
     mirror, _, order = flags.partition("|")
     if mirror == "f":
@@ -123,7 +123,7 @@ def glyph_art(key: str, size: int) -> Image.Image:
     """RGBA, its longer side exactly `size` pixels; treat it as read-only."""
     emoji, _, flags = key.partition("|")
     if flags:
-        return disguised(glyph_art(emoji, size), flags)
+        return disguise(glyph_art(emoji, size), flags)
     art = DRAWN[emoji]() if emoji in DRAWN else draw_emoji(emoji)
     scale = size / max(art.size)
     wide, tall = (max(1, round(side * scale)) for side in art.size)
@@ -145,11 +145,11 @@ def head(key: str) -> Head:
     if emoji in HEADS:
         x, eyes, wide, top = HEADS[emoji]
     else:
-        x, eyes, wide, top = guessed_head(np.asarray(glyph_art(emoji, 52))[..., 3] > 100)
+        x, eyes, wide, top = guess_head(np.asarray(glyph_art(emoji, 52))[..., 3] > 100)
     return (1 - x if flags.startswith("f") else x), eyes, wide, top
 
 
-def guessed_head(solid: np.ndarray) -> Head:
+def guess_head(solid: np.ndarray) -> Head:
     """From (h, w) bool, where the art is opaque."""
     h, w = solid.shape
     rows = np.flatnonzero(solid[:, w // 3 : w - w // 3].any(1))
@@ -172,7 +172,7 @@ def stranger(rng: np.random.Generator, split: str) -> str:
     return f"{emoji}|{flip}|{order}" if flip or order else emoji
 
 
-def recoloured(rng: np.random.Generator, split: str, key: str) -> str:
+def recolour(rng: np.random.Generator, split: str, key: str) -> str:
     """In training the art in other colours, so that only its picture tells them."""
     order = DISGUISES[int(rng.integers(len(DISGUISES)))] if split == "train" and key not in DRAWN else ""
     return f"{key}||{order}" if order else key

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from . import mini_words as words
-from .mini_plans import Plan, placed, portrait, source
+from .mini_plans import Plan, place_clearly, portrait, source
 from .mini_scene import (
     CROWDED,
     Actor,
@@ -16,28 +16,28 @@ from .mini_scene import (
     Size,
     any_spot,
     cast,
+    choose_named,
     crowd,
-    dressed,
-    named,
+    dress_actor,
     next_spot,
     row,
     side_of,
     stage,
 )
 from .mini_styles import STYLES
-from .mini_words import chance, listed, pick, where_words, with_article
+from .mini_words import chance, join_names, pick, where_words, with_article
 
 
 def guest(rng: np.random.Generator, shown: Scene, number: int, dress: float) -> tuple[Actor, str]:
     """The character of image `number`, perhaps dressed anew, and the words for it."""
     old = shown.actors[0]
-    new = dressed(rng, old, dress)
+    new = dress_actor(rng, old, dress)
     worn, held = (now if now != was else None for now, was in ((new.wears, old.wears), (new.holds, old.holds)))
     name = f"the {old.name} from image {number}" if old.name and chance(rng, 0.12) else f"image {number}"
     return new, name + words.outfit(rng, worn, held)
 
 
-def gathered(rng: np.random.Generator, size: Size, shown: list[Scene], dress: float) -> tuple[tuple[Actor, ...], str]:
+def gather(rng: np.random.Generator, size: Size, shown: list[Scene], dress: float) -> tuple[tuple[Actor, ...], str]:
     """The characters of images 1, 2, ... from left to right, and the words for them."""
     guests = [guest(rng, s, i + 1, dress) for i, s in enumerate(shown)]
     keys = [g.glyph for g, _ in guests]
@@ -45,7 +45,7 @@ def gathered(rng: np.random.Generator, size: Size, shown: list[Scene], dress: fl
         raise Crowded
     places = row(size, len(guests))
     actors = tuple(replace(g, x=x, y=y) for (g, _), (x, y) in zip(guests, places, strict=True))
-    return actors, listed([told for _, told in guests])
+    return actors, join_names([told for _, told in guests])
 
 
 def plan_identity(rng: np.random.Generator, split: str, size: Size) -> Plan:
@@ -55,7 +55,7 @@ def plan_identity(rng: np.random.Generator, split: str, size: Size) -> Plan:
     x, y = next_spot(size, [])
     if chance(rng, 0.3):
         x, y = any_spot(rng, size, [])
-        who = placed(who, replace(actor, x=x, y=y), size)
+        who = place_clearly(who, replace(actor, x=x, y=y), size)
     actor = replace(actor, x=x, y=y)
     after = stage(rng, size, (actor,))
     prompt = pick(rng, words.IDENTITY).format(who=who, **where_words(rng, after.place, after.light))
@@ -65,7 +65,7 @@ def plan_identity(rng: np.random.Generator, split: str, size: Size) -> Plan:
 def plan_together(rng: np.random.Generator, split: str, size: Size, count: int) -> Plan:
     """The characters of all references in one new scene."""
     shown = [portrait(rng, split, size) for _ in range(count)]
-    actors, who = gathered(rng, size, shown, 0.12 if count == 2 else 0.0)
+    actors, who = gather(rng, size, shown, 0.12 if count == 2 else 0.0)
     after = stage(rng, size, actors)
     prompt = pick(rng, words.TOGETHER).format(who=who, **where_words(rng, after.place, after.light))
     return Plan(prompt, after, tuple(shown), False, tuple(range(1, count + 1)), after.place)
@@ -85,7 +85,7 @@ def plan_join(rng: np.random.Generator, split: str, size: Size, count: int) -> P
     if len({a.glyph for a in actors}) < len(actors):
         raise Crowded
     side = " " + words.SIDES[side_of(actors[-1].x, size)] if told_side else ""
-    prompt = pick(rng, words.JOIN).format(who=listed(told), side=side, s="" if count > 2 else "s")
+    prompt = pick(rng, words.JOIN).format(who=join_names(told), side=side, s="" if count > 2 else "s")
     origins = (1,) * len(before.actors) + tuple(range(2, count + 1))
     return Plan(prompt, replace(before, actors=tuple(actors)), (before, *shown), True, origins)
 
@@ -94,7 +94,7 @@ def plan_guest(rng: np.random.Generator, split: str, size: Size, count: int) -> 
     """The characters of the first images in the place of the last."""
     shown = [portrait(rng, split, size) for _ in range(count - 1)]
     there = stage(rng, size, cast(rng, split, size, pick(rng, (0, 1, 1, 2)), 0.75, 0.1))
-    actors, who = gathered(rng, size, shown, 0.08)
+    actors, who = gather(rng, size, shown, 0.08)
     prompt = pick(rng, words.GUEST).format(who=who, where=f"image {count}")
     return Plan(prompt, replace(there, actors=actors), (*shown, there), False, tuple(range(1, count)), there.place)
 
@@ -122,14 +122,14 @@ def plan_friends(rng: np.random.Generator, split: str, size: Size) -> Plan:
     count = pick(rng, (1, 1, 2))
     shown = portrait(rng, split, size)
     first, who = guest(rng, shown, 1, 0.1)
-    others = [named(rng, (first.name,))]
+    others = [choose_named(rng, (first.name,))]
     if count == 2:
-        others.append(named(rng, (first.name, others[0][0])))
+        others.append(choose_named(rng, (first.name, others[0][0])))
     at = row(size, 1 + count)
     came = (Actor(*other, *xy) for other, xy in zip(others, at[1:], strict=True))
     after = stage(rng, size, (replace(first, x=at[0][0], y=at[0][1]), *came))
     unnamed = count == 2 and chance(rng, 0.2)
-    friends = "friends" if unnamed else listed([with_article(name) for name, _ in others])
+    friends = "friends" if unnamed else join_names([with_article(name) for name, _ in others])
     told = where_words(rng, after.place, after.light)
     prompt = pick(rng, words.FRIENDS[:2] if unnamed else words.FRIENDS).format(who=who, friends=friends, **told)
     return Plan(prompt, after, (shown,), False, (1,) + (0,) * count, after.place)
@@ -143,6 +143,6 @@ def plan_crowd(rng: np.random.Generator, split: str, size: Size, count: int) -> 
         raise Crowded
     places = zip((s.actors[0] for s in shown), crowd(size, count), strict=True)
     after = stage(rng, size, tuple(replace(actor, x=x, y=y, part=CROWDED) for actor, (x, y) in places))
-    who = listed([f"image {number}" for number in range(1, count + 1)])
+    who = join_names([f"image {number}" for number in range(1, count + 1)])
     prompt = pick(rng, words.TOGETHER).format(who=who, **where_words(rng, after.place, after.light))
     return Plan(prompt, after, tuple(shown), False, tuple(range(1, count + 1)), after.place)

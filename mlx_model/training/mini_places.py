@@ -65,7 +65,7 @@ class Brush:
         return r * min(self.w, self.h)
 
 
-def tinted(colour: Colour, light: str | None) -> Colour:
+def tint(colour: Colour, light: str | None) -> Colour:
     """The colour of a thing that is `colour` by day."""
     if light not in TINTS:
         return colour
@@ -76,7 +76,7 @@ def tinted(colour: Colour, light: str | None) -> Colour:
 
 def shape(b: Brush, points: Sequence[Point], colour: Colour, lit: bool = True) -> None:
     """A polygon; `lit` things take the colour of the light, others shine by themselves."""
-    b.draw.polygon([b.at(x, y) for x, y in points], fill=tinted(colour, b.light) if lit else colour)
+    b.draw.polygon([b.at(x, y) for x, y in points], fill=tint(colour, b.light) if lit else colour)
 
 
 def box(b: Brush, x0: float, y0: float, x1: float, y1: float, colour: Colour, lit: bool = True) -> None:
@@ -87,7 +87,7 @@ def box(b: Brush, x0: float, y0: float, x1: float, y1: float, colour: Colour, li
 def disc(b: Brush, x: float, y: float, r: float, colour: Colour, lit: bool = True, flat: float = 1.0) -> None:
     """A disc of radius r (of the shorter side), `flat` times as high as wide."""
     (cx, cy), r = b.at(x, y), b.radius(r)
-    b.draw.ellipse((cx - r, cy - r * flat, cx + r, cy + r * flat), fill=tinted(colour, b.light) if lit else colour)
+    b.draw.ellipse((cx - r, cy - r * flat, cx + r, cy + r * flat), fill=tint(colour, b.light) if lit else colour)
 
 
 def wave(b: Brush, y: float, height: float, turns: float, phase: float, colour: Colour) -> None:

@@ -54,7 +54,7 @@ def beside(who: str, actor: Actor, size: Size) -> str:
     return who if " with " in who or " holding " in who else f"{who} {words.SIDES[side_of(actor.x, size)]}"
 
 
-def placed(who: str, actor: Actor, size: Size) -> str:
+def place_clearly(who: str, actor: Actor, size: Size) -> str:
     """The same, planned again where it can be misread."""
     told = beside(who, actor, size)
     if told == who:
@@ -62,11 +62,11 @@ def placed(who: str, actor: Actor, size: Size) -> str:
     return told
 
 
-def swapped(scene: Scene, index: int, actor: Actor) -> Scene:
+def swap(scene: Scene, index: int, actor: Actor) -> Scene:
     """The scene with another actor at this index."""
     return replace(scene, actors=(*scene.actors[:index], actor, *scene.actors[index + 1 :]))
 
 
-def edited(prompt: str, before: Scene, after: Scene, subject: str, origins: tuple[int, ...] | None = None) -> Plan:
+def plan_edit(prompt: str, before: Scene, after: Scene, subject: str, origins: tuple[int, ...] | None = None) -> Plan:
     """A plan that keeps the first reference but for one thing."""
     return Plan(prompt, after, (before,), True, (1,) * len(after.actors) if origins is None else origins, subject)

@@ -27,7 +27,7 @@ from .mini_glyphs import (
     stranger,
 )
 from .mini_places import PAINTERS, PLAIN, UNLIT, VARIANTS, backdrop
-from .mini_styles import styled
+from .mini_styles import apply_style
 from .mini_words import chance, pick
 
 PLACES: tuple[str, ...] = tuple(PAINTERS)
@@ -74,7 +74,7 @@ class Crowded(Exception):
     """No free spot, or nothing to edit: plan again."""
 
 
-def scaled(pixels: float, width: int, height: int) -> int:
+def scale(pixels: float, width: int, height: int) -> int:
     """Pixels at 128 x 128 to pixels of this picture; from 96 to 128 nothing shrinks."""
     short = min(width, height)
     return max(1, round(pixels * (short / 96 if short < 96 else max(1.0, short / 128))))
@@ -82,7 +82,7 @@ def scaled(pixels: float, width: int, height: int) -> int:
 
 def actor_size(width: int, height: int) -> int:
     """The side of the square an actor fills, in pixels."""
-    return scaled(ACTOR, width, height)
+    return scale(ACTOR, width, height)
 
 
 def paste(picture: Image.Image, art: Image.Image, x: float, y: float) -> None:
@@ -124,9 +124,9 @@ def art_of(item: str, known: dict[str, str]) -> tuple[str, str]:
 def paste_prop(picture: Image.Image, actor: Actor) -> None:
     """What the actor holds, at its lower right."""
     w, h = picture.size
-    side = round(scaled(PROP, w, h) * actor.part)
+    side = round(scale(PROP, w, h) * actor.part)
     art = glyph_art(art_of(actor.holds or "", PROPS)[1], side)
-    x, y = scaled(18 * actor.part, w, h), scaled(15 * actor.part, w, h)
+    x, y = scale(18 * actor.part, w, h), scale(15 * actor.part, w, h)
     paste(picture, art, min(actor.x + x, w - side // 2), actor.y + y)
 
 
@@ -138,16 +138,16 @@ def render(scene: Scene) -> np.ndarray:
     for actor in scene.actors:
         if actor.holds:
             paste_prop(picture, actor)
-    return styled(np.array(picture), scene.style)
+    return apply_style(np.array(picture), scene.style)
 
 
 def slots(size: Size) -> tuple[tuple[int, int], ...]:
     """Left, middle and right (x, y); the middle stands further back where the picture is narrow."""
     h, w = size
-    half, y = scaled(ACTOR / 2, w, h), h - scaled(ACTOR / 2 + MARGIN, w, h)
-    narrow = w / 2 - half < scaled(APART, w, h)
-    back = min(scaled(APART, w, h), max(0, round(0.4 * h) - half)) if narrow else 0
-    return (half, y), (on_grid(w // 2, scaled(GRID, w, h)), y - back), (w - half, y)
+    half, y = scale(ACTOR / 2, w, h), h - scale(ACTOR / 2 + MARGIN, w, h)
+    narrow = w / 2 - half < scale(APART, w, h)
+    back = min(scale(APART, w, h), max(0, round(0.4 * h) - half)) if narrow else 0
+    return (half, y), (on_grid(w // 2, scale(GRID, w, h)), y - back), (w - half, y)
 
 
 def on_grid(x: int, grid: int) -> int:
@@ -159,7 +159,7 @@ def spot(rng: np.random.Generator, size: Size, others: list[tuple[int, int]]) ->
     """A free slot (x, y) to stand in; well apart from the others while that can be had."""
     h, w = size
     for attempt in range(TRIES):
-        apart = scaled(AIRY if attempt < TRIES // 3 else APART, w, h)
+        apart = scale(AIRY if attempt < TRIES // 3 else APART, w, h)
         slot = int(rng.integers(3)) if others or rng.random() < 0.5 else 1
         x, y = slots(size)[slot]
         if all(abs(x - a) >= apart or abs(y - b) >= apart * 0.7 for a, b in others):
@@ -188,7 +188,7 @@ def row(size: Size, count: int) -> list[tuple[int, int]]:
 def free_slots(size: Size, others: list[tuple[int, int]]) -> list[int]:
     """Numbers of the slots well apart from the others."""
     h, w = size
-    return [i for i in range(3) if all(abs(slots(size)[i][0] - x) >= scaled(APART, w, h) for x, _ in others)]
+    return [i for i in range(3) if all(abs(slots(size)[i][0] - x) >= scale(APART, w, h) for x, _ in others)]
 
 
 def next_spot(size: Size, others: list[tuple[int, int]]) -> tuple[int, int]:
@@ -211,20 +211,20 @@ def any_spot(rng: np.random.Generator, size: Size, others: list[tuple[int, int]]
 def crowd(size: Size, count: int) -> list[tuple[int, int]]:
     """Places of four to six small ones: the first three in front from left to right, the others behind."""
     h, w = size
-    half, edge = round(scaled(ACTOR, w, h) * CROWDED / 2), scaled(4, w, h)
-    front, back = h - half - scaled(8, w, h), h - half - scaled(44, w, h)
+    half, edge = round(scale(ACTOR, w, h) * CROWDED / 2), scale(4, w, h)
+    front, back = h - half - scale(8, w, h), h - half - scale(44, w, h)
     first = (half + edge, w // 2, w - half - edge)
     behind = {1: (w // 2,), 2: (w // 3, 2 * w // 3), 3: first}[count - 3]
     return [(x, front) for x in first] + [(x, back) for x in behind]
 
 
-def named(rng: np.random.Generator, taken: tuple[str, ...] = ()) -> tuple[str, str]:
+def choose_named(rng: np.random.Generator, taken: tuple[str, ...] = ()) -> tuple[str, str]:
     """(name, glyph) of a character not yet taken."""
     name = pick(rng, [n for n in KNOWN if n not in taken])
     return name, CHARACTERS[name]
 
 
-def dressed(rng: np.random.Generator, actor: Actor, p: float) -> Actor:
+def dress_actor(rng: np.random.Generator, actor: Actor, p: float) -> Actor:
     """With probability p each: wearing something, holding something."""
     wears = pick(rng, tuple(WEARABLES)) if chance(rng, p) else actor.wears
     wears = None if wears == BORN_WITH.get(actor.glyph) else wears
@@ -235,10 +235,10 @@ def cast(rng: np.random.Generator, split: str, size: Size, count: int, known: fl
     """Actors from left to right, all different; each named with probability `known`."""
     actors: list[Actor] = []
     for x, y in spots(rng, size, count):
-        who = named(rng, tuple(a.name for a in actors)) if chance(rng, known) else ("", stranger(rng, split))
+        who = choose_named(rng, tuple(a.name for a in actors)) if chance(rng, known) else ("", stranger(rng, split))
         if who[1] in [a.glyph for a in actors]:
             raise Crowded
-        actors.append(dressed(rng, Actor(*who, x, y), dress))
+        actors.append(dress_actor(rng, Actor(*who, x, y), dress))
     return tuple(actors)
 
 
@@ -256,7 +256,7 @@ def stage(
     return Scene(place, light, actors, style, size[1], size[0], int(rng.integers(VARIANTS)))
 
 
-def held_out(scene: Scene) -> bool:
+def is_held_out(scene: Scene) -> bool:
     """Whether this combination of named characters, place and light is kept for tests (one in ten)."""
     names = sorted(a.name for a in scene.actors if a.name)
     if not names or scene.place == PLAIN:

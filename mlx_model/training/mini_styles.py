@@ -25,8 +25,8 @@ def outlines(grey: np.ndarray) -> np.ndarray:
 def between(low: tuple[int, int, int], high: tuple[int, int, int], amount: np.ndarray) -> np.ndarray:
     """(H, W) from 0 to 1 -> (H, W, 3) uint8 between two colours."""
     a, b = np.array(low, np.float32), np.array(high, np.float32)
-    mixed: np.ndarray = a + (b - a) * amount[..., None] + 0.5
-    return mixed.astype(np.uint8)
+    mixed: np.ndarray = (a + (b - a) * amount[..., None] + 0.5).astype(np.uint8)
+    return mixed
 
 
 def sketch(pixels: np.ndarray) -> np.ndarray:
@@ -55,9 +55,9 @@ def noir(pixels: np.ndarray) -> np.ndarray:
 def pixel(pixels: np.ndarray) -> np.ndarray:
     """Squares of 4 x 4 pixels."""
     h, w, _ = pixels.shape
-    squares = pixels.reshape(h // 4, 4, w // 4, 4, 3).mean((1, 3), dtype=np.float32)
-    drawn: np.ndarray = (squares + 0.5).astype(np.uint8)
-    return drawn.repeat(4, 0).repeat(4, 1)
+    squares: np.ndarray = pixels.reshape(h // 4, 4, w // 4, 4, 3).mean((1, 3), dtype=np.float32)
+    enlarged: np.ndarray = (squares + 0.5).astype(np.uint8).repeat(4, 0).repeat(4, 1)
+    return enlarged
 
 
 PAINT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
@@ -66,6 +66,6 @@ PAINT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 STYLES: tuple[str, ...] = tuple(PAINT)
 
 
-def styled(pixels: np.ndarray, style: str | None) -> np.ndarray:
+def apply_style(pixels: np.ndarray, style: str | None) -> np.ndarray:
     """The picture in a style, or as it is."""
     return PAINT[style](pixels) if style else pixels

@@ -178,11 +178,12 @@ def the_thing(name: str) -> str:
 
 def outfit(rng: np.random.Generator, wears: str | None, holds: str | None) -> str:
     """' wearing a hat and holding a ball', or what of it there is."""
-    worn = pick(rng, (" wearing {}", " wearing {}", " with {}")).format(thing(rng, wears)) if wears else ""
+    worn: str = pick(rng, (" wearing {}", " wearing {}", " with {}")).format(thing(rng, wears)) if wears else ""
     if not holds:
         return worn
     held = (" and holding {}",) if worn else (" holding {}", " with {}")
-    return worn + pick(rng, held).format(thing(rng, holds))
+    with_it: str = pick(rng, held).format(thing(rng, holds))
+    return worn + with_it
 
 
 def when(rng: np.random.Generator, light: str | None) -> str:
@@ -190,7 +191,7 @@ def when(rng: np.random.Generator, light: str | None) -> str:
     return " " + pick(rng, WHEN[light]) if light else ""
 
 
-def listed(names: Sequence[str]) -> str:
+def join_names(names: Sequence[str]) -> str:
     """a; a and b; a, b and c."""
     return names[0] if len(names) == 1 else ", ".join(names[:-1]) + " and " + names[-1]
 

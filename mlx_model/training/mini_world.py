@@ -19,7 +19,7 @@ from . import mini_guests as guests
 from . import mini_words as words
 from .mini_glyphs import CHARACTERS, PROPS, WEARABLES, font_path, glyph_art, glyph_image
 from .mini_outfits import plan_outfit, plan_seat
-from .mini_plans import Plan, placed
+from .mini_plans import Plan, place_clearly
 from .mini_scene import (
     LIGHTS,
     PLACES,
@@ -29,18 +29,18 @@ from .mini_scene import (
     Size,
     actor_size,
     cast,
-    held_out,
+    is_held_out,
     render,
     row,
     stage,
 )
 from .mini_styles import STYLES
-from .mini_words import chance, listed, pick, style_words, where_words, with_article
+from .mini_words import chance, join_names, pick, style_words, where_words, with_article
 
 __all__ = [
     "CHARACTERS", "EDITS", "LIGHTS", "MIX", "PLACES", "PROPS", "REFERENCES", "STYLES", "TASKS", "WEARABLES", "Actor",
-    "Plan", "Sample", "Scene", "actor_size", "draw", "font_path", "glyph_art", "glyph_image", "held_out", "pick_task",
-    "plan_sample", "render",
+    "Plan", "Sample", "Scene", "actor_size", "draw", "font_path", "glyph_art", "glyph_image", "is_held_out",
+    "pick_task", "plan_sample", "render",
 ]  # fmt: skip
 
 
@@ -68,8 +68,8 @@ def plan_text(rng: np.random.Generator, split: str, size: Size) -> Plan:
         actors = tuple(replace(a, x=x, y=y) for a, (x, y) in zip(actors, places, strict=True))
     scene = stage(rng, size, actors, pick(rng, STYLES) if chance(rng, 0.1) else None)
     told = where_words(rng, scene.place, scene.light)
-    who = listed([with_article(a.name) + words.outfit(rng, a.wears, a.holds) for a in actors])
-    who = placed(who, actors[0], size) if told_side else who
+    who = join_names([with_article(a.name) + words.outfit(rng, a.wears, a.holds) for a in actors])
+    who = place_clearly(who, actors[0], size) if told_side else who
     if scene.style:
         told |= style_words(rng, scene.style)
     prompt = pick(rng, words.TEXT_STYLED if scene.style else words.TEXT).format(who=who, **told)
@@ -136,11 +136,11 @@ MIX: dict[str, dict[str, float]] = {  # weights; they need not add up to 1
 # ---- samples
 
 
-def allowed(plan: Plan, split: str) -> bool:
+def is_allowed(plan: Plan, split: str) -> bool:
     """Training never sees a held-out combination, tests make nothing else wherever there are names."""
     if split == "train":
-        return not any(held_out(s) for s in (plan.scene, *plan.references))
-    return held_out(plan.scene) or not any(a.name for a in plan.scene.actors)
+        return not any(is_held_out(s) for s in (plan.scene, *plan.references))
+    return is_held_out(plan.scene) or not any(a.name for a in plan.scene.actors)
 
 
 def plan_sample(rng: np.random.Generator, task: str, split: str, size: Size) -> Plan:
@@ -150,7 +150,7 @@ def plan_sample(rng: np.random.Generator, task: str, split: str, size: Size) -> 
             plan = PLANNERS[task](rng, split, size)
         except Crowded:
             continue
-        if len(plan.prompt) <= LONGEST and allowed(plan, split):
+        if len(plan.prompt) <= LONGEST and is_allowed(plan, split):
             return plan
 
 

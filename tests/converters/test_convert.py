@@ -70,7 +70,7 @@ def test_companions(source, tmp_path):
     assert "ae.safetensors" in error.value.hint.values["places"]
     list(convert(lone, tmp_path / "one", companions=source.parent, bits=32))
     list(convert(lone, tmp_path / "two", companions=tmp_path / "one", bits=32))
-    hashes = [{name: f["sha256"] for name, f in open_folder(tmp_path / x).listed().items()} for x in ("one", "two")]
+    hashes = [{name: f["sha256"] for name, f in open_folder(tmp_path / x).list_files().items()} for x in ("one", "two")]
     assert hashes[0] == hashes[1]
 
 
@@ -104,11 +104,11 @@ def test_wrong_companion(source, tmp_path):
 def test_existing_out(source, tmp_path):
     out = tmp_path / "out"
     list(convert(source, out))
-    before = open_folder(out).listed()
+    before = open_folder(out).list_files()
     with pytest.raises(RequestError, match="exists"):
         list(convert(source, out))
     list(convert(source, out, bits=8, force=True))
-    assert open_folder(out).listed() != before
+    assert open_folder(out).list_files() != before
     assert sorted(child.name for child in tmp_path.iterdir()) == ["out", "source"]
 
 
@@ -132,12 +132,12 @@ def test_interrupted(source, tmp_path, steps):
 
 def test_interrupted_replacement_keeps_the_old(source, tmp_path):
     out = converted(tmp_path / "models" / "out")
-    before = open_folder(out).listed()
+    before = open_folder(out).list_files()
     events = convert(source, out, force=True)
     for _ in range(50):
         next(events)
     events.close()
-    assert open_folder(out).listed() == before
+    assert open_folder(out).list_files() == before
 
 
 def test_leftovers_of_a_killed_run(source, tmp_path):

@@ -129,8 +129,8 @@ def test_redux_from_its_own_repository_and_another_model(tmp_path):
         same(folder, tiny, role)
     converted = made(dev.parent, tmp_path / "dev", "flux1-dev", bits=8)
     folder = made(own, tmp_path / "two", companions=converted.path)
-    for name, facts in converted.listed().items():
-        assert folder.listed()[name]["sha256"] == facts["sha256"]
+    for name, facts in converted.list_files().items():
+        assert folder.list_files()[name]["sha256"] == facts["sha256"]
     assert set(folder.components) == set(tiny.parts)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlx_model.boxes import placed
+from mlx_model.boxes import check_boxes
 from mlx_model.errors import RequestError
 from mlx_model.request import Reference, Request, check
 from mlx_model.specs import SPECS
@@ -25,19 +25,19 @@ def prompt_of(*rows, caption="A <dog_1> and a <hat>"):
 def test_the_form_of_training_whatever_the_spacing_and_order():
     text = 'A <dog_1>\n[ {"desc" : "a dog",\n"bbox":[200,100,900,500], "id":"dog_1"} ]  , oil on canvas'
     wanted = 'A <dog_1> , oil on canvas [{"id": "dog_1", "bbox": [200, 100, 900, 500], "desc": "a dog"}]'
-    assert placed(text) == wanted
-    assert placed(wanted) == wanted
+    assert check_boxes(text) == wanted
+    assert check_boxes(wanted) == wanted
 
 
 def test_edits_name_their_picture():
-    assert json.loads(placed(prompt_of(DOG, HAT), 1).split("<hat> ")[1]) == [DOG, HAT]
+    assert json.loads(check_boxes(prompt_of(DOG, HAT), 1).split("<hat> ")[1]) == [DOG, HAT]
     with pytest.raises(RequestError, match="comes from"):
-        placed(prompt_of(DOG, HAT), 0)
+        check_boxes(prompt_of(DOG, HAT), 0)
 
 
 @pytest.mark.parametrize("text", ["", "a cat", "a sign that reads [open]", "[1, 2]", "a \\[{ b"])
 def test_other_brackets_are_words(text):
-    assert placed(text) == text
+    assert check_boxes(text) == text
 
 
 BAD = {
@@ -62,22 +62,22 @@ BAD = {
 def test_refused_with_the_reason(case):
     text, said = BAD[case]
     with pytest.raises(RequestError, match=said):
-        placed(text, 1)
+        check_boxes(text, 1)
 
 
 @given(st.text(alphabet='[]{}"<>:,a1 \n\\', max_size=60))
 def test_any_text_is_a_prompt_or_refused(text):
     try:
-        once = placed(text, 1)
+        once = check_boxes(text, 1)
     except RequestError:
         return
-    assert placed(once, 1) == once
+    assert check_boxes(once, 1) == once
 
 
 def test_a_request_carries_them_checked():
     """Only to the models that were trained on them."""
     request = Request(SPEC.name, prompt_of(DOG, HAT).replace(", ", ","), references=(PICTURE,))
-    assert check(request, SPEC).prompt == placed(prompt_of(DOG, HAT), 1)
+    assert check(request, SPEC).prompt == check_boxes(prompt_of(DOG, HAT), 1)
     with pytest.raises(RequestError, match="ref_image_2"):
         check(Request(SPEC.name, "like <ref_image_2>", references=(PICTURE,)), SPEC)
     other = Request("flux2-klein-4b", '<a> [{"id"')

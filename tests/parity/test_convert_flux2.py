@@ -211,7 +211,7 @@ def test_autoencoder(pipeline, folders, layout):
 
 
 def test_layouts_give_the_same_bytes(folders):
-    hashes = [{name: facts["sha256"] for name, facts in folder.listed().items()} for folder in folders.values()]
+    hashes = [{name: facts["sha256"] for name, facts in folder.list_files().items()} for folder in folders.values()]
     assert hashes[0] == hashes[1] == hashes[2]
 
 
@@ -240,8 +240,8 @@ def test_companions_from_a_converted_folder(layouts, folders, tmp_path):
     events = list(convert(lone, tmp_path / "m", "flux2-klein-4b", bits=32, companions=folders["bfl"].path))
     assert sum(isinstance(event, Step) for event in events) > 50
     made = open_folder(tmp_path / "m")
-    for name, facts in made.listed().items():
-        assert folders["bfl"].listed()[name]["sha256"] == facts["sha256"]
+    for name, facts in made.list_files().items():
+        assert folders["bfl"].list_files()[name]["sha256"] == facts["sha256"]
 
 
 def test_without_a_name(layouts, tmp_path):

@@ -11,5 +11,5 @@ def test_every_place_opens_by_key_and_by_mouse(window):
         window.press(key)
         assert window.ask("[name for name, button in window.places.items() if button.isChecked()]") == [place.lower()]
     for place in ("Cast", "Models", "Queue", "Board"):
-        window.click(place)
+        window.click(window.find_at(place, "ToolButton"))
         assert window.ask("[name for name, button in window.places.items() if button.isChecked()]") == [place.lower()]

@@ -45,7 +45,7 @@ def test_several_references_lie_side_by_side():
     [((1000, 1000), (1024, 1024)), ((1920, 1080), (1392, 752)), ((10, 4000), (672, 1568)), ((832, 1248), (832, 1248))],
 )
 def test_kontext_size(size, wanted):
-    assert KONTEXT.preferred_size(Size(*size)) == wanted
+    assert KONTEXT.choose_preferred(Size(*size)) == wanted
     assert KONTEXT.output_size(np.zeros((size[1], size[0], 3), np.uint8)) == wanted
 
 
@@ -53,7 +53,7 @@ def test_preferred_sizes_are_mirrored_about_a_megapixel():
     sizes = KONTEXT.preferred_sizes
     assert sorted((h, w) for w, h in sizes) == sorted(sizes)
     assert all(w % 16 == h % 16 == 0 and 0.98e6 < w * h < 1.1e6 for w, h in sizes)
-    assert all(KONTEXT.preferred_size(Size(*size)) == size for size in sizes)
+    assert all(KONTEXT.choose_preferred(Size(*size)) == size for size in sizes)
 
 
 def test_mask_channels():

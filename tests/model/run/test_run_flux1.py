@@ -143,7 +143,7 @@ def test_fill_extends_a_picture_of_odd_size(models):
 def test_edges_are_found_in_a_photo(models):
     pytest.importorskip("cv2")
     pipeline, photo = models(CANNY), picture(1)
-    from mlx_model.run.edges import canny
+    from mlx_model.run.pictures import canny
 
     found, notes = run(pipeline, photo)
     assert notes == []
@@ -156,7 +156,7 @@ def test_edges_are_found_in_a_photo(models):
 
 def test_canny_marks_borders_white_on_black():
     pytest.importorskip("cv2")
-    from mlx_model.run.edges import canny
+    from mlx_model.run.pictures import canny
 
     pixels = np.zeros((64, 64, 3), np.uint8)
     pixels[:, 32:] = 255

@@ -77,14 +77,14 @@ def test_training_sees_no_test_glyph_and_no_held_out_combination():
     for _ in range(5000):
         plan = world.plan_sample(rng, world.pick_task(rng), "train", (128, 128))
         for scene in (plan.scene, *plan.references):
-            assert not world.held_out(scene), plan
+            assert not world.is_held_out(scene), plan
             assert not {a.glyph.partition("|")[0] for a in scene.actors} & set(TEST_GLYPHS), plan
 
 
 def test_tests_see_only_what_is_held_out():
     rng = np.random.default_rng(6)
     for _ in range(100):
-        assert world.held_out(world.plan_sample(rng, "text", "test", (128, 128)).scene)
+        assert world.is_held_out(world.plan_sample(rng, "text", "test", (128, 128)).scene)
         identity = world.plan_sample(rng, "identity", "test", (128, 128))
         assert {a.glyph for a in identity.scene.actors} <= set(TEST_GLYPHS)
 
@@ -92,7 +92,7 @@ def test_tests_see_only_what_is_held_out():
 def test_one_combination_in_ten_is_held_out():
     lit = [(p, x) for p in world.PLACES for x in (world.LIGHTS if p not in UNLIT else (None,))]
     actors = [(world.Actor(n, g, 64, 90),) for n, g in world.CHARACTERS.items()]
-    kept = [world.held_out(world.Scene(p, x, a, None)) for p, x in lit for a in actors]
+    kept = [world.is_held_out(world.Scene(p, x, a, None)) for p, x in lit for a in actors]
     assert len(kept) == len(world.CHARACTERS) * len(lit)
     assert 0.07 < np.mean(kept) < 0.13
 

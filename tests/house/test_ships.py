@@ -1,0 +1,59 @@
+"""What ships and what it says: the wheel, its dependencies, the README, the names of the tests."""
+
+import re
+import sys
+import tomllib
+
+import pytest
+from hatchling.builders.wheel import WheelBuilder
+
+from tests.house.tree import NAMES, PACKAGES, ROOT, imported
+
+
+def test_the_wheel_is_the_three_packages_and_the_assets():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    assert project["tool"]["hatch"]["build"]["targets"]["wheel"] == {
+        "packages": [*sorted(PACKAGES[:1]), "mlx_model", "converters", "assets"]
+    }
+    assert project["project"]["scripts"] == {"flux-local": "app.__main__:main"}
+    shipped = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
+    odd = {".py", ".json", ".safetensors", ".png", ".svg", ".icns", ".ico", ".txt", ".md", ".ttf", ".fluxboard", ".qss"}
+    kept = [p for package in (*PACKAGES, "assets") for p in (ROOT / package).rglob("*") if p.is_file()]
+    kept = [p for p in kept if "__pycache__" not in p.parts]
+    assert shipped == {p.relative_to(ROOT).as_posix() for p in kept}
+    assert [p for p in kept if p.suffix not in odd and p.name != "LICENSE"] == []
+    assert sum(p.stat().st_size for p in kept) < 16_000_000
+
+
+def test_every_dependency_is_imported_and_every_import_is_a_dependency():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    names = {
+        "pillow": "PIL",
+        "pi-heif": "pi_heif",
+        "huggingface-hub": "huggingface_hub",
+        "pyside6-essentials": "PySide6",
+        **dict.fromkeys(("otio-cmx3600-adapter", "otio-fcp-adapter"), "opentimelineio"),  # found by it, not imported
+    }
+    declared = {re.split(r"[\[<>=~ ]", line)[0] for line in project["dependencies"]}
+    declared = {names.get(name, name) for name in declared}
+    used = {module.split(".")[0] for name in NAMES for module in imported(name)}
+    used -= set(sys.stdlib_module_names) | set(PACKAGES)
+    optional = {"coremltools", "av", "psd_tools", "cv2"}
+    assert used - optional <= declared
+    assert declared - {"PySide6"} <= used
+
+
+def test_the_readme_mentions_every_command():
+    from app.cli.group import COMMANDS
+
+    readme = ROOT / "README.md"
+    text = readme.read_text("utf-8") if readme.exists() else ""
+    if not text.strip():
+        pytest.skip("README.md is not written yet")
+    assert [name for name in COMMANDS if f"flux-local {name}" not in text] == []
+
+
+def test_no_two_test_files_share_a_name():
+    """In folders that are no packages pytest imports by bare name, and the second one stops the whole run."""
+    bare = [p.name for p in (ROOT / "tests").rglob("test_*.py") if not (p.parent / "__init__.py").exists()]
+    assert sorted({name for name in bare if bare.count(name) > 1}) == []
