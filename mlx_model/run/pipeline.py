@@ -33,9 +33,8 @@ from ..spec_parts import DTYPES
 from ..store.folder import Folder, open_folder
 from ..store.weights import build, check_components, open_component
 from . import noise
-from .pictures import centre, first_picture, resize_and_crop, to_signed
+from .pictures import centre, first_picture, fit_colours, map_colours, resize_and_crop, to_signed
 from .placing import Placed, composite, mark_cells, place
-from .previews import fit_colours, map_colours
 from .references import Kept, fingerprint
 from .sampler import Repaint, denoise, euler, start_step
 from .tokenize import PromptTokenizer
@@ -248,7 +247,7 @@ class Pipeline:
 
     @cached_property
     def colours(self) -> mx.array:
-        """How latents look, roughly: see previews.fit_colours."""
+        """How latents look, roughly: see pictures.fit_colours."""
         return fit_colours(self.autoencoder)
 
     def _noise(self, request: Request, tokens: int) -> mx.array:

@@ -16,7 +16,7 @@ from ..errors import RequestError
 from ..request import Lora
 from .folder import sha256_of
 from .lora_files import Adapter, Sizes, read, rows_of
-from .weights import PackedLinear, _at
+from .weights import PackedLinear, locate
 
 Scaled = tuple[float, Adapter]
 Gathered = dict[str, list[Scaled]]  # by layer
@@ -130,7 +130,7 @@ def attach(model: nn.Module, adapters: Gathered) -> None:
     remove(model)
     dtype = model.dtype
     for name, scaled in adapters.items():
-        parent, key = _at(model, name)
+        parent, key = locate(model, name)
         layer = LoraLinear(parent[key], scaled, dtype)
         mx.eval([value for field, value in layer.parameters().items() if field != "base"])
         parent[key] = layer
@@ -140,7 +140,7 @@ def remove(model: nn.Module) -> None:
     """Take all adapters off; the layers are the ones that were there before."""
     for name, layer in model.named_modules():
         if isinstance(layer, LoraLinear):
-            parent, key = _at(model, name)
+            parent, key = locate(model, name)
             parent[key] = layer.base
 
 

@@ -166,7 +166,7 @@ def load(module: nn.Module, files: list[Path], dtype: mx.Dtype) -> None:
             array = arrays.pop(name)
             array = array if array.dtype == mx.uint32 else array.astype(_dtype(name, dtype))
             mx.eval(array)  # here: lazy arrays belong to this thread; one by one: no second copy of the model
-            parent, key = _at(module, name)
+            parent, key = locate(module, name)
             parent[key] = array
 
 
@@ -220,7 +220,7 @@ def _dtype(name: str, dtype: mx.Dtype) -> mx.Dtype:
     return mx.float32 if "bn" in name.split(".") else dtype
 
 
-def _at(module: nn.Module, name: str) -> tuple[Any, str | int]:
+def locate(module: nn.Module, name: str) -> tuple[Any, str | int]:
     """The container (module or list) of the parameter or layer `name`, and its key there."""
     path: list[str | int] = [int(part) if part.isdigit() else part for part in name.split(".")]
     parent: Any = module
@@ -243,7 +243,7 @@ def fit(module: nn.Module, shapes: Shapes) -> None:
 
 def _pack_layer(module: nn.Module, name: str, shapes: Shapes) -> None:
     try:
-        parent, key = _at(module, name)
+        parent, key = locate(module, name)
         layer = parent[key]
         kind = PACKED[type(layer)]
         width, groups = layer.weight.shape[1], shapes[f"{name}.scales"][-1]

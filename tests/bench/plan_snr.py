@@ -31,7 +31,7 @@ def dense(folder: Folder) -> Weights:
     net = weights.open_component(folder, "transformer", mx.float32)
     named = dict(tree_flatten(net.parameters()))
     for name in lora.layer_sizes(net):
-        parent, key = weights._at(net, name)
+        parent, key = weights.locate(net, name)
         if isinstance(parent[key], weights.PackedLinear):
             named[f"{name}.weight"] = parent[key](mx.eye(lora.size(parent[key])[1])).T
     return {name: array for name, array in named.items() if name.rpartition(".")[2] not in ("scales", "biases")}

@@ -40,7 +40,7 @@ def test_baked_equals_live(source, loras, tmp_path):
     x = mx.random.normal((1, 9, 64), key=mx.random.key(0))
     for name in lora.layer_sizes(baked):
         if lora.layer_sizes(baked)[name][1] == 64:
-            pair = [net[0][net[1]](x) for net in (weights._at(live, name), weights._at(baked, name))]
+            pair = [net[0][net[1]](x) for net in (weights.locate(live, name), weights.locate(baked, name))]
             assert mx.allclose(*pair, atol=1e-4), name
     names = [item["name"] for item in manifest(tmp_path / "baked")["source"]["loras"]]
     assert names == ["a.safetensors", "b.safetensors"]
@@ -50,7 +50,7 @@ def test_baked_equals_live(source, loras, tmp_path):
 def test_baked_before_packing(source, loras, tmp_path):
     baked = transformer(source, tmp_path / "baked", plan="q8", loras=loras)
     exact = transformer(source, tmp_path / "exact", plan="32bit", loras=loras)
-    layer, (parent, key) = baked.double_blocks[1].img_attn.qkv, weights._at(exact, LAYER)
+    layer, (parent, key) = baked.double_blocks[1].img_attn.qkv, weights.locate(exact, LAYER)
     matrix = np.array(layer(mx.eye(64)).T)
     assert layer.bits == 8
     assert np.abs(matrix - np.array(parent[key].weight)).max() < 0.01 * np.abs(matrix).max()

@@ -117,7 +117,7 @@ def test_on_packed_weights(theirs, tmp_path, plan):
     lora.apply(model, "flux2", [Lora(path, SCALE)])
     reference = ours(theirs)
     for layer, matrix in dense.items():
-        parent, key = weights._at(reference, layer)
+        parent, key = weights.locate(reference, layer)
         parent[key].weight += mx.array(matrix) - dict(named)[f"{layer}.weight"]
     assert np.abs(velocity(model) - velocity(reference)).max() < 1e-4
 
@@ -129,5 +129,5 @@ def _flat(model):
 
 
 def _matrix(model, layer):
-    parent, key = weights._at(model, layer)
+    parent, key = weights.locate(model, layer)
     return parent[key](mx.eye(lora.size(parent[key])[1])).T

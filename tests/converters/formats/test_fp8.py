@@ -59,7 +59,7 @@ def test_conversion(tmp_path, scales, prefix, shape):
     net = weights.open_component(open_folder(tmp_path / "out"), "transformer", mx.float32)
     exact = source_arrays("transformer")
     for name in ("double_blocks.0.img_attn.qkv", "single_blocks.1.linear2"):
-        parent, key = weights._at(net, name)
+        parent, key = weights.locate(net, name)
         difference = mx.abs(parent[key].weight - exact[f"{name}.weight"]).max()
         assert difference < 0.04 * mx.abs(exact[f"{name}.weight"]).max()
         assert difference > 0

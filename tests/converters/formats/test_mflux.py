@@ -105,7 +105,7 @@ def test_dense(tmp_path, bits):
     """Unpacked to 32 bits every matrix is the one that mflux stored, in our order."""
     net = opened(folder(tmp_path / "source", bits), tmp_path / "out", plan="32bit")
     for name, array in arrays("transformer").items():
-        parent, key = weights._at(net, name)
+        parent, key = weights.locate(net, name)
         packed = bits and array.ndim == 2 and array.shape[1] % 64 == 0
         expected = packed_rows(name) if packed else np.array(array.astype(mx.bfloat16).astype(mx.float32))
         assert np.allclose(np.array(parent[key]), expected, atol=1e-6), name

@@ -15,8 +15,8 @@ from mlx_model.events import Preview
 from mlx_model.nets import tiny_autoencoder
 from mlx_model.nets.autoencoder import pack
 from mlx_model.request import Mask, Request
+from mlx_model.run import pictures, sampler
 from mlx_model.run import pipeline as pipelines
-from mlx_model.run import previews, sampler
 from mlx_model.run.pictures import to_pixels, to_signed
 from mlx_model.run.pipeline import Pipeline
 from mlx_model.store import folder, weights
@@ -144,7 +144,7 @@ def test_any_autoencoder_can_be_fitted():
             b, h, w, _ = images.shape
             return pack(images.reshape(b, h // 8, 8, w // 8, 8, 3).mean((2, 4)) @ mix + 0.5)
 
-    fitted = previews.fit_colours(Mixer())
+    fitted = pictures.fit_colours(Mixer())
     exact = np.linalg.inv(np.array(mix))
     assert np.abs(np.array(fitted[:-1]) - exact).max() < 0.05 * np.abs(exact).max()
 

@@ -35,7 +35,7 @@ def model():
 
 def matrix(model, name):
     """The matrix that a layer applies, found by asking it."""
-    parent, key = weights._at(model, name)
+    parent, key = weights.locate(model, name)
     return np.array(parent[key](mx.eye(lora.size(getattr(parent[key], "base", parent[key]))[1])).T)
 
 
@@ -194,7 +194,7 @@ def test_live_equals_baked(tmp_path):
     tensors = every_layer(live)
     lora.apply(live, "flux2", [Lora(save(tmp_path / "x.safetensors", tensors), 0.3)])
     for name in lora.layer_sizes(baked):
-        parent, key = weights._at(baked, name)
+        parent, key = weights.locate(baked, name)
         parent[key].weight += 0.3 * mx.array(tensors[f"{name}.lora_B.weight"] @ tensors[f"{name}.lora_A.weight"])
     assert np.abs(velocity(live) - velocity(baked)).max() < 1e-4
 
