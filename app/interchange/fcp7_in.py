@@ -7,14 +7,13 @@ import opentimelineio as otio  # type: ignore[import-untyped]  # it has no stubs
 from mlx_model.errors import RequestError
 
 from ..board.data import Board
-from .files import Source
+from .files import Source, read_xml
 from .timeline_in import build_board, find_timeline
-from .xml_in import parse
 
 
 def load(source: Source) -> Board:
     """A board of its first sequence. Raises RequestError for hostile or broken XML, or another kind of file."""
-    root = parse(source, doctype=True)
+    root = read_xml(source, doctype=True)
     if root.tag != "xmeml":
         raise RequestError(f"{source.path} is not a Final Cut 7 XML.", "Export one from Premiere or Resolve.")
     try:

@@ -10,10 +10,9 @@ import opentimelineio as otio  # type: ignore[import-untyped]  # it has no stubs
 from mlx_model.errors import RequestError
 
 from ..board.data import Board
-from .files import Source
+from .files import Source, read_xml
 from .timeline_in import build_board, make_range
 from .values import clean_line
-from .xml_in import parse
 
 TIME = re.compile(r"([0-9]{1,15})(?:/([0-9]{1,15}))?s")
 CLIPS = ("clip", "asset-clip", "video", "ref-clip", "sync-clip", "mc-clip", "title", "audition", "gap")
@@ -25,7 +24,7 @@ def load(source: Source) -> Board:
 
     Raises RequestError for another kind of file, or one without both.
     """
-    root = parse(source, doctype=True)
+    root = read_xml(source, doctype=True)
     if root.tag != "fcpxml":
         raise RequestError(f"{source.path} is not a Final Cut Pro XML.", "Export one from Final Cut Pro.")
     sequences = list(root.iter("sequence"))

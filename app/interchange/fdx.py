@@ -7,10 +7,9 @@ from xml.etree.ElementTree import Element as Node
 from mlx_model.errors import RequestError
 
 from ..board.data import Board
-from .files import Source
+from .files import Source, read_xml
 from .script import Element, build_board
 from .values import clean, clean_line
-from .xml_in import parse
 
 # What is not here is action: Final Draft's users make kinds of their own.
 KINDS = {
@@ -33,7 +32,7 @@ LONGEST = 1_000  # characters of what a note tells
 
 def load(source: Source) -> Board:
     """A board of the script. Raises RequestError for hostile or broken XML, or another kind of file."""
-    root = parse(source)
+    root = read_xml(source)
     content = root.find("Content") if root.tag == "FinalDraft" else None
     if content is None:
         raise RequestError(f"{source.path} is not a Final Draft script.", "Save it as .fdx in Final Draft 8 or later.")

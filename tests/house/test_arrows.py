@@ -23,13 +23,14 @@ MORE = {
     "mlx_model/run/pictures.py": {"PIL", "cv2"},
     "mlx_model/training/": {"PIL"},
     "converters/hub.py": {"huggingface_hub"},
+    "converters/formats/gguf_file.py": {"gguf"},
     "converters/coreml.py": {"coremltools"},
     "app/gui/": {"PySide6"},
     "app/engine/engine.py": {"PySide6"},
     "app/pictures/images.py": {"pi_heif"},
     "app/interchange/": {"opentimelineio", "defusedxml"},
     "app/interchange/animatic.py": {"PySide6", "av"},
-    "app/interchange/psd.py": {"psd_tools"},
+    "app/interchange/layers.py": {"psd_tools"},
     **{f"app/interchange/{name}.py": {"PySide6"} for name in ("pdf", "sheet", "captions", "typeset")},
 }
 
