@@ -50,3 +50,17 @@ def test_it_opens_on_the_sample_and_ends_politely(tmp_path, one):
     assert process.returncode == 0, said
     assert "Traceback" not in said
     assert not (board / "journal").exists()
+
+
+@pytest.mark.parametrize("one", [signal.SIGTERM, signal.SIGHUP])
+def test_it_ends_politely_also_while_it_starts(tmp_path, one):
+    process = started(tmp_path, QT_QPA_PLATFORM="offscreen")
+    home = tmp_path / "home"
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not list((tmp_path / "Documents").rglob("*.fluxboard")):
+        time.sleep(0.005)
+    process.send_signal(one)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode in (0, 130), said
+    assert "Traceback" not in said
+    assert home.exists()

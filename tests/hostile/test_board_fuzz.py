@@ -36,7 +36,7 @@ def full_board() -> Board:
     board = commands.add_reference(board, first, PanelReference(new_id(), shot, name="bar"))
     take = Take(new_id(), shot, '{"prompt": "x"}', "mini", "2026-01-01T00:00:00Z", 3)
     board = commands.add_take(board, first, take)
-    board, second = commands.continue_from(board, first)
+    board = commands.continue_from(board, first, second := new_id())
     return commands.add_panel(board, board.scenes[0].id, panel=Panel(new_id(), source=Source("panel", second)))
 
 

@@ -40,10 +40,12 @@ class Signals(QObject):
     """Ctrl-C, a polite kill and the end of the terminal end the app as closing the window does.
 
     Python runs its handlers between its own instructions, and Qt's event loop has none: a byte in a socket wakes it.
+    `asked` says that one has come: before the event loop runs, quit() means nothing to Qt.
     """
 
     def __init__(self, stop: Callable[[], object], parent: QObject):
         super().__init__(parent)
+        self.asked, self._stop = False, stop
         self._write, self._read = socket.socketpair()
         self._write.setblocking(False)
         self._before = signal.set_wakeup_fd(self._write.fileno(), warn_on_full_buffer=False)
@@ -51,7 +53,11 @@ class Signals(QObject):
         self._notifier.activated.connect(lambda *_: self._read.recv(64))
         for one in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(one) != signal.SIG_IGN:  # nohup: it is to outlive its terminal
-                signal.signal(one, lambda *_: stop())
+                signal.signal(one, self._end)
+
+    def _end(self, *_: object) -> None:
+        self.asked = True
+        self._stop()
 
     def close(self) -> None:
         """Back to how it was."""
@@ -68,6 +74,7 @@ def main(path: str | None = None) -> int:
     app.setApplicationDisplayName(APP_NAME)
     app.setDesktopFileName("flux-local")
     app.setWindowIcon(QIcon(str(ICON)))
+    signals = Signals(app.quit, app)
     window = open_window(app)
     # The file that Finder opens the app with arrives as an event, after the window is there.
     waiting = [path] if path else []
@@ -77,7 +84,7 @@ def main(path: str | None = None) -> int:
     app.file_wanted.connect(window.session.open_or_import)
     sys.excepthook = partial(tell_fault, window.say)
     window.session.start(waiting[0] if waiting else None)
-    signals = Signals(app.quit, app)
+    QTimer.singleShot(0, lambda: app.quit() if signals.asked else None)
     code = app.exec()
     window.session.close()
     signals.close()

@@ -153,7 +153,7 @@ def mask(board, pick):
 @move
 def continued(board, pick):
     one = any_panel(board, pick)
-    return commands.continue_from(board, one.id)[0] if one and len(list(board.panels())) < 30 else board
+    return commands.continue_from(board, one.id, new_id()) if one and len(list(board.panels())) < 30 else board
 
 
 @move
