@@ -58,7 +58,10 @@ def find_source(path: Path, companions: Path | None = None) -> Source:
             raise RequestError(f"{given} is not a file but a pipe, socket or device.", "Give a file or a folder.")
     if (path / MANIFEST).is_file():
         raise RequestError(f"{path} is a converted model already.", "Give the checkpoint that it was made from.")
-    main, *others = _find_main_parts(path)
+    found = _find_main_parts(path)
+    if not found:
+        raise ConvertError(f"{path} holds no tensors.", "Download it again.")
+    main, *others = found
     parts = {main.layout.role: [main]}
     places = [place for place in (companions, path if path.is_dir() else path.parent) if place is not None]
     if main.layout.role in MAIN:

@@ -50,9 +50,9 @@ def explain(error: OSError, path: Path) -> DiskFull | RequestError:
     if isinstance(error, FileNotFoundError):
         return RequestError(f"There is no folder {path.parent}.", "Create it first, or choose another output.")
     if error.errno == errno.ENAMETOOLONG:
-        return RequestError(f"The name {path.name[:40]}... is too long for this disk.", "Choose a shorter one with -o.")
+        return RequestError(f"The name {path.name[:40]}... is too long for this disk.", "Choose a shorter one.")
     reason = error.strerror or str(error)
-    return RequestError(f"{path} can't be written: {reason}.", "Choose another folder with -o.")
+    return RequestError(f"{path} can't be written: {reason}.", "Choose another folder.")
 
 
 def check_writable(path: Path) -> None:

@@ -1,5 +1,6 @@
 """The options that generate and edit share."""
 
+import os
 from collections.abc import Callable
 from typing import Any
 
@@ -11,10 +12,15 @@ from .say import json_option
 
 
 class _File(click.Path):
-    """A path as it was typed; whether it can be used is told by whoever uses it. An empty one never is."""
+    """A path, ~ being the home folder also where no shell has said so (`--option=~/x`, quotes, scripts).
+
+    Whether it can be used is told by whoever uses it. An empty one never is.
+    """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        return super().convert(value, param, ctx) if value else self.fail("The name is empty.", param, ctx)
+        if not value:
+            self.fail("The name is empty.", param, ctx)
+        return super().convert(os.path.expanduser(value), param, ctx)
 
 
 FILE = _File(readable=False, path_type=str)

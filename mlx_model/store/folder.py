@@ -50,6 +50,9 @@ class Component:
         return sum(facts["bytes"] for facts in self.files.values())
 
 
+AGAIN = "Remove the model and add or convert it again."
+
+
 @dataclass(frozen=True)
 class Folder:
     """A converted model on disk. `spec` has the sizes of this folder, which a tiny model doesn't share with SPECS."""
@@ -138,9 +141,13 @@ def _parse_manifest(file: Path) -> dict[str, Any]:
         if file.stat().st_size > MANIFEST_LIMIT:
             raise ValueError("too large")
         manifest: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        if not isinstance(manifest, dict) or "schema" not in manifest:
+            raise ValueError("it says no schema")
         schema = manifest["schema"]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise LayoutError(f"{file} is damaged: {error}.", "Convert the source again.") from error
+    except RecursionError as error:
+        raise LayoutError(f"{file} is damaged: it is nested without end.", AGAIN) from error
+    except ValueError as error:
+        raise LayoutError(f"{file} is damaged: {error}.", AGAIN) from error
     if type(schema) is not int or schema != SCHEMA:
         hint = "Update Flux Local, or convert the source again."
         raise FolderVersionError(f"{file} has schema {schema!r}; this version reads {SCHEMA}.", hint)

@@ -5,10 +5,12 @@ import json
 import os
 from pathlib import Path
 
+import click
 import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
+from app.cli.group import COMMANDS, cli
 from app.fluxboard import disk, lock
 from app.fluxboard.file import BoardFile
 from tests.cli.scripted_pipeline import EDITOR, FakePipeline, events, run
@@ -173,3 +175,15 @@ def test_a_zip_that_can_not_be_unpacked_names_where_it_should_go(day, monkeypatc
 def test_the_built_in_model_has_one_size_in_memory():
     assert "4 bits" not in run("models", "info", "mini").stdout
     assert "4 bits" in run("models", "info", EDITOR).stdout
+
+
+def test_home_is_understood_in_every_option_also_where_no_shell_has(tmp_path, monkeypatch):
+    from app.cli.options import FILE
+
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert FILE.convert("~/a.png", None, None) == str(tmp_path / "a.png")
+    commands = [cli.get_command(None, name) for name in COMMANDS]
+    every = [one for command in commands for one in (command, *getattr(command, "commands", {}).values())]
+    paths = [param for command in every for param in command.params if isinstance(param.type, click.Path)]
+    assert len(paths) > 20
+    assert [param.name for param in paths if param.type is not FILE] == []

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, models
 
 from app.base import faults
 from converters.convert import convert
+from converters.source import find_source
 from mlx_model.errors import ConvertError, DiskFull, FluxLocalError, LayoutError, UnsafeFile
 from mlx_model.store import shards, weights
 from tests.converters.checkpoints import PARAMS, arrays, save, single_file, source_arrays
@@ -311,3 +312,10 @@ def test_tokenizers(source, tmp_path, files, said):
     for name, text in files.items():
         (source.parent / "tokenizer" / name).write_text(text)
     refused(source, tmp_path, ConvertError, said)
+
+
+def test_a_file_without_tensors_is_told_as_that(tmp_path):
+    file = tmp_path / "empty.safetensors"
+    file.write_bytes((2).to_bytes(8, "little") + b"{}")
+    with pytest.raises(ConvertError, match="holds no tensors"):
+        find_source(file)

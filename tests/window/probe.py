@@ -106,8 +106,9 @@ class Probe(QObject):
         """The value of an expression; `window`, `document`, `board` and `grid` stand for what is open."""
         window = next(top for top in self.app.topLevelWidgets() if type(top).__name__ == "MainWindow")
         document = window.session.document
+        page = window.pages.get("board")
         return eval(code, {"app": self.app, "window": window, "document": document,
-                           "board": document.board if document else None, "grid": window.board.grid,
+                           "board": document.board if document else None, "grid": page.grid if page else None,
                            "place": place, "QPoint": QPoint})  # fmt: skip
 
 

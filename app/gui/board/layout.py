@@ -19,13 +19,13 @@ class Layout:
     height: int = 0
     tops: list[int] = field(default_factory=list)
     columns: int = 1
+    tallest: int = 0  # height of the tallest row: the first and the last may be slim
 
     def between(self, top: int, bottom: int) -> range:
         """The rows that a strip from `top` to `bottom` may touch."""
         if not self.rects:
             return range(0)
-        tallest = max(self.rects[0].height(), self.rects[-1].height(), HEADING)
-        return range(bisect_left(self.tops, top - tallest - GAP), bisect_right(self.tops, bottom))
+        return range(bisect_left(self.tops, top - self.tallest - GAP), bisect_right(self.tops, bottom))
 
     def at(self, point: QPoint) -> int:
         """The row under `point`, or -1."""
@@ -64,4 +64,5 @@ def lay_out(kinds: Sequence[str], width: int, cell: int, aspect: tuple[int, int]
             y, column = y + height + GAP, 0
     made.height = y + (height + GAP if column else 0) + MARGIN
     made.tops = [rect.top() for rect in made.rects]
+    made.tallest = max((rect.height() for rect in made.rects), default=0)
     return made

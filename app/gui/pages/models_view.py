@@ -171,7 +171,8 @@ class ModelCard(QFrame):
         self.progress.setValue(round(1000 * (download.share or 0)))
         self.words.setText(download.words)
         set_tone(self.words, "danger" if download.state == "failed" else "muted")
-        self.get.setText("Continue Download…" if download.state == "failed" else "Download…")
+        begun = download.state == "failed" and download.share  # there is something to go on with
+        self.get.setText("Continue Download…" if begun else "Download…")
 
     def _start(self) -> None:
         if self.entry["licence"]["consent"] or self.entry["licence"]["gated"]:

@@ -207,18 +207,26 @@ def export(document: Document, selected: tuple[str, ...], parent: QWidget, say: 
     agreed = dialog.exec() == QDialog.DialogCode.Accepted
     name, panels, options = dialog.name, dialog.panels(), dialog.options()  # before the next dialog runs its own loop,
     dialog.deleteLater()  # in which this one goes
-    if agreed and (out := ask_place(name, document.board.title, parent)):
+    if agreed and (out := ask_place(name, document, parent)):
         export_to(document, name, out, panels, options, parent, say)
 
 
-def ask_place(name: str, title: str, parent: QWidget) -> str:
-    """Ask where an export goes; "" for nowhere."""
-    chosen = FORMATS[name]
+def ask_place(name: str, document: Document, parent: QWidget) -> str:
+    """Ask where an export goes, beside the board unless another place is chosen; "" for nowhere."""
+    chosen, folder = FORMATS[name], str(_folder_of(document))
+    title = document.board.title.replace("/", "-")
     if chosen.extensions[0] == FOLDER:
-        folder = QFileDialog.getExistingDirectory(parent, f"Folder for {chosen.title}")
-        return str(Path(folder) / title.replace("/", "-")) if folder else ""
-    suggestion = title.replace("/", "-") + chosen.extensions[0]
+        into = QFileDialog.getExistingDirectory(parent, f"Folder for {chosen.title}", folder)
+        return str(Path(into) / title) if into else ""
+    suggestion = f"{folder}/{title}{chosen.extensions[0]}"
     return QFileDialog.getSaveFileName(parent, f"Export {chosen.title}", suggestion, chosen.filter)[0]
+
+
+def _folder_of(document: Document) -> Path:
+    try:
+        return document.file.path.parent
+    except FluxLocalError:  # it is gone, which is told elsewhere
+        return Path.home()
 
 
 def export_to(

@@ -351,3 +351,11 @@ def test_an_empty_board_says_what_to_do(window):
     window.actions_["add_panel"].trigger()
     assert window.board.stack.currentIndex() == 0
     assert len(now(window)) == 1
+
+
+@pytest.mark.parametrize("panels", range(1, 13))
+def test_every_point_of_every_cell_finds_it_whatever_comes_last(panels):
+    made = lay_out(["heading", *["panel"] * panels, "add"], 1200, 220, (1, 1))
+    for row, rect in enumerate(made.rects):
+        for point in (rect.topLeft(), rect.center(), rect.bottomRight()):
+            assert made.at(point) == row

@@ -1,6 +1,7 @@
 """The converted folder opens strictly and says what is wrong by name."""
 
 import json
+import re
 
 import pytest
 
@@ -144,3 +145,11 @@ def test_manifest_is_readable_json(folder):
     assert values["family"] == "flux2"
     assert set(values["components"]) == {"transformer", "text_encoder", "autoencoder"}
     assert not list(folder.glob("*.part"))
+
+
+@pytest.mark.parametrize("text", ["[]", "{}", "null", '"x"', "7", "[" * 100_000])
+def test_a_manifest_of_another_kind_is_told_without_python(tmp_path, text):
+    (tmp_path / "model.json").write_text(text)
+    with pytest.raises(LayoutError) as error:
+        open_folder(tmp_path)
+    assert re.search("says no schema|nested without end", error.value.message)
