@@ -28,6 +28,7 @@ settings.load_profile("here")
 
 # A shell's background jobs are deaf to Ctrl-C, and so would be the commands whose Ctrl-C is tested.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and under nohup they would be deaf to the end of their terminal
 
 _manifests: list[str] | None = None
 
