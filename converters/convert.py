@@ -18,7 +18,7 @@ import psutil
 
 from mlx_model.errors import Advice, ConvertError, DiskFull, LayoutError, RequestError
 from mlx_model.events import Done, Event, Note, Stage, Step
-from mlx_model.memory import size
+from mlx_model.memory import say_bytes
 from mlx_model.request import Lora
 from mlx_model.run.tokenize import PromptTokenizer
 from mlx_model.specs import ModelSpec
@@ -111,7 +111,9 @@ def _check_space(out: Path, needed: int) -> None:
     place = next(parent for parent in out.parents if parent.exists())
     free = shutil.disk_usage(place).free
     if needed + MARGIN > free:
-        message = f"The converted model needs {size(needed)} and some room, and {place} has {size(free)} free."
+        message = (
+            f"The converted model needs {say_bytes(needed)} and some room, and {place} has {say_bytes(free)} free."
+        )
         raise DiskFull(message, "Free some space, use fewer bits, or choose another disk.")
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from mlx_model.errors import Advice, ConvertError, DiskFull, LicenceNotAccepted, NotInstalled, Unreachable
 from mlx_model.events import Done, Event, Note, Stage, Step
-from mlx_model.memory import size
+from mlx_model.memory import say_bytes
 from mlx_model.spec_parts import Download
 from mlx_model.specs import ModelSpec
 
@@ -202,7 +202,7 @@ def _check(files: list[Remote], into: Path) -> Generator[Event, None, list[Remot
             missing.remove(file)
             taken += file.bytes
     if taken:
-        yield Note(f"{size(taken)} are in the Hugging Face cache already, and are used from there.")
+        yield Note(f"{say_bytes(taken)} are in the Hugging Face cache already, and are used from there.")
     return missing
 
 
@@ -210,9 +210,9 @@ def _require_room(spec: ModelSpec, into: Path, missing: list[Remote], beside: in
     """Say what is to come. Raises DiskFull."""
     fetched = sum(file.bytes - min(file.bytes, transfer.Partial(into, file).size) for file in missing)
     needed, free = fetched + beside, shutil.disk_usage(into).free
-    yield Note(f"Download {size(fetched)}; needs {size(needed)} on disk, {size(free)} are free.")
+    yield Note(f"Download {say_bytes(fetched)}; needs {say_bytes(needed)} on disk, {say_bytes(free)} are free.")
     if needed + (MARGIN if needed else 0) > free:
-        message = f"{spec.name} needs {size(needed)} on the disk of {into}, and {size(free)} are free."
+        message = f"{spec.name} needs {say_bytes(needed)} on the disk of {into}, and {say_bytes(free)} are free."
         raise DiskFull(message, "Free some space, use fewer bits, or choose another disk.")
 
 

@@ -20,7 +20,7 @@ from typing import TypeVar
 
 from mlx_model.errors import ConvertError, DiskFull
 from mlx_model.events import Note
-from mlx_model.memory import size
+from mlx_model.memory import say_bytes
 
 from . import hub
 from .hub import Remote, Response
@@ -248,7 +248,7 @@ def _receive(file: Remote, partial: Partial, hearing: Hearing) -> None:
             if not isinstance(error, ConnectionError | TimeoutError):
                 error.filename = str(partial.path)
             raise
-        here = f"{size(partial.size)} of {file.name}, of {size(file.bytes)}, are kept"
+        here = f"{say_bytes(partial.size)} of {file.name}, of {say_bytes(file.bytes)}, are kept"
         raise DiskFull(f"The disk is full: {here}.", f"Free some space and {hub.GO_ON}") from error
     finally:
         os.close(descriptor)

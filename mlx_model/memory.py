@@ -313,7 +313,7 @@ def _smaller(spec: ModelSpec, size: Size) -> Iterator[Size]:
             yield smaller
 
 
-def size(count: float) -> str:
+def say_bytes(count: float) -> str:
     """Bytes as Finder shows them, in units of 1000: such as 7.8 GB."""
     for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= factor:

@@ -9,7 +9,6 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .boxes import check_boxes
 from .errors import Advice, Hint, RequestError
 from .events import LOCAL
 from .geometry import Size, reference_size
@@ -100,6 +99,11 @@ class Request:
         """Of a checked request. Raises ValueError where it has none yet."""
         return Size(demand(self.width), demand(self.height))
 
+    @property
+    def repaints(self) -> bool:
+        """Whether a picture is kept but for a part: under a mask, or new ground around it."""
+        return self.mask is not None or self.outpaint is not None
+
     def to_json(self) -> str:
         """Without pixels. Reversed by from_json. Always valid UTF-8: a file's name need not be."""
         text = json.dumps(_plain(self), ensure_ascii=False)
@@ -158,7 +162,11 @@ def check(request: Request, spec: ModelSpec) -> Request:
     steps = spec.steps if request.steps is None else request.steps
     guidance = spec.guidance if request.guidance is None else float(request.guidance)
     sampler = request.sampler or next(iter(spec.samplers), None)
-    prompt = check_boxes(request.prompt, len(request.references)) if spec.boxes else request.prompt
+    prompt = request.prompt
+    if spec.boxes:
+        from .boxes import check_boxes  # of few models
+
+        prompt = check_boxes(prompt, len(request.references))
     filled: dict[str, Any] = {
         "prompt": prompt,
         "width": width,
@@ -227,11 +235,11 @@ def _check_mask(request: Request, spec: ModelSpec) -> None:
     what = "A mask" if request.mask else "Outpainting"
     if request.outpaint is not None and (min(request.outpaint) < 0 or not any(request.outpaint)):
         _fail(f"Outpainting by {request.outpaint} pixels adds nothing.", "Say left, top, right, bottom: 0,0,256,0.")
-    if (request.mask or request.outpaint) and not request.references:
+    if request.repaints and not request.references:
         _fail(f"{what} needs a picture to repaint.", "Give the picture first.")
-    if (request.mask or request.outpaint) and not spec.mask:
+    if request.repaints and not spec.mask:
         _fail(f"{spec.name} can't repaint under a mask.", Advice("choose_model_for_masks"))
-    if spec.pictures == "erased" and not (request.mask or request.outpaint):
+    if spec.pictures == "erased" and not request.repaints:
         _fail(f"{spec.name} needs to know where to paint.", Advice("where_to_paint"))
     if request.outpaint and request.strength is not None:
         _fail("Outpainting takes no strength: there is nothing to keep on new ground.", _leave_out("strength"))

@@ -1,17 +1,20 @@
-"""Which model renders a panel, at what size, and whether that fits; how the panel becomes a job. No Qt, no mlx.
+"""Which model renders a panel, at what size, and whether it fits; how a panel becomes a job, and its picture a take.
 
-`resolve` answers the first two, once a job: its Choice is what the forecast, the request, the job and through it the
-worker go by.
+No Qt, no mlx. `resolve` answers the first two, once a job: its Choice is what the forecast, the request, the job and
+through it the worker go by.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import NamedTuple
 
 from msgspec import structs
+from msgspec.structs import replace
 
 from mlx_model.errors import RequestError
 from mlx_model.geometry import Size
@@ -24,7 +27,7 @@ from ..base.shapes import size_of_shape
 from ..engine import running
 from ..engine.jobs import Job
 from ..models import library
-from .data import Board, Panel, Picture, Source, new_id, numbers
+from .data import Board, Panel, Picture, Source, Take, new_id, numbers
 from .mentions import compile_prompt
 from .seen import Seen, names, see, source_picture
 
@@ -168,3 +171,27 @@ def _mask(panel: Panel, source: Picture | None, picture_path: Callable[[str], Pa
     if mask is None or source is None or (mask.width, mask.height) != (source.width, source.height):
         return None
     return Mask(str(picture_path(mask.sha256)), mask.sha256)
+
+
+IMPORTED = "imported"
+
+
+def make_take(job: Job, picture: Picture, seed: int | None, seconds: float) -> Take:
+    """The take that `job` has made in `seconds`, with the seed that it ran with (None: the request's).
+
+    `picture` has the bytes that the run wrote: the mark that a model made it, and the request without the paths of this
+    machine (metadata.hide_paths). The take's own request has them.
+    """
+    request = job.request if seed is None else dataclasses.replace(job.request, seed=seed)
+    picture = replace(picture, name=f"{job.label}.png")
+    return Take(new_id(), picture, request.to_json(), request.model, _now(), request.seed or 0, seconds)
+
+
+def import_take(picture: Picture, note: str = IMPORTED) -> Take:
+    """A picture from outside, which has no request; `note` says where it is from."""
+    return Take(new_id(), picture, "", "", _now(), 0, note=note)
+
+
+def _now() -> str:
+    """ISO 8601, UTC, in whole seconds."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -29,7 +29,7 @@ def doctor(as_json: bool) -> None:
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
-    from mlx_model.memory import gib, size
+    from mlx_model.memory import gib, say_bytes
 
     machine = found["machine"]
     rate = f"{machine['tflops']:.3g} TFLOPS ({machine['tflops_basis']})" if machine["tflops"] else "speed unknown"
@@ -40,9 +40,9 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"Memory     {gib(machine['memory_bytes'])}, {gib(machine['memory_available_bytes'])} free now",
         f"MLX        runs on {found['backend'] or 'nothing: it does not load'}, BLAS {found['blas'] or 'built in'}",
         f"Packages   {versions}",
-        f"Models in  {found['home']}, {size(found['free_bytes'])} free",
+        f"Models in  {found['home']}, {say_bytes(found['free_bytes'])} free",
     ]
-    lines += [f"Installed  {m['name']}  {size(m['bytes'])}  {m['path']}" for m in found["installed"]]
+    lines += [f"Installed  {m['name']}  {say_bytes(m['bytes'])}  {m['path']}" for m in found["installed"]]
     for name, bits in found["fits"].items():
         lines.append(f"Fits       {name}: {f'at up to {bits} bits' if bits else 'no'} (predicted)")
     for problem in found["problems"]:

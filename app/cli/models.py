@@ -54,15 +54,15 @@ def list_models(as_json: bool) -> None:
 
 def _lines(entry: dict[str, Any]) -> list[str]:
     from app.models.catalogue import best_bits, does_line
-    from mlx_model.memory import gib, size
+    from mlx_model.memory import gib, say_bytes
 
     bits = best_bits(entry)
     fits = f"fits at up to {bits} bits" if bits else "does not fit this machine"
     usual = ("4", "8", "16") if entry["repo"] else ("16",)  # the built-in one is as it is
     peaks = ", ".join(f"{b} bits {gib(entry['memory_bytes'][b])}" for b in usual)
     licence = entry["licence"]
-    disk = ", ".join(f"{b} bits {size(n)}" for b, n in entry["disk_bytes"].items())
-    sizes = [f"  download {size(entry['download_bytes'])}; on disk {disk}"]
+    disk = ", ".join(f"{b} bits {say_bytes(n)}" for b, n in entry["disk_bytes"].items())
+    sizes = [f"  download {say_bytes(entry['download_bytes'])}; on disk {disk}"]
     return [
         f"{click.style(entry['name'], bold=True)}  {entry['title']}  [{_state(entry)}]",
         f"  {does_line(entry['does'])}",
@@ -73,14 +73,14 @@ def _lines(entry: dict[str, Any]) -> list[str]:
 
 
 def _state(entry: dict[str, Any]) -> str:
-    from mlx_model.memory import size
+    from mlx_model.memory import say_bytes
 
     if not entry["installed"]:
         return "not installed"
     first = entry["installed"][0]
     if first["problem"]:
         return f"unusable: {first['problem']}"
-    return "built in" if first["built_in"] else f"installed, {first['plan']}, {size(first['bytes'])}"
+    return "built in" if first["built_in"] else f"installed, {first['plan']}, {say_bytes(first['bytes'])}"
 
 
 @models.command()
@@ -201,9 +201,9 @@ def remove(name: str, yes: bool) -> None:
 
 def _discard(folder: "Path") -> None:
     from converters.download import discard
-    from mlx_model.memory import size
+    from mlx_model.memory import say_bytes
 
-    click.echo(f"{folder} is deleted, {size(discard(folder))}.")
+    click.echo(f"{folder} is deleted, {say_bytes(discard(folder))}.")
 
 
 @models.command()

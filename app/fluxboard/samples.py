@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from ..base.paths import ASSETS
 from ..board.commands import member_reference
 from ..board.data import COLOURS, Camera, Member, Panel, Picture, Role, Scene, Source, new_board, new_id
-from ..board.takes import import_take
+from ..board.panel_job import import_take
 from .file import BoardFile
 
 FOLDER = ASSETS / "samples"

@@ -9,20 +9,27 @@ from ..board.data import Board, Panel, Scene, new_id, numbers
 from .formats import Imported
 from .job import list_entries
 
+BY_NUMBER = (
+    "{} of them were found by the number that they have now: if panels were moved, added or removed since the export, "
+    "check the order (an OTIO keeps who is who)."
+)
 NUMBER = re.compile(r"(?:.*_)?([0-9]+[A-Z]+)", re.IGNORECASE)  # of a panel, or of the file of its picture
 
 
 def apply_edit(board: Board, edit: Imported) -> tuple[Board, list[str]]:
     """`board` in the order and with the lengths of `edit`, and what the person should know.
 
-    Clips are found by the number of the panel (1A, 001_1A.png). Another clip, and a second piece of the same one, is a
-    new panel. Panels that the edit does not have stay, at the end of their scenes.
+    Clips are found by the id of their panel, which our own OTIO keeps, else by its number of today (1A, 001_1A.png).
+    Another clip, and a second piece of the same one, is a new panel. Panels that the edit does not have stay, at the
+    end of their scenes.
     """
     places = _Places(board)
     for panel in edit.board.panels():
-        places.put(panel, edit.names.get(panel.id, ""))
+        places.put(panel, edit.names.get(panel.id, ()))
     lost = places.put_rest()
     notes = [*edit.notes, f"{places.found} panels got the order and length of the edit, {places.new} are new."]
+    if places.by_number:
+        notes.append(BY_NUMBER.format(places.by_number))
     if lost:
         notes.append(f"Not in the edit, and kept at the end of their scenes: {', '.join(lost)}.")
     return replace(board, scenes=tuple(replace(scene, panels=tuple(panels)) for scene, panels in places.scenes)), notes
@@ -38,10 +45,10 @@ class _Places:
         self.scenes: list[tuple[Scene, list[Panel]]] = []
         self.frames = {entry.panel.id: entry.frames for entry in list_entries(board)}
         self.used: set[str] = set()
-        self.found = self.new = 0
+        self.found = self.new = self.by_number = 0
 
-    def put(self, panel: Panel, name: str) -> None:
-        old = self._find(name)
+    def put(self, panel: Panel, names: tuple[str, ...]) -> None:
+        old = self._find(names)
         if old is None:
             self._open(None).append(panel)
             self.new += 1
@@ -62,9 +69,12 @@ class _Places:
             (self._open(home) if there is None else there).append(panel)
         return [self.number[panel.id] for panel in left]
 
-    def _find(self, name: str) -> Panel | None:
-        match = NUMBER.fullmatch(PurePath(name).stem.strip()) if name else None
-        found = self.known.get(match[1].upper()) if match else None
+    def _find(self, names: tuple[str, ...]) -> Panel | None:
+        if known := next((name for name in names if name in self.home), None):
+            return self.board.panel(known)
+        matches = (NUMBER.fullmatch(PurePath(name).stem.strip()) for name in names if name)
+        found = next((self.known[m[1].upper()] for m in matches if m and m[1].upper() in self.known), None)
+        self.by_number += found is not None
         return self.board.panel(found) if found else None
 
     def _open(self, scene: Scene | None) -> list[Panel]:

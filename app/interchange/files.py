@@ -36,14 +36,15 @@ class Source:
     """What every importer gets: the chosen file or folder, and how pictures get into the board.
 
     `put_picture` takes the bytes of a PNG or (H, W, 3) uint8 and stores them. `notes` collects what the person should
-    know, `names` what a timeline calls the clip of a panel (by its id). `fps` is for formats that do not say theirs.
+    know, `names` what a timeline calls the clip of a panel (by its id), the surest name first.
+    `fps` is for formats that do not say theirs.
     """
 
     path: Path
     put_picture: Callable[[Any], Picture]
     notes: list[str]
     fps: float | None = None
-    names: dict[str, str] = field(default_factory=dict)
+    names: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_document(path: Path, largest: int = MAX_SCRIPT) -> bytes:

@@ -74,7 +74,7 @@ class Imported(NamedTuple):
 
     board: "Board"
     notes: list[str]
-    names: dict[str, str]
+    names: dict[str, tuple[str, ...]]
 
 
 WIDTH = Option("width", 1280, "length of the picture's longer side in pixels", low=64, high=4096)
@@ -100,8 +100,8 @@ SHOT = Option(
 VIDEO, LAYERS = Extra("video", "av"), Extra("layers", "psd_tools")
 FORMATS: dict[str, Format] = {
     "pdf": Format("PDF sheets", (".pdf",), "pdf:export", options=SHEET),
-    "png": Format("PNG sequence", (FOLDER,), "png_sequence:export", options=(TAKES,)),
-    "shots": Format("First and last frames for video models", (FOLDER,), "shots:export", options=(SHOT,)),
+    "png": Format("PNG sequence", (FOLDER,), "frames:export_png", options=(TAKES,)),
+    "shots": Format("First and last frames for video models", (FOLDER,), "frames:export_shots", options=(SHOT,)),
     "gif": Format("Animated GIF", (".gif",), "animation:export_gif", options=(GIF_WIDTH,)),
     "webp": Format("Animated WebP", (".webp",), "animation:export_webp", options=(WIDTH,)),
     "mp4": Format(
@@ -111,7 +111,7 @@ FORMATS: dict[str, Format] = {
     "otio": Format("OpenTimelineIO", (".otio",), "timeline:export_otio", "timeline_in:load", (MEDIA,)),
     "fcpxml": Format("Final Cut Pro XML", (".fcpxml",), "fcpxml:export", "fcpxml_in:load", (MEDIA,)),
     "xml": Format(
-        "Premiere and Resolve XML (Final Cut 7)", (".xml",), "timeline:export_fcp7", "fcp7_in:load", (MEDIA,)
+        "Premiere and Resolve XML (Final Cut 7)", (".xml",), "timeline:export_fcp7", "timeline_in:load_fcp7", (MEDIA,)
     ),
     "edl": Format("Edit decision list (CMX 3600)", (".edl",), "timeline:export_edl", "edl:load", (MEDIA,)),
     "csv": Format("Shot list (CSV)", (".csv",), "shot_list:export", "shot_list:load"),

@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from ..board.data import Board
 from .files import Source, read_document
 from .script import Element, build_board
-from .title_page import split_title_page
-from .values import clean, decode
+from .values import clean, clean_line, decode
 
 HEADING = re.compile(r"(?:INT\.?/EXT|EXT\.?/INT|INT|EXT|EST|I\.?/E|E\.?/I)[. \t]", re.IGNORECASE)
 NUMBER = re.compile(r"#([^#\n]{1,20})#\s*$")
@@ -183,3 +182,56 @@ def _read_action_line(line: str) -> str:
     if text.startswith(">") and text.endswith("<"):
         return text[1:-1].strip()
     return text.removeprefix("!").removeprefix("~")
+
+
+TITLE_LINE = re.compile(r"([^\W\d_][\w .'/&-]{0,40}):[ \t]*(.*)$")
+SCENE_START = re.compile(r"(?:INT|EXT|EST|I/E)[. ]", re.IGNORECASE)
+TITLE_KEYS = frozenset((
+    "title", "credit", "author", "authors", "writer", "writers", "written by", "source", "based on", "draft",
+    "draft date", "date", "contact", "contact info", "copyright", "notes", "revision", "version", "episode", "series",
+    "subtitle", "logline", "font", "header", "footer", "watermark", "format", "language", "tl", "tc", "tr", "cc", "bl",
+    "br",
+))  # fmt: skip
+
+
+def split_title_page(lines: list[str], notes: list[str], mark: str) -> tuple[str, list[str]]:
+    """The title, and the lines after the title page where there is one; what else the page says goes to `notes`.
+
+    Lines that hold `mark` only may stand before it, and stay among the lines.
+    """
+    start = next((number for number, line in enumerate(lines) if line.strip(f"{mark} \t")), 0)
+    page = _read_page(lines[start:])
+    if not TITLE_KEYS & {key.lower() for key, _ in page}:
+        return "", lines
+    used = sum(len(values) for _, values in page)
+    title = next((value for key, values in page if key.lower() == "title" for value in values if value.strip()), "")
+    if rest := _list_rest(page, title):
+        notes.append(f"The title page also says, and a board has no place for it: {'; '.join(rest)}")
+    marks = [mark * line.count(mark) for line in lines[start : start + used] if mark in line]
+    return title.replace(mark, ""), [*lines[:start], *marks, *lines[start + used :]]
+
+
+def _read_page(lines: list[str]) -> list[tuple[str, list[str]]]:
+    """(key, its lines) up to a blank line, or one that is no key, not indented, and after a value."""
+    page: list[tuple[str, list[str]]] = []
+    for line in lines:
+        match = TITLE_LINE.match(line)
+        if not line.strip() or SCENE_START.match(line) or line.startswith((">", "#", "=")):
+            break
+        if match and not match[1].upper().endswith(" TO") and match[1].upper() not in ("FADE IN", "FADE OUT"):
+            page.append((match[1].strip(), [match[2]]))
+        elif page and (line[:1].isspace() or not any(map(str.strip, page[-1][1]))):
+            page[-1][1].append(line)
+        else:
+            break
+    return page
+
+
+def _list_rest(page: list[tuple[str, list[str]]], title: str) -> list[str]:
+    """Everything but the title's line, as "Key: value"."""
+    found = []
+    for key, values in page:
+        kept = [line.strip() for line in values if line is not title and line.strip()]
+        if kept:
+            found.append(clean_line(f"{key}: {' / '.join(kept)}", 1000))
+    return found

@@ -4,17 +4,18 @@ Lengths are in device units, `unit` of them a millimetre. Pictures have one size
 longest caption; a caption longer than a page goes on, without its picture, on the next.
 """
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import groupby
 from typing import Any, NamedTuple
 
-from PySide6.QtGui import QPagedPaintDevice
+from PySide6.QtGui import QFont, QPagedPaintDevice
 
-from .captions import Captions
 from .job import Entry, Job
-from .typeset import Line, measure_height
+from .typeset import INK, LEADING, SOFT, Line, Run, Style, break_lines, measure_height
+from .values import clean
 
 SIDES, TOP, BOTTOM = 12.0, 10.0, 9.0  # margins, mm
 HEADER, FOOTER = 11.0, 8.0
@@ -22,6 +23,58 @@ COLUMN_GAP, ROW_GAP, TEXT_GAP = 6.0, 6.0, 1.8
 STRIP, HEADING = 5.4, 8.5  # above a picture; above a scene
 FEWEST_LINES, LARGEST, LOOKS = 2, 0.34, 4  # room for a caption: lines, share of a row
 NARROWEST, NARROW_PICTURE, WIDE_PICTURE = 32.0, 42.0, 60.0  # mm: text beside a picture; see content_ and strip_width
+SPEAKER = re.compile(r"[^\W\d_a-z][^:\n]{0,40}(?=:)")  # a name in capitals before a colon, as scripts are imported
+WIDE, MIDDLE = 75.0, 48.0  # mm of a column
+GAP = 0.35  # of a line, between action, dialogue and notes
+
+
+@dataclass
+class Captions:
+    """`column` is the width of a panel's column in millimetres: narrow ones get smaller type."""
+
+    job: Job
+    device: QPagedPaintDevice
+    options: dict[str, Any]
+    column: float
+    strange: set[str] = field(default_factory=set)
+
+    @cached_property
+    def points(self) -> float:
+        return 8.5 if self.column > WIDE else 7.5 if self.column > MIDDLE else 6.5
+
+    @property
+    def line_height(self) -> float:
+        return self.points * LEADING * self.device.logicalDpiY() / 72
+
+    @cached_property
+    def wanted(self) -> bool:
+        """Whether any panel has a caption to print."""
+        words = [name for name in ("action", "dialogue", "notes") if self.options[name]]
+        return any(getattr(entry.panel, name).strip() for entry in self.job.entries for name in words)
+
+    def lay_out(self, entry: Entry, width: float) -> list[Line]:
+        """Action, dialogue with its speakers, notes: each in its own type."""
+        lines: list[Line] = []
+        for runs in self._list_paragraphs(entry):
+            lines += break_lines(runs, width, self.device, GAP * self.line_height, self.strange)
+        return lines
+
+    def _list_paragraphs(self, entry: Entry) -> list[list[Run]]:
+        panel, found = entry.panel, []
+        if self.options["action"]:
+            found.append([Run(clean(panel.action).strip(), Style(self.points))])
+        if self.options["dialogue"]:
+            found += [self._set_speech(line) for line in clean(panel.dialogue).splitlines() if line.strip()]
+        if self.options["notes"]:
+            found.append([Run(clean(panel.notes).strip(), Style(self.points - 0.5, SOFT, italic=True))])
+        return [runs for runs in found if any(run.text.strip() for run in runs)]
+
+    def _set_speech(self, line: str) -> list[Run]:
+        speaker = SPEAKER.match(line)
+        plain, bold = Style(self.points, INK), Style(self.points - 0.5, INK, QFont.Weight.DemiBold)
+        if not speaker or speaker[0] != speaker[0].upper():
+            return [Run(f"“{line.strip()}”" if line.strip()[0].isalpha() else line.strip(), plain)]
+        return [Run(speaker[0], bold), Run(f"  {line[speaker.end() + 1 :].strip()}", plain)]
 
 
 class Box(NamedTuple):

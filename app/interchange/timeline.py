@@ -12,8 +12,8 @@ import opentimelineio as otio  # type: ignore[import-untyped]  # it has no stubs
 
 from ..base.files import check_writable, write_new
 from .files import make_safe_name, write_folder
+from .frames import copy_take
 from .job import Entry, Job, drops_frames
-from .png_sequence import copy_take
 from .values import clean, clean_line
 
 KEY = "flux_local"
@@ -85,6 +85,7 @@ def describe(entry: Entry) -> dict:
     panel = entry.panel
     words = {name: clean(getattr(panel, name)) for name in ("prompt", "action", "dialogue", "notes")}
     return words | {
+        "id": panel.id,
         "panel": entry.number,
         "scene": entry.scene_number,
         "heading": clean(entry.scene.heading),

@@ -5,6 +5,7 @@ from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
+from xml.etree import ElementTree
 
 import opentimelineio as otio  # type: ignore[import-untyped]  # it has no stubs
 
@@ -13,7 +14,7 @@ from mlx_model.errors import RequestError
 from ..board.data import ASPECTS, Board, Camera, Panel, Scene, choose_rate, new_id
 from ..board.rules import MAX_PANELS
 from ..pictures.kinds import ENDINGS
-from .files import Source, find_beside, make_safe_name, read_document
+from .files import Source, find_beside, make_safe_name, read_document, read_xml
 from .pictures import choose_aspect
 from .timeline import KEY
 from .values import add_file, clean, clean_line, decode, read_camera, read_seconds, read_words
@@ -41,7 +42,7 @@ def build_board(timeline: otio.schema.Timeline, source: Source) -> Board:
         if not scenes or scenes[-1][:2] != (place, heading):
             scenes.append((place, heading, []))
         panel = _read_panel(clip, ours, f"Clip {clean_line(clip.name, 40) or number}", source)
-        source.names[panel.id] = clean_line(clip.name)
+        source.names[panel.id] = clean_line(ours.get("id")), clean_line(clip.name)
         scenes[-1][2].append(panel)
     made = tuple(Scene(new_id(), heading, tuple(panels)) for _, heading, panels in scenes)
     title = clean_line(timeline.name) or clean_line(source.path.stem) or "Untitled"
@@ -282,3 +283,27 @@ def _read_fps(timeline: otio.schema.Timeline, clips: list[otio.core.Item]) -> in
         with suppress(Exception):  # no length anywhere; the library's own errors have no common class
             rates.append(float(item.duration().rate))
     return next((choose_rate(rate) for rate in rates if 1 <= rate <= 240), 24)
+
+
+def load_fcp7(source: Source) -> Board:
+    """A board of its first sequence. Raises RequestError for hostile or broken XML, or another kind of file."""
+    root = read_xml(source, doctype=True)
+    if root.tag != "xmeml":
+        raise RequestError(f"{source.path} is not a Final Cut 7 XML.", "Export one from Premiere or Resolve.")
+    try:
+        found = otio.adapters.read_from_string(ElementTree.tostring(root, "unicode"), "fcp_xml")
+    except Exception as error:  # the adapter's errors have no common class
+        why = str(error)[:100] or type(error).__name__
+        raise RequestError(f"{source.path} has no sequence that can be read ({why}).", "Export it again.") from error
+    timeline = find_timeline(found, source)
+    _switch_off(timeline)
+    return build_board(timeline, source)
+
+
+def _switch_off(timeline: otio.schema.Timeline) -> None:
+    """The adapter keeps what is disabled as a word of its metadata only."""
+    for track in timeline.tracks:
+        for item in (track, *track):
+            known = item.metadata.get("fcp_xml")
+            if hasattr(known, "get") and str(known.get("enabled", "")).strip().upper() == "FALSE":
+                item.enabled = False

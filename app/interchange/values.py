@@ -16,8 +16,8 @@ import numpy as np
 from mlx_model.errors import FluxLocalError, RequestError
 
 from ..board.data import ANGLES, DEFAULT_SECONDS, MOVES, SHOTS, Camera, Panel
+from ..board.panel_job import import_take
 from ..board.rules import MAX_SECONDS
-from ..board.takes import import_take
 from ..pictures.images import open_picture
 from .files import Source
 

@@ -87,7 +87,7 @@ def _problems(
 def _storage_problems() -> Iterator[dict[str, Hint]]:
     home = paths.home()
     if paths.free_bytes(home) < LOW_DISK:
-        yield _problem(f"Little room: {memory.size(paths.free_bytes(home))} free for models.", "Free some space.")
+        yield _problem(f"Little room: {memory.say_bytes(paths.free_bytes(home))} free for models.", "Free some space.")
     if not os.access(paths.existing_parent(home), os.W_OK):
         yield _problem(f"{home} can't be written.", "Change its permissions, or set FLUX_LOCAL_HOME.")
     for model in list_installed():

@@ -89,7 +89,7 @@ def resolve(name_or_path: str | None = None) -> Path:
     if name_or_path in SPECS:
         raise NotInstalled(f"{name_or_path} is not installed.", how_to_add(name_or_path))
     if os.path.exists(path):
-        raise NotInstalled(f"{path} is not a converted model: it has no {MANIFEST}.", Advice("convert_it"))
+        return path.absolute()  # open_folder says what is wrong with it
     raise RequestError(f"There is no model called {name_or_path}.", f"Known are {', '.join(SPECS)}.")
 
 

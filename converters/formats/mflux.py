@@ -14,6 +14,7 @@ import mlx.core as mx
 
 from mlx_model.errors import ConvertError
 from mlx_model.store.shards import Entry
+from mlx_model.store.weights import PACKED_BITS
 
 from ..packing import PARTS
 from .files import read_metadata
@@ -23,7 +24,6 @@ GROUP_SIZE = 64
 UNUSED = re.compile(
     r"rotary_emb\.inv_freq|t5_blocks\.(?!0\.)\d+\.attention\.SelfAttention\.relative_attention_bias\..*"
 )
-BITS = (2, 3, 4, 5, 6, 8)
 FULL_NAMES = {  # as diffusers writes them
     r"time_guidance_embed\.(linear_\d\..*)": r"time_guidance_embed.timestep_embedder.\1",
     r"((?:.*\.attentions\.0|transformer_blocks\.\d+\.attn)\.to_out)\.([a-z]+)": r"\1.0.\2",
@@ -68,7 +68,7 @@ def _read_bits(stem: str, entries: dict[str, Entry]) -> int:
     shapes = [entries[stem + part][1] if stem + part in entries else () for part in PARTS]
     kind, sound = entries.get(stem + "weight", ("", ()))[0], all(len(shape) == 2 for shape in shapes)
     bits, rest = divmod(32 * shapes[0][1], GROUP_SIZE * max(1, shapes[1][1])) if sound else (0, 0)
-    if kind != "U32" or rest or bits not in BITS or shapes[1] != shapes[2]:
+    if kind != "U32" or rest or bits not in PACKED_BITS or shapes[1] != shapes[2]:
         raise ConvertError(f"{stem}weight is packed in a way that can't be read.", HINT)
     return bits
 

@@ -7,7 +7,7 @@ import math
 from typing import Any
 
 from .rules import Layout, Rule, Shapes, drop, rename
-from .sizes import count_numbered
+from .shared import count_numbered
 
 BFL = [
     drop("bn.num_batches_tracked"),

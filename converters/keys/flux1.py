@@ -6,14 +6,16 @@ Source: black-forest-labs/flux src/flux/model.py and diffusers loaders/single_fi
 from typing import Any
 
 from .rules import Layout, Shapes, rename
-from .sizes import HEAD, count_numbered, read_stream
-from .streams import (
+from .shared import (
     BFL,
     DOUBLE,
+    HEAD,
     SINGLE,
     THEIR_DOUBLE,
     THEIR_SINGLE,
+    count_numbered,
     join_qkv,
+    read_stream,
     rename_attention,
     rename_embedder,
     rename_mlps,

@@ -6,11 +6,14 @@ Source: black-forest-labs/flux2 src/flux2/model.py and diffusers scripts/convert
 from typing import Any
 
 from .rules import Layout, Shapes, rename
-from .sizes import count_numbered, find_ratio, read_rope, read_stream
-from .streams import (
+from .shared import (
     BFL,
     SINGLE,
     THEIR_SINGLE,
+    count_numbered,
+    find_ratio,
+    read_rope,
+    read_stream,
     rename_attention,
     rename_embedder,
     rename_mlps,

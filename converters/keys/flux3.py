@@ -6,8 +6,7 @@ Source: diffusers 0.42 loaders/single_file_utils.py (inverted) and models/transf
 from typing import Any
 
 from .rules import Layout, Rule, Shapes, drop, rename
-from .sizes import count_numbered, find_ratio, read_rope, read_stream
-from .streams import BFL, rename_embedder, rename_norms
+from .shared import BFL, count_numbered, find_ratio, read_rope, read_stream, rename_embedder, rename_norms
 from .text import DECODER
 
 TRAINING = drop("repa_projectors.*")  # heads of the training, of no use in a run

@@ -8,7 +8,7 @@ from typing import Any
 
 from . import autoencoder
 from .rules import Layout, Rule, Shapes, rename
-from .sizes import count_numbered, find_ratio
+from .shared import count_numbered, find_ratio
 
 HEAD = 72  # no tensor shows it: 1152 / 16
 OLD = {"query": "q", "key": "k", "value": "v", "proj_attn": "proj_out"}

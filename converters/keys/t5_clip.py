@@ -7,7 +7,7 @@ kind serve no FLUX model; single files store T5's token table twice.
 from typing import Any
 
 from .rules import Layout, Rule, Shapes, drop, rename
-from .sizes import count_numbered, read_section
+from .shared import count_numbered, read_section
 
 HEAD = 64  # width of a head of every published CLIP text encoder; no tensor shows it
 SIGLIP_HEADS, SIGLIP_PATCH = 16, 14

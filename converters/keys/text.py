@@ -7,7 +7,7 @@ and vision towers serve no FLUX model.
 from typing import Any
 
 from .rules import Layout, Rule, Shapes, drop, rename
-from .sizes import count_numbered, read_section
+from .shared import count_numbered, read_section
 
 # As published (the hub's files), as transformers 5 writes them, as a causal LM alone, and as a bare encoder.
 PREFIXES = ("language_model.model.", "model.language_model.", "model.", "")

@@ -34,13 +34,13 @@ from ..store.folder import Folder, open_folder
 from ..store.weights import build, check_components, open_component
 from . import noise
 from .pictures import centre, first_picture, fit_colours, map_colours, resize_and_crop, to_signed
-from .placing import Placed, composite, mark_cells, place
 from .references import Kept, fingerprint
 from .sampler import Repaint, denoise, euler, start_step
 from .tokenize import PromptTokenizer
 
 if TYPE_CHECKING:
     from ..store.lora import Gathered
+    from .placing import Placed
 
 STAY = (
     "transformer",
@@ -126,8 +126,10 @@ class Pipeline:
         """Rows and columns of tokens that a picture of the request's size needs."""
         return request.size.grid(self.spec.size_multiple)
 
-    def place(self, request: Request) -> Placed:
+    def place(self, request: Request) -> "Placed":
         """The picture that is changed, and its mask, on the canvas of the token grid."""
+        from .placing import place  # few runs have a mask
+
         rows, columns = self.grid(request)
         return place(request, Size(columns * self.spec.size_multiple, rows * self.spec.size_multiple))
 
@@ -159,7 +161,7 @@ class Pipeline:
             pixels = self._decode(latents, grid)
         except RuntimeError as error:  # what MLX raises when the device refuses an allocation
             raise _run_failed(error) from error
-        pixels = composite(request, centre(pixels, request.size))
+        pixels = self._finish(request, pixels)
         seconds = time.perf_counter() - began
         yield Done(seconds, seed=request.seed, pixels=pixels, latents=np.array(latents[0]))
 
@@ -235,7 +237,16 @@ class Pipeline:
 
     def _preview(self, clean: mx.array, grid: Grid, request: Request) -> np.ndarray:
         """The estimate of the finished latents (1, N, C) -> (H, W, 3) uint8."""
-        return composite(request, centre(self.show(clean.reshape(1, *grid, -1)), request.size))
+        return self._finish(request, self.show(clean.reshape(1, *grid, -1)))
+
+    def _finish(self, request: Request, pixels: np.ndarray) -> np.ndarray:
+        """What is asked for of the canvas, with the rest of the picture as it was."""
+        pixels = centre(pixels, request.size)
+        if not request.repaints:
+            return pixels
+        from .placing import composite
+
+        return composite(request, pixels)
 
     def show(self, clean: mx.array) -> np.ndarray:
         """(1, h, w, 4z) -> (16h, 16w, 3) uint8, as well as costs little beside a step."""
@@ -274,12 +285,13 @@ class Pipeline:
         self, request: Request, grid: Grid, source_noise: mx.array
     ) -> tuple[mx.array | None, Repaint | None]:
         """Latents of the picture that strength or a mask starts from, and what keeps the rest of it; None without."""
-        masked = request.mask is not None or request.outpaint is not None
-        if not masked and request.strength is None:
+        if not request.repaints and request.strength is None:
             return None, None
+        from .placing import mark_cells
+
         placed = self.place(request)
         source = self.encode_pixels(placed.pixels)
-        if not masked or self.spec.pictures == "erased":  # there the transformer itself sees the mask
+        if not request.repaints or self.spec.pictures == "erased":  # there the transformer itself sees the mask
             return source, None
         cell = self.spec.size_multiple // 2  # pixels of one latent
         mask = pack(mx.array(mark_cells(placed.mask, cell))[None, ..., None]).reshape(1, -1, 4)

@@ -28,7 +28,7 @@ def place(request: Request, canvas: Size) -> Placed:
 
 def composite(request: Request, pixels: np.ndarray) -> np.ndarray:
     """The made picture (H, W, 3) inside the mask; outside it the source, to the pixel; a soft edge mixes."""
-    if request.mask is None and request.outpaint is None:
+    if not request.repaints:
         return pixels
     source, mask = place(request, request.size)
     mask = mask[..., None]

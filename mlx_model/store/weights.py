@@ -29,6 +29,7 @@ CLASSES = {
     "autoencoder": "AutoEncoder",
     "tiny_autoencoder": "AutoEncoder",
 }
+PACKED_BITS = (2, 3, 4, 5, 6, 8)  # of mx.quantize
 FLOATS = ("F32", "F16", "BF16")
 DENSE_ROWS = 512  # from here on Apple GPUs are faster with a dequantised matrix (mlx PR 4216: 1.1x to 1.8x)
 BLOCKS = (32, 64, 128, 256, 512)  # channels that a rotation may mix
@@ -251,7 +252,7 @@ def _pack_layer(module: nn.Module, name: str, shapes: Shapes) -> None:
         group_size, uneven = divmod(width, groups)
     except (KeyError, IndexError, TypeError, ZeroDivisionError) as error:
         raise LayoutError(f"Scales for {name}, which is no layer that can be packed.") from error
-    if rest or uneven or bits not in (2, 3, 4, 5, 6, 8) or group_size not in (32, 64, 128):
+    if rest or uneven or bits not in PACKED_BITS or group_size not in (32, 64, 128):
         raise LayoutError(f"{name} is packed in a way that can't be read: {bits} bits in groups of {group_size}.")
     parent[key] = kind(layer, group_size, bits)
     if kind is PackedLinear and f"{name}.rotation" in shapes:  # an embedding has none: fit finds it left over

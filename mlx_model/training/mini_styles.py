@@ -19,7 +19,8 @@ def outlines(grey: np.ndarray) -> np.ndarray:
     """(H, W) from 0 to 1: how much a pixel differs from its right and lower neighbours."""
     down = np.abs(np.diff(grey, axis=0, append=grey[-1:]))
     right = np.abs(np.diff(grey, axis=1, append=grey[:, -1:]))
-    return np.clip((down + right) * 3.0, 0, 1)
+    drawn: np.ndarray = np.clip((down + right) * 3.0, 0, 1)
+    return drawn
 
 
 def between(low: tuple[int, int, int], high: tuple[int, int, int], amount: np.ndarray) -> np.ndarray:

@@ -18,7 +18,7 @@ from . import mini_edits as edits
 from . import mini_guests as guests
 from . import mini_words as words
 from .mini_glyphs import CHARACTERS, PROPS, WEARABLES, font_path, glyph_art, glyph_image
-from .mini_outfits import plan_outfit, plan_seat
+from .mini_guests import plan_outfit, plan_seat
 from .mini_plans import Plan, place_clearly
 from .mini_scene import (
     LIGHTS,

@@ -31,7 +31,7 @@ MORE = {
     "app/interchange/": {"opentimelineio", "defusedxml"},
     "app/interchange/animatic.py": {"PySide6", "av"},
     "app/interchange/layers.py": {"psd_tools"},
-    **{f"app/interchange/{name}.py": {"PySide6"} for name in ("pdf", "sheet", "captions", "typeset")},
+    **{f"app/interchange/{name}.py": {"PySide6"} for name in ("pdf", "sheet", "typeset")},
 }
 
 
@@ -121,7 +121,7 @@ def test_widgets_only_in_the_window(name):
 def test_commands_import_what_they_need_when_they_run(name):
     """What --help and option parsing load; a running command loads its helpers, and all beside board/commands.py."""
     helpers = name.startswith("app/cli/board/") and not name.endswith("commands.py")
-    if helpers or name.split("/")[-1] in ("run.py", "prepare.py", "add.py"):
+    if helpers or name.split("/")[-1] in ("run.py", "add.py"):
         return
     heavy = {"numpy", "PIL", "mlx", "huggingface_hub", "app.pictures.images", "mlx_model.events"}
     assert at_import_time(name) & {*heavy, "mlx_model.run.pipeline"} == set()

@@ -10,7 +10,7 @@ from typing import get_args
 import pytest
 
 from app.cli import hints as command_line
-from app.gui.kit import hints as window
+from app.gui.kit import words as window
 from mlx_model.errors import AdviceCode
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from mlx_model.memory import size
+from mlx_model.memory import say_bytes
 from tests.network.conftest import MODEL, REPO
 from tests.network.hub_server import blob, sha256
+
+pytestmark = pytest.mark.network
 
 LARGE = "transformer/diffusion_pytorch_model.safetensors"
 
@@ -97,7 +99,7 @@ def test_the_hub_is_asked_before_room_is_judged(flux_local, hub, home):
     hub.faults.sizes[LARGE] = 10**15
     failed = expect_refusal(flux_local.add(), "are free", code=4)
     assert failed["code"] == "DiskFull"
-    assert size(10**15) in failed["message"]
+    assert say_bytes(10**15) in failed["message"]
     expect_refusal(flux_local.add(HF_ENDPOINT=nobody), "can't be reached")
     assert not hub.files(LARGE)
 
@@ -137,7 +139,7 @@ def test_what_is_here_already_is_no_part_of_the_download(flux_local, hub, home):
         file.write_bytes(bytes(2_000_000))
     hub.faults.answers[LARGE] = [(404, {})]
     run = flux_local.add()
-    assert f"Download {size(whole - 1_000_000)};" in run.notes()
+    assert f"Download {say_bytes(whole - 1_000_000)};" in run.notes()
     assert not [file for file in dead if file.exists()]
     assert sum(asked.sent for asked in hub.asked) < whole - 1_000_000
 

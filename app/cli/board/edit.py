@@ -25,6 +25,7 @@ from app.board.data import (
 from app.fluxboard.file import SUFFIX, BoardFile
 from app.pictures import images
 from mlx_model.errors import BoardError, RequestError
+from mlx_model.geometry import Size
 
 from ..say import Reporter, say_json
 
@@ -152,7 +153,7 @@ def _change_panel(board: Board, panel: Panel, options: Options) -> Panel:
     camera = {key: options[key] for key in ("shot", "angle", "move") if options[key] is not None}
     settings = {key: options[key] for key in ("model", "steps", "guidance", "strength") if options[key] is not None}
     if options["size"]:
-        settings["width"], settings["height"] = _sides(options["size"])
+        settings["width"], settings["height"] = _parse_sides(options["size"])
     if options["seed"] is not None:
         changes |= {"seed": options["seed"], "seed_locked": True}
     if options["source"] is not None:
@@ -169,13 +170,13 @@ def _source(board: Board, panel: Panel, text: str) -> Source:
     return Source("take") if other.id == panel.id else Source("panel", other.id)
 
 
-def _sides(text: str) -> tuple[int, int]:
+def _parse_sides(text: str) -> Size:
     from app.base.shapes import SIDES
 
     sides = SIDES.fullmatch(text.strip())
     if sides is None:
         raise RequestError(f"{text!r} is not a size in pixels.", "Say it as 1024x768; board new --aspect has shapes.")
-    return int(sides[1]), int(sides[2])
+    return Size(int(sides[1]), int(sides[2]))
 
 
 def _pictures(file: BoardFile, paths: Sequence[str]) -> list:

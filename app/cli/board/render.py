@@ -12,8 +12,7 @@ from msgspec.structs import replace
 
 from app.board import commands, naming
 from app.board.data import Board, Panel, numbers
-from app.board.panel_job import Choice, panel_job, resolve
-from app.board.takes import make_take
+from app.board.panel_job import Choice, make_take, panel_job, resolve
 from app.engine import jobs, running
 from app.fluxboard.file import BoardFile
 from app.pictures import inputs

@@ -11,7 +11,7 @@ from PySide6.QtGui import QDrag, QDragEnterEvent, QDragMoveEvent, QDropEvent
 
 from ...board import commands
 from ...board.data import Board, Panel, PanelReference, Picture, new_id, numbers
-from ...board.takes import import_take
+from ...board.panel_job import import_take
 from ...fluxboard.file import SUFFIX
 from ...interchange.formats import FORMATS, IMPORTS
 from ..document.document import Document

@@ -25,7 +25,7 @@ from ...board.panel_job import Choice, instruct, panel_job, resolve
 from ...engine.engine import Engine
 from ...engine.jobs import JobState
 from ...fluxboard.file import BoardFile
-from ..kit.hints import in_window
+from ..kit.words import in_window
 from .forecast import PanelModel, forecast
 from .importing import ReadPicture, in_background, put_pixels, read_picture
 from .pixmaps import Pixmaps, read

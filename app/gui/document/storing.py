@@ -9,7 +9,7 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
-from ...board.takes import make_take
+from ...board.panel_job import make_take
 from ...engine.jobs import JobState
 from ...fluxboard.file import BoardFile
 from .importing import ReadPicture, keep_png

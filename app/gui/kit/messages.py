@@ -18,8 +18,8 @@ from PySide6.QtWidgets import (
 
 from mlx_model.errors import Hint
 
-from .hints import in_window
 from .widgets import button, icon_button, label, row
+from .words import in_window
 
 READ = 70  # ms of showing for each letter
 LEAST = 6000

@@ -1,5 +1,6 @@
-"""What models are called."""
+"""The window's words: what models are called, and what to do about an error."""
 
+from mlx_model.errors import AdviceCode, Hint
 from mlx_model.specs import SPECS
 
 
@@ -12,3 +13,41 @@ def model_title(name: str | None, start: str = "Built-in model") -> str:
     if spec is None:
         return name or "No model"
     return start if spec.repo is None else spec.title
+
+
+WORDS: dict[AdviceCode, str] = {
+    "add_a_model": "Add one under Models.",
+    "add_model": "Add it under Models, or choose another model.",
+    "add_model_again": "Remove it under Models and add it again.",
+    "agree_to_licence": "Read {url} and agree to it under Models.",
+    "bring_companions": "Put beside it: {places}.",
+    "choose_class": "Choose a model that reads words.",
+    "choose_model_for_edits": "Choose a model that edits: see Models.",
+    "choose_model_for_masks": "Models shows which models do.",
+    "choose_size": "Choose a size under Settings.",
+    "choose_smaller_model": "A smaller model would fit: see Models.",
+    "convert_it": "Add a model under Models.",
+    "draw_edges_yourself": 'Install it with: pip install "flux-local-studio[edges]", or choose another model.',
+    "give_member_a_picture": "Give it one under Cast.",
+    "give_picture": "Choose one under Start from, or add a reference.",
+    "import_zip": "A zipped board: File > Import.",
+    "leave_out": "Leave {setting} at the model's own, under Settings.",
+    "make_board": "File > New makes one.",
+    "make_scene": "The board has {count}; Add Scene adds one.",
+    "name_class": "Choose a model that reads words.",
+    "name_model": "Add the model by its name under Models.",
+    "put_on_base": "It works on another model (Redux: on FLUX.1 dev). Add that one first.",
+    "replace_model": "Remove that one under Models first, or choose another place.",
+    "save_with_request": (
+        "Only pictures that were saved with their request do, and only until another program rewrites them."
+    ),
+    "stay_under_size": "Stay under {megapixels} megapixels, for example {size} under Settings.",
+    "try_other_numbers": "Try another seed; if it stays, remove the model and add it again.",
+    "unset_offline": "Unset HF_HUB_OFFLINE and start the app again.",
+    "where_to_paint": "Paint a mask on the picture first.",
+}
+
+
+def in_window(hint: Hint) -> str:
+    """The hint in words."""
+    return hint if isinstance(hint, str) else WORDS[hint.code].format(**hint.values)

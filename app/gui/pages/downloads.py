@@ -12,7 +12,7 @@ from mlx_model.events import Done, Event, Failed, Note, Stage, Step, from_json
 
 from ...base.words import say_duration, say_stage
 from ...engine.process import command_line, environment
-from ..kit.hints import in_window
+from ..kit.words import in_window
 
 ARGUMENTS = ("models", "add")
 State = Literal["running", "paused", "failed", "cancelled", "done"]

@@ -25,9 +25,9 @@ from mlx_model.spec_parts import BITS
 from ...base import blas, paths
 from ...base.words import say_duration
 from ...models import catalogue, library
-from ..kit.hints import in_window
 from ..kit.messages import sure
 from ..kit.widgets import bar, button, label, row, set_tone
+from ..kit.words import in_window
 from .downloads import Download, Downloads
 
 GATED = "Its page on Hugging Face asks you to agree there too; then run `hf auth login` once in Terminal."
@@ -129,12 +129,12 @@ class ModelCard(QFrame):
             self.needs.setText("Part of the app: nothing to download.")
             return
         if self.installed:
-            self.needs.setText(f"{memory.size(self.installed[0]['bytes'])} on this disk.")
+            self.needs.setText(f"{memory.say_bytes(self.installed[0]['bytes'])} on this disk.")
             return
         bits = str(self.bits.currentData())
         peak, fits = self.entry["memory_bytes"][bits], self.entry["fits"][bits]
         download, disk = (
-            memory.size(count) for count in (self.entry["download_bytes"], self.entry["disk_bytes"][bits])
+            memory.say_bytes(count) for count in (self.entry["download_bytes"], self.entry["disk_bytes"][bits])
         )
         words = f"Download {download}, then {disk} on disk. "
         words += f"Needs about {memory.gib(peak)} of memory"
@@ -276,7 +276,7 @@ class ModelsView(QWidget):
         self.column.addStretch(1)
         taken = sum(one["bytes"] for entry in entries for one in entry["installed"])
         free = paths.free_bytes(paths.models())
-        self.disk.setText(f"Models take {memory.size(taken)} · {memory.size(free)} free on this disk")
+        self.disk.setText(f"Models take {memory.say_bytes(taken)} · {memory.say_bytes(free)} free on this disk")
 
     def _card(self, entry: dict[str, Any]) -> ModelCard:
         card = ModelCard(entry, self.downloads, self.default)

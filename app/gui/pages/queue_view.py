@@ -21,10 +21,9 @@ from ...engine.jobs import JobState
 from ..board.paint import running_words
 from ..document.runs import PanelState
 from ..kit import icons
-from ..kit.hints import in_window
 from ..kit.theme import theme
 from ..kit.widgets import Empty, bar, button, icon_button, label, set_tone
-from ..kit.words import model_title
+from ..kit.words import in_window, model_title
 
 WORKER = {
     "stopped": "", "starting": "Starting the model's process", "ready": "Ready", "busy": "Working",

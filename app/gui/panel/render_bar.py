@@ -17,8 +17,8 @@ from ..document.forecast import Forecast
 from ..document.runs import PanelState
 from ..kit import icons
 from ..kit.fields import choice
-from ..kit.hints import in_window
 from ..kit.widgets import describe, icon_button, key_text, label, set_tone
+from ..kit.words import in_window
 
 COUNTS = (1, 2, 4, 8)
 

@@ -5,9 +5,9 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QVBoxLay
 
 from mlx_model.errors import Hint
 
-from ..kit.hints import in_window
 from ..kit.theme import GAP
 from ..kit.widgets import describe, icon_button
+from ..kit.words import in_window
 
 WIDEST = 520
 

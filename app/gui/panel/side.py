@@ -12,9 +12,9 @@ from ...board.seen import see
 from ..document.document import Document
 from ..document.forecast import PanelModel, find_model, forecast, obstacle
 from ..document.panel_part import PanelPart
-from ..kit.hints import in_window
 from ..kit.theme import GAP
 from ..kit.widgets import describe, key_text, label, set_tone
+from ..kit.words import in_window
 from ..prompt.instruction_box import InstructionBox
 from ..prompt.menu import attach_menus
 from ..prompt.tray import ReferenceTray

@@ -13,8 +13,8 @@ from mlx_model.errors import FluxLocalError, Hint
 
 from ...board import commands
 from ...board.data import Board, Picture, Source, Take, numbers, pictures
+from ...board.panel_job import import_take
 from ...board.seen import source_picture
-from ...board.takes import import_take
 from ..canvas import mask as masks
 from ..canvas.bars import CanvasBar, MaskBar
 from ..canvas.canvas import Canvas

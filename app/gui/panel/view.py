@@ -12,9 +12,9 @@ from ...engine import jobs
 from ..document.document import Document
 from ..document.live import Live
 from ..document.panel_part import PanelPart
-from ..kit.hints import in_window
 from ..kit.theme import GAP
 from ..kit.widgets import icon_button, key_text, label
+from ..kit.words import in_window
 from .render_bar import words_of
 from .side import PanelSide
 from .stage import PanelStage, invitation

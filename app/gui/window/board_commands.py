@@ -8,7 +8,7 @@ from PySide6.QtGui import QDesktopServices, QGuiApplication
 from PySide6.QtWidgets import QFileDialog, QInputDialog, QMainWindow
 
 from mlx_model.errors import FluxLocalError
-from mlx_model.memory import size
+from mlx_model.memory import say_bytes
 
 from ...base.settings import boards_folder
 from ...base.words import say_count
@@ -88,7 +88,7 @@ class BoardCommands(QObject):
         if not unused:
             self.said.emit("Every picture of this board is in use.", "By the board, undo or an earlier state.", True)
             return
-        taken = size(sum(path.stat().st_size for path in unused))
+        taken = say_bytes(sum(path.stat().st_size for path in unused))
         text = f"{say_count(len(unused), 'picture')} of this board ({taken}) are not used any more."
         more = "Neither undo nor an earlier state needs them."
         if not sure(self.window, "Unused Pictures", text, more, "Move to Trash", "Cancel"):

@@ -40,7 +40,6 @@ from ..kit.widgets import button, label, row
 from ..kit.words import model_title
 
 SHAPE = re.compile(r"\s*(\d{1,4})\s*[:x]\s*(\d{1,4})\s*")
-RATES = ("24", "25", "30", "48", "50", "60", "12")
 
 
 class BoardSettings(QDialog):

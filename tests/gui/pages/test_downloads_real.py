@@ -10,6 +10,8 @@ from mlx_model.specs import SPECS
 from tests.network.hub_server import Hub, sha256
 from tests.network.made import checkpoint_files
 
+pytestmark = pytest.mark.network
+
 MODEL = "flux2-klein-4b"
 LARGE = "transformer/diffusion_pytorch_model.safetensors"
 
