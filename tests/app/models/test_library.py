@@ -66,7 +66,7 @@ def test_unknown_names_and_wrong_folders(tmp_path):
     with pytest.raises(RequestError, match="no model called nope"):
         library.resolve("nope")
     with pytest.raises(NotInstalled, match=r"model\.json"):
-        library.resolve(str(tmp_path))
+        library.find(str(tmp_path))
 
 
 def test_default_is_the_first_real_model_then_the_built_in(tmp_path):
