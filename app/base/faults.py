@@ -15,6 +15,11 @@ UNUSABLE = (
     errno.ELOOP,
     errno.EMFILE,
     errno.ESTALE,
+    errno.ENODEV,
+    errno.ENXIO,
+    errno.ETIMEDOUT,
+    errno.EHOSTDOWN,
+    errno.ENOTCONN,
 )  # what is wrong with the file or the disk, wherever it is met
 OUR_FAULT = "This is a fault in Flux Local. Please report it with what the log says."
 
@@ -29,13 +34,21 @@ def tell(error: Exception) -> FluxLocalError | None:
         return DiskFull(f"The disk is full: {error}.", "Free some space and try again.")
     if isinstance(error, FileNotFoundError) and not _stands_somewhere():
         return RequestError("The folder that you are in is gone.", "Go to another one: cd")
+    if isinstance(error, FileNotFoundError) and error.filename is not None:
+        hint = "It was moved or deleted meanwhile, or its disk went away: put it back, or choose another."
+        return RequestError(f"{_name(error)} is no longer there.", hint)
     if isinstance(error, OSError) and error.filename is not None and error.errno in UNUSABLE:
-        name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename)
+        name = _name(error)
         hint = "Look at its permissions and its disk, or choose another place."
-        return RequestError(f"{name[:300]} can't be used: {error.strerror}.", hint)
+        return RequestError(f"{name} can't be used: {error.strerror}.", hint)
     if isinstance(error, RuntimeError) and "home directory" in str(error):  # Path.expanduser
         return RequestError("A path begins with ~ and the name of nobody on this computer.", "Write it in full.")
     return None
+
+
+def _name(error: OSError) -> str:
+    name = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else str(error.filename)
+    return name[:300]
 
 
 def _stands_somewhere() -> bool:

@@ -7,10 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-from safetensors import safe_open
 
 from mlx_model.errors import ConvertError, LayoutError, UnsafeFile
-from mlx_model.store.shards import Entry, header, load_lazily
+from mlx_model.store.shards import Entry, header, load_lazily, metadata
 
 from . import fp8, gguf_file, streamed
 
@@ -107,11 +106,10 @@ def _read_header(file: Path) -> dict[str, Entry]:
 
 
 def read_metadata(file: Path) -> dict[str, str]:
-    """The words in the header of a safetensors file, which was checked before; a GGUF file has none."""
+    """The words in the header of a safetensors file; a GGUF file has none. Raises LayoutError."""
     if gguf_file.is_gguf(file):
         return {}
-    with safe_open(str(file), "np") as opened:
-        return dict(opened.metadata() or {})
+    return metadata(file)
 
 
 def load_file(file: Path) -> dict[str, mx.array]:

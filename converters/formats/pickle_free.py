@@ -2,7 +2,7 @@
 
 Such a file is a zip with one pickle (the tree of names) and one raw block per storage. A pickle is a program;
 pickle_machine runs the few instructions that a state dict needs and refuses everything else.
-Everything is bounded by the size of the file before memory is taken; blocks are mapped and read when asked for.
+Everything is bounded by the size of the file before memory is taken; blocks are read when asked for.
 Source: the format as torch.save writes it (torch/serialization.py).
 """
 

@@ -19,6 +19,7 @@ from mlx_model.errors import UnsafeFile
 
 STACK_LIMIT, OPCODE_LIMIT, DEPTH_LIMIT, RANK_LIMIT = 100_000, 2_000_000, 12, 8
 LARGEST = 2**48  # numbers along an axis
+CHUNK = 2**24  # bytes that are checked at once
 HINT = "Get the .safetensors form of the model."
 STORAGES: dict[str, tuple[str, np.dtype]] = {
     "torch FloatStorage": ("F32", np.dtype("<f4")),
@@ -45,7 +46,7 @@ class Storage:
     count: int
     offset: int
     crc: int
-    mapped: np.ndarray | None = None
+    checked: bool = False
 
     @property
     def dtype(self) -> str:
@@ -55,16 +56,28 @@ class Storage:
     def kind(self) -> np.dtype:
         return STORAGES[self.name][1]
 
-    def block(self) -> np.ndarray:
-        """All numbers, a read-only map of the file, its checksum compared once. Raises UnsafeFile."""
-        if self.mapped is None:
-            if self.count == 0:
-                return np.zeros(0, self.kind)
-            mapped = np.memmap(self.file, self.kind, "r", self.offset, (self.count,))
-            if zlib.crc32(mapped.data) != self.crc:
-                raise UnsafeFile(f"{self.file.name} is damaged: a block of weights has another checksum.", HINT)
-            self.mapped = mapped
-        return self.mapped
+    def read(self, start: int, count: int) -> np.ndarray:
+        """`count` numbers from `start` on; the checksum of the block is compared once. Raises UnsafeFile.
+
+        They are read, not mapped: a file that is cut short while it is mapped ends the process.
+        """
+        self._check()
+        found = np.fromfile(self.file, self.kind, count, offset=self.offset + start * self.kind.itemsize)
+        if found.size != count:
+            raise UnsafeFile(f"{self.file.name} was cut short while it was read.", HINT)
+        return found
+
+    def _check(self) -> None:
+        if self.checked:
+            return
+        crc, left = 0, self.count * self.kind.itemsize
+        with self.file.open("rb") as stream:
+            stream.seek(self.offset)
+            while left and (piece := stream.read(min(left, CHUNK))):
+                crc, left = zlib.crc32(piece, crc), left - len(piece)
+        if left or crc != self.crc:
+            raise UnsafeFile(f"{self.file.name} is damaged: a block of weights has another checksum.", HINT)
+        self.checked = True
 
 
 @dataclass(frozen=True)
@@ -85,9 +98,10 @@ class Stored:
         return math.prod(self.shape) * self.storage.kind.itemsize
 
     def raw(self) -> np.ndarray:
-        """The numbers in their shape, a view of the mapped file; bfloat16 as uint16. Raises UnsafeFile (checksum)."""
+        """The numbers in their shape, read; bfloat16 as uint16. Raises UnsafeFile (checksum, cut short)."""
         strides = tuple(stride * self.storage.kind.itemsize for stride in self.strides)
-        block = self.storage.block()[self.start :]
+        steps = sum((side - 1) * stride for side, stride in zip(self.shape, self.strides, strict=True))
+        block = self.storage.read(self.start, 1 + steps if math.prod(self.shape) else 0)
         return np.lib.stride_tricks.as_strided(block, self.shape, strides, writeable=False)
 
     def array(self) -> mx.array:

@@ -270,6 +270,7 @@ class Pipeline:
             if not isinstance(given, dict):
                 raise TypeError("it is one array")
             given = given["noise"].astype(mx.float32)
+            mx.eval(given)  # here, where it is known which file could not be read
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise RequestError(
                 f"{request.noise} holds no tensor `noise`: {error}.", "Give a .safetensors file."

@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-from safetensors import safe_open
 
 from ..errors import LayoutError, RequestError
 from .lora_names import FAMILIES, TEXT_ENCODERS, Place, families_of, places, resolve
-from .shards import Entry, header, load_lazily
+from .shards import Entry, header, load_lazily, metadata, unbroken
 
 SHOWN = 5
 FLOATS = ("F32", "F16", "BF16")
@@ -79,9 +78,10 @@ def read(path: Path, family: str, sizes: Sizes) -> list[Adapter]:
     for stem, (place, names) in grouped.items():
         parts = {part: arrays[name].astype(mx.float32) for part, name in names.items()}
         _check_parts(path, stem, parts, sizes[place.layer])
-        adapter = _adapter(path, stem, place, parts, config)
-        _check_size(path, stem, adapter, sizes)
-        _check_numbers(path, stem, adapter)  # last: until here nothing of the file is in memory
+        with unbroken(path.name):
+            adapter = _adapter(path, stem, place, parts, config)
+            _check_size(path, stem, adapter, sizes)
+            _check_numbers(path, stem, adapter)  # last: until here nothing of the file is in memory
         adapters.append(adapter)
     return adapters
 
@@ -140,8 +140,7 @@ def _hint(family: str, unknown: list[str]) -> str:
 
 def _config(path: Path) -> dict[str, Any]:
     """What PEFT says about ranks and alpha, from the file's metadata or adapter_config.json beside it; {} without."""
-    with safe_open(str(path), "np") as opened:
-        text = (opened.metadata() or {}).get("lora_adapter_metadata", "")
+    text = metadata(path).get("lora_adapter_metadata", "")
     beside = path.with_name("adapter_config.json")
     try:
         if not text and path.name == "adapter_model.safetensors" and beside.is_file():

@@ -40,11 +40,23 @@ def header(file: Path) -> dict[str, Entry]:
 
     Raises LayoutError; PermissionError, which the library would call a missing file.
     """
+    with _opened(file) as opened:
+        slices = {name: opened.get_slice(name) for name in list(opened.keys())}
+        return {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
+
+
+def metadata(file: Path) -> dict[str, str]:
+    """The words in the header. Raises LayoutError, PermissionError."""
+    with _opened(file) as opened:
+        return dict(opened.metadata() or {})
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Any]:
     try:
         file.open("rb").close()
         with safe_open(str(file), "np") as opened:
-            slices = {name: opened.get_slice(name) for name in list(opened.keys())}
-            return {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
+            yield opened
     except PermissionError:
         raise
     except (SafetensorError, OSError) as error:
@@ -131,9 +143,10 @@ def _pieces(name: str, array: Unmade) -> Iterator[memoryview]:
 
     A packed matrix shows them in its scales.
     """
-    values = mx.contiguous(array() if callable(array) else array).reshape(-1)
-    del array
-    mx.eval(values)
+    with unbroken(name):
+        values = mx.contiguous(array() if callable(array) else array).reshape(-1)
+        del array
+        mx.eval(values)
     if not _finite(values):
         raise LayoutError(f"{name} holds numbers that are not finite.", "Is the file damaged? Download it again.")
     flat = values.view(mx.uint8)
@@ -149,6 +162,18 @@ def _finite(values: mx.array) -> bool:
         return True
     starts = range(0, values.size, CHUNK)
     return all(mx.isfinite(values[start : start + CHUNK]).all().item() for start in starts)
+
+
+@contextmanager
+def unbroken(what: str) -> Iterator[None]:
+    """Turn MLX's error for bytes that are no longer there, told when they are read at last, into LayoutError."""
+    try:
+        yield
+    except RuntimeError as error:
+        if "[read]" not in str(error):
+            raise
+        message = f"{what} could not be read to its end: its file was cut short, or its disk went away meanwhile."
+        raise LayoutError(message, "Look at the disk and at the file, and try again.") from error
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from mlx.utils import tree_flatten
 from ..errors import LayoutError
 from ..sizes import check_params
 from .folder import Folder
-from .shards import SHARD_BYTES, Entry, Unmade, header, load_lazily, write_shards
+from .shards import SHARD_BYTES, Entry, Unmade, header, load_lazily, unbroken, write_shards
 
 CLASSES = {
     "transformer": "Transformer",
@@ -166,7 +166,8 @@ def load(module: nn.Module, files: list[Path], dtype: mx.Dtype) -> None:
         for name in list(arrays):
             array = arrays.pop(name)
             array = array if array.dtype == mx.uint32 else array.astype(_dtype(name, dtype))
-            mx.eval(array)  # here: lazy arrays belong to this thread; one by one: no second copy of the model
+            with unbroken(file.name):
+                mx.eval(array)  # here: lazy arrays belong to this thread; one by one: no second copy of the model
             parent, key = locate(module, name)
             parent[key] = array
 
