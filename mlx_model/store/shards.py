@@ -40,19 +40,19 @@ def header(file: Path) -> dict[str, Entry]:
 
     Raises LayoutError; PermissionError, which the library would call a missing file.
     """
-    with _opened(file) as opened:
+    with _open(file) as opened:
         slices = {name: opened.get_slice(name) for name in list(opened.keys())}
         return {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
 
 
 def metadata(file: Path) -> dict[str, str]:
     """The words in the header. Raises LayoutError, PermissionError."""
-    with _opened(file) as opened:
+    with _open(file) as opened:
         return dict(opened.metadata() or {})
 
 
 @contextmanager
-def _opened(file: Path) -> Iterator[Any]:
+def _open(file: Path) -> Iterator[Any]:
     try:
         file.open("rb").close()
         with safe_open(str(file), "np") as opened:
