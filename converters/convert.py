@@ -37,7 +37,7 @@ MARGIN = 64 * 2**20  # bytes left free on the disk
 
 
 def convert(
-    source: Path,
+    source: Path | Source,
     out: Path,
     model: str | None = None,
     bits: int = 16,
@@ -48,17 +48,17 @@ def convert(
 ) -> Generator[Event, None, None]:
     """Convert `source` into the folder `out`: Stage, Step per tensor, Notes, Done. Run it on one thread.
 
-    source: a .safetensors, .gguf or .pt file, a diffusers folder or one that mflux saved; model: settles ties;
-    companions: a folder (diffusers or converted) with what a single file lacks; force: replace `out` if it is a
-    converted folder; loras: adapters that become part of the transformer.
+    source: a .safetensors, .gguf or .pt file, a diffusers folder or one that mflux saved, or what gather chose;
+    model: settles ties; companions: a folder (diffusers or converted) with what a single file lacks; force: replace
+    `out` if it is a converted folder; loras: adapters that become part of the transformer.
     Closing the generator or an error leaves nothing behind.
     Raises RequestError, ConvertError (UnsafeFile), LayoutError (tensors that don't fit), DiskFull.
     """
     start, out = time.monotonic(), _find_place(Path(out).expanduser().absolute())
     plan = choose_plan(bits, plan)
     _check_out(out, force)
-    yield Stage("read", str(source))
-    found = find_source(source, companions)
+    yield Stage("read", str(source.path if isinstance(source, Source) else source))
+    found = source if isinstance(source, Source) else find_source(source, companions)
     partial = _make_partial(out)
     settings = Settings(plan, loras, partial / SCRATCH)
     try:

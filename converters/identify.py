@@ -24,19 +24,26 @@ def identify(
     `roles`: the components that were found; a row whose further encoders are there is preferred.
     Raises RequestError: an unknown or contradicted `model`, or a tie, naming the rows to choose from.
     """
-    rows = [row for row in SPECS.values() if row.family == family and _are_alike(_make_published(row), params)]
-    same = [row for row in rows if asdict(_make_published(row)) == asdict(params)]
-    fitting = [row for row in same or rows if _agrees(row, index)]
+    rows, same = list_rows(family, params)
+    fitting = [row for row in rows if agrees(row, index)]
     if model is not None:
-        return _choose_asked(path, model, fitting), bool(same)
+        return _choose_asked(path, model, fitting), same
     fitting = _choose_by_roles(roles, fitting)
     if len(fitting) > 1:
-        fitting = _choose_by_name(path, fitting)
+        named = name_row(path, fitting)
+        fitting = [named] if named else fitting
     if not fitting or (len(fitting) > 1 and same):
         names = ", ".join(row.name for row in fitting or rows)
         raise RequestError(f"{path.name} could be one of: {names}.", Advice("name_model"))
     published = [row for row in fitting if row.repo]
-    return (published or fitting)[0], bool(same)
+    return (published or fitting)[0], same
+
+
+def list_rows(family: str, params: Any) -> tuple[list[ModelSpec], bool]:
+    """The rows of this size and True, else those of the same kind of network and False."""
+    rows = [row for row in SPECS.values() if row.family == family and _are_alike(_make_published(row), params)]
+    same = [row for row in rows if asdict(_make_published(row)) == asdict(params)]
+    return same or rows, bool(same)
 
 
 def _make_published(row: ModelSpec) -> Any:
@@ -55,7 +62,7 @@ def _count_inputs(params: Any) -> int:
     return min(3, int(params.in_channels // getattr(params, "out_channels", params.in_channels)))
 
 
-def _agrees(row: ModelSpec, index: dict[str, Any]) -> bool:
+def agrees(row: ModelSpec, index: dict[str, Any]) -> bool:
     """Whether model_index.json allows the row."""
     kind = index.get("_class_name")
     known = any(kind in other.pipelines for other in SPECS.values())
@@ -81,13 +88,34 @@ def _choose_asked(path: Path, model: str, fitting: list[ModelSpec]) -> ModelSpec
     return SPECS[model]
 
 
-def _choose_by_name(path: Path, rows: list[ModelSpec]) -> list[ModelSpec]:
-    """The row with the longest name that occurs in the file's name, or else in one of the folders above it."""
-    for part in (path.stem if path.is_file() else path.name, *[parent.name for parent in path.absolute().parents[:3]]):
-        named = [row for row in rows if _simplify(row.name) in _simplify(part)]
-        if named:
-            return [max(named, key=lambda row: len(row.name))]
-    return rows
+def name_row(path: Path, rows: Collection[ModelSpec]) -> ModelSpec | None:
+    """The row that the file's name says, or else that of one of the folders above it; None where none does.
+
+    A name says a row with the words that tell it from the others ("flux1-dev-kontext_fp8" is Kontext, not dev); a row
+    without such words by all of its own.
+    """
+    for part in (path.stem if path.is_file() else path.name, *[parent.name for parent in path.absolute().parents[:4]]):
+        counts = {row.name: count for row in rows if (count := _count_said(row, rows, part)) is not None}
+        best = [row for row in rows if row.name in counts and counts[row.name] == max(counts.values())]
+        if len(best) == 1:
+            return best[0]
+    return None
+
+
+def _count_said(row: ModelSpec, rows: Collection[ModelSpec], part: str) -> int | None:
+    """How many of the words that tell `row` from the others are in a name; None where one is missing."""
+    family, *words = row.name.split("-")
+    own = {word for word in words if not all(word in other.name.split("-") for other in rows)}
+    if _simplify(row.name) in _simplify(part):
+        return len(own)
+    simple, there = _simplify(part), _split(part)
+    said = {word for word in words if word in there or (len(word) > 4 and word in simple)}
+    whole = own <= said if own else set(words) <= said
+    return len(own) if whole and family.rstrip("123") in simple else None
+
+
+def _split(name: str) -> list[str]:
+    return re.findall("[a-z0-9]+", re.sub("([a-z0-9])([A-Z])", r"\1 \2", name).lower())
 
 
 def _simplify(name: str) -> str:

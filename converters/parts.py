@@ -36,6 +36,14 @@ READABLE = ("F32", "F16", "BF16")
 COUNTERS = ("I64", "I32")  # such as batches seen: dropped, never a weight
 
 
+class NoPart(ConvertError):
+    """A file is sound, but of no model that is known here."""
+
+    @property
+    def code(self) -> str:
+        return "ConvertError"
+
+
 @dataclass(frozen=True)
 class Part:
     """One component of a source. `params` is known where the part comes from a converted folder."""
@@ -107,14 +115,22 @@ def open_components(file: Path) -> list[Part]:
 def open_parts(directory: Path) -> Part:
     """A component folder: shards with an index, one weight file, or a pair of them. Raises UnsafeFile, ConvertError."""
     indexes = sorted(directory.glob("*.safetensors.index.json"))
-    files = list_shards(directory, indexes[0]) if indexes else _leave_variants_out(list_weight_files(directory))
+    if indexes:
+        return open_shards(directory, indexes[0])
+    files = _leave_variants_out(list_weight_files(directory))
     if not files:
         return _open_pickles(directory)
-    if len(files) > 1 and not indexes:
+    if len(files) > 1:
         pair = open_pairs(directory)
         if len(pair) == 1:
             return pair[0]
         raise ConvertError(f"{directory} holds {len(files)} weight files and no index.", "Keep one, or the index.")
+    return open_file(files[0])
+
+
+def open_shards(directory: Path, index: Path) -> Part:
+    """The component whose shards an index names. Raises UnsafeFile, ConvertError."""
+    files = list_shards(directory, index)
     for file in files:
         check_kind(file)
     return _open_parts(tuple(files), read_config(files[0]))[0]
@@ -206,4 +222,4 @@ def recognise(entries: dict[str, Entry], file: Path) -> Layout:
         if layout.signature in entries:
             return layout
     some = ", ".join(sorted(entries)[:3])
-    raise ConvertError(f"{file} is no part of a FLUX model that is known here; it holds {some} ...")
+    raise NoPart(f"{file} is no part of a FLUX model that is known here; it holds {some} ...")

@@ -77,7 +77,7 @@ def prepare(found: Source, model: str | None, settings: Settings) -> tuple[Model
         raise ConvertError(f"{found.path.name} is {article} {role.replace('_', ' ')}, not a whole model.", hint)
     part = found.parts["transformer"][0]
     targets = _read_targets(part, settings.scratch)
-    params = _read_params(part, lambda: SIZES[part.layout.family](list_shapes(targets), part.config))
+    params = read_params(part, lambda: SIZES[part.layout.family](list_shapes(targets), part.config))
     spec, known = identify(found.path, part.layout.family, params, found.index, model, found.parts)
     _check_complete(found, spec)
     changed = bake(targets, part.layout.family, params, settings.loras)
@@ -120,24 +120,29 @@ def _choose_companion(
 
 def _fit_part(role: str, part: Part, spec: ModelSpec, transformer: Any, settings: Settings) -> Ready:
     targets = _read_targets(part, settings.scratch)
-    params = _read_params(part, lambda: _read_sizes(part, list_shapes(targets), spec, transformer))
-    if role in TAKES:
-        _check_width(role, getattr(params, GIVES.get(role, "width")), getattr(transformer, TAKES[role]))
-    elif hasattr(params, "z_channels"):
-        channels = getattr(transformer, "out_channels", transformer.in_channels)
-        _check_width(role, 4 * params.z_channels, channels)  # of 2 x 2 latents, which are one token
+    params = read_params(part, lambda: read_sizes(part, list_shapes(targets), spec, transformer))
+    check_width(role, params, transformer)
     if part.params is None and hasattr(params, "out_layers"):
         targets = apply(text.keep_layers(max(params.out_layers)), targets)
     return _make_ready(role, part, params, targets, settings.plan)
 
 
-def _read_sizes(part: Part, shapes: dict[str, tuple[int, ...]], spec: ModelSpec, transformer: Any) -> dict[str, Any]:
+def read_sizes(part: Part, shapes: dict[str, tuple[int, ...]], spec: ModelSpec, transformer: Any) -> dict[str, Any]:
+    """The arguments of a companion's Params; what neither tensors nor config.json say is the row's."""
     if part.layout.family in SIZES:
         return SIZES[part.layout.family](shapes, part.config)
-    return text.read_sizes(shapes, part.config, tuple(spec.text["out_layers"]), transformer.context_in_dim)
+    sizes = text.read_sizes(shapes, part.config, tuple(spec.text["out_layers"]), transformer.context_in_dim)
+    return {**{name: spec.text[name] for name in ("rope_theta",) if name in spec.text}, **sizes}
 
 
-def _check_width(role: str, gives: int, takes: int) -> None:
+def check_width(role: str, params: Any, transformer: Any) -> None:
+    """Raises ConvertError where a companion gives another width than the transformer takes."""
+    if role in TAKES:
+        gives, takes = getattr(params, GIVES.get(role, "width")), getattr(transformer, TAKES[role])
+    elif hasattr(params, "z_channels"):  # of 2 x 2 latents, which are one token
+        gives, takes = 4 * params.z_channels, getattr(transformer, "out_channels", transformer.in_channels)
+    else:
+        return
     if gives != takes:
         raise ConvertError(f"The {role} belongs to another model: it is {gives} wide, the transformer takes {takes}.")
 
@@ -162,7 +167,7 @@ def list_shapes(arrays: dict[str, mx.array]) -> dict[str, tuple[int, ...]]:
     return {name: tuple(array.shape) for name, array in arrays.items()}
 
 
-def _read_params(part: Part, read: Callable[[], dict[str, Any]]) -> Any:
+def read_params(part: Part, read: Callable[[], dict[str, Any]]) -> Any:
     """The Params of a part's network. Raises ConvertError where the shapes make no sense."""
     try:
         kind = import_module(f"mlx_model.nets.{part.layout.family}").Params

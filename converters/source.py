@@ -72,6 +72,11 @@ def find_source(path: Path, companions: Path | None = None) -> Source:
     return Source(path, parts, find_tokenizers(places), index)
 
 
+def read_index(part: Part) -> dict[str, Any]:
+    """The model_index.json of the checkpoint that a component's folder lies in, {} where there is none."""
+    return read_json(part.files[0].parent.parent / "model_index.json")
+
+
 def _find_main_parts(path: Path) -> list[Part]:
     """The file's parts, or the transformer of a folder, or the only one that lies in it; else a Redux embedder."""
     if path.is_file():

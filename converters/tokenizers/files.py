@@ -32,16 +32,16 @@ def find_tokenizers(places: list[Path]) -> Tokenizers:
     text = pooled = None
     for place in (place for place in places if place.is_dir()):
         names = ("tokenizer_2", "tokenizer", "text_encoder", ".")
-        found = [place / name for name in names if _is_complete(place / name)]
+        found = [place / name for name in names if is_complete(place / name)]
         if text is None and found:
             text = found[0]
         second = place / ("tokenizer" if found and found[0].name == "tokenizer_2" else "pooled_tokenizer")
-        if pooled is None and _is_complete(second):
+        if pooled is None and is_complete(second):
             pooled = second
     return Tokenizers(text, pooled)
 
 
-def _is_complete(directory: Path) -> bool:
+def is_complete(directory: Path) -> bool:
     def there(*names: str) -> bool:
         return all((directory / name).is_file() for name in names)
 

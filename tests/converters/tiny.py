@@ -68,7 +68,7 @@ def _flux3(model: str, flow_map: bool) -> Tiny:
     transformer = flux3.Params(
         64, 2, 1, 2, 256, in_channels=16, axes_dim=(8, 8, 8, 8), theta=10000.0, flow_map=flow_map
     )
-    text = text_qwen3.Params(32, 64, 4, 2, 8, tuple(range(1, 9)), vocab_size=96)
+    text = text_qwen3.Params(32, 64, 4, 2, 8, tuple(range(1, 9)), vocab_size=96, rope_theta=5e6)
     parts = {"transformer": (transformer, "flux3", "transformer"), "text_encoder": (text, "text_qwen3", "text_encoder")}
     return Tiny(model, {**parts, "autoencoder": (FLUX2_VAE, "autoencoder", "vae")})
 

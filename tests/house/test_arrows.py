@@ -24,6 +24,7 @@ MORE = {
     "mlx_model/training/": {"PIL"},
     "converters/hub.py": {"huggingface_hub"},
     "converters/formats/gguf_file.py": {"gguf"},
+    "converters/survey.py": {"gguf", "yaml"},
     "converters/coreml.py": {"coremltools"},
     "app/gui/": {"PySide6"},
     "app/engine/engine.py": {"PySide6"},

@@ -30,6 +30,7 @@ def test_every_dependency_is_imported_and_every_import_is_a_dependency():
     names = {
         "pillow": "PIL",
         "pi-heif": "pi_heif",
+        "pyyaml": "yaml",
         "huggingface-hub": "huggingface_hub",
         "pyside6-essentials": "PySide6",
         **dict.fromkeys(("otio-cmx3600-adapter", "otio-fcp-adapter"), "opentimelineio"),  # found by it, not imported

@@ -1,0 +1,295 @@
+"""What of FLUX lies in a folder of another program: ComfyUI's, the Hugging Face cache, what mflux or diffusers saved.
+
+Every file is told by its tensors, of which the header is read; links are followed, and nothing is written or unpickled.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import mlx.core as mx
+import yaml  # type: ignore[import-untyped]  # it ships no types
+
+from mlx_model.errors import ConvertError, FluxLocalError, RequestError
+from mlx_model.store.folder import MANIFEST, open_folder
+from mlx_model.store.shards import Entry
+
+from .formats import gguf_file, mflux, scaled
+from .formats.files import is_pickle, list_weight_files, read_entries, read_json
+from .keys.families import SIZES
+from .keys.rules import apply
+from .parts import NoPart, Part, open_components, open_converted, open_pairs, open_shards
+from .prepare import read_params
+from .tokenizers.files import is_complete
+
+# Never looked into: what a version control, an environment or a hub's cache keeps for itself.
+SKIPPED = {"blobs", "refs", "node_modules", "venv", "custom_nodes", "output", "input", "temp"}
+FOLDER_LIMIT = 20_000
+DEPTH_LIMIT = 16
+PATHS_FILES = ("extra_model_paths.yaml", "extra_model_paths.yml", "extra_models_config.yaml")  # the last: its desktop
+YAML_LIMIT = 2**20  # bytes
+PIECE = re.compile(r".*-\d{5}-of-\d{5}", re.IGNORECASE)
+ADAPTER = re.compile(r"[._]lora[._](A|B|up|down|down_proj)[._]|\.lora_[AB]$|\.hada_w1_a$|\.lokr_w[12](_a)?$")
+TYPES = {"F32": mx.float32, "F16": mx.float16, "BF16": mx.bfloat16}
+CODES = {"F8_E4M3": "fp8", "F8_E5M2": "fp8 (e5m2)", "I8": "int8", "U8": "nvfp4"}
+PLAIN = {"F32": "32 bits", "F16": "16 bits (float16)", "BF16": "16 bits"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """A component that lies there. `shapes`: by our names; `bits`: a weight, as stored."""
+
+    part: Part
+    params: Any  # of its network; None for a language model, whose sizes depend on the transformer
+    shapes: dict[str, tuple[int, ...]]
+    form: str
+    bits: float
+    bytes: int
+
+    @property
+    def place(self) -> Path:
+        """Its file, or the folder of its shards."""
+        return self.part.files[0] if len(self.part.files) == 1 else self.part.files[0].parent
+
+
+@dataclass
+class Survey:
+    """All of it. `problems`: which files of a model can't be used and why; `others`: how many are of other models."""
+
+    places: tuple[Path, ...]
+    parts: list[Found] = field(default_factory=list)
+    tokenizers: list[Path] = field(default_factory=list)
+    adapters: list[Path] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    others: int = 0
+
+
+def survey(*places: Path) -> Survey:
+    """Look through folders or files, and through what ComfyUI's own list of further folders names.
+
+    Raises RequestError (no such place), ConvertError (too much to look through).
+    """
+    roots = [root for place in places for root in _list_roots(place.expanduser())]
+    made = Survey(tuple(dict.fromkeys(roots)))
+    seen: set[str] = set()
+    for root in made.places:
+        for folder in [root] if root.is_file() else _walk(root, seen):
+            _look_into(folder, made, seen)
+    return made
+
+
+def _list_roots(place: Path) -> list[Path]:
+    """The place itself, or of ComfyUI its models and where else it keeps some."""
+    if not place.exists():
+        raise RequestError(f"{place} does not exist.")
+    if place.is_file():
+        return [place]
+    if not place.is_dir():
+        raise RequestError(f"{place} is not a file but a pipe, socket or device.", "Give a file or a folder.")
+    for comfy in (place, _find_child(place, "ComfyUI"), place.parent if place.name.lower() == "models" else None):
+        models = _find_child(comfy, "models") if comfy else None
+        lists = [comfy / name for name in PATHS_FILES if (comfy / name).is_file()] if comfy else []
+        if comfy and models and (lists or _find_child(comfy, "comfy")):
+            tokenizers = _find_child(comfy, "comfy")  # its program brings those of CLIP and T5
+            return [
+                models,
+                *(more for file in lists for more in _read_paths(file)),
+                *([tokenizers] if tokenizers else []),
+            ]
+    return [place]
+
+
+def _find_child(folder: Path, name: str) -> Path | None:
+    return next(
+        (child for child in sorted(folder.iterdir()) if child.name.lower() == name.lower() and child.is_dir()), None
+    )
+
+
+def _read_paths(file: Path) -> Iterator[Path]:
+    """The folders that exist of those in extra_model_paths.yaml. Raises ConvertError where it can't be read."""
+    try:
+        if file.stat().st_size > YAML_LIMIT:
+            raise ValueError("too large")
+        sections = yaml.safe_load(file.read_text("utf-8")) or {}
+        if not isinstance(sections, dict):
+            raise ValueError("it has no sections")
+    except (ValueError, yaml.YAMLError, RecursionError) as error:
+        raise ConvertError(f"{file} can't be read.", "Mend it, or give the folder of the models itself.") from error
+    for values in (section for section in sections.values() if isinstance(section, dict)):
+        base = file.parent / _expand(values.get("base_path") or "")
+        for name, lines in values.items():
+            if name not in ("base_path", "is_default", "custom_nodes") and isinstance(lines, str):
+                for line in filter(None, map(str.strip, lines.splitlines())):
+                    if (base / _expand(line)).is_dir():
+                        yield base / _expand(line)
+
+
+def _expand(path: Any) -> str:
+    return os.path.expandvars(os.path.expanduser(str(path)))
+
+
+def _walk(root: Path, seen: set[str]) -> Iterator[Path]:
+    """Folders under `root`, each once, whatever links lead to it."""
+    waiting = [(root, 0)]
+    while waiting:
+        folder, depth = waiting.pop()
+        real = os.path.realpath(folder)
+        if real in seen:
+            continue
+        seen.add(real)
+        if len(seen) > FOLDER_LIMIT:
+            raise ConvertError(f"{root} holds too many folders to look through.", "Give the folder with the models.")
+        yield folder
+        if depth < DEPTH_LIMIT and not (folder / MANIFEST).is_file():
+            waiting += [(child, depth + 1) for child in reversed(_list_children(folder))]
+
+
+def _list_children(folder: Path) -> list[Path]:
+    try:
+        children = sorted(child for child in folder.iterdir() if child.is_dir())
+    except OSError:  # it may not be read: what lies there is not told of
+        return []
+    return [child for child in children if child.name not in SKIPPED and not child.name.startswith(".")]
+
+
+def _look_into(place: Path, made: Survey, seen: set[str]) -> None:
+    """Add what lies loose in a folder, or one file."""
+    if place.is_dir() and is_complete(place):
+        made.tokenizers.append(place)
+    for files, opening in [((place,), partial(_open, place))] if place.is_file() else _list_openings(place):
+        real = {os.path.realpath(file) for file in files}
+        if real <= seen:
+            continue
+        seen |= real
+        try:
+            found = opening()
+            made.parts += [describe(part) for part in found]
+            made.adapters += [] if found else files
+        except (NoPart, FluxLocalError, OSError) as error:
+            _note_failure(files[0], error, made)
+
+
+def _note_failure(file: Path, error: Exception, made: Survey) -> None:
+    """A file of another model counts; one that is damaged or incomplete is named."""
+    if isinstance(error, NoPart) or is_pickle(file):
+        made.others += 1
+        return
+    words = error.message if isinstance(error, FluxLocalError) else f"{file} can't be read."
+    made.problems.append(words)
+
+
+def _list_openings(folder: Path) -> Iterator[tuple[tuple[Path, ...], Callable[[], list[Part]]]]:
+    """The files of a folder that belong together, and how to open them."""
+    if (folder / MANIFEST).is_file():
+        yield (folder / MANIFEST,), lambda: open_converted(open_folder(folder))
+        return
+    try:
+        files = [*list_weight_files(folder), *(file for file in sorted(folder.iterdir()) if is_pickle(file))]
+    except OSError:
+        return
+    used: set[Path] = set()
+    for index in sorted(folder.glob("*.safetensors.index.json")):
+        shards = _list_named(index)
+        used |= set(shards)
+        yield tuple(shards) or (index,), partial(_open_index, folder, index)
+    try:
+        pairs = open_pairs(folder)
+    except FluxLocalError:
+        pairs = []
+    for pair in pairs:
+        used |= set(pair.files)
+        yield pair.files, partial(list, [pair])
+    for file in files:
+        if file not in used:
+            yield (file,), partial(_open, file)
+
+
+def _list_named(index: Path) -> list[Path]:
+    """The shards that an index names, whether they are there or not; [] where it can't be read."""
+    try:
+        names = read_json(index).get("weight_map", {}).values()
+        return [index.parent / name for name in sorted(set(names)) if isinstance(name, str)]
+    except (ConvertError, AttributeError, TypeError, OSError):
+        return []
+
+
+def _open_index(folder: Path, index: Path) -> list[Part]:
+    return [open_shards(folder, index)]
+
+
+def _open(file: Path) -> list[Part]:
+    """The components of a file; none of a LoRA."""
+    if not is_pickle(file) and not gguf_file.is_gguf(file) and is_adapter(read_entries([file])):
+        return []
+    if PIECE.fullmatch(file.stem):
+        hint = (
+            "GGUF in pieces can't be read."
+            if gguf_file.is_gguf(file)
+            else "The index that names all of them is missing."
+        )
+        raise ConvertError(f"{file} is one piece of several. {hint}")
+    return open_components(file)
+
+
+def is_adapter(names: Iterable[str]) -> bool:
+    """Whether these are tensors of a LoRA or of its relatives."""
+    return any(ADAPTER.search(name) for name in names)
+
+
+def describe(part: Part) -> Found:
+    """Sizes and form of a component; no tensor is read. Raises ConvertError, LayoutError."""
+    shapes = {name: shape for name, (_, shape) in part.entries.items()}
+    if part.pickled is not None:  # whose tensors would have to be unfolded to the disk
+        arrays = {name: mx.zeros(shape, TYPES.get(kind, mx.float32)) for name, (kind, shape) in part.entries.items()}
+    else:
+        arrays = part.load_arrays(Path(os.devnull))
+    targets = {name: tuple(array.shape) for name, array in apply(part.layout.rules(shapes), arrays).items()}
+    stored, count = _count_stored(part), sum(array.size for array in arrays.values())
+    read = SIZES.get(part.layout.family)
+    known = part.params is not None or read is not None
+    params = read_params(part, lambda: read(targets, part.config) if read else {}) if known else None
+    return Found(part, params, targets, _name_form(part), 8 * stored / max(1, count), stored)
+
+
+def _count_stored(part: Part) -> int:
+    """Bytes of its tensors on the disk."""
+    if gguf_file.is_gguf(part.files[0]):
+        tensors = [gguf_file.read_table(file).tensors for file in part.files]
+        return sum(tensor.bytes for one in tensors for tensor in one.values())
+    width = {"F32": 4, "I32": 4, "U32": 4, "I64": 8, "F16": 2, "BF16": 2}
+    return sum(width.get(kind, 1) * prod(shape) for kind, shape in (part.stored or part.entries).values())
+
+
+def _name_form(part: Part) -> str:
+    """As a person would call how most of its weights are stored."""
+    if part.stored is not None:
+        bits = sorted(set(mflux.list_layers(part.stored).values()))
+        return f"{' and '.join(map(str, bits))} bits of mflux" if bits else "16 bits of mflux"
+    if gguf_file.is_gguf(part.files[0]):
+        return _name_gguf(part.files[0])
+    kinds = Counter[str]()
+    for kind, shape in _list_matrices(part.entries):
+        kinds[kind] += prod(shape)
+    most = kinds.most_common(1)[0][0] if kinds else "F32"
+    if most in CODES and any(kind == "F8_E8M0" for kind, _ in part.entries.values()):
+        return "mxfp8"
+    return CODES.get(most) or PLAIN.get(most, most)
+
+
+def _list_matrices(entries: dict[str, Entry]) -> list[Entry]:
+    return [entry for name, entry in entries.items() if len(entry[1]) > 1 and not name.endswith(scaled.SCALES)]
+
+
+def _name_gguf(file: Path) -> str:
+    from gguf import GGMLQuantizationType as Kind
+
+    counts = Counter[int]()
+    for tensor in gguf_file.read_table(file).tensors.values():
+        counts[tensor.form] += prod(tensor.shape)
+    return f"GGUF {Kind(counts.most_common(1)[0][0]).name}"

@@ -1,0 +1,272 @@
+"""Folders of other programs: what is found in them, what is chosen for which model, and that it converts."""
+
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+
+from converters.convert import convert
+from converters.gather import describe_model, gather
+from converters.survey import survey
+from mlx_model.errors import ConvertError, RequestError
+from mlx_model.specs import SPECS
+from mlx_model.store.folder import open_folder
+from tests.converters.formats.test_gguf import FORM
+from tests.converters.formats.test_gguf import write as write_gguf
+from tests.converters.stored import write
+from tests.converters.test_comfy_files import as_comfy, draw, everything, made, same
+from tests.converters.tiny import CONFIGS, TINY, checkpoint, companions, published, save, tokenizer
+
+PLACES = {"transformer": "diffusion_models", "text_encoder": "text_encoders", "pooled_encoder": "clip",
+          "autoencoder": "vae", "image_encoder": "clip_vision", "image_embedder": "style_models"}  # fmt: skip
+
+
+def comfy(root, tiny, name=None, **places):
+    """ComfyUI with a model: one file a component in the folders that it has for them, and its program beside."""
+    models = root / "models"
+    for role in tiny.parts:
+        folder = models / {**PLACES, **places}[role]
+        file = (name or tiny.model) if role == "transformer" else f"some_{role}"
+        arrays = as_comfy(published(tiny, role))
+        write(folder / f"{file}.safetensors", {key: np.float32(array) for key, array in arrays.items()})
+    (models / "vae" / "config.json").write_text(json.dumps(CONFIGS["autoencoder"]))  # which no published one needs
+    if "image_encoder" in tiny.parts:
+        (models / "clip_vision" / "config.json").write_text(json.dumps(CONFIGS["image_siglip"]))
+    program = root / "comfy" / "text_encoders"
+    tokenizer(root / "comfy" / "sd1_tokenizer", clip=True)
+    tokenizer(program / "t5_tokenizer", clip=False)
+    return root
+
+
+def names(gathered):
+    return {role: one.place.name for role, one in gathered.chosen.items()}
+
+
+def add(place, model, out):
+    gathered = gather(SPECS[model], survey(place))
+    assert gathered.missing == {}
+    list(convert(gathered.make_source(place), out, model=model, bits=32))
+    return open_folder(out)
+
+
+@pytest.mark.parametrize("given", ["", "models"])
+@pytest.mark.parametrize("model", ["flux1-dev", "flux1-redux-dev", "flux2-klein-4b", "flux3-image-klein"])
+def test_comfyui(tmp_path, model, given):
+    """Its root and its folder of models; the same weights as from the published files."""
+    tiny = TINY[model]
+    root = comfy(tmp_path / "ComfyUI", tiny, "flux1-dev" if "redux" in model else None)
+    same(add(root / given, model, tmp_path / "out"), tiny)
+
+
+def test_the_same_latents_as_from_a_diffusers_folder(tmp_path):
+    tiny = TINY["flux2-klein-4b"]
+    plain = draw(made(checkpoint(tiny, tmp_path / "plain"), tmp_path / "one")[0])
+    assert np.array_equal(draw(add(comfy(tmp_path / "ComfyUI", tiny), tiny.model, tmp_path / "two")), plain)
+
+
+def test_folders_by_other_cases_and_names(tmp_path):
+    """What a folder is called says nothing; endings in capitals are endings."""
+    tiny = TINY["flux1-dev"]
+    root = comfy(tmp_path / "ComfyUI", tiny, transformer="UNET", text_encoder="Clip", pooled_encoder="LLM")
+    (root / "models").rename(root / "Models")
+    file = root / "Models" / "UNET" / "flux1-dev.safetensors"
+    file.rename(file.with_suffix(".SAFETENSORS"))
+    assert gather(SPECS[tiny.model], survey(root)).missing == {}
+
+
+@pytest.mark.parametrize("name", ["extra_model_paths.yaml", "extra_models_config.yaml"])
+def test_further_folders_of_comfyui(tmp_path, monkeypatch, name):
+    tiny = TINY["flux1-dev"]
+    root, disk = comfy(tmp_path / "ComfyUI", tiny), tmp_path / "disk"
+    shutil.move(root / "models" / "vae", disk / "vae")
+    shutil.move(root / "models" / "clip", disk / "more" / "clip")
+    monkeypatch.setenv("DISK", str(disk))
+    (root / name).write_text("""
+a111:
+    base_path: $DISK
+    vae: vae
+    checkpoints: not-there
+comfyui:
+    base_path: ../disk/more
+    text_encoders: |
+        clip
+        not-there
+""")
+    assert gather(SPECS[tiny.model], survey(root / "models")).missing == {}
+    (root / name).write_text("a: [")
+    with pytest.raises(ConvertError, match="can't be read"):
+        survey(root)
+
+
+def test_links_are_followed_and_circles_end(tmp_path):
+    tiny = TINY["flux1-dev"]
+    root = comfy(tmp_path / "ComfyUI", tiny)
+    shutil.move(root / "models" / "vae", tmp_path / "elsewhere")
+    (root / "models" / "vae").symlink_to(tmp_path / "elsewhere")
+    (root / "models" / "clip" / "up").symlink_to(root / "models")
+    found = survey(root)
+    assert gather(SPECS[tiny.model], found).missing == {}
+    assert len(found.parts) == 4
+
+
+NAMED = [
+    ("flux1-dev-kontext_fp8_scaled", "flux1-kontext-dev"), ("flux1KreaDev", "flux1-krea-dev"),
+    ("flux_dev", "flux1-dev"), ("fluxKontext", "flux1-kontext-dev"), ("flux1-dev-Q4_K_S", "flux1-dev"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "model"), NAMED)
+def test_names_break_ties(tmp_path, name, model):
+    """dev, Krea and Kontext have the same tensors."""
+    found = survey(comfy(tmp_path / "ComfyUI", TINY["flux1-dev"], name))
+    for other in ("flux1-dev", "flux1-krea-dev", "flux1-kontext-dev"):
+        gathered = gather(SPECS[other], found)
+        assert ("transformer" in gathered.chosen) == (other == model)
+        assert gathered.certain
+    refused = gather(SPECS["flux1-krea-dev" if model == "flux1-dev" else "flux1-dev"], found).missing["transformer"]
+    assert SPECS[model].title in refused
+
+
+def test_a_name_that_says_nothing(tmp_path):
+    """It may be any of the three: whoever asks for one gets it, and that it is a guess is told."""
+    found = survey(comfy(tmp_path / "ComfyUI", TINY["flux1-dev"], "my finetune"))
+    for model in ("flux1-dev", "flux1-krea-dev", "flux1-kontext-dev"):
+        gathered = gather(SPECS[model], found)
+        assert gathered.missing == {}
+        assert not gathered.certain
+    assert "transformer" in gather(SPECS["flux1-schnell"], found).missing
+
+
+def test_the_most_bits_are_taken(tmp_path):
+    """GGUF, half and single precision beside each other: single is no better than half, and larger."""
+    tiny = TINY["flux1-dev"]
+    root = comfy(tmp_path / "ComfyUI", tiny)
+    place, arrays = root / "models" / "diffusion_models", published(tiny, "transformer")
+    write_gguf(place / "flux1-dev-Q8_0.gguf", "flux", arrays, FORM.Q8_0)
+    write(place / "flux1-dev-fp16.safetensors", {name: np.float16(array) for name, array in arrays.items()})
+    gathered = gather(SPECS[tiny.model], survey(root))
+    assert names(gathered)["transformer"] == "flux1-dev-fp16.safetensors"
+    reason = gathered.reasons["transformer"]
+    assert reason.startswith("it is as good and smaller; not taken: flux1-dev.safetensors (32 bits)")
+    assert "flux1-dev-Q8_0.gguf (GGUF Q8_0)" in reason
+
+
+def test_an_autoencoder_of_the_same_shape(tmp_path):
+    tiny = TINY["flux1-dev"]
+    root = comfy(tmp_path / "ComfyUI", tiny)
+    vae = root / "models" / "vae"
+    shutil.copy(vae / "some_autoencoder.safetensors", vae / "a_sd3_vae.safetensors")
+    gathered = gather(SPECS[tiny.model], survey(root))
+    assert names(gathered)["autoencoder"] == "some_autoencoder.safetensors"
+    assert "another program's" in gathered.reasons["autoencoder"]
+
+
+def test_everything_in_one_file_before_what_lies_beside(tmp_path):
+    tiny = TINY["flux1-dev"]
+    root = comfy(tmp_path / "ComfyUI", tiny)
+    shutil.rmtree(root / "models" / "diffusion_models")
+    file = write(root / "models" / "checkpoints" / "flux1-dev-all.safetensors", everything(tiny))
+    (file.parent / "config.json").write_text('{"norm_num_groups": 4}')
+    gathered = gather(SPECS[tiny.model], survey(root))
+    assert set(names(gathered).values()) == {file.name}
+    assert "lies with the transformer" in gathered.reasons["text_encoder"]
+    assert gathered.missing == {}
+
+
+def test_an_encoder_of_the_other_series(tmp_path):
+    """Qwen3 and the language model of Qwen3-VL have the same tensors and other angles."""
+    klein, flux3 = TINY["flux2-klein-4b"], TINY["flux3-image-klein"]
+    root = comfy(tmp_path / "ComfyUI", klein)
+    for tiny in (klein, flux3):
+        shutil.rmtree(root / "models" / "text_encoders")
+        arrays = {name: np.float32(array) for name, array in published(tiny, "text_encoder").items()}
+        write(root / "models" / "text_encoders" / "qwen.safetensors", arrays)
+        gathered = gather(SPECS[klein.model], survey(root))
+        assert ("text_encoder" in gathered.missing) == (tiny is flux3)
+    assert "Qwen3-VL" in gathered.missing["text_encoder"]
+
+
+def test_what_is_missing_and_where_it_is(tmp_path):
+    tiny = TINY["flux1-dev"]
+    root = comfy(tmp_path / "ComfyUI", tiny)
+    shutil.rmtree(root / "models" / "vae")
+    shutil.rmtree(root / "comfy" / "sd1_tokenizer")
+    gathered = gather(SPECS[tiny.model], survey(root))
+    assert set(gathered.missing) == {"autoencoder", "pooled tokenizer"}
+    told = describe_model(gathered)["missing"]
+    assert told["autoencoder"].endswith("black-forest-labs/FLUX.1-dev (vae)")
+    assert told["pooled tokenizer"].endswith("black-forest-labs/FLUX.1-dev (tokenizer)")
+    assert [part.files for part in gathered.list_downloads()] == [("vae/*",), ("tokenizer/*",)]
+
+
+def test_damaged_incomplete_and_foreign_files(tmp_path):
+    """Those of a model that can't be used are named, others counted, adapters kept apart."""
+    tiny = TINY["flux1-dev"]
+    root = comfy(tmp_path / "ComfyUI", tiny)
+    models = root / "models"
+    whole = (models / "diffusion_models" / "flux1-dev.safetensors").read_bytes()
+    (models / "diffusion_models" / "cut.safetensors").write_bytes(whole[:-5])
+    write(models / "diffusion_models" / "a-00001-of-00002.safetensors", {"img_in.weight": np.ones((4, 4), np.float32)})
+    write(models / "checkpoints" / "sdxl.safetensors", {"model.diffusion_model.x": np.ones((4, 4), np.float32)})
+    write(models / "loras" / "style.safetensors", {"a.lora_A.weight": np.ones((4, 4), np.float32)})
+    (models / "embeddings").mkdir()
+    (models / "embeddings" / "old.pt").write_bytes(b"\x80\x02nothing")
+    found = survey(root)
+    assert [file.name for file in found.adapters] == ["style.safetensors"]
+    assert found.others == 2
+    assert sorted(text.split(" ")[0].rpartition("/")[2] for text in found.problems) == [
+        "a-00001-of-00002.safetensors",
+        "cut.safetensors",
+    ]
+
+
+def hub(root, tiny, repo):
+    """The Hugging Face cache with a snapshot: links to blobs."""
+    folder = root / f"models--{repo.replace('/', '--')}"
+    whole = folder / "whole"
+    companions(tiny, whole)
+    save(whole / "transformer" / "diffusion_pytorch_model.safetensors", published(tiny, "transformer"))
+    (whole / "model_index.json").write_text(json.dumps({"_class_name": SPECS[tiny.model].pipelines[0]}))
+    (folder / "blobs").mkdir()
+    for number, file in enumerate(sorted(path for path in whole.rglob("*") if path.is_file())):
+        link = folder / "snapshots" / "0123abcd" / file.relative_to(whole)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        file.rename(folder / "blobs" / str(number))
+        link.symlink_to(os.path.relpath(folder / "blobs" / str(number), link.parent))
+    shutil.rmtree(whole)
+    return folder
+
+
+@pytest.mark.parametrize("given", ["", "hub", "hub/models--black-forest-labs--FLUX.1-Kontext-dev"])
+def test_the_hugging_face_cache(tmp_path, given):
+    """Its home, its hub, or one repository; blobs have no names."""
+    tiny = TINY["flux1-kontext-dev"]
+    hub(tmp_path / "home" / "hub", tiny, "black-forest-labs/FLUX.1-Kontext-dev")
+    same(add(tmp_path / "home" / given, tiny.model, tmp_path / "out"), tiny)
+
+
+def test_two_models_in_the_cache_keep_to_their_own_parts(tmp_path):
+    for model, repo in (("flux1-dev", "x/FLUX.1-dev"), ("flux1-krea-dev", "x/FLUX.1-Krea-dev")):
+        hub(tmp_path / "hub", TINY[model], repo)
+    found = survey(tmp_path)
+    for model, repo in (("flux1-dev", "FLUX.1-dev"), ("flux1-krea-dev", "FLUX.1-Krea-dev")):
+        gathered = gather(SPECS[model], found)
+        assert {one.place.parents[3].name for one in gathered.chosen.values()} == {f"models--x--{repo}"}
+
+
+def test_half_a_snapshot(tmp_path):
+    """A link that leads nowhere, as an interrupted download leaves it."""
+    tiny = TINY["flux1-kontext-dev"]
+    folder = hub(tmp_path / "hub", tiny, "x/FLUX.1-Kontext-dev")
+    next(folder.glob("snapshots/*/vae/*.safetensors")).resolve().unlink()
+    assert set(gather(SPECS[tiny.model], survey(tmp_path)).missing) == {"autoencoder"}
+
+
+def test_no_such_place(tmp_path):
+    with pytest.raises(RequestError, match="does not exist"):
+        survey(tmp_path / "nowhere")
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(RequestError, match="pipe"):
+        survey(tmp_path / "pipe")
