@@ -1,6 +1,6 @@
 """What a board holds. Plain immutable data: every change makes a new Board (commands.py), so undo is keeping the old.
 
-Pictures are named by the sha256 of their PNG; the bytes live in the package's blobs (board_file.py). Ids are short
+Pictures are named by the sha256 of their file, whose bytes live in the package's blobs (app/fluxboard). Ids are short
 random strings that never change and are never used again. Order is the order of the tuples.
 """
 
@@ -54,7 +54,7 @@ class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Picture(Struct, frozen=True):
-    """A picture of the board: sha256 of a PNG in blobs/, its size in pixels, and what its file was called."""
+    """A picture of the board: sha256 of a file in blobs/, its size upright, and what the file was called."""
 
     sha256: str
     width: int

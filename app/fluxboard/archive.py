@@ -1,7 +1,7 @@
 """A board as one zip, for sharing only: board.json and the pictures it uses.
 
-Reading one extracts nothing by the names it holds: board.json and blobs/SHA256.png are looked for, everything is
-bounded, every picture must have the hash it is named by, and anything strange refuses the whole file.
+Reading one extracts nothing by the names it holds: board.json and blobs/SHA256.png (.jpg ...) are looked for,
+everything is bounded, every picture must have the hash it is named by, and anything strange refuses the whole file.
 """
 
 import hashlib
@@ -21,13 +21,14 @@ from mlx_model.errors import BoardError
 
 from ..base.files import write_new
 from ..board.data import Board, Panel, pictures
+from ..pictures.images import Given
 from ..pictures.metadata import hide_path, hide_paths
 from . import codec, disk
-from .file import BLOBS, BOARD, HISTORY, SUFFIX, BoardFile
+from .file import BLOBS, BOARD, ENDINGS, HISTORY, SUFFIX, BoardFile
 
 MAX_ENTRIES, MAX_TOTAL, MAX_RATIO = 20_000, 16 << 30, 200
 HARMLESS = 1 << 20  # a small file may shrink as much as it likes: an empty mask does
-BLOB = re.compile(r"blobs/([0-9a-f]{64})\.png")
+BLOB = re.compile(rf"{BLOBS}/([0-9a-f]{{64}})({'|'.join(map(re.escape, ENDINGS))})")
 IGNORED = re.compile(r"(__MACOSX/.*|(.*/)?\.DS_Store|(.*/)?\._[^/]*|lock|journal|history/.*)")
 BROKEN = (zipfile.BadZipFile, NotImplementedError, RuntimeError, ValueError, EOFError, struct.error, zlib.error)
 HINT = "Ask for the board again, exported by Flux Local."
@@ -52,8 +53,8 @@ def _write(file: BoardFile, handle: BinaryIO) -> None:
             if damage:
                 raise BoardError(f"The picture {picture.sha256[:12]} can't be exported: {damage}.", "See board check.")
             if picture.sha256 not in done:
-                name = f"{BLOBS}/{picture.sha256}.png"
-                archive.write(file.path / name, f"{top}/{name}", zipfile.ZIP_STORED)  # PNG is compressed already
+                path = file.picture_path(picture.sha256)
+                archive.write(path, f"{top}/{BLOBS}/{path.name}", zipfile.ZIP_STORED)  # pictures are compressed already
             done.add(picture.sha256)
 
 
@@ -103,22 +104,21 @@ def _extract(archive: zipfile.ZipFile, folder: Path) -> None:
     for name in ("", BLOBS, HISTORY):
         (folder / name).mkdir()
     for sha256 in dict.fromkeys(picture.sha256 for picture in pictures(board)):
-        entry = entries.get(f"{BLOBS}/{sha256}.png")
-        if entry:  # one that is missing is told by board check
-            disk.write(folder / BLOBS / f"{sha256}.png", _picture(archive, entry, sha256))
+        if sha256 in entries:  # one that is missing is told by board check
+            given = _picture(archive, entries[sha256], sha256)
+            disk.write(folder / BLOBS / f"{sha256}{given.ending}", given.data)
     disk.write(folder / BOARD, codec.encode(board))
 
 
-def _picture(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, sha256: str) -> bytes:
+def _picture(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, sha256: str) -> Given:
     data = _read(archive, entry, disk.MAX_BLOB)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise BoardError(f"{entry.filename} in the zip was changed or damaged.", HINT)
-    disk.png_size(data)
-    return data
+    return disk.inspect(data)
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
-    """board.json and the pictures by their names in the package. Raises BoardError for anything strange."""
+    """board.json by its name, pictures by their sha256. Raises BoardError for anything strange."""
     found = [entry for entry in archive.infolist() if not entry.is_dir()]
     if len(found) > MAX_ENTRIES or sum(entry.file_size for entry in found) > MAX_TOTAL:
         raise BoardError("The zip is too large to be a board.", HINT)
@@ -129,9 +129,11 @@ def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:
         if IGNORED.fullmatch(entry.filename) or IGNORED.fullmatch(name):
             continue
         _check(entry, name)
-        if name in entries:
+        blob = BLOB.fullmatch(name)
+        key = blob[1] if blob else name
+        if key in entries:
             raise BoardError(f"The zip holds {entry.filename} twice.", HINT)
-        entries[name] = entry
+        entries[key] = entry
     return entries
 
 

@@ -46,7 +46,7 @@ def _pictures(file: BoardFile) -> Iterator[Problem]:
     for sha256, places in users.items():
         damage = file.damage(whole[sha256])
         if damage:
-            hint = f"Put it back from a backup: blobs/{sha256}.png in the board's folder."
+            hint = f"Put it back from a backup: blobs/{sha256} with its ending, in the board's folder."
             yield Problem(", ".join(dict.fromkeys(places)), f"A picture is lost: {damage}.", hint)
 
 

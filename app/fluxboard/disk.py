@@ -5,7 +5,6 @@ import errno
 import io
 import os
 import stat
-import struct
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,25 +13,28 @@ import numpy as np
 from PIL import Image
 
 from mlx_model.errors import Advice, BoardError, DiskFull, RequestError
+from mlx_model.geometry import Size
 
 from ..base.files import FULL, sync_folder, write_new
-from ..pictures.images import MAX_PIXELS
+from ..pictures import images
+from ..pictures.images import MAX_PIXELS, Given
+from ..pictures.kinds import KEPT
 from .lock import Lock
 
 __all__ = [
+    "encode_png",
     "explain_errors",
+    "inspect",
     "is_at",
     "lock",
     "path_of",
-    "png",
-    "png_size",
     "read",
     "stamp",
     "sweep",
     "sync_folder",
     "write",
 ]
-MAX_BLOB = 512 << 20
+MAX_BLOB = 1 << 30  # a TIFF of the largest size with 16 bits and alpha has 0.8 of it
 COMPRESS = 3  # of PNG: level 6 takes three times as long and saves a tenth
 F_GETPATH = 50  # of macOS
 ELSEWHERE = "Save a copy in another folder."
@@ -141,25 +143,21 @@ def stamp(path: Path) -> tuple[int, int, int] | None:
     return status.st_ino, status.st_size, status.st_mtime_ns
 
 
-def png(pixels: np.ndarray) -> bytes:
+def encode_png(pixels: np.ndarray) -> Given:
     """(H, W, 3) or (H, W) uint8 as PNG."""
     if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
         raise ValueError(f"pixels must be (H, W, 3) or (H, W) uint8, not {pixels.shape} {pixels.dtype}")
     encoded = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(encoded, "PNG", compress_level=COMPRESS)
-    return encoded.getvalue()
-
-
-def png_size(data: bytes, own: bool = False) -> tuple[int, int]:
-    """Width and height. Raises BadPicture unless the bytes are one whole PNG (`own`: known to be)."""
-    if len(data) < 33 or data[:8] != b"\x89PNG\r\n\x1a\n" or data[12:16] != b"IHDR":
-        raise BadPicture("This picture is not a PNG.")
-    width, height = struct.unpack(">II", data[16:24])
+    height, width = pixels.shape[:2]
     if not 0 < width * height <= MAX_PIXELS:
         raise BadPicture(f"A picture of {width}x{height} can't be kept in a board.")
+    return Given(encoded.getvalue(), KEPT["PNG"], Size(width, height))
+
+
+def inspect(data: bytes) -> Given:
+    """Raises BadPicture unless the bytes are one whole picture of a kind that is opened."""
     try:
-        if not own:
-            Image.open(io.BytesIO(data), formats=("PNG",)).load()
-    except Exception as error:  # a decoder given hostile bytes may raise anything
-        raise BadPicture(f"This PNG is damaged: {error}.") from error
-    return width, height
+        return images.inspect("This picture", data=data, least=1)
+    except RequestError as error:
+        raise BadPicture(error.message, error.hint) from error

@@ -1,7 +1,7 @@
 """A board on disk: NAME.fluxboard, a folder that Finder shows as one file.
 
     board.json         the board, replaced as a whole and durably by every save
-    blobs/SHA256.png   pictures, written once and never changed
+    blobs/SHA256.jpg   pictures (.png and so on by content): the bytes as given, written once, never changed
     history/TIME.json  restore points: earlier board.json files
     journal            the state after the last save, not durable: what a crashed program still had
     lock               who has it open
@@ -24,12 +24,15 @@ from mlx_model.errors import BoardError, DiskFull
 from ..base.files import number_names
 from ..board.data import Board, Picture, pictures
 from ..board.rules import SHA256
+from ..pictures.images import Given
+from ..pictures.kinds import KEPT
 from . import codec, disk, earlier
 from .earlier import RestorePoint
 from .lock import Lock
 
 SUFFIX = ".fluxboard"
 BOARD, BLOBS, HISTORY, JOURNAL, LOCK = "board.json", "blobs", "history", earlier.JOURNAL, "lock"
+ENDINGS = tuple(KEPT.values())  # of pictures; PNG, which most are, first
 DAMAGED = "board-damaged.json"
 COPY_HINT = "Save a copy in another folder."
 
@@ -180,26 +183,34 @@ class BoardFile:
 
     # Pictures
 
-    def put_picture(self, source: np.ndarray | bytes, name: str = "") -> Picture:
-        """Keep a picture: PNG bytes as they are, or pixels (H, W, 3) or (H, W) uint8. On the disk when this returns.
+    def put_picture(self, source: np.ndarray | bytes | Given, name: str = "") -> Picture:
+        """Keep a picture: bytes as they are, or pixels (H, W, 3) or (H, W) uint8. On the disk when this returns.
 
-        Raises BoardError for bytes that are no whole PNG, DiskFull.
+        Raises BoardError for bytes that are no whole picture, DiskFull.
         """
-        data = source if isinstance(source, bytes) else disk.png(source)
-        width, height = disk.png_size(data, own=data is not source)
-        sha256 = hashlib.sha256(data).hexdigest()
+        given = disk.encode_png(source) if isinstance(source, np.ndarray) else source
+        given = disk.inspect(given) if isinstance(given, bytes) else given
+        if len(given.data) > disk.MAX_BLOB:
+            raise disk.BadPicture(f"{name or 'This picture'} is larger than 1 GB.", "Save a smaller copy and use that.")
+        sha256 = hashlib.sha256(given.data).hexdigest()
         folder = self._writable() / BLOBS
         with disk.explain_errors(folder):
             if not self._is_good(sha256):
                 folder.mkdir(exist_ok=True)
-                disk.write(folder / f"{sha256}.png", data)
-                if hashlib.sha256(disk.read(folder / f"{sha256}.png", disk.MAX_BLOB)).hexdigest() != sha256:
-                    raise BoardError(f"The disk of {folder} does not keep what is written to it.", COPY_HINT)
-                self._good.add(sha256)
-        return Picture(sha256, width, height, name)
+                self._write_blob(folder / f"{sha256}{given.ending}", given.data)
+        return Picture(sha256, *given.size, name)
+
+    def _write_blob(self, path: Path, data: bytes) -> None:
+        damaged = self._blob(path.stem)
+        disk.write(path, data)
+        if hashlib.sha256(disk.read(path, disk.MAX_BLOB)).hexdigest() != path.stem:
+            raise BoardError(f"The disk of {path.parent} does not keep what is written to it.", COPY_HINT)
+        if damaged != path:  # of another ending: it would be found first
+            damaged.unlink(missing_ok=True)
+        self._good.add(path.stem)
 
     def picture_path(self, sha256: str) -> Path:
-        """The PNG of a picture. Raises BoardError where it is not there; its bytes are not looked at (see damage)."""
+        """The file of a picture. Raises BoardError where it is not there; its bytes are not looked at (see damage)."""
         path = self._blob(sha256)
         if not path.is_file():
             raise BoardError(f"The picture {sha256[:12]} of this board is missing.", f"It belongs at {path}.")
@@ -232,9 +243,9 @@ class BoardFile:
                 states.append(codec.decode(disk.read(point.path))[0])
             except BoardError:
                 return []
-        used = {f"{picture.sha256}.png" for board in states for picture in pictures(board)}
-        found = sorted((self.path / BLOBS).glob("*.png"))
-        return [path for path in found if SHA256.fullmatch(path.stem) and path.name not in used]
+        used = {picture.sha256 for board in states for picture in pictures(board)}
+        found = sorted(path for path in (self.path / BLOBS).glob("*") if path.suffix in ENDINGS)
+        return [path for path in found if SHA256.fullmatch(path.stem) and path.stem not in used]
 
     def move_unused_to_trash(self, also: Iterable[Board] = ()) -> list[Path]:
         """Move list_unused_blobs(also) to the Trash; what was moved. Raises BoardError where that won't take one."""
@@ -299,9 +310,11 @@ class BoardFile:
         return self.path
 
     def _blob(self, sha256: str) -> Path:
+        """The file, whichever kind it is; its name without an ending where it is not there."""
         if not SHA256.fullmatch(sha256):
             raise BoardError(f"{sha256[:80]!r} is not the name of a picture.")
-        return self.path / BLOBS / f"{sha256}.png"
+        folder = self.path / BLOBS
+        return next((path for path in (folder / f"{sha256}{e}" for e in ENDINGS) if path.exists()), folder / sha256)
 
     def _has(self, sha256: str) -> bool:
         try:

@@ -35,8 +35,8 @@ JOINERS = "\u200d\ufe0f"  # invisible, but parts of emoji
 class Source:
     """What every importer gets: the chosen file or folder, and how pictures get into the board.
 
-    `put_picture` takes the bytes of a PNG or (H, W, 3) uint8 and stores them. `notes` collects what the person should
-    know, `names` what a timeline calls the clip of a panel (by its id), the surest name first.
+    `put_picture` takes a picture's bytes, looked through or not, or (H, W, 3) uint8, and stores them. `notes` collects
+    what the person should know, `names` what a timeline calls the clip of a panel (by its id), the surest name first.
     `fps` is for formats that do not say theirs.
     """
 

@@ -1,8 +1,9 @@
 """A board's pictures as files: every take in order, or the first and last frame of every shot with a manifest.
 
-Takes are copied byte for byte as the board keeps them: a picture keeps the AI mark and the request that its file has;
-one that was painted or imported has none to keep. Where a panel has no picture a grey placeholder stands in; of
-takes="all" a lost one is left out and told. Shots are for models that make video between pictures.
+Takes are copied byte for byte as the board keeps them: a picture keeps the AI mark and the request that its file has.
+One that was imported as another kind than PNG is written as what is seen of it. Where a panel has no picture a grey
+placeholder stands in; of takes="all" a lost one is left out and told. Shots are for models that make video between
+pictures.
 """
 
 import json
@@ -14,9 +15,12 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from PIL import Image
 
 from ..board.data import Panel
 from ..board.mentions import MENTION
+from ..pictures.images import open_picture
+from ..pictures.kinds import KEPT
 from .files import write_folder
 from .job import Entry, Job, draw_placeholder
 
@@ -165,7 +169,7 @@ def _copy_all(job: Job, entry: Entry, folder: Path) -> None:
         if (path := job.find_file(take.picture)) is None:
             job.lost.setdefault(entry.number)
         else:
-            shutil.copyfile(path, folder / job.name_file(entry, f"_take{number}{mark}.png"))
+            write_png(path, folder / job.name_file(entry, f"_take{number}{mark}.png"))
 
 
 def copy_take(job: Job, entry: Entry, target: Path) -> None:
@@ -175,4 +179,12 @@ def copy_take(job: Job, entry: Entry, target: Path) -> None:
         (job.lost if entry.panel.take else job.empty).setdefault(entry.number)
         draw_placeholder(entry.number, job.take_size).save(target, "PNG")
     else:
-        shutil.copyfile(path, target)
+        write_png(path, target)
+
+
+def write_png(source: Path, target: Path) -> None:
+    """A PNG as it is; of another kind what is seen of it. Raises RequestError where that can't be read."""
+    if source.suffix == KEPT["PNG"]:
+        shutil.copyfile(source, target)
+    else:
+        Image.fromarray(open_picture(source)).save(target, "PNG")

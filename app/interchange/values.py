@@ -18,7 +18,7 @@ from mlx_model.errors import FluxLocalError, RequestError
 from ..board.data import ANGLES, DEFAULT_SECONDS, MOVES, SHOTS, Camera, Panel
 from ..board.panel_job import import_take
 from ..board.rules import MAX_SECONDS
-from ..pictures.images import open_picture
+from ..pictures.images import Given, inspect
 from .files import Source
 
 LONGEST = 20_000  # characters of one caption; ten times what fits a page
@@ -109,9 +109,9 @@ def _match_word(word: str, words: tuple[str, ...], where: str, notes: list[str])
     return found or ""
 
 
-def add_take(panel: Panel, pixels: np.ndarray, name: str, source: Source) -> Panel:
-    """`panel` with one more take, the current one, of (H, W, 3) uint8 sRGB; it has no request."""
-    picture = msgspec.structs.replace(source.put_picture(pixels), name=clean_line(name, 120))
+def add_take(panel: Panel, given: np.ndarray | Given, name: str, source: Source) -> Panel:
+    """`panel` with one more take, the current one, of a file or (H, W, 3) uint8 sRGB; it has no request."""
+    picture = msgspec.structs.replace(source.put_picture(given), name=clean_line(name, 120))
     take = import_take(picture)
     return msgspec.structs.replace(panel, takes=(*panel.takes, take), current=take.id)
 
@@ -119,7 +119,7 @@ def add_take(panel: Panel, pixels: np.ndarray, name: str, source: Source) -> Pan
 def add_file(panel: Panel, path: Path, source: Source) -> Panel:
     """`panel` with the picture of `path`; without it, and a note, where that can't be used."""
     try:
-        return add_take(panel, open_picture(path, source.notes), path.name, source)
+        return add_take(panel, inspect(path, source.notes), path.name, source)
     except FluxLocalError as error:
         source.notes.append(error.message)
         return panel

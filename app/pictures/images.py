@@ -4,27 +4,30 @@ Opening decides by content, never by extension, and gives 8-bit sRGB: EXIF orien
 converted, 16-bit and float scaled, alpha over white. Every refusal is a RequestError that names the file.
 """
 
+import contextlib
 import io
 import threading
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mlx_model.errors import Advice, RequestError
+from mlx_model.geometry import Size
 
 from ..base.files import write_new
 from . import colours, metadata
-from .kinds import HEIF, OPENED, SAVED, read_bytes, recognise
+from .kinds import HEIF, KEPT, SAVED, read_bytes, recognise
 
 if TYPE_CHECKING:
     from mlx_model.request import Request
 
-FORMATS = tuple(dict.fromkeys(kind for kind in OPENED.values() if kind != HEIF))  # that Pillow may try
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 64
+SMALLER = Image.Resampling.BILINEAR  # over all pixels that fall into one; bicubic takes twice as long
 SETTINGS: dict[str, dict[str, Any]] = {
     "PNG": {"compress_level": 6},
     "JPEG": {"quality": 95, "subsampling": 0},
@@ -41,11 +44,49 @@ def open_picture(path: str | Path, notes: list[str] | None = None, data: bytes |
     `data` are the file's bytes where the caller has them already. Raises RequestError for anything that is not a
     whole picture of a known format from 64 px a side to 100 megapixels.
     """
-    image, notes = _decode(Path(path), data), [] if notes is None else notes
-    try:
-        return np.asarray(colours.to_srgb(image, notes, Path(path).name), dtype=np.uint8)
-    except Exception as error:  # a decoder or colour engine given hostile bytes may raise anything
-        raise _name_damage(Path(path), error) from error
+    path, notes = Path(path), [] if notes is None else notes
+    image = _decode(path, data)
+    with _damage_told(path):
+        return np.asarray(colours.to_srgb(image, notes, path.name), dtype=np.uint8)
+
+
+class Given(NamedTuple):
+    """The bytes of a whole picture as they were given, the ending for their kind, and the size that is seen."""
+
+    data: bytes
+    ending: str
+    size: Size
+
+
+def inspect(
+    path: str | Path, notes: list[str] | None = None, data: bytes | None = None, least: int = MIN_SIDE
+) -> Given:
+    """The file's own bytes, known to open as open_picture opens them; `least` pixels a side at least.
+
+    Raises RequestError as open_picture does.
+    """
+    path = Path(path)
+    data = read_bytes(path) if data is None else data
+    image = _decode(path, data, least)
+    with _damage_told(path):
+        colours.to_srgb(image, [] if notes is None else notes, path.name)
+    return Given(data, KEPT[recognise(path, data)], Size(*image.size))
+
+
+def open_small(path: str | Path, most: int) -> np.ndarray:
+    """The picture as open_picture gives it, of any size, no side longer than `most` pixels (0: as it is).
+
+    A JPEG is decoded at an eighth to a half of its size where that suffices. Raises RequestError.
+    """
+    path = Path(path)
+    image = _decode(path, None, 1, most)
+    with _damage_told(path):
+        scale = most / max(image.size) if most else 1.0
+        size = [max(1, round(side * scale)) for side in image.size]
+        early = scale < 1 and image.mode in ("RGB", "L", "CMYK")  # others only scale well once they are colours
+        image = image.resize(size, SMALLER, reducing_gap=2.0) if early else image
+        image = colours.to_srgb(image, [], path.name)
+        return np.asarray(image if early or scale >= 1 else image.resize(size, SMALLER), dtype=np.uint8)
 
 
 def open_layer(path: str | Path, data: bytes | None = None) -> np.ndarray:
@@ -53,14 +94,13 @@ def open_layer(path: str | Path, data: bytes | None = None) -> np.ndarray:
 
     Raises RequestError as open_picture does.
     """
-    image = _decode(Path(path), data)
-    try:
+    path = Path(path)
+    image = _decode(path, data)
+    with _damage_told(path):
         alpha = colours.alpha_of(image)
-        colour = np.asarray(colours.to_srgb(image, [], Path(path).name), dtype=np.uint8)
+        colour = np.asarray(colours.to_srgb(image, [], path.name), dtype=np.uint8)
         opaque = np.full(colour.shape[:2], 255, np.uint8)
         return np.dstack([colour, opaque if alpha is None else alpha])
-    except Exception as error:
-        raise _name_damage(Path(path), error) from error
 
 
 def open_mask(path: str | Path, data: bytes | None = None) -> np.ndarray:
@@ -69,14 +109,13 @@ def open_mask(path: str | Path, data: bytes | None = None) -> np.ndarray:
     Where the file has transparency that is used, opaque is 1 and transparent 0, whatever the colour.
     Raises RequestError as open_picture does.
     """
-    image = _decode(Path(path), data)
-    try:
+    path = Path(path)
+    image = _decode(path, data)
+    with _damage_told(path):
         alpha = colours.alpha_of(image)
         if alpha is not None and alpha.min() < 255:
             return alpha.astype(np.float32) / 255.0
         return np.asarray(colours.to_grey(image), dtype=np.float32) / 255.0
-    except Exception as error:
-        raise _name_damage(Path(path), error) from error
 
 
 def save_picture(
@@ -115,8 +154,11 @@ def read_request(path: str | Path) -> "Request":
     return from_json(text)
 
 
-def _decode(path: Path, data: bytes | None) -> Image.Image:
-    """Open, check and fully decode the first frame, upright. Raises RequestError."""
+def _decode(path: Path, data: bytes | None, least: int = MIN_SIDE, most: int = 0) -> Image.Image:
+    """Open, check and decode the first frame, upright; with `most` perhaps smaller, no side below it for that.
+
+    Raises RequestError.
+    """
     data = read_bytes(path) if data is None else data
     kind = recognise(path, data)
     try:
@@ -125,26 +167,33 @@ def _decode(path: Path, data: bytes | None) -> Image.Image:
         raise _too_large(path) from error
     except Exception as error:
         raise _name_damage(path, error) from error
-    _check_size(path, image)
-    try:
+    _check_size(path, image, least)
+    with _damage_told(path):
+        if most:
+            image.draft(None, (most, most))  # Pillow's stub asks for a mode: None keeps the file's
         image.load()
-    except Exception as error:
-        raise _name_damage(path, error) from error
     return _upright(image)
 
 
+@contextlib.contextmanager
+def _damage_told(path: Path) -> Iterator[None]:
+    """A decoder or colour engine given hostile bytes may raise anything."""
+    try:
+        yield
+    except Exception as error:
+        raise _name_damage(path, error) from error
+
+
 def _open(data: bytes, kind: str) -> Image.Image:
-    formats = FORMATS
     if kind == HEIF:
         import pi_heif  # type: ignore[import-untyped]  # it ships no types
 
         pi_heif.register_heif_opener()
-        formats = (HEIF,)
     with _WARNINGS, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # odd EXIF and the like is no news; a bomb is
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS
-        return Image.open(io.BytesIO(data), formats=formats)
+        return Image.open(io.BytesIO(data), formats=(kind,))
 
 
 def _upright(image: Image.Image) -> Image.Image:
@@ -155,14 +204,12 @@ def _upright(image: Image.Image) -> Image.Image:
         return image
 
 
-def _check_size(path: Path, image: Image.Image) -> None:
+def _check_size(path: Path, image: Image.Image, least: int) -> None:
     width, height = image.size
     if width * height > MAX_PIXELS:
         raise _too_large(path)
-    if min(width, height) < MIN_SIDE:
-        raise RequestError(
-            f"{path} is too small: {width}x{height}.", f"Each side must have at least {MIN_SIDE} pixels."
-        )
+    if min(width, height) < least:
+        raise RequestError(f"{path} is too small: {width}x{height}.", f"Each side must have at least {least} pixels.")
 
 
 def _too_large(path: Path) -> RequestError:
@@ -171,4 +218,5 @@ def _too_large(path: Path) -> RequestError:
 
 def _name_damage(path: Path, error: Exception) -> RequestError:
     what = "is cut short" if "truncated" in str(error).lower() else "is damaged or not a picture"
-    return RequestError(f"{path} {what} ({error}).", "Open it in a picture program and save it again as PNG.")
+    detail = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"  # that one only tells an address
+    return RequestError(f"{path} {what}{detail}.", "Open it in a picture program and save it again as PNG.")

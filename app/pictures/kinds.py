@@ -17,17 +17,14 @@ ENDINGS = tuple(OPENED)
 NAMES = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or HEIC"
 FILTER = f"Pictures ({' '.join(f'*{ending}' for ending in ENDINGS)})"  # of a file dialog
 HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-KNOWN = (  # first bytes of what Pillow reads for us
-    b"\x89PNG\r\n\x1a\n",
-    b"\xff\xd8\xff",
-    b"II*\x00",
-    b"MM\x00*",
-    b"II+\x00",
-    b"MM\x00+",
-    b"BM",
-    b"GIF87a",
-    b"GIF89a",
-)
+KEPT = {  # kind -> the ending that a board gives a file of it
+    "PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp", "GIF": ".gif", "AVIF": ".avif",
+    HEIF: ".heic",
+}  # fmt: skip
+KNOWN = {  # first bytes of what Pillow reads for us
+    b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\x00": "TIFF", b"MM\x00*": "TIFF", b"II+\x00": "TIFF",
+    b"MM\x00+": "TIFF", b"BM": "BMP", b"GIF87a": "GIF", b"GIF89a": "GIF",
+}  # fmt: skip
 REFUSED = (
     (b"%!PS", "PostScript"),
     (b"\xc5\xd0\xd3\xc6", "an EPS file"),
@@ -90,12 +87,15 @@ def _unreadable(path: Path, error: Exception) -> RequestError:
 
 
 def recognise(path: Path, data: bytes) -> str:
-    """HEIF, or "" for what Pillow decides. Raises RequestError, by name, for what is refused."""
+    """The kind, as Pillow names it, by the first bytes. Raises RequestError, by name, for what is refused."""
     head = data[:512]
     if head[4:8] == b"ftyp":
         return _iso_media(path, head)
-    if head.startswith(KNOWN) or (head[:4] == b"RIFF" and head[8:12] == b"WEBP"):
-        return ""
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WEBP"
+    known = next((kind for magic, kind in KNOWN.items() if head.startswith(magic)), "")
+    if known:
+        return known
     name = next((name for magic, name in REFUSED if head.startswith(magic)), None) or _textual(head)
     what = f"is {name}, which can't be used" if name else "is not a picture that can be used"
     raise RequestError(f"{path} {what}.", f"Use {NAMES}; export it as PNG.")
@@ -106,7 +106,7 @@ def _iso_media(path: Path, head: bytes) -> str:
     size = int.from_bytes(head[:4], "big")
     brands = {head[8:12], *(head[i : i + 4] for i in range(16, min(size, len(head)), 4))}
     if brands & {b"avif", b"avis"}:
-        return ""
+        return "AVIF"
     if brands & HEIF_BRANDS:
         return HEIF
     raise RequestError(f"{path} is a video, which can't be used.", "Save a frame of it as PNG.")

@@ -14,8 +14,10 @@ from xml.sax.saxutils import escape
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from .kinds import KEPT
+
 KEY = "flux-local"
-OWN_BLOB = re.compile(r"blobs/[0-9a-f]{64}\.png$")
+OWN_BLOB = re.compile(rf"blobs/[0-9a-f]{{64}}({'|'.join(map(re.escape, KEPT.values()))})$")
 SOURCE = "http://cv.iptc.org/newscodes/digitalsourcetype/"
 MADE, EDITED = "trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia"
 JPEG_LIMIT = 65_000  # bytes of XMP that fit into one JPEG segment
@@ -60,7 +62,7 @@ def _hide_in(value: Any, key: str = "") -> Any:
 
 
 def hide_path(path: str) -> str:
-    """blobs/SHA256.png of a board's picture, else the last name of a path; a name that is no path stays."""
+    """blobs/SHA256.png (.jpg ...) of a board's picture, else the last name of a path; a name that is no path stays."""
     own = OWN_BLOB.search(path)
     return own[0] if own else PurePath(path).name
 

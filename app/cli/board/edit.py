@@ -180,9 +180,12 @@ def _parse_sides(text: str) -> Size:
 
 
 def _pictures(file: BoardFile, paths: Sequence[str]) -> list:
-    """The pictures of files, kept in the package. Raises RequestError."""
-    opened = [(images.open_picture(path), Path(path).name) for path in paths]  # all, before one is kept
-    return [file.put_picture(pixels, name) for pixels, name in opened]
+    """The pictures of files, kept in the package as they are. Raises RequestError."""
+    notes: list[str] = []
+    opened = [(images.inspect(path, notes), Path(path).name) for path in paths]  # all, before one is kept
+    for note in notes:
+        Reporter(False).note(note)
+    return [file.put_picture(given, name) for given, name in opened]
 
 
 def _add_references(board: Board, panel_id: str, references: list, cast: Sequence[str]) -> Board:

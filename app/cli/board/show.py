@@ -7,7 +7,7 @@ import msgspec
 
 from app.base.words import say_count
 from app.board import naming
-from app.board.data import Board, Panel, numbers
+from app.board.data import Board, Panel, Take, numbers
 from app.board.mentions import compile_prompt
 from app.board.seen import names, see
 from app.fluxboard.check import problems
@@ -89,9 +89,16 @@ def _panel(file: BoardFile, panel: Panel) -> list[str]:
     lines += [f"Image {n}: {one.name or one.kind} {one.role}".rstrip() for n, one in enumerate(shown, 1)]
     lines.append(f"The model reads: {_compile(panel, names(shown))}")
     for place, take in enumerate(panel.takes, 1):
-        mark, path = "*" if take.id == panel.current else " ", file.path / "blobs" / f"{take.picture.sha256}.png"
-        lines.append(f"{mark} take {place}: {take.model}, seed {take.seed}, {take.made}  {path}")
+        mark = "*" if take.id == panel.current else " "
+        lines.append(f"{mark} take {place}: {take.model}, seed {take.seed}, {take.made}  {_find(file, take)}")
     return lines
+
+
+def _find(file: BoardFile, take: Take) -> str:
+    try:
+        return str(file.picture_path(take.picture.sha256))
+    except BoardError:
+        return "its picture is missing"
 
 
 def _compile(panel: Panel, called: list[str]) -> str:

@@ -193,6 +193,7 @@ def copies(document: Document, panel_ids: tuple[str, ...], folder: Path) -> list
         take = document.board.panel(panel_id).take
         if take:
             title = re.sub(r"[^\w. -]", "_", document.board.title).strip() or "Board"
-            made.append(folder / f"{title} {number[panel_id]}.png")
-            shutil.copyfile(document.picture_path(take.picture.sha256), made[-1])
+            kept = document.picture_path(take.picture.sha256)
+            made.append(folder / f"{title} {number[panel_id]}{kept.suffix}")
+            shutil.copyfile(kept, made[-1])
     return made

@@ -27,7 +27,7 @@ from ...engine.jobs import JobState
 from ...fluxboard.file import BoardFile
 from ..kit.words import in_window
 from .forecast import PanelModel, forecast
-from .importing import ReadPicture, in_background, put_pixels, read_picture
+from .importing import ReadPicture, in_background, keep, read_picture
 from .pixmaps import Pixmaps, read
 from .runs import PanelState, Runs
 from .storing import SMALL_FILE, Keeping, Storing
@@ -204,7 +204,7 @@ class Document(QObject):
     # Pictures
 
     def picture_path(self, sha256: str) -> Path:
-        """Where the PNG of a picture of this board is. Raises BoardError where it is missing."""
+        """Where the file of a picture of this board is. Raises BoardError where it is missing."""
         return self.file.picture_path(sha256)
 
     def pixmap(self, sha256: str, max_side: int = 0) -> QPixmap:
@@ -219,7 +219,7 @@ class Document(QObject):
         return self._pixmaps.get_now(sha256, max_side)
 
     def import_picture(self, source: str | Path | QImage | bytes, name: str = "") -> Picture | None:
-        """Take a picture into the board's blobs, upright and in sRGB; None (and a message) where it is refused."""
+        """Take a picture into the board's blobs, as it is; None (and a message) where it is refused."""
         return self._tell_read(read_picture(self.file, source, name))
 
     def import_pictures(self, sources: Sequence[str | Path | QImage], name: str = "") -> list[Picture]:
@@ -237,7 +237,7 @@ class Document(QObject):
 
         `then` gets the picture, or None where it was refused, which is told.
         """
-        task = partial(put_pixels, self.file, pixels, name)
+        task = partial(keep, self.file, pixels, name)
         self._storing.add(task, lambda read: then(self._tell_read(read)), short=pixels.size <= SMALL_MASK)
 
     def read_preview(self, path: str, number: int) -> None:

@@ -34,32 +34,25 @@ class ReadPicture(NamedTuple):
 
 
 def read_picture(file: BoardFile, source: str | Path | QImage | bytes, name: str) -> ReadPicture:
-    """Decode `source`, upright and in sRGB, and keep it in `file`. Runs in any thread."""
+    """Look through `source` and keep its bytes as they are in `file`. Runs in any thread."""
     notes: list[str] = []
     try:
         path, data = _name(source, name)
-        pixels = images.open_picture(path, notes, data)
+        given = images.inspect(path, notes, data)
     except FluxLocalError as error:
         return ReadPicture(None, ((error.message, error.hint),))
-    return put_pixels(file, pixels, name or path.stem, notes)
+    return keep(file, given, name or path.stem, notes)
 
 
-def put_pixels(file: BoardFile, pixels: np.ndarray, name: str, notes: Sequence[str] = ()) -> ReadPicture:
-    """Keep pixels, (H, W, 3) or (H, W) uint8, in `file`. Runs in any thread."""
+def keep(
+    file: BoardFile, source: np.ndarray | bytes | images.Given, name: str = "", notes: Sequence[str] = ()
+) -> ReadPicture:
+    """Keep a picture's bytes as they are, or pixels, in `file`: see put_picture. Runs in any thread."""
     try:
-        picture = file.put_picture(pixels, name)
-    except FluxLocalError as error:
-        return ReadPicture(None, ((error.message, error.hint),), disk=True)
-    return ReadPicture(picture, tuple((note, "") for note in notes))
-
-
-def keep_png(file: BoardFile, data: bytes) -> ReadPicture:
-    """Keep the bytes of a PNG as they are, with all that they say besides pixels. Runs in any thread."""
-    try:
-        picture = file.put_picture(data)
+        picture = file.put_picture(source, name)
     except FluxLocalError as error:
         return ReadPicture(None, ((error.message, error.hint),), disk=not isinstance(error, BadPicture))
-    return ReadPicture(picture, ())
+    return ReadPicture(picture, tuple((note, "") for note in notes))
 
 
 def in_background(task: Callable, items: Sequence) -> list:

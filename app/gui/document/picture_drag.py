@@ -15,6 +15,7 @@ from ...board.data import Picture, pictures
 from ...interchange.pictures import list_pictures
 from ...pictures.kinds import NAMES
 from .document import Document
+from .pixmaps import read
 
 OURS = "application/x-flux-local"
 PICTURE = f"{OURS}-picture"  # its data: the sha256 of a picture of this board, in ASCII
@@ -66,14 +67,15 @@ def _pictures_of_folder(folder: Path, document: Document) -> list[Path]:
 
 
 def mime_of(document: Document, picture: Picture, title: str) -> QMimeData:
-    """The picture for this window by its sha256, for other programs as a PNG file called `title`."""
+    """The picture for this window by its sha256, for other programs as a file called `title`."""
     mime = QMimeData()
     mime.setData(PICTURE, QByteArray(picture.sha256.encode()))
     folder = QTemporaryDir()
     _folders.append(folder)
     name = re.sub(r"[^\w. -]", "_", title).strip() or "picture"
-    path = Path(folder.path()) / f"{name}.png"
-    shutil.copyfile(document.picture_path(picture.sha256), path)
+    kept = document.picture_path(picture.sha256)
+    path = Path(folder.path()) / f"{name}{kept.suffix}"
+    shutil.copyfile(kept, path)
     mime.setUrls([QUrl.fromLocalFile(str(path))])
     return mime
 
@@ -81,7 +83,7 @@ def mime_of(document: Document, picture: Picture, title: str) -> QMimeData:
 def copy(document: Document, picture: Picture, title: str) -> None:
     """Onto the clipboard, also as pixels, which paint programs paste."""
     mime = mime_of(document, picture, title)
-    mime.setImageData(QImage(str(document.picture_path(picture.sha256))))
+    mime.setImageData(read(str(document.picture_path(picture.sha256)), 0))
     to_clipboard(mime)
 
 

@@ -4,26 +4,29 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QObject, QRunnable, QSize, Qt, QThreadPool, Signal
-from PySide6.QtGui import QImage, QImageReader, QPixmap
+from PIL import Image
+from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal
+from PySide6.QtGui import QImage, QPixmap
 
 from mlx_model.errors import FluxLocalError
 
+from ...pictures.images import open_small
+
 BUDGET = 384 * 2**20  # bytes of decoded pixels that are kept
 SMALL = 24 * 2**10  # a file below this decodes in about a millisecond: no thread, no flicker
-LIMIT = 512  # MB of one decoded picture; a picture of the largest size the app opens needs 400
 
 Key = tuple[str, int]
 
 
 def read(path: str, max_side: int) -> QImage:
     """The picture no larger than `max_side` (0: as it is), null where it can't be read. Any thread may call this."""
-    QImageReader.setAllocationLimit(LIMIT)
-    image = QImageReader(path).read()
-    if not image.isNull() and 0 < max_side < max(image.width(), image.height()):
-        size = image.size().scaled(QSize(max_side, max_side), Qt.AspectRatioMode.KeepAspectRatio)
-        image = image.scaled(size, Qt.AspectRatioMode.IgnoreAspectRatio, Qt.TransformationMode.SmoothTransformation)
-    return image
+    try:
+        pixels = open_small(path, max_side)
+    except FluxLocalError:
+        return QImage()
+    height, width = pixels.shape[:2]
+    packed = Image.fromarray(pixels).tobytes("raw", "BGRX")  # as screens have it: the window converts nothing
+    return QImage(packed, width, height, 4 * width, QImage.Format.Format_RGB32).copy()
 
 
 class _Signals(QObject):

@@ -12,7 +12,7 @@ from PySide6.QtCore import QObject, Qt, QTimer, Signal
 from ...board.panel_job import make_take
 from ...engine.jobs import JobState
 from ...fluxboard.file import BoardFile
-from .importing import ReadPicture, keep_png
+from .importing import ReadPicture, keep
 
 
 class Storing(QObject):
@@ -102,7 +102,7 @@ class Keeping(QObject):
 
     def _store(self, job: JobState, data: bytes) -> None:
         self._on_the_way.append(job)
-        task = partial(keep_png, self._file, data)
+        task = partial(keep, self._file, data)
         self._storing.add(task, partial(self._end_storing, job, data), short=len(data) <= SMALL_FILE)
 
     def _end_storing(self, job: JobState, data: bytes, read: ReadPicture) -> None:

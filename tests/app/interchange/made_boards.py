@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from app.board.data import Board, Camera, Panel, PanelReference, Picture, Scene, Source, Take
+from app.pictures.images import Given, inspect
 
 SKIES = ((126, 186, 224), (244, 162, 97), (24, 28, 52), (214, 226, 232), (70, 52, 92), (250, 214, 165))
 ACTIONS = (
@@ -34,21 +35,21 @@ CAMERAS = (
 
 
 class Blobs:
-    """Pictures by the hash of their PNG, as the board's package keeps them."""
+    """Pictures by the hash of their bytes, as the board's package keeps them."""
 
     def __init__(self, folder: Path):
         self.folder = folder / "blobs"
         self.folder.mkdir(parents=True, exist_ok=True)
 
     def path(self, sha256: str) -> Path:
-        return self.folder / f"{sha256}.png"
+        return next(self.folder.glob(f"{sha256}.*"), self.folder / f"{sha256}.png")
 
-    def put(self, picture: bytes | np.ndarray | Image.Image) -> Picture:
-        data = picture if isinstance(picture, bytes) else encoded(picture)
-        width, height = Image.open(io.BytesIO(data)).size
-        sha256 = hashlib.sha256(data).hexdigest()
-        self.path(sha256).write_bytes(data)
-        return Picture(sha256, width, height)
+    def put(self, picture: bytes | np.ndarray | Image.Image | Given) -> Picture:
+        picture = picture if isinstance(picture, bytes | Given) else encoded(picture)
+        given = inspect("picture", data=picture, least=1) if isinstance(picture, bytes) else picture
+        sha256 = hashlib.sha256(given.data).hexdigest()
+        (self.folder / f"{sha256}{given.ending}").write_bytes(given.data)
+        return Picture(sha256, *given.size)
 
 
 def encoded(picture: np.ndarray | Image.Image) -> bytes:

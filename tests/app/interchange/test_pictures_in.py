@@ -12,13 +12,13 @@ from PIL import Image
 from app.board.data import Board
 from app.fluxboard.codec import decode, encode
 from app.interchange.formats import export_board, import_board
+from app.pictures.images import open_picture
 from mlx_model.errors import FluxLocalError, RequestError
 from tests.app.interchange.made_boards import SKIES, drawn
 
 
 def pixels(blobs, panel) -> np.ndarray:
-    with Image.open(blobs.path(panel.take.picture.sha256)) as image:
-        return np.asarray(image.convert("RGB"))
+    return open_picture(blobs.path(panel.take.picture.sha256))
 
 
 def skies(blobs, board: Board) -> list[int]:
@@ -55,8 +55,6 @@ def test_folders_inside_are_scenes(tmp_path, blobs):
 
 
 def test_pictures_come_upright_and_in_srgb(tmp_path, blobs):
-    from app.pictures.images import open_picture
-
     (tmp_path / "b").mkdir()
     image = drawn(0)
     exif = image.getexif()

@@ -41,6 +41,15 @@ def gull(machine):
 # new, add, set, cast
 
 
+def test_a_photo_is_kept_as_it_is_and_what_is_odd_about_it_is_said(gull, machine):
+    Image.new("RGB", (200, 100), "red").save(machine / "photo.jpg", icc_profile=b"no profile")
+    said = run("board", "cast", "gull", "pal", "photo.jpg")
+    assert "The colour profile of photo.jpg was ignored" in said.stderr
+    with BoardFile.open("gull.fluxboard", write=False) as file:
+        kept = file.picture_path(file.board.cast[-1].pictures[0].sha256)
+    assert (kept.suffix, kept.read_bytes()) == (".jpg", (machine / "photo.jpg").read_bytes())
+
+
 def test_new_says_where_and_adds_the_ending():
     result = run("board", "new", "film", "--aspect", "2.39:1", "--fps", "25", "--style", "ink", "--model", EDITOR)
     assert result.stdout.strip() == str(Path("film.fluxboard").absolute())

@@ -7,11 +7,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from PySide6.QtWidgets import QApplication
 from app.gui.document import picture_drag
 app = QApplication([])
-document = SimpleNamespace(picture_path=lambda sha256: sys.argv[1])
+document = SimpleNamespace(picture_path=lambda sha256: Path(sys.argv[1]))
 picture_drag.copy(document, SimpleNamespace(sha256="0" * 64), "take")
 assert app.clipboard().image().width() == 160
 """

@@ -15,11 +15,13 @@ from app.engine import running
 from app.fluxboard.file import BoardFile
 from app.gui.board import drop
 from app.gui.board.paint import running_words
+from app.gui.document import picture_drag
 from app.gui.document.document import Document
 from app.gui.document.runs import PanelState
 from app.gui.pages.downloads import Download, after
 from app.gui.panel.render_bar import words_of
 from app.models import library
+from app.pictures.images import open_picture
 from mlx_model import memory
 from mlx_model.events import Cancelled, Stage
 from tests.app.models.made_models import fine_tune
@@ -192,6 +194,18 @@ def test_pictures_come_in_from_anywhere(document, picture_file, kind):
     picture = document.import_picture(source, "" if kind == "path" else "green")
     assert (picture.width, picture.height) == (160, 90)
     assert QImage(str(document.picture_path(picture.sha256))).pixelColor(5, 5) == QColor(10, 200, 30)
+
+
+@pytest.mark.parametrize("ending", ["jpg", "webp", "tif"])
+def test_a_file_is_kept_as_it_is_and_goes_out_so(document, picture_file, ending):
+    path = picture_file(f"gull.{ending}")
+    picture = document.import_picture(path)
+    kept = document.picture_path(picture.sha256)
+    assert (kept.suffix, kept.read_bytes()) == (path.suffix, path.read_bytes())
+    out = Path(picture_drag.mime_of(document, picture, "a gull").urls()[0].toLocalFile())
+    assert (out.name, open_picture(out).tolist()) == (f"a gull.{ending}", open_picture(path).tolist())
+    pixel = QColor(document.pixmap_now(picture.sha256, 64).toImage().pixel(20, 20))
+    assert max(abs(a - b) for a, b in zip(pixel.getRgb()[:3], open_picture(path)[20, 20], strict=True)) <= 2
 
 
 def test_a_refused_picture_is_a_message(document, tmp_path, qtbot):

@@ -33,7 +33,7 @@ def large(tmp_path):
 @pytest.fixture
 def gate(monkeypatch):
     """Holds the storing thread until it is set; `threads` are the names of those that read pictures."""
-    gate, read = threading.Event(), storing.keep_png
+    gate, read = threading.Event(), storing.keep
     gate.threads = []
 
     def waiting(*arguments):
@@ -41,7 +41,7 @@ def gate(monkeypatch):
         assert gate.wait(20)
         return read(*arguments)
 
-    monkeypatch.setattr(storing, "keep_png", waiting)
+    monkeypatch.setattr(storing, "keep", waiting)
     yield gate
     gate.set()
 
