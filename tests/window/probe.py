@@ -17,6 +17,8 @@ from PySide6.QtCore import QObject, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QAccessible
 from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QLabel, QLineEdit, QMenu, QMenuBar, QWidget
 
+from tests.window.fit import find_cut
+
 BEAT = 10  # ms
 
 
@@ -95,6 +97,10 @@ class Probe(QObject):
     def focus(self) -> dict | None:
         widget = self.app.focusWidget()
         return describe(widget) if widget else None
+
+    def cut(self) -> list[str]:
+        """Words that can be seen only in part (fit.py)."""
+        return find_cut(self.app)
 
     def windows(self) -> list[str]:
         return [top.windowTitle() for top in self.app.topLevelWidgets() if top.isVisible() and top.isWindow()]

@@ -56,7 +56,7 @@ class BoardGrid(BoardCells):
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         index = self.indexAt(event.position().toPoint())
-        if not index.isValid():
+        if not index.isValid() or event.button() != Qt.MouseButton.LeftButton:
             return
         row, below = index.data(ROW), self.visualRect(index).bottom() - event.position().y() < 38
         if row.kind == "heading" or (row.kind == "panel" and below):
@@ -71,7 +71,8 @@ class BoardGrid(BoardCells):
     def mousePressEvent(self, event: QMouseEvent) -> None:
         self.keyboard = False
         super().mousePressEvent(event)
-        self._move_anchor(event)
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._move_anchor(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         self.keyboard = True

@@ -1,21 +1,25 @@
 """The board page: the board's title and shape, what can be done with panels, and the grid of them."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QLineEdit, QSlider, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QResizeEvent
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QSlider, QStackedLayout, QVBoxLayout, QWidget
 
 from ...base.words import say_count, say_duration
 from ...board import commands
 from ...board.data import ASPECTS, Board
 from ..document import picture_drag
 from ..document.document import Document
-from ..kit.widgets import Empty, bar, button, icon_button, label
+from ..kit.fields import ChoiceField
+from ..kit.widgets import Empty, OneLineEdit, bar, button, icon_button, label
 from ..kit.words import model_title
 from . import drop
 from .cells import LARGEST, SMALLEST
 from .grid import BoardGrid
+
+TITLE, MODEL, ROOMY = 120, 160, 1000  # px: least of the title, most of a model's name, of a bar with everything
 
 
 class BoardView(QWidget):
@@ -29,11 +33,11 @@ class BoardView(QWidget):
         self.grid = BoardGrid(document, self)
         self.grid.cell = cell
         self.grid.selectionModel().selectionChanged.connect(lambda *_: self._show_selection())
-        self.title = QLineEdit()
+        self.title = OneLineEdit()
         self.title.setProperty("kind", "title")
         self.title.setAccessibleName("Title of the board")
         self.title.editingFinished.connect(self._retitle)
-        self.aspect = QComboBox()
+        self.aspect = ChoiceField()
         self.aspect.setAccessibleName("Shape of the pictures")
         self.aspect.setToolTip("Shape of the pictures")
         self.aspect.activated.connect(self._reshape)
@@ -62,15 +66,14 @@ class BoardView(QWidget):
             self.aspect,
             self.square,
             self.count,
-            None,
             self.model,
             self.zoom,
             play,
             export,
             self.start,
         )
-        self.title.setMinimumWidth(160)
-        self.title.setMaximumWidth(340)
+        self.title.setMinimumWidth(TITLE)
+        self.title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.stack = QStackedLayout(self.body)
         self.stack.addWidget(self.grid)
         self.stack.addWidget(self._empty())
@@ -100,10 +103,17 @@ class BoardView(QWidget):
         slider.setToolTip("Size of the panels")
         slider.valueChanged.connect(self.grid.set_cell)
         self.grid.zoomed.connect(slider.setValue)
+        box.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         inside = QHBoxLayout(box)
         inside.setContentsMargins(0, 0, 6, 0)
         inside.addWidget(slider)
         return box
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Where the bar has too little room for the title, what can be read or done elsewhere goes."""
+        super().resizeEvent(event)
+        self.count.setVisible(self.width() >= ROOMY)
+        self.zoom.setVisible(self.width() >= ROOMY)
 
     # What is dropped where there is no panel yet
 
@@ -140,10 +150,12 @@ class BoardView(QWidget):
         """Say what new pictures are made with; the built-in model invites to get a real one."""
         self._built_in = built_in
         self._show_aspect(self.document.board)
-        self.model.setText(model_title(name))
+        title = Path(model_title(name)).name  # a model may be a folder
+        elided = self.model.fontMetrics().elidedText(title, Qt.TextElideMode.ElideMiddle, MODEL)
+        self.model.setText(elided.replace("&", "&&"))
         tip = "Pictures are made by the small built-in model, for trying the app. Click to get a real one."
         self.model.setToolTip(tip if built_in else "The model that makes new pictures. Click for the others.")
-        self.model.setAccessibleName(f"Model: {self.model.text()}")
+        self.model.setAccessibleName(f"Model: {title}")
 
     def _show_aspect(self, board: Board) -> None:
         names = [*ASPECTS]

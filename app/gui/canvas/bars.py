@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QButtonGroup,
     QColorDialog,
     QHBoxLayout,
-    QLabel,
     QMenu,
     QPushButton,
     QSlider,
@@ -18,7 +17,7 @@ from PySide6.QtWidgets import (
 )
 
 from ..kit.theme import GAP
-from ..kit.widgets import describe, icon_button, key_text, label
+from ..kit.widgets import OneLine, describe, icon_button, key_text, label
 from .canvas import Canvas
 from .layers import GROUNDS
 
@@ -153,8 +152,7 @@ class MaskBar(QWidget):
         )
         row.addWidget(self.tint)
         row.addStretch(1)
-        self.note: QLabel = label("Only what you paint will change", "muted")
-        row.addWidget(self.note)
+        row.addWidget(OneLine("Only what you paint will change", "muted"))
         self.done = QPushButton("Done", self)
         describe(self.done, "Leave the mask", "Back to looking; the mask stays")
         row.addWidget(self.done)
@@ -164,7 +162,8 @@ class MaskBar(QWidget):
     def _slider(self, row: QHBoxLayout, name: str, hint: str, act: Callable[[int], None]) -> QSlider:
         slider = QSlider(Qt.Orientation.Horizontal, self)
         slider.setRange(0, STEPS)
-        slider.setFixedWidth(96)
+        slider.setMinimumWidth(40)
+        slider.setMaximumWidth(96)
         describe(slider, name, hint)
         words = label(name, "muted")
         words.setBuddy(slider)

@@ -75,7 +75,8 @@ class Canvas(PictureArea):
         self._drag_to(event.position(), 1.0)
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
-        self._release()
+        if event.button() in (LEFT, MIDDLE):
+            self._release()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Between the whole picture and its pixels; while masking it is a second press."""

@@ -3,11 +3,23 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import QSignalBlocker, Qt
-from PySide6.QtGui import QWheelEvent
-from PySide6.QtWidgets import QComboBox, QDoubleSpinBox, QFormLayout, QHBoxLayout, QLabel, QSpinBox, QWidget
+from PySide6.QtGui import QPaintEvent, QWheelEvent
+from PySide6.QtWidgets import (
+    QComboBox,
+    QDoubleSpinBox,
+    QFormLayout,
+    QHBoxLayout,
+    QLabel,
+    QSpinBox,
+    QStyle,
+    QStyleOptionComboBox,
+    QStylePainter,
+    QWidget,
+)
 
 from .widgets import describe, label
 
+MOST_ROWS = 16
 LABEL_WIDTH, LABEL_HEIGHT = 84, 30
 
 
@@ -26,7 +38,33 @@ class FractionField(QDoubleSpinBox):
 
 
 class ChoiceField(QComboBox):
-    """A wheel that turns over it scrolls the page behind it."""
+    """Its list shows all rows, each whole; where the field itself is too narrow, an ellipsis says so.
+
+    A wheel that turns over it scrolls the page behind it.
+    """
+
+    elides = True
+
+    def showPopup(self) -> None:
+        self.setMaxVisibleItems(min(MOST_ROWS, max(1, self.count())))
+        view = self.view()
+        bar = view.verticalScrollBar().sizeHint().width() if self.count() > MOST_ROWS else 0
+        view.setMinimumWidth(view.sizeHintForColumn(0) + bar + 2 * view.frameWidth())
+        super().showPopup()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        if self.isEditable():
+            super().paintEvent(event)
+            return
+        option = QStyleOptionComboBox()
+        self.initStyleOption(option)
+        field = QStyle.SubControl.SC_ComboBoxEditField
+        room = self.style().subControlRect(QStyle.ComplexControl.CC_ComboBox, option, field, self).width() - 2
+        room -= 0 if option.currentIcon.isNull() else option.iconSize.width() + 4
+        option.currentText = self.fontMetrics().elidedText(self.currentText(), Qt.TextElideMode.ElideRight, room)
+        painter = QStylePainter(self)
+        painter.drawComplexControl(QStyle.ComplexControl.CC_ComboBox, option)
+        painter.drawControl(QStyle.ControlElement.CE_ComboBoxLabel, option)
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()

@@ -169,6 +169,7 @@ QSpinBox, QDoubleSpinBox { padding-right: 26px; }
 QLineEdit[kind="title"] { background: transparent; border: 2px solid transparent; font-size: 17px; font-weight: 600; }
 QLineEdit[kind="title"]:hover { border-color: $line; }
 QLineEdit[kind="title"]:focus { background: $surface; border-color: $accent; }
+QComboBox { combobox-popup: 0; }
 QComboBox::drop-down { border: 0; width: 22px; }
 QComboBox::down-arrow, QSpinBox::down-arrow, QDoubleSpinBox::down-arrow {
     image: url($icons/arrow_down.svg); width: 12px; height: 12px;
@@ -178,6 +179,7 @@ QSpinBox::up-button, QDoubleSpinBox::up-button, QSpinBox::down-button, QDoubleSp
     border: 0; background: transparent; width: 22px;
 }
 QComboBox QAbstractItemView { background: $surface; border: 1px solid $line; selection-background-color: $selection; }
+QComboBox QAbstractItemView::item { padding: 3px 8px; min-height: 20px; }
 
 QCheckBox, QRadioButton { spacing: 8px; padding: 3px; border: 2px solid transparent; border-radius: 6px; }
 QCheckBox::indicator { width: 15px; height: 15px; border: 1px solid $muted; border-radius: 4px; background: $surface; }
@@ -213,6 +215,7 @@ QHeaderView::section {
     background: $surface; color: $muted; border: 0; border-bottom: 1px solid $line; padding: 6px 8px;
 }
 QSplitter::handle { background: $line; }
+QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
 QScrollArea, QAbstractScrollArea#plain { background: transparent; border: 0; }
 QScrollArea > QWidget > QWidget#plain { background: transparent; }
 

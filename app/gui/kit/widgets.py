@@ -2,9 +2,21 @@
 
 from collections.abc import Callable, Iterable
 
-from PySide6.QtCore import QEvent, QSize, Qt
-from PySide6.QtGui import QKeyEvent, QKeySequence, QShowEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QObject, QSize, Qt
+from PySide6.QtGui import QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPaintEvent, QPalette, QShowEvent
+from PySide6.QtWidgets import (
+    QAbstractItemView,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QLineEdit,
+    QPushButton,
+    QStyle,
+    QStyleOptionFrame,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 from . import icons
 from .theme import theme
@@ -20,6 +32,76 @@ def label(text: str = "", tone: str = "", name: str = "", wrap: bool = False) ->
         made.setObjectName(name)
     made.setWordWrap(wrap)
     return made
+
+
+FEW = 6  # letters that say nothing
+LEAST = 24  # px: of a text that gives way to its neighbours
+
+
+class OneLine(QLabel):
+    """Text of any length in the room that there is: an ellipsis says that there is more, the hint says it all."""
+
+    elides = True
+
+    def __init__(self, text: str = "", tone: str = "", name: str = ""):
+        super().__init__()
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        if tone:
+            self.setProperty("tone", tone)
+        if name:
+            self.setObjectName(name)
+        self.setText(text)
+
+    def setText(self, text: str) -> None:
+        super().setText(text)
+        self.setToolTip(text)
+
+    def minimumSizeHint(self) -> QSize:
+        return QSize(min(LEAST, super().minimumSizeHint().width()), super().minimumSizeHint().height())
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        room = self.contentsRect()
+        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room.width())
+        if text != self.text() and len(text) < FEW:
+            return
+        painter, role = QPainter(self), QPalette.ColorRole.WindowText
+        self.style().drawItemText(painter, room, self.alignment(), self.palette(), self.isEnabled(), text, role)
+
+
+class OneLineEdit(QLineEdit):
+    """While it isn't written in, it shows how its text begins, with an ellipsis where there is more."""
+
+    elides = True
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        option = QStyleOptionFrame()
+        self.initStyleOption(option)
+        room = self.style().subElementRect(QStyle.SubElement.SE_LineEditContents, option, self).adjusted(2, 0, -2, 0)
+        text = self.fontMetrics().elidedText(self.text(), Qt.TextElideMode.ElideRight, room.width())
+        if self.hasFocus() or text == self.text():
+            super().paintEvent(event)
+            return
+        painter = QPainter(self)
+        self.style().drawPrimitive(QStyle.PrimitiveElement.PE_PanelLineEdit, option, painter, self)
+        where = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
+        role = QPalette.ColorRole.Text
+        self.style().drawItemText(painter, room, where, self.palette(), self.isEnabled(), text, role)
+
+
+class LeftButton(QObject):
+    """Keeps the other buttons from choosing anything in a list: what they do, a menu says."""
+
+    MOUSE = (QEvent.Type.MouseButtonPress, QEvent.Type.MouseButtonRelease, QEvent.Type.MouseButtonDblClick)
+
+    def __init__(self, view: QAbstractItemView):
+        super().__init__(view)
+        view.viewport().installEventFilter(self)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        return isinstance(event, QMouseEvent) and event.type() in self.MOUSE and event.button() != LEFT
+
+
+LEFT = Qt.MouseButton.LeftButton
 
 
 def set_tone(target: QWidget, tone: str) -> None:

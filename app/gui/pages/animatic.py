@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from itertools import accumulate
 
-from PySide6.QtCore import QElapsedTimer, QRect, Qt, QTimer
+from PySide6.QtCore import QElapsedTimer, QRect, QSize, Qt, QTimer
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QCheckBox, QSlider, QVBoxLayout, QWidget
 
@@ -12,6 +12,7 @@ from ..document.document import Document
 from ..kit.theme import font
 from ..kit.widgets import icon_button, label, row
 
+FRAME = QSize(16, 48)  # what a window's own frame may take of the screen
 TICK = 16  # ms; the clock decides what is shown, not the number of ticks
 
 
@@ -124,7 +125,7 @@ class Animatic(QWidget):
         box.setSpacing(0)
         box.addWidget(self.stage, 1)
         box.addLayout(foot)
-        self.resize(960, 620)
+        self.resize(QSize(960, 620).boundedTo(self.screen().availableSize() - FRAME))
 
     def toggle(self) -> None:
         """Play from here (from the start, where it has ended), or pause."""

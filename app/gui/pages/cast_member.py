@@ -7,10 +7,8 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QDragEnterEvent, QDragMoveEvent, QDropEvent, QIcon, QKeyEvent, QPixmap
 from PySide6.QtWidgets import (
     QButtonGroup,
-    QComboBox,
     QFileDialog,
     QFormLayout,
-    QLineEdit,
     QListView,
     QListWidget,
     QListWidgetItem,
@@ -25,11 +23,13 @@ from ...board.data import COLOUR_NAMES, COLOURS, ROLES, Board, Member, Panel, Pi
 from ...pictures.kinds import FILTER
 from ..document import picture_drag
 from ..document.document import Document
+from ..kit.fields import ChoiceField
 from ..kit.messages import sure
 from ..kit.text_field import BoardText
-from ..kit.widgets import button, label, row
+from ..kit.widgets import LeftButton, OneLineEdit, button, label, row
 
 ACROSS = 3  # pictures beside each other
+WIDTH = 330  # pixels, least
 NOTES = 160  # pixels: notes taller than the pictures read as the main thing
 
 
@@ -52,6 +52,7 @@ class PictureList(QListWidget):
         self.setGridSize(QSize(96, 96))
         self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setMovement(QListView.Movement.Static)
+        LeftButton(self)
         self.show_rows(1)
         self.setAcceptDrops(True)
 
@@ -83,11 +84,11 @@ class MemberPanel(QWidget):
         super().__init__(parent)
         self.document = document
         self.member_id: str | None = None
-        self.name = QLineEdit()
+        self.name = OneLineEdit()
         self.name.setAccessibleName("Name")
         self.name.setToolTip("One word. Prompts that mention it follow when it changes.")
         self.name.editingFinished.connect(self._rename)
-        self.role = QComboBox()
+        self.role = ChoiceField()
         self.role.setAccessibleName("Role")
         self.role.addItems([role.capitalize() for role in ROLES])
         self.role.activated.connect(lambda place: self._change("Change Role", role=ROLES[place]))
@@ -126,7 +127,7 @@ class MemberPanel(QWidget):
         box.addWidget(self.panels, 2)
         box.addStretch(1)
         box.addLayout(row(None, button("Remove from Cast", self.remove, "trash", "quiet")))
-        self.setMinimumWidth(344)
+        self.setMinimumWidth(WIDTH)
 
     def _swatches(self) -> QWidget:
         box = QWidget()
@@ -210,7 +211,8 @@ class MemberPanel(QWidget):
             return
         count = uses(self.document.board, member)
         text = f"Remove @{member.name} from the cast?"
-        more = f"{say_count(count, 'panel')} keep the pictures they have. Undo brings it back."
+        keep = "1 panel keeps the pictures it has" if count == 1 else f"{count} panels keep the pictures they have"
+        more = f"{keep}. Undo brings it back."
         if not count or sure(self, "Remove from Cast", text, more, "Remove"):
             self.document.do("Remove from Cast", lambda board: commands.remove_member(board, member.id))
 
@@ -278,6 +280,7 @@ class UsedIn(QListWidget):
         self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setMovement(QListView.Movement.Static)
         self.setMinimumHeight(TALL + 12)
+        LeftButton(self)
         self.itemActivated.connect(lambda item: self.opened.emit(item.data(Qt.ItemDataRole.UserRole)))
 
     def show_member(self, member: Member) -> None:

@@ -14,7 +14,9 @@ from PySide6.QtGui import (
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFileDialog,
+    QFrame,
     QListView,
+    QScrollArea,
     QSplitter,
     QStackedLayout,
     QStyle,
@@ -35,8 +37,8 @@ from ..document import picture_drag
 from ..document.document import Document
 from ..kit import portrait
 from ..kit.theme import font, theme
-from ..kit.widgets import Empty, bar, button, label
-from .cast_member import MemberPanel, accept_pictures, uses
+from ..kit.widgets import Empty, LeftButton, OneLine, bar, button, label
+from .cast_member import WIDTH, MemberPanel, accept_pictures, uses
 
 MEMBER = Qt.ItemDataRole.UserRole
 CARD, WIDEST, WORDS = 188, 400, 56  # pixels: the least and the most width of a card; what stands below its picture
@@ -138,6 +140,7 @@ class CastList(QListView):
         self.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         self.setFrameShape(self.Shape.NoFrame)
         self.setAcceptDrops(True)
+        LeftButton(self)
         self.setViewportMargins(14, 12, 8, 12)
         self.card = QSize(CARD, round(SHAPE * (CARD - 16)) + WORDS + 16)
 
@@ -197,11 +200,17 @@ class CastView(QWidget):
     def _lay_out(self) -> None:
         add = button("Add Member…", self.choose_files, "plus", "primary")
         add.setToolTip("Choose pictures of somebody or something")
-        top = bar(label("Cast", name="heading"), label("Mention anybody in a prompt as @name", "muted"), None, add)
+        top = bar(label("Cast", name="heading"), OneLine("Mention anybody in a prompt as @name", "muted"), None, add)
         split = QSplitter()
         split.setHandleWidth(1)
         split.addWidget(self.list)
-        split.addWidget(self.member)
+        side = QScrollArea()
+        side.setWidgetResizable(True)
+        side.setFrameShape(QFrame.Shape.NoFrame)
+        side.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        side.setMinimumWidth(WIDTH + side.verticalScrollBar().sizeHint().width())
+        side.setWidget(self.member)
+        split.addWidget(side)
         split.setStretchFactor(0, 1)
         split.setSizes([800, 320])
         split.setChildrenCollapsible(False)

@@ -6,7 +6,6 @@ from PySide6.QtCore import QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QCheckBox,
-    QComboBox,
     QDialog,
     QDialogButtonBox,
     QFrame,
@@ -25,6 +24,7 @@ from mlx_model.spec_parts import BITS
 from ...base import blas, paths
 from ...base.words import say_duration
 from ...models import catalogue, library
+from ..kit.fields import ChoiceField
 from ..kit.messages import sure
 from ..kit.widgets import bar, button, label, row, set_tone
 from ..kit.words import in_window
@@ -45,7 +45,7 @@ class ModelCard(QFrame):
         super().__init__()
         self.setObjectName("card")
         self.entry, self.downloads = entry, downloads
-        self.bits = QComboBox()
+        self.bits = ChoiceField()
         self.bits.setAccessibleName(f"Precision of {entry['title']}")
         self.bits.currentIndexChanged.connect(lambda _: self._needs())
         self.needs = label(tone="muted", wrap=True)

@@ -53,7 +53,8 @@ class Peek(QWidget):
                 self._close()
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        self._close()
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._close()
 
     def _close(self) -> None:
         self.closed.emit(self.panel_id)

@@ -22,7 +22,7 @@ from ..board.paint import running_words
 from ..document.runs import PanelState
 from ..kit import icons
 from ..kit.theme import theme
-from ..kit.widgets import Empty, bar, button, icon_button, label, set_tone
+from ..kit.widgets import Empty, OneLine, bar, button, icon_button, label, set_tone
 from ..kit.words import in_window, model_title
 
 WORKER = {
@@ -50,8 +50,7 @@ class JobRow(QFrame):
         self.picture.setObjectName("thumb")
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.title = label(f"Panel {job.job.label}" if job.job.panel else job.job.label, name="subheading")
-        self.prompt = label(tone="muted")
-        self.prompt.setMinimumWidth(80)
+        self.prompt = OneLine(tone="muted")
         self.words = label(tone="muted", wrap=True)
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
@@ -86,8 +85,7 @@ class JobRow(QFrame):
     def show_job(self, job: JobState) -> None:
         """Bring the row up to date."""
         prompt = " ".join(self._words_of(job).split())
-        self.prompt.setText(self.prompt.fontMetrics().elidedText(prompt, Qt.TextElideMode.ElideRight, 520))
-        self.prompt.setToolTip(prompt)
+        self.prompt.setText(prompt)
         self.words.setText(job_words(job))
         set_tone(self.words, "danger" if job.state == "failed" else "muted")
         running = job.state == "running"

@@ -2,7 +2,7 @@
 
 import itertools
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QPixmap, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
@@ -112,12 +112,20 @@ class PanelSide(PanelPart, QFrame):
 
     def _connect(self) -> None:
         self.text.edited.connect(self._write_prompt)
+        self.settings.fold.toggled.connect(lambda on: QTimer.singleShot(0, self._show_settings) if on else None)
         self.text.render_asked.connect(self.render_asked)
         self.text.cursorPositionChanged.connect(self._show_text_hint)
         self.tray.mention_asked.connect(self._mention)
         self.tray.told.connect(self._tell)
         self.text.undo_asked.connect(self.document.undo)
         self.text.redo_asked.connect(self.document.redo)
+
+    def _show_settings(self) -> None:
+        """What was unfolded below the edge comes into view, with its heading on top where it is too high."""
+        area = self.pages.currentWidget()
+        if isinstance(area, QScrollArea) and not self._tall:
+            area.ensureWidgetVisible(self.settings.seed, 0, 2 * GAP)
+            area.ensureWidgetVisible(self.settings.fold, 0, 2 * GAP)
 
     def show_panel(self, panel_id: str) -> None:
         self.panel_id, self._wanted = panel_id, None

@@ -22,12 +22,13 @@ from ..document import picture_drag
 from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..kit.theme import theme
-from ..kit.widgets import wins_over_menus
+from ..kit.widgets import LeftButton, wins_over_menus
 from ..kit.words import model_title
 
 HEIGHT, WORDS = 60, 20  # of a thumbnail, of the line under it
 PAD = 5
 TAKE = Qt.ItemDataRole.UserRole
+COMPARE = "Compare with This Take"
 REMOVE = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
 
 
@@ -55,6 +56,7 @@ class TakesStrip(PanelPart, QListWidget):
         self.setObjectName("plain")
         self.setAccessibleName("Takes")
         self.setAccessibleDescription("Arrow keys choose, Delete removes, the menu key shows more")
+        LeftButton(self)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
         self.customContextMenuRequested.connect(self._open_menu)
         self.currentItemChanged.connect(self._choose)
@@ -164,7 +166,7 @@ class TakesStrip(PanelPart, QListWidget):
         for text, act in (
             ("Start from This Take", lambda: self.source_asked.emit(take.id)),
             ("Use as a Reference", lambda: self.reference_asked.emit(take.id)),
-            ("Compare with This Take", lambda: self.compare_asked.emit(take.id)),
+            (COMPARE, lambda: self.compare_asked.emit(take.id)),
             ("", None),
             ("Copy Picture", lambda: self.copy(take)),
             ("Details and Note", lambda: self.details_asked.emit(take.id)),
@@ -175,6 +177,7 @@ class TakesStrip(PanelPart, QListWidget):
             if act:
                 action = QAction(text, menu)
                 action.triggered.connect(act)
+                action.setEnabled(text != COMPARE or take.id != self.panel.current)
                 menu.addAction(action)
             else:
                 menu.addSeparator()

@@ -13,13 +13,14 @@ from ..document.document import Document
 from ..document.live import Live
 from ..document.panel_part import PanelPart
 from ..kit.theme import GAP
-from ..kit.widgets import icon_button, key_text, label
+from ..kit.widgets import OneLine, icon_button, key_text
 from ..kit.words import in_window
 from .render_bar import words_of
 from .side import PanelSide
 from .stage import PanelStage, invitation
 from .take_details import settings_of
 
+NARROW = 640  # px: a header with less room has the tools in a row of their own
 SIDE = (348, 0.24, 460)  # width of the side: least, share of the window, most
 
 
@@ -40,7 +41,11 @@ class PanelView(PanelPart, QWidget):
         left = QVBoxLayout()
         left.setContentsMargins(GAP, GAP // 2, 0, GAP // 2)
         left.setSpacing(GAP // 2)
-        left.addLayout(self._header())
+        self._head, self._below = self._header(), QHBoxLayout()
+        self._below.setContentsMargins(0, 0, GAP, 0)
+        left.addLayout(self._head)
+        left.addLayout(self._below)
+        self._head.addWidget(self.stage.bar)
         left.addWidget(self.stage, 1)
         row.addLayout(left, 1)
         row.addWidget(self.side)
@@ -54,14 +59,12 @@ class PanelView(PanelPart, QWidget):
         self.back = icon_button("Back to the board", "back", "Esc", self.closed.emit)
         self.earlier = icon_button("Panel before", "up", key_text("Ctrl+["), lambda: self._step(-1))
         self.later = icon_button("Next panel", "down", key_text("Ctrl+]"), lambda: self._step(1))
-        self.number, self.heading = QLabel(), label(tone="muted")
+        self.number, self.heading = QLabel(), OneLine(tone="muted")
         self.number.setObjectName("subheading")
-        self.heading.setMinimumWidth(0)
-        self.heading.setTextInteractionFlags(Qt.TextInteractionFlag.NoTextInteraction)
         for widget in (self.back, self.earlier, self.later, self.number, self.heading):
             row.addWidget(widget)
             row.setStretchFactor(widget, 1 if widget is self.heading else 0)
-        row.addWidget(self.stage.bar)
+        row.insertSpacing(row.indexOf(self.heading), GAP)
         return row
 
     def _connect(self) -> None:
@@ -118,7 +121,7 @@ class PanelView(PanelPart, QWidget):
     def _show_header(self) -> None:
         board = self.document.board
         self.number.setText(f"Panel {numbers(board)[self.panel_id]}")
-        self.heading.setText("   " + board.scene_of(self.panel_id).heading)
+        self.heading.setText(board.scene_of(self.panel_id).heading)
         ids = [panel.id for panel in board.panels()]
         place = ids.index(self.panel_id)
         self.earlier.setEnabled(place > 0)
@@ -283,7 +286,10 @@ class PanelView(PanelPart, QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         least, share, most = SIDE
-        self.side.setFixedWidth(round(min(most, max(least, share * self.width()))))
+        side = round(min(most, max(least, share * self.width())))
+        self.side.setFixedWidth(side)
+        narrow = self.width() - side < NARROW
+        (self._below if narrow else self._head).addWidget(self.stage.bar)
 
 
 def _decides(panel: Panel, board: Board) -> tuple:

@@ -174,6 +174,8 @@ class ReferenceTile(QWidget):
             self.dragged.emit(self.mapToParent(at))
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        if event.button() != Qt.MouseButton.LeftButton:
+            return
         dragging, self._dragging, self._pressed = self._dragging, False, None
         if dragging:
             self.drag_ended.emit()
@@ -185,7 +187,8 @@ class ReferenceTile(QWidget):
         self.update()
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
-        self.activated.emit(self)
+        if event.button() == Qt.MouseButton.LeftButton:
+            self.activated.emit(self)
 
     def event(self, event: QEvent) -> bool:
         return wins_over_menus(event, HANDLED, [QKeySequence.StandardKey.Paste]) or super().event(event)

@@ -35,8 +35,9 @@ from ...board import commands
 from ...board.data import ASPECTS
 from ...models import library
 from ..document.document import Document
+from ..kit.fields import ChoiceField
 from ..kit.theme import SCHEMES
-from ..kit.widgets import button, label, row
+from ..kit.widgets import OneLineEdit, button, label, row
 from ..kit.words import model_title
 
 SHAPE = re.compile(r"\s*(\d{1,4})\s*[:x]\s*(\d{1,4})\s*")
@@ -49,8 +50,8 @@ class BoardSettings(QDialog):
         super().__init__(parent)
         self.document, board = document, document.board
         self.setWindowTitle("Board Settings")
-        self.title = QLineEdit(board.title)
-        self.aspect = QComboBox()
+        self.title = OneLineEdit(board.title)
+        self.aspect = ChoiceField()
         self.aspect.setEditable(True)
         self.aspect.addItems([*ASPECTS])
         name = next((name for name, sides in ASPECTS.items() if sides == board.aspect), None)
@@ -79,7 +80,7 @@ class BoardSettings(QDialog):
         self._lay_out()
 
     def _models(self, chosen: str | None) -> QComboBox:
-        box = QComboBox()
+        box = ChoiceField()
         box.addItem("The default model", None)
         for model in library.list_installed():
             if not model.problem:
@@ -217,12 +218,12 @@ class SettingsDialog(QDialog):
         super().__init__(parent)
         self.settings, self.store = settings, store
         self.setWindowTitle("Settings")
-        self.appearance = QComboBox()
+        self.appearance = ChoiceField()
         self.appearance.setAccessibleName("Appearance")
         self.appearance.addItems(["As the system", "Light", "Dark"])
         self.appearance.setCurrentIndex(SCHEMES.index(settings.appearance))
         self.model = self._models()
-        self.folder = QLineEdit(str(boards_folder(settings)))
+        self.folder = OneLineEdit(str(boards_folder(settings)))
         self.folder.setReadOnly(True)
         self.folder.setAccessibleName("Folder of new boards")
         self.previews = _box("Show the picture while it is made", settings.previews)
@@ -234,7 +235,7 @@ class SettingsDialog(QDialog):
         self.notifications.toggled.connect(lambda on: self._set(notifications=on))
 
     def _models(self) -> QComboBox:
-        box = QComboBox()
+        box = ChoiceField()
         box.setAccessibleName("Model for new panels")
         box.addItem(AUTOMATIC, None)
         for model in library.list_installed():

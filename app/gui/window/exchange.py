@@ -27,6 +27,7 @@ from ...base.words import say_count
 from ...interchange import formats
 from ...interchange.formats import EXPORTS, FOLDER, FORMATS, Option
 from ..document.document import Document
+from ..kit.fields import ChoiceField
 from ..kit.widgets import label, set_tone
 
 T = TypeVar("T")
@@ -106,7 +107,7 @@ class ExportDialog(QDialog):
         super().__init__(parent)
         self.document, self.selected = document, selected
         self.setWindowTitle("Export")
-        self.format = QComboBox()
+        self.format = ChoiceField()
         self.format.setAccessibleName("Format")
         for name in EXPORTS:
             self.format.addItem(FORMATS[name].title, name)
@@ -175,7 +176,7 @@ def _field(option: Option) -> QWidget:
         return tick
     if isinstance(option.default, int):
         return _number_field(option, option.default)
-    box = QComboBox()
+    box = ChoiceField()
     for choice in option.choices:
         box.addItem(choice[:1].upper() + choice[1:], choice)
     box.setCurrentIndex(option.choices.index(option.default))

@@ -29,6 +29,7 @@ from .session import Session
 from .window_commands import WindowCommands
 
 PLACES = (("board", "Board"), ("cast", "Cast"), ("models", "Models"), ("queue", "Queue"))
+USUAL, LEAST, FRAME = (1280, 800), (860, 540), 40  # px: of a window, and what its frame may take of the screen
 LONG = 20_000  # ms of work without a pause: its end is worth a notification
 
 
@@ -312,9 +313,12 @@ class MainWindow(QMainWindow):
 
     def _restore_geometry(self) -> None:
         kept = QByteArray.fromBase64(self.session.settings.geometry.encode())
+        self.setMinimumSize(*LEAST)
         if kept.isEmpty() or not self.restoreGeometry(kept):
-            self.resize(1280, 800)
-        self.setMinimumSize(900, 560)
+            self.resize(*USUAL)
+            room = self.screen().availableSize()
+            if room.width() < USUAL[0] + FRAME or room.height() < USUAL[1] + FRAME:
+                self.setWindowState(Qt.WindowState.WindowMaximized)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Everything is saved; only running jobs are worth a question."""
