@@ -8,8 +8,9 @@ from typing import Literal
 
 import msgspec
 
+from mlx_model.files import write_new
+
 from . import paths
-from .files import write_new
 
 RECENT = 10
 FILE = "settings.json"

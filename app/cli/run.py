@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from app.base import files, paths
+from app.base import paths
 from app.base.words import say_count
 from app.engine.running import Output, awake, open_pipeline, require_memory, run_and_save
 from app.pictures import images
+from mlx_model import files
 from mlx_model.errors import DiskFull, RequestError
 from mlx_model.events import Done
 from mlx_model.request import MAX_SEED, Request

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from mlx_model import files
 from mlx_model.events import Done, Event, Note, Preview
 from mlx_model.geometry import Size
 from mlx_model.request import Request, demand
 
-from ..base import blas, files
+from ..base import blas
 from ..pictures import images, metadata
 
 if TYPE_CHECKING:

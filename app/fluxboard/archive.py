@@ -18,8 +18,8 @@ from typing import BinaryIO
 from msgspec.structs import replace
 
 from mlx_model.errors import BoardError
+from mlx_model.files import write_new
 
-from ..base.files import write_new
 from ..board.data import Board, Panel, pictures
 from ..pictures.images import Given
 from ..pictures.metadata import hide_path, hide_paths

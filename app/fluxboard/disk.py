@@ -4,6 +4,7 @@ import contextlib
 import errno
 import io
 import os
+import re
 import stat
 import sys
 from collections.abc import Iterator
@@ -13,27 +14,19 @@ import numpy as np
 from PIL import Image
 
 from mlx_model.errors import Advice, BoardError, DiskFull, RequestError
+from mlx_model.files import FULL, hold, sync_folder, write_new
 from mlx_model.geometry import Size
 
-from ..base.files import FULL, sync_folder, write_new
 from ..pictures import images
 from ..pictures.images import MAX_PIXELS, Given
 from ..pictures.kinds import KEPT
 from .lock import Lock
 
-__all__ = [
-    "encode_png",
-    "explain_errors",
-    "inspect",
-    "is_at",
-    "lock",
-    "path_of",
-    "read",
-    "stamp",
-    "sweep",
-    "sync_folder",
-    "write",
-]
+__all__ = ["sync_folder"]  # beside what is defined here
+# What write calls a file of a board until it is whole; without eight digits at the end, of earlier versions.
+PARTIAL = re.compile(
+    r"\.(board\.json|lock|journal|[0-9a-f]{60,64}(\.[a-z]+)?|[\d-]+\.json)(\.[0-9a-f]{8,24})?\.partial"
+)
 MAX_BLOB = 1 << 30  # a TIFF of the largest size with 16 bits and alpha has 0.8 of it
 COMPRESS = 3  # of PNG: level 6 takes three times as long and saves a tenth
 F_GETPATH = 50  # of macOS
@@ -63,30 +56,50 @@ def explain_errors(path: Path) -> Iterator[None]:
         raise BoardError(f"{path} can't be used: {error.strerror or error}.", ELSEWHERE) from error
 
 
-def write(path: Path, data: bytes) -> None:
-    """Replace `path` with `data`: whole and on the disk, or not at all. Raises RequestError, DiskFull."""
-    write_new(path, lambda handle: handle.write(data), force=True)
+def write(path: Path, data: bytes, inside: Path | None = None, lasting: bool = True) -> None:
+    """Replace `path` with `data`: whole, and on the disk where it is to last, or not at all. See write_new.
+
+    Raises RequestError, DiskFull.
+    """
+    write_new(path, lambda handle: handle.write(data), True, inside, lasting)
 
 
-def read(path: Path, limit: int = 64 << 20) -> bytes:
-    """The bytes of an ordinary file of up to `limit`. Raises BoardError, FileNotFoundError never."""
+def read(path: Path, limit: int = 64 << 20, inside: Path | None = None) -> bytes:
+    """The bytes of a plain file of up to `limit`; no link is followed, from `inside` on. Raises BoardError."""
     try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a pipe must not hang us
-        with open(descriptor, "rb") as handle:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode) or status.st_size > limit:
+        with hold(path.parent, inside) as folder, open(folder.open(path.name), "rb") as handle:
+            if os.fstat(handle.fileno()).st_size > limit:
                 raise BoardError(f"{path} is not a file of a board, or too large for one.")
             return handle.read(limit + 1)
     except OSError as error:
         raise BoardError(f"{path} can't be read: {error.strerror or error}.") from error
 
 
-def sweep(*folders: Path) -> None:
-    """Remove what a crash in the middle of writing left; only for the holder of the lock."""
+def list_names(folder: Path, inside: Path) -> list[str]:
+    """What is in a folder of a board; nothing where that is a link or can't be listed."""
+    with contextlib.suppress(OSError), hold(folder, inside) as held:
+        return os.listdir(folder if held.descriptor is None else held.descriptor)
+    return []
+
+
+def make_folder(path: Path) -> None:
+    """A folder of the board, see Held.make_folder. Raises OSError."""
+    with hold(path.parent) as board:
+        board.make_folder(path.name)
+
+
+def sweep(board: Path, *folders: Path) -> None:
+    """Remove what a crash in the middle of writing left; only for the holder of the lock, whose files these are."""
     for folder in folders:
-        for path in folder.glob(".*.partial"):
-            with contextlib.suppress(OSError):
-                path.unlink()
+        for name in filter(PARTIAL.fullmatch, list_names(folder, board)):
+            with contextlib.suppress(OSError), hold(folder, board) as held:
+                held.remove(name)
+
+
+def remove(path: Path, inside: Path) -> None:
+    """Make the name free, see Held.clear. Raises OSError."""
+    with hold(path.parent, inside) as folder:
+        folder.clear(path.name)
 
 
 def require_folder(path: Path) -> None:

@@ -19,9 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mlx_model.errors import BoardError, DiskFull
+from mlx_model.errors import BoardError, DiskFull, FluxLocalError
+from mlx_model.files import is_plain, list_links, number_names
 
-from ..base.files import number_names
 from ..board.data import Board, Picture, pictures
 from ..board.rules import SHA256
 from ..pictures.images import Given
@@ -34,6 +34,7 @@ SUFFIX = ".fluxboard"
 BOARD, BLOBS, HISTORY, JOURNAL, LOCK = "board.json", "blobs", "history", earlier.JOURNAL, "lock"
 ENDINGS = tuple(KEPT.values())  # of pictures; PNG, which most are, first
 DAMAGED = "board-damaged.json"
+LINKED = "{} of this board is a link to another place, which is not followed: what is there stays as it is."
 COPY_HINT = "Save a copy in another folder."
 
 
@@ -41,8 +42,8 @@ class BoardFile:
     """One open package. Made by create() or open(), let go with close() (or `with`)."""
 
     def __init__(self, path: Path, lock: Lock | None):
-        self._path, self._lock = path, lock
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        self._path, self._lock, self._descriptor = path, lock, -1
+        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_CLOEXEC", 0))
         self.board: Board
         self.recovered = ""  # what a person should know about how it was opened; "" after a clean close
         self.repairs: list[str] = []
@@ -96,13 +97,13 @@ class BoardFile:
         """
         path = Path(path).absolute()
         disk.require_folder(path)
-        with disk.explain_errors(path):
-            file = cls(path, disk.lock(path / LOCK, anyway) if write else None)
-        try:
+        with disk.explain_errors(path), contextlib.ExitStack() as undo:
+            lock = disk.lock(path / LOCK, anyway) if write else None
+            undo.callback(lock.release if lock else lambda: None)
+            file = cls(path, lock)
+            undo.callback(file.close)
             file._load()
-        except BaseException:
-            file.close()
-            raise
+            undo.pop_all()
         return file
 
     def close(self) -> None:
@@ -153,7 +154,7 @@ class BoardFile:
                 earlier.keep(folder / HISTORY, folder / BOARD, always=foreign or point)
                 disk.write(folder / BOARD, data)
                 self._remember(folder, data)
-            (folder / JOURNAL).unlink(missing_ok=True)
+            disk.remove(folder / JOURNAL, folder)
         self.board = board
 
     def note(self, board: Board) -> None:
@@ -163,11 +164,9 @@ class BoardFile:
         """
         if self._lock is None:
             return
-        with contextlib.suppress(OSError, BoardError):
-            data = self._encode(board)
-            partial = self.path / f".{JOURNAL}.partial"
-            partial.write_bytes(earlier.seal(self._saved, data))
-            os.replace(partial, self.path / JOURNAL)
+        with contextlib.suppress(OSError, FluxLocalError):
+            data = earlier.seal(self._saved, self._encode(board))
+            disk.write(self.path / JOURNAL, data, lasting=False)
 
     def restore_points(self) -> list[RestorePoint]:
         """Newest first."""
@@ -175,7 +174,8 @@ class BoardFile:
 
     def restore(self, point: RestorePoint) -> Board:
         """The board of a restore point, for the caller to save; today's becomes a restore point. Raises BoardError."""
-        board, _ = codec.decode(disk.read(point.path), f"The restore point of {point.when:%d %B %H:%M}")
+        data = disk.read(point.path, inside=point.path.parent.parent)
+        board, _ = codec.decode(data, f"The restore point of {point.when:%d %B %H:%M}")
         folder = self._writable()
         with disk.explain_errors(folder / HISTORY):
             earlier.keep(folder / HISTORY, folder / BOARD, always=True)
@@ -196,24 +196,25 @@ class BoardFile:
         folder = self._writable() / BLOBS
         with disk.explain_errors(folder):
             if not self._is_good(sha256):
-                folder.mkdir(exist_ok=True)
+                disk.make_folder(folder)
                 self._write_blob(folder / f"{sha256}{given.ending}", given.data)
         return Picture(sha256, *given.size, name)
 
     def _write_blob(self, path: Path, data: bytes) -> None:
-        damaged = self._blob(path.stem)
-        disk.write(path, data)
-        if hashlib.sha256(disk.read(path, disk.MAX_BLOB)).hexdigest() != path.stem:
+        damaged, board = self._blob(path.stem), path.parent.parent
+        disk.write(path, data, board)
+        if hashlib.sha256(disk.read(path, disk.MAX_BLOB, board)).hexdigest() != path.stem:
             raise BoardError(f"The disk of {path.parent} does not keep what is written to it.", COPY_HINT)
         if damaged != path:  # of another ending: it would be found first
-            damaged.unlink(missing_ok=True)
+            disk.remove(damaged, board)
         self._good.add(path.stem)
 
     def picture_path(self, sha256: str) -> Path:
         """The file of a picture. Raises BoardError where it is not there; its bytes are not looked at (see damage)."""
         path = self._blob(sha256)
-        if not path.is_file():
-            raise BoardError(f"The picture {sha256[:12]} of this board is missing.", f"It belongs at {path}.")
+        if not is_plain(path, self._path):
+            what = "missing" if not os.path.lexists(path) else "a link, which is not followed"
+            raise BoardError(f"The picture {sha256[:12]} of this board is {what}.", f"It belongs at {path}.")
         return path
 
     def missing(self) -> int:
@@ -224,9 +225,11 @@ class BoardFile:
         """What is wrong with the picture's file, "" for nothing: reads all of it."""
         path = self._blob(picture.sha256)
         try:
-            data = disk.read(path, disk.MAX_BLOB)
+            data = disk.read(path, disk.MAX_BLOB, self._path)
         except BoardError:
-            return "its file is missing" if not path.exists() else "its file can't be read"
+            linked = os.path.islink(path) or path.parent.is_symlink()
+            there = "its file can't be read" if os.path.lexists(path) else "its file is missing"
+            return "its file is a link, which is not followed" if linked else there
         if hashlib.sha256(data).hexdigest() != picture.sha256:
             return "its file was changed or damaged"
         self._good.add(picture.sha256)
@@ -240,11 +243,12 @@ class BoardFile:
         states = [self.board, *also]
         for point in self.restore_points():
             try:
-                states.append(codec.decode(disk.read(point.path))[0])
+                states.append(codec.decode(disk.read(point.path, inside=self.path))[0])
             except BoardError:
                 return []
         used = {picture.sha256 for board in states for picture in pictures(board)}
-        found = sorted(path for path in (self.path / BLOBS).glob("*") if path.suffix in ENDINGS)
+        names = sorted(disk.list_names(self.path / BLOBS, self.path))
+        found = [path for path in (self.path / BLOBS / name for name in names) if path.suffix in ENDINGS]
         return [path for path in found if SHA256.fullmatch(path.stem) and path.stem not in used]
 
     def move_unused_to_trash(self, also: Iterable[Board] = ()) -> list[Path]:
@@ -271,7 +275,7 @@ class BoardFile:
         try:
             for sha256 in dict.fromkeys(picture.sha256 for picture in pictures(board)):
                 if self._has(sha256):
-                    copy.put_picture(disk.read(self._blob(sha256), disk.MAX_BLOB))
+                    copy.put_picture(disk.read(self._blob(sha256), disk.MAX_BLOB, self._path))
         except BaseException:
             copy.close()
             shutil.rmtree(copy._path, ignore_errors=True)
@@ -283,8 +287,9 @@ class BoardFile:
     def _load(self) -> None:
         folder = self.path
         if self._lock:
-            disk.sweep(folder, folder / BLOBS, folder / HISTORY)
+            disk.sweep(folder, folder, folder / BLOBS, folder / HISTORY)
         found = earlier.newest(folder)
+        found.repairs += [LINKED.format(name) for name in list_links(folder, (BLOBS, HISTORY, BOARD, JOURNAL))]
         self.board, self.repairs, self.recovered = found.board, found.repairs, found.told
         self._remember(folder, found.saved)
         if found.repairs:
@@ -295,8 +300,9 @@ class BoardFile:
     def _keep_both(self, folder: Path, found: earlier.Found) -> None:
         """The recovered state becomes the saved one; what board.json held stays as a restore point, or set aside."""
         with disk.explain_errors(folder / BOARD):
-            if found.damaged and (folder / BOARD).exists():
-                os.replace(folder / BOARD, next(p for p in number_names(folder / DAMAGED) if not p.exists()))
+            if found.damaged and os.path.lexists(folder / BOARD):
+                free = next(p for p in number_names(folder / DAMAGED) if not os.path.lexists(p))
+                os.replace(folder / BOARD, free)
             elif not found.damaged:
                 earlier.keep(folder / HISTORY, folder / BOARD, always=True)
         self._saved = b""
@@ -314,17 +320,19 @@ class BoardFile:
         if not SHA256.fullmatch(sha256):
             raise BoardError(f"{sha256[:80]!r} is not the name of a picture.")
         folder = self.path / BLOBS
-        return next((path for path in (folder / f"{sha256}{e}" for e in ENDINGS) if path.exists()), folder / sha256)
+        return next(
+            (path for path in (folder / f"{sha256}{e}" for e in ENDINGS) if os.path.lexists(path)), folder / sha256
+        )
 
     def _has(self, sha256: str) -> bool:
         try:
-            return self._blob(sha256).is_file()
+            return is_plain(self._blob(sha256), self._path)
         except BoardError:  # the package is gone
             return False
 
     def _is_good(self, sha256: str) -> bool:
         """Whether the blob is there and whole; a damaged one is written again."""
-        there = self._blob(sha256).is_file()
+        there = is_plain(self._blob(sha256), self._path)
         return there and (sha256 in self._good or not self.damage(Picture(sha256, 1, 1)))
 
     def _remember(self, folder: Path, data: bytes) -> None:

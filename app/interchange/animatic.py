@@ -8,9 +8,9 @@ import numpy as np
 from PySide6.QtGui import QColor, QFont, QImage, QPainter
 
 from mlx_model.errors import RequestError
+from mlx_model.files import write_new
 from mlx_model.geometry import Size
 
-from ..base.files import write_new
 from . import typeset
 from .job import Entry, Job
 from .typeset import Line, Run, Style, break_lines, measure_height

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..base.files import write_new
+from mlx_model.files import write_new
+
 from .job import Job
 
 GIF_LONGEST = 65_535  # hundredths of a second that a frame can last

@@ -8,7 +8,8 @@ from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
-from ..base.files import write_new
+from mlx_model.files import write_new
+
 from .job import Entry, Job
 from .timeline import copy_media, join_words
 from .values import clean_line

@@ -16,8 +16,8 @@ import defusedxml  # type: ignore[import-untyped]  # its stubs are a package of 
 from defusedxml import ElementTree
 
 from mlx_model.errors import RequestError
+from mlx_model.files import explain, number_names, sync
 
-from ..base.files import explain, number_names, sync
 from ..board.data import Picture
 from ..pictures.kinds import read_bytes
 

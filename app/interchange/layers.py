@@ -9,9 +9,9 @@ from xml.etree import ElementTree
 
 from PIL import Image
 
+from mlx_model.files import write_new
 from mlx_model.geometry import Size
 
-from ..base.files import write_new
 from .files import write_folder
 from .job import Entry, Job, draw_placeholder, fit_image
 

@@ -7,7 +7,8 @@ from PIL import Image
 from PySide6.QtCore import QBuffer, QIODevice, QLineF, QMarginsF, QPointF, QRectF, Qt
 from PySide6.QtGui import QColor, QFont, QImage, QPageLayout, QPageSize, QPainter, QPdfWriter, QPen
 
-from ..base.files import write_new
+from mlx_model.files import write_new
+
 from . import typeset
 from .job import Entry, Job
 from .sheet import BOTTOM, TOP, Box, Heading, Page, Placed, Sheet

@@ -8,8 +8,8 @@ import io
 from pathlib import Path
 
 from mlx_model.errors import RequestError
+from mlx_model.files import write_new
 
-from ..base.files import write_new
 from ..board.data import Board, Camera, Panel, Scene, new_id
 from .files import Source, read_document
 from .job import Entry, Job, format_timecode

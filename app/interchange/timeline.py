@@ -10,7 +10,8 @@ from urllib.parse import quote
 import msgspec
 import opentimelineio as otio  # type: ignore[import-untyped]  # it has no stubs
 
-from ..base.files import check_writable, write_new
+from mlx_model.files import check_writable, write_new
+
 from .files import make_safe_name, write_folder
 from .frames import copy_take
 from .job import Entry, Job, drops_frames

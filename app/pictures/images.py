@@ -16,9 +16,9 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from mlx_model.errors import Advice, RequestError
+from mlx_model.files import write_new
 from mlx_model.geometry import Size
 
-from ..base.files import write_new
 from . import colours, metadata
 from .kinds import HEIF, KEPT, SAVED, read_bytes, recognise
 

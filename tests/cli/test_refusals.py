@@ -88,7 +88,7 @@ def test_full_disk_is_said_before_the_run(monkeypatch):
 
 def test_disk_that_fills_while_writing(monkeypatch):
 
-    from app.base import files
+    from mlx_model import files
 
     def full(_descriptor):
         raise OSError(errno.ENOSPC, "No space left on device")

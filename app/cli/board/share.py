@@ -8,7 +8,6 @@ from typing import Any
 
 import click
 
-from app.base.files import number_names
 from app.board import naming
 from app.board.data import Board, new_id
 from app.fluxboard import archive
@@ -17,6 +16,7 @@ from app.interchange import formats
 from app.interchange.edited import apply_edit
 from mlx_model.errors import RequestError
 from mlx_model.events import Done, Stage
+from mlx_model.files import number_names
 
 from ..say import Reporter, say_json
 from .edit import new_place, open_board

@@ -9,9 +9,9 @@ import msgspec
 from PySide6.QtCore import QObject, Signal
 
 from mlx_model.errors import BoardElsewhere, DiskFull, FluxLocalError, RequestError
+from mlx_model.files import number_names
 
 from ...base import settings
-from ...base.files import number_names
 from ...base.settings import Settings
 from ...board.data import Board, new_board
 from ...engine.engine import Engine

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.base import files
 from app.pictures import inputs
 from app.pictures.images import open_picture, read_request, save_picture
+from mlx_model import files
 from mlx_model.errors import DiskFull, RequestError
 from mlx_model.request import Lora, Mask, Reference, Request
 from tests.app.pictures.made_pictures import halves, saved
