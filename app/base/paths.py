@@ -8,7 +8,7 @@ ASSETS = Path(__file__).resolve().parents[2] / "assets"  # next to the packages,
 
 
 def home() -> Path:
-    """The folder of everything the app keeps: models, settings, logs."""
+    """The folder of everything the app keeps: models, settings, logs; with FLUX_LOCAL_HOME boards too."""
     override = os.environ.get("FLUX_LOCAL_HOME")
     if override:
         return Path(override).expanduser().absolute()
@@ -20,6 +20,15 @@ def home() -> Path:
 def models() -> Path:
     """Converted models, one folder each."""
     return home() / "models"
+
+
+def boards() -> Path:
+    """New boards, where a person looks for documents."""
+    if os.environ.get("FLUX_LOCAL_HOME"):
+        return home() / "boards"
+    from platformdirs import user_documents_path
+
+    return user_documents_path() / APP_NAME
 
 
 def downloads() -> Path:

@@ -22,9 +22,10 @@ class Settings(msgspec.Struct, frozen=True):
     appearance: Literal["system", "light", "dark"] = "system"
     model: str | None = None  # the default model; None: the first real one that was installed
     previews: bool = True  # a picture after every step
-    folder: str | None = None  # where new boards go; None: "Flux Local" in the documents folder
+    folder: str | None = None  # where new boards go; None: see paths.boards
     notifications: bool = True
     recent: tuple[str, ...] = ()
+    titles: dict[str, str] = {}  # of the recent boards, by path
     cell: int = 0  # least width of a panel in the board view; 0: by the width of the window
     geometry: str = ""
 
@@ -50,16 +51,24 @@ def save(settings: Settings) -> None:
     write_new(path(), lambda handle: handle.write(text), force=True)
 
 
-def with_recent(settings: Settings, board: Path) -> Settings:
+def with_recent(settings: Settings, board: Path, title: str) -> Settings:
     """`board` in front of the recent ones."""
     others = [one for one in settings.recent if one != str(board)]
-    return msgspec.structs.replace(settings, recent=(str(board), *others)[:RECENT])
+    recent = (str(board), *others)[:RECENT]
+    known = settings.titles | {str(board): title}
+    return msgspec.structs.replace(settings, recent=recent, titles={one: known[one] for one in recent if one in known})
+
+
+def name_recent(settings: Settings) -> list[tuple[str, str]]:
+    """(path, title) of the recent boards; where two have one title, or it isn't known, their files are named too."""
+    titles = list(settings.titles.values())
+    named = []
+    for path in settings.recent:
+        title, file = settings.titles.get(path, ""), Path(path).stem
+        named.append((path, title if titles.count(title) == 1 else f"{title} ({file})" if title else file))
+    return named
 
 
 def boards_folder(settings: Settings) -> Path:
     """Where new boards go."""
-    if settings.folder:
-        return Path(settings.folder).expanduser()
-    from platformdirs import user_documents_path
-
-    return user_documents_path() / paths.APP_NAME
+    return Path(settings.folder).expanduser() if settings.folder else paths.boards()

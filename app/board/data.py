@@ -266,11 +266,30 @@ def pictures(board: Board) -> Iterator[Picture]:
             yield panel.mask
 
 
+OWN_NUMBER = re.compile(r"\s*#([0-9A-Za-z.]{1,10})#\s*$")  # at the end of a heading, as Fountain writes it
+
+
+def scene_numbers(board: Board) -> dict[str, str]:
+    """Scene id -> "12A" where its heading ends in #12A#, as a script numbers it, else its place; each only once."""
+    found: dict[str, str] = {}
+    for scene in board.scenes:
+        own = OWN_NUMBER.search(scene.heading)
+        if own and own[1].upper() not in found.values():
+            found[scene.id] = own[1].upper()
+    taken = set(found.values())
+    for place, scene in enumerate(board.scenes, 1):
+        if scene.id not in found:
+            found[scene.id] = next(str(n) for n in itertools.count(place) if str(n) not in taken)
+            taken.add(found[scene.id])
+    return found
+
+
 def numbers(board: Board) -> dict[str, str]:
-    """Panel id -> "1A": scene number, then a letter; after Z come AA, AB ..."""
+    """Panel id -> "1A": scene number, then a letter; after Z come AA, AB ... In scene 12A it is "12A.A"."""
+    scenes = scene_numbers(board)
     return {
-        panel.id: f"{number}{letters(place)}"
-        for number, scene in enumerate(board.scenes, 1)
+        panel.id: f"{number}{'' if number[-1].isdigit() else '.'}{letters(place)}"
+        for scene, number in ((scene, scenes[scene.id]) for scene in board.scenes)
         for place, panel in enumerate(scene.panels)
     }
 

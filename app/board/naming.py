@@ -5,8 +5,10 @@ from collections.abc import Iterable
 
 from mlx_model.errors import Advice, BoardError
 
-from .data import Board, Panel, Scene, numbers
+from .data import Board, Panel, Scene, find_id, numbers, scene_numbers
 
+NAMED = re.compile(r"\b([Pp]anel )([0-9A-Z][0-9A-Z.]*[A-Z])\b")
+ANCHOR = re.compile("\0([^\0]*)\0")
 HINT = "Say panels as 1A, 2B-2D or, counted through the board, 3-7; several with commas."
 
 
@@ -39,6 +41,10 @@ def one(board: Board, text: str) -> Panel:
 
 def scene(board: Board, text: str | None) -> Scene:
     """The scene of that number, the last one without a text. Raises BoardError."""
+    named = list(scene_numbers(board).items())
+    own = next((scene_id for scene_id, number in named if text and number == text.strip().upper()), None)
+    if own:
+        return find_id(board.scenes, own, "scene")
     place = len(board.scenes) if text is None else int(text) if text.isdecimal() else 0
     if not 1 <= place <= len(board.scenes):
         raise BoardError(f"There is no scene {text or 1}.", Advice("make_scene", {"count": str(len(board.scenes))}))
@@ -53,6 +59,20 @@ def _place(board: Board, ids: list[str], text: str) -> int:
         return int(text) - 1
     have = f"The board has {len(ids)}, from {labels[0].upper()} to {labels[-1].upper()}. " if labels else ""
     raise BoardError(f"There is no panel {text}.", have + HINT)
+
+
+def anchor(text: str, board: Board) -> str:
+    """`text` with the ids of the panels that it names by their numbers, for `renumber` at any later time."""
+    known = {number: panel_id for panel_id, number in numbers(board).items()}
+    return NAMED.sub(lambda match: f"{match[1]}\0{known[match[2]]}\0" if match[2] in known else match[0], text)
+
+
+def renumber(text: str, board: Board) -> str:
+    """The panels of an anchored text by the numbers they have now."""
+    if "\0" not in text:
+        return text
+    label = numbers(board)
+    return ANCHOR.sub(lambda match: label.get(match[1], "that is deleted"), text)
 
 
 def render_order(board: Board, ids: Iterable[str]) -> list[str]:

@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from mlx_model.errors import RequestError
 from mlx_model.geometry import Size
 from mlx_model.memory import Forecast
-from mlx_model.request import Mask, Reference, Request, check
+from mlx_model.request import MAX_SEED, Mask, Reference, Request, check
 from mlx_model.specs import ModelSpec
 from mlx_model.store.folder import Folder
 
@@ -116,7 +116,7 @@ def panel_job(
         height=height,
         steps=panel.settings.steps,
         guidance=panel.settings.guidance,
-        seed=_seed(panel) if seed is None else seed,
+        seed=further_seed(panel, 0) if seed is None else seed,
         references=tuple(_reference(one, one.picture, picture_path) for one in shown if one.picture),
         mask=_mask(panel, source, picture_path),
         strength=panel.settings.strength if source else None,
@@ -161,8 +161,9 @@ def _reference(one: Seen, picture: Picture, picture_path: Callable[[str], Path])
     return Reference(str(picture_path(picture.sha256)), one.name, one.role, picture.sha256)
 
 
-def _seed(panel: Panel) -> int:
-    return panel.seed if panel.seed_locked else secrets.randbelow(2**32)
+def further_seed(panel: Panel, number: int) -> int:
+    """The seed of the take `number`, counted from 0, of several: a locked one counts up, else it is any."""
+    return (panel.seed + number) % (MAX_SEED + 1) if panel.seed_locked else secrets.randbelow(2**32)
 
 
 def _mask(panel: Panel, source: Picture | None, picture_path: Callable[[str], Path]) -> Mask | None:

@@ -24,7 +24,8 @@ COMMANDS = {
     "bench": ("bench", "Measure how fast a model runs on this machine."),
     "doctor": ("doctor", "Say what this machine can do, what is wrong and how to mend it."),
 }
-HIDDEN = {"worker": "worker"}
+HIDDEN = {"worker": "worker", "window": "window"}
+BOARD = ".fluxboard"
 
 
 class LazyGroup(click.Group):
@@ -36,6 +37,14 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         file = COMMANDS[cmd_name][0] if cmd_name in COMMANDS else HIDDEN.get(cmd_name)
         return getattr(importlib.import_module(f"app.cli.{file}"), cmd_name) if file else None
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The path of a board, as a desktop gives it for a double click, opens it."""
+        if args[0].rstrip("/").casefold().endswith(BOARD):
+            args = ["window", *args]
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -114,7 +123,8 @@ def _report_fault(ctx: click.Context, error: Exception) -> None:
 @click.version_option(package_name="flux-local-studio", prog_name="flux-local")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
-    """Runs FLUX image models on your own machine, offline. Without a command it opens the app's window.
+    """Runs FLUX image models on your own machine, offline. Without a command it opens the app's window, with the path
+    of a board (film.fluxboard) it opens that.
 
     \b
     Example:

@@ -6,7 +6,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from mlx_model.errors import FluxLocalError
+import click
+
+from mlx_model.errors import Advice, BoardError, FluxLocalError
 
 PACKAGES = (
     "libegl1 libgl1 libfontconfig1 libdbus-1-3 libxkbcommon-x11-0 libxcb-cursor0 libxcb-icccm4 libxcb-image0 "
@@ -19,6 +21,16 @@ class NoWindow(FluxLocalError):
     """The window can't be opened here."""
 
     exit_code = 3
+
+
+@click.command()
+@click.argument("path", type=click.Path(path_type=Path))
+def window(path: Path) -> None:
+    """Open the window with the board at PATH."""
+    path = path.expanduser().absolute()
+    if not path.is_dir():
+        raise BoardError(f"There is no board {path}.", Advice("make_board"))
+    click.get_current_context().exit(open_window(str(path)))
 
 
 def open_window(path: str | None = None) -> int:

@@ -13,7 +13,8 @@ BY_NUMBER = (
     "{} of them were found by the number that they have now: if panels were moved, added or removed since the export, "
     "check the order (an OTIO keeps who is who)."
 )
-NUMBER = re.compile(r"(?:.*_)?([0-9]+[A-Z]+)", re.IGNORECASE)  # of a panel, or of the file of its picture
+# Of a panel (1A, or 12A.A in scene 12A), or of the file of its picture.
+NUMBER = re.compile(r"(?:.*_)?([0-9A-Z]+(?:\.[0-9A-Z]+)*?)(?:\.[a-z]{3,4})?", re.IGNORECASE)
 
 
 def apply_edit(board: Board, edit: Imported) -> tuple[Board, list[str]]:
@@ -72,7 +73,7 @@ class _Places:
     def _find(self, names: tuple[str, ...]) -> Panel | None:
         if known := next((name for name in names if name in self.home), None):
             return self.board.panel(known)
-        matches = (NUMBER.fullmatch(PurePath(name).stem.strip()) for name in names if name)
+        matches = (NUMBER.fullmatch(PurePath(name).name.strip()) for name in names if name)
         found = next((self.known[m[1].upper()] for m in matches if m and m[1].upper() in self.known), None)
         self.by_number += found is not None
         return self.board.panel(found) if found else None

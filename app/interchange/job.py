@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw, ImageFont
 from mlx_model.errors import FluxLocalError, RequestError
 from mlx_model.geometry import Size
 
-from ..board.data import Board, Panel, Picture, Scene, numbers
+from ..board.data import Board, Panel, Picture, Scene, numbers, scene_numbers
 from ..pictures.images import open_picture
 from .values import clean_line
 
@@ -26,7 +26,7 @@ class Entry:
 
     place: int
     number: str
-    scene_number: int
+    scene_number: str
     scene: Scene
     panel: Panel
     start: int
@@ -131,16 +131,16 @@ class Job:
 
 def list_entries(board: Board, panels: Collection[str] | None = None) -> list[Entry]:
     """Panels one after the other. Borders are rounded from exact sums, so errors never add up; one frame at least."""
-    named, clock, border = numbers(board), Fraction(0), 0
+    named, scenes, clock, border = numbers(board), scene_numbers(board), Fraction(0), 0
     found: list[Entry] = []
-    for scene_number, scene in enumerate(board.scenes, 1):
+    for scene in board.scenes:
         for panel in scene.panels:
             if panels is not None and panel.id not in panels:
                 continue
             clock += _parse_exactly(panel.seconds)
             start, border = border, max(border + 1, floor(clock * board.rate + Fraction(1, 2)))
             number = named[panel.id]
-            found.append(Entry(len(found) + 1, number, scene_number, scene, panel, start, border - start))
+            found.append(Entry(len(found) + 1, number, scenes[scene.id], scene, panel, start, border - start))
     return found
 
 

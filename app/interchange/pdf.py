@@ -113,7 +113,7 @@ class _Pen:
         used = 0.0
         if self.sheet.options["duration"]:
             used = self._write_line(format_length(seconds), Style(8, SOFT), box, "right")
-        number = self._write_line(f"{entry.scene_number}", Style(9.5, INK, BOLD), box)
+        number = self._write_line(entry.scene_number, Style(9.5, INK, BOLD), box)
         start = max(number + 3 * u, 7 * u)
         text = clean_line(entry.scene.heading) + (" (continued)" if heading.continued else "")
         rest = Box(box.x + start, box.y, box.width - start - used - 4 * u, box.height)

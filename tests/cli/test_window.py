@@ -8,8 +8,11 @@ import time
 
 import pytest
 
+from app.base import paths
+from app.board.data import new_board
 from app.cli import window
-from tests.cli.scripted_pipeline import ROOT
+from app.fluxboard.file import BoardFile
+from tests.cli.scripted_pipeline import ROOT, run
 
 
 def started(tmp_path, **environment):
@@ -35,10 +38,24 @@ def test_a_missing_library_is_named_with_the_packages(tmp_path, monkeypatch):
     assert "libxcb-cursor0" in refused.value.hint
 
 
+def test_the_path_of_a_board_opens_it(tmp_path, monkeypatch):
+    opened = []
+    monkeypatch.setattr(window, "open_window", lambda path=None: opened.append(path) or 0)
+    monkeypatch.chdir(tmp_path)
+    BoardFile.create(tmp_path / "film.fluxboard", new_board("film")).close()
+    for told in ("film.fluxboard", "film.fluxboard/", str(tmp_path / "film.fluxboard")):
+        run(told)
+    assert opened == [str(tmp_path / "film.fluxboard")] * 3
+    assert "There is no board" in run("gone.fluxboard", code=2).stderr
+    assert "No such command" in run("film", code=2).stderr
+    desktop = (paths.ASSETS / "flux-local.desktop").read_text("utf-8")
+    assert "Exec=flux-local %f\n" in desktop
+
+
 @pytest.mark.parametrize("one", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_opens_on_the_sample_and_ends_politely(tmp_path, one):
     process = started(tmp_path, QT_QPA_PLATFORM="offscreen")
-    board = tmp_path / "Documents" / "Flux Local" / "The Gull Goes Out.fluxboard"
+    board = tmp_path / "home" / "boards" / "The Gull Goes Out.fluxboard"
     settings = tmp_path / "home" / "settings.json"
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not settings.exists():
@@ -57,7 +74,7 @@ def test_it_ends_politely_also_while_it_starts(tmp_path, one):
     process = started(tmp_path, QT_QPA_PLATFORM="offscreen")
     home = tmp_path / "home"
     deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not list((tmp_path / "Documents").rglob("*.fluxboard")):
+    while time.monotonic() < deadline and not list((tmp_path / "home").rglob("*.fluxboard")):
         time.sleep(0.005)
     process.send_signal(one)
     _, said = process.communicate(timeout=60)

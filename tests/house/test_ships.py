@@ -12,12 +12,15 @@ from tests.house.tree import NAMES, PACKAGES, ROOT, imported
 
 def test_the_wheel_is_the_three_packages_and_the_assets():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
-    assert project["tool"]["hatch"]["build"]["targets"]["wheel"] == {
-        "packages": [*sorted(PACKAGES[:1]), "mlx_model", "converters", "assets"]
-    }
+    wheel = project["tool"]["hatch"]["build"]["targets"]["wheel"]
+    assert wheel["packages"] == [*sorted(PACKAGES[:1]), "mlx_model", "converters", "assets"]
+    places = {ROOT / source: target for source, target in wheel["shared-data"].items()}  # where a desktop looks
+    assert [source for source in places if not source.is_file()] == []
+    assert all(target.startswith(("share/applications/", "share/icons/")) for target in places.values())
     assert project["project"]["scripts"] == {"flux-local": "app.__main__:main"}
     shipped = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     odd = {".py", ".json", ".safetensors", ".png", ".svg", ".icns", ".ico", ".txt", ".md", ".ttf", ".fluxboard", ".qss"}
+    odd |= {".desktop"}
     kept = [p for package in (*PACKAGES, "assets") for p in (ROOT / package).rglob("*") if p.is_file()]
     kept = [p for p in kept if "__pycache__" not in p.parts]
     assert shipped == {p.relative_to(ROOT).as_posix() for p in kept}

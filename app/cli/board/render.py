@@ -12,13 +12,13 @@ from msgspec.structs import replace
 
 from app.board import commands, naming
 from app.board.data import Board, Panel, numbers
-from app.board.panel_job import Choice, make_take, panel_job, resolve
+from app.board.panel_job import Choice, further_seed, make_take, panel_job, resolve
 from app.engine import jobs, running
 from app.fluxboard.file import BoardFile
 from app.pictures import inputs
-from mlx_model.errors import BoardError, FluxLocalError, ModelError, RequestError, WillNotFit
+from mlx_model.errors import BoardError, FluxLocalError, ModelError, WillNotFit
 from mlx_model.events import Done, Event, Stage
-from mlx_model.request import MAX_SEED, Request, check
+from mlx_model.request import Request, check
 from mlx_model.store.folder import Folder
 
 from ..say import Reporter
@@ -92,12 +92,11 @@ class _Run:
     def panel(self, panel_id: str) -> None:
         for number in range(self.options["count"]):
             seed = self.options["seed"]
-            seed = None if seed is None else (seed + number) % (MAX_SEED + 1)
             board, instruction = self.file.board, self.options["instruction"]
-            choice = self._choose(board, board.panel(panel_id))
+            panel = board.panel(panel_id)
+            locked = panel if seed is None else replace(panel, seed=seed, seed_locked=True)
+            choice, seed = self._choose(board, panel), further_seed(locked, number)
             job = panel_job(board, panel_id, self.file.picture_path, choice, seed=seed, instruction=instruction)
-            if number and seed is None and board.panel(panel_id).seed_locked:
-                raise RequestError("The panel's seed is locked: all its takes would be the same.", "Give --seed.")
             self._job(job, choice.folder)
 
     def _choose(self, board: Board, panel: Panel) -> Choice:

@@ -7,7 +7,7 @@ from typing import Literal
 from PySide6.QtCore import QAbstractListModel, QByteArray, QMimeData, QModelIndex, QObject, QPersistentModelIndex, Qt
 
 from ...board import commands
-from ...board.data import Board, Panel, numbers
+from ...board.data import Board, Panel, numbers, scene_numbers
 from ..document.document import Document
 
 PANELS = "application/x-flux-local-panels"
@@ -105,6 +105,7 @@ class BoardModel(QAbstractListModel):
             return "Add a panel"
         panel, state = self.document.panel(row.panel), self.document.panel_state(row.panel)
         parts = [f"Panel {row.number}", caption(panel), WORDS[state.state], state.reason]
+        parts += ["the queue is paused"] if state.paused else []
         return ", ".join(part for part in parts if part)
 
     def _board_changed(self, old: Board, new: Board) -> None:
@@ -129,8 +130,9 @@ def caption(panel: Panel) -> str:
 
 def _rows(board: Board) -> list[Row]:
     number, rows = numbers(board), []
-    for place, scene in enumerate(board.scenes, 1):
-        rows.append(Row("heading", scene.id, "", str(place)))
+    scenes = scene_numbers(board)
+    for scene in board.scenes:
+        rows.append(Row("heading", scene.id, "", scenes[scene.id]))
         rows += [Row("panel", scene.id, panel.id, number[panel.id]) for panel in scene.panels]
         rows.append(Row("add", scene.id))
     return rows

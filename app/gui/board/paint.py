@@ -8,7 +8,7 @@ from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPai
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from ...base.words import say_duration, say_stage
-from ...board.data import Member, Panel
+from ...board.data import OWN_NUMBER, Member, Panel
 from ...board.seen import see
 from ..document.document import Document
 from ..document.runs import PanelState
@@ -99,7 +99,8 @@ class BoardDelegate(QStyledItemDelegate):
         painter.drawText(rect, LEFT, row.number)
         painter.setPen(QColor(c.text if text else c.muted))
         rect.setLeft(rect.left() + max(24, painter.fontMetrics().horizontalAdvance(row.number) + 14))
-        shown = painter.fontMetrics().elidedText(text or "Untitled scene", Qt.TextElideMode.ElideRight, rect.width())
+        shown = OWN_NUMBER.sub("", text) or "Untitled scene"  # the number stands in front
+        shown = painter.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideRight, rect.width())
         painter.drawText(rect, LEFT, shown)
         if option.state & FOCUS:
             draw_ring(painter, option.rect.adjusted(-6, 4, 6, -4), c.accent)
@@ -225,7 +226,8 @@ def _status(painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> N
         _chip(painter, box, running_words(state), c.text)
     elif state.state == "queued":
         more = f" ({state.waiting + 1})" if state.waiting else ""
-        _chip(painter, box, f"Waiting{more}", c.text)
+        words, colour = ("Queue paused", c.warning) if state.paused else ("Waiting", c.text)
+        _chip(painter, box, f"{words}{more}", colour)
     elif state.state == "failed" and panel.take:
         _chip(painter, box, f"Failed: {state.reason}", c.danger)
     elif state.state == "failed":

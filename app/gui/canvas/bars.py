@@ -138,7 +138,7 @@ class MaskBar(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(GAP // 2)
         self.brush = self._slider(row, "Size", "Brush size, [ and ]", self._set_size)
-        self.edge = self._slider(row, "Soft edge", "How softly the brush ends", self._set_edge)
+        self.edge = self._slider(row, "Soft edge", "How softly brush, rectangle and lasso end", self._set_edge)
         self.edge.setValue(round(self.painter.edge * STEPS))
         row.addSpacing(GAP)
         for name, icon, hint, act in (

@@ -69,20 +69,32 @@ def combine(mask: np.ndarray, covered: np.ndarray, erase: bool) -> np.ndarray:
     return both
 
 
-def paint_polygon(mask: np.ndarray, points: Sequence[Point], erase: bool) -> np.ndarray:
-    """`mask` with the inside of a closed line painted or taken out; fewer than three points change nothing."""
+def paint_polygon(mask: np.ndarray, points: Sequence[Point], erase: bool, soft: float = 0.0) -> np.ndarray:
+    """`mask` with the inside of a closed line painted or taken out; fewer than three points change nothing.
+
+    The border fades over `soft` pixels, half of them inside, as of paint_rectangle.
+    """
     if len(points) < 3:
         return mask
     drawn = Image.new("L", (mask.shape[1], mask.shape[0]))
     ImageDraw.Draw(drawn).polygon([(x - 0.5, y - 0.5) for x, y in points], fill=255)
-    return combine(mask, np.asarray(drawn), erase)
+    return _paint(mask, np.array(drawn), box_of(points, soft, drawn.size), erase, soft)
 
 
-def paint_rectangle(mask: np.ndarray, corner: Point, opposite: Point, erase: bool) -> np.ndarray:
+def paint_rectangle(mask: np.ndarray, corner: Point, opposite: Point, erase: bool, soft: float = 0.0) -> np.ndarray:
     """`mask` with a rectangle painted or taken out, borders at the nearest whole pixels."""
     (x0, x1), (y0, y1) = sorted((corner[0], opposite[0])), sorted((corner[1], opposite[1]))
     covered = np.zeros_like(mask)
     covered[max(0, round(y0)) : max(0, round(y1)), max(0, round(x0)) : max(0, round(x1))] = 255
+    size = mask.shape[1], mask.shape[0]
+    return _paint(mask, covered, box_of(((x0, y0), (x1, y1)), soft, size), erase, soft)
+
+
+def _paint(mask: np.ndarray, covered: np.ndarray, box: Box, erase: bool, soft: float) -> np.ndarray:
+    """`mask` with `covered`, which is nothing outside of `box`, its borders blurred inside that."""
+    part = (slice(box[1], box[3]), slice(box[0], box[2]))
+    if soft >= 1 and covered[part].size:
+        covered[part] = feather(covered[part], soft / 4)  # a Gaussian goes from 2 to 98 % within four times that
     return combine(mask, covered, erase)
 
 

@@ -73,14 +73,16 @@ class MaskPainter(QObject):
     def finish(self) -> None:
         """Release: the gesture becomes part of the mask."""
         gesture, self._gesture = self._gesture, None
+        soft = self.edge * self.radius  # as far as the brush fades
         if isinstance(gesture, masks.Stroke):
             self._mask, before = gesture.result, self._mask
             if not np.array_equal(self._mask, before):  # its tint is there already
                 self.committed.emit("Erase mask" if self._erase else "Paint mask")
         elif gesture and self.tool == "rectangle":
-            self._commit(masks.paint_rectangle(self._mask, gesture[0], gesture[-1], self._erase), "Mask a rectangle")
+            mask = masks.paint_rectangle(self._mask, gesture[0], gesture[-1], self._erase, soft)
+            self._commit(mask, "Mask a rectangle")
         elif gesture:
-            self._commit(masks.paint_polygon(self._mask, gesture, self._erase), "Mask a region")
+            self._commit(masks.paint_polygon(self._mask, gesture, self._erase, soft), "Mask a region")
 
     def cancel(self) -> None:
         """Drop the gesture under way."""

@@ -7,7 +7,6 @@ panel whatever happened meanwhile.
 
 import dataclasses
 import os
-import secrets
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -19,9 +18,10 @@ from PySide6.QtGui import QImage, QPixmap
 from mlx_model.errors import FluxLocalError, Hint, Refused, WillNotFit
 
 from ...board import commands
-from ...board.data import Board, Panel, Picture, Take, new_id, no_longer
+from ...board.data import Board, Panel, Picture, Take, new_id, no_longer, numbers
 from ...board.history import History
-from ...board.panel_job import Choice, instruct, panel_job, resolve
+from ...board.naming import anchor, renumber
+from ...board.panel_job import Choice, further_seed, instruct, panel_job, resolve
 from ...engine.engine import Engine
 from ...engine.jobs import JobState
 from ...fluxboard.file import BoardFile
@@ -59,7 +59,7 @@ class Document(QObject):
         self._pixmaps = Pixmaps(self.picture_path, self)
         self._pixmaps.ready.connect(self.picture_ready)
         self._storing = Storing(self)
-        self._keeping = Keeping(file, self._storing, self)
+        self._keeping = Keeping(file, self._storing, self.number_of, self)
         self._keeping.made.connect(self._take_made)
         self._keeping.refused.connect(self._take_refused)
         self._keeping.broken.connect(self.message)
@@ -265,6 +265,8 @@ class Document(QObject):
             state = self.runs.state(self.panel(panel_id))
         except Refused:
             return PanelState()
+        if state.reason:
+            state = dataclasses.replace(state, reason=renumber(state.reason, self.board))
         kept = self._keeping.latest(panel_id)
         if state.busy or kept is None:
             return state
@@ -279,9 +281,9 @@ class Document(QObject):
             self._submit(panel_id, anyway=anyway)
 
     def render_variations(self, panel_id: str, count: int = 4, anyway: bool = False) -> None:
-        """Put `count` takes of the panel in line, each with another seed."""
-        for _ in range(count):
-            self._submit(panel_id, secrets.randbelow(2**32), anyway=anyway)
+        """Put `count` takes of the panel in line, each with another seed; from a locked one on they count up."""
+        for number in range(count):
+            self._submit(panel_id, number, anyway=anyway)
 
     def cancel(self, panel_id: str) -> None:
         """Cancel the panel's jobs; also dismisses its failure."""
@@ -299,12 +301,12 @@ class Document(QObject):
         for panel_id in panel_ids:
             self._submit(panel_id, instruction=instruction)
 
-    def _submit(
-        self, panel_id: str, seed: int | None = None, instruction: str | None = None, anyway: bool = False
-    ) -> None:
+    def _submit(self, panel_id: str, number: int = 0, instruction: str | None = None, anyway: bool = False) -> None:
+        """`number` of several, counted from 0."""
         self.settle()
         try:
             panel = instruct(self.panel(panel_id), instruction)
+            seed = further_seed(panel, number)
             choice = resolve(self.board, panel, self.model)
             job = panel_job(self.board, panel_id, self.picture_path, choice, seed=seed, instruction=instruction)
             if not anyway:
@@ -321,15 +323,20 @@ class Document(QObject):
             raise WillNotFit(needed.text, needed.hint)
 
     def _refuse(self, panel_id: str, error: FluxLocalError) -> None:
-        self.runs.fail(panel_id, error.message, error.hint, isinstance(error, WillNotFit))
+        reason = anchor(error.message, self.board)
+        self.runs.fail(panel_id, reason, error.hint, isinstance(error, WillNotFit))
         if panel_id != self.watched:
             self.message.emit(error.message, error.hint)
 
     def _job_finished(self, job: JobState) -> None:
         if job.state == "failed" and job.job.panel != self.watched:
-            self.message.emit(f"Panel {job.job.label}: {job.reason}", job.hint)
+            self.message.emit(f"Panel {self.number_of(job)}: {job.reason}", job.hint)
         elif job.state == "done" and job.result and not job.job.slot:
             self.keep(job)
+
+    def number_of(self, job: JobState) -> str:
+        """What the job's panel is called now; as it was where it is gone."""
+        return numbers(self.board).get(job.job.panel or "", job.job.label)
 
     def keep(self, job: JobState) -> None:
         """The finished picture becomes a take, in every state that undo and redo can reach: no undo loses it."""
@@ -343,7 +350,7 @@ class Document(QObject):
 
     def _take_refused(self, job: JobState, message: str, hint: Hint) -> None:
         """Told once, and shown at the panel until it is stored."""
-        text = f"The picture of panel {job.job.label} is made, but not stored. {message}"
+        text = f"The picture of panel {self.number_of(job)} is made, but not stored. {message}"
         hint = f"{in_window(hint)} It is held until then."
-        if job.job.panel and self.runs.fail(job.job.panel, text, hint):
+        if job.job.panel and self.runs.fail(job.job.panel, anchor(text, self.board), hint):
             self.message.emit(text, hint)

@@ -29,6 +29,7 @@ class PanelState:
     job: str | None = None
     misfit: bool = False  # refused before it ran, because of its settings: the same again is no help
     waiting: int = 0  # jobs of this panel that wait behind the running one
+    paused: bool = False  # the queue is: what waits goes on waiting
 
     @property
     def busy(self) -> bool:
@@ -46,8 +47,10 @@ class Runs(QObject):
         self.engine = engine
         self._panels: dict[str, str] = {}  # job id -> panel id
         self._failed: dict[str, PanelState] = {}  # panel id -> its last failure
+        self._paused = engine.paused
         engine.happened.connect(self._event)
         engine.finished.connect(self._finish)
+        engine.changed.connect(self._tell_pause)
 
     def submit(self, job: Job) -> None:
         """Put the job of a panel in line; an older failure of the panel is forgotten."""
@@ -87,7 +90,7 @@ class Runs(QObject):
         if running:
             return _running(running, len(alive) - 1)
         if alive:
-            return PanelState("queued", job=alive[0].id, waiting=len(alive) - 1)
+            return PanelState("queued", job=alive[0].id, waiting=len(alive) - 1, paused=self.engine.paused)
         return self._failed.get(panel.id) or PanelState("done" if panel.take else "empty")
 
     def busy(self) -> int:
@@ -102,6 +105,14 @@ class Runs(QObject):
         """Hear no more of the engine: the window shows another board now."""
         self.engine.happened.disconnect(self._event)
         self.engine.finished.disconnect(self._finish)
+        self.engine.changed.disconnect(self._tell_pause)
+
+    def _tell_pause(self) -> None:
+        """To every panel that waits, once when the queue is paused or goes on."""
+        if self._paused != self.engine.paused:
+            self._paused = self.engine.paused
+            for panel in set(self._panels.values()):
+                self._tell(panel)
 
     def _event(self, job_id: str, event: object) -> None:
         job = self.engine.job(job_id)

@@ -67,9 +67,11 @@ class Keeping(QObject):
     broken = Signal(str, object)  # as the message of a document: what is no picture, and why
     settled = Signal(str)  # panel id: nothing of it is on the way any more
 
-    def __init__(self, file: BoardFile, storing: Storing, parent: QObject | None = None):
+    def __init__(
+        self, file: BoardFile, storing: Storing, number_of: Callable[[JobState], str], parent: QObject | None = None
+    ):
         super().__init__(parent)
-        self._file, self._storing = file, storing
+        self._file, self._storing, self._number_of = file, storing, number_of
         self._on_the_way: list[JobState] = []
         self.held: list[tuple[JobState, bytes]] = []
         self._again = QTimer(self, singleShot=True, interval=AGAIN)
@@ -85,7 +87,7 @@ class Keeping(QObject):
         try:
             data = Path(job.result).read_bytes()
         except OSError as error:
-            text = f"The picture of panel {job.job.label} can't be read: {error}."
+            text = f"The picture of panel {self._number_of(job)} can't be read: {error.strerror or 'it is gone'}."
             self.broken.emit(text, "Render it again.")
             return
         self._store(job, data)

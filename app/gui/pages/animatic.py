@@ -1,10 +1,11 @@
 """The animatic: the board played in time, with captions, in a window of its own."""
 
 from bisect import bisect_right
+from functools import partial
 from itertools import accumulate
 
 from PySide6.QtCore import QElapsedTimer, QRect, QSize, Qt, QTimer
-from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QShortcut
 from PySide6.QtWidgets import QCheckBox, QSlider, QVBoxLayout, QWidget
 
 from ...board.data import Panel, numbers
@@ -25,6 +26,7 @@ class Stage(QWidget):
         self.panel: Panel | None = None
         self.setMinimumSize(480, 270)
         self.setAccessibleName("Picture of the animatic")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # first: Space plays, and presses no button
         document.picture_ready.connect(self.update)
 
     def show_panel(self, panel: Panel, number: str) -> None:
@@ -102,6 +104,9 @@ class Animatic(QWidget):
         self._timer = QTimer(self, interval=TICK)
         self._timer.timeout.connect(self._tick)
         self._lay_out()
+        for key, way in ((Qt.Key.Key_Left, -1), (Qt.Key.Key_Right, 1)):  # before the slider, which takes them as ms
+            QShortcut(key, self, partial(self.step, way))
+        self.stage.setFocus()
         self.seek(self._start_of(start))
 
     @property
@@ -155,10 +160,6 @@ class Animatic(QWidget):
         match event.key():
             case Qt.Key.Key_Space:
                 self.toggle()
-            case Qt.Key.Key_Left:
-                self.step(-1)
-            case Qt.Key.Key_Right:
-                self.step(1)
             case Qt.Key.Key_Escape:
                 self.close()
             case _:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QPixmap
+from PySide6.QtGui import QPixmap, QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
@@ -40,16 +40,16 @@ class JobRow(QFrame):
     again = Signal(str)
     earlier = Signal(str)
 
-    def __init__(self, job: JobState, words_of: Callable[[JobState], str]):
+    def __init__(self, job: JobState, words_of: Callable[[JobState], str], number_of: Callable[[JobState], str]):
         super().__init__()
         self.setObjectName("card")
-        self.id, self._words_of = job.id, words_of
+        self.id, self._words_of, self._number_of = job.id, words_of, number_of
         self._shown: tuple[str | None, int] | None = None
         self.picture = QLabel()
         self.picture.setFixedSize(THUMB)
         self.picture.setObjectName("thumb")
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.title = label(f"Panel {job.job.label}" if job.job.panel else job.job.label, name="subheading")
+        self.title = label(name="subheading")
         self.prompt = OneLine(tone="muted")
         self.words = label(tone="muted", wrap=True)
         self.progress = QProgressBar()
@@ -84,6 +84,7 @@ class JobRow(QFrame):
 
     def show_job(self, job: JobState) -> None:
         """Bring the row up to date."""
+        self.title.setText(f"Panel {self._number_of(job)}" if job.job.panel else job.job.label)
         prompt = " ".join(self._words_of(job).split())
         self.prompt.setText(prompt)
         self.words.setText(job_words(job))
@@ -124,13 +125,22 @@ def job_words(job: JobState) -> str:
 
 
 class QueueView(QWidget):
-    """Follows the engine; `words_of` gives what a job is about. `again` names the job that is wanted once more."""
+    """Follows the engine; `words_of` gives what a job is about, `number_of` what its panel is called now.
+
+    `again` names the job that is wanted once more.
+    """
 
     again = Signal(str)
 
-    def __init__(self, engine: Engine, words_of: Callable[[JobState], str], parent: QWidget | None = None):
+    def __init__(
+        self,
+        engine: Engine,
+        words_of: Callable[[JobState], str],
+        number_of: Callable[[JobState], str] = lambda job: job.job.label,
+        parent: QWidget | None = None,
+    ):
         super().__init__(parent)
-        self.engine, self._words_of = engine, words_of
+        self.engine, self._words_of, self._number_of = engine, words_of, number_of
         self.rows: dict[str, JobRow] = {}
         self.state = label(tone="muted")
         self.pause = button("Pause", self._pause, "pause")
@@ -190,8 +200,12 @@ class QueueView(QWidget):
         self.state.setText(f"{say_count(waiting, 'job')} waiting" if waiting else "")
         self._show_pause()
 
+    def showEvent(self, event: QShowEvent) -> None:
+        """Panels may have other numbers since."""
+        self.refresh()
+
     def _new(self, job: JobState) -> JobRow:
-        row = JobRow(job, self._words_of)
+        row = JobRow(job, self._words_of, self._number_of)
         row.cancel.connect(self.engine.cancel)
         row.again.connect(self._repeat)
         row.earlier.connect(lambda job_id: self.engine.move(job_id, 0))

@@ -173,7 +173,7 @@ class RenderBar(QWidget):
 def words_of(state: PanelState) -> str:
     """Such as Step 3 of 16 · 12 s left · 2 more."""
     if state.state == "queued":
-        text = "Waiting in the queue"
+        text = "Waiting: the queue is paused" if state.paused else "Waiting in the queue"
     elif state.step and state.stage in ("", "denoise"):
         text = f"Step {state.step} of {state.total}"
     else:

@@ -144,7 +144,10 @@ class PanelView(PanelPart, QWidget):
             return
         before = next((panel for panel in old.panels() if panel.id == self.panel_id), None)
         self.refresh()
-        if before is None or _decides(before, old) != _decides(self.panel, new):
+        panel = self.panel
+        if before and len(panel.takes) > len(before.takes):  # a take that came, a live one that is kept too: no change
+            panel = replace(panel, current=before.current)
+        if before is None or _decides(before, old) != _decides(panel, new):
             self.live.touch()
         if before and before.takes != self.panel.takes:
             self.live.forget()

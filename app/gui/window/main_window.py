@@ -2,7 +2,6 @@
 
 import contextlib
 from functools import partial
-from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QCloseEvent
@@ -10,6 +9,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QMenu, QStackedW
 
 from mlx_model.errors import FluxLocalError, Hint, Refused
 
+from ...base.settings import name_recent
 from ...base.words import say_count
 from ...board.data import Board
 from ...engine.jobs import JobState
@@ -49,7 +49,7 @@ class MainWindow(QMainWindow):
         self.actions_ = Actions(self, self._run)
         self._lay_out()
         self._fill_menus()
-        self.queue = QueueView(session.engine, self._describe_job)
+        self.queue = QueueView(session.engine, self._describe_job, session.number_of)
         self.queue.again.connect(session.again)
         self._set_page("queue", self.queue)
         self.commands.place_wanted.connect(self.go)
@@ -106,8 +106,9 @@ class MainWindow(QMainWindow):
 
     def _fill_recent(self) -> None:
         self.recent.clear()
-        for path in self.session.settings.recent:
-            self.recent.addAction(Path(path).stem, partial(self.session.open, path))
+        self.recent.setToolTipsVisible(True)
+        for path, title in name_recent(self.session.remember_title()):
+            self.recent.addAction(title.replace("&", "&&"), partial(self.session.open, path)).setToolTip(path)
         self.recent.setEnabled(bool(self.session.settings.recent))
 
     def _fill_samples(self) -> None:

@@ -15,6 +15,7 @@ from ...base import settings
 from ...base.settings import Settings
 from ...board.data import Board, new_board
 from ...engine.engine import Engine
+from ...engine.jobs import JobState
 from ...fluxboard import samples
 from ...fluxboard.file import SUFFIX, BoardFile
 from ...models import library
@@ -64,6 +65,18 @@ class Session(QObject):
 
     def set_default_model(self, name: str) -> None:
         self.store(msgspec.structs.replace(self.settings, model=name))
+
+    def remember_title(self) -> Settings:
+        """The settings, with what the open board is called now."""
+        path, title = self._try_path(), self.document.board.title if self.document else ""
+        if path in self.settings.recent and self.settings.titles.get(path) != title:
+            self.store(msgspec.structs.replace(self.settings, titles=self.settings.titles | {path: title}))
+        return self.settings
+
+    def _try_path(self) -> str:
+        with contextlib.suppress(FluxLocalError):  # its folder is gone
+            return str(self.document.file.path) if self.document else ""
+        return ""
 
     # Boards
 
@@ -195,6 +208,11 @@ class Session(QObject):
         """How many jobs are not over."""
         return sum(not job.over for job in self.engine.jobs())
 
+    def number_of(self, job: JobState) -> str:
+        """What the panel of a job is called now, on whichever board it is."""
+        owner = next((one for one in self._all() if one.runs.owns(one.board, job)), None)
+        return owner.number_of(job) if owner else job.job.label
+
     def _all(self) -> list[Document]:
         return [*([self.document] if self.document else []), *self._behind]
 
@@ -212,8 +230,9 @@ class Session(QObject):
         if before:
             before.save() if before.dirty else None
             self._behind.append(before)
+            self.remember_title()
         self.document = document
-        self.store(settings.with_recent(self.settings, document.file.path))
+        self.store(settings.with_recent(self.settings, document.file.path, document.board.title))
         self.document_changed.emit(document)
         self._let_go()
 

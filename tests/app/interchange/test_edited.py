@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from app.board import commands
+from app.board import commands, naming
+from app.board.data import Board, Scene, numbers, scene_numbers
 from app.interchange.edited import apply_edit
 from app.interchange.formats import export_board, import_board
 from mlx_model.errors import RequestError
@@ -42,6 +43,27 @@ def test_an_otio_knows_its_panels_also_after_they_were_moved(board, blobs, tmp_p
     after, notes = apply_edit(moved, import_board(path, blobs.put))
     assert [panel.id for panel in after.panels()] == cut
     assert not any("by the number" in note for note in notes)
+
+
+@pytest.mark.parametrize("name", TIMELINES)
+def test_numbers_of_a_script_are_those_of_its_panels(board, blobs, tmp_path, name):
+    """In the window, in exports and on the way back."""
+    board = commands.set_scene(board, board.scenes[0].id, heading="INT. BAR #12A#")
+    board = commands.set_scene(board, board.scenes[1].id, heading="EXT. SEA #7#")
+    called = ["12A.A", "12A.B", "12A.C", "7A", "7B", "7C"]
+    assert list(numbers(board).values()) == called
+    made = import_board(export_board(name, board, blobs.path, tmp_path / "film").path, blobs.put)
+    assert [made.names[panel.id][-1] for panel in made.board.panels()] == called
+    again, _ = apply_edit(board, made)
+    assert list(again.panels()) == list(board.panels())
+    assert naming.select(board, "12a.b-7A") == [panel.id for panel in board.panels()][1:4]
+    assert naming.scene(board, "12a") == board.scenes[0]
+
+
+def test_scene_numbers_are_each_used_once():
+    headings = ["", "A #2#", "B #2#", "", "C #ä#", "D #5#"]
+    board = Board("b", scenes=tuple(Scene(f"s{n}", heading) for n, heading in enumerate(headings)))
+    assert [scene_numbers(board)[scene.id] for scene in board.scenes] == ["1", "2", "3", "4", "6", "5"]
 
 
 @pytest.mark.parametrize("name", ["xml", "fcpxml"])

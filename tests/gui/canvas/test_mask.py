@@ -1,10 +1,13 @@
 """The mask as numbers."""
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PySide6.QtCore import QPointF
 
 from app.gui.canvas import mask as masks
+from app.gui.canvas.mask_painter import MaskPainter
 
 
 def painted(points, radius=10.0, edge=0.0, erase=False, base=None):
@@ -68,6 +71,23 @@ def test_regions():
     assert abs((lasso == 255).sum() - 80 * 40) < 150
     assert (masks.paint_polygon(lasso, [(0, 0), (100, 0), (100, 60), (0, 60)], True) == 0).all()
     assert masks.paint_polygon(empty, [(1, 1), (2, 2)], False) is empty
+
+
+@pytest.mark.parametrize("erase", [False, True])
+@pytest.mark.parametrize("tool", ["brush", "rectangle", "lasso"])
+def test_every_tool_has_the_soft_edge(tool, erase):
+    painter = MaskPainter()
+    for edge in (0.0, 1.0):
+        painter.load(masks.blank((200, 160)) if not erase else 255 - masks.blank((200, 160)))
+        painter.tool, painter.radius, painter.edge = tool, 30.0, edge
+        painter.begin(QPointF(50, 40), erase=erase)
+        for x, y in ((150, 40), (150, 120), (50, 120)) if tool == "lasso" else ((150, 120),):
+            painter.move(QPointF(x, y))
+        painter.finish()
+        between = ((painter.mask > 20) & (painter.mask < 235)).sum()
+        outline = 400 if tool != "brush" else 450
+        assert (between > 10 * outline) if edge else (between < 2 * outline)
+        assert painter.mask[80, 100] == (0 if erase else 255)
 
 
 def test_feather_keeps_the_amount():

@@ -9,6 +9,7 @@ from PySide6.QtGui import QColor, QImage
 from app.base import paths
 from app.base.words import say_stage
 from app.board import commands
+from app.board.data import Source
 from app.board.panel_job import require_memory, resolve
 from app.cli.say import Reporter
 from app.engine import running
@@ -24,6 +25,7 @@ from app.models import library
 from app.pictures.images import open_picture
 from mlx_model import memory
 from mlx_model.events import Cancelled, Stage
+from mlx_model.request import MAX_SEED
 from tests.app.models.made_models import fine_tune
 
 
@@ -137,6 +139,43 @@ def test_variations_have_seeds_of_their_own_and_cancel_takes_them_all(document, 
     document.cancel(first)
     assert document.panel_state(first).state == "empty"
     assert all(job.state == "cancelled" for job in engine.jobs())
+
+
+def test_several_of_a_locked_seed_start_at_it(document, engine, ids):
+    first = ids()[0]
+    document.do("Lock", commands.set_panel(document.board, first, seed=2**32 - 1, seed_locked=True))
+    document.render_variations(first, 3)
+    seeds = [job.request.seed for job in engine.submitted]
+    assert seeds == [2**32 - 1, *((2**32 - 1 + n) % (MAX_SEED + 1) for n in (1, 2))]
+
+
+def test_a_paused_queue_is_told_by_the_panels_that_wait(document, engine, ids):
+    document.render(ids()[:2])
+    told = []
+    document.state_changed.connect(told.append)
+    engine.pause()
+    assert ids()[1] in told
+    assert [document.panel_state(one).paused for one in ids()] == [False, True, False]  # what runs goes on
+    assert "paused" in words_of(document.panel_state(ids()[1]))
+    engine.resume()
+    assert not document.panel_state(ids()[1]).paused
+
+
+def test_a_failure_names_panels_by_todays_numbers(document, engine, ids):
+    first, second, third = ids()
+    change = commands.set_panel(document.board, second, source=Source("panel", first))
+    document.do("Source", change)
+    document.render([second])
+    assert "Panel 1B continues from panel 1A" in document.panel_state(second).reason
+    scene = document.board.scenes[0].id
+    document.do("Move", lambda board: commands.move_panels(board, (third,), scene, 0))
+    assert "Panel 1C continues from panel 1B" in document.panel_state(second).reason
+    said = []
+    document.message.connect(lambda text, hint: said.append(text))
+    document.render([third])
+    document.do("Move back", lambda board: commands.move_panels(board, (third,), scene, 2))
+    engine.fail("The lamp went out.")
+    assert said == ["Panel 1C: The lamp went out."]
 
 
 def test_a_cancelled_job_leaves_no_failure(document, engine, ids):

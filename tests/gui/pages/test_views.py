@@ -3,14 +3,17 @@
 import json
 import sys
 import textwrap
+from pathlib import Path
 
 import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QWidget
 
-from app.base import settings
+from app.base import paths, settings
 from app.board import commands
-from app.board.data import COLOURS
+from app.board.data import COLOURS, new_board
 from app.fluxboard import samples
 from app.gui.pages.downloads import Download, Downloads, after
 from mlx_model.events import Failed, Stage, Step
@@ -254,9 +257,27 @@ def test_settings_are_kept_and_bad_files_are_passed_over(home):
 def test_recent_boards_are_few_and_the_last_is_first(tmp_path):
     kept = settings.Settings()
     for number in [*range(14), 9]:
-        kept = settings.with_recent(kept, tmp_path / str(number))
+        kept = settings.with_recent(kept, tmp_path / str(number), f"Film {number}")
     assert kept.recent[0].endswith("9")
-    assert len(kept.recent) == settings.RECENT == len(set(kept.recent))
+    assert len(kept.recent) == settings.RECENT == len(set(kept.recent)) == len(kept.titles)
+
+
+def test_recent_boards_are_called_by_their_titles(window, tmp_path):
+    window.document.do("Rename", commands.set_board(window.document.board, title="Gulls & sons"))
+    window.session.new(new_board("Second"))
+    window.session.new(new_board("Second"))
+    window._fill_recent()
+    shown = [(action.text(), Path(action.toolTip()).stem) for action in window.recent.actions()]
+    assert shown == [("Second (Second-2)", "Second-2"), ("Second (Second)", "Second"),
+                     ("Gulls && sons", window.session.path.stem)]  # fmt: skip
+
+
+@pytest.mark.parametrize("folder", [None, "~/elsewhere"])
+def test_the_home_of_the_program_has_the_boards_too(home, monkeypatch, folder):
+    chosen = settings.boards_folder(settings.Settings(folder=folder))
+    assert chosen == (Path(folder).expanduser() if folder else paths.home() / "boards")
+    monkeypatch.delenv("FLUX_LOCAL_HOME")
+    assert not settings.boards_folder(settings.Settings()).is_relative_to(paths.home())
 
 
 def test_the_dialog_changes_settings_at_once(window, qtbot):
@@ -309,6 +330,17 @@ def test_the_animatic_keeps_time(window, qtbot):
     player.toggle()
     qtbot.waitUntil(lambda: player.stage.panel.id == ids[2], timeout=5000)
     assert player.at >= 2300
+    player.show()
+    player.activateWindow()
+    qtbot.waitUntil(player.isActiveWindow)
+    for focused in player.findChildren(QWidget):  # whatever has the focus, also the slider
+        if focused.focusPolicy() != Qt.FocusPolicy.NoFocus and focused.isVisible():
+            player.seek(0)
+            focused.setFocus()
+            QTest.keyClick(focused, Qt.Key.Key_Right)
+            assert player.at == 2000, focused
+            QTest.keyClick(focused, Qt.Key.Key_Left)
+            assert player.at == 0, focused
     player.seek(4290)
     qtbot.waitUntil(lambda: not player.playing, timeout=5000)
     assert player.at == player.total

@@ -20,6 +20,7 @@ from PySide6.QtWidgets import (
 
 from app.board import commands
 from app.board.data import Source
+from app.gui.document import live
 from app.gui.panel.view import PanelView
 from app.pictures.images import open_mask
 from tests.gui.panel_board import add_member, add_references, add_take, shown_panel
@@ -203,6 +204,23 @@ def test_live_mode_waits_for_a_pause_and_the_latest_wins(view, engine, picture_f
     (take,) = view.panel.takes
     assert json.loads(take.request)["prompt"].endswith("at night")
     assert view.stage.canvas.preview.isNull()
+
+
+def test_a_live_result_that_is_kept_runs_nothing_again(view, engine, ids, picture_file, qtbot):
+    """Also where the panel starts from its own take, which is another one then; choosing a take does run."""
+    document = view.document
+    add_take(document, ids()[0], 1)
+    document.do("Edit", commands.set_panel(document.board, ids()[0], source=Source("take")))
+    view.side.render_bar.live.setChecked(True)
+    qtbot.waitUntil(lambda: len(engine.submitted) == 1)
+    engine.done(picture_file("live.png", "yellow"))
+    view.keep_live()
+    qtbot.waitUntil(lambda: len(view.panel.takes) == 2)
+    qtbot.wait(2 * live.PAUSE)
+    assert len(engine.submitted) == 1
+    first = view.panel.takes[0].id
+    document.do("Choose", lambda board: commands.choose_take(board, ids()[0], first))
+    qtbot.waitUntil(lambda: len(engine.submitted) == 2)
 
 
 def test_live_mode_says_what_is_missing_and_stops_when_left(view, engine, ids, qtbot):
