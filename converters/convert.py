@@ -63,9 +63,11 @@ def convert(
     settings = Settings(plan, loras, partial / SCRATCH)
     try:
         with disk_full(out):
-            spec, known, ready = prepare(found, model, settings)
+            made = prepare(found, model, settings)
+            spec, known, ready = made.spec, made.known, made.ready
             if not known:
                 yield Note(f"The sizes are of no published model; it will run as {spec.name}.")
+            yield from map(Note, made.notes)
             for name in sorted({name for part in ready for name in part.left_out}):
                 yield Note(f"{name} is left out: the tokenizer that lies beside the model is used.")
             _check_space(out, sum(part.bytes for part in ready))

@@ -7,8 +7,12 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mlx_model.errors import Advice, RequestError
+from mlx_model.errors import Advice, ConvertError, RequestError
 from mlx_model.specs import SPECS, ModelSpec
+
+from .keys.families import INFERRED
+
+DOUBT = "It has no {}, so it is taken for {}. If it is {}, the file is incomplete: download it again."
 
 
 def identify(
@@ -28,6 +32,7 @@ def identify(
     fitting = [row for row in rows if agrees(row, index)]
     if model is not None:
         return _choose_asked(path, model, fitting), same
+    _check_name(path, family, params)
     fitting = _choose_by_roles(roles, fitting)
     if len(fitting) > 1:
         named = name_row(path, fitting)
@@ -41,12 +46,13 @@ def identify(
 
 def list_rows(family: str, params: Any) -> tuple[list[ModelSpec], bool]:
     """The rows of this size and True, else those of the same kind of network and False."""
-    rows = [row for row in SPECS.values() if row.family == family and _are_alike(_make_published(row), params)]
-    same = [row for row in rows if asdict(_make_published(row)) == asdict(params)]
+    rows = [row for row in SPECS.values() if row.family == family and _are_alike(make_published(row), params)]
+    same = [row for row in rows if asdict(make_published(row)) == asdict(params)]
     return same or rows, bool(same)
 
 
-def _make_published(row: ModelSpec) -> Any:
+def make_published(row: ModelSpec) -> Any:
+    """The Params of its published transformer."""
     return import_module(f"mlx_model.nets.{row.family}").Params(**row.transformer)
 
 
@@ -70,6 +76,44 @@ def agrees(row: ModelSpec, index: dict[str, Any]) -> bool:
         return False
     distilled = index.get("is_distilled")
     return not isinstance(distilled, bool) or row.guidance_kind == ("none" if distilled else "cfg")
+
+
+def _list_lacks(row: ModelSpec, params: Any) -> list[str]:
+    """Prefixes of the tensors that the row's network has and this one has not, of those that it could do without."""
+    switches = [one for one in INFERRED[row.family] if not one.numbered]
+    return [
+        f"{one.prefix}*" for one in switches if getattr(make_published(row), one.field) > getattr(params, one.field)
+    ]
+
+
+def _check_name(path: Path, family: str, params: Any) -> None:
+    """Without guidance FLUX.1 dev would be schnell, which its name may deny. Raises RequestError."""
+    rows = [row for row in SPECS.values() if row.family == family]
+    named = name_row(path, rows)
+    lacks = _list_lacks(named, params) if named else []
+    if named and lacks:
+        other = next(row.name for row in rows if not _list_lacks(row, params))
+        what = f"{path.name} is called {named.title}, but its tensors {', '.join(lacks)} are missing."
+        raise ConvertError(what, Advice("name_other_model", {"name": other}))
+
+
+def list_doubts(path: Path, spec: ModelSpec, params: Any, told: dict[str, Any]) -> list[str]:
+    """What to tell of a row that was chosen because something is not there, where neither name nor config.json says so.
+
+    `told`: the transformer's config.json.
+    """
+    family = [row for row in SPECS.values() if row.family == spec.family]
+    if name_row(path, family) or any(one.read(told) is not None for one in INFERRED[spec.family] if not one.numbered):
+        return []
+    others = {row.title: lacks for row in family if (lacks := _list_lacks(row, params)) and _is_alike(row, spec)}
+    return [DOUBT.format(lacks[0], spec.title, title) for title, lacks in list(others.items())[:1]]
+
+
+def _is_alike(row: ModelSpec, other: ModelSpec) -> bool:
+    """The same network but for what it could do without."""
+    ignored = {one.field for one in INFERRED[row.family] if not one.numbered}
+    first, second = (asdict(make_published(one)) for one in (row, other))
+    return all(first[name] == second[name] for name in first.keys() - ignored)
 
 
 def _choose_by_roles(roles: Collection[str], rows: list[ModelSpec]) -> list[ModelSpec]:

@@ -3,7 +3,7 @@
 Nothing is unpickled, and nothing outside the given folders is read.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from mlx_model.store.shards import Entry, load_lazily
 from .formats import mflux, scaled
 from .formats.files import (
     SAFETENSORS,
+    check_alone,
     check_kind,
     is_pickle,
     list_shards,
@@ -26,10 +27,10 @@ from .formats.files import (
     read_json,
     read_metadata,
 )
-from .formats.names import Names, list_components, list_told
+from .formats.names import Names, is_marked, list_components, list_told
 from .formats.pickle_free import read_tensors, write_safetensors
 from .formats.pickle_machine import Stored
-from .keys.families import LAYOUTS
+from .keys.families import LAYOUTS, is_about
 from .keys.rules import Layout, rename
 
 READABLE = ("F32", "F16", "BF16")
@@ -57,7 +58,13 @@ class Part:
     pickled: dict[str, Stored] | None = None  # the tensors of .pt files, by the names of `entries`
     prefixes: tuple[str, ...] = ("",)  # what the names in each file get in front
     names: Names | None = None  # of `entries`, and what the files call them; None where they are the same
+    scaled: bool = False  # whether a mark says that its matrices in 8 bits have scales
     left_out: tuple[str, ...] = ()  # tensors of the files that a person might expect to be used
+
+    @property
+    def told(self) -> dict[str, Any]:
+        """Its config.json, or nothing where that is about another network."""
+        return self.config if is_about(self.config, self.layout.family) else {}
 
     def load_arrays(self, scratch: Path) -> dict[str, mx.array]:
         """All tensors, unread; 8-bit floating-point ones decoded. Raises ConvertError for an unknown number format.
@@ -71,7 +78,7 @@ class Part:
         if self.stored is not None:
             return mflux.unpack_arrays(arrays, self.stored)
         told = {name: said for file in self.files for name, said in scaled.read_header(read_metadata(file)).items()}
-        return scaled.decode(arrays, self.entries, told)
+        return scaled.decode(arrays, self.entries, told, self.scaled)
 
     def _check_kinds(self) -> None:
         kinds = {kind for kind, _ in self.entries.values()}
@@ -109,6 +116,7 @@ def open_file(file: Path) -> Part:
 def open_components(file: Path) -> list[Part]:
     """All components of a single file, the transformer first. Raises UnsafeFile, ConvertError."""
     check_kind(file)
+    check_alone(file)
     return _open_pickle(file) if is_pickle(file) else _open_parts((file,), read_config(file))
 
 
@@ -202,7 +210,8 @@ def _open_parts(files: tuple[Path, ...], config: dict[str, Any]) -> list[Part]:
     for names in list_components(entries):
         found = {plain: entries[name] for plain, name in names.items()}
         left_out = tuple(list_told(entries))
-        parts.append(Part(recognise(found, files[0]), files, found, config, names=names, left_out=left_out))
+        made = Part(recognise(found, files[0]), files, found, config, names=names, left_out=left_out)
+        parts.append(replace(made, scaled=is_marked(names, entries)))
     return parts
 
 

@@ -8,15 +8,16 @@ from typing import Any
 
 import mlx.core as mx
 
-from mlx_model.errors import Advice, ConvertError
+from mlx_model.errors import Advice, ConvertError, LayoutError, say_reason
 from mlx_model.request import Lora
 from mlx_model.sizes import check_params
-from mlx_model.specs import OPTIONAL, PACKED_ROLES, ModelSpec
+from mlx_model.specs import OPTIONAL, PACKED_ROLES, SPECS, ModelSpec
 from mlx_model.store.folder import roles
 from mlx_model.store.weights import build, fit
 
 from .bake import bake
-from .identify import identify
+from .complete import check_complete, check_layers, check_switches
+from .identify import identify, list_doubts, make_published
 from .keys import text
 from .keys.families import SIZES
 from .keys.rules import apply
@@ -37,6 +38,10 @@ WHERE = {
 }
 TAKES = {"text_encoder": "context_in_dim", "pooled_encoder": "vec_in_dim", "image_embedder": "context_in_dim"}
 UNPACKED = ("32bit", "16bit")  # plans of what is never packed
+UNSURE = (
+    "Nothing says how many blocks or layers these should have, so that a file which was cut off looks whole: {}. "
+    "A config.json beside the file would say it."
+)
 GIVES = {"image_embedder": "txt_in_features"}  # else: width
 
 
@@ -50,6 +55,7 @@ class Ready:
     arrays: dict[str, mx.array | PackedArray]
     files: tuple[Path, ...]  # that it comes from
     left_out: tuple[str, ...] = ()  # of these files, which a person might expect to be used
+    vouched: bool = True  # for what was read from which tensors are there: see complete.py
 
     @property
     def bytes(self) -> int:
@@ -65,8 +71,18 @@ class Settings:
     scratch: Path
 
 
-def prepare(found: Source, model: str | None, settings: Settings) -> tuple[ModelSpec, bool, list[Ready]]:
-    """The row, whether its sizes are the published ones, and its components. Reads no tensor.
+@dataclass(frozen=True)
+class Prepared:
+    """The row, whether the sizes of the transformer are its published ones, the components, and what to tell."""
+
+    spec: ModelSpec
+    known: bool
+    ready: list[Ready]
+    notes: list[str]
+
+
+def prepare(found: Source, model: str | None, settings: Settings) -> Prepared:
+    """Everything that will be written, and checked that nothing of it is missing. Reads no tensor.
 
     Raises ConvertError, RequestError (a tie between models), LayoutError (tensors that don't fit).
     """
@@ -77,20 +93,29 @@ def prepare(found: Source, model: str | None, settings: Settings) -> tuple[Model
         raise ConvertError(f"{found.path.name} is {article} {role.replace('_', ' ')}, not a whole model.", hint)
     part = found.parts["transformer"][0]
     targets = _read_targets(part, settings.scratch)
-    params = read_params(part, lambda: SIZES[part.layout.family](list_shapes(targets), part.config))
+    params = read_params(part, lambda: SIZES[part.layout.family](list_shapes(targets), part.told))
+    rows = {name: make_published(row) for name, row in SPECS.items() if row.family == part.layout.family}
+    vouched = check_complete(part, params, list_shapes(targets), rows)
     spec, known = identify(found.path, part.layout.family, params, found.index, model, found.parts)
-    _check_complete(found, spec)
+    notes = list_doubts(found.path, spec, params, part.told) if model is None else []
+    _check_roles(found, spec)
     changed = bake(targets, part.layout.family, params, settings.loras)
-    ready = {"transformer": _make_ready("transformer", part, params, targets, settings.plan, changed)}
+    ready = {"transformer": _make_ready("transformer", part, params, targets, settings.plan, vouched, changed)}
     for role, family in {**roles(spec), **OPTIONAL}.items():
         if role not in ready and role in found.parts:
-            made = _choose_companion(role, family, found, spec, params, settings)
-            ready |= {role: made} if made else {}
+            try:
+                ready[role] = _choose_companion(role, family, found, spec, params, settings)
+            except (ConvertError, LayoutError) as error:
+                if role not in OPTIONAL:
+                    raise
+                notes.append(f"The {role.replace('_', ' ')} is left out. {error.message}")
     _check_pictures(ready)
-    return spec, known, list(ready.values())
+    unsure = [role for role, made in ready.items() if not made.vouched]
+    notes += [UNSURE.format(", ".join(unsure).replace("_", " "))] if unsure else []
+    return Prepared(spec, known, list(ready.values()), notes)
 
 
-def _check_complete(found: Source, spec: ModelSpec) -> None:
+def _check_roles(found: Source, spec: ModelSpec) -> None:
     missing = [role for role in roles(spec) if role not in found.parts]
     missing += ["tokenizer"] if spec.takes_text and not found.tokenizers.text else []
     missing += ["pooled tokenizer"] if "pooled_encoder" in spec.extras and not found.tokenizers.pooled else []
@@ -102,36 +127,53 @@ def _check_complete(found: Source, spec: ModelSpec) -> None:
 
 def _choose_companion(
     role: str, family: str, found: Source, spec: ModelSpec, transformer: Any, settings: Settings
-) -> Ready | None:
-    """The first part that fits the transformer; None where an optional one does not. Raises ConvertError."""
-    refused: ConvertError | None = None
+) -> Ready:
+    """The first part that fits the transformer. Raises ConvertError."""
+    refused: ConvertError | LayoutError | None = None
     for part in found.parts[role]:
         try:
             if part.layout.family != family:
                 what = f"{spec.name} needs {family} as its {role}, and {part.files[0].parent} is {part.layout.family}."
                 raise ConvertError(what)
             return _fit_part(role, part, spec, transformer, settings)
-        except ConvertError as error:
+        except (ConvertError, LayoutError) as error:
             refused = refused or error
-    if refused and role not in OPTIONAL:
-        raise refused
-    return None
+    assert refused  # each role has at least one part
+    raise refused
 
 
 def _fit_part(role: str, part: Part, spec: ModelSpec, transformer: Any, settings: Settings) -> Ready:
     targets = _read_targets(part, settings.scratch)
     params = read_params(part, lambda: read_sizes(part, list_shapes(targets), spec, transformer))
     check_width(role, params, transformer)
+    vouched = part.params is not None or _check_part(role, part, params, list_shapes(targets), spec)
     if part.params is None and hasattr(params, "out_layers"):
         targets = apply(text.keep_layers(max(params.out_layers)), targets)
-    return _make_ready(role, part, params, targets, settings.plan)
+    return _make_ready(role, part, params, targets, settings.plan, vouched)
+
+
+def _check_part(role: str, part: Part, params: Any, shapes: dict[str, tuple[int, ...]], spec: ModelSpec) -> bool:
+    """Whether something vouches for the part's sizes. Raises ConvertError: it is incomplete."""
+    if hasattr(params, "out_layers"):
+        check_layers(part, params, shapes)
+        return params.hidden_size == spec.text["hidden_size"] or text.say_layers(part.told) is not None
+    own = {
+        "text_encoder": spec.text,
+        "autoencoder": spec.autoencoder,
+        **{k: sizes for k, (_, sizes) in spec.extras.items()},
+    }
+    row = import_module(f"mlx_model.nets.{part.layout.family}").Params(**own.get(role, {}))
+    if role == "autoencoder":
+        check_switches(part, params, row, spec.title)
+    return check_complete(part, params, shapes, {spec.title: row})
 
 
 def read_sizes(part: Part, shapes: dict[str, tuple[int, ...]], spec: ModelSpec, transformer: Any) -> dict[str, Any]:
     """The arguments of a companion's Params; what neither tensors nor config.json say is the row's."""
     if part.layout.family in SIZES:
-        return SIZES[part.layout.family](shapes, part.config)
-    sizes = text.read_sizes(shapes, part.config, tuple(spec.text["out_layers"]), transformer.context_in_dim)
+        return SIZES[part.layout.family](shapes, part.told)
+    usual, published = tuple(spec.text["out_layers"]), spec.text["hidden_size"]
+    sizes = text.read_sizes(shapes, part.told, usual, transformer.context_in_dim, published)
     return {**{name: spec.text[name] for name in ("rope_theta",) if name in spec.text}, **sizes}
 
 
@@ -176,20 +218,30 @@ def read_params(part: Part, read: Callable[[], dict[str, Any]]) -> Any:
         return params
     except (KeyError, ValueError, IndexError, TypeError, ZeroDivisionError, OverflowError) as error:
         what = f"{part.files[0]} is incomplete or of an unknown shape"
-        raise ConvertError(f"{what}: {error}.", "Is the download complete?") from error
+        raise ConvertError(f"{what}: {say_reason(error)}.", "Is the download complete?") from error
 
 
 def _make_ready(
-    role: str, part: Part, params: Any, targets: dict[str, mx.array], plan: str, changed: Collection[str] = ()
+    role: str,
+    part: Part,
+    params: Any,
+    targets: dict[str, mx.array],
+    plan: str,
+    vouched: bool,
+    changed: Collection[str] = (),
 ) -> Ready:
-    fit(build(role, part.layout.family, params), list_shapes(targets))
+    try:
+        fit(build(role, part.layout.family, params), list_shapes(targets))
+    except LayoutError as error:
+        where = f"The {role.replace('_', ' ')} in {part.files[0]} is incomplete or of another kind"
+        raise LayoutError(f"{where}: {error.message}", error.hint or "Is the download complete?") from error
     plan = plan if role in PACKED_ROLES or plan == UNPACKED[0] else UNPACKED[1]
     if not any(name.endswith(".scales") for name in targets):
         kept = {name: parts for name, parts in _keep_packed(part, plan).items() if name not in changed}
         encoded = [kept.get(name) or encode(name, array, PLANS[plan]) for name, array in targets.items()]
         stored = {name: array for group in encoded for name, array in group.items()}
-        return Ready(role, part.layout.family, params, stored, part.files, part.left_out)
-    return Ready(role, part.layout.family, params, dict(targets), part.files, part.left_out)
+        return Ready(role, part.layout.family, params, stored, part.files, part.left_out, vouched)
+    return Ready(role, part.layout.family, params, dict(targets), part.files, part.left_out, vouched)
 
 
 def _keep_packed(part: Part, plan: str) -> dict[str, dict[str, mx.array]]:

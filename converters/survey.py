@@ -253,7 +253,7 @@ def describe(part: Part) -> Found:
     stored, count = _count_stored(part), sum(array.size for array in arrays.values())
     read = SIZES.get(part.layout.family)
     known = part.params is not None or read is not None
-    params = read_params(part, lambda: read(targets, part.config) if read else {}) if known else None
+    params = read_params(part, lambda: read(targets, part.told) if read else {}) if known else None
     return Found(part, params, targets, _name_form(part), 8 * stored / max(1, count), stored)
 
 

@@ -24,6 +24,8 @@ FluxLocalError
 The number is the exit code of the command line.
 """
 
+import json
+import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -31,7 +33,7 @@ AdviceCode = Literal[
     "add_a_model", "add_model", "add_model_again", "agree_to_licence", "bring_companions", "choose_class",
     "choose_model_for_edits", "choose_model_for_masks", "choose_size", "choose_smaller_model", "convert_it",
     "draw_edges_yourself", "give_member_a_picture", "give_picture", "import_zip", "leave_out", "make_board",
-    "make_scene", "name_class", "name_model", "put_on_base", "replace_model", "save_with_request",
+    "make_scene", "name_class", "name_model", "name_other_model", "put_on_base", "replace_model", "save_with_request",
     "stay_under_size", "try_other_numbers", "unset_offline", "where_to_paint",
 ]  # fmt: skip
 
@@ -47,6 +49,35 @@ class Advice:
 
 
 Hint = str | Advice  # words that are the same everywhere, or what is worded where it is shown
+
+
+# How Python and the libraries speak of their own insides, which helps nobody who gave a wrong file.
+INSIDES = re.compile(
+    r"invalid literal|could not convert|unpack|\bobjects?\b.* (has no|have no|is not|at 0x)|subscriptable|argument|"
+    r"\bmust be\b.*\bnot\b|indices|not supported between|division|modulo|out of range|Errno|recursion|NoneType|"
+    r"hashable|0x[0-9a-f]{4,}|std::|codec can't|byte strings?|string conversion|struct|<class |Traceback|::\w|"
+    r"\w+Error\b",
+    re.IGNORECASE,
+)
+SENSELESS = "what it holds makes no sense"
+
+
+def say_reason(error: BaseException) -> str:
+    """Why something failed, for the middle of a sentence: never in Python's words, without addresses or numbers of
+    the system's errors.
+    """
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is no JSON (line {error.lineno}, column {error.colno})"
+    if isinstance(error, UnicodeError):
+        return "it is no text in UTF-8"
+    if isinstance(error, RecursionError):
+        return "it is nested without end"
+    if isinstance(error, KeyError):
+        return f"it has no {error.args[0]}" if error.args and isinstance(error.args[0], str) else SENSELESS
+    if isinstance(error, OSError) and error.strerror:
+        return error.strerror[:1].lower() + error.strerror[1:]
+    text = str(error).strip().rstrip(".")
+    return SENSELESS if not text or INSIDES.search(text) else text
 
 
 class FluxLocalError(Exception):

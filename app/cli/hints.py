@@ -25,6 +25,7 @@ WORDS: dict[AdviceCode, str] = {
     "make_scene": "The board has {count}; --new-scene adds one.",
     "name_class": "Name a class from 0 to {last}.",
     "name_model": "Say which with --model NAME.",
+    "name_other_model": "Download it again; if it is another model by that name, say so with --model {name}.",
     "put_on_base": (
         "It works on another model (Redux: on FLUX.1 dev). Add that one first and this one with `models add`, or name "
         "its folder, as published or converted: convert --companions DIR."

@@ -16,6 +16,8 @@ from . import fp8, gguf_file, streamed
 SAFETENSORS = (".safetensors", ".sft")
 
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle")
+SHARD = re.compile(r"-(\d{1,6})-of-(\d{1,6})\.")  # in the name of a file
+MOST_SHARDS = 1000
 JSON_LIMIT = 64 * 2**20  # bytes
 NO_PICKLE = "Get the .safetensors form of the model."
 
@@ -51,9 +53,9 @@ def read_json(file: Path) -> dict[str, Any]:
 
 
 def read_config(file: Path) -> dict[str, Any]:
-    """The config.json beside a file, and what a GGUF file says itself. Raises UnsafeFile, ConvertError."""
+    """The config.json beside a file, and before it what a GGUF file says itself. Raises UnsafeFile, ConvertError."""
     told = gguf_file.read_config(gguf_file.read_table(file)) if gguf_file.is_gguf(file) else {}
-    return {**told, **read_json(file.parent / "config.json")}
+    return {**read_json(file.parent / "config.json"), **told}
 
 
 def list_weight_files(directory: Path) -> list[Path]:
@@ -78,10 +80,30 @@ def list_shards(directory: Path, index: Path) -> list[Path]:
         if not (directory / name).is_file():
             raise ConvertError(f"{directory / name} is missing.", "Is the download complete?")
     files = [directory / name for name in sorted(set(weight_map.values()))]
+    _check_shard_numbers(directory, files)
     missing = sorted(set(weight_map) - set(read_entries(files)))
     if missing:
         raise ConvertError(f"{index.name} lists {missing[0]}, which its file does not hold.", "Download it again.")
     return files
+
+
+def _check_shard_numbers(directory: Path, files: list[Path]) -> None:
+    """That an index names all of model-00001-of-00003. Raises ConvertError."""
+    match = SHARD.search(files[0].name)
+    names = {file.name for file in files}
+    for number in range(1, min(int(match[2]), MOST_SHARDS) + 1) if match else ():
+        assert match
+        name = SHARD.sub(f"-{number:0{len(match[1])}d}-of-{match[2]}.", files[0].name)
+        if name not in names:
+            raise ConvertError(f"{directory / name} is missing in the index.", "Is the download complete?")
+
+
+def check_alone(file: Path) -> None:
+    """Refuses one file of several. Raises ConvertError."""
+    match = SHARD.search(file.name)
+    if match and int(match[2]) > 1:
+        what = f"{file} is one of {int(match[2])} files of a model."
+        raise ConvertError(what, "Give the folder that holds them all.")
 
 
 def read_entries(files: Iterable[Path]) -> dict[str, Entry]:

@@ -285,10 +285,13 @@ def _turn_back(name: str, matrix: mx.array, heads: Any) -> mx.array:
 def read_config(table: Table) -> dict[str, Any]:
     """What config.json would say of an encoder."""
     arch = table.fields.get("general.architecture")
+    known = {name: table.fields.get(f"{arch}.block_count") for name in ("num_layers", "num_hidden_layers")}
+    counts = {name: value for name, value in known.items() if isinstance(value, int)}
     told = {
         "head_dim": table.fields.get(f"{arch}.attention.key_length"),
         "rope_theta": table.fields.get(f"{arch}.rope.freq_base"),
         "rms_norm_eps": table.fields.get(f"{arch}.attention.layer_norm_rms_epsilon"),
     }
     # 1e-6 is stored in 32 bits: the shortest number that means the same is the one that was meant.
-    return {name: float(str(np.float32(value))) for name, value in told.items() if isinstance(value, int | float)}
+    found = {name: float(str(np.float32(value))) for name, value in told.items() if isinstance(value, int | float)}
+    return {**found, **counts, "model_type": str(arch)}

@@ -18,7 +18,8 @@ PLACES = (
     ("text encoder", re.compile(r"text_encoders\.([^.]+)\.(?:transformer\.)?")),
 )
 # Markers, vocabularies, and what only training or comparison with pictures needs.
-SIDE = ("scaled_fp8", "logit_scale", "text_projection", "tekken_model", "spiece_model", "tokenizer_json")
+MARK = "scaled_fp8"  # that matrices in 8 bits have scales
+SIDE = (MARK, "logit_scale", "text_projection", "tekken_model", "spiece_model", "tokenizer_json")
 TOLD = ("tekken_model", "spiece_model", "tokenizer_json")  # a person might think that these are used
 
 Names = dict[str, str]  # plain name -> the name in the file
@@ -54,6 +55,17 @@ def _find_place(name: str) -> tuple[tuple[int, str], str]:
         if match:
             return (number, match[1]), strip_wrappers(name[match.end() :])
     return (len(PLACES), ""), name
+
+
+def list_marked(names: Iterable[str]) -> set[tuple[int, str]]:
+    """Places of the components that a mark says to have scales."""
+    return {place for place, plain in (_find_place(strip_wrappers(name)) for name in names) if plain == MARK}
+
+
+def is_marked(component: Names, names: Iterable[str]) -> bool:
+    """Whether a mark among all names of a file says that this component has scales."""
+    first = next(iter(component.values()), "")
+    return _find_place(strip_wrappers(first))[0] in list_marked(names)
 
 
 def list_told(names: Iterable[str]) -> list[str]:

@@ -50,17 +50,18 @@ def read_header(metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
 
 
 def decode(
-    arrays: dict[str, mx.array], entries: Mapping[str, Entry], told: Mapping[str, dict[str, Any]]
+    arrays: dict[str, mx.array], entries: Mapping[str, Entry], told: Mapping[str, dict[str, Any]], marked: bool = False
 ) -> dict[str, mx.array]:
     """The same tensors, lazily, with stored matrices as float32 and without what lies beside them.
 
+    `marked`: a mark in the file says that there are scales, so that all of them can't be missing.
     Raises ConvertError: a form that is not known, or a matrix without its scale.
     """
     arrays = {name: array for name, array in arrays.items() if name.rpartition(".")[2] not in UNUSED}
     words = {name.removesuffix(f".{WORD}"): _read_word(name, arrays.pop(name)) for name in _list_words(arrays)}
     names = [name for name in arrays if entries[name][0] in CODES and name.rpartition(".")[2] not in (*SCALES, SECOND)]
     layers = [_take_layer(name, arrays, entries, {**told, **words}) for name in names]
-    _check_scales(layers)
+    _check_scales(layers, marked)
     return arrays | {layer.name: _find_decoder(layer)(layer) for layer in layers}
 
 
@@ -90,10 +91,10 @@ def _take_layer(
     return Layer(name, arrays.pop(name), kind, scales[0] if scales else None, second, told.get(stem.rstrip("."), {}))
 
 
-def _check_scales(layers: list[Layer]) -> None:
+def _check_scales(layers: list[Layer], marked: bool) -> None:
     """A file either has a scale for every stored matrix or for none."""
     without = [layer.name for layer in layers if layer.scale is None and layer.codes.ndim == 2]
-    if without and any(layer.scale is not None for layer in layers):
+    if without and (marked or any(layer.scale is not None for layer in layers)):
         raise ConvertError(
             f"{len(without)} of {len(layers)} matrices have no scale, {without[0]} among them.",
             "The file is incomplete: download it again.",

@@ -6,8 +6,8 @@ Source: black-forest-labs/flux2 src/flux2/autoencoder.py; diffusers models/autoe
 import math
 from typing import Any
 
-from .rules import Layout, Rule, Shapes, drop, rename
-from .shared import count_numbered
+from .rules import Inferred, Layout, Rule, Shapes, drop, rename
+from .shared import count_numbered, say_count
 
 BFL = [
     drop("bn.num_batches_tracked"),
@@ -67,6 +67,25 @@ ROLE, FAMILY = "autoencoder", "autoencoder"
 LAYOUTS = (
     Layout(ROLE, FAMILY, "diffusers", "decoder.up_blocks.0.resnets.0.conv1.weight", list_diffusers_rules),
     Layout(ROLE, FAMILY, "bfl", "decoder.up.0.block.0.conv1.weight", lambda _: BFL),
+)
+
+
+def _say_statistics(config: dict[str, Any]) -> bool | None:
+    """FLUX.2's class has them, diffusers' other ones have not."""
+    name = config.get("_class_name")
+    return "batch_norm_eps" in config or name == "AutoencoderKLFlux2" if name else None
+
+
+def _say_levels(config: dict[str, Any]) -> list[Any] | None:
+    levels = config.get("block_out_channels")
+    return levels if isinstance(levels, list) else None
+
+
+INFERRED = (
+    Inferred("ch_mult", "encoder.down.", _say_levels),
+    Inferred("num_res_blocks", "encoder.down.0.block.", say_count("layers_per_block")),
+    Inferred("packed_norm", "bn.", _say_statistics, numbered=False),
+    Inferred("quant_convs", "encoder.quant_conv.", say_count("use_quant_conv"), numbered=False),
 )
 
 

@@ -9,11 +9,13 @@ from .rules import Layout, Shapes, rename
 from .shared import (
     BFL,
     DOUBLE,
+    GUIDANCE,
     HEAD,
     SINGLE,
     THEIR_DOUBLE,
     THEIR_SINGLE,
     count_numbered,
+    infer_stream,
     join_qkv,
     read_stream,
     rename_attention,
@@ -45,6 +47,8 @@ LAYOUTS = (
     Layout("transformer", "flux1", "bfl", "double_blocks.0.img_mod.lin.weight", lambda _: BFL),
     Layout("image_embedder", "redux", "bfl", "redux_up.weight", lambda _: [rename("*", "*")]),  # diffusers' is the same
 )
+
+INFERRED = infer_stream("double_blocks.", GUIDANCE)
 
 
 def read_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:

@@ -8,10 +8,12 @@ from typing import Any
 from .rules import Layout, Shapes, rename
 from .shared import (
     BFL,
+    GUIDANCE,
     SINGLE,
     THEIR_SINGLE,
     count_numbered,
     find_ratio,
+    infer_stream,
     read_rope,
     read_stream,
     rename_attention,
@@ -42,6 +44,8 @@ LAYOUTS = (
     Layout("transformer", "flux2", "diffusers", "double_stream_modulation_img.linear.weight", lambda _: DIFFUSERS),
     Layout("transformer", "flux2", "bfl", "double_stream_modulation_img.lin.weight", lambda _: BFL),
 )
+
+INFERRED = infer_stream("double_blocks.", GUIDANCE)
 
 
 def read_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:

@@ -5,8 +5,18 @@ Source: diffusers 0.42 loaders/single_file_utils.py (inverted) and models/transf
 
 from typing import Any
 
-from .rules import Layout, Rule, Shapes, drop, rename
-from .shared import BFL, count_numbered, find_ratio, read_rope, read_stream, rename_embedder, rename_norms
+from .rules import Inferred, Layout, Rule, Shapes, drop, rename
+from .shared import (
+    BFL,
+    count_numbered,
+    find_ratio,
+    infer_stream,
+    read_rope,
+    read_stream,
+    rename_embedder,
+    rename_norms,
+    say_count,
+)
 from .text import DECODER
 
 TRAINING = drop("repa_projectors.*")  # heads of the training, of no use in a run
@@ -59,6 +69,8 @@ LAYOUTS = (
     Layout("transformer", "flux3", "bfl", "emb_in.image.weight", lambda _: _BFL),
     Layout("text_encoder", "text_qwen3", "qwen3-vl", "model.visual.patch_embed.proj.weight", lambda _: _TOWER),
 )
+
+INFERRED = infer_stream("txt_mode_blocks.", Inferred("flow_map", "ref_time_in.", say_count("flow_map"), numbered=False))
 
 
 def read_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:

@@ -38,6 +38,20 @@ class Layout:
     rules: Callable[[Shapes], list[Rule]]  # from the source's names and shapes
 
 
+@dataclass(frozen=True)
+class Inferred:
+    """A field of a network's Params that is read from which tensors are there: what is cut off makes it less.
+
+    `prefix`: of those tensors, by our names; `read`: what config.json says of it, None where it says nothing;
+    `numbered`: the field counts them (its value or its length), else it says whether there are any.
+    """
+
+    field: str
+    prefix: str
+    read: Callable[[dict[str, Any]], Any]
+    numbered: bool = True
+
+
 def rename(source: str, target: str, change: str = "same") -> Rule:
     return Rule(target, (source,), change)
 

@@ -7,8 +7,8 @@ import math
 from typing import Any
 
 from . import autoencoder
-from .rules import Layout, Rule, Shapes, rename
-from .shared import count_numbered, find_ratio
+from .rules import Inferred, Layout, Rule, Shapes, rename
+from .shared import count_numbered, find_ratio, say_count
 
 HEAD = 72  # no tensor shows it: 1152 / 16
 OLD = {"query": "q", "key": "k", "value": "v", "proj_attn": "proj_out"}
@@ -33,6 +33,8 @@ LAYOUTS = (
         "autoencoder", "autoencoder", "diffusers-0.4", "decoder.mid_block.attentions.0.query.weight", list_old_rules
     ),
 )
+
+INFERRED = (Inferred("depth", "blocks.", say_count("depth")),)
 
 
 def read_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:

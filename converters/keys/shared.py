@@ -1,16 +1,46 @@
 """What the families share: rules of their layouts (joined q, k, v; streams; embedders), sizes read from shapes."""
 
 import math
+from collections.abc import Callable
 from typing import Any
 
-from .rules import Rule, Shapes, rename
+from .rules import Inferred, Rule, Shapes, rename
 
 HEAD = "single_blocks.0.norm.query_norm.scale"  # as wide as a head
+DIGITS = 10  # of a number in a name; no network has as many things
 
 
 def count_numbered(names: Shapes, prefix: str) -> int:
-    """How many numbered things follow `prefix` ("double_blocks.")."""
-    return len({name.removeprefix(prefix).split(".")[0] for name in names if name.startswith(prefix)})
+    """How many numbered things follow `prefix` ("double_blocks."), those that are missing in between included."""
+    return max(list_numbers(names, prefix), default=-1) + 1
+
+
+def list_numbers(names: Shapes, prefix: str) -> list[int]:
+    """The numbers that follow `prefix`, in order."""
+    after = {name.removeprefix(prefix).split(".")[0] for name in names if name.startswith(prefix)}
+    return sorted(int(number) for number in after if number.isdecimal() and len(number) < DIGITS)
+
+
+def say_count(name: str, section: str = "") -> Callable[[dict[str, Any]], int | None]:
+    """What config.json, or a part of it, says under `name`: a whole number or a switch. Raises ValueError."""
+
+    def read(config: dict[str, Any]) -> int | None:
+        value = (read_section(config, section) if section else config).get(name)
+        return value if isinstance(value, int) else None
+
+    return read
+
+
+def infer_stream(doubles: str, *more: Inferred) -> tuple[Inferred, ...]:
+    """What is inferred of a transformer with BFL's two kinds of blocks, and `more`."""
+    return (
+        Inferred("depth", doubles, say_count("num_layers")),
+        Inferred("depth_single_blocks", "single_blocks.", say_count("num_single_layers")),
+        *more,
+    )
+
+
+GUIDANCE = Inferred("guidance_embed", "guidance_in.", say_count("guidance_embeds"), numbered=False)
 
 
 def find_ratio(width: int, hidden: int) -> float:

@@ -6,8 +6,8 @@ kind serve no FLUX model; single files store T5's token table twice.
 
 from typing import Any
 
-from .rules import Layout, Rule, Shapes, drop, rename
-from .shared import count_numbered, read_section
+from .rules import Inferred, Layout, Rule, Shapes, drop, rename
+from .shared import count_numbered, read_section, say_count
 
 HEAD = 64  # width of a head of every published CLIP text encoder; no tensor shows it
 SIGLIP_HEADS, SIGLIP_PATCH = 16, 14
@@ -78,6 +78,10 @@ LAYOUTS = (
     Layout("pooled_encoder", "text_clip", "text_model.", "text_model." + _TOKENS, lambda _: CLIP),
     Layout("pooled_encoder", "text_clip", "bare", _TOKENS, lambda _: CLIP),
 )
+
+T5_INFERRED = (Inferred("num_layers", "encoder.block.", say_count("num_layers")),)
+CLIP_INFERRED = (Inferred("num_hidden_layers", "encoder.layers.", say_count("num_hidden_layers", "text_config")),)
+SIGLIP_INFERRED = (Inferred("num_hidden_layers", "encoder.layers.", say_count("num_hidden_layers", "vision_config")),)
 
 
 def read_t5_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ Source: madebyollin/taesd taesd.py; diffusers models/autoencoders/autoencoder_ti
 
 from typing import Any
 
-from .rules import Layout, Rule, Shapes, rename
+from .rules import Inferred, Layout, Rule, Shapes, rename
 
 DECODER_LAYERS = 20  # the native decoder's first is the clamp, which diffusers does not count
 ENCODER = [rename("*", "encoder.*", "conv")]
@@ -27,6 +27,8 @@ LAYOUTS = (
     Layout(ROLE, FAMILY, "native encoder", "0.weight", lambda _: ENCODER),
     Layout(ROLE, FAMILY, "native decoder", "1.weight", lambda _: DECODER),
 )
+
+INFERRED = (Inferred("pool", "decoder.3.pool.", lambda _: None, numbered=False),)
 
 
 def read_sizes(shapes: Shapes, config: dict[str, Any]) -> dict[str, Any]:

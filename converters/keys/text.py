@@ -7,7 +7,7 @@ and vision towers serve no FLUX model.
 from typing import Any
 
 from .rules import Layout, Rule, Shapes, drop, rename
-from .shared import count_numbered, read_section
+from .shared import count_numbered, read_section, say_count
 
 # As published (the hub's files), as transformers 5 writes them, as a causal LM alone, and as a bare encoder.
 PREFIXES = ("language_model.model.", "model.language_model.", "model.", "")
@@ -64,18 +64,27 @@ LAYOUTS = (
 )
 
 
-def read_sizes(shapes: Shapes, config: dict[str, Any], usual: tuple[int, ...], width: int) -> dict[str, Any]:
+say_layers = say_count("num_hidden_layers", "text_config")
+
+
+def read_sizes(
+    shapes: Shapes, config: dict[str, Any], usual: tuple[int, ...], width: int, published: int = 0
+) -> dict[str, Any]:
     """The arguments of the family's Params from target names and shapes; RoPE base and epsilon from config.json.
 
     `width` is what the transformer takes per token; it tells how many hidden states are used. `usual` are the layers of
-    the published model; a smaller encoder uses layers at the same fractions of its depth (9, 18, 27 of 36).
+    the published encoder, which is `published` wide; a smaller one uses layers at the same fractions of its depth (9,
+    18, 27 of 36), which is that of its config.json.
     Raises KeyError where a layer that shows a size is missing.
     """
     vocab, hidden = shapes["embed_tokens.weight"]
     config = read_section(config, "text_config")
-    head = shapes.get("layers.0.self_attn.q_norm.weight", (int(config.get("head_dim") or MISTRAL_HEAD),))[0]
-    layers, outs = count_numbered(shapes, "layers."), width // hidden
+    norms = [shape for name, shape in shapes.items() if name.endswith(".self_attn.q_norm.weight")]
+    head = norms[0][0] if norms else int(config.get("head_dim") or MISTRAL_HEAD)
+    outs = width // hidden
+    layers = say_layers(config) or count_numbered(shapes, "layers.")
     fractions = tuple(layers * number // (outs + 1) for number in range(1, outs + 1))
+    is_usual = len(usual) == outs and (hidden == published or max(usual) <= layers)
     rope = read_section(config, "rope_parameters")
     told = {"rope_theta": rope.get("rope_theta"), "rms_norm_eps": config.get("rms_norm_eps")}
     return {
@@ -84,7 +93,7 @@ def read_sizes(shapes: Shapes, config: dict[str, Any], usual: tuple[int, ...], w
         "num_attention_heads": shapes["layers.0.self_attn.q_proj.weight"][0] // head,
         "num_key_value_heads": shapes["layers.0.self_attn.k_proj.weight"][0] // head,
         "head_dim": head,
-        "out_layers": usual if len(usual) == outs and max(usual) <= layers else fractions,
+        "out_layers": usual if is_usual else fractions,
         "vocab_size": vocab,
         **{name: float(value) for name, value in told.items() if value},
     }

@@ -36,6 +36,7 @@ WORDS: dict[AdviceCode, str] = {
     "make_scene": "The board has {count}; Add Scene adds one.",
     "name_class": "Choose a model that reads words.",
     "name_model": "Add the model by its name under Models.",
+    "name_other_model": "Download it again; if it is another model by that name, add it by its own name under Models.",
     "put_on_base": "It works on another model (Redux: on FLUX.1 dev). Add that one first.",
     "replace_model": "Remove that one under Models first, or choose another place.",
     "save_with_request": (

@@ -102,6 +102,16 @@ def test_a_scale_that_is_missing_is_named(tmp_path, form, lost):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("form", ["e4m3, ComfyUI's", "e5m2"])
+def test_all_scales_that_are_missing(tmp_path, form):
+    """A mark says that there are some."""
+    prefix = "model.diffusion_model."
+    tensors, kinds, _ = checkpoint(form, prefix)
+    kept = {name: x for name, x in tensors.items() if "scale" not in name.rpartition(".")[2]}
+    with pytest.raises(ConvertError, match="have no scale"):
+        made(tmp_path, {**kept, f"{prefix}scaled_fp8": np.zeros(2, np.uint8)}, kinds)
+
+
 @pytest.mark.parametrize(("mark", "said"), [
     (say("svdquant_w4a4"), "is stored as svdquant_w4a4"), (np.frombuffer(b"{", np.uint8), "comfy_quant can't be read"),
     (np.frombuffer(b"[1]", np.uint8), "comfy_quant can't be read"), (say("nvfp4"), "nvfp4 does not have"),
