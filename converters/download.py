@@ -62,14 +62,19 @@ def discard(into: Path) -> int:
 
 
 def download(
-    spec: ModelSpec, into: Path, consent: bool = False, without: Collection[str] = (), beside: int = 0
+    spec: ModelSpec,
+    into: Path,
+    consent: bool = False,
+    without: Collection[str] = (),
+    beside: int = 0,
+    only: Collection[Download] = (),
 ) -> Generator[Event, None, None]:
     """Fetch the files of `spec` into the folder `into`: Stage, Step (megabytes), Note, Done with the folder to convert.
 
     What is there and whole is kept, what is half there is gone on with, what the Hugging Face cache has is linked to; a
     closed generator stops the transfer. `without`: models that are installed, so that what the row shares with them is
-    left out; `beside`: bytes that have to be free on that disk when all has come. Without a network, and with
-    HF_HUB_OFFLINE=1 without asking it, an earlier download or the Hugging Face cache serves.
+    left out; `beside`: bytes that have to be free on that disk when all has come; `only`: these instead of all. Without
+    a network, and with HF_HUB_OFFLINE=1 without asking it, an earlier download or the Hugging Face cache serves.
     Raises LicenceNotAccepted (no consent, or a gated repository), NotInstalled (offline and not on the disk),
     Unreachable, ConvertError (a damaged transfer), DiskFull.
     """
@@ -80,7 +85,9 @@ def download(
         hint = Advice("agree_to_licence", {"url": spec.licence.url})
         raise LicenceNotAccepted(f"{spec.name} is under the {spec.licence.name} licence: {spec.licence.summary}.", hint)
     if hub.is_offline():
-        yield from _take_from_disk(spec, into, without)
+        yield from _take_from_disk(spec, into, tuple(only) or _parts(spec, without))
+    elif only:
+        yield from _take_some(spec, into, only, beside)
     else:
         yield from _take_from_hub(spec, into, without, beside)
     yield Done(time.monotonic() - start, str(into))
@@ -88,7 +95,7 @@ def download(
 
 def _take_from_hub(spec: ModelSpec, into: Path, without: Collection[str], beside: int) -> Iterator[Event]:
     try:
-        files = yield from _ask(spec, without)
+        files = yield from _ask(spec, _parts(spec, without))
     except Unreachable as error:
         if _find_broken(into) != []:
             raise
@@ -102,13 +109,22 @@ def _take_from_hub(spec: ModelSpec, into: Path, without: Collection[str], beside
     yield from _fetch_all(spec, missing, into)
 
 
-def _take_from_disk(spec: ModelSpec, into: Path, without: Collection[str]) -> Iterator[Event]:
+def _take_some(spec: ModelSpec, into: Path, only: Collection[Download], beside: int) -> Iterator[Event]:
+    """A part of the model, which leaves no record that later runs would take for the whole."""
+    files = yield from _ask(spec, only)
+    into.mkdir(parents=True, exist_ok=True)
+    missing = yield from _check(files, into)
+    yield from _require_room(spec, into, missing, beside)
+    yield from _fetch_all(spec, missing, into)
+
+
+def _take_from_disk(spec: ModelSpec, into: Path, parts: Collection[Download]) -> Iterator[Event]:
     """An earlier download that is whole, or the Hugging Face cache. Raises NotInstalled."""
     broken = _find_broken(into)
     if broken == []:
         yield Note(f"Offline: using {into}.")
         return
-    for part in _parts(spec, without):
+    for part in parts:
         found = hub.list_cached(part)
         if not found and not part.optional:
             what = f"{', '.join(broken[:3])} of it" if broken else part.repo
@@ -133,10 +149,10 @@ def _parts(spec: ModelSpec, without: Collection[str]) -> list[Download]:
     return [Download(spec.repo or "", spec.files), *further]
 
 
-def _ask(spec: ModelSpec, without: Collection[str]) -> Generator[Event, None, list[Remote]]:
-    """The files of all repositories that `spec` asks for; an optional one that can't be had is told of."""
+def _ask(spec: ModelSpec, parts: Collection[Download]) -> Generator[Event, None, list[Remote]]:
+    """The files of all repositories that are asked; an optional one that can't be had is told of."""
     files: list[Remote] = []
-    for part in _parts(spec, without):
+    for part in parts:
         yield Stage("ask", f"for {part.repo}")
         try:
             more = yield from _notes(transfer.persist(partial(_list, part), part.repo))

@@ -171,6 +171,12 @@ def find_cached(file: Remote) -> Path | None:
     return None
 
 
+def find_cache(repo: str) -> Path | None:
+    """The folder of a repository in the Hugging Face cache."""
+    folder = Path(_library().constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    return folder if folder.is_dir() else None
+
+
 def list_cached(part: Download) -> dict[str, Path]:
     """Path in the download -> file in the cache, for what `part` asks for of the newest commit there; {} for none."""
     try:

@@ -181,7 +181,7 @@ def _note_failure(file: Path, error: Exception, made: Survey) -> None:
         made.others += 1
         return
     words = error.message if isinstance(error, FluxLocalError) else f"{file} can't be read."
-    made.problems.append(words)
+    made.problems.append(words if str(file) in words else f"{file}: {words}")
 
 
 def _list_openings(folder: Path) -> Iterator[tuple[tuple[Path, ...], Callable[[], list[Part]]]]:

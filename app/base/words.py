@@ -1,7 +1,8 @@
 """Numbers and stages as people say them, the same on the command line and in the window."""
 
-STAGES = {  # what a Stage's name is in words; what it is about may follow
-    "text": "Reading the prompt",
+STAGES = {
+    "text": "Reading the prompt",  # what a Stage's name is in words; what it is about may follow
+    "look": "Looking through",
     "references": "Looking at the pictures",
     "denoise": "Painting",
     "decode": "Developing",

@@ -4,40 +4,122 @@ import shutil
 import sys
 from collections.abc import Generator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from app.base import blas, paths
 from app.engine.running import awake
 from app.models import catalogue, library
-from mlx_model.errors import LicenceNotAccepted, RequestError
-from mlx_model.specs import ModelSpec
+from mlx_model.errors import LicenceNotAccepted, NotInstalled, RequestError, Unreachable
+from mlx_model.memory import say_bytes
+from mlx_model.specs import SPECS, ModelSpec
 
-from .say import Reporter
+from .folder import gather_model, require_whole, tell_folder, tell_plan
+from .say import Reporter, say_json
+
+if TYPE_CHECKING:
+    from converters.gather import Gathered
+    from converters.source import Source
+
+
+def tell_place(source: str | None, as_json: bool) -> None:
+    """What a folder holds for which model. Raises RequestError without one."""
+    if source is None:
+        raise RequestError("Name a model, or a folder with --from.", f"Known are {', '.join(SPECS)}.")
+    blas.preload()
+    tell_folder(Path(source), as_json)
 
 
 def add_model(spec: ModelSpec, bits: int, options: dict[str, Any]) -> None:
     """Install a model at `bits`. Raises RequestError, LicenceNotAccepted, DiskFull and what download and convert do."""
     out, source = paths.models() / spec.name, options["source"]
-    _check(spec, out, options["force"])
-    if not options["accept_licence"]:
+    _check(spec, out, options["force"] or options["dry_run"])
+    if not (options["accept_licence"] or options["dry_run"]):
         _consent(spec)
     report, base, fetched = Reporter(options["as_json"]), _find_base(spec), paths.downloads() / spec.name
     settings = {"bits": bits, "companions": base.path if base else None, "force": options["force"]}
     blas.preload()
+    if options["dry_run"] and not source:
+        _tell_download(spec, bits, options["as_json"])
+        return
     if source:
-        _convert(spec, Path(source), out, settings, report)
+        made = _gather(spec, Path(source), bits, base, options, report)
+        if options["dry_run"]:
+            tell_plan(made, Path(source), bits, options["as_json"])
+            return
+        _convert(spec, made.make_source(Path(source)), out, {**settings, "companions": None}, report)
+        shutil.rmtree(_find_rest(spec), ignore_errors=True)
     else:
         from converters.download import claim
 
         with claim(fetched):
-            found = _fetch(spec, fetched, bits, [base.name] if base else [], report)
-            _convert(spec, found, out, settings, report)
+            _convert(spec, _fetch_or_find(spec, fetched, bits, base, report), out, settings, report)
             if not options["keep_source"]:
                 shutil.rmtree(fetched, ignore_errors=True)
     if not options["as_json"]:
         click.echo(out)
+
+
+def _gather(
+    spec: ModelSpec, place: Path, bits: int, base: library.Installed | None, options: dict[str, Any], report: Reporter
+) -> "Gathered":
+    """What the model is made of, what is missing fetched where that was asked for. Raises ConvertError."""
+    made = gather_model(spec, place, report, *([base.path] if base else []))
+    if made.missing and options["download_missing"] and not options["dry_run"]:
+        from converters.download import download
+
+        only = made.list_downloads()
+        rest = _find_rest(spec)
+        show(
+            download(spec, rest, consent=True, beside=sum(one.bytes for one in made.chosen.values()), only=only), report
+        )
+        made = gather_model(spec, place, report, rest, *([base.path] if base else []))
+    require_whole(made, place)
+    return made
+
+
+def _find_rest(spec: ModelSpec) -> Path:
+    """Where what a folder lacks is put."""
+    return paths.downloads() / f"{spec.name}.rest"
+
+
+def _fetch_or_find(
+    spec: ModelSpec, into: Path, bits: int, base: library.Installed | None, report: Reporter
+) -> "Path | Source":
+    """The downloaded folder; where the hub can't be had, what the Hugging Face cache holds, if that is all of it."""
+    try:
+        return _fetch(spec, into, bits, [base.name] if base else [], report)
+    except (Unreachable, LicenceNotAccepted, NotInstalled) as error:
+        made = _find_cached(spec, report)
+        if made is None:
+            raise
+        why = "Offline." if isinstance(error, NotInstalled) else error.message
+        report.note(f"{why} All of it is in the Hugging Face cache, and is used from there.")
+        return made
+
+
+def _find_cached(spec: ModelSpec, report: Reporter) -> "Source | None":
+    from converters.gather import gather
+    from converters.hub import find_cache
+    from converters.survey import survey
+
+    repos = [spec.repo, *(part.repo for part in spec.further)]
+    places = [place for repo in repos if repo and (place := find_cache(repo))]
+    made = gather(spec, survey(*places)) if places else None
+    return made.make_source(places[0]) if made and not made.missing and made.certain else None
+
+
+def _tell_download(spec: ModelSpec, bits: int, as_json: bool) -> None:
+    """What adding would fetch and write."""
+    fetched, written = spec.download_bytes, catalogue.disk_bytes(spec, bits)
+    free = paths.free_bytes(paths.models())
+    if as_json:
+        say_json({"model": spec.name, "download_bytes": fetched, "write_bytes": written, "free_bytes": free})
+        return
+    cached = "; less of what the Hugging Face cache holds"
+    click.echo(f"{spec.title} at {bits} bits: downloads {say_bytes(fetched)}{cached}, writes {say_bytes(written)}.")
+    click.echo(f"{say_bytes(free)} are free. Nothing was asked of the network or written.")
 
 
 def _fetch(spec: ModelSpec, into: Path, bits: int, without: list[str], report: Reporter) -> Path:
@@ -48,7 +130,7 @@ def _fetch(spec: ModelSpec, into: Path, bits: int, without: list[str], report: R
     return Path(show(download(spec, into, consent=True, without=without, beside=room), report).path)
 
 
-def _convert(spec: ModelSpec, source: Path, out: Path, settings: dict[str, Any], report: Reporter) -> None:
+def _convert(spec: ModelSpec, source: "Path | Source", out: Path, settings: dict[str, Any], report: Reporter) -> None:
     from converters.convert import convert
 
     out.parent.mkdir(parents=True, exist_ok=True)

@@ -8,6 +8,7 @@ WORDS: dict[AdviceCode, str] = {
     "add_model_again": "flux-local models add {name} --force, or remove {path}",
     "agree_to_licence": "Read {url} and agree with --accept-licence.",
     "bring_companions": "Put beside it, or name a folder that holds them with --companions: {places}.",
+    "bring_missing": "Put it there, or let --download-missing fetch only that.",
     "choose_class": "Say for example --class 207.",
     "choose_model_for_edits": "Choose a model that edits: flux-local models list.",
     "choose_model_for_masks": "flux-local models list shows which models do.",

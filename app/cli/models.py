@@ -117,23 +117,33 @@ def _speed(entry: dict[str, Any]) -> str:
 
 
 @models.command()
-@click.argument("name")
+@click.argument("name", required=False)
 @bits_option(default=8)
 @click.option("--keep-source", is_flag=True, help="Keep the downloaded checkpoint.")
-@click.option("--from", "source", type=FILE, metavar="DIR", help="Use files that are on disk already.")
+@click.option("--from", "source", type=FILE, metavar="PLACE", help="Use files that are on disk already.")
+@click.option("--download-missing", is_flag=True, help="Fetch only what PLACE lacks.")
+@click.option("--dry-run", is_flag=True, help="Say what would be read and written, and how long it takes.")
 @click.option("--accept-licence", is_flag=True, help="Agree to the licence without being asked.")
 @click.option("--force", is_flag=True, help="Replace the installed model.")
 @json_option
-def add(name: str, bits: int, **options: Any) -> None:
-    """Download a model, or take it from a folder, and convert it.
+def add(name: str | None, bits: int, **options: Any) -> None:
+    """Download a model, or take it from files of another program, and convert it.
+
+    PLACE is ComfyUI's folder, a Hugging Face cache, a folder that mflux or diffusers saved, or one file. Without NAME
+    it is told what PLACE holds for which model. Files there are only read; the model that is made stands on its own.
 
     \b
     Example:
       flux-local models add flux2-klein-4b --bits 8
+      flux-local models add --from ~/ComfyUI
+      flux-local models add flux1-dev --from ~/ComfyUI --dry-run
     """
-    from .add import add_model
+    from .add import add_model, tell_place
 
-    add_model(_spec(name), bits, options)
+    if name is None:
+        tell_place(options["source"], options["as_json"])
+    else:
+        add_model(_spec(name), bits, options)
 
 
 @models.command()

@@ -1,12 +1,12 @@
 """Folders that mflux has saved: diffusers' names with few exceptions, convolutions already turned, layers packed.
 
-Source: mflux 0.24, models/common/weights/saving, models/flux2/weights and models/flux/weights. Every linear layer and
-table is packed by mx.nn.quantize (affine, groups of 64); nothing says so but `scales` and `biases` beside the weight,
-and the version in the metadata of each file. Folders of FLUX.3 were not looked at; what they hold is refused where its
-names differ from diffusers'.
+Source: mflux 0.24, models/common/weights/saving and the weights/ of flux, flux2 and flux3. Every linear layer and table
+is packed by mx.nn.quantize (affine, groups of 64); nothing says so but `scales` and `biases` beside the weight, and the
+version in the metadata of each file. tests/parity/test_mflux.py lets mflux write such folders.
 """
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -36,6 +36,8 @@ FULL_NAMES = {  # as diffusers writes them
     r"t5_blocks\.(\d+)\.ff\.(.*)": r"encoder.block.\1.layer.1.\2",
     r"(final_layer_norm\.weight)": r"encoder.\1",
 }
+# FLUX.3's single blocks have the list too, which FLUX.2's, of the same name, have not.
+FLUX3, FLUX3_NAMES = "x_embedders.image.weight", {r"(.*\.attn\.to_out)\.([a-z]+)": r"\1.0.\2"}
 HINT = "Give the checkpoint that mflux made it from."
 
 
@@ -52,8 +54,9 @@ def read_version(file: Path) -> str:
     return read_metadata(file).get("mflux_version", "")
 
 
-def expand_name(name: str) -> str:
-    for short, full in FULL_NAMES.items():
+def expand_name(name: str, entries: Container[str]) -> str:
+    """As diffusers writes it; `entries`: the names of the whole component."""
+    for short, full in (FLUX3_NAMES if FLUX3 in entries else FULL_NAMES).items():
         name = re.sub(rf"^{short}$", full, name)
     return name
 
@@ -81,10 +84,10 @@ def unpack_entries(entries: dict[str, Entry]) -> dict[str, Entry]:
         if UNUSED.fullmatch(name):
             continue
         if f"{stem}." not in packed or part not in PARTS:
-            plain[expand_name(name)] = (kind, _turn(shape))
+            plain[expand_name(name, entries)] = (kind, _turn(shape))
         elif part == "weight":
             kind, groups = entries[f"{stem}.scales"]
-            plain[expand_name(name)] = (kind, (shape[0], groups[1] * GROUP_SIZE))
+            plain[expand_name(name, entries)] = (kind, (shape[0], groups[1] * GROUP_SIZE))
     return plain
 
 
@@ -98,7 +101,7 @@ def unpack_arrays(arrays: dict[str, mx.array], entries: dict[str, Entry]) -> dic
     done = {f"{stem}{part}" for stem in list_layers(entries) for part in PARTS}
     for name, array in arrays.items():
         if name not in done and not UNUSED.fullmatch(name):
-            plain[expand_name(name)] = array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
+            plain[expand_name(name, entries)] = array.transpose(0, 3, 1, 2) if array.ndim == 4 else array
     return plain
 
 
@@ -111,7 +114,7 @@ def _unpack(matrix: Packed) -> mx.array:
 def list_packed(arrays: dict[str, mx.array], entries: dict[str, Entry]) -> dict[str, Packed]:
     """The packed matrices by diffusers' names of their weights, as they are."""
     return {
-        expand_name(f"{stem}weight"): Packed({part: arrays[stem + part] for part in PARTS}, bits)
+        expand_name(f"{stem}weight", entries): Packed({part: arrays[stem + part] for part in PARTS}, bits)
         for stem, bits in list_layers(entries).items()
         if not UNUSED.fullmatch(f"{stem}weight")
     }

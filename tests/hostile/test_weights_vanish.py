@@ -15,8 +15,8 @@ import mlx.core as mx
 import numpy as np
 import pytest
 
-from app.base.paths import mini
 import converters.convert as converting
+from app.base.paths import mini
 from mlx_model.errors import LayoutError, UnsafeFile
 from mlx_model.request import Lora
 from mlx_model.store import lora, lora_files

@@ -21,6 +21,7 @@ WORDS: dict[AdviceCode, str] = {
     "add_model_again": "Remove it under Models and add it again.",
     "agree_to_licence": "Read {url} and agree to it under Models.",
     "bring_companions": "Put beside it: {places}.",
+    "bring_missing": "Put it there, or choose Download the Rest.",
     "choose_class": "Choose a model that reads words.",
     "choose_model_for_edits": "Choose a model that edits: see Models.",
     "choose_model_for_masks": "Models shows which models do.",

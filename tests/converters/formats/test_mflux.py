@@ -1,10 +1,11 @@
 """Folders that mflux saved: read as they are where the plan is the same, unpacked else; the rest refused with a reason.
 
-The folders are made here after mflux 0.24's own, whose names and packing were compared with files that it wrote.
+The folders are made here after mflux 0.24's own; tests/parity/test_mflux.py has folders that it made itself.
 """
 
 import json
 import re
+import shutil
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -12,13 +13,16 @@ import numpy as np
 import pytest
 
 from converters.convert import convert
-from converters.keys import autoencoder, flux2
+from converters.keys import autoencoder, flux2, flux3
 from converters.keys.rules import compile_pattern, fill_pattern, swap_halves
 from mlx_model.errors import ConvertError
 from mlx_model.request import Lora
 from mlx_model.store import lora, weights
 from mlx_model.store.folder import open_folder
 from tests.converters.checkpoints import TOKENIZER, arrays, source_arrays
+from tests.converters.test_comfy_files import draw, made
+from tests.converters.tiny import TINY, checkpoint, companions, published
+from tests.converters.tiny import weights as ours
 from tests.model.store.made_loras import low_rank, peft
 from tests.model.store.made_loras import save as save_lora
 
@@ -179,3 +183,32 @@ def test_other_packing(tmp_path, change):
     save(file.parent, stored)
     with pytest.raises(ConvertError, match=r"proj_out\.weight is packed"):
         list(convert(source, tmp_path / "out"))
+
+
+@pytest.mark.parametrize("model", ["flux3-image-klein", "flux3-image-klein-base"])
+def test_flux3(tmp_path, model):
+    """The same latents as from the published form; the encoder's angles are the row's, since mflux keeps no config."""
+    tiny = TINY[model]
+    plain = checkpoint(tiny, tmp_path / "plain")
+    source = companions(tiny, tmp_path / "mflux")
+    shutil.rmtree(source / "text_encoder")
+    prefix = "model.language_model."
+    text = {name.removeprefix(prefix): x for name, x in published(tiny, "text_encoder").items() if prefix in name}
+    for place, own in (("transformer", ours(tiny, "transformer")), ("text_encoder", text)):
+        tensors = {name: mx.array(np.float32(array)) for name, array in own.items()}
+        save(source / place, backwards(tensors) if place == "transformer" else tensors)
+    first, second = (draw(made(given, tmp_path / given.name[:3])[0]) for given in (plain, source))
+    assert np.array_equal(first, second)
+    assert open_folder(tmp_path / "mfl").spec.text["rope_theta"] == 5e6
+
+
+def backwards(own):
+    """FLUX.3's tensors by mflux's names: diffusers' without the list that attn.to_out is there."""
+    named = {}
+    for name, array in own.items():
+        rule, groups = next(
+            (r, m.groups()) for r in flux3.DIFFUSERS if r.target and (m := compile_pattern(r.target).fullmatch(name))
+        )
+        array = swap_halves(array) if rule.change == "swap_halves" else array
+        named[fill_pattern(rule.sources[0], groups).replace("to_out.0", "to_out")] = array
+    return named
