@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from mlx_model.errors import Advice, ConvertError
-from mlx_model.events import Note, Stage
 from mlx_model.memory import say_bytes
 from mlx_model.specs import SPECS, ModelSpec
 
@@ -44,6 +43,7 @@ def tell_folder(place: Path, as_json: bool) -> None:
 def look(place: Path, report: Reporter, *more: Path) -> "Survey":
     """Survey a folder, or a file and the folder around it, of which the file's transformer counts alone."""
     from converters.survey import survey
+    from mlx_model.events import Stage
 
     report(Stage("look", str(place)))
     around = () if not place.is_file() else (_find_around(place),)
@@ -122,10 +122,10 @@ def gather_model(spec: ModelSpec, place: Path, report: Reporter, *more: Path) ->
     made = gather(spec, look(place, report, *more))
     for role, one in made.chosen.items():
         why = f"; {made.reasons[role]}" if made.reasons[role] else ""
-        report(Note(f"{_say_role(role)}: {_shorten(one.place, place)}, {one.form}{why}"))
+        report.note(f"{_say_role(role)}: {_shorten(one.place, place)}, {one.form}{why}")
     if not made.certain:
         name = made.chosen["transformer"].place.name
-        report(Note(f"Nothing but a name tells {name} from other models of its size: taken as {spec.title}, as asked."))
+        report.note(f"Nothing but a name tells {name} from other models of its size: taken as {spec.title}, as asked.")
     return made
 
 
