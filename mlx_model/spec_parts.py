@@ -4,7 +4,7 @@ Sources: the model cards, black-forest-labs/flux src/flux/util.py and flux2 src/
 (tests/data/layouts). Numbers of weights are counted from those.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from .geometry import Size
@@ -48,16 +48,11 @@ FLUX_NC = Licence(
     "non-commercial use of the model; asks for filters or a manual review of what it makes",
     consent=True,
 )
+FLUX_NC_9B = replace(FLUX_NC, url=_HUB + "black-forest-labs/FLUX.2-klein-9B/blob/main/LICENSE.md")
 KOMMUNITY = Licence(
     "FLUX Kommunity 1.0",
     _HUB + "black-forest-labs/flux-3-image-klein/blob/main/LICENSE.md",
     "non-commercial use; pictures also commercially for users with less than 5 million dollars of yearly revenue",
-    consent=True,
-)
-UNSTATED = Licence(
-    "not stated",
-    _HUB + "Hila/Self-Flow",
-    "the code is Apache-2.0, but nothing was found that says who may use the weights for what",
     consent=True,
 )
 
@@ -205,7 +200,7 @@ NINE_B: dict[str, Any] = {
     **KLEIN,
     "transformer": KLEIN_9B,
     "text": QWEN3_8B,
-    "licence": FLUX_NC,
+    "licence": FLUX_NC_9B,
     "gated": True,
     "parameters": {"transformer": 9_078_581_248, "text_encoder": 5_831_883_520, "autoencoder": 84_046_372},
     "download_bytes": 34_900_000_000,
@@ -227,6 +222,7 @@ FLUX3: dict[str, Any] = {
     "keeps_whole": True,
     "boxes": True,
     "mention": "<ref_image_{}>",
+    "advice": "By its makers' own words it needs a prompt that is written out: a few words give a generic picture.",
 }
 FLUX3_WEIGHTS = {"text_encoder": 3_618_742_272, "autoencoder": 84_046_372}
 

@@ -1,9 +1,8 @@
 """SPECS: one frozen row per model, the only place with model facts. Adding a variant of a known family is one row.
 
 Imports nothing heavy: the window and `--help` read it. What rows share is in spec_parts.py.
-Sources: the model cards, black-forest-labs/flux src/flux/util.py and flux2 src/flux2/util.py.
-Uncertain: Krea's guidance (its card was not at hand), FLUX.3 base's (3.5 in diffusers, 4 on its page), whether
-FLUX.1 schnell's repository is gated (it was both), Self-Flow's licence.
+Sources: the model cards, black-forest-labs/flux src/flux/util.py and flux2 src/flux2/util.py. Where they differ, the
+makers' own page is followed: FLUX.3 base's guidance is 4 there, and 3.5 in diffusers and mflux.
 """
 
 from __future__ import annotations
@@ -64,6 +63,7 @@ class ModelSpec:
     mlp_matrices: int = 3  # of each MLP: 3 where it is gated, else 2
     keeps_whole: bool = False  # a single picture is filled up to whole tokens, not cropped; so is what is made of it
     boxes: bool = False  # a prompt may end in a list of places: see boxes.py
+    advice: str = ""  # what to know before choosing it, a sentence
     mention: str = "image {}"  # what a prompt calls the picture of a number
     cheap_decode: bool = False  # the autoencoder costs little beside a step, so that each can be shown in full
     size: Size = parts.SQUARE
@@ -137,6 +137,7 @@ _ROWS = (
         title="FLUX.1 schnell",
         repo=_BFL + "FLUX.1-schnell",
         licence=parts.APACHE,
+        gated=True,  # since April 2025
         transformer=parts.FLUX1_SIZES,
         parameters={"transformer": 11_891_178_560, **parts.FLUX1_WEIGHTS},
         max_tokens=256,
@@ -282,7 +283,7 @@ _ROWS = (
         transformer=parts.FLUX3_SIZES,
         parameters={"transformer": 5_538_458_368, **parts.FLUX3_WEIGHTS},
         guidance_kind="cfg",
-        guidance=3.5,
+        guidance=4.0,
         steps=50,
         **parts.FLUX3,
     ),
@@ -290,13 +291,13 @@ _ROWS = (
         "selfflow-imagenet",
         family="selfflow",
         title="Self-Flow, ImageNet at 256 pixels",
-        licence=parts.UNSTATED,
+        licence=parts.APACHE,
         repo="Hila/Self-Flow",
         transformer=parts.SIT_XL,
         autoencoder=parts.SD_AE,
         takes_text=False,
         classes=1000,
-        samplers=("sde", "ode"),
+        samplers=("sde", "ode"),  # the released one, and one of ours: it has no "ode"
         files=("selfflow_imagenet256.pt",),
         further=(parts.SD_VAE,),
         parameters={"transformer": 680_441_504, "autoencoder": 83_653_863},

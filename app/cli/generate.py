@@ -10,7 +10,9 @@ from .options import FILE, run_options
 @click.command()
 @click.argument("prompt", required=False)
 @click.option("--class", "label", type=int, metavar="N", help="The class to show, for a model of numbered classes.")
-@click.option("--sampler", metavar="NAME", help="How to sample, where the model has a choice: sde, ode.")
+@click.option(
+    "--sampler", metavar="NAME", help="How to sample, where the model has a choice: sde (as released), ode (our own)."
+)
 @click.option("--control", type=FILE, metavar="MAP", help="Follow this edge or depth map (FLUX.1 Canny and Depth).")
 @run_options
 def generate(prompt: str | None, **options: Any) -> None:

@@ -66,6 +66,7 @@ def _lines(entry: dict[str, Any]) -> list[str]:
     return [
         f"{click.style(entry['name'], bold=True)}  {entry['title']}  [{_state(entry)}]",
         f"  {does_line(entry['does'])}",
+        *([f"  {entry['advice']}"] if entry["advice"] else []),
         f"  licence {licence['name']}{', gated' if licence['gated'] else ''}: {licence['summary']}",
         *(sizes if entry["repo"] else []),  # else it ships with the program
         f"  memory {peaks}: {fits}",

@@ -32,6 +32,7 @@ def facts(spec: ModelSpec, here: memory.Machine, there: list[Installed]) -> dict
         "title": spec.title,
         "family": spec.family,
         "does": _does(spec),
+        "advice": spec.advice,
         "licence": {
             "name": spec.licence.name,
             "url": spec.licence.url,

@@ -51,12 +51,22 @@ def start_step(steps: int, strength: float | None) -> int:
 Velocity = Callable[[mx.array, int], mx.array]  # (latents (1, N, C), step) -> d latents / d t
 
 
-def guide(one: Callable[[Any, mx.array, int], mx.array], conditions: list, scale: float) -> Velocity:
-    """The velocity from `one(condition, latents, step)`: with a second condition away from that one, scale times."""
+def guide(
+    one: Callable[[Any, mx.array, int], mx.array],
+    conditions: list,
+    scale: float,
+    is_guided: Callable[[int], bool] = lambda i: True,
+) -> Velocity:
+    """The velocity from `one(condition, latents, step)`: with a second condition away from that one, scale times.
+
+    `is_guided(step)`: whether that step is; another one follows the first condition alone.
+    """
     if len(conditions) == 1:
         return lambda latents, i: one(conditions[0], latents, i)
 
     def velocity(latents: mx.array, i: int) -> mx.array:
+        if not is_guided(i):
+            return one(conditions[0], latents, i)
         towards, away = (one(condition, latents, i) for condition in conditions)
         return away + scale * (towards - away)
 

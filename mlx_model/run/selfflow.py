@@ -1,7 +1,8 @@
 """How Self-Flow runs: a class in place of words, the released random sampler or an even one. Called by pipeline.py.
 
-Source: black-forest-labs/Self-Flow sampling.py. Its guidance is off by default; ours leads away from the null class on
-all channels.
+Source: black-forest-labs/Self-Flow src/sampling.py and sample.py. Guidance is off by default, as there; it leads away
+from the null class on all channels, and only while t <= 0.7 (t = 1 is noise). The even sampler ("ode") is ours: theirs
+names one and has none.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .pipeline import Pipeline
 
 RANDOM = "sde"  # among ModelSpec.samplers
+GUIDED_UNTIL = np.float32(0.7)  # of the released sampler's times, which are in 32 bits
 SDE_STEPS, LAST_STEP = 250, 0.04  # the released sampler's: 249 random steps, then one without noise
 
 
@@ -55,7 +57,7 @@ def velocity(
     def one(condition: mx.array, latents: mx.array, i: int) -> mx.array:
         return model(latents, features[i : i + 1], condition)
 
-    return guide(one, texts, demand(request.guidance))
+    return guide(one, texts, demand(request.guidance), lambda i: bool(np.float32(times[i]) <= GUIDED_UNTIL))
 
 
 def solver(pipe: Pipeline, request: Request, shape: tuple[int, ...]) -> Solver:

@@ -82,7 +82,7 @@ def test_models_list_and_info():
     text = run("models", "list").stdout
     assert "predicted" in text
     for entry, lines in zip(listed, text.split("\n\n"), strict=False):
-        for said in (entry["name"], entry["licence"]["name"], "memory ", does_line(entry["does"])):
+        for said in (entry["name"], entry["licence"]["name"], "memory ", does_line(entry["does"]), entry["advice"]):
             assert said in lines
         assert all(part in lines for part in ("memory 4 bits", "on disk 4 bits", "download")) == bool(entry["repo"])
         assert (", gated" in lines) == entry["licence"]["gated"]

@@ -83,6 +83,8 @@ class ModelCard(QFrame):
         box.setSpacing(6)
         box.addLayout(row(title, 6, *badges, None))
         box.addWidget(label(_does(entry), wrap=True))
+        if entry["advice"]:
+            box.addWidget(label(entry["advice"], "muted", wrap=True))
         if not self._is_built_in():
             box.addLayout(self._licence())
         self._problem(box)

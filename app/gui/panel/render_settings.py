@@ -68,6 +68,8 @@ class RenderSettings(PanelPart, QWidget):
             1.0, 0.05, lambda v: self._set("Strength", strength=v or None),
         )  # fmt: skip
         add_row(layout, "Model", self.model_box)
+        self.advice = label(tone="muted", wrap=True)
+        layout.addRow("", self.advice)
         add_row(layout, "Size", self.size_box)
         layout.addRow("", self.size_field)
         add_row(layout, "Steps", self.steps)
@@ -121,6 +123,8 @@ class RenderSettings(PanelPart, QWidget):
         self._show_model(panel)
         self._show_sizes(panel)
         self._show_summary(panel)
+        self.advice.setText(self.model.spec.advice if self.model.spec else "")
+        self.advice.setVisible(bool(self.advice.text()))
 
     def _show_seed(self, panel: Panel) -> None:
         if not self.seed.hasFocus():

@@ -197,6 +197,8 @@ def test_words_of_a_download():
 
 
 def test_every_model_has_a_card_and_honest_words(window):
+    from PySide6.QtWidgets import QLabel
+
     from mlx_model.specs import SPECS
 
     window.go("models")
@@ -211,6 +213,8 @@ def test_every_model_has_a_card_and_honest_words(window):
     klein.bits.setCurrentIndex(4)
     assert klein.needs.text() != small
     assert "memory" in small
+    said = [part.text() for part in cards["flux3-image-klein"].findChildren(QLabel)]
+    assert SPECS["flux3-image-klein"].advice in said
 
 
 def test_a_licence_that_asks_for_consent_must_be_ticked(window, qtbot):

@@ -296,11 +296,12 @@ def test_settings(view, document, engine, picture_file, ids):
     assert view.panel.settings.steps is None
     settings.guidance.setValue(3)
     assert view.panel.settings.guidance == 3
-    without = replace(settings.model.spec, guidance_kind="none")
+    without = replace(settings.model.spec, guidance_kind="none", advice="Write it out.")
     found = settings.model.found
     settings.model = replace(settings.model, found=found._replace(folder=replace(found.folder, spec=without)))
     settings.refresh()
     assert settings.guidance.isHidden()
+    assert settings.advice.text() == "Write it out."
 
 
 def test_shot_fields(view, document):

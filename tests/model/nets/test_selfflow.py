@@ -1,6 +1,7 @@
 """Self-Flow's SiT against golden vectors: one time, a time per token, features; its samplers; SD's autoencoder."""
 
 import json
+from types import SimpleNamespace
 
 import mlx.core as mx
 import numpy as np
@@ -9,6 +10,7 @@ from mlx.utils import tree_flatten
 
 from mlx_model.errors import NotFinite
 from mlx_model.nets import autoencoder, selfflow
+from mlx_model.request import Request
 from mlx_model.run import selfflow as run_selfflow
 from mlx_model.run.sampler import denoise
 from tests.golden import FOLDER, inp, recipe_weights, vectors
@@ -127,3 +129,36 @@ def test_the_autoencoder_of_stable_diffusion_fits():
     assert latents.shape == (1, 2, 2, selfflow.Params().in_channels)
     assert mx.abs(autoencoder.unpack(latents) - 0.18215 * model.mean(images)).max().item() < 1e-6
     assert model.decode(latents).shape == images.shape
+
+
+def test_guidance_works_while_the_released_sampler_guides():
+    """Its sample.py guides for t in [0, 0.7], t = 1 being noise; before that the class alone leads, in one run."""
+    times = run_selfflow.sde_times(250)
+    asked = []
+
+    def one(condition: float, latents: mx.array, i: int) -> mx.array:
+        asked.append((condition, i))
+        return mx.array(condition)
+
+    pipe = SimpleNamespace(transformer=Stub(one))
+    request = Request("selfflow-imagenet", guidance=3.0)
+    velocity = run_selfflow.velocity(pipe, request, (16, 16), [1.0, 0.0], None, times)
+    for i in range(250):
+        guided = times[i] <= 0.7
+        assert velocity(mx.array(0.0), i).item() == (3.0 if guided else 1.0)
+    assert sum(condition == 0.0 for condition, _ in asked) == sum(times[:-1] <= 0.7) < 250
+    even = run_selfflow.velocity(pipe, request, (16, 16), [1.0, 0.0], None, run_selfflow.ode_times(10))
+    assert [even(mx.array(0.0), i).item() for i in (2, 3)] == [1.0, 3.0]  # 0.7 itself is within
+
+
+class Stub:
+    """A network that answers with its condition."""
+
+    def __init__(self, one):
+        self.one = one
+
+    def time_features(self, times):
+        return mx.array(times)
+
+    def __call__(self, latents, features, condition):
+        return self.one(condition, latents, 0)
