@@ -50,7 +50,7 @@ def convert(
 
     source: a .safetensors, .gguf or .pt file, a diffusers folder or one that mflux saved, or what gather chose;
     model: settles ties; companions: a folder (diffusers or converted) with what a single file lacks; force: replace
-    `out` if it is a converted folder; loras: adapters that become part of the transformer.
+    `out` if it is a converted folder; loras: adapters that become part of the weights.
     Closing the generator or an error leaves nothing behind.
     Raises RequestError, ConvertError (UnsafeFile), LayoutError (tensors that don't fit), DiskFull.
     """

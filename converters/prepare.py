@@ -1,7 +1,7 @@
 """What a conversion will write, checked before anything is written: every component of a model, tensor by tensor."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,10 @@ from mlx_model.request import Lora
 from mlx_model.sizes import check_params
 from mlx_model.specs import OPTIONAL, PACKED_ROLES, SPECS, ModelSpec
 from mlx_model.store.folder import roles
+from mlx_model.store.lora_files import ADAPTED, Network
 from mlx_model.store.weights import build, fit
 
-from .bake import bake
+from .bake import adapts_encoder, bake, list_notes, widen
 from .complete import check_complete, check_layers, check_switches
 from .identify import identify, list_doubts, make_published
 from .keys import text
@@ -64,11 +65,15 @@ class Ready:
 
 @dataclass(frozen=True)
 class Settings:
-    """How to convert; `scratch` is a folder for what has to be unfolded on the way."""
+    """How to convert; `scratch` is a folder for what has to be unfolded on the way.
+
+    `networks` is filled with what LoRAs may change, role by role.
+    """
 
     plan: str
     loras: Sequence[Lora]
     scratch: Path
+    networks: dict[str, Network] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -93,13 +98,16 @@ def prepare(found: Source, model: str | None, settings: Settings) -> Prepared:
         raise ConvertError(f"{found.path.name} is {article} {role.replace('_', ' ')}, not a whole model.", hint)
     part = found.parts["transformer"][0]
     targets = _read_targets(part, settings.scratch)
+    control = widen(targets, settings.loras)
     params = read_params(part, lambda: SIZES[part.layout.family](list_shapes(targets), part.told))
     rows = {name: make_published(row) for name, row in SPECS.items() if row.family == part.layout.family}
     vouched = check_complete(part, params, list_shapes(targets), rows)
-    spec, known = identify(found.path, part.layout.family, params, found.index, model, found.parts)
-    notes = list_doubts(found.path, spec, params, part.told) if model is None else []
+    # A control LoRA makes another model of it: its own name tells which, not the folder's index.
+    path, index = (control, {}) if control else (found.path, found.index)
+    spec, known = identify(path, part.layout.family, params, index, model, found.parts)
+    notes = list_doubts(path, spec, params, part.told) if model is None else []
     _check_roles(found, spec)
-    changed = bake(targets, part.layout.family, params, settings.loras)
+    changed = bake(targets, "transformer", part.layout.family, params, settings.networks, settings.loras)
     ready = {"transformer": _make_ready("transformer", part, params, targets, settings.plan, vouched, changed)}
     for role, family in {**roles(spec), **OPTIONAL}.items():
         if role not in ready and role in found.parts:
@@ -111,6 +119,7 @@ def prepare(found: Source, model: str | None, settings: Settings) -> Prepared:
                 notes.append(f"The {role.replace('_', ' ')} is left out. {error.message}")
     _check_pictures(ready)
     unsure = [role for role, made in ready.items() if not made.vouched]
+    notes += list_notes(settings.networks, settings.loras) if settings.loras else []
     notes += [UNSURE.format(", ".join(unsure).replace("_", " "))] if unsure else []
     return Prepared(spec, known, list(ready.values()), notes)
 
@@ -149,7 +158,10 @@ def _fit_part(role: str, part: Part, spec: ModelSpec, transformer: Any, settings
     vouched = part.params is not None or _check_part(role, part, params, list_shapes(targets), spec)
     if part.params is None and hasattr(params, "out_layers"):
         targets = apply(text.keep_layers(max(params.out_layers)), targets)
-    return _make_ready(role, part, params, targets, settings.plan, vouched)
+    changed = set()
+    if role in ADAPTED and any(adapts_encoder(lora) for lora in settings.loras):
+        changed = bake(targets, role, part.layout.family, params, settings.networks, settings.loras)
+    return _make_ready(role, part, params, targets, settings.plan, vouched, changed)
 
 
 def _check_part(role: str, part: Part, params: Any, shapes: dict[str, tuple[int, ...]], spec: ModelSpec) -> bool:

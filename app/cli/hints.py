@@ -7,6 +7,10 @@ WORDS: dict[AdviceCode, str] = {
     "add_model": "Add it with: flux-local models add {name}",
     "add_model_again": "flux-local models add {name} --force, or remove {path}",
     "agree_to_licence": "Read {url} and agree with --accept-licence.",
+    "bake_control_lora": (
+        "Make a model of both: flux-local convert FLUX.1-dev -o DIR --model flux1-canny-dev --lora FILE, or "
+        "flux1-depth-dev for depth."
+    ),
     "bring_companions": "Put beside it, or name a folder that holds them with --companions: {places}.",
     "bring_missing": "Put it there, or let --download-missing fetch only that.",
     "choose_class": "Say for example --class 207.",

@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlx_model import files
+from mlx_model.errors import RequestError
 from mlx_model.events import Done, Event, Note, Preview
 from mlx_model.geometry import Size
-from mlx_model.request import Request, demand
+from mlx_model.request import Lora, Request, demand
 
 from ..base import blas
 from ..pictures import images, metadata
@@ -71,23 +72,36 @@ def clear_cache() -> None:
 def require_memory(folder: "Folder", request: Request) -> None:
     """require_room for a checked and loaded request."""
     sizes = [Size.of(demand(reference.pixels)) for reference in request.references]
-    adapters = sum(Path(lora.path).stat().st_size for lora in request.loras)
-    require_room(folder, request.size, sizes, request.dtype, adapters)
+    require_room(folder, request.size, sizes, request.dtype, request.loras)
 
 
 def require_room(
-    folder: "Folder", size: Size, references: Sequence[Size] = (), dtype: str | None = None, adapters: int = 0
+    folder: "Folder", size: Size, references: Sequence[Size] = (), dtype: str | None = None, loras: Sequence[Lora] = ()
 ) -> "Forecast":
-    """What a run needs of this machine's memory; `adapters` are the bytes of LoRA files.
+    """What a run needs of this machine's memory.
 
-    Raises WillNotFit, naming what would, where this machine can't hold it.
+    Raises WillNotFit, naming what would, where this machine can't hold it; LayoutError for a file that is no LoRA.
     """
     from mlx_model import memory
 
     here = memory.machine()
-    weights = memory.weigh(folder, 4 if dtype == "float32" else here.number_bytes)
-    weights["transformer"] += adapters
+    number_bytes = 4 if dtype == "float32" else here.number_bytes
+    weights = memory.weigh(folder, number_bytes)
+    weights["transformer"] += _weigh_adapters(folder, loras, number_bytes)
     return memory.require(folder.spec, here, size, references, weights)
+
+
+def _weigh_adapters(folder: "Folder", loras: Sequence[Lora], number_bytes: int) -> int:
+    """Bytes in memory. A transformer's largest matrix is at most nine times as high as wide."""
+    if not loras:
+        return 0
+    from mlx_model.store.lora_fit import count_bytes
+
+    largest = 9 * int(folder.components["transformer"].params.get("hidden_size", 0)) ** 2
+    try:
+        return sum(count_bytes(Path(lora.path), number_bytes, largest) for lora in loras)
+    except OSError as error:
+        raise RequestError(f"A LoRA is no longer there: {error.filename}.", "Put it back, or take it off.") from error
 
 
 def run_and_save(pipeline: "Pipeline", request: Request, output: Output) -> Generator[Event, None, None]:

@@ -13,7 +13,7 @@ Axis letters: N image tokens, C latent channels of a token.
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
@@ -64,7 +64,8 @@ class Pipeline:
             raise RequestError(f"There is no dtype {self.dtype!r}.", f"Choose one of {', '.join(DTYPES)}.")
         self.family = import_module(f"mlx_model.run.{self.spec.family}")
         self.prompts, self.encoded, self.banks = Kept(), Kept(), Kept()
-        self.adapted: tuple | None = ()  # lora.stamp of the adapters on the transformer
+        self.adapted: tuple | None = ()  # lora.stamp of the adapters on the networks
+        self.adapters: dict[str, Gathered] = {}  # by role: a network gets its own when it is loaded
         self._loaded: dict[str, Any] = {}
 
     @classmethod
@@ -79,7 +80,12 @@ class Pipeline:
     def component(self, role: str) -> Any:
         """The network of a role, loaded when first asked for. Raises LayoutError."""
         if role not in self._loaded:
-            self._loaded[role] = open_component(self.folder, role, getattr(mx, self.dtype))
+            network = open_component(self.folder, role, getattr(mx, self.dtype))
+            if self.adapters.get(role):
+                from ..store import lora
+
+                lora.attach(network, self.adapters[role])
+            self._loaded[role] = network
         return self._loaded[role]
 
     @property
@@ -144,12 +150,11 @@ class Pipeline:
         began = time.perf_counter()
         request = check(request, self.spec)
         grid = self.grid(request)
-        adapters = self._adapters(request)
+        yield from self._adapt(request)
         yield Stage("text")
         if self.spec.takes_text and (count := self.tokenizer.left_out(request.prompt)):
             yield Note(f"The prompt is too long for {self.spec.title}: its last {count} tokens are left out.")
         texts = self._texts(request)
-        self._adapt(adapters)
         yield Loaded(self.spec.name, time.perf_counter() - began)
         if request.references:
             yield Stage("references", total=len(request.references))
@@ -165,36 +170,38 @@ class Pipeline:
         seconds = time.perf_counter() - began
         yield Done(seconds, seed=request.seed, pixels=pixels, latents=np.array(latents[0]))
 
-    def _adapters(self, request: Request) -> "tuple[tuple, Gathered] | None":
-        """The request's LoRAs and their stamp, read before any weights, so that a wrong file costs no loading.
+    def _adapt(self, request: Request) -> Iterator[Note]:
+        """Put the request's LoRAs, and no others, on the networks; what is left out of them is told.
 
-        None: they are on the transformer already.
+        They are read before any weights, so that a wrong file costs no loading. Raises RequestError, LayoutError.
         """
         if not request.loras and self.adapted == ():  # as in most runs, which need not even load what reads LoRAs
-            return None
-        from ..store import lora
+            return
+        from ..store import lora, lora_files
 
         stamp = lora.stamp(request.loras)
         if stamp == self.adapted:
-            return None
-        part = self.folder.components["transformer"]
-        sizes = lora.layer_sizes(build("transformer", part.family, part.params))
-        return stamp, lora.gather(part.family, sizes, request.loras)
-
-    def _adapt(self, adapters: "tuple[tuple, Gathered] | None") -> None:
-        if adapters is not None:
-            from ..store import lora
-
-            self.adapted = None  # should attaching fail halfway
-            lora.attach(self.transformer, adapters[1])
-            self.adapted = adapters[0]
+            return
+        parts = {role: part for role, part in self.folder.components.items() if role in lora_files.ADAPTED}
+        networks = {
+            role: lora.describe(build(role, part.family, part.params), part.family) for role, part in parts.items()
+        }
+        notes: list[str] = []
+        adapters = lora.gather(networks, request.loras, notes)
+        self.adapted = None  # should attaching fail halfway
+        self.adapters = adapters
+        for role in [role for role in adapters if role in self._loaded]:
+            lora.attach(self._loaded[role], adapters[role])
+        self.adapted = stamp
+        yield from map(Note, notes)
 
     def _texts(self, request: Request) -> list[Any]:
         """Features of the prompt or class, and of what guidance leads away from, where there is guidance."""
         wanted = [request.prompt, request.negative] if self.spec.takes_text else [request.label, None]
         guided = self.spec.guidance_kind == "cfg" and request.guidance != 1
+        encoders = self.adapted if any(found for role, found in self.adapters.items() if role not in STAY) else ()
         texts = [
-            self.prompts.get(text, partial(self.family.encode_text, self, text))
+            self.prompts.get((text, encoders), partial(self.family.encode_text, self, text))
             for text in (wanted if guided else wanted[:1])
         ]
         self._let_encoders_go()

@@ -8,10 +8,51 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
-# What publishers put before a name: PEFT, ComfyUI, diffusers; with underscores kohya, OneTrainer, LyCORIS.
-DOTTED = ("base_model.model.transformer.", "base_model.model.", "model.diffusion_model.", "diffusion_model.")
-PREFIXES = (*DOTTED, "transformer.", "lora_unet_", "lora_transformer_", "lycoris_", "lora_")
-TEXT_ENCODERS = ("lora_te", "text_encoder", "te_", "te1_", "te2_", "lora_prior_te", "text_encoders.")
+# What publishers put before a name, one after another: PEFT, ComfyUI, diffusers; with underscores kohya, OneTrainer,
+# LyCORIS; and what torch.compile and its wrappers leave.
+DOTTED = ("base_model.model.", "model.diffusion_model.", "diffusion_model.", "transformer.", "module.", "_orig_mod.")
+PREFIXES = (*DOTTED, "lora_unet_", "lora_transformer_", "lycoris_", "lora_")
+TEXT_ENCODERS = ("lora_te", "lycoris_te", "text_encoder", "te_", "te1", "te2", "lora_prior_te", "clip_l.", "t5xxl.")
+ENCODERS = (
+    *(f"{tool}_te{number}_" for tool in ("lora", "lycoris") for number in ("1", "2", "3", "")),
+    *("text_encoders.", "text_encoder_2.", "text_encoder_3.", "text_encoder.", "te1.", "te2.", "te."),
+    *("clip_l.", "t5xxl.", "transformer.", "base_model.model."),
+)
+# What transformers' classes put before a layer of ours: CLIP; Qwen3 and Mistral, as causal LMs and with a vision tower.
+ENCODER_ROOTS = ("", "text_model.", "model.", "language_model.model.", "model.language_model.")
+# What ends the name of a tensor, and which part of its layer's adapter that is.
+ENDINGS = {
+    **{f".lora_{letter}{end}": part for letter, part in (("A", "down"), ("B", "up")) for end in (".weight", "")},
+    **{f".lora_{letter}": part for letter, part in (("a", "turned_down"), ("b", "turned_up"))},  # mlx-examples
+    **{f".{form}{part}{end}": part for form in ("lora_", "lora.", "lora_linear_layer.", "") for part in
+       ("down", "up", "mid") for end in (".weight",)},
+    ".lora_A.bias": "down_bias", ".lora_B.bias": "up_bias", ".lora_up.bias": "up_bias",
+    **{f".lokr_{part}": f"lokr_{part}" for part in ("w1", "w1_a", "w1_b", "w2", "w2_a", "w2_b", "t2")},
+    **{f".hada_{part}": f"hada_{part}" for part in ("w1_a", "w1_b", "w2_a", "w2_b", "t1", "t2")},
+    **{f".{part}.weight": part for part in ("a1", "a2", "b1", "b2")},
+    ".alpha": "alpha", ".dora_scale": "magnitude",
+    ".lora_magnitude_vector": "magnitude", ".lora_magnitude_vector.weight": "magnitude",
+    ".diff": "diff", ".w_norm": "diff", ".diff_b": "diff_b", ".set_weight": "replacement",
+    ".on_input": "on_input",
+}  # fmt: skip
+_BY_LENGTH = sorted(ENDINGS, key=len, reverse=True)
+# What PEFT calls an adapter, between its part and the end: .lora_A.default.weight
+_ADAPTER = re.compile(r"(\.lora_(?:A|B|magnitude_vector))\.(?!(?:weight|bias)$)[^.]+(?=\.|$)")
+# Kinds that are known by a mark of their names, and can't be read.
+REFUSED = {
+    r"\.b?oft_|\.oft_blocks|\.boft": "OFT, which turns a layer's weights",
+    r"\.vera_lambda": "VeRA, whose matrices come from a seed",
+    r"\.lora_embedding_": "LoRA of a token table",
+    r"\.bm\.weight$": "GLoRA of convolutions",
+    r"\.ia3_l": "IA3 as PEFT writes it",
+}
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """(layer, part) of a tensor's name; ("", "") for one that is no part of an adapter."""
+    name = _ADAPTER.sub(r"\1", name)
+    ending = next((ending for ending in _BY_LENGTH if name.endswith(ending)), None)
+    return (name.removesuffix(ending), ENDINGS[ending]) if ending else ("", "")
 
 
 class Place(NamedTuple):
@@ -46,7 +87,25 @@ _ATTENTION = {
     **_run([f"{_THEIRS}attn.add_{part}_proj" for part in "qkv"], _DOUBLE + "txt_attn.qkv"),
     _THEIRS + "attn.to_out.0": Place(_DOUBLE + "img_attn.proj"),
     _THEIRS + "attn.to_add_out": Place(_DOUBLE + "txt_attn.proj"),
+    _THEIRS + "attn.to_qkv": Place(_DOUBLE + "img_attn.qkv"),  # where diffusers has fused them
+    _THEIRS + "attn.to_added_qkv": Place(_DOUBLE + "txt_attn.qkv"),
+    **{
+        f"{_THEIRS}attn.norm_{added}{letter}": Place(f"{_DOUBLE}{stream}_attn.norm.{word}_norm")
+        for added, stream in (("", "img"), ("added_", "txt"))
+        for letter, word in (("q", "query"), ("k", "key"))
+    },
+    **_one_to_one(_SINGLE, "single_blocks.#.", {"attn.norm_q": "norm.query_norm", "attn.norm_k": "norm.key_norm"}),
+    "single_blocks.#.linear1_qkv": Place("single_blocks.#.linear1", 0, 3),  # as some trainers split it
+    "single_blocks.#.linear1_mlp": Place("single_blocks.#.linear1", 3),
 }
+_XLABS = {
+    **_one_to_one(_DOUBLE + "processor.", _DOUBLE, {
+        "qkv_lora1": "img_attn.qkv", "qkv_lora2": "txt_attn.qkv",
+        "proj_lora1": "img_attn.proj", "proj_lora2": "txt_attn.proj",
+    }),
+    "single_blocks.#.processor.qkv_lora": Place("single_blocks.#.linear1", 0, 3),
+    "single_blocks.#.processor.proj_lora": Place("single_blocks.#.linear2"),
+}  # fmt: skip
 _ENTRY = {"x_embedder": "img_in", "context_embedder": "txt_in"}
 
 
@@ -65,6 +124,7 @@ def _embedder(theirs: str, ours: str) -> dict[str, Place]:
 
 _FLUX1 = {
     **_ATTENTION,
+    **_XLABS,
     **_mlps("net.0.proj", "net.2"),
     **_one_to_one(_THEIRS, _DOUBLE, {"norm1.linear": "img_mod.lin", "norm1_context.linear": "txt_mod.lin"}),
     **_run([f"{_SINGLE}attn.to_{part}" for part in "qkv"], "single_blocks.#.linear1"),
@@ -93,6 +153,8 @@ _BLOCK = {
     "attn.to_out.0": "attn_out",
     "ff.linear_in": "mlp_in",
     "ff.linear_out": "mlp_out",
+    "attn.norm_q": "norm.query_norm",
+    "attn.norm_k": "norm.key_norm",
 }
 _FLUX3 = {
     **_one_to_one(_SINGLE, "single_blocks.#.", _BLOCK),
@@ -144,12 +206,37 @@ def families_of(name: str) -> list[str]:
     return [family.title for family in FAMILIES.values() if shapes & _shapes(family)]
 
 
-def _bare(name: str) -> list[str]:
-    return [name, *(name.removeprefix(prefix) for prefix in PREFIXES if name.startswith(prefix))]
+def _bare(name: str, prefixes: tuple[str, ...] = PREFIXES) -> list[str]:
+    """The name, and what is left of it as one prefix after another is taken off."""
+    found = [name]
+    while cut := next((prefix for prefix in prefixes if found[-1].startswith(prefix)), None):
+        found.append(found[-1].removeprefix(cut))
+    return found
+
+
+def bare(name: str) -> str:
+    """The name of a layer as the trained network called it, without what publishers put before it."""
+    return _bare(_bare(name)[-1], ENCODERS)[-1] if name.startswith(TEXT_ENCODERS) else _bare(name)[-1]
+
+
+def encoder_places(layers: Iterable[str]) -> dict[str, Place]:
+    """Every name a file may use for one of the layers of a text encoder, without what `resolve_encoder` takes off."""
+    found = {root + layer: Place(layer) for layer in layers for root in ENCODER_ROOTS}
+    return found | {name.replace(".", "_"): place for name, place in found.items()}
+
+
+def resolve_encoder(name: str, known: dict[str, Place]) -> Place | None:
+    """The place of a text encoder's layer as a file names it."""
+    return next((known[bare] for bare in _bare(name, ENCODERS) if bare in known), None)
 
 
 def _shapes(family: Family) -> set[str]:
     return {_shape(name) for name in (*family.aliases, *(place.layer for place in family.aliases.values()))}
+
+
+def shape_of(name: str) -> str:
+    """A layer's name with # for numbers and _ for dots, by which families are compared."""
+    return _shape(_bare(name)[-1])
 
 
 def _shape(name: str) -> str:

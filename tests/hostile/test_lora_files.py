@@ -9,7 +9,7 @@ from mlx.utils import tree_flatten
 
 from mlx_model.errors import LayoutError, RequestError
 from mlx_model.request import Lora
-from mlx_model.store import lora
+from mlx_model.store import lora, lora_files, lora_settings
 from tests.model.store.made_loras import kohya, low_rank, peft, random, save
 from tests.model.store.test_lora import QKV, net
 
@@ -67,18 +67,34 @@ def test_empty(tmp_path):
 
 
 @pytest.mark.parametrize("extra", [
-    {"note": DOWN}, {f"{QKV}.lora_C.weight": DOWN}, {"double_blocks.0.img_attn.norm.query_norm.scale": DOWN[0]},
-    peft("double_blocks.0.img_attn.o", DOWN, UP), {f"{QKV}.weight": DOWN},
+    {"note": DOWN}, {f"{QKV}.lora_C.weight": DOWN}, peft("double_blocks.0.img_attn.o", DOWN, UP),
+    {f"{QKV}.weight": DOWN}, {"emb_params": DOWN, "bundle_emb.x.clip_l": DOWN},
 ])  # fmt: skip
-def test_a_part_matches(tmp_path, extra):
-    """All that was not matched is named, nothing is applied."""
-    text = refused(save(tmp_path / "x.safetensors", GOOD | extra), "only in part")
-    assert all(name in text for name in extra)
+def test_keys_that_nobody_knows_are_told(tmp_path, extra):
+    """With their number and names; the rest is used."""
+    model, notes = net(), []
+    assert lora.apply(model, "flux2", [Lora(save(tmp_path / "x.safetensors", GOOD | extra))], notes) == 1
+    (note,) = notes
+    assert all(name in note for name in extra)
+    assert f"{len(extra)} tensor" in note
 
 
 def test_many_unmatched_are_counted(tmp_path):
-    extra = {f"odd.{number}": DOWN for number in range(9)}
-    assert "9 tensors" in refused(save(tmp_path / "x.safetensors", GOOD | extra), r"odd\.0.* and 4 more")
+    extra, notes = {f"odd.{number}": DOWN for number in range(9)}, []
+    lora.apply(net(), "flux2", [Lora(save(tmp_path / "x.safetensors", GOOD | extra))], notes)
+    assert "9 tensors" in notes[0]
+    assert "and 4 more" in notes[0]
+
+
+def test_a_norm_of_another_size(tmp_path):
+    extra = {"double_blocks.0.img_attn.norm.query_norm.scale": DOWN[0]}
+    refused(save(tmp_path / "x.safetensors", GOOD | extra), "another size: .*query_norm has not 32 numbers")
+
+
+def test_a_whole_model_is_no_lora(tmp_path):
+    """Not even by its norms, which a control LoRA brings too."""
+    whole = {"double_blocks.0.img_attn.norm.query_norm.scale": np.ones(32, np.float32), f"{QKV}.weight": UP @ DOWN}
+    refused(save(tmp_path / "x.safetensors", whole), "does not fit this model.* does not look like a LoRA")
 
 
 @pytest.mark.parametrize("tensors", [
@@ -107,13 +123,22 @@ def test_a_family_without_names(tmp_path):
 
 
 @pytest.mark.parametrize("stem", ["lora_te1_text_model_encoder_layers_0_mlp_fc1", "text_encoder.layers.0.mlp"])
-def test_text_encoders(tmp_path, stem):
-    refused(save(tmp_path / "x.safetensors", GOOD | peft(stem, DOWN, UP)), "adapts a text encoder")
+def test_text_encoders_that_are_not_here(tmp_path, stem):
+    """Left out with a word beside others; alone there is nothing to use."""
+    parts, notes = peft(stem, DOWN, UP), []
+    lora.apply(net(), "flux2", [Lora(save(tmp_path / "x.safetensors", GOOD | parts))], notes)
+    assert "2 tensors belong to a text encoder that is not used here" in notes[0]
+    refused(save(tmp_path / "y.safetensors", parts), "adapts only a text encoder")
 
 
-def test_too_many_blocks(tmp_path):
-    tensors = peft("double_blocks.7.img_attn.qkv", DOWN, UP)
-    refused(save(tmp_path / "x.safetensors", GOOD | tensors), r"only in part.*larger FLUX\.2")
+def test_blocks_that_this_model_has_not(tmp_path):
+    """One is told; where most are missing the file is for a larger model."""
+    more, notes = peft("double_blocks.7.img_attn.qkv", DOWN, UP), []
+    lora.apply(net(), "flux2", [Lora(save(tmp_path / "x.safetensors", GOOD | more))], notes)
+    assert "2 tensors belong to layers that this model does not have: double_blocks.7" in notes[0]
+    more |= peft("double_blocks.6.img_attn.qkv", DOWN, UP)
+    refused(save(tmp_path / "y.safetensors", GOOD | more), "only in part")
+    refused(save(tmp_path / "z.safetensors", more), "does not fit")
 
 
 @pytest.mark.parametrize(("outputs", "inputs"), [(384, 128), (192, 128), (384, 64), (64, 192)])
@@ -128,17 +153,25 @@ def test_another_size_of_lokr(tmp_path):
 
 
 @pytest.mark.parametrize(("name", "what"), [
-    ("dora_scale", "DoRA"), ("lora_magnitude_vector", "DoRA"), ("lora_magnitude_vector.weight", "DoRA"),
-    ("hada_w1_a", "LoHa"), ("oft_blocks", "OFT"), ("boft_R", "OFT"), ("lokr_t2", "LoKr of convolutions"),
-    ("lora_mid.weight", "LoCon"), ("diff", "difference"), ("diff_b", "difference"), ("lora_B.bias", "biases"),
+    ("oft_blocks", "OFT"), ("boft_R", "OFT"), ("oft_R.default.weight", "OFT"), ("vera_lambda_b", "VeRA"),
+    ("bm.weight", "GLoRA of convolutions"), ("ia3_l", "IA3"), ("lora_embedding_A", "token table"),
 ])  # fmt: skip
-def test_other_kinds_are_named(tmp_path, name, what):
-    refused(save(tmp_path / "x.safetensors", GOOD | {f"{QKV}.{name}": DOWN}), rf"is a .*{what}.*{name}")
+def test_kinds_that_cannot_be_read_are_named(tmp_path, name, what):
+    refused(save(tmp_path / "x.safetensors", GOOD | {f"{QKV}.{name}": DOWN}), rf"can't be read: .*{what}.*{name}")
 
 
-def test_dora_in_the_settings(tmp_path):
+def test_dora_without_its_lengths(tmp_path):
     told = {"lora_adapter_metadata": json.dumps({"transformer.use_dora": True})}
-    refused(save(tmp_path / "x.safetensors", GOOD, told), "DoRA")
+    refused(save(tmp_path / "x.safetensors", GOOD, told), "is a DoRA, and .* comes without its lengths")
+
+
+def test_patterns_that_never_end_or_are_none(tmp_path, monkeypatch):
+    """They come with files of strangers; re would search the first for years."""
+    monkeypatch.setattr(lora_settings, "PATIENCE", 0.05)
+    with pytest.raises(ValueError, match="takes too long"):
+        lora_settings.find_pattern({"(a|b|ab)*c": 8}, "double_blocks.1." + "ab" * 30 + "!")
+    told = {"lora_adapter_metadata": json.dumps({"lora_alpha": 4, "r": 4, "alpha_pattern": {"(": 8}})}
+    refused(save(tmp_path / "x.safetensors", GOOD, told), "damaged settings: .*is no pattern")
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "5", '"x"', "[" * 100_000])
@@ -154,11 +187,14 @@ def test_odd_settings(tmp_path, told):
 
 
 @pytest.mark.parametrize("tensors", [
-    {f"{QKV}.lora_A.weight": DOWN}, {f"{QKV}.lora_B.weight": UP}, {f"{QKV}.alpha": np.float32(1)},
+    {f"{QKV}.lora_A.weight": DOWN}, {f"{QKV}.lora_B.weight": UP},
     {f"{QKV}.lora_A.weight": DOWN, f"{QKV}.lora_B.weight": UP[:, :3]},
     {f"{QKV}.lora_A.weight": DOWN[:0], f"{QKV}.lora_B.weight": UP[:, :0]},
     {f"{QKV}.lora_A.weight": DOWN[0], f"{QKV}.lora_B.weight": UP},
-    {f"{QKV}.lora_A.weight": DOWN[:, :, None, None], f"{QKV}.lora_B.weight": UP[:, :, None, None]},
+    {f"{QKV}.lora_A.weight": DOWN.reshape(4, 16, 2, 2), f"{QKV}.lora_B.weight": UP[:, :, None, None]},
+    GOOD | {f"{QKV}.dora_scale": DOWN[:, :3]}, {f"{QKV}.dora_scale": np.ones(192, np.float32)},
+    {f"{QKV}.hada_w1_a": UP}, {f"{QKV}.hada_w1_a": UP, f"{QKV}.hada_w1_b": DOWN, f"{QKV}.hada_w2_a": UP},
+    {f"{QKV}.diff_b": UP}, GOOD | {f"{QKV}.lora_B.bias": UP[:7, 0]},
     {f"{QKV}.lora_A.weight": np.float32(1), f"{QKV}.lora_B.weight": UP},
     {f"{QKV}.lokr_w1": DOWN}, {f"{QKV}.lokr_w1": DOWN, f"{QKV}.lokr_w2_a": UP},
     {f"{QKV}.lokr_w1": np.float32(1), f"{QKV}.lokr_w2": random(0, 192, 64)},
@@ -174,7 +210,7 @@ def test_damaged_parts(tmp_path, tensors):
 def test_one_layer_by_two_names_is_added_twice_only_if_the_names_differ(tmp_path):
     """Two adapters of one layer add up; two tensors that claim the same part are refused."""
     double = {f"{QKV}.lora_down.weight": DOWN, **GOOD}
-    refused(save(tmp_path / "x.safetensors", double), "only in part")
+    refused(save(tmp_path / "x.safetensors", double), "damaged: .* and .* are the same part")
 
 
 def test_whole_numbers(tmp_path):
@@ -183,8 +219,8 @@ def test_whole_numbers(tmp_path):
 
 
 def test_nothing_is_read_before_the_names_fit(tmp_path, monkeypatch):
-    path = save(tmp_path / "x.safetensors", GOOD | {"odd": DOWN})
-    monkeypatch.setattr(mx, "load", None)
+    path = save(tmp_path / "x.safetensors", {"odd": DOWN})
+    monkeypatch.setattr(lora_files, "_Tensors", None)
     refused(path, "odd")
 
 

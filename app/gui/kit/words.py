@@ -20,6 +20,7 @@ WORDS: dict[AdviceCode, str] = {
     "add_model": "Add it under Models, or choose another model.",
     "add_model_again": "Remove it under Models and add it again.",
     "agree_to_licence": "Read {url} and agree to it under Models.",
+    "bake_control_lora": "The command line can make one model of both, which the window then uses.",
     "bring_companions": "Put beside it: {places}.",
     "bring_missing": "Put it there, or choose Download the Rest.",
     "choose_class": "Choose a model that reads words.",

@@ -12,11 +12,13 @@ from mlx.utils import tree_flatten
 
 from converters.quantize import PLANS, encode
 from mlx_model.errors import FluxLocalError, LayoutError, RequestError
+from mlx_model.events import Note
 from mlx_model.nets import flux2
 from mlx_model.request import Lora
 from mlx_model.run.pipeline import Pipeline
+from mlx_model.run.references import Kept
 from mlx_model.store import folder, lora, weights
-from tests.model.run.test_pipeline import MINI, done, picture
+from tests.model.run.test_pipeline import MINI, done, picture, request
 from tests.model.store.made_loras import low_rank, peft, random, save
 
 QKV = "double_blocks.1.img_attn.qkv"
@@ -53,9 +55,11 @@ def test_the_scale_and_the_order_of_magnitude_count(pipeline, tmp_path):
 
 def test_a_run_equals_one_with_the_matrices_added(pipeline, tmp_path):
     path, place = adapter(tmp_path / "a.safetensors"), tmp_path / "baked"
-    (((scale, found),),) = lora.gather("flux2", lora.layer_sizes(pipeline.transformer), [Lora(path, 0.5)]).values()
+    networks = {"model": lora.describe(pipeline.transformer, "flux2")}
+    (((scale, found),),) = lora.gather(networks, [Lora(path, 0.5)], [])["model"].values()
     matrices = dense()
-    matrices[f"{QKV}.weight"] += lora.delta(scale, found, 3 * 192, 192)
+    base = matrices[f"{QKV}.weight"]
+    matrices[f"{QKV}.weight"] = base + scale * lora.delta(found.change.addition, found.place, 3 * 192, 192, base)
     baked = Pipeline.open(written(place, matrices), "float32")
     assert np.abs(done(baked).latents - done(pipeline, loras=(Lora(path, 0.5),)).latents).max() < 1e-3
 
@@ -91,7 +95,12 @@ def test_another_content_than_the_recorded_one_is_refused(pipeline, tmp_path):
 BAD = {
     "of FLUX.1": (peft("transformer.single_transformer_blocks.1.proj_mlp", *low_rank(0, 64, 64)), "FLUX.1"),
     "of FLUX.3": (peft("txt_mode_blocks.0.q_proj", *low_rank(0, 64, 64)), "FLUX.3"),
-    "in part": (peft(QKV, *low_rank(0, 576, 192)) | peft("double_blocks.9.img_mlp.0", *low_rank(1, 9, 9)), "only in"),
+    "in part": (
+        peft(QKV, *low_rank(0, 576, 192))
+        | peft("double_blocks.9.img_mlp.0", *low_rank(1, 9, 9))
+        | peft("double_blocks.8.img_mlp.0", *low_rank(1, 9, 9)),
+        "only in part",
+    ),
     "of a larger model": (peft(QKV, *low_rank(0, 3 * 3072, 3072)), "another size"),
     "no LoRA": ({"x": random(0, 4, 4)}, "x"),
 }
@@ -106,6 +115,29 @@ def test_refused_before_any_weights_are_loaded(tmp_path, case):
         done(fresh, loras=(Lora(save(tmp_path / "x.safetensors", tensors)),))
     assert "transformer" not in vars(fresh)
     assert fresh._loaded == {}
+
+
+def test_what_is_left_out_is_told_once(tmp_path):
+    tensors = peft(QKV, *low_rank(0, 576, 192)) | {"odd": random(0, 4, 4)}
+    given = (Lora(save(tmp_path / "x.safetensors", tensors)),)
+    fresh = Pipeline.open(MINI, "float32")
+    for told in (["x.safetensors: 1 tensor belongs to nothing that is known here: odd. They are left out."], []):
+        notes = [event.text for event in fresh.run(request(loras=given)) if isinstance(event, Note)]
+        assert notes == told
+
+
+def test_the_text_encoder_is_adapted_too(tmp_path):
+    """Its features change, come back with the plain ones, and are adapted again when it is loaded anew."""
+    part = peft("text_encoder.model.layers.0.mlp.gate_proj", *(8 * one for one in low_rank(3, 384, 128)))
+    given = (Lora(save(tmp_path / "x.safetensors", part)),)
+    fresh = Pipeline.open(MINI, "float32")
+    plain = done(fresh).latents
+    adapted = done(fresh, loras=given).latents
+    assert np.abs(adapted - plain).max() > 1e-3
+    fresh._loaded.pop("text_encoder", None)
+    fresh.prompts = Kept()
+    assert np.array_equal(done(fresh, loras=given).latents, adapted)
+    assert np.array_equal(done(fresh).latents, plain)
 
 
 def test_a_refused_file_leaves_the_adapters_that_are_on(pipeline, tmp_path):
