@@ -1,7 +1,8 @@
 """The commands of the cast, and what its names mean in prompts. Called through commands.py."""
 
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections import ChainMap
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -9,8 +10,8 @@ from msgspec.structs import replace
 from mlx_model.errors import Refused
 
 from . import mentions
-from .data import Board, Member, Panel, PanelReference, Scene, new_id, reference_names
-from .rules import change_fields, check_board, check_member, check_panel, check_type, settle_references
+from .data import Board, Member, NamesInUse, Panel, PanelReference, Scene, name_references, new_id
+from .rules import Settler, change_fields, check_board, check_member, check_panel, check_type
 
 
 def add_member(board: Board, member: Member) -> Board:
@@ -20,18 +21,25 @@ def add_member(board: Board, member: Member) -> Board:
 
 def add_members(board: Board, members: Iterable[Member]) -> Board:
     """Several at once: quicker than one by one, for every panel is looked at. Raises Refused as add_member."""
-    cast = board.cast
-    for member in members:
-        if any(other.id == member.id for other in cast):
+    cast, ids = list(board.cast), {member.id for member in board.cast}
+    names = NamesInUse(member.name for member in cast)
+    for member in map(check_type, members):
+        if member.id in ids:
             raise ValueError(f"the board has a member {member.id}")
-        cast = (*cast, _check_in_cast(replace(board, cast=cast), check_type(member)))
-    return _with_cast(board, cast)
+        check_member(member)
+        _require_free(member.name, names)
+        cast.append(member)
+        ids.add(member.id)
+        names.add(member.name)
+    return _with_cast(board, tuple(cast))
 
 
 def set_member(board: Board, member_id: str, **changes: Any) -> Board:
     """name, role, colour, pictures, notes. A new name is put into all prompts that mention the old one."""
     before = board.member(member_id)
-    after = _check_in_cast(board, change_fields(before, changes))
+    after = change_fields(before, changes)
+    check_member(after)
+    _require_free(after.name, NamesInUse(member.name for member in board.cast if member.id != member_id))
     cast = tuple(after if member.id == member_id else member for member in board.cast)
     renamed = _with_cast(board, cast)
     if after.name == before.name:
@@ -53,9 +61,8 @@ def remove_member(board: Board, member_id: str) -> Board:
         replace(s, panels=tuple(replace(p, references=tuple(map(keep_reference, p.references))) for p in s.panels))
         for s in board.scenes
     )
-    before = {panel.id: reference_names(board, panel) for panel in board.panels()}
-    board = replace(board, scenes=scenes, cast=tuple(other for other in board.cast if other.id != member_id))
-    return _settle_again(board, before, {other.name: other.name for other in board.cast})
+    after = replace(board, scenes=scenes, cast=tuple(other for other in board.cast if other.id != member_id))
+    return _Following(board, after, {other.name: other.name for other in after.cast}).settle()
 
 
 def member_reference(member: Member, place: int = 0) -> PanelReference:
@@ -75,55 +82,64 @@ def find_members(board: Board, prompt: str) -> list[Member]:
     return [board.cast[place - 1] for place in dict.fromkeys(places)]
 
 
-def rename_mentions(prompt: str, renamed: Mapping[str, str], names: Iterable[str]) -> str:
+def rename_mentions(prompt: str, renamed: Mapping[str, str], names: Sequence[str] | mentions.Names) -> str:
     """The prompt with each mention of a name in `renamed` saying the new one; `names` are all that it can mention."""
-    known, text = [name for name in dict.fromkeys([*names, *renamed]) if name], unicodedata.normalize("NFC", prompt)
+    if "@" not in prompt:
+        return prompt
+    text = unicodedata.normalize("NFC", prompt)
+    known = names if isinstance(names, mentions.Names) else mentions.Names(list(dict.fromkeys([*names, *renamed])))
     parts, position = [], 0
     for mention in mentions.find(text, known):
         old = text[mention.at + 1 : mention.end]
-        name = known[mention.place - 1] if mention.place and not old.isdigit() else ""
+        name = known.name(mention.place) if mention.place and not old.isdigit() else ""
         if renamed.get(name) and renamed[name] != name:
             parts += [text[position : mention.at + 1], renamed[name]]
             position = mention.end
     return "".join(parts) + text[position:] if parts else prompt
 
 
-def _check_in_cast(board: Board, member: Member) -> Member:
-    check_member(member)
-    if any(o.id != member.id and o.name.casefold() == member.name.casefold() for o in board.cast):
-        raise Refused(f"The cast has a {member.name} already.", "Choose another name.")
-    return member
+def _require_free(name: str, names: NamesInUse) -> None:
+    if name in names:
+        raise Refused(f"The cast has a {name} already.", "Choose another name.")
 
 
 def _with_cast(board: Board, cast: tuple[Member, ...]) -> Board:
     """The board with another cast; pictures of single panels give way where a name or colour is a member's now."""
-    before = {panel.id: reference_names(board, panel) for panel in board.panels()}
     old = {member.id: member.name for member in board.cast}
     renamed = {old[member.id]: member.name for member in cast if member.id in old}
-    board = replace(board, cast=cast)
-    check_board(board)
-    return _settle_again(board, before, renamed)
+    after = replace(board, cast=cast)
+    check_board(after)
+    return _Following(board, after, renamed).settle()
 
 
-def _settle_again(board: Board, before: Mapping[str, list[str]], renamed: Mapping[str, str]) -> Board:
-    """Every panel with its references' names settled anew and its prompt following them and `renamed`."""
-    return replace(board, scenes=tuple(_settle_scene_again(board, scene, before, renamed) for scene in board.scenes))
+class _Following:
+    """Every panel with its references' names settled anew and its prompt following them and `renamed`.
 
+    `named` is the board with the names as prompts say them.
+    """
 
-def _settle_scene_again(
-    board: Board, scene: Scene, before: Mapping[str, list[str]], renamed: Mapping[str, str]
-) -> Scene:
-    panels = []
-    for panel in scene.panels:
-        settled = replace(panel, references=settle_references(board, panel.references))
-        was, now = before[panel.id], reference_names(board, settled)
-        new_names = {**renamed, **dict(zip(was, now, strict=True))}
-        prompt = rename_mentions(panel.prompt, new_names, [*was, *renamed])
-        if (prompt, settled) != (panel.prompt, panel):
-            panel = replace(settled, prompt=prompt)
-            _check_prompt(panel)
-        panels.append(panel)
-    return replace(scene, panels=tuple(panels))
+    def __init__(self, named: Board, board: Board, renamed: Mapping[str, str]):
+        self.named, self.board, self.renamed = named, board, dict(renamed)
+        self.before, self.after = ({member.id: member.name for member in one.cast} for one in (named, board))
+        self.settler, self.known = Settler(board), mentions.Names(list(renamed))
+
+    def settle(self) -> Board:
+        scenes = zip(self.board.scenes, self.named.scenes, strict=True)
+        return replace(self.board, scenes=tuple(self._settle_scene(*both) for both in scenes))
+
+    def _settle_scene(self, scene: Scene, before: Scene) -> Scene:
+        return replace(scene, panels=tuple(map(self._settle_panel, scene.panels, before.panels)))
+
+    def _settle_panel(self, panel: Panel, before: Panel) -> Panel:
+        references = self.settler.settle_references(panel.references)
+        was = name_references(before.references, self.before)
+        new_names = ChainMap(dict(zip(was, name_references(references, self.after), strict=True)), self.renamed)
+        prompt = rename_mentions(panel.prompt, new_names, mentions.Names(was, self.known))
+        if (prompt, references) == (panel.prompt, panel.references):
+            return panel
+        panel = replace(panel, references=references, prompt=prompt)
+        _check_prompt(panel)
+        return panel
 
 
 def _check_prompt(panel: Panel) -> None:

@@ -6,11 +6,10 @@ random strings that never change and are never used again. Order is the order of
 
 from __future__ import annotations
 
-import itertools
 import re
 import secrets
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import cache
 from typing import Literal, Protocol, TypeVar
@@ -226,27 +225,49 @@ def reference_names(board: Board, panel: Panel) -> list[str]:
 
     "" for a further picture of a member that is there already: only its number names it (as in seen.py).
     """
-    members, names = {member.id: member.name for member in board.cast}, []
-    for reference in panel.references:
+    return name_references(panel.references, {member.id: member.name for member in board.cast})
+
+
+def name_references(references: Iterable[PanelReference], members: Mapping[str, str]) -> list[str]:
+    """See reference_names; `members`: id -> name."""
+    names: list[str] = []
+    for reference in references:
         name = members.get(reference.member or "", reference.name)
         names.append("" if name in names else name)
     return names
 
 
-def free_name(wanted: str, taken: Iterable[str], empty: str = "picture") -> str:
+class NamesInUse:
+    """Names that differ in case only count as the same; `beneath` are further ones, which stay as they are."""
+
+    def __init__(self, names: Iterable[str] = (), beneath: NamesInUse | None = None):
+        self._names, self._beneath = {name.casefold() for name in names}, beneath
+        self._numbers: dict[str, int] = {}  # the last that each word got, so that the next need not count again
+
+    def __contains__(self, name: str) -> bool:
+        return name.casefold() in self._names or (self._beneath is not None and name in self._beneath)
+
+    def add(self, name: str) -> None:
+        self._names.add(name.casefold())
+
+    def number(self, word: str) -> str:
+        """The word, or with the first number from 2 on that is free."""
+        while word in self:
+            stem = word
+            number = self._numbers[stem] = self._numbers.get(stem, 1) + 1
+            if f"{stem}-{number}" not in self:
+                return f"{stem}-{number}"
+        return word
+
+
+def free_name(wanted: str, taken: Iterable[str] | NamesInUse, empty: str = "picture") -> str:
     """`wanted` as one word that a mention can say and nothing in `taken` is called: spaces become -, a number is added.
 
     Names that differ in case only count as the same.
     """
     word = "-".join(re.findall(r"\w+", unicodedata.normalize("NFC", wanted)))[:MAX_NAME].rstrip("-") or empty
     word = f"{empty}-{word}" if word.isdigit() else word
-    used = {name.casefold() for name in taken}
-    return next(name for name in _number(word) if name.casefold() not in used)
-
-
-def _number(word: str) -> Iterator[str]:
-    yield word
-    yield from (f"{word}-{number}" for number in itertools.count(2))
+    return (taken if isinstance(taken, NamesInUse) else NamesInUse(taken)).number(word)
 
 
 def free_colour(taken: Iterable[str]) -> str:

@@ -5,8 +5,10 @@ The number is the place of the picture in the list of references, which is also 
 
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
 
 from mlx_model.errors import RequestError
 
@@ -15,6 +17,8 @@ LIMIT = 10
 MENTION = re.compile(r"(?P<escaped>\\@)|(?<![\w@.])(?:image\s+)?@(?=\w)", re.IGNORECASE)
 WORD = re.compile(r"\w")
 WORDS = re.compile(r"\w[\w-]*")
+DIGITS = re.compile(r"\d+")
+LISTED, LONGEST = 20, 80  # names and characters that a message shows
 ESCAPE_HINT = r"Write \@ where you mean the sign itself."
 
 
@@ -32,23 +36,62 @@ class Mention:
     error: RequestError | None = None
 
 
-def find(text: str, names: Sequence[str]) -> Iterator[Mention]:
+class Names:
+    """What a prompt may mention, by place from 1, ready to be looked up; `further` names come behind these.
+
+    `hidden`: keys of `further` (see make_key) that can't be said here.
+    """
+
+    def __init__(self, names: Sequence[str], further: "Names | None" = None, hidden: Container[str] = ()):
+        self.names, self.further, self.hidden = names, further, hidden
+        self.places: dict[str, list[int]] = {}
+        for place, name in enumerate(names, 1):
+            if name:
+                self.places.setdefault(make_key(name), []).append(place)
+        self.lengths = sorted({len(key) for key in self.places}, reverse=True)
+
+    def match(self, keys: str, start: int, hidden: Container[str] = ()) -> tuple[str, list[int]] | None:
+        """The longest name at `start` of a text's `keys` and its places; only whole words count."""
+        other = self.further.match(keys, start, self.hidden) if self.further else None
+        for length in self.lengths:
+            if other and len(other[0]) > length:
+                break
+            key = keys[start : start + length]
+            if key in self.places and key not in hidden and not WORD.match(keys, start + length):
+                return key, self.places[key]
+        return (other[0], [len(self.names) + place for place in other[1]]) if other else None
+
+    def name(self, place: int) -> str:
+        """The name at `place`."""
+        behind = place - len(self.names)
+        return self.further.name(behind) if self.further and behind > 0 else self.names[place - 1]
+
+    @cached_property
+    def hint(self) -> str:
+        """Which pictures there are, for a mention of none."""
+        known = [f"@{name}" for name in islice(filter(None, self.names), LISTED + 1)]
+        more = ", ..." if len(known) > LISTED else ""
+        return f"The pictures are {', '.join(known[:LISTED]) or 'none: no pictures are given'}{more}. {ESCAPE_HINT}"
+
+
+def find(text: str, names: Sequence[str] | Names) -> Iterator[Mention]:
     """All mentions in `text` (in Unicode form NFC) in order, for compiling and for colouring: they can't disagree."""
-    known, position = [_key(name) for name in names], 0
+    known = names if isinstance(names, Names) else Names(names)
+    keys, position = _lower(text), 0
     for match in MENTION.finditer(text):
         if match.start() < position:
             continue
-        mention = _mention(text, match, known, names)
+        mention = _mention(text, keys, match, known)
         position = mention.end
         yield mention
 
 
-def _mention(text: str, match: re.Match, known: list[str], names: Sequence[str]) -> Mention:
+def _mention(text: str, keys: str, match: re.Match, names: Names) -> Mention:
     start, at = match.start(), match.end() - 1
     if match["escaped"]:
         return Mention(start, at, match.end())
     try:
-        number, end = _place(text, match.end(), known, names)
+        number, end = _place(text, keys, match.end(), names)
     except RequestError as error:
         word = WORDS.match(text, match.end())
         return Mention(start, at, word.end() if word else match.end(), error=error)
@@ -74,34 +117,40 @@ def compile_prompt(prompt: str, names: Sequence[str], called: str = "image {}") 
     return "".join(parts) + text[position:]
 
 
-def _place(text: str, start: int, known: list[str], names: Sequence[str]) -> tuple[int, int]:
+def _place(text: str, keys: str, start: int, names: Names) -> tuple[int, int]:
     """The reference mentioned at `start` and where the mention ends."""
-    digits = re.compile(r"\d+(?!\w)").match(text, start)
-    if digits:
-        return _find_number(int(digits[0]), len(names)), digits.end()
-    for name in sorted({name for name in known if name}, key=len, reverse=True):
-        end = start + len(name)
-        if _key(text[start:end]) == name and not WORD.match(text, end):
-            return _unique(name, known), end
+    digits = DIGITS.match(text, start)
+    if digits and not WORD.match(text, digits.end()):
+        return _find_number(digits[0], len(names.names)), digits.end()
+    if found := names.match(keys, start):
+        return _unique(*found), start + len(found[0])
     word = WORDS.match(text, start)
-    listed = ", ".join(f"@{name}" for name in names if name) or "none: no pictures are given"
-    raise RequestError(f"@{word[0] if word else ''} names no picture.", f"The pictures are {listed}. {ESCAPE_HINT}")
+    raise RequestError(f"@{_shorten(word[0]) if word else ''} names no picture.", names.hint)
 
 
-def _find_number(number: int, count: int) -> int:
+def _find_number(digits: str, count: int) -> int:
+    number = int(digits) if len(digits) < 10 else 10**9
     if 1 <= number <= min(count, LIMIT):
         return number
     have = f"the pictures are @1 to @{min(count, LIMIT)}" if count else "no pictures are given"
-    raise RequestError(f"@{number} names no picture: {have}.", ESCAPE_HINT)
+    raise RequestError(f"@{number if len(digits) < 10 else _shorten(digits)} names no picture: {have}.", ESCAPE_HINT)
 
 
-def _unique(name: str, known: list[str]) -> int:
-    if known.count(name) > 1:
-        places = " or ".join(f"@{i}" for i, other in enumerate(known, 1) if other == name)
-        raise RequestError(f"More than one picture is called {name}.", f"Say {places} instead.")
-    return known.index(name) + 1
+def _unique(name: str, places: list[int]) -> int:
+    if len(places) > 1:
+        told = " or ".join(f"@{place}" for place in places[:LISTED])
+        raise RequestError(f"More than one picture is called {name}.", f"Say {told} instead.")
+    return places[0]
 
 
-def _key(name: str) -> str:
+def _shorten(word: str) -> str:
+    return word if len(word) <= LONGEST else f"{word[:LONGEST]}..."
+
+
+def make_key(name: str) -> str:
     """Finder writes names decomposed and keyboards compose them: compare in one form. Lower keeps the length."""
-    return "".join(c.lower() if len(c.lower()) == 1 else c for c in unicodedata.normalize("NFC", name))
+    return _lower(unicodedata.normalize("NFC", name))
+
+
+def _lower(text: str) -> str:
+    return text.lower() if text.isascii() else "".join(c.lower() if len(c.lower()) == 1 else c for c in text)

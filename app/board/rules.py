@@ -3,7 +3,8 @@
 import math
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
+from functools import cached_property
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,6 +19,7 @@ from .data import (
     MAX_REFERENCES,
     Board,
     Member,
+    NamesInUse,
     Panel,
     PanelReference,
     Picture,
@@ -172,46 +174,59 @@ def is_name(name: str) -> bool:
     return bool(whole) and not name.isdigit() and len(name) <= MAX_NAME + 10
 
 
-def free_word(name: str, taken: Iterable[str]) -> str:
+def free_word(name: str, taken: NamesInUse) -> str:
     """`name` where a mention can say it and it is free, else free_name."""
-    taken = list(taken)
-    good = is_name(name) and name.casefold() not in {other.casefold() for other in taken}
-    return name if good else free_name(name, taken)
+    return name if is_name(name) and name not in taken else free_name(name, taken)
 
 
-def settle_panel(board: Board, panel: Panel, panel_ids: Collection[str] | None = None) -> Panel:
-    """The panel as it fits into the board: every member, source panel and current take it names exists.
+class Settler:
+    """Fits panels into a board: every member, source panel and current take that one names exists.
 
     A reference to a member that is gone keeps its picture; names and colours are made free (see reference_names).
-    `panel_ids` are those of the whole board, where the caller has them.
     """
-    current = panel.current if panel.take else (panel.takes[-1].id if panel.takes else None)
-    source = panel.source
-    if source.kind == "panel" and source.panel not in (panel_ids or {other.id for other in board.panels()}):
-        source = Source()
-    mask = panel.mask if source == panel.source else None
-    references = settle_references(board, panel.references)
-    same = (current, source, mask, references) == (panel.current, panel.source, panel.mask, panel.references)
-    return panel if same else replace(panel, current=current, source=source, mask=mask, references=references)
+
+    def __init__(self, board: Board):
+        self.members = {member.id: member for member in board.cast}
+        self.names = NamesInUse(member.name for member in board.cast)
+        self._board = board
+
+    @cached_property
+    def panel_ids(self) -> frozenset[str]:
+        return frozenset(panel.id for panel in self._board.panels())
+
+    def settle(self, panel: Panel) -> Panel:
+        """The same object where all fits."""
+        current = panel.current if panel.take else (panel.takes[-1].id if panel.takes else None)
+        source = panel.source
+        if source.kind == "panel" and source.panel not in self.panel_ids:
+            source = Source()
+        mask = panel.mask if source == panel.source else None
+        references = self.settle_references(panel.references)
+        same = (current, source, mask, references) == (panel.current, panel.source, panel.mask, panel.references)
+        return panel if same else replace(panel, current=current, source=source, mask=mask, references=references)
+
+    def settle_references(self, references: Iterable[PanelReference]) -> tuple[PanelReference, ...]:
+        """Names free of each other and of the cast, colours free of each other, members that exist."""
+        members = self.members
+        kept = [r if r.member is None or r.member in members else replace(r, member=None) for r in references]
+        names = NamesInUse(beneath=self.names)
+        colours = [members[r.member].colour for r in kept if r.member]
+        done = []
+        for reference in kept:
+            if reference.member is None:
+                name = free_word(reference.name or reference.picture.name.rsplit(".", 1)[0], names)
+                colour = reference.colour if reference.colour not in colours else free_colour(colours)
+                names.add(name)
+                colours.append(colour)
+                if (name, colour) != (reference.name, reference.colour):
+                    reference = replace(reference, name=name, colour=colour)
+            done.append(reference)
+        return tuple(done)
 
 
-def settle_references(board: Board, references: Iterable[PanelReference]) -> tuple[PanelReference, ...]:
-    """Names free of each other and of the cast, colours free of each other, members that exist."""
-    members = {member.id: member for member in board.cast}
-    kept = [r if r.member is None or r.member in members else replace(r, member=None) for r in references]
-    names = [member.name for member in board.cast]
-    colours = [members[r.member].colour for r in kept if r.member]
-    done = []
-    for reference in kept:
-        if reference.member is None:
-            name = free_word(reference.name or reference.picture.name.rsplit(".", 1)[0], names)
-            colour = reference.colour if reference.colour not in colours else free_colour(colours)
-            names.append(name)
-            colours.append(colour)
-            if (name, colour) != (reference.name, reference.colour):
-                reference = replace(reference, name=name, colour=colour)
-        done.append(reference)
-    return tuple(done)
+def settle_panel(board: Board, panel: Panel) -> Panel:
+    """One panel, see Settler."""
+    return Settler(board).settle(panel)
 
 
 def default_colour(colour: str) -> str:

@@ -7,14 +7,17 @@ on the screen, the words "image 2" and the second picture of the request can't d
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import islice
 from typing import Literal
 from unicodedata import normalize
 
 import msgspec
 
 from .data import Board, Member, Panel, PanelReference, Picture, Struct
-from .mentions import LIMIT, find
+from .mentions import WORDS, Names, find, make_key
 
+MOST_SEEN = 100  # members that a panel is shown to mention
+MOST_IN_STYLE, MOST_LETTERS = 200, 60  # of what a style mentions; names are shorter
 SOURCE_COLOUR = "#8A8F98"
 
 
@@ -33,18 +36,80 @@ class Seen(Struct, frozen=True):
     member: str | None = None  # id in Board.cast
 
 
+class Sight:
+    """A board as it is looked at: what every panel of it asks for is found once. Boards never change."""
+
+    def __init__(self, board: Board):
+        self.board = board
+        self.panels: dict[str, Panel] = {}
+        for panel in board.panels():
+            self.panels.setdefault(panel.id, panel)
+        self.members = {member.id: member for member in board.cast}
+        self.cast = Names([member.name for member in board.cast])
+        self.style = _condense(board.style)
+
+    def see(self, panel: Panel, text: str | None = None) -> tuple[Seen, ...]:
+        """See `see`."""
+        source = [] if panel.source.kind == "blank" else [Seen("source", self.find_source(panel))]
+        own = _name_once([*source, *(self._see_reference(reference) for reference in panel.references)])
+        hidden = {reference.member for reference in panel.references}
+        prompt = normalize("NFC", panel.prompt if text is None else text)
+        return (*own, *(_portrait(member) for member in self._find_mentioned(f"{prompt} {self.style}", own, hidden)))
+
+    def find_source(self, panel: Panel) -> Picture | None:
+        """See source_picture."""
+        origin: Panel | None = panel
+        if panel.source.kind == "panel":
+            origin = self.panels.get(panel.source.panel or "")
+        if panel.source.kind == "blank" or origin is None or origin.take is None:
+            return None
+        return origin.take.picture
+
+    def _see_reference(self, reference: PanelReference) -> Seen:
+        named = self.members.get(reference.member or "") or reference
+        return Seen(
+            "reference", reference.picture, named.name, reference.role, named.colour, reference.id, reference.member
+        )
+
+    def _find_mentioned(self, text: str, own: list[Seen], here: set[str | None]) -> list[Member]:
+        """The members that `text` mentions, in the order of the mentions. Names of references come before theirs."""
+        taken = {one.name.casefold() for one in own}
+        hidden = {make_key(member.name) for one in here if one and (member := self.members.get(one))}
+        called = Names(names(own), self.cast, hidden)
+        places = (m.place - len(own) for m in find(text, called) if m.place and m.place > len(own))
+        mentioned = (self.board.cast[place - 1] for place in dict.fromkeys(places))
+        free = (member for member in mentioned if member.id not in here and member.name.casefold() not in taken)
+        return list(islice(free, MOST_SEEN))
+
+
+def _condense(style: str) -> str:
+    """Each thing that the style mentions, once: it is looked at for every panel of the board."""
+    style = normalize("NFC", style)
+    said = (WORDS.match(style, m.at + 1) for m in find(style, ()) if m.place or m.error)
+    words = dict.fromkeys(word[0][:MOST_LETTERS] for word in said if word)
+    return " ".join(f"@{word}" for word in islice(words, MOST_IN_STYLE))
+
+
+_last: Sight | None = None
+
+
+def look(board: Board) -> Sight:
+    """The Sight of a board; that of the last one is remembered."""
+    global _last
+    sight = _last
+    if sight is None or sight.board is not board:
+        sight = _last = Sight(board)
+    return sight
+
+
 def see(board: Board, panel: Panel, text: str | None = None) -> tuple[Seen, ...]:
     """The source picture (where the panel starts from a take), the panel's references, then the cast members that
     the prompt or the board's style mentions and that are not among them, each by its first picture.
 
-    `text` stands in for the panel's prompt. Nothing is raised: what is missing has no picture.
+    `text` stands in for the panel's prompt. Nothing is raised: what is missing has no picture. No more than MOST_SEEN
+    members are listed: no model looks at a tenth of that.
     """
-    source = [] if panel.source.kind == "blank" else [Seen("source", source_picture(board, panel))]
-    own = _name_once([*source, *(_reference(board, reference) for reference in panel.references)])
-    here = {reference.member for reference in panel.references}
-    others = [member for member in board.cast if member.id not in here]
-    prompt = normalize("NFC", f"{panel.prompt if text is None else text} {board.style}")
-    return (*own, *(_portrait(member) for member in _find_mentioned(prompt, names(own), others)))
+    return look(board).see(panel, text)
 
 
 def names(shown: Sequence[Seen]) -> list[str]:
@@ -54,20 +119,7 @@ def names(shown: Sequence[Seen]) -> list[str]:
 
 def source_picture(board: Board, panel: Panel) -> Picture | None:
     """The picture that the panel starts from, None where it starts from nothing or there is none yet."""
-    origin: Panel | None = panel
-    if panel.source.kind == "panel":
-        origin = next((other for other in board.panels() if other.id == panel.source.panel), None)
-    if panel.source.kind == "blank" or origin is None or origin.take is None:
-        return None
-    return origin.take.picture
-
-
-def _reference(board: Board, reference: PanelReference) -> Seen:
-    member = next((one for one in board.cast if one.id == reference.member), None)
-    named = member or reference
-    return Seen(
-        "reference", reference.picture, named.name, reference.role, named.colour, reference.id, reference.member
-    )
+    return look(board).find_source(panel)
 
 
 def _portrait(member: Member) -> Seen:
@@ -84,14 +136,3 @@ def _name_once(shown: list[Seen]) -> list[Seen]:
         kept.append(msgspec.structs.replace(one, name="") if key in taken else one)
         taken.add(key)
     return kept
-
-
-def _find_mentioned(text: str, own: Sequence[str], others: Sequence[Member]) -> list[Member]:
-    """The members that `text` mentions, in the order of the mentions. Names of references come before theirs."""
-    taken = {name.casefold() for name in own}
-    free = [member for member in others if member.name.casefold() not in taken]
-    # Places that stand for no picture keep numbers from reaching the members.
-    everyone = [*own, *[""] * max(0, LIMIT - len(own)), *(member.name for member in free)]
-    first = len(everyone) - len(free)
-    places = [mention.place for mention in find(text, everyone) if mention.place and mention.place > first]
-    return [free[place - first - 1] for place in dict.fromkeys(places)]

@@ -12,9 +12,11 @@ from mlx_model.specs import ModelSpec
 from ..board import mentions
 from ..board.data import Board, Panel, numbers, pictures
 from ..board.panel_job import name_model
-from ..board.seen import names, see, source_picture
+from ..board.seen import look, names
 from ..models import library
 from .file import BoardFile
+
+STYLE = "The board's style: "
 
 
 class Problem(NamedTuple):
@@ -31,9 +33,10 @@ def problems(file: BoardFile, model: str | None = None) -> list[Problem]:
     found = [Problem("", text) for text in (*filter(None, [file.recovered]), *file.repairs)]
     found += [Problem(member.name, "has no picture.") for member in board.cast if not member.pictures]
     found += _pictures(file)
-    models, label = _Models(replace(board, model=model or board.model)), numbers(board)
+    models, label, view = _Models(replace(board, model=model or board.model)), numbers(board), _View(board)
     for panel in board.panels():
-        found += [Problem(label[panel.id], *told) for told in _panel(board, panel, models.spec(panel))]
+        told = {problem[0]: problem for problem in view.examine(panel, models.spec(panel))}  # each once
+        found += [Problem(label[panel.id], *problem) for problem in told.values()]
     return [*models.missing, *found]
 
 
@@ -60,43 +63,56 @@ def _uses(board: Board) -> Iterator[tuple[str, str]]:
         yield from ((label[panel.id], mask.sha256) for mask in [panel.mask] if mask)
 
 
-def _panel(board: Board, panel: Panel, spec: ModelSpec | None) -> Iterator[tuple[str, Hint]]:
-    shown = see(board, panel)
-    if not panel.prompt.strip():
-        yield "has no prompt.", "Say what the picture should show."
-    for text, whose in ((panel.prompt, ""), (board.style, "The board's style: ")):
-        for mention in mentions.find(unicodedata.normalize("NFC", text), names(shown)):
-            if mention.error:
-                yield whose + mention.error.message, mention.error.hint
-    if any(one.kind == "cast" and one.picture is None for one in shown):
-        yield "mentions a cast member that has no picture.", Advice("give_member_a_picture")
-    if panel.source.kind == "take" and not panel.take:
-        yield "edits its own take but has none.", "Render it from nothing first."
-    yield from _source(board, panel)
-    if spec and len(shown) > spec.max_references:
-        most = f"{spec.name} takes up to {spec.max_references}"
-        yield f"{len(shown)} pictures are too many: {most}.", "Leave some out, or choose another model."
+class _View:
+    """What is wrong with single panels. `told`: of the style, which is the same for all; the first panel tells it."""
 
+    def __init__(self, board: Board):
+        self.board, self.sight = board, look(board)
+        self.rounds: dict[str, bool] = {}  # id -> whether the way back from that panel comes round
+        self.told: set[str] = set()
 
-def _source(board: Board, panel: Panel) -> Iterator[tuple[str, str]]:
-    source = source_picture(board, panel)
-    if panel.source.kind == "panel" and source is None and _never(board, panel):
-        yield "starts from a panel that starts from this one, and none has a take.", "Render one of them from nothing."
-    if panel.mask and source and (panel.mask.width, panel.mask.height) != (source.width, source.height):
-        yield "The mask was painted on a picture of another size and is not used.", "Paint it again."
-    if panel.mask and panel.source.kind == "blank":
-        yield "The mask has no picture to repaint and is not used.", "Start from a take."
+    def examine(self, panel: Panel, spec: ModelSpec | None) -> Iterator[tuple[str, Hint]]:
+        shown = self.sight.see(panel)
+        if not panel.prompt.strip():
+            yield "has no prompt.", "Say what the picture should show."
+        called = mentions.Names(names(shown))
+        for text, whose in ((unicodedata.normalize("NFC", panel.prompt), ""), (self.sight.style, STYLE)):
+            for mention in mentions.find(text, called):
+                if mention.error and not (whose and mention.error.message in self.told):
+                    self.told.update([mention.error.message] if whose else [])
+                    yield whose + mention.error.message, mention.error.hint
+        if any(one.kind == "cast" and one.picture is None for one in shown):
+            yield "mentions a cast member that has no picture.", Advice("give_member_a_picture")
+        if panel.source.kind == "take" and not panel.take:
+            yield "edits its own take but has none.", "Render it from nothing first."
+        yield from self._examine_source(panel)
+        if spec and len(shown) > spec.max_references:
+            most = f"{spec.name} takes up to {spec.max_references}"
+            yield f"{len(shown)} pictures are too many: {most}.", "Leave some out, or choose another model."
 
+    def _examine_source(self, panel: Panel) -> Iterator[tuple[str, str]]:
+        source, hint = self.sight.find_source(panel), "Render one of them from nothing."
+        if panel.source.kind == "panel" and source is None and self._comes_round(panel):
+            yield "starts from a panel that starts from this one, and none has a take.", hint
+        if panel.mask and source and (panel.mask.width, panel.mask.height) != (source.width, source.height):
+            yield "The mask was painted on a picture of another size and is not used.", "Paint it again."
+        if panel.mask and panel.source.kind == "blank":
+            yield "The mask has no picture to repaint and is not used.", "Start from a take."
 
-def _never(board: Board, panel: Panel) -> bool:
-    """Whether the way back through sources comes round without passing a take."""
-    passed, here = set(), panel
-    while here.source.kind == "panel" and source_picture(board, here) is None:
-        if here.id in passed:
-            return True
-        passed.add(here.id)
-        here = board.panel(here.source.panel or "")
-    return False
+    def _comes_round(self, panel: Panel) -> bool:
+        """Whether the way back through sources comes round without passing a take."""
+        way, here = set[str](), self._go_back(panel)
+        while here is not None and here.id not in self.rounds and here.id not in way:
+            way.add(here.id)
+            here = self._go_back(here)
+        comes_round = here is not None and self.rounds.get(here.id, True)
+        self.rounds.update(dict.fromkeys(way, comes_round))
+        return comes_round
+
+    def _go_back(self, panel: Panel) -> Panel | None:
+        """The panel that this one waits for; None where it waits for none."""
+        origin = self.sight.panels.get(panel.source.panel or "") if panel.source.kind == "panel" else None
+        return origin if origin and not origin.take else None
 
 
 class _Models:

@@ -13,8 +13,8 @@ from msgspec.structs import replace
 
 from mlx_model.errors import BoardError, Refused
 
-from ..board.data import SCHEMA, Board, Member, Panel, PanelReference, Scene, Take
-from ..board.rules import ID, check_board, check_member, check_panel, default_colour, free_word, settle_panel
+from ..board.data import SCHEMA, Board, Member, NamesInUse, Panel, PanelReference, Scene, Take
+from ..board.rules import ID, Settler, check_board, check_member, check_panel, default_colour, free_word
 
 MAX_BYTES = 64 * 1024 * 1024
 MAX_OBJECTS = 1_000_000  # counted as opening braces, before anything is built
@@ -170,8 +170,10 @@ def _panel(panel: Panel, ids: _Ids) -> Panel:
 def _name_members(cast: tuple[Member, ...], repairs: list[str]) -> tuple[Member, ...]:
     """Names that a mention can say, each once, and colours that are colours."""
     done: list[Member] = []
+    taken = NamesInUse()
     for member in cast:
-        name = free_word(member.name, [other.name for other in done])
+        name = free_word(member.name, taken)
+        taken.add(name)
         if name != member.name:
             repairs.append(f"The cast member {member.name[:80]!r} is called {name} now.")
         done.append(replace(member, name=name, colour=default_colour(member.colour)))
@@ -179,11 +181,10 @@ def _name_members(cast: tuple[Member, ...], repairs: list[str]) -> tuple[Member,
 
 
 def _settle_panels(board: Board, repairs: list[str]) -> Board:
-    """Every panel with what it names in place, see rules.settle_panel."""
-    panel_ids = {panel.id for panel in board.panels()}
-    scenes = []
+    """Every panel with what it names in place, see rules.Settler."""
+    settler, scenes = Settler(board), []
     for scene in board.scenes:
-        panels = tuple(settle_panel(board, panel, panel_ids) for panel in scene.panels)
+        panels = tuple(map(settler.settle, scene.panels))
         for before, after in zip(scene.panels, panels, strict=True):
             repairs += _describe_repairs(before, after)
         scenes.append(replace(scene, panels=panels))

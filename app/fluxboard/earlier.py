@@ -84,7 +84,12 @@ def _link(board: Path, point: Path) -> None:
 
 
 def _thin(points: list[RestorePoint], now: datetime) -> None:
-    """Remove points beyond KEPT."""
+    """Remove points beyond KEPT. Of very many, as no one session leaves, every other one goes first."""
+    while len(points) > 10 * KEPT:
+        for gone in range(len(points) - 2, NEWEST, -2):
+            with contextlib.suppress(OSError):
+                points[gone].path.unlink()
+        points = [point for place, point in enumerate(points) if place <= NEWEST or (len(points) - place) % 2]
     while len(points) > KEPT:
         gone = least_missed(measure_ages(points, now))
         with contextlib.suppress(OSError):

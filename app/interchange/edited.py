@@ -43,7 +43,9 @@ class _Places:
         self.board, self.number = board, numbers(board)
         self.known = {number.upper(): panel_id for panel_id, number in self.number.items()}
         self.home = {panel.id: scene for scene in board.scenes for panel in scene.panels}
+        self.panels = {panel.id: panel for panel in board.panels()}
         self.scenes: list[tuple[Scene, list[Panel]]] = []
+        self.begun: dict[str, list[Panel]] = {}  # by the scene's id
         self.frames = {entry.panel.id: entry.frames for entry in list_entries(board)}
         self.used: set[str] = set()
         self.found = self.new = self.by_number = 0
@@ -66,21 +68,22 @@ class _Places:
         left = [panel for panel in self.board.panels() if panel.id not in self.used]
         for panel in left:
             home = self.home[panel.id]
-            there = next((panels for scene, panels in self.scenes if scene.id == home.id), None)
+            there = self.begun.get(home.id)
             (self._open(home) if there is None else there).append(panel)
         return [self.number[panel.id] for panel in left]
 
     def _find(self, names: tuple[str, ...]) -> Panel | None:
         if known := next((name for name in names if name in self.home), None):
-            return self.board.panel(known)
+            return self.panels[known]
         matches = (NUMBER.fullmatch(PurePath(name).name.strip()) for name in names if name)
         found = next((self.known[m[1].upper()] for m in matches if m and m[1].upper() in self.known), None)
         self.by_number += found is not None
-        return self.board.panel(found) if found else None
+        return self.panels[found] if found else None
 
     def _open(self, scene: Scene | None) -> list[Panel]:
         """Where the next panel goes."""
-        seen = scene is not None and any(other.id == scene.id for other, _ in self.scenes)
-        if not self.scenes or (scene is not None and not seen):
-            self.scenes.append((scene or Scene(new_id()), []))
+        if not self.scenes or (scene is not None and scene.id not in self.begun):
+            scene = scene or Scene(new_id())
+            self.scenes.append((scene, []))
+            self.begun.setdefault(scene.id, self.scenes[-1][1])
         return self.scenes[-1][1]

@@ -17,6 +17,7 @@ from .values import clean_line
 TIME = re.compile(r"([0-9]{1,15})(?:/([0-9]{1,15}))?s")
 CLIPS = ("clip", "asset-clip", "video", "ref-clip", "sync-clip", "mc-clip", "title", "audition", "gap")
 DEFAULT = Fraction(24)
+Assets = dict[str, Element]  # by their ids
 
 
 def load(source: Source) -> Board:
@@ -34,8 +35,9 @@ def load(source: Source) -> Board:
     items = list(spine) if spine is not None else [one for event in root.iter("event") for one in event]
     rate = _read_rate(root, sequences[0].get("format") if sequences else None)
     track = otio.schema.Track("V1", kind=otio.schema.TrackKind.Video)
+    assets = {one.get("id", ""): one for one in reversed(list(root.iter("asset")))}  # of two with one id the first
     for item in items:
-        track.extend(_read_item(item, root, rate, source.notes))
+        track.extend(_read_item(item, assets, rate, source.notes))
     projects = [one.get("name", "") for one in root.iter("project")]
     timeline = otio.schema.Timeline(projects[0] if projects else "")
     timeline.tracks.append(track)
@@ -54,20 +56,20 @@ def _read_rate(root: Element, name: str | None) -> Fraction:
     return next((1 / frame for frame in frames if frame and 1 <= 1 / frame <= 240), DEFAULT)
 
 
-def _read_item(item: Element, root: Element, rate: Fraction, notes: list[str]) -> Iterator[otio.core.Composable]:
+def _read_item(item: Element, assets: Assets, rate: Fraction, notes: list[str]) -> Iterator[otio.core.Composable]:
     """A clip or a gap; what is connected above or below it is told."""
     if item.tag == "transition":
         notes.append("Transitions were left out: a board cuts.")
     if item.tag not in CLIPS:
         return
     chosen = next((one for one in item if one.tag in CLIPS), item) if item.tag == "audition" else item
-    name, length = clean_line(chosen.get("name")), _read_time(chosen.get("duration")) or _find_length(chosen, root)
+    name, length = clean_line(chosen.get("name")), _read_time(chosen.get("duration")) or _find_length(chosen, assets)
     span = make_range(length * rate, rate) if length else None
     words = list(_list_words(chosen))
     if chosen.tag == "gap" and name in ("", "Gap") and not words:
         yield otio.schema.Gap(source_range=span)
     else:
-        media = _find_source(chosen, root)
+        media = _find_source(chosen, assets)
         clip = otio.schema.Clip(name, otio.schema.ExternalReference(media) if media else None, span)
         clip.enabled, clip.metadata["words"] = chosen.get("enabled") != "0", words
         yield clip
@@ -87,22 +89,22 @@ def _list_words(item: Element) -> Iterator[str]:
             yield from (one.get("value", ""), one.get("note", ""))
 
 
-def _find_asset(item: Element, root: Element) -> Element | None:
+def _find_asset(item: Element, assets: Assets) -> Element | None:
     """What it, or a picture inside it, refers to."""
     inside = (one for one in item.iter("video") if one.get("ref"))
     ref = item.get("ref") or next((one.get("ref") for one in inside), None)
-    return next((one for one in root.iter("asset") if one.get("id") == ref), None) if ref else None
+    return assets.get(ref) if ref else None
 
 
-def _find_source(item: Element, root: Element) -> str:
-    asset = _find_asset(item, root)
+def _find_source(item: Element, assets: Assets) -> str:
+    asset = _find_asset(item, assets)
     if asset is None:
         return ""
     inside = next((one.get("src", "") for one in asset.iter("media-rep")), "")
     return asset.get("src") or inside
 
 
-def _find_length(item: Element, root: Element) -> Fraction | None:
+def _find_length(item: Element, assets: Assets) -> Fraction | None:
     """An asset's own, where the clip says none."""
-    asset = _find_asset(item, root)
+    asset = _find_asset(item, assets)
     return _read_time(asset.get("duration")) if asset is not None else None

@@ -1,6 +1,7 @@
 """Final Draft's .fdx: every paragraph's words, of whatever kind, and the notes in and around them."""
 
 import re
+from collections import deque
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element as Node
 
@@ -48,7 +49,7 @@ class _Reader:
         self.notes = notes
         settings = root.iter("ElementSettings")
         self.capitals = {one.get("Type", "") for one in settings if _has_capitals(one.find("FontSpec"))}
-        self.lists = sorted(_list_notes(root))
+        self.lists = deque(sorted(_list_notes(root)))
         self.place = 0  # in characters from the script's beginning, as the lists of notes count
 
     def read(self, content: Node) -> Iterator[Element]:
@@ -79,7 +80,7 @@ class _Reader:
             told = clean_line(f"{paragraph.get('Number', '')} {words} {_tell(hidden)}", LONGEST)
             self.notes.append(f"A scene that its author omitted was left out: {told}")
         while self.lists and self.lists[0][0] < self.place:
-            yield Element("note", self.lists.pop(0)[1])
+            yield Element("note", self.lists.popleft()[1])
 
     def _read_inside(self, child: Node) -> Iterator[Element]:
         if child.tag == "DualDialogue":

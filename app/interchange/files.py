@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 from xml.etree.ElementTree import Element as Node
-from xml.etree.ElementTree import ParseError
+from xml.etree.ElementTree import ParseError, TreeBuilder
 
 import defusedxml  # type: ignore[import-untyped]  # its stubs are a package of their own
 from defusedxml import ElementTree
@@ -24,11 +24,16 @@ from ..pictures.kinds import read_bytes
 DECLARED = re.compile(rb"^\s*<\?xml[^>]*\?>")
 DOCTYPE = re.compile(rb"<!DOCTYPE\s+\w+\s*>")
 MAX_SCRIPT = 32 * 1024**2
+DEEPEST, MOST_ELEMENTS, LONGEST_TAG = 100, 1_000_000, 300
 UNSAFE = re.compile(r'[<>:"/\\|?*\s]+')
 RESERVED = {"con", "prn", "aux", "nul", *(f"{port}{digit}" for port in ("com", "lpt") for digit in "0123456789¹²³")}
 LONGEST_NAME = 80  # bytes: room for a number and an extension below the 143 of encrypted and the 255 of other disks
 DIGITS = "0123456789"
 JOINERS = "\u200d\ufe0f"  # invisible, but parts of emoji
+
+
+class TooMuch(Exception):
+    """More than a document of this kind ever holds; the text says of what."""
 
 
 @dataclass(frozen=True)
@@ -155,12 +160,41 @@ def read_xml(source: Source, doctype: bool = False) -> Node:
             raise RequestError(f"{source.path} is damaged ({error}).", "Export it again.") from error
         source.notes.append(f"{source.path.name} is not in UTF-8 as it says: check the accents.")
         return root
+    except TooMuch as error:
+        raise RequestError(f"{source.path} can't be read: {error}.", "Export it again.") from error
     except (defusedxml.DefusedXmlException, ValueError, LookupError, RecursionError) as error:
         raise RequestError(
             f"{source.path} has definitions that it does not need and that attacks use.", "Export it again."
         ) from error
 
 
+class _Bounded(TreeBuilder):
+    """Makes the tree of a document that no reader of it can be driven mad by.
+
+    A name with its namespace is spelt out for each element: one of a megabyte, used a million times, never ends.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.depth = self.count = 0
+
+    def start(self, tag: str, attributes: dict[str, str]) -> Node:
+        self.depth, self.count = self.depth + 1, self.count + 1
+        if self.depth > DEEPEST:
+            raise TooMuch("it is nested too deeply")
+        if self.count > MOST_ELEMENTS:
+            raise TooMuch("it has more than a million elements")
+        if max(map(len, (tag, *attributes))) > LONGEST_TAG:
+            raise TooMuch("it has a name without end")
+        return super().start(tag, attributes)
+
+    def end(self, tag: str) -> Node:
+        self.depth -= 1
+        return super().end(tag)
+
+
 def _parse_bytes(data: bytes) -> Node:
-    root: Node = ElementTree.fromstring(data, forbid_dtd=True, forbid_entities=True, forbid_external=True)
+    parser = ElementTree.XMLParser(target=_Bounded(), forbid_dtd=True, forbid_entities=True, forbid_external=True)
+    parser.feed(data)
+    root: Node = parser.close()
     return root

@@ -143,7 +143,8 @@ class _Draft:
 
     def _introduce(self, speaker: str) -> None:
         self.speaker = clean_line(speaker, LONGEST)
-        name = clean_line(re.sub(r"\s*\([^)]*\)", "", self.speaker), LONGEST_NAME)
+        # Cut first: to look for what closes each of a thousand brackets takes a million steps.
+        name = clean_line(re.sub(r"\s*\([^)]*\)", "", self.speaker[: 3 * LONGEST_NAME]), LONGEST_NAME)
         if name and len(self.speakers) < MOST_SPEAKERS:
             self.speakers.setdefault(name)
         elif name and name not in self.speakers:

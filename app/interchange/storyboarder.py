@@ -3,12 +3,13 @@
 Nothing outside the file's own folder is read, whatever the file says.
 """
 
-import json
+from math import inf
 from typing import Any
 
 import numpy as np
 
 from mlx_model.errors import FluxLocalError, RequestError
+from mlx_model.foreign import parse_json
 
 from ..board.data import ASPECTS, Board, Panel, Scene, choose_rate, new_id
 from ..board.rules import MAX_PANELS
@@ -18,7 +19,7 @@ from .values import add_take, clean_line, decode, read_number, read_seconds, rea
 
 # From the bottom up; "main" is the picture itself, which older versions keep outside the layers.
 ORDER = ("shot-generator", "reference", "main", "fill", "tone", "pencil", "ink", "notes", "guides", "composite")
-MOST = MAX_PANELS
+MOST, MOST_LAYERS = MAX_PANELS, 64
 
 
 def load(source: Source) -> Board:
@@ -43,9 +44,9 @@ def load(source: Source) -> Board:
 def _parse(source: Source) -> dict[str, Any]:
     text = decode(read_document(source.path), source.path.name, source.notes)
     try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RequestError(f"{source.path} is damaged ({str(error)[:100]}).", "Try one of its backups.") from error
+        found = parse_json(text, absurd=inf)
+    except ValueError as error:
+        raise RequestError(f"{source.path} is damaged: {error}.", "Try one of its backups.") from error
     if not isinstance(found, dict):
         raise RequestError(f"{source.path} is not a Storyboarder file.", "Choose the .storyboarder file of a scene.")
     return found
@@ -87,7 +88,10 @@ def _note_sound(board: dict[str, Any], where: str, notes: list[str]) -> None:
 def _compose_picture(board: dict[str, Any], where: str, source: Source) -> np.ndarray | None:
     """The layers on white paper, (H, W, 3) uint8; None where none can be read."""
     page: np.ndarray | None = None
-    for name, opacity in _list_layers(board):
+    layers = _list_layers(board)
+    if len(layers) > MOST_LAYERS:
+        source.notes.append(f"{where}: of {len(layers)} layers only the first {MOST_LAYERS} were read.")
+    for name, opacity in layers[:MOST_LAYERS]:
         path = find_beside(source.path.parent, f"images/{name}")
         if path is None:
             if name != board.get("url"):  # newer versions name a flat picture that they do not write

@@ -1,6 +1,5 @@
 """OpenTimelineIO in: each clip of the first video track is a panel. Media is taken from the file's own folder only."""
 
-import json
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -10,6 +9,7 @@ from xml.etree import ElementTree
 import opentimelineio as otio  # type: ignore[import-untyped]  # it has no stubs
 
 from mlx_model.errors import RequestError
+from mlx_model.foreign import parse_json
 
 from ..board.data import ASPECTS, Board, Camera, Panel, Scene, choose_rate, new_id
 from ..board.rules import MAX_PANELS
@@ -18,8 +18,6 @@ from .files import Source, find_beside, make_safe_name, read_document, read_xml
 from .pictures import choose_aspect
 from .timeline import KEY
 from .values import add_file, clean, clean_line, decode, read_camera, read_seconds, read_words
-
-DEEPEST = 100  # levels of nesting
 
 
 def load(source: Source) -> Board:
@@ -53,32 +51,20 @@ def _read(source: Source) -> otio.core.SerializableObject:
     """The library reads in C++ and recursively: depth is checked before it sees the file."""
     text = decode(read_document(source.path), source.path.name, source.notes)
     try:
-        if _measure_depth(json.loads(text)) > DEEPEST:
-            raise ValueError("it is nested too deeply")
+        parse_json(text)
+    except ValueError as error:
+        raise RequestError(f"{source.path} is damaged: {error}.", "Export the timeline again.") from error
+    try:
         return otio.core.deserialize_json_from_string(text)
     except otio.exceptions.UnsupportedSchemaError as error:
         raise RequestError(
             f"{source.path} was written by a newer OpenTimelineIO than this one ({otio.__version__}).",
             "Export it for an older version, or as Final Cut 7 XML or an EDL.",
         ) from error
-    except (ValueError, RecursionError, otio.exceptions.OTIOError) as error:
-        if "too big" in str(error) or "integer string conversion" in str(error):
-            raise RequestError(
-                f"{source.path} has a number of too many digits.", "Export the timeline again."
-            ) from error
-        raise RequestError(f"{source.path} is damaged ({str(error)[:100]}).", "Export the timeline again.") from error
-    except Exception as error:  # the library's own errors have no common class
+    except Exception as error:  # the library's own errors have no common class, and speak of C++
         raise RequestError(
-            f"{source.path} can't be read ({str(error)[:100]}).", "Export the timeline again."
+            f"{source.path} is no timeline that OpenTimelineIO can read.", "Export the timeline again."
         ) from error
-
-
-def _measure_depth(tree: object) -> int:
-    level, depth = [tree], 0
-    while level and depth <= DEEPEST:
-        inner = [list(v.values()) if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)]
-        level, depth = [item for items in inner for item in items], depth + 1
-    return depth
 
 
 def find_timeline(found: object, source: Source) -> otio.schema.Timeline:
