@@ -12,6 +12,7 @@ import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import cache
+from itertools import count
 from typing import Literal, Protocol, TypeVar
 
 import msgspec
@@ -293,15 +294,17 @@ OWN_NUMBER = re.compile(r"\s*#([0-9A-Za-z.]{1,10})#\s*$")  # at the end of a hea
 def scene_numbers(board: Board) -> dict[str, str]:
     """Scene id -> "12A" where its heading ends in #12A#, as a script numbers it, else its place; each only once."""
     found: dict[str, str] = {}
+    taken: set[str] = set()
     for scene in board.scenes:
         own = OWN_NUMBER.search(scene.heading)
-        if own and own[1].upper() not in found.values():
+        if own and own[1].upper() not in taken:
             found[scene.id] = own[1].upper()
-    taken = set(found.values())
+            taken.add(found[scene.id])
+    last = 0  # up to here all are taken
     for place, scene in enumerate(board.scenes, 1):
         if scene.id not in found:
-            found[scene.id] = next(str(n) for n in itertools.count(place) if str(n) not in taken)
-            taken.add(found[scene.id])
+            last = next(n for n in count(max(place, last + 1)) if str(n) not in taken)
+            found[scene.id] = str(last)
     return found
 
 

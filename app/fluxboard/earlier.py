@@ -88,7 +88,7 @@ def _thin(points: list[RestorePoint], now: datetime) -> None:
     while len(points) > 10 * KEPT:
         for gone in range(len(points) - 2, NEWEST, -2):
             with contextlib.suppress(OSError):
-                points[gone].path.unlink()
+                disk.remove(points[gone].path, points[gone].path.parent.parent)
         points = [point for place, point in enumerate(points) if place <= NEWEST or (len(points) - place) % 2]
     while len(points) > KEPT:
         gone = least_missed(measure_ages(points, now))

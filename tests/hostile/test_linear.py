@@ -14,7 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from app.board import cast, mentions
-from app.board.data import Board, Member, Panel, PanelReference, Picture, Scene, Source, Take, new_id
+from app.board.data import Board, Member, Panel, PanelReference, Picture, Scene, Source, Take, new_id, numbers
 from app.board.naming import render_order
 from app.board.seen import see
 from app.fluxboard import codec, earlier
@@ -178,6 +178,14 @@ def order_chain(size: int) -> Work:
     return lambda: render_order(board, [panel.id for panel in board.panels()])
 
 
+def number_scenes(size: int) -> Work:
+    """The first half has the numbers that the second half would get."""
+    headings = [f"#{size + number}#" for number in range(size)] + [""] * size
+    scenes = tuple(Scene(new_id(), heading, (Panel(new_id()),)) for heading in headings)
+    board = Board(new_id(), scenes=scenes)
+    return lambda: numbers(board)
+
+
 def thin_points(size: int) -> Work:
     from datetime import UTC, datetime, timedelta
 
@@ -204,6 +212,7 @@ BOARDS = {
     "images": (find_images, 20_000),
     "a new name for a member": (rename_all, 300),
     "the order of a chain": (order_chain, 5_000),
+    "numbers of scenes": (number_scenes, 1_000),
     "restore points": (thin_points, 1_000),
 }
 
