@@ -16,7 +16,7 @@ from mlx_model.specs import OPTIONAL, SPECS, ModelSpec
 from mlx_model.store.folder import roles
 
 from .identify import agrees, list_rows, name_row
-from .prepare import WHERE, check_width, read_params, read_sizes
+from .prepare import WHERE, check_part, check_width, read_params, read_sizes
 from .source import Source, read_index
 from .survey import Found, Survey
 from .tokenizers.files import Tokenizers, collect_tokenizer_files
@@ -146,8 +146,8 @@ def _explain(fitting: list[Found], ranks: list[tuple[Any, ...]], words: tuple[st
 def _choose_companion(role: str, family: str, transformer: Any, made: Gathered, found: Survey) -> None:
     """Fill a role, or say why nothing that is there fits it."""
     there = [one for one in found.parts if one.part.layout.role == role and one.part.layout.family == family]
-    refused = {id(one): why for one in there if (why := _refuse(role, one, made.spec, transformer))}
     main = made.chosen.get("transformer")
+    refused = {id(one): why for one in there if (why := _refuse(role, one, main, made.spec, transformer))}
     ranks = {id(one): (-_count_common(main, one), *_rank(role, one)) for one in there}
     fitting = sorted((one for one in there if id(one) not in refused), key=lambda one: ranks[id(one)])
     if fitting:
@@ -168,14 +168,16 @@ def _count_common(main: Found | None, one: Found) -> int:
     return int(folder.name == "transformer" and folder.parent == one.part.files[0].parent.parent)
 
 
-def _refuse(role: str, one: Found, spec: ModelSpec, transformer: Any) -> str:
-    """Why a component does not fit, "" where it does."""
+def _refuse(role: str, one: Found, main: Found | None, spec: ModelSpec, transformer: Any) -> str:
+    """Why a component does not fit beside the transformer `main`, "" where it does."""
     try:
         params = read_companion(one, spec, transformer)
         check_width(role, params, transformer)
+        if one.part.params is None:
+            check_part(role, one.part, params, one.shapes, spec)
     except FluxLocalError as error:
         return f"{one.place.name}: {error.message}"
-    if role == "text_encoder" and _is_of_another_series(one, spec):
+    if role == "text_encoder" and not _count_common(main, one) and _is_of_another_series(one, spec):
         return f"{one.place.name} is of another series of the same size (Qwen3 is not Qwen3-VL)"
     return ""
 
@@ -190,7 +192,7 @@ def _is_of_another_series(one: Found, spec: ModelSpec) -> bool:
     if one.part.layout.family != "text_qwen3":
         return False
     published = import_module(f"mlx_model.nets.{spec.text_family}").Params(**spec.text).rope_theta
-    config = one.part.config.get("text_config") or one.part.config
+    config = one.part.told.get("text_config") or one.part.told
     told = (config.get("rope_parameters") or config).get("rope_theta") if isinstance(config, dict) else None
     vision = any(mark in name for name in one.part.entries for mark in VISION) or "vl" in one.place.name.lower()
     return float(told or (WITH_VISION if vision else 1e6)) != published and spec.repo is not None

@@ -155,7 +155,7 @@ def _fit_part(role: str, part: Part, spec: ModelSpec, transformer: Any, settings
     targets = _read_targets(part, settings.scratch)
     params = read_params(part, lambda: read_sizes(part, list_shapes(targets), spec, transformer))
     check_width(role, params, transformer)
-    vouched = part.params is not None or _check_part(role, part, params, list_shapes(targets), spec)
+    vouched = part.params is not None or check_part(role, part, params, list_shapes(targets), spec)
     if part.params is None and hasattr(params, "out_layers"):
         targets = apply(text.keep_layers(max(params.out_layers)), targets)
     changed = set()
@@ -164,7 +164,7 @@ def _fit_part(role: str, part: Part, spec: ModelSpec, transformer: Any, settings
     return _make_ready(role, part, params, targets, settings.plan, vouched, changed)
 
 
-def _check_part(role: str, part: Part, params: Any, shapes: dict[str, tuple[int, ...]], spec: ModelSpec) -> bool:
+def check_part(role: str, part: Part, params: Any, shapes: dict[str, tuple[int, ...]], spec: ModelSpec) -> bool:
     """Whether something vouches for the part's sizes. Raises ConvertError: it is incomplete."""
     if hasattr(params, "out_layers"):
         check_layers(part, params, shapes)

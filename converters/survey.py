@@ -17,11 +17,14 @@ import mlx.core as mx
 import yaml  # type: ignore[import-untyped]  # it ships no types
 
 from mlx_model.errors import ConvertError, FluxLocalError, RequestError
+from mlx_model.specs import SPECS
 from mlx_model.store.folder import MANIFEST, open_folder
 from mlx_model.store.shards import Entry
 
+from .complete import check_complete
 from .formats import gguf_file, mflux, scaled
 from .formats.files import is_pickle, list_weight_files, read_entries, read_json
+from .identify import make_published
 from .keys.families import SIZES
 from .keys.rules import apply
 from .parts import NoPart, Part, open_components, open_converted, open_pairs, open_shards
@@ -254,6 +257,9 @@ def describe(part: Part) -> Found:
     read = SIZES.get(part.layout.family)
     known = part.params is not None or read is not None
     params = read_params(part, lambda: read(targets, part.told) if read else {}) if known else None
+    if part.layout.role == "transformer" and part.params is None:
+        rows = {name: make_published(row) for name, row in SPECS.items() if row.family == part.layout.family}
+        check_complete(part, params, targets, rows)
     return Found(part, params, targets, _name_form(part), 8 * stored / max(1, count), stored)
 
 

@@ -145,7 +145,8 @@ def tell_plan(made: "Gathered", place: Path, bits: int, as_json: bool) -> None:
 
     with TemporaryDirectory() as scratch:
         settings = Settings(choose_plan(bits, None), (), Path(scratch))
-        _, _, ready = prepare(made.make_source(place), made.spec.name, settings)
+        prepared = prepare(made.make_source(place), made.spec.name, settings)
+        ready = prepared.ready
         read, write = sum(one.bytes for one in made.chosen.values()), sum(part.bytes for part in ready)
         seconds = estimate_seconds(ready, bits, read + write)
     if as_json:

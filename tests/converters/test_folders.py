@@ -188,6 +188,18 @@ def test_an_encoder_of_the_other_series(tmp_path):
     assert "Qwen3-VL" in gathered.missing["text_encoder"]
 
 
+def test_an_encoder_beside_its_transformer_is_believed(tmp_path):
+    """mflux leaves FLUX.3's vision tower and config.json out."""
+    tiny = TINY["flux3-image-klein"]
+    root = companions(tiny, tmp_path / "saved")
+    save(root / "transformer" / "0.safetensors", published(tiny, "transformer"))
+    text = {name: x for name, x in published(tiny, "text_encoder").items() if "visual" not in name}
+    save(root / "text_encoder" / "model.safetensors", text)
+    assert gather(SPECS[tiny.model], survey(tmp_path)).missing == {}
+    (root / "transformer").rename(tmp_path / "elsewhere")
+    assert "text_encoder" in gather(SPECS[tiny.model], survey(tmp_path)).missing
+
+
 def test_what_is_missing_and_where_it_is(tmp_path):
     tiny = TINY["flux1-dev"]
     root = comfy(tmp_path / "ComfyUI", tiny)
@@ -216,7 +228,7 @@ def test_damaged_incomplete_and_foreign_files(tmp_path):
     found = survey(root)
     assert [file.name for file in found.adapters] == ["style.safetensors"]
     assert found.others == 2
-    assert sorted(text.split(" ")[0].rpartition("/")[2] for text in found.problems) == [
+    assert sorted(text.split(" ")[0].rpartition("/")[2].rstrip(":") for text in found.problems) == [
         "a-00001-of-00002.safetensors",
         "cut.safetensors",
     ]
@@ -270,3 +282,21 @@ def test_no_such_place(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(RequestError, match="pipe"):
         survey(tmp_path / "pipe")
+
+
+def test_incomplete_parts_are_not_chosen(tmp_path):
+    """A transformer that lacks a block by its config, an autoencoder without what its row has."""
+    tiny = TINY["flux2-klein-4b"]
+    root = comfy(tmp_path / "ComfyUI", tiny)
+    arrays = published(tiny, "transformer")
+    folder = root / "models" / "diffusion_models"
+    save(
+        folder / f"{tiny.model}.safetensors", {name: x for name, x in arrays.items() if "single_blocks.1." not in name}
+    )
+    (folder / "config.json").write_text('{"_class_name": "Flux2Transformer2DModel", "num_single_layers": 2}')
+    found = survey(root)
+    assert "incomplete" in found.problems[0]
+    assert "transformer" in gather(SPECS[tiny.model], found).missing
+    vae = {name: x for name, x in published(tiny, "autoencoder").items() if not name.startswith("bn.")}
+    save(root / "models" / "vae" / "some_autoencoder.safetensors", vae)
+    assert "autoencoder" in gather(SPECS[tiny.model], survey(root)).missing

@@ -29,6 +29,7 @@ class Download:
     share: float | None = None
     words: str = "Starting"
     stage: str = ""
+    source: str = ""  # the folder that it is made of; "" for a download
 
     @property
     def over(self) -> bool:
@@ -44,7 +45,7 @@ class Fetch(QProcess):
     def __init__(self, name: str, parent: QObject):
         super().__init__(parent)
         self.name = name
-        self.setProcessEnvironment(_environment())
+        self.setProcessEnvironment(make_environment())
         self.readyReadStandardOutput.connect(self._read)
         self.finished.connect(self._over)
         self.errorOccurred.connect(self._fail)
@@ -79,7 +80,7 @@ class Downloads(QObject):
         self._program = tuple(program or command_line())
         self._known: dict[str, Download] = {}
         self._running: dict[str, Fetch] = {}
-        self._again: dict[str, int] = {}  # name -> bits, of what was told to go on while its process was ending
+        self._again: set[str] = set()  # of what was told to go on while its process was ending
 
     def get(self, name: str) -> Download | None:
         return self._known.get(name)
@@ -89,19 +90,23 @@ class Downloads(QObject):
         """Whether a process runs still."""
         return bool(self._running)
 
-    def start(self, name: str, bits: int) -> None:
-        """Begin, or go on, as soon as the process that was paused has ended. The person has agreed to the licence."""
+    def start(self, name: str, bits: int, source: str = "") -> None:
+        """Begin, or go on, as soon as the process that was paused has ended. The person has agreed to the licence.
+
+        `source`: a folder that holds the model, of which only what is missing there is fetched.
+        """
         if name in self._running:
             if self._known[name].state != "running":
-                self._set(Download(name, bits))
-                self._again[name] = bits
+                self._set(Download(name, bits, source=source))
+                self._again.add(name)
             return
         fetch = Fetch(name, self)
         fetch.said.connect(self._hear)
         fetch.ended.connect(self._finish)
         self._running[name] = fetch
-        self._set(Download(name, bits))
+        self._set(Download(name, bits, source=source))
         arguments = [*self._program[1:], *ARGUMENTS, name, "--bits", str(bits), "--accept-licence", "--json"]
+        arguments += ["--from", source, "--download-missing"] if source else []
         fetch.start(self._program[0], arguments)
 
     def pause(self, name: str) -> None:
@@ -121,7 +126,7 @@ class Downloads(QObject):
                 fetch.waitForFinished(GRACE)
 
     def _stop(self, name: str, state: State, words: str) -> None:
-        self._again.pop(name, None)
+        self._again.discard(name)
         download = self._known.get(name)
         if download and not download.over:
             self._set(replace(download, state=state, words=words))
@@ -137,12 +142,13 @@ class Downloads(QObject):
         if name not in self._running:
             return
         self._running.pop(name).deleteLater()
-        download, again = self._known[name], self._again.pop(name, None)
+        download, again = self._known[name], name in self._again
+        self._again.discard(name)
         if code == 0:  # also where it was done before it heard that it should stop
             self._set(replace(download, state="done", share=1.0, words="Installed"))
             self.installed.emit(name)
-        elif again is not None:
-            self.start(name, again)
+        elif again:
+            self.start(name, download.bits, download.source)
         elif download.state == "running":
             self._set(replace(download, state="failed", words=log or f"It ended with code {code}."))
 
@@ -169,7 +175,8 @@ def after(download: Download, event: Event) -> Download:
     return download
 
 
-def _environment() -> QProcessEnvironment:
+def make_environment() -> QProcessEnvironment:
+    """What a process of ours is given."""
     made = QProcessEnvironment()
     for name, value in environment().items():
         made.insert(name, value)

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QDialog,
     QDialogButtonBox,
+    QFileDialog,
     QFrame,
     QHBoxLayout,
     QMessageBox,
@@ -29,6 +30,7 @@ from ..kit.messages import sure
 from ..kit.widgets import bar, button, label, row, set_tone
 from ..kit.words import in_window
 from .downloads import Download, Downloads
+from .found import FoundDialog
 
 GATED = "Its page on Hugging Face asks you to agree there too; then run `hf auth login` once in Terminal."
 SLOW = 600  # seconds of a picture: beyond that nobody waits for it, and the page says so
@@ -177,16 +179,19 @@ class ModelCard(QFrame):
         self.get.setText("Continue Download…" if begun else "Download…")
 
     def _start(self) -> None:
-        if self.entry["licence"]["consent"] or self.entry["licence"]["gated"]:
-            dialog = Consent(self.entry, self)
-            if dialog.exec() != QDialog.DialogCode.Accepted:
-                return
-        self.downloads.start(self.entry["name"], self.bits.currentData())
+        if self.agree():
+            self.downloads.start(self.entry["name"], self.bits.currentData())
+
+    def agree(self) -> bool:
+        """Whether the person agrees to the licence, where it asks for that."""
+        if not (self.entry["licence"]["consent"] or self.entry["licence"]["gated"]):
+            return True
+        return Consent(self.entry, self).exec() == QDialog.DialogCode.Accepted
 
     def _pause(self) -> None:
         download = self.downloads.get(self.entry["name"])
         if download and download.state == "paused":
-            self.downloads.start(self.entry["name"], download.bits)
+            self.downloads.start(self.entry["name"], download.bits, download.source)
         else:
             self.downloads.pause(self.entry["name"])
 
@@ -247,21 +252,22 @@ class ModelsView(QWidget):
         self.refresh()
 
     def _lay_out(self) -> None:
-        top = bar(label("Models", name="heading"), None, self.disk)
+        have = button("I Have ComfyUI, mflux or Hugging Face Files…", self.add_from_folder, "folder")
+        top = bar(label("Models", name="heading"), None, self.disk, have)
         inside = QWidget()
         inside.setObjectName("plain")
         self.column = QVBoxLayout(inside)
         self.column.setContentsMargins(20, 16, 20, 20)
         self.column.setSpacing(10)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setWidget(inside)
-        scroll.setAccessibleName("Models")
+        self.area = QScrollArea()
+        self.area.setWidgetResizable(True)
+        self.area.setWidget(inside)
+        self.area.setAccessibleName("Models")
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(0)
         box.addWidget(top)
-        box.addWidget(scroll, 1)
+        box.addWidget(self.area, 1)
 
     def refresh(self) -> None:
         """Read again what is installed."""
@@ -286,6 +292,20 @@ class ModelsView(QWidget):
         card.changed.connect(self.refresh)
         self.column.addWidget(card)
         return card
+
+    def add_from_folder(self) -> None:
+        """Ask for a folder, show what it holds, and add what is chosen of it."""
+        place = QFileDialog.getExistingDirectory(self, "Folder of ComfyUI, mflux or Hugging Face")
+        if not place:
+            return
+        installed = {name for name, card in self.cards.items() if card.installed}
+        dialog = FoundDialog(place, installed, self)
+        if dialog.exec() != QDialog.DialogCode.Accepted or dialog.chosen is None:
+            return
+        card = self.cards[dialog.chosen["name"]]
+        if card.agree():
+            self.downloads.start(dialog.chosen["name"], dialog.bits, place)
+            self.area.ensureWidgetVisible(card)
 
     def _set_default(self, name: str) -> None:
         self.default = name

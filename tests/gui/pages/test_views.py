@@ -16,6 +16,7 @@ from app.board import commands
 from app.board.data import COLOURS, new_board
 from app.fluxboard import samples
 from app.gui.pages.downloads import Download, Downloads, after
+from app.gui.pages.found import FoundDialog
 from mlx_model.events import Failed, Stage, Step
 
 # Cast
@@ -457,3 +458,81 @@ def test_samples_are_whole_and_every_mention_means_somebody(name, tmp_path):
                 ready += 1
         assert ready >= 2
         assert json.loads((file.path / "board.json").read_bytes())["title"] == samples.SAMPLES[name].title
+
+
+FOUND = {
+    "places": ["/comfy/models"],
+    "models": [
+        {
+            "name": "flux1-dev", "title": "FLUX.1 dev", "certain": False, "tokenizers": {},
+            "parts": {"transformer": {"file": "/comfy/x.gguf", "form": "GGUF Q4_K", "bytes": 7e9, "why": "w"}},
+            "missing": {"autoencoder": "published in a/b (vae)"},
+        },
+        {
+            "name": MODEL, "title": "FLUX.2 klein 4B", "certain": True, "tokenizers": {}, "missing": {},
+            "parts": {"transformer": {"file": "/comfy/k.safetensors", "form": "fp8", "bytes": 4e9, "why": ""}},
+        },
+        {"name": "flux2-dev", "title": "no", "certain": True, "parts": {}, "missing": {"transformer": ""}},
+    ],
+    "loras": ["/comfy/style.safetensors"], "problems": ["a is cut."], "others": 3,
+}  # fmt: skip
+
+
+def look_at(qtbot, tmp_path, output, installed=()):
+    program = tmp_path / "look.py"
+    program.write_text(f"print('noise', flush=True); print({json.dumps(output)!r})")
+    dialog = FoundDialog("/comfy", set(installed), None, (sys.executable, str(program)))
+    qtbot.addWidget(dialog)
+    dialog.show()
+    qtbot.waitUntil(lambda: not dialog.progress.isVisible(), timeout=30000)
+    return dialog
+
+
+def test_what_a_folder_holds_is_listed_whole_models_first(qtbot, tmp_path):
+    dialog = look_at(qtbot, tmp_path, FOUND)
+    rows = [dialog.models.item(number).text() for number in range(dialog.models.count())]
+    assert rows == ["FLUX.2 klein 4B: everything is here", "FLUX.1 dev: autoencoder missing"]
+    assert "k.safetensors, fp8, 4.0 GB" in dialog.details.text()
+    assert "1 LoRA" in dialog.words.text()
+    assert dialog.notes.text() == "Can't be used: a is cut."
+    assert dialog.add.text() == "Add"
+    dialog.models.setCurrentRow(1)
+    assert dialog.add.text() == "Download the Rest and Add"
+    assert "published in a/b (vae)" in dialog.details.text()
+    assert "does not say which" in dialog.details.text()
+    dialog.add.click()
+    assert (dialog.chosen["name"], dialog.bits) == ("flux1-dev", 8)
+
+
+def test_nothing_to_add(qtbot, tmp_path):
+    """It is there already; there is nothing; the folder can't be read; the dialog is closed while it looks."""
+    dialog = look_at(qtbot, tmp_path, FOUND, {MODEL})
+    assert dialog.models.item(0).text().endswith("added already")
+    assert not dialog.add.isEnabled()
+    dialog = look_at(qtbot, tmp_path, {**FOUND, "models": [], "loras": []})
+    assert "lies here" in dialog.words.text()
+    assert not dialog.add.isEnabled()
+    dialog = look_at(qtbot, tmp_path, {"event": "failed", "message": "It is gone."})
+    assert dialog.words.text() == "It is gone."
+    dialog = FoundDialog("/comfy", set(), None, (sys.executable, "-c", "import time; time.sleep(60)"))
+    qtbot.addWidget(dialog)
+    dialog.show()
+    dialog.reject()
+    assert dialog.look.state() == dialog.look.ProcessState.NotRunning
+
+
+def test_a_model_of_a_folder_is_added_with_what_is_missing_there(qtbot, tmp_path, downloads):
+    """Also after a pause."""
+    said = tmp_path / "said"
+    program = tmp_path / "say.py"
+    program.write_text(
+        f"import sys, time; open({str(said)!r}, 'a').write(' '.join(sys.argv[1:]) + chr(10)); time.sleep(9)"
+    )
+    one = downloads(program=(sys.executable, str(program)))
+    one.start(MODEL, 8, "/comfy")
+    qtbot.waitUntil(lambda: said.exists() and said.read_text().count("\n") == 1, timeout=30000)
+    one.pause(MODEL)
+    one.start(MODEL, 8, one.get(MODEL).source)
+    qtbot.waitUntil(lambda: said.read_text().count("\n") == 2, timeout=30000)
+    words = f"models add {MODEL} --bits 8 --accept-licence --json --from /comfy --download-missing"
+    assert said.read_text().splitlines() == [words, words]
