@@ -30,8 +30,9 @@ def tell(error: Exception) -> FluxLocalError | None:
         return error
     if isinstance(error, MemoryError):
         return OutOfMemory(f"The machine ran out of memory. {error}".strip(), "Try a smaller size.")
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return DiskFull(f"The disk is full: {error}.", "Free some space and try again.")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        what = f"{_name(error)} could not be written" if error.filename else "something could not be written"
+        return DiskFull(f"The disk is full: {what}.", "Free some space and try again.")
     if isinstance(error, FileNotFoundError) and not _stands_somewhere():
         return RequestError("The folder that you are in is gone.", "Go to another one: cd")
     if isinstance(error, FileNotFoundError) and error.filename is not None:

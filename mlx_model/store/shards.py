@@ -178,10 +178,11 @@ def unbroken(what: str) -> Iterator[None]:
 
 @contextmanager
 def disk_full(target: Path) -> Iterator[None]:
-    """Turn "no space left" into DiskFull."""
+    """Turn "no space left" into DiskFull; any other error of the disk names `target`."""
     try:
         yield
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            error.filename = error.filename or str(target)
             raise
         raise DiskFull(f"The disk is full: {target} could not be written.", "Free some space and try again.") from error
