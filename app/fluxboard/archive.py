@@ -91,6 +91,7 @@ def import_zip(zipped: str | Path, path: str | Path) -> BoardFile:
         ):
             _extract(archive, partial)
             partial.rename(path)
+            disk.sync_folder(path.parent)
     except BROKEN as error:
         raise BoardError(f"{zipped} is damaged or not a zip: {error}.", HINT) from error
     finally:

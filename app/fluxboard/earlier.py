@@ -79,6 +79,7 @@ def _link(board: Path, point: Path) -> None:
     # A failure: no hard links here, or the disk is full, which writing tells.
     with contextlib.suppress(OSError), hold(root) as folder, hold(point.parent, root) as history:
         history.link_from(folder, board.name, point.name)
+        history.sync()
         return
     disk.write(point, disk.read(board, inside=root), root)
 

@@ -16,7 +16,7 @@ import defusedxml  # type: ignore[import-untyped]  # its stubs are a package of 
 from defusedxml import ElementTree
 
 from mlx_model.errors import RequestError
-from mlx_model.files import explain, number_names, sync
+from mlx_model.files import explain, number_names, sync, sync_folder
 
 from ..board.data import Picture
 from ..pictures.kinds import read_bytes
@@ -89,7 +89,10 @@ def write_folder(path: Path, fill: Callable[[Path], object], force: bool = False
         temporary.mkdir()
         fill(temporary)
         _sync_files(temporary)
-        return _merge(temporary, path) if force and path.exists() else _claim(temporary, path)
+        final = _merge(temporary, path) if force and path.exists() else _claim(temporary, path)
+        sync_folder(final)
+        sync_folder(final.parent)
+        return final
     except OSError as error:
         raise explain(error, path) from error
     finally:

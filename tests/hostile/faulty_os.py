@@ -18,12 +18,13 @@ from typing import Any
 
 NAMES = ("replace", "rename", "link", "symlink", "unlink", "remove", "mkdir", "rmdir", "fsync", "ftruncate", "truncate",
          "pwrite")  # fmt: skip
-NEW_NAMES = ("replace", "rename", "link", "symlink", "unlink", "remove", "mkdir", "rmdir")
+NEW_NAMES = ("replace", "rename", "link", "symlink", "mkdir", "create")
 WRITES = os.O_CREAT | os.O_WRONLY | os.O_RDWR
 MODES = set("wxa+")
 TAKES_ROOM = ("open", "write", "mkdir", "link", "symlink", "fsync", "pwrite", "rename", "replace")
 SECONDS = 60  # for the work of a child; longer means that it hangs
 BOARD_JOURNAL = "journal"  # the second net: never durable by itself
+PASSING = (BOARD_JOURNAL, "lock")
 
 Fault = Callable[[str], None]
 
@@ -68,13 +69,12 @@ class Disk:
         if due and self.fault and not (self.full and name not in TAKES_ROOM):
             self.fault(name)
 
-    def find(self, what: Any) -> str:
-        """The path of a file or a descriptor where it is below `root`, else ""."""
+    def find(self, what: Any, folder: int | None = None) -> str:
+        """The path of a file (in an open folder) or a descriptor where it is below `root`, else ""."""
         if isinstance(what, int):
-            try:
-                path = os.readlink(f"/proc/self/fd/{what}")
-            except OSError:
-                return ""
+            path = _path_of(what)
+        elif folder is not None:
+            path = os.path.join(_path_of(folder), os.fsdecode(what))
         else:
             path = os.path.realpath(os.path.dirname(os.path.abspath(os.fsdecode(what))))
             path = os.path.join(path, os.path.basename(os.fsdecode(what)))
@@ -82,14 +82,15 @@ class Disk:
 
     def _count(self, name: str, real: Callable) -> Callable:
         def counted(*args: Any, **more: Any) -> Any:
-            place = "" if more.get("dir_fd") or more.get("src_dir_fd") else self.find(args[0])
-            target = self.find(args[1]) if name in ("replace", "rename", "link", "symlink") else ""
+            place = "" if name == "symlink" else self.find(args[0], more.get("src_dir_fd", more.get("dir_fd")))
+            folder = more.get("dst_dir_fd", more.get("dir_fd"))
+            target = self.find(args[1], folder) if name in ("replace", "rename", "link", "symlink") else ""
             if not (place or target):
                 return real(*args, **more)
             if name == "pwrite":
                 return self._pwrite(real, place, *args)
             self.step(name, place or target)
-            self.ledger.before(name, args[0])
+            self.ledger.before(name, place)
             done = real(*args, **more)
             self.ledger.after(name, args[0], place, target)
             return done
@@ -107,13 +108,13 @@ class Disk:
 
     def _open_descriptor(self, real: Callable) -> Callable:
         def opened(path: Any, flags: int, *rest: Any, **more: Any) -> int:
-            place = self.find(path) if flags & WRITES and not more.get("dir_fd") else ""
-            new = bool(place) and not os.path.lexists(path)
+            place = self.find(path, more.get("dir_fd")) if flags & WRITES else ""
+            new = bool(place) and not os.path.lexists(place)
             if place:
                 self.step("open", place)
             descriptor = int(real(path, flags, *rest, **more))
             if new:
-                self.ledger.after("create", path, place, "")
+                self.ledger.after("create", place, place, "")
             return descriptor
 
         return opened
@@ -123,14 +124,22 @@ class Disk:
             place = self.find(file) if MODES & set(mode) else ""
             if not place:
                 return real(file, mode, *rest, **more)
-            new = not isinstance(file, int) and not os.path.lexists(file)
-            self.step("open", place)
+            new = not os.path.lexists(place)
+            if not more.get("opener"):  # which opens by os.open
+                self.step("open", place)
             handle = real(file, mode, *rest, **more)
             if new:
                 self.ledger.after("create", file, place, "")
             return Handle(self, handle, place)
 
         return opened
+
+
+def _path_of(descriptor: int) -> str:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        return ""
 
 
 class Handle:
@@ -177,11 +186,11 @@ class Ledger:
     def dirty(self, descriptor: int, place: str) -> None:
         self.unsynced[os.fstat(descriptor).st_ino] = place
 
-    def before(self, name: str, what: Any) -> None:
+    def before(self, name: str, what: str) -> None:
         """A name may only be given to what is on the disk, whole."""
-        if name not in ("replace", "rename", "link"):
+        if name not in ("replace", "rename", "link") or not os.path.lexists(what):
             return
-        if os.path.basename(os.fsdecode(what)).startswith(f".{BOARD_JOURNAL}"):
+        if os.path.basename(what).startswith(f".{BOARD_JOURNAL}"):
             return
         inside = [what]
         if os.path.isdir(what) and not os.path.islink(what):
@@ -194,9 +203,8 @@ class Ledger:
             inode = os.fstat(what).st_ino
             self.unsynced.pop(inode, None)
             self.folders.pop(inode, None)
-        elif name in (*NEW_NAMES, "create"):
-            for path in filter(None, (place, target)):
-                self._note_folder(os.path.dirname(path), path)
+        elif name in NEW_NAMES and os.path.basename(path := target or place) not in PASSING:
+            self._note_folder(os.path.dirname(path), path)
 
     def _note_folder(self, folder: str, path: str) -> None:
         if os.path.isdir(folder):

@@ -6,6 +6,7 @@ import tomllib
 
 import pytest
 from hatchling.builders.wheel import WheelBuilder
+from packaging.requirements import Requirement
 
 from tests.house.tree import NAMES, PACKAGES, ROOT, imported
 
@@ -61,3 +62,31 @@ def test_no_two_test_files_share_a_name():
     """In folders that are no packages pytest imports by bare name, and the second one stops the whole run."""
     bare = [p.name for p in (ROOT / "tests").rglob("test_*.py") if not (p.parent / "__init__.py").exists()]
     assert sorted({name for name in bare if bare.count(name) > 1}) == []
+
+
+BUNDLED = ("edges", "video", "layers", "packaging")
+
+
+def test_the_lock_pins_what_the_bundle_needs_by_hash():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    text = (ROOT / "requirements.lock").read_text("utf-8")
+    blocks = [block for block in re.split(r"\n(?=\S)", text) if not block.startswith("#")]
+    assert [block for block in blocks if not re.search(r"--hash=sha256:[0-9a-f]{64}", block)] == []
+    pinned = {name.lower(): set() for name, _ in re.findall(r"^([\w.-]+)==(\S+)", text, re.MULTILINE)}
+    for name, version in re.findall(r"^([\w.-]+)==([^\s;]+)", text, re.MULTILINE):
+        pinned[name.lower()].add(version)
+    wanted = [Requirement(line) for line in project["dependencies"]]
+    wanted += [Requirement(line) for extra in BUNDLED for line in project["optional-dependencies"][extra]]
+    assert [str(need) for need in wanted if not any(map(need.specifier.contains, pinned.get(need.name, ())))] == []
+
+
+def test_the_build_and_the_audit_go_by_the_lock():
+    assert "--require-hashes" in (ROOT / "docs" / "PACKAGING.md").read_text("utf-8")
+    assert ".ci/audit --strict" in (ROOT / ".github" / "workflows" / "audit.yml").read_text("utf-8")
+    assert ".ci/audit" in (ROOT / ".ci" / "run").read_text("utf-8")
+
+
+def test_security_says_how_to_report_and_invents_no_address():
+    text = (ROOT / "SECURITY.md").read_text("utf-8")
+    assert "Report a vulnerability" in text
+    assert not re.search(r"\w@\w", text)

@@ -20,8 +20,9 @@ from tests.hostile.faulty_os import Disk, in_child
 from .writers import MODEL, WRITERS, Tell, Writer, write_board
 
 Cases = Iterator[tuple[str, str]]  # what was tried, what was lost ("" for nothing)
-QUICK = 6  # of the points of a writer
+QUICK = 3  # of the points of a writer
 FULL = (errno.ENOSPC, errno.EDQUOT)
+STRIDE = 12  # between two points of a conversion, which writes many tensors in one way
 KILLS = 150  # at random
 SIZES = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # kB of a disk that is full at once, or later
 
@@ -61,20 +62,21 @@ def prepare(writer: Writer, place: Path) -> None:
         raise RuntimeError(f"{writer.name} can't be prepared: {told}")
 
 
-def list_writers() -> tuple[Writer, ...]:
-    return (*WRITERS, MODEL)
+def list_writers(quick: bool) -> tuple[Writer, ...]:
+    """A conversion takes half a second, and has 600 points."""
+    return WRITERS if quick else (*WRITERS, MODEL)
 
 
 def try_kills(root: Path, quick: bool) -> Cases:
     """Each writer is killed (SIGKILL) at each of its points; then a board by somebody else, at any time."""
-    for writer in list_writers():
-        for at in choose(count_points(writer, root), quick):
+    for writer in list_writers(quick):
+        for at in choose(count_points(writer, root), quick)[:: STRIDE if writer is MODEL else 1]:
             place = _make(root, "place")
             prepare(writer, place)
             told, code = in_child(lambda tell, at=at, place=place, writer=writer: _work(writer, place, tell, at))
             died = "" if code == -signal.SIGKILL else f"it was not killed but ended with {code}: {told[-1:]}"
             yield f"{writer.name}, killed at its point {at}", died or writer.judge(place, told)
-    yield from _try_random_kills(root, KILLS // 10 if quick else KILLS)
+    yield from _try_random_kills(root, KILLS // 25 if quick else KILLS)
 
 
 def _work(writer: Writer, place: Path, tell: Tell, at: int) -> None:
@@ -105,10 +107,10 @@ def _die_after(seconds: float, place: Path, tell: Tell) -> None:
 def try_disk_errors(root: Path, quick: bool) -> Cases:
     """At each point the disk refuses once, or from then on: told in words, nothing lost, and it works again after."""
     errors = dict(list(faulty_os.ERRORS.items())[:2]) if quick else faulty_os.ERRORS
-    for writer in list_writers():
+    for writer in list_writers(quick):
         count = count_points(writer, root)
         for number, (name, code) in enumerate(errors.items()):
-            for at in choose(count, quick):
+            for at in choose(count, quick)[:: STRIDE if writer is MODEL else 1]:
                 lasting = (at + number) % 2 == 0
                 lost = _try_error(writer, _make(root, "place"), at, code, lasting)
                 yield f"{writer.name}, {name} {'from' if lasting else 'at'} its point {at}", lost

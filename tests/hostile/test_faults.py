@@ -1,0 +1,62 @@
+"""The table of faults, with a few cases of each: python -m tests.bench.faults tries all of them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.bench.faults import GROUPS
+from tests.hostile import faulty_os
+from tests.hostile.faults import disks
+from tests.hostile.faults.writers import WRITERS, Writer
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_nothing_is_lost(group):
+    """In a process of its own: its children are forked, and none of MLX's threads may run by then."""
+    command = [sys.executable, "-m", "tests.bench.faults", "--quick", group]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    cases, survived, lost, *_ = map(float, done.stdout.splitlines()[-1].removeprefix(group).split())
+    assert cases == survived > 2
+    assert lost == 0
+
+
+def write_carelessly(place, tell):
+    """As no writer may: over what is there."""
+    with open(place / "x.txt", "w") as handle:
+        handle.write("new " * 1000)
+    tell(["done", 0])
+
+
+def judge_text(place, told):
+    text = (place / "x.txt").read_text()
+    return "" if text in ("old", "new " * 1000) else f"{len(text)} letters are there"
+
+
+CARELESS = Writer("careless", lambda place: (place / "x.txt").write_text("old"), write_carelessly, judge_text)
+
+
+@pytest.mark.parametrize("fault", [disks.try_kills, disks.try_disk_errors])
+def test_a_careless_writer_is_found_out(tmp_path, monkeypatch, fault):
+    """The table can lose."""
+    monkeypatch.setattr(disks, "list_writers", lambda _: (CARELESS,))
+    monkeypatch.setattr(disks, "_try_random_kills", lambda *_: iter(()))
+    assert [lost for _, lost in fault(tmp_path, True) if lost]
+
+
+@pytest.mark.parametrize("writer", WRITERS, ids=[writer.name for writer in WRITERS])
+def test_what_is_said_to_be_written_outlives_the_power(tmp_path, writer):
+    """The order of writing, fsync, naming, and fsync of the folder, of every writer, in the calls that it makes."""
+
+    def work(tell):
+        disk = faulty_os.Disk(tmp_path).install()
+        writer.work(tmp_path, lambda _: None)
+        tell(sorted({*disk.ledger.lost(tmp_path)}))
+
+    disks.prepare(writer, tmp_path)
+    told, code = faulty_os.in_child(work)
+    assert (told, code) == ([[]], 0)
