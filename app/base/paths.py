@@ -31,6 +31,11 @@ def boards() -> Path:
     return user_documents_path() / APP_NAME
 
 
+def loras() -> Path:
+    """LoRAs that the window and `--lora NAME` know by name."""
+    return home() / "loras"
+
+
 def downloads() -> Path:
     """Sources while they are fetched and, with --keep-source, afterwards."""
     return home() / "downloads"

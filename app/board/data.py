@@ -114,6 +114,13 @@ class Take(Struct, frozen=True):
     note: str = ""  # such as "imported"
 
 
+class Adapter(Struct, frozen=True):
+    """A LoRA of the library by its name, and how strongly it counts."""
+
+    name: str
+    strength: float = 1.0
+
+
 class Settings(Struct, frozen=True):
     """How a panel is rendered; None is the board's or the model's own value."""
 
@@ -123,6 +130,7 @@ class Settings(Struct, frozen=True):
     strength: float | None = None
     width: int | None = None
     height: int | None = None
+    loras: tuple[Adapter, ...] | None = None
 
 
 class Panel(Struct, frozen=True):
@@ -161,6 +169,7 @@ class Board(Struct, frozen=True):
     fps: int | float = 24  # whole where it is; 24000 / 1001 for what is called 23.976
     style: str = ""  # added to the prompt of every panel
     model: str | None = None  # the name of a model or the path of its folder; None: the default model
+    loras: tuple[Adapter, ...] = ()  # of every panel that names none of its own
     cast: tuple[Member, ...] = ()
     scenes: tuple[Scene, ...] = ()
     schema: int = SCHEMA

@@ -19,15 +19,15 @@ from msgspec.structs import replace
 from mlx_model.errors import RequestError
 from mlx_model.geometry import Size
 from mlx_model.memory import Forecast
-from mlx_model.request import MAX_SEED, Mask, Reference, Request, check
+from mlx_model.request import MAX_SEED, Lora, Mask, Reference, Request, check
 from mlx_model.specs import ModelSpec
 from mlx_model.store.folder import Folder
 
 from ..base.shapes import size_of_shape
 from ..engine import running
 from ..engine.jobs import Job
-from ..models import library
-from .data import Board, Panel, Picture, Source, Take, new_id, numbers
+from ..models import library, loras
+from .data import Adapter, Board, Panel, Picture, Source, Take, new_id, numbers
 from .mentions import compile_prompt
 from .seen import Seen, names, see, source_picture
 
@@ -73,7 +73,23 @@ def require_memory(board: Board, panel: Panel, choice: Choice) -> Forecast:
     """What a run of the panel needs. Raises WillNotFit where this machine can't hold it."""
     pictures = [one.picture for one in see(board, panel) if one.picture]
     sizes = [Size(picture.width, picture.height) for picture in pictures]
-    return running.require_room(choice.folder, choice.size, sizes)
+    return running.require_room(choice.folder, choice.size, sizes, loras=list_loras(board, panel))
+
+
+def list_loras(board: Board, panel: Panel) -> tuple[Lora, ...]:
+    """The panel's LoRAs, else the board's, as files of the library. Raises RequestError for one that is not there."""
+    found = []
+    for one in name_loras(board, panel):
+        path = loras.find(one.name)
+        if path is None:
+            raise RequestError(f"The LoRA {one.name} is not in the library.", "Add it under LoRAs, or take it off.")
+        found.append(Lora(str(path), one.strength, loras.digest_of(path)))
+    return tuple(found)
+
+
+def name_loras(board: Board, panel: Panel) -> tuple[Adapter, ...]:
+    """By their names: the panel's own, else the board's."""
+    return board.loras if panel.settings.loras is None else panel.settings.loras
 
 
 def instruct(panel: Panel, instruction: str | None) -> Panel:
@@ -120,6 +136,7 @@ def panel_job(
         references=tuple(_reference(one, one.picture, picture_path) for one in shown if one.picture),
         mask=_mask(panel, source, picture_path),
         strength=panel.settings.strength if source else None,
+        loras=list_loras(board, panel),
     )
     folder = str(choice.folder.path)
     return Job(new_id(), label, check(request, spec), folder, panel_id, slot, previews, instruction)

@@ -17,6 +17,7 @@ from .data import (
     COLOURS,
     MAX_NAME,
     MAX_REFERENCES,
+    Adapter,
     Board,
     Member,
     NamesInUse,
@@ -32,6 +33,7 @@ from .data import (
 
 MAX_SCENES, MAX_PANELS, MAX_MEMBERS, MAX_TAKES = 2_000, 20_000, 1_000, 5_000
 MAX_SECONDS = 3_600.0
+MAX_LORAS, MAX_STRENGTH = 16, 20
 COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -70,6 +72,7 @@ def check_board(board: Board) -> None:
         raise Refused("The aspect must be two numbers from 1 to 10000.", "Say a shape such as 16:9.")
     if not 1 <= board.fps <= 240:
         raise Refused(f"{board.fps} frames a second are out of range.", "Choose 1 to 240.")
+    _check_loras(board.loras)
     if len(board.scenes) > MAX_SCENES:
         raise Refused(f"A board has no more than {MAX_SCENES} scenes.", "Go on in another board.")
     if sum(len(scene.panels) for scene in board.scenes) > MAX_PANELS:
@@ -156,6 +159,16 @@ def _check_settings(settings: Settings) -> None:
         if not (side is None or 16 <= side <= MAX_SIDE):
             raise Refused(f"{side} pixels are out of range.", f"Choose 16 to {MAX_SIDE}.")
     _text(settings.model or "")
+    _check_loras(settings.loras or ())
+
+
+def _check_loras(loras: Collection[Adapter]) -> None:
+    if len(loras) > MAX_LORAS:
+        raise Refused(f"No more than {MAX_LORAS} LoRAs can be used together.", "Take one off first.")
+    for lora in loras:
+        if not (math.isfinite(lora.strength) and abs(lora.strength) <= MAX_STRENGTH):
+            raise Refused(f"{lora.strength} is no strength for a LoRA.", f"Choose -{MAX_STRENGTH} to {MAX_STRENGTH}.")
+        _text(lora.name)
 
 
 def _values(item: msgspec.Struct) -> list[str]:

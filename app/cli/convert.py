@@ -41,6 +41,7 @@ def convert(
       flux-local generate "a lighthouse" -m comics
     """
     from app.base import blas
+    from app.models.loras import find
     from app.pictures import inputs
 
     blas.preload()
@@ -49,7 +50,7 @@ def convert(
     from .add import show
 
     extra = Path(companions) if companions else None
-    adapters = [inputs.load_lora(text) for text in loras]
+    adapters = [inputs.load_lora(text, find) for text in loras]
     show(converted(Path(source), Path(output), model, bits, plan, extra, force, adapters), Reporter(as_json))
     if not as_json:
         click.echo(Path(output).absolute())

@@ -58,7 +58,7 @@ def run_options(command: Callable) -> Callable:
 
 def lora_option(help: str) -> Callable:
     """--lora, any number of times."""
-    return click.option("--lora", "loras", multiple=True, metavar="PATH[:SCALE]", help=help)
+    return click.option("--lora", "loras", multiple=True, metavar="PATH|NAME[:SCALE]", help=help)
 
 
 def bits_option(default: int) -> Callable:

@@ -183,7 +183,9 @@ def _with_pictures(base: Request, options: Options, pictures: Sequence[str], not
 def _loras(base: Request, options: Options) -> tuple[Lora, ...]:
     """Those that are asked for replace the recorded ones."""
     if options["loras"]:
-        return tuple(inputs.load_lora(text) for text in options["loras"] if text != "none")
+        from app.models import loras  # few runs have one
+
+        return tuple(inputs.load_lora(text, loras.find) for text in options["loras"] if text != "none")
     return tuple(inputs.reload_lora(lora, Path(options["again"]).absolute()) for lora in base.loras)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -60,18 +61,23 @@ def _fit(path: Path, mask: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     return np.clip(np.asarray(scaled, dtype=np.float32), 0.0, 1.0)
 
 
-def load_lora(text: str) -> Lora:
+def load_lora(text: str, find: Callable[[str], Path | None] = lambda _: None) -> Lora:
     """PATH or PATH:SCALE, with the file's sha256. What follows the last colon is a scale unless such a file exists.
 
-    Raises RequestError where there is no file.
+    `find` gives the file of a name, where there is no file of that path. Raises RequestError where there is none.
     """
     path, scale = Path(text).expanduser(), 1.0
     head, colon, tail = text.rpartition(":")
-    if colon and not os.path.isfile(path):
+    if colon and not os.path.isfile(path) and not find(text):
         with contextlib.suppress(ValueError):  # a colon in the name of a missing file
-            path, scale = Path(head).expanduser(), float(tail)
+            path, scale, text = Path(head).expanduser(), float(tail), head
     if not os.path.isfile(path):
-        raise RequestError(f"There is no LoRA at {path}.", "A file, or a file and its scale: style.safetensors:0.8.")
+        path = find(text) or path
+    if not os.path.isfile(path):
+        raise RequestError(
+            f"There is no LoRA at {path}.",
+            "Give a file or a name in the library, and perhaps a scale: style.safetensors:0.8.",
+        )
     return Lora(str(path.absolute()), scale, _hash(path))
 
 
