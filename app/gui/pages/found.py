@@ -7,13 +7,12 @@ import json
 from pathlib import Path
 from typing import Any
 
-from PySide6.QtCore import QObject, QProcess, Qt, Signal
+from PySide6.QtCore import QObject, QProcess, Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
     QDialogButtonBox,
     QListWidget,
-    QListWidgetItem,
     QProgressBar,
     QVBoxLayout,
     QWidget,
@@ -36,7 +35,7 @@ EXPLAINED = (
 class Look(QProcess):
     """One look through a folder."""
 
-    told = Signal(dict)
+    told = Signal(object)  # of dict Qt would sort the keys
     failed = Signal(str)
 
     def __init__(self, place: str, parent: QObject, program: tuple[str, ...] | None = None):
@@ -77,6 +76,7 @@ class FoundDialog(QDialog):
         super().__init__(parent)
         self.place, self.installed = place, installed
         self.chosen: Facts | None = None
+        self._found: list[Facts] = []  # by rows
         self.models = QListWidget()
         self.models.setAccessibleName("Models")
         self.models.currentItemChanged.connect(lambda *_: self._show_current())
@@ -126,10 +126,8 @@ class FoundDialog(QDialog):
         self.progress.hide()
         models = [one for one in found["models"] if "transformer" in one["parts"]]
         self.words.setText(_say_found(models, found))
-        for facts in sorted(models, key=lambda one: bool(one["missing"])):
-            item = QListWidgetItem(f"{facts['title']}: {self._say_state(facts)}")
-            item.setData(Qt.ItemDataRole.UserRole, facts)
-            self.models.addItem(item)
+        self._found = sorted(models, key=lambda one: bool(one["missing"]))
+        self.models.addItems([f"{facts['title']}: {self._say_state(facts)}" for facts in self._found])
         self.models.setCurrentRow(0)
         problems = "\n".join(found["problems"][:3])
         more = f"\nand {len(found['problems']) - 3} more" if len(found["problems"]) > 3 else ""
@@ -149,9 +147,8 @@ class FoundDialog(QDialog):
         self.words.setText(words)
 
     def _current(self) -> Facts | None:
-        item = self.models.currentItem()
-        facts: Facts | None = item.data(Qt.ItemDataRole.UserRole) if item else None
-        return facts
+        row = self.models.currentRow()
+        return self._found[row] if 0 <= row < len(self._found) else None
 
     def _show_current(self) -> None:
         facts = self._current()

@@ -470,7 +470,10 @@ FOUND = {
         },
         {
             "name": MODEL, "title": "FLUX.2 klein 4B", "certain": True, "tokenizers": {}, "missing": {},
-            "parts": {"transformer": {"file": "/comfy/k.safetensors", "form": "fp8", "bytes": 4e9, "why": ""}},
+            "parts": {
+                "transformer": {"file": "/comfy/k.safetensors", "form": "fp8", "bytes": 4e9, "why": ""},
+                "autoencoder": {"file": "/comfy/ae.safetensors", "form": "16 bits", "bytes": 3e8, "why": ""},
+            },
         },
         {"name": "flux2-dev", "title": "no", "certain": True, "parts": {}, "missing": {"transformer": ""}},
     ],
@@ -492,7 +495,8 @@ def test_what_a_folder_holds_is_listed_whole_models_first(qtbot, tmp_path):
     dialog = look_at(qtbot, tmp_path, FOUND)
     rows = [dialog.models.item(number).text() for number in range(dialog.models.count())]
     assert rows == ["FLUX.2 klein 4B: everything is here", "FLUX.1 dev: autoencoder missing"]
-    assert "k.safetensors, fp8, 4.0 GB" in dialog.details.text()
+    first, second = dialog.details.text().splitlines()  # the transformer first, as it was told
+    assert (first, second[:11]) == ("Transformer: k.safetensors, fp8, 4.0 GB", "Autoencoder")
     assert "1 LoRA" in dialog.words.text()
     assert dialog.notes.text() == "Can't be used: a is cut."
     assert dialog.add.text() == "Add"
