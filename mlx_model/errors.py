@@ -18,6 +18,7 @@ FluxLocalError
 |   +-- DiskFull          4
 +-- SampleError           5  the run failed
     +-- OutOfMemory       5
+    +-- GpuFailed         5
     +-- NotFinite         5
     +-- WorkerDied        5
 
@@ -167,9 +168,42 @@ class OutOfMemory(SampleError):
     pass
 
 
+class GpuFailed(SampleError):
+    pass
+
+
 class NotFinite(SampleError):
     pass
 
 
 class WorkerDied(SampleError):
     pass
+
+
+SMALLER = "Use a smaller size, fewer references or a model at fewer bits."
+RESTART = "Try again. If it happens again, close other programs that use the graphics chip, or restart the computer."
+MEMORY = re.compile(r"alloc|memory", re.IGNORECASE)
+# What Metal calls the errors of a command buffer, in the words of its messages and by the names behind them.
+GPU = (
+    (r"timeout", "The graphics chip took too long over one piece of work, and the system stopped it.", SMALLER),
+    (r"interactivity", "The system stopped the graphics chip's work since it held up the screen.", SMALLER),
+    (
+        r"victim|ignored|submissions|causing prior|excessive",
+        "The graphics chip's work was stopped after a fault.",
+        RESTART,
+    ),
+    (r"\[metal\]|command buffer", "The graphics chip reported a fault.", RESTART),
+)
+
+
+def tell_device(text: str) -> SampleError | None:
+    """What an error of MLX says about memory or the graphics chip, in words; None where it is about neither."""
+    short = text if len(text) <= 200 else f"{text[:200]}…"
+    known = re.search(r"CallbackError(\w+)", text)  # kIOGPUCommandBufferCallbackErrorTimeout: the surest word
+    for pattern, message, hint in GPU[:-1]:
+        if re.search(pattern, known[1] if known else text, re.IGNORECASE):
+            return GpuFailed(f"{message} ({short})", hint)
+    if MEMORY.search(text):
+        return OutOfMemory(f"The machine ran out of memory: {short}", SMALLER)
+    pattern, message, hint = GPU[-1]
+    return GpuFailed(f"{message} ({short})", hint) if re.search(pattern, text, re.IGNORECASE) else None

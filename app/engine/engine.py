@@ -65,8 +65,8 @@ class Worker(QObject):
         """Start a fresh process; `ready` or `died` follows."""
         self.is_ready, self._reason, self._silent, self._ending = False, "", 0.0, 0.0
         self._lines = protocol.Lines()
-        self._log_start = process.rotate_log(self.log)
-        self._process.setStandardErrorFile(str(self.log), QProcess.OpenModeFlag.Append)
+        log, self._log_start = process.open_log(self.log)
+        self._process.setStandardErrorFile(log, QProcess.OpenModeFlag.Append)
         self._process.setProcessEnvironment(_environment())
         self._process.start(self.words[0], self.words[1:])
         self._tick.start()
@@ -292,9 +292,7 @@ class Engine(QObject):
         if self.worker == "stopped":
             self._start()
         elif self.worker == "ready" and (job := self._queue.start_next()):
-            folder, self._step = self._folder / job.id, 0.0
-            folder.mkdir(parents=True)
-            request = protocol.raw(job.request.to_json())
+            request, folder, self._step = protocol.raw(job.request.to_json()), self._folder / job.id, 0.0
             self._set("busy")
             self._process.send(protocol.Run(job.id, job.model, request, str(folder), job.previews, job.anyway))
 

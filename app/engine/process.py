@@ -1,5 +1,6 @@
 """Why a worker died: its log, its exit, and what to tell about it."""
 
+import contextlib
 import os
 import re
 import shutil
@@ -9,6 +10,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+from mlx_model.errors import SMALLER, tell_device
 from mlx_model.events import Failed
 
 from ..base import paths
@@ -19,8 +21,6 @@ TAIL = 20_000
 DIED = "The process that runs the model died."
 # What C++ says of an exception that nobody caught: libc++abi on macOS, libstdc++ on Linux.
 CAUSE = re.compile(r"(?:uncaught exception of type [\w:]+: |what\(\):\s+)(.+)")
-MEMORY = re.compile(r"insufficient memory|out of memory|bad_alloc|unable to allocate|malloc", re.IGNORECASE)
-SMALLER = "Use a smaller size, fewer references or a model at fewer bits."
 AGAIN = "A new one is started. If it happens again, look into the log: {log}"
 
 
@@ -28,19 +28,24 @@ def log_file() -> Path:
     return paths.home() / "logs" / "worker.log"
 
 
-def rotate_log(log: Path) -> int:
-    """Make room for a new process's words; where in the file they will begin."""
-    log.parent.mkdir(parents=True, exist_ok=True)
-    size = log.stat().st_size if log.exists() else 0
-    if size > LIMIT:
-        log.replace(log.with_suffix(".1.log"))
-        return 0
-    return size
+def open_log(log: Path) -> tuple[str, int]:
+    """Where a new process's words go, and where in that file they will begin.
+
+    Nowhere on a disk that is full or read-only, which is no reason not to paint.
+    """
+    try:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        if log.exists() and log.stat().st_size > LIMIT:
+            log.replace(log.with_suffix(".1.log"))
+        with open(log, "ab") as handle:
+            return str(log), handle.tell()
+    except OSError:
+        return os.devnull, 0
 
 
 def add_to_log(log: Path, text: str) -> None:
-    """Add a line of our own."""
-    with open(log, "a", encoding="utf-8") as handle:
+    """Add a line of our own, where there is room for it."""
+    with contextlib.suppress(OSError), open(log, "a", encoding="utf-8") as handle:
         handle.write(f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} {text}\n")
 
 
@@ -57,8 +62,9 @@ def read_tail(log: Path, start: int) -> str:
 def explain_death(reason: str, number: int | None, said: str) -> Failed:
     """What to tell. `reason`: why we ended it, or ""; `number`: the signal that ended it or None; `said`: its log."""
     cause = CAUSE.findall(said)
-    if cause and MEMORY.search(cause[-1]):
-        return Failed("OutOfMemory", f"{DIED} It ran out of memory: {_short(cause[-1])}", SMALLER)
+    told = tell_device(cause[-1]) if cause else None
+    if told:
+        return Failed(told.code, f"{DIED} {told.message}", told.hint)
     if not reason and number == getattr(signal, "SIGKILL", None):
         return Failed("WorkerDied", f"{DIED} The system ended it, as it does when memory runs out.", SMALLER)
     what = reason or (f"It said: {_short(cause[-1])}" if cause else _exit(number) or _last_line(said))

@@ -151,6 +151,7 @@ class Worker:
         if not message.anyway:
             running.require_memory(folder, request)
         place = Path(message.folder)
+        place.mkdir(parents=True, exist_ok=True)  # here, where a full disk is told as an error of the job
         previews = place if message.previews else None
         output = running.Output(place / RESULT, previews, preview_time=PREVIEW_TIME, paths=False)
         with running.awake():

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 import numpy as np
 
-from ..errors import OutOfMemory, RequestError
+from ..errors import RequestError, tell_device
 from ..events import Done, Event, Loaded, Note, Preview, Stage, Step
 from ..geometry import Grid, Size
 from ..memory import keeps_encoder
@@ -165,7 +165,7 @@ class Pipeline:
             yield Stage("decode")
             pixels = self._decode(latents, grid)
         except RuntimeError as error:  # what MLX raises when the device refuses an allocation
-            raise _run_failed(error) from error
+            raise (tell_device(str(error)) or error) from error
         pixels = self._finish(request, pixels)
         seconds = time.perf_counter() - began
         yield Done(seconds, seed=request.seed, pixels=pixels, latents=np.array(latents[0]))
@@ -308,12 +308,3 @@ class Pipeline:
     def _decode(self, latents: mx.array, grid: Grid) -> np.ndarray:
         """(1, N, C) -> (H, W, 3) uint8."""
         return first_picture(self.autoencoder.decode(latents.reshape(1, *grid, -1)))
-
-
-def _run_failed(error: RuntimeError) -> Exception:
-    text = str(error)
-    if "alloc" in text.lower() or "memory" in text.lower():
-        return OutOfMemory(
-            f"The machine ran out of memory: {text}", "Use a smaller size, fewer references or a model at fewer bits."
-        )
-    return error

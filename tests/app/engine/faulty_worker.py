@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import time
+from functools import partial
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
@@ -52,6 +53,24 @@ def abort():
     os.abort()
 
 
+METAL = {  # what Metal says of a command buffer, as MLX passes it on
+    "gpu timeout": "Caused GPU Timeout Error (00000002:kIOGPUCommandBufferCallbackErrorTimeout)",
+    "gpu memory": "Insufficient Memory (00000008:kIOGPUCommandBufferCallbackErrorOutOfMemory)",
+    "gpu screen": "Impacting Interactivity (0000000e:kIOGPUCommandBufferCallbackErrorImpactingInteractivity)",
+    "gpu victim": "Discarded (victim of GPU error/recovery) (00000005:kIOGPUCommandBufferCallbackErrorInnocentVictim)",
+    "gpu ignored": "Ignored (for causing prior/excessive GPU errors) "
+    "(00000004:kIOGPUCommandBufferCallbackErrorSubmissionsIgnored)",
+    "gpu hang": "Caused GPU Hang Error (00000003:kIOGPUCommandBufferCallbackErrorHang)",
+    "gpu address": "Caused GPU Address Fault Error (0000000b:kIOGPUCommandBufferCallbackErrorPageFault)",
+}
+
+
+def abort_by_metal(words):
+    print("libc++abi: terminating due to uncaught exception of type std::runtime_error: [METAL] Command buffer "
+          f"execution failed: {words}", file=sys.stderr, flush=True)  # fmt: skip
+    os.abort()
+
+
 def fail():
     raise NotFinite("The latents are not finite.", "Try float32.")
 
@@ -64,6 +83,7 @@ def say(data):
 
 FAULTS = {
     "abort": abort,
+    **{name: partial(abort_by_metal, words) for name, words in METAL.items()},
     "crash": os.abort,
     "kill": lambda: os.kill(os.getpid(), signal.SIGKILL),
     "stop": lambda: os.kill(os.getpid(), signal.SIGSTOP),  # no heartbeat, and deaf to SIGTERM
