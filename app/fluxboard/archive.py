@@ -23,6 +23,7 @@ from mlx_model.files import write_new
 from ..board.data import Board, Panel, pictures
 from ..pictures.images import Given
 from ..pictures.metadata import hide_path, hide_paths
+from ..pictures.sharing import clean
 from . import codec, disk
 from .file import BLOBS, BOARD, ENDINGS, HISTORY, SUFFIX, BoardFile
 
@@ -45,17 +46,22 @@ def export_zip(file: BoardFile, path: str | Path, force: bool = False) -> Path:
 
 
 def _write(file: BoardFile, handle: BinaryIO) -> None:
-    top, done = file.path.name, set()
+    """Pictures as others may have them (pictures/sharing); one that says less has another hash in the board too."""
+    top, board, written = file.path.name, codec.encode(hide_own(file.board)), set()
     with zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr(f"{top}/{BOARD}", codec.encode(hide_own(file.board)))
-        for picture in pictures(file.board):
-            damage = "" if picture.sha256 in done else file.damage(picture)
-            if damage:
+        for picture in {picture.sha256: picture for picture in pictures(file.board)}.values():
+            if damage := file.damage(picture):
                 raise BoardError(f"The picture {picture.sha256[:12]} can't be exported: {damage}.", "See board check.")
-            if picture.sha256 not in done:
-                path = file.picture_path(picture.sha256)
-                archive.write(path, f"{top}/{BLOBS}/{path.name}", zipfile.ZIP_STORED)  # pictures are compressed already
-            done.add(picture.sha256)
+            kept = file.picture_path(picture.sha256).name
+            data, ending = clean(disk.read(file.path / BLOBS / kept, disk.MAX_BLOB))
+            sha256 = hashlib.sha256(data).hexdigest()
+            name = f"{BLOBS}/{sha256}{ending}"
+            board = board.replace(f"{BLOBS}/{kept}".encode(), name.encode())  # in the requests of takes
+            board = board.replace(picture.sha256.encode(), sha256.encode())
+            if name not in written:
+                archive.writestr(f"{top}/{name}", data, zipfile.ZIP_STORED)  # pictures are compressed already
+            written.add(name)
+        archive.writestr(f"{top}/{BOARD}", board)
 
 
 def hide_own(board: Board) -> Board:

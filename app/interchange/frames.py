@@ -1,13 +1,12 @@
 """A board's pictures as files: every take in order, or the first and last frame of every shot with a manifest.
 
 Takes are copied byte for byte as the board keeps them: a picture keeps the AI mark and the request that its file has.
-One that was imported as another kind than PNG is written as what is seen of it. Where a panel has no picture a grey
+Of one that was imported what is seen is written, without what a camera noted in it. Where a panel has no picture a grey
 placeholder stands in; of takes="all" a lost one is left out and told. Shots are for models that make video between
 pictures.
 """
 
 import json
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
@@ -15,12 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
-from PIL import Image
 
 from ..board.data import Panel
 from ..board.mentions import MENTION
-from ..pictures.images import open_picture
-from ..pictures.kinds import KEPT
+from ..pictures.kinds import read_bytes
+from ..pictures.sharing import as_png
 from .files import write_folder
 from .job import Entry, Job, draw_placeholder
 
@@ -183,8 +181,5 @@ def copy_take(job: Job, entry: Entry, target: Path) -> None:
 
 
 def write_png(source: Path, target: Path) -> None:
-    """A PNG as it is; of another kind what is seen of it. Raises RequestError where that can't be read."""
-    if source.suffix == KEPT["PNG"]:
-        shutil.copyfile(source, target)
-    else:
-        Image.fromarray(open_picture(source)).save(target, "PNG")
+    """What others may have of it: see pictures/sharing. Raises RequestError where it can't be read."""
+    target.write_bytes(as_png(read_bytes(source)))

@@ -38,14 +38,16 @@ SETTINGS: dict[str, dict[str, Any]] = {
 _WARNINGS = threading.Lock()  # warnings.catch_warnings is not safe with threads
 
 
-def open_picture(path: str | Path, notes: list[str] | None = None, data: bytes | None = None) -> np.ndarray:
+def open_picture(
+    path: str | Path, notes: list[str] | None = None, data: bytes | None = None, least: int = MIN_SIDE
+) -> np.ndarray:
     """The picture as (H, W, 3) uint8 sRGB; what the user should know (a broken profile) is added to `notes`.
 
     `data` are the file's bytes where the caller has them already. Raises RequestError for anything that is not a
     whole picture of a known format from 64 px a side to 100 megapixels.
     """
     path, notes = Path(path), [] if notes is None else notes
-    image = _decode(path, data)
+    image = _decode(path, data, least)
     with _damage_told(path):
         return np.asarray(colours.to_srgb(image, notes, path.name), dtype=np.uint8)
 
@@ -87,6 +89,16 @@ def open_small(path: str | Path, most: int) -> np.ndarray:
         image = image.resize(size, SMALLER, reducing_gap=2.0) if early else image
         image = colours.to_srgb(image, [], path.name)
         return np.asarray(image if early or scale >= 1 else image.resize(size, SMALLER), dtype=np.uint8)
+
+
+def find_frame(data: bytes) -> Image.Image:
+    """The first frame as it is stored, still turned, with all that the file says. Raises RequestError."""
+    path = Path("The picture")
+    with _damage_told(path):
+        image = _open(data, recognise(path, data))
+        if image.format == "PNG":
+            image.load()  # it may say more behind its pixels
+        return image
 
 
 def open_layer(path: str | Path, data: bytes | None = None) -> np.ndarray:

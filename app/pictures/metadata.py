@@ -32,13 +32,15 @@ PACKET = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
  </rdf:RDF>
 </x:xmpmeta>
 <?xpacket end="w"?>"""
+TOOL = "   <xmp:CreatorTool>Flux Local</xmp:CreatorTool>\n"
 OPENED, CLOSED = b"<fluxlocal:request>", b"</fluxlocal:request>"
 
 
-def packet(request_json: str | None, edited: bool) -> bytes:
-    """The XMP packet."""
+def packet(request_json: str | None, edited: bool, ours: bool = True) -> bytes:
+    """The XMP packet; `ours` says that Flux Local made the picture."""
     request = f"\n   <fluxlocal:request>{escape(request_json)}</fluxlocal:request>" if request_json else ""
-    return PACKET.format(source=SOURCE + (EDITED if edited else MADE), request=request).encode()
+    text = PACKET.format(source=SOURCE + (EDITED if edited else MADE), request=request)
+    return (text if ours else text.replace(TOOL, "")).encode()
 
 
 def hide_paths(request_json: str) -> str:

@@ -5,13 +5,18 @@ are asked in the window's own thread, between events, also while a dialog runs. 
 stood still. Nothing here acts on the window: keys and mouse come from outside.
 """
 
+import faulthandler
 import json
+import re
 import socket
 import sys
+import tempfile
 import threading
 import time
 import traceback
+from collections import Counter
 from pathlib import Path
+from typing import TextIO
 
 from PySide6.QtCore import QObject, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QAccessible
@@ -20,29 +25,53 @@ from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QLabel, 
 from tests.window.fit import find_cut
 
 BEAT = 10  # ms
+LATE = 60  # ms
 
 
 class Heart(QObject):
-    """Longest waits between two beats of the event loop, in ms, with the time at which they ended."""
+    """Waits between two beats of the event loop, in ms.
+
+    The first beat comes once the loop runs: what is built before it is no freeze but the start.
+    """
 
     def __init__(self, parent: QObject):
         super().__init__(parent)
-        self.waits: list[tuple[float, float]] = []
-        self._last = time.perf_counter()
+        self.waits: list[tuple[float, float]] = []  # by the clock; of this thread's processor time
+        self._last: tuple[float, float] | None = None
+        self._seen: TextIO | None = None
         timer = QTimer(self, interval=BEAT, timerType=Qt.TimerType.PreciseTimer)
         timer.timeout.connect(self._beat)
         timer.start()
 
     def _beat(self) -> None:
-        now = time.perf_counter()
-        self.waits.append((1000 * (now - self._last) - BEAT, now))
+        now = time.perf_counter(), time.thread_time()
+        if self._last:
+            self.waits.append((1000 * (now[0] - self._last[0]) - BEAT, 1000 * (now[1] - self._last[1])))
         self._last = now
+        if self._seen:
+            faulthandler.dump_traceback_later(LATE / 1000, file=self._seen)
 
-    def longest(self) -> float:
-        """And begin anew."""
-        found = max((wait for wait, _ in self.waits), default=0.0)
-        self.waits.clear()
-        return found
+    def watch(self) -> None:
+        """From now on note where the thread is when a beat is overdue: in C, which holds on to nothing of Python's."""
+        self._seen = open(tempfile.mkstemp()[1], "w+", encoding="utf-8")  # noqa: SIM115  # as long as the program
+
+    def longest(self) -> tuple[float, float, list[str]]:
+        """The longest by the clock, the most work between two beats, where it was meanwhile; and begin anew."""
+        waits, self.waits = self.waits, []
+        clock, work = (max((wait[i] for wait in waits), default=0.0) for i in (0, 1))
+        return clock, work, self._read_seen() if self._seen else []
+
+    def _read_seen(self) -> list[str]:
+        self._seen.seek(0)
+        text = self._seen.read()
+        self._seen.seek(0)
+        self._seen.truncate()
+        found = Counter()
+        for stack in text.split("Timeout")[1:]:
+            mine = stack.rpartition("Thread 0x")[2]  # the main one comes last
+            lines = re.findall(r'File ".*/app/([^"]*)", line (\d+) in (\w+)', mine)
+            found[" < ".join(f"{Path(file).stem}.{name}:{line}" for file, line, name in lines[:5])] += 1
+        return [f"{count} x {where}" for where, count in found.most_common(6)]
 
 
 class Probe(QObject):
@@ -105,7 +134,10 @@ class Probe(QObject):
     def windows(self) -> list[str]:
         return [top.windowTitle() for top in self.app.topLevelWidgets() if top.isVisible() and top.isWindow()]
 
-    def longest_wait(self) -> float:
+    def watch(self) -> None:
+        self.heart.watch()
+
+    def longest_wait(self) -> tuple[float, float, list[str]]:
         return self.heart.longest()
 
     def ask(self, code: str):

@@ -1,7 +1,6 @@
 """Drag and drop on the board: panels are moved, pictures from outside become panels or references, takes go out."""
 
 import re
-import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -14,6 +13,7 @@ from ...board.data import Board, Panel, PanelReference, Picture, new_id, numbers
 from ...board.panel_job import import_take
 from ...fluxboard.file import SUFFIX
 from ...interchange.formats import FORMATS, IMPORTS
+from ..document import picture_drag
 from ..document.document import Document
 from ..document.picture_drag import pictures_in
 from .cells import BoardCells
@@ -194,6 +194,5 @@ def copies(document: Document, panel_ids: tuple[str, ...], folder: Path) -> list
         if take:
             title = re.sub(r"[^\w. -]", "_", document.board.title).strip() or "Board"
             kept = document.picture_path(take.picture.sha256)
-            made.append(folder / f"{title} {number[panel_id]}{kept.suffix}")
-            shutil.copyfile(kept, made[-1])
+            made.append(picture_drag.write_clean(kept, folder / f"{title} {number[panel_id]}"))
     return made

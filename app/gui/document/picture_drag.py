@@ -2,7 +2,6 @@
 
 import atexit
 import re
-import shutil
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QMimeData, Qt, QTemporaryDir, QUrl
@@ -13,7 +12,8 @@ from mlx_model.errors import FluxLocalError
 
 from ...board.data import Picture, pictures
 from ...interchange.pictures import list_pictures
-from ...pictures.kinds import NAMES
+from ...pictures.kinds import NAMES, read_bytes
+from ...pictures.sharing import clean
 from .document import Document
 from .pixmaps import read
 
@@ -73,11 +73,17 @@ def mime_of(document: Document, picture: Picture, title: str) -> QMimeData:
     folder = QTemporaryDir()
     _folders.append(folder)
     name = re.sub(r"[^\w. -]", "_", title).strip() or "picture"
-    kept = document.picture_path(picture.sha256)
-    path = Path(folder.path()) / f"{name}{kept.suffix}"
-    shutil.copyfile(kept, path)
+    path = write_clean(document.picture_path(picture.sha256), Path(folder.path()) / name)
     mime.setUrls([QUrl.fromLocalFile(str(path))])
     return mime
+
+
+def write_clean(kept: Path, target: Path) -> Path:
+    """A picture of the board for others, at `target` with the ending of its kind; where it is."""
+    data, ending = clean(read_bytes(kept))
+    path = target.with_name(f"{target.name}{ending}")
+    path.write_bytes(data)
+    return path
 
 
 def copy(document: Document, picture: Picture, title: str) -> None:

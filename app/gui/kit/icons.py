@@ -1,10 +1,11 @@
 """The app's own icons: SVG drawn on a 24-unit grid in one stroke colour, recoloured when the theme changes."""
 
 import weakref
+from collections.abc import Iterable
 from functools import cache
 
 from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
-from PySide6.QtGui import QAction, QIcon, QPainter, QPixmap
+from PySide6.QtGui import QAction, QGuiApplication, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
 from PySide6.QtWidgets import QAbstractButton, QPushButton
 
@@ -13,18 +14,19 @@ from ...base.paths import ASSETS
 FOLDER = ASSETS / "icons"
 GAP = 0.35
 Dressed = QAbstractButton | QAction
-SIZES = (16, 20, 24, 32, 40, 48, 64)
+SIZES = (16, 20, 24)  # of menus and views; what is dressed has the size that it shows
 _colours = {"normal": "#1b1b1d", "dim": "#88888c", "on": "#1b1b1d", "primary": "#ffffff"}
 _dressed: "weakref.WeakKeyDictionary[Dressed, tuple[str, str]]" = weakref.WeakKeyDictionary()
 
 
-def icon(name: str, tone: str = "normal", gap: float = 0.0) -> QIcon:
+def icon(name: str, tone: str = "normal", gap: float = 0.0, sizes: Iterable[int] = SIZES) -> QIcon:
     """assets/icons/<name>.svg in the theme's colours; "primary" is for buttons in the accent colour.
 
-    `gap` is the empty space behind it, as a share of its side.
+    `gap` is the empty space behind it, as a share of its side; `sizes` are logical pixels. Each is drawn for the screen
+    that the program runs on, no more: the first panel of a session spent most of its time on sizes nobody saw.
     """
-    made = QIcon()
-    for size in SIZES:
+    made, screen = QIcon(), QGuiApplication.primaryScreen()
+    for size in {round(size * screen.devicePixelRatio()) for size in sizes}:
         made.addPixmap(_draw(name, _colours[tone], size, gap), QIcon.Mode.Normal)
         made.addPixmap(_draw(name, _colours["dim"], size, gap), QIcon.Mode.Disabled)
     return made
@@ -40,7 +42,11 @@ def dress(target: Dressed, name: str, tone: str = "normal") -> None:
 
 
 def _put_on(target: Dressed, name: str, tone: str) -> None:
-    target.setIcon(icon(name, tone, GAP if isinstance(target, QPushButton) else 0.0))
+    if isinstance(target, QAction):
+        target.setIcon(icon(name, tone))
+    else:
+        gap = GAP if isinstance(target, QPushButton) else 0.0
+        target.setIcon(icon(name, tone, gap, [target.iconSize().height()]))
 
 
 def pixmap(name: str, side: int, colour: str) -> QPixmap:
@@ -59,11 +65,16 @@ def recolour(normal: str, dim: str, on: str, primary: str) -> None:
 
 
 @cache
-def _draw(name: str, colour: str, side: int, gap: float = 0.0) -> QPixmap:
+def _renderer(name: str, colour: str) -> QSvgRenderer:
     source = (FOLDER / f"{name}.svg").read_text("utf-8").replace("currentColor", colour)
+    return QSvgRenderer(QByteArray(source.encode()))
+
+
+@cache
+def _draw(name: str, colour: str, side: int, gap: float = 0.0) -> QPixmap:
     made = QPixmap(round(side * (1 + gap)), side)
     made.fill(Qt.GlobalColor.transparent)
     painter = QPainter(made)
-    QSvgRenderer(QByteArray(source.encode())).render(painter, QRectF(0, 0, side, side))
+    _renderer(name, colour).render(painter, QRectF(0, 0, side, side))
     painter.end()
     return made

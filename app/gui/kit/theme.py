@@ -55,7 +55,7 @@ class Theme(QObject):
     def __init__(self) -> None:
         super().__init__()
         self.colours, self.scheme = LIGHT, "system"
-        self._connected = False
+        self._connected = self._styled = False
 
     def apply(self, scheme: str = "system") -> None:
         """Dress the application in "light", "dark" or, with "system", as the system says and keeps saying."""
@@ -84,8 +84,9 @@ class Theme(QObject):
         self.colours = DARK if dark else LIGHT
         app = QApplication.instance()
         assert isinstance(app, QApplication)
-        if app.style().name() != "fusion":
+        if not self._styled:  # each time would dress every widget once more; a style under a sheet has another name
             app.setStyle("fusion")
+            self._styled = True
         app.setPalette(palette(self.colours))
         app.setStyleSheet(style_sheet({f.name: getattr(self.colours, f.name) for f in fields(self.colours)}))
         colours = self.colours

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from PySide6.QtCore import QUrl, Signal
+from PySide6.QtCore import QTimer, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -33,6 +33,7 @@ from .downloads import Download, Downloads
 from .found import FoundDialog
 
 GATED = "Its page on Hugging Face asks you to agree there too; then run `hf auth login` once in Terminal."
+AT_ONCE = 4  # cards: what a large window shows
 SLOW = 600  # seconds of a picture: beyond that nobody waits for it, and the page says so
 FIRST_LINE = "The built-in model is small and for trying the app. The models that artists use are below."
 
@@ -243,7 +244,10 @@ class ModelsView(QWidget):
     def __init__(self, downloads: Downloads, default: str | None, parent: QWidget | None = None):
         super().__init__(parent)
         self.downloads, self.default = downloads, default
-        self.cards: dict[str, ModelCard] = {}
+        self._cards: dict[str, ModelCard] = {}
+        self._to_come: list[dict[str, Any]] = []
+        self._more = QTimer(self)  # one after the other, as long as nobody waits
+        self._more.timeout.connect(self._add_next)
         self.disk = label(tone="muted")
         self.here = blas.machine()
         self._lay_out()
@@ -280,18 +284,31 @@ class ModelsView(QWidget):
         self.column.addWidget(label(FIRST_LINE if not real else _machine_line(self.here), "muted", wrap=True))
         if warning := slow_line(entries, self.here.metal):
             self.column.addWidget(label(warning, "warning", wrap=True))
-        self.cards = {entry["name"]: self._card(entry) for entry in sorted(entries, key=_order)}
+        self._cards, self._to_come = {}, sorted(entries, key=_order)
         self.column.addStretch(1)
+        for _ in range(AT_ONCE):
+            self._add_next()
+        self._more.start()
         taken = sum(one["bytes"] for entry in entries for one in entry["installed"])
         free = paths.free_bytes(paths.models())
         self.disk.setText(f"Models take {memory.say_bytes(taken)} · {memory.say_bytes(free)} free on this disk")
 
-    def _card(self, entry: dict[str, Any]) -> ModelCard:
-        card = ModelCard(entry, self.downloads, self.default)
+    @property
+    def cards(self) -> dict[str, ModelCard]:
+        """By the model's name, all of them."""
+        while self._to_come:
+            self._add_next()
+        return self._cards
+
+    def _add_next(self) -> None:
+        if not self._to_come:
+            self._more.stop()
+            return
+        entry = self._to_come.pop(0)
+        card = self._cards[entry["name"]] = ModelCard(entry, self.downloads, self.default)
         card.default_wanted.connect(self._set_default)
         card.changed.connect(self.refresh)
-        self.column.addWidget(card)
-        return card
+        self.column.insertWidget(self.column.count() - 1, card)
 
     def add_from_folder(self) -> None:
         """Ask for a folder, show what it holds, and add what is chosen of it."""
@@ -312,8 +329,8 @@ class ModelsView(QWidget):
         self.default_chosen.emit(name)
 
     def _download(self, name: str) -> None:
-        if name in self.cards:
-            self.cards[name].show_download()
+        if name in self._cards:
+            self._cards[name].show_download()
 
 
 def picture_seconds(entry: dict[str, Any]) -> float:

@@ -30,10 +30,17 @@ class PanelView(PanelPart, QWidget):
     closed = Signal()  # back to the board
     open_panel = Signal(str)  # id: another panel is asked for
 
-    def __init__(self, document: Document, parent: QWidget | None = None):
+    def __init__(
+        self,
+        document: Document,
+        parent: QWidget | None = None,
+        stage: PanelStage | None = None,
+        side: PanelSide | None = None,
+    ):
+        """`stage` and `side` where they were made before, one after the other."""
         super().__init__(parent)
         self.document = document
-        self.stage, self.side = PanelStage(document), PanelSide(document)
+        self.stage, self.side = stage or PanelStage(document), side or PanelSide(document)
         self.live = Live(document.runs, self._live_job, self)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)

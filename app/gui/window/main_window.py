@@ -1,7 +1,10 @@
 """The one window: places on the left, the board or a panel in the middle, messages at the foot."""
 
 import contextlib
+import importlib
+from collections.abc import Iterator
 from functools import partial
+from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QCloseEvent
@@ -28,8 +31,17 @@ from .board_commands import BoardCommands
 from .session import Session
 from .window_commands import WindowCommands
 
+if TYPE_CHECKING:
+    from ..panel.side import PanelSide
+    from ..panel.stage import PanelStage
+
 PLACES = (("board", "Board"), ("cast", "Cast"), ("models", "Models"), ("queue", "Queue"))
 USUAL, LEAST, FRAME = (1280, 800), (860, 540), 40  # px: of a window, and what its frame may take of the screen
+IDLE = 60  # ms between the steps of what is built before it is wanted
+AHEAD = (
+    "gui.canvas.canvas", "gui.canvas.bars", "gui.prompt.mentions", "gui.prompt.tile", "gui.prompt.tray",
+    "gui.panel.render_settings", "gui.panel.takes_strip", "gui.panel.side", "gui.panel.stage", "gui.panel.view",
+)  # fmt: skip
 LONG = 20_000  # ms of work without a pause: its end is worth a notification
 
 
@@ -61,6 +73,9 @@ class MainWindow(QMainWindow):
         session.engine.changed.connect(self._queue_changed)
         self._busy_since = QTimer(self, singleShot=True, interval=LONG)
         self._was_busy = False
+        self._ahead = QTimer(self, interval=IDLE)
+        self._ahead.timeout.connect(self._build_ahead)
+        self._steps: Iterator[bool] = iter(())
         self.setAcceptDrops(False)
         self._restore_geometry()
 
@@ -161,6 +176,8 @@ class MainWindow(QMainWindow):
         document.changed.connect(self._follow_document)
         document.state_changed.connect(lambda _: self.update_actions())
         self.go("board")
+        self._steps = self._step_ahead(document)
+        self._ahead.start()
         self._follow_document(None, document.board)
         view.grid.setFocus()
 
@@ -208,13 +225,37 @@ class MainWindow(QMainWindow):
         page.open_panel.connect(self.open_panel)
         return page
 
-    def _make_panel(self) -> QWidget:
+    def _make_panel(self, stage: "PanelStage | None" = None, side: "PanelSide | None" = None) -> QWidget:
         from ..panel.view import PanelView
 
-        page = PanelView(self.board.document)
+        page = PanelView(self.board.document, stage=stage, side=side)
         page.closed.connect(lambda: self.go("board"))
         page.open_panel.connect(self.open_panel)
         return page
+
+    def _build_ahead(self) -> None:
+        """One step of the panel's page: no panel of a session is opened slower than another, and nothing freezes."""
+        if next(self._steps, None) is None:
+            self._ahead.stop()
+
+    def _step_ahead(self, document: Document) -> Iterator[bool]:
+        for name in AHEAD:
+            importlib.import_module(f"...{name}", __package__)
+            yield True
+        from ..panel.side import PanelSide
+        from ..panel.stage import PanelStage
+
+        if "panel" in self.pages or self.document is not document:
+            return
+        stage = PanelStage(document)
+        yield True
+        side = PanelSide(document)
+        yield True
+        if "panel" not in self.pages and self.document is document:
+            self._set_page("panel", self._make_panel(stage, side))
+        else:  # somebody was quicker
+            stage.deleteLater()
+            side.deleteLater()
 
     def _make_models(self) -> ModelsView:
         page = ModelsView(self.session.downloads, self.session.default_model())
