@@ -1,17 +1,9 @@
-"""What a stranger's file says, before anything believes it: JSON within bounds, and text without hidden commands."""
+"""What a stranger's file says, before anything believes it: JSON within bounds."""
 
 import json
-import re
 from typing import Any
 
 DEEPEST, MOST_DIGITS = 100, 25  # levels of nesting; digits of a whole number: 2^64 has 20
-# Commands of terminals, marks that turn the direction of text, and letters that nobody sees, but for the joiners
-# inside emoji and words of some scripts.
-HIDDEN = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
-    "\U000e0000-\U000e007f]"
-)
-BREAKS = re.compile("\r\n?|[\n\u2028\u2029\x85\x0b\x0c]")
 
 
 def parse_json(text: str | bytes, absurd: float | None = None) -> Any:
@@ -47,9 +39,3 @@ def measure_depth(tree: object) -> int:
         inner = [list(v.values()) if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)]
         level, depth = [item for items in inner for item in items], depth + 1
     return depth
-
-
-def show_plainly(text: str, lines: bool = True) -> str:
-    """Text as a terminal or a label may have it: hidden marks are seen as \ufffd; without `lines`, on a single one."""
-    text = BREAKS.sub("\n" if lines else " ", text)
-    return HIDDEN.sub("\ufffd", text if lines else text.replace("\t", " "))

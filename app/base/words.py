@@ -1,5 +1,7 @@
 """Numbers and stages as people say them, the same on the command line and in the window."""
 
+import re
+
 STAGES = {
     "text": "Reading the prompt",  # what a Stage's name is in words; what it is about may follow
     "look": "Looking through",
@@ -40,3 +42,18 @@ def say_count(count: int, one: str, many: str = "") -> str:
 def say_stage(name: str) -> str:
     """Such as "Reading the prompt"; a stage without words by its name."""
     return STAGES.get(name, name.capitalize())
+
+
+# Commands of terminals, marks that turn the direction of text, and letters that nobody sees, but for the joiners
+# inside emoji and words of some scripts.
+HIDDEN = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f]"
+)
+BREAKS = re.compile("\r\n?|[\n\u2028\u2029\x85\x0b\x0c]")
+
+
+def show_plainly(text: str, lines: bool = True) -> str:
+    """Text as a terminal or a label may have it: hidden marks are seen as \ufffd; without `lines`, on a single one."""
+    text = BREAKS.sub("\n" if lines else " ", text)
+    return HIDDEN.sub("\ufffd", text if lines else text.replace("\t", " "))

@@ -16,7 +16,7 @@ from mlx_model.memory import say_bytes
 from mlx_model.specs import SPECS, ModelSpec
 
 from .folder import gather_model, require_whole, tell_folder, tell_plan
-from .say import Reporter, say_json
+from .say import Reporter, echo, echo_path, say_json
 
 if TYPE_CHECKING:
     from converters.gather import Gathered
@@ -58,7 +58,7 @@ def add_model(spec: ModelSpec, bits: int, options: dict[str, Any]) -> None:
             if not options["keep_source"]:
                 shutil.rmtree(fetched, ignore_errors=True)
     if not options["as_json"]:
-        click.echo(out)
+        echo_path(out)
 
 
 def _gather(
@@ -118,8 +118,8 @@ def _tell_download(spec: ModelSpec, bits: int, as_json: bool) -> None:
         say_json({"model": spec.name, "download_bytes": fetched, "write_bytes": written, "free_bytes": free})
         return
     cached = "; less of what the Hugging Face cache holds"
-    click.echo(f"{spec.title} at {bits} bits: downloads {say_bytes(fetched)}{cached}, writes {say_bytes(written)}.")
-    click.echo(f"{say_bytes(free)} are free. Nothing was asked of the network or written.")
+    echo(f"{spec.title} at {bits} bits: downloads {say_bytes(fetched)}{cached}, writes {say_bytes(written)}.")
+    echo(f"{say_bytes(free)} are free. Nothing was asked of the network or written.")
 
 
 def _fetch(spec: ModelSpec, into: Path, bits: int, without: list[str], report: Reporter) -> Path:
@@ -165,7 +165,7 @@ def _check(spec: ModelSpec, out: Path, force: bool) -> None:
 
 def _consent(spec: ModelSpec) -> None:
     """Show the licence; ask where it demands consent. Raises LicenceNotAccepted."""
-    click.echo(f"{spec.title}: licence {spec.licence.name}, {spec.licence.summary}.\n{spec.licence.url}", err=True)
+    echo(f"{spec.title}: licence {spec.licence.name}, {spec.licence.summary}.\n{spec.licence.url}", err=True)
     if not spec.licence.consent:
         return
     if not sys.stdin.isatty():

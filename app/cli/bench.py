@@ -4,7 +4,7 @@ from typing import Any
 
 import click
 
-from .say import Reporter, json_option, say_json
+from .say import Reporter, echo, json_option, say_json
 
 
 @click.command()
@@ -34,7 +34,7 @@ def bench(model: str | None, size: str | None, references: int, steps: int | Non
         say_json(result)
         return
     for line in _lines(result):
-        click.echo(line)
+        echo(line)
 
 
 def _lines(result: dict[str, Any]) -> list[str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from .options import FILE, bits_option, lora_option
-from .say import Reporter, json_option
+from .say import Reporter, echo_path, json_option
 
 
 @click.command()
@@ -53,4 +53,4 @@ def convert(
     adapters = [inputs.load_lora(text, find) for text in loras]
     show(converted(Path(source), Path(output), model, bits, plan, extra, force, adapters), Reporter(as_json))
     if not as_json:
-        click.echo(Path(output).absolute())
+        echo_path(Path(output).absolute())

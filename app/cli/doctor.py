@@ -5,7 +5,7 @@ from typing import Any
 import click
 
 from .hints import on_command_line
-from .say import json_option, say_json
+from .say import echo, json_option, say_json
 
 
 @click.command()
@@ -25,7 +25,9 @@ def doctor(as_json: bool) -> None:
         say_json(found)
         return
     for line in _lines(found):
-        click.echo(line)
+        echo(line)
+    for problem in found["problems"]:
+        echo(f"    {problem['what']}\n           {problem['mend']}", lead="Problem", colour="yellow")
 
 
 def _lines(found: dict[str, Any]) -> list[str]:
@@ -45,8 +47,4 @@ def _lines(found: dict[str, Any]) -> list[str]:
     lines += [f"Installed  {m['name']}  {say_bytes(m['bytes'])}  {m['path']}" for m in found["installed"]]
     for name, bits in found["fits"].items():
         lines.append(f"Fits       {name}: {f'at up to {bits} bits' if bits else 'no'} (predicted)")
-    for problem in found["problems"]:
-        lines.append(
-            f"{click.style('Problem', fg='yellow', bold=True)}    {problem['what']}\n           {problem['mend']}"
-        )
     return lines if found["problems"] else [*lines, "All is well."]

@@ -5,13 +5,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-import click
-
 from mlx_model.errors import Advice, ConvertError
 from mlx_model.memory import say_bytes
 from mlx_model.specs import SPECS, ModelSpec
 
-from .say import Reporter, say_json
+from .say import Reporter, echo, say_json
 
 if TYPE_CHECKING:
     from converters.gather import Gathered
@@ -37,7 +35,7 @@ def tell_folder(place: Path, as_json: bool) -> None:
             "others": found.others,
         })  # fmt: skip
         return
-    click.echo("\n".join(_list_lines(place, found, models)))
+    echo("\n".join(_list_lines(place, found, models)))
 
 
 def look(place: Path, report: Reporter, *more: Path) -> "Survey":
@@ -89,7 +87,7 @@ def describe_lines(made: "Gathered", place: Path) -> list[str]:
     from converters.gather import say_missing
 
     state = "everything is here" if not made.missing else f"{' and '.join(map(_say_role, made.missing))} missing"
-    lines = [f"{click.style(made.spec.title, bold=True)} ({made.spec.name}): {state}"]
+    lines = [f"{made.spec.title} ({made.spec.name}): {state}"]
     for role, one in made.chosen.items():
         why = f" ({made.reasons[role]})" if made.reasons[role] else ""
         lines.append(f"  {_say_role(role)}: {_shorten(one.place, place)}, {one.form}, {say_bytes(one.bytes)}{why}")
@@ -154,8 +152,8 @@ def tell_plan(made: "Gathered", place: Path, bits: int, as_json: bool) -> None:
         return
     from app.base.words import say_duration
 
-    click.echo(f"{made.spec.title} at {bits} bits: reads {say_bytes(read)}, writes {say_bytes(write)}.")
-    click.echo(f"Takes about {say_duration(seconds)}, estimated from a trial on this machine. Nothing was written.")
+    echo(f"{made.spec.title} at {bits} bits: reads {say_bytes(read)}, writes {say_bytes(write)}.")
+    echo(f"Takes about {say_duration(seconds)}, estimated from a trial on this machine. Nothing was written.")
 
 
 def estimate_seconds(ready: list["Ready"], bits: int, moved: int) -> float:

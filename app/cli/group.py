@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from .say import JSON, say_event, strip_controls
+from .say import JSON, echo, say_event
 
 if TYPE_CHECKING:
     from mlx_model.errors import FluxLocalError
@@ -56,6 +56,9 @@ class LazyGroup(click.Group):
         try:
             return super().invoke(ctx)
         except click.UsageError as error:
+            from app.base.words import show_plainly
+
+            error.message = show_plainly(error.message)
             if ctx.meta.get(JSON):
                 from mlx_model.events import Failed
 
@@ -79,12 +82,6 @@ def _say_event(event: "Event") -> None:
         say_event(event)
 
 
-def _say(text: str) -> None:
-    """On stderr, where that can still be written: the exit code tells it too."""
-    with contextlib.suppress(OSError):
-        click.echo(text, err=True)
-
-
 def _fail(ctx: click.Context, error: "FluxLocalError") -> None:
     from .hints import on_command_line
 
@@ -93,9 +90,9 @@ def _fail(ctx: click.Context, error: "FluxLocalError") -> None:
         from mlx_model.events import Failed
 
         _say_event(Failed.of(error, hint))
-    _say(f"{click.style('Error:', fg='red', bold=True)} {strip_controls(error.message)}")
+    echo(f" {' '.join(error.message.splitlines())}", err=True, lead="Error:", colour="red")
     if hint:
-        _say(strip_controls(hint))
+        echo(hint, err=True)
     ctx.exit(error.exit_code)
 
 
@@ -104,7 +101,7 @@ def _say_cancelled(ctx: click.Context) -> None:
         from mlx_model.events import Cancelled
 
         _say_event(Cancelled("interrupted"))
-    _say("Cancelled")
+    echo("Cancelled", err=True)
     ctx.exit(130)
 
 
@@ -116,7 +113,7 @@ def _report_fault(ctx: click.Context, error: Exception) -> None:
 
         _say_event(Failed(type(error).__name__, str(error), hint))
     lines = "".join(traceback.format_exception(error))
-    _say(f"{lines}Error: {type(error).__name__}: {error}\n{hint}")
+    echo(f"{lines}Error: {type(error).__name__}: {error}\n{hint}", err=True)
     ctx.exit(5)
 
 

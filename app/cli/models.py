@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from .options import FILE, bits_option
-from .say import Reporter, json_option, say_json
+from .say import Reporter, echo, echo_path, json_option, say_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,8 +48,14 @@ def list_models(as_json: bool) -> None:
         say_json({"models": entries})
         return
     for entry in entries:
-        click.echo("\n".join(_lines(entry)) + "\n")
-    click.echo("Memory and speed are predicted from the model's shapes, not measured.")
+        _say_entry(entry)
+        echo()
+    echo("Memory and speed are predicted from the model's shapes, not measured.")
+
+
+def _say_entry(entry: dict[str, Any]) -> None:
+    echo(f"  {entry['title']}  [{_state(entry)}]", lead=entry["name"])
+    echo("\n".join(_lines(entry)))
 
 
 def _lines(entry: dict[str, Any]) -> list[str]:
@@ -64,7 +70,6 @@ def _lines(entry: dict[str, Any]) -> list[str]:
     disk = ", ".join(f"{b} bits {say_bytes(n)}" for b, n in entry["disk_bytes"].items())
     sizes = [f"  download {say_bytes(entry['download_bytes'])}; on disk {disk}"]
     return [
-        f"{click.style(entry['name'], bold=True)}  {entry['title']}  [{_state(entry)}]",
         f"  {does_line(entry['does'])}",
         *([f"  {entry['advice']}"] if entry["advice"] else []),
         f"  licence {licence['name']}{', gated' if licence['gated'] else ''}: {licence['summary']}",
@@ -103,11 +108,11 @@ def info(name: str, as_json: bool) -> None:
     if as_json:
         say_json(entry)
         return
-    click.echo("\n".join(_lines(entry)))
-    click.echo(f"  licence text {entry['licence']['url']}")
-    click.echo(f"  default {entry['size'][0]}x{entry['size'][1]}, {entry['steps']} steps; {_speed(entry)}")
+    _say_entry(entry)
+    echo(f"  licence text {entry['licence']['url']}")
+    echo(f"  default {entry['size'][0]}x{entry['size'][1]}, {entry['steps']} steps; {_speed(entry)}")
     for model in entry["installed"]:
-        click.echo(f"  at {model['path']}")
+        echo(f"  at {model['path']}")
 
 
 def _speed(entry: dict[str, Any]) -> str:
@@ -169,7 +174,7 @@ def verify(name: str | None, as_json: bool) -> None:
                 report(event)
             report.clear()
             if not as_json:
-                click.echo(f"{path}: good")
+                echo(f"{path}: good")
         except ModelError as error:  # the others are looked at all the same
             if len(places) == 1:
                 raise
@@ -190,6 +195,7 @@ def remove(name: str, yes: bool) -> None:
       flux-local models remove flux2-klein-4b
     """
     from app.base import paths
+    from app.base.words import show_plainly
     from app.models import library
     from mlx_model.errors import NotInstalled
     from mlx_model.specs import SPECS
@@ -203,9 +209,9 @@ def remove(name: str, yes: bool) -> None:
         path = None
     if not yes:
         question = f"Move {path} to the Trash?" if path else f"Delete what was downloaded of {name}?"
-        click.confirm(question, abort=True, err=True)
+        click.confirm(show_plainly(question, lines=False), abort=True, err=True)
     if path:
-        click.echo(f"{library.remove(name)} is in the Trash.")
+        echo(f"{library.remove(name)} is in the Trash.")
     if begun:
         _discard(begun)
 
@@ -214,7 +220,7 @@ def _discard(folder: "Path") -> None:
     from converters.download import discard
     from mlx_model.memory import say_bytes
 
-    click.echo(f"{folder} is deleted, {say_bytes(discard(folder))}.")
+    echo(f"{folder} is deleted, {say_bytes(discard(folder))}.")
 
 
 @models.command()
@@ -228,4 +234,4 @@ def path(name: str | None) -> None:
     """
     from app.models.library import resolve
 
-    click.echo(resolve(name))
+    echo_path(resolve(name))

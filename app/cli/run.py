@@ -10,8 +10,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
-
 from app.base import paths
 from app.base.words import say_count
 from app.engine.running import Output, awake, open_pipeline, require_memory, run_and_save
@@ -21,7 +19,7 @@ from mlx_model.errors import DiskFull, RequestError
 from mlx_model.events import Done
 from mlx_model.request import MAX_SEED, Request
 
-from .say import Reporter
+from .say import Reporter, echo_path
 
 if TYPE_CHECKING:
     from mlx_model.run.pipeline import Pipeline
@@ -127,7 +125,7 @@ def _one(pipeline: "Pipeline", request: Request, options: Options, output: Path,
             report(event)
             if isinstance(event, Done) and not options["as_json"]:
                 report.clear()
-                click.echo(event.path)
+                echo_path(event.path)
 
 
 def prepare(options: Options, prompt: str | None, pictures: Sequence[str], notes: list[str]) -> tuple[Folder, Request]:

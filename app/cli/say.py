@@ -1,6 +1,5 @@
 """What commands print: results on stdout, everything else on stderr; with --json one event a line on stdout."""
 
-import re
 import sys
 import time
 from collections.abc import Callable
@@ -15,7 +14,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 JSON = "flux_local.json"
 BAR = 24
-CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+ERASE = "\r\x1b[K"  # the line
 
 
 def json_option(command: Command) -> Command:
@@ -29,9 +28,30 @@ def json_option(command: Command) -> Command:
     return click.option("--json", "as_json", is_flag=True, is_eager=True, callback=remember, help=text)(command)
 
 
-def strip_controls(text: str) -> str:
-    """Text that may come from a stranger's file, without what would command the terminal."""
-    return CONTROLS.sub("\ufffd", text)
+def echo(text: object = "", err: bool = False, lead: str = "", colour: str | None = None) -> None:
+    """A line of words, the only way that a command prints any: what a file says never commands the terminal.
+
+    `lead` stands in front in bold. What can't be written on stderr is lost, and the command goes on.
+    """
+    from app.base.words import show_plainly
+
+    shown = show_plainly(str(text))
+    if lead:
+        shown = f"{click.style(show_plainly(lead, lines=False), fg=colour, bold=True)}{shown}"
+    _write(shown, err)
+
+
+def echo_path(path: object) -> None:
+    """The place of a result on stdout: to another program exactly as it is."""
+    _write(str(path), False) if not sys.stdout.isatty() else echo(path)
+
+
+def _write(text: str, err: bool, end: bool = True) -> None:
+    try:
+        click.echo(text, err=err, nl=end)
+    except OSError:
+        if not err:
+            raise
 
 
 def say_event(event: "Event") -> None:
@@ -44,7 +64,7 @@ def say_json(value: Any) -> None:
     """A whole answer as one JSON line, as events are."""
     import json
 
-    click.echo(json.dumps(value))
+    _write(json.dumps(value), False)
 
 
 class Reporter:
@@ -93,8 +113,10 @@ class Reporter:
             self._line(f"{self.stage} [{bar}] {event.step}/{event.total}{left}", moving=True)
 
     def _line(self, text: str, moving: bool = False) -> None:
-        start = "\r\x1b[K" if self.drawn else ""
-        click.echo(start + strip_controls(text), err=True, nl=not moving)
+        from app.base.words import show_plainly
+
+        start = ERASE if self.drawn else ""
+        _write(start + show_plainly(text, lines=False), True, end=not moving)
         self.drawn = moving
 
     def say_failure(self, error: "FluxLocalError", where: str = "") -> None:
@@ -108,7 +130,7 @@ class Reporter:
         if self.as_json:
             say_event(Failed.of(error, hint))
         else:
-            click.echo(strip_controls(f"{f'{where}: ' if where else ''}{error.message} {hint}".rstrip()), err=True)
+            echo(f"{f'{where}: ' if where else ''}{error.message} {hint}".rstrip(), err=True)
 
     def share(self, began: float, done: float) -> None:
         """A step of work that knows no steps: `done` of 1 since `began` (monotonic seconds)."""
@@ -122,5 +144,5 @@ class Reporter:
     def clear(self) -> None:
         """Take the moving line away before something else is printed."""
         if self.drawn:
-            click.echo("\r\x1b[K", err=True, nl=False)
+            _write(ERASE, True, end=False)
         self.drawn = False

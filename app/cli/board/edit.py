@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import click
 from msgspec.structs import replace
 
 from app.board import commands, naming
@@ -27,7 +26,7 @@ from app.pictures import images
 from mlx_model.errors import BoardError, RequestError
 from mlx_model.geometry import Size
 
-from ..say import Reporter, say_json
+from ..say import Reporter, echo, echo_path, say_json
 
 Options = dict[str, Any]
 
@@ -63,7 +62,7 @@ def new_board_file(path: str, options: Options, as_json: bool) -> None:
         given["aspect"] = parse_aspect(given["aspect"])
     board = commands.set_board(Board(new_id(), scenes=(Scene(new_id()),)), **given)
     with BoardFile.create(target, board) as file:
-        say_json({"board": str(file.path)}) if as_json else click.echo(file.path)
+        say_json({"board": str(file.path)}) if as_json else echo_path(file.path)
 
 
 def parse_aspect(text: str) -> tuple[int, int]:
@@ -255,7 +254,7 @@ def _say_numbers(board: Board, ids: list[str], as_json: bool) -> None:
 
 
 def _say_labels(labels: list[str], as_json: bool) -> None:
-    say_json({"panels": labels}) if as_json else click.echo("\n".join(labels))
+    say_json({"panels": labels}) if as_json else echo("\n".join(labels))
 
 
 def _say_cast(board: Board, as_json: bool) -> None:
@@ -263,4 +262,4 @@ def _say_cast(board: Board, as_json: bool) -> None:
         say_json({"cast": [{"name": m.name, "role": m.role, "pictures": len(m.pictures)} for m in board.cast]})
         return
     for member in board.cast:
-        click.echo(f"@{member.name}  {member.role}, pictures: {len(member.pictures)}")
+        echo(f"@{member.name}  {member.role}, pictures: {len(member.pictures)}")

@@ -7,7 +7,6 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import click
 from msgspec.structs import replace
 
 from app.board import commands, naming
@@ -21,7 +20,7 @@ from mlx_model.events import Done, Event, Stage
 from mlx_model.request import Request, check
 from mlx_model.store.folder import Folder
 
-from ..say import Reporter
+from ..say import Reporter, echo
 from .edit import open_board
 
 if TYPE_CHECKING:
@@ -140,5 +139,5 @@ class _Run:
         done = dataclasses.replace(done, path=str(self.file.picture_path(picture.sha256)))
         if not self.report.as_json:
             self.report.clear()
-            click.echo(f"{job.label}  {done.path}")
+            echo(f"{job.label}  {done.path}")
         return done

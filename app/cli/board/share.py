@@ -6,8 +6,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import click
-
 from app.board import naming
 from app.board.data import Board, new_id
 from app.fluxboard import archive
@@ -18,7 +16,7 @@ from mlx_model.errors import RequestError
 from mlx_model.events import Done, Stage
 from mlx_model.files import number_names
 
-from ..say import Reporter, say_json
+from ..say import Reporter, echo, echo_path, say_json
 from .edit import new_place, open_board
 
 YES, NO = ("yes", "true", "on", "1"), ("no", "false", "off", "0")
@@ -85,10 +83,10 @@ def list_formats(as_json: bool) -> None:
     for name, format in formats.FORMATS.items():
         ways = " and ".join(way for way, there in (("export", format.export), ("import", format.load)) if there)
         endings = " ".join(ending or "(a folder)" for ending in format.extensions)
-        click.echo(f"{name:10} {endings:22} {format.title}: {ways}")
+        echo(f"{name:10} {endings:22} {format.title}: {ways}")
         for option in format.options:
-            click.echo(f"{'':10} -O {option.name}={option.default}  {option.help}")
-    click.echo(f"{ZIP:10} {'.zip':22} The board itself with its takes: export and import")
+            echo(f"{'':10} -O {option.name}={option.default}  {option.help}")
+    echo(f"{ZIP:10} {'.zip':22} The board itself with its takes: export and import")
 
 
 def _plain(name: str) -> dict[str, Any]:
@@ -127,7 +125,7 @@ def import_onto(source: str, board: str, name: str | None, as_json: bool) -> Non
         file.save(changed)
         for note in notes:
             report.note(note)
-        report(Done(0.0, str(file.path))) if as_json else click.echo(file.path)
+        report(Done(0.0, str(file.path))) if as_json else echo_path(file.path)
 
 
 ZIP = "zip"
@@ -144,7 +142,7 @@ def export_file(path: str, options: dict[str, Any], as_json: bool) -> None:
             written = archive.export_zip(file, _zip_name(out), options["force"])
         else:
             written = _export(file, out, options, report)
-    report(Done(0.0, str(written))) if as_json else click.echo(written)
+    report(Done(0.0, str(written))) if as_json else echo_path(written)
 
 
 def _check_place(out: Path, board: Path) -> None:
@@ -171,7 +169,7 @@ def import_file(source: str, output: str | None, name: str | None, as_json: bool
     else:
         file = _import(path, out, name, report)
     with file:
-        report(Done(0.0, str(file.path))) if as_json else click.echo(file.path)
+        report(Done(0.0, str(file.path))) if as_json else echo_path(file.path)
 
 
 def _free(path: Path) -> Path:

@@ -2,7 +2,6 @@
 
 from typing import Any
 
-import click
 import msgspec
 
 from app.base.words import say_count
@@ -15,7 +14,7 @@ from app.fluxboard.file import BoardFile
 from mlx_model.errors import BoardError, RequestError
 
 from ..hints import on_command_line
-from ..say import Reporter, say_json, strip_controls
+from ..say import Reporter, echo, say_json
 from .edit import add_ending, open_board
 
 WIDTH = 80
@@ -29,7 +28,7 @@ def show_board(path: str, which: str | None, as_json: bool) -> None:
             say_json({**_plain(file, chosen), "path": str(file.path)})
             return
         lines = _board(file) if which is None else _panel(file, naming.one(file.board, which))
-        click.echo(strip_controls("\n".join(lines)))
+        echo("\n".join(lines))
 
 
 def _plain(file: BoardFile, item: Board | Panel) -> dict[str, Any]:
@@ -50,7 +49,7 @@ def list_panels(path: str, panels: str | None, as_json: bool) -> None:
             say_json({"panels": [_row(file, panel, label[panel.id]) for panel in chosen]})
             return
         for panel in chosen:
-            click.echo(strip_controls(_line(label[panel.id], panel)))
+            echo(_line(label[panel.id], panel))
 
 
 def _row(file: BoardFile, panel: Panel, number: str) -> dict[str, Any]:
@@ -116,8 +115,8 @@ def check_file(path: str, model: str | None, as_json: bool) -> None:
     if as_json:
         say_json({"problems": said})
     for problem in [] if as_json else said:
-        click.echo(strip_controls(f"{problem['where'] or 'board'}: {problem['what']} {problem['hint']}".rstrip()))
+        echo(f"{problem['where'] or 'board'}: {problem['what']} {problem['hint']}".rstrip())
     if found:
         raise BoardError(f"{say_count(len(found), 'problem')} found.")
     if not as_json:
-        click.echo("Nothing is wrong.")
+        echo("Nothing is wrong.")
