@@ -58,12 +58,11 @@ class LazyGroup(click.Group):
         except click.UsageError as error:
             from app.base.words import show_plainly
 
-            error.message = show_plainly(error.message)
             if ctx.meta.get(JSON):
                 from mlx_model.events import Failed
 
                 _say_event(Failed("UsageError", error.format_message(), "See --help."))
-            raise
+            raise click.UsageError(show_plainly(error.format_message()), error.ctx) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
         except KeyboardInterrupt:

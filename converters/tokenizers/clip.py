@@ -4,12 +4,13 @@ Source: openai/CLIP clip/simple_tokenizer.py: lower case, runs of white space be
 `</w>` at their ends.
 """
 
-import json
 from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from mlx_model.errors import ConvertError
+from mlx_model.foreign import parse_json
+from mlx_model.vocabulary import LARGEST, contain_panics
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
@@ -18,14 +19,18 @@ WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 def make_clip_tokenizer(vocab: Path, merges: Path) -> Tokenizer:
     """The tokenizer of the two files; it adds no start, end or padding. Raises ConvertError where they are damaged."""
     try:
-        numbers = json.loads(vocab.read_text("utf-8"))
+        if max(vocab.stat().st_size, merges.stat().st_size) > LARGEST:
+            raise ValueError("they are too large")
+        numbers = parse_json(vocab.read_text("utf-8"))
         lines = merges.read_text("utf-8").splitlines()
         halves = (line.split() for line in lines if line and not line.startswith("#version"))
         pairs = [(first, second) for first, second in halves]
-        bpe = models.BPE(numbers, pairs, unk_token=END, continuing_subword_prefix="", end_of_word_suffix="</w>")
+        with contain_panics():
+            bpe = models.BPE(numbers, pairs, unk_token=END, continuing_subword_prefix="", end_of_word_suffix="</w>")
         missing = [token for token in (START, END) if token not in numbers]
     except Exception as error:  # the library raises bare Exception for merges that don't fit the vocabulary
-        raise ConvertError(f"{vocab} and {merges.name} are no tokenizer: {error}.", "Download them again.") from error
+        why = str(error)[:200]
+        raise ConvertError(f"{vocab} and {merges.name} are no tokenizer: {why}.", "Download them again.") from error
     if missing:
         raise ConvertError(f"{vocab} has no {missing[0]}.", "Download it again.")
     tokenizer = Tokenizer(bpe)

@@ -12,6 +12,7 @@ import numpy as np
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from mlx_model.errors import ConvertError
+from mlx_model.vocabulary import LARGEST, MOST_TOKENS, check_charsmap, contain_panics
 
 SENTINELS = 100
 PIECES, NORMALIZER = 1, 3  # fields of the model
@@ -23,14 +24,20 @@ SPACE = "\u2581"
 def make_t5_tokenizer(file: Path) -> Tokenizer:
     """The tokenizer of a spiece.model; it adds no end and no padding. Raises ConvertError where it is damaged."""
     try:
+        if file.stat().st_size > LARGEST:
+            raise ValueError("it is too large")
         model = list(read_fields(file.read_bytes()))
         pieces = [_read_piece(_expect_bytes(value)) for number, value in model if number == PIECES]
         rules = [_expect_bytes(value) for number, value in model if number == NORMALIZER]
         table = next((value for number, value in read_fields(rules[0]) if number == CHARSMAP), b"") if rules else b""
         unknown = next(place for place, (_, _, kind) in enumerate(pieces) if kind == UNKNOWN)
-        return _make_tokenizer(pieces, unknown, _expect_bytes(table))
+        if len(pieces) > MOST_TOKENS:
+            raise ValueError("its vocabulary has no end")
+        with contain_panics():
+            return _make_tokenizer(pieces, unknown, _expect_bytes(table))
     except Exception as error:  # the library raises bare Exception for a table that it can't use
-        raise ConvertError(f"{file} is no tokenizer: {error!r}.", "Download it again.") from error
+        why = str(error)[:200] if type(error) in (ValueError, Exception) else "it is damaged"
+        raise ConvertError(f"{file} is no tokenizer: {why}.", "Download it again.") from error
 
 
 def _make_tokenizer(pieces: list[tuple[str, float, int]], unknown: int, table: bytes) -> Tokenizer:
@@ -38,6 +45,7 @@ def _make_tokenizer(pieces: list[tuple[str, float, int]], unknown: int, table: b
     scores = [(piece, score) for piece, score, _ in pieces] + [(name, 0.0) for name in sentinels]
     tokenizer = Tokenizer(models.Unigram(scores, unk_id=unknown, byte_fallback=False))
     if table:
+        check_charsmap(table)
         tokenizer.normalizer = normalizers.Precompiled(table)
     # Splitting at white space first drops it at the ends, and where it is repeated.
     marked = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always")
@@ -82,6 +90,8 @@ def _read_varint(message: bytes, place: int) -> tuple[int, int]:
     value = shift = 0
     while True:
         byte = message[place]
+        if shift > 63:  # each further byte would take longer than the one before
+            raise ValueError("it has a number of too many digits")
         value |= (byte & 127) << shift
         place, shift = place + 1, shift + 7
         if byte < 128:

@@ -4,16 +4,16 @@ Sources of the templates: black-forest-labs/flux2 src/flux2/text_encoder.py (kle
 black-forest-labs/flux src/flux/modules/conditioner.py (T5 and CLIP: the prompt itself).
 """
 
-import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from tokenizers import Tokenizer
 
 from ..errors import LayoutError
+from ..foreign import parse_json
+from ..vocabulary import contain_panics, open_tokenizer
 
 
 @dataclass(frozen=True)
@@ -61,22 +61,17 @@ class PromptTokenizer:
 
     def __init__(self, folder: Path, template: str, length: int):
         self.folder, self.template, self.length = folder, TEMPLATES[template], length
-        try:
-            self.tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-        except Exception as error:  # the library raises bare Exception for a missing or broken file
-            raise LayoutError(
-                f"{folder / 'tokenizer.json'} can't be read: {error}.", "Convert the model again."
-            ) from error
+        self.tokenizer = open_tokenizer(folder / "tokenizer.json")
         self.tokenizer.no_padding()
         self.tokenizer.no_truncation()
 
     @cached_property
     def pad_id(self) -> int:
         try:
-            token = json.loads((self.folder / "tokenizer_config.json").read_text("utf-8")).get("pad_token")
+            token = parse_json((self.folder / "tokenizer_config.json").read_text("utf-8")).get("pad_token")
             number = self.tokenizer.token_to_id(token["content"] if isinstance(token, dict) else token or "")
-        except (OSError, ValueError, AttributeError, KeyError, TypeError, RecursionError) as error:
-            message = f"{self.folder / 'tokenizer_config.json'} is damaged: {error!r}."
+        except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
+            message = f"{self.folder / 'tokenizer_config.json'} is damaged: {error}."
             raise LayoutError(message, "Convert the model again.") from error
         if number is None:
             raise LayoutError(f"The tokenizer in {self.folder} names no padding token.", "Convert the model again.")
@@ -113,7 +108,12 @@ class PromptTokenizer:
         for word in self.template.removed:
             prompt = prompt.replace(word, "")
         text = self.template.text.replace("{prompt}", prompt)
-        return self.tokenizer.encode(text, add_special_tokens=False).ids
+        try:
+            with contain_panics():
+                return self.tokenizer.encode(text, add_special_tokens=False).ids
+        except Exception as error:  # the library's own errors have no class
+            message = f"The tokenizer in {self.folder} can't read the prompt: {str(error)[:200]}."
+            raise LayoutError(message, "Convert the model again.") from error
 
     def _numbers(self, tokens: tuple[str, ...]) -> list[int]:
         numbers = [number for token in tokens if (number := self.tokenizer.token_to_id(token)) is not None]
