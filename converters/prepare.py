@@ -9,8 +9,8 @@ from typing import Any
 import mlx.core as mx
 
 from mlx_model.errors import Advice, ConvertError, LayoutError, say_reason
+from mlx_model.foreign import check_params
 from mlx_model.request import Lora
-from mlx_model.sizes import check_params
 from mlx_model.specs import OPTIONAL, PACKED_ROLES, SPECS, ModelSpec
 from mlx_model.store.folder import roles
 from mlx_model.store.lora_files import ADAPTED, Network

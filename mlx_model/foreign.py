@@ -1,9 +1,27 @@
-"""What a stranger's file says, before anything believes it: JSON within bounds."""
+"""Whether what a stranger's file says can be true, before anything is built of it: JSON, sizes of networks, tables.
+
+Files that people share hold a depth of 10**9, which would build for hours, a width of 2**62 beyond MLX's range, numbers
+without end, and what breaks the libraries that read them. Needs no mlx.
+"""
 
 import json
+import math
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, fields
 from typing import Any
 
 DEEPEST, MOST_DIGITS = 100, 25  # levels of nesting; digits of a whole number: 2^64 has 20
+LARGEST, MOST_TOKENS = 2**26, 2_000_000  # bytes of a tokenizer's file; tokens of it
+WIDEST = 2**24  # of a width or vocabulary; the largest published one is Qwen3's vocabulary of 151,936
+MOST = 1024  # blocks, or entries of a list; the deepest published network has 48 blocks
+COUNTS = re.compile(r"depth|layers|blocks")
+FREE = re.compile(r"theta")  # a number as large as it likes
+SMALL = re.compile(r"eps")  # what keeps a division from one by zero
+LISTS = re.compile(r"axes_dim|ch_mult|out_layers")
+FRACTIONS = re.compile(r"theta|ratio|eps|scale|shift")
+MAY_BE_ZERO = re.compile(r"depth|layers|blocks|axes|eos_token_id|shift")
 
 
 def parse_json(text: str | bytes, absurd: float | None = None) -> Any:
@@ -39,3 +57,64 @@ def measure_depth(tree: object) -> int:
         inner = [list(v.values()) if isinstance(v, dict) else v for v in level if isinstance(v, dict | list)]
         level, depth = [item for items in inner for item in items], depth + 1
     return depth
+
+
+@contextmanager
+def contain_panics() -> Iterator[None]:
+    """A panic of a library in Rust is no Exception: here it is a ValueError."""
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":
+            raise
+        raise ValueError("the library that reads it broke off") from error
+
+
+def check_charsmap(table: bytes) -> None:
+    """The table of a Precompiled normaliser: a trie behind its size in bytes, then texts.
+
+    Raises ValueError for a size that the library would abort the process for; an error inside the trie it survives, see
+    contain_panics. Source: google/sentencepiece src/normalizer.cc.
+    """
+    size = int.from_bytes(table[:4], "little")
+    if len(table) < 5 or size % 4 or not 0 < size <= len(table) - 4 or len(table) > 2**22:
+        raise ValueError("its table of characters is damaged")
+
+
+def check_params(params: Any) -> None:
+    """The same of the Params of a network, and whole numbers where they count something. Raises ValueError."""
+    for field in fields(params):
+        value = getattr(params, field.name)
+        if field.type is int and type(value) is not int:
+            raise ValueError(f"{field.name} can't be {str(value)[:40]}")
+    check_sizes(asdict(params))
+
+
+def check_sizes(sizes: Mapping[str, Any]) -> None:
+    """Raises ValueError that names the first size which no network can have, or of another kind."""
+    for name, value in sizes.items():
+        values = value if isinstance(value, tuple) else (value,)
+        odd = isinstance(value, tuple) != bool(LISTS.fullmatch(name))
+        odd |= not FRACTIONS.search(name) and any(isinstance(number, float) for number in values)
+        if odd or len(values) > MOST or not all(_possible(name, number) for number in values):
+            raise ValueError(f"{name} can't be {str(value)[:40]}")
+
+
+def _possible(name: str, number: Any) -> bool:
+    if not isinstance(number, int | float):
+        return number is None
+    if FREE.search(name):
+        return math.isfinite(number) and number > 0
+    if SMALL.search(name):
+        return 0 < number < 1
+    largest, least = MOST if COUNTS.search(name) else WIDEST, 0 if MAY_BE_ZERO.search(name) else 1
+    counts = isinstance(number, int) and not isinstance(number, bool)
+    return math.isfinite(number) and abs(number) <= largest and (not counts or number >= least)
+
+
+def check_heads(width: int, heads: int, axes: tuple[int, ...] | None = None) -> None:
+    """Raises ValueError where `heads` don't share `width` channels, or `axes`, in pairs of channels, don't fill one."""
+    if heads < 1 or width % heads:
+        raise ValueError(f"{heads} heads can't share {width} channels")
+    if axes is not None and (sum(axes) != width // heads or any(axis < 0 or axis % 2 for axis in axes)):
+        raise ValueError(f"axes {axes} do not fill a head of {width}/{heads} channels")

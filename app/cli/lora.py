@@ -3,7 +3,7 @@
 import click
 
 from .options import FILE
-from .say import json_option, say_json
+from .say import echo, json_option, say_json
 
 
 @click.group()
@@ -38,13 +38,13 @@ def list_loras(as_json: bool) -> None:
         say_json({"loras": facts})
         return
     if not entries:
-        click.echo(f"There are none yet, in {paths.loras()}.")
+        echo(f"There are none yet, in {paths.loras()}.")
     for one in entries:
         for_ = ", ".join(one.fits) or "a model that its names don't tell"
-        click.echo(f"{click.style(one.name, bold=True)}  {say_bytes(one.bytes)}")
-        click.echo(f"  {f'unusable: {one.problem}' if one.problem else f'for {for_}'}")
+        echo(f"  {say_bytes(one.bytes)}", lead=one.name)
+        echo(f"  {f'unusable: {one.problem}' if one.problem else f'for {for_}'}")
         if one.triggers:
-            click.echo(f"  trigger words: {', '.join(one.triggers)}")
+            echo(f"  trigger words: {', '.join(one.triggers)}")
 
 
 @lora.command()
@@ -61,7 +61,7 @@ def add(files: tuple[str, ...]) -> None:
     from app.models import loras
 
     for file in files:
-        click.echo(loras.add(Path(file)).stem)
+        echo(loras.add(Path(file)).stem)
 
 
 @lora.command()
@@ -79,4 +79,4 @@ def remove(name: str, yes: bool) -> None:
     if not yes:
         click.confirm(f"Move {name} to the Trash?", abort=True, err=True)
     loras.remove(name)
-    click.echo(f"{name} is in the Trash.")
+    echo(f"{name} is in the Trash.")

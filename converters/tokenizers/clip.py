@@ -9,8 +9,7 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from mlx_model.errors import ConvertError
-from mlx_model.foreign import parse_json
-from mlx_model.vocabulary import LARGEST, contain_panics
+from mlx_model.foreign import LARGEST, contain_panics, parse_json
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"

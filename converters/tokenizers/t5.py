@@ -12,7 +12,7 @@ import numpy as np
 from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from mlx_model.errors import ConvertError
-from mlx_model.vocabulary import LARGEST, MOST_TOKENS, check_charsmap, contain_panics
+from mlx_model.foreign import LARGEST, MOST_TOKENS, check_charsmap, contain_panics
 
 SENTINELS = 100
 PIECES, NORMALIZER = 1, 3  # fields of the model

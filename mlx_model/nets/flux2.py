@@ -12,7 +12,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from ..sizes import check_heads
+from ..foreign import check_heads
 from .ops import (
     QKV,
     Chain,

@@ -13,7 +13,7 @@ import mlx.nn as nn
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..sizes import check_heads
+from ..foreign import check_heads
 from .flux2 import TIME_FEATURES
 from .ops import (
     LastLayer,

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 import mlx.nn as nn
 
-from ..sizes import check_heads
+from ..foreign import check_heads
 from .ops import Layer
 from .text_clip import Encoder
 

@@ -12,7 +12,7 @@ import mlx.nn as nn
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..sizes import check_heads
+from ..foreign import check_heads
 from .ops import (
     Chain,
     LastLayer,

@@ -12,7 +12,7 @@ from typing import Protocol
 import mlx.core as mx
 import mlx.nn as nn
 
-from ..sizes import check_heads
+from ..foreign import check_heads
 from .ops import Layer, attention, split_heads
 
 

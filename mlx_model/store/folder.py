@@ -23,7 +23,7 @@ from typing import Any
 
 from ..errors import Advice, FolderVersionError, LayoutError, NotInstalled
 from ..events import Done, Event, Note, Stage, Step
-from ..sizes import check_sizes
+from ..foreign import check_sizes
 from ..specs import OPTIONAL, SPECS, ModelSpec
 
 SCHEMA = 1

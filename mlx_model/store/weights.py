@@ -16,7 +16,7 @@ import mlx.nn as nn
 from mlx.utils import tree_flatten
 
 from ..errors import LayoutError
-from ..sizes import check_params
+from ..foreign import check_params
 from .folder import Folder
 from .shards import SHARD_BYTES, Entry, Unmade, header, load_lazily, unbroken, write_shards
 

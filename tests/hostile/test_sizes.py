@@ -7,8 +7,8 @@ import pytest
 
 from converters.convert import convert
 from mlx_model.errors import ConvertError, LayoutError
+from mlx_model.foreign import check_sizes
 from mlx_model.run.pipeline import Pipeline
-from mlx_model.sizes import check_sizes
 from mlx_model.specs import SPECS
 from mlx_model.store.folder import open_folder
 from mlx_model.store.weights import build

@@ -8,7 +8,8 @@ import pytest
 
 from converters.tokenizers.t5 import make_t5_tokenizer
 from mlx_model.errors import ConvertError, LayoutError
-from mlx_model.vocabulary import contain_panics, open_tokenizer
+from mlx_model.foreign import contain_panics
+from mlx_model.run.tokenize import open_tokenizer
 
 GOOD = {
     "version": "1.0",
