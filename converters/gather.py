@@ -16,7 +16,7 @@ from mlx_model.specs import OPTIONAL, SPECS, ModelSpec
 from mlx_model.store.folder import roles
 
 from .identify import agrees, list_rows, name_row
-from .prepare import WHERE, check_part, check_width, read_params, read_sizes
+from .prepare import check_part, check_width, read_params, read_sizes
 from .source import Source, read_index
 from .survey import Found, Survey
 from .tokenizers.files import Tokenizers, collect_tokenizer_files
@@ -248,10 +248,9 @@ def find_download(spec: ModelSpec, role: str) -> Download | None:
 
 def say_missing(made: Gathered, role: str) -> str:
     """What would fill a role and where it is published."""
-    part = find_download(made.spec, role)
-    place = f"{part.repo} ({part.into or part.files[0].split('/')[0]})" if part else ""
-    why = f"{made.missing[role]}; " if made.missing[role] else ""
-    return f"{why}{WHERE[role]}" + (f"; published in {place}" if place else "")
+    part, why = find_download(made.spec, role), made.missing[role].rstrip(".")
+    place = f"published in {part.repo} ({part.into or part.files[0].split('/')[0]})" if part else ""
+    return "; ".join(filter(None, (place, why)))
 
 
 def describe_model(made: Gathered) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Every file is told by its tensors, of which the header is read; links are follow
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from math import prod
@@ -18,6 +18,7 @@ import yaml  # type: ignore[import-untyped]  # it ships no types
 
 from mlx_model.errors import ConvertError, FluxLocalError, RequestError
 from mlx_model.specs import SPECS
+from mlx_model.store import lora_fit
 from mlx_model.store.folder import MANIFEST, open_folder
 from mlx_model.store.shards import Entry
 
@@ -31,14 +32,12 @@ from .parts import NoPart, Part, open_components, open_converted, open_pairs, op
 from .prepare import read_params
 from .tokenizers.files import is_complete
 
-# Never looked into: what a version control, an environment or a hub's cache keeps for itself.
-SKIPPED = {"blobs", "refs", "node_modules", "venv", "custom_nodes", "output", "input", "temp"}
+SKIPPED = {"node_modules", "venv", "__pycache__"}  # never looked into, as what begins with a dot
 FOLDER_LIMIT = 20_000
 DEPTH_LIMIT = 16
 PATHS_FILES = ("extra_model_paths.yaml", "extra_model_paths.yml", "extra_models_config.yaml")  # the last: its desktop
 YAML_LIMIT = 2**20  # bytes
 PIECE = re.compile(r".*-\d{5}-of-\d{5}", re.IGNORECASE)
-ADAPTER = re.compile(r"[._]lora[._](A|B|up|down|down_proj)[._]|\.lora_[AB]$|\.hada_w1_a$|\.lokr_w[12](_a)?$")
 TYPES = {"F32": mx.float32, "F16": mx.float16, "BF16": mx.bfloat16}
 CODES = {"F8_E4M3": "fp8", "F8_E5M2": "fp8 (e5m2)", "I8": "int8", "U8": "nvfp4"}
 PLAIN = {"F32": "32 bits", "F16": "16 bits (float16)", "BF16": "16 bits"}
@@ -68,7 +67,7 @@ class Survey:
     places: tuple[Path, ...]
     parts: list[Found] = field(default_factory=list)
     tokenizers: list[Path] = field(default_factory=list)
-    adapters: list[Path] = field(default_factory=list)
+    adapters: dict[Path, tuple[str, ...]] = field(default_factory=dict)  # LoRAs, and the models that they fit
     problems: list[str] = field(default_factory=list)
     others: int = 0
 
@@ -163,17 +162,19 @@ def _list_children(folder: Path) -> list[Path]:
 
 def _look_into(place: Path, made: Survey, seen: set[str]) -> None:
     """Add what lies loose in a folder, or one file."""
-    if place.is_dir() and is_complete(place):
-        made.tokenizers.append(place)
+    inside = ("tokenizer", "pooled_tokenizer") if (place / MANIFEST).is_file() else ()  # which is not walked through
+    folders = [place, *(place / name for name in inside)] if place.is_dir() else []
+    made.tokenizers += [folder for folder in folders if is_complete(folder)]
     for files, opening in [((place,), partial(_open, place))] if place.is_file() else _list_openings(place):
         real = {os.path.realpath(file) for file in files}
         if real <= seen:
             continue
         seen |= real
         try:
-            found = opening()
-            made.parts += [describe(part) for part in found]
-            made.adapters += [] if found else files
+            if fitting := _list_fitting(files[0]):
+                made.adapters[files[0]] = fitting
+                continue
+            made.parts += [describe(part) for part in opening()]
         except (NoPart, FluxLocalError, OSError) as error:
             _note_failure(files[0], error, made)
 
@@ -226,10 +227,20 @@ def _open_index(folder: Path, index: Path) -> list[Part]:
     return [open_shards(folder, index)]
 
 
+def _list_fitting(file: Path) -> tuple[str, ...]:
+    """The models that a LoRA is for, () for what is none. Raises NoPart for one that fits no model here."""
+    if is_pickle(file) or gguf_file.is_gguf(file) or not file.is_file() or file.name == MANIFEST:
+        return ()
+    shapes = {name: shape for name, (_, shape) in read_entries([file]).items()}
+    if not lora_fit.is_lora(shapes):
+        return ()
+    if fitting := lora_fit.list_fitting(shapes):
+        return tuple(row.name for row in fitting)
+    raise NoPart(f"{file} is a LoRA of another model.")
+
+
 def _open(file: Path) -> list[Part]:
-    """The components of a file; none of a LoRA."""
-    if not is_pickle(file) and not gguf_file.is_gguf(file) and is_adapter(read_entries([file])):
-        return []
+    """The components of a file."""
     if PIECE.fullmatch(file.stem):
         hint = (
             "GGUF in pieces can't be read."
@@ -240,11 +251,6 @@ def _open(file: Path) -> list[Part]:
     return open_components(file)
 
 
-def is_adapter(names: Iterable[str]) -> bool:
-    """Whether these are tensors of a LoRA or of its relatives."""
-    return any(ADAPTER.search(name) for name in names)
-
-
 def describe(part: Part) -> Found:
     """Sizes and form of a component; no tensor is read. Raises ConvertError, LayoutError."""
     shapes = {name: shape for name, (_, shape) in part.entries.items()}
@@ -253,7 +259,7 @@ def describe(part: Part) -> Found:
     else:
         arrays = part.load_arrays(Path(os.devnull))
     targets = {name: tuple(array.shape) for name, array in apply(part.layout.rules(shapes), arrays).items()}
-    stored, count = _count_stored(part), sum(array.size for array in arrays.values())
+    stored, count = _count_stored(part), sum(_count_weights(name, arrays) for name in arrays)
     read = SIZES.get(part.layout.family)
     known = part.params is not None or read is not None
     params = read_params(part, lambda: read(targets, part.told) if read else {}) if known else None
@@ -261,6 +267,12 @@ def describe(part: Part) -> Found:
         rows = {name: make_published(row) for name, row in SPECS.items() if row.family == part.layout.family}
         check_complete(part, params, targets, rows)
     return Found(part, params, targets, _name_form(part), 8 * stored / max(1, count), stored)
+
+
+def _count_weights(name: str, arrays: dict[str, mx.array]) -> int:
+    """Of a tensor; of one that is packed, as in a converted folder, by its scales."""
+    scales = arrays.get(f"{name.removesuffix('weight')}scales") if arrays[name].dtype == mx.uint32 else None
+    return arrays[name].size if scales is None else scales.size * mflux.GROUP_SIZE
 
 
 def _count_stored(part: Part) -> int:
@@ -274,6 +286,8 @@ def _count_stored(part: Part) -> int:
 
 def _name_form(part: Part) -> str:
     """As a person would call how most of its weights are stored."""
+    if part.params is not None:
+        return "of an installed model"
     if part.stored is not None:
         bits = sorted(set(mflux.list_layers(part.stored).values()))
         return f"{' and '.join(map(str, bits))} bits of mflux" if bits else "16 bits of mflux"

@@ -67,15 +67,14 @@ def _gather(
     """What the model is made of, what is missing fetched where that was asked for. Raises ConvertError."""
     made = gather_model(spec, place, report, *([base.path] if base else []))
     if made.missing and options["download_missing"] and not options["dry_run"]:
-        from converters.download import download
+        from converters.download import claim, download
 
-        only = made.list_downloads()
-        rest = _find_rest(spec)
-        show(
-            download(spec, rest, consent=True, beside=sum(one.bytes for one in made.chosen.values()), only=only), report
-        )
+        only, rest = made.list_downloads(), _find_rest(spec)
+        beside = sum(one.bytes for one in made.chosen.values())
+        with claim(rest):
+            show(download(spec, rest, consent=True, beside=beside, only=only), report)
         made = gather_model(spec, place, report, rest, *([base.path] if base else []))
-    require_whole(made, place)
+    require_whole(made, place, options["download_missing"])
     return made
 
 

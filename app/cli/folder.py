@@ -30,7 +30,7 @@ def tell_folder(place: Path, as_json: bool) -> None:
         say_json({
             "places": [str(one) for one in found.places],
             "models": [describe_model(made) for made in models if made.chosen],
-            "loras": [str(file) for file in found.adapters],
+            "loras": [{"file": str(file), "models": list(fits)} for file, fits in found.adapters.items()],
             "problems": found.problems,
             "others": found.others,
         })  # fmt: skip
@@ -75,9 +75,11 @@ def _list_lines(place: Path, found: "Survey", models: list["Gathered"]) -> list[
             f"  {_say_role(one.part.layout.role)}: {_shorten(one.place, place)} ({one.form})" for one in found.parts
         ]
     if found.adapters:
-        names = ", ".join(file.name for file in found.adapters[:SHOWN])
-        more = f" and {len(found.adapters) - SHOWN} more" if len(found.adapters) > SHOWN else ""
-        lines.append(f"LoRAs, which --lora takes as they are: {names}{more}")
+        lines.append("LoRAs, which --lora takes as they are:")
+        for file, fits in list(found.adapters.items())[:SHOWN]:
+            lines.append(f"  {_shorten(file, place)}, for {', '.join(fits)}")
+        if len(found.adapters) > SHOWN:
+            lines.append(f"  and {len(found.adapters) - SHOWN} more (--json names them all)")
     lines += [f"Can't be used: {text}" for text in found.problems]
     return lines
 
@@ -127,13 +129,13 @@ def gather_model(spec: ModelSpec, place: Path, report: Reporter, *more: Path) ->
     return made
 
 
-def require_whole(made: "Gathered", place: Path) -> None:
-    """Raises ConvertError where something is missing, with where it is published."""
+def require_whole(made: "Gathered", place: Path, asked: bool = False) -> None:
+    """Raises ConvertError where something is missing, with where it is published; `asked`: it should be fetched."""
     from converters.gather import say_missing
 
     if made.missing:
         lacks = "; ".join(f"{_say_role(role)}: {say_missing(made, role)}" for role in made.missing)
-        raise ConvertError(f"{place} lacks for {made.spec.title}: {lacks}.", Advice("bring_missing"))
+        raise ConvertError(f"{place} lacks for {made.spec.title}: {lacks}.", "" if asked else Advice("bring_missing"))
 
 
 def tell_plan(made: "Gathered", place: Path, bits: int, as_json: bool) -> None:

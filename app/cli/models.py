@@ -200,7 +200,8 @@ def remove(name: str, yes: bool) -> None:
     from mlx_model.errors import NotInstalled
     from mlx_model.specs import SPECS
 
-    begun = paths.downloads() / name if name in SPECS and (paths.downloads() / name).is_dir() else None
+    places = [paths.downloads() / place for place in (name, f"{name}.rest")] if name in SPECS else []
+    begun = [place for place in places if place.is_dir()]
     try:
         path = library.resolve(name)
     except NotInstalled:
@@ -212,8 +213,8 @@ def remove(name: str, yes: bool) -> None:
         click.confirm(show_plainly(question, lines=False), abort=True, err=True)
     if path:
         echo(f"{library.remove(name)} is in the Trash.")
-    if begun:
-        _discard(begun)
+    for place in begun:
+        _discard(place)
 
 
 def _discard(folder: "Path") -> None:

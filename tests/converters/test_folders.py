@@ -18,6 +18,8 @@ from tests.converters.formats.test_gguf import write as write_gguf
 from tests.converters.stored import write
 from tests.converters.test_comfy_files import as_comfy, draw, everything, made, same
 from tests.converters.tiny import CONFIGS, TINY, checkpoint, companions, published, save, tokenizer
+from tests.model.store.made_loras import low_rank, peft
+from tests.model.store.made_loras import save as save_lora
 
 PLACES = {"transformer": "diffusion_models", "text_encoder": "text_encoders", "pooled_encoder": "clip",
           "autoencoder": "vae", "image_encoder": "clip_vision", "image_embedder": "style_models"}  # fmt: skip
@@ -208,7 +210,7 @@ def test_what_is_missing_and_where_it_is(tmp_path):
     gathered = gather(SPECS[tiny.model], survey(root))
     assert set(gathered.missing) == {"autoencoder", "pooled tokenizer"}
     told = describe_model(gathered)["missing"]
-    assert told["autoencoder"].endswith("black-forest-labs/FLUX.1-dev (vae)")
+    assert told["autoencoder"] == "published in black-forest-labs/FLUX.1-dev (vae)"
     assert told["pooled tokenizer"].endswith("black-forest-labs/FLUX.1-dev (tokenizer)")
     assert [part.files for part in gathered.list_downloads()] == [("vae/*",), ("tokenizer/*",)]
 
@@ -222,12 +224,17 @@ def test_damaged_incomplete_and_foreign_files(tmp_path):
     (models / "diffusion_models" / "cut.safetensors").write_bytes(whole[:-5])
     write(models / "diffusion_models" / "a-00001-of-00002.safetensors", {"img_in.weight": np.ones((4, 4), np.float32)})
     write(models / "checkpoints" / "sdxl.safetensors", {"model.diffusion_model.x": np.ones((4, 4), np.float32)})
-    write(models / "loras" / "style.safetensors", {"a.lora_A.weight": np.ones((4, 4), np.float32)})
+    write(models / "loras" / "sdxl.safetensors", {"lora_unet_down.lora_down.weight": np.ones((4, 4), np.float32)})
+    style = peft("double_blocks.1.img_attn.qkv", *low_rank(0, 3 * 3072, 3072))
+    save_lora(models / "loras" / "style.safetensors", style)
     (models / "embeddings").mkdir()
     (models / "embeddings" / "old.pt").write_bytes(b"\x80\x02nothing")
     found = survey(root)
-    assert [file.name for file in found.adapters] == ["style.safetensors"]
-    assert found.others == 2
+    ((file, fits),) = found.adapters.items()
+    assert file.name == "style.safetensors"
+    assert {"flux1-dev", "flux2-klein-4b"} <= set(fits)  # as wide, and no deeper
+    assert "flux2-dev" not in fits
+    assert found.others == 3
     assert sorted(text.split(" ")[0].rpartition("/")[2].rstrip(":") for text in found.problems) == [
         "a-00001-of-00002.safetensors",
         "cut.safetensors",
@@ -274,6 +281,24 @@ def test_half_a_snapshot(tmp_path):
     folder = hub(tmp_path / "hub", tiny, "x/FLUX.1-Kontext-dev")
     next(folder.glob("snapshots/*/vae/*.safetensors")).resolve().unlink()
     assert set(gather(SPECS[tiny.model], survey(tmp_path)).missing) == {"autoencoder"}
+
+
+def test_what_is_installed_stands_in_for_what_lacks(tmp_path):
+    """Redux' own repository and an installed FLUX.1 dev, packed, whose parts stay together."""
+    base, tiny = TINY["flux1-dev"], TINY["flux1-redux-dev"]
+    list(convert(checkpoint(base, tmp_path / "base"), tmp_path / "flux1-dev", model="flux1-dev", bits=4))
+    for role in ("image_encoder", "image_embedder"):
+        save(tmp_path / "redux" / role / "model.safetensors", published(tiny, role))
+        (tmp_path / "redux" / role / "config.json").write_text(json.dumps(CONFIGS["image_siglip"]))
+    save(tmp_path / "redux" / "t5.safetensors", published(tiny, "text_encoder"))
+    found = survey(tmp_path / "redux", tmp_path / "flux1-dev")
+    gathered = gather(SPECS[tiny.model], found)
+    assert gathered.missing == {}
+    assert gathered.chosen["transformer"].form == "of an installed model"
+    assert gathered.chosen["text_encoder"].place.parents[1].name == "flux1-dev"
+    assert gathered.chosen["transformer"].bits < 16
+    list(convert(gathered.make_source(tmp_path / "redux"), tmp_path / "out", model=tiny.model, bits=4))
+    assert set(open_folder(tmp_path / "out").components) == set(tiny.parts)
 
 
 def test_no_such_place(tmp_path):
