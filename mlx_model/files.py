@@ -17,7 +17,8 @@ from typing import Any, BinaryIO
 from .errors import DiskFull, RequestError
 
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
-NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES)
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EXDEV)
+NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 LOOP = (errno.ELOOP, errno.EMLINK, errno.ENOTDIR)  # what systems say of a link that may not be followed
 OTHERS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
 PLAIN = OTHERS | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe must not hang us
@@ -313,7 +314,11 @@ def sync(descriptor: int) -> None:
 
         fcntl.fcntl(descriptor, fcntl.F_FULLFSYNC)  # type: ignore[attr-defined]
     except (ImportError, AttributeError, OSError):
-        os.fsync(descriptor)
+        try:
+            os.fsync(descriptor)
+        except OSError as error:  # some network disks have none; any other error is one of writing
+            if error.errno not in NO_SYNC:
+                raise
 
 
 def sync_folder(folder: Path) -> None:

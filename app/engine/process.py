@@ -64,7 +64,8 @@ def explain_death(reason: str, number: int | None, said: str) -> Failed:
     cause = CAUSE.findall(said)
     told = tell_device(cause[-1]) if cause else None
     if told:
-        return Failed(told.code, f"{DIED} {told.message}", told.hint)
+        told.message = f"{DIED} {told.message}"
+        return Failed.of(told)
     if not reason and number == getattr(signal, "SIGKILL", None):
         return Failed("WorkerDied", f"{DIED} The system ended it, as it does when memory runs out.", SMALLER)
     what = reason or (f"It said: {_short(cause[-1])}" if cause else _exit(number) or _last_line(said))

@@ -31,6 +31,8 @@ MAX_BLOB = 1 << 30  # a TIFF of the largest size with 16 bits and alpha has 0.8 
 COMPRESS = 3  # of PNG: level 6 takes three times as long and saves a tenth
 F_GETPATH = 50  # of macOS
 ELSEWHERE = "Save a copy in another folder."
+IN_CLOUD = "Download it in Finder first."
+COPY = re.compile(r"board(?!\.json$|-damaged).{1,120}\.json")  # of board.json, by Dropbox, Drive, iCloud, Syncthing
 
 
 class BadPicture(BoardError):
@@ -174,3 +176,16 @@ def inspect(data: bytes) -> Given:
         return images.inspect("This picture", data=data, least=1)
     except RequestError as error:
         raise BadPicture(error.message, error.hint) from error
+
+
+def is_in_cloud(path: Path) -> bool:
+    """Whether a placeholder of iCloud stands for the file, which is not on this disk."""
+    return not os.path.lexists(path) and os.path.lexists(path.with_name(f".{path.name}.icloud"))
+
+
+def list_copies(board: Path) -> list[str]:
+    """What to tell of other files beside `board` that a synchronising folder made where two computers saved at once."""
+    with contextlib.suppress(OSError):
+        names = sorted(name for name in os.listdir(board.parent) if COPY.fullmatch(name))
+        return [f"{name} lies beside {board.name}: another computer's state, not shown here." for name in names]
+    return []

@@ -137,6 +137,8 @@ class Found:
 def newest(folder: Path) -> Found:
     """Raises BoardError where nothing can be read, NewerBoard where board.json is too new."""
     path = folder / "board.json"
+    if disk.is_in_cloud(path):  # to go back to an earlier state would be taken for a change of it
+        raise BoardError(f"{folder.name} is still in iCloud.", disk.IN_CLOUD)
     if not os.path.lexists(path):
         return _without(folder, BoardError(f"{folder} is not a board: it has no board.json."))
     if os.path.islink(path):

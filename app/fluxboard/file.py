@@ -214,6 +214,7 @@ class BoardFile:
         path = self._blob(sha256)
         if not is_plain(path, self._path):
             what = "missing" if not os.path.lexists(path) else "a link, which is not followed"
+            what = "still in iCloud" if self._is_in_cloud(sha256) else what
             raise BoardError(f"The picture {sha256[:12]} of this board is {what}.", f"It belongs at {path}.")
         return path
 
@@ -229,6 +230,7 @@ class BoardFile:
         except BoardError:
             linked = os.path.islink(path) or path.parent.is_symlink()
             there = "its file can't be read" if os.path.lexists(path) else "its file is missing"
+            there = "its file is still in iCloud" if self._is_in_cloud(picture.sha256) else there
             return "its file is a link, which is not followed" if linked else there
         if hashlib.sha256(data).hexdigest() != picture.sha256:
             return "its file was changed or damaged"
@@ -290,7 +292,8 @@ class BoardFile:
             disk.sweep(folder, folder, folder / BLOBS, folder / HISTORY)
         found = earlier.newest(folder)
         found.repairs += [LINKED.format(name) for name in list_links(folder, (BLOBS, HISTORY, BOARD, JOURNAL))]
-        self.board, self.repairs, self.recovered = found.board, found.repairs, found.told
+        self.board, self.recovered = found.board, found.told
+        self.repairs = [*found.repairs, *disk.list_copies(folder / BOARD)]
         self._remember(folder, found.saved)
         if found.repairs:
             self._stamp = None  # so that the first save keeps what was there as a restore point
@@ -323,6 +326,9 @@ class BoardFile:
         return next(
             (path for path in (folder / f"{sha256}{e}" for e in ENDINGS) if os.path.lexists(path)), folder / sha256
         )
+
+    def _is_in_cloud(self, sha256: str) -> bool:
+        return any(disk.is_in_cloud(self.path / BLOBS / f"{sha256}{ending}") for ending in ENDINGS)
 
     def _has(self, sha256: str) -> bool:
         try:

@@ -52,11 +52,13 @@ def test_a_careless_writer_is_found_out(tmp_path, monkeypatch, fault):
 def test_what_is_said_to_be_written_outlives_the_power(tmp_path, writer):
     """The order of writing, fsync, naming, and fsync of the folder, of every writer, in the calls that it makes."""
 
-    def work(tell):
-        disk = faulty_os.Disk(tmp_path).install()
-        writer.work(tmp_path, lambda _: None)
-        tell(sorted({*disk.ledger.lost(tmp_path)}))
+    (place := tmp_path / "place").mkdir()
 
-    disks.prepare(writer, tmp_path)
+    def work(tell):
+        disk = faulty_os.Disk(place).install()
+        writer.work(place, lambda _: None)
+        tell(sorted({*disk.ledger.lost(place)}))
+
+    disks.prepare(writer, place)
     told, code = faulty_os.in_child(work)
     assert (told, code) == ([[]], 0)

@@ -11,12 +11,26 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, PngImagePlugin
+from PIL import Image, ImageCms, PngImagePlugin
 
 from app.pictures import images
 from app.pictures.images import open_mask, open_picture
 from mlx_model.errors import RequestError
-from tests.app.pictures.made_pictures import ADOBE, D50, HEIC, P3, PROPHOTO, as_srgb, halves, icc, near, saved
+from tests.app.pictures.made_pictures import (
+    ADOBE,
+    D50,
+    HEIC,
+    INKS,
+    P3,
+    PROPHOTO,
+    as_srgb,
+    cmyk_icc,
+    halves,
+    icc,
+    lab_as_srgb,
+    near,
+    saved,
+)
 
 LEFT, RIGHT = (20, 30), (75, 30)
 
@@ -277,6 +291,28 @@ def test_alpha_is_laid_over_white(tmp_path, mode):
 def test_cmyk_without_a_profile(tmp_path):
     path = saved(Image.new("CMYK", (70, 70), (0, 255, 255, 0)), tmp_path / "print.jpg", quality=95)
     assert near(open_picture(path), (9, 9), (255, 0, 0), 6)
+
+
+@pytest.mark.parametrize(("suffix", "options"), [("jpg", {"quality": 100, "subsampling": 0}), ("tiff", {})])
+@pytest.mark.parametrize("inks", ["c", "m", "y", "k", "cm", "cy", "my", ""])
+def test_cmyk_with_a_profile(tmp_path, inks, suffix, options):
+    """The colours of the press that the profile describes, not those of the plain arithmetic of inks."""
+    values = tuple(255 * (ink in inks) for ink in "cmyk")
+    image = Image.new("CMYK", (70, 70), values)
+    path = saved(image, tmp_path / f"print.{suffix}", icc_profile=cmyk_icc(), **options)
+    notes: list[str] = []
+    pixels = open_picture(path, notes)
+    press, srgb = ImageCms.ImageCmsProfile(io.BytesIO(cmyk_icc())), ImageCms.createProfile("sRGB")
+    flags = ImageCms.Flags.BLACKPOINTCOMPENSATION
+    wanted = ImageCms.profileToProfile(
+        image, press, srgb, ImageCms.Intent.RELATIVE_COLORIMETRIC, outputMode="RGB", flags=flags
+    )
+    assert near(pixels, (9, 9), wanted.getpixel((9, 9)), 3)  # what JPEG rounds
+    assert notes == []
+    if len(inks) < 2 and inks != "k":  # black point compensation makes the darkest ink black
+        assert near(pixels, (9, 9), lab_as_srgb(INKS[inks]), 8)
+        plain = np.array(image.convert("RGB").getpixel((9, 9)))
+        assert not inks or np.abs(plain - pixels[9, 9]).max() > 12
 
 
 # colour profiles

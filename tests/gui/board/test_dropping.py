@@ -1,5 +1,6 @@
 """What artists drop: folders, boards, scripts, large pictures, onto a board with and without panels."""
 
+import shutil
 import time
 
 import numpy as np
@@ -206,3 +207,28 @@ def test_a_misfit_leads_to_the_settings(window, monkeypatch):
     assert page.side.tabs.currentIndex() == 0
     assert page.side.settings.fold.isChecked()
     assert page.side.settings.size_box.isVisible()
+
+
+def test_a_picture_deleted_between_drop_and_read_is_told_and_the_others_come(window, folder, monkeypatch):
+    """Whoever drops may be a browser that tidies up, or a synchronising folder."""
+    grid = window.board.grid
+    real, gone = document_module.read_picture, folder / "shot 2.png"
+
+    def read(file, source, name):
+        gone.unlink(missing_ok=True)
+        return real(file, source, name)
+
+    monkeypatch.setattr(document_module, "read_picture", read)
+    drop(grid, urls(*sorted(folder.glob("*.png"))), spot(grid, now(window)[1], 0.05))
+    assert "shot 2" not in names(window.document.board)
+    assert {"shot 1", "shot 10"} <= set(names(window.document.board))
+    assert "shot 2.png" in window.toasts.title.text() + window.toasts.hint.text()
+
+
+def test_a_folder_deleted_between_drop_and_read_is_told(window, folder):
+    grid, board = window.board.grid, window.document.board
+    given = urls(folder)
+    shutil.rmtree(folder)
+    drop(grid, given, spot(grid, now(window)[0], 0.05))
+    assert window.document.board is board
+    assert folder.name in window.toasts.title.text()

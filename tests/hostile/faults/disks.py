@@ -22,13 +22,15 @@ from .writers import MODEL, WRITERS, Tell, Writer, write_board
 Cases = Iterator[tuple[str, str]]  # what was tried, what was lost ("" for nothing)
 QUICK = 3  # of the points of a writer
 FULL = (errno.ENOSPC, errno.EDQUOT)
-STRIDE = 12  # between two points of a conversion, which writes many tensors in one way
+STRIDE, END = 60, 12  # a conversion writes many tensors in one way: some of its points, and the last ones, its renames
 KILLS = 150  # at random
 SIZES = (8, 16, 24, 32, 48, 64, 96, 128, 192, 256)  # kB of a disk that is full at once, or later
 
 
-def choose(count: int, quick: bool) -> list[int]:
+def choose(count: int, quick: bool, long: bool = False) -> list[int]:
     """The points from 1 on: all, or some from the first to the last."""
+    if long:
+        return sorted({*range(1, count + 1, STRIDE), *range(max(1, count - END), count + 1)})
     if not quick or count <= QUICK:
         return list(range(1, count + 1))
     return sorted({1 + round(n * (count - 1) / (QUICK - 1)) for n in range(QUICK)})
@@ -56,10 +58,17 @@ def _make(root: Path, name: str) -> Path:
 
 
 def prepare(writer: Writer, place: Path) -> None:
-    """In a process of its own: threads of MLX don't live on in what is forked after they began."""
-    told, code = in_child(lambda _: writer.prepare(place))
-    if code:
-        raise RuntimeError(f"{writer.name} can't be prepared: {told}")
+    """What is there before, made once and copied.
+
+    Made in a process of its own: threads of MLX don't live on in what is forked after they began.
+    """
+    ready = place.parent / f"ready-{writer.name.replace(' ', '-')}"
+    if not ready.exists():
+        ready.mkdir()
+        told, code = in_child(lambda _: writer.prepare(ready))
+        if code:
+            raise RuntimeError(f"{writer.name} can't be prepared: {told}")
+    shutil.copytree(ready, place, dirs_exist_ok=True)
 
 
 def list_writers(quick: bool) -> tuple[Writer, ...]:
@@ -70,7 +79,7 @@ def list_writers(quick: bool) -> tuple[Writer, ...]:
 def try_kills(root: Path, quick: bool) -> Cases:
     """Each writer is killed (SIGKILL) at each of its points; then a board by somebody else, at any time."""
     for writer in list_writers(quick):
-        for at in choose(count_points(writer, root), quick)[:: STRIDE if writer is MODEL else 1]:
+        for at in choose(count_points(writer, root), quick, writer is MODEL):
             place = _make(root, "place")
             prepare(writer, place)
             told, code = in_child(lambda tell, at=at, place=place, writer=writer: _work(writer, place, tell, at))
@@ -109,8 +118,8 @@ def try_disk_errors(root: Path, quick: bool) -> Cases:
     errors = dict(list(faulty_os.ERRORS.items())[:2]) if quick else faulty_os.ERRORS
     for writer in list_writers(quick):
         count = count_points(writer, root)
-        for number, (name, code) in enumerate(errors.items()):
-            for at in choose(count, quick)[:: STRIDE if writer is MODEL else 1]:
+        for number, (name, code) in enumerate(list(errors.items())[: 2 if writer is MODEL else None]):
+            for at in choose(count, quick, writer is MODEL):
                 lasting = (at + number) % 2 == 0
                 lost = _try_error(writer, _make(root, "place"), at, code, lasting)
                 yield f"{writer.name}, {name} {'from' if lasting else 'at'} its point {at}", lost
