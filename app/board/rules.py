@@ -3,7 +3,7 @@
 import math
 import re
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -162,7 +162,7 @@ def _check_settings(settings: Settings) -> None:
     _check_loras(settings.loras or ())
 
 
-def _check_loras(loras: Collection[Adapter]) -> None:
+def _check_loras(loras: tuple[Adapter, ...]) -> None:
     if len(loras) > MAX_LORAS:
         raise Refused(f"No more than {MAX_LORAS} LoRAs can be used together.", "Take one off first.")
     for lora in loras:

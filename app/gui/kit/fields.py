@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QSignalBlocker, Qt
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QPaintEvent, QWheelEvent
 from PySide6.QtWidgets import (
     QComboBox,
@@ -10,6 +10,7 @@ from PySide6.QtWidgets import (
     QFormLayout,
     QHBoxLayout,
     QLabel,
+    QSlider,
     QSpinBox,
     QStyle,
     QStyleOptionComboBox,
@@ -68,6 +69,44 @@ class ChoiceField(QComboBox):
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()
+
+
+class StrengthField(QWidget):
+    """A slider with its number, -1 to 2; `chosen` comes for what a person does."""
+
+    chosen = Signal(float)
+    LOWEST, HIGHEST, STEPS = -1.0, 2.0, 20  # steps of 1
+
+    def __init__(self, name: str):
+        super().__init__()
+        self.slider, self.number = QSlider(Qt.Orientation.Horizontal), FractionField()
+        self.slider.setRange(round(self.LOWEST * self.STEPS), round(self.HIGHEST * self.STEPS))
+        self.slider.setPageStep(self.STEPS // 4)
+        self.slider.setMinimumWidth(90)
+        self.number.setRange(-20.0, 20.0)
+        self.number.setSingleStep(1 / self.STEPS)
+        self.number.setKeyboardTracking(False)
+        self.number.setFixedWidth(92)
+        hint = "0 is off, 1 as it was made; less than 0 does the opposite"
+        describe(self.slider, name, hint)
+        _suit_number(self.number, f"{name}, as a number", hint)
+        self.slider.valueChanged.connect(lambda steps: self._choose(steps / self.STEPS))
+        self.number.valueChanged.connect(lambda value: self._choose(round(value, 4)))
+        box = QHBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(8)
+        box.addWidget(self.slider, 1)
+        box.addWidget(self.number)
+
+    def show_value(self, strength: float) -> None:
+        """Of the board: tells nobody."""
+        with QSignalBlocker(self.slider), QSignalBlocker(self.number):
+            self.slider.setValue(round(strength * self.STEPS))
+            self.number.setValue(strength)
+
+    def _choose(self, strength: float) -> None:
+        self.show_value(strength)
+        self.chosen.emit(strength)
 
 
 def whole(name: str, hint: str, highest: int, act: Callable[[int | None], None]) -> QSpinBox:

@@ -12,6 +12,7 @@ from mlx_model.request import MAX_SEED, MAX_STEPS
 
 from ...base.shapes import parse_size
 from ...board.data import ASPECTS, Panel, Settings
+from ...board.panel_job import name_loras
 from ...models import library
 from ..document.document import Document
 from ..document.forecast import PanelModel, find_model
@@ -20,6 +21,7 @@ from ..kit import icons
 from ..kit.fields import add_row, choice, form, fraction, show_number, whole
 from ..kit.widgets import describe, icon_button, label
 from ..kit.words import model_title
+from .loras_field import LorasField
 
 CUSTOM = "Other…"
 
@@ -76,6 +78,8 @@ class RenderSettings(PanelPart, QWidget):
         self.guidance_label = add_row(layout, "Guidance", self.guidance)
         self.strength_label = add_row(layout, "Strength", self.strength)
         add_row(layout, "Seed", self._seed_row(), self.seed)
+        self.loras = LorasField(self.document)
+        add_row(layout, "LoRAs", self.loras, self.loras.box)
 
     def _seed_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
@@ -94,18 +98,25 @@ class RenderSettings(PanelPart, QWidget):
     def controls(self) -> list[QWidget]:
         """What takes the keyboard, in its order."""
         return [self.fold, self.model_box, self.size_box, self.size_field, self.steps, self.guidance, self.strength,
-                self.seed, self.lock, self.dice]  # fmt: skip
+                self.seed, self.lock, self.dice, self.loras.box]  # fmt: skip
 
     # Showing
 
     def show_panel(self, panel_id: str) -> None:
         self.panel_id = panel_id
         self._fill_models()
+        self.loras.model = self.model
+        self.loras.show_panel(panel_id)
         super().show_panel(panel_id)
 
     def refresh(self) -> None:
         panel, board, spec = self.panel, self.document.board, self.model.spec
-        wanted = (self.model, panel.settings, panel.source, panel.seed, panel.seed_locked, board.aspect, board.model)
+        self.loras.model = self.model
+        self.loras.refresh()
+        wanted = (
+            *(self.model, panel.settings, panel.source, panel.seed, panel.seed_locked),
+            *(board.aspect, board.model, board.loras),
+        )
         if wanted == self._shown:
             return
         self._shown = wanted
@@ -178,6 +189,7 @@ class RenderSettings(PanelPart, QWidget):
             width, height = self.model.choose(self.document.board, panel).size
             parts += [f"{width} × {height}", f"{panel.settings.steps or spec.steps} steps"]
         parts.append(f"seed {panel.seed}" if panel.seed_locked else "new seed")
+        parts += [f"{one.name} {one.strength:g}" for one in name_loras(self.document.board, panel)]
         self.summary.setText(" · ".join(parts))
         self.fold.setAccessibleDescription(self.summary.text())
 

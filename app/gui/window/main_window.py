@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from ..panel.side import PanelSide
     from ..panel.stage import PanelStage
 
-PLACES = (("board", "Board"), ("cast", "Cast"), ("models", "Models"), ("queue", "Queue"))
+PLACES = (("board", "Board"), ("cast", "Cast"), ("loras", "LoRAs"), ("models", "Models"), ("queue", "Queue"))
 USUAL, LEAST, FRAME = (1280, 800), (860, 540), 40  # px: of a window, and what its frame may take of the screen
 IDLE = 60  # ms between the steps of what is built before it is wanted
 AHEAD = (
@@ -170,7 +170,7 @@ class MainWindow(QMainWindow):
         view.grid.add_wanted.connect(self.board_commands.add_panel_to)
         view.selection_changed.connect(self.update_actions)
         self.actions_.add_context_menu(view.grid)
-        for name in ("panel", "cast"):
+        for name in ("panel", "cast", "loras"):
             self._drop_page(name)
         self._set_page("board", view)
         document.changed.connect(self._follow_document)
@@ -215,6 +215,10 @@ class MainWindow(QMainWindow):
         match name:
             case "cast":
                 return self._make_cast()
+            case "loras":
+                from ..pages.loras_view import LorasView
+
+                return LorasView(self.board.document)
             case "models":
                 return self._make_models()
             case _:

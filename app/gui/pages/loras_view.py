@@ -1,0 +1,275 @@
+"""The LoRA page: the library with pictures, trigger words and the models they fit; which ones the whole board uses."""
+
+from functools import lru_cache
+from pathlib import Path
+
+from PySide6.QtCore import QObject, Qt, QThreadPool, Signal
+from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent, QGuiApplication, QImage, QPixmap, QShowEvent
+from PySide6.QtWidgets import (
+    QCheckBox,
+    QFileDialog,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QScrollArea,
+    QStackedLayout,
+    QVBoxLayout,
+    QWidget,
+)
+
+from mlx_model import memory
+from mlx_model.errors import FluxLocalError, Hint
+
+from ...board import commands
+from ...board.data import Adapter, Board
+from ...models import loras
+from ...pictures.images import open_picture
+from ..document.document import Document
+from ..kit.fields import StrengthField
+from ..kit.messages import sure
+from ..kit.widgets import Empty, bar, button, describe, label, row
+
+SIDE = 108  # points of a picture
+FILTER = "LoRAs (*.safetensors *.sft)"
+FEW_TITLES = 3
+
+
+class Adding(QObject):
+    """Copies files into the library on a thread of its own: they may be large."""
+
+    added = Signal(str)  # name
+    refused = Signal(str, object)  # message, hint
+
+    def start(self, files: list[Path]) -> None:
+        QThreadPool.globalInstance().start(lambda: self._add(files))
+
+    def _add(self, files: list[Path]) -> None:
+        for file in files:
+            try:
+                self.added.emit(loras.add(file).stem)
+            except FluxLocalError as error:
+                self.refused.emit(error.message, error.hint)
+
+
+class LoraCard(QFrame):
+    """One file of the library."""
+
+    removed = Signal(str)
+
+    def __init__(self, entry: loras.Entry, document: Document):
+        super().__init__()
+        self.setObjectName("card")
+        self.entry, self.document = entry, document
+        self.use = QCheckBox("Whole board")
+        describe(self.use, f"Use {entry.name} for the whole board", "Panels can choose others under Settings")
+        self.use.clicked.connect(self._toggle)
+        self.strength = StrengthField(f"Strength of {entry.name}")
+        self.strength.chosen.connect(self._set_strength)
+        self._lay_out()
+        self.refresh(document.board)
+
+    def _lay_out(self) -> None:
+        entry = self.entry
+        words = QVBoxLayout()
+        words.setSpacing(4)
+        words.addLayout(row(label(entry.name, name="subheading"), None, label(memory.say_bytes(entry.bytes), "muted")))
+        if entry.problem:
+            words.addWidget(label(f"Can't be used: {entry.problem}", "danger", wrap=True))
+        else:
+            words.addWidget(label(f"For {say_models(entry)}", wrap=True))
+        if entry.description:
+            words.addWidget(label(entry.description, "muted", wrap=True))
+        if entry.triggers:
+            words.addLayout(self._triggers())
+        words.addStretch(1)
+        words.addLayout(self._buttons())
+        box = QHBoxLayout(self)
+        box.setContentsMargins(14, 12, 18, 12)
+        box.setSpacing(16)
+        box.addWidget(picture_of(entry), 0, Qt.AlignmentFlag.AlignTop)
+        box.addLayout(words, 1)
+
+    def _triggers(self) -> QHBoxLayout:
+        told = ", ".join(self.entry.triggers)
+        copy = button("Copy", lambda: QGuiApplication.clipboard().setText(told), kind="quiet")
+        describe(copy, f"Copy the trigger words of {self.entry.name}", "To paste them into a prompt")
+        found = label(f"Trigger words: {told}", "muted", wrap=True)
+        found.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        box = QHBoxLayout()
+        box.addWidget(found, 1)
+        box.addWidget(copy)
+        return box
+
+    def _buttons(self) -> QHBoxLayout:
+        gone = button("Remove…", self._remove, "trash", "quiet")
+        gone.setAccessibleName(f"Remove {self.entry.name}")
+        self.use.setVisible(not self.entry.problem)
+        return row(self.use, self.strength, None, gone)
+
+    def refresh(self, board: Board) -> None:
+        """What the board uses."""
+        used = next((one for one in board.loras if one.name == self.entry.name), None)
+        self.use.setChecked(used is not None)
+        self.strength.setVisible(used is not None)
+        self.strength.show_value(used.strength if used else 1.0)
+
+    def _toggle(self) -> None:
+        name = self.entry.name
+        left = [one for one in self.document.board.loras if one.name != name]
+        kept = (*left, Adapter(name)) if self.use.isChecked() else tuple(left)
+        if not self.document.do("Choose LoRAs", lambda board: commands.set_board(board, loras=tuple(kept))):
+            self.refresh(self.document.board)
+
+    def _set_strength(self, strength: float) -> None:
+        changed = tuple(
+            Adapter(one.name, strength) if one.name == self.entry.name else one for one in self.document.board.loras
+        )
+        self.document.do("Change Strength", lambda board: commands.set_board(board, loras=changed), self.entry.name)
+
+    def _remove(self) -> None:
+        name = self.entry.name
+        more = "Panels that use it can't be rendered until it is added again, or taken off."
+        if not sure(self, "Remove LoRA", f"Move {name} to the Trash?", more, "Move to Trash"):
+            return
+        try:
+            loras.remove(self.entry.path.name)
+        except FluxLocalError as error:
+            self.document.tell(error)
+        self.removed.emit(name)
+
+
+class LorasView(QWidget):
+    """Cards of the library, by name."""
+
+    def __init__(self, document: Document, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.document = document
+        self.cards: list[LoraCard] = []
+        self.adding = Adding()
+        self.adding.added.connect(self._tell_added)
+        self.adding.refused.connect(self._tell_refused)
+        self.body = QWidget()
+        self._shown: list[loras.Entry] | None = None
+        self._lay_out()
+        document.changed.connect(lambda old, new: self._follow(new))
+        self.setAcceptDrops(True)
+        self.refresh()
+
+    def _lay_out(self) -> None:
+        add = button("Add LoRA…", self.choose_files, "plus", "primary")
+        top = bar(label("LoRAs", name="heading"), None, add)
+        inside = QWidget()
+        inside.setObjectName("plain")
+        self.column = QVBoxLayout(inside)
+        self.column.setContentsMargins(20, 16, 20, 20)
+        self.column.setSpacing(10)
+        scroll = QScrollArea()
+        scroll.setWidgetResizable(True)
+        scroll.setWidget(inside)
+        scroll.setAccessibleName("LoRAs")
+        self.stack = QStackedLayout(self.body)
+        self.stack.addWidget(scroll)
+        choose = button("Choose Files…", self.choose_files, "plus", "primary")
+        text = "Small files that teach a model a style, a face or a thing. Drop .safetensors files here."
+        self.stack.addWidget(Empty("loras", "No LoRAs yet", text, choose))
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(0)
+        box.addWidget(top)
+        box.addWidget(self.body, 1)
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """Files come and go in the folder by other hands too."""
+        super().showEvent(event)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Read the library again."""
+        entries = loras.list_loras()
+        self.stack.setCurrentIndex(0 if entries else 1)
+        if entries == self._shown:
+            return
+        self._shown = entries
+        while self.column.count():
+            item = self.column.takeAt(0)
+            if item and (widget := item.widget()):
+                widget.deleteLater()
+        self.cards = [LoraCard(entry, self.document) for entry in entries]
+        for card in self.cards:
+            card.removed.connect(lambda _: self.refresh())
+            self.column.addWidget(card)
+        self.column.addStretch(1)
+
+    def _follow(self, board: Board) -> None:
+        for card in self.cards:
+            card.refresh(board)
+
+    def choose_files(self) -> None:
+        """A file dialog; each file is copied into the library."""
+        files, _ = QFileDialog.getOpenFileNames(self, "Add LoRAs", "", FILTER)
+        self.add([Path(file) for file in files])
+
+    def add(self, files: list[Path]) -> None:
+        """Copy files into the library; what is refused is told."""
+        if files:
+            self.adding.start(files)
+
+    def _tell_added(self, name: str) -> None:
+        self.refresh()
+
+    def _tell_refused(self, message: str, hint: Hint) -> None:
+        self.document.message.emit(message, hint)
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if any(url.isLocalFile() for url in event.mimeData().urls()):
+            event.acceptProposedAction()
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        event.acceptProposedAction()
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        event.acceptProposedAction()
+        self.add([Path(url.toLocalFile()) for url in event.mimeData().urls() if url.isLocalFile()])
+
+
+def say_models(entry: loras.Entry) -> str:
+    """The models that it fits; the first few where there are many."""
+    if not entry.fits:
+        return "a model that the file does not name"
+    more = len(entry.fits) - FEW_TITLES
+    return ", ".join(entry.fits[:FEW_TITLES]) + (f" and {more} more" if more > 0 else "")
+
+
+def picture_of(entry: loras.Entry) -> QLabel:
+    """Its picture, or an empty square."""
+    shown = QLabel()
+    shown.setObjectName("portrait")
+    shown.setFixedSize(SIDE, SIDE)
+    shown.setAlignment(Qt.AlignmentFlag.AlignCenter)
+    pixmap = None if entry.problem else _read_pixmap(entry.path, entry.bytes)
+    if pixmap is None:
+        shown.setText("No picture")
+        shown.setProperty("tone", "muted")
+    else:
+        shown.setPixmap(pixmap)
+        shown.setAccessibleName(f"Picture of {entry.name}")
+    return shown
+
+
+@lru_cache(maxsize=256)
+def _read_pixmap(path: Path, size: int) -> QPixmap | None:
+    """Twice as large as it is shown, for screens with two pixels a point; decoded as strangers' pictures are."""
+    data = loras.read_picture(path)
+    if data is None:
+        return None
+    try:
+        pixels = open_picture(path, [], data)
+    except FluxLocalError:
+        return None
+    height, width, _ = pixels.shape
+    image = QImage(pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
+    made = QPixmap.fromImage(
+        image.scaled(2 * SIDE, 2 * SIDE, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation)
+    )
+    made.setDevicePixelRatio(2)
+    return made
