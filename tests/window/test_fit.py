@@ -70,7 +70,7 @@ def look_at_pages(shown):
     shown.press("ctrl+a")
     check(shown, "board, all selected")
     check_popups(shown, "board")
-    for key, page in (("ctrl+2", "cast"), ("ctrl+3", "models"), ("ctrl+4", "queue")):
+    for key, page in (("ctrl+2", "cast"), ("ctrl+3", "models"), ("ctrl+4", "queue"), ("ctrl+5", "loras")):
         shown.press(key)
         check(shown, page)
     shown.press("ctrl+1")

@@ -124,7 +124,9 @@ class LoraCard(QFrame):
         changed = tuple(
             Adapter(one.name, strength) if one.name == self.entry.name else one for one in self.document.board.loras
         )
-        self.document.do("Change Strength", lambda board: commands.set_board(board, loras=changed), self.entry.name)
+        self.document.do(
+            "Change Strength", lambda board: commands.set_board(board, loras=changed), f"strength {self.entry.name}"
+        )
 
     def _remove(self) -> None:
         name = self.entry.name

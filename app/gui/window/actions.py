@@ -93,6 +93,7 @@ TABLE: dict[str, tuple[Row | None, ...]] = {
         Row("show_cast", "Cast", "Ctrl+2", window=Window.show_cast),
         Row("show_models", "Models", "Ctrl+3", window=Window.show_models),
         Row("show_queue", "Queue", "Ctrl+4", window=Window.show_queue),
+        Row("show_loras", "LoRAs", "Ctrl+5", window=Window.show_loras),
         None,
         Row("open_panel", "Open Panel", "Ctrl+Down", "panel", "one", board=Board.open_panel),
         Row("peek", "Quick Look", "Ctrl+Y", "eye", "picture", board=Board.peek),

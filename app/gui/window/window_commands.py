@@ -78,6 +78,9 @@ class WindowCommands(QObject):
     def show_cast(self) -> None:
         self.place_wanted.emit("cast")
 
+    def show_loras(self) -> None:
+        self.place_wanted.emit("loras")
+
     def show_models(self) -> None:
         self.place_wanted.emit("models")
 
