@@ -119,25 +119,26 @@ def _list_named_rows(one: Found, spec: ModelSpec) -> list[ModelSpec]:
 def _name(one: Found, spec: ModelSpec) -> str | None:
     """The model that the names of a transformer's file and folders say, None for none."""
     rows = _list_named_rows(one, spec)
-    row = rows[0] if len(rows) == 1 else name_row(one.part.files[0], rows)
+    row = rows[0] if len(rows) == 1 else name_row(one.part.files[0], rows, read_index(one.part).get("_name", ""))
     return row.name if row else None
 
 
 RANKS = ("the others are by their names of another program's models", "it holds the most bits a weight",
-         "it is as good and smaller", "it comes first by its name")  # fmt: skip
+         "it is as good and smaller", "it comes first")  # fmt: skip
 
 
 def _rank(role: str, one: Found) -> tuple[Any, ...]:
     """What is smallest is best, in the order of RANKS."""
     alike = any(word in one.place.name.lower() for word in LOOKALIKES.get(role, ()))
-    return alike, -round(min(16.0, one.bits), 1), one.bytes, str(one.place)
+    return alike, -round(min(16.0, one.bits), 1), one.bytes
 
 
 def _explain(fitting: list[Found], ranks: list[tuple[Any, ...]], words: tuple[str, ...]) -> str:
     """Why the first was chosen; "" where it was alone."""
     if len(fitting) < 2:
         return ""
-    first = next(number for number, (one, other) in enumerate(zip(*ranks[:2], strict=True)) if one != other)
+    differ = (number for number, (one, other) in enumerate(zip(*ranks[:2], strict=True)) if one != other)
+    first = next(differ, -1)  # the last of the words
     others = ", ".join(f"{one.place.name} ({one.form})" for one in fitting[1:4])
     more = f" and {len(fitting) - 4} more" if len(fitting) > 4 else ""
     return f"{words[first]}; not taken: {others}{more}"

@@ -35,7 +35,7 @@ def identify(
     _check_name(path, family, params)
     fitting = _choose_by_roles(roles, fitting)
     if len(fitting) > 1:
-        named = name_row(path, fitting)
+        named = name_row(path, fitting, index.get("_name", ""))
         fitting = [named] if named else fitting
     if not fitting or (len(fitting) > 1 and same):
         names = ", ".join(row.name for row in fitting or rows)
@@ -132,13 +132,14 @@ def _choose_asked(path: Path, model: str, fitting: list[ModelSpec]) -> ModelSpec
     return SPECS[model]
 
 
-def name_row(path: Path, rows: Collection[ModelSpec]) -> ModelSpec | None:
-    """The row that the file's name says, or else that of one of the folders above it; None where none does.
+def name_row(path: Path, rows: Collection[ModelSpec], said: str = "") -> ModelSpec | None:
+    """The row that `said` names, else the file's name, else one of the folders above it; None where none does.
 
     A name says a row with the words that tell it from the others ("flux1-dev-kontext_fp8" is Kontext, not dev); a row
     without such words by all of its own.
     """
-    for part in (path.stem if path.is_file() else path.name, *[parent.name for parent in path.absolute().parents[:4]]):
+    stem = path.stem if path.is_file() else path.name
+    for part in (said.rpartition("/")[2], stem, *[parent.name for parent in path.absolute().parents[:4]]):
         counts = {row.name: count for row in rows if (count := _count_said(row, rows, part)) is not None}
         best = [row for row in rows if row.name in counts and counts[row.name] == max(counts.values())]
         if len(best) == 1:

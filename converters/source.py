@@ -68,13 +68,20 @@ def find_source(path: Path, companions: Path | None = None) -> Source:
         for part in (*others, *(part for place in places for part in _list_parts(place))):
             if part.layout.role != main.layout.role:
                 parts.setdefault(part.layout.role, []).append(part)
-    index = read_json(path / "model_index.json") if path.is_dir() else {}
+    index = _read_index(path) if path.is_dir() else {}
     return Source(path, parts, find_tokenizers(places), index)
 
 
 def read_index(part: Part) -> dict[str, Any]:
-    """The model_index.json of the checkpoint that a component's folder lies in, {} where there is none."""
-    return read_json(part.files[0].parent.parent / "model_index.json")
+    """What the checkpoint that a component's folder lies in says of itself, {} where it says nothing."""
+    return _read_index(part.files[0].parent.parent)
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    """model_index.json; and as `_name` the repository that mflux writes down beside what it saves."""
+    upstream = read_json(folder / "mflux_model.json").get("upstream")
+    said = upstream.get("repo_id") if isinstance(upstream, dict) else None
+    return read_json(folder / "model_index.json") | ({"_name": said} if isinstance(said, str) else {})
 
 
 def _find_main_parts(path: Path) -> list[Part]:

@@ -157,7 +157,16 @@ def _list_children(folder: Path) -> list[Path]:
         children = sorted(child for child in folder.iterdir() if child.is_dir())
     except OSError:  # it may not be read: what lies there is not told of
         return []
+    children.sort(key=lambda child: child.name != _find_newest(folder))
     return [child for child in children if child.name not in SKIPPED and not child.name.startswith(".")]
+
+
+def _find_newest(folder: Path) -> str:
+    """The snapshot of a repository in the Hugging Face cache that its branch main is at, "" elsewhere."""
+    reference = folder.parent / "refs" / "main"
+    if folder.name != "snapshots" or not reference.is_file():
+        return ""
+    return reference.read_bytes()[:64].decode("ascii", "replace").strip()
 
 
 def _look_into(place: Path, made: Survey, seen: set[str]) -> None:
@@ -297,7 +306,8 @@ def _name_form(part: Part) -> str:
     for kind, shape in _list_matrices(part.entries):
         kinds[kind] += prod(shape)
     most = kinds.most_common(1)[0][0] if kinds else "F32"
-    if most in CODES and any(kind == "F8_E8M0" for kind, _ in part.entries.values()):
+    powers = (kind for name, (kind, _) in part.entries.items() if name.endswith(scaled.SCALES))
+    if CODES.get(most) == "fp8" and any(kind in ("U8", "F8_E8M0") for kind in powers):
         return "mxfp8"
     return CODES.get(most) or PLAIN.get(most, most)
 

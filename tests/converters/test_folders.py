@@ -15,6 +15,8 @@ from mlx_model.specs import SPECS
 from mlx_model.store.folder import open_folder
 from tests.converters.formats.test_gguf import FORM
 from tests.converters.formats.test_gguf import write as write_gguf
+from tests.converters.formats.test_mflux import folder as mflux_folder
+from tests.converters.formats.test_scaled import checkpoint as stored_checkpoint
 from tests.converters.stored import write
 from tests.converters.test_comfy_files import as_comfy, draw, everything, made, same
 from tests.converters.tiny import CONFIGS, TINY, checkpoint, companions, published, save, tokenizer
@@ -273,6 +275,53 @@ def test_two_models_in_the_cache_keep_to_their_own_parts(tmp_path):
     for model, repo in (("flux1-dev", "FLUX.1-dev"), ("flux1-krea-dev", "FLUX.1-Krea-dev")):
         gathered = gather(SPECS[model], found)
         assert {one.place.parents[3].name for one in gathered.chosen.values()} == {f"models--x--{repo}"}
+
+
+def test_the_newest_snapshot_first(tmp_path):
+    """And of an older one what the newest lacks."""
+    tiny = TINY["flux1-kontext-dev"]
+    folder = hub(tmp_path / "hub", tiny, "x/FLUX.1-Kontext-dev")
+    shutil.copytree(folder / "snapshots" / "0123abcd", folder / "snapshots" / "ffff")  # copies, no links
+    shutil.rmtree(folder / "snapshots" / "ffff" / "vae")
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text("ffff")
+    gathered = gather(SPECS[tiny.model], survey(tmp_path))
+    assert gathered.missing == {}
+    assert gathered.chosen["transformer"].place.parents[1].name == "ffff"
+    assert gathered.chosen["autoencoder"].place.parents[1].name == "0123abcd"
+    assert gathered.reasons["transformer"].startswith("it comes first")
+
+
+FORMS_SAID = {"e4m3": "fp8", "e5m2": "fp8 (e5m2)", "int8": "int8", "nvfp4": "nvfp4", "mxfp8": "mxfp8"}
+
+
+@pytest.mark.parametrize("form", FORMS_SAID)
+def test_forms_by_their_names(tmp_path, form):
+    tensors, kinds, _ = stored_checkpoint(form, "model.diffusion_model.")
+    write(tmp_path / "flux-2-klein-4b.safetensors", tensors, kinds)
+    (one,) = survey(tmp_path).parts
+    assert one.form == FORMS_SAID[form]
+    assert one.bits < 16
+
+
+@pytest.mark.parametrize("bits", [None, 4])
+def test_a_folder_that_mflux_saved(tmp_path, bits):
+    source = mflux_folder(tmp_path / "saved", bits)
+    gathered = gather(SPECS["flux2-klein-4b"], survey(source))
+    assert gathered.missing == {}
+    assert gathered.chosen["transformer"].form == f"{bits or 16} bits of mflux"
+
+
+def test_what_mflux_writes_down_tells_the_model(tmp_path):
+    """mflux_model.json, which `mflux-save` puts there last; names of folders say nothing."""
+    source = mflux_folder(tmp_path / "saved", 4)
+    assert not gather(SPECS["flux2-klein-4b"], survey(source)).certain
+    said = {"model_name": "flux2-klein-base-4b", "upstream": {"repo_id": "black-forest-labs/FLUX.2-klein-base-4B"}}
+    (source / "mflux_model.json").write_text(json.dumps(said))
+    assert "transformer" in gather(SPECS["flux2-klein-4b"], survey(source)).missing
+    assert gather(SPECS["flux2-klein-base-4b"], survey(source)).certain
+    list(convert(source, tmp_path / "out", bits=4))
+    assert open_folder(tmp_path / "out").spec.name == "flux2-klein-base-4b"
 
 
 def test_half_a_snapshot(tmp_path):
