@@ -18,6 +18,7 @@ import psutil
 
 from mlx_model.errors import Advice, ConvertError, DiskFull, LayoutError, RequestError
 from mlx_model.events import Done, Event, Note, Stage, Step
+from mlx_model.files import say_why
 from mlx_model.memory import say_bytes
 from mlx_model.request import Lora
 from mlx_model.run.tokenize import PromptTokenizer
@@ -130,7 +131,8 @@ def _make_partial(out: Path) -> Path:
     except OSError as error:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             raise
-        raise RequestError(f"{out.parent} can't be written to: {error.strerror}.", "Choose another place.") from error
+        why = say_why(error, partial)
+        raise RequestError(f"{out.parent} can't be written to: {why}.", "Choose another place.") from error
     return partial
 
 

@@ -10,7 +10,7 @@ import json
 import re
 from dataclasses import dataclass
 
-from .errors import RequestError
+from .errors import RequestError, say_reason
 
 GRID = 1000
 ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
@@ -62,7 +62,7 @@ def check_boxes(prompt: str, references: int = 0) -> str:
         rows, end = json.JSONDecoder().raw_decode(prompt, found.start())
         boxes = [_box(row) for row in rows]
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise RequestError(f"The list of boxes in the prompt can't be read: {error}.", EXAMPLE) from error
+        raise RequestError(f"The list of boxes in the prompt can't be read: {say_reason(error)}.", EXAMPLE) from error
     caption = f"{prompt[: found.start()].rstrip()} {prompt[end:].strip()}".strip()
     return with_boxes(caption, boxes, references)
 

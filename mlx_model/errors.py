@@ -58,7 +58,7 @@ INSIDES = re.compile(
     r"invalid literal|could not convert|unpack|\bobjects?\b.* (has no|have no|is not|at 0x)|subscriptable|argument|"
     r"\bmust be\b.*\bnot\b|indices|not supported between|division|modulo|out of range|Errno|recursion|NoneType|"
     r"hashable|0x[0-9a-f]{4,}|std::|codec can't|byte strings?|string conversion|struct|<class |Traceback|::\w|"
-    r"\w+Error\b",
+    r"\w+Error\b|Error while|json\.exception|^\[\w+\]|usize|dtype|Expecting|\bEOF\b|decompress|incorrect|No such file",
     re.IGNORECASE,
 )
 SENSELESS = "what it holds makes no sense"

@@ -248,12 +248,21 @@ def explain(error: OSError, path: Path) -> DiskFull | RequestError:
     """The error a person should read when writing `path` failed."""
     if error.errno in FULL:
         return DiskFull(f"The disk is full: {path} could not be written.", "Free some space or choose another folder.")
-    if isinstance(error, FileNotFoundError):
+    if isinstance(error, FileNotFoundError) and not path.parent.is_dir():
         return RequestError(f"There is no folder {path.parent}.", "Create it first, or choose another output.")
     if error.errno == errno.ENAMETOOLONG:
         return RequestError(f"The name {path.name[:40]}... is too long for this disk.", "Choose a shorter one.")
-    reason = error.strerror or str(error)
-    return RequestError(f"{path} can't be written: {reason}.", "Choose another folder.")
+    return RequestError(f"{path} can't be written: {say_why(error, path)}.", "Choose another folder.")
+
+
+def say_why(error: OSError, path: Path) -> str:
+    """Why the system would not make `path`: /proc and its like are no places on a disk, and say that nothing is there.
+
+    For the middle of a sentence.
+    """
+    if isinstance(error, FileNotFoundError) and path.parent.is_dir() and os.statvfs(path.parent).f_blocks == 0:
+        return f"{path.parent} belongs to the system and takes no files"
+    return error.strerror or "the system does not say why"
 
 
 def check_writable(path: Path) -> None:

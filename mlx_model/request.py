@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from .errors import Advice, Hint, RequestError
+from .errors import Advice, Hint, RequestError, say_reason
 from .events import LOCAL
 from .geometry import Size, reference_size
 from .specs import ModelSpec
@@ -130,7 +130,7 @@ def from_json(text: str) -> Request:
             _check_kinds(part)
         return request
     except (ValueError, TypeError, AttributeError, KeyError, RecursionError) as error:
-        raise RequestError(f"This is not a request of Flux Local: {error}.") from error
+        raise RequestError(f"This is not a request of Flux Local: {say_reason(error)}.") from error
 
 
 def _check_kinds(part: Any) -> None:

@@ -29,6 +29,11 @@ HIDDEN = {"worker": "worker", "window": "window"}
 BOARD = ".fluxboard"
 
 
+# What click calls numbers where one is asked for and another thing is given: not everybody programs.
+click.types.FloatParamType.name = click.types.FloatRange.name = "number"
+click.types.IntParamType.name = click.types.IntRange.name = "whole number"
+
+
 class LazyGroup(click.Group):
     """Imports app.cli.<module> for the command that is asked for, and none for --help."""
 

@@ -91,7 +91,9 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RequestError(f"{folder} can't be made: {error.strerror}.", "Choose another folder.") from error
+        raise RequestError(
+            f"{folder} can't be made: {files.say_why(error, folder)}.", "Choose another folder."
+        ) from error
     files.check_writable(folder / "step.png")
 
 

@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 from msgspec.structs import replace
 
-from mlx_model.errors import BoardError
+from mlx_model.errors import BoardError, say_reason
 from mlx_model.files import write_new
 
 from ..board.data import Board, Panel, pictures
@@ -99,7 +99,7 @@ def import_zip(zipped: str | Path, path: str | Path) -> BoardFile:
             partial.rename(path)
             disk.sync_folder(path.parent)
     except BROKEN as error:
-        raise BoardError(f"{zipped} is damaged or not a zip: {error}.", HINT) from error
+        raise BoardError(f"{zipped} is damaged or not a zip: {say_reason(error)}.", HINT) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return BoardFile.open(path)

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from mlx_model.errors import BoardError, Refused
+from mlx_model.errors import BoardError, Refused, say_reason
 
 from ..board.data import SCHEMA, Board, Member, NamesInUse, Panel, PanelReference, Scene, Take
 from ..board.rules import ID, Settler, check_board, check_member, check_panel, default_colour, free_word
@@ -88,7 +88,7 @@ def decode(data: bytes, name: str = "board.json") -> tuple[Board, list[str]]:
     except BoardError:
         raise
     except (ValueError, TypeError, OverflowError) as error:
-        raise BoardError(f"{name} is damaged or not a board: {error}.", DAMAGED) from error
+        raise BoardError(f"{name} is damaged or not a board: {say_reason(error)}.", DAMAGED) from error
     except RecursionError as error:
         raise BoardError(f"{name} is not a board: it is nested too deeply.", DAMAGED) from error
     return board, repairs
@@ -125,7 +125,7 @@ def migrate(plain: dict[str, Any], schema: int) -> dict[str, Any]:
         for migration in MIGRATIONS[schema - 1 :]:
             plain = migration(plain)
     except (KeyError, AttributeError, IndexError, TypeError) as error:
-        raise ValueError(f"it does not hold what schema {schema} says: {error!r}") from error
+        raise ValueError(f"it does not hold what schema {schema} says: {say_reason(error)}") from error
     return {**plain, "schema": SCHEMA}
 
 

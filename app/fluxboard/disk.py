@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from mlx_model.errors import Advice, BoardError, DiskFull, RequestError
-from mlx_model.files import FULL, hold, sync_folder, write_new
+from mlx_model.files import FULL, hold, say_why, sync_folder, write_new
 from mlx_model.geometry import Size
 
 from ..pictures import images
@@ -55,7 +55,7 @@ def explain_errors(path: Path) -> Iterator[None]:
             ) from error
         if error.errno in (errno.EEXIST, errno.ENOTEMPTY):
             raise BoardError(f"{path} is there already.", "Choose another name.") from error
-        raise BoardError(f"{path} can't be used: {error.strerror or error}.", ELSEWHERE) from error
+        raise BoardError(f"{path} can't be used: {say_why(error, path)}.", ELSEWHERE) from error
 
 
 def write(path: Path, data: bytes, inside: Path | None = None, lasting: bool = True) -> None:

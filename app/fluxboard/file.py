@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlx_model.errors import BoardError, DiskFull, FluxLocalError
+from mlx_model.errors import BoardError, DiskFull, FluxLocalError, say_reason
 from mlx_model.files import is_plain, list_links, number_names
 
 from ..board.data import Board, Picture, pictures
@@ -263,7 +263,7 @@ class BoardFile:
             try:
                 send2trash(str(path))
             except Exception as error:  # each system's trash has its own errors
-                raise BoardError(f"{path} could not be moved to the Trash: {error}.") from error
+                raise BoardError(f"{path} could not be moved to the Trash: {say_reason(error)}.") from error
             self._good.discard(path.stem)
         return unused
 

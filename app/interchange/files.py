@@ -15,7 +15,7 @@ from xml.etree.ElementTree import ParseError, TreeBuilder
 import defusedxml  # type: ignore[import-untyped]  # its stubs are a package of their own
 from defusedxml import ElementTree
 
-from mlx_model.errors import RequestError
+from mlx_model.errors import RequestError, say_reason
 from mlx_model.files import explain, number_names, sync, sync_folder
 
 from ..board.data import Picture
@@ -160,7 +160,7 @@ def read_xml(source: Source, doctype: bool = False) -> Node:
         try:  # said to be UTF-8, but Western European
             root = _parse_bytes(DECLARED.sub(b"", data).decode("cp1252").encode())
         except (ParseError, UnicodeDecodeError):
-            raise RequestError(f"{source.path} is damaged ({error}).", "Export it again.") from error
+            raise RequestError(f"{source.path} is damaged ({say_reason(error)}).", "Export it again.") from error
         source.notes.append(f"{source.path.name} is not in UTF-8 as it says: check the accents.")
         return root
     except TooMuch as error:

@@ -7,7 +7,7 @@ import csv
 import io
 from pathlib import Path
 
-from mlx_model.errors import RequestError
+from mlx_model.errors import RequestError, say_reason
 from mlx_model.files import write_new
 
 from ..board.data import Board, Camera, Panel, Scene, new_id
@@ -72,7 +72,7 @@ def _read_rows(text: str, source: Source) -> list[dict[str, str]]:
     try:
         table = list(csv.reader(io.StringIO(text, newline=""), delimiter=_guess_delimiter(text)))
     except csv.Error as error:
-        raise RequestError(f"{source.path} is not a table ({error}).", "Save it as CSV again.") from error
+        raise RequestError(f"{source.path} is not a table ({say_reason(error)}).", "Save it as CSV again.") from error
     names = [clean_line(name).lower() for name in table[0]] if table else []
     if not set(COLUMNS) & set(names):
         raise RequestError(f"{source.path} has none of a shot list's columns.", f"Name them {', '.join(COLUMNS)}.")

@@ -8,7 +8,7 @@ from xml.etree import ElementTree
 
 import opentimelineio as otio  # type: ignore[import-untyped]  # it has no stubs
 
-from mlx_model.errors import RequestError
+from mlx_model.errors import RequestError, say_reason
 from mlx_model.foreign import parse_json
 
 from ..board.data import ASPECTS, Board, Camera, Panel, Scene, choose_rate, new_id
@@ -279,7 +279,7 @@ def load_fcp7(source: Source) -> Board:
     try:
         found = otio.adapters.read_from_string(ElementTree.tostring(root, "unicode"), "fcp_xml")
     except Exception as error:  # the adapter's errors have no common class
-        why = str(error)[:100] or type(error).__name__
+        why = say_reason(error)[:100]
         raise RequestError(f"{source.path} has no sequence that can be read ({why}).", "Export it again.") from error
     timeline = find_timeline(found, source)
     _switch_off(timeline)

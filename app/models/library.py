@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from mlx_model.errors import Advice, FluxLocalError, Hint, ModelError, NotInstalled, RequestError
+from mlx_model.errors import Advice, FluxLocalError, Hint, ModelError, NotInstalled, RequestError, say_reason
 from mlx_model.specs import SPECS
 from mlx_model.store.folder import MANIFEST
 
@@ -90,6 +90,8 @@ def resolve(name_or_path: str | None = None) -> Path:
         raise NotInstalled(f"{name_or_path} is not installed.", how_to_add(name_or_path))
     if os.path.exists(path):
         return path.absolute()  # open_folder says what is wrong with it
+    if os.sep in name_or_path:
+        raise RequestError(f"There is no folder {path} with a model.", "Check the path, or give the name of a model.")
     raise RequestError(f"There is no model called {name_or_path}.", f"Known are {', '.join(SPECS)}.")
 
 
@@ -158,5 +160,7 @@ def remove(name: str) -> Path:
     try:
         send2trash(str(path))
     except Exception as error:  # each system's trash has its own errors
-        raise ModelError(f"{path} could not be moved to the Trash: {error}.", "Delete the folder yourself.") from error
+        raise ModelError(
+            f"{path} could not be moved to the Trash: {say_reason(error)}.", "Delete the folder yourself."
+        ) from error
     return path

@@ -5,6 +5,8 @@ import io
 import numpy as np
 from PIL import Image, ImageCms
 
+from mlx_model.errors import say_reason
+
 MAX_PROFILE = 16 * 1024**2
 PROFILE_SPACES = {"RGB": "RGB ", "L": "GRAY", "CMYK": "CMYK"}
 DEEP = ("I;16", "I;16B", "I;16L", "I;16N", "I", "F")
@@ -108,5 +110,5 @@ def _through(image: Image.Image, profile: bytes, notes: list[str], name: str) ->
             flags=ImageCms.Flags.BLACKPOINTCOMPENSATION,
         )
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
-        notes.append(f"The colour profile of {name} was ignored: {error}.")
+        notes.append(f"The colour profile of {name} was ignored: {say_reason(error)}.")
         return None

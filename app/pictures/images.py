@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from mlx_model.errors import Advice, RequestError
+from mlx_model.errors import Advice, RequestError, say_reason
 from mlx_model.files import write_new
 from mlx_model.geometry import Size
 
 from . import colours, metadata
-from .kinds import HEIF, KEPT, SAVED, read_bytes, recognise
+from .kinds import HEIF, KEPT, SAVED, check_sequence, read_bytes, recognise
 
 if TYPE_CHECKING:
     from mlx_model.request import Request
@@ -178,6 +178,7 @@ def _decode(path: Path, data: bytes | None, least: int = MIN_SIDE, most: int = 0
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(path) from error
     except Exception as error:
+        check_sequence(path, data)
         raise _name_damage(path, error) from error
     _check_size(path, image, least)
     with _damage_told(path):
@@ -230,5 +231,7 @@ def _too_large(path: Path) -> RequestError:
 
 def _name_damage(path: Path, error: Exception) -> RequestError:
     what = "is cut short" if "truncated" in str(error).lower() else "is damaged or not a picture"
-    detail = "" if isinstance(error, UnidentifiedImageError) else f" ({error})"  # that one only tells an address
+    detail = (
+        "" if isinstance(error, UnidentifiedImageError) else f" ({say_reason(error)})"
+    )  # that one only tells an address
     return RequestError(f"{path} {what}{detail}.", "Open it in a picture program and save it again as PNG.")

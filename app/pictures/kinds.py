@@ -3,6 +3,7 @@
 import os
 import stat
 from pathlib import Path
+from typing import Literal
 
 from mlx_model.errors import RequestError
 
@@ -16,7 +17,8 @@ SAVED = {ending: kind for ending, kind in OPENED.items() if kind not in ("BMP", 
 ENDINGS = tuple(OPENED)
 NAMES = "PNG, JPEG, WebP, TIFF, BMP, GIF, AVIF or HEIC"
 FILTER = f"Pictures ({' '.join(f'*{ending}' for ending in ENDINGS)})"  # of a file dialog
-HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"mif1"}
+SEQUENCE_BRANDS = {b"hevc", b"hevx", b"hevm", b"hevs", b"msf1"}
 KEPT = {  # kind -> the ending that a board gives a file of it
     "PNG": ".png", "JPEG": ".jpg", "WEBP": ".webp", "TIFF": ".tif", "BMP": ".bmp", "GIF": ".gif", "AVIF": ".avif",
     HEIF: ".heic",
@@ -25,26 +27,70 @@ KNOWN = {  # first bytes of what Pillow reads for us
     b"\x89PNG\r\n\x1a\n": "PNG", b"\xff\xd8\xff": "JPEG", b"II*\x00": "TIFF", b"MM\x00*": "TIFF", b"II+\x00": "TIFF",
     b"MM\x00+": "TIFF", b"BM": "BMP", b"GIF87a": "GIF", b"GIF89a": "GIF",
 }  # fmt: skip
-REFUSED = (
-    (b"%!PS", "PostScript"),
-    (b"\xc5\xd0\xd3\xc6", "an EPS file"),
-    (b"%PDF", "a PDF"),
-    (b"8BPS", "a Photoshop file"),
-    (b"8BPB", "a Photoshop file"),
-    (b"gimp xcf", "a GIMP file"),
-    (b"PK\x03\x04", "a zip archive (or a Krita, OpenRaster or Office file)"),
-    (b"\xff\x0a", "a JPEG XL"),
-    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL"),
-    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000"),
-    (b"\xff\x4f\xff\x51", "a JPEG 2000"),
-    (b"\x76\x2f\x31\x01", "an OpenEXR file"),
-    (b"#?RADIANCE", "a Radiance HDR file"),
-    (b"\x1aE\xdf\xa3", "a video"),
-    (b"\x00\x00\x01\x00", "a Windows icon"),
-    (b"icns", "a macOS icon"),
-    (b"\x1f\x8b", "a compressed file"),
-    (b"SQLite", "a database"),
-)
+AS_PNG = f"Use {NAMES}; export it as PNG."
+DEVELOP = "Develop it in a photo program and export it as JPEG or TIFF."
+DRAW = "Open it in the program that draws it and export it as PNG, as large as you need it."
+FRAME = "Save a frame of it as PNG."
+CONVERT = f"Convert it to PNG or JPEG in a picture program; {NAMES} can be used."
+RAW_ENDINGS = (
+    ".arw", ".cr2", ".cr3", ".crw", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".k25", ".kdc", ".mef", ".mos", ".mrw",
+    ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f", ".3fr",
+)  # fmt: skip
+RAW = "a camera's raw file"
+REFUSED = (  # first bytes, what they are, what to do
+    (b"%!PS", "PostScript", DRAW),
+    (b"\xc5\xd0\xd3\xc6", "an EPS file", DRAW),
+    (b"%PDF", "a PDF", DRAW),
+    (b"8BPS", "a Photoshop file", AS_PNG),
+    (b"8BPB", "a Photoshop file", AS_PNG),
+    (b"gimp xcf", "a GIMP file", AS_PNG),
+    (b"CSFCHUNK", "a Clip Studio file", AS_PNG),
+    (b"\x00\xffKA", "an Affinity file", AS_PNG),
+    (b"PDN3", "a Paint.NET file", AS_PNG),
+    (b"Paint Shop Pro Image File", "a Paint Shop Pro file", AS_PNG),
+    (b"PK\x03\x04", "a zip archive (or a Krita, OpenRaster, Procreate or Office file)", AS_PNG),
+    (b"\xff\x0a", "a JPEG XL", CONVERT),
+    (b"\x00\x00\x00\x0cJXL ", "a JPEG XL", CONVERT),
+    (b"\x00\x00\x00\x0cjP  ", "a JPEG 2000", CONVERT),
+    (b"\xff\x4f\xff\x51", "a JPEG 2000", CONVERT),
+    (b"II\xbc", "a JPEG XR", CONVERT),
+    (b"\x76\x2f\x31\x01", "an OpenEXR file", AS_PNG),
+    (b"#?RADIANCE", "a Radiance HDR file", AS_PNG),
+    (b"SIMPLE  =", "a FITS file", AS_PNG),
+    (b"SDPX", "a DPX file", AS_PNG),
+    (b"XPDS", "a DPX file", AS_PNG),
+    (b"DDS ", "a DirectDraw texture", CONVERT),
+    (b"qoif", "a QOI picture", CONVERT),
+    *((b"P%d\n" % number, "a Netpbm picture", CONVERT) for number in range(1, 8)),
+    (b"\xd7\xcd\xc6\x9a", "a Windows metafile", DRAW),
+    (b"FUJIFILMCCD-RAW", RAW, DEVELOP),
+    (b"FOVb", RAW, DEVELOP),
+    (b"\x00MRM", RAW, DEVELOP),
+    (b"IIU\x00", RAW, DEVELOP),
+    (b"IIRO", RAW, DEVELOP),
+    (b"IIRS", RAW, DEVELOP),
+    (b"MMOR", RAW, DEVELOP),
+    (b"II\x1a\x00\x00\x00HEAPCCDR", RAW, DEVELOP),
+    (b"\x1aE\xdf\xa3", "a video", FRAME),
+    (b"\x00\x00\x01\xba", "a video", FRAME),
+    (b"\x00\x00\x01\xb3", "a video", FRAME),
+    (b"\x30\x26\xb2\x75", "a video", FRAME),
+    (b"FLV\x01", "a video", FRAME),
+    (b"OggS", "a sound or a video", FRAME),
+    (b"ID3", "a sound", ""),
+    (b"fLaC", "a sound", ""),
+    (b"\x00\x00\x01\x00", "a Windows icon", CONVERT),
+    (b"\x00\x00\x02\x00", "a Windows cursor", CONVERT),
+    (b"icns", "a macOS icon", CONVERT),
+    (b"\x1f\x8b", "a compressed file", "Unpack it first."),
+    (b"Rar!", "an archive", "Unpack it first."),
+    (b"7z\xbc\xaf", "an archive", "Unpack it first."),
+    (b"SQLite", "a database", ""),
+)  # fmt: skip
+RIFF = {b"AVI ": ("a video", FRAME), b"WAVE": ("a sound", "")}
+BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # of QuickTime files that begin without `ftyp`
+SUBFILE, SUB_IFDS, DNG_VERSION = 254, 330, 50706  # tags of TIFF
+MOST_TAGS = 512
 
 
 def read_bytes(path: Path) -> bytes:
@@ -94,22 +140,67 @@ def recognise(path: Path, data: bytes) -> str:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     known = next((kind for magic, kind in KNOWN.items() if head.startswith(magic)), "")
-    if known:
+    if known and not (known == "TIFF" and _is_raw(path, data)):
         return known
-    name = next((name for magic, name in REFUSED if head.startswith(magic)), None) or _textual(head)
+    name, hint = (RAW, DEVELOP) if known else _name(head)
     what = f"is {name}, which can't be used" if name else "is not a picture that can be used"
-    raise RequestError(f"{path} {what}.", f"Use {NAMES}; export it as PNG.")
+    raise RequestError(f"{path} {what}.", hint or AS_PNG)
+
+
+def _name(head: bytes) -> tuple[str, str]:
+    """What is no picture for us, and what to do about it; "" where that is not known."""
+    if head[:4] == b"RIFF":
+        return RIFF.get(head[8:12], ("", ""))
+    if head[4:8] in BOXES or (head[:1] == b"G" and head[188:189] == b"G" and head[376:377] == b"G"):
+        return "a video", FRAME
+    found = next(((name, hint) for magic, name, hint in REFUSED if head.startswith(magic)), None)
+    text = None if found else _textual(head)
+    return found or (text or "", DRAW if text == "an SVG drawing" else "")
+
+
+def _is_raw(path: Path, data: bytes) -> bool:
+    """Raw files are TIFF in which a small preview stands first: it would be taken for the picture."""
+    tags = _read_tags(data)
+    preview = tags.get(SUBFILE, 0) & 1 and SUB_IFDS in tags
+    return path.suffix.lower() in RAW_ENDINGS or data[8:10] == b"CR" or DNG_VERSION in tags or bool(preview)
+
+
+def _read_tags(data: bytes) -> dict[int, int]:
+    """The tags of a TIFF's first directory, with their values where these are numbers of 32 or 16 bits."""
+    order: Literal["little", "big"] = "little" if data[:2] == b"II" else "big"
+
+    def number(place: int, size: int) -> int:
+        return int.from_bytes(data[place : place + size], order)
+
+    start = number(4, 4)
+    places = [start + 2 + 12 * one for one in range(min(number(start, 2), MOST_TAGS))]
+    return {number(place, 2): number(place + 8, 2 if number(place + 2, 2) == 3 else 4) for place in places}
 
 
 def _iso_media(path: Path, head: bytes) -> str:
     """The family of HEIC, AVIF and MP4 is told apart by its brands."""
-    size = int.from_bytes(head[:4], "big")
-    brands = {head[8:12], *(head[i : i + 4] for i in range(16, min(size, len(head)), 4))}
+    brands = _list_brands(head)
     if brands & {b"avif", b"avis"}:
         return "AVIF"
     if brands & HEIF_BRANDS:
         return HEIF
-    raise RequestError(f"{path} is a video, which can't be used.", "Save a frame of it as PNG.")
+    check_sequence(path, head)
+    if b"crx " in brands:
+        raise RequestError(f"{path} is {RAW}, which can't be used.", DEVELOP)
+    raise RequestError(f"{path} is a video, which can't be used.", FRAME)
+
+
+def check_sequence(path: Path, data: bytes) -> None:
+    """Refuses a HEIC sequence; some have a still picture too, which is used. Raises RequestError."""
+    if _list_brands(data[:512]) & SEQUENCE_BRANDS:
+        raise RequestError(f"{path} is a HEIC sequence of several pictures, which can't be used.", FRAME)
+
+
+def _list_brands(head: bytes) -> set[bytes]:
+    size = int.from_bytes(head[:4], "big")
+    return (
+        {head[8:12], *(head[i : i + 4] for i in range(16, min(size, len(head)), 4))} if head[4:8] == b"ftyp" else set()
+    )
 
 
 def _textual(head: bytes) -> str | None:

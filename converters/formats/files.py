@@ -8,7 +8,7 @@ from typing import Any
 
 import mlx.core as mx
 
-from mlx_model.errors import ConvertError, LayoutError, UnsafeFile
+from mlx_model.errors import ConvertError, LayoutError, UnsafeFile, say_reason
 from mlx_model.store.shards import Entry, header, load_lazily, metadata
 
 from . import fp8, gguf_file, streamed
@@ -46,7 +46,7 @@ def read_json(file: Path) -> dict[str, Any]:
             raise ValueError("too large")
         values = json.loads(file.read_text("utf-8"))
     except (ValueError, RecursionError) as error:
-        raise ConvertError(f"{file} is damaged: {error}.", "Download it again.") from error
+        raise ConvertError(f"{file} is damaged: {say_reason(error)}.", "Download it again.") from error
     if not isinstance(values, dict):
         raise ConvertError(f"{file} is damaged: it holds no object.", "Download it again.")
     return values

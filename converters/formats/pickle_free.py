@@ -13,7 +13,7 @@ from zipfile import ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 
-from mlx_model.errors import UnsafeFile
+from mlx_model.errors import UnsafeFile, say_reason
 from mlx_model.store.shards import disk_full, make_header
 
 from .pickle_machine import HINT, STORAGES, Machine, Storage, Stored
@@ -39,7 +39,7 @@ def read_tensors(file: Path, nest: str | None = None) -> dict[str, Stored]:
             blocks = Blocks(file, archive)
             state = Machine(file, blocks).run(blocks.pickle())
     except (BadZipFile, NotImplementedError, EOFError, OSError, ValueError, OverflowError, RuntimeError) as error:
-        raise UnsafeFile(f"{file.name} is a damaged PyTorch file: {error}.", HINT) from error
+        raise UnsafeFile(f"{file.name} is a damaged PyTorch file: {say_reason(error)}.", HINT) from error
     found = _unwrap(_find_state(state, file, nest))
     total = sum(tensor.nbytes for tensor in found.values())
     if total > REUSE * file.stat().st_size:

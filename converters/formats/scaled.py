@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import mlx.core as mx
 import numpy as np
 
-from mlx_model.errors import ConvertError
+from mlx_model.errors import ConvertError, say_reason
 from mlx_model.store.shards import Entry
 
 from . import fp8
@@ -46,7 +46,7 @@ def read_header(metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
         layers = json.loads(metadata.get(HEADER, "{}")).get("layers", {})
         return {strip_place(name): dict(told) for name, told in layers.items()}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ConvertError(f"The header says of its layers what can't be read: {error}.", HINT) from error
+        raise ConvertError(f"The header says of its layers what can't be read: {say_reason(error)}.", HINT) from error
 
 
 def decode(
@@ -76,7 +76,7 @@ def _read_word(name: str, word: mx.array) -> dict[str, Any]:
         told = json.loads(np.array(word).tobytes())
         return {**dict(told.get("params") or {}), **told}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
-        raise ConvertError(f"{name} can't be read: {error}.", HINT) from error
+        raise ConvertError(f"{name} can't be read: {say_reason(error)}.", HINT) from error
 
 
 def _take_layer(

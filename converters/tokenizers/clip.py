@@ -8,7 +8,7 @@ from pathlib import Path
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from mlx_model.errors import ConvertError
+from mlx_model.errors import ConvertError, say_reason
 from mlx_model.foreign import LARGEST, contain_panics, parse_json
 
 START, END = "<|startoftext|>", "<|endoftext|>"
@@ -28,7 +28,7 @@ def make_clip_tokenizer(vocab: Path, merges: Path) -> Tokenizer:
             bpe = models.BPE(numbers, pairs, unk_token=END, continuing_subword_prefix="", end_of_word_suffix="</w>")
         missing = [token for token in (START, END) if token not in numbers]
     except Exception as error:  # the library raises bare Exception for merges that don't fit the vocabulary
-        why = str(error)[:200]
+        why = say_reason(error)[:200]
         raise ConvertError(f"{vocab} and {merges.name} are no tokenizer: {why}.", "Download them again.") from error
     if missing:
         raise ConvertError(f"{vocab} has no {missing[0]}.", "Download it again.")

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 import numpy as np
 
-from ..errors import RequestError, tell_device
+from ..errors import RequestError, say_reason, tell_device
 from ..events import Done, Event, Loaded, Note, Preview, Stage, Step
 from ..geometry import Grid, Size
 from ..memory import keeps_encoder
@@ -280,7 +280,7 @@ class Pipeline:
             mx.eval(given)  # here, where it is known which file could not be read
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
             raise RequestError(
-                f"{request.noise} holds no tensor `noise`: {error}.", "Give a .safetensors file."
+                f"{request.noise} holds no tensor `noise`: {say_reason(error)}.", "Give a .safetensors file."
             ) from error
         if given.shape != (tokens, channels):
             raise RequestError(

@@ -15,7 +15,7 @@ from typing import Any, Literal
 import numpy as np
 from tokenizers import Tokenizer
 
-from ..errors import LayoutError
+from ..errors import LayoutError, say_reason
 from ..foreign import LARGEST, MOST_TOKENS, check_charsmap, contain_panics, parse_json
 
 
@@ -74,7 +74,7 @@ class PromptTokenizer:
             token = parse_json((self.folder / "tokenizer_config.json").read_text("utf-8")).get("pad_token")
             number = self.tokenizer.token_to_id(token["content"] if isinstance(token, dict) else token or "")
         except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
-            message = f"{self.folder / 'tokenizer_config.json'} is damaged: {error}."
+            message = f"{self.folder / 'tokenizer_config.json'} is damaged: {say_reason(error)}."
             raise LayoutError(message, "Convert the model again.") from error
         if number is None:
             raise LayoutError(f"The tokenizer in {self.folder} names no padding token.", "Convert the model again.")

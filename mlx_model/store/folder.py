@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ..errors import Advice, FolderVersionError, LayoutError, NotInstalled
+from ..errors import Advice, FolderVersionError, LayoutError, NotInstalled, say_reason
 from ..events import Done, Event, Note, Stage, Step
 from ..foreign import check_sizes
 from ..specs import OPTIONAL, SPECS, ModelSpec
@@ -114,7 +114,7 @@ def open_folder(path: Path | str) -> Folder:
     try:
         folder = _folder(path, SPECS[name], manifest)
     except (TypeError, KeyError, AttributeError, ValueError, OverflowError) as error:
-        raise LayoutError(f"{path / MANIFEST} is damaged: {error!r}.", "Convert the source again.") from error
+        raise LayoutError(f"{path / MANIFEST} is damaged: {say_reason(error)}.", "Convert the source again.") from error
     _check_roles(folder)
     _check_files(folder)
     return folder
@@ -147,7 +147,7 @@ def _parse_manifest(file: Path) -> dict[str, Any]:
     except RecursionError as error:
         raise LayoutError(f"{file} is damaged: it is nested without end.", AGAIN) from error
     except ValueError as error:
-        raise LayoutError(f"{file} is damaged: {error}.", AGAIN) from error
+        raise LayoutError(f"{file} is damaged: {say_reason(error)}.", AGAIN) from error
     if type(schema) is not int or schema != SCHEMA:
         hint = "Update Flux Local, or convert the source again."
         raise FolderVersionError(f"{file} has schema {schema!r}; this version reads {SCHEMA}.", hint)

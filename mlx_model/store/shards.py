@@ -16,7 +16,7 @@ import mlx.core as mx
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from ..errors import DiskFull, LayoutError
+from ..errors import DiskFull, LayoutError, say_reason
 
 SHARD_BYTES = 4_000_000_000
 CHUNK = 32 * 2**20
@@ -60,7 +60,7 @@ def _open(file: Path) -> Iterator[Any]:
     except PermissionError:
         raise
     except (SafetensorError, OSError) as error:
-        raise LayoutError(f"{file.name} is not a sound safetensors file: {error}.") from error
+        raise LayoutError(f"{file.name} is not a sound safetensors file: {say_reason(error)}.") from error
 
 
 def load_lazily(file: Path) -> dict[str, mx.array]:
@@ -72,7 +72,7 @@ def load_lazily(file: Path) -> dict[str, mx.array]:
     try:
         arrays = mx.load(str(file), format="safetensors")
     except (RuntimeError, ValueError) as error:
-        raise LayoutError(f"{file.name} can't be read: {error}.") from error
+        raise LayoutError(f"{file.name} can't be read: {say_reason(error)}.") from error
     if not isinstance(arrays, dict):
         raise LayoutError(f"{file.name} can't be read: it has no names.")
     return arrays

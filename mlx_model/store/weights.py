@@ -15,7 +15,7 @@ import mlx.core as mx
 import mlx.nn as nn
 from mlx.utils import tree_flatten
 
-from ..errors import LayoutError
+from ..errors import LayoutError, say_reason
 from ..foreign import check_params
 from .folder import Folder
 from .shards import SHARD_BYTES, Entry, Unmade, header, load_lazily, unbroken, write_shards
@@ -125,7 +125,7 @@ def _usable(role: str) -> Iterator[None]:
     try:
         yield
     except (TypeError, ValueError, ZeroDivisionError, OverflowError) as error:
-        raise LayoutError(f"The sizes of the {role} are not usable: {error}.") from error
+        raise LayoutError(f"The sizes of the {role} are not usable: {say_reason(error)}.") from error
 
 
 def check_components(folder: Folder) -> None:

@@ -24,7 +24,7 @@ BAD = {
     "eleven": (2, ("edit", *["room.png"] * 11, "-p", "x"), "up to 10"),
     "unknown mention": (2, ("edit", "room.png", "-p", "@cat"), "@cat"),
     "steps": (2, ("generate", "x", "--steps", "0"), "out of range"),
-    "words for steps": (2, ("generate", "x", "--steps", "many"), "valid integer"),
+    "words for steps": (2, ("generate", "x", "--steps", "many"), "valid whole number"),
     "guidance": (2, ("generate", "x", "--guidance", "7"), "no guidance"),
     "negative": (2, ("generate", "x", "--negative", "fog"), "negative"),
     "seed": (2, ("generate", "x", "--seed", "-1"), "out of range"),

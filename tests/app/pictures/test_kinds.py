@@ -9,6 +9,7 @@ from PIL import Image
 from app.cli.options import run_options
 from app.pictures import images, kinds
 from app.pictures.images import open_picture, save_picture
+from mlx_model.errors import RequestError
 
 
 @pytest.mark.parametrize("ending", kinds.SAVED)
@@ -34,3 +35,58 @@ def test_the_help_of_output_names_what_is_saved():
     [output] = [option for option in command.__click_params__ if option.name == "output"]
     named = re.findall(r"[a-z]+", output.help.split(": ")[1])
     assert {kinds.SAVED[f".{name}"] for name in named} == set(kinds.SAVED.values())
+
+
+def tiff(*tags: tuple[int, int], order: str = "little") -> bytes:
+    """A first directory with these tags, each a number of 32 bits."""
+    entries = b"".join(
+        tag.to_bytes(2, order) + (4).to_bytes(2, order) + (1).to_bytes(4, order) + value.to_bytes(4, order)
+        for tag, value in tags
+    )
+    start = (b"II*\0" if order == "little" else b"MM\0*") + (8).to_bytes(4, order)
+    return start + len(tags).to_bytes(2, order) + entries + bytes(64)
+
+
+def iso(*brands: bytes) -> bytes:
+    named = brands[0] + bytes(4) + b"".join(brands[1:])
+    return (8 + len(named)).to_bytes(4, "big") + b"ftyp" + named + bytes(64)
+
+
+RAW, VIDEO = "a camera's raw file", "a video"
+NOT_READ = [
+    ("a.dng", tiff((50706, 0x101)), RAW), ("a.tif", tiff((254, 1), (50706, 0x104), order="big"), RAW),
+    ("a.cr2", b"II*\0\x10\0\0\0CR\x02\0" + bytes(64), RAW), ("a.tif", b"II*\0\x10\0\0\0CR\x02\0" + bytes(64), RAW),
+    ("a.nef", tiff((254, 1), (330, 99), order="big"), RAW), ("a.arw", tiff((254, 1), (330, 99)), RAW),
+    ("a.tif", tiff((254, 1), (330, 99)), RAW), ("a.pef", tiff((271, 5)), RAW),
+    ("a.cr3", iso(b"crx ", b"isom"), RAW), ("a.raf", b"FUJIFILMCCD-RAW 0201", RAW),
+    ("a.rw2", b"IIU\0" + bytes(64), RAW),
+    ("a.orf", b"IIRO" + bytes(64), RAW), ("a.x3f", b"FOVb" + bytes(64), RAW),
+    ("a.heic", iso(b"msf1", b"hevc", b"isom"), "a HEIC sequence"), ("a.heics", iso(b"hevc"), "a HEIC sequence"),
+    ("a.heic", iso(b"msf1", b"mif1", b"heic", b"hevc"), "a HEIC sequence"),  # its still picture is missing
+    ("a.mov", iso(b"qt  "), VIDEO), ("a.mp4", iso(b"isom", b"mp42"), VIDEO),
+    ("a.mov", b"\0\0\0\x08moov" + bytes(64), VIDEO),
+    ("a.avi", b"RIFF\0\0\0\0AVI LIST", VIDEO), ("a.mkv", b"\x1aE\xdf\xa3" + bytes(64), VIDEO),
+    ("a.ts", (b"G" + bytes(187)) * 3, VIDEO), ("a.wmv", b"\x30\x26\xb2\x75" + bytes(64), VIDEO),
+    ("a.psd", b"8BPS\0\x01" + bytes(64), "a Photoshop file"), ("a.psb", b"8BPS\0\x02" + bytes(64), "a Photoshop file"),
+    ("a.svg", b"<svg xmlns='x'/>", "an SVG drawing"), ("a.svg", b"<?xml version='1.0'?>\n<svg/>", "an SVG drawing"),
+    ("a.pdf", b"%PDF-1.7", "a PDF"), ("a.ai", b"%PDF-1.5", "a PDF"), ("a.eps", b"%!PS-Adobe", "PostScript"),
+    ("a.jxl", b"\xff\x0a" + bytes(64), "a JPEG XL"), ("a.jxl", b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL"),
+    ("a.jp2", b"\0\0\0\x0cjP  \r\n", "a JPEG 2000"), ("a.kra", b"PK\3\4" + bytes(64), "a zip archive"),
+    ("a.clip", b"CSFCHUNK" + bytes(64), "a Clip Studio file"), ("a.exr", b"\x76\x2f\x31\x01", "an OpenEXR file"),
+    ("a.ppm", b"P6\n64 64\n255\n", "a Netpbm picture"), ("a.wav", b"RIFF\0\0\0\0WAVEfmt ", "a sound"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "data", "said"), NOT_READ)
+def test_what_is_not_read_is_named_with_what_to_do(tmp_path, name, data, said):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(RequestError, match=f"{name} is {said}") as error:
+        open_picture(tmp_path / name)
+    assert error.value.hint
+    assert said != RAW or "Develop" in error.value.hint
+    assert said != VIDEO or "frame" in error.value.hint
+
+
+def test_a_tiff_with_a_smaller_copy_of_itself_is_one(tmp_path):
+    Image.new("RGB", (80, 64), (1, 2, 3)).save(tmp_path / "a.tif", tiffinfo={330: 0, 254: 0})
+    assert open_picture(tmp_path / "a.tif").shape == (64, 80, 3)
