@@ -5,19 +5,21 @@ anything was lost, and names it.
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.hostile.faults import disks
+from tests.hostile.faults import disks, strangers
 from tests.hostile.faults.disks import Cases
 
 GROUPS: dict[str, Callable[[Path, bool], Cases]] = {
     "kills": disks.try_kills,
     "disk errors": disks.try_disk_errors,
     "full disks": disks.try_full_disks,
+    **strangers.GROUPS,
 }
 SHOWN = 20  # losses of a group that are named
 
@@ -25,6 +27,7 @@ SHOWN = 20  # losses of a group that are named
 def run_group(name: str, quick: bool) -> tuple[int, list[str]]:
     """How many cases, and what was lost."""
     with tempfile.TemporaryDirectory(prefix="flux-local-faults-") as folder:
+        os.environ["FLUX_LOCAL_HOME"] = f"{folder}/home"
         found = [(case, lost) for case, lost in GROUPS[name](Path(folder), quick)]
     return len(found), [f"{case}: {lost}" for case, lost in found if lost]
 

@@ -8,13 +8,19 @@ import pytest
 
 from tests.bench.faults import GROUPS
 from tests.hostile import faulty_os
-from tests.hostile.faults import disks
+from tests.hostile.faults import disks, strangers
 from tests.hostile.faults.writers import WRITERS, Writer
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.mark.parametrize("group", GROUPS)
+def test_every_group_that_is_made_of_tests_names_tests():
+    named = [test for tests in strangers.CASES.values() for test in tests]
+    texts = {test: (ROOT / test.split("::")[0]).read_text("utf-8") for test in named}
+    assert [test for test in named if f"def {test.partition('::')[2] or 'test_'}" not in texts[test]] == []
+
+
+@pytest.mark.parametrize("group", sorted(set(GROUPS) - set(strangers.GROUPS)))  # the others run as what they are
 def test_nothing_is_lost(group):
     """In a process of its own: its children are forked, and none of MLX's threads may run by then."""
     command = [sys.executable, "-m", "tests.bench.faults", "--quick", group]

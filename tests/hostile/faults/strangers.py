@@ -1,0 +1,46 @@
+"""The groups of faults whose cases are tests of their own: each is run, as it stands, and each of its cases counts."""
+
+import os
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[3]
+CASES: dict[str, tuple[str, ...]] = {  # files of tests, or single ones
+    "links": ("tests/hostile/test_board_links.py",),
+    "growing checks": ("tests/hostile/test_linear.py",),
+    "panics of libraries": ("tests/hostile/test_tokenizers.py",),
+    "control characters": ("tests/cli/test_controls.py",),
+    "absurd numbers": (
+        "tests/app/interchange/test_timeline_kinds.py::test_numbers_of_absurd_length",
+        "tests/app/interchange/test_edited.py::test_absurd_times",
+        "tests/hostile/test_sizes.py",
+    ),
+    "clocks and locks": ("tests/app/fluxboard/test_clock_and_machine.py", "tests/app/fluxboard/test_synced_folder.py"),
+    "weights that vanish": ("tests/hostile/test_weights_vanish.py",),
+    "chip, memory, sleep": ("tests/app/engine/test_machine.py",),
+}
+NOT_TRIED = "skipped"
+
+
+def run_tests(tests: tuple[str, ...], root: Path, _: bool) -> Iterator[tuple[str, str]]:
+    """Each case that ran, and what it said where it failed."""
+    report = root / "report.xml"
+    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *tests]
+    environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "OPENBLAS_NUM_THREADS": "1"}
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True)
+    if not report.exists() or done.returncode not in (0, 1):
+        yield ", ".join(tests), f"they did not run: {done.stdout[-300:]} {done.stderr[-300:]}"
+        return
+    for case in ElementTree.parse(report).iter("testcase"):
+        failed = [found for kind in ("failure", "error") for found in case.findall(kind)]
+        if case.find(NOT_TRIED) is None:
+            yield str(case.get("name")), str(failed[0].get("message", "failed"))[:300] if failed else ""
+
+
+GROUPS: dict[str, Callable[[Path, bool], Iterator[tuple[str, str]]]] = {
+    name: partial(run_tests, tests) for name, tests in CASES.items()
+}
