@@ -124,6 +124,7 @@ FORMATS: dict[str, Format] = {
 }  # fmt: skip
 ZIPPED = Format("Zipped board", (".zip",))  # the board itself: app/fluxboard/archive.py writes and reads it
 EXPORTS = tuple(name for name, format in FORMATS.items() if format.export)
+TIMELINES = ("otio", "fcpxml", "xml", "edl")
 IMPORTS = tuple(name for name, format in FORMATS.items() if format.load)
 
 
@@ -174,9 +175,23 @@ def import_board(
     return Imported(board, list(dict.fromkeys(source.notes)), source.names)
 
 
-def list_import_filters() -> str:
-    """What the file dialog of an import offers, as Qt takes it: all at once, then each; folders are not in it."""
-    offered = [format for format in (*(FORMATS[name] for name in IMPORTS), ZIPPED) if format.pattern]
+def import_timeline(
+    path: str | Path, put_picture: "Callable[[Any], Picture]", fps: float, name: str | None = None
+) -> Imported:
+    """An edited timeline that is to go back onto its board, of `fps`: see edited.py. Raises RequestError."""
+    made = import_board(path, put_picture, name, fps)
+    if not made.names:
+        raise RequestError(f"{path} is no timeline.", "Only an edited timeline can be brought back onto a board.")
+    return made
+
+
+def list_import_filters(names: Collection[str] = ()) -> str:
+    """What the file dialog of an import offers, as Qt takes it: all at once, then each; folders are not in it.
+
+    `names`: of the formats; all and a board's zip where there are none.
+    """
+    wanted = [FORMATS[name] for name in names] or [*(FORMATS[name] for name in IMPORTS), ZIPPED]
+    offered = [format for format in wanted if format.pattern]
     together = " ".join(format.pattern for format in offered)
     return ";;".join([f"All that can be imported ({together})", *(format.filter for format in offered)])
 

@@ -118,9 +118,7 @@ def import_onto(source: str, board: str, name: str | None, as_json: bool) -> Non
     """board import --onto"""
     path, report = Path(source).expanduser(), Reporter(as_json)
     with open_board(board, report=report) as file:
-        edit = formats.import_board(path, file.put_picture, name, file.board.fps)
-        if not edit.names:
-            raise RequestError(f"{path} is no timeline.", "Only an edited timeline can be brought back onto a board.")
+        edit = formats.import_timeline(path, file.put_picture, file.board.fps, name)
         changed, notes = apply_edit(file.board, edit)
         file.save(changed)
         for note in notes:

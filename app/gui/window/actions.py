@@ -41,6 +41,7 @@ TABLE: dict[str, tuple[Row | None, ...]] = {
         Row("samples", "Open a Sample"),
         None,
         Row("import_", "Import…", "Ctrl+I", "import", window=Window.import_),
+        Row("import_onto", "Import a Timeline onto This Board…", window=Window.import_onto),
         Row("import_folder", "Import a Folder of Pictures…", window=Window.import_folder),
         Row("export", "Export…", "Ctrl+E", "export", board=Board.export),
         None,

@@ -249,6 +249,12 @@ def export_to(
     return run(Task(f"Exporting {FORMATS[name].title}", work, tell), parent, say)
 
 
+def ask_timeline(parent: QWidget) -> str:
+    """Ask for an edited timeline; "" for none."""
+    filters = formats.list_import_filters(formats.TIMELINES)
+    return QFileDialog.getOpenFileName(parent, "Import a Timeline onto This Board", "", filters)[0]
+
+
 def ask_import(parent: QWidget) -> str:
     """Ask for a script, timeline or shot list; "" for none. Folders have a dialog of their own."""
     return QFileDialog.getOpenFileName(parent, "Import", "", formats.list_import_filters())[0]

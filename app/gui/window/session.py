@@ -8,7 +8,7 @@ from typing import TypeVar
 import msgspec
 from PySide6.QtCore import QObject, Signal
 
-from mlx_model.errors import BoardElsewhere, DiskFull, FluxLocalError, RequestError
+from mlx_model.errors import BoardElsewhere, DiskFull, FluxLocalError, RequestError, say_reason
 from mlx_model.files import number_names
 
 from ...base import settings
@@ -154,6 +154,24 @@ class Session(QObject):
             self.message.emit(note, "")
         return True
 
+    def import_onto(self, path: str) -> bool:
+        """An edited timeline back onto the open board: order and lengths, one step that undo takes back."""
+        from ...interchange.edited import apply_edit
+        from ...interchange.formats import import_timeline
+
+        document = self.document
+        if document is None:
+            return False
+        put, fps = document.file.put_picture, document.board.fps
+        edit = self._try(lambda: in_background(lambda _: import_timeline(path, put, fps), [path])[0])
+        if edit is None:
+            return False
+        changed, notes = apply_edit(document.board, edit)
+        document.do("Import Timeline", changed)
+        for note in notes:
+            self.message.emit(note, "")
+        return True
+
     def _import_zip(self, path: Path) -> bool:
         from ...fluxboard import archive
 
@@ -266,7 +284,7 @@ class Session(QObject):
         except FluxLocalError as error:
             self.message.emit(error.message, error.hint)
         except OSError as error:
-            self.message.emit(f"That did not work: {error}.", "Choose another folder in the settings.")
+            self.message.emit(f"That did not work: {say_reason(error)}.", "Choose another folder in the settings.")
         return None
 
 

@@ -46,6 +46,13 @@ class WindowCommands(QObject):
         if path:
             self.session.import_board(path)
 
+    def import_onto(self) -> None:
+        from .exchange import ask_timeline
+
+        path = ask_timeline(self.window)
+        if path:
+            self.session.import_onto(path)
+
     def import_folder(self) -> None:
         path = QFileDialog.getExistingDirectory(self.window, "Import a Folder of Pictures")
         if path:

@@ -9,7 +9,7 @@ import pytest
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QWidget
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.base import paths, settings
 from app.board import commands
@@ -17,6 +17,7 @@ from app.board.data import COLOURS, new_board
 from app.fluxboard import samples
 from app.gui.pages.downloads import Download, Downloads, after
 from app.gui.pages.found import FoundDialog
+from app.interchange.formats import export_board
 from mlx_model.events import Failed, Stage, Step
 
 # Cast
@@ -409,6 +410,34 @@ def test_a_script_becomes_a_board(window, tmp_path):
     board = window.document.board
     assert "BAR" in board.scenes[0].heading
     assert list(board.panels())
+
+
+@pytest.mark.parametrize("name", ["otio", "edl"])
+def test_an_edited_timeline_comes_back_onto_the_open_board(window, tmp_path, monkeypatch, name):
+    """File > Import a Timeline onto This Board: one step, which undo takes back; a script is refused."""
+    document, said = window.document, []
+    scene = document.board.scenes[0].id
+    document.do("Add", commands.add_panel(commands.add_panel(document.board, scene), scene))
+    cut = [panel.id for panel in document.board.panels()]
+    path = export_board(name, document.board, document.picture_path, tmp_path / "cut", media=False).path
+    document.do("Turn", commands.move_panels(document.board, cut[-1:], scene, 0))
+    turned = document.board
+    window.session.message.connect(lambda text, _: said.append(text))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
+    window.actions_["import_onto"].trigger()
+    now = [panel.id for panel in document.board.panels()]
+    assert sorted(now) == sorted(cut)
+    assert any("got the order and length of the edit" in text for text in said)
+    assert any("by the number" in text for text in said) == (name == "edl")
+    if name == "otio":
+        assert now == cut
+        document.undo()
+    assert document.board == turned
+    script = tmp_path / "night.fountain"
+    script.write_text("INT. BAR\n\nA gull.\n")
+    assert not window.session.import_onto(str(script))
+    assert "is no timeline" in said[-1]
+    assert document.board == turned
 
 
 def test_an_import_that_fails_leaves_nothing(window, tmp_path):
