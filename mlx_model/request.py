@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MAX_SEED = 2**64 - 1
 MAX_STEPS = 200
 MAX_SIDE = 8192
+MOST_FILES = 200  # pictures and LoRAs of a request that is read: each is opened before a model is asked
 MAX_TEXT = 100_000  # characters of a prompt: far beyond what any model reads
 KINDS: dict[str, tuple[type, ...]] = {  # what JSON may hold for a field that is declared so
     "str": (str,),
@@ -119,8 +120,12 @@ def _plain(value: Any) -> Any:
 
 def from_json(text: str) -> Request:
     """Inverse of Request.to_json. Raises RequestError for text that is no request."""
+    from .foreign import parse_json
+
     try:
-        values = json.loads(text)
+        values = parse_json(text)
+        if len(values.get("references", ())) + len(values.get("loras", ())) > MOST_FILES:
+            raise ValueError("it names files without end")
         values["references"] = tuple(Reference(**item) for item in values.get("references", ()))
         values["loras"] = tuple(Lora(**item) for item in values.get("loras", ()))
         values["mask"] = Mask(**values["mask"]) if values.get("mask") else None

@@ -45,7 +45,7 @@ def scene(board: Board, text: str | None) -> Scene:
     own = next((scene_id for scene_id, number in named if text and number == text.strip().upper()), None)
     if own:
         return find_id(board.scenes, own, "scene")
-    place = len(board.scenes) if text is None else int(text) if text.isdecimal() else 0
+    place = len(board.scenes) if text is None else int(text) if text.isdecimal() and len(text) < 10 else 0
     if not 1 <= place <= len(board.scenes):
         raise BoardError(f"There is no scene {text or 1}.", Advice("make_scene", {"count": str(len(board.scenes))}))
     return board.scenes[place - 1]
@@ -55,7 +55,7 @@ def _place(board: Board, ids: list[str], text: str) -> int:
     labels = [label.casefold() for label in numbers(board).values()]
     if text.casefold() in labels:
         return labels.index(text.casefold())
-    if text.isdecimal() and 1 <= int(text) <= len(ids):
+    if text.isdecimal() and len(text) < 10 and 1 <= int(text) <= len(ids):
         return int(text) - 1
     have = f"The board has {len(ids)}, from {labels[0].upper()} to {labels[-1].upper()}. " if labels else ""
     raise BoardError(f"There is no panel {text}.", have + HINT)

@@ -11,12 +11,13 @@ import secrets
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from msgspec import structs
 from msgspec.structs import replace
 
 from mlx_model.errors import RequestError
+from mlx_model.foreign import parse_json
 from mlx_model.geometry import Size
 from mlx_model.memory import Forecast
 from mlx_model.request import MAX_SEED, Lora, Mask, Reference, Request, check
@@ -208,6 +209,15 @@ def make_take(job: Job, picture: Picture, seed: int | None, seconds: float) -> T
 def import_take(picture: Picture, note: str = IMPORTED) -> Take:
     """A picture from outside, which has no request; `note` says where it is from."""
     return Take(new_id(), picture, "", "", _now(), 0, note=note)
+
+
+def read_request(take: Take) -> dict[str, Any]:
+    """What a take's request says, which a stranger may have written; {} for none, and for what is no request."""
+    try:
+        values = parse_json(take.request)
+    except ValueError:
+        return {}
+    return values if isinstance(values, dict) else {}
 
 
 def _now() -> str:

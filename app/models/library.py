@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlx_model.errors import Advice, FluxLocalError, Hint, ModelError, NotInstalled, RequestError, say_reason
+from mlx_model.foreign import parse_json
 from mlx_model.specs import SPECS
 from mlx_model.store.folder import MANIFEST
 
@@ -69,7 +69,7 @@ def inspect(path: Path) -> Installed:
 
 def _read_name(path: Path) -> str:
     try:
-        return str(json.loads((path / MANIFEST).read_text("utf-8"))["model"])
+        return str(parse_json((path / MANIFEST).read_text("utf-8"))["model"])[:200]
     except (OSError, ValueError, KeyError, TypeError):
         return path.name
 

@@ -14,6 +14,8 @@ from xml.sax.saxutils import escape
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from mlx_model.foreign import parse_json
+
 from .kinds import KEPT
 
 KEY = "flux-local"
@@ -46,8 +48,8 @@ def packet(request_json: str | None, edited: bool, ours: bool = True) -> bytes:
 def hide_paths(request_json: str) -> str:
     """The request without the paths of this machine, for a picture or a board that others get; see hide_path."""
     try:
-        request = json.loads(request_json)
-    except (ValueError, RecursionError):  # none of ours
+        request = parse_json(request_json)
+    except ValueError:  # none of ours
         return request_json
     hidden = _hide_in(request)
     if hidden == request:

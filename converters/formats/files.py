@@ -1,6 +1,5 @@
 """What a file of a checkpoint is: safetensors with or without an index, a pickle, JSON; the rest is refused by name."""
 
-import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 import mlx.core as mx
 
 from mlx_model.errors import ConvertError, LayoutError, UnsafeFile, say_reason
+from mlx_model.foreign import parse_json
 from mlx_model.store.shards import Entry, header, load_lazily, metadata
 
 from . import fp8, gguf_file, streamed
@@ -44,7 +44,7 @@ def read_json(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > JSON_LIMIT:
             raise ValueError("too large")
-        values = json.loads(file.read_text("utf-8"))
+        values = parse_json(file.read_text("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ConvertError(f"{file} is damaged: {say_reason(error)}.", "Download it again.") from error
     if not isinstance(values, dict):

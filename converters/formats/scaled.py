@@ -4,7 +4,6 @@ What a layer is, its `comfy_quant` says (JSON in a U8 tensor), or `_quantization
 floating-point numbers need no such word. Source: ComfyUI comfy/ops.py, comfy/quant_ops.py and comfy_kitchen/tensor.
 """
 
-import json
 import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
@@ -13,6 +12,7 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_model.errors import ConvertError, say_reason
+from mlx_model.foreign import parse_json
 from mlx_model.store.shards import Entry
 
 from . import fp8
@@ -43,7 +43,7 @@ class Layer(NamedTuple):
 def read_header(metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """What a file's header says of its layers, by plain names. Raises ConvertError."""
     try:
-        layers = json.loads(metadata.get(HEADER, "{}")).get("layers", {})
+        layers = parse_json(metadata.get(HEADER, "{}")).get("layers", {})
         return {strip_place(name): dict(told) for name, told in layers.items()}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ConvertError(f"The header says of its layers what can't be read: {say_reason(error)}.", HINT) from error
@@ -73,7 +73,7 @@ def _read_word(name: str, word: mx.array) -> dict[str, Any]:
     try:
         if word.dtype != mx.uint8 or word.size > WORD_LIMIT:
             raise ValueError("it is no short text")
-        told = json.loads(np.array(word).tobytes())
+        told = parse_json(np.array(word).tobytes())
         return {**dict(told.get("params") or {}), **told}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ConvertError(f"{name} can't be read: {say_reason(error)}.", HINT) from error

@@ -23,7 +23,7 @@ from typing import Any
 
 from ..errors import Advice, FolderVersionError, LayoutError, NotInstalled, say_reason
 from ..events import Done, Event, Note, Stage, Step
-from ..foreign import check_sizes
+from ..foreign import check_sizes, parse_json
 from ..specs import OPTIONAL, SPECS, ModelSpec
 
 SCHEMA = 1
@@ -140,12 +140,10 @@ def _parse_manifest(file: Path) -> dict[str, Any]:
     try:
         if file.stat().st_size > MANIFEST_LIMIT:
             raise ValueError("too large")
-        manifest: dict[str, Any] = json.loads(file.read_text("utf-8"))
+        manifest: dict[str, Any] = parse_json(file.read_text("utf-8"))
         if not isinstance(manifest, dict) or "schema" not in manifest:
             raise ValueError("it says no schema")
         schema = manifest["schema"]
-    except RecursionError as error:
-        raise LayoutError(f"{file} is damaged: it is nested without end.", AGAIN) from error
     except ValueError as error:
         raise LayoutError(f"{file} is damaged: {say_reason(error)}.", AGAIN) from error
     if type(schema) is not int or schema != SCHEMA:

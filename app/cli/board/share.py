@@ -68,7 +68,7 @@ def _value(key: str, text: str, like: bool | int | str) -> bool | int | str:
             raise RequestError(f"{key}={text} is neither yes nor no.")
         return text.lower() in YES
     if isinstance(like, int):
-        if not text.isdecimal():
+        if not text.isdecimal() or len(text) > 9:
             raise RequestError(f"{key}={text} is not a number.")
         return int(text)
     return text

@@ -9,6 +9,7 @@ from PySide6.QtCore import QAbstractListModel, QByteArray, QMimeData, QModelInde
 from ...board import commands
 from ...board.data import Board, Panel, numbers, scene_numbers
 from ..document.document import Document
+from ..kit.widgets import as_tip
 
 PANELS = "application/x-flux-local-panels"
 WORDS = {"empty": "no picture yet", "queued": "waiting", "running": "rendering", "done": "", "failed": "failed"}
@@ -48,7 +49,7 @@ class BoardModel(QAbstractListModel):
             case Qt.ItemDataRole.DisplayRole | Qt.ItemDataRole.AccessibleTextRole:
                 return self._speak(row)
             case Qt.ItemDataRole.ToolTipRole:
-                return self.document.panel_state(row.panel).reason or None if row.panel else None
+                return as_tip(self.document.panel_state(row.panel).reason) or None if row.panel else None
         return None
 
     def setData(self, index: Index, value: str, role: int = Qt.ItemDataRole.EditRole) -> bool:

@@ -1,5 +1,6 @@
 """Small pieces that several views are made of: labels, buttons with icons, empty states."""
 
+import html
 from collections.abc import Callable, Iterable
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
@@ -18,6 +19,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from ...base.words import show_plainly
 from . import icons
 from .theme import theme
 
@@ -54,7 +56,7 @@ class OneLine(QLabel):
 
     def setText(self, text: str) -> None:
         super().setText(text)
-        self.setToolTip(text)
+        self.setToolTip(as_tip(text))
 
     def minimumSizeHint(self) -> QSize:
         return QSize(min(LEAST, super().minimumSizeHint().width()), super().minimumSizeHint().height())
@@ -144,7 +146,15 @@ def describe(widget: QWidget, name: str, hint: str = "") -> None:
     """Name a control for screen readers; the hint shows on hover and is read as its description."""
     widget.setAccessibleName(name)
     widget.setAccessibleDescription(hint)
-    widget.setToolTip(f"{name}\n{hint}" if hint else name)
+    widget.setToolTip(as_tip(f"{name}\n{hint}" if hint else name))
+
+
+def as_tip(text: str) -> str:
+    """Words as a hint may have them: Qt takes a name such as <b>x</b>, or a picture to load, for HTML."""
+    shown = show_plainly(text)
+    if not Qt.mightBeRichText(shown):
+        return shown
+    return f'<p style="white-space: pre-wrap">{html.escape(shown)}</p>'
 
 
 def row(*widgets: QWidget | int | None, spacing: int = 8) -> QHBoxLayout:

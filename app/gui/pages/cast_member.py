@@ -26,7 +26,7 @@ from ..document.document import Document
 from ..kit.fields import ChoiceField
 from ..kit.messages import sure
 from ..kit.text_field import BoardText
-from ..kit.widgets import LeftButton, OneLineEdit, button, label, row
+from ..kit.widgets import LeftButton, OneLineEdit, as_tip, button, label, row
 
 ACROSS = 3  # pictures beside each other
 WIDTH = 330  # pixels, least
@@ -185,7 +185,7 @@ class MemberPanel(QWidget):
             pixmap = self.document.pixmap(picture.sha256, 192)
             item = QListWidgetItem(QIcon(pixmap) if not pixmap.isNull() else QIcon(), "")
             item.setData(Qt.ItemDataRole.AccessibleTextRole, f"Picture {place} {picture.name}")
-            item.setToolTip(picture.name)
+            item.setToolTip(as_tip(picture.name))
             self.pictures.addItem(item)
         self.pictures.setCurrentRow(min(row_now, len(member.pictures) - 1))
         self.pictures.show_rows(len(member.pictures))
@@ -298,7 +298,7 @@ class UsedIn(QListWidget):
             item = QListWidgetItem(QIcon(pixmap) if pixmap else QIcon(), number[panel.id])
             item.setData(Qt.ItemDataRole.UserRole, panel.id)
             item.setData(Qt.ItemDataRole.AccessibleTextRole, f"Panel {number[panel.id]}")
-            item.setToolTip(panel.prompt)
+            item.setToolTip(as_tip(panel.prompt))
             self.addItem(item)
 
 

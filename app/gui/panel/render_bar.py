@@ -105,7 +105,7 @@ class RenderBar(QWidget):
         row.setSpacing(8)
         words = QVBoxLayout()
         words.setSpacing(4)
-        self.progress_text = QLabel()
+        self.progress_text = label()
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName("Progress")

@@ -90,7 +90,7 @@ class PanelSide(PanelPart, QFrame):
         self.text_hint.setWordWrap(True)
         self.tray = ReferenceTray(self.document)
         attach_menus(self.tray)
-        self.tray_title, self.tray_count = QLabel("References"), label(tone="muted")
+        self.tray_title, self.tray_count = label("References"), label(tone="muted")
         describe(self.tray_title, "References", "Numbered as the model sees them")
         self.tray_told: QLabel = label(tone="muted")
         self.tray_told.setWordWrap(True)

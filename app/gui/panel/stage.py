@@ -1,6 +1,5 @@
 """The picture's side of the panel view: canvas with its bars, what is shown on it and compared with, takes below."""
 
-import json
 from functools import partial
 from typing import Literal
 
@@ -13,7 +12,7 @@ from mlx_model.errors import FluxLocalError, Hint
 
 from ...board import commands
 from ...board.data import Board, Picture, Source, Take, numbers, pictures
-from ...board.panel_job import import_take
+from ...board.panel_job import import_take, read_request
 from ...board.seen import source_picture
 from ..canvas import mask as masks
 from ..canvas.bars import CanvasBar, MaskBar
@@ -190,8 +189,9 @@ class PanelStage(PanelPart, QWidget):
 
     def _start_of(self, take: Take) -> Picture | None:
         """The first picture of the request that made a take, where this board still has it."""
-        references = (json.loads(take.request) if take.request else {}).get("references") or [{}]
-        wanted = references[0].get("sha256", "")
+        references = read_request(take).get("references")
+        first = references[0] if isinstance(references, list) and references else None
+        wanted = first.get("sha256", "") if isinstance(first, dict) else ""
         found = (picture for picture in pictures(self.document.board) if picture.sha256 == wanted)
         return next(found, None) if wanted else None
 

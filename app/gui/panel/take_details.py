@@ -1,6 +1,5 @@
 """Everything about the current take: what was asked of which model, with which pictures, and a note."""
 
-import json
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal
@@ -12,6 +11,7 @@ from mlx_model.request import Request, from_json
 from ...base.words import say_duration
 from ...board import commands
 from ...board.data import Take
+from ...board.panel_job import read_request
 from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..kit.fields import add_row, form
@@ -51,13 +51,13 @@ class TakeDetails(PanelPart, QWidget):
         self.note.edited.connect(self._write_note)
         self.note.undo_asked.connect(self.document.undo)
         self.note.redo_asked.connect(self.document.redo)
-        self.prompt = QLabel()
+        self.prompt = label()
         self.prompt.setWordWrap(True)
         self.prompt.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         layout = self.form = form()
         self.values: dict[str, QLabel] = {}
         for name in ("Model", "Size", "Steps", "Guidance", "Seed", "Pictures", "Mask", "Made", "Took"):
-            self.values[name] = QLabel()
+            self.values[name] = label()
             self.values[name].setWordWrap(True)
             self.values[name].setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             add_row(layout, name, self.values[name]).setMinimumHeight(0)
@@ -139,5 +139,5 @@ def _facts(take: Take, request: Request | None) -> dict[str, str]:
 
 def settings_of(take: Take) -> dict[str, object]:
     """The steps, guidance, strength and size of a take's request, for a panel's Settings."""
-    values = json.loads(take.request)
+    values = read_request(take)
     return {name: values.get(name) for name in ("steps", "guidance", "strength", "width", "height")}

@@ -22,7 +22,7 @@ from ..document import picture_drag
 from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..kit.theme import theme
-from ..kit.widgets import LeftButton, wins_over_menus
+from ..kit.widgets import LeftButton, as_tip, wins_over_menus
 from ..kit.words import model_title
 
 HEIGHT, WORDS = 60, 20  # of a thumbnail, of the line under it
@@ -83,7 +83,7 @@ class TakesStrip(PanelPart, QListWidget):
         for row, take in enumerate(panel.takes):
             self.item(row).setData(TAKE, take)
             self.item(row).setData(Qt.ItemDataRole.AccessibleTextRole, self._words(row + 1, take, panel))
-            self.item(row).setToolTip(_hint(row + 1, take))
+            self.item(row).setToolTip(as_tip(_hint(row + 1, take)))
         self.setCurrentRow(next((row for row, take in enumerate(panel.takes) if take.id == panel.current), -1))
         self.blockSignals(False)
         if self.currentItem():

@@ -3,7 +3,7 @@
 from msgspec.structs import replace
 from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QHideEvent, QKeyEvent, QKeySequence, QResizeEvent, QShortcut, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from ...board import commands
 from ...board.data import Board, Panel, Source, numbers
@@ -13,7 +13,7 @@ from ..document.document import Document
 from ..document.live import Live
 from ..document.panel_part import PanelPart
 from ..kit.theme import GAP
-from ..kit.widgets import OneLine, icon_button, key_text
+from ..kit.widgets import OneLine, icon_button, key_text, label
 from ..kit.words import in_window
 from .render_bar import words_of
 from .side import PanelSide
@@ -66,7 +66,7 @@ class PanelView(PanelPart, QWidget):
         self.back = icon_button("Back to the board", "back", "Esc", self.closed.emit)
         self.earlier = icon_button("Panel before", "up", key_text("Ctrl+["), lambda: self._step(-1))
         self.later = icon_button("Next panel", "down", key_text("Ctrl+]"), lambda: self._step(1))
-        self.number, self.heading = QLabel(), OneLine(tone="muted")
+        self.number, self.heading = label(), OneLine(tone="muted")
         self.number.setObjectName("subheading")
         for widget in (self.back, self.earlier, self.later, self.number, self.heading):
             row.addWidget(widget)

@@ -13,6 +13,7 @@ from ...board.mentions import Mention, find
 from ...board.seen import Seen, names
 from ..kit.text_field import utf16
 from ..kit.theme import theme
+from ..kit.widgets import as_tip
 
 THUMB = 28
 ROWS = 7
@@ -150,7 +151,7 @@ class MentionHighlighter(QSyntaxHighlighter):
         if mention.error:
             made.setUnderlineStyle(QTextCharFormat.UnderlineStyle.WaveUnderline)
             made.setUnderlineColor(QColor(theme.colours.danger))
-            made.setToolTip(mention.error.message)
+            made.setToolTip(as_tip(mention.error.message))
             return made
         colour = QColor(self.seen[(mention.place or 1) - 1].colour)
         made.setUnderlineStyle(QTextCharFormat.UnderlineStyle.SingleUnderline)

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 from ...board.seen import Seen
 from ..kit import portrait
 from ..kit.theme import theme
-from ..kit.widgets import describe, wins_over_menus
+from ..kit.widgets import as_tip, describe, wins_over_menus
 
 PICTURE = QSize(74, 56)
 SIZE = QSize(PICTURE.width(), PICTURE.height() + 32)
@@ -85,7 +85,7 @@ class ReferenceTile(QWidget):
             "reference": "Drag to reorder, or Alt with an arrow key. Double-click mentions it. Right-click for more.",
             "cast": "Looked at because the text mentions it.",
         }
-        self.setToolTip(f"{self.accessibleName()}\n{hints[self.seen.kind]}")
+        self.setToolTip(as_tip(f"{self.accessibleName()}\n{hints[self.seen.kind]}"))
         self.setAccessibleDescription(hints[self.seen.kind])
 
     def paintEvent(self, event: QPaintEvent) -> None:

@@ -22,7 +22,7 @@ from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..kit.messages import Toasts
 from ..kit.theme import theme
-from ..kit.widgets import icon_button
+from ..kit.widgets import as_tip, icon_button
 from ..pages.cast_view import CastView
 from ..pages.models_view import ModelsView
 from ..pages.queue_view import QueueView
@@ -123,7 +123,7 @@ class MainWindow(QMainWindow):
         self.recent.clear()
         self.recent.setToolTipsVisible(True)
         for path, title in name_recent(self.session.remember_title()):
-            self.recent.addAction(title.replace("&", "&&"), partial(self.session.open, path)).setToolTip(path)
+            self.recent.addAction(title.replace("&", "&&"), partial(self.session.open, path)).setToolTip(as_tip(path))
         self.recent.setEnabled(bool(self.session.settings.recent))
 
     def _fill_samples(self) -> None:
