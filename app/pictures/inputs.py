@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import hashlib
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,6 +16,10 @@ from mlx_model.store.folder import sha256_of
 
 from .images import open_mask, open_picture
 from .kinds import read_bytes
+
+ADAPTER = re.compile(r"lora|lokr|loha|hada|dora|oft|alpha|diff|magnitude", re.IGNORECASE)
+OTHERS = {"lora_A": "lora_B", "lora_down": "lora_up", "lora.down": "lora.up"}  # what a layer's input goes through first
+DOWN = re.compile(r"lora_A|lora[_.]down")
 
 
 def load_reference(path: str | Path, notes: list[str], name: str = "", role: str = "") -> Reference:
@@ -78,7 +83,35 @@ def load_lora(text: str, find: Callable[[str], Path | None] = lambda _: None) ->
             f"There is no LoRA at {path}.",
             "Give a file or a name in the library, and perhaps a scale: style.safetensors:0.8.",
         )
+    check_adapter(path)
     return Lora(str(path.absolute()), scale, _hash(path))
+
+
+def check_adapter(path: Path) -> None:
+    """Raises RequestError where the header alone says that the file is no LoRA: to hash ten gigabytes takes a minute.
+
+    Whether it fits a model is told when it is read.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), "np") as opened:
+            shapes = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError) as error:
+        raise RequestError(f"{path} is not a sound safetensors file: {error}.", "Download it again.") from error
+    if not any(ADAPTER.search(name) for name in shapes):
+        some = next(iter(shapes), "")[:80]
+        what = f"it holds whole weights ({some})" if some else "it is empty"
+        raise RequestError(f"{path} is no LoRA: {what}.", "A model is given with -m, once it is converted.")
+    for name, shape in shapes.items():
+        up = shapes.get(DOWN.sub(_name_other, name)) if DOWN.search(name) and len(shape) == 2 else None
+        if up and len(up) == 2 and shape[0] > max(shape[1], up[0]):
+            message = f"{path} can't be a LoRA: {name[:80]} has a rank of {shape[0]} for a layer of {up[0]}x{shape[1]}."
+            raise RequestError(message, "Download it again.")
+
+
+def _name_other(found: re.Match) -> str:
+    return OTHERS[found[0]]
 
 
 def load(request: Request, notes: list[str]) -> Request:
@@ -116,7 +149,7 @@ def _hash(path: Path) -> str:
 
 def reload_lora(recorded: Lora, beside: Path) -> Lora:
     """The recorded file, found at its path or next to `beside`. Raises RequestError where it is gone or changed."""
-    return dataclasses.replace(recorded, path=str(_find(recorded.path, recorded.sha256, beside)))
+    return dataclasses.replace(recorded, path=str(_find(recorded.path, recorded.sha256, beside, check_adapter)))
 
 
 def _again(recorded: Reference, beside: Path, notes: list[str]) -> Reference:
@@ -124,13 +157,15 @@ def _again(recorded: Reference, beside: Path, notes: list[str]) -> Reference:
     return load_reference(found, notes, recorded.name, recorded.role)
 
 
-def _find(path: str, sha256: str, beside: Path) -> Path:
+def _find(path: str, sha256: str, beside: Path, check: Callable[[Path], object] | None = None) -> Path:
     """Where the recorded file is now. Raises RequestError."""
     places = [Path(path), beside.parent / Path(path).name]
     there = [place for place in places if os.path.isfile(place)]  # is_file raises for a name that is too long
     if not there:
         raise RequestError(f"{path} is no longer there.", f"Put it back, or next to {beside.name}, and try again.")
     for place in there:
+        if check:
+            check(place)
         if _hash(place) == sha256:
             return place
     raise RequestError(

@@ -236,3 +236,30 @@ def test_factors_whose_product_fits_in_no_memory(tmp_path):
 def test_a_rank_beyond_the_layer(tmp_path):
     save(tmp_path / "x.safetensors", peft(QKV, *low_rank(0, 192, 64, rank=2000)))
     refused(tmp_path / "x.safetensors", "too large for this model")
+
+
+def write_sparse(path, shapes):
+    """A safetensors file of zeros that takes no room on the disk."""
+    listed, end = {}, 0
+    for name, shape in shapes.items():
+        start, end = end, end + 4 * int(np.prod(shape))
+        listed[name] = {"dtype": "F32", "shape": list(shape), "data_offsets": [start, end]}
+    head = json.dumps(listed).encode()
+    with path.open("wb") as stream:
+        stream.write(len(head).to_bytes(8, "little") + head)
+        stream.truncate(8 + len(head) + end)
+
+
+WIDE = {"a.lora_A.weight": (40_000, 4_000), "a.lora_B.weight": (4_000, 40_000)}
+
+
+@pytest.mark.parametrize("shapes", [{"double_blocks.0.img_attn.qkv.weight": (50_000, 50_000)}, WIDE])
+def test_ten_gigabytes_are_refused_by_their_header(tmp_path, shapes, monkeypatch):
+    from app.pictures import inputs
+
+    monkeypatch.setattr(inputs, "sha256_of", lambda path: pytest.fail("it was hashed"))
+    write_sparse(tmp_path / "big.safetensors", shapes)
+    with pytest.raises(RequestError, match="LoRA"):
+        inputs.load_lora(str(tmp_path / "big.safetensors"))
+    with pytest.raises(RequestError, match="LoRA"):
+        inputs.reload_lora(Lora(str(tmp_path / "big.safetensors"), 1.0, "a" * 64), tmp_path / "x.png")
