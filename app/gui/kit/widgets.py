@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable
 
 from PySide6.QtCore import QEvent, QObject, QSize, Qt
 from PySide6.QtGui import QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPaintEvent, QPalette, QShowEvent
+from PySide6.QtGui import Qt as RichText  # the same, with what its text knows
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
@@ -152,7 +153,7 @@ def describe(widget: QWidget, name: str, hint: str = "") -> None:
 def as_tip(text: str) -> str:
     """Words as a hint may have them: Qt takes a name such as <b>x</b>, or a picture to load, for HTML."""
     shown = show_plainly(text)
-    if not Qt.mightBeRichText(shown):
+    if not RichText.mightBeRichText(shown):
         return shown
     return f'<p style="white-space: pre-wrap">{html.escape(shown)}</p>'
 
