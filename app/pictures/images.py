@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 MAX_PIXELS = 100_000_000
 MIN_SIDE = 64
+ORIENTATION = 0x0112  # EXIF's tag
 SMALLER = Image.Resampling.BILINEAR  # over all pixels that fall into one; bicubic takes twice as long
 SETTINGS: dict[str, dict[str, Any]] = {
     "PNG": {"compress_level": 6},
@@ -212,7 +213,8 @@ def _open(data: bytes, kind: str) -> Image.Image:
 def _upright(image: Image.Image) -> Image.Image:
     """EXIF orientation applied (Pillow's TIFF reader and pi-heif did it while loading and say so in the tag)."""
     try:
-        return ImageOps.exif_transpose(image)
+        turned = image.getexif().get(ORIENTATION, 1) != 1
+        return ImageOps.exif_transpose(image) if turned else image  # which copies it in any case
     except Exception:  # broken EXIF is no reason to refuse the picture
         return image
 

@@ -15,10 +15,10 @@ from typing import NamedTuple
 from PIL import Image
 
 from . import metadata
-from .images import find_frame, open_picture
+from .images import ORIENTATION, find_frame, open_picture
 from .kinds import HEIF, KEPT, recognise
 
-ORIENTATION, ICC_TAG = 0x0112, 34675
+ICC_TAG = 34675
 PNG_START = b"\x89PNG\r\n\x1a\n"
 PNG_KEPT = (b"IHDR", b"PLTE", b"IDAT", b"IEND", b"tRNS", b"gAMA", b"cHRM", b"sRGB", b"iCCP", b"sBIT", b"bKGD", b"pHYs",
             b"cICP")  # fmt: skip

@@ -13,7 +13,7 @@ from mlx_model.errors import FluxLocalError
 from ...pictures.images import open_small
 
 BUDGET = 384 * 2**20  # bytes of decoded pixels that are kept
-SMALL = 24 * 2**10  # a file below this decodes in about a millisecond: no thread, no flicker
+SMALL = 4 * 2**10  # a file below this decodes in about a millisecond: no thread, no flicker
 
 Key = tuple[str, int]
 

@@ -50,7 +50,7 @@ LIGHT = Colours(
 class Theme(QObject):
     """The colours in force. Views that paint by hand read `colours` and repaint on `changed`."""
 
-    changed = Signal()
+    changing, changed = Signal(), Signal()
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,6 +82,7 @@ class Theme(QObject):
         else:
             dark = self.scheme == "dark"
         self.colours = DARK if dark else LIGHT
+        self.changing.emit()
         app = QApplication.instance()
         assert isinstance(app, QApplication)
         if not self._styled:  # each time would dress every widget once more; a style under a sheet has another name

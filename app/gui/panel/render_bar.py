@@ -46,9 +46,9 @@ class RenderBar(QWidget):
         self.note.hide()
         column.addWidget(self.note)
         self.stack = QStackedLayout()
+        column.addLayout(self.stack)  # first: its first widget would be a window for a moment, and close menus
         self.stack.addWidget(self._idle())
         self.stack.addWidget(self._busy())
-        column.addLayout(self.stack)
 
     def _ways_out(self) -> QHBoxLayout:
         """What can be done about a run that will not fit."""

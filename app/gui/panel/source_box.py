@@ -1,6 +1,8 @@
 """What a panel starts from: nothing, its own take, or another panel's."""
 
-from PySide6.QtCore import QSignalBlocker, QSize
+from collections.abc import Iterable
+
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, QSize
 from PySide6.QtGui import QIcon, QStandardItemModel
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
@@ -30,6 +32,9 @@ class SourceBox(PanelPart, QWidget):
             "Start from", "What the run changes; without one the picture is made from words", self._choose
         )
         self.box.setIconSize(QSize(36, 22))
+        self.box.view().installEventFilter(self)
+        self._pictures: dict[int, str] = {}  # row -> sha256
+        document.picture_ready.connect(self._follow_picture)
         words = label("Start from", "muted")
         words.setBuddy(self.box)
         row.addWidget(words)
@@ -57,16 +62,35 @@ class SourceBox(PanelPart, QWidget):
         with QSignalBlocker(self.box):
             self.box.clear()
             self.box.addItem("Nothing, from words", BLANK)
-            self.box.addItem(self._icon(panel), "This panel's take", TAKE)
+            self._pictures = {1: panel.take.picture.sha256} if panel.take else {}
+            self.box.addItem("This panel's take", TAKE)
             rows = self.box.model()
             assert isinstance(rows, QStandardItemModel)  # what a combo box makes for itself
             rows.item(1).setEnabled(panel.take is not None)
             for other in self.document.board.panels():
                 if other.id != panel.id and (other.take or panel.source.panel == other.id):
-                    self.box.addItem(self._icon(other), f"Panel {number[other.id]}", Source("panel", other.id))
+                    if other.take:
+                        self._pictures[self.box.count()] = other.take.picture.sha256
+                    self.box.addItem(f"Panel {number[other.id]}", Source("panel", other.id))
             sources = [self.box.itemData(place) for place in range(self.box.count())]
             self.box.setCurrentIndex(sources.index(panel.source) if panel.source in sources else 0)
+        self._show_icons([self.box.currentIndex()])
         self._show_mask(panel)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """A thousand panels have a thousand pictures: they are looked for when the list opens."""
+        if event.type() == QEvent.Type.Show:
+            self._show_icons()
+        return super().eventFilter(watched, event)
+
+    def _follow_picture(self, sha256: str) -> None:
+        if self.box.view().isVisible():
+            self._show_icons()
+
+    def _show_icons(self, rows: Iterable[int] | None = None) -> None:
+        for row in self._pictures if rows is None else rows:
+            if row in self._pictures:
+                self.box.setItemIcon(row, QIcon(self.document.pixmap(self._pictures[row], 96)))
 
     def _show_mask(self, panel: Panel) -> None:
         """A mask of another size than the start's is not used by the run, and that is said."""
@@ -75,9 +99,6 @@ class SourceBox(PanelPart, QWidget):
         self.mask_words.setText("Only the masked part changes" if fits else "The mask fits another picture: not used")
         set_tone(self.mask_words, "muted" if fits else "warning")
         self.mask_row.setVisible(panel.mask is not None)
-
-    def _icon(self, panel: Panel) -> QIcon:
-        return QIcon(self.document.pixmap(panel.take.picture.sha256, 96)) if panel.take else QIcon()
 
     def _choose(self, row: int) -> None:
         self.set_source(self.box.itemData(row))

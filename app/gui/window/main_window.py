@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
-from PySide6.QtCore import QByteArray, QEvent, QSize, Qt, QTimer
+from PySide6.QtCore import QByteArray, QCoreApplication, QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QMenu, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
@@ -38,10 +38,8 @@ if TYPE_CHECKING:
 PLACES = (("board", "Board"), ("cast", "Cast"), ("loras", "LoRAs"), ("models", "Models"), ("queue", "Queue"))
 USUAL, LEAST, FRAME = (1280, 800), (860, 540), 40  # px: of a window, and what its frame may take of the screen
 IDLE = 60  # ms between the steps of what is built before it is wanted
-AHEAD = (
-    "gui.canvas.canvas", "gui.canvas.bars", "gui.prompt.mentions", "gui.prompt.tile", "gui.prompt.tray",
-    "gui.panel.render_settings", "gui.panel.takes_strip", "gui.panel.side", "gui.panel.stage", "gui.panel.view",
-)  # fmt: skip
+AHEAD = ("psutil", "..canvas.canvas", "..canvas.bars", "..prompt.mentions", "..prompt.tile", "..prompt.tray",
+         "..panel.render_settings", "..panel.takes_strip", "..panel.side", "..panel.stage", "..panel.view")  # fmt: skip
 LONG = 20_000  # ms of work without a pause: its end is worth a notification
 
 
@@ -76,6 +74,7 @@ class MainWindow(QMainWindow):
         self._ahead = QTimer(self, interval=IDLE)
         self._ahead.timeout.connect(self._build_ahead)
         self._steps: Iterator[bool] = iter(())
+        theme.changing.connect(self._forget_hidden)
         self.setAcceptDrops(False)
         self._restore_geometry()
 
@@ -143,6 +142,18 @@ class MainWindow(QMainWindow):
         if page:
             self.stack.removeWidget(page)
             page.deleteLater()
+
+    def _forget_hidden(self) -> None:
+        """A new theme dresses every widget anew, also those of pages that nobody looks at: they are made again."""
+        for name in ("panel", "cast", "models"):
+            page = self.pages.get(name)
+            live = getattr(page, "live", None)
+            if page and page.isHidden() and not (live and live.latest):  # a live picture is no take yet
+                self._drop_page(name)
+                QCoreApplication.sendPostedEvents(page, QEvent.Type.DeferredDelete.value)
+        if self.document and "panel" not in self.pages:
+            self._steps = self._step_ahead(self.document)
+            self._ahead.start()
 
     # The document
 
@@ -244,7 +255,7 @@ class MainWindow(QMainWindow):
 
     def _step_ahead(self, document: Document) -> Iterator[bool]:
         for name in AHEAD:
-            importlib.import_module(f"...{name}", __package__)
+            importlib.import_module(name, __package__)
             yield True
         from ..panel.side import PanelSide
         from ..panel.stage import PanelStage

@@ -4,7 +4,7 @@ import gc
 import weakref
 
 import pytest
-from PySide6.QtCore import QCoreApplication, QEvent, Qt
+from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 
 from app.board import commands
 from app.fluxboard.file import BoardFile
+from app.gui.kit.theme import theme
 from app.gui.window.main_window import MainWindow
 from app.gui.window.session import Session
 from app.models import library
@@ -191,6 +192,57 @@ def test_a_panel_opens_and_the_board_shows_it_again(window, qtbot):
     window.board.grid.opened.emit(ids[2])
     window.document.do("Delete", commands.remove_panels(window.document.board, [ids[2]]))
     assert window.open_panel_id() in (None, ids[1])
+
+
+class ShownWindows(QObject):
+    """Windows that came up; one that is only passing by takes the keys and closes menus."""
+
+    def __init__(self):
+        super().__init__()
+        self.found = []
+
+    def eventFilter(self, watched, event):
+        if event.type() == QEvent.Type.Show and isinstance(watched, QWidget) and watched.isWindow():
+            self.found.append(type(watched).__name__)
+        return False
+
+
+def test_no_page_flashes_a_window_while_it_is_built(window, qtbot, qapp):
+    shown = ShownWindows()
+    qapp.installEventFilter(shown)
+    qtbot.waitUntil(lambda: "panel" in window.pages, timeout=20_000)  # built while nothing happens
+    for name in PAGES:
+        window._drop_page(name) if name in ("panel", "cast", "models") else None
+        window.page(name)
+        qapp.processEvents()
+    qapp.removeEventFilter(shown)
+    assert shown.found == []
+
+
+def test_a_panel_that_is_opened_before_it_was_built_is_opened_once(window, ids_of, qtbot):
+    window.open_panel(ids_of(window)[0])
+    page = window.pages["panel"]
+    qtbot.waitUntil(lambda: not window._ahead.isActive(), timeout=20_000)
+    assert window.pages["panel"] is page is window.stack.currentWidget()
+
+
+def test_a_new_theme_makes_hidden_pages_anew_and_keeps_what_is_shown(window, ids_of, qtbot):
+    for name in ("cast", "models", "panel"):
+        window.page(name)
+    window.open_panel(ids_of(window)[0])
+    shown = window.pages["panel"]
+    theme.apply("light")
+    assert set(window.pages) == {"board", "queue", "panel"}
+    assert window.pages["panel"] is shown
+    window.go("board")
+    theme.apply("dark")
+    qtbot.waitUntil(lambda: "panel" in window.pages, timeout=20_000)
+    window.open_panel(ids_of(window)[0])
+
+
+@pytest.fixture
+def ids_of():
+    return lambda window: [panel.id for panel in window.document.board.panels()]
 
 
 def test_first_run_opens_the_sample_with_one_panel_to_render(qtbot, engine, tmp_path):
