@@ -3,29 +3,26 @@
 The folder grows under a temporary name beside its place and is renamed once everything is on the disk.
 """
 
-import errno
-import glob
 import os
-import re
 import shutil
 import time
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
-import psutil
 
-from mlx_model.errors import Advice, ConvertError, DiskFull, LayoutError, RequestError
+from mlx_model.errors import Advice, ConvertError, DiskFull, LayoutError, ModelError, RequestError
 from mlx_model.events import Done, Event, Note, Stage, Step
-from mlx_model.files import say_why
+from mlx_model.files import FULL, begin, finish, lies_in, say_why
 from mlx_model.memory import say_bytes
 from mlx_model.request import Lora
 from mlx_model.run.tokenize import PromptTokenizer
 from mlx_model.specs import ModelSpec
-from mlx_model.store.folder import MANIFEST, save_tokenizer, sha256_of, write_manifest
+from mlx_model.store.folder import keep_others, list_others, save_tokenizer, sha256_of, write_manifest
 from mlx_model.store.shards import disk_full
 from mlx_model.store.weights import write_component
+from mlx_model.unfinished import take_place
 
 from .bake import record
 from .prepare import Ready, Settings, prepare
@@ -58,6 +55,8 @@ def convert(
     start, out = time.monotonic(), _find_place(Path(out).expanduser().absolute())
     plan = choose_plan(bits, plan)
     _check_out(out, force)
+    _check_given(out, [source.path if isinstance(source, Source) else source, companions])
+    _check_given(out, [lora.path for lora in loras])
     yield Stage("read", str(source.path if isinstance(source, Source) else source))
     found = source if isinstance(source, Source) else find_source(source, companions)
     partial = _make_partial(out)
@@ -66,6 +65,7 @@ def convert(
         with disk_full(out):
             made = prepare(found, model, settings)
             spec, known, ready = made.spec, made.known, made.ready
+            _check_given(out, [file for part in ready for file in part.files])
             if not known:
                 yield Note(f"The sizes are of no published model; it will run as {spec.name}.")
             yield from map(Note, made.notes)
@@ -75,39 +75,45 @@ def convert(
             yield from _fill(partial, found, spec, known, ready, settings)
             shutil.rmtree(settings.scratch, ignore_errors=True)
             _check_out(out, force)  # another conversion may have finished there meanwhile
-            _move(partial, out)
+            for told in keep_others(out, partial) if _is_full(out) else ():
+                yield Note(told)
+            take_place(partial, out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        finish(partial)
     yield Done(time.monotonic() - start, str(out))
 
 
 def _find_place(out: Path) -> Path:
-    """Where a link leads, which may be another disk; brings back what a killed replacement had moved away."""
+    """Where a link leads, which may be another disk."""
     if out.is_symlink():
         if not out.exists():
             raise RequestError(f"{out} is a link that leads nowhere.", "Choose another place.")
         out = out.resolve()
-    for old in _find_left_behind(out, "old"):
-        if not out.exists():
-            os.rename(old, out)
-        shutil.rmtree(old, ignore_errors=True)
     return out
 
 
-def _find_left_behind(out: Path, what: str) -> list[Path]:
-    """Folders of that kind beside `out` whose process is gone."""
-    beside = out.parent.glob(f".{glob.escape(out.name)}.{what}-*")
-    found = [(old, re.fullmatch(rf".*\.{what}-(\d+)", old.name)) for old in beside]
-    return [old for old, owner in found if owner and not psutil.pid_exists(int(owner[1]))]
+def _is_full(out: Path) -> bool:
+    return os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir()))
 
 
 def _check_out(out: Path, force: bool) -> None:
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+    if not _is_full(out):
         return
     if not force:
         raise RequestError(f"{out} exists already.", Advice("replace_model"))
-    if not (out / MANIFEST).is_file():
-        raise RequestError(f"{out} is no converted model, so it is not replaced.", "Choose another place.")
+    try:
+        list_others(out)
+    except ModelError as error:
+        message = f"{out} is no model that this version converted, so it is not replaced. {error.message}"
+        raise RequestError(message, "Choose another place, or move it away.") from error
+
+
+def _check_given(out: Path, given: Iterable[str | Path | None]) -> None:
+    """Nothing that is read is replaced. Raises RequestError."""
+    for path in given:
+        if path and lies_in(Path(path).expanduser(), out):
+            raise RequestError(f"{out} holds what you gave, {path}.", "Flux Local never overwrites an original.")
 
 
 def _check_space(out: Path, needed: int) -> None:
@@ -121,28 +127,18 @@ def _check_space(out: Path, needed: int) -> None:
 
 
 def _make_partial(out: Path) -> Path:
-    """A new temporary folder beside `out`; removes those that killed processes have left."""
-    partial = out.parent / f".{out.name}.partial-{os.getpid()}"
+    """A new temporary folder beside `out`."""
+    partial = begin(out)
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        for old in (partial, *_find_left_behind(out, "partial")):
-            shutil.rmtree(old, ignore_errors=True)
         partial.mkdir()
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        finish(partial)
+        if error.errno in FULL:
             raise
         why = say_why(error, partial)
         raise RequestError(f"{out.parent} can't be written to: {why}.", "Choose another place.") from error
     return partial
-
-
-def _move(partial: Path, out: Path) -> None:
-    """Put the finished folder in its place; an old one stays until the new one is there."""
-    old = partial.with_name(partial.name.replace(".partial-", ".old-"))
-    if out.exists():
-        os.rename(out, old)
-    os.rename(partial, out)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 def _fill(

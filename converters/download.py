@@ -2,7 +2,6 @@
 checked, and what was cut off goes on where it stopped.
 """
 
-import fcntl
 import json
 import os
 import shutil
@@ -15,6 +14,8 @@ from pathlib import Path
 
 from mlx_model.errors import Advice, ConvertError, DiskFull, LicenceNotAccepted, NotInstalled, Unreachable
 from mlx_model.events import Done, Event, Note, Stage, Step
+from mlx_model.files import write_new
+from mlx_model.held import hold
 from mlx_model.memory import say_bytes
 from mlx_model.spec_parts import Download
 from mlx_model.specs import ModelSpec
@@ -33,9 +34,10 @@ MARGIN = 64 * 2**20  # bytes left free on the disk
 def claim(into: Path) -> Iterator[None]:
     """Hold the folder of a download against other processes; it is made. Raises ConvertError where another has it."""
     into.mkdir(parents=True, exist_ok=True)
-    descriptor = os.open(into / LOCK, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+    with hold(into) as folder:
+        descriptor = folder.open_single(LOCK)
     try:
-        with suppress(OSError):  # a file system without locks: two at once still write the same bytes
+        with suppress(OSError, ImportError):  # no locks here: two at once still write the same bytes
             _lock(descriptor, into)
         yield
     finally:
@@ -43,6 +45,8 @@ def claim(into: Path) -> Iterator[None]:
 
 
 def _lock(descriptor: int, into: Path) -> None:
+    import fcntl
+
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -50,15 +54,38 @@ def _lock(descriptor: int, into: Path) -> None:
         raise ConvertError(f"{into.name} is being downloaded already, in another window or terminal.", hint) from error
 
 
-def discard(into: Path) -> int:
-    """Remove a download, whole or begun; the bytes that are free now. Raises ConvertError where it is being fetched."""
+def discard(into: Path) -> tuple[int, list[str]]:
+    """Remove a download, whole or begun: the bytes that are free now, and the names of what else lies there and stays.
+
+    Raises ConvertError where it is being fetched.
+    """
     if into.is_symlink():
         into.unlink()
-        return 0
+        return 0, []
     with claim(into):
-        count = sum(path.lstat().st_size for path in into.rglob("*") if path.is_file() and not path.is_symlink())
-        shutil.rmtree(into)
-    return count
+        return remove_fetched(into)
+
+
+def remove_fetched(into: Path) -> tuple[int, list[str]]:
+    """As discard, for who has claimed the folder. Only what a download wrote goes: links, and what its record lists."""
+    ours = {LOCK, RECORD, *_read_names(into)}
+    count = 0
+    for path in sorted(into.rglob("*"), reverse=True):  # what is in a folder before the folder
+        name = path.relative_to(into).as_posix()
+        if path.is_dir() and not path.is_symlink():
+            with suppress(OSError):  # it is not empty
+                path.rmdir()
+        elif path.is_symlink() or name in ours or name.split("/")[0] in (transfer.FOLDER, OLD):
+            count += path.lstat().st_size
+            path.unlink()
+    rest = sorted(path.relative_to(into).as_posix() for path in into.rglob("*") if not path.is_dir())
+    with suppress(OSError):
+        into.rmdir()
+    return count, rest
+
+
+def _read_names(into: Path) -> list[str]:
+    return [file.path for file in _read_record(into)]
 
 
 def download(
@@ -136,11 +163,16 @@ def _take_from_disk(spec: ModelSpec, into: Path, parts: Collection[Download]) ->
 
 def _find_broken(into: Path) -> list[str] | None:
     """What an earlier download promised and is not there, or altered; None where there was none."""
-    try:
-        files = [Remote(**file) for file in json.loads((into / RECORD).read_text("utf-8"))["files"]]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    files = _read_record(into)
     return [file.path for file in files if not file.matches(into / file.path)] if files else None
+
+
+def _read_record(into: Path) -> list[Remote]:
+    try:
+        with hold(into) as folder, open(folder.open(RECORD), encoding="utf-8") as handle:
+            return [Remote(**file) for file in json.load(handle)["files"]]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return []
 
 
 def _parts(spec: ModelSpec, without: Collection[str]) -> list[Download]:
@@ -182,11 +214,8 @@ def _notes(progress: transfer.Progress[list[Remote]]) -> Generator[Event, None, 
 
 def _write_record(into: Path, spec: ModelSpec, files: list[Remote]) -> None:
     record = {"repo": spec.repo, "commit": files[0].commit, "files": [asdict(file) for file in files]}
-    new = into / f"{RECORD}.{os.getpid()}"
-    new.unlink(missing_ok=True)
-    with open(new, "x", encoding="utf-8") as handle:
-        json.dump(record, handle)
-    os.replace(new, into / RECORD)
+    text = json.dumps(record).encode()
+    write_new(into / RECORD, lambda handle: handle.write(text), force=True)
 
 
 def _tidy(into: Path, files: list[Remote]) -> None:

@@ -6,10 +6,10 @@ from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from mlx_model.errors import FluxLocalError
+from mlx_model.files import use_scratch_folder
 from mlx_model.run.tokenize import PromptTokenizer
 from mlx_model.spec_parts import Download
 from mlx_model.specs import OPTIONAL, SPECS, ModelSpec
@@ -225,8 +225,8 @@ def _count_parents(one: Path, other: Path) -> int:
 @cache
 def _has_tokens(place: Path, template: str, vocabulary: int) -> bool:
     try:
-        with TemporaryDirectory() as scratch:
-            files = collect_tokenizer_files(place, Path(scratch) / "made")
+        with use_scratch_folder() as scratch:
+            files = collect_tokenizer_files(place, scratch / "made")
             PromptTokenizer(files[0].parent, template, 0).check(vocabulary)
     except (FluxLocalError, OSError):
         return False

@@ -6,20 +6,19 @@ ignores ranges or refuses one, the file starts anew. Every write is at its own p
 that do it at once write the same bytes; nothing is written through a link.
 """
 
-import errno
 import os
 import re
-import stat
 import threading
 import time
 from collections.abc import Callable, Generator
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
 
 from mlx_model.errors import ConvertError, DiskFull
 from mlx_model.events import Note
+from mlx_model.files import FULL, begin, finish, sync_folder
+from mlx_model.held import hold, is_single
 from mlx_model.memory import say_bytes
 
 from . import hub
@@ -31,7 +30,6 @@ PATIENCE = 5  # silence, in read timeouts, after which it is given up whatever t
 LONGEST_WAIT = 60.0  # seconds that a server may ask us to wait
 POLL = 0.5  # seconds between two signs of progress
 STRONG = re.compile(r'"[!\x23-\x7e]{1,200}"')  # an ETag that says the same bytes, not just the same meaning
-FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 Result = TypeVar("Result")
 Progress = Generator[int | Note, None, Result]
@@ -151,19 +149,23 @@ class Partial:
             found = self.path.lstat()
         except OSError:
             return 0
-        return found.st_size if _is_plain(found) else 0
+        return found.st_size if is_single(found) else 0
 
     def open(self) -> int:
         """A descriptor to read and write. What lies there and is a link, or has a second name, is replaced."""
-        if self.path.parent.is_symlink():
-            self.path.parent.unlink()
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        return _open_plain(self.path)
+        with hold(self.path.parent.parent) as into:
+            into.make_folder(self.path.parent.name)
+        return self._open(self.path.name)
+
+    def _open(self, name: str) -> int:
+        with hold(self.path.parent, self.path.parent.parent) as folder:
+            return folder.open_single(name)
 
     def tag(self) -> str:
         """What the server called the content that is here, in quotes; "" where it gave no lasting name."""
         try:
-            descriptor = os.open(self._tag, os.O_RDONLY | os.O_NOFOLLOW)
+            with hold(self.path.parent, self.path.parent.parent) as folder:
+                descriptor = folder.open(self._tag.name)
         except OSError:
             return ""
         with open(descriptor, encoding="latin-1") as handle:
@@ -171,7 +173,7 @@ class Partial:
         return text if STRONG.fullmatch(text) else ""
 
     def keep_tag(self, tag: str) -> None:
-        descriptor = _open_plain(self._tag)
+        descriptor = self._open(self._tag.name)
         try:
             os.ftruncate(descriptor, 0)
             os.pwrite(descriptor, tag.encode("latin-1", "replace")[:300], 0)
@@ -182,7 +184,7 @@ class Partial:
         """To its place in the folder, which it takes whole, whatever lay there."""
         folder = _make_folder(into, path)
         os.replace(self.path, into / path)
-        _sync_folder(folder)
+        sync_folder(folder)
         self.remove()
 
     def remove(self) -> None:
@@ -192,10 +194,10 @@ class Partial:
 
 def link(place: Path, into: Path, path: str) -> None:
     """Let `path` in the folder `into` lead to a file elsewhere, which is only read."""
-    new = _make_folder(into, path) / f".link-{os.getpid()}"
-    new.unlink(missing_ok=True)
+    new = begin(_make_folder(into, path) / "link")
     new.symlink_to(place)
     os.replace(new, into / path)
+    finish(new)
 
 
 def _make_folder(into: Path, path: str) -> Path:
@@ -208,32 +210,6 @@ def _make_folder(into: Path, path: str) -> Path:
             folder.unlink()
         folder.mkdir(exist_ok=True)
     return folder
-
-
-def _is_plain(found: os.stat_result) -> bool:
-    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
-
-
-def _open_plain(path: Path) -> int:
-    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-    with suppress(FileNotFoundError):
-        if not _is_plain(path.lstat()):
-            path.unlink()
-    descriptor = os.open(path, flags, 0o666)
-    if _is_plain(os.fstat(descriptor)):
-        return descriptor
-    os.close(descriptor)
-    raise ConvertError(f"{path} is no plain file.", "Remove it and try again.")
-
-
-def _sync_folder(folder: Path) -> None:
-    """Makes the new name last, where the file system lets a folder be synced."""
-    with suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _receive(file: Remote, partial: Partial, hearing: Hearing) -> None:

@@ -1,201 +1,29 @@
 """Writing files so that a crash, a full disk, two programs at once or a link never cost an existing file.
 
-A folder may have come from somebody else, and git, tar, rsync and synchronised folders keep links: what they lead to is
-the person's own. Inside such a folder no link is followed, to read or to write, and what is written is a new file that
-takes a name, never the file that had it.
+Folders are held as held.py does it, so that no link is followed; what is begun is noted, so that what a killed process
+leaves is found.
 """
 
+import atexit
 import contextlib
 import errno
+import json
 import os
 import secrets
-import stat
+import shutil
+import socket
+import tempfile
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from .errors import DiskFull, RequestError
+from .held import Held, hold
 
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EXDEV)
 NO_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
-LOOP = (errno.ELOOP, errno.EMLINK, errno.ENOTDIR)  # what systems say of a link that may not be followed
-OTHERS = getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-PLAIN = OTHERS | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe must not hang us
-FOLDER = OTHERS | getattr(os, "O_DIRECTORY", 0)
-CAN_HOLD = {os.open, os.stat, os.mkdir, os.unlink, os.rename, os.link} <= os.supports_dir_fd
-
-
-class Strange(OSError):
-    """What lies there is a link, or no plain file or folder, and is left alone."""
-
-    def __init__(self, path: Path, status: os.stat_result | None):
-        what = "a link, which is not followed" if status and stat.S_ISLNK(status.st_mode) else "no plain file or folder"
-        super().__init__(errno.ELOOP, f"it is {what}", str(path))
-
-
-def is_single(status: os.stat_result) -> bool:
-    """Whether it is a plain file without a second name, which may be written in place."""
-    return stat.S_ISREG(status.st_mode) and status.st_nlink == 1
-
-
-class Held:
-    """A folder that is held open: what is done by the names in it happens there, wherever its path leads by then."""
-
-    def __init__(self, path: Path, descriptor: int | None):
-        self.path, self.descriptor = path, descriptor  # None: the system can't, and goes by the path
-
-    def _at(self, name: str) -> tuple[str, dict[str, Any]]:
-        return (str(self.path / name), {}) if self.descriptor is None else (name, {"dir_fd": self.descriptor})
-
-    def stat(self, name: str) -> os.stat_result | None:
-        """Of the name itself, also where it is a link; None where there is none. Raises OSError."""
-        place, more = self._at(name)
-        try:
-            return os.stat(place, follow_symlinks=False, **more)
-        except FileNotFoundError:
-            return None
-
-    def open(self, name: str, flags: int = os.O_RDONLY) -> int:
-        """A descriptor of a plain file. Raises Strange for anything else, OSError."""
-        place, more = self._at(name)
-        try:
-            descriptor = os.open(place, flags | PLAIN, 0o666, **more)
-        except OSError as error:
-            if error.errno in LOOP and self.is_strange(name):
-                raise Strange(self.path / name, self.stat(name)) from error
-            raise
-        status = os.fstat(descriptor)
-        if stat.S_ISREG(status.st_mode):
-            return descriptor
-        os.close(descriptor)
-        raise Strange(self.path / name, status)
-
-    def is_strange(self, name: str) -> bool:
-        """Whether something is there that is no plain file."""
-        status = self.stat(name)
-        return status is not None and not stat.S_ISREG(status.st_mode)
-
-    def open_single(self, name: str) -> int:
-        """A descriptor to read and write in place: a file without a second name, new where there was another thing."""
-        for _ in range(3):  # somebody may be putting links there all the while
-            status = self.stat(name)
-            if status and not is_single(status):
-                self.clear(name)
-            descriptor = self.open(name, os.O_RDWR | os.O_CREAT)
-            if is_single(os.fstat(descriptor)):
-                return descriptor
-            os.close(descriptor)
-        raise Strange(self.path / name, None)
-
-    def create(self, name: str) -> BinaryIO:
-        """A new file to write. Raises FileExistsError for any name that is there, a link too."""
-        place, more = self._at(name)
-        return open(self.path / name, "xb", opener=lambda _, flags: os.open(place, flags | PLAIN, 0o666, **more))
-
-    def replace(self, name: str, to: str) -> None:
-        """Give the file another name, which loses what it meant."""
-        if self.descriptor is None:
-            os.replace(self.path / name, self.path / to)
-        else:
-            os.replace(name, to, src_dir_fd=self.descriptor, dst_dir_fd=self.descriptor)
-
-    def link(self, name: str, to: str) -> None:
-        """A second name for a file. Raises FileExistsError."""
-        self.link_from(self, name, to)
-
-    def link_from(self, folder: "Held", name: str, to: str) -> None:
-        """A name in this folder for a file of another. Raises FileExistsError."""
-        if self.descriptor is None or folder.descriptor is None:
-            os.link(folder.path / name, self.path / to)
-        else:
-            both = {"src_dir_fd": folder.descriptor, "dst_dir_fd": self.descriptor}
-            os.link(name, to, follow_symlinks=False, **both)
-
-    def remove(self, name: str) -> None:
-        """Take a name off a file or a link; nothing happens at the link's other end. Raises OSError."""
-        place, more = self._at(name)
-        os.unlink(place, **more)
-
-    def clear(self, name: str) -> None:
-        """Make the name free: a link or a file goes, a folder is set aside under another name."""
-        status = self.stat(name)
-        if status is None:
-            return
-        if stat.S_ISDIR(status.st_mode):
-            self._set_aside(name)
-        else:
-            self.remove(name)
-
-    def _set_aside(self, name: str) -> None:
-        self.replace(name, next(one.name for one in number_names(Path(f"{name}-set-aside")) if not self.stat(one.name)))
-
-    def make_folder(self, name: str) -> None:
-        """A folder of that name; a link or another thing that has it is set aside first."""
-        status = self.stat(name)
-        if status and not stat.S_ISDIR(status.st_mode):
-            self._set_aside(name)
-        if status is None or not stat.S_ISDIR(status.st_mode):
-            place, more = self._at(name)
-            os.mkdir(place, **more)
-
-    def sync(self) -> None:
-        """Makes new names last; not every file system lets a folder be synced, and then nothing is lost."""
-        if self.descriptor is not None:
-            with contextlib.suppress(OSError):
-                os.fsync(self.descriptor)
-
-
-@contextlib.contextmanager
-def hold(folder: Path, inside: Path | None = None) -> Iterator[Held]:
-    """`folder`, held open. No link is followed on the way to it from `inside`, a folder above it that is trusted.
-
-    Raises OSError, of these Strange for such a link.
-    """
-    path = folder if inside is None else inside
-    descriptor = _open_folder(path)
-    try:
-        for part in folder.relative_to(path).parts:
-            path /= part
-            descriptor = _step_into(descriptor, path)
-        yield Held(folder, descriptor)
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
-
-
-def _open_folder(path: Path) -> int | None:
-    try:
-        return os.open(path, os.O_RDONLY | FOLDER) if CAN_HOLD else None
-    except PermissionError:  # one can write where one may not list
-        return None
-
-
-def _step_into(descriptor: int | None, path: Path) -> int | None:
-    """The folder `path` in the open one, which is closed."""
-    status = Held(path.parent, descriptor).stat(path.name)
-    if status and not stat.S_ISDIR(status.st_mode):
-        raise Strange(path, status)
-    if descriptor is None:
-        return None
-    inner = os.open(path.name, os.O_RDONLY | FOLDER | getattr(os, "O_NOFOLLOW", 0), dir_fd=descriptor)
-    os.close(descriptor)
-    return inner
-
-
-def is_plain(path: Path, inside: Path) -> bool:
-    """Whether `path` is a plain file, without a link on the way from the folder `inside`. Never raises OSError."""
-    try:
-        folders = path.parents[: len(path.relative_to(inside).parts) - 1]
-        good = all(stat.S_ISDIR(os.lstat(folder).st_mode) for folder in folders)
-        return good and stat.S_ISREG(os.lstat(path).st_mode)
-    except (OSError, ValueError):
-        return False
-
-
-def list_links(folder: Path, names: Iterable[str]) -> list[str]:
-    """Those of the names in `folder` that are links."""
-    return [name for name in names if os.path.islink(folder / name)]
 
 
 def number_names(path: Path) -> Iterator[Path]:
@@ -205,9 +33,111 @@ def number_names(path: Path) -> Iterator[Path]:
         yield path.with_name(f"{path.stem}-{number}{path.suffix}")
 
 
-def name_partial(name: str) -> str:
-    """What something is called until it is whole."""
-    return f".{name.encode()[:120].decode(errors='ignore')}.{secrets.token_hex(4)}.partial"
+class Notes:
+    """What this process has begun and not finished, in a file that says so to others: unfinished.py reads it.
+
+    The file is held by flock for as long as the process lives, so that nobody takes its things for left behind.
+    """
+
+    LARGEST = 64 * 2**10  # bytes; then it is written anew
+
+    def __init__(self, folder: Path | None):
+        self.folder, self.token, self.process = folder, secrets.token_hex(6), os.getpid()
+        self._open: dict[str, None] = {}
+        self._descriptor, self._size, self._guard = -1, 0, threading.Lock()
+
+    def add(self, line: str) -> None:
+        """Never raises OSError: without a note a kill leaves something behind, and that is all."""
+        with self._guard, contextlib.suppress(OSError):
+            self._open[line] = None
+            self._begin()
+            self._say(line)
+
+    def drop(self, line: str) -> None:
+        with self._guard, contextlib.suppress(OSError):
+            self._open.pop(line, None)
+            if self._size > self.LARGEST:
+                os.ftruncate(self._descriptor, 0)
+                self._size = 0
+                for one in ("", *self._open):
+                    self._say(one)
+
+    def end(self) -> None:
+        """The file goes where nothing is left."""
+        with contextlib.suppress(OSError):
+            if self.folder and self._descriptor >= 0 and not self._open and self.process == os.getpid():
+                os.unlink(self.folder / self.token)
+
+    def _begin(self) -> None:
+        if self.folder is None or self._descriptor >= 0:
+            return
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with hold(self.folder) as folder:
+            self._descriptor = folder.open(self.token, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND)
+        with contextlib.suppress(OSError, ImportError):
+            import fcntl
+
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        self._say("")
+
+    def _say(self, line: str) -> None:
+        """The first line, "", says whose the file is."""
+        if self._descriptor >= 0:
+            text = json.dumps(line or {"pid": self.process, "host": socket.gethostname()})
+            self._size += os.write(self._descriptor, f"{text}\n".encode())
+
+
+_notes = Notes(None)
+
+
+def keep_notes(folder: Path) -> bool:
+    """From now on what is begun is noted in a file in `folder`; whether other processes have notes there."""
+    global _notes
+    if folder != _notes.folder:
+        _notes = Notes(folder)
+        atexit.register(_notes.end)
+    try:
+        return not {_notes.token}.issuperset(os.listdir(folder))
+    except OSError:  # nobody has
+        return False
+
+
+def begin(path: Path, ending: str = "partial") -> Path:
+    """What something is called, beside its place `path`, until it is whole: noted until `finish`."""
+    if _notes.process != os.getpid():  # a fork
+        keep_notes(_notes.folder) if _notes.folder else None
+    name = f".{path.name.encode()[:120].decode(errors='ignore')}.{_notes.token}{secrets.token_hex(4)}.{ending}"
+    made = path.absolute().with_name(name)
+    _notes.add(str(made))
+    return made
+
+
+def finish(partial: Path) -> None:
+    """Nothing has that name any more."""
+    _notes.drop(str(partial))
+
+
+def make_scratch_folder() -> Path:
+    """A new folder for what nobody needs once this process is gone; remove_scratch_folder ends it."""
+    made = begin(Path(tempfile.gettempdir()) / "flux-local")
+    made.mkdir(mode=0o700)
+    return made
+
+
+@contextlib.contextmanager
+def use_scratch_folder() -> Iterator[Path]:
+    """One that goes with the block."""
+    folder = make_scratch_folder()
+    try:
+        yield folder
+    finally:
+        remove_scratch_folder(folder)
+
+
+def remove_scratch_folder(folder: Path) -> None:
+    """The folder and all that is in it."""
+    shutil.rmtree(folder, ignore_errors=True)
+    finish(folder)
 
 
 def write_new(
@@ -216,14 +146,16 @@ def write_new(
     force: bool = False,
     inside: Path | None = None,
     lasting: bool = True,
+    given: Iterable[str | Path] = (),
 ) -> Path:
     """Let `write` fill a file that appears whole or not at all; where it ended up.
 
     Without `force` an existing file is never touched: a number is added, also where another program takes the name
-    in the same moment. `inside`: see hold; `lasting`: wait until it is on the disk. Raises DiskFull, or RequestError
-    where the folder is missing or can't be written.
+    in the same moment. So it is with `force` where the file is one of `given`. `inside`: see hold; `lasting`: wait
+    until it is on the disk. Raises DiskFull, or RequestError where the folder is missing or can't be written.
     """
-    temporary = name_partial(path.name)
+    partial = begin(path)
+    temporary = partial.name
     try:
         with hold(path.parent, inside) as folder:
             try:
@@ -232,7 +164,11 @@ def write_new(
                     handle.flush()
                     if lasting:
                         sync(handle.fileno())
-                name = _replace(folder, temporary, path.name) if force else _claim(folder, temporary, path)
+                name = (
+                    _replace(folder, temporary, path.name)
+                    if force and not is_one_of(path, given)
+                    else _claim(folder, temporary, path)
+                )
                 if lasting:
                     folder.sync()
                 return path.with_name(name)
@@ -242,6 +178,32 @@ def write_new(
                 raise
     except OSError as error:
         raise explain(error, path) from error
+    finally:
+        finish(partial)
+
+
+def is_one_of(path: Path, given: Iterable[str | Path]) -> bool:
+    """By identity: another spelling, a link, a hard link, or a disk that does not tell A from a."""
+    return any(_is_same(path, one) for one in given)
+
+
+def require_other(path: Path, given: Iterable[str | Path]) -> None:
+    """The one rule for everything that a run writes: it is none of the files it was given. Raises RequestError."""
+    if is_one_of(path, given):
+        raise RequestError(f"{path} is one of the files you gave.", "Flux Local never overwrites an original.")
+
+
+def lies_in(path: Path, folder: Path) -> bool:
+    """Whether `path` is the folder or lies in it, by identity, links followed; either may not be there yet."""
+    whole = Path(os.path.realpath(path))
+    return any(_is_same(one, folder) for one in (whole, *whole.parents))
+
+
+def _is_same(one: str | Path, other: str | Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except (OSError, ValueError):  # one is not there
+        return False
 
 
 def explain(error: OSError, path: Path) -> DiskFull | RequestError:
@@ -269,18 +231,20 @@ def check_writable(path: Path) -> None:
     """Raise RequestError (or DiskFull) now rather than after the work where `path` could not be written."""
     if path.name in ("", ".", ".."):
         raise RequestError(f"{path} is not the name of a file.", "Give a file name such as -o picture.png.")
-    probe = name_partial("flux-local")
+    probe = begin(path.with_name("flux-local"))
     try:
         with contextlib.suppress(FileNotFoundError):  # is the name itself possible, also with a number?
             os.lstat(path.with_name(f"{path.stem}-99{path.suffix}"))
         with hold(path.parent) as folder:
             try:
-                folder.create(probe).close()
+                folder.create(probe.name).close()
             finally:
                 with contextlib.suppress(OSError):
-                    folder.remove(probe)
+                    folder.remove(probe.name)
     except OSError as error:
         raise explain(error, path) from error
+    finally:
+        finish(probe)
 
 
 def _replace(folder: Held, temporary: str, name: str) -> str:

@@ -20,11 +20,10 @@ from mlx_model.errors import RequestError
 from mlx_model.foreign import parse_json
 from mlx_model.geometry import Size
 from mlx_model.memory import Forecast
-from mlx_model.request import MAX_SEED, Lora, Mask, Reference, Request, check
+from mlx_model.request import MAX_SEED, Lora, Mask, Reference, Request, check, size_of_shape
 from mlx_model.specs import ModelSpec
 from mlx_model.store.folder import Folder
 
-from ..base.shapes import size_of_shape
 from ..engine import running
 from ..engine.jobs import Job
 from ..models import library, loras

@@ -1,6 +1,5 @@
 """What `models add` does: licence, room, download, convert."""
 
-import shutil
 import sys
 from collections.abc import Generator
 from pathlib import Path
@@ -43,20 +42,23 @@ def add_model(spec: ModelSpec, bits: int, options: dict[str, Any]) -> None:
     if options["dry_run"] and not source:
         _tell_download(spec, bits, options["as_json"])
         return
+    from converters.download import claim, discard, remove_fetched
+
     if source:
         made = _gather(spec, Path(source), bits, base, options, report)
         if options["dry_run"]:
             tell_plan(made, Path(source), bits, options["as_json"])
             return
         _convert(spec, made.make_source(Path(source)), out, {**settings, "companions": None}, report)
-        shutil.rmtree(_find_rest(spec), ignore_errors=True)
+        if _find_rest(spec).is_dir():
+            discard(_find_rest(spec))
     else:
-        from converters.download import claim
-
         with claim(fetched):
             _convert(spec, _fetch_or_find(spec, fetched, bits, base, report), out, settings, report)
             if not options["keep_source"]:
-                shutil.rmtree(fetched, ignore_errors=True)
+                _, rest = remove_fetched(fetched)
+                if rest:
+                    report.note(f"Not downloaded by Flux Local, and still in {fetched}: {', '.join(rest[:5])}.")
     if not options["as_json"]:
         echo_path(out)
 

@@ -2,10 +2,10 @@
 
 import time
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 from mlx_model.errors import Advice, ConvertError
+from mlx_model.files import use_scratch_folder
 from mlx_model.memory import say_bytes
 from mlx_model.specs import SPECS, ModelSpec
 
@@ -143,8 +143,8 @@ def tell_plan(made: "Gathered", place: Path, bits: int, as_json: bool) -> None:
     from converters.prepare import Settings, prepare
     from converters.quantize import choose_plan
 
-    with TemporaryDirectory() as scratch:
-        settings = Settings(choose_plan(bits, None), (), Path(scratch))
+    with use_scratch_folder() as scratch:
+        settings = Settings(choose_plan(bits, None), (), scratch)
         prepared = prepare(made.make_source(place), made.spec.name, settings)
         ready = prepared.ready
         read, write = sum(one.bytes for one in made.chosen.values()), sum(part.bytes for part in ready)

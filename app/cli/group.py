@@ -59,6 +59,7 @@ class LazyGroup(click.Group):
     def invoke(self, ctx: click.Context) -> Any:
         ctx.meta[JSON] = "--json" in ctx.args  # for errors before the command has looked at its options
         try:
+            _remove_left()
             return super().invoke(ctx)
         except click.UsageError as error:
             from app.base.words import show_plainly
@@ -79,6 +80,17 @@ class LazyGroup(click.Group):
 
             told = faults.tell(error)
             _fail(ctx, told) if told else _report_fault(ctx, error)
+
+
+def _remove_left() -> None:
+    """What runs that were killed have left goes now, and what this one begins is noted."""
+    from app.base import paths
+    from mlx_model import files
+
+    if files.keep_notes(paths.home() / "unfinished"):
+        from mlx_model.unfinished import remove_left
+
+        remove_left(paths.home() / "unfinished")
 
 
 def _say_event(event: "Event") -> None:

@@ -221,7 +221,10 @@ def _discard(folder: "Path") -> None:
     from converters.download import discard
     from mlx_model.memory import say_bytes
 
-    echo(f"{folder} is deleted, {say_bytes(discard(folder))}.")
+    count, rest = discard(folder)
+    echo(f"What was downloaded to {folder} is deleted, {say_bytes(count)}.")
+    if rest:
+        echo(f"Not written by Flux Local, and still there: {', '.join(rest[:5])}.")
 
 
 @models.command()

@@ -43,48 +43,46 @@ def run(options: Options, prompt: str | None, pictures: Sequence[str], default_n
     folder, request = prepare(options, prompt, pictures, notes)
     for note in notes:
         report.note(note)
-    output = _output(options, default_name, request, folder.path)
+    given = _list_given(options, request)
+    output = _output(options, default_name, request, folder.path, given)
     report.note(_forecast(folder, request, options["count"]))
     pipeline = open_pipeline(folder.path, request.dtype)
     try:
         with awake():
             for number in range(options["count"]):
                 seeded = dataclasses.replace(request, seed=(request.seed + number) % (MAX_SEED + 1))
-                _one(pipeline, seeded, options, _nth(output, number, options["force"]), number, report)
+                place = _place(options, _nth(output, number, options["force"]), number, given)
+                _one(pipeline, seeded, place, options["as_json"], report)
     finally:
         report.clear()
 
 
-def _output(options: Options, default_name: str, request: Request, model: Path) -> Path:
+def _list_given(options: Options, request: Request) -> tuple[str, ...]:
+    """Every file that this run reads, also those that a recorded request names."""
+    named = [file.path for file in (*request.references, request.mask, *request.loras) if file]
+    return tuple(path for path in (*named, request.noise, options["again"]) if path)
+
+
+def _output(options: Options, default_name: str, request: Request, model: Path, given: tuple[str, ...]) -> Path:
     """The picture's path, tried for writing. Raises RequestError or DiskFull."""
-    given = options["output"] or default_name
-    output = Path(given).expanduser()
-    if given.endswith(os.sep) and not os.path.isdir(output):
+    named = options["output"] or default_name
+    output = Path(named).expanduser()
+    if named.endswith(os.sep) and not os.path.isdir(output):
         raise RequestError(f"There is no folder {output}.", "Create it first, or choose another output.")
     output = (output / default_name if os.path.isdir(output) else output).absolute()
     images.format_of(output)
-    originals = [given.path for given in (*request.references, request.mask, *request.loras) if given]
-    originals += [request.noise] if request.noise else []
     if options["save_latents"] and Path(options["save_latents"]).suffix.lower() != ".safetensors":
         raise RequestError(f"{options['save_latents']} is no name for latents.", "End it in .safetensors.")
     for path in map(Path, filter(None, (output, options["save_latents"]))):
-        if Path(os.path.realpath(model)) in Path(os.path.realpath(path)).parents:
+        if files.lies_in(path, model):
             raise RequestError(f"{path} is inside the model {model.name}.", "Choose another place.")
-        if options["force"] and any(_same(path, original) for original in originals):
-            raise RequestError(f"{path} is one of the files you gave.", "Flux Local never overwrites an original.")
+        for number in range(options["count"] if options["force"] else 0):
+            files.require_other(_nth(path.absolute(), number, True), given)
         files.check_writable(path.absolute())
     if options["preview"]:
         _make_folder(Path(options["preview"]))
     _check_space(output, request, options["count"])
     return output
-
-
-def _same(path: Path, original: str) -> bool:
-    """Also under another spelling, where the disk does not tell A from a, and as a link."""
-    try:
-        return os.path.samefile(path, original)
-    except OSError:  # one is not there
-        return False
 
 
 def _make_folder(folder: Path) -> None:
@@ -118,14 +116,17 @@ def _nth(output: Path, number: int, force: bool) -> Path:
     return output.with_name(f"{output.stem}-{number + 1}{output.suffix}") if number and force else output
 
 
-def _one(pipeline: "Pipeline", request: Request, options: Options, output: Path, number: int, report: Reporter) -> None:
+def _place(options: Options, output: Path, number: int, given: tuple[str, ...]) -> Output:
     latents = options["save_latents"] and _nth(Path(options["save_latents"]).absolute(), number, options["force"])
     previews = options["preview"] and Path(options["preview"])
-    place = Output(output, previews, latents, metadata=options["metadata"], force=options["force"])
+    return Output(output, previews, latents, metadata=options["metadata"], force=options["force"], given=given)
+
+
+def _one(pipeline: "Pipeline", request: Request, place: Output, as_json: bool, report: Reporter) -> None:
     with closing(run_and_save(pipeline, request, place)) as events:
         for event in events:
             report(event)
-            if isinstance(event, Done) and not options["as_json"]:
+            if isinstance(event, Done) and not as_json:
                 report.clear()
                 echo_path(event.path)
 
@@ -210,11 +211,11 @@ def _changes(options: Options, folder: Folder, recorded: Request | None) -> Opti
     if options.get("control") and folder.spec.pictures == "edges":
         changes["ready_made"] = True
     if options.get("outpaint"):
-        from app.base.shapes import parse_margins
+        from mlx_model.request import parse_margins
 
         changes |= {"outpaint": parse_margins(options["outpaint"]), "width": None, "height": None}
     if options["size"]:
-        from app.base.shapes import parse_size
+        from mlx_model.request import parse_size
 
         changes["width"], changes["height"] = parse_size(options["size"], folder.spec)
     noise = options["noise"] or (recorded.noise if recorded else None)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QCoreApplication, QObject, QProcess, QProcessEnvironment, QTimer, Signal
 
+from mlx_model import files
 from mlx_model.events import Cancelled, Done, Event, Failed, Step
 
 from . import process, protocol
@@ -176,7 +177,7 @@ class Engine(QObject):
         self.patience = patience or Patience()
         self._queue, self._deaths, self._waited, self._step = Queue(), 0, 0.0, 0.0
         self._results: list[Path] = []
-        self._folder = process.make_scratch_folder()
+        self._folder = files.make_scratch_folder()
         self._process = Worker(words or process.command_line("worker"), log or process.log_file(), self.patience, self)
         self._process.ready.connect(self._ready)
         self._process.said.connect(self._hear)
@@ -270,7 +271,7 @@ class Engine(QObject):
             self.finished.emit(job_id)
         self._process.quit(self._step)
         self._set("stopped")
-        shutil.rmtree(self._folder, ignore_errors=True)
+        files.remove_scratch_folder(self._folder)
 
     # the queue
 

@@ -3,10 +3,8 @@
 import contextlib
 import os
 import re
-import shutil
 import signal
 import sys
-import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -14,7 +12,6 @@ from mlx_model.errors import SMALLER, tell_device
 from mlx_model.events import Failed
 
 from ..base import paths
-from ..base.processes import is_alive
 
 LIMIT = 1_000_000  # bytes of log, then it becomes worker.1.log
 TAIL = 20_000
@@ -89,20 +86,6 @@ def _last_line(said: str) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= 200 else f"{text[:200]}…"
-
-
-PREFIX = "flux-local-jobs-"
-NAME = re.compile(re.escape(PREFIX) + r"(\d{1,9})-\w+")  # with the process that owns it
-
-
-def make_scratch_folder() -> Path:
-    """A new folder. What windows left that were killed is removed: an artist's pictures don't lie about for good."""
-    made = Path(tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-"))
-    for other in made.parent.glob(f"{PREFIX}*"):
-        owner = NAME.fullmatch(other.name)
-        if owner and not is_alive(int(owner[1])):
-            shutil.rmtree(other, ignore_errors=True)
-    return made
 
 
 def command_line(*arguments: str) -> list[str]:

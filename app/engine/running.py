@@ -43,6 +43,7 @@ class Output:
     metadata: bool = True
     paths: bool = True  # whether the request in the picture may say where this machine keeps what
     force: bool = False
+    given: tuple[str, ...] = ()  # files that this run was given, none of which it overwrites
 
 
 def open_pipeline(folder: Path, dtype: str | None) -> "Pipeline":
@@ -115,22 +116,22 @@ def run_and_save(pipeline: "Pipeline", request: Request, output: Output) -> Gene
                 event = dataclasses.replace(event, path=str(path))
             elif isinstance(event, Done):
                 if output.latents:
-                    yield Note(f"The latents are in {_save_latents(event, output.latents, output.force)}.")
+                    yield Note(f"The latents are in {_save_latents(event, output.latents, output)}.")
                 event = _save(event, request, output)
             yield event
 
 
 def _write(pixels: np.ndarray, path: Path, text: str | None, request: Request, output: Output) -> Path:
     """`text` is the request that the file tells."""
-    return images.save_picture(pixels, path, text, output.force, bool(request.references))
+    return images.save_picture(pixels, path, text, output.force, bool(request.references), output.given)
 
 
-def _save_latents(done: Done, path: Path, force: bool) -> Path:
+def _save_latents(done: Done, path: Path, output: Output) -> Path:
     """Before the picture: a picture means a finished run."""
     from safetensors.numpy import save
 
     data = save({"latents": demand(done.latents)})
-    return files.write_new(path, lambda handle: handle.write(data), force)
+    return files.write_new(path, lambda handle: handle.write(data), output.force, given=output.given)
 
 
 def _save(done: Done, request: Request, output: Output) -> Done:

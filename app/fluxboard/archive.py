@@ -5,8 +5,8 @@ everything is bounded, every picture must have the hash it is named by, and anyt
 """
 
 import hashlib
+import os
 import re
-import secrets
 import shutil
 import stat
 import struct
@@ -18,7 +18,7 @@ from typing import BinaryIO
 from msgspec.structs import replace
 
 from mlx_model.errors import BoardError, say_reason
-from mlx_model.files import write_new
+from mlx_model.files import begin, finish, write_new
 
 from ..board.data import Board, Panel, pictures
 from ..pictures.images import Given
@@ -41,6 +41,7 @@ def export_zip(file: BoardFile, path: str | Path, force: bool = False) -> Path:
     Raises BoardError where a picture is missing or damaged, or the zip can't be written; DiskFull.
     """
     path = Path(path).absolute()
+    file.require_outside(path)
     with disk.explain_errors(path):
         return write_new(path, lambda handle: _write(file, handle), force)
 
@@ -83,11 +84,11 @@ def import_zip(zipped: str | Path, path: str | Path) -> BoardFile:
     """Make a package at `path` from a zip, open. Raises BoardError saying what is wrong with it, DiskFull."""
     zipped, path = Path(zipped), Path(path).absolute()
     path = path if path.suffix.lower() == SUFFIX else path.with_name(path.name + SUFFIX)
-    if path.exists():
+    if os.path.lexists(path):
         raise BoardError(f"{path} is there already.", "Choose another name.")
     if zipped.exists() and not zipped.is_file():  # opening a pipe waits for ever
         raise BoardError(f"{zipped} is not a file.", HINT)
-    partial = path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
+    partial = begin(path)
     try:
         with (
             disk.explain_errors(zipped),
@@ -102,6 +103,7 @@ def import_zip(zipped: str | Path, path: str | Path) -> BoardFile:
         raise BoardError(f"{zipped} is damaged or not a zip: {say_reason(error)}.", HINT) from error
     finally:
         shutil.rmtree(partial, ignore_errors=True)
+        finish(partial)
     return BoardFile.open(path)
 
 

@@ -14,8 +14,9 @@ import numpy as np
 from PIL import Image
 
 from mlx_model.errors import Advice, BoardError, DiskFull, RequestError
-from mlx_model.files import FULL, hold, say_why, sync_folder, write_new
+from mlx_model.files import FULL, say_why, sync_folder, write_new
 from mlx_model.geometry import Size
+from mlx_model.held import hold
 
 from ..pictures import images
 from ..pictures.images import MAX_PIXELS, Given

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from mlx_model.errors import BoardError
-from mlx_model.files import hold, is_plain
+from mlx_model.held import hold, is_plain
 
 from ..board.data import Board
 from . import codec, disk

@@ -10,17 +10,18 @@ A picture is on the disk before a board that names it is. Reading and writing fa
 """
 
 import contextlib
+import errno
 import hashlib
 import os
-import secrets
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 
-from mlx_model.errors import BoardError, DiskFull, FluxLocalError, say_reason
-from mlx_model.files import is_plain, list_links, number_names
+from mlx_model.errors import BoardError, DiskFull, FluxLocalError, RequestError, say_reason
+from mlx_model.files import begin, finish, lies_in, number_names
+from mlx_model.held import is_plain, list_links
 
 from ..board.data import Board, Picture, pictures
 from ..board.rules import SHA256
@@ -55,37 +56,51 @@ class BoardFile:
     # Opening and closing
 
     @classmethod
-    def create(cls, path: str | Path, board: Board) -> "BoardFile":
-        """A new package, open. Raises BoardError where something is there already or it can't be written."""
+    def create(cls, path: str | Path, board: Board, fill: Callable[["BoardFile"], object] | None = None) -> "BoardFile":
+        """A new package, open. It appears under its name only once `fill` has put everything in.
+
+        Raises BoardError where something is there already or it can't be written, DiskFull, what `fill` raises.
+        """
         path = Path(path).absolute()
         path = path if path.suffix.lower() == SUFFIX else path.with_name(path.name + SUFFIX)
-        data, partial = codec.encode(board), path.with_name(f".{path.name}.{secrets.token_hex(4)}.partial")
-        if path.exists():
+        data = codec.encode(board)
+        if os.path.lexists(path):
             raise BoardError(f"{path} is there already.", "Choose another name.")
         if not path.parent.is_dir():
             raise BoardError(f"There is no folder {path.parent}.", "Create it first, or choose another place.")
-        with disk.explain_errors(path):
-            try:
-                os.mkdir(partial)
-                for name in (BLOBS, HISTORY):
-                    os.mkdir(partial / name)
-                disk.write(partial / BOARD, data)
-                os.rename(partial, path)
-                disk.sync_folder(path.parent)
-                return cls._open_new(path)
-            except DiskFull as error:
-                raise DiskFull(f"The disk is full: {path} could not be written.", "Free some space.") from error
-            finally:
-                shutil.rmtree(partial, ignore_errors=True)
+        partial = begin(path)
+        try:
+            with contextlib.ExitStack() as undo:
+                with disk.explain_errors(path):
+                    file = cls._begin(partial, data)
+                undo.callback(file.close)
+                if fill:
+                    fill(file)
+                with disk.explain_errors(path):
+                    file._appear(path)
+                undo.pop_all()
+                return file
+        except DiskFull as error:
+            raise DiskFull(f"The disk is full: {path} could not be written.", "Free some space.") from error
+        finally:
+            shutil.rmtree(partial, ignore_errors=True)
+            finish(partial)
 
     @classmethod
-    def _open_new(cls, path: Path) -> "BoardFile":
-        """What has just been made; nothing of it is left where the disk has no room for its lock."""
-        try:
-            return cls.open(path)
-        except DiskFull:
-            shutil.rmtree(path, ignore_errors=True)
-            raise
+    def _begin(cls, partial: Path, data: bytes) -> "BoardFile":
+        for folder in (partial, partial / BLOBS, partial / HISTORY):
+            os.mkdir(folder)
+        disk.write(partial / BOARD, data)
+        return cls.open(partial)
+
+    def _appear(self, path: Path) -> None:
+        if os.path.lexists(path):  # a folder would take the place of an empty one
+            raise FileExistsError(errno.EEXIST, "it is there already", str(path))
+        os.rename(self.path, path)
+        self._path = path
+        if self._lock:
+            self._lock.follow(path / LOCK)
+        disk.sync_folder(path.parent)
 
     @classmethod
     def open(cls, path: str | Path, write: bool = True, anyway: bool = False) -> "BoardFile":
@@ -273,16 +288,18 @@ class BoardFile:
         Pictures that are missing are left out, all of them where this package is gone.
         """
         board = board or self.board
-        copy = BoardFile.create(path, board)
-        try:
+
+        def fill(copy: BoardFile) -> None:
             for sha256 in dict.fromkeys(picture.sha256 for picture in pictures(board)):
                 if self._has(sha256):
                     copy.put_picture(disk.read(self._blob(sha256), disk.MAX_BLOB, self._path))
-        except BaseException:
-            copy.close()
-            shutil.rmtree(copy._path, ignore_errors=True)
-            raise
-        return copy
+
+        return BoardFile.create(path, board, fill)
+
+    def require_outside(self, out: Path) -> None:
+        """Raises RequestError where `out` is a place in the board itself: nothing is exported over its files."""
+        if lies_in(out, self.path):
+            raise RequestError(f"{out} is inside the board.", "Export it to another place.")
 
     # Inside
 

@@ -20,9 +20,8 @@ from functools import cache
 from pathlib import Path
 
 from mlx_model.errors import BoardElsewhere, BoardLocked
-from mlx_model.files import Held, Strange, hold, is_single, name_partial
-
-from ..base.processes import is_alive
+from mlx_model.files import begin, finish
+from mlx_model.held import Held, Strange, hold, is_single
 
 try:
     import fcntl
@@ -33,6 +32,19 @@ NO_FLOCK = (errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOLCK, errno.ENOSYS)
 OPEN_ELSEWHERE = "Close it there first, or open a copy."
 IDS = ("/etc/machine-id", "/var/lib/dbus/machine-id")
 MULTICAST = 1 << 40  # set in the number that uuid.getnode makes up where it finds no network card
+
+
+def is_alive(pid: int) -> bool:
+    """Whether this machine has a process of that number."""
+    if pid <= 0:
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 @dataclass(frozen=True)
@@ -158,7 +170,8 @@ def _make_single(descriptor: int, folder: Held, name: str) -> int:
     """The lock itself where it has no second name, else a new one in its place, claimed before the old one is free."""
     if is_single(os.fstat(descriptor)):
         return descriptor
-    partial = name_partial(name)
+    place = begin(folder.path / name)
+    partial = place.name
     with contextlib.ExitStack() as undo:
         new = folder.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL)
         undo.callback(os.close, new)
@@ -166,6 +179,7 @@ def _make_single(descriptor: int, folder: Held, name: str) -> int:
             if fcntl:
                 fcntl.flock(new, fcntl.LOCK_EX | fcntl.LOCK_NB)
         folder.replace(partial, name)
+        finish(place)
         undo.pop_all()
     os.close(descriptor)
     return new

@@ -114,14 +114,17 @@ SAMPLES: dict[str, Sample] = {
 def create(name: str, path: str | Path) -> BoardFile:
     """The sample as a new package at `path`, open. Raises BoardError where something is there already, DiskFull."""
     sample = SAMPLES[name]
-    file = BoardFile.create(path, new_board(sample.title, (1, 1)))  # the built-in model knows squares
+    empty = new_board(sample.title, (1, 1))  # the built-in model knows squares
+    return BoardFile.create(path, empty, lambda file: _fill(file, sample))
+
+
+def _fill(file: BoardFile, sample: Sample) -> None:
     cast = tuple(
         Member(new_id(), name, role, COLOURS[place % len(COLOURS)], (_picture(file, picture),))
         for place, (name, role, picture) in enumerate(sample.cast)
     )
     scenes = tuple(_scene(file, heading, shots, cast) for heading, shots in sample.scenes)
     file.save(replace(file.board, cast=cast, scenes=scenes))
-    return file
 
 
 def _scene(file: BoardFile, heading: str, shots: tuple[Shot, ...], cast: tuple[Member, ...]) -> Scene:

@@ -2,7 +2,6 @@
 
 import os
 import re
-import secrets
 import shutil
 import unicodedata
 from collections.abc import Callable
@@ -16,7 +15,7 @@ import defusedxml  # type: ignore[import-untyped]  # its stubs are a package of 
 from defusedxml import ElementTree
 
 from mlx_model.errors import RequestError, say_reason
-from mlx_model.files import explain, number_names, sync, sync_folder
+from mlx_model.files import begin, explain, finish, number_names, sync, sync_folder
 
 from ..board.data import Picture
 from ..pictures.kinds import read_bytes
@@ -84,7 +83,7 @@ def write_folder(path: Path, fill: Callable[[Path], object], force: bool = False
     Without `force` a number is added where the name is taken. With it, files of the same names in an existing folder
     are replaced one by one and others stay. Raises DiskFull, or RequestError where the place can't be written.
     """
-    temporary = path.with_name(f".{path.name[:60]}.{secrets.token_hex(4)}.partial")
+    temporary = begin(path)
     try:
         temporary.mkdir()
         fill(temporary)
@@ -97,6 +96,7 @@ def write_folder(path: Path, fill: Callable[[Path], object], force: bool = False
         raise explain(error, path) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        finish(temporary)
 
 
 def _sync_files(folder: Path) -> None:

@@ -12,11 +12,10 @@ import numpy as np
 from mlx_model import memory
 from mlx_model.events import Event, Stage, Step
 from mlx_model.geometry import Size
-from mlx_model.request import Reference, Request, check
+from mlx_model.request import Reference, Request, check, parse_size
 from mlx_model.store.folder import open_folder
 
 from ..base import blas
-from ..base.shapes import parse_size
 from . import library
 
 

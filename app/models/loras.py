@@ -6,6 +6,7 @@ All of it comes from strangers: it is only read, up to a limit, and never believ
 """
 
 import base64
+import contextlib
 import json
 import re
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mlx_model.errors import FluxLocalError, ModelError, RequestError
-from mlx_model.files import check_writable, explain, number_names
+from mlx_model.files import check_writable, explain, write_new
 from mlx_model.store import lora_fit
 from mlx_model.store.folder import sha256_of
 
@@ -106,17 +107,20 @@ def add(path: Path) -> Path:
         if same := next((one for one in _list_files() if one.stat().st_size == path.stat().st_size
                          and digest_of(one) == digest), None):  # fmt: skip
             return same
-        target = next(one for one in number_names(folder / path.name) if not one.exists())
-        partial = target.with_name(f".{target.name}.partial")
-        shutil.copyfile(path, partial)
-        partial.rename(target)
+        target = _copy(path, folder / path.name)
         for end in (*PICTURES, *WORDS):
             if (beside := path.with_name(path.stem + end)).is_file() and beside.stat().st_size <= PICTURE_LIMIT:
-                shutil.copyfile(beside, target.with_name(target.stem + end))
+                _copy(beside, target.with_name(target.stem + end), force=True)
         digest_of(target)
         return target
     except OSError as error:
         raise explain(error, path) from error
+
+
+def _copy(path: Path, to: Path, force: bool = False) -> Path:
+    """See write_new."""
+    with open(path, "rb") as source:
+        return write_new(to, lambda handle: shutil.copyfileobj(source, handle, 1 << 20), force)
 
 
 def remove(name: str) -> None:
@@ -164,12 +168,9 @@ def digest_of(path: Path) -> str:
     if isinstance(known, list) and known[:-1] == stamp:
         return str(known[-1])
     kept[str(path)] = [*stamp, sha256_of(path)]
-    try:
-        partial = kept_file.with_name(kept_file.name + ".partial")
-        partial.write_text(json.dumps(kept), "utf-8")
-        partial.replace(kept_file)
-    except OSError:
-        pass  # it is only computed again
+    text = json.dumps(kept).encode()
+    with contextlib.suppress(FluxLocalError):  # it is only computed again
+        write_new(kept_file, lambda handle: handle.write(text), force=True, lasting=False)
     return str(kept[str(path)][-1])
 
 

@@ -8,7 +8,7 @@ import contextlib
 import io
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -132,20 +132,25 @@ def open_mask(path: str | Path, data: bytes | None = None) -> np.ndarray:
 
 
 def save_picture(
-    pixels: np.ndarray, path: str | Path, request_json: str | None, force: bool = False, edited: bool | None = None
+    pixels: np.ndarray,
+    path: str | Path,
+    request_json: str | None,
+    force: bool = False,
+    edited: bool | None = None,
+    given: Iterable[str] = (),
 ) -> Path:
     """Write (H, W, 3) uint8 in the format of the extension; the path it got (numbered where the name is taken).
 
     `request_json` is embedded for read_request; the mark that an AI made the picture always is. `edited` says which
-    mark; None looks for references in the request. Raises RequestError for an unknown extension or a folder that
-    can't be written, DiskFull.
+    mark; None looks for references in the request; `given`: see write_new. Raises RequestError for an unknown
+    extension or a folder that can't be written, DiskFull.
     """
     kind = format_of(Path(path))
     packet = metadata.packet(request_json, metadata.is_edit(request_json) if edited is None else edited)
     extra = metadata.save_options(kind, packet, request_json)
     encoded = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(encoded, kind, **SETTINGS[kind], **extra)
-    return write_new(Path(path).absolute(), lambda handle: handle.write(encoded.getbuffer()), force)
+    return write_new(Path(path).absolute(), lambda handle: handle.write(encoded.getbuffer()), force, given=given)
 
 
 def format_of(path: Path) -> str:

@@ -23,7 +23,9 @@ from typing import Any
 
 from ..errors import Advice, FolderVersionError, LayoutError, NotInstalled, say_reason
 from ..events import Done, Event, Note, Stage, Step
+from ..files import number_names
 from ..foreign import check_sizes, parse_json
+from ..held import is_plain
 from ..specs import OPTIONAL, SPECS, ModelSpec
 
 SCHEMA = 1
@@ -242,6 +244,59 @@ def sha256_of(file: Path) -> str:
     """Hex sha256 of a file, read in pieces."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def list_others(path: Path) -> list[str]:
+    """What lies in the converted folder `path` and is not as its model.json lists it, by the paths inside.
+
+    Raises NotInstalled, LayoutError, FolderVersionError where there is no model.json of ours.
+    """
+    if not is_plain(path / MANIFEST, path):
+        raise NotInstalled(f"{path} is not a converted model: it has no {MANIFEST}.", Advice("convert_it"))
+    manifest = _parse_manifest(path / MANIFEST)
+    try:
+        parts = [entry["files"] for entry in manifest["components"].values()]
+        listed = {name: facts["bytes"] for files in (*parts, manifest["tokenizer"]) for name, facts in files.items()}
+    except (TypeError, KeyError, AttributeError) as error:
+        raise LayoutError(f"{path / MANIFEST} is damaged or of another program.", AGAIN) from error
+    found = []
+    for root, folders, files in os.walk(path):
+        links = [name for name in folders if (Path(root) / name).is_symlink()]
+        found += [(Path(root) / name).relative_to(path).as_posix() for name in (*links, *files)]
+    ours = {name for name in found if _is_as_listed(path / name, path, listed.get(name))} | {MANIFEST}
+    return sorted(set(found) - ours)
+
+
+def _is_as_listed(file: Path, folder: Path, count: object) -> bool:
+    return is_plain(file, folder) and file.stat().st_size == count
+
+
+def keep_others(old: Path, new: Path) -> list[str]:
+    """Before the converted folder `new` takes the place of `old`: what we did not write stays, in `new` or beside.
+
+    Beside, in a folder NAME-kept, where `new` has that name itself or it are weights, which a model may not hold
+    without listing them. Nothing leaves `old`. What a person should be told. Raises what list_others does, OSError.
+    """
+    others = list_others(old)
+    beside = next(one for one in number_names(old.with_name(f"{old.name}-kept")) if not os.path.lexists(one))
+    told = []
+    for name in others:
+        clash = os.path.lexists(new / name) or name.lower().endswith(".safetensors")
+        _give_name(old / name, (beside if clash else new) / name)
+        told += [f"{name} was not written by Flux Local as it is; it stays, at {beside / name}."] if clash else []
+    return told
+
+
+def _give_name(file: Path, to: Path) -> None:
+    """A second name, or a copy where the disk has no hard links; a link stays a link."""
+    to.parent.mkdir(parents=True, exist_ok=True)
+    if file.is_symlink():
+        to.symlink_to(os.readlink(file))
+        return
+    try:
+        os.link(file, to)
+    except OSError:
+        shutil.copy2(file, to)
 
 
 def save_tokenizer(folder_dir: Path, files: Iterable[Path], name: str = "tokenizer") -> dict[str, Facts]:

@@ -21,13 +21,15 @@ from mlx.utils import tree_flatten
 from safetensors import safe_open
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 
+from ..files import begin
 from ..nets import autoencoder, flux2, text_qwen3
 from ..run.pictures import to_signed
 from ..run.tokenize import TEMPLATES, PromptTokenizer
 from ..specs import SPECS, ModelSpec
-from ..store.folder import open_folder, save_tokenizer, write_manifest
+from ..store.folder import keep_others, open_folder, save_tokenizer, write_manifest
 from ..store.shards import load_lazily
 from ..store.weights import save_component
+from ..unfinished import take_place
 from . import mini_data
 from . import mini_world as world
 from .flow import Batch, TextToFlow, initialise, sample_times, velocity_loss
@@ -238,8 +240,7 @@ def pack(arrays: dict[str, mx.array]) -> dict[str, mx.array]:
 
 def export(out: Path, target: Path, spec: ModelSpec = SPEC) -> None:
     """Write the moving averages of RUN as a converted folder, replacing `target` only when all of it is written."""
-    fresh = target.with_name(target.name + ".new")
-    shutil.rmtree(fresh, ignore_errors=True)
+    fresh = begin(target)
     trained = read_averages(out)
     entries = {}
     for role, params in (
@@ -261,8 +262,9 @@ def export(out: Path, target: Path, spec: ModelSpec = SPEC) -> None:
     write_manifest(
         fresh, "mini", entries, tokenizer, source=source, licence=spec.licence.name, plan="q8", dtype="float16"
     )
-    shutil.rmtree(target, ignore_errors=True)
-    fresh.rename(target)
+    for told in keep_others(target, fresh) if target.exists() else ():
+        print(told)
+    take_place(fresh, target)
 
 
 def main() -> None:

@@ -116,6 +116,7 @@ def test_models_add_downloads_converts_and_cleans_up(monkeypatch):
     def fetch(spec, into, consent=False, without=(), beside=0):
         calls.append((spec.name, into, consent))
         (into / "weights").write_bytes(b"x")
+        (into / download.RECORD).write_text(json.dumps({"files": [{"name": "weights", "bytes": 1}]}))
         yield Done(1.0, str(into))
 
     def turn(source, out, model=None, bits=16, plan=None, companions=None, force=False):

@@ -170,7 +170,7 @@ def _source(board: Board, panel: Panel, text: str) -> Source:
 
 
 def _parse_sides(text: str) -> Size:
-    from app.base.shapes import SIDES
+    from mlx_model.request import SIDES
 
     sides = SIDES.fullmatch(text.strip())
     if sides is None:

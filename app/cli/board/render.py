@@ -1,7 +1,6 @@
 """board render: the window's jobs, one after the other in this process; every take is kept as soon as it is made."""
 
 import dataclasses
-import tempfile
 from collections.abc import Generator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +16,7 @@ from app.fluxboard.file import BoardFile
 from app.pictures import inputs
 from mlx_model.errors import BoardError, FluxLocalError, ModelError, WillNotFit
 from mlx_model.events import Done, Event, Stage
+from mlx_model.files import use_scratch_folder
 from mlx_model.request import Request, check
 from mlx_model.store.folder import Folder
 
@@ -109,10 +109,7 @@ class _Run:
         for note in notes:
             self.report.note(note)
         running.require_memory(folder, request)
-        with (
-            tempfile.TemporaryDirectory(prefix="flux-local-") as place,
-            closing(self._events(folder, request, Path(place))) as events,
-        ):
+        with use_scratch_folder() as place, closing(self._events(folder, request, place)) as events:
             for event in events:
                 self.report(self._keep(job, event) if isinstance(event, Done) else event)
 

@@ -1,7 +1,6 @@
 """board export and import of other programs' formats, see app/interchange."""
 
 import os
-import shutil
 import time
 from pathlib import Path
 from typing import Any
@@ -100,15 +99,14 @@ def _import(path: Path, out: Path, name: str | None, report: Reporter) -> BoardF
     """A new package with what the format gives; nothing is left where it gives nothing."""
     if name is None:
         formats.guess(path)  # refuse before anything is made
-    file = BoardFile.create(out, Board(new_id()))
-    try:
-        board, notes, _ = formats.import_board(path, file.put_picture, name)
+    notes: list[str] = []
+
+    def fill(file: BoardFile) -> None:
+        board, said, _ = formats.import_board(path, file.put_picture, name)
         file.save(board)
-    except BaseException:
-        made = file.path
-        file.close()
-        shutil.rmtree(made, ignore_errors=True)
-        raise
+        notes.extend(said)
+
+    file = BoardFile.create(out, Board(new_id()), fill)
     for note in notes:
         report.note(note)
     return file
@@ -133,7 +131,7 @@ def export_file(path: str, options: dict[str, Any], as_json: bool) -> None:
     """board export"""
     report, out = Reporter(as_json), Path(options["output"]).expanduser()
     with open_board(path, write=False, report=report) as file:
-        _check_place(out, file.path)
+        _check_place(out, file)
         if (options["name"] or out.suffix.lower().removeprefix(".")) == ZIP:
             if options["panels"] or options["pairs"]:
                 raise RequestError("A zip is the whole board.", "Leave --panels and --option out.")
@@ -143,13 +141,11 @@ def export_file(path: str, options: dict[str, Any], as_json: bool) -> None:
     report(Done(0.0, str(written))) if as_json else echo_path(written)
 
 
-def _check_place(out: Path, board: Path) -> None:
+def _check_place(out: Path, file: BoardFile) -> None:
     """Raises RequestError for what is no name, and for places inside the board itself."""
-    whole = Path(os.path.realpath(out))
-    if not whole.name:
+    if not Path(os.path.realpath(out)).name:
         raise RequestError(f"{out} is no name to export to.", "Give the name of a file or folder with -o.")
-    if Path(os.path.realpath(board)) in (whole, *whole.parents):
-        raise RequestError(f"{out} is inside the board.", "Export it to another place.")
+    file.require_outside(out)
 
 
 def _zip_name(out: Path) -> Path:

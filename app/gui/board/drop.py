@@ -1,12 +1,15 @@
 """Drag and drop on the board: panels are moved, pictures from outside become panels or references, takes go out."""
 
+import atexit
 import re
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QMimeData, QObject, QPoint, QRect, Qt, QTemporaryDir, QUrl, Signal
+from PySide6.QtCore import QByteArray, QMimeData, QObject, QPoint, QRect, Qt, QUrl, Signal
 from PySide6.QtGui import QDrag, QDragEnterEvent, QDragMoveEvent, QDropEvent
+
+from mlx_model.files import make_scratch_folder, remove_scratch_folder
 
 from ...board import commands
 from ...board.data import Board, Panel, PanelReference, Picture, new_id, numbers
@@ -34,7 +37,7 @@ class Dropping(QObject):
         super().__init__(grid)
         self.grid, self.document = grid, grid.document
         self._row, self._onto = -1, False
-        self._folder: QTemporaryDir | None = None
+        self._folder: Path | None = None
 
     def start(self, panel_ids: tuple[str, ...]) -> None:
         """Drag panels: inside the app they move, outside they are the files of their takes."""
@@ -52,8 +55,11 @@ class Dropping(QObject):
         """Ids for this window; for other programs files with names that say what they are."""
         mime = QMimeData()
         mime.setData(PANELS, QByteArray("\n".join(panel_ids).encode()))
-        self._folder = QTemporaryDir()
-        files = copies(self.document, panel_ids, Path(self._folder.path()))
+        if self._folder:
+            remove_scratch_folder(self._folder)
+        self._folder = make_scratch_folder()
+        atexit.register(remove_scratch_folder, self._folder)
+        files = copies(self.document, panel_ids, self._folder)
         mime.setUrls([QUrl.fromLocalFile(str(path)) for path in files])
         return mime
 

@@ -4,11 +4,12 @@ import atexit
 import re
 from pathlib import Path
 
-from PySide6.QtCore import QByteArray, QMimeData, Qt, QTemporaryDir, QUrl
+from PySide6.QtCore import QByteArray, QMimeData, Qt, QUrl
 from PySide6.QtGui import QDrag, QGuiApplication, QImage
 from PySide6.QtWidgets import QWidget
 
 from mlx_model.errors import FluxLocalError
+from mlx_model.files import make_scratch_folder, remove_scratch_folder
 
 from ...board.data import Picture, pictures
 from ...interchange.pictures import list_pictures
@@ -20,7 +21,6 @@ from .pixmaps import read
 OURS = "application/x-flux-local"
 PICTURE = f"{OURS}-picture"  # its data: the sha256 of a picture of this board, in ASCII
 DRAGGED_SIDE = 160
-_folders: list[QTemporaryDir] = []  # files that were dragged out stay until the program ends: receivers read them late
 
 
 def has_pictures(mime: QMimeData | None) -> bool:
@@ -70,10 +70,10 @@ def mime_of(document: Document, picture: Picture, title: str) -> QMimeData:
     """The picture for this window by its sha256, for other programs as a file called `title`."""
     mime = QMimeData()
     mime.setData(PICTURE, QByteArray(picture.sha256.encode()))
-    folder = QTemporaryDir()
-    _folders.append(folder)
+    folder = make_scratch_folder()  # until the program ends: receivers read files late
+    atexit.register(remove_scratch_folder, folder)
     name = re.sub(r"[^\w. -]", "_", title).strip() or "picture"
-    path = write_clean(document.picture_path(picture.sha256), Path(folder.path()) / name)
+    path = write_clean(document.picture_path(picture.sha256), folder / name)
     mime.setUrls([QUrl.fromLocalFile(str(path))])
     return mime
 

@@ -8,9 +8,8 @@ from PySide6.QtGui import QRegularExpressionValidator
 from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from mlx_model.errors import FluxLocalError
-from mlx_model.request import MAX_SEED, MAX_STEPS
+from mlx_model.request import MAX_SEED, MAX_STEPS, parse_size
 
-from ...base.shapes import parse_size
 from ...board.data import ASPECTS, Panel, Settings
 from ...board.panel_job import name_loras
 from ...models import library

@@ -237,6 +237,7 @@ def export_to(
     board, path_of = document.board, document.picture_path
 
     def work(progress: Progress) -> formats.Exported:
+        document.file.require_outside(Path(out))
         args = (name, board, path_of, out)
         # mypy can't know that no option of a format is called `panels` or `progress`
         return formats.export_board(*args, panels=panels, progress=progress, **options)  # type: ignore[arg-type]

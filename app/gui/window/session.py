@@ -138,19 +138,18 @@ class Session(QObject):
         if Path(path).suffix.lower() == ".zip":
             return self._import_zip(Path(path))
 
-        empty = new_board(Path(path).stem)
-        file = self._try(lambda: BoardFile.create(self._free_path(empty.title), empty))
+        empty, notes = new_board(Path(path).stem), list[str]()
+
+        def fill(file: BoardFile) -> None:
+            made = in_background(lambda _: import_board(path, file.put_picture), [path])[0]
+            file.save(made.board)
+            notes.extend(made.notes)
+
+        file = self._try(lambda: BoardFile.create(self._free_path(empty.title), empty, fill))
         if file is None:
             return False
-        put = file.put_picture
-        made = self._try(lambda: in_background(lambda _: import_board(path, put), [path])[0])
-        if made is None:
-            self._discard(file)
-            return False
-        document = self._document(file)
-        self._show(document)
-        document.do("Import", made.board)
-        for note in made.notes:
+        self._show(self._document(file))
+        for note in notes:
             self.message.emit(note, "")
         return True
 
@@ -266,14 +265,6 @@ class Session(QObject):
         folder.mkdir(parents=True, exist_ok=True)
         wanted = folder / f"{title.replace('/', '-')}{SUFFIX}"
         return next(path for path in number_names(wanted) if not path.exists())
-
-    def _discard(self, file: BoardFile) -> None:
-        """Remove the package of an import that came to nothing."""
-        import shutil
-
-        path = file.path
-        file.close()
-        shutil.rmtree(path, ignore_errors=True)
 
     def _try(self, action: Callable[[], T], passed: type[Exception] | tuple[()] = ()) -> T | None:
         """What `action` gives; None (and a message) where it fails with anything but `passed`."""

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from app.fluxboard import disk as board_disk
 from app.fluxboard import earlier, file, lock
-from mlx_model import files
+from mlx_model import files, held
 
-MODULES = (board_disk, file, lock, files, earlier)
+MODULES = (board_disk, file, lock, files, held, earlier)
 COUNTED = ("open", "fsync", "replace", "rename", "link", "unlink", "mkdir", "ftruncate", "pwrite", "makedirs")
 
 
@@ -27,11 +27,20 @@ class Disk:
         for module in MODULES:
             if hasattr(module, "os"):
                 monkeypatch.setattr(module, "os", _Os(self))
-        monkeypatch.setattr(files, "open", self.open, raising=False)
+        monkeypatch.setattr(held, "open", self.open, raising=False)
+        self.locks: list[lock.Lock] = []
+        real_init = lock.Lock.__init__
+        monkeypatch.setattr(lock.Lock, "__init__", lambda *a: self.locks.append(a[0]) or real_init(*a))
         real_unlink = Path.unlink
         monkeypatch.setattr(Path, "unlink", lambda path, missing_ok=False: self.unlink(real_unlink, path, missing_ok))
         real_rmtree = shutil.rmtree
         monkeypatch.setattr(shutil, "rmtree", lambda *a, **k: None if self.dead else real_rmtree(*a, **k))
+
+    def let_go(self) -> None:
+        """As the end of a process lets go of its locks."""
+        for one in self.locks:
+            if one._descriptor >= 0:
+                one.drop()
 
     def step(self, name: str, detail: object = "") -> None:
         if self.dead:

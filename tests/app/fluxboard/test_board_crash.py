@@ -74,6 +74,7 @@ def test_killed_at_every_step(tmp_path):
             name = disk.log[-1]
         for file in opened:
             crash(file)
+        disk.let_go()
         assert_opens(path, seen, name)
 
 
