@@ -4,7 +4,6 @@ Folders are held as held.py does it, so that no link is followed; what is begun 
 leaves is found.
 """
 
-import atexit
 import contextlib
 import errno
 import json
@@ -56,24 +55,35 @@ class Notes:
     def drop(self, line: str) -> None:
         with self._guard, contextlib.suppress(OSError):
             self._open.pop(line, None)
-            if self._size > self.LARGEST:
+            if not self._open:
+                self._end()
+            elif self._size > self.LARGEST:
                 os.ftruncate(self._descriptor, 0)
                 self._size = 0
                 for one in ("", *self._open):
                     self._say(one)
 
-    def end(self) -> None:
-        """The file goes where nothing is left."""
-        with contextlib.suppress(OSError):
-            if self.folder and self._descriptor >= 0 and not self._open and self.process == os.getpid():
-                os.unlink(self.folder / self.token)
+    def _end(self) -> None:
+        """The file goes, and the folder where nobody else has one in it."""
+        if self.folder is None or self._descriptor < 0:
+            return
+        os.unlink(self.folder / self.token)
+        os.close(self._descriptor)
+        self._descriptor, self._size = -1, 0
+        os.rmdir(self.folder)
 
     def _begin(self) -> None:
         if self.folder is None or self._descriptor >= 0:
             return
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with hold(self.folder) as folder:
-            self._descriptor = folder.open(self.token, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND)
+        for last in (False, True):  # another process may take the folder away in between
+            try:
+                self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+                with hold(self.folder) as folder:
+                    self._descriptor = folder.open(self.token, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_APPEND)
+                break
+            except FileNotFoundError:
+                if last:
+                    raise
         with contextlib.suppress(OSError, ImportError):
             import fcntl
 
@@ -95,7 +105,6 @@ def keep_notes(folder: Path) -> bool:
     global _notes
     if folder != _notes.folder:
         _notes = Notes(folder)
-        atexit.register(_notes.end)
     try:
         return not {_notes.token}.issuperset(os.listdir(folder))
     except OSError:  # nobody has
