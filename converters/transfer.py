@@ -29,6 +29,7 @@ TRIES = 3  # without a new byte
 PATIENCE = 5  # silence, in read timeouts, after which it is given up whatever the tries are doing
 LONGEST_WAIT = 60.0  # seconds that a server may ask us to wait
 POLL = 0.5  # seconds between two signs of progress
+NAP = 3.0  # seconds without such a sign in which the computer slept, or this process was stopped
 STRONG = re.compile(r'"[!\x23-\x7e]{1,200}"')  # an ETag that says the same bytes, not just the same meaning
 
 Result = TypeVar("Result")
@@ -58,6 +59,11 @@ class Hearing:
 
     def hear(self, count: int) -> None:
         self.heard, self.bytes = time.monotonic(), count
+
+    def pass_over_sleep(self, seconds: float) -> None:
+        """`seconds` went by between two looks: so many were no silence of the server but the computer's sleep."""
+        if seconds > NAP:
+            self.heard = min(self.heard + seconds, time.monotonic())
 
 
 def fetch(file: Remote, into: Path) -> Progress[None]:
@@ -122,9 +128,12 @@ def _watch(work: Callable[[Hearing], Result], hearing: Hearing) -> Progress[Resu
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
+    looked = time.monotonic()
     try:
         while thread.is_alive():
             thread.join(POLL)
+            hearing.pass_over_sleep(time.monotonic() - looked)
+            looked = time.monotonic()
             if thread.is_alive() and _is_silent(hearing.heard):
                 raise TimeoutError("nothing was heard")
             yield hearing.bytes

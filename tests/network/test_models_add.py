@@ -127,6 +127,19 @@ def test_an_interrupted_download_goes_on_where_it_stopped(flux_local, hub, home,
     assert not (home / "downloads" / MODEL).exists()
 
 
+def test_a_download_goes_on_by_itself_after_the_machine_slept(flux_local, hub):
+    """Longer than a silent server is waited for."""
+    hub.faults.rate = 800_000
+    process = flux_local.start("add", MODEL, "--accept-licence", "--json")
+    wait_until(lambda: count_sent(hub, LARGE) > 300_000)
+    process.send_signal(signal.SIGSTOP)
+    time.sleep(8)
+    hub.faults.rate = 0
+    process.send_signal(signal.SIGCONT)
+    run = flux_local.end(process)
+    assert run.code == 0, run.err
+
+
 def test_what_is_here_already_is_no_part_of_the_download(flux_local, hub, home):
     content = hub.find(LARGE)
     whole = sum(map(len, hub.repos[REPO].values()))
