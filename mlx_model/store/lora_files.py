@@ -28,6 +28,7 @@ SHOWN = 5
 WHOLE = {"I64": "<i8", "I32": "<i4"}  # an alpha, or on_input, may be one
 FLOATS = {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "F8_E4M3": "u1", "F8_E5M2": "u1"}
 SCALES = (".scale_weight", ".weight_scale", "_scale", ".scale")  # of 8-bit numbers, after a tensor's name
+RANKED = ("down", "hada_w1_b", "lokr_w2_b", "lokr_w1_b", "a2")  # parts whose first side is the rank
 ADAPTED = ("transformer", "text_encoder", "pooled_encoder")  # roles
 ENTRY = "img_in"  # the layer that takes the latents
 
@@ -102,9 +103,7 @@ def read(path: Path, networks: Networks, notes: list[str]) -> dict[str, list[Ada
     _refuse_strangers(path, networks, entries, found)
     tensors = _Tensors(path, entries)
     ranks = {
-        stem: min(entries[group.names["down"]][1][:1] or (0,))
-        for stem, group in found.groups.items()
-        if "down" in group.names and "alpha" not in group.names
+        stem: _read_rank(entries, group.names) for stem, group in found.groups.items() if "alpha" not in group.names
     }
     settings = read_settings(path, tensors.metadata, ranks)
     adapters: dict[str, list[Adapter]] = {}
@@ -116,6 +115,12 @@ def read(path: Path, networks: Networks, notes: list[str]) -> dict[str, list[Ada
             found.encoder += group.names.values()
     notes += [*_tell(path, found), *([settings.note] if settings.note else []), *tensors.tell_scales()]
     return adapters
+
+
+def _read_rank(entries: Mapping[str, Entry], names: Mapping[str, str]) -> int | None:
+    """Of an adapter, by the shape of the part that has it as its first side; None where none does."""
+    part = next((names[part] for part in RANKED if part in names), None)
+    return entries[part][1][0] if part and entries[part][1] else None
 
 
 def _refuse_kinds(path: Path, entries: dict[str, Entry]) -> None:

@@ -76,7 +76,7 @@ def find_pattern(patterns: Mapping[str, Any] | None, name: str) -> Any:
     return None
 
 
-def read_settings(path: Path, metadata: Mapping[str, str], ranks: Mapping[str, int]) -> Settings:
+def read_settings(path: Path, metadata: Mapping[str, str], ranks: Mapping[str, int | None]) -> Settings:
     """What is said of a file; `ranks`: by stem, of its layers that have no alpha of their own.
 
     Raises LayoutError for settings that are damaged.
@@ -122,10 +122,11 @@ def _find_beside(path: Path) -> Path | None:
     return next((file for file in (*own, *([shared] if alone else [])) if file.is_file()), None)
 
 
-def _agrees(config: dict[str, Any], ranks: Mapping[str, int]) -> bool:
+def _agrees(config: dict[str, Any], ranks: Mapping[str, int | None]) -> bool:
     """Whether settings in a folder can be those of a file of any name: every rank is the one they tell."""
     pattern, usual = config.get("rank_pattern"), config.get("r")
-    return all(rank == (find_pattern(pattern, bare(stem)) or usual) for stem, rank in ranks.items())
+    known = {stem: rank for stem, rank in ranks.items() if rank}
+    return bool(known) and all(rank == (find_pattern(pattern, bare(stem)) or usual) for stem, rank in known.items())
 
 
 def _read_number(metadata: Mapping[str, str], names: tuple[str, ...]) -> float | None:
