@@ -19,6 +19,7 @@ COLUMNS = (
     "panel", "scene", "heading", "shot", "angle", "move", "seconds", "frames", "start", "action", "dialogue", "notes",
     "prompt", "takes",
 )  # fmt: skip
+SHOWN = 8  # names in a note
 FORMULA = tuple("=+-@\t\r'")
 
 
@@ -76,10 +77,22 @@ def _read_rows(text: str, source: Source) -> list[dict[str, str]]:
     names = [clean_line(name).lower() for name in table[0]] if table else []
     if not set(COLUMNS) & set(names):
         raise RequestError(f"{source.path} has none of a shot list's columns.", f"Name them {', '.join(COLUMNS)}.")
+    _note_unused(names, table[1:], source.notes)
     rows = [dict(zip(names, map(_unguard, row), strict=False)) for row in table[1:] if any(row)]
     if not rows:
         raise RequestError(f"{source.path} has no rows.", "Give every panel a row below the names of the columns.")
     return rows
+
+
+def _note_unused(names: list[str], rows: list[list[str]], notes: list[str]) -> None:
+    """Columns with words in them that no panel has a place for; of two with the same name the last is used."""
+    used = {len(names) - 1 - names[::-1].index(name) for name in set(COLUMNS) & set(names)}
+    filled = {place for row in rows for place, cell in enumerate(row) if cell.strip()}
+    called = dict(enumerate(names))
+    left_out = [called.get(place, "")[:40] or f"number {place + 1}" for place in sorted(filled - used)]
+    if left_out:
+        shown = ", ".join(left_out[:SHOWN]) + (" ..." if len(left_out) > SHOWN else "")
+        notes.append(f"Columns that a panel has no place for were left out: {shown}.")
 
 
 def _guess_delimiter(text: str) -> str:
