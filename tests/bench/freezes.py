@@ -163,7 +163,6 @@ def stories(folder: Path) -> Iterator[tuple[str, Callable[[Window], object]]]:
     yield "open 1,000 panels", lambda window: open_typed(window, board)
     yield "scroll 1,000 panels", scroll
     yield "panel of the large board", open_panel
-    yield "close", lambda window: None
 
 
 def judge(clock: float, work: float, slow: float) -> tuple[bool, str]:
