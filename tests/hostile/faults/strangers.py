@@ -11,6 +11,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[3]
 CASES: dict[str, tuple[str, ...]] = {  # files of tests, or single ones
     "links": ("tests/hostile/test_board_links.py",),
+    "replaced folders": (
+        "tests/hostile/test_left_behind.py::test_killed_at_every_step_of_a_replacement",
+        "tests/hostile/test_left_behind.py::test_what_is_not_as_listed_stays",
+        "tests/hostile/test_left_behind.py::test_a_folder_with_some_model_json_is_none_of_ours",
+    ),
+    "given pictures": ("tests/cli/test_given_files.py",),
+    "rubbish": ("tests/hostile/test_left_behind.py",),
     "growing checks": ("tests/hostile/test_linear.py",),
     "panics of libraries": ("tests/hostile/test_tokenizers.py",),
     "control characters": ("tests/cli/test_controls.py",),
@@ -19,6 +26,8 @@ CASES: dict[str, tuple[str, ...]] = {  # files of tests, or single ones
         "tests/app/interchange/test_edited.py::test_absurd_times",
         "tests/hostile/test_sizes.py",
     ),
+    "fuzzed files": ("tests/hostile/fuzz/test_fuzz.py",),
+    "large LoRA, full stderr": ("tests/hostile/test_lora_files.py", "tests/cli/test_streams.py"),
     "clocks and locks": ("tests/app/fluxboard/test_clock_and_machine.py", "tests/app/fluxboard/test_synced_folder.py"),
     "weights that vanish": ("tests/hostile/test_weights_vanish.py",),
     "chip, memory, sleep": ("tests/app/engine/test_machine.py",),
