@@ -23,14 +23,15 @@ def bake(
 ) -> set[str]:
     """Add the adapters of `role` to its arrays, lazily and in float32; the names of those that changed.
 
-    What adapters may change of the role is put into `networks`. Raises RequestError (no such file), LayoutError (not
-    for this model; a bias for a layer that has none).
+    What adapters may change of the role is put into `networks`; whether the files fit the model is told by list_notes,
+    once all roles are known. Raises RequestError (no such file), LayoutError (damaged, of another size; a bias for a
+    layer that has none).
     """
     if not loras:
         return set()
     networks[role] = describe(build(role, family, params), family)
     changed = set()
-    for layer, scaled in gather(networks, loras, [])[role].items():
+    for layer, scaled in gather(networks, loras, [], whole=False)[role].items():
         if isinstance(scaled[0][1].change, Vector):
             name = f"{layer}.{networks[role].vectors[layer][0]}"
             targets[name] = shift_vector(targets[name], scaled)

@@ -130,13 +130,13 @@ def read_matrix(layer: nn.Module) -> mx.array:
     return layer.rotate_back(packed).astype(mx.float32)
 
 
-def gather(networks: Networks, loras: Iterable[Lora], notes: list[str]) -> dict[str, Gathered]:
-    """The adapters of all files by role and layer. Raises RequestError, LayoutError."""
+def gather(networks: Networks, loras: Iterable[Lora], notes: list[str], whole: bool = True) -> dict[str, Gathered]:
+    """The adapters of all files by role and layer; `whole` as in read. Raises RequestError, LayoutError."""
     found: dict[str, Gathered] = {role: {} for role in networks}
     for lora in loras:
         if not math.isfinite(lora.scale):
             raise RequestError(f"{lora.scale} is no scale for {Path(lora.path).name}.", "Give a number such as 0.8.")
-        for role, adapters in read(Path(lora.path), networks, notes).items():
+        for role, adapters in read(Path(lora.path), networks, notes, whole).items():
             for adapter in adapters:
                 found[role].setdefault(adapter.place.layer, []).append((lora.scale, adapter))
         if lora.sha256 and sha256_of(Path(lora.path).expanduser()) != lora.sha256:

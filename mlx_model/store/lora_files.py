@@ -89,8 +89,10 @@ class Sorted:
     unknown: list[str] = field(default_factory=list)
 
 
-def read(path: Path, networks: Networks, notes: list[str]) -> dict[str, list[Adapter]]:
+def read(path: Path, networks: Networks, notes: list[str], whole: bool = True) -> dict[str, list[Adapter]]:
     """The adapters of a file for a model with these networks, by role; what is left out is added to `notes`.
+
+    `whole`: these are all that the model has, so that a file of which nothing fits is refused.
 
     Raises RequestError (no such file), LayoutError (damaged, of a kind that can't be read, not for this model).
     """
@@ -100,7 +102,8 @@ def read(path: Path, networks: Networks, notes: list[str]) -> dict[str, list[Ada
     entries = header(path)
     _refuse_kinds(path, entries)
     found = _sort(path, entries, networks)
-    _refuse_strangers(path, networks, entries, found)
+    if whole:
+        _refuse_strangers(path, networks, entries, found)
     tensors = _Tensors(path, entries)
     ranks = {
         stem: _read_rank(entries, group.names) for stem, group in found.groups.items() if "alpha" not in group.names
