@@ -48,6 +48,15 @@ class Step(Event):
 
 
 @dataclass(frozen=True)
+class Learned(Event):
+    """What a step of training ended with: the velocity's error, and under Self-Flow the cosine to the teacher."""
+
+    step: int
+    loss: float
+    likeness: float | None = None
+
+
+@dataclass(frozen=True)
 class Preview(Event):
     """The estimate of the finished picture after `step`; `pixels` (H, W, 3) uint8."""
 
@@ -104,7 +113,7 @@ class Failed(Event):
         return self.advice or self.hint
 
 
-KINDS = {kind.__name__.lower(): kind for kind in (Loaded, Stage, Step, Preview, Note, Done, Cancelled, Failed)}
+KINDS = {kind.__name__.lower(): kind for kind in (Loaded, Stage, Step, Learned, Preview, Note, Done, Cancelled, Failed)}
 
 
 def from_json(line: str) -> Event:

@@ -17,6 +17,8 @@ STAGES = {
     "write": "Writing",
     "check": "Checking",
     "verify": "Checking",
+    "train": "Training",
+    "samples": "Painting samples",
 }
 
 

@@ -21,6 +21,7 @@ COMMANDS = {
     "board": ("board.commands", "Make, render and share storyboards."),
     "models": ("models", "List, add, check and remove models."),
     "lora": ("lora", "List, add and remove LoRAs that --lora finds by name."),
+    "train": ("train", "Teach a model from pictures of your own."),
     "convert": ("convert", "Turn a downloaded checkpoint into a model that Flux Local opens."),
     "bench": ("bench", "Measure how fast a model runs on this machine."),
     "doctor": ("doctor", "Say what this machine can do, what is wrong and how to mend it."),

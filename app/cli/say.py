@@ -9,12 +9,13 @@ import click
 
 if TYPE_CHECKING:
     from mlx_model.errors import FluxLocalError
-    from mlx_model.events import Event, Stage, Step
+    from mlx_model.events import Event, Learned, Stage, Step
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 JSON = "flux_local.json"
 BAR = 24
 ERASE = "\r\x1b[K"  # the line
+LOSS_EVERY = 50  # steps of training
 
 
 def json_option(command: Command) -> Command:
@@ -73,17 +74,19 @@ class Reporter:
     def __init__(self, as_json: bool, terminal: bool | None = None):
         self.as_json = as_json
         self.terminal = sys.stderr.isatty() if terminal is None else terminal
-        self.stage, self.drawn, self.percent = "", False, 0
+        self.stage, self.drawn, self.percent, self.loss = "", False, 0, ""
 
     def __call__(self, event: "Event") -> None:
         if self.as_json:
             say_event(event)
             return
-        from mlx_model.events import Cancelled, Note, Stage, Step
+        from mlx_model.events import Cancelled, Learned, Note, Stage, Step
 
         match event:
             case Stage():
                 self._show_stage(event)
+            case Learned():
+                self._show_loss(event)
             case Step():
                 self._show_step(event)
             case Note():
@@ -103,6 +106,12 @@ class Reporter:
         self.stage = say_stage(event.name)
         self._line(f"{self.stage} {event.detail}".rstrip(), moving=self.terminal)
 
+    def _show_loss(self, event: "Learned") -> None:
+        """In the moving line, or where nothing moves a line now and then."""
+        self.loss = f", loss {event.loss:.4f}"
+        if not self.terminal and event.step % LOSS_EVERY == 0:
+            self._line(f"Step {event.step}{self.loss}")
+
     def _show_step(self, event: "Step") -> None:
         if self.terminal:
             from app.base.words import say_duration
@@ -110,7 +119,7 @@ class Reporter:
             filled = BAR * event.step // max(1, event.total)
             bar = "#" * filled + "-" * (BAR - filled)
             left = f", {say_duration(event.left)} left" if event.left else ""
-            self._line(f"{self.stage} [{bar}] {event.step}/{event.total}{left}", moving=True)
+            self._line(f"{self.stage} [{bar}] {event.step}/{event.total}{self.loss}{left}", moving=True)
 
     def _line(self, text: str, moving: bool = False) -> None:
         from app.base.words import show_plainly

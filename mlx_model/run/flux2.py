@@ -62,6 +62,21 @@ def velocity(
 ) -> Velocity:
     """The guided velocity as a function of (latents, step); all that is the same in every step is prepared here."""
     model: flux2.Transformer = pipe.transformer
+    given = conditions(pipe, request, grid, texts, references)
+    features = timestep_features(times[:-1])
+    guidance = timestep_features([demand(request.guidance)]) if model.params.guidance_embed else None
+
+    def one(condition: flux2.Condition, latents: mx.array, i: int) -> mx.array:
+        return model(latents, features[i : i + 1], condition, guidance)
+
+    return guide(one, given, demand(request.guidance))
+
+
+def conditions(
+    pipe: Pipeline, request: Request, grid: Grid, texts: list[mx.array], references: References | None
+) -> list[flux2.Condition]:
+    """What stays the same over all steps, for each text; the order of tokens is [text, image, references]."""
+    model: flux2.Transformer = pipe.transformer
     ids, joined, bank = [text_ids(texts[0].shape[1]), grid_ids(grid)], None, None
     if references is not None and pipe.spec.reference_bank:
         bank = _bank(pipe, request, references)
@@ -69,14 +84,7 @@ def velocity(
         ids.append(reference_ids(references.grids))
         joined = references.latents.astype(model.dtype)
     rope = model.rope(np.concatenate(ids))
-    conditions = [model.condition(text.astype(model.dtype), rope, joined, bank) for text in texts]
-    features = timestep_features(times[:-1])
-    guidance = timestep_features([demand(request.guidance)]) if model.params.guidance_embed else None
-
-    def one(condition: flux2.Condition, latents: mx.array, i: int) -> mx.array:
-        return model(latents, features[i : i + 1], condition, guidance)
-
-    return guide(one, conditions, demand(request.guidance))
+    return [model.condition(text.astype(model.dtype), rope, joined, bank) for text in texts]
 
 
 def _bank(pipe: Pipeline, request: Request, references: References) -> flux2.Bank:

@@ -210,9 +210,13 @@ class Pipeline:
     def _let_encoders_go(self) -> None:
         encoders = [role for role in self._loaded if role not in STAY]
         if encoders and not keeps_encoder(self.folder):
-            for role in encoders:
-                del self._loaded[role]
-            mx.clear_cache()
+            self.unload(*encoders)
+
+    def unload(self, *roles: str) -> None:
+        """Let networks go that are not needed for a while."""
+        for role in roles:
+            self._loaded.pop(role, None)
+        mx.clear_cache()
 
     def _denoise(
         self, request: Request, grid: Grid, texts: list[Any], references: Any, previews: float

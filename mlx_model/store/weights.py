@@ -46,6 +46,7 @@ class PackedLinear(nn.Module):
     """
 
     def __init__(self, layer: nn.Linear, group_size: int, bits: int) -> None:
+        super().__init__()
         out, width = layer.weight.shape
         self.group_size, self.bits = group_size, bits
         self.weight, self.scales, self.biases = _make_packed(out, width, group_size, bits)
@@ -80,6 +81,7 @@ class PackedEmbedding(nn.Module):
     """Rows of a packed table: ids (...) -> (..., width) in the dtype of the scales."""
 
     def __init__(self, layer: nn.Embedding, group_size: int, bits: int) -> None:
+        super().__init__()
         self.group_size, self.bits = group_size, bits
         out, width = layer.weight.shape
         self.weight, self.scales, self.biases = _make_packed(out, width, group_size, bits)

@@ -5,9 +5,10 @@ every process draws its own samples. One thread a process (OPENBLAS_NUM_THREADS=
 """
 
 import json
-import os
+import re
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,11 @@ import mlx.nn as nn
 import mlx.optimizers as optim
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
+from .. import files
+
 Tree = dict[str, Any]  # parameters, gradients: arrays in dictionaries and lists
 Rate = float | Callable[[mx.array], mx.array]
+BLOCK = re.compile(r"(\w+\.)*\w*blocks(\.\w+)?\.\d+")  # the name of a block among a network's modules
 Loss = Callable[..., tuple[mx.array, dict[str, mx.array]]]  # (model, batch) -> (loss, figures to log)
 
 
@@ -58,26 +62,68 @@ def average(group: mx.distributed.Group, tree: Tree) -> Tree:
 
 def save_state(path: Path, model: nn.Module, ema: Tree, optimizer: optim.Optimizer, step: int) -> None:
     """Everything that resume needs, replaced atomically."""
-    trees = {"model": model.parameters(), "ema": ema, "optimizer": optimizer.state}
+    save_trees(path, {"model": model.parameters(), "ema": ema, "optimizer": optimizer.state}, {"step": str(step)})
+
+
+def save_trees(path: Path, trees: dict[str, Tree], facts: dict[str, str]) -> None:
+    """Trees of arrays and some words in one file, replaced atomically and durably. Raises DiskFull, OSError."""
     arrays: dict[str, mx.array] = {
         f"{kind}:{name}": leaf for kind, tree in trees.items() for name, leaf in dict(tree_flatten(tree)).items()
     }
-    partial = path.with_suffix(".partial.safetensors")
-    mx.save_safetensors(str(partial), arrays, {"step": str(step)})
-    os.replace(partial, path)
+    save_arrays(path, arrays, facts)
+
+
+def save_arrays(path: Path, arrays: dict[str, mx.array], facts: dict[str, str], lasting: bool = True) -> None:
+    """A safetensors file under any name, whole or not at all. Raises DiskFull, RequestError."""
+    files.write_new(path, lambda file: mx.save_safetensors(file, arrays, facts), force=True, lasting=lasting)
 
 
 def load_state(path: Path, model: nn.Module, optimizer: optim.Optimizer) -> tuple[Tree, int]:
     """Restores model and optimizer; -> (the moving average, the step)."""
-    loaded: Any = mx.load(str(path), return_metadata=True)
-    arrays, metadata = loaded
-    trees = {
-        kind: [(k.partition(":")[2], v) for k, v in arrays.items() if k.startswith(kind)]
-        for kind in ("model", "ema", "optimizer")
-    }
-    model.update(tree_unflatten(trees["model"]))
-    optimizer.state = tree_unflatten(trees["optimizer"])
-    return tree_unflatten(trees["ema"]), int(metadata["step"])
+    trees, facts = load_trees(path)
+    model.update(trees["model"])
+    optimizer.state = trees["optimizer"]
+    return trees["ema"], int(facts["step"])
+
+
+def load_trees(path: Path) -> tuple[dict[str, Tree], dict[str, str]]:
+    """Inverse of save_trees. Raises RuntimeError where the file is none."""
+    loaded: Any = mx.load(str(path), format="safetensors", return_metadata=True)
+    arrays, facts = loaded
+    leaves: dict[str, list[tuple[str, mx.array]]] = {}
+    for name, array in arrays.items():
+        kind, _, rest = name.partition(":")
+        leaves.setdefault(kind, []).append((rest, array))
+    return {kind: tree_unflatten(items) for kind, items in leaves.items()}, facts
+
+
+@contextmanager
+def checkpoint_blocks(model: nn.Module, wanted: bool = True) -> Iterator[None]:
+    """Gradient checkpointing: while it lasts, what a block computes is forgotten and computed again for its gradient.
+
+    A step then holds the states between blocks and the inside of one (Chen et al. 1604.06174). The classes are changed,
+    since Python looks for __call__ there, and put back.
+    """
+    kinds = {type(part) for name, part in model.named_modules() if BLOCK.fullmatch(name)} if wanted else set()
+    originals = {kind: kind.__call__ for kind in kinds}
+    for kind, call in originals.items():
+        kind.__call__ = _forget(call)
+    try:
+        yield
+    finally:
+        for kind, call in originals.items():
+            kind.__call__ = call
+
+
+def _forget(call: Callable[..., Any]) -> Callable[..., Any]:
+    def run(block: nn.Module, *args: Any, **kwargs: Any) -> Any:
+        def inner(parameters: dict[str, Any], *args: Any, **kwargs: Any) -> Any:
+            block.update(parameters)
+            return call(block, *args, **kwargs)
+
+        return mx.checkpoint(inner)(block.trainable_parameters(), *args, **kwargs)
+
+    return run
 
 
 def train(

@@ -73,10 +73,15 @@ def _run(model: TextToFlow, batch: Batch, noise: mx.array, times: np.ndarray) ->
     condition = model.condition(batch)
     t = mx.array(times.astype(np.float32))[..., None]
     first = batch.times if times.std(1).max() > 0 else times[:, 0]
-    rest = condition.rope[0].shape[0] - times.shape[1] - batch.ids.shape[1]
-    every = np.concatenate([_repeat(first, batch.ids.shape[1]), times, _repeat(first, rest)], axis=1)
-    features = timestep_features(every).reshape(*every.shape, -1)
+    features = token_features(times, first, batch.ids.shape[1], condition.rope[0].shape[0])
     return model.transformer.with_states((1 - t) * batch.latents + t * noise, features, condition)
+
+
+def token_features(times: np.ndarray, first: np.ndarray, text: int, length: int) -> mx.array:
+    """FLUX.2's time features (B, L, 256): `times` (B, N) for the picture, `first` (B,) for `text` tokens and others."""
+    rest = length - text - times.shape[1]
+    every = np.concatenate([_repeat(first, text), times, _repeat(first, rest)], axis=1)
+    return timestep_features(every).reshape(*every.shape, -1)
 
 
 def _repeat(times: np.ndarray, count: int) -> np.ndarray:

@@ -1,0 +1,93 @@
+"""flux-local train"""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import click
+
+from .options import FILE
+from .say import Reporter, json_option
+
+RATES = {"lora": 1e-4, "all": 1e-5}
+
+
+@click.command()
+@click.argument("data", type=FILE)
+@click.option("-m", "--model", metavar="MODEL", help="A model's name or folder; the default model if not given.")
+@click.option(
+    "-o", "--output", type=FILE, required=True, metavar="DIR", help="The run's folder; the result goes there."
+)
+@click.option("--lora", is_flag=True, help="Train a LoRA beside the weights in place of all weights.")
+@click.option("--rank", type=click.IntRange(1, 512), default=16, show_default=True, help="Of the LoRA.")
+@click.option("--alpha", type=click.FloatRange(0, min_open=True), help="Of the LoRA; its rank if not given.")
+@click.option("--targets", default="blocks", show_default=True, help="blocks, attention, or names with * and commas.")
+@click.option("--self-flow", is_flag=True, help="Also learn from its own average, which sees less noise.")
+@click.option("--steps", type=click.IntRange(1, 10_000_000), default=1000, show_default=True)
+@click.option("--rate", type=click.FloatRange(0, 1, min_open=True), help="1e-4 for a LoRA, 1e-5 for all weights.")
+@click.option("--batch", type=click.IntRange(1, 4096), default=1, show_default=True, help="Examples of one step.")
+@click.option("--optimizer", type=click.Choice(["adamw", "muon"]), default="adamw", show_default=True)
+@click.option(
+    "--ema", type=click.FloatRange(0, 1, max_open=True), help="Average that is kept; 0.99, with Self-Flow 0.999."
+)
+@click.option("--size", type=click.IntRange(64, 4096), metavar="SIDE", help="Of a square of the pictures' area.")
+@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option(
+    "--sample-every", type=click.IntRange(0), default=250, show_default=True, metavar="N", help="0: no samples."
+)
+@click.option("--gradient-checkpoints", is_flag=True, help="Less memory, more time; chosen by itself where needed.")
+@click.option("--resume", is_flag=True, help="Go on where DIR stands; --steps may be larger.")
+@json_option
+def train(data: str, model: str | None, output: str, as_json: bool, **options: Any) -> None:
+    """Teach a model from pictures of your own: DATA is a folder or a table of examples.
+
+    A folder holds pictures, each with its caption in a .txt of the same name; what edits start from lies in
+    DATA/control under the same name. A table (.jsonl, .csv) has columns such as image, prompt and control.
+
+    \b
+    Example:
+      flux-local train my-drawings -m klein-4b -o fox-style --lora --steps 1500
+      flux-local generate "a fox in the snow" --lora fox-style/fox-style.safetensors
+    """
+    from app.engine.running import load_mlx
+
+    load_mlx()  # with its fast BLAS, before anything else does
+    from app.models import library
+    from app.training.session import Plan
+    from app.training.session import train as run
+    from mlx_model.store.folder import open_folder
+
+    folder, out = open_folder(library.resolve(model)), Path(output)
+    name = re.sub(r"[^\w.-]+", "-", out.absolute().name).strip(".-") or "trained"
+    plan = Plan(
+        Path(data), out, name, _settings(options), options["steps"], options["size"], options["sample_every"],
+        options["resume"],
+    )  # fmt: skip
+    _show(run(folder, plan), Reporter(as_json), as_json)
+
+
+def _settings(options: dict[str, Any]) -> Any:
+    from mlx_model.training.finetune import Settings
+
+    kept = {name: options[name] for name in ("alpha", "targets", "optimizer", "batch", "self_flow", "seed")}
+    kept["gradient_checkpoints"] = options["gradient_checkpoints"]
+    rate = options["rate"] or RATES["lora" if options["lora"] else "all"]
+    ema = options["ema"] if options["ema"] is not None else (0.999 if options["self_flow"] else 0.99)
+    return Settings(rank=options["rank"] if options["lora"] else None, rate=rate, ema=ema, **kept)
+
+
+def _show(events: Any, report: Reporter, as_json: bool) -> None:
+    from contextlib import closing
+
+    from app.engine.running import awake
+    from mlx_model.events import Done
+
+    with awake(), closing(events):
+        try:
+            for event in events:
+                report(event)
+                if isinstance(event, Done) and not as_json:
+                    report.clear()
+                    click.echo(event.path)
+        finally:
+            report.clear()

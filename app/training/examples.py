@@ -1,0 +1,84 @@
+"""Rows of a data set as what the trainer takes: opened, checked against the model, put into buckets."""
+
+import hashlib
+from collections.abc import Generator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from app.pictures import images, inputs
+from mlx_model.errors import FluxLocalError
+from mlx_model.events import Event, Note, Stage, Step
+from mlx_model.geometry import Size
+from mlx_model.request import Reference, Request, check
+from mlx_model.specs import ModelSpec
+from mlx_model.training.examples import Example, Source, choose_bucket
+
+from .dataset import Row, read_rows, tell_faults
+
+
+def open_examples(data: Path, spec: ModelSpec, area: int | None) -> Generator[Event, None, list[Source]]:
+    """Every example of `data` for a model; `area` in pixels is that of its buckets, None the model's own size.
+
+    Opens each picture once, to find what can't be used. Raises RequestError with all faults together.
+    """
+    found = read_rows(data, spec.classes)
+    yield Stage("verify", data.name, len(found.rows))
+    sources: list[Source] = []
+    faults, known = list(found.faults), dict[tuple[Path, ...], Source | None]()
+    for number, row in enumerate(found.rows, 1):
+        files = (row.picture, *row.references)
+        if files not in known:
+            known[files] = _open_row(row, spec, area, faults)
+        if source := known[files]:
+            sources.append(source)
+        yield Step(number, len(found.rows), 0.0, 0.0)
+    tell_faults(data, faults)
+    for text in (*found.notes, _say_buckets(sources)):
+        yield Note(text)
+    return sources
+
+
+def _open_row(row: Row, spec: ModelSpec, area: int | None, faults: list[str]) -> Source | None:
+    """The source of a row, or a fault."""
+    try:
+        example = open_example(row, spec, _bucket(row, spec, area))
+        check(example.request, spec)
+    except FluxLocalError as error:
+        faults.append(f"{row.name}: {error.message}")
+        return None
+    size = example.request.size
+    return Source(row.name, _key(row, size), row.prompt, row.label, size, partial(open_example, row, spec, size))
+
+
+def open_example(row: Row, spec: ModelSpec, size: Size) -> Example:
+    """The pictures of a row. Raises RequestError for one that can't be used."""
+    references = tuple(_open_reference(path) for path in row.references)
+    width, height = size
+    request = Request(spec.name, row.prompt, width, height, references=references, label=row.label)
+    return Example(request, images.open_picture(row.picture))
+
+
+def _open_reference(path: Path) -> Reference:
+    return inputs.load_reference(path, [])
+
+
+def _bucket(row: Row, spec: ModelSpec, area: int | None) -> Size:
+    pixels: np.ndarray = images.open_picture(row.picture)
+    if spec.min_side == spec.size.width and spec.max_pixels == spec.size.area:
+        return spec.size  # positions are part of its weights
+    return choose_bucket(Size.of(pixels), area or spec.size.area, spec.size_multiple)
+
+
+def _key(row: Row, size: Size) -> str:
+    """What the files of a row hold, and the size that is made of them."""
+    sums = [hashlib.sha256(path.read_bytes()).hexdigest() for path in (row.picture, *row.references)]
+    return f"{size} {' '.join(sums)}"
+
+
+def _say_buckets(sources: list[Source]) -> str:
+    sizes = [source.size for source in sources]
+    counts = sorted(((sizes.count(size), size) for size in set(sizes)), reverse=True)
+    shown = ", ".join(f"{count} at {size}" for count, size in counts[:6])
+    return f"{len(sources)} examples: {shown}{' ...' if len(counts) > 6 else ''}."

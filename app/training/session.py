@@ -1,0 +1,207 @@
+"""One training run in a folder of its own: begin or go on, pictures on the way, the result.
+
+OUT/NAME.safetensors   the result, written when the run is done: the only file with this ending
+OUT/state.checkpoint   what going on needs
+OUT/run.json           model, data and settings
+OUT/log.jsonl          a line for every step; OUT/loss.png draws it
+OUT/samples/           the same words and seeds before and after
+OUT/cache/             the examples as the model sees them, made once
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from app.base.words import say_duration
+from app.engine.running import open_pipeline
+from app.pictures import images
+from mlx_model import files
+from mlx_model.errors import RequestError
+from mlx_model.events import Done, Event, Note, Preview, Stage
+from mlx_model.memory import gib, machine, weigh
+from mlx_model.request import check
+
+from .curve import draw_curve, read_log
+from .examples import open_examples
+
+if TYPE_CHECKING:
+    from mlx_model.run.pipeline import Pipeline
+    from mlx_model.store.folder import Folder
+    from mlx_model.training.examples import Source
+    from mlx_model.training.finetune import Settings, Trainer
+
+RUN, RESULT_ENDING, SAMPLES = "run.json", ".safetensors", 3
+SEED = 1000  # of the first sample
+GAP = 8  # pixels between the pictures of a sheet
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What a run is asked for. `trigger`: the word that calls what was learned, kept in the result."""
+
+    data: Path
+    out: Path
+    name: str
+    settings: "Settings"
+    steps: int
+    size: int | None = None  # side of a square of the buckets' area; None: the model's own
+    sample_every: int = 0
+    resume: bool = False
+    trigger: str = ""
+
+
+def train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:
+    """The whole run: Stage, Step, Learned, Note, Preview and at last Done with the result's path.
+
+    Closing the generator keeps the last checkpoint. Raises RequestError with every fault of the data, WillNotFit,
+    DiskFull, NotFinite.
+    """
+    _check_out(plan)
+    area = plan.size**2 if plan.size else None
+    sources = yield from open_examples(plan.data, folder.spec, area)
+    settings, notes = _require(folder, sources, plan.settings, plan.steps)
+    for note in notes:
+        yield Note(note)
+    _begin(folder, plan, settings)
+    pipe = open_pipeline(folder.path, None)
+    trainer = yield from _make_trainer(pipe, sources, settings, plan)
+    if plan.resume:
+        trainer.restore(plan.out)
+        yield Note(f"Going on after step {trainer.step}.")
+    yield from _learn(trainer, plan)
+    yield _finish(trainer, folder, plan)
+
+
+def _check_out(plan: Plan) -> None:
+    """Raises RequestError where the folder holds something else, or nothing to go on from."""
+    known = plan.out / RUN
+    if plan.resume and not known.is_file():
+        raise RequestError(f"There is no run in {plan.out}.", "Begin one there first.")
+    if not plan.resume and plan.out.exists() and any(plan.out.iterdir()):
+        what = "a run already" if known.is_file() else "something else"
+        raise RequestError(f"{plan.out} holds {what}.", "Go on with it, or choose another folder.")
+    try:
+        plan.out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise files.explain(error, plan.out) from error
+
+
+def _require(
+    folder: "Folder", sources: "list[Source]", settings: "Settings", steps: int
+) -> "tuple[Settings, list[str]]":
+    """The settings with gradient checkpoints where they are needed, and what to expect. Raises WillNotFit."""
+    from mlx_model.training import needs
+
+    here, spec = machine(openblas=True), folder.spec
+    largest = max((source.size for source in sources), key=lambda size: size.area)
+    weights = weigh(folder, here.number_bytes)["transformer"]
+    if not settings.rank:
+        weights = spec.parameters["transformer"] * here.number_bytes
+    tokens = spec.max_references and spec.reference_pixels[1] // spec.size_multiple**2
+    seen = min(tokens, largest.area // spec.size_multiple**2)
+    checkpoints, needed = needs.choose_checkpoints(spec, weights, largest, seen, settings, here)
+    expected = needs.seconds(spec, largest, settings, here)
+    times = f", {say_duration(expected * steps)} for {steps} steps" if expected else ""
+    note = f"Predicted: {gib(needed.peak)} of memory{times}."
+    return dataclasses.replace(settings, gradient_checkpoints=checkpoints or settings.gradient_checkpoints), [note]
+
+
+def _begin(folder: "Folder", plan: Plan, settings: "Settings") -> None:
+    """run.json of a new run; one that goes on must be of the same model. Raises RequestError."""
+    said = {"model": folder.spec.name, "data": str(plan.data.absolute()), "name": plan.name, "steps": plan.steps}
+    said |= {"size": plan.size, "trigger": plan.trigger, "settings": dataclasses.asdict(settings)}
+    file = plan.out / RUN
+    if plan.resume:
+        before = json.loads(file.read_text("utf-8"))
+        if before.get("model") != folder.spec.name:
+            raise RequestError(f"The run in {plan.out} trains {before.get('model')}.", "Give that model.")
+    text = json.dumps(said, indent=1, ensure_ascii=False) + "\n"
+    files.write_new(file, lambda stream: stream.write(text.encode()), force=True)
+
+
+def _make_trainer(
+    pipe: "Pipeline", sources: "list[Source]", settings: "Settings", plan: Plan
+) -> "Generator[Event, None, Trainer]":
+    from mlx_model.training.examples import Store, encode_all
+    from mlx_model.training.finetune import Trainer
+
+    identity = hashlib.sha256((pipe.folder.path / "model.json").read_bytes()).hexdigest()
+    store = Store(plan.out / "cache", f"{identity} {pipe.dtype}")
+    drops = settings.drop is None or settings.drop > 0
+    yield from encode_all(pipe, sources, store, drops and pipe.spec.takes_text)
+    return Trainer(pipe, sources, store, settings)
+
+
+def _learn(trainer: "Trainer", plan: Plan) -> Generator[Event, None, None]:
+    from mlx_model.training.finetune import learn
+
+    sheet = Sheet(trainer, plan) if plan.sample_every else None
+    if sheet and not sheet.before.exists():
+        yield from sheet.show(0)
+    show = sheet.show if sheet else None
+    with closing(learn(trainer, plan.steps, plan.out, show, plan.sample_every)) as events:
+        for event in events:
+            yield event
+            if isinstance(event, Stage | Preview):
+                _draw(plan.out)
+    _draw(plan.out)
+
+
+def _draw(out: Path) -> None:
+    if lines := read_log(out / "log.jsonl"):
+        images.save_picture(draw_curve(lines), out / "loss.png", None, force=True)
+
+
+class Sheet:
+    """The same words and seeds, now and before the first step, side by side."""
+
+    def __init__(self, trainer: "Trainer", plan: Plan) -> None:
+        self.trainer, self.folder = trainer, plan.out / "samples"
+        self.before = self.folder / "before.npy"
+        distinct = {source.prompt or source.label: source for source in trainer.sources}
+        self.sources = list(distinct.values())[:SAMPLES]
+
+    def show(self, step: int) -> Iterator[Event]:
+        """Preview of a picture: a row of what is made now, below the row of before."""
+        yield Stage("samples")
+        self.folder.mkdir(exist_ok=True)
+        row = self._make()
+        if step == 0:
+            files.write_new(self.before, lambda stream: np.save(stream, row), force=True)
+            return
+        known = np.load(self.before, allow_pickle=False) if self.before.exists() else row
+        sheet = np.concatenate([known, np.full((GAP, row.shape[1], 3), 255, np.uint8), row])
+        path = images.save_picture(sheet, self.folder / f"step-{step:06d}.png", None, force=True)
+        yield Preview(step, str(path))
+        yield Stage("train")
+
+    def _make(self) -> np.ndarray:
+        """(H, W, 3) uint8: the samples beside each other."""
+        pictures = [self._sample(source, SEED + number) for number, source in enumerate(self.sources)]
+        height = max(picture.shape[0] for picture in pictures)
+        padded = [np.pad(p, ((0, height - len(p)), (0, GAP), (0, 0)), constant_values=255) for p in pictures]
+        return np.concatenate(padded, axis=1)
+
+    def _sample(self, source: "Source", seed: int) -> np.ndarray:
+        pipe = self.trainer.pipe
+        request = dataclasses.replace(source.open().request, seed=seed)
+        *_, done = pipe.run(check(request, pipe.spec))
+        pipe.unload("text_encoder", "pooled_encoder", "autoencoder", "image_encoder", "image_embedder")
+        return np.asarray(done.pixels) if isinstance(done, Done) else np.zeros((16, 16, 3), np.uint8)
+
+
+def _finish(trainer: "Trainer", folder: "Folder", plan: Plan) -> Done:
+    """Write the result and say where it is. Raises DiskFull."""
+    from mlx_model.training.loop import save_arrays
+
+    path = plan.out / f"{plan.name}{RESULT_ENDING}"
+    facts = {"format": "pt", "modelspec.title": plan.name, "flux_local.model": folder.spec.name}
+    facts |= {"modelspec.trigger_phrase": plan.trigger} if plan.trigger else {}
+    save_arrays(path, trainer.result(), facts)
+    return Done(0.0, str(path))

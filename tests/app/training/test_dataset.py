@@ -1,0 +1,131 @@
+"""Sets of examples as the tools of this field lay them out, and every fault of one told at once."""
+
+import csv
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.training import curve
+from app.training.dataset import read_rows, tell_faults
+from app.training.examples import open_examples
+from mlx_model.errors import RequestError
+from mlx_model.specs import SPECS
+
+
+def picture(path, size=(80, 64)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(np.full((*size[::-1], 3), 90, np.uint8)).save(path)
+    return path
+
+
+def caption(path, text="a fox"):
+    picture(path).with_suffix(".txt").write_text(text)
+
+
+def drain(events):
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            return end.value
+
+
+def test_pictures_with_captions_also_counted_several_times(tmp_path):
+    caption(tmp_path / "a.png", "\ufeffa fox\n")
+    caption(tmp_path / "3_fox" / "b.jpg")
+    picture(tmp_path / ".thumbs" / "c.png")
+    found = read_rows(tmp_path)
+    assert [row.prompt for row in found.rows] == ["a fox"] * 4
+    assert found.faults == []
+    assert found.notes == ["3_fox: each picture counts 3 times."]
+
+
+def test_edits_find_what_they_start_from_by_name(tmp_path):
+    for name in ("a", "b"):
+        caption(tmp_path / f"{name}.png")
+    picture(tmp_path / "control" / "a.jpg")
+    for number in (10, 2):
+        picture(tmp_path / "control" / f"b_{number}.png")
+    picture(tmp_path / "control_2" / "a.png")
+    rows = read_rows(tmp_path).rows
+    assert [[path.relative_to(tmp_path).as_posix() for path in row.references] for row in rows] == [
+        ["control/a.jpg", "control_2/a.png"],
+        ["control/b_2.png", "control/b_10.png"],
+    ]
+
+
+def test_all_faults_are_told_together_with_their_number(tmp_path):
+    caption(tmp_path / "fine.png")
+    picture(tmp_path / "bare.png")
+    caption(tmp_path / "empty.png", "  ")
+    caption(tmp_path / "bytes.png")
+    (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\xff")
+    caption(tmp_path / "broken.png")
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    with pytest.raises(RequestError) as raised:
+        drain(open_examples(tmp_path, SPECS["mini"], None))
+    text = raised.value.message
+    assert "4 faults" in text
+    for name in ("bare.txt", "empty.txt", "bytes.txt", "broken.png"):
+        assert name in text
+    assert "fine" not in text
+
+
+def test_tables_of_other_tools(tmp_path):
+    picture(tmp_path / "a.png"), picture(tmp_path / "b.png"), picture(tmp_path / "c.png")
+    lines = [
+        {"file_name": "a.png", "text": "one"},
+        {"image_path": "a.png", "caption": "two", "control_path_0": "b.png", "control_path_1": "c.png", "odd": 1},
+        {"target": "a.png", "instruction": "three", "references": ["b.png", "c.png"]},
+    ]
+    (tmp_path / "metadata.jsonl").write_text("\n".join(map(json.dumps, lines)) + "\n[1]\n{bad\n")
+    found = read_rows(tmp_path)
+    assert [(row.prompt, [path.name for path in row.references]) for row in found.rows] == [
+        ("one", []), ("two", ["b.png", "c.png"]), ("three", ["b.png", "c.png"]),
+    ]  # fmt: skip
+    assert [fault.split(":")[0] for fault in found.faults] == ["metadata.jsonl line 4", "metadata.jsonl line 5"]
+    assert found.notes == ["metadata.jsonl: the column odd is not used."]
+
+
+def test_a_csv_with_several_pictures_in_a_cell_and_faults_by_line(tmp_path):
+    picture(tmp_path / "a.png"), picture(tmp_path / "b.png")
+    with (tmp_path / "set.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerows(
+            [["image", "prompt", "control"], ["a.png", "go", "a.png|b.png"], ["gone.png", "x", ""], ["a.png", "", ""]]
+        )
+    found = read_rows(tmp_path / "set.csv")
+    assert [path.name for path in found.rows[0].references] == ["a.png", "b.png"]
+    assert ["line 3" in found.faults[0], "gone.png" in found.faults[0], "line 4" in found.faults[1]] == [True] * 3
+
+
+def test_classes_are_folders(tmp_path):
+    picture(tmp_path / "207" / "a.png"), picture(tmp_path / "1001" / "b.png"), picture(tmp_path / "5_dog" / "c.png")
+    found = read_rows(tmp_path, classes=1000)
+    assert sorted(row.label for row in found.rows) == [5, 207]
+    assert ["1001" in fault for fault in found.faults] == [True]
+
+
+@pytest.mark.parametrize("make", [lambda p: p / "gone", lambda p: picture(p / "a.png"), lambda p: p])
+def test_what_is_no_set(tmp_path, make):
+    with pytest.raises(RequestError):
+        tell_faults(tmp_path, read_rows(make(tmp_path)).faults)
+
+
+def test_too_many_references_are_a_fault_of_the_row(tmp_path):
+    caption(tmp_path / "a.png")
+    for number in range(11):
+        picture(tmp_path / "control" / f"a_{number}.png")
+    with pytest.raises(RequestError, match="too many"):
+        drain(open_examples(tmp_path, SPECS["mini"], None))
+
+
+def test_the_curve_of_a_log_whose_last_line_is_cut(tmp_path):
+    log = tmp_path / "log.jsonl"
+    log.write_text("\n".join(json.dumps({"step": n, "loss": 1 / n}) for n in range(1, 60)) + '\n{"step": 60, "lo')
+    lines = curve.read_log(log)
+    assert len(lines) == 59
+    assert curve.draw_curve(lines).shape == (curve.HEIGHT, curve.WIDTH, 3)
+    assert np.allclose(curve.smooth(np.ones(100)), 1)

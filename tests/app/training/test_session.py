@@ -1,0 +1,84 @@
+"""A training run, whole: a set, a run, going on, samples, the result in the next picture."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.training.session import Plan, train
+from mlx_model.errors import DiskFull, RequestError
+from mlx_model.events import Done, Learned, Preview
+from mlx_model.request import Lora, Request
+from mlx_model.run.pipeline import Pipeline
+from mlx_model.store.folder import open_folder
+from mlx_model.training import loop
+from mlx_model.training.finetune import Settings
+
+MINI = Path(__file__).parents[3] / "assets" / "mini"
+
+
+@pytest.fixture
+def plan(tmp_path):
+    data = tmp_path / "set"
+    data.mkdir()
+    pixels = np.random.default_rng(1).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    for name in ("a", "b"):
+        Image.fromarray(pixels).save(data / f"{name}.png")
+        (data / f"{name}.txt").write_text(f"a fox {name}")
+    settings = Settings(rank=4, rate=1e-3)
+    return Plan(data, tmp_path / "fox", "fox", settings, 2, size=64, sample_every=2, trigger="foxy")
+
+
+def run(plan):
+    return list(train(open_folder(MINI), plan))
+
+
+def test_a_lora_is_trained_goes_on_and_is_used(plan):
+    events = run(plan)
+    assert [event.step for event in events if isinstance(event, Learned)] == [1, 2]
+    assert [event.step for event in events if isinstance(event, Preview)] == [2]
+    result = Path(events[-1].path)
+    assert sorted(plan.out.rglob("*.safetensors")) == [result]
+    assert {path.name for path in (plan.out / "samples").iterdir()} == {"before.npy", "step-000002.png"}
+    run(replace(plan, steps=3, resume=True))
+    assert [json.loads(line)["step"] for line in (plan.out / "log.jsonl").read_text().splitlines()] == [1, 2, 3]
+    assert (plan.out / "loss.png").exists()
+    request = Request("mini", "a fox", 64, 64, steps=1, loras=(Lora(str(result)),))
+    *_, done = Pipeline.open(MINI).run(request)
+    assert isinstance(done, Done)
+
+
+def test_closing_a_run_keeps_where_it_stands(plan):
+    events = train(open_folder(MINI), replace(plan, steps=50, sample_every=0))
+    assert next(event for event in events if isinstance(event, Learned)).step == 1
+    events.close()
+    assert loop.load_trees(plan.out / "state.checkpoint")[1]["step"] == "1"
+    assert list(plan.out.glob("*.safetensors")) == []
+
+
+def test_a_full_disk_keeps_the_last_checkpoint(plan, monkeypatch):
+    run(plan)
+    before = (plan.out / "state.checkpoint").read_bytes()
+
+    def fill(*given, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(loop.mx, "save_safetensors", fill)
+    with pytest.raises(DiskFull):
+        run(replace(plan, steps=3, resume=True, sample_every=0))
+    assert (plan.out / "state.checkpoint").read_bytes() == before
+
+
+def test_a_run_is_gone_on_with_by_its_own_model_and_begun_in_an_empty_folder(plan, tmp_path):
+    run(replace(plan, sample_every=0))
+    with pytest.raises(RequestError, match="a run already"):
+        run(plan)
+    with pytest.raises(RequestError, match="no run"):
+        run(replace(plan, out=tmp_path / "other", resume=True))
+    said = json.loads((plan.out / "run.json").read_text())
+    (plan.out / "run.json").write_text(json.dumps(said | {"model": "flux2-klein-4b"}))
+    with pytest.raises(RequestError, match="trains flux2-klein-4b"):
+        run(replace(plan, steps=3, resume=True))
