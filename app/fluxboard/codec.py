@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
-from msgspec.structs import replace
+from msgspec.structs import asdict, replace
 
 from mlx_model.errors import BoardError, Refused, say_reason
 
@@ -52,9 +52,8 @@ class Encoder:
             for member in board.cast:
                 check_member(member)
             self._known = {id(panel): self._one(panel) for panel in board.panels()}
-            return msgspec.json.encode(
-                {**msgspec.to_builtins(replace(board, scenes=())), "scenes": self._scenes(board)}
-            )
+            plain = _leave_out_loras(asdict(board), ())
+            return msgspec.json.encode({**plain, "scenes": self._scenes(board)})
         except Refused as error:
             raise BoardError(
                 f"The board can't be saved. {error.message}", "Undo the last step and try again."
@@ -66,7 +65,8 @@ class Encoder:
         known = self._known.get(id(panel))  # the panel is kept with its text, so no other can have its id
         if known is None:
             check_panel(panel)
-            known = (panel, msgspec.Raw(b"\n" + msgspec.json.encode(panel)))
+            plain = {**asdict(panel), "settings": _leave_out_loras(asdict(panel.settings), None)}
+            known = (panel, msgspec.Raw(b"\n" + msgspec.json.encode(plain)))
         return known
 
     def _scenes(self, board: Board) -> list[dict[str, Any]]:
@@ -74,6 +74,11 @@ class Encoder:
             {"id": s.id, "heading": s.heading, "panels": [self._known[id(panel)][1] for panel in s.panels]}
             for s in board.scenes
         ]
+
+
+def _leave_out_loras(plain: dict[str, Any], default: object) -> dict[str, Any]:
+    """Where none are named: programs from before there were any refuse a board with a field that they don't know."""
+    return {name: value for name, value in plain.items() if name != "loras" or value != default}
 
 
 def decode(data: bytes, name: str = "board.json") -> tuple[Board, list[str]]:

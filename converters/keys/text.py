@@ -6,6 +6,8 @@ and vision towers serve no FLUX model.
 
 from typing import Any
 
+from mlx_model.errors import LayoutError
+
 from .rules import Layout, Rule, Shapes, drop, rename
 from .shared import count_numbered, read_section, say_count
 
@@ -81,6 +83,8 @@ def read_sizes(
     config = read_section(config, "text_config")
     norms = [shape for name, shape in shapes.items() if name.endswith(".self_attn.q_norm.weight")]
     head = norms[0][0] if norms else int(config.get("head_dim") or MISTRAL_HEAD)
+    if (told_head := config.get("head_dim") or head) != head:
+        raise LayoutError(f"config.json of the text encoder says head_dim {str(told_head)[:40]}, its weights {head}.")
     outs = width // hidden
     layers = say_layers(config) or count_numbered(shapes, "layers.")
     fractions = tuple(layers * number // (outs + 1) for number in range(1, outs + 1))

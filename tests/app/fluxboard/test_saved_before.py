@@ -4,7 +4,9 @@ import shutil
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
+from app.board import data
 from app.board.data import pictures
 from app.fluxboard import codec
 from app.fluxboard.archive import export_zip, import_zip
@@ -38,3 +40,15 @@ def test_it_holds_a_thing_of_every_kind():
     assert first.references[0].member == file.board.cast[0].id
     assert (first.references[1].name, first.take.seed, first.takes[1].note) == ("hat", 7, "imported")
     assert (second.source.panel, second.mask.width, second.take) == (first.id, 16, None)
+
+
+def test_what_older_programs_do_not_know_is_written_only_where_it_is_used():
+    """They refuse a board with a field that they have no name for."""
+    board = data.Board("b", scenes=(data.Scene("s", panels=(data.Panel("p"),)),))
+    assert b"loras" not in codec.encode(board)
+    used = data.Settings(loras=(data.Adapter("soft"),))
+    board = data.Board("b", loras=used.loras, scenes=(data.Scene("s", panels=(data.Panel("p", settings=used),)),))
+    assert codec.encode(board).count(b"loras") == 2
+    assert codec.decode(codec.encode(board))[0] == board
+    none = replace(board, scenes=(data.Scene("s", panels=(data.Panel("p", settings=data.Settings(loras=())),)),))
+    assert codec.decode(codec.encode(none))[0] == none  # a panel that takes none of the board's

@@ -153,12 +153,12 @@ def test_a_hostile_hash_never_becomes_a_path(board, blobs, tmp_path):
 
 def test_a_full_disk_is_said(board, blobs, tmp_path, monkeypatch):
     import errno
-    import shutil
+    from pathlib import Path
 
     def full(*args, **kwargs):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(shutil, "copyfile", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(DiskFull):
         export_board("png", board, blobs.path, tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["package"]
