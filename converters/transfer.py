@@ -162,6 +162,7 @@ class Partial:
 
     def open(self) -> int:
         """A descriptor to read and write. What lies there and is a link, or has a second name, is replaced."""
+        self.path.parent.parent.mkdir(parents=True, exist_ok=True)
         with hold(self.path.parent.parent) as into:
             into.make_folder(self.path.parent.name)
         return self._open(self.path.name)

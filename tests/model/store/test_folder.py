@@ -152,4 +152,4 @@ def test_a_manifest_of_another_kind_is_told_without_python(tmp_path, text):
     (tmp_path / "model.json").write_text(text)
     with pytest.raises(LayoutError) as error:
         open_folder(tmp_path)
-    assert re.search("says no schema|nested without end", error.value.message)
+    assert re.search("says no schema|nested too deeply", error.value.message)
