@@ -46,8 +46,8 @@ def train(data: str, model: str | None, output: str, as_json: bool, **options: A
 
     \b
     Example:
-      flux-local train my-drawings -m klein-4b -o fox-style --lora --steps 1500
-      flux-local generate "a fox in the snow" --lora fox-style/fox-style.safetensors
+      flux-local train my-drawings -m flux2-klein-base-4b -o fox-style --lora --steps 1500
+      flux-local generate "a fox" -m flux2-klein-base-4b --lora fox-style/fox-style.safetensors
     """
     from app.engine.running import load_mlx
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from app.base.words import say_count
 from app.pictures import images, inputs
 from mlx_model.errors import FluxLocalError
 from mlx_model.events import Event, Note, Stage, Step
@@ -81,4 +82,4 @@ def _say_buckets(sources: list[Source]) -> str:
     sizes = [source.size for source in sources]
     counts = sorted(((sizes.count(size), size) for size in set(sizes)), reverse=True)
     shown = ", ".join(f"{count} at {size}" for count, size in counts[:6])
-    return f"{len(sources)} examples: {shown}{' ...' if len(counts) > 6 else ''}."
+    return f"{say_count(len(sources), 'example')}: {shown}{' ...' if len(counts) > 6 else ''}."

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 RUN, RESULT_ENDING, SAMPLES = "run.json", ".safetensors", 3
 SEED = 1000  # of the first sample
+SMALL = 0.2  # seconds of a step, as predicted
 GAP = 8  # pixels between the pictures of a sheet
 
 
@@ -107,7 +108,8 @@ def _require(
     seen = min(tokens, largest.area // spec.size_multiple**2)
     checkpoints, needed = needs.choose_checkpoints(spec, weights, largest, seen, settings, here)
     expected = needs.seconds(spec, largest, settings, here)
-    times = f", {say_duration(expected * steps)} for {steps} steps" if expected else ""
+    known = expected is not None and expected > SMALL  # below it what counts is not the arithmetic
+    times = f", {say_duration((expected or 0) * steps)} for {steps} steps" if known else ""
     note = f"Predicted: {gib(needed.peak)} of memory{times}."
     return dataclasses.replace(settings, gradient_checkpoints=checkpoints or settings.gradient_checkpoints), [note]
 
