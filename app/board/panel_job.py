@@ -139,7 +139,8 @@ def panel_job(
         loras=list_loras(board, panel),
     )
     folder = str(choice.folder.path)
-    return Job(new_id(), label, check(request, spec), folder, panel_id, slot, previews, instruction)
+    words = panel.prompt.strip()
+    return Job(new_id(), label, check(request, spec), folder, panel_id, slot, previews, instruction, words)
 
 
 def _text(prompt: str, style: str) -> str:

@@ -31,6 +31,7 @@ class Job:
     slot: str | None = None
     previews: bool = True
     instruction: str | None = None  # what panel_job was given besides the panel's own prompt
+    words: str = ""  # the artist's, as they were when the job was made
     anyway: bool = False  # also where this machine's memory is predicted not to do
 
 

@@ -25,12 +25,15 @@ DOWN = re.compile(r"lora_A|lora[_.]down")
 def load_reference(path: str | Path, notes: list[str], name: str = "", role: str = "") -> Reference:
     """Open one picture; its absolute path and the sha256 of exactly the bytes that were decoded are recorded.
 
-    `name` is what a prompt may call it, the file's name without extension if not given. Raises RequestError.
+    `name` is what a prompt may call it, the file's name without extension if not given, unless that is
+    its hash. Raises RequestError.
     """
     path = Path(path)
     data = read_bytes(path)
     pixels = open_picture(path, notes, data)
-    return Reference(str(path.absolute()), name or path.stem, role, hashlib.sha256(data).hexdigest(), pixels)
+    digest = hashlib.sha256(data).hexdigest()
+    own = "" if path.stem == digest else path.stem  # a picture of a board: nobody calls it that
+    return Reference(str(path.absolute()), name or own, role, digest, pixels)
 
 
 def pixels_of(reference: Reference) -> np.ndarray:

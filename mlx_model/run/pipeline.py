@@ -124,7 +124,7 @@ class Pipeline:
 
     def note_size(self, reference: Reference, size: Size) -> Note:
         """That a picture is not used at its own size."""
-        name = reference.name or Path(reference.path).name or "A reference"
+        name = reference.name or "A picture"
         own = Size.of(demand(reference.pixels))
         return Note(f"{name}: {own} is used at {size}, as {self.spec.title} does.")
 

@@ -50,3 +50,67 @@ def test_words_after_continue_land_in_the_new_panel(window):
     window.type("make it night")
     window.wait(lambda: "make it night" in window.order(), "the words")
     assert window.order().index("make it night") == 2
+
+
+def open_panel(window, number):
+    window.click(middle(window.panel(number)), times=2)
+    window.wait(lambda: window.ask("window.open_panel_id()"), "the panel")
+
+
+def take_at(window, number):
+    """The rectangle of a take of the panel that is open, counted from 0."""
+    takes = "window.stack.currentWidget().stage.takes"
+    return window.ask(f"place({takes}.viewport(), {takes}.visualItemRect({takes}.item({number})))")
+
+
+def current_take(window):
+    panel = "document.panel(window.open_panel_id())"
+    return window.ask(f"[take.id for take in {panel}.takes].index({panel}.current)")
+
+
+def render(window):
+    takes = window.ask("len(document.panel(window.open_panel_id()).takes)")
+    window.press("ctrl+r")
+    window.wait(lambda: window.ask("len(document.panel(window.open_panel_id()).takes)") == takes + 1, "a take", 90)
+
+
+def test_a_right_click_changes_no_take_and_what_it_offers_is_about_the_one_under_it(window):
+    open_panel(window, 1)
+    render(window)
+    assert current_take(window) == 1
+    before = window.ask("document.history.undo_label")
+    window.click(middle(take_at(window, 0)), button=3)
+    window.click("Compare with This Take")
+    assert window.ask("window.stack.currentWidget().stage.canvas.tags") == ["Take 1", "Take 2"]
+    assert window.ask("window.stack.currentWidget().stage.canvas.comparing")
+    window.click(middle(take_at(window, 0)), button=3)
+    window.click("Details and Note")
+    assert window.shows("Take 1") and window.shows("This picture was imported.")
+    window.click(middle(take_at(window, 0)), button=3)
+    window.press("Escape")
+    assert (current_take(window), window.ask("document.history.undo_label")) == (1, before)
+
+
+def test_a_right_click_opens_adds_and_moves_nothing_on_the_board(window):
+    before = window.order()
+    for number in (0, 2):
+        window.click(middle(window.panel(number)), button=3, times=2)
+        window.press("Escape", "Escape")
+    x, y, width, height = window.panel(3)  # the place to add a panel stands behind the last of a scene
+    window.click((x + width // 2, y + height + 60), button=3)
+    window.press("Escape")
+    assert (window.order(), window.ask("window.open_panel_id()")) == (before, None)
+
+
+def test_the_queue_says_what_each_job_was_made_with(window):
+    open_panel(window, 1)
+    words = window.ask("document.panel(window.open_panel_id()).prompt")
+    window.press("ctrl+r")
+    window.press("ctrl+a")
+    window.type("something else")
+    render(window)
+    window.press("Escape")
+    window.press("Delete")
+    window.wait(lambda: "something else" not in window.order(), "the panel to go")
+    window.press("ctrl+4")
+    assert window.ask("[row.prompt.text() for row in window.queue.rows.values()]") == [words, "something else"]

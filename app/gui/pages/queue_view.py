@@ -40,10 +40,10 @@ class JobRow(QFrame):
     again = Signal(str)
     earlier = Signal(str)
 
-    def __init__(self, job: JobState, words_of: Callable[[JobState], str], number_of: Callable[[JobState], str]):
+    def __init__(self, job: JobState, number_of: Callable[[JobState], str]):
         super().__init__()
         self.setObjectName("card")
-        self.id, self._words_of, self._number_of = job.id, words_of, number_of
+        self.id, self._number_of = job.id, number_of
         self._shown: tuple[str | None, int] | None = None
         self.picture = QLabel()
         self.picture.setFixedSize(THUMB)
@@ -85,8 +85,7 @@ class JobRow(QFrame):
     def show_job(self, job: JobState) -> None:
         """Bring the row up to date."""
         self.title.setText(f"Panel {self._number_of(job)}" if job.job.panel else job.job.label)
-        prompt = " ".join(self._words_of(job).split())
-        self.prompt.setText(prompt)
+        self.prompt.setText(" ".join((job.job.words or job.job.request.prompt).split()))
         self.words.setText(job_words(job))
         set_tone(self.words, "danger" if job.state == "failed" else "muted")
         running = job.state == "running"
@@ -125,7 +124,7 @@ def job_words(job: JobState) -> str:
 
 
 class QueueView(QWidget):
-    """Follows the engine; `words_of` gives what a job is about, `number_of` what its panel is called now.
+    """Follows the engine; `number_of` gives what a job's panel is called now.
 
     `again` names the job that is wanted once more.
     """
@@ -135,12 +134,11 @@ class QueueView(QWidget):
     def __init__(
         self,
         engine: Engine,
-        words_of: Callable[[JobState], str],
         number_of: Callable[[JobState], str] = lambda job: job.job.label,
         parent: QWidget | None = None,
     ):
         super().__init__(parent)
-        self.engine, self._words_of, self._number_of = engine, words_of, number_of
+        self.engine, self._number_of = engine, number_of
         self.rows: dict[str, JobRow] = {}
         self.state = label(tone="muted")
         self.pause = button("Pause", self._pause, "pause")
@@ -205,7 +203,7 @@ class QueueView(QWidget):
         self.refresh()
 
     def _new(self, job: JobState) -> JobRow:
-        row = JobRow(job, self._words_of, self._number_of)
+        row = JobRow(job, self._number_of)
         row.cancel.connect(self.engine.cancel)
         row.again.connect(self._repeat)
         row.earlier.connect(lambda job_id: self.engine.move(job_id, 0))

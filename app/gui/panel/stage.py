@@ -174,12 +174,13 @@ class PanelStage(PanelPart, QWidget):
         """What to compare with, and what to call both: a chosen take, what the take was made from, the take before."""
         panel, take = self.panel, self.panel.take
         places = {one.id: place for place, one in enumerate(panel.takes, 1)}
-        if take is None or not self.canvas.preview.isNull():
-            return self.to_show() if take else None, ("Before", "Now")
-        now = f"Take {places[take.id]}"
-        if self.takes.compared in places and self.takes.compared != take.id:
+        running = not self.canvas.preview.isNull()
+        now = "Now" if running or take is None else f"Take {places[take.id]}"
+        if self.takes.compared in places and (running or take is None or self.takes.compared != take.id):
             other = panel.takes[places[self.takes.compared] - 1]
             return other.picture, (f"Take {places[other.id]}", now)
+        if take is None or running:
+            return self.to_show() if take else None, ("Before", "Now")
         start = self._start_of(take)
         if start:
             return start, ("Start", now)

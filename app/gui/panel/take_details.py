@@ -30,6 +30,7 @@ class TakeDetails(PanelPart, QWidget):
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
         self.document = document
+        self._pointed: tuple[str | None, str] | None = None  # the current take then, and the one pointed at
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(8)
@@ -70,6 +71,8 @@ class TakeDetails(PanelPart, QWidget):
         buttons = QHBoxLayout()
         buttons.addWidget(self.again)
         buttons.addWidget(self.copy)
+        self.number = label(name="subheading", wrap=True)
+        column.addWidget(self.number)
         column.addWidget(self.note)
         column.addWidget(self.prompt)
         column.addLayout(layout)
@@ -77,17 +80,26 @@ class TakeDetails(PanelPart, QWidget):
 
     @property
     def take(self) -> Take | None:
-        return self.panel.take
+        """The current one, or the one that was pointed at since it became that."""
+        pointed = next((take for take in self.panel.takes if (self.panel.current, take.id) == self._pointed), None)
+        return pointed or self.panel.take
+
+    def point_at(self, take_id: str) -> None:
+        """Tell of this take; the panel's picture stays what it is."""
+        self._pointed = (self.panel.current, take_id)
+        self.refresh()
 
     def refresh(self) -> None:
-        take = self.take
-        if (self.panel_id, take) == self._shown:
+        take, takes = self.take, self.panel.takes
+        if (self.panel_id, take, takes) == self._shown:
             return
-        self._shown = (self.panel_id, take)
+        self._shown = (self.panel_id, take, takes)
         self.empty.setVisible(take is None)
         self.body.setVisible(take is not None)
         if take is None:
             return
+        current = " (the panel's picture)" if take.id == self.panel.current else ""
+        self.number.setText(f"Take {takes.index(take) + 1}{current}")
         self.note.set_text(take.note)
         request = _request(take)
         self.prompt.setText(request.prompt if request else "This picture was imported.")

@@ -265,7 +265,7 @@ class PanelView(PanelPart, QWidget):
         self.change("Use Settings", settings=settings, seed=take.seed, seed_locked=True)
 
     def _show_details(self, take_id: str) -> None:
-        self.document.do("Choose Take", lambda board: commands.choose_take(board, self.panel_id, take_id))
+        self.side.take.point_at(take_id)
         self.side.tabs.setCurrentIndex(2)
         self.side.take.note.setFocus()
 

@@ -10,12 +10,11 @@ from PySide6.QtCore import QByteArray, QCoreApplication, QEvent, QSize, Qt, QTim
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QMenu, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
-from mlx_model.errors import FluxLocalError, Hint, Refused
+from mlx_model.errors import FluxLocalError, Hint
 
 from ...base.settings import name_recent
 from ...base.words import say_count
 from ...board.data import Board
-from ...engine.jobs import JobState
 from ...models.library import BUILT_IN
 from ..board.view import BoardView
 from ..document.document import Document
@@ -59,7 +58,7 @@ class MainWindow(QMainWindow):
         self.actions_ = Actions(self, self._run)
         self._lay_out()
         self._fill_menus()
-        self.queue = QueueView(session.engine, self._describe_job, session.number_of)
+        self.queue = QueueView(session.engine, session.number_of)
         self.queue.again.connect(session.again)
         self._set_page("queue", self.queue)
         self.commands.place_wanted.connect(self.go)
@@ -328,17 +327,6 @@ class MainWindow(QMainWindow):
         from .dialogs import Shortcuts
 
         Shortcuts(self.actions_.list_shortcuts(), self).exec()
-
-    def _describe_job(self, state: JobState) -> str:
-        """What a job is about, in the artist's words where its panel is still there."""
-        job, document = state.job, self.document
-        if job is None:
-            return ""
-        try:
-            panel = document.panel(job.panel) if document and job.panel else None
-        except Refused:
-            panel = None
-        return panel.prompt if panel and panel.prompt else job.request.prompt
 
     def say(self, text: str, hint: Hint = "", good: bool = False) -> None:
         """A message at the foot of the window."""
