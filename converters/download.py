@@ -116,7 +116,12 @@ def download(
     elif only:
         yield from _take_some(spec, into, only, beside)
     else:
-        yield from _take_from_hub(spec, into, without, beside)
+        try:
+            yield from _take_from_hub(spec, into, without, beside)
+        except Unreachable as error:
+            if not _has_begun(into):
+                raise
+            raise Unreachable(error.message, f"{error.hint} It goes on where it stopped.") from error
     yield Done(time.monotonic() - start, str(into))
 
 
@@ -143,6 +148,12 @@ def _take_some(spec: ModelSpec, into: Path, only: Collection[Download], beside: 
     missing = yield from _check(files, into)
     yield from _require_room(spec, into, missing, beside)
     yield from _fetch_all(spec, missing, into)
+
+
+def _has_begun(into: Path) -> bool:
+    """Whether there are bytes of a checkpoint to go on with."""
+    ours = (RECORD, LOCK)
+    return any(path.is_file() and path.name not in ours and path.stat().st_size for path in into.rglob("*"))
 
 
 def _take_from_disk(spec: ModelSpec, into: Path, parts: Collection[Download]) -> Iterator[Event]:

@@ -23,7 +23,6 @@ KINDS = (".safetensors", ".json", ".txt", ".jinja", ".model")  # never code; a p
 HASHES = {"sha256": re.compile("[0-9a-f]{64}"), "git": re.compile("[0-9a-f]{40}")}
 COMMIT = re.compile("[0-9a-f]{6,64}")
 PAUSE, BUSY = 1.0, 2.0  # seconds before the next try: after a cut connection, after an error of the server
-GO_ON = "try again: it goes on where it stopped."
 
 
 @dataclass(frozen=True)
@@ -116,7 +115,7 @@ def list_files(part: Download) -> list[Remote]:
     except UnicodeEncodeError:  # of the token
         raise
     except (ValueError, TypeError, KeyError, AttributeError) as error:
-        hint = f"Does this network ask for a login in the browser? Then log in, and {GO_ON}"
+        hint = "Does this network ask for a login in the browser? Then log in, and try again."
         raise Unreachable(f"{endpoint()} answers something else than a list of files.", hint) from error
     wanted = [sibling for sibling in siblings if _is_wanted(sibling.rfilename, part.files)]
     if not wanted:
@@ -242,7 +241,7 @@ def explain(error: Exception, repo: str) -> Exception:
         hint = "Look at the date and the time of this computer, and at what filters its connection."
         return Unreachable(f"The certificate of {endpoint()} is not accepted.", hint)
     if _is_network(error):
-        return Unreachable(f"{endpoint()} can't be reached.", f"Check the connection and {GO_ON}")
+        return Unreachable(f"{endpoint()} can't be reached.", "Check the connection and try again.")
     if isinstance(error, ImportError | ValueError) and "proxy" in str(error).lower():
         hint = "Look at HTTPS_PROXY, HTTP_PROXY and ALL_PROXY, or unset them."
         return ConvertError("The proxy that this computer names can't be used.", hint)
@@ -253,7 +252,7 @@ def _explain_answer(answer: Answer, repo: str) -> FluxLocalError:
     page = f"{endpoint()}/{repo}"
     if answer.status == 429:
         wait = f"in {pause_after(answer) or 0:.0f} s" if "retry-after" in answer.headers else "later"
-        hint = f"Try again {wait}: it goes on where it stopped. Who is logged in (hf auth login) may ask for more."
+        hint = f"Try again {wait}. Who is logged in (hf auth login) may ask for more."
         return Unreachable(f"{endpoint()} takes no more requests from here for now.", hint)
     if answer.status in (401, 403) and answer.ours:
         return _explain_refusal(answer, repo, page)
@@ -261,7 +260,7 @@ def _explain_answer(answer: Answer, repo: str) -> FluxLocalError:
         hint = f"It may have been renamed or withdrawn: see {page}."
         return ConvertError(f"{repo}, or a file of it, is not at {endpoint()}.", hint)
     who = endpoint() if answer.ours else f"The server to which {endpoint()} sent us"
-    return Unreachable(f"{who} answered with error {answer.status}.", f"Wait a while and {GO_ON}")
+    return Unreachable(f"{who} answered with error {answer.status}.", "Wait a while and try again.")
 
 
 def _explain_refusal(answer: Answer, repo: str, page: str) -> LicenceNotAccepted:

@@ -235,7 +235,8 @@ def _receive(file: Remote, partial: Partial, hearing: Hearing) -> None:
                 error.filename = str(partial.path)
             raise
         here = f"{say_bytes(partial.size)} of {file.name}, of {say_bytes(file.bytes)}, are kept"
-        raise DiskFull(f"The disk is full: {here}.", f"Free some space and {hub.GO_ON}") from error
+        hint = "Free some space and try again: it goes on where it stopped."
+        raise DiskFull(f"The disk is full: {here}.", hint) from error
     finally:
         os.close(descriptor)
 

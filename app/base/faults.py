@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 
 from mlx_model.errors import DiskFull, FluxLocalError, OutOfMemory, RequestError
 
@@ -24,12 +25,27 @@ UNUSABLE = (
 OUR_FAULT = "This is a fault in Flux Local. Please report it with what the log says."
 
 
+WRONG = "Something in Flux Local went wrong."
+MISSING = "A part of Flux Local is missing: install it again."
+PYTHON = re.compile(
+    r"^\w*(?:Error|Exception|Warning)\b|\w+(?:Error|Exception): |Traceback|\[Errno|0x[0-9a-f]{6,}|C\+\+|\bobject at\b"
+    r"|<class|NoneType|argument|attribute|unexpected keyword|\.py\b|__\w+__|libshiboken|PySide"
+)
+
+
+def say_plainly(text: str) -> str:
+    """What a library said, for a person: "" where only who writes Python would understand it."""
+    if "No module named" in text:
+        return MISSING
+    return "" if PYTHON.search(text) else text.strip()
+
+
 def tell(error: Exception) -> FluxLocalError | None:
     """`error` as one that has a message for people; None for a fault of ours, whose traceback is worth more."""
     if isinstance(error, FluxLocalError):
         return error
     if isinstance(error, MemoryError):
-        return OutOfMemory(f"The machine ran out of memory. {error}".strip(), "Try a smaller size.")
+        return OutOfMemory("The machine ran out of memory.", "Try a smaller size.")
     if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
         what = f"{_name(error)} could not be written" if error.filename else "something could not be written"
         return DiskFull(f"The disk is full: {what}.", "Free some space and try again.")

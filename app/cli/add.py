@@ -36,6 +36,8 @@ def add_model(spec: ModelSpec, bits: int, options: dict[str, Any]) -> None:
     _check(spec, out, options["force"] or options["dry_run"])
     if not (options["accept_licence"] or options["dry_run"]):
         _consent(spec)
+    if not (source or options["yes"] or options["dry_run"]) and sys.stdin.isatty():
+        _ask_download(spec, bits, out)
     report, base, fetched = Reporter(options["as_json"]), _find_base(spec), paths.downloads() / spec.name
     settings = {"bits": bits, "companions": base.path if base else None, "force": options["force"]}
     blas.preload()
@@ -162,6 +164,14 @@ def _check(spec: ModelSpec, out: Path, force: bool) -> None:
         raise RequestError(f"{spec.name} is built in: there is nothing to add.")
     if out.exists() and not force:
         raise RequestError(f"{spec.name} is installed already, in {out}.", "Replace it with --force.")
+
+
+def _ask_download(spec: ModelSpec, bits: int, out: Path) -> None:
+    """On a terminal: what is fetched, what stays, where, and how much is free."""
+    size, later = say_bytes(spec.download_bytes), say_bytes(catalogue.disk_bytes(spec, bits))
+    free = say_bytes(paths.free_bytes(paths.models()))
+    echo(f"{size} are downloaded, {later} stay in {out} at {bits} bits. {free} are free there.", err=True)
+    click.confirm("Download it?", abort=True, err=True)
 
 
 def _consent(spec: ModelSpec) -> None:

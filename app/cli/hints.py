@@ -24,6 +24,7 @@ WORDS: dict[AdviceCode, str] = {
     ),
     "give_member_a_picture": "Give it one: flux-local board cast.",
     "give_picture": "Give one: flux-local edit PICTURE -p ...",
+    "install_part": 'Install it with: pip install "flux-local-studio[{name}]"',
     "import_zip": "A zipped board: flux-local board import.",
     "leave_out": "Leave --{setting} out.",
     "make_board": "flux-local board new makes one.",

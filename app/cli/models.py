@@ -130,6 +130,7 @@ def _speed(entry: dict[str, Any]) -> str:
 @click.option("--download-missing", is_flag=True, help="Fetch only what PLACE lacks.")
 @click.option("--dry-run", is_flag=True, help="Say what would be read and written, and how long it takes.")
 @click.option("--accept-licence", is_flag=True, help="Agree to the licence without being asked.")
+@click.option("--yes", is_flag=True, help="Download without being asked.")
 @click.option("--force", is_flag=True, help="Replace the installed model.")
 @json_option
 def add(name: str | None, bits: int, **options: Any) -> None:
@@ -203,7 +204,7 @@ def remove(name: str, yes: bool) -> None:
     places = [paths.downloads() / place for place in (name, f"{name}.rest")] if name in SPECS else []
     begun = [place for place in places if place.is_dir()]
     try:
-        path = library.resolve(name)
+        path = library.find_removable(name)
     except NotInstalled:
         if not begun:
             raise

@@ -12,6 +12,7 @@ from mlx_model.errors import SMALLER, tell_device
 from mlx_model.events import Failed
 
 from ..base import paths
+from ..base.faults import say_plainly
 
 LIMIT = 1_000_000  # bytes of log, then it becomes worker.1.log
 TAIL = 20_000
@@ -81,7 +82,8 @@ def _exit(number: int | None) -> str:
 def _last_line(said: str) -> str:
     """Where Python itself ended it: the error of the traceback."""
     lines = [line for line in said.splitlines() if line.strip()]
-    return f"It said: {_short(lines[-1].strip())}" if lines else ""
+    words = say_plainly(lines[-1]) if lines else ""
+    return f"It said: {_short(words)}" if words else ""
 
 
 def _short(text: str) -> str:

@@ -176,4 +176,5 @@ def _describe_failure(error: Exception) -> Failed:
     if told:
         return Failed.of(told)
     traceback.print_exception(error)
-    return Failed(type(error).__name__, str(error) or type(error).__name__, faults.OUR_FAULT)
+    said = faults.say_plainly(str(error))
+    return Failed(type(error).__name__, f"{faults.WRONG} {said}".strip(), faults.OUR_FAULT)

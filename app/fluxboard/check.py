@@ -130,5 +130,7 @@ class _Models:
             try:
                 self._specs[name] = library.find(name).folder.spec
             except FluxLocalError as error:
-                self.missing.append(Problem("", error.message, error.hint))
+                users = [one for one in self.board.panels() if one.settings.model == name] if name else []
+                where = ", ".join(numbers(self.board)[one.id] for one in users)
+                self.missing.append(Problem(where, error.message, error.hint))
         return self._specs[name]

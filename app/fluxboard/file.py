@@ -153,6 +153,14 @@ class BoardFile:
             self._path = moved
         return self._path
 
+    @property
+    def is_gone(self) -> bool:
+        """Whether it was deleted, or lies on a volume that was taken away."""
+        try:
+            return not self.path.is_dir()
+        except BoardError:
+            return True
+
     # The board
 
     def save(self, board: Board, point: bool = False) -> None:

@@ -10,7 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mlx_model.errors import Refused, RequestError
+from mlx_model.errors import Advice, Refused, RequestError
 
 if TYPE_CHECKING:
     from ..board.data import Board, Picture
@@ -224,8 +224,8 @@ def _find(name: str, names: tuple[str, ...]) -> Format:
 def _load_function(where: str, format: Format) -> Callable[..., Any]:
     if format.extra and not format.available:
         raise RequestError(
-            f"{format.title} needs the optional package {format.extra.module}.",
-            f'Install it with: pip install "flux-local-studio[{format.extra.name}]"',
+            f"{format.title} needs an optional part of Flux Local.",
+            Advice("install_part", {"name": format.extra.name}),
         )
     file, _, function = where.partition(":")
     found: Callable[..., Any] = getattr(import_module(f".{file}", __package__), function)

@@ -11,7 +11,7 @@ from mlx_model import memory
 from mlx_model.errors import Advice, Hint
 from mlx_model.specs import SPECS
 
-from ..base import blas, paths
+from ..base import blas, faults, paths
 from .catalogue import best_bits, catalogue
 from .library import ADD_ONE, list_installed
 
@@ -69,7 +69,8 @@ def _problems(
     here: memory.Machine, library: str | None, backend: str | None, mlx_error: str
 ) -> Iterator[dict[str, Hint]]:
     if backend is None:
-        yield _problem(f"MLX can't be loaded: {mlx_error}.", "Install it again: pip install --force-reinstall mlx")
+        why = faults.say_plainly(mlx_error)
+        yield _problem(f"MLX can't be loaded. {why}".strip(), "Install Flux Local again.")
     if here.metal and backend == "CPU":
         yield _problem("MLX does not see the GPU.", "Use a Python for arm64, and macOS 14 or newer.")
     if sys.platform == "darwin" and platform.machine() != "arm64":

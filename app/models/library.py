@@ -146,15 +146,21 @@ def _rank(path: Path) -> tuple[bool, float, str]:
     return path == paths.mini(), (path / MANIFEST).stat().st_mtime, path.name
 
 
+def find_removable(name: str) -> Path:
+    """The folder of an installed model that isn't part of the app. Raises NotInstalled, RequestError."""
+    path = resolve(name)
+    if path == paths.mini():
+        raise RequestError("The built-in model can't be removed.", "It is part of the app.")
+    return path
+
+
 def remove(name: str) -> Path:
     """Move an installed model to the Trash; where it was.
 
     Raises NotInstalled, RequestError for the built-in model, ModelError where the Trash can't take it (nothing is
     deleted then).
     """
-    path = resolve(name)
-    if path == paths.mini():
-        raise RequestError("The built-in model can't be removed.", "It is part of the app.")
+    path = find_removable(name)
     from send2trash import send2trash  # type: ignore[import-untyped]  # it ships no types
 
     try:

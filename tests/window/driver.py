@@ -153,6 +153,11 @@ class Window:
         for key in keys:
             self.hands("key", "--clearmodifiers", key)
 
+    def leave(self, *words: str | int) -> None:
+        """Do with xdotool what ends the program, and see it end."""
+        self._xdotool(*words)
+        self.wait(lambda: self.process.poll() is not None, "the end")
+
     def type(self, text: str) -> None:
         self.hands("type", "--clearmodifiers", "--delay", 15, text)
 

@@ -22,10 +22,12 @@ from app.board.data import (
     numbers,
 )
 from app.fluxboard.file import SUFFIX, BoardFile
+from app.models import library
 from app.pictures import images
-from mlx_model.errors import BoardError, RequestError
+from mlx_model.errors import BoardError, NotInstalled, RequestError
 from mlx_model.geometry import Size
 
+from ..hints import on_command_line
 from ..say import Reporter, echo, echo_path, say_json
 
 Options = dict[str, Any]
@@ -57,6 +59,8 @@ def new_board_file(path: str, options: Options, as_json: bool) -> None:
     """board new"""
     target = new_place(path)
     given = {key: value for key, value in options.items() if value is not None}
+    if given.get("model"):
+        check_model(given["model"])
     given["title"] = given.get("title") or target.name.removesuffix(SUFFIX)
     if "aspect" in given:
         given["aspect"] = parse_aspect(given["aspect"])
@@ -151,6 +155,8 @@ def _change_panel(board: Board, panel: Panel, options: Options) -> Panel:
     changes = {key: options[key] for key in direct if options.get(key) is not None}
     camera = {key: options[key] for key in ("shot", "angle", "move") if options[key] is not None}
     settings = {key: options[key] for key in ("model", "steps", "guidance", "strength") if options[key] is not None}
+    if options["model"] is not None:
+        check_model(options["model"])
     if options["size"]:
         settings["width"], settings["height"] = _parse_sides(options["size"])
     if options["seed"] is not None:
@@ -159,6 +165,14 @@ def _change_panel(board: Board, panel: Panel, options: Options) -> Panel:
         changes["source"] = _source(board, panel, options["source"])
     changes |= {"camera": replace(panel.camera, **camera), "settings": replace(panel.settings, **settings)}
     return replace(panel, **changes)
+
+
+def check_model(name: str) -> None:
+    """Raises RequestError for a name that no model has; one that is only not installed yet may be set, with a word."""
+    try:
+        library.resolve(name)
+    except NotInstalled as error:
+        echo(f"Note: {error.message} {on_command_line(error.hint)}", err=True)
 
 
 def _source(board: Board, panel: Panel, text: str) -> Source:

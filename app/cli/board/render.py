@@ -14,7 +14,7 @@ from app.board.panel_job import Choice, further_seed, make_take, panel_job, reso
 from app.engine import jobs, running
 from app.fluxboard.file import BoardFile
 from app.pictures import inputs
-from mlx_model.errors import BoardError, FluxLocalError, ModelError, WillNotFit
+from mlx_model.errors import BoardError, FluxLocalError, ModelError, RequestError, WillNotFit
 from mlx_model.events import Done, Event, Stage
 from mlx_model.files import use_scratch_folder
 from mlx_model.request import Request, check
@@ -101,7 +101,12 @@ class _Run:
     def _choose(self, board: Board, panel: Panel) -> Choice:
         """--model is for this run what the panel's own would be."""
         named = self.options["model"] or panel.settings.model
-        return resolve(board, replace(panel, settings=replace(panel.settings, model=named)))
+        try:
+            return resolve(board, replace(panel, settings=replace(panel.settings, model=named)))
+        except (RequestError, ModelError) as error:
+            if not panel.settings.model or self.options["model"]:  # then it is no panel's fault
+                raise
+            raise type(error)(f"Panel {numbers(board)[panel.id]}: {error.message}", error.hint) from error
 
     def _job(self, job: jobs.Job, folder: Folder) -> None:
         notes: list[str] = []

@@ -24,17 +24,18 @@ from ...board.naming import anchor, renumber
 from ...board.panel_job import Choice, further_seed, instruct, panel_job, resolve
 from ...engine.engine import Engine
 from ...engine.jobs import JobState
-from ...fluxboard.file import BoardFile
+from ...fluxboard.file import COPY_HINT, BoardFile
 from ..kit.words import in_window
 from .forecast import PanelModel, forecast
 from .importing import ReadPicture, in_background, keep, read_picture
 from .pixmaps import Pixmaps, read
 from .runs import PanelState, Runs
-from .storing import SMALL_FILE, Keeping, Storing
+from .storing import AGAIN, SAVING, SMALL_FILE, Keeping, Storing, Troubles
 
 AUTOSAVE = 1500  # ms after the first unsaved change; the product promises 2 s
 JOURNAL = 200  # ms: what is typed in one go is noted once
 READ_ONLY_HINT = "File > Save a Copy makes a board that keeps them."
+TRASHES = (".Trash", "Trash", ".Trashes")  # names of folders
 SMALL_MASK = 512 * 512  # pixels: stored within a frame or so, without a thread
 
 
@@ -47,6 +48,8 @@ class Document(QObject):
     picture_ready = Signal(str)  # sha256: a pixmap that was asked for has come
     preview_read = Signal(int, QImage)  # by read_preview; null where the file can't be read
     message = Signal(str, object)  # what happened; what to do, a Hint
+    lasting = Signal(str, object)  # the same, of what stays so until `mended` says the words again
+    mended = Signal(str)
 
     def __init__(self, file: BoardFile, engine: Engine, parent: QObject | None = None):
         super().__init__(parent)
@@ -55,12 +58,16 @@ class Document(QObject):
         self.model: str | None = None  # the default model: for panels and boards that name none
         self.watched: str | None = None  # the panel whose view is open: it tells its failures itself
         self._dirty = self._closed = self._told_read_only = False
+        self.troubles, self._place = Troubles(self), file.path
+        self.troubles.lasting.connect(self.lasting)
+        self.troubles.mended.connect(self.mended)
         self._index: tuple[Board | None, dict[str, Panel]] = (None, {})
         self._pixmaps = Pixmaps(self.picture_path, self)
         self._pixmaps.ready.connect(self.picture_ready)
         self._storing = Storing(self)
         self._keeping = Keeping(file, self._storing, self.number_of, self)
         self._keeping.made.connect(self._take_made)
+        self._keeping.stored.connect(self.troubles.mend)
         self._keeping.refused.connect(self._take_refused)
         self._keeping.broken.connect(self.message)
         self._keeping.settled.connect(self.state_changed)
@@ -69,6 +76,8 @@ class Document(QObject):
         self.runs.finished.connect(self._job_finished)
         self._autosave = QTimer(self, singleShot=True, interval=AUTOSAVE)
         self._autosave.timeout.connect(self.save)
+        self._again = QTimer(self, singleShot=True, interval=AGAIN)
+        self._again.timeout.connect(self.save)
         self._journal = QTimer(self, singleShot=True, interval=JOURNAL)
         self._journal.timeout.connect(lambda: self.file.note(self.board))
 
@@ -101,7 +110,20 @@ class Document(QObject):
         self.settle()
         if self._dirty:
             self.save()
-        return not self._dirty and not self._keeping.held
+        return not (self._dirty or self._keeping.held or self.file.is_gone)
+
+    def hand_over(self, copy: "Document") -> None:
+        """What was not stored, and what is still being made, goes on in a copy of this board."""
+        copy.runs.adopt(self.runs)
+        for job, data in self._keeping.give_up():
+            copy.keep(job, data)
+
+    def look_around(self) -> None:
+        """Tell where the board is now, where somebody moved or removed it meanwhile."""
+        if self.file.is_gone:
+            self.troubles.tell(SAVING, f"{self._place.name} is no longer there.", COPY_HINT)
+        else:
+            self._tell_moved()
 
     # Changes
 
@@ -160,26 +182,45 @@ class Document(QObject):
         try:
             self.file.save(self.board)
         except FluxLocalError as error:
-            self.message.emit(error.message, error.hint)
+            self.troubles.tell(SAVING, error.message, error.hint)
+            self._again.start()
             return False
+        self.troubles.mend(SAVING)
+        self._tell_moved()
         self._set_dirty(False)
         return True
+
+    def _tell_moved(self) -> None:
+        """A folder that was moved is followed, which nobody may notice who threw it away."""
+        here = self.file.path
+        if here == self._place:
+            return
+        self._place = here
+        if any(part in TRASHES for part in here.parts):
+            self.message.emit(f"{here.name} is in the Trash now.", "To keep it, save a copy: File > Save a Copy.")
+        else:
+            self.message.emit(f"The board is now {here}.", "It goes on being saved there.")
 
     def _tell_read_only(self) -> None:
         if not self._told_read_only:
             self._told_read_only = True
             self.message.emit(f"{self.file.path.name} is open for reading only: changes are not saved.", READ_ONLY_HINT)
 
-    def close(self) -> None:
+    def close(self, save: bool = True) -> None:
         """Save what is unsaved and let go of the file and the threads; does nothing the second time."""
         if self._closed:
             return
         self._closed = True
-        self._keeping.retry()
+        if save:
+            self._keeping.retry()
         self._storing.close()
         self._keeping.stop()
-        if self._dirty:
+        if self._dirty and save:
             self.save()
+        self._autosave.stop()
+        self._journal.stop()
+        self._again.stop()
+        self.troubles.end()
         self.runs.detach()
         self._pixmaps.close()
         self.file.close()
@@ -338,9 +379,9 @@ class Document(QObject):
         """What the job's panel is called now; as it was where it is gone."""
         return numbers(self.board).get(job.job.panel or "", job.job.label)
 
-    def keep(self, job: JobState) -> None:
-        """The finished picture becomes a take, in every state that undo and redo can reach: no undo loses it."""
-        self._keeping.keep(job)
+    def keep(self, job: JobState, data: bytes | None = None) -> None:
+        """The finished picture (`data`, or the job's file) becomes a take in every state that undo and redo reach."""
+        self._keeping.keep(job, data)
 
     def _take_made(self, panel_id: str, take: Take) -> None:
         self.runs.forget(panel_id)
@@ -352,5 +393,6 @@ class Document(QObject):
         """Told once, and shown at the panel until it is stored."""
         text = f"The picture of panel {self.number_of(job)} is made, but not stored. {message}"
         hint = f"{in_window(hint)} It is held until then."
-        if job.job.panel and self.runs.fail(job.job.panel, anchor(text, self.board), hint):
-            self.message.emit(text, hint)
+        if job.job.panel:
+            self.runs.fail(job.job.panel, anchor(text, self.board), hint)
+        self.troubles.tell(job.id, text, hint)

@@ -97,6 +97,11 @@ class Runs(QObject):
         """How many jobs of this board are not over."""
         return len(self._panels)
 
+    def adopt(self, other: "Runs") -> None:
+        """The jobs of another board, whose panels are those of this one too."""
+        self._panels |= other._panels
+        other._panels = {}
+
     def owns(self, board: Board, job: JobState) -> bool:
         """Whether the job is one of this board."""
         return any(panel.id == job.job.panel for panel in board.panels())

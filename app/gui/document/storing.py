@@ -9,6 +9,8 @@ from typing import Any
 
 from PySide6.QtCore import QObject, Qt, QTimer, Signal
 
+from mlx_model.errors import Hint
+
 from ...board.panel_job import make_take
 from ...engine.jobs import JobState
 from ...fluxboard.file import BoardFile
@@ -65,6 +67,7 @@ class Keeping(QObject):
     made = Signal(str, object)  # panel id, Take
     refused = Signal(object, str, object)  # JobState; why; what to do, a Hint
     broken = Signal(str, object)  # as the message of a document: what is no picture, and why
+    stored = Signal(str)  # job id
     settled = Signal(str)  # panel id: nothing of it is on the way any more
 
     def __init__(
@@ -81,8 +84,11 @@ class Keeping(QObject):
         """The last job of the panel whose picture is being stored; None where none is."""
         return next((job for job in reversed(self._on_the_way) if job.job.panel == panel_id), None)
 
-    def keep(self, job: JobState) -> None:
+    def keep(self, job: JobState, data: bytes | None = None) -> None:
         """The result of a job, whose file is read at once: it goes away with the engine's."""
+        if data is not None:
+            self._store(job, data)
+            return
         assert job.result  # it is done
         try:
             data = Path(job.result).read_bytes()
@@ -98,6 +104,12 @@ class Keeping(QObject):
         for job, data in held:
             self._store(job, data)
 
+    def give_up(self) -> list[tuple[JobState, bytes]]:
+        """What is held, for somebody else to keep."""
+        self.stop()
+        held, self.held = self.held, []
+        return held
+
     def stop(self) -> None:
         """No further attempt by itself."""
         self._again.stop()
@@ -111,6 +123,7 @@ class Keeping(QObject):
         panel = job.job.panel
         self._on_the_way.remove(job)
         if read.picture:
+            self.stored.emit(job.id)
             self.made.emit(panel, make_take(job.job, read.picture, job.seed, job.seconds))
         elif read.disk:
             self.held.append((job, data))
@@ -119,3 +132,32 @@ class Keeping(QObject):
         else:
             self.broken.emit(*read.messages[0])
         self.settled.emit(panel)
+
+
+SAVING = "saving"  # what goes wrong with it
+
+
+class Troubles(QObject):
+    """What is wrong and stays so for a while: told once, and told to be over. The key is SAVING or a job's id."""
+
+    lasting = Signal(str, object)  # what is wrong; what to do, a Hint
+    mended = Signal(str)  # what was wrong
+
+    def __init__(self, parent: QObject | None = None):
+        super().__init__(parent)
+        self.texts: dict[str, str] = {}
+
+    def tell(self, key: str, text: str, hint: Hint) -> None:
+        if self.texts.get(key) != text:
+            self.mend(key)
+            self.texts[key] = text
+            self.lasting.emit(text, hint)
+
+    def mend(self, key: str) -> None:
+        if text := self.texts.pop(key, ""):
+            self.mended.emit(text)
+
+    def end(self) -> None:
+        """The board is closed."""
+        for key in list(self.texts):
+            self.mend(key)

@@ -1,9 +1,10 @@
-"""Messages at the foot of the window: what happened and what to do. They never block and never pile up."""
+"""Messages at the foot of the window: what happened and what to do. They never block, cover nothing, never pile up."""
 
 from collections.abc import Callable
+from functools import partial
 
-from PySide6.QtCore import QEvent, QObject, Qt, QTimer, Signal
-from PySide6.QtGui import QAccessible, QAccessibleEvent
+from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtGui import QAccessible, QAccessibleEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
     QDialog,
@@ -12,6 +13,8 @@ from PySide6.QtWidgets import (
     QLabel,
     QMessageBox,
     QProgressBar,
+    QPushButton,
+    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -23,45 +26,38 @@ from .words import in_window
 
 READ = 70  # ms of showing for each letter
 LEAST = 6000
+MOST = 4  # messages at once, besides those that last
+SHARE = 0.3  # of the window's height
+Offer = tuple[str, Callable[[], None]]
 
 
-class Toasts(QFrame):
-    """One message at a time, over the lower edge of `parent`; the same message twice is one."""
+class Message(QFrame):
+    """One thing that happened, and what to do about it."""
 
-    def __init__(self, parent: QWidget):
-        super().__init__(parent)
+    gone = Signal()
+
+    def __init__(self) -> None:
+        super().__init__()
         self.setObjectName("toast")
         self.setAccessibleName("Message")
-        self.title, self.hint = QLabel(), QLabel()
-        for line in (self.title, self.hint):  # names of files stand in them: never read as HTML
-            line.setTextFormat(Qt.TextFormat.PlainText)
-        self.title.setWordWrap(True)
-        self.hint.setWordWrap(True)
-        self.hint.setProperty("tone", "muted")
-        dismiss = icon_button("Dismiss message", "close", act=self.hide)
+        self.title, self.hint = label(wrap=True), label(tone="muted", wrap=True)  # plain text: names stand in them
+        self._offered: Callable[[], None] | None = None
+        self.lasting = False
         words = QVBoxLayout()
         words.setSpacing(2)
         words.addWidget(self.title)
         words.addWidget(self.hint)
         box = QHBoxLayout(self)
-        box.setContentsMargins(14, 10, 8, 10)
+        box.setContentsMargins(14, 8, 8, 8)
         self.offer = button("", self._accept_offer)
-        self._offered: Callable[[], None] | None = None
         box.addLayout(words, 1)
         box.addWidget(self.offer)
-        box.addWidget(dismiss)
+        box.addWidget(icon_button("Dismiss message", "close", act=self.gone.emit))
         self._timer = QTimer(self, singleShot=True)
-        self._timer.timeout.connect(self.hide)
-        self._over = parent
-        parent.installEventFilter(self)
-        self.hide()
+        self._timer.timeout.connect(self.gone)
 
-    def say(
-        self, text: str, hint: Hint = "", good: bool = False, offer: tuple[str, Callable[[], None]] | None = None
-    ) -> None:
-        """Show a message; errors stay longer than news. `offer`: the words of a button and what it does."""
-        words = in_window(hint)
-        self._offered = offer[1] if offer else None
+    def show_words(self, text: str, words: str, good: bool, offer: Offer | None, lasting: bool) -> None:
+        self._offered, self.lasting = offer[1] if offer else None, lasting
         self.offer.setText(offer[0] if offer else "")
         self.offer.setVisible(offer is not None)
         self.title.setText(text)
@@ -70,28 +66,102 @@ class Toasts(QFrame):
         self.setProperty("good", "true" if good else "false")
         self.style().unpolish(self)
         self.style().polish(self)
-        self._timer.start(max(LEAST, READ * len(text + words)) * (1 if good else 2))
-        self.show()
-        self._place()
-        self.raise_()
+        if lasting:
+            self._timer.stop()
+        else:
+            self._timer.start(max(LEAST, READ * len(text + words)) * (1 if good else 2))
         self.setAccessibleDescription(f"{text} {words}".strip())
-        QAccessible.updateAccessibility(QAccessibleEvent(self, QAccessible.Event.Alert))
 
     def _accept_offer(self) -> None:
-        self.hide()
+        self.gone.emit()
         if self._offered:
             self._offered()
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Resize:
-            self._place()
-        return False
 
-    def _place(self) -> None:
-        room = self._over.rect()
-        width = min(620, room.width() - 48)
-        height = self.heightForWidth(width)
-        self.setGeometry((room.width() - width) // 2, room.height() - height - 20, width, height)
+class Toasts(QScrollArea):
+    """The latest messages below the page, newest on top; the same one twice is one. They cover nothing.
+
+    A message goes after the time it takes to read it, or when it is dropped: a lasting one only then.
+    """
+
+    def __init__(self, parent: QWidget):
+        super().__init__(parent)
+        self.setAccessibleName("Messages")
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        inside = QWidget()
+        inside.setObjectName("plain")
+        self._column = QVBoxLayout(inside)
+        self._column.setContentsMargins(16, 6, 16, 8)
+        self._column.setSpacing(6)
+        self.setWidget(inside)
+        self.shown: list[Message] = []  # newest first
+        self._none = Message()
+        self._none.setParent(self)
+        self._none.hide()
+        self.hide()
+
+    @property
+    def title(self) -> QLabel:
+        """What the newest message says; empty where there is none."""
+        return (self.shown or [self._none])[0].title
+
+    @property
+    def hint(self) -> QLabel:
+        return (self.shown or [self._none])[0].hint
+
+    @property
+    def offer(self) -> QPushButton:
+        return (self.shown or [self._none])[0].offer
+
+    def say(
+        self, text: str, hint: Hint = "", good: bool = False, offer: Offer | None = None, lasting: bool = False
+    ) -> None:
+        """Show a message; errors stay longer than news. `offer`: the words of a button and what it does."""
+        words = in_window(hint)
+        made = next((one for one in self.shown if one.title.text() == text), None) or self._new()
+        made.show_words(text, words, good, offer, lasting)
+        self.shown = [made, *(one for one in self.shown if one is not made)]
+        self._column.insertWidget(0, made)
+        for old in [one for one in self.shown[MOST:] if not one.lasting]:
+            self._remove(old)
+        made.show()
+        self.show()
+        self._fit()
+        self.verticalScrollBar().setValue(0)
+        self.setAccessibleDescription(f"{text} {words}".strip())
+        QAccessible.updateAccessibility(QAccessibleEvent(made, QAccessible.Event.Alert))
+
+    def drop(self, text: str) -> None:
+        """What was said is no longer so."""
+        for one in [one for one in self.shown if one.title.text() == text]:
+            self._remove(one)
+
+    def _new(self) -> Message:
+        made = Message()
+        made.gone.connect(partial(self._remove, made))
+        return made
+
+    def _remove(self, one: Message) -> None:
+        if one in self.shown:
+            self.shown.remove(one)
+            self._column.removeWidget(one)
+            one.hide()
+            one.deleteLater()
+        self.setVisible(bool(self.shown))
+        self._fit()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._fit()
+
+    def _fit(self) -> None:
+        """As high as the messages, up to a share of the window: then they scroll."""
+        window, width = self.parentWidget(), self.viewport().width()
+        needed = self._column.totalHeightForWidth(width) if self.shown else 0
+        self.setFixedHeight(min(needed, round(SHARE * window.height())) if window else needed)
 
 
 class ReadingDialog(QDialog):
@@ -127,6 +197,21 @@ class ReadingDialog(QDialog):
         """Esc and the button: the pictures that are read already stay."""
         self.stop.setEnabled(False)
         self.stop_asked.emit()
+
+
+def ask(parent: QWidget, title: str, text: str, more: str, *ways: str) -> str:
+    """Which of the buttons `ways` was pressed: the first is what Return does, the last what Esc does."""
+    box = QMessageBox(QMessageBox.Icon.Question, title, text, parent=parent)
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    box.setInformativeText(more)
+    role = QMessageBox.ButtonRole
+    roles = [role.AcceptRole, *[role.DestructiveRole] * (len(ways) - 2), role.RejectRole]
+    buttons = [box.addButton(way, one) for way, one in zip(ways, roles, strict=True)]
+    box.setDefaultButton(buttons[0])
+    box.setEscapeButton(buttons[-1])
+    box.exec()
+    box.deleteLater()
+    return next((way for way, one in zip(ways, buttons, strict=True) if one is box.clickedButton()), ways[-1])
 
 
 def sure(parent: QWidget, title: str, text: str, more: str, go: str, stay: str = "Cancel") -> bool:

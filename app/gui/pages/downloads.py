@@ -4,14 +4,20 @@ A download that was paused, cancelled or cut off goes on where it stopped.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
-from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
+from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QUrl, Signal
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QVBoxLayout, QWidget
 
+from mlx_model import memory
 from mlx_model.events import Done, Event, Failed, Note, Stage, Step, from_json
 
+from ...base import paths
+from ...base.faults import say_plainly
 from ...base.words import say_duration, say_stage
 from ...engine.process import command_line, environment
+from ..kit.widgets import button, label, row
 from ..kit.words import in_window
 
 ARGUMENTS = ("models", "add")
@@ -115,7 +121,9 @@ class Downloads(QObject):
 
     def cancel(self, name: str) -> None:
         """Stop; what was fetched stays on the disk for another time."""
-        self._stop(name, "cancelled", "Cancelled. What was downloaded is kept for the next time.")
+        known = self._known.get(name)
+        kept = " What was downloaded is kept for the next time." if known and known.share else ""
+        self._stop(name, "cancelled", f"Cancelled.{kept}")
 
     def shutdown(self) -> None:
         """Stop all and wait for it."""
@@ -150,7 +158,7 @@ class Downloads(QObject):
         elif again:
             self.start(name, download.bits, download.source)
         elif download.state == "running":
-            self._set(replace(download, state="failed", words=log or f"It ended with code {code}."))
+            self._set(replace(download, state="failed", words=say_plainly(log) or "The download ended by itself."))
 
     def _set(self, download: Download) -> None:
         self._known[download.name] = download
@@ -181,3 +189,55 @@ def make_environment() -> QProcessEnvironment:
     for name, value in environment().items():
         made.insert(name, value)
     return made
+
+
+GATED = "Its page on Hugging Face asks you to agree there too; then run `hf auth login` once in Terminal."
+
+
+class Consent(QDialog):
+    """What a download takes and where it goes, the licence in words, and a box to tick where that asks for consent.
+
+    `bits` None: nothing is downloaded, only the licence is asked about.
+    """
+
+    def __init__(self, entry: dict[str, Any], parent: QWidget, bits: int | None = 8):
+        super().__init__(parent)
+        licence = entry["licence"]
+        self.setWindowTitle(f"{'Download' if bits else 'Licence of'} {entry['title']}")
+        agree = QCheckBox("I have read the licence and agree to it")
+        asks = licence["consent"] or licence["gated"]
+        agree.setVisible(asks)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        download = buttons.addButton("Download" if bits else "Agree", QDialogButtonBox.ButtonRole.AcceptRole)
+        download.setEnabled(not asks)
+        agree.toggled.connect(download.setEnabled)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(24, 20, 24, 20)
+        box.setSpacing(12)
+        for words, tone in say_download(entry, bits) if bits else ():
+            box.addWidget(label(words, tone, wrap=True))
+        box.addSpacing(6)
+        box.addWidget(label(f"Licence: {licence['name']}", name="subheading"))
+        box.addWidget(label(f"{licence['summary'][:1].upper()}{licence['summary'][1:]}.", wrap=True))
+        if licence["gated"]:
+            box.addWidget(label(GATED, "muted", wrap=True))
+        box.addLayout(row(button("Read the Licence", lambda: QDesktopServices.openUrl(QUrl(licence["url"]))), None))
+        box.addWidget(agree)
+        box.addWidget(buttons)
+        self.setMinimumWidth(460)
+
+
+def say_download(entry: dict[str, Any], bits: int) -> list[tuple[str, str]]:
+    """Sizes, room and destination, each with its tone."""
+    size, later, place = entry["download_bytes"], entry["disk_bytes"][str(bits)], paths.models() / entry["name"]
+    free = paths.free_bytes(paths.models())
+    say = memory.say_bytes
+    lines = [
+        (f"{say(size)} are downloaded from Hugging Face; {say(later)} stay on this disk at {bits} bits.", ""),
+        (f"{say(free)} are free. It goes to {place}.", "muted"),
+    ]
+    if free < size + later:
+        lines.append((f"That may be too little: {say(size + later)} are needed meanwhile.", "danger"))
+    return lines

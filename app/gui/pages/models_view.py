@@ -5,9 +5,7 @@ from typing import Any
 from PySide6.QtCore import QTimer, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
-    QCheckBox,
     QDialog,
-    QDialogButtonBox,
     QFileDialog,
     QFrame,
     QHBoxLayout,
@@ -29,10 +27,9 @@ from ..kit.fields import ChoiceField
 from ..kit.messages import sure
 from ..kit.widgets import bar, button, label, row, set_tone
 from ..kit.words import in_window
-from .downloads import Download, Downloads
+from .downloads import Consent, Download, Downloads
 from .found import FoundDialog
 
-GATED = "Its page on Hugging Face asks you to agree there too; then run `hf auth login` once in Terminal."
 AT_ONCE = 4  # cards: what a large window shows
 SLOW = 600  # seconds of a picture: beyond that nobody waits for it, and the page says so
 FIRST_LINE = "The built-in model is small and for trying the app. The models that artists use are below."
@@ -176,18 +173,27 @@ class ModelCard(QFrame):
         self.progress.setValue(round(1000 * (download.share or 0)))
         self.words.setText(download.words)
         set_tone(self.words, "danger" if download.state == "failed" else "muted")
-        begun = download.state == "failed" and download.share  # there is something to go on with
-        self.get.setText("Continue Download…" if begun else "Download…")
+        self.get.setText("Continue Download" if self._has_begun() else "Download…")
+        self.get.setAccessibleName(self.get.text())
 
     def _start(self) -> None:
-        if self.agree():
+        """Ask, unless a download that was agreed to goes on."""
+        if self._has_begun() or self.agree(self.bits.currentData()):
             self.downloads.start(self.entry["name"], self.bits.currentData())
 
-    def agree(self) -> bool:
-        """Whether the person agrees to the licence, where it asks for that."""
-        if not (self.entry["licence"]["consent"] or self.entry["licence"]["gated"]):
+    def agree(self, bits: int | None = None) -> bool:
+        """Whether the person agrees to the licence, where it asks for that, and with `bits` to a download."""
+        if bits is None and not (self.entry["licence"]["consent"] or self.entry["licence"]["gated"]):
             return True
-        return Consent(self.entry, self).exec() == QDialog.DialogCode.Accepted
+        dialog = Consent(self.entry, self, bits)
+        agreed = dialog.exec() == QDialog.DialogCode.Accepted
+        dialog.deleteLater()
+        return agreed
+
+    def _has_begun(self) -> bool:
+        """Whether there is something on the disk to go on with."""
+        download = self.downloads.get(self.entry["name"])
+        return download is not None and download.state in ("failed", "cancelled") and bool(download.share)
 
     def _pause(self) -> None:
         download = self.downloads.get(self.entry["name"])
@@ -206,34 +212,6 @@ class ModelCard(QFrame):
         except FluxLocalError as error:
             QMessageBox.warning(self, error.message, f"{error.message}\n{in_window(error.hint)}")
         self.changed.emit()
-
-
-class Consent(QDialog):
-    """The licence in words, a link to it, and a box that must be ticked."""
-
-    def __init__(self, entry: dict[str, Any], parent: QWidget):
-        super().__init__(parent)
-        licence = entry["licence"]
-        self.setWindowTitle(f"Licence of {entry['title']}")
-        agree = QCheckBox("I have read the licence and agree to it")
-        agree.setEnabled(True)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        download = buttons.addButton("Download", QDialogButtonBox.ButtonRole.AcceptRole)
-        download.setEnabled(False)
-        agree.toggled.connect(download.setEnabled)
-        buttons.accepted.connect(self.accept)
-        buttons.rejected.connect(self.reject)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(24, 20, 24, 20)
-        box.setSpacing(12)
-        box.addWidget(label(licence["name"], name="subheading"))
-        box.addWidget(label(f"{licence['summary'][:1].upper()}{licence['summary'][1:]}.", wrap=True))
-        if licence["gated"]:
-            box.addWidget(label(GATED, "muted", wrap=True))
-        box.addLayout(row(button("Read the Licence", lambda: QDesktopServices.openUrl(QUrl(licence["url"]))), None))
-        box.addWidget(agree)
-        box.addWidget(buttons)
-        self.setMinimumWidth(460)
 
 
 class ModelsView(QWidget):

@@ -40,10 +40,10 @@ class JobRow(QFrame):
     again = Signal(str)
     earlier = Signal(str)
 
-    def __init__(self, job: JobState, number_of: Callable[[JobState], str]):
+    def __init__(self, job: JobState, trouble: Callable[[str], str], number_of: Callable[[JobState], str]):
         super().__init__()
         self.setObjectName("card")
-        self.id, self._number_of = job.id, number_of
+        self.id, self._trouble, self._number_of = job.id, trouble, number_of
         self._shown: tuple[str | None, int] | None = None
         self.picture = QLabel()
         self.picture.setFixedSize(THUMB)
@@ -86,8 +86,9 @@ class JobRow(QFrame):
         """Bring the row up to date."""
         self.title.setText(f"Panel {self._number_of(job)}" if job.job.panel else job.job.label)
         self.prompt.setText(" ".join((job.job.words or job.job.request.prompt).split()))
-        self.words.setText(job_words(job))
-        set_tone(self.words, "danger" if job.state == "failed" else "muted")
+        trouble = self._trouble(job.id) if job.state == "done" else ""
+        self.words.setText(trouble or job_words(job))
+        set_tone(self.words, "danger" if trouble or job.state == "failed" else "muted")
         running = job.state == "running"
         self.progress.setVisible(running)
         self.progress.setRange(0, job.total if running and job.total else 0)
@@ -126,7 +127,8 @@ def job_words(job: JobState) -> str:
 class QueueView(QWidget):
     """Follows the engine; `number_of` gives what a job's panel is called now.
 
-    `again` names the job that is wanted once more.
+    `again` names the job that is wanted once more. `trouble` says why the picture of a job that is done is not in its
+    board; "" where it is.
     """
 
     again = Signal(str)
@@ -134,11 +136,12 @@ class QueueView(QWidget):
     def __init__(
         self,
         engine: Engine,
+        trouble: Callable[[str], str] = lambda job_id: "",
         number_of: Callable[[JobState], str] = lambda job: job.job.label,
         parent: QWidget | None = None,
     ):
         super().__init__(parent)
-        self.engine, self._number_of = engine, number_of
+        self.engine, self._trouble, self._number_of = engine, trouble, number_of
         self.rows: dict[str, JobRow] = {}
         self.state = label(tone="muted")
         self.pause = button("Pause", self._pause, "pause")
@@ -203,7 +206,7 @@ class QueueView(QWidget):
         self.refresh()
 
     def _new(self, job: JobState) -> JobRow:
-        row = JobRow(job, self._number_of)
+        row = JobRow(job, self._trouble, self._number_of)
         row.cancel.connect(self.engine.cancel)
         row.again.connect(self._repeat)
         row.earlier.connect(lambda job_id: self.engine.move(job_id, 0))

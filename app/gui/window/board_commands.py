@@ -14,15 +14,14 @@ from ...base.settings import boards_folder
 from ...base.words import say_count
 from ...board import commands
 from ...board.data import Board
-from ...fluxboard.file import SUFFIX
 from ..board import drop
 from ..board.model import PANELS
 from ..board.view import BoardView, wanting
 from ..document import picture_drag
+from ..document.document import Document
 from ..kit.messages import sure
 from .session import Session
 
-BOARDS = f"Boards (*{SUFFIX})"
 MANY = 24  # panels: more are rendered only after a question
 
 
@@ -33,8 +32,16 @@ class BoardCommands(QObject):
     undoable = Signal(str)  # what happened and may be taken back at once
     panel_wanted = Signal(str)  # id
 
-    def __init__(self, session: Session, view: BoardView, opened: Callable[[], str | None], window: QMainWindow):
+    def __init__(
+        self,
+        session: Session,
+        view: BoardView,
+        opened: Callable[[], str | None],
+        window: QMainWindow,
+        ask_copy: Callable[[Document], Document | None],
+    ):
         super().__init__(view)
+        self._ask_copy = ask_copy
         self.session, self.view, self.opened, self.window = session, view, opened, window
         self.document = view.document
 
@@ -53,15 +60,16 @@ class BoardCommands(QObject):
         exchange.export(self.document, self.list_chosen(), self.window, self.said.emit)
 
     def copy_as(self) -> None:
-        path = QFileDialog.getSaveFileName(self.window, "Save a Copy", self._suggest(f" copy{SUFFIX}"), BOARDS)[0]
-        copy = self.session.copy_as(path) if path else None
+        was_gone = self.document.file.is_gone
+        copy = self._ask_copy(self.document)
         if copy is None:
             return
         gone = copy.file.missing()
         if gone:
             self.said.emit("This is the copy now.", f"{say_count(gone, 'picture')} could not be copied: gone.", False)
         else:
-            self.said.emit("This is the copy now.", "The other board stays as it was.", True)
+            other = "The other board is no longer there." if was_gone else "The other board stays as it was."
+            self.said.emit("This is the copy now.", other, True)
 
     def share(self) -> None:
         """The saved board with all its pictures as one file for mail and messages."""
@@ -70,7 +78,7 @@ class BoardCommands(QObject):
         from . import exchange
 
         path = QFileDialog.getSaveFileName(self.window, "Save as Zip", self._suggest(".zip"), ZIPPED.filter)[0]
-        if not path or not self.document.ensure_saved():
+        if not path or not self.document.ensure_saved():  # why not, it has said
             return
 
         def tell(made: Path) -> None:
@@ -80,7 +88,7 @@ class BoardCommands(QObject):
         exchange.run(task, self.window, self.said.emit)
 
     def _suggest(self, ending: str) -> str:
-        return f"{boards_folder(self.session.settings)}/{self.document.board.title}{ending}"
+        return f"{boards_folder(self.session.settings)}/{self.document.board.title.replace('/', '-')[:80]}{ending}"
 
     def tidy(self) -> None:
         """Pictures that nothing uses any more to the Trash, after a question."""

@@ -1,6 +1,7 @@
 """Import and export: a format, its options, a place; the work runs in a thread and can be stopped."""
 
 import threading
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,18 +22,19 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mlx_model.errors import FluxLocalError, Hint
+from mlx_model.errors import Advice, FluxLocalError, Hint
 
+from ...base import faults
 from ...base.words import say_count
 from ...interchange import formats
 from ...interchange.formats import EXPORTS, FOLDER, FORMATS, Option
 from ..document.document import Document
 from ..kit.fields import ChoiceField
 from ..kit.widgets import label, set_tone
+from ..kit.words import in_window
 
 T = TypeVar("T")
 Options = dict[str, bool | int | str]
-MISSING = 'Needs an optional package: pip install "flux-local-studio[{}]"'
 
 
 class _Stopped(Exception):
@@ -74,7 +76,11 @@ class Work(QThread):
         except FluxLocalError as error:
             self.failed.emit(error.message, error.hint)
         except Exception as error:
-            self.failed.emit(f"It failed: {error}.", "This is a fault in Flux Local; the board is untouched.")
+            known = faults.tell(error)
+            if not known:
+                traceback.print_exc()
+                known = FluxLocalError(faults.WRONG, f"The board is untouched. {faults.OUR_FAULT}")
+            self.failed.emit(known.message, known.hint)
 
     def _progress(self, share: float) -> None:
         if self._stop.is_set():
@@ -163,7 +169,8 @@ class ExportDialog(QDialog):
             else:
                 field.setToolTip(words)
                 self.form.addRow(option.name.capitalize(), field)
-        self.note.setText("" if chosen.available else MISSING.format(chosen.extra.name if chosen.extra else ""))
+        lacks = Advice("install_part", {"name": chosen.extra.name if chosen.extra else ""})
+        self.note.setText("" if chosen.available else in_window(lacks))
         self.note.setVisible(not chosen.available)
         set_tone(self.note, "warning")
         self.ok.setEnabled(chosen.available)

@@ -58,13 +58,17 @@ class MainWindow(QMainWindow):
         self.actions_ = Actions(self, self._run)
         self._lay_out()
         self._fill_menus()
-        self.queue = QueueView(session.engine, session.number_of)
+        self.queue = QueueView(session.engine, session.trouble, session.number_of)
         self.queue.again.connect(session.again)
         self._set_page("queue", self.queue)
         self.commands.place_wanted.connect(self.go)
         self.commands.settings_changed.connect(self.show_model)
         self.commands.shortcuts_wanted.connect(self._show_shortcuts)
         session.message.connect(self.say)
+        session.lasting.connect(partial(self.toasts.say, lasting=True))
+        session.mended.connect(self.toasts.drop)
+        session.lasting.connect(lambda *_: self.queue.refresh())
+        session.mended.connect(lambda _: self.queue.refresh())
         session.locked_elsewhere.connect(self.commands.open_anyway)
         session.document_changed.connect(self.show_document)
         session.engine.changed.connect(self._queue_changed)
@@ -74,6 +78,7 @@ class MainWindow(QMainWindow):
         self._ahead.timeout.connect(self._build_ahead)
         self._steps: Iterator[bool] = iter(())
         theme.changing.connect(self._forget_hidden)
+        self._undoable = ("", "")  # a message that offers Undo, and what that would undo
         self.setAcceptDrops(False)
         self._restore_geometry()
 
@@ -96,9 +101,13 @@ class MainWindow(QMainWindow):
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(0)
         box.addWidget(rail)
-        box.addWidget(self.stack, 1)
+        content = QVBoxLayout()
+        content.setSpacing(0)
+        box.addLayout(content, 1)
         self.setCentralWidget(middle)
         self.toasts = Toasts(middle)
+        content.addWidget(self.stack, 1)
+        content.addWidget(self.toasts)
 
     def _place(self, name: str, text: str) -> QWidget:
         made = icon_button(text, name, act=lambda: self.go(name), checkable=True)
@@ -170,7 +179,7 @@ class MainWindow(QMainWindow):
     def show_document(self, document: Document) -> None:
         """Make the pages of another board."""
         view = BoardView(document, self.run, self.session.settings.cell)
-        self.board_commands = BoardCommands(self.session, view, self.open_panel_id, self)
+        self.board_commands = BoardCommands(self.session, view, self.open_panel_id, self, self.commands.copy_as)
         self.board_commands.said.connect(self.say)
         self.board_commands.undoable.connect(self._say_undoable)
         self.board_commands.panel_wanted.connect(self.open_panel)
@@ -194,6 +203,8 @@ class MainWindow(QMainWindow):
     def _follow_document(self, old: Board | None, new: Board) -> None:
         """The model is looked for only where the board names another: that reads folders, and letters are typed."""
         document = self.document
+        if document and self._undoable[1] != document.history.undo_label:
+            self.toasts.drop(self._undoable[0])
         self.setWindowTitle(f"{document.board.title}[*]" if document else "Flux Local")
         if document:
             with contextlib.suppress(FluxLocalError):  # the board's folder is gone, which is told elsewhere
@@ -321,7 +332,10 @@ class MainWindow(QMainWindow):
         if row.window:
             row.window(self.commands)
         elif row.board and self.board_commands:
-            row.board(self.board_commands)
+            try:
+                row.board(self.board_commands)
+            except FluxLocalError as error:  # such as that the board's folder is gone
+                self.say(error.message, error.hint)
 
     def _show_shortcuts(self) -> None:
         from .dialogs import Shortcuts
@@ -336,6 +350,7 @@ class MainWindow(QMainWindow):
         """With a button that takes it back, as long as nothing else was done."""
         document = self.document
         if document:
+            self._undoable = (text, document.history.undo_label)
             self.toasts.say(text, good=True, offer=("Undo", document.undo))
 
     def _queue_changed(self) -> None:
@@ -368,10 +383,7 @@ class MainWindow(QMainWindow):
     def closeEvent(self, event: QCloseEvent) -> None:
         """Everything is saved; only running jobs are worth a question."""
         busy = self.session.busy()
-        if busy and not self.commands.sure_to_quit(busy):
-            event.ignore()
-            return
-        if not self.session.ensure_saved() and not self.commands.sure_to_lose():
+        if (busy and not self.commands.sure_to_quit(busy)) or not self.commands.sure_to_lose():
             event.ignore()
             return
         import msgspec
@@ -384,5 +396,7 @@ class MainWindow(QMainWindow):
 
     def changeEvent(self, event: QEvent) -> None:
         super().changeEvent(event)
+        if event.type() == QEvent.Type.ActivationChange and self.isActiveWindow() and self.document:
+            self.document.look_around()
         if event.type() == QEvent.Type.ThemeChange and theme.scheme == "system":
             theme.apply("system")

@@ -1,14 +1,16 @@
 """What outlives a single board: settings, the engine, downloads, and which board is open."""
 
 import contextlib
+import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 from PySide6.QtCore import QObject, Signal
 
-from mlx_model.errors import BoardElsewhere, DiskFull, FluxLocalError, RequestError, say_reason
+from mlx_model.errors import BoardElsewhere, DiskFull, FluxLocalError, Hint, RequestError, say_reason
 from mlx_model.files import number_names
 
 from ...base import settings
@@ -31,6 +33,8 @@ class Session(QObject):
 
     document_changed = Signal(object)  # Document
     message = Signal(str, object)  # as of a document
+    lasting = Signal(str, object)  # as of a document
+    mended = Signal(str)
     locked_elsewhere = Signal(str, str)  # path, who has it: may be opened anyway
 
     def __init__(self, engine: Engine, parent: QObject | None = None):
@@ -185,15 +189,29 @@ class Session(QObject):
         """A board is opened; a script, timeline or folder of pictures becomes a new one."""
         return self.open(path) if Path(path).suffix.lower() == SUFFIX else self.import_board(path)
 
-    def copy_as(self, path: str) -> Document | None:
-        """A copy of the board under another name, which is shown from now on; None where it can't be made."""
-        shown = self.document
-        file = self._try(lambda: shown.file.copy_to(path, shown.board)) if shown else None
+    def copy_as(self, path: str, original: Document) -> Document | None:
+        """A copy of a board under another name, which is shown from now on; None where it can't be made.
+
+        What the original's disk does not take goes on in the copy: its unsaved state, held pictures, jobs.
+        """
+        saved = original.ensure_saved()
+        file = self._try(lambda: original.file.copy_to(path, original.board))
         if file is None:
             return None
         copy = self._document(file)
+        if not saved:
+            original.hand_over(copy)
         self._show(copy)
+        if not saved:
+            self._drop(original)
         return copy
+
+    def _drop(self, document: Document) -> None:
+        """Close a board that another one goes on for."""
+        if document in self._behind:
+            self._behind.remove(document)
+        document.close(save=False)
+        document.deleteLater()
 
     def close(self) -> None:
         """Save and close everything, stop the model's process and the downloads; does nothing the second time."""
@@ -205,9 +223,13 @@ class Session(QObject):
         self.downloads.shutdown()
         self.engine.shutdown()
 
-    def ensure_saved(self) -> bool:
-        """Whether every board that is open is on the disk, after one more attempt."""
-        return all(document.ensure_saved() for document in self._all())
+    def list_unsaved(self) -> list[Document]:
+        """The boards that are open and not on the disk as they are now, after one more attempt."""
+        return [document for document in self._all() if not document.ensure_saved()]
+
+    def trouble(self, job_id: str) -> str:
+        """Why the picture of a job that is done is not in its board yet; "" for nothing."""
+        return next(filter(None, (document.troubles.texts.get(job_id) for document in self._all())), "")
 
     def again(self, job_id: str) -> None:
         """Render once more what a job was about, with the panel's settings of now, whichever board it is of."""
@@ -235,9 +257,16 @@ class Session(QObject):
 
     def _document(self, file: BoardFile) -> Document:
         document = Document(file, self.engine, self)
-        document.message.connect(self.message)
+        document.message.connect(partial(self._tell, document))
+        document.lasting.connect(self.lasting)
+        document.mended.connect(self.mended)
         document.runs.finished.connect(lambda _: self._let_go())
         return document
+
+    def _tell(self, document: Document, text: str, hint: Hint) -> None:
+        """What another board than the one that is shown says, with its title."""
+        mine = self.document in (None, document)
+        self.message.emit(text if mine else f"“{document.board.title}”: {text}", hint)
 
     def _show(self, document: Document) -> None:
         before = self.document
@@ -245,7 +274,7 @@ class Session(QObject):
             return
         self._behind = [one for one in self._behind if one is not document]
         if before:
-            before.save() if before.dirty else None
+            before.save() if before.dirty and not before.file.is_gone else None
             self._behind.append(before)
             self.remember_title()
         self.document = document
@@ -275,7 +304,8 @@ class Session(QObject):
         except FluxLocalError as error:
             self.message.emit(error.message, error.hint)
         except OSError as error:
-            self.message.emit(f"That did not work: {say_reason(error)}.", "Choose another folder in the settings.")
+            place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "The folder"
+            self.message.emit(f"{place} can't be used: {say_reason(error)}.", "Choose another folder in the settings.")
         return None
 
 

@@ -21,6 +21,7 @@ from ..kit.theme import theme
 if TYPE_CHECKING:
     from .main_window import MainWindow
 
+SAVED = "The board is saved by itself, as always."
 ICON = ASSETS / "icons" / "app.svg"
 
 
@@ -102,7 +103,8 @@ def tell_fault(
     if known:
         say(known.message, known.hint)
     else:
-        say(f"That did not work: {kind.__name__}: {error}.", f"The board is as it was. {faults.OUR_FAULT}")
+        said = faults.say_plainly(str(error))
+        say(f"{faults.WRONG} {said}".strip(), f"{SAVED} {faults.OUR_FAULT}")
 
 
 def open_window(app: QApplication) -> "MainWindow":

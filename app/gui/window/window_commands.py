@@ -5,7 +5,8 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QSystemTra
 
 from ...base.settings import Settings, boards_folder
 from ...base.words import say_count
-from ..kit.messages import sure
+from ..document.document import Document
+from ..kit.messages import ask, sure
 from ..kit.theme import theme
 from .session import Session
 
@@ -121,10 +122,30 @@ class WindowCommands(QObject):
         return sure(self.window, "Quit", text, "Everything else is saved.", "Quit Anyway", "Keep Working")
 
     def sure_to_lose(self) -> bool:
-        """Ask before changes are thrown away that no disk would take; the message that says why is there already."""
-        text = "The last changes could not be saved."
-        more = "Free some space, or save a copy elsewhere: File > Save a Copy."
-        return sure(self.window, "Quit", text, more, "Quit and Lose Them", "Keep Working")
+        """Whether nothing is left that no disk has: saved, copied elsewhere, or given up when asked."""
+        given_up: list[Document] = []
+        while document := next((one for one in self.session.list_unsaved() if one not in given_up), None):
+            title = document.board.title
+            lost = f"“{title}” is no longer on the disk." if document.file.is_gone else f"“{title}” could not be saved."
+            more = "A copy in another folder keeps everything that is still there."
+            ways = ("Save a Copy…", "Quit and Lose It", "Keep Working")
+            way = ask(self.window, "Quit", lost, more, *ways)
+            if way == ways[0]:
+                self.copy_as(document)
+            elif way == ways[1]:
+                given_up.append(document)
+            else:
+                return False
+        return True
+
+    def copy_as(self, document: Document) -> Document | None:
+        """Ask where to, and show the copy from now on; None where there is none."""
+        from ...fluxboard.file import SUFFIX
+
+        title = document.board.title.replace("/", "-")[:80]
+        suggested = f"{boards_folder(self.session.settings)}/{title} copy{SUFFIX}"
+        path = QFileDialog.getSaveFileName(self.window, "Save a Copy", suggested, f"Boards (*{SUFFIX})")[0]
+        return self.session.copy_as(path, document) if path else None
 
     def notify(self, title: str, text: str) -> None:
         """Through the system, where it lets us; the icon in the Dock or task bar asks for attention in any case."""

@@ -14,6 +14,7 @@ from app.board import commands
 from app.fluxboard.file import BoardFile
 from app.gui.document import storing
 from app.gui.panel.view import PanelView
+from app.gui.window import window_commands
 from app.pictures.images import read_request, save_picture
 from mlx_model.errors import DiskFull
 from mlx_model.request import Request
@@ -143,13 +144,15 @@ def test_a_run_right_after_a_stroke_on_a_large_picture_has_the_mask(document, en
 
 def test_a_take_that_the_disk_refuses_is_held_until_there_is_room(document, engine, ids, picture_file, monkeypatch):
     """Told once, shown at the panel, and nobody has to render it again."""
-    told, first = [], ids()[0]
-    document.message.connect(lambda *words: told.append(words))
+    told, over, first = [], [], ids()[0]
+    document.lasting.connect(lambda *words: told.append(words))
+    document.mended.connect(over.append)
     put = document.file.put_picture
     monkeypatch.setattr(document.file, "put_picture", full)
     document.render([first])
     engine.done(picture_file())
     assert not document.ensure_saved()
+    assert document.troubles.texts[engine.jobs()[-1].id] == told[0][0]
     assert document.store_again(first)
     assert told == [
         ("The picture of panel 1A is made, but not stored. The disk is full.", "Make room. It is held until then.")
@@ -159,13 +162,14 @@ def test_a_take_that_the_disk_refuses_is_held_until_there_is_room(document, engi
     assert document.store_again(first)
     assert len(document.panel(first).takes) == 1
     assert document.panel_state(first).state == "done"
+    assert over == [told[0][0]]
     assert document.ensure_saved()
     assert not document.store_again(first)
 
 
 def test_the_window_does_not_close_on_changes_that_no_disk_takes(window, monkeypatch):
     document, asked = window.document, []
-    monkeypatch.setattr(window.commands, "sure_to_lose", lambda: asked.append(1))
+    monkeypatch.setattr(window_commands, "ask", lambda *words: asked.append(1) or words[-1])
     save = document.file.save
     monkeypatch.setattr(document.file, "save", full)
     document.do("Rename", commands.set_board(document.board, title="Last words"))
@@ -175,6 +179,7 @@ def test_the_window_does_not_close_on_changes_that_no_disk_takes(window, monkeyp
     monkeypatch.setattr(document.file, "save", save)
     assert window.close()
     assert asked == [1]
+    assert window.toasts.title.text() == ""
 
 
 def test_a_board_whose_folder_is_gone_can_still_be_copied(window, picture_file, tmp_path, monkeypatch):

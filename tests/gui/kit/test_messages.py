@@ -1,0 +1,83 @@
+"""Messages below the page: several stay readable, they go with their cause, and none speaks of Python."""
+
+import importlib
+import json
+import re
+
+import pytest
+
+from app.base import faults
+from app.gui.kit.messages import MOST
+from app.gui.window.start import tell_fault
+
+PYTHON = re.compile(r"Error\b|Errno|0x|C\+\+|object at|module named|attribute|argument|NoneType|pip ")
+
+
+def words(window):
+    return [one.title.text() for one in window.toasts.shown]
+
+
+def test_several_messages_stand_below_each_other_and_cover_nothing(window):
+    for number in range(3):
+        window.say(f"Message {number}", "And what to do.")
+    assert words(window) == ["Message 2", "Message 1", "Message 0"]
+    assert window.stack.geometry().intersects(window.toasts.geometry()) is False
+
+
+def test_a_message_said_twice_is_one_and_few_stay(window):
+    for number in (*range(9), 5):
+        window.say(f"Message {number}")
+    assert words(window) == ["Message 5", "Message 8", "Message 7", "Message 6"]
+    assert len(words(window)) == MOST
+
+
+def test_what_lasts_stays_until_it_is_mended(window):
+    window.toasts.say("The disk is full.", lasting=True)
+    for number in range(9):
+        window.say(f"Message {number}")
+    assert "The disk is full." in words(window)
+    window.session.mended.emit("The disk is full.")
+    assert "The disk is full." not in words(window)
+
+
+def test_the_offer_to_undo_goes_when_undo_would_take_back_something_else(window):
+    first, second, *_ = (panel.id for panel in window.document.board.panels())
+    window.board.grid.select((first,))
+    window.run("delete")
+    assert words(window) == ["1 panel deleted."]
+    window.document.undo()
+    assert words(window) == []
+    window.board.grid.select((second,))
+    window.run("delete")
+    window.run("add_scene")
+    assert words(window) == []
+
+
+def raised(code):
+    try:
+        eval(code, {"json": json, "importlib": importlib})
+    except Exception as error:
+        return error
+    return None
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "None.board", "importlib.import_module('no_such_part')", "json.loads('{')['x']", "int('x' * 9)", "{}['key']",
+        "open('/no/such/folder/file')", "(lambda a: a)()", "bytes(2**62)", "object() < object()", "[][3]",
+        "(_ for _ in ()).throw(RuntimeError('Internal C++ object (Panel) already deleted.'))",
+        "(_ for _ in ()).throw(OSError(28, 'No space left on device', '/disk/file'))",
+    ],
+)  # fmt: skip
+def test_no_fault_speaks_of_python(window, code, capsys):
+    error = raised(code)
+    tell_fault(window.say, type(error), error, error.__traceback__)
+    said = f"{window.toasts.title.text()} {window.toasts.hint.text()}"
+    assert said.strip()
+    assert not PYTHON.search(said), said
+
+
+def test_what_a_library_says_for_people_is_kept():
+    assert faults.say_plainly("The file is not a font.") == "The file is not a font."
+    assert faults.say_plainly("ModuleNotFoundError: No module named 'x'") == faults.MISSING
