@@ -37,7 +37,7 @@ def say_plainly(text: str) -> str:
     """What a library said, for a person: "" where only who writes Python would understand it."""
     if "No module named" in text:
         return MISSING
-    return "" if PYTHON.search(text) else text.strip()
+    return "" if PYTHON.search(text) or " " not in text.strip() else text.strip()
 
 
 def tell(error: Exception) -> FluxLocalError | None:

@@ -196,3 +196,24 @@ def test_module_and_script_start(tmp_path):
 
 def test_library_is_the_one_that_was_set_up():
     assert library.default() == paths.models() / EDITOR
+
+
+def test_the_built_in_model_is_refused_before_anything_is_asked(machine, monkeypatch):
+    place = library.resolve(EDITOR)
+    monkeypatch.setattr(paths, "mini", lambda: place)
+    said = run("models", "remove", EDITOR, code=2)
+    assert "can't be removed" in said.stderr
+    assert "Trash?" not in said.output
+
+
+def test_a_download_asks_on_a_terminal_with_its_size_and_place(machine, monkeypatch):
+    from app.cli import add
+
+    asked = []
+    monkeypatch.setattr(add.sys, "stdin", type("Terminal", (), {"isatty": lambda self: True})())
+    monkeypatch.setattr(add.click, "confirm", lambda text, **_: asked.append(text) or (_ for _ in ()).throw(KeyError))
+    spec = SPECS["flux2-klein-9b"]
+    options = {"source": None, "force": False, "dry_run": False, "accept_licence": True, "yes": False, "as_json": False}
+    with pytest.raises(KeyError):
+        add.add_model(spec, 8, options)
+    assert asked == ["Download it?"]

@@ -268,7 +268,7 @@ def test_check_finds_everything_at_once(gull):
     found = json.loads(run("board", "check", "gull", "--json", code=2).stdout.splitlines()[0])["problems"]
     told = [f"{problem['where']}: {problem['what']}" for problem in found]
     for part in (
-        ": flux2-klein-9b is not installed",
+        "1E: flux2-klein-9b is not installed",
         "1A: A picture is lost: its file is missing",
         "@gull: A picture is lost: its file was changed",
         "1D: has no prompt",
@@ -384,3 +384,19 @@ def test_render_reads_one_model_json_once(gull, monkeypatch, manifests_read):
     monkeypatch.setattr(scripted_pipeline, "library_spec", lambda path: SPECS[Path(path).name])
     run("board", "render", "gull", "--panels", "1A", "--count", "2")
     assert manifests_read == [str(paths.models() / EDITOR / "model.json")]
+
+
+def test_a_model_that_does_not_exist_is_refused_when_it_is_set(gull):
+    said = run("board", "set", "gull", "1A", "--model", "nosuch", code=2).stderr
+    assert "There is no model called nosuch" in said
+    assert panel("1A").settings.model is None
+    assert "no model called" in run("board", "new", "other", "--model", "nosuch", code=2).stderr
+
+
+def test_a_model_that_is_not_installed_is_noted_and_render_names_the_panel(gull):
+    said = run("board", "set", "gull", "1B", "--model", "flux2-klein-9b").stderr
+    assert "flux2-klein-9b is not installed" in said
+    assert panel("1B").settings.model == "flux2-klein-9b"
+    assert (
+        "Panel 1B: flux2-klein-9b is not installed" in run("board", "render", "gull", "--panels", "1B", code=3).stderr
+    )

@@ -4,11 +4,12 @@ import pytest
 from PySide6.QtCore import QMimeData
 from PySide6.QtWidgets import QToolTip
 
+from app.base import faults
 from app.board import commands, rules
 from app.board.rules import MAX_TEXT
 from app.gui.kit.text_field import BoardText
 from app.gui.pages import cast_view
-from app.gui.window.start import tell_fault
+from app.gui.window.start import SAVED, tell_fault
 from mlx_model.errors import DiskFull, Refused
 from tests.gui.panel_board import add_member, drawn
 
@@ -66,12 +67,8 @@ def test_notes_of_the_cast_undo_with_the_board(window):
     [
         (DiskFull("The disk is full.", "Make room."), "The disk is full.", "Make room."),
         (Refused("A panel can have 10 references.", "Remove one."), "A panel can have 10 references.", "Remove one."),
-        (
-            ValueError("x"),
-            "That did not work: ValueError: x.",
-            "The board is as it was. This is a fault in Flux Local.",
-        ),
-        (KeyError("x"), "That did not work: KeyError: 'x'.", "The board is as it was. This is a fault in Flux Local."),
+        (ValueError("x"), faults.WRONG, f"{SAVED} This is a fault in Flux Local."),
+        (KeyError("x"), faults.WRONG, f"{SAVED} This is a fault in Flux Local."),
     ],
 )
 def test_a_fault_is_told_and_the_app_goes_on(error, message, hint, capsys):

@@ -112,13 +112,13 @@ def dialogs(window):
     from app.gui.window.dialogs import BoardSettings, RestoreDialog, SettingsDialog, Shortcuts
     from app.gui.window.exchange import ExportDialog
 
-    entry = {"title": "X", "licence": {"name": "N", "summary": "s", "url": "https://x", "gated": True}}
+    entry = {"title": "X", "licence": {"name": "N", "summary": "s", "url": "https://x", "consent": True, "gated": True}}
     return [
         SettingsDialog(window.session.settings, lambda _: None, window),
         BoardSettings(window.document, window),
         Shortcuts(window.actions_.list_shortcuts(), window),
         RestoreDialog(window.document, window),
-        Consent(entry, window),
+        Consent(entry, window, None),
         Animatic(window.document, None, window),
         ExportDialog(window.document, (), window),
         ReadingDialog(20),
