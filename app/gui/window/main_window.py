@@ -52,7 +52,6 @@ class MainWindow(QMainWindow):
         self.pages: dict[str, QWidget] = {}
         self.stack = QStackedWidget()
         self.stack.setAccessibleName("Page")
-        self.toasts: Toasts
         self.commands = WindowCommands(session, self)
         self.board_commands: BoardCommands | None = None
         self.actions_ = Actions(self, self._run)
@@ -384,8 +383,7 @@ class MainWindow(QMainWindow):
         """Everything is saved; only running jobs are worth a question."""
         busy = self.session.busy()
         if (busy and not self.commands.sure_to_quit(busy)) or not self.commands.sure_to_lose():
-            event.ignore()
-            return
+            return event.ignore()
         import msgspec
 
         geometry = bytes(self.saveGeometry().toBase64().data()).decode()
