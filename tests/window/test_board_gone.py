@@ -78,7 +78,8 @@ def test_quit_offers_a_copy_also_where_nothing_was_changed(window, tmp_path, cha
         window.press("ctrl+shift+n")
         count += 1
     leave(window, by)
-    window.wait(lambda: window.shows("is no longer on the disk"), "the question")
+    window.wait(lambda: window.ask("app.activeWindow() not in (None, window)"), "the question")
+    assert window.shows("is no longer on the disk")
     window.press("Escape")
     window.wait(lambda: len(window.question("windows")) == 1, "the question to go")
     leave(window, by)
