@@ -225,7 +225,7 @@ class Session(QObject):
 
     def list_unsaved(self) -> list[Document]:
         """The boards that are open and not on the disk as they are now, after one more attempt."""
-        return [document for document in self._all() if not document.ensure_saved()]
+        return [document for document in self._all() if not self._closed and not document.ensure_saved()]
 
     def trouble(self, job_id: str) -> str:
         """Why the picture of a job that is done is not in its board yet; "" for nothing."""
