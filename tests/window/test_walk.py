@@ -51,8 +51,10 @@ BUTTONS = ("PushButton", "ToolButton", "CheckBox", "RadioButton")
 
 
 def go(window: Window, page: str, chosen: bool = True) -> None:
-    """To a page; on the board with a panel selected, or with that panel open."""
+    """To a page; on the board with a panel selected, or with that panel open. What was deleted is made anew."""
     window.press(PAGES[page])
+    while page in ("board", "panel") and len(window.order()) < 2:
+        window.press("ctrl+shift+n")
     if page in ("board", "panel") and chosen:
         window.click(middle(window.panel(1)), times=2 if page == "panel" else 1)
 
