@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .options import FILE
-from .say import Reporter, json_option
+from .say import Reporter, echo_path, json_option
 
 RATES = {"lora": 1e-4, "all": 1e-5}
 
@@ -23,15 +23,19 @@ RATES = {"lora": 1e-4, "all": 1e-5}
 @click.option("--alpha", type=click.FloatRange(0, min_open=True), help="Of the LoRA; its rank if not given.")
 @click.option("--targets", default="blocks", show_default=True, help="blocks, attention, or names with * and commas.")
 @click.option("--self-flow", is_flag=True, help="Also learn from its own average, which sees less noise.")
-@click.option("--steps", type=click.IntRange(1, 10_000_000), default=1000, show_default=True)
+@click.option("--steps", type=click.IntRange(1, 10_000_000), default=1000, show_default=True, help="How long to learn.")
 @click.option("--rate", type=click.FloatRange(0, 1, min_open=True), help="1e-4 for a LoRA, 1e-5 for all weights.")
 @click.option("--batch", type=click.IntRange(1, 4096), default=1, show_default=True, help="Examples of one step.")
-@click.option("--optimizer", type=click.Choice(["adamw", "muon"]), default="adamw", show_default=True)
+@click.option(
+    "--optimizer", type=click.Choice(["adamw", "muon"]), default="adamw", show_default=True, help="How weights move."
+)
 @click.option(
     "--ema", type=click.FloatRange(0, 1, max_open=True), help="Average that is kept; 0.99, with Self-Flow 0.999."
 )
 @click.option("--size", type=click.IntRange(64, 4096), metavar="SIDE", help="Of a square of the pictures' area.")
-@click.option("--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True)
+@click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of all chance in the run."
+)
 @click.option(
     "--sample-every", type=click.IntRange(0), default=250, show_default=True, metavar="N", help="0: no samples."
 )
@@ -88,6 +92,6 @@ def _show(events: Any, report: Reporter, as_json: bool) -> None:
                 report(event)
                 if isinstance(event, Done) and not as_json:
                     report.clear()
-                    click.echo(event.path)
+                    echo_path(event.path)
         finally:
             report.clear()

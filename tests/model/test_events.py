@@ -10,6 +10,7 @@ EVERY = [
     events.Loaded("mini", 0.5),
     events.Stage("denoise", "with an é and\na line break", 4),
     events.Step(1, 4, 0.5, 1.5),
+    events.Learned(3, 0.25, 0.5),
     events.Preview(2, "a.png", np.zeros((2, 2, 3), np.uint8)),
     events.Note("a reference was resized"),
     events.Done(1.5, "out.png", 7, np.zeros((2, 2, 3), np.uint8), np.zeros((4, 8), np.float32)),

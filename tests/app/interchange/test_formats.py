@@ -7,7 +7,7 @@ import pytest
 from app.board.data import Board, Scene
 from app.interchange import formats
 from app.interchange.formats import EXPORTS, FOLDER, FORMATS, IMPORTS, export_board, guess, import_board
-from mlx_model.errors import DiskFull, FluxLocalError, RequestError
+from mlx_model.errors import Advice, DiskFull, FluxLocalError, RequestError
 from tests.app.interchange.made_boards import sample
 
 
@@ -171,7 +171,7 @@ def test_a_missing_extra_is_named(board, blobs, tmp_path, monkeypatch, name, mod
     assert not FORMATS[name].available
     with pytest.raises(RequestError) as caught:
         export_board(name, board, blobs.path, tmp_path / "out")
-    assert f"[{FORMATS[name].extra.name}]" in caught.value.hint
+    assert caught.value.hint == Advice("install_part", {"name": FORMATS[name].extra.name})
 
 
 def test_chosen_panels_keep_their_numbers(board, blobs, tmp_path):
