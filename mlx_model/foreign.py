@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, fields
 from typing import Any
 
-DEEPEST, MOST_DIGITS = 100, 25  # levels of nesting; digits of a whole number: 2^64 has 20
+DEEPEST, MOST_DIGITS = 100, 40  # levels of nesting; digits of a whole number: transformers writes int(1e30)
 LARGEST, MOST_TOKENS = 2**26, 2_000_000  # bytes of a tokenizer's file; tokens of it
 WIDEST = 2**24  # of a width or vocabulary; the largest published one is Qwen3's vocabulary of 151,936
 MOST = 1024  # blocks, or entries of a list; the deepest published network has 48 blocks

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from converters.tokenizers.t5 import make_t5_tokenizer
+from mlx_model import foreign
 from mlx_model.errors import ConvertError, LayoutError
 from mlx_model.foreign import contain_panics
 from mlx_model.run.tokenize import open_tokenizer
@@ -135,3 +136,8 @@ def test_a_hostile_spiece_model_is_refused(tmp_path, content):
     with pytest.raises(ConvertError, match="no tokenizer"):
         make_t5_tokenizer(tmp_path / "spiece.model")
     assert time.process_time() - start < 2
+
+
+def test_what_transformers_writes_for_no_limit_is_read():
+    """model_max_length of most published tokenizer_config.json: int(1e30), 31 digits."""
+    assert foreign.parse_json('{"model_max_length": 1000000000000000019884624838656}')["model_max_length"] == int(1e30)

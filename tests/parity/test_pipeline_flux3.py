@@ -62,7 +62,8 @@ def ours_on(pipeline, prompt, noise, given, size, kind, tmp_path):
     save_file({"noise": noise}, tmp_path / "noise.safetensors")
     references = tuple(Reference(pixels=np.asarray(picture)) for picture in given)
     width, height = size or (None, None)
-    options = {"negative": "(on)"} if kind == "base" else {}
+    # diffusers' own default; ours is what BFL's page says
+    options = {"negative": "(on)", "guidance": 3.5} if kind == "base" else {}
     options |= {"references": references, "noise": str(tmp_path / "noise.safetensors")}
     request = Request(pipeline.spec.name, prompt, width, height, STEPS, **options)
     return next(event for event in pipeline.run(request) if isinstance(event, Done))

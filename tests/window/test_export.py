@@ -17,7 +17,7 @@ def export(window: Window, name: str, out: Path) -> None:
     window.press("ctrl+e")
     window.wait(lambda: "Export" in window.question("windows"), "the export dialog")
     if name != "pdf":
-        window.click(window.find_at("Format", "ComboBox"))
+        window.click(window.find_at("Format", "ChoiceField"))
         window.type(FORMATS[name].title)
         window.press("Return")
     window.press("Return")
