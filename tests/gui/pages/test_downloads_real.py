@@ -29,10 +29,11 @@ def hub(tmp_path, monkeypatch, home):
 
 
 @pytest.fixture
-def card(window, hub):
-    """The model's card in the window, shown."""
+def card(window, hub, monkeypatch):
+    """The model's card in the window, shown; what it asks before gigabytes is agreed to."""
     window.go("models")
     page = window.page("models")
+    monkeypatch.setattr(type(page.cards[MODEL]), "agree", lambda card, bits=None: True)
     yield lambda: page.cards[MODEL]
     window.session.downloads.shutdown()
 
