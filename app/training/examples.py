@@ -5,14 +5,12 @@ from collections.abc import Generator
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from app.base.words import say_count
 from app.pictures import images, inputs
 from mlx_model.errors import FluxLocalError
 from mlx_model.events import Event, Note, Stage, Step
 from mlx_model.geometry import Size
-from mlx_model.request import Reference, Request, check
+from mlx_model.request import Request, check
 from mlx_model.specs import ModelSpec
 from mlx_model.training.examples import Example, Source, choose_bucket
 
@@ -27,12 +25,11 @@ def open_examples(data: Path, spec: ModelSpec, area: int | None) -> Generator[Ev
     found = read_rows(data, spec.classes)
     yield Stage("verify", data.name, len(found.rows))
     sources: list[Source] = []
-    faults, known = list(found.faults), dict[tuple[Path, ...], Source | None]()
+    faults, opened = list(found.faults), dict[Row, Source | None]()  # a row may count several times
     for number, row in enumerate(found.rows, 1):
-        files = (row.picture, *row.references)
-        if files not in known:
-            known[files] = _open_row(row, spec, area, faults)
-        if source := known[files]:
+        if row not in opened:
+            opened[row] = _open_row(row, spec, area, faults)
+        if source := opened[row]:
             sources.append(source)
         yield Step(number, len(found.rows), 0.0, 0.0)
     tell_faults(data, faults)
@@ -44,32 +41,27 @@ def open_examples(data: Path, spec: ModelSpec, area: int | None) -> Generator[Ev
 def _open_row(row: Row, spec: ModelSpec, area: int | None, faults: list[str]) -> Source | None:
     """The source of a row, or a fault."""
     try:
-        example = open_example(row, spec, _bucket(row, spec, area))
+        example = open_example(row, spec, area)
         check(example.request, spec)
     except FluxLocalError as error:
         faults.append(f"{row.name}: {error.message}")
         return None
     size = example.request.size
-    return Source(row.name, _key(row, size), row.prompt, row.label, size, partial(open_example, row, spec, size))
+    return Source(row.name, _key(row, size), row.prompt, row.label, size, partial(open_example, row, spec, area))
 
 
-def open_example(row: Row, spec: ModelSpec, size: Size) -> Example:
-    """The pictures of a row. Raises RequestError for one that can't be used."""
-    references = tuple(_open_reference(path) for path in row.references)
-    width, height = size
-    request = Request(spec.name, row.prompt, width, height, references=references, label=row.label)
-    return Example(request, images.open_picture(row.picture))
+def open_example(row: Row, spec: ModelSpec, area: int | None) -> Example:
+    """The pictures of a row, in its bucket. Raises RequestError for one that can't be used."""
+    pixels = images.open_picture(row.picture)
+    references = tuple(inputs.load_reference(path, []) for path in row.references)
+    width, height = _choose_size(Size.of(pixels), spec, area)
+    return Example(Request(spec.name, row.prompt, width, height, references=references, label=row.label), pixels)
 
 
-def _open_reference(path: Path) -> Reference:
-    return inputs.load_reference(path, [])
-
-
-def _bucket(row: Row, spec: ModelSpec, area: int | None) -> Size:
-    pixels: np.ndarray = images.open_picture(row.picture)
+def _choose_size(own: Size, spec: ModelSpec, area: int | None) -> Size:
     if spec.min_side == spec.size.width and spec.max_pixels == spec.size.area:
         return spec.size  # positions are part of its weights
-    return choose_bucket(Size.of(pixels), area or spec.size.area, spec.size_multiple)
+    return choose_bucket(own, area or spec.size.area, spec.size_multiple)
 
 
 def _key(row: Row, size: Size) -> str:

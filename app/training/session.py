@@ -26,6 +26,7 @@ from mlx_model.errors import RequestError
 from mlx_model.events import Done, Event, Note, Preview, Stage
 from mlx_model.memory import gib, machine, weigh
 from mlx_model.request import check
+from mlx_model.store.folder import MANIFEST
 
 from .curve import draw_curve, read_log
 from .examples import open_examples
@@ -133,7 +134,7 @@ def _make_trainer(
     from mlx_model.training.examples import Store, encode_all
     from mlx_model.training.finetune import Trainer
 
-    identity = hashlib.sha256((pipe.folder.path / "model.json").read_bytes()).hexdigest()
+    identity = hashlib.sha256((pipe.folder.path / MANIFEST).read_bytes()).hexdigest()
     store = Store(plan.out / "cache", f"{identity} {pipe.dtype}")
     drops = settings.drop is None or settings.drop > 0
     yield from encode_all(pipe, sources, store, drops and pipe.spec.takes_text)

@@ -112,11 +112,11 @@ def add_adapters(model: nn.Module, layers: list[str], rank: int, alpha: float, s
 
 
 def name_for_files(trained: Tree, rank: int, alpha: float, dtype: mx.Dtype) -> dict[str, mx.array]:
-    """The trained parameters of a model with adapters, under the names of a LoRA file.
+    """The adapters among what a model has learned, under the names of a LoRA file.
 
     alpha is written beside each layer where it is not the rank, which is what is taken where none is said.
     """
-    flat: dict[str, mx.array] = dict(tree_flatten(trained))
+    flat: dict[str, mx.array] = {name: x for name, x in tree_flatten(trained) if name.endswith((".lora_A", ".lora_B"))}
     arrays = {f"{PREFIX}{name}.weight": array.astype(dtype) for name, array in flat.items()}
     if alpha != rank:
         layers = [name.removesuffix(".lora_A") for name in flat if name.endswith(".lora_A")]
@@ -127,9 +127,10 @@ def name_for_files(trained: Tree, rank: int, alpha: float, dtype: mx.Dtype) -> d
 def unpack_layers(model: nn.Module) -> None:
     """Dense layers in place of packed ones, so that all weights can be trained; their numbers are the packed ones."""
     for name, layer in list(model.named_modules()):
-        if isinstance(layer, PackedLinear):
+        packed = layer.base if isinstance(layer, FrozenPacked) else layer
+        if isinstance(packed, PackedLinear) and not name.endswith(".base"):
             parent, key = locate(model, name)
-            parent[key] = _unpack(layer)
+            parent[key] = _unpack(packed)
 
 
 def _unpack(layer: PackedLinear) -> nn.Linear:

@@ -55,9 +55,14 @@ class Settings:
     gradient_checkpoints: bool = False
 
     @property
-    def scale(self) -> float:
-        """alpha of the adapters."""
+    def adapter_alpha(self) -> float:
+        """What is divided by the rank to scale an adapter."""
         return float(self.rank or 0) if self.alpha is None else self.alpha
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What a run that goes on must share; gradient checkpoints change memory and time alone."""
+        return {name: value for name, value in asdict(self).items() if name != "gradient_checkpoints"}
 
 
 class Trained(nn.Module):
@@ -80,7 +85,7 @@ class Trainer:
         pipe.banks = objective.Unkept()
         layers = choose_layers(model, settings.targets) if settings.rank else []
         if settings.rank:
-            add_adapters(model, layers, settings.rank, settings.scale, settings.seed)
+            add_adapters(model, layers, settings.rank, settings.adapter_alpha, settings.seed)
         else:
             unpack_layers(model)
             model.unfreeze()
@@ -189,7 +194,7 @@ class Trainer:
     def save(self, folder: Path) -> None:
         """Everything that going on needs. Raises DiskFull."""
         trees = {"trained": self.masters, "ema": self.ema, "optimizer": self.optimizer.state}
-        save_trees(folder / STATE, trees, {"step": str(self.step), "settings": json.dumps(asdict(self.settings))})
+        save_trees(folder / STATE, trees, {"step": str(self.step), "settings": json.dumps(self.settings.recorded)})
 
     def restore(self, folder: Path) -> None:
         """Go on where `folder` stands. Raises LayoutError for a checkpoint that is damaged or of other settings."""
@@ -198,8 +203,8 @@ class Trainer:
             settings, step = json.loads(facts["settings"]), int(facts["step"])
         except (RuntimeError, KeyError, ValueError) as error:
             raise LayoutError(f"{folder / STATE} is damaged.", "Start again in a new folder.") from error
-        if settings != asdict(self.settings):
-            now = asdict(self.settings)
+        now = self.settings.recorded
+        if settings != now:
             changed = ", ".join(f"{name} {settings.get(name)}" for name in now if settings.get(name) != now[name])
             raise RequestError(f"The run in {folder} was begun otherwise: {changed}.", "Give the same settings.")
         self.masters, self.ema, self.optimizer.state = trees["trained"], trees["ema"], trees["optimizer"]
@@ -211,7 +216,7 @@ class Trainer:
         kind = mx.float32 if self.pipe.dtype == "float32" else getattr(mx, self.pipe.dtype)
         learned: Tree = self.ema["transformer"]
         if self.settings.rank:
-            return name_for_files(learned, self.settings.rank, self.settings.scale, kind)
+            return name_for_files(learned, self.settings.rank, self.settings.adapter_alpha, kind)
         flat: dict[str, mx.array] = dict(tree_flatten(learned))
         return {name: array.astype(kind) for name, array in flat.items()}
 

@@ -16,6 +16,7 @@ from ..request import Request, demand
 from ..run import flux2, noise
 from ..run.pipeline import Pipeline
 from ..run.references import Kept
+from .adapters import unpack_layers
 from .examples import Features
 from .flow import sample_times
 from .selfflow import (
@@ -124,6 +125,7 @@ def make_head(model: nn.Module, width: int, seed: int) -> nn.Module:
     """The student's head (1, N, h) -> (1, N, h): the model's own where it has one (SiT), else a new one."""
     own = getattr(model, "projector", None)
     if isinstance(own, nn.Module):
+        unpack_layers(own)
         return own
     mx.random.seed(seed)
     return nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, width))

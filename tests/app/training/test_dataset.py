@@ -114,6 +114,14 @@ def test_what_is_no_set(tmp_path, make):
         tell_faults(tmp_path, read_rows(make(tmp_path)).faults)
 
 
+def test_a_picture_may_have_several_captions(tmp_path):
+    picture(tmp_path / "a.png")
+    (tmp_path / "set.jsonl").write_text('{"image": "a.png", "text": "one"}\n{"image": "a.png", "text": "two"}\n')
+    sources = drain(open_examples(tmp_path / "set.jsonl", SPECS["mini"], None))
+    assert [source.prompt for source in sources] == ["one", "two"]
+    assert [source.open().request.prompt for source in sources] == ["one", "two"]
+
+
 def test_too_many_references_are_a_fault_of_the_row(tmp_path):
     caption(tmp_path / "a.png")
     for number in range(11):
