@@ -24,6 +24,7 @@ from . import hub, transfer
 from .hub import Remote
 
 RECORD = ".flux-local-download.json"  # what was promised for each file, for later runs without a network
+PART = ".flux-local-part.json"  # the same of a part of a model, which no later run takes for the whole
 LOCK = ".flux-local-download.lock"
 OLD = ".cache"  # where huggingface-hub kept its own partial files, which nothing can go on with
 MEGABYTE = 1_000_000
@@ -68,7 +69,7 @@ def discard(into: Path) -> tuple[int, list[str]]:
 
 def remove_fetched(into: Path) -> tuple[int, list[str]]:
     """As discard, for who has claimed the folder. Only what a download wrote goes: links, and what its record lists."""
-    ours = {LOCK, RECORD, *_read_names(into)}
+    ours = {LOCK, RECORD, PART, *_read_names(into)}
     count = 0
     for path in sorted(into.rglob("*"), reverse=True):  # what is in a folder before the folder
         name = path.relative_to(into).as_posix()
@@ -85,7 +86,7 @@ def remove_fetched(into: Path) -> tuple[int, list[str]]:
 
 
 def _read_names(into: Path) -> list[str]:
-    return [file.path for file in _read_record(into)]
+    return [file.path for name in (RECORD, PART) for file in _read_record(into, name)]
 
 
 def download(
@@ -142,9 +143,10 @@ def _take_from_hub(spec: ModelSpec, into: Path, without: Collection[str], beside
 
 
 def _take_some(spec: ModelSpec, into: Path, only: Collection[Download], beside: int) -> Iterator[Event]:
-    """A part of the model, which leaves no record that later runs would take for the whole."""
+    """A part of the model."""
     files = yield from _ask(spec, only)
     into.mkdir(parents=True, exist_ok=True)
+    _write_record(into, spec, files, PART)
     missing = yield from _check(files, into)
     yield from _require_room(spec, into, missing, beside)
     yield from _fetch_all(spec, missing, into)
@@ -152,7 +154,7 @@ def _take_some(spec: ModelSpec, into: Path, only: Collection[Download], beside: 
 
 def _has_begun(into: Path) -> bool:
     """Whether there are bytes of a checkpoint to go on with."""
-    ours = (RECORD, LOCK)
+    ours = (RECORD, PART, LOCK)
     return any(path.is_file() and path.name not in ours and path.stat().st_size for path in into.rglob("*"))
 
 
@@ -178,9 +180,9 @@ def _find_broken(into: Path) -> list[str] | None:
     return [file.path for file in files if not file.matches(into / file.path)] if files else None
 
 
-def _read_record(into: Path) -> list[Remote]:
+def _read_record(into: Path, name: str = RECORD) -> list[Remote]:
     try:
-        with hold(into) as folder, open(folder.open(RECORD), encoding="utf-8") as handle:
+        with hold(into) as folder, open(folder.open(name), encoding="utf-8") as handle:
             return [Remote(**file) for file in json.load(handle)["files"]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
@@ -223,10 +225,10 @@ def _notes(progress: transfer.Progress[list[Remote]]) -> Generator[Event, None, 
             yield said
 
 
-def _write_record(into: Path, spec: ModelSpec, files: list[Remote]) -> None:
-    record = {"repo": spec.repo, "commit": files[0].commit, "files": [asdict(file) for file in files]}
+def _write_record(into: Path, spec: ModelSpec, files: list[Remote], name: str = RECORD) -> None:
+    record = {"repo": spec.repo, "commit": files[0].commit if files else "", "files": [asdict(file) for file in files]}
     text = json.dumps(record).encode()
-    write_new(into / RECORD, lambda handle: handle.write(text), force=True)
+    write_new(into / name, lambda handle: handle.write(text), force=True)
 
 
 def _tidy(into: Path, files: list[Remote]) -> None:

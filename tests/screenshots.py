@@ -4,13 +4,23 @@ Runs without a screen (offscreen), on the sample board and a scripted engine.
 """
 
 import argparse
+import json
 import os
 import tempfile
 import time
 from functools import partial
 from pathlib import Path
 
-os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
+SCREEN = {
+    "name": "wide",
+    "x": 0,
+    "y": 0,
+    "width": 2560,
+    "height": 1440,
+    "logicalDpi": 96,
+    "logicalBaseDpi": 96,
+    "dpr": 1,
+}
 SIZES = {"1280x800": (1280, 800), "2560x1440": (2560, 1440)}
 
 
@@ -23,6 +33,9 @@ def main() -> None:
     arguments.out.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as home:
         os.environ["FLUX_LOCAL_HOME"] = home
+        screens = Path(home, "screens.json")  # its own is 800 x 800, and a window is never larger than the screen
+        screens.write_text(json.dumps({"screens": [SCREEN]}))
+        os.environ["QT_QPA_PLATFORM"] = f"offscreen:configfile={screens}"
         take_all(arguments.out, Path(home), arguments.only, arguments.size)
 
 
@@ -56,7 +69,7 @@ def shoot(app, window, out: Path, only: str, suffix: str, name: str, widget=None
     """Let everything settle, then grab."""
     if only and not name.startswith(only):
         return
-    for _ in range(12):
+    for _ in range(40):  # pictures are decoded beside the window's thread
         app.processEvents()
         time.sleep(0.01)
     path = out / f"{name}-{suffix}.png"
@@ -95,6 +108,8 @@ def scenes(window, shot) -> None:
     window.go("cast")
     window.page("cast").show_member(document.board.cast[1].id)
     shot("cast")
+    window.go("loras")
+    shot("loras")
     window.go("models")
     shot("models")
     window.go("board")

@@ -116,7 +116,8 @@ def name_for_files(trained: Tree, rank: int, alpha: float, dtype: mx.Dtype) -> d
 
     alpha is written beside each layer where it is not the rank, which is what is taken where none is said.
     """
-    flat: dict[str, mx.array] = {name: x for name, x in tree_flatten(trained) if name.endswith((".lora_A", ".lora_B"))}
+    learned: dict[str, mx.array] = dict(tree_flatten(trained))
+    flat = {name: array for name, array in learned.items() if name.endswith((".lora_A", ".lora_B"))}
     arrays = {f"{PREFIX}{name}.weight": array.astype(dtype) for name, array in flat.items()}
     if alpha != rank:
         layers = [name.removesuffix(".lora_A") for name in flat if name.endswith(".lora_A")]

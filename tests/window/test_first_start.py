@@ -6,6 +6,14 @@ def test_a_sample_is_open_and_nothing_is_asked(window):
     assert window.question("windows") == [window.ask("window.windowTitle()")], "a dialog is open"
 
 
+def test_the_pictures_of_the_sample_are_seen_on_the_screen(window):
+    """What the screen shows, not what the program believes: a picture has many colours, an empty panel two or three."""
+    places = [window.panel(number) for number in range(4)]
+    code = f"""[len({{image.pixel(x + w * i // 16, y + h * j // 16) for i in range(2, 15) for j in range(2, 12)}})
+        for image in [window.screen().grabWindow(0).toImage()] for x, y, w, h in {places}]"""
+    window.wait(lambda: min(window.ask(code)) > 8, "pictures in all panels")
+
+
 def test_every_place_opens_by_key_and_by_mouse(window):
     for key, place in (
         ("ctrl+2", "Cast"),

@@ -25,7 +25,8 @@ def read(path: str, max_side: int) -> QImage:
     except FluxLocalError:
         return QImage()
     height, width = pixels.shape[:2]
-    packed = Image.fromarray(pixels).tobytes("raw", "BGRX")  # as screens have it: the window converts nothing
+    # As screens have it: the window converts nothing. The fourth byte is full: Qt copies it where it need not blend.
+    packed = Image.fromarray(pixels).convert("RGBA").tobytes("raw", "BGRA")
     return QImage(packed, width, height, 4 * width, QImage.Format.Format_RGB32).copy()
 
 

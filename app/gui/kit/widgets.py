@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QLineEdit,
     QPushButton,
+    QScrollArea,
     QStyle,
     QStyleOptionFrame,
     QToolButton,
@@ -27,14 +28,42 @@ from .theme import theme
 
 def label(text: str = "", tone: str = "", name: str = "", wrap: bool = False) -> QLabel:
     """`tone` is muted, danger, warning, good or badge; `name` heading or subheading."""
-    made = QLabel(text)
+    made = QLabel()
+    _style_text(made, tone, name)
+    made.setText(text)
+    made.setWordWrap(wrap)
+    return made
+
+
+def _style_text(made: QLabel, tone: str, name: str) -> None:
     made.setTextFormat(Qt.TextFormat.PlainText)
     if tone:
         made.setProperty("tone", tone)
     if name:
         made.setObjectName(name)
-    made.setWordWrap(wrap)
-    return made
+
+
+def scroll_column(name: str, spacing: int) -> tuple[QScrollArea, QVBoxLayout]:
+    """What a page lists below each other, and the layout that takes it."""
+    inside = QWidget()
+    inside.setObjectName("plain")
+    column = QVBoxLayout(inside)
+    column.setContentsMargins(20, 16, 20, 16)
+    column.setSpacing(spacing)
+    area = QScrollArea()
+    area.setWidgetResizable(True)
+    area.setWidget(inside)
+    area.setAccessibleName(name)
+    return area, column
+
+
+def fill_page(page: QWidget, top: QWidget, body: QWidget) -> None:
+    """A page: its bar above, the rest below."""
+    box = QVBoxLayout(page)
+    box.setContentsMargins(0, 0, 0, 0)
+    box.setSpacing(0)
+    box.addWidget(top)
+    box.addWidget(body, 1)
 
 
 FEW = 6  # letters that say nothing
@@ -48,11 +77,7 @@ class OneLine(QLabel):
 
     def __init__(self, text: str = "", tone: str = "", name: str = ""):
         super().__init__()
-        self.setTextFormat(Qt.TextFormat.PlainText)
-        if tone:
-            self.setProperty("tone", tone)
-        if name:
-            self.setObjectName(name)
+        _style_text(self, tone, name)
         self.setText(text)
 
     def setText(self, text: str) -> None:

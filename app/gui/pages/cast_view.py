@@ -22,7 +22,6 @@ from PySide6.QtWidgets import (
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -37,7 +36,7 @@ from ..document import picture_drag
 from ..document.document import Document
 from ..kit import portrait
 from ..kit.theme import font, theme
-from ..kit.widgets import Empty, LeftButton, OneLine, bar, button, label
+from ..kit.widgets import Empty, LeftButton, OneLine, bar, button, fill_page, label
 from .cast_member import WIDTH, MemberPanel, accept_pictures, uses
 
 MEMBER = Qt.ItemDataRole.UserRole
@@ -226,11 +225,7 @@ class CastView(QWidget):
             )
         )
         self.setAcceptDrops(True)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.setSpacing(0)
-        box.addWidget(top)
-        box.addWidget(self.body, 1)
+        fill_page(self, top, self.body)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         accept_pictures(event)

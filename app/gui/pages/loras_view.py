@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
     QLabel,
-    QScrollArea,
     QStackedLayout,
     QVBoxLayout,
     QWidget,
@@ -27,7 +26,7 @@ from ...pictures.images import open_picture
 from ..document.document import Document
 from ..kit.fields import StrengthField
 from ..kit.messages import sure
-from ..kit.widgets import Empty, bar, button, describe, label, row
+from ..kit.widgets import Empty, bar, button, describe, fill_page, label, row, scroll_column
 
 SIDE = 108  # points of a picture
 FILTER = "LoRAs (*.safetensors *.sft)"
@@ -160,25 +159,13 @@ class LorasView(QWidget):
     def _lay_out(self) -> None:
         add = button("Add LoRA…", self.choose_files, "plus", "primary")
         top = bar(label("LoRAs", name="heading"), None, add)
-        inside = QWidget()
-        inside.setObjectName("plain")
-        self.column = QVBoxLayout(inside)
-        self.column.setContentsMargins(20, 16, 20, 20)
-        self.column.setSpacing(10)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setWidget(inside)
-        scroll.setAccessibleName("LoRAs")
+        scroll, self.column = scroll_column("LoRAs", 10)
         self.stack = QStackedLayout(self.body)
         self.stack.addWidget(scroll)
         choose = button("Choose Files…", self.choose_files, "plus", "primary")
         text = "Small files that teach a model a style, a face or a thing. Drop .safetensors files here."
         self.stack.addWidget(Empty("loras", "No LoRAs yet", text, choose))
-        box = QVBoxLayout(self)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.setSpacing(0)
-        box.addWidget(top)
-        box.addWidget(self.body, 1)
+        fill_page(self, top, self.body)
 
     def showEvent(self, event: QShowEvent) -> None:
         """Files come and go in the folder by other hands too."""

@@ -11,7 +11,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QMessageBox,
     QProgressBar,
-    QScrollArea,
     QVBoxLayout,
     QWidget,
 )
@@ -25,7 +24,7 @@ from ...base.words import say_duration
 from ...models import catalogue, library
 from ..kit.fields import ChoiceField
 from ..kit.messages import sure
-from ..kit.widgets import bar, button, label, row, set_tone
+from ..kit.widgets import bar, button, fill_page, label, row, scroll_column, set_tone
 from ..kit.words import in_window
 from .downloads import Consent, Download, Downloads
 from .found import FoundDialog
@@ -236,20 +235,8 @@ class ModelsView(QWidget):
     def _lay_out(self) -> None:
         have = button("I Have ComfyUI, mflux or Hugging Face Files…", self.add_from_folder, "folder")
         top = bar(label("Models", name="heading"), None, self.disk, have)
-        inside = QWidget()
-        inside.setObjectName("plain")
-        self.column = QVBoxLayout(inside)
-        self.column.setContentsMargins(20, 16, 20, 20)
-        self.column.setSpacing(10)
-        self.area = QScrollArea()
-        self.area.setWidgetResizable(True)
-        self.area.setWidget(inside)
-        self.area.setAccessibleName("Models")
-        box = QVBoxLayout(self)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.setSpacing(0)
-        box.addWidget(top)
-        box.addWidget(self.area, 1)
+        self.area, self.column = scroll_column("Models", 10)
+        fill_page(self, top, self.area)
 
     def refresh(self) -> None:
         """Read again what is installed."""

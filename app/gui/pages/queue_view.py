@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QProgressBar,
-    QScrollArea,
     QStackedLayout,
     QVBoxLayout,
     QWidget,
@@ -22,7 +21,7 @@ from ..board.paint import running_words
 from ..document.runs import PanelState
 from ..kit import icons
 from ..kit.theme import theme
-from ..kit.widgets import Empty, OneLine, bar, button, icon_button, label, set_tone
+from ..kit.widgets import Empty, OneLine, bar, button, fill_page, icon_button, label, scroll_column, set_tone
 from ..kit.words import in_window, model_title
 
 WORKER = {
@@ -157,16 +156,8 @@ class QueueView(QWidget):
 
     def _lay_out(self) -> None:
         top = bar(label("Queue", name="heading"), self.state, None, self.free, self.pause, self.cancel_all)
-        inside = QWidget()
-        inside.setObjectName("plain")
-        self.column = QVBoxLayout(inside)
-        self.column.setContentsMargins(20, 16, 20, 16)
-        self.column.setSpacing(8)
+        scroll, self.column = scroll_column("Jobs", 8)
         self.column.addStretch(1)
-        scroll = QScrollArea()
-        scroll.setWidgetResizable(True)
-        scroll.setWidget(inside)
-        scroll.setAccessibleName("Jobs")
         self.stack = QStackedLayout(self.body)
         self.stack.addWidget(scroll)
         self.stack.addWidget(
@@ -177,11 +168,7 @@ class QueueView(QWidget):
                 "go on working meanwhile.",
             )
         )
-        box = QVBoxLayout(self)
-        box.setContentsMargins(0, 0, 0, 0)
-        box.setSpacing(0)
-        box.addWidget(top)
-        box.addWidget(self.body, 1)
+        fill_page(self, top, self.body)
 
     def refresh(self) -> None:
         """Rows for all jobs: the running one, the waiting ones, then the finished ones, newest first."""
