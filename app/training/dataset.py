@@ -12,7 +12,6 @@ Every fault of a set is found before the first step, and all are told together.
 
 import csv
 import io
-import json
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import Any, NamedTuple
 
 from app.pictures.kinds import ENDINGS
 from mlx_model.errors import RequestError
+from mlx_model.foreign import parse_json
 
 TABLES = (".jsonl", ".csv", ".tsv")
 CAPTIONS = (".txt", ".caption")
@@ -171,12 +171,15 @@ def _entries(table: Path, text: str, faults: list[str]) -> Iterable[tuple[int, d
     """(line, columns) of every row."""
     if table.suffix.lower() != ".jsonl":
         reader = csv.DictReader(io.StringIO(text), delimiter="\t" if table.suffix.lower() == ".tsv" else ",")
-        yield from ((reader.line_num, {k: v for k, v in entry.items() if k}) for entry in reader)
+        try:
+            yield from ((reader.line_num, {k: v for k, v in entry.items() if k}) for entry in reader)
+        except csv.Error:  # such as a cell without an end
+            faults.append(f"{table.name} line {reader.line_num}: it is no line of a table")
         return
     for number, line in enumerate(text.splitlines(), 1):
         try:
-            entry = json.loads(line) if line.strip() else None
-        except (ValueError, RecursionError):
+            entry = parse_json(line) if line.strip() else None
+        except ValueError:
             entry = False
         if isinstance(entry, dict):
             yield number, entry

@@ -22,8 +22,9 @@ from app.base.words import say_duration
 from app.engine.running import open_pipeline
 from app.pictures import images
 from mlx_model import files
-from mlx_model.errors import RequestError
+from mlx_model.errors import RequestError, say_reason
 from mlx_model.events import Done, Event, Note, Preview, Stage
+from mlx_model.foreign import parse_json
 from mlx_model.memory import gib, machine, weigh
 from mlx_model.request import check
 from mlx_model.store.folder import MANIFEST
@@ -83,6 +84,8 @@ def train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:
 def _check_out(plan: Plan) -> None:
     """Raises RequestError where the folder holds something else, or nothing to go on from."""
     known = plan.out / RUN
+    if plan.data.is_dir() and plan.out.resolve().is_relative_to(plan.data.resolve()):
+        raise RequestError(f"{plan.out} is inside the examples.", "Choose a folder beside them: it gets pictures too.")
     if plan.resume and not known.is_file():
         raise RequestError(f"There is no run in {plan.out}.", "Begin one there first.")
     if not plan.resume and plan.out.exists() and any(plan.out.iterdir()):
@@ -120,12 +123,19 @@ def _begin(folder: "Folder", plan: Plan, settings: "Settings") -> None:
     said = {"model": folder.spec.name, "data": str(plan.data.absolute()), "name": plan.name, "steps": plan.steps}
     said |= {"size": plan.size, "trigger": plan.trigger, "settings": dataclasses.asdict(settings)}
     file = plan.out / RUN
-    if plan.resume:
-        before = json.loads(file.read_text("utf-8"))
-        if before.get("model") != folder.spec.name:
-            raise RequestError(f"The run in {plan.out} trains {before.get('model')}.", "Give that model.")
+    if plan.resume and (before := _read_model(file)) != folder.spec.name:
+        raise RequestError(f"The run in {plan.out} trains {before}.", "Give that model.")
     text = json.dumps(said, indent=1, ensure_ascii=False) + "\n"
     files.write_new(file, lambda stream: stream.write(text.encode()), force=True)
+
+
+def _read_model(file: Path) -> str:
+    """The model that a run trains. Raises RequestError for a run.json that is damaged."""
+    try:
+        said = parse_json(file.read_bytes())
+        return str(said["model"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{file} is damaged: {say_reason(error)}.", "Begin again in a new folder.") from error
 
 
 def _make_trainer(

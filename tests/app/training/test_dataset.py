@@ -101,6 +101,14 @@ def test_a_csv_with_several_pictures_in_a_cell_and_faults_by_line(tmp_path):
     assert ["line 3" in found.faults[0], "gone.png" in found.faults[0], "line 4" in found.faults[1]] == [True] * 3
 
 
+def test_cells_without_an_end_and_numbers_without_one(tmp_path):
+    picture(tmp_path / "a.png")
+    (tmp_path / "set.csv").write_text('image,prompt\na.png,"' + "x" * 200_000 + "\n")
+    assert ["no line of a table" in fault for fault in read_rows(tmp_path / "set.csv").faults] == [True]
+    (tmp_path / "set.jsonl").write_text('{"image": "a.png", "text": ' + "9" * 5000 + "}\n" + "[" * 99_999)
+    assert ["no JSON object" in fault for fault in read_rows(tmp_path / "set.jsonl").faults] == [True, True]
+
+
 def test_classes_are_folders(tmp_path):
     picture(tmp_path / "207" / "a.png"), picture(tmp_path / "1001" / "b.png"), picture(tmp_path / "5_dog" / "c.png")
     found = read_rows(tmp_path, classes=1000)

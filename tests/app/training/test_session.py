@@ -82,3 +82,12 @@ def test_a_run_is_gone_on_with_by_its_own_model_and_begun_in_an_empty_folder(pla
     (plan.out / "run.json").write_text(json.dumps(said | {"model": "flux2-klein-4b"}))
     with pytest.raises(RequestError, match="trains flux2-klein-4b"):
         run(replace(plan, steps=3, resume=True))
+    (plan.out / "run.json").write_text('["')
+    with pytest.raises(RequestError, match="damaged"):
+        run(replace(plan, steps=3, resume=True))
+
+
+def test_a_run_is_not_put_among_its_examples(plan):
+    with pytest.raises(RequestError, match="inside the examples"):
+        run(replace(plan, out=plan.data / "out"))
+    assert not (plan.data / "out").exists()
