@@ -34,6 +34,7 @@ from .optimizer import MuonAndAdam
 from .samples import Samples
 
 SAVE_SECONDS, LOG_SECONDS = 150.0, 60.0
+FAST_BFLOAT16 = torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu._is_avx512_bf16_supported()
 
 
 class Run:
@@ -72,7 +73,8 @@ class Run:
         """One step at this share of the rates -> (references, loss, norm of the gradient)."""
         batch = self.data.batch(recipe.phase(self.samples), size, self.generator)
         noise = torch.randn(batch.latents.shape, generator=self.generator)
-        loss = velocity_loss(self.model, batch, noise)
+        with torch.autocast("cpu", torch.bfloat16, enabled=FAST_BFLOAT16):
+            loss = velocity_loss(self.model, batch, noise)
         if not math.isfinite(loss.item()):
             raise FloatingPointError(f"the loss is {loss.item()} at step {self.step}; the last checkpoint is whole")
         loss.backward()

@@ -25,7 +25,7 @@ class Screen:
         self.size = size
         form = f"{size[0]}x{size[1]}x24"
         self.server = subprocess.Popen(
-            ["Xvfb", "-displayfd", str(write), "-screen", "0", form, "-nolisten", "tcp"],
+            ["Xvfb", "-displayfd", str(write), "-screen", "0", form, "-nolisten", "tcp", "-r"],  # no key repeats itself
             pass_fds=(write,), stderr=subprocess.DEVNULL,
         )  # fmt: skip
         os.close(write)
@@ -58,8 +58,13 @@ class Window:
         words = [sys.executable, "-P", "-m", "tests.window.probe", str(self._socket), *([str(board)] if board else [])]
         with open(self.log, "wb") as log:
             self.process = subprocess.Popen(words, env=environment, cwd=ROOT, stderr=log, stdout=log)
-        self.wait(self._connect, "the window to come up")
-        self.wait(lambda: self.ask("document is not None and window.isActiveWindow()"), "a board to be open")
+        try:
+            self.wait(self._connect, "the window to come up")
+            self.wait(lambda: self.ask("document is not None and window.isActiveWindow()"), "a board to be open")
+        except BaseException:
+            self.process.kill()  # nobody gets to know it: it would stand on the screen of all tests after it
+            self.process.wait()
+            raise
 
     def _connect(self) -> bool:
         if self.process.poll() is not None:
@@ -120,7 +125,7 @@ class Window:
 
     def picture(self, path: Path) -> None:
         """What is on the screen, as a PNG."""
-        subprocess.run(["import", "-window", "root", str(path)], env=self.screen.environment, check=True)
+        assert self.ask(f"window.screen().grabWindow(0).save({str(path)!r})")
 
     def panel(self, number: int) -> list[int]:
         """The rectangle of a panel of the board (counted from 0) on the screen."""
