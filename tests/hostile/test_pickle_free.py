@@ -7,7 +7,6 @@ import os
 import pickle
 import pickletools
 import struct
-import tracemalloc
 import zipfile
 from collections import OrderedDict
 
@@ -19,6 +18,7 @@ from hypothesis import strategies as st
 from converters.formats import pickle_free, pickle_machine
 from converters.formats.pickle_free import read_tensors
 from mlx_model.errors import UnsafeFile
+from tests.measuring import peak_of_python
 
 END = b"."
 
@@ -144,12 +144,9 @@ def test_parameters_and_noted_versions(file):
 def test_nothing_is_read_before_it_is_asked_for(file):
     count = 4_000_000
     write(file, program(state(w=tensor((count,), (1,), 0, storage(count=count)))), {"0": bytes(4 * count)})
-    tracemalloc.start()
-    found = read_tensors(file)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
+    found = {}
+    assert peak_of_python(lambda: found.update(read_tensors(file))) < 1_000_000
     assert found["w"].nbytes == 4 * count
-    assert peak < 1_000_000
 
 
 # what would run code
@@ -354,11 +351,7 @@ def test_a_changed_weight_is_noticed(file):
 ])  # fmt: skip
 def test_deep_and_endless(file, pickled):
     write(file, pickled)
-    tracemalloc.start()
-    refused(file)
-    peak = tracemalloc.get_traced_memory()[1]
-    tracemalloc.stop()
-    assert peak < 120_000_000
+    assert peak_of_python(lambda: refused(file)) < 120_000_000
 
 
 @pytest.mark.parametrize("pickled", [

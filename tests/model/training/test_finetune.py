@@ -21,6 +21,7 @@ from mlx_model.run.pipeline import Pipeline
 from mlx_model.specs import SPECS
 from mlx_model.store.weights import PackedLinear, locate
 from mlx_model.training import adapters, examples, finetune, loop, needs, objective
+from tests.measuring import peak_of_mlx
 
 MINI = Path(__file__).parents[3] / "assets" / "mini"
 LORA = finetune.Settings(rank=4, rate=1e-3)
@@ -241,10 +242,7 @@ def test_the_forecast_of_memory_is_the_peak(checkpoints):
     limit = mx.set_cache_limit(0)
     try:
         with loop.checkpoint_blocks(model, checkpoints):
-            mx.reset_peak_memory()
-            start = mx.get_active_memory()
-            mx.eval(nn.value_and_grad(model, loss)())
-            peak = mx.get_peak_memory() - start
+            peak = peak_of_mlx(lambda: mx.eval(nn.value_and_grad(model, loss)()))
     finally:
         mx.set_cache_limit(limit)
     transformer = {"hidden_size": 256, "num_heads": 4, "depth": 2, "depth_single_blocks": 4}
