@@ -35,7 +35,7 @@ def add_members(board: Board, members: Iterable[Member]) -> Board:
 
 
 def set_member(board: Board, member_id: str, **changes: Any) -> Board:
-    """name, role, colour, pictures, notes. A new name is put into all prompts that mention the old one."""
+    """name, role, colour, pictures, notes, taught. A new name is put into all prompts that mention the old one."""
     before = board.member(member_id)
     after = change_fields(before, changes)
     check_member(after)

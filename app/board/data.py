@@ -62,6 +62,15 @@ class Picture(Struct, frozen=True):
     name: str = ""
 
 
+class Taught(Struct, frozen=True):
+    """A LoRA of the library in which a model, by its name, has learned the member; `word` calls it."""
+
+    model: str
+    lora: str
+    word: str
+    strength: float = 1.0
+
+
 class Member(Struct, frozen=True):
     """Somebody or something of the cast; any prompt mentions it as @name (one word, unique in the board)."""
 
@@ -71,6 +80,7 @@ class Member(Struct, frozen=True):
     colour: str = COLOURS[0]
     pictures: tuple[Picture, ...] = ()
     notes: str = ""
+    taught: tuple[Taught, ...] = ()
 
 
 class PanelReference(Struct, frozen=True):

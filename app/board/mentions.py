@@ -98,10 +98,10 @@ def _mention(text: str, keys: str, match: re.Match, names: Names) -> Mention:
     return Mention(start, at, end, number)
 
 
-def compile_prompt(prompt: str, names: Sequence[str], called: str = "image {}") -> str:
+def compile_prompt(prompt: str, names: Sequence[str], called: str | Sequence[str] = "image {}") -> str:
     r"""The prompt with each mention replaced; `names` are the references' names in their order.
 
-    `called` is what the model calls a picture, {} for its number (ModelSpec.mention).
+    `called` is what the model calls a picture, {} for its number (ModelSpec.mention), or what it calls each.
 
     A number is always a place, also where a reference is called by that number. Names match whole words, longest
     first, in any case. `\@` and the @ inside an e-mail address stay text.
@@ -112,9 +112,13 @@ def compile_prompt(prompt: str, names: Sequence[str], called: str = "image {}") 
     for mention in find(text, names):
         if mention.error:
             raise mention.error
-        parts += [text[position : mention.start], "@" if mention.place is None else called.format(mention.place)]
+        parts += [text[position : mention.start], "@" if mention.place is None else _call(called, mention.place)]
         position = mention.end
     return "".join(parts) + text[position:]
+
+
+def _call(called: str | Sequence[str], place: int) -> str:
+    return called.format(place) if isinstance(called, str) else called[place - 1]
 
 
 def _place(text: str, keys: str, start: int, names: Names) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,7 +27,7 @@ from mlx_model.store.folder import Folder
 from ..engine import running
 from ..engine.jobs import Job
 from ..models import library, loras
-from .data import Adapter, Board, Panel, Picture, Source, Take, new_id, numbers
+from .data import Adapter, Board, Panel, Picture, Source, Take, Taught, new_id, numbers
 from .mentions import compile_prompt
 from .seen import Seen, names, see, source_picture
 
@@ -71,15 +71,39 @@ def choose_size(board: Board, panel: Panel, model: library.Model) -> Choice:
 
 def require_memory(board: Board, panel: Panel, choice: Choice) -> Forecast:
     """What a run of the panel needs. Raises WillNotFit where this machine can't hold it."""
-    pictures = [one.picture for one in see(board, panel) if one.picture]
+    shown = see(board, panel)
+    known = find_taught(board, shown, choice)
+    pictures = [one.picture for one in shown if one.picture and not _is_known(one, known)]
     sizes = [Size(picture.width, picture.height) for picture in pictures]
-    return running.require_room(choice.folder, choice.size, sizes, loras=list_loras(board, panel))
+    return running.require_room(choice.folder, choice.size, sizes, loras=list_loras(board, panel, known))
 
 
-def list_loras(board: Board, panel: Panel) -> tuple[Lora, ...]:
-    """The panel's LoRAs, else the board's, as files of the library. Raises RequestError for one that is not there."""
+def find_taught(board: Board, shown: Sequence[Seen], choice: Choice) -> dict[str, Taught]:
+    """By the member's id, how the model calls those of `shown` that it was taught. What is not in the library counts
+    no more: the picture speaks then."""
+    members = {member.id: member for member in board.cast}
+    found: dict[str, Taught] = {}
+    for one in shown:
+        for taught in members[one.member].taught if one.member and one.member in members else ():
+            if taught.model == choice.model.name and loras.find(taught.lora):
+                found[one.member or ""] = taught
+    return found
+
+
+def _is_known(one: Seen, known: Mapping[str, Taught]) -> bool:
+    """Whether the model draws the member from its word alone: a picture that the artist gave stays one."""
+    return one.kind == "cast" and one.member in known
+
+
+def list_loras(board: Board, panel: Panel, known: Mapping[str, Taught]) -> tuple[Lora, ...]:
+    """The panel's LoRAs, else the board's, and what was taught, as files of the library.
+
+    Raises RequestError for one that is not there.
+    """
     found = []
-    for one in name_loras(board, panel):
+    named = name_loras(board, panel)
+    words = [Adapter(one.lora, one.strength) for one in known.values()]
+    for one in (*named, *(word for word in words if word.name not in {other.name for other in named})):
         path = loras.find(one.name)
         if path is None:
             raise RequestError(f"The LoRA {one.name} is not in the library.", "Add it under LoRAs, or take it off.")
@@ -124,23 +148,38 @@ def panel_job(
     spec, (width, height) = choice.spec, choice.size
     if not panel.prompt.strip():
         raise RequestError(f"Panel {label} has no prompt.", "Say what the picture should show.")
-    shown, source = _pictures(board, panel, label), source_picture(board, panel)
+    known = find_taught(board, see(board, panel), choice)
+    shown, source = _pictures(board, panel, label, known), source_picture(board, panel)
+    pictures = [one for one in shown if not _is_known(one, known)]
     request = Request(
         choice.model.name,
-        prompt=compile_prompt(_text(panel.prompt, board.style), names(shown), spec.mention),
+        prompt=compile_prompt(_text(panel.prompt, board.style), names(shown), _call(shown, known, spec)),
         width=width,
         height=height,
         steps=panel.settings.steps,
         guidance=panel.settings.guidance,
         seed=further_seed(panel, 0) if seed is None else seed,
-        references=tuple(_reference(one, one.picture, picture_path) for one in shown if one.picture),
+        references=tuple(_reference(one, one.picture, picture_path) for one in pictures if one.picture),
         mask=_mask(panel, source, picture_path),
         strength=panel.settings.strength if source else None,
-        loras=list_loras(board, panel),
+        loras=list_loras(board, panel, known),
     )
     folder = str(choice.folder.path)
     words = panel.prompt.strip()
     return Job(new_id(), label, check(request, spec), folder, panel_id, slot, previews, instruction, words)
+
+
+def _call(shown: Sequence[Seen], known: Mapping[str, Taught], spec: ModelSpec) -> list[str]:
+    """What the model calls each of `shown`: by its word, by the number of its picture, or by both."""
+    called, number = [], 0
+    for one in shown:
+        taught = known.get(one.member or "")
+        if _is_known(one, known):
+            called.append(known[one.member or ""].word)
+            continue
+        number += 1
+        called.append(f"{taught.word} ({spec.mention.format(number)})" if taught else spec.mention.format(number))
+    return called
 
 
 def _text(prompt: str, style: str) -> str:
@@ -151,13 +190,13 @@ def _text(prompt: str, style: str) -> str:
     return f"{prompt} {style}" if prompt[-1] in ".!?…,;:" else f"{prompt}. {style}"
 
 
-def _pictures(board: Board, panel: Panel, label: str) -> tuple[Seen, ...]:
+def _pictures(board: Board, panel: Panel, label: str, known: Mapping[str, Taught]) -> tuple[Seen, ...]:
     """What the model sees. Raises RequestError where a picture of it is missing."""
     if panel.source.kind != "blank":
         _check_source(board, panel, label)
     shown = see(board, panel)
     for one in shown:
-        if one.picture is None:
+        if one.picture is None and not _is_known(one, known):
             hint = "Give the cast member a picture, or leave the @ out."
             raise RequestError(f"@{one.name} has no picture yet.", hint)
     return shown

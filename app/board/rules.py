@@ -90,6 +90,11 @@ def check_member(member: Member) -> None:
     if len(member.pictures) > MAX_TAKES:
         raise Refused(f"A member has no more than {MAX_TAKES} pictures.", "Remove one first.")
     _text(member.notes)
+    _check_loras(tuple(Adapter(one.lora, one.strength) for one in member.taught))
+    for one in member.taught:
+        _text(one.model, one.lora)
+        if not is_name(one.word):
+            raise Refused(f"{one.word!r} is not one word that a prompt can say.", "Teach it under another name.")
     for picture in member.pictures:
         check_picture(picture)
 

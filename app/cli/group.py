@@ -26,7 +26,7 @@ COMMANDS = {
     "bench": ("bench", "Measure how fast a model runs on this machine."),
     "doctor": ("doctor", "Say what this machine can do, what is wrong and how to mend it."),
 }
-HIDDEN = {"worker": "worker", "window": "window"}
+HIDDEN = {"worker": "worker", "window": "window", "train character": "train"}
 BOARD = ".fluxboard"
 
 
@@ -43,12 +43,14 @@ class LazyGroup(click.Group):
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         file = COMMANDS[cmd_name][0] if cmd_name in COMMANDS else HIDDEN.get(cmd_name)
-        return getattr(importlib.import_module(f"app.cli.{file}"), cmd_name) if file else None
+        return getattr(importlib.import_module(f"app.cli.{file}"), cmd_name.split()[-1]) if file else None
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """The path of a board, as a desktop gives it for a double click, opens it."""
+        """The path of a board, as a desktop gives it for a double click, opens it; `train character` is one command."""
+        if args[:2] == ["train", "character"]:
+            args = ["train character", *args[2:]]
         if args[0].rstrip("/").casefold().endswith(BOARD):
             args = ["window", *args]
         return super().resolve_command(ctx, args)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from .options import FILE
-from .say import Reporter, echo_path, json_option
+from .say import Reporter, echo, echo_path, json_option, say_json
 
 RATES = {"lora": 1e-4, "all": 1e-5}
 
@@ -52,6 +52,7 @@ def train(data: str, model: str | None, output: str, as_json: bool, **options: A
     Example:
       flux-local train my-drawings -m flux2-klein-base-4b -o fox-style --lora --steps 1500
       flux-local generate "a fox" -m flux2-klein-base-4b --lora fox-style/fox-style.safetensors
+      flux-local train character Bobo bobo/*.jpg -m flux2-klein-base-4b -o bobo
     """
     from app.engine.running import load_mlx
 
@@ -70,8 +71,62 @@ def train(data: str, model: str | None, output: str, as_json: bool, **options: A
     _show(run(folder, plan), Reporter(as_json), as_json)
 
 
+@click.command()
+@click.argument("name")
+@click.argument("pictures", type=FILE, nargs=-1, required=True)
+@click.option("-m", "--model", metavar="MODEL", help="A model's name or folder; the default model if not given.")
+@click.option(
+    "-o", "--output", type=FILE, required=True, metavar="DIR", help="The run's folder; the result goes there."
+)
+@click.option("--steps", type=click.IntRange(1, 100_000), help="How long to learn; 100 for each picture, 800 to 1500.")
+@click.option("--rank", type=click.IntRange(1, 512), default=16, show_default=True, help="Of the LoRA.")
+@click.option("--size", type=click.IntRange(64, 4096), metavar="SIDE", help="Of a square of the pictures' area.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of all chance in the run."
+)
+@click.option("--sample-every", type=click.IntRange(0), metavar="N", help="A quarter of the run; 0: no samples.")
+@click.option("--add", is_flag=True, help="Add the result to the LoRAs that --lora finds by name.")
+@click.option("--resume", is_flag=True, help="Go on where DIR stands; --steps may be larger.")
+@json_option
+def character(
+    name: str,
+    pictures: tuple[str, ...],
+    model: str | None,
+    output: str,
+    add: bool,
+    resume: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Teach a model a character from 5 to 20 PICTURES: NAME in a prompt calls it from then on.
+
+    A caption is NAME and what a .txt beside the picture says, such as "in a garden, from behind". What is learned is a
+    LoRA for this model.
+
+    \b
+    Example:
+      flux-local train character Bobo bobo/*.jpg -m flux2-klein-base-4b -o bobo
+      flux-local generate "Bobo on the moon" -m flux2-klein-base-4b --lora bobo/Bobo.safetensors
+    """
+    from app.engine.running import load_mlx
+
+    load_mlx()  # with its fast BLAS, before anything else does
+    from app.engine.jobs import Lesson
+    from app.models import library, loras
+    from app.training.character import make_plan
+    from app.training.session import train as run
+    from mlx_model.store.folder import open_folder
+
+    folder = open_folder(library.resolve(model))
+    plan = make_plan(Lesson(name, pictures, output, **options), folder.spec, resume)
+    _show(run(folder, plan), Reporter(as_json), as_json)
+    if add:
+        kept = loras.add(plan.result)
+        say_json({"lora": kept.stem}) if as_json else echo(f"In the library as {kept.stem}: --lora {kept.stem}")
+
+
 def _settings(options: dict[str, Any]) -> Any:
-    from mlx_model.training.finetune import Settings
+    from mlx_model.training.needs import Settings
 
     kept = {name: options[name] for name in ("alpha", "targets", "optimizer", "batch", "self_flow", "seed")}
     kept["gradient_checkpoints"] = options["gradient_checkpoints"]

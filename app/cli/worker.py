@@ -7,5 +7,6 @@ import click
 def worker() -> None:
     """Run models for the window; it talks through the pipe."""
     from app.engine.worker import main
+    from app.training.character import teach
 
-    main()
+    main(teach)

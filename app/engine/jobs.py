@@ -11,6 +11,27 @@ from mlx_model.errors import Hint
 from mlx_model.events import Cancelled, Done, Event, Failed, Note, Preview, Stage, Step
 from mlx_model.request import Request
 
+
+@dataclass(frozen=True)
+class Lesson:
+    """A character to be learned from `pictures`, paths of files: `name` calls it. What is made lies in `out`.
+
+    `captions` say what else each picture shows; None: what lies beside it. `steps` None: by the number of pictures;
+    `sample_every` None: four times in the run. `member` is that of the cast who is taught.
+    """
+
+    name: str
+    pictures: tuple[str, ...]
+    out: str
+    captions: tuple[str, ...] | None = None
+    steps: int | None = None
+    rank: int = 16
+    size: int | None = None
+    sample_every: int | None = None
+    seed: int = 0
+    member: str = ""
+
+
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 OVER: tuple[State, ...] = ("done", "failed", "cancelled")
 
@@ -32,6 +53,7 @@ class Job:
     previews: bool = True
     instruction: str | None = None  # what panel_job was given besides the panel's own prompt
     words: str = ""  # the artist's, as they were when the job was made
+    lesson: Lesson | None = None  # in place of a picture: the request has the model and the words alone
     anyway: bool = False  # also where this machine's memory is predicted not to do
 
 

@@ -12,6 +12,8 @@ import msgspec
 from mlx_model import events
 from mlx_model.request import Request, from_json
 
+from .jobs import Lesson
+
 LINE_LIMIT = 4 * 2**20  # bytes; a request with the longest sensible prompt is far below
 
 
@@ -39,6 +41,14 @@ class Run(Message, frozen=True):
     def load_request(self) -> Request:
         """Raises RequestError."""
         return from_json(bytes(self.request).decode())
+
+
+class Teach(Message, frozen=True):
+    """Learn a character."""
+
+    job: str
+    model: str
+    lesson: Lesson
 
 
 class Cancel(Message, frozen=True):
@@ -78,7 +88,7 @@ class Happened(Message, frozen=True):
             raise ProtocolError(str(error)) from error
 
 
-_TO_WORKER = msgspec.json.Decoder(Run | Cancel | Unload | Quit)
+_TO_WORKER = msgspec.json.Decoder(Run | Teach | Cancel | Unload | Quit)
 _FROM_WORKER = msgspec.json.Decoder(Ready | Beat | Happened)
 
 

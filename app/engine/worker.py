@@ -11,7 +11,7 @@ import queue
 import threading
 import time
 import traceback
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -24,6 +24,7 @@ from ..base import faults
 from ..models import library
 from ..pictures import inputs
 from . import running
+from .jobs import Lesson
 from .protocol import (
     Beat,
     Cancel,
@@ -34,6 +35,7 @@ from .protocol import (
     Quit,
     Ready,
     Run,
+    Teach,
     Unload,
     line,
     raw,
@@ -48,19 +50,22 @@ RESULT = "result.png"
 PREVIEW_TIME = 0.25  # seconds of previews for each second of sampling
 
 
-def main() -> None:
+TeachFunction = Callable[[Path, Lesson], Generator[Event, None, None]]  # of a model's folder; app/training has it
+
+
+def main(teach: TeachFunction) -> None:
     """Serve until the pipe ends. Only messages reach the real stdout: whatever else is printed goes to the log."""
     faulthandler.enable()
     with os.fdopen(os.dup(1), "wb", buffering=0) as out:
         os.dup2(2, 1)
-        Worker(0, out).serve()
+        Worker(0, out, teach).serve()
 
 
 class Worker:
     """Reads messages from the file descriptor `source`, writes messages to `out`."""
 
-    def __init__(self, source: int, out: BinaryIO):
-        self.source, self.out = source, out
+    def __init__(self, source: int, out: BinaryIO, teach: TeachFunction):
+        self.source, self.out, self.teach = source, out, teach
         self._lock = threading.Lock()
         self._inbox: queue.SimpleQueue[Message] = queue.SimpleQueue()
         self._cancelled: dict[str, str] = {}  # job id -> reason
@@ -76,7 +81,7 @@ class Worker:
         threading.Thread(target=self._beat, daemon=True).start()
         try:
             while not isinstance(message := self._inbox.get(), Quit):
-                if isinstance(message, Run):
+                if isinstance(message, Run | Teach):
                     self._busy.set()
                     self._job(message)
                     self._busy.clear()
@@ -117,7 +122,7 @@ class Worker:
         self._quitting = self._quitting or isinstance(message, Quit)
         self._inbox.put(message)
 
-    def _job(self, message: Run) -> None:
+    def _job(self, message: Run | Teach) -> None:
         """Every job ends with Done, Failed or Cancelled."""
         try:
             last = self._events(message)
@@ -129,9 +134,9 @@ class Worker:
         self._cancelled.pop(message.job, None)
         self._say_event(message.job, last)
 
-    def _events(self, message: Run) -> Event:
+    def _events(self, message: Run | Teach) -> Event:
         """Say all events of a job but the last, which is returned."""
-        with closing(self._run(message)) as events:
+        with closing(self._run(message) if isinstance(message, Run) else self._teach(message)) as events:
             for event in events:
                 if isinstance(event, Done):
                     return event
@@ -156,6 +161,12 @@ class Worker:
         output = running.Output(place / RESULT, previews, preview_time=PREVIEW_TIME, paths=False)
         with running.awake():
             yield from running.run_and_save(self._open(folder.path, request.dtype), request, output)
+
+    def _teach(self, message: Teach) -> Generator[Event, None, None]:
+        """A model that learns is another one than that which is kept loaded."""
+        self._unload()
+        with running.awake():
+            yield from self.teach(library.resolve(message.model), message.lesson)
 
     def _open(self, folder: Path, dtype: str | None) -> "Pipeline":
         """The loaded pipeline where it is this one; a folder that was installed anew counts as another."""

@@ -52,7 +52,8 @@ class Encoder:
             for member in board.cast:
                 check_member(member)
             self._known = {id(panel): self._one(panel) for panel in board.panels()}
-            plain = _leave_out_loras(asdict(board), ())
+            plain = _leave_out(asdict(board), "loras", ())
+            plain["cast"] = [_leave_out(asdict(member), "taught", ()) for member in board.cast]
             return msgspec.json.encode({**plain, "scenes": self._scenes(board)})
         except Refused as error:
             raise BoardError(
@@ -65,7 +66,7 @@ class Encoder:
         known = self._known.get(id(panel))  # the panel is kept with its text, so no other can have its id
         if known is None:
             check_panel(panel)
-            plain = {**asdict(panel), "settings": _leave_out_loras(asdict(panel.settings), None)}
+            plain = {**asdict(panel), "settings": _leave_out(asdict(panel.settings), "loras", None)}
             known = (panel, msgspec.Raw(b"\n" + msgspec.json.encode(plain)))
         return known
 
@@ -76,9 +77,9 @@ class Encoder:
         ]
 
 
-def _leave_out_loras(plain: dict[str, Any], default: object) -> dict[str, Any]:
-    """Where none are named: programs from before there were any refuse a board with a field that they don't know."""
-    return {name: value for name, value in plain.items() if name != "loras" or value != default}
+def _leave_out(plain: dict[str, Any], field: str, default: object) -> dict[str, Any]:
+    """Where nothing is in it: programs from before there were any refuse a board with a field that they don't know."""
+    return {name: value for name, value in plain.items() if name != field or value != default}
 
 
 def decode(data: bytes, name: str = "board.json") -> tuple[Board, list[str]]:

@@ -107,14 +107,15 @@ def _row_of(picture: Path, name: str, starts: list[Path], classes: int, faults: 
             faults.append(f"{name}: its folder is no class from 0 to {classes - 1}")
             return None
         return Row(name, picture, "", label, references)
-    prompt = _read_caption(picture, name, faults)
+    prompt = read_caption(picture, name, faults)
     return None if prompt is None else Row(name, picture, prompt, None, references)
 
 
-def _read_caption(picture: Path, name: str, faults: list[str]) -> str | None:
+def read_caption(picture: Path, name: str, faults: list[str], needed: bool = True) -> str | None:
+    """What the file beside a picture says; None and a fault where it can't be used, or is `needed` and not there."""
     file = next((picture.with_suffix(end) for end in CAPTIONS if picture.with_suffix(end).is_file()), None)
     if file is None:
-        faults.append(f"{name}: it has no caption {picture.stem}.txt beside it")
+        faults.extend([f"{name}: it has no caption {picture.stem}.txt beside it"] if needed else [])
         return None
     try:
         text = file.read_bytes()[: CAPTION_LIMIT + 1].decode("utf-8-sig").strip()

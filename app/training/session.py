@@ -25,18 +25,20 @@ from mlx_model import files
 from mlx_model.errors import RequestError, say_reason
 from mlx_model.events import Done, Event, Note, Preview, Stage
 from mlx_model.foreign import parse_json
+from mlx_model.geometry import Size
 from mlx_model.memory import gib, machine, weigh
 from mlx_model.request import check
 from mlx_model.store.folder import MANIFEST
 
 from .curve import draw_curve, read_log
-from .examples import open_examples
+from .dataset import Rows
 
 if TYPE_CHECKING:
     from mlx_model.run.pipeline import Pipeline
     from mlx_model.store.folder import Folder
     from mlx_model.training.examples import Source
-    from mlx_model.training.finetune import Settings, Trainer
+    from mlx_model.training.finetune import Trainer
+    from mlx_model.training.needs import Settings
 
 RUN, RESULT_ENDING, SAMPLES = "run.json", ".safetensors", 3
 SEED = 1000  # of the first sample
@@ -46,7 +48,7 @@ GAP = 8  # pixels between the pictures of a sheet
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a run is asked for. `trigger`: the word that calls what was learned, kept in the result."""
+    """What a run is asked for. `trigger`: the word that calls what was learned."""
 
     data: Path
     out: Path
@@ -57,6 +59,11 @@ class Plan:
     sample_every: int = 0
     resume: bool = False
     trigger: str = ""
+    rows: Rows | None = None  # the examples, where they are not what `data` lists
+
+    @property
+    def result(self) -> Path:
+        return self.out / f"{self.name}{RESULT_ENDING}"
 
 
 def train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:
@@ -65,12 +72,14 @@ def train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:
     Closing the generator keeps the last checkpoint. Raises RequestError with every fault of the data, WillNotFit,
     DiskFull, NotFinite.
     """
+    from .examples import open_examples  # which loads MLX, as the window doesn't
+
     _check_out(plan)
     area = plan.size**2 if plan.size else None
-    sources = yield from open_examples(plan.data, folder.spec, area)
-    settings, notes = _require(folder, sources, plan.settings, plan.steps)
-    for note in notes:
-        yield Note(note)
+    sources = yield from open_examples(plan.data, folder.spec, area, plan.rows)
+    largest = max((source.size for source in sources), key=lambda size: size.area)
+    settings, note = require(folder, largest, plan.settings, plan.steps)
+    yield Note(note)
     _begin(folder, plan, settings)
     pipe = open_pipeline(folder.path, None)
     trainer = yield from _make_trainer(pipe, sources, settings, plan)
@@ -84,7 +93,7 @@ def train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:
 def _check_out(plan: Plan) -> None:
     """Raises RequestError where the folder holds something else, or nothing to go on from."""
     known = plan.out / RUN
-    if plan.data.is_dir() and plan.out.resolve().is_relative_to(plan.data.resolve()):
+    if plan.rows is None and plan.data.is_dir() and plan.out.resolve().is_relative_to(plan.data.resolve()):
         raise RequestError(f"{plan.out} is inside the examples.", "Choose a folder beside them: it gets pictures too.")
     if plan.resume and not known.is_file():
         raise RequestError(f"There is no run in {plan.out}.", "Begin one there first.")
@@ -97,14 +106,11 @@ def _check_out(plan: Plan) -> None:
         raise files.explain(error, plan.out) from error
 
 
-def _require(
-    folder: "Folder", sources: "list[Source]", settings: "Settings", steps: int
-) -> "tuple[Settings, list[str]]":
+def require(folder: "Folder", largest: Size, settings: "Settings", steps: int) -> "tuple[Settings, str]":
     """The settings with gradient checkpoints where they are needed, and what to expect. Raises WillNotFit."""
     from mlx_model.training import needs
 
     here, spec = machine(openblas=True), folder.spec
-    largest = max((source.size for source in sources), key=lambda size: size.area)
     weights = weigh(folder, here.number_bytes)["transformer"]
     if not settings.rank:
         weights = spec.parameters["transformer"] * here.number_bytes
@@ -115,7 +121,7 @@ def _require(
     known = expected is not None and expected > SMALL  # below it what counts is not the arithmetic
     times = f", {say_duration((expected or 0) * steps)} for {steps} steps" if known else ""
     note = f"Predicted: {gib(needed.peak)} of memory{times}."
-    return dataclasses.replace(settings, gradient_checkpoints=checkpoints or settings.gradient_checkpoints), [note]
+    return dataclasses.replace(settings, gradient_checkpoints=checkpoints or settings.gradient_checkpoints), note
 
 
 def _begin(folder: "Folder", plan: Plan, settings: "Settings") -> None:
@@ -213,8 +219,7 @@ def _finish(trainer: "Trainer", folder: "Folder", plan: Plan) -> Done:
     """Write the result and say where it is. Raises DiskFull."""
     from mlx_model.training.loop import save_arrays
 
-    path = plan.out / f"{plan.name}{RESULT_ENDING}"
     facts = {"format": "pt", "modelspec.title": plan.name, "flux_local.model": folder.spec.name}
-    facts |= {"modelspec.trigger_phrase": plan.trigger} if plan.trigger else {}
-    save_arrays(path, trainer.result(), facts)
-    return Done(0.0, str(path))
+    facts |= {name: plan.trigger for name in ("modelspec.trigger_phrase", "trigger_word") if plan.trigger}
+    save_arrays(plan.result, trainer.result(), facts)
+    return Done(0.0, str(plan.result))

@@ -24,6 +24,7 @@ _INNER = re.compile(
     r"|double_blocks_#_processor_.*_lora#"
     r"|(txt|content)?_?mode_blocks_.*([qkv]_proj|attn_to_[qkv]|mlp_in)"
 )
+_FIRST_OF_SINGLE = ("single_blocks_#_linear#", "single_transformer_blocks_#_attn_to_qkv_mlp_proj")
 _JOINT = {"flux1": 7, "flux2": 9}  # rows of a single block's first layer, in hidden widths: q, k, v and the MLP
 
 
@@ -108,7 +109,7 @@ def _read_facts(shapes: Shapes) -> _Facts:
         double, single = _deepen(stem, double, single)
         if part == "down" and len(size) >= 2 and _INNER.fullmatch(shape):
             widths.add(size[1])
-        if part == "up" and shape in ("single_blocks_#_linear#", "single_transformer_blocks_#_attn_to_qkv_mlp_proj"):
+        if part == "up" and shape in _FIRST_OF_SINGLE and not stem.endswith("linear2"):
             joint.add(size[0])
     return _Facts(titles or set(), widths, joint, double, single)
 

@@ -10,7 +10,6 @@ import math
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,40 +28,12 @@ from . import objective
 from .adapters import add_adapters, choose_layers, name_for_files, unpack_layers
 from .examples import Features, Source, Store, features_of
 from .loop import Tree, average, checkpoint_blocks, load_trees, muon_and_adam, save_trees
+from .needs import STATE, Settings
 from .selfflow import WEIGHT
 
 WARMUP = 20  # steps of a rising rate: a fixed number, so that a run can be made longer
-STATE, LOG = "state.checkpoint", "log.jsonl"
+LOG = "log.jsonl"
 SAVE_SECONDS = 150.0
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How a run learns. `rank` None trains all weights; `alpha` None is the rank."""
-
-    rank: int | None = 16
-    alpha: float | None = None
-    targets: str = "blocks"
-    optimizer: str = "adamw"
-    rate: float = 1e-4
-    batch: int = 1
-    self_flow: bool = False
-    ema: float = 0.99  # of the weights that are kept in the end, and of Self-Flow's teacher
-    clip: float = 1.0
-    shift: float | None = None  # of the times; None: by the number of tokens, as the schedule of FLUX.1
-    drop: float | None = None  # share of examples without their words; None: 0.1 where the model is guided so
-    seed: int = 0
-    gradient_checkpoints: bool = False
-
-    @property
-    def adapter_alpha(self) -> float:
-        """What is divided by the rank to scale an adapter."""
-        return float(self.rank or 0) if self.alpha is None else self.alpha
-
-    @property
-    def recorded(self) -> dict[str, Any]:
-        """What a run that goes on must share; gradient checkpoints change memory and time alone."""
-        return {name: value for name, value in asdict(self).items() if name != "gradient_checkpoints"}
 
 
 class Trained(nn.Module):

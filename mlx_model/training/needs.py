@@ -1,4 +1,4 @@
-"""What a training run takes, before it starts: memory and time of a step, as predicted.
+"""How a run learns, and what that takes before it starts: memory and time of a step, as predicted. Loads no MLX.
 
 The factors were fitted to what mlx 0.32.4 took on a CPU (FLUX.2 blocks 512 and 1024 wide, 320 and 640 tokens): 0.93 to
 1.17 of the measured peak (tests/model/training/test_needs.py). On Metal they are predictions.
@@ -7,7 +7,8 @@ The factors were fitted to what mlx 0.32.4 took on a CPU (FLUX.2 blocks 512 and 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from ..errors import WillNotFit
 from ..geometry import Size
@@ -15,8 +16,8 @@ from ..memory import Forecast, Machine, Phase, fits, gib, image_tokens, step_flo
 
 if TYPE_CHECKING:
     from ..specs import ModelSpec
-    from .finetune import Settings
 
+STATE = "state.checkpoint"  # of a run, in its folder
 HELD, OUTER = 28, 40  # numbers h wide, of each token: kept by a block for its gradient, and outside the blocks
 HELD_BETWEEN, OUTER_BETWEEN = 12, 65  # the same with gradient checkpoints: between blocks, inside the one at work
 SCORES = 0.8  # of H L^2, kept by each block where attention is not fused
@@ -24,6 +25,35 @@ UNPACKED = 3.5  # largest layers that stand unpacked at once
 STATE_BYTES = 28  # of a trained weight: itself, its average, two moments, its gradient, and the next of two of them
 ADAPTED = 0.9  # of a block's weights lie in layers that are adapted
 FORWARD_AND_BACKWARD = 3.0  # times the operations of a forward pass; 2 where no weight of the base is trained
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a run learns. `rank` None trains all weights; `alpha` None is the rank."""
+
+    rank: int | None = 16
+    alpha: float | None = None
+    targets: str = "blocks"
+    optimizer: str = "adamw"
+    rate: float = 1e-4
+    batch: int = 1
+    self_flow: bool = False
+    ema: float = 0.99  # of the weights that are kept in the end, and of Self-Flow's teacher
+    clip: float = 1.0
+    shift: float | None = None  # of the times; None: by the number of tokens, as the schedule of FLUX.1
+    drop: float | None = None  # share of examples without their words; None: 0.1 where the model is guided so
+    seed: int = 0
+    gradient_checkpoints: bool = False
+
+    @property
+    def adapter_alpha(self) -> float:
+        """What is divided by the rank to scale an adapter."""
+        return float(self.rank or 0) if self.alpha is None else self.alpha
+
+    @property
+    def recorded(self) -> dict[str, Any]:
+        """What a run that goes on must share; gradient checkpoints change memory and time alone."""
+        return {name: value for name, value in asdict(self).items() if name != "gradient_checkpoints"}
 
 
 def forecast(

@@ -1,13 +1,20 @@
 """flux-local train: what it refuses, before anything is made."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from app.engine.jobs import Lesson
+from app.models import loras
+from app.training.character import make_plan
+from mlx_model.run import pipeline
+from mlx_model.specs import SPECS
 from tests.cli.scripted_pipeline import run
 
+REAL = pipeline.Pipeline
 MINI = str(Path(__file__).parents[2] / "assets" / "mini")
 
 
@@ -37,3 +44,51 @@ def test_what_is_refused(pictures, tmp_path):
     assert not (tmp_path / "none").exists()
     (pictures / "b.txt").unlink()
     assert "b.txt" in train(pictures, tmp_path / "out", "--steps", "1", code=2).output
+
+
+@pytest.fixture
+def figures(tmp_path):
+    folder = tmp_path / "figures"
+    folder.mkdir()
+    for number in range(5):
+        pixels = np.random.default_rng(number).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"{number}.png")
+    (folder / "0.txt").write_text("in the snow")
+    (folder / "1.txt").write_text("a toy called Bobo")
+    return sorted(map(str, folder.glob("*.png")))
+
+
+def teach(name, pictures, out, *more, code=0):
+    given = ("-m", MINI, "-o", str(out), "--size", "64", "--steps", "2", "--rank", "4", *more)
+    return run("train", "character", name, *pictures, *given, code=code)
+
+
+def test_a_character_is_taught_and_called_by_its_name(figures, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "Pipeline", REAL)
+    made = teach("Bobo", figures, tmp_path / "out", "--sample-every", "0", "--add").output
+    result = tmp_path / "out" / "Bobo.safetensors"
+    assert sorted((tmp_path / "out").rglob("*.safetensors")) == [result]
+    assert "--lora Bobo" in made
+    (entry,) = loras.list_loras()
+    assert (entry.name, entry.triggers, entry.names) == ("Bobo", ("Bobo",), ("mini",))
+    run("generate", "Bobo in the snow", "-m", MINI, "--lora", "Bobo", "--steps", "1", "-o", str(tmp_path / "a.png"))
+    teach("Bobo", figures, tmp_path / "out", "--sample-every", "0", "--steps", "3", "--resume")
+    assert len((tmp_path / "out" / "log.jsonl").read_text().splitlines()) == 3
+
+
+def test_what_is_beside_a_picture_becomes_its_caption(figures):
+    lesson = Lesson("Bobo", tuple(figures), "out")
+    rows = make_plan(lesson, SPECS["mini"]).rows.rows
+    assert [row.prompt for row in rows] == ["Bobo in the snow", "a toy called Bobo", "Bobo", "Bobo", "Bobo"]
+    said = make_plan(replace(lesson, captions=("a toy", "", "", "", "")), SPECS["mini"]).rows.rows
+    assert [row.prompt for row in said] == ["Bobo, a toy", "Bobo", "Bobo", "Bobo", "Bobo"]
+
+
+def test_a_lesson_that_can_not_be_is_refused_before_it_begins(figures, tmp_path):
+    out = tmp_path / "out"
+    assert "too few" in teach("Bobo", figures[:4], out, code=2).output
+    assert "too many" in teach("Bobo", figures * 5, out, code=2).output
+    assert "not one word" in teach("Bo bo", figures, out, code=2).output
+    (Path(figures[2])).write_bytes(b"no picture")
+    assert "2.png" in teach("Bobo", figures, out, code=2).output
+    assert not out.exists() or not list(out.iterdir())

@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec import structs
 
-from app.board.data import Board, Member, Panel, PanelReference, Picture, Scene, Settings, Source, Take
+from app.board.data import Board, Member, Panel, PanelReference, Picture, Scene, Settings, Source, Take, Taught
 from app.board.panel_job import panel_job
 from mlx_model.errors import RequestError
+from mlx_model.request import from_json
 from mlx_model.specs import SPECS
 from tests.app.models.made_models import choose
 
@@ -178,3 +180,46 @@ def test_numbers_in_the_prompt_are_places_of_the_pictures(mentions, order, edit)
     request = job(board(panel, cast=(FOX, GULL, BAR))).request
     numbers = [int(word) for word in request.prompt.split() if word.isdigit()]
     assert [names(request)[number - 1] for number in numbers] == mentions
+
+
+@pytest.fixture
+def taught(monkeypatch, tmp_path):
+    """A fox that the model was taught, and its file in the library."""
+    monkeypatch.setenv("FLUX_LOCAL_HOME", str(tmp_path))
+    (tmp_path / "loras").mkdir()
+    file = tmp_path / "loras" / "foxy-2.safetensors"
+    file.write_bytes(b"learned")
+    return structs.replace(FOX, taught=(Taught(MODEL.name, "foxy-2", "foxy", 0.9),)), file
+
+
+def test_a_member_that_the_model_was_taught_is_called_by_its_word_and_shows_no_picture(taught):
+    fox, file = taught
+    prompt = "@gull and @fox in @bar"
+    made = job(board(Panel("p", prompt), cast=(fox, GULL, BAR))).request
+    assert made.prompt == "image 1 and foxy in image 2"
+    assert names(made) == ["gull", "bar"]
+    assert [(lora.path, lora.scale) for lora in made.loras] == [(str(file), 0.9)]
+    assert from_json(made.to_json()).loras == made.loras
+
+
+def test_what_was_taught_counts_for_its_model_as_long_as_its_file_is_there(taught):
+    fox, file = taught
+    one = board(Panel("p", "@fox"), cast=(fox,))
+    assert job(one, model=SPECS["flux2-klein-9b"]).request.loras == ()
+    file.unlink()
+    made = job(one).request
+    assert (made.prompt, names(made), made.loras) == ("image 1", ["fox"], ())
+
+
+def test_a_picture_that_the_artist_gave_stays_one(taught):
+    fox, _ = taught
+    panel = Panel("p", "@fox runs", references=(reference("fox", fox),))
+    made = job(board(panel, cast=(fox,))).request
+    assert (made.prompt, names(made), len(made.loras)) == ("foxy (image 1) runs", ["fox"], 1)
+
+
+def test_a_model_that_takes_no_pictures_draws_whom_it_was_taught(taught):
+    fox, _ = taught
+    plain = SPECS["flux1-dev"]
+    fox = structs.replace(fox, taught=(Taught(plain.name, "foxy-2", "foxy"),))
+    assert job(board(Panel("p", "@fox runs"), cast=(fox,)), model=plain).request.prompt == "foxy runs"

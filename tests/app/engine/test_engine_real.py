@@ -242,7 +242,7 @@ def test_the_model_stays_loaded_until_it_is_unloaded(worker, tmp_path):
 
 
 def test_another_model_another_dtype_or_a_new_installation_is_loaded_anew(monkeypatch, tmp_path):
-    opened, serving = [], Worker(0, None)
+    opened, serving = [], Worker(0, None, None)
     monkeypatch.setattr(running, "open_pipeline", lambda folder, dtype: opened.append((folder.name, dtype)) or object())
     monkeypatch.setattr(running, "clear_cache", lambda: None)
     for name in ("one", "two"):

@@ -46,6 +46,10 @@ def test_what_older_programs_do_not_know_is_written_only_where_it_is_used():
     """They refuse a board with a field that they have no name for."""
     board = data.Board("b", scenes=(data.Scene("s", panels=(data.Panel("p"),)),))
     assert b"loras" not in codec.encode(board)
+    untaught = replace(board, cast=(data.Member("m", "fox"),))
+    assert b"taught" not in codec.encode(untaught)
+    taught = replace(board, cast=(data.Member("m", "fox", taught=(data.Taught("mini", "fox-2", "fox"),)),))
+    assert codec.decode(codec.encode(taught))[0] == taught
     used = data.Settings(loras=(data.Adapter("soft"),))
     board = data.Board("b", loras=used.loras, scenes=(data.Scene("s", panels=(data.Panel("p", settings=used),)),))
     assert codec.encode(board).count(b"loras") == 2

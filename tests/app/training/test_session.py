@@ -15,7 +15,7 @@ from mlx_model.request import Lora, Request
 from mlx_model.run.pipeline import Pipeline
 from mlx_model.store.folder import open_folder
 from mlx_model.training import loop
-from mlx_model.training.finetune import Settings
+from mlx_model.training.needs import Settings
 
 MINI = Path(__file__).parents[3] / "assets" / "mini"
 

@@ -87,7 +87,7 @@ def test_the_worker_asks_for_memory_unless_it_is_told_to_go_on(monkeypatch, tmp_
     monkeypatch.setattr(running, "run_and_save", lambda *_: iter(["ran"]))
     monkeypatch.setattr(Worker, "_open", lambda *_: None)
     request = raw(Request("mini", "a gull", width=128, height=128).to_json())
-    worker = Worker(0, None)
+    worker = Worker(0, None, None)
     with pytest.raises(WillNotFit):
         list(worker._run(Run("a", "mini", request, str(tmp_path), False)))
     assert list(worker._run(Run("a", "mini", request, str(tmp_path), False, True))) == ["ran"]
