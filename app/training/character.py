@@ -4,16 +4,17 @@ import re
 from collections.abc import Generator
 from pathlib import Path
 
+from app.base.words import say_count
 from app.engine.jobs import Lesson
 from mlx_model.errors import RequestError
 from mlx_model.events import Event
 from mlx_model.geometry import Size
 from mlx_model.specs import ModelSpec
 from mlx_model.store.folder import Folder, open_folder
-from mlx_model.training.needs import STATE, Settings
+from mlx_model.training.needs import Settings
 
 from .dataset import Row, Rows, read_caption
-from .session import Plan, require, train
+from .session import RUN, Plan, require, train
 
 FEWEST, MOST = 5, 20  # pictures
 PER_PICTURE, SHORTEST, LONGEST = 100, 800, 1500  # steps
@@ -51,7 +52,7 @@ def make_plan(lesson: Lesson, spec: ModelSpec, resume: bool = False) -> Plan:
     count = len(lesson.pictures)
     if not FEWEST <= count <= MOST:
         raise RequestError(
-            f"{count} pictures are too {'few' if count < FEWEST else 'many'} to teach {lesson.name}.",
+            f"{say_count(count, 'picture')}: too {'few' if count < FEWEST else 'many'} to teach {lesson.name}.",
             f"Give {FEWEST} to {MOST}, each showing the character in another way.",
         )
     steps = lesson.steps or choose_steps(count)
@@ -97,4 +98,4 @@ def forecast(folder: Folder, lesson: Lesson) -> str:
 def teach(model: Path, lesson: Lesson) -> Generator[Event, None, None]:
     """The events of a lesson, which goes on where it was begun. Raises what make_plan and train raise."""
     folder = open_folder(model)
-    yield from train(folder, make_plan(lesson, folder.spec, resume=(Path(lesson.out) / STATE).is_file()))
+    yield from train(folder, make_plan(lesson, folder.spec, resume=(Path(lesson.out) / RUN).is_file()))

@@ -11,6 +11,7 @@ OUT/cache/             the examples as the model sees them, made once
 import dataclasses
 import hashlib
 import json
+import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -29,6 +30,7 @@ from mlx_model.geometry import Size
 from mlx_model.memory import gib, machine, weigh
 from mlx_model.request import check
 from mlx_model.store.folder import MANIFEST
+from mlx_model.training.needs import STATE
 
 from .curve import draw_curve, read_log
 from .dataset import Rows
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 RUN, RESULT_ENDING, SAMPLES = "run.json", ".safetensors", 3
 SEED = 1000  # of the first sample
 SMALL = 0.2  # seconds of a step, as predicted
+REDRAW = 5.0  # seconds between two drawings of the curve
 GAP = 8  # pixels between the pictures of a sheet
 
 
@@ -83,7 +86,7 @@ def train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:
     _begin(folder, plan, settings)
     pipe = open_pipeline(folder.path, None)
     trainer = yield from _make_trainer(pipe, sources, settings, plan)
-    if plan.resume:
+    if plan.resume and (plan.out / STATE).is_file():  # else it was stopped before its first step
         trainer.restore(plan.out)
         yield Note(f"Going on after step {trainer.step}.")
     yield from _learn(trainer, plan)
@@ -163,12 +166,13 @@ def _learn(trainer: "Trainer", plan: Plan) -> Generator[Event, None, None]:
     sheet = Sheet(trainer, plan) if plan.sample_every else None
     if sheet and not sheet.before.exists():
         yield from sheet.show(0)
-    show = sheet.show if sheet else None
+    show, drawn = sheet.show if sheet else None, time.monotonic()
     with closing(learn(trainer, plan.steps, plan.out, show, plan.sample_every)) as events:
         for event in events:
             yield event
-            if isinstance(event, Stage | Preview):
+            if isinstance(event, Stage | Preview) or time.monotonic() - drawn > REDRAW:
                 _draw(plan.out)
+                drawn = time.monotonic()
     _draw(plan.out)
 
 

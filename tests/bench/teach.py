@@ -140,6 +140,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path("assets/mini"))
     parser.add_argument("--characters", type=int, default=2)
+    parser.add_argument("--first", type=int, default=0, help="number of the first character")
     parser.add_argument("--pictures", type=int, default=10)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--rank", type=int, default=16)
@@ -152,7 +153,10 @@ def main() -> None:
 
     load_mlx()  # with its fast BLAS
     with tempfile.TemporaryDirectory() as made:
-        results = [teach_one(options.folder, number, options, Path(made)) for number in range(options.characters)]
+        results = [
+            teach_one(options.folder, number, options, Path(made))
+            for number in range(options.first, options.first + options.characters)
+        ]
         if options.others:
             print("others before\n" + score_others(options.folder, None, options.others))
             print("others after\n" + score_others(options.folder, results[0], options.others))

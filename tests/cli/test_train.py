@@ -9,7 +9,9 @@ from PIL import Image
 
 from app.engine.jobs import Lesson
 from app.models import loras
+from app.training import character
 from app.training.character import make_plan
+from mlx_model.events import Stage
 from mlx_model.run import pipeline
 from mlx_model.specs import SPECS
 from tests.cli.scripted_pipeline import run
@@ -92,3 +94,14 @@ def test_a_lesson_that_can_not_be_is_refused_before_it_begins(figures, tmp_path)
     (Path(figures[2])).write_bytes(b"no picture")
     assert "2.png" in teach("Bobo", figures, out, code=2).output
     assert not out.exists() or not list(out.iterdir())
+
+
+def test_a_lesson_that_was_stopped_before_its_first_step_begins(figures, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "Pipeline", REAL)
+    lesson = Lesson("Bobo", tuple(figures), str(tmp_path / "out"), steps=1, rank=4, size=64, sample_every=0)
+    events = character.teach(Path(MINI), lesson)
+    next(event for event in events if isinstance(event, Stage) and event.name == "references")
+    events.close()
+    assert [path.name for path in (tmp_path / "out").glob("*.json")] == ["run.json"]
+    *_, done = character.teach(Path(MINI), lesson)
+    assert Path(done.path).name == "Bobo.safetensors"

@@ -31,6 +31,7 @@ from .importing import ReadPicture, in_background, keep, read_picture
 from .pixmaps import Pixmaps, read
 from .runs import PanelState, Runs
 from .storing import AGAIN, SAVING, SMALL_FILE, Keeping, Storing, Troubles
+from .teaching import Teaching
 
 AUTOSAVE = 1500  # ms after the first unsaved change; the product promises 2 s
 JOURNAL = 200  # ms: what is typed in one go is noted once
@@ -74,6 +75,7 @@ class Document(QObject):
         self.runs = Runs(engine, self)
         self.runs.panel_changed.connect(self.state_changed)
         self.runs.finished.connect(self._job_finished)
+        self.teaching = Teaching(self.runs, lambda: self.board, self.do, self.message.emit)
         self._autosave = QTimer(self, singleShot=True, interval=AUTOSAVE)
         self._autosave.timeout.connect(self.save)
         self._again = QTimer(self, singleShot=True, interval=AGAIN)
@@ -370,9 +372,9 @@ class Document(QObject):
             self.message.emit(error.message, error.hint)
 
     def _job_finished(self, job: JobState) -> None:
-        if job.state == "failed" and job.job.panel != self.watched:
+        if job.state == "failed" and job.job.panel and job.job.panel != self.watched:
             self.message.emit(f"Panel {self.number_of(job)}: {job.reason}", job.hint)
-        elif job.state == "done" and job.result and not job.job.slot:
+        elif job.state == "done" and job.result and job.job.panel and not job.job.slot:
             self.keep(job)
 
     def number_of(self, job: JobState) -> str:

@@ -45,7 +45,7 @@ class Runs(QObject):
     def __init__(self, engine: Engine, parent: QObject | None = None):
         super().__init__(parent)
         self.engine = engine
-        self._panels: dict[str, str] = {}  # job id -> panel id
+        self._panels: dict[str, str] = {}  # job id -> panel id, "" for a lesson of the cast
         self._failed: dict[str, PanelState] = {}  # panel id -> its last failure
         self._paused = engine.paused
         engine.happened.connect(self._event)
@@ -54,8 +54,9 @@ class Runs(QObject):
 
     def submit(self, job: Job) -> None:
         """Put the job of a panel in line; an older failure of the panel is forgotten."""
+        if job.panel or job.lesson:
+            self._panels[job.id] = job.panel or ""
         if job.panel:
-            self._panels[job.id] = job.panel
             self._failed.pop(job.panel, None)
         self.engine.submit(job)
         self._tell(job.panel)
@@ -104,6 +105,8 @@ class Runs(QObject):
 
     def owns(self, board: Board, job: JobState) -> bool:
         """Whether the job is one of this board."""
+        if lesson := job.job.lesson:
+            return any(member.id == lesson.member for member in board.cast)
         return any(panel.id == job.job.panel for panel in board.panels())
 
     def detach(self) -> None:
@@ -128,7 +131,7 @@ class Runs(QObject):
         panel, job = self._panels.pop(job_id, None), self.engine.job(job_id)
         if panel is None or job is None:
             return
-        if job.state == "failed":
+        if job.state == "failed" and panel:
             self._failed[panel] = PanelState("failed", reason=job.reason, hint=job.hint, job=job.id)
         self.finished.emit(job)
         self._tell(panel)

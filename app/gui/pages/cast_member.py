@@ -27,6 +27,7 @@ from ..kit.fields import ChoiceField
 from ..kit.messages import sure
 from ..kit.text_field import BoardText
 from ..kit.widgets import LeftButton, OneLineEdit, as_tip, button, label, row
+from .teach import TaughtBox
 
 ACROSS = 3  # pictures beside each other
 WIDTH = 330  # pixels, least
@@ -99,6 +100,7 @@ class MemberPanel(QWidget):
         self.notes.edited.connect(self._note)
         self.notes.undo_asked.connect(document.undo)
         self.notes.redo_asked.connect(document.redo)
+        self.taught = TaughtBox(document)
         self.used, self.panels = label(tone="muted", wrap=True), UsedIn(document)
         self._lay_out()
         document.changed.connect(self.refresh)
@@ -121,6 +123,7 @@ class MemberPanel(QWidget):
         self.first.setToolTip("Make the chosen picture the one that a mention shows")
         self.pictures.currentRowChanged.connect(lambda place: self.first.setEnabled(place > 0))
         box.addLayout(row(button("Add…", self._add_files, "plus"), self.first, None, spacing=6))
+        box.addWidget(self.taught)
         box.addWidget(self.notes, 3)
         self.notes.setMaximumHeight(NOTES)
         box.addWidget(self.used)
@@ -172,6 +175,7 @@ class MemberPanel(QWidget):
         if member.colour in COLOURS:
             self.colours.button(COLOURS.index(member.colour)).setChecked(True)
         self.notes.set_text(member.notes)
+        self.taught.show_member(member)
         self._show_pictures(member)
         count = uses(self.document.board, member)
         self.used.setText(f"Used in {say_count(count, 'panel')}" if count else "Not used in any panel yet")

@@ -3,6 +3,7 @@
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
+    QContextMenuEvent,
     QDragEnterEvent,
     QDragMoveEvent,
     QDropEvent,
@@ -16,6 +17,7 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
     QListView,
+    QMenu,
     QScrollArea,
     QSplitter,
     QStackedLayout,
@@ -152,6 +154,21 @@ class CastList(QListView):
         if card != self.card:
             self.card = card
             self.scheduleDelayedItemsLayout()
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """Of the card under the pointer, or by the key of the chosen one."""
+        by_key = event.reason() == QContextMenuEvent.Reason.Keyboard
+        member = (self.currentIndex() if by_key else self.indexAt(event.pos())).data(MEMBER)
+        if member is None:
+            return
+        self.view.show_member(member.id)
+        menu = QMenu(self)
+        menu.aboutToHide.connect(menu.deleteLater)
+        menu.addAction("Teach This Character…", self.view.member.taught.open)
+        menu.addSeparator()
+        menu.addAction("Remove from Cast", self.view.member.remove)
+        at = self.visualRect(self.currentIndex()).center() if by_key else event.pos()
+        menu.popup(self.viewport().mapToGlobal(at))
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         self.suit()

@@ -94,9 +94,9 @@ class JobRow(QFrame):
         self.progress.setValue(job.step)
         self.stop.setVisible(not job.over)
         self.stop.setEnabled(not job.cancelling)
-        self.retry.setVisible(job.state in ("failed", "cancelled") and bool(job.job.panel))
+        self.retry.setVisible(job.state in ("failed", "cancelled") and bool(job.job.panel or job.job.lesson))
         self.next.setVisible(job.state == "waiting")
-        self._show_picture(job.result or job.preview, job.step)
+        self._show_picture(job.preview if job.job.lesson else job.result or job.preview, job.step)
 
     def _show_picture(self, path: str | None, step: int) -> None:
         if (path, step) == self._shown:
@@ -117,6 +117,8 @@ def job_words(job: JobState) -> str:
         return "Stopping" if job.cancelling else running_words(state)
     if job.state == "failed":
         return f"{job.reason} {in_window(job.hint)}".strip()
+    if job.state == "done" and job.job.lesson:
+        return f"{model_title(job.job.request.model)} knows @{job.job.lesson.name} now"
     if job.state == "done":
         done = f"Done in {say_duration(job.seconds)} · {model_title(job.job.request.model)} · seed {job.seed}"
         return "\n".join([done, *job.notes])  # such as: a picture was used at a smaller size
@@ -207,7 +209,7 @@ class QueueView(QWidget):
 
     def _repeat(self, job_id: str) -> None:
         job = self.engine.job(job_id)
-        if job and job.job.panel:
+        if job and (job.job.panel or job.job.lesson):
             self.again.emit(job_id)
 
     def _pause(self) -> None:

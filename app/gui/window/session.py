@@ -236,7 +236,9 @@ class Session(QObject):
         state = self.engine.job(job_id)
         owner = next((one for one in self._all() if state and one.runs.owns(one.board, state)), None)
         job = state.job if state else None
-        if owner is None or job is None or job.panel is None:
+        if owner and job and job.lesson:
+            owner.teaching.again(job)
+        elif owner is None or job is None or job.panel is None:
             self.message.emit("The panel of this job is not on a board that is open.", "Open its board first.")
         elif job.instruction is not None:
             owner.apply_to_all([job.panel], job.instruction)
