@@ -425,6 +425,7 @@ def test_something_before_the_zip(file):
 SMALL = program(state(w=tensor()))
 
 
+@pytest.mark.filterwarnings("ignore:invalid escape sequence")  # of pickletools, about a harmed name
 @settings(deadline=None, max_examples=300)
 @given(st.data())
 def test_mutations_end_in_tensors_or_a_refusal(tmp_path_factory, data):

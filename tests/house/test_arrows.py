@@ -4,9 +4,7 @@ import re
 import sys
 from itertools import pairwise
 
-import pytest
-
-from tests.house.tree import NAMES, PACKAGES, ROOMS, ROOT, at_import_time, imported, imported_files
+from tests.house.tree import NAMES, PACKAGES, ROOMS, ROOT, at_import_time, for_each, imported, imported_files
 
 PAGE = (ROOT / "docs" / "HOUSE.md").read_text("utf-8")
 ROW = re.compile(r"^\| `([\w/]+)` \| [^|]+ \|([^|]*)\|$", re.MULTILINE)
@@ -52,7 +50,7 @@ def test_the_page_names_every_room_and_no_other():
             if "<" not in place and not (ROOT / place).exists()] == []  # fmt: skip
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@for_each(ROOMS)
 def test_the_page_says_what_each_room_imports(room):
     shared = EVERYBODY if room.startswith("app") else set()
     used = arrows(room)
@@ -74,7 +72,7 @@ def circle(start: str) -> list[str]:
     return []
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each(NAMES)
 def test_no_circle_not_even_of_types(name):
     assert circle(name) == []
 
@@ -92,34 +90,34 @@ def test_no_circle_of_rooms():
     assert all(a != b for a, b in pairwise(order))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each(NAMES)
 def test_libraries(name):
     allowed = ALLOWED[name.split("/")[0]] | {m for where, more in MORE.items() if name.startswith(where) for m in more}
     roots = {module.split(".")[0] for module in imported(name)}
     assert roots - allowed - set(sys.stdlib_module_names) == set()
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("app/gui/")])
+@for_each([name for name in NAMES if name.startswith("app/gui/")])
 def test_the_window_imports_the_contract_alone(name):
     modules = imported(name)
     assert not [module for module in modules if module.split(".")[0] in ("mlx", "converters")]
     assert {room_of(file) for file in imported_files(name) if file.startswith("mlx_model/")} <= {"mlx_model"}
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if room_of(name) == "mlx_model"])
+@for_each([name for name in NAMES if room_of(name) == "mlx_model"])
 def test_the_contract_loads_no_mlx_and_imports_nothing_below_it(name):
     assert {module for module in imported(name) if module.split(".")[0] == "mlx"} == set()
     assert {room_of(file) for file in imported_files(name)} <= {"mlx_model"}
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if not name.startswith("app/gui/")])
+@for_each([name for name in NAMES if not name.startswith("app/gui/")])
 def test_widgets_only_in_the_window(name):
     painters = "app/interchange/"  # QtGui sets type and writes PDF without a window
     forbidden = ("QtWidgets",) if name.startswith(painters) else ("QtWidgets", "QtGui")
     assert not [module for module in imported(name) if any(part in module for part in forbidden)]
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("app/cli/") or name == "app/__main__.py"])
+@for_each([name for name in NAMES if name.startswith("app/cli/") or name == "app/__main__.py"])
 def test_commands_import_what_they_need_when_they_run(name):
     """What --help and option parsing load; a running command loads its helpers, and all beside board/commands.py."""
     helpers = name.startswith("app/cli/board/") and not name.endswith("commands.py")
@@ -129,7 +127,7 @@ def test_commands_import_what_they_need_when_they_run(name):
     assert at_import_time(name) & {*heavy, "mlx_model.run.pipeline"} == set()
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each(NAMES)
 def test_oracles_and_pickles_stay_out(name):
     roots = {module.split(".")[0] for module in imported(name)}
     assert roots & {"torch", "transformers", "diffusers", "pickle", "dill", "joblib"} <= (

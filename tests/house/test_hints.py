@@ -12,6 +12,7 @@ import pytest
 from app.cli import hints as command_line
 from app.gui.kit import words as window
 from mlx_model.errors import AdviceCode
+from tests.house.tree import for_each
 
 ROOT = Path(__file__).resolve().parents[2]
 FILES = sorted(path for package in ("app", "mlx_model", "converters") for path in (ROOT / package).rglob("*.py"))
@@ -70,7 +71,7 @@ def places(words: str) -> set[str]:
     return {name for _, name, _, _ in string.Formatter().parse(words) if name}
 
 
-@pytest.mark.parametrize("code", CODES)
+@for_each(CODES)
 def test_every_advice_is_worded_twice_and_given(code):
     said = places(command_line.WORDS[code]), places(window.WORDS[code])
     assert given()[code], "nobody gives it"

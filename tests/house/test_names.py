@@ -3,10 +3,8 @@
 import ast
 import re
 
-import pytest
-
 from mlx_model.specs import SPECS
-from tests.house.tree import NAMES, functions, imported_files, tree
+from tests.house.tree import NAMES, for_each, functions, imported_files, tree
 
 # Participles that do not end in -ed, without those that are present tense too (put, set, cut, read, found ...).
 WORDS = """
@@ -31,7 +29,7 @@ def is_property(function: ast.FunctionDef) -> bool:
     return bool(decorators & {"property", "cached_property", "setter"})
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each(NAMES)
 def test_functions_are_named_by_verbs(name):
     found = [f.name for f in functions(name) if is_participle(f.name) and not is_property(f) and f.name not in QT]
     assert found == []
@@ -42,7 +40,7 @@ def test_the_test_of_names_knows_a_participle():
     assert not any(map(is_participle, ("tell", "seed_of", "read", "find", "with_pictures", "embed", "set_member")))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each(NAMES)
 def test_what_is_private_stays_in_its_file(name):
     """Neither imported nor reached for through the module that holds it."""
     modules = {file.rpartition("/")[2].removesuffix(".py") for file in imported_files(name)}
@@ -58,7 +56,7 @@ def test_what_is_private_stays_in_its_file(name):
     assert [one for one in reached if PRIVATE.fullmatch(one.split(".")[1])] == []
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "mlx_model/specs.py"])
+@for_each([name for name in NAMES if name != "mlx_model/specs.py"])
 def test_no_decision_by_a_model_s_name(name):
     """Comparing with a name or family belongs into a field of ModelSpec."""
     known = set(SPECS) | {spec.family for spec in SPECS.values()}
@@ -72,7 +70,7 @@ def test_no_decision_by_a_model_s_name(name):
     assert found == []
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name.startswith(("mlx_model/", "converters/"))])
+@for_each([name for name in NAMES if name.startswith(("mlx_model/", "converters/"))])
 def test_libraries_neither_print_nor_exit(name):
     if name == "mlx_model/training/mini.py":  # a script with its own main
         return

@@ -2,9 +2,7 @@
 
 import ast
 
-import pytest
-
-from tests.house.tree import NAMES, ROOMS, ROOT, functions, imported_files, tree
+from tests.house.tree import NAMES, ROOMS, ROOT, for_each, functions, imported_files, tree
 
 FILE_LINES, FUNCTION_LINES, SMALL, IN_A_FOLDER = 400, 60, 60, 28
 # A small file with one importer, or none, may be a kind of its own: a family, a format, a table of names, a command.
@@ -16,7 +14,7 @@ def lines(name: str) -> int:
     return len((ROOT / name).read_text("utf-8").splitlines())
 
 
-@pytest.mark.parametrize("name", NAMES)
+@for_each(NAMES)
 def test_files_are_not_too_long(name):
     assert lines(name) <= FILE_LINES
 
@@ -30,7 +28,7 @@ def test_functions_are_short():
     assert shares[0.5] <= 15
 
 
-@pytest.mark.parametrize("room", ROOMS)
+@for_each(ROOMS)
 def test_no_folder_is_crowded(room):
     assert len([name for name in NAMES if name.rpartition("/")[0] == room and lines(name)]) <= IN_A_FOLDER
 

@@ -1,6 +1,7 @@
 """The shipped code as the tests of the house see it: files, their syntax trees, what each imports."""
 
 import ast
+from collections.abc import Callable, Iterable
 from functools import cache
 from pathlib import Path
 
@@ -49,3 +50,22 @@ def at_import_time(name: str) -> set[str]:
 
 def functions(name: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
     return [node for node in ast.walk(tree(name)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+
+
+def for_each(names: Iterable[str]) -> Callable[[Callable[[str], None]], Callable[[], None]]:
+    """One test of all `names`: it tells of every one that fails, and costs no more than one."""
+
+    def gather(check: Callable[[str], None]) -> Callable[[], None]:
+        def test() -> None:
+            found = {}
+            for name in names:
+                try:
+                    check(name)
+                except AssertionError as error:
+                    found[name] = str(error)
+            assert found == {}, "\n\n".join(f"{name}: {fault}" for name, fault in found.items())
+
+        test.__name__, test.__doc__ = check.__name__, check.__doc__
+        return test
+
+    return gather
