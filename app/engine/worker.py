@@ -165,8 +165,11 @@ class Worker:
     def _teach(self, message: Teach) -> Generator[Event, None, None]:
         """A model that learns is another one than that which is kept loaded."""
         self._unload()
-        with running.awake():
-            yield from self.teach(library.resolve(message.model), message.lesson)
+        try:
+            with running.awake():
+                yield from self.teach(library.resolve(message.model), message.lesson)
+        finally:
+            self._unload()
 
     def _open(self, folder: Path, dtype: str | None) -> "Pipeline":
         """The loaded pipeline where it is this one; a folder that was installed anew counts as another."""

@@ -1,0 +1,94 @@
+"""Teaching a member of the cast: the menu, the dialog, the job, and what becomes of what was learned."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+from PySide6.QtCore import QPoint
+from PySide6.QtGui import QContextMenuEvent
+from PySide6.QtWidgets import QMenu
+
+from app.board import commands
+from app.board.data import Taught
+from app.engine.jobs import JobState
+from app.gui.pages.cast_view import make_members
+from app.gui.pages.teach import TeachDialog
+from tests.model.store.made_loras import low_rank, peft, save
+
+
+@pytest.fixture
+def member(window, picture_file):
+    """Of one picture, on the page."""
+    document = window.document
+    picture = document.import_picture(str(picture_file("bobo.png")))
+    (made,) = make_members([picture], document.board)
+    document.do("Add", lambda board: commands.add_member(board, made))
+    window.go("cast")
+    window.page("cast").show_member(made.id)
+    return made
+
+
+@pytest.fixture
+def dialog(window, member, picture_file, qtbot):
+    """With five pictures, one of them with words beside it."""
+    made = TeachDialog(window.document, member)
+    qtbot.addWidget(made)
+    files = [picture_file(f"more{n}.png", (40 * n, 9, 9)) for n in range(4)]
+    Path(files[1]).with_suffix(".txt").write_text("in the snow")
+    made.add_files([str(file) for file in files])
+    return made
+
+
+def test_the_menu_of_a_card_teaches(window, member):
+    cards = window.page("cast").list
+    cards.contextMenuEvent(QContextMenuEvent(QContextMenuEvent.Reason.Keyboard, QPoint(), QPoint()))
+    menu = cards.findChild(QMenu)
+    assert [action.text() for action in menu.actions() if action.text()] == [
+        "Teach This Character…",
+        "Remove from Cast",
+    ]
+    menu.close()
+    cards.contextMenuEvent(QContextMenuEvent(QContextMenuEvent.Reason.Mouse, QPoint(-9, -9), QPoint()))
+
+
+def test_captions_are_proposed_and_too_few_pictures_refused(dialog, member):
+    words = [one.caption.text() for one in dialog.examples]
+    assert words == [member.name, member.name, f"{member.name} in the snow", member.name, member.name]
+    assert dialog.start.isEnabled()
+    assert "Predicted" in dialog.told.text()
+    dialog.leave_out(dialog.examples[0])
+    assert not dialog.start.isEnabled()
+    assert "too few" in dialog.told.text()
+
+
+def begin(dialog, window) -> JobState:
+    dialog.examples[0].caption.setText("a toy")
+    dialog.steps.setValue(7)
+    dialog.begin()
+    return next(job for job in window.document.engine.jobs() if job.job.lesson)
+
+
+def test_a_lesson_goes_into_the_queue_and_its_pictures_to_the_member(dialog, window, member):
+    window.document.engine.pause()
+    job = begin(dialog, window)
+    lesson = job.job.lesson
+    assert (lesson.name, lesson.steps, lesson.member) == (member.name, 7, member.id)
+    assert lesson.captions[0] == "a toy"
+    assert all(Path(file).is_file() for file in lesson.pictures)
+    assert len(window.document.board.member(member.id).pictures) == 5
+    window.page("queue").refresh()
+    assert job.id in window.page("queue").rows
+
+
+def test_what_was_learned_goes_to_the_member_and_can_be_forgotten(dialog, window, member, tmp_path):
+    window.document.engine.pause()
+    job = begin(dialog, window)
+    parts = peft("diffusion_model.double_blocks.0.img_attn.qkv", *low_rank(0, 576, 192))
+    file = save(tmp_path / f"{member.name}.safetensors", parts, {})
+    window.document.runs.finished.emit(dataclasses.replace(job, state="done", result=str(file)))
+    taught = Taught("mini", member.name, member.name)
+    assert window.document.board.member(member.id).taught == (taught,)
+    window.document.teaching.forget(member.id, taught)
+    assert window.document.board.member(member.id).taught == ()
+    window.document.undo()
+    assert window.document.board.member(member.id).taught == (taught,)
