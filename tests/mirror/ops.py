@@ -14,7 +14,7 @@ class RMSNorm(nn.Module):
         setattr(self, name, nn.Parameter(torch.ones(width)))
 
     def forward(self, x):
-        return F.rms_norm(x, (x.shape[-1],), getattr(self, self.name), self.eps)
+        return F.rms_norm(x, (x.shape[-1],), getattr(self, self.name).to(x.dtype), self.eps)
 
 
 def split_heads(x: torch.Tensor, heads: int) -> torch.Tensor:
