@@ -14,7 +14,7 @@ import mlx.core as mx
 
 from mlx_model.errors import Advice, ConvertError, DiskFull, LayoutError, ModelError, RequestError
 from mlx_model.events import Done, Event, Note, Stage, Step
-from mlx_model.files import FULL, begin, finish, lies_in, say_why
+from mlx_model.files import FULL, begin, finish, lies_in, make_folders, say_why
 from mlx_model.memory import say_bytes
 from mlx_model.request import Lora
 from mlx_model.run.tokenize import PromptTokenizer
@@ -130,7 +130,7 @@ def _make_partial(out: Path) -> Path:
     """A new temporary folder beside `out`."""
     partial = begin(out)
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(out.parent)
         partial.mkdir()
     except OSError as error:
         finish(partial)

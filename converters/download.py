@@ -14,7 +14,7 @@ from pathlib import Path
 
 from mlx_model.errors import Advice, ConvertError, DiskFull, LicenceNotAccepted, NotInstalled, Unreachable
 from mlx_model.events import Done, Event, Note, Stage, Step
-from mlx_model.files import write_new
+from mlx_model.files import make_folders, write_new
 from mlx_model.held import hold
 from mlx_model.memory import say_bytes
 from mlx_model.spec_parts import Download
@@ -34,7 +34,7 @@ MARGIN = 64 * 2**20  # bytes left free on the disk
 @contextmanager
 def claim(into: Path) -> Iterator[None]:
     """Hold the folder of a download against other processes; it is made. Raises ConvertError where another has it."""
-    into.mkdir(parents=True, exist_ok=True)
+    make_folders(into)
     with hold(into) as folder:
         descriptor = folder.open_single(LOCK)
     try:
@@ -134,7 +134,7 @@ def _take_from_hub(spec: ModelSpec, into: Path, without: Collection[str], beside
             raise
         yield Note(f"{error.message} What was downloaded before is whole, and is used.")
         return
-    into.mkdir(parents=True, exist_ok=True)
+    make_folders(into)
     _write_record(into, spec, files)
     _tidy(into, files)
     missing = yield from _check(files, into)
@@ -145,7 +145,7 @@ def _take_from_hub(spec: ModelSpec, into: Path, without: Collection[str], beside
 def _take_some(spec: ModelSpec, into: Path, only: Collection[Download], beside: int) -> Iterator[Event]:
     """A part of the model."""
     files = yield from _ask(spec, only)
-    into.mkdir(parents=True, exist_ok=True)
+    make_folders(into)
     _write_record(into, spec, files, PART)
     missing = yield from _check(files, into)
     yield from _require_room(spec, into, missing, beside)

@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from mlx_model.errors import ConvertError, DiskFull
 from mlx_model.events import Note
-from mlx_model.files import FULL, begin, finish, sync_folder
+from mlx_model.files import FULL, begin, finish, make_folders, sync, sync_folder
 from mlx_model.held import hold, is_single
 from mlx_model.memory import say_bytes
 
@@ -162,7 +162,7 @@ class Partial:
 
     def open(self) -> int:
         """A descriptor to read and write. What lies there and is a link, or has a second name, is replaced."""
-        self.path.parent.parent.mkdir(parents=True, exist_ok=True)
+        make_folders(self.path.parent.parent)
         with hold(self.path.parent.parent) as into:
             into.make_folder(self.path.parent.name)
         return self._open(self.path.name)
@@ -207,18 +207,19 @@ def link(place: Path, into: Path, path: str) -> None:
     new = begin(_make_folder(into, path) / "link")
     new.symlink_to(place)
     os.replace(new, into / path)
+    sync_folder((into / path).parent)
     finish(new)
 
 
 def _make_folder(into: Path, path: str) -> Path:
     """The folder of `path` inside `into`; a link on the way is replaced, not followed."""
     folder = into
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folders(folder)
     for part in PurePosixPath(path).parts[:-1]:
         folder /= part
         if folder.is_symlink():
             folder.unlink()
-        folder.mkdir(exist_ok=True)
+        make_folders(folder)
     return folder
 
 
@@ -228,7 +229,7 @@ def _receive(file: Remote, partial: Partial, hearing: Hearing) -> None:
     try:
         while not _request(file, partial, descriptor, hearing):
             os.ftruncate(descriptor, 0)  # it can't go on from there
-        os.fsync(descriptor)
+        sync(descriptor)
     except OSError as error:
         if error.errno not in FULL:
             if not isinstance(error, ConnectionError | TimeoutError):

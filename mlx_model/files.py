@@ -303,6 +303,14 @@ def sync(descriptor: int) -> None:
                 raise
 
 
+def make_folders(folder: Path) -> None:
+    """The folder and those above it that are missing, each with a name that lasts. Raises OSError."""
+    missing = [one for one in (folder, *folder.parents) if not one.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in reversed(missing):
+        sync_folder(one.parent)
+
+
 def sync_folder(folder: Path) -> None:
     """Makes the new name last, see Held.sync."""
     with contextlib.suppress(OSError), hold(folder) as held:

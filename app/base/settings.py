@@ -8,7 +8,7 @@ from typing import Literal
 
 import msgspec
 
-from mlx_model.files import write_new
+from mlx_model.files import make_folders, write_new
 
 from . import paths
 
@@ -46,7 +46,7 @@ def load() -> Settings:
 def save(settings: Settings) -> None:
     """Replace the file as a whole. Raises DiskFull, RequestError."""
     with contextlib.suppress(FileExistsError):
-        path().parent.mkdir(parents=True, exist_ok=True)
+        make_folders(path().parent)
     text = msgspec.json.format(msgspec.json.encode(settings), indent=2)
     write_new(path(), lambda handle: handle.write(text), force=True)
 

@@ -11,6 +11,7 @@ from app.base import blas, paths
 from app.engine.running import awake
 from app.models import catalogue, library
 from mlx_model.errors import LicenceNotAccepted, NotInstalled, RequestError, Unreachable
+from mlx_model.files import make_folders
 from mlx_model.memory import say_bytes
 from mlx_model.specs import SPECS, ModelSpec
 
@@ -136,7 +137,7 @@ def _fetch(spec: ModelSpec, into: Path, bits: int, without: list[str], report: R
 def _convert(spec: ModelSpec, source: "Path | Source", out: Path, settings: dict[str, Any], report: Reporter) -> None:
     from converters.convert import convert
 
-    out.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(out.parent)
     show(convert(source, out, model=spec.name, **settings), report)
 
 

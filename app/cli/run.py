@@ -87,7 +87,7 @@ def _output(options: Options, default_name: str, request: Request, model: Path, 
 
 def _make_folder(folder: Path) -> None:
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        files.make_folders(folder)
     except OSError as error:
         raise RequestError(
             f"{folder} can't be made: {files.say_why(error, folder)}.", "Choose another folder."

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from mlx_model.errors import FluxLocalError, ModelError, RequestError
-from mlx_model.files import check_writable, explain, write_new
+from mlx_model.files import check_writable, explain, make_folders, write_new
 from mlx_model.store import lora_fit
 from mlx_model.store.folder import sha256_of
 
@@ -101,7 +101,7 @@ def add(path: Path) -> Path:
         if not lora_fit.is_lora(header.shapes):
             raise RequestError(f"{path.name} does not look like a LoRA.", "Models are added under Models.")
         folder = paths.loras()
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
         check_writable(folder / path.name)
         digest = sha256_of(path)
         if same := next((one for one in _list_files() if one.stat().st_size == path.stat().st_size

@@ -104,7 +104,7 @@ def _check_out(plan: Plan) -> None:
         what = "a run already" if known.is_file() else "something else"
         raise RequestError(f"{plan.out} holds {what}.", "Go on with it, or choose another folder.")
     try:
-        plan.out.mkdir(parents=True, exist_ok=True)
+        files.make_folders(plan.out)
     except OSError as error:
         raise files.explain(error, plan.out) from error
 
@@ -193,7 +193,7 @@ class Sheet:
     def show(self, step: int) -> Iterator[Event]:
         """Preview of a picture: a row of what is made now, below the row of before."""
         yield Stage("samples")
-        self.folder.mkdir(exist_ok=True)
+        files.make_folders(self.folder)
         row = self._make()
         if step == 0:
             files.write_new(self.before, lambda stream: np.save(stream, row), force=True)

@@ -23,7 +23,7 @@ from typing import Any
 
 from ..errors import Advice, FolderVersionError, LayoutError, NotInstalled, say_reason
 from ..events import Done, Event, Note, Stage, Step
-from ..files import number_names
+from ..files import make_folders, number_names, sync, sync_folder
 from ..foreign import check_sizes, parse_json
 from ..held import is_plain
 from ..specs import OPTIONAL, SPECS, ModelSpec
@@ -289,24 +289,27 @@ def keep_others(old: Path, new: Path) -> list[str]:
 
 def _give_name(file: Path, to: Path) -> None:
     """A second name, or a copy where the disk has no hard links; a link stays a link."""
-    to.parent.mkdir(parents=True, exist_ok=True)
+    make_folders(to.parent)
     if file.is_symlink():
         to.symlink_to(os.readlink(file))
-        return
-    try:
-        os.link(file, to)
-    except OSError:
-        shutil.copy2(file, to)
+    else:
+        try:
+            os.link(file, to)
+        except OSError:
+            shutil.copy2(file, to)
+            _sync(to)
+    sync_folder(to.parent)
 
 
 def save_tokenizer(folder_dir: Path, files: Iterable[Path], name: str = "tokenizer") -> dict[str, Facts]:
     """Copy tokenizer files into `folder_dir`/`name`; the result belongs into the manifest's "tokenizer" entry."""
     target, entry = folder_dir / name, {}
-    target.mkdir(parents=True, exist_ok=True)
+    make_folders(target)
     for file in files:
         copy = Path(shutil.copyfile(file, target / file.name))
         _sync(copy)
         entry[f"{name}/{file.name}"] = {"bytes": copy.stat().st_size, "sha256": sha256_of(copy)}
+    sync_folder(target)
     return entry
 
 
@@ -332,14 +335,14 @@ def write_manifest(
     part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", "utf-8")
     _sync(part)
     os.replace(part, file)
-    _sync(folder_dir)
+    sync_folder(folder_dir)
     return file
 
 
 def _sync(path: Path) -> None:
-    """Flush a file or a folder to the disk."""
+    """Flush a file to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(handle)
+        sync(handle)
     finally:
         os.close(handle)

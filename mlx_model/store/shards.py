@@ -6,7 +6,6 @@ The writer streams: the arrays may be lazy (read, changed, packed), and only one
 import errno
 import hashlib
 import json
-import os
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from ..errors import DiskFull, LayoutError, say_reason
+from ..files import make_folders, sync, sync_folder
 
 SHARD_BYTES = 4_000_000_000
 CHUNK = 32 * 2**20
@@ -85,12 +85,13 @@ def write_shards(
 
     Returns {path inside the folder: {"bytes", "sha256"}}. Takes `arrays` over: it is empty afterwards. Raises DiskFull.
     """
-    (folder_dir / name).mkdir(parents=True, exist_ok=True)
+    make_folders(folder_dir / name)
     files = {}
     for number, names in enumerate(_split(arrays, shard_bytes), 1):
         path = f"{name}/{number:05}.safetensors"
         shard = {key: arrays.pop(key) for key in names}
         files[path] = yield from _write(folder_dir / path, shard)
+    sync_folder(folder_dir / name)
     return files
 
 
@@ -122,7 +123,7 @@ def _write(file: Path, arrays: dict[str, Unmade]) -> Generator[str, None, dict[s
                 stream.write(piece)
             yield name
         stream.flush()
-        os.fsync(stream.fileno())
+        sync(stream.fileno())
         return {"bytes": stream.tell(), "sha256": digest.hexdigest()}
 
 

@@ -57,6 +57,7 @@ class Disk:
         for name in NAMES:
             put(os, name, self._count(name, getattr(os, name)))
         put(os, "open", self._open_descriptor(os.open))
+        put(os, "sendfile", self._send(os.sendfile))
         opened = self._open_file(builtins.open)
         put(builtins, "open", opened)
         put(io, "open", opened)
@@ -105,6 +106,17 @@ class Disk:
             raise
         self.ledger.dirty(descriptor, place)
         return int(real(descriptor, data, *rest))
+
+    def _send(self, real: Callable) -> Callable:
+        """What shutil copies with."""
+
+        def sent(out: int, *rest: Any, **more: Any) -> int:
+            if place := self.find(out):
+                self.step("write", place)
+                self.ledger.dirty(out, place)
+            return int(real(out, *rest, **more))
+
+        return sent
 
     def _open_descriptor(self, real: Callable) -> Callable:
         def opened(path: Any, flags: int, *rest: Any, **more: Any) -> int:

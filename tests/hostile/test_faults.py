@@ -1,5 +1,6 @@
 """The table of faults, with a few cases of each: python -m tests.bench.faults tries all of them."""
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -8,7 +9,7 @@ import pytest
 
 from tests.bench.faults import GROUPS
 from tests.hostile import faulty_os
-from tests.hostile.faults import disks, strangers
+from tests.hostile.faults import disks, power, strangers
 from tests.hostile.faults.writers import WRITERS, Writer
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -68,3 +69,17 @@ def test_what_is_said_to_be_written_outlives_the_power(tmp_path, writer):
     disks.prepare(writer, place)
     told, code = faulty_os.in_child(work)
     assert (told, code) == ([[]], 0)
+
+
+@pytest.fixture(scope="module")
+def lost_with_the_power():
+    """Of writers that need MLX or a server; in a process of its own, see test_nothing_is_lost."""
+    command = [sys.executable, "-m", "tests.hostile.faults.power"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=280)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.mark.parametrize("name", [writer.name for writer in power.WRITERS])
+def test_models_downloads_and_training_outlive_the_power_too(lost_with_the_power, name):
+    assert lost_with_the_power[name] == []

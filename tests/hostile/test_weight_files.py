@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import pickle
 import zipfile
 from pathlib import Path
@@ -247,9 +248,19 @@ def test_disk_fills_up_while_saving(tmp_path, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(shards.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DiskFull, match="full"):
         weights.save_component(tmp_path, "transformer", "flux2", PARAMS["transformer"], arrays("transformer"))
+
+
+def test_a_network_disk_that_refuses_to_sync_takes_a_model(tmp_path, monkeypatch):
+    def refuse(*_):
+        raise OSError(errno.EINVAL, "Invalid argument")
+
+    source = single_file(tmp_path / "source")
+    monkeypatch.setattr(os, "fsync", refuse)
+    list(convert(source, tmp_path / "out"))
+    assert (tmp_path / "out" / "model.json").is_file()
 
 
 @pytest.mark.parametrize("text", ["[]", "{", '"x"'])

@@ -11,7 +11,7 @@ import msgspec
 from PySide6.QtCore import QObject, Signal
 
 from mlx_model.errors import BoardElsewhere, DiskFull, FluxLocalError, Hint, RequestError, say_reason
-from mlx_model.files import number_names
+from mlx_model.files import make_folders, number_names
 
 from ...base import settings
 from ...base.settings import Settings
@@ -293,7 +293,7 @@ class Session(QObject):
 
     def _free_path(self, title: str) -> Path:
         folder = settings.boards_folder(self.settings)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folders(folder)
         wanted = folder / f"{title.replace('/', '-')}{SUFFIX}"
         return next(path for path in number_names(wanted) if not path.exists())
 
