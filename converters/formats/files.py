@@ -111,7 +111,7 @@ def read_entries(files: Iterable[Path]) -> dict[str, Entry]:
     entries: dict[str, Entry] = {}
     for file in files:
         found = _read_header(file)
-        twice = sorted(set(found) & set(entries))
+        twice = sorted(name for name in found if name in entries)
         if twice:
             raise ConvertError(f"{twice[0]} is in two files: {file.name} is one of them.")
         entries |= found
