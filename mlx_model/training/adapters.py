@@ -114,15 +114,12 @@ def add_adapters(model: nn.Module, layers: list[str], rank: int, alpha: float, s
 def name_for_files(trained: Tree, rank: int, alpha: float, dtype: mx.Dtype) -> dict[str, mx.array]:
     """The adapters among what a model has learned, under the names of a LoRA file.
 
-    alpha is written beside each layer where it is not the rank, which is what is taken where none is said.
+    What divides alpha by the rank is in B: diffusers refuses a file of these names with an alpha in it.
     """
     learned: dict[str, mx.array] = dict(tree_flatten(trained))
     flat = {name: array for name, array in learned.items() if name.endswith((".lora_A", ".lora_B"))}
-    arrays = {f"{PREFIX}{name}.weight": array.astype(dtype) for name, array in flat.items()}
-    if alpha != rank:
-        layers = [name.removesuffix(".lora_A") for name in flat if name.endswith(".lora_A")]
-        arrays |= {f"{PREFIX}{layer}.alpha": mx.array(float(alpha)) for layer in layers}
-    return arrays
+    scaled = {name: array * (alpha / rank if name.endswith("B") else 1.0) for name, array in flat.items()}
+    return {f"{PREFIX}{name}.weight": array.astype(dtype) for name, array in scaled.items()}
 
 
 def unpack_layers(model: nn.Module) -> None:

@@ -8,11 +8,15 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("diffusers")
 
+import mlx.core as mx  # noqa: E402
 import numpy as np  # noqa: E402
+from mlx.utils import tree_map  # noqa: E402
 from safetensors.torch import save_file  # noqa: E402
 
 from mlx_model.request import Lora  # noqa: E402
 from mlx_model.store import lora  # noqa: E402
+from mlx_model.training import adapters, finetune, loop  # noqa: E402
+from mlx_model.training.needs import Settings  # noqa: E402
 from tests.parity.test_lora import linears, ours, their_velocity, velocity  # noqa: E402
 from tests.parity.tiny_klein import tiny_transformer  # noqa: E402
 
@@ -66,6 +70,31 @@ def test_peft_by_diffusers(theirs, tmp_path, case):
         tmp_path, transformer_lora_layers=state, **_collate_lora_metadata({"transformer": theirs})
     )
     compare(plain, their_velocity(theirs), tmp_path / "pytorch_lora_weights.safetensors")
+
+
+@pytest.mark.parametrize("alpha", [4.0, 2.0])
+def test_ours_as_the_trainer_writes_it_is_the_same_in_diffusers_and_peft(theirs, tmp_path, alpha):
+    """What learns, what the file says of it to us, and what diffusers and PEFT make of the file."""
+    pytest.importorskip("peft")
+    import diffusers
+
+    plain, learning = ours(theirs), ours(theirs)
+    adapters.add_adapters(learning, adapters.choose_layers(learning, "blocks"), 4, alpha, seed=3)
+    settings = Settings(rank=4, alpha=alpha, rate=2.0)
+    optimizer, rng = finetune.make_optimizer(learning, settings), np.random.default_rng(0)
+    masters = learning.trainable_parameters()
+    optimizer.init(masters)
+    for _ in range(3):
+        gradients = tree_map(lambda x: mx.array(rng.normal(size=x.shape).astype(np.float32)), masters)
+        masters = optimizer.apply_gradients(gradients, masters)
+    learning.update(masters)
+    file = tmp_path / "bobo.safetensors"
+    loop.save_arrays(file, adapters.name_for_files(masters, 4, alpha, mx.float32), {"trigger_word": "bobo"})
+    state = diffusers.Flux2KleinPipeline.lora_state_dict(str(file))
+    theirs.load_lora_adapter(state, prefix="transformer")
+    learned = their_velocity(theirs)
+    assert np.abs(velocity(learning) - learned).max() < 1e-4
+    compare(plain, learned, file)
 
 
 @pytest.mark.parametrize("kind", ["LoHaConfig", "LoKrConfig"])
