@@ -1,14 +1,16 @@
 """Who may import whom: docs/HOUSE.md says it, the code is held against it."""
 
+import ast
 import re
 import sys
 from itertools import pairwise
 
-from tests.house.tree import NAMES, PACKAGES, ROOMS, ROOT, at_import_time, for_each, imported, imported_files
+from tests.house.tree import NAMES, PACKAGES, ROOMS, ROOT, at_import_time, for_each, imported, imported_files, tree
 
 PAGE = (ROOT / "docs" / "HOUSE.md").read_text("utf-8")
 ROW = re.compile(r"^\| `([\w/]+)` \| [^|]+ \|([^|]*)\|$", re.MULTILINE)
 ARROWS = {room: set(re.findall(r"`([\w/]+)`", used)) for room, used in ROW.findall(PAGE)}
+TEXT = re.compile(r"\.\.[a-z_]+\.[a-z_]+")  # a module, as import_module takes it
 EVERYBODY = {"app/base", "mlx_model"}  # what HOUSE.md says once for all rooms of app
 # What each package may import besides the standard library; then the files that may import more.
 ALLOWED = {
@@ -133,3 +135,13 @@ def test_oracles_and_pickles_stay_out(name):
     assert roots & {"torch", "transformers", "diffusers", "pickle", "dill", "joblib"} <= (
         {"pickle"} if "pickle_free" in name else set()
     )
+
+
+@for_each(NAMES)
+def test_modules_named_in_a_text_are_there(name):
+    """What is imported by its name, which no type checker follows: "..prompt.tile"."""
+    for node in ast.walk(tree(name)):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str) and TEXT.fullmatch(node.value):
+            up = len(node.value) - len(node.value.lstrip("."))
+            place = "/".join([*name.split("/")[:-up], *node.value.strip(".").split(".")]) + ".py"
+            assert place in NAMES, node.value
