@@ -11,6 +11,7 @@ import os
 import secrets
 import shutil
 import socket
+import stat
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from .errors import DiskFull, RequestError
-from .held import Held, hold
+from .held import Held, hold, is_single
 
 FULL = (errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG)
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EMLINK, errno.EACCES, errno.EXDEV)
@@ -189,6 +190,23 @@ def write_new(
         raise explain(error, path) from error
     finally:
         finish(partial)
+
+
+def append(path: Path, data: bytes) -> None:
+    """To the end of a file in a folder of ours: a link is replaced, a second name keeps what it has.
+
+    Raises DiskFull, RequestError.
+    """
+    try:
+        with hold(path.parent) as folder:
+            status = folder.stat(path.name)
+            if status and stat.S_ISREG(status.st_mode) and not is_single(status):
+                with open(folder.open(path.name), "rb") as old:  # a backup made of hard links: its file stays as it is
+                    write_new(path, lambda handle: shutil.copyfileobj(old, handle), force=True, lasting=False)
+            with open(folder.open_single(path.name), "ab") as handle:
+                handle.write(data)
+    except OSError as error:
+        raise explain(error, path) from error
 
 
 def is_one_of(path: Path, given: Iterable[str | Path]) -> bool:

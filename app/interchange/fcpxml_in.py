@@ -67,7 +67,8 @@ def _read_item(item: Element, assets: Assets, rate: Fraction, notes: list[str]) 
     span = make_range(length * rate, rate) if length else None
     words = list(_list_words(chosen))
     if chosen.tag == "gap" and name in ("", "Gap") and not words:
-        yield otio.schema.Gap(source_range=span)
+        if span:
+            yield otio.schema.Gap(source_range=span)
     else:
         media = _find_source(chosen, assets)
         clip = otio.schema.Clip(name, otio.schema.ExternalReference(media) if media else None, span)

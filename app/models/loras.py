@@ -8,6 +8,7 @@ All of it comes from strangers: it is only read, up to a limit, and never believ
 import base64
 import contextlib
 import json
+import os
 import re
 import shutil
 from collections.abc import Iterable, Mapping
@@ -17,7 +18,8 @@ from pathlib import Path
 from typing import Any
 
 from mlx_model.errors import FluxLocalError, ModelError, RequestError
-from mlx_model.files import check_writable, explain, make_folders, write_new
+from mlx_model.files import check_writable, explain, make_folders, number_names, write_new
+from mlx_model.foreign import parse_json
 from mlx_model.store import lora_fit
 from mlx_model.store.folder import sha256_of
 
@@ -107,20 +109,29 @@ def add(path: Path) -> Path:
         if same := next((one for one in _list_files() if one.stat().st_size == path.stat().st_size
                          and digest_of(one) == digest), None):  # fmt: skip
             return same
-        target = _copy(path, folder / path.name)
+        target = _copy(path, _choose_name(folder / path.name))
         for end in (*PICTURES, *WORDS):
-            if (beside := path.with_name(path.stem + end)).is_file() and beside.stat().st_size <= PICTURE_LIMIT:
-                _copy(beside, target.with_name(target.stem + end), force=True)
+            beside, place = path.with_name(path.stem + end), target.with_name(target.stem + end)
+            if beside.is_file() and beside.stat().st_size <= PICTURE_LIMIT and not os.path.lexists(place):
+                _copy(beside, place)
         digest_of(target)
         return target
     except OSError as error:
         raise explain(error, path) from error
 
 
-def _copy(path: Path, to: Path, force: bool = False) -> Path:
+def _choose_name(path: Path) -> Path:
+    """The first name that no other file's picture or words have: comic.sft would share those of comic.safetensors."""
+    ends = (*ENDINGS, *PICTURES, *WORDS)
+    return next(
+        one for one in number_names(path) if not any(os.path.lexists(one.with_name(one.stem + end)) for end in ends)
+    )
+
+
+def _copy(path: Path, to: Path) -> Path:
     """See write_new."""
     with open(path, "rb") as source:
-        return write_new(to, lambda handle: shutil.copyfileobj(source, handle, 1 << 20), force)
+        return write_new(to, lambda handle: shutil.copyfileobj(source, handle, 1 << 20))
 
 
 def remove(name: str) -> None:
@@ -186,8 +197,8 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         if not path.is_file() or path.stat().st_size > WORDS_LIMIT:
             return {}
-        values = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError, RecursionError):
+        values = parse_json(path.read_text("utf-8"))
+    except (OSError, ValueError):
         return {}
     return values if isinstance(values, dict) else {}
 
@@ -204,11 +215,11 @@ def _list_triggers(metadata: Mapping[str, str], said: Mapping[str, Any]) -> tupl
 def _count_tags(text: str) -> list[str]:
     counts: dict[str, int] = {}
     try:
-        folders = json.loads(text) if 0 < len(text) <= WORDS_LIMIT else {}
+        folders = parse_json(text) if 0 < len(text) <= WORDS_LIMIT else {}
         for tags in folders.values():
             for tag, count in tags.items():
                 counts[tag] = counts.get(tag, 0) + int(count)
-    except (ValueError, AttributeError, TypeError, RecursionError):
+    except (ValueError, AttributeError, TypeError, OverflowError):
         return []
     return sorted(counts, key=lambda tag: -counts[tag])
 

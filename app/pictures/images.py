@@ -138,11 +138,12 @@ def save_picture(
     force: bool = False,
     edited: bool | None = None,
     given: Iterable[str] = (),
+    inside: Path | None = None,
 ) -> Path:
     """Write (H, W, 3) uint8 in the format of the extension; the path it got (numbered where the name is taken).
 
     `request_json` is embedded for read_request; the mark that an AI made the picture always is. `edited` says which
-    mark; None looks for references in the request; `given`: see write_new. Raises RequestError for an unknown
+    mark; None looks for references in the request; `given`, `inside`: see write_new. Raises RequestError for an unknown
     extension or a folder that can't be written, DiskFull.
     """
     kind = format_of(Path(path))
@@ -150,7 +151,8 @@ def save_picture(
     extra = metadata.save_options(kind, packet, request_json)
     encoded = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(encoded, kind, **SETTINGS[kind], **extra)
-    return write_new(Path(path).absolute(), lambda handle: handle.write(encoded.getbuffer()), force, given=given)
+    place = Path(path).absolute()
+    return write_new(place, lambda handle: handle.write(encoded.getbuffer()), force, inside=inside, given=given)
 
 
 def format_of(path: Path) -> str:

@@ -1,11 +1,12 @@
 """The loss over the steps, as a picture: drawn from the log, so that it can be looked at while a run goes on."""
 
-import json
 import math
 from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw
+
+from mlx_model.foreign import parse_json
 
 WIDTH, HEIGHT, EDGE = 960, 480, 56
 PAPER, INK, FAINT, LINE, SOFT = (250, 249, 246), (40, 40, 44), (222, 220, 214), (196, 84, 42), (236, 190, 168)
@@ -14,12 +15,12 @@ PAPER, INK, FAINT, LINE, SOFT = (250, 249, 246), (40, 40, 44), (222, 220, 214), 
 def read_log(file: Path) -> list[dict[str, float]]:
     """The lines of a log that are whole; a killed run may leave half of one."""
     lines = []
-    for text in file.read_text("utf-8").splitlines() if file.is_file() else ():
+    for text in file.read_text("utf-8", "replace").splitlines() if file.is_file() else ():
         try:
-            line = json.loads(text)
-            lines.append({name: float(value) for name, value in line.items()})
+            line = {name: float(value) for name, value in parse_json(text).items()}
         except (ValueError, TypeError, AttributeError):
             continue
+        lines += [line] if all(map(math.isfinite, line.values())) else []
     by_step = {int(line["step"]): line for line in lines if "step" in line and "loss" in line}
     return [by_step[step] for step in sorted(by_step)]
 

@@ -12,6 +12,7 @@ Every fault of a set is found before the first step, and all are told together.
 
 import csv
 import io
+import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -35,6 +36,7 @@ REPEATED = re.compile(r"(\d+)_(.+)")
 SHOWN = 20  # faults in a message
 TABLE_LIMIT = 64 * 2**20  # bytes
 CAPTION_LIMIT = 100_000
+MOST_ROWS = 10_000_000
 
 
 class Row(NamedTuple):
@@ -90,7 +92,13 @@ def _read_folder(data: Path, classes: int) -> Rows:
         repeats = REPEATED.fullmatch(inside.parts[0]) if len(inside.parts) > 1 else None
         row = _row_of(picture, str(inside), starts, classes, found.faults)
         if row:
-            found.rows.extend([row] * (int(repeats[1]) if repeats and not classes else 1))
+            count = int(repeats[1][:9]) if repeats and not classes else 1
+            if len(found.rows) + count > MOST_ROWS:
+                raise RequestError(
+                    f"{data} has more than {MOST_ROWS:,} examples, by the numbers in the names of its folders.",
+                    "Give folders such as 12_name smaller numbers.",
+                )
+            found.rows.extend([row] * count)
             if repeats and not classes:
                 _note(found.notes, f"{inside.parts[0]}: each picture counts {repeats[1]} times.")
     return found
@@ -118,7 +126,8 @@ def read_caption(picture: Path, name: str, faults: list[str], needed: bool = Tru
         faults.extend([f"{name}: it has no caption {picture.stem}.txt beside it"] if needed else [])
         return None
     try:
-        text = file.read_bytes()[: CAPTION_LIMIT + 1].decode("utf-8-sig").strip()
+        with file.open("rb") as handle:
+            text = handle.read(CAPTION_LIMIT + 1).decode("utf-8-sig").strip()
     except (OSError, UnicodeDecodeError):
         faults.append(f"{file.name}: it can't be read as UTF-8 text")
         return None
@@ -207,7 +216,7 @@ def _parse_row(table: Path, line: str, entry: dict[str, Any], classes: int, foun
         return None
     further = [value for name, value in sorted(entry.items()) if _is_numbered(name)]
     references = [path for value in (values["references"], *further) for path in _paths(table, value)]
-    missing = [path for path in (*pictures, *references) if not path.is_file()]
+    missing = [path for path in (*pictures, *references) if not _is_file(path)]
     found.faults.extend(f"{where}: there is no file {path}" for path in missing)
     words = "" if classes else str(prompt).strip()
     return None if missing else Row(f"{where} ({pictures[0].name})", pictures[0], words, label, tuple(references))
@@ -227,6 +236,13 @@ def _paths(table: Path, value: Any) -> list[Path]:
     """One path, a list of them, or several in one cell with | between; relative ones start beside the table."""
     texts = value if isinstance(value, list) else str(value).split("|") if value else []
     return [table.parent / Path(str(text).strip()).expanduser() for text in texts if str(text).strip()]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return os.path.isfile(path)
+    except ValueError:  # a zero byte in the name
+        return False
 
 
 def _parse_label(value: Any, classes: int) -> int | None:

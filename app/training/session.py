@@ -10,6 +10,7 @@ OUT/cache/             the examples as the model sees them, made once
 
 import dataclasses
 import hashlib
+import io
 import json
 import time
 from collections.abc import Generator, Iterator
@@ -27,6 +28,7 @@ from mlx_model.errors import RequestError, say_reason
 from mlx_model.events import Done, Event, Note, Preview, Stage
 from mlx_model.foreign import parse_json
 from mlx_model.geometry import Size
+from mlx_model.held import is_plain, list_links
 from mlx_model.memory import gib, machine, weigh
 from mlx_model.request import check
 from mlx_model.store.folder import MANIFEST
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
     from mlx_model.training.needs import Settings
 
 RUN, RESULT_ENDING, SAMPLES = "run.json", ".safetensors", 3
+OWN = (RUN, "log.jsonl", "state.checkpoint", "samples", "cache")
 SEED = 1000  # of the first sample
 SMALL = 0.2  # seconds of a step, as predicted
 REDRAW = 5.0  # seconds between two drawings of the curve
@@ -100,6 +103,10 @@ def _check_out(plan: Plan) -> None:
         raise RequestError(f"{plan.out} is inside the examples.", "Choose a folder beside them: it gets pictures too.")
     if plan.resume and not known.is_file():
         raise RequestError(f"There is no run in {plan.out}.", "Begin one there first.")
+    if links := list_links(plan.out, OWN):
+        raise RequestError(
+            f"{plan.out / links[0]} is a link, which is not followed.", "Put in its place what it is of."
+        )
     if not plan.resume and plan.out.exists() and any(plan.out.iterdir()):
         what = "a run already" if known.is_file() else "something else"
         raise RequestError(f"{plan.out} holds {what}.", "Go on with it, or choose another folder.")
@@ -185,7 +192,8 @@ class Sheet:
     """The same words and seeds, now and before the first step, side by side."""
 
     def __init__(self, trainer: "Trainer", plan: Plan) -> None:
-        self.trainer, self.folder = trainer, plan.out / "samples"
+        self.trainer, self.out = trainer, plan.out.absolute()
+        self.folder = self.out / "samples"
         self.before = self.folder / "before.npy"
         distinct = {source.prompt or source.label: source for source in trainer.sources}
         self.sources = list(distinct.values())[:SAMPLES]
@@ -196,13 +204,22 @@ class Sheet:
         files.make_folders(self.folder)
         row = self._make()
         if step == 0:
-            files.write_new(self.before, lambda stream: np.save(stream, row), force=True)
+            files.write_new(self.before, lambda stream: stream.write(_as_npy(row)), force=True, inside=self.out)
             return
-        known = np.load(self.before, allow_pickle=False) if self.before.exists() else row
-        sheet = np.concatenate([known, np.full((GAP, row.shape[1], 3), 255, np.uint8), row])
-        path = images.save_picture(sheet, self.folder / f"step-{step:06d}.png", None, force=True)
+        sheet = np.concatenate([self._read_before(row), np.full((GAP, row.shape[1], 3), 255, np.uint8), row])
+        place = self.folder / f"step-{step:06d}.png"
+        path = images.save_picture(sheet, place, None, force=True, inside=self.out)
         yield Preview(step, str(path))
         yield Stage("train")
+
+    def _read_before(self, row: np.ndarray) -> np.ndarray:
+        """The row before the first step; `row` itself where the file is none of its shape, whatever it says it is."""
+        whole = _as_npy(row)
+        if not is_plain(self.before, self.out) or self.before.stat().st_size != len(whole):
+            return row
+        known, head = self.before.read_bytes(), len(whole) - row.nbytes
+        same = known[:head] == whole[:head] and len(known) == len(whole)
+        return np.frombuffer(known[head:], np.uint8).reshape(row.shape) if same else row
 
     def _make(self) -> np.ndarray:
         """(H, W, 3) uint8: the samples beside each other."""
@@ -217,6 +234,12 @@ class Sheet:
         *_, done = pipe.run(check(request, pipe.spec))
         pipe.unload("text_encoder", "pooled_encoder", "autoencoder", "image_encoder", "image_embedder")
         return np.asarray(done.pixels) if isinstance(done, Done) else np.zeros((16, 16, 3), np.uint8)
+
+
+def _as_npy(row: np.ndarray) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, row)
+    return stream.getvalue()
 
 
 def _finish(trainer: "Trainer", folder: "Folder", plan: Plan) -> Done:

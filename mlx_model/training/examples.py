@@ -137,7 +137,7 @@ def _encode(pipe: Pipeline, source: Source, notes: list[Event]) -> tuple[mx.arra
 def _write(path: Path, value: Any) -> None:
     arrays: dict[str, mx.array] = {}
     plan = json.dumps(_describe(value, arrays))
-    save_arrays(path, arrays or {"none": mx.zeros(1)}, {"plan": plan}, lasting=False)
+    save_arrays(path, arrays or {"none": mx.zeros(1)}, {"plan": plan}, lasting=False, inside=path.parents[1])
 
 
 def _read(path: Path) -> Any:

@@ -19,15 +19,17 @@ import mlx.optimizers as optim
 import numpy as np
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
+from .. import files
 from ..errors import LayoutError, NotFinite, RequestError
 from ..events import Event, Learned, Stage, Step
+from ..foreign import parse_json
 from ..request import Request
 from ..run.pipeline import Pipeline
 from ..run.sampler import linear_mu
 from . import objective
 from .adapters import add_adapters, choose_layers, name_for_files, unpack_layers
 from .examples import Features, Source, Store, features_of
-from .loop import Tree, average, checkpoint_blocks, load_trees, muon_and_adam, save_trees
+from .loop import Tree, average, checkpoint_blocks, load_trees, muon_and_adam, read_step, save_trees
 from .needs import STATE, Settings
 from .selfflow import WEIGHT
 
@@ -171,16 +173,24 @@ class Trainer:
         """Go on where `folder` stands. Raises LayoutError for a checkpoint that is damaged or of other settings."""
         try:
             trees, facts = load_trees(folder / STATE)
-            settings, step = json.loads(facts["settings"]), int(facts["step"])
-        except (RuntimeError, KeyError, ValueError) as error:
+            settings, step = dict(parse_json(facts["settings"])), read_step(facts)
+            now = self.settings.recorded
+            if settings == now:
+                self._check(trees)
+        except (RuntimeError, KeyError, ValueError, TypeError, AttributeError) as error:
             raise LayoutError(f"{folder / STATE} is damaged.", "Start again in a new folder.") from error
-        now = self.settings.recorded
         if settings != now:
             changed = ", ".join(f"{name} {settings.get(name)}" for name in now if settings.get(name) != now[name])
             raise RequestError(f"The run in {folder} was begun otherwise: {changed}.", "Give the same settings.")
         self.masters, self.ema, self.optimizer.state = trees["trained"], trees["ema"], trees["optimizer"]
         self.step = step
         self._put(self.masters)
+
+    def _check(self, trees: dict[str, Tree]) -> None:
+        """Raises ValueError, KeyError where they are not those of this run."""
+        for kind, own in (("trained", self.masters), ("ema", self.ema), ("optimizer", self.optimizer.state)):
+            if _list_shapes(trees[kind]) != _list_shapes(own):
+                raise ValueError(f"its {kind} has other shapes")
 
     def result(self) -> dict[str, mx.array]:
         """The averaged weights by their names in a file: a LoRA's, or the checkpoint's own."""
@@ -190,6 +200,10 @@ class Trainer:
             return name_for_files(learned, self.settings.rank, self.settings.adapter_alpha, kind)
         flat: dict[str, mx.array] = dict(tree_flatten(learned))
         return {name: array.astype(kind) for name, array in flat.items()}
+
+
+def _list_shapes(tree: Tree) -> dict[str, tuple[int, ...]]:
+    return {name: tuple(leaf.shape) for name, leaf in dict(tree_flatten(tree)).items()}
 
 
 def make_optimizer(model: nn.Module, settings: Settings) -> optim.Optimizer:
@@ -253,5 +267,4 @@ def learn(
 def _log(folder: Path, line: dict[str, float]) -> None:
     if mx.distributed.init().rank() == 0:
         rounded = {name: round(value, 6) for name, value in line.items()}
-        with (folder / LOG).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(rounded) + "\n")
+        files.append(folder / LOG, f"{json.dumps(rounded)}\n".encode())

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -73,9 +73,22 @@ def save_trees(path: Path, trees: dict[str, Tree], facts: dict[str, str]) -> Non
     save_arrays(path, arrays, facts)
 
 
-def save_arrays(path: Path, arrays: dict[str, mx.array], facts: dict[str, str], lasting: bool = True) -> None:
-    """A safetensors file under any name, whole or not at all. Raises DiskFull, RequestError."""
-    files.write_new(path, lambda file: mx.save_safetensors(file, arrays, facts), force=True, lasting=lasting)
+def save_arrays(
+    path: Path, arrays: dict[str, mx.array], facts: dict[str, str], lasting: bool = True, inside: Path | None = None
+) -> None:
+    """A safetensors file under any name, whole or not at all. `inside`: see hold. Raises DiskFull, RequestError."""
+
+    def write(file: BinaryIO) -> None:
+        mx.save_safetensors(file, arrays, facts)
+
+    files.write_new(path, write, force=True, inside=inside, lasting=lasting)
+
+
+def read_step(facts: dict[str, str]) -> int:
+    """Of a checkpoint. Raises KeyError, ValueError for one that no run has."""
+    if not re.fullmatch(r"[0-9]{1,9}", facts["step"]):
+        raise ValueError("its step is none")
+    return int(facts["step"])
 
 
 def load_state(path: Path, model: nn.Module, optimizer: optim.Optimizer) -> tuple[Tree, int]:
@@ -83,7 +96,7 @@ def load_state(path: Path, model: nn.Module, optimizer: optim.Optimizer) -> tupl
     trees, facts = load_trees(path)
     model.update(trees["model"])
     optimizer.state = trees["optimizer"]
-    return trees["ema"], int(facts["step"])
+    return trees["ema"], read_step(facts)
 
 
 def load_trees(path: Path) -> tuple[dict[str, Tree], dict[str, str]]:
@@ -169,8 +182,7 @@ def train(
         if group.rank() == 0 and step % log_every == 0:
             means = {name: round(sum(values) / len(values), 4) for name, values in totals.items()}
             line = {"step": step, "seconds": round(time.time() - clock, 1), **means}
-            with (folder / "log.jsonl").open("a") as log:
-                log.write(json.dumps(line) + "\n")
+            files.append(folder / "log.jsonl", f"{json.dumps(line)}\n".encode())
             totals, clock = {}, time.time()
         if group.rank() == 0 and (step % save_every == 0 or step == steps):
             save_state(state, model, ema, optimizer, step)

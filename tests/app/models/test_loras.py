@@ -42,6 +42,20 @@ def test_add_brings_what_lies_beside_and_leaves_the_original(tmp_path):
     assert len(loras.list_loras()) == 2
 
 
+@pytest.mark.parametrize("other", ["comic.sft", "comic.preview.safetensors"])
+def test_a_name_that_shares_its_pictures_with_another_file_keeps_theirs(tmp_path, other):
+    file = made(tmp_path)
+    (file.parent / "comic.preview.png").write_bytes(b"a picture")
+    added = loras.add(file)
+    different = peft("double_blocks.0.img_attn.qkv", *low_rank(3, 576, 192))
+    (file.parent / "comic.preview.png").unlink()
+    second = made(tmp_path, other, tensors=different)
+    second.with_name(second.stem + ".png").write_bytes(b"another")
+    second.with_name(second.stem + ".preview.png").write_bytes(b"another")
+    loras.add(second)
+    assert loras.read_picture(added) == b"a picture"
+
+
 def test_found_by_name_and_scale(tmp_path):
     added = loras.add(made(tmp_path, "warm: style.safetensors"))
     for text, scale in (("warm: style", 1), ("Warm: Style:0.5", 0.5), ("warm: style.safetensors:-2", -2)):
@@ -56,6 +70,7 @@ def test_found_by_name_and_scale(tmp_path):
     ({"modelspec.trigger_phrase": "ohwx man"}, ("ohwx man",)),
     ({"ss_tag_frequency": json.dumps({"10_cat": {"cat": 3, "sofa": 9}})}, ("sofa", "cat")),
     ({"ss_tag_frequency": "{"}, ()), ({"ss_tag_frequency": json.dumps([1])}, ()), ({}, ()),
+    ({"ss_tag_frequency": '{"a": {"x": 1e999}}'}, ()), ({"ss_tag_frequency": '{"a": {"x": %s}}' % ("9" * 400)}, ()),
 ])  # fmt: skip
 def test_trigger_words_of_the_header(tmp_path, metadata, words):
     loras.add(made(tmp_path, metadata=metadata))

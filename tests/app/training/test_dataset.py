@@ -145,3 +145,16 @@ def test_the_curve_of_a_log_whose_last_line_is_cut(tmp_path):
     assert len(lines) == 59
     assert curve.draw_curve(lines).shape == (curve.HEIGHT, curve.WIDTH, 3)
     assert np.allclose(curve.smooth(np.ones(100)), 1)
+
+
+@pytest.mark.parametrize("digits", ["99999999", "9" * 200])
+def test_folders_that_count_more_than_any_set_has_are_refused(tmp_path, digits):
+    caption(tmp_path / f"{digits}_cat" / "a.png")
+    with pytest.raises(RequestError, match="numbers in the names"):
+        read_rows(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["x" * 400 + ".png", "a\0.png", "\ud800.png", 10**30, {"a": 1}])
+def test_a_name_that_no_file_can_have_is_a_fault_of_its_line(tmp_path, name):
+    (tmp_path / "set.jsonl").write_text(json.dumps({"image": name, "prompt": "a dog"}) + "\n")
+    assert ["line 1: there is no file" in fault for fault in read_rows(tmp_path / "set.jsonl").faults] == [True]

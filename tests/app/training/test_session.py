@@ -1,5 +1,6 @@
 """A training run, whole: a set, a run, going on, samples, the result in the next picture."""
 
+import contextlib
 import json
 from dataclasses import replace
 from pathlib import Path
@@ -9,7 +10,7 @@ import pytest
 from PIL import Image
 
 from app.training.session import Plan, train
-from mlx_model.errors import DiskFull, RequestError
+from mlx_model.errors import DiskFull, LayoutError, RequestError
 from mlx_model.events import Done, Learned, Preview
 from mlx_model.request import Lora, Request
 from mlx_model.run.pipeline import Pipeline
@@ -91,3 +92,85 @@ def test_a_run_is_not_put_among_its_examples(plan):
     with pytest.raises(RequestError, match="inside the examples"):
         run(replace(plan, out=plan.data / "out"))
     assert not (plan.data / "out").exists()
+
+
+def link(place, victim):
+    place.rename(place.with_name(f"{place.name}-away"))
+    place.symlink_to(victim)
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "state.checkpoint", "run.json", "samples", "cache"])
+def test_a_link_in_a_run_from_somebody_else_is_refused(plan, tmp_path, name):
+    run(plan)
+    victim = tmp_path / "mine"
+    victim.mkdir()
+    (victim / "step-000003.png").write_text("mine")
+    link(plan.out / name, victim / "step-000003.png" if "." in name else victim)
+    with pytest.raises(RequestError, match="a link"):
+        run(replace(plan, steps=3, resume=True))
+    assert {file.name: file.read_text() for file in victim.iterdir()} == {"step-000003.png": "mine"}
+
+
+@pytest.mark.parametrize("name", ["log.jsonl", "samples", "cache"])
+def test_a_link_that_comes_while_it_runs_is_not_written_through(plan, tmp_path, name):
+    run(plan)
+    victim = tmp_path / "mine"
+    victim.mkdir()
+    (victim / "step-000003.png").write_text("mine")
+    events = train(open_folder(MINI), replace(plan, steps=3, resume=True))
+    next(events)
+    link(plan.out / name, victim / "step-000003.png" if "." in name else victim)
+    with contextlib.suppress(RequestError):
+        list(events)
+    assert {file.name: file.read_text() for file in victim.iterdir()} == {"step-000003.png": "mine"}
+
+
+def test_a_backup_made_of_hard_links_keeps_its_log(plan, tmp_path):
+    run(plan)
+    before = (plan.out / "log.jsonl").read_text()
+    (tmp_path / "backup.jsonl").hardlink_to(plan.out / "log.jsonl")
+    run(replace(plan, steps=3, resume=True))
+    assert (tmp_path / "backup.jsonl").read_text() == before
+    assert (plan.out / "log.jsonl").read_text().startswith(before)
+    assert len((plan.out / "log.jsonl").read_text().splitlines()) == 3
+
+
+def make_npy(shape):
+    head = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}, }}".ljust(117).encode() + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head
+
+
+@pytest.mark.parametrize("data", [make_npy((99999999999, 99999, 3)), make_npy((1, 1, 3)) + b"abc", b"\x80\x04N."])
+def test_samples_of_before_may_be_anything(plan, data):
+    run(plan)
+    (plan.out / "samples" / "before.npy").write_bytes(data)
+    run(replace(plan, steps=3, resume=True))
+    assert (plan.out / "samples" / "step-000003.png").exists()
+
+
+@pytest.mark.parametrize("line", [b'{"step": %s, "loss": 1}' % (b"9" * 400), b'{"step": 7, "loss": NaN}', b"\xff"])
+def test_a_log_may_be_anything(plan, line):
+    run(plan)
+    with (plan.out / "log.jsonl").open("ab") as log:
+        log.write(line + b"\n")
+    run(replace(plan, steps=3, resume=True))
+
+
+@pytest.mark.parametrize("facts", [{"settings": "7"}, {"step": "9" * 400}, {"step": "-1"}])
+def test_a_checkpoint_that_no_run_wrote_is_refused(plan, facts):
+    run(replace(plan, sample_every=0))
+    file = plan.out / "state.checkpoint"
+    trees, known = loop.load_trees(file)
+    loop.save_trees(file, trees, known | facts)
+    with pytest.raises(LayoutError, match="damaged"):
+        run(replace(plan, steps=3, resume=True))
+
+
+@pytest.mark.parametrize("kind", ["trained", "ema", "optimizer"])
+def test_a_checkpoint_of_other_shapes_is_refused(plan, kind):
+    run(replace(plan, sample_every=0))
+    file = plan.out / "state.checkpoint"
+    trees, known = loop.load_trees(file)
+    loop.save_trees(file, trees | {kind: {"other": loop.mx.zeros(3)}}, known)
+    with pytest.raises(LayoutError, match="damaged"):
+        run(replace(plan, steps=3, resume=True))
