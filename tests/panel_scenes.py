@@ -52,7 +52,9 @@ def panel_scenes(window, shot) -> None:
 def runs(document, engine, panel_id: str, shot) -> None:
     """A run that fails, and one that makes a second take."""
     references(document, panel_id, 2)
-    document.do("Edit", commands.set_panel(document.board, panel_id, prompt="make it night", source=Source("take")))
+    document.do(
+        "Edit", commands.set_panel(document.board, panel_id, instruction="make it night", source=Source("take"))
+    )
     document.render([panel_id])
     engine.step(5, 16, left=9)
     shot("panel-running")

@@ -134,10 +134,11 @@ class _Following:
         references = self.settler.settle_references(panel.references)
         was = name_references(before.references, self.before)
         new_names = ChainMap(dict(zip(was, name_references(references, self.after), strict=True)), self.renamed)
-        prompt = rename_mentions(panel.prompt, new_names, mentions.Names(was, self.known))
-        if (prompt, references) == (panel.prompt, panel.references):
+        known = mentions.Names(was, self.known)
+        prompt, instruction = (rename_mentions(text, new_names, known) for text in (panel.prompt, panel.instruction))
+        if (prompt, instruction, references) == (panel.prompt, panel.instruction, panel.references):
             return panel
-        panel = replace(panel, references=references, prompt=prompt)
+        panel = replace(panel, references=references, prompt=prompt, instruction=instruction)
         _check_prompt(panel)
         return panel
 

@@ -29,7 +29,7 @@ from .data import (
     no_longer,
     reference_names,
 )
-from .rules import change_fields, check_board, check_panel, check_type, settle_panel
+from .rules import change_fields, check_board, check_panel, check_type, keep_take, settle_panel
 
 __all__ = [
     "add_member", "add_members", "add_panel", "add_reference", "add_scene", "add_take", "apply_to_all", "choose_take",
@@ -122,16 +122,17 @@ def duplicate_panels(board: Board, ids: Iterable[str]) -> Board:
 
 def _copy(panel: Panel, renamed: dict[str, str]) -> Panel:
     """The panel with new ids throughout; `renamed` maps panels that are copied with it."""
-    takes = {take.id: replace(take, id=new_id()) for take in panel.takes}
-    origin = panel.source.panel
-    source = replace(panel.source, panel=renamed.get(origin, origin) if origin else None)
+    ids = {take.id: new_id() for take in panel.takes}
+    takes = tuple(replace(t, id=ids[t.id], parent=ids.get(t.parent or "", t.parent)) for t in panel.takes)
+    origin, start = panel.source.panel, panel.source.take
+    source = replace(panel.source, panel=renamed.get(origin or "", origin), take=ids.get(start or ""))
     return replace(
         panel,
         id=renamed[panel.id],
         references=tuple(replace(reference, id=new_id()) for reference in panel.references),
         source=source,
-        takes=tuple(takes.values()),
-        current=takes[panel.current].id if panel.current else None,
+        takes=takes,
+        current=ids.get(panel.current or ""),
     )
 
 
@@ -176,7 +177,7 @@ def apply_to_all(board: Board, panel_ids: Iterable[str], instruction: str) -> Bo
     if not panels or not instruction.strip():
         raise Refused("An instruction for all needs words, and a panel with a take to edit.", "Render a panel first.")
     for panel in panels:
-        board = set_panel(board, panel.id, prompt=instruction, source=Source("take"), mask=None)
+        board = set_panel(board, panel.id, instruction=instruction, source=Source("take"), mask=None)
     return board
 
 
@@ -232,7 +233,9 @@ def set_reference(board: Board, panel_id: str, reference_id: str, **changes: Any
 def _prompt_follows(panel: Panel, before: Sequence[str], after: Sequence[str]) -> Panel:
     from .cast import rename_mentions
 
-    return replace(panel, prompt=rename_mentions(panel.prompt, dict(zip(before, after, strict=True)), before))
+    names = dict(zip(before, after, strict=True))
+    prompt, instruction = (rename_mentions(text, names, before) for text in (panel.prompt, panel.instruction))
+    return replace(panel, prompt=prompt, instruction=instruction)
 
 
 # Takes
@@ -243,8 +246,7 @@ def add_take(board: Board, panel_id: str, take: Take, make_current: bool = True)
     panel = board.panel(panel_id)
     if any(other.id == take.id for other in panel.takes):
         raise ValueError(f"the panel has a take {take.id}")
-    current = take.id if make_current or not panel.takes else panel.current
-    return _with_checked_panel(board, replace(panel, takes=(*panel.takes, check_type(take)), current=current))
+    return _with_checked_panel(board, keep_take(panel, check_type(take), make_current))
 
 
 def choose_take(board: Board, panel_id: str, take_id: str) -> Board:
@@ -253,10 +255,11 @@ def choose_take(board: Board, panel_id: str, take_id: str) -> Board:
     return _with_panel(board, replace(panel, current=_take(panel, take_id).id))
 
 
-def set_take(board: Board, panel_id: str, take_id: str, note: str) -> Board:
-    """The note on a take; the rest of it is what happened and stays."""
+def set_take(board: Board, panel_id: str, take_id: str, **changes: Any) -> Board:
+    """note, star; the rest of a take is what happened and stays."""
     panel = board.panel(panel_id)
-    noted = change_fields(_take(panel, take_id), {"note": note})
+    kept = tuple(name for name in Take.__struct_fields__ if name not in ("note", "star"))
+    noted = change_fields(_take(panel, take_id), changes, fixed=kept)
     takes = tuple(noted if take.id == take_id else take for take in panel.takes)
     return _with_checked_panel(board, replace(panel, takes=takes))
 
@@ -269,7 +272,7 @@ def remove_take(board: Board, panel_id: str, take_id: str) -> Board:
     current = panel.current
     if current == take_id:
         current = takes[max(0, place - 1)].id if takes else None
-    return _with_panel(board, replace(panel, takes=takes, current=current))
+    return _with_checked_panel(board, replace(panel, takes=takes, current=current))
 
 
 # How the tuples are changed

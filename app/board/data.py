@@ -19,7 +19,7 @@ import msgspec
 
 from mlx_model.errors import Refused
 
-SCHEMA = 1
+SCHEMA = 2
 ASPECTS: dict[str, tuple[int, int]] = {
     "16:9": (16, 9), "2.39:1": (239, 100), "1.85:1": (185, 100), "4:3": (4, 3), "1:1": (1, 1), "9:16": (9, 16),
 }  # fmt: skip
@@ -99,10 +99,14 @@ class PanelReference(Struct, frozen=True):
 
 
 class Source(Struct, frozen=True):
-    """What a panel starts from: nothing ("blank"), its own current take ("take"), or another panel's ("panel")."""
+    """What a panel starts from: nothing ("blank"), a take of its own ("take"), another panel's current one ("panel").
+
+    `take` is the id of its own; None is the current one, whichever that is when the run begins.
+    """
 
     kind: Literal["blank", "take", "panel"] = "blank"
     panel: str | None = None
+    take: str | None = None
 
 
 class Camera(Struct, frozen=True):
@@ -122,6 +126,17 @@ class Take(Struct, frozen=True):
     seed: int
     seconds: float = 0.0  # that it took to make
     note: str = ""  # such as "imported"
+    parent: str | None = None  # id of the take that it was made from, of any panel; it may be gone
+    instruction: str = ""  # the artist's words that it was made by
+    star: bool = False
+
+
+class Sound(Struct, frozen=True):
+    """The sound under the board: sha256 of a file in blobs/, what it was called, when it begins, in seconds."""
+
+    sha256: str
+    name: str = ""
+    start: float = 0.0
 
 
 class Adapter(Struct, frozen=True):
@@ -145,7 +160,7 @@ class Settings(Struct, frozen=True):
 
 class Panel(Struct, frozen=True):
     id: str
-    prompt: str = ""  # a description, or with a source an instruction
+    prompt: str = ""  # the description: what is seen
     action: str = ""
     dialogue: str = ""
     notes: str = ""
@@ -153,6 +168,7 @@ class Panel(Struct, frozen=True):
     seconds: float = DEFAULT_SECONDS
     references: tuple[PanelReference, ...] = ()
     source: Source = Source()
+    instruction: str = ""  # what the next edit is to change
     mask: Picture | None = None  # grey PNG of the source's size, white = repaint
     seed: int = 0
     seed_locked: bool = False
@@ -163,7 +179,26 @@ class Panel(Struct, frozen=True):
     @property
     def take(self) -> Take | None:
         """The current take."""
-        return next((take for take in self.takes if take.id == self.current), None)
+        return self.find_take(self.current)
+
+    @property
+    def words(self) -> str:
+        """What its next picture is made by: the instruction of an edit where it has one, else the description."""
+        return getattr(self, self.words_field).strip() or self.prompt
+
+    @property
+    def words_field(self) -> Literal["prompt", "instruction"]:
+        """Which of its texts the artist writes for the next picture."""
+        return "prompt" if self.source.kind == "blank" else "instruction"
+
+    @property
+    def caption(self) -> str:
+        """What it is called in one line."""
+        return self.action or self.prompt or self.instruction
+
+    def find_take(self, take_id: str | None) -> Take | None:
+        """None where it has none of that id."""
+        return next((take for take in self.takes if take.id == take_id), None)
 
 
 class Scene(Struct, frozen=True):
@@ -182,6 +217,7 @@ class Board(Struct, frozen=True):
     loras: tuple[Adapter, ...] = ()  # of every panel that names none of its own
     cast: tuple[Member, ...] = ()
     scenes: tuple[Scene, ...] = ()
+    sound: Sound | None = None
     schema: int = SCHEMA
 
     @property

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from msgspec.structs import replace
 
 from .data import Board, Panel, Scene, Take
-from .rules import check_take, check_type
+from .rules import check_take, check_type, keep_take
 
 LIMIT = 500
 TYPING_SECONDS = 2.0
@@ -94,7 +94,7 @@ class History:
         """A take arrived for a panel: into every board that has the panel; False where none has it any more.
 
         It becomes current where the same take is current as now, so that undoing an earlier choice of a take still
-        goes back to what was chosen then. Not a step: there is nothing to undo, and undo keeps it.
+        goes back to what was chosen then. Undo keeps the take.
         """
         check_take(check_type(take))
         shown = next((panel.current for panel in self.board.panels() if panel.id == panel_id), None)
@@ -102,6 +102,20 @@ class History:
         arrival = _Arrival(panel_id, take, lambda current: make_current and (gone or current == shown))
         self.amend(arrival.into)
         return arrival.found
+
+    def show_take(self, panel_id: str, take: Take) -> bool:
+        """As add_take, and that it is seen is a step: undo shows the former picture of the panel again."""
+        former = next((panel.current for panel in self.board.panels() if panel.id == panel_id), None)
+        if former is None:
+            return self.add_take(panel_id, take)
+        redo, self._redo = self._redo, []
+        self.add_take(panel_id, take, make_current=False)
+        self._undo.append(_Step("Change Picture" if take.parent else "Render", self.board))
+        shown = _Arrival(panel_id, take, lambda current: current == former)
+        self.board, self._redo = shown.into(self.board), redo
+        for step in redo:
+            step.board = shown.into(step.board)
+        return True
 
     def amend(self, change: Callable[[Board], Board]) -> None:
         """Put `change` into every board of the history. For facts, not edits: there is nothing to undo."""
@@ -144,7 +158,7 @@ class _Arrival:
 
     def _panel(self, panel: Panel) -> Panel:
         self.found = True
-        if any(take.id == self.take.id for take in panel.takes):
-            return panel
-        current = self.take.id if panel.current is None or self.replaces(panel.current) else panel.current
-        return replace(panel, takes=(*panel.takes, self.take), current=current)
+        show = self.replaces(panel.current)
+        if panel.find_take(self.take.id):
+            return replace(panel, current=self.take.id) if show else panel
+        return keep_take(panel, self.take, show)

@@ -29,7 +29,7 @@ from ..engine.jobs import Job
 from ..models import library, loras
 from .data import Adapter, Board, Panel, Picture, Source, Take, Taught, new_id, numbers
 from .mentions import compile_prompt
-from .seen import Seen, names, see, source_picture
+from .seen import Seen, look, names, see, source_picture
 
 
 class Choice(NamedTuple):
@@ -117,11 +117,11 @@ def name_loras(board: Board, panel: Panel) -> tuple[Adapter, ...]:
 
 
 def instruct(panel: Panel, instruction: str | None) -> Panel:
-    """The panel as an instruction renders it: an edit of its current take, whatever its own prompt and source are."""
+    """The panel as an instruction renders it: an edit of its current take, whatever its own words and source are."""
     if instruction is None:
         return panel
     mask = panel.mask if panel.source.kind == "take" else None
-    return structs.replace(panel, prompt=instruction, source=Source("take"), mask=mask)
+    return structs.replace(panel, instruction=instruction, source=Source("take"), mask=mask)
 
 
 def panel_job(
@@ -137,7 +137,7 @@ def panel_job(
 ) -> Job:
     """The job that makes a new take of a panel; `picture_path` gives the file of a picture's sha256.
 
-    The prompt is the panel's, then the board's style; mentions become "image N" (or what the model calls it) by
+    The prompt is the panel's words, then the board's style; mentions become "image N" (or what the model calls it) by
     the order of `see`.
     `choice` None: as resolve answers. `instruction`: see instruct. `seed` None: the panel's where it is locked, else a
     new one. The job's model is the folder of the choice, the request's its name.
@@ -146,14 +146,14 @@ def panel_job(
     panel, label = instruct(board.panel(panel_id), instruction), numbers(board)[panel_id]
     choice = choice or resolve(board, panel)
     spec, (width, height) = choice.spec, choice.size
-    if not panel.prompt.strip():
-        raise RequestError(f"Panel {label} has no prompt.", "Say what the picture should show.")
+    if not panel.words.strip():
+        raise _no_words(panel, label)
     known = find_taught(board, see(board, panel), choice)
     shown, source = _pictures(board, panel, label, known), source_picture(board, panel)
     pictures = [one for one in shown if not _is_known(one, known)]
     request = Request(
         choice.model.name,
-        prompt=compile_prompt(_text(panel.prompt, board.style), names(shown), _call(shown, known, spec)),
+        prompt=compile_prompt(_text(panel.words, board.style), names(shown), _call(shown, known, spec)),
         width=width,
         height=height,
         steps=panel.settings.steps,
@@ -164,9 +164,15 @@ def panel_job(
         strength=panel.settings.strength if source else None,
         loras=list_loras(board, panel, known),
     )
-    folder = str(choice.folder.path)
-    words = panel.prompt.strip()
-    return Job(new_id(), label, check(request, spec), folder, panel_id, slot, previews, instruction, words)
+    folder, start = str(choice.folder.path), look(board).find_start(panel)
+    words, start_id = panel.words.strip(), start.id if start else None
+    return Job(new_id(), label, check(request, spec), folder, panel_id, slot, previews, instruction, words, start_id)
+
+
+def _no_words(panel: Panel, label: str) -> RequestError:
+    if panel.source.kind == "blank":
+        return RequestError(f"Panel {label} has no prompt.", "Say what the picture should show.")
+    return RequestError(f"Panel {label} has no instruction.", "Say what is to change in the picture.")
 
 
 def _call(shown: Sequence[Seen], known: Mapping[str, Taught], spec: ModelSpec) -> list[str]:
@@ -242,7 +248,8 @@ def make_take(job: Job, picture: Picture, seed: int | None, seconds: float) -> T
     """
     request = job.request if seed is None else dataclasses.replace(job.request, seed=seed)
     picture = replace(picture, name=f"{job.label}.png")
-    return Take(new_id(), picture, request.to_json(), request.model, _now(), request.seed or 0, seconds)
+    made = new_id(), picture, request.to_json(), request.model, _now(), request.seed or 0, seconds
+    return Take(*made, parent=job.start, instruction=job.words)
 
 
 def import_take(picture: Picture, note: str = IMPORTED) -> Take:

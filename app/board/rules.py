@@ -25,6 +25,7 @@ from .data import (
     PanelReference,
     Picture,
     Settings,
+    Sound,
     Source,
     Take,
     free_colour,
@@ -73,6 +74,8 @@ def check_board(board: Board) -> None:
     if not 1 <= board.fps <= 240:
         raise Refused(f"{board.fps} frames a second are out of range.", "Choose 1 to 240.")
     _check_loras(board.loras)
+    if board.sound:
+        _check_sound(board.sound)
     if len(board.scenes) > MAX_SCENES:
         raise Refused(f"A board has no more than {MAX_SCENES} scenes.", "Go on in another board.")
     if sum(len(scene.panels) for scene in board.scenes) > MAX_PANELS:
@@ -101,7 +104,7 @@ def check_member(member: Member) -> None:
 
 def check_panel(panel: Panel) -> None:
     """Everything about a panel that can be seen without its board. Raises Refused."""
-    _text(panel.prompt, panel.action, panel.dialogue, panel.notes, *_values(panel.camera))
+    _text(panel.prompt, panel.instruction, panel.action, panel.dialogue, panel.notes, *_values(panel.camera))
     if not 0 < panel.seconds <= MAX_SECONDS:
         raise Refused(f"{panel.seconds} seconds are out of range.", f"A panel lasts up to {MAX_SECONDS:g} s.")
     if not 0 <= panel.seed <= MAX_SEED:
@@ -112,6 +115,8 @@ def check_panel(panel: Panel) -> None:
         raise Refused(f"A panel has no more than {MAX_TAKES} takes.", "Delete one first.")
     if (panel.source.kind == "panel") != (panel.source.panel is not None):
         raise Refused("A start from another panel must name that panel.")
+    if panel.source.take is not None and panel.source.kind != "take":
+        raise Refused("Only a start from the panel's own takes can name one of them.")
     if panel.source.panel == panel.id:
         raise Refused("A panel can't continue from itself.", "Start from its own take instead.")
     _check_settings(panel.settings)
@@ -134,7 +139,7 @@ def check_reference(reference: PanelReference) -> None:
 def check_take(take: Take) -> None:
     """Raises Refused."""
     check_picture(take.picture)
-    _text(take.request, take.model, take.made, take.note)
+    _text(take.request, take.model, take.made, take.note, take.instruction, take.parent or "")
     if not 0 <= take.seed <= MAX_SEED:
         raise Refused(f"The seed {take.seed} is out of range.", f"Choose 0 to {MAX_SEED}.")
     if not 0 <= take.seconds < math.inf:
@@ -150,6 +155,14 @@ def check_picture(picture: Picture) -> None:
     if picture.width * picture.height > 10**9:
         raise Refused("A picture of more than 1000 megapixels can't be in a board.")
     _text(picture.name)
+
+
+def _check_sound(sound: Sound) -> None:
+    if not SHA256.fullmatch(sound.sha256):
+        raise Refused(f"{sound.sha256[:80]!r} is not a sha256.")
+    if not abs(sound.start) <= MAX_SECONDS * MAX_PANELS:
+        raise Refused(f"A sound can't begin at {sound.start} seconds.")
+    _text(sound.name)
 
 
 def _check_settings(settings: Settings) -> None:
@@ -215,13 +228,16 @@ class Settler:
     def settle(self, panel: Panel) -> Panel:
         """The same object where all fits."""
         current = panel.current if panel.take else (panel.takes[-1].id if panel.takes else None)
-        source = panel.source
+        source, prompt = panel.source, panel.prompt
         if source.kind == "panel" and source.panel not in self.panel_ids:
-            source = Source()
+            source, prompt = Source(), prompt or panel.instruction  # its words stay what it is made by
+        if source.take is not None and panel.find_take(source.take) is None:
+            source = Source("take")
         mask = panel.mask if source == panel.source else None
         references = self.settle_references(panel.references)
         same = (current, source, mask, references) == (panel.current, panel.source, panel.mask, panel.references)
-        return panel if same else replace(panel, current=current, source=source, mask=mask, references=references)
+        changes = {"current": current, "source": source, "mask": mask, "references": references, "prompt": prompt}
+        return panel if same else replace(panel, **changes)
 
     def settle_references(self, references: Iterable[PanelReference]) -> tuple[PanelReference, ...]:
         """Names free of each other and of the cast, colours free of each other, members that exist."""
@@ -245,6 +261,18 @@ class Settler:
 def settle_panel(board: Board, panel: Panel) -> Panel:
     """One panel, see Settler."""
     return Settler(board).settle(panel)
+
+
+def keep_take(panel: Panel, take: Take, show: bool) -> Panel:
+    """The panel with one more take, which is its picture where `show` says so or it had none.
+
+    Where it was an edit of the take that was current, the next try starts from that same take, not from its result.
+    """
+    source = panel.source
+    if source == Source("take") and panel.find_take(take.parent):
+        source = Source("take", take=take.parent)
+    current = take.id if show or panel.current is None else panel.current
+    return replace(panel, takes=(*panel.takes, take), current=current, source=source)
 
 
 def default_colour(colour: str) -> str:

@@ -13,7 +13,7 @@ from unicodedata import normalize
 
 import msgspec
 
-from .data import Board, Member, Panel, PanelReference, Picture, Struct
+from .data import Board, Member, Panel, PanelReference, Picture, Struct, Take
 from .mentions import WORDS, Names, find, make_key
 
 MOST_SEEN = 100  # members that a panel is shown to mention
@@ -53,17 +53,22 @@ class Sight:
         source = [] if panel.source.kind == "blank" else [Seen("source", self.find_source(panel))]
         own = _name_once([*source, *(self._see_reference(reference) for reference in panel.references)])
         hidden = {reference.member for reference in panel.references}
-        prompt = normalize("NFC", panel.prompt if text is None else text)
+        prompt = normalize("NFC", panel.words if text is None else text)
         return (*own, *(_portrait(member) for member in self._find_mentioned(f"{prompt} {self.style}", own, hidden)))
 
     def find_source(self, panel: Panel) -> Picture | None:
         """See source_picture."""
-        origin: Panel | None = panel
+        start = self.find_start(panel)
+        return start.picture if start else None
+
+    def find_start(self, panel: Panel) -> Take | None:
+        """The take that the next picture is made from."""
         if panel.source.kind == "panel":
             origin = self.panels.get(panel.source.panel or "")
-        if panel.source.kind == "blank" or origin is None or origin.take is None:
-            return None
-        return origin.take.picture
+            return origin.take if origin else None
+        if panel.source.kind == "take":
+            return panel.find_take(panel.source.take) or panel.take
+        return None
 
     def _see_reference(self, reference: PanelReference) -> Seen:
         named = self.members.get(reference.member or "") or reference
@@ -106,7 +111,7 @@ def see(board: Board, panel: Panel, text: str | None = None) -> tuple[Seen, ...]
     """The source picture (where the panel starts from a take), the panel's references, then the cast members that
     the prompt or the board's style mentions and that are not among them, each by its first picture.
 
-    `text` stands in for the panel's prompt. Nothing is raised: what is missing has no picture. No more than MOST_SEEN
+    `text` stands in for the panel's words. Nothing is raised: what is missing has no picture. No more than MOST_SEEN
     members are listed: no model looks at a tenth of that.
     """
     return look(board).see(panel, text)

@@ -73,10 +73,11 @@ class _View:
 
     def examine(self, panel: Panel, spec: ModelSpec | None) -> Iterator[tuple[str, Hint]]:
         shown = self.sight.see(panel)
-        if not panel.prompt.strip():
-            yield "has no prompt.", "Say what the picture should show."
+        if not panel.words.strip():
+            what = ("prompt", "show") if panel.source.kind == "blank" else ("instruction", "change to")
+            yield f"has no {what[0]}.", f"Say what the picture should {what[1]}."
         called = mentions.Names(names(shown))
-        for text, whose in ((unicodedata.normalize("NFC", panel.prompt), ""), (self.sight.style, STYLE)):
+        for text, whose in ((unicodedata.normalize("NFC", panel.words), ""), (self.sight.style, STYLE)):
             for mention in mentions.find(text, called):
                 if mention.error and not (whose and mention.error.message in self.told):
                     self.told.update([mention.error.message] if whose else [])

@@ -4,28 +4,38 @@ Nothing is believed: sizes are bounded before anything is built, types are check
 range. What can be put right without losing anything (ids used twice, a source that is gone) is repaired and told.
 """
 
+import re
 import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from fractions import Fraction
 from typing import Any
 
 import msgspec
 from msgspec.structs import asdict, replace
 
 from mlx_model.errors import BoardError, Refused, say_reason
+from mlx_model.foreign import parse_json
 
-from ..board.data import SCHEMA, Board, Member, NamesInUse, Panel, PanelReference, Scene, Take
+from ..board.data import SCHEMA, Board, Member, NamesInUse, Panel, PanelReference, Scene, Take, choose_rate
 from ..board.rules import ID, Settler, check_board, check_member, check_panel, default_colour, free_word
 
+RATE = re.compile(r"([0-9]{1,9})/([0-9]{1,9})", re.ASCII)
+MAX_RATE = 10_000
 MAX_BYTES = 64 * 1024 * 1024
 MAX_OBJECTS = 1_000_000  # counted as opening braces, before anything is built
-# MIGRATIONS[n] turns the plain data of schema n + 1 into that of schema n + 2.
-MIGRATIONS: list[Callable[[dict[str, Any]], dict[str, Any]]] = []
+OLDER = "It was written by an older version of Flux Local. Once it is saved, that version can't open it any more."
 NEWER = "Update Flux Local to open it. Nothing was changed."
 DAMAGED = "Go back to a restore point, or take the file from a backup."
 
 
 class NewerBoard(BoardError):
     """Written by a newer version: whole, and not to be replaced by anything older."""
+
+
+class _Stored(Board, frozen=True):
+    """As the file has it: a rate that is not whole is an exact fraction, such as "24000/1001"."""
+
+    fps: int | str = 24  # type: ignore[assignment]
 
 
 class _Header(msgspec.Struct):
@@ -52,9 +62,8 @@ class Encoder:
             for member in board.cast:
                 check_member(member)
             self._known = {id(panel): self._one(panel) for panel in board.panels()}
-            plain = _leave_out(asdict(board), "loras", ())
-            plain["cast"] = [_leave_out(asdict(member), "taught", ()) for member in board.cast]
-            return msgspec.json.encode({**plain, "scenes": self._scenes(board)})
+            fps = board.fps if isinstance(board.fps, int) else str(board.rate)
+            return msgspec.json.encode({**asdict(board), "fps": fps, "scenes": self._scenes(board)})
         except Refused as error:
             raise BoardError(
                 f"The board can't be saved. {error.message}", "Undo the last step and try again."
@@ -66,8 +75,7 @@ class Encoder:
         known = self._known.get(id(panel))  # the panel is kept with its text, so no other can have its id
         if known is None:
             check_panel(panel)
-            plain = {**asdict(panel), "settings": _leave_out(asdict(panel.settings), "loras", None)}
-            known = (panel, msgspec.Raw(b"\n" + msgspec.json.encode(plain)))
+            known = (panel, msgspec.Raw(b"\n" + msgspec.json.encode(panel)))
         return known
 
     def _scenes(self, board: Board) -> list[dict[str, Any]]:
@@ -75,11 +83,6 @@ class Encoder:
             {"id": s.id, "heading": s.heading, "panels": [self._known[id(panel)][1] for panel in s.panels]}
             for s in board.scenes
         ]
-
-
-def _leave_out(plain: dict[str, Any], field: str, default: object) -> dict[str, Any]:
-    """Where nothing is in it: programs from before there were any refuse a board with a field that they don't know."""
-    return {name: value for name, value in plain.items() if name != field or value != default}
 
 
 def decode(data: bytes, name: str = "board.json") -> tuple[Board, list[str]]:
@@ -118,11 +121,20 @@ def _decode_typed(data: bytes, name: str) -> tuple[Board, list[str]]:
     if schema < 1:
         raise BoardError(f"{name} is not a board: it has no schema version.", DAMAGED)
     if schema == SCHEMA:
-        return msgspec.json.decode(data, type=Board), []
+        return _read_rate(msgspec.json.decode(data, type=_Stored)), []
     plain = migrate(msgspec.json.decode(data, type=dict), schema)
-    return msgspec.convert(plain, Board), [
-        "It was written by an older version of Flux Local, which can't open it any more."
-    ]
+    return _read_rate(msgspec.convert(plain, _Stored)), [OLDER]
+
+
+def _read_rate(stored: _Stored) -> Board:
+    """Raises ValueError for what is no rate."""
+    values = {name: getattr(stored, name) for name in Board.__struct_fields__}
+    if isinstance(stored.fps, str):
+        rate = RATE.fullmatch(stored.fps)
+        if rate is None or not int(rate[2]):
+            raise ValueError(f"{stored.fps[:20]!r} is no frame rate")
+        values["fps"] = choose_rate(int(rate[1]) / int(rate[2]))
+    return Board(**values)
 
 
 def migrate(plain: dict[str, Any], schema: int) -> dict[str, Any]:
@@ -133,6 +145,41 @@ def migrate(plain: dict[str, Any], schema: int) -> dict[str, Any]:
     except (KeyError, AttributeError, IndexError, TypeError) as error:
         raise ValueError(f"it does not hold what schema {schema} says: {say_reason(error)}") from error
     return {**plain, "schema": SCHEMA}
+
+
+def _divide_words(plain: dict[str, Any]) -> dict[str, Any]:
+    """Schema 1 had one text for description and instruction, takes without parents, and rates as decimals."""
+    panels = [panel for scene in plain.get("scenes", ()) for panel in scene.get("panels", ())]
+    takes = {take["picture"]["sha256"]: take["id"] for panel in panels for take in panel.get("takes", ())}
+    for panel in panels:
+        if panel.get("source", {}).get("kind", "blank") != "blank":
+            panel["instruction"], panel["prompt"] = panel.get("prompt", ""), ""
+        for take in panel.get("takes", ()):
+            take |= _find_origin(take, takes)
+    fps = plain.get("fps", 24)
+    exact = isinstance(fps, float) and 0 < fps < MAX_RATE
+    return {**plain, "fps": str(Fraction(fps).limit_denominator(1001)) if exact else fps}
+
+
+def _find_origin(take: dict[str, Any], takes: dict[str, str]) -> dict[str, Any]:
+    """What its request says of it: the words as the model got them, and the take that it changed, which had no name."""
+    try:
+        request = parse_json(take.get("request", ""))
+    except ValueError:
+        return {}
+    words = request.get("prompt", "") if isinstance(request, dict) else ""
+    first = next(iter(_list_references(request)), {})
+    parent = None if first.get("name") else takes.get(str(first.get("sha256", "")))
+    return {"instruction": words if isinstance(words, str) else "", "parent": parent if parent != take["id"] else None}
+
+
+def _list_references(request: object) -> Iterator[dict[str, Any]]:
+    given = request.get("references") if isinstance(request, dict) else None
+    yield from (one for one in given if isinstance(one, dict)) if isinstance(given, list) else ()
+
+
+# MIGRATIONS[n] turns the plain data of schema n + 1 into that of schema n + 2.
+MIGRATIONS: list[Callable[[dict[str, Any]], dict[str, Any]]] = [_divide_words]
 
 
 def _repair(board: Board, repairs: list[str]) -> Board:

@@ -131,7 +131,8 @@ def _scene(file: BoardFile, heading: str, shots: tuple[Shot, ...], cast: tuple[M
     panels: list[Panel] = []
     for shot in shots:
         source = Source("panel", panels[-1].id) if shot.continues and panels else Source()
-        panels.append(replace(_panel(file, shot, cast), source=source))
+        words = {"instruction": shot.prompt} if source.panel else {"prompt": shot.prompt}
+        panels.append(replace(_panel(file, shot, cast), source=source, **words))
     return Scene(new_id(), heading, tuple(panels))
 
 
@@ -140,7 +141,6 @@ def _panel(file: BoardFile, shot: Shot, cast: tuple[Member, ...]) -> Panel:
     takes = (import_take(_picture(file, shot.picture), DRAWN),) if shot.picture else ()
     return Panel(
         new_id(),
-        prompt=shot.prompt,
         action=shot.action,
         dialogue=shot.dialogue,
         camera=Camera(shot.shot, "", shot.move),

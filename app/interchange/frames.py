@@ -90,7 +90,7 @@ def _describe(entry: Entry) -> dict[str, Any]:
     panel = entry.panel
     return {
         "panel": entry.number,
-        "prompt": MENTION.sub(lambda match: "@" if match["escaped"] else "", panel.prompt),
+        "prompt": MENTION.sub(lambda match: "@" if match["escaped"] else "", panel.prompt or panel.instruction),
         "action": panel.action,
         "dialogue": panel.dialogue,
         "notes": panel.notes,

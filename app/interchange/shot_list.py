@@ -35,7 +35,7 @@ def export(job: Job) -> Path:
 def _format_row(job: Job, entry: Entry) -> list[str]:
     panel = entry.panel
     times = f"{panel.seconds:g}", str(entry.frames), format_timecode(entry.start, job.board.rate)
-    words = panel.action, panel.dialogue, panel.notes, panel.prompt
+    words = panel.action, panel.dialogue, panel.notes, panel.prompt or panel.instruction
     place = entry.number, entry.scene_number, entry.scene.heading
     return [*place, panel.camera.shot, panel.camera.angle, panel.camera.move, *times, *words, str(len(panel.takes))]
 

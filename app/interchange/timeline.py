@@ -84,7 +84,8 @@ def _make_range(start: int, frames: int, job: Job) -> otio.opentime.TimeRange:
 def describe(entry: Entry) -> dict:
     """What timeline_in.py reads back."""
     panel = entry.panel
-    words = {name: clean(getattr(panel, name)) for name in ("prompt", "action", "dialogue", "notes")}
+    texts = (panel.prompt or panel.instruction, panel.action, panel.dialogue, panel.notes)
+    words = dict(zip(("prompt", "action", "dialogue", "notes"), map(clean, texts), strict=True))
     return words | {
         "id": panel.id,
         "panel": entry.number,

@@ -31,7 +31,7 @@ def full_board() -> Board:
     shot, hat = Picture("a" * 64, 64, 64, "shot.png"), Picture("b" * 64, 64, 64)
     board = commands.add_member(new_board("fuzz"), Member(new_id(), "gull", pictures=(hat,), notes="x"))
     first = next(board.panels()).id
-    board = commands.set_panel(board, first, prompt="@gull in a @bar", mask=hat, source=Source("take"))
+    board = commands.set_panel(board, first, instruction="@gull in a @bar", mask=hat, source=Source("take"))
     board = commands.add_reference(board, first, commands.member_reference(board.cast[0]))
     board = commands.add_reference(board, first, PanelReference(new_id(), shot, name="bar"))
     take = Take(new_id(), shot, '{"prompt": "x"}', "mini", "2026-01-01T00:00:00Z", 3)

@@ -136,7 +136,7 @@ class Window:
 
     def order(self) -> list[str]:
         """The captions of the board's panels."""
-        return self.ask("[panel.prompt or panel.dialogue or panel.action or panel.id for panel in board.panels()]")
+        return self.ask("[panel.words or panel.dialogue or panel.action or panel.id for panel in board.panels()]")
 
     def selected(self) -> list[int]:
         """Which panels are selected, counted from 0."""

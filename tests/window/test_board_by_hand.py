@@ -105,7 +105,7 @@ def test_a_right_click_opens_adds_and_moves_nothing_on_the_board(window):
 
 def test_the_queue_says_what_each_job_was_made_with(window):
     open_panel(window, 1)
-    words = window.ask("document.panel(window.open_panel_id()).prompt")
+    words = window.ask("document.panel(window.open_panel_id()).words")
     window.press("ctrl+r")
     window.press("ctrl+a")
     window.type("something else")

@@ -95,6 +95,7 @@ def _panel_options(command: Command) -> Command:
         option("--dialogue", metavar="TEXT", help="What is said."),
         option("--action", metavar="TEXT", help="What happens."),
         option("--from", "source", metavar="PANEL", help="Start from that panel's take; the prompt is an instruction."),
+        option("--description", metavar="TEXT", help="What is seen, where the prompt is an instruction."),
         option(
             "--cast", multiple=True, metavar="NAME", help="A cast member as reference; a mention @NAME does it too."
         ),
@@ -127,7 +128,9 @@ def add(board: str, prompt: tuple[str, ...], as_json: bool, **options: Any) -> N
 @board.command("set")
 @board_argument
 @click.argument("panel")
-@click.option("-p", "--prompt", metavar="TEXT", help="Another prompt.")
+@click.option(
+    "-p", "--prompt", metavar="TEXT", help="Another description; where it starts from a picture, another instruction."
+)
 @click.option("--take", type=click.IntRange(min=1), metavar="N", help="Make the panel's take N the current one.")
 @_panel_options
 @json_option

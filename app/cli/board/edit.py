@@ -92,7 +92,7 @@ def add_panels(path: str, prompts: Sequence[str], options: Options, as_json: boo
         scene_id = naming.scene(board, None if options["new_scene"] is not None else options["scene"]).id
         references = _pictures(file, options["reference"])
         for prompt in prompts or ("",):
-            panel = _change_panel(board, Panel(new_id(), prompt=prompt), options)
+            panel = _change_panel(board, Panel(new_id()), {**options, "prompt": prompt})
             board = commands.add_panel(board, scene_id, panel=panel)
             board = _add_references(board, panel.id, references, options["cast"])
             added.append(panel.id)
@@ -151,7 +151,7 @@ def _change_panel(board: Board, panel: Panel, options: Options) -> Panel:
     for key in ("seconds", "strength", "guidance"):
         if options[key] is not None and not math.isfinite(options[key]):
             raise RequestError(f"--{key} {options[key]} is no number.", "Say for example 2.5.")
-    direct = ("prompt", "action", "dialogue", "notes", "seconds")
+    direct = ("action", "dialogue", "notes", "seconds")
     changes = {key: options[key] for key in direct if options.get(key) is not None}
     camera = {key: options[key] for key in ("shot", "angle", "move") if options[key] is not None}
     settings = {key: options[key] for key in ("model", "steps", "guidance", "strength") if options[key] is not None}
@@ -164,7 +164,15 @@ def _change_panel(board: Board, panel: Panel, options: Options) -> Panel:
     if options["source"] is not None:
         changes["source"] = _source(board, panel, options["source"])
     changes |= {"camera": replace(panel.camera, **camera), "settings": replace(panel.settings, **settings)}
-    return replace(panel, **changes)
+    return _say_words(replace(panel, **changes), options)
+
+
+def _say_words(panel: Panel, options: Options) -> Panel:
+    """The prompt is the instruction of a panel that starts from a picture: its description stays what it is."""
+    words = {} if options.get("prompt") is None else {panel.words_field: options["prompt"]}
+    if options["description"] is not None:
+        words["prompt"] = options["description"]
+    return replace(panel, **words)
 
 
 def check_model(name: str) -> None:

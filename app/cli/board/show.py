@@ -54,12 +54,12 @@ def list_panels(path: str, panels: str | None, as_json: bool) -> None:
 
 def _row(file: BoardFile, panel: Panel, number: str) -> dict[str, Any]:
     picture = str(file.picture_path(panel.take.picture.sha256)) if panel.take else None
-    return {"number": number, "prompt": panel.prompt, "takes": len(panel.takes), "picture": picture}
+    return {"number": number, "prompt": panel.words, "takes": len(panel.takes), "picture": picture}
 
 
 def _line(number: str, panel: Panel) -> str:
     takes = say_count(len(panel.takes), "take")
-    text = " ".join(panel.prompt.split())
+    text = " ".join((panel.words or panel.caption).split())
     return f"{number:5} {takes:9} {text if len(text) <= WIDTH else text[: WIDTH - 1] + '…'}".rstrip()
 
 
@@ -79,7 +79,7 @@ def _board(file: BoardFile) -> list[str]:
 def _panel(file: BoardFile, panel: Panel) -> list[str]:
     board = file.board
     lines = [f"Panel {numbers(board)[panel.id]}", f"Prompt: {panel.prompt}"]
-    for field in ("action", "dialogue", "notes"):
+    for field in ("instruction", "action", "dialogue", "notes"):
         lines += [f"{field.capitalize()}: {getattr(panel, field)}"] if getattr(panel, field) else []
     camera = [text for text in (panel.camera.shot, panel.camera.angle, panel.camera.move) if text]
     lines += [f"Camera: {', '.join(camera)}"] if camera else []
@@ -102,7 +102,7 @@ def _find(file: BoardFile, take: Take) -> str:
 
 def _compile(panel: Panel, called: list[str]) -> str:
     try:
-        return compile_prompt(panel.prompt, called)
+        return compile_prompt(panel.words, called)
     except RequestError as error:
         return f"({error})"
 

@@ -126,7 +126,7 @@ class BoardModel(QAbstractListModel):
 
 def caption(panel: Panel) -> str:
     """What stands below the picture: what happens, else the words it is made from."""
-    return panel.action or panel.prompt
+    return panel.caption
 
 
 def _rows(board: Board) -> list[Row]:

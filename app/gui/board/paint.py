@@ -19,6 +19,7 @@ from .model import ROW, Index, Row, caption
 
 SELECTED, FOCUS = QStyle.StateFlag.State_Selected, QStyle.StateFlag.State_HasFocus
 HOVER = QStyle.StateFlag.State_MouseOver
+EMPTY = "Press Return and say what it shows"
 FRAMED = 160  # pixmaps that are kept at the size they are painted in: some three screens of them
 CENTRE = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -234,7 +235,12 @@ def _status(painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> N
         _icon(painter, box.adjusted(0, 0, 0, -box.height() // 2 + 10), "warning", c.danger)
         _words(painter, box.adjusted(14, box.height() // 3, -14, -8), state.reason, c.danger)
     else:
-        _words(painter, box.adjusted(16, 12, -16, -12), panel.prompt or "Press Return and say what it shows", c.muted)
+        _words(
+            painter,
+            box.adjusted(16, 12, -16, -12),
+            panel.words or panel.caption or EMPTY,
+            c.muted,
+        )
 
 
 def running_words(state: PanelState) -> str:

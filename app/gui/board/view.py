@@ -195,4 +195,4 @@ class BoardView(QWidget):
 def wanting(document: Document) -> tuple[str, ...]:
     """The panels that have words but no picture and are not being made."""
     panels = document.board.panels()
-    return tuple(p.id for p in panels if p.prompt.strip() and not p.take and not document.panel_state(p.id).busy)
+    return tuple(p.id for p in panels if p.words.strip() and not p.take and not document.panel_state(p.id).busy)

@@ -387,8 +387,8 @@ class Document(QObject):
 
     def _take_made(self, panel_id: str, take: Take) -> None:
         self.runs.forget(panel_id)
-        old = self.board
-        if self.history.add_take(panel_id, take):
+        old, seen = self.board, self.watched in (None, panel_id)  # what changes out of sight is no step to undo
+        if (self.history.show_take if seen else self.history.add_take)(panel_id, take):
             self._now(old)
 
     def _take_refused(self, job: JobState, message: str, hint: Hint) -> None:

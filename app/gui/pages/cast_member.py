@@ -302,7 +302,7 @@ class UsedIn(QListWidget):
             item = QListWidgetItem(QIcon(pixmap) if pixmap else QIcon(), number[panel.id])
             item.setData(Qt.ItemDataRole.UserRole, panel.id)
             item.setData(Qt.ItemDataRole.AccessibleTextRole, f"Panel {number[panel.id]}")
-            item.setToolTip(as_tip(panel.prompt))
+            item.setToolTip(as_tip(panel.words or panel.caption))
             self.addItem(item)
 
 
@@ -313,5 +313,8 @@ def panels_with(board: Board, member: Member) -> list[Panel]:
         panel
         for panel in board.panels()
         if any(reference.member == member.id for reference in panel.references)
-        or (mention in panel.prompt.lower() and member in commands.find_members(board, panel.prompt))
+        or any(
+            mention in text.lower() and member in commands.find_members(board, text)
+            for text in (panel.prompt, panel.instruction)
+        )
     ]

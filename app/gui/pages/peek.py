@@ -75,7 +75,7 @@ class Peek(QWidget):
         painter.setPen(QColor(235, 235, 236))
         painter.setFont(font(1))
         number = numbers(self.document.board).get(self.panel_id, "")
-        caption = (panel.action or panel.prompt) if panel else ""
+        caption = panel.caption if panel else ""
         foot = QRect(32, self.height() - 56, self.width() - 64, 40)
         shown = painter.fontMetrics().elidedText(f"{number}   {caption}", Qt.TextElideMode.ElideRight, foot.width())
         painter.drawText(foot, Qt.AlignmentFlag.AlignCenter, shown)

@@ -166,7 +166,7 @@ class PanelSide(PanelPart, QFrame):
         panel, board = self.panel, self.document.board
         shown = see(board, panel)
         self.text.set_context(board, shown, panel.source.kind != "blank")
-        self.text.set_text(panel.prompt)
+        self.text.set_text(getattr(panel, panel.words_field))
         self.tray_count.setText(f"{len(shown)} of {self.model.limit}" if self.model.spec else "")
         set_tone(self.tray_count, "danger" if len(shown) > self.model.limit else "muted")
         if len(shown) > self.model.limit:
@@ -186,7 +186,7 @@ class PanelSide(PanelPart, QFrame):
         if self.model.limit and over > 0:  # the line under the pictures says the rest
             refusal = f"{say_count(over, 'picture')} too many."
         needed = forecast(document.board, panel, self.model)
-        self.render_bar.set_forecast(needed, refusal, mild=not panel.prompt.strip())
+        self.render_bar.set_forecast(needed, refusal, mild=not panel.words.strip())
 
     def _show_text_hint(self) -> None:
         problem = self.text.problem
@@ -197,7 +197,8 @@ class PanelSide(PanelPart, QFrame):
         return self.document.pixmap(picture.sha256, 2 * side)
 
     def _write_prompt(self, prompt: str) -> None:
-        self.change("Edit Instruction", f"prompt {self.panel_id}", prompt=prompt)
+        field = self.panel.words_field
+        self.change("Edit Instruction", f"{field} {self.panel_id}", **{field: prompt})
 
     def _mention(self, word: str) -> None:
         self.text.setFocus()

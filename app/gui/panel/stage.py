@@ -135,8 +135,13 @@ class PanelStage(PanelPart, QWidget):
     # What is shown
 
     def base(self) -> Picture | None:
-        """What a mask is painted on: the picture that the panel starts from, or could start from."""
-        return source_picture(self.document.board, self.panel) or self._take_picture()
+        """What a mask is painted on: another panel's picture where that is the start, else what is shown.
+
+        A mask that is there already shows on the picture that it was painted on.
+        """
+        panel, start = self.panel, source_picture(self.document.board, self.panel)
+        shown = None if panel.mask or panel.source.kind == "panel" else self._take_picture()
+        return shown or start or self._take_picture()
 
     def _take_picture(self) -> Picture | None:
         return self.panel.take.picture if self.panel.take else None
@@ -270,12 +275,13 @@ class PanelStage(PanelPart, QWidget):
             self.show_pictures()
 
     def _use_mask(self, what: str, panel_id: str, shape: tuple[int, int], picture: Picture | None) -> None:
-        """A panel that starts from nothing starts from its take now."""
+        """The panel starts from what the mask was painted on."""
         if all(panel.id != panel_id for panel in self.document.board.panels()):  # deleted meanwhile
             return
 
         def change(board: Board) -> Board:
-            if board.panel(panel_id).source.kind == "blank":
+            panel = board.panel(panel_id)
+            if panel.mask is None and panel.take and panel.source.kind != "panel" and panel.source != Source("take"):
                 board = commands.set_panel(board, panel_id, source=Source("take"))
             return commands.set_mask(board, panel_id, picture)
 
@@ -298,7 +304,7 @@ class PanelStage(PanelPart, QWidget):
         def change(board: Board) -> Board:
             for picture in found:
                 board = commands.add_take(board, panel_id, import_take(picture))
-            return board
+            return commands.set_panel(board, panel_id, source=Source("take")) if found else board
 
         self.document.do("Add Picture", change)
 

@@ -194,6 +194,8 @@ def _item(number: int, take: Take) -> QListWidgetItem:
 
 def _hint(number: int, take: Take) -> str:
     lines = [f"Take {number} · seed {take.seed} · {model_title(take.model) if take.model else 'imported'}"]
+    lines += [take.instruction] if take.instruction else []
+    lines += [take.made.replace("T", " ")[:16]]
     return "\n".join([*lines, *([take.note] if take.note else []), "Right-click for what can be done with it"])
 
 
@@ -233,7 +235,7 @@ class _Thumbnails(QStyledItemDelegate):
         draw_tag(painter, str(index.row() + 1), picture.topLeft() + QPointF(4, 4))
         painter.setPen(QColor(colours.text if current else colours.muted))
         words = QRect(option.rect.left(), option.rect.bottom() - WORDS - PAD + 2, option.rect.width(), WORDS)
-        text = take.note or (f"seed {take.seed}" if take.request else "imported")
+        text = take.note or take.instruction or (f"seed {take.seed}" if take.request else "imported")
         text = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, words.width() - 4)
         painter.drawText(words, Qt.AlignmentFlag.AlignCenter, text)
         painter.restore()

@@ -8,6 +8,7 @@ from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 from ...board import commands
 from ...board.data import Board, Panel, Source, numbers
 from ...board.panel_job import panel_job, resolve
+from ...board.seen import source_picture
 from ...engine import jobs
 from ..document.document import Document
 from ..document.live import Live
@@ -304,6 +305,5 @@ class PanelView(PanelPart, QWidget):
 
 def _decides(panel: Panel, board: Board) -> tuple:
     """What a live run depends on."""
-    start = board.panel(panel.source.panel).current if panel.source.panel else panel.current
-    return (panel.prompt, panel.references, panel.source, panel.mask, panel.seed, panel.settings, board.style,
-            start if panel.source.kind != "blank" else None, board.cast)  # fmt: skip
+    return (panel.words, panel.references, panel.source.kind, panel.mask, panel.seed, panel.settings, board.style,
+            source_picture(board, panel), board.cast)  # fmt: skip

@@ -18,7 +18,7 @@ from app.board.data import (
     numbers,
     reference_names,
 )
-from app.board.seen import names, see
+from app.board.seen import look, names, see
 from mlx_model.errors import Refused
 
 SHOT, HAT, CAT = (Picture(letter * 64, 64, 64, f"{letter}.png") for letter in "abc")
@@ -210,7 +210,8 @@ def test_apply_to_all_edits_what_has_a_take_and_leaves_the_rest(board):
     after = commands.apply_to_all(board, ["p1", "p2", "p4"], "make it night")
     for panel_id in ("p1", "p4"):
         panel = after.panel(panel_id)
-        assert (panel.prompt, panel.source, panel.mask) == ("make it night", Source("take"), None)
+        assert (panel.instruction, panel.source, panel.mask) == ("make it night", Source("take"), None)
+        assert panel.prompt == board.panel(panel_id).prompt
     assert after.panel("p2") == board.panel("p2")
 
 
@@ -260,3 +261,41 @@ def test_a_mistake_of_the_caller_is_none(board):
     """Nobody who reads "that can't be done" can do anything about it."""
     with pytest.raises(ValueError, match="no colour to set"):
         commands.set_panel(board, "p1", colour="#000000")
+
+
+def test_an_edit_is_tried_again_from_its_start_until_one_goes_on(board):
+    board = commands.set_panel(commands.add_take(board, "p1", take(1)), "p1", source=Source("take"))
+    board = commands.add_take(board, "p1", replace(take(2), parent="t1"))
+    panel = board.panel("p1")
+    assert (panel.current, panel.source) == ("t2", Source("take", take="t1"))
+    assert look(board).find_start(panel).id == "t1"
+    on = commands.set_panel(board, "p1", source=Source("take"))
+    assert look(on).find_start(on.panel("p1")).id == "t2"
+    gone = commands.remove_take(board, "p1", "t1").panel("p1")
+    assert (gone.source, gone.take.parent) == (Source("take"), "t1")
+
+
+def test_a_copy_of_a_panel_has_a_tree_of_its_own(board):
+    board = commands.add_take(commands.add_take(board, "p1", take(1)), "p1", replace(take(2), parent="t1"))
+    board = commands.set_panel(board, "p1", source=Source("take", take="t1"))
+    copy = commands.duplicate_panels(board, ["p1"]).scenes[0].panels[1]
+    assert copy.takes[1].parent == copy.takes[0].id == copy.source.take != "t1"
+
+
+def test_a_panel_whose_start_is_deleted_keeps_its_words(board):
+    board = commands.set_panel(board, "p2", instruction="make it night", source=Source("panel", "p1"))
+    panel = commands.remove_panels(board, ["p1"]).panel("p2")
+    assert (panel.source, panel.words, panel.prompt) == (Source(), "make it night", "make it night")
+
+
+def test_a_take_is_starred_and_its_facts_stay(board):
+    board = commands.set_take(commands.add_take(board, "p1", take(1)), "p1", "t1", star=True)
+    assert board.panel("p1").takes[0] == replace(take(1), star=True)
+    with pytest.raises(ValueError, match="no parent"):
+        commands.set_take(board, "p1", "t1", parent="t2")
+
+
+def test_names_follow_into_the_instruction_too(board):
+    board = commands.set_panel(board, "p1", prompt="@gull", instruction="turn @gull", source=Source("take"))
+    panel = commands.set_member(board, "m1", name="tern").panel("p1")
+    assert (panel.prompt, panel.instruction) == ("@tern", "turn @tern")

@@ -217,3 +217,22 @@ def test_any_order_keeps_every_take_and_counts_right(steps):
         undone.append(history.board)
     assert (len(undone), prompt(history)) == (done, "")
     assert history.board.panel(panel).takes == tuple(made)
+
+
+def test_undo_after_an_edit_shows_the_former_picture_and_keeps_the_new_one(history):
+    panel = next(history.board.panels()).id
+    first, second = take(), take()
+    assert history.show_take(panel, first)
+    assert not history.can_undo  # there was no picture before it
+    typed(history, "at night")
+    history.undo()
+    assert history.show_take(panel, second)
+    assert history.undo_label == "Render"
+    history.redo()  # what was undone before is not lost by it
+    assert (prompt(history), history.board.panel(panel).current) == ("at night", second.id)
+    history.undo()
+    history.undo()
+    assert (history.board.panel(panel).current, history.board.panel(panel).takes) == (first.id, (first, second))
+    history.redo()
+    assert history.board.panel(panel).current == second.id
+    assert not history.show_take("nobody", take())

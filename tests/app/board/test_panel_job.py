@@ -64,8 +64,14 @@ def test_text_to_image_from_blank():
 
 
 def test_the_order_is_source_then_references_then_mentioned_members():
-    panel = Panel("p", "@bar, @hat and @gull", references=(reference("hat"), reference("coat")), takes=(take(),),
-                  current="t1", source=Source("take"))  # fmt: skip
+    panel = Panel(
+        "p",
+        instruction="@bar, @hat and @gull",
+        references=(reference("hat"), reference("coat")),
+        takes=(take(),),
+        current="t1",
+        source=Source("take"),
+    )
     one = board(panel, cast=(FOX, GULL, BAR))
     request = job(one).request
     assert names(request) == ["take", "hat", "coat", "bar", "gull"]
@@ -105,7 +111,7 @@ def test_longest_name_wins():
 
 def test_continue_from_another_panel():
     first = Panel("p1", "x", takes=(take("beach"),), current="t1")
-    second = Panel("p2", "make it night", source=Source("panel", "p1"))
+    second = Panel("p2", instruction="make it night", source=Source("panel", "p1"))
     made = job(board(first, second), "p2")
     assert names(made.request) == ["beach"]
     assert made.label == "1B"
@@ -122,9 +128,9 @@ def test_an_instruction_edits_the_current_take_whatever_the_panel_says():
     ("panel", "message"),
     [
         (Panel("p", "  "), "no prompt"),
-        (Panel("p", "x", source=Source("take")), "no picture to change"),
-        (Panel("p", "x", source=Source("panel", "gone")), "no longer there"),
-        (Panel("p", "x", source=Source("panel", "p0")), "panel 1A, which has no picture"),
+        (Panel("p", instruction="x", source=Source("take")), "no picture to change"),
+        (Panel("p", instruction="x", source=Source("panel", "gone")), "no longer there"),
+        (Panel("p", instruction="x", source=Source("panel", "p0")), "panel 1A, which has no picture"),
         (Panel("p", "@nobody"), "@nobody names no picture"),
         (Panel("p", "@ghost"), "no picture yet"),
         (Panel("p", "x", references=tuple(reference(str(n)) for n in range(11))), "takes up to 10"),
@@ -151,9 +157,11 @@ def test_seed():
 
 
 def test_a_mask_counts_only_on_the_source_it_was_painted_on():
-    panel = Panel("p", "x", mask=picture("mask"), takes=(take(),), current="t1", source=Source("take"))
+    panel = Panel("p", instruction="x", mask=picture("mask"), takes=(take(),), current="t1", source=Source("take"))
     assert job(board(panel)).request.mask.path == str(path_of(picture("mask").sha256))
-    other = Panel("p", "x", mask=picture("mask", 10, 10), takes=(take(),), current="t1", source=Source("take"))
+    other = Panel(
+        "p", instruction="x", mask=picture("mask", 10, 10), takes=(take(),), current="t1", source=Source("take")
+    )
     assert job(board(other)).request.mask is None
     blank = Panel("p", "x", mask=picture("mask"), references=(reference("hat"),))
     assert job(board(blank)).request.mask is None
@@ -163,7 +171,7 @@ def test_strength_needs_a_source():
     settings = Settings(strength=0.5, steps=2, width=256, height=128)
     blank = Panel("p", "x", settings=settings, references=(reference("hat"),))
     assert job(board(blank)).request.strength is None
-    edit = Panel("p", "x", settings=settings, takes=(take(),), current="t1", source=Source("take"))
+    edit = Panel("p", instruction="x", settings=settings, takes=(take(),), current="t1", source=Source("take"))
     request = job(board(edit)).request
     assert (request.strength, request.steps, request.width, request.height) == (0.5, 2, 256, 128)
 
@@ -176,7 +184,7 @@ def test_strength_needs_a_source():
 def test_numbers_in_the_prompt_are_places_of_the_pictures(mentions, order, edit):
     source, references = Source("take" if edit else "blank"), tuple(reference(name) for name in order)
     prompt = "go " + " ".join(f"@{name}" for name in mentions)
-    panel = Panel("p", prompt, takes=(take(),), current="t1", references=references, source=source)
+    panel = Panel("p", prompt, instruction=prompt, takes=(take(),), current="t1", references=references, source=source)
     request = job(board(panel, cast=(FOX, GULL, BAR))).request
     numbers = [int(word) for word in request.prompt.split() if word.isdigit()]
     assert [names(request)[number - 1] for number in numbers] == mentions

@@ -21,7 +21,7 @@ def take(picture: Picture) -> Take:
 def test_source_then_references_then_mentioned_members():
     panel = Panel(
         "p",
-        prompt="@owl wears @hat, @2",
+        instruction="@owl wears @hat, @2",
         source=Source("take"),
         takes=(take(TAKE),),
         current="t",

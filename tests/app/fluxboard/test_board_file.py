@@ -495,7 +495,7 @@ def decoded(value) -> tuple:
         (b'{"a":' * 100_000, "not a board"),
         (b'{"schema": 1, "id": "\xff"}', "not a board"),
         (json.dumps(plain()).encode()[:-10], "damaged"),
-        (json.dumps(plain(schema=2)).encode(), "newer version"),
+        (json.dumps(plain(schema=3)).encode(), "newer version"),
         (json.dumps(plain(schema=0)).encode(), "no schema version"),
         (json.dumps(plain(schema=10**400)).encode(), "board"),
         (json.dumps(plain(fps=float("nan"))).encode(), "not a board"),

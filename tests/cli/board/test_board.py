@@ -116,16 +116,22 @@ def test_set_changes_what_it_names_only(gull):
     before = panel("1B")
     run("board", "set", "gull", "1b", "--prompt", "tea", "--angle", "low", "--from", "1A", "--steps", "7")
     after = panel("1B")
-    assert (after.prompt, after.camera.shot, after.camera.angle) == ("tea", "MS", "low")
+    assert (after.instruction, after.camera.shot, after.camera.angle) == ("tea", "MS", "low")
+    assert after.prompt == "@gull at sea"  # an instruction leaves the description alone
     assert (after.source, after.settings.steps) == (Source("panel", panel("1A").id), 7)
     run("board", "set", "gull", "1B", "--from", "none")
-    assert (panel("1B").source, panel("1B").id, panel("1B").prompt) == (Source(), before.id, "tea")
+    assert (panel("1B").source, panel("1B").id, panel("1B").words) == (Source(), before.id, "@gull at sea")
+    run("board", "set", "gull", "1B", "--prompt", "@gull asleep")
+    run("board", "set", "gull", "1C", "--description", "night")
+    assert (panel("1B").prompt, panel("1C").prompt, panel("1C").words) == ("@gull asleep", "night", "make it night")
+    shown = json.loads(run("board", "show", "gull", "1C", "--json").stdout)
+    assert (shown["prompt"], shown["instruction"]) == ("night", "make it night")
 
 
 def test_panels_are_moved_and_removed_and_the_board_before_is_kept(gull):
     run("board", "add", "gull", "@gull asleep", "--new-scene", "EXT. SEA")
     assert run("board", "move", "gull", "2A", "--before", "1B").stdout.split() == ["1B"]
-    assert [one.prompt for one in board().panels()] == [
+    assert [one.caption for one in board().panels()] == [
         "@gull in a bar",
         "@gull asleep",
         "@gull at sea",
@@ -134,7 +140,7 @@ def test_panels_are_moved_and_removed_and_the_board_before_is_kept(gull):
     assert run("board", "move", "gull", "1A-1B", "--scene", "2").stdout.split() == ["2A", "2B"]
     assert "one of those" in run("board", "move", "gull", "1A", "--before", "1A", code=2).stderr
     assert run("board", "remove", "gull", "2A").stdout.split() == ["2A"]
-    assert [one.prompt for one in board().panels()] == ["@gull at sea", "make it night", "@gull asleep"]
+    assert [one.caption for one in board().panels()] == ["@gull at sea", "make it night", "@gull asleep"]
     assert panel("1B").source == Source()  # what it went on from is gone
     with BoardFile.open(gull) as file:
         assert any(len(list(file.restore(point).panels())) == 4 for point in file.restore_points())
@@ -271,7 +277,7 @@ def test_check_finds_everything_at_once(gull):
         "1E: flux2-klein-9b is not installed",
         "1A: A picture is lost: its file is missing",
         "@gull: A picture is lost: its file was changed",
-        "1D: has no prompt",
+        "1D: has no instruction",
         "1E: @owl names no picture",
         "1C: starts from a panel that starts from this one",
     ):

@@ -56,11 +56,15 @@ def test_make_change_repaint_continue_undo(view, qtbot):
     assert changed.mean() != made.mean()
     view.stage.set_tool("rectangle")
     canvas = view.stage.canvas
+    qtbot.waitUntil(lambda: not canvas.picture.isNull() and canvas.preview.isNull())
     corner, middle = canvas.view.rect().topLeft().toPoint() - QPoint(4, 4), canvas.rect().center()
     QTest.mousePress(canvas, LEFT, NONE, corner)
     QTest.mouseMove(canvas, middle)
     QTest.mouseRelease(canvas, LEFT, NONE, middle)
+    assert view.panel.mask
     repainted = run(view, qtbot, "make it sunset")
+    assert [take.parent for take in view.panel.takes] == [None, *(take.id for take in view.panel.takes[:2])]
+    assert view.panel.source == Source("take", take=view.panel.takes[1].id)  # the same edit is tried from there again
     difference = np.abs(repainted - changed).sum(axis=2)
     assert difference[:28, :28].mean() > 0
     assert difference[40:, 40:].max() == 0

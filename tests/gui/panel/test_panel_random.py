@@ -90,7 +90,7 @@ WORK = (type_words, type_words, rub_out, add_picture, reorder, remove, change_st
 def agrees(view):
     """What is on the screen is what the board says and what the model would get."""
     document, panel = view.document, view.panel
-    assert view.side.text.text() == panel.prompt
+    assert view.side.text.text() == getattr(panel, panel.words_field)
     shown = see(document.board, panel)
     assert [tile.seen for tile in view.side.tray.tiles] == list(shown)
     assert [tile.number for tile in view.side.tray.tiles] == list(range(1, len(shown) + 1))

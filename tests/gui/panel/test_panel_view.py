@@ -207,7 +207,7 @@ def test_live_mode_waits_for_a_pause_and_the_latest_wins(view, engine, picture_f
 
 
 def test_a_live_result_that_is_kept_runs_nothing_again(view, engine, ids, picture_file, qtbot):
-    """Also where the panel starts from its own take, which is another one then; choosing a take does run."""
+    """Also where the panel starts from its own take; going on from another one does run."""
     document = view.document
     add_take(document, ids()[0], 1)
     document.do("Edit", commands.set_panel(document.board, ids()[0], source=Source("take")))
@@ -218,8 +218,8 @@ def test_a_live_result_that_is_kept_runs_nothing_again(view, engine, ids, pictur
     qtbot.waitUntil(lambda: len(view.panel.takes) == 2)
     qtbot.wait(2 * live.PAUSE)
     assert len(engine.submitted) == 1
-    first = view.panel.takes[0].id
-    document.do("Choose", lambda board: commands.choose_take(board, ids()[0], first))
+    kept = Source("take", take=view.panel.takes[1].id)
+    document.do("Go On", lambda board: commands.set_panel(board, ids()[0], source=kept))
     qtbot.waitUntil(lambda: len(engine.submitted) == 2)
 
 
@@ -263,7 +263,7 @@ def test_undo_and_redo_cover_everything(view, document, ids, qtbot):
     for state in reversed(states[:-1]):
         document.undo()
         assert document.board == state
-        assert view.side.text.text() == view.panel.prompt
+        assert view.side.text.text() == getattr(view.panel, view.panel.words_field)
         assert [tile.seen.reference for tile in view.side.tray.tiles if tile.movable] == [
             reference.id for reference in view.panel.references
         ]
