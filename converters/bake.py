@@ -8,7 +8,7 @@ import mlx.core as mx
 
 from mlx_model.errors import LayoutError
 from mlx_model.request import Lora
-from mlx_model.store import lora_files, lora_fit
+from mlx_model.store import lora_files, lora_names
 from mlx_model.store.folder import sha256_of
 from mlx_model.store.lora import Scaled, delta, describe, gather, put, shift_vector
 from mlx_model.store.lora_files import Network
@@ -50,7 +50,7 @@ def list_notes(networks: dict[str, Network], loras: Sequence[Lora]) -> list[str]
 
 def adapts_encoder(lora: Lora) -> bool:
     """Whether a file has parts for a text encoder. Raises LayoutError."""
-    return lora_fit.adapts_encoder(lora_fit.read_header(Path(lora.path).expanduser()).shapes)
+    return lora_names.adapts_encoder(lora_names.read_header(Path(lora.path).expanduser()).shapes)
 
 
 def _bake_layer(targets: Arrays, layer: str, scaled: list[Scaled], sizes: tuple[int, int]) -> set[str]:

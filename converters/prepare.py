@@ -17,14 +17,12 @@ from mlx_model.store.lora_files import ADAPTED, Network
 from mlx_model.store.weights import build, fit
 
 from .bake import adapts_encoder, bake, list_notes, widen
-from .complete import check_complete, check_layers, check_switches
 from .identify import identify, list_doubts, make_published
 from .keys import text
 from .keys.families import SIZES
 from .keys.rules import apply
-from .packing import PARTS, PackedArray
-from .parts import Part
-from .quantize import PLANS, encode, find_form
+from .parts import Part, check_complete, check_layers, check_switches
+from .quantize import PARTS, PLANS, PackedArray, encode, find_form
 from .source import MAIN, Source
 
 WHERE = {
@@ -56,7 +54,7 @@ class Ready:
     arrays: dict[str, mx.array | PackedArray]
     files: tuple[Path, ...]  # that it comes from
     left_out: tuple[str, ...] = ()  # of these files, which a person might expect to be used
-    vouched: bool = True  # for what was read from which tensors are there: see complete.py
+    vouched: bool = True  # for what was read from which tensors are there: see parts.py
 
     @property
     def bytes(self) -> int:

@@ -18,17 +18,16 @@ import yaml  # type: ignore[import-untyped]  # it ships no types
 
 from mlx_model.errors import ConvertError, FluxLocalError, RequestError
 from mlx_model.specs import SPECS
-from mlx_model.store import lora_fit
+from mlx_model.store import lora_names
 from mlx_model.store.folder import MANIFEST, open_folder
 from mlx_model.store.shards import Entry
 
-from .complete import check_complete
 from .formats import gguf_file, mflux, scaled
 from .formats.files import is_pickle, list_weight_files, read_entries, read_json
 from .identify import make_published
 from .keys.families import SIZES
 from .keys.rules import apply
-from .parts import NoPart, Part, open_components, open_converted, open_pairs, open_shards
+from .parts import NoPart, Part, check_complete, open_components, open_converted, open_pairs, open_shards
 from .prepare import read_params
 from .tokenizers.files import is_complete
 
@@ -241,9 +240,9 @@ def _list_fitting(file: Path) -> tuple[str, ...]:
     if is_pickle(file) or gguf_file.is_gguf(file) or not file.is_file() or file.name == MANIFEST:
         return ()
     shapes = {name: shape for name, (_, shape) in read_entries([file]).items()}
-    if not lora_fit.is_lora(shapes):
+    if not lora_names.is_lora(shapes):
         return ()
-    if fitting := lora_fit.list_fitting(shapes):
+    if fitting := lora_names.list_fitting(shapes):
         return tuple(row.name for row in fitting)
     raise NoPart(f"{file} is a LoRA of another model.")
 

@@ -43,7 +43,7 @@ AdviceCode = Literal[
 
 @dataclass(frozen=True)
 class Advice:
-    """What to do, where the command line and the window have different words for it: app/cli/hints.py and
+    """What to do, where the command line and the window have different words for it: app/cli/say.py and
     app/gui/kit/words.py word it, with `values` in the places that they name.
     """
 

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from app.models.catalogue import disk_bytes, does_line, facts
+from app.models.library import disk_bytes, does_line, facts
 from mlx_model.memory import GIB, Machine, forecast, gib
 from mlx_model.specs import SPECS, ModelSpec
 

@@ -9,7 +9,7 @@ import click
 
 from app.base import blas, paths
 from app.engine.running import awake
-from app.models import catalogue, library
+from app.models import library
 from mlx_model.errors import LicenceNotAccepted, NotInstalled, RequestError, Unreachable
 from mlx_model.files import make_folders
 from mlx_model.memory import say_bytes
@@ -116,7 +116,7 @@ def _find_cached(spec: ModelSpec, report: Reporter) -> "Source | None":
 
 def _tell_download(spec: ModelSpec, bits: int, as_json: bool) -> None:
     """What adding would fetch and write."""
-    fetched, written = spec.download_bytes, catalogue.disk_bytes(spec, bits)
+    fetched, written = spec.download_bytes, library.disk_bytes(spec, bits)
     free = paths.free_bytes(paths.models())
     if as_json:
         say_json({"model": spec.name, "download_bytes": fetched, "write_bytes": written, "free_bytes": free})
@@ -130,7 +130,7 @@ def _fetch(spec: ModelSpec, into: Path, bits: int, without: list[str], report: R
     """Download; the folder to convert. Consent was given."""
     from converters.download import download
 
-    room = catalogue.disk_bytes(spec, bits)
+    room = library.disk_bytes(spec, bits)
     return Path(show(download(spec, into, consent=True, without=without, beside=room), report).path)
 
 
@@ -169,7 +169,7 @@ def _check(spec: ModelSpec, out: Path, force: bool) -> None:
 
 def _ask_download(spec: ModelSpec, bits: int, out: Path) -> None:
     """On a terminal: what is fetched, what stays, where, and how much is free."""
-    size, later = say_bytes(spec.download_bytes), say_bytes(catalogue.disk_bytes(spec, bits))
+    size, later = say_bytes(spec.download_bytes), say_bytes(library.disk_bytes(spec, bits))
     free = say_bytes(paths.free_bytes(paths.models()))
     echo(f"{size} are downloaded, {later} stay in {out} at {bits} bits. {free} are free there.", err=True)
     click.confirm("Download it?", abort=True, err=True)

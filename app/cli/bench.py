@@ -23,7 +23,7 @@ def bench(model: str | None, size: str | None, references: int, steps: int | Non
     Example:
       flux-local bench --runs 3
     """
-    from app.models.benchmark import measure
+    from app.models.doctor import measure
 
     report = Reporter(as_json)
     try:

@@ -4,8 +4,7 @@ from typing import Any
 
 import click
 
-from .hints import on_command_line
-from .say import echo, json_option, say_json
+from .say import echo, json_option, on_command_line, say_json
 
 
 @click.command()

@@ -162,7 +162,7 @@ def estimate_seconds(ready: list["Ready"], bits: int, moved: int) -> float:
     """Of packing, by a matrix that is packed here for a trial, and of moving `moved` bytes."""
     import mlx.core as mx
 
-    from converters.packing import STARTS, PackedArray, pack
+    from converters.quantize import STARTS, PackedArray, pack
 
     count = sum(one.shape[0] * one.shape[1] * 32 // bits for part in ready for one in part.arrays.values()
                 if isinstance(one, PackedArray) and one.dtype == mx.uint32)  # fmt: skip

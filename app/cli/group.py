@@ -102,7 +102,7 @@ def _say_event(event: "Event") -> None:
 
 
 def _fail(ctx: click.Context, error: "FluxLocalError") -> None:
-    from .hints import on_command_line
+    from .say import on_command_line
 
     hint = on_command_line(error.hint)
     if ctx.meta.get(JSON):

@@ -41,7 +41,7 @@ def list_models(as_json: bool) -> None:
       flux-local models list
     """
     from app.base import blas
-    from app.models.catalogue import catalogue
+    from app.models.library import catalogue
 
     entries = catalogue(blas.machine())
     if as_json:
@@ -59,7 +59,7 @@ def _say_entry(entry: dict[str, Any]) -> None:
 
 
 def _lines(entry: dict[str, Any]) -> list[str]:
-    from app.models.catalogue import best_bits, does_line
+    from app.models.library import best_bits, does_line
     from mlx_model.memory import gib, say_bytes
 
     bits = best_bits(entry)
@@ -100,8 +100,7 @@ def info(name: str, as_json: bool) -> None:
       flux-local models info flux2-klein-4b
     """
     from app.base import blas
-    from app.models.catalogue import facts
-    from app.models.library import list_installed
+    from app.models.library import facts, list_installed
 
     spec = _spec(name)
     entry = facts(spec, blas.machine(), [model for model in list_installed() if model.name == name])

@@ -13,7 +13,7 @@ from PySide6.QtCore import QCoreApplication, QObject, QProcess, QProcessEnvironm
 from mlx_model import files
 from mlx_model.events import Cancelled, Done, Event, Failed, Step
 
-from . import process, protocol
+from . import protocol
 from .jobs import Job, JobState, Queue
 
 RESULTS = 200  # pictures whose files are kept
@@ -66,7 +66,7 @@ class Worker(QObject):
         """Start a fresh process; `ready` or `died` follows."""
         self.is_ready, self._reason, self._silent, self._ending = False, "", 0.0, 0.0
         self._lines = protocol.Lines()
-        log, self._log_start = process.open_log(self.log)
+        log, self._log_start = protocol.open_log(self.log)
         self._process.setStandardErrorFile(log, QProcess.OpenModeFlag.Append)
         self._process.setProcessEnvironment(_environment())
         self._process.start(self.words[0], self.words[1:])
@@ -119,7 +119,7 @@ class Worker(QObject):
             for text in self._lines.feed(data):
                 self._receive(protocol.from_worker(text))
         except protocol.ProtocolError as error:
-            process.add_to_log(self.log, f"the worker said what can't be understood: {error}")
+            protocol.add_to_log(self.log, f"the worker said what can't be understood: {error}")
             self.end("It said something that can't be understood.")
 
     def _receive(self, message: protocol.Message) -> None:
@@ -136,19 +136,19 @@ class Worker(QObject):
     def _error(self, error: QProcess.ProcessError) -> None:
         if error == QProcess.ProcessError.FailedToStart:
             self._tick.stop()
-            self.died.emit(process.explain_death(f"It could not be started: {self._process.errorString()}.", None, ""))
+            self.died.emit(protocol.explain_death(f"It could not be started: {self._process.errorString()}.", None, ""))
 
     def _end(self, code: int, status: QProcess.ExitStatus) -> None:
         self._tick.stop()
         self._read()
         self.is_ready = False
         number = code if status == QProcess.ExitStatus.CrashExit else None
-        self.died.emit(process.explain_death(self._reason, number, process.read_tail(self.log, self._log_start)))
+        self.died.emit(protocol.explain_death(self._reason, number, protocol.read_tail(self.log, self._log_start)))
 
 
 def _environment() -> QProcessEnvironment:
     environment = QProcessEnvironment()
-    for name, value in process.environment().items():
+    for name, value in protocol.environment().items():
         environment.insert(name, value)
     return environment
 
@@ -178,7 +178,9 @@ class Engine(QObject):
         self._queue, self._deaths, self._waited, self._step = Queue(), 0, 0.0, 0.0
         self._results: list[Path] = []
         self._folder = files.make_scratch_folder()
-        self._process = Worker(words or process.command_line("worker"), log or process.log_file(), self.patience, self)
+        self._process = Worker(
+            words or protocol.command_line("worker"), log or protocol.log_file(), self.patience, self
+        )
         self._process.ready.connect(self._ready)
         self._process.said.connect(self._hear)
         self._process.died.connect(self._bury)

@@ -96,7 +96,7 @@ def _weigh_adapters(folder: "Folder", loras: Sequence[Lora], number_bytes: int) 
     """Bytes in memory. A transformer's largest matrix is at most nine times as high as wide."""
     if not loras:
         return 0
-    from mlx_model.store.lora_fit import count_bytes
+    from mlx_model.store.lora_names import count_bytes
 
     largest = 9 * int(folder.components["transformer"].params.get("hidden_size", 0)) ** 2
     try:

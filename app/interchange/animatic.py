@@ -1,4 +1,6 @@
-"""MP4 animatic: every panel for as long as it lasts, its words burnt in below. Needs the extra "video" (av)."""
+"""The board in motion, every panel for as long as it lasts: animated GIF and WebP, and MP4 with the words burnt in
+below (which needs the extra "video": av).
+"""
 
 from fractions import Fraction
 from pathlib import Path
@@ -18,6 +20,48 @@ from .values import clean, clean_line
 
 if TYPE_CHECKING:
     import av
+from collections.abc import Iterator
+from math import floor
+
+from PIL import Image
+
+GIF_LONGEST = 65_535  # hundredths of a second that a frame can last
+
+
+def export_gif(job: Job, width: int) -> Path:
+    """256 colours a picture, dithered; times in hundredths of a second, as GIF has them."""
+    lengths = _list_lengths(job, 100)
+    if max(lengths) > GIF_LONGEST:
+        job.notes.append("A GIF shows a picture for 655 seconds at most: longer panels were shortened.")
+    times = [10 * min(max(1, length), GIF_LONGEST) for length in lengths]
+    frames = (frame.quantize(256) for frame in _draw_frames(job, width))
+    return _write(job, frames, "GIF", duration=times, disposal=1)
+
+
+def export_webp(job: Job, width: int) -> Path:
+    """Full colour; times in milliseconds."""
+    return _write(job, _draw_frames(job, width), "WEBP", duration=_list_lengths(job, 1000), quality=85, method=4)
+
+
+def _draw_frames(job: Job, width: int) -> Iterator[Image.Image]:
+    size = job.choose_size(width)
+    return (job.draw_frame(entry, size) for entry in job.walk())
+
+
+def _write(job: Job, frames: Iterator[Image.Image], kind: str, **settings: object) -> Path:
+    first = next(frames)
+    options = {"save_all": True, "append_images": frames, "loop": 0, **settings}
+    return write_new(job.out, lambda handle: first.save(handle, kind, **options), job.force)
+
+
+def _list_lengths(job: Job, rate: int) -> list[int]:
+    """In `rate` units a second: the borders are rounded, so that the sum stays exact."""
+    return [_place_border(e.start + e.frames, rate, job) - _place_border(e.start, rate, job) for e in job.entries]
+
+
+def _place_border(frame: int, rate: int, job: Job) -> int:
+    return floor(frame * rate / job.board.rate + Fraction(1, 2))
+
 
 ENCODERS = ("libx264", "h264_videotoolbox", "libopenh264", "mpeg4")  # the first that av was built with
 QUALITY = {"libx264": {"crf": "18", "preset": "veryfast", "tune": "stillimage"}}

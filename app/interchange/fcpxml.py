@@ -1,18 +1,126 @@
-"""Final Cut Pro XML 1.8, after Apple's DTD: what OTIO's adapter writes gives stills a length, which Final Cut refuses.
+"""Final Cut Pro XML, out and in.
 
-Times are fractions of a second with the frame's denominator, stills are assets of no length.
+Out 1.8, after Apple's DTD: what OTIO's adapter writes gives stills a length, which Final Cut refuses. Times are
+fractions of a second with the frame's denominator, stills are assets of no length. In: what stands on the spine of the
+first sequence, stills and gaps with words included.
 """
 
 import io
+import re
+from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from xml.etree import ElementTree
 from xml.etree.ElementTree import Element, SubElement
 
+import opentimelineio as otio  # type: ignore[import-untyped]  # it has no stubs
+
+from mlx_model.errors import RequestError
 from mlx_model.files import write_new
 
+from ..board.data import Board
+from .files import Source, read_xml
 from .job import Entry, Job
 from .timeline import copy_media, join_words
+from .timeline_in import build_board, make_range
 from .values import clean_line
+
+TIME = re.compile(r"([0-9]{1,15})(?:/([0-9]{1,15}))?s")
+CLIPS = ("clip", "asset-clip", "video", "ref-clip", "sync-clip", "mc-clip", "title", "audition", "gap")
+DEFAULT = Fraction(24)
+Assets = dict[str, Element]  # by their ids
+
+
+def load(source: Source) -> Board:
+    """A board of its first sequence, else of an event's clips.
+
+    Raises RequestError for another kind of file, or one without both.
+    """
+    root = read_xml(source, doctype=True)
+    if root.tag != "fcpxml":
+        raise RequestError(f"{source.path} is not a Final Cut Pro XML.", "Export one from Final Cut Pro.")
+    sequences = list(root.iter("sequence"))
+    if len(sequences) > 1:
+        source.notes.append(f"Only the first of {len(sequences)} sequences was imported.")
+    spine = sequences[0].find("spine") if sequences else None
+    items = list(spine) if spine is not None else [one for event in root.iter("event") for one in event]
+    rate = _read_rate(root, sequences[0].get("format") if sequences else None)
+    track = otio.schema.Track("V1", kind=otio.schema.TrackKind.Video)
+    assets = {one.get("id", ""): one for one in reversed(list(root.iter("asset")))}  # of two with one id the first
+    for item in items:
+        track.extend(_read_item(item, assets, rate, source.notes))
+    projects = [one.get("name", "") for one in root.iter("project")]
+    timeline = otio.schema.Timeline(projects[0] if projects else "")
+    timeline.tracks.append(track)
+    return build_board(timeline, source)
+
+
+def _read_time(text: str | None) -> Fraction | None:
+    match = TIME.fullmatch(text or "")
+    return Fraction(int(match[1]), int(match[2] or 1)) if match and match[2] not in ("0", "00") else None
+
+
+def _read_rate(root: Element, name: str | None) -> Fraction:
+    """Of the sequence's format, or the first that has one."""
+    formats = sorted(root.iter("format"), key=lambda one: one.get("id") != name)
+    frames = (_read_time(one.get("frameDuration")) for one in formats)
+    return next((1 / frame for frame in frames if frame and 1 <= 1 / frame <= 240), DEFAULT)
+
+
+def _read_item(item: Element, assets: Assets, rate: Fraction, notes: list[str]) -> Iterator[otio.core.Composable]:
+    """A clip or a gap; what is connected above or below it is told."""
+    if item.tag == "transition":
+        notes.append("Transitions were left out: a board cuts.")
+    if item.tag not in CLIPS:
+        return
+    chosen = next((one for one in item if one.tag in CLIPS), item) if item.tag == "audition" else item
+    name, length = clean_line(chosen.get("name")), _read_time(chosen.get("duration")) or _find_length(chosen, assets)
+    span = make_range(length * rate, rate) if length else None
+    words = list(_list_words(chosen))
+    if chosen.tag == "gap" and name in ("", "Gap") and not words:
+        if span:
+            yield otio.schema.Gap(source_range=span)
+    else:
+        media = _find_source(chosen, assets)
+        clip = otio.schema.Clip(name, otio.schema.ExternalReference(media) if media else None, span)
+        clip.enabled, clip.metadata["words"] = chosen.get("enabled") != "0", words
+        yield clip
+    above = [clean_line(one.get("name"), 60) or one.tag for one in chosen if one.get("lane")]
+    if above:
+        notes.append(f"Connected to {name or chosen.tag}, and left out: {', '.join(above[:20])}.")
+
+
+def _list_words(item: Element) -> Iterator[str]:
+    """Of titles, notes and markers."""
+    for one in item:
+        if one.tag == "note":
+            yield "".join(one.itertext())
+        elif one.tag == "text":
+            yield " ".join("".join(one.itertext()).split())
+        elif one.tag in ("marker", "chapter-marker"):
+            yield from (one.get("value", ""), one.get("note", ""))
+
+
+def _find_asset(item: Element, assets: Assets) -> Element | None:
+    """What it, or a picture inside it, refers to."""
+    inside = (one for one in item.iter("video") if one.get("ref"))
+    ref = item.get("ref") or next((one.get("ref") for one in inside), None)
+    return assets.get(ref) if ref else None
+
+
+def _find_source(item: Element, assets: Assets) -> str:
+    asset = _find_asset(item, assets)
+    if asset is None:
+        return ""
+    inside = next((one.get("src", "") for one in asset.iter("media-rep")), "")
+    return asset.get("src") or inside
+
+
+def _find_length(item: Element, assets: Assets) -> Fraction | None:
+    """An asset's own, where the clip says none."""
+    asset = _find_asset(item, assets)
+    return _read_time(asset.get("duration")) if asset is not None else None
+
 
 LONG_SIDE = 1920
 

@@ -102,14 +102,14 @@ FORMATS: dict[str, Format] = {
     "pdf": Format("PDF sheets", (".pdf",), "pdf:export", options=SHEET),
     "png": Format("PNG sequence", (FOLDER,), "frames:export_png", options=(TAKES,)),
     "shots": Format("First and last frames for video models", (FOLDER,), "frames:export_shots", options=(SHOT,)),
-    "gif": Format("Animated GIF", (".gif",), "animation:export_gif", options=(GIF_WIDTH,)),
-    "webp": Format("Animated WebP", (".webp",), "animation:export_webp", options=(WIDTH,)),
+    "gif": Format("Animated GIF", (".gif",), "animatic:export_gif", options=(GIF_WIDTH,)),
+    "webp": Format("Animated WebP", (".webp",), "animatic:export_webp", options=(WIDTH,)),
     "mp4": Format(
         "MP4 animatic", (".mp4",), "animatic:export",
         options=(WIDTH, Option("captions", True, "burn number, action and dialogue in")), extra=VIDEO,
     ),
     "otio": Format("OpenTimelineIO", (".otio",), "timeline:export_otio", "timeline_in:load", (MEDIA,)),
-    "fcpxml": Format("Final Cut Pro XML", (".fcpxml",), "fcpxml:export", "fcpxml_in:load", (MEDIA,)),
+    "fcpxml": Format("Final Cut Pro XML", (".fcpxml",), "fcpxml:export", "fcpxml:load", (MEDIA,)),
     "xml": Format(
         "Premiere and Resolve XML (Final Cut 7)", (".xml",), "timeline:export_fcp7", "timeline_in:load_fcp7", (MEDIA,)
     ),
@@ -178,7 +178,7 @@ def import_board(
 def import_timeline(
     path: str | Path, put_picture: "Callable[[Any], Picture]", fps: float, name: str | None = None
 ) -> Imported:
-    """An edited timeline that is to go back onto its board, of `fps`: see edited.py. Raises RequestError."""
+    """An edited timeline that is to go back onto its board, of `fps`: see timeline_in.py. Raises RequestError."""
     made = import_board(path, put_picture, name, fps)
     if not made.names:
         raise RequestError(f"{path} is no timeline.", "Only an edited timeline can be brought back onto a board.")

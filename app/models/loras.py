@@ -20,7 +20,7 @@ from typing import Any
 from mlx_model.errors import FluxLocalError, ModelError, RequestError
 from mlx_model.files import check_writable, explain, make_folders, number_names, write_new
 from mlx_model.foreign import parse_json
-from mlx_model.store import lora_fit
+from mlx_model.store import lora_names
 from mlx_model.store.folder import sha256_of
 
 from ..base import paths
@@ -70,14 +70,14 @@ def _stamp(path: Path) -> tuple[float, ...]:
 @lru_cache(maxsize=512)
 def _inspect(path: Path, *stamp: float) -> Entry:
     try:
-        size, header = path.stat().st_size, lora_fit.read_header(path)
-        if not lora_fit.is_lora(header.shapes):
+        size, header = path.stat().st_size, lora_names.read_header(path)
+        if not lora_names.is_lora(header.shapes):
             return Entry(path.stem, path, size, problem="It does not look like a LoRA.")
-        rows = lora_fit.list_fitting(header.shapes)
+        rows = lora_names.list_fitting(header.shapes)
         said = _read_beside(path)
         return Entry(
             path.stem, path, size, tuple(row.title for row in rows), tuple(row.name for row in rows),
-            lora_fit.adapts_encoder(header.shapes), _list_triggers(header.metadata, said),
+            lora_names.adapts_encoder(header.shapes), _list_triggers(header.metadata, said),
             _clip(_first(said.get("description"), header.metadata.get("modelspec.description")), LONGEST_TEXT),
         )  # fmt: skip
     except FluxLocalError as error:
@@ -99,8 +99,8 @@ def add(path: Path) -> Path:
     """
     path = Path(path)
     try:
-        header = lora_fit.read_header(path)
-        if not lora_fit.is_lora(header.shapes):
+        header = lora_names.read_header(path)
+        if not lora_names.is_lora(header.shapes):
             raise RequestError(f"{path.name} does not look like a LoRA.", "Models are added under Models.")
         folder = paths.loras()
         make_folders(folder)
@@ -160,7 +160,7 @@ def read_picture(path: Path) -> bytes | None:
         if beside.is_file() and beside.stat().st_size <= PICTURE_LIMIT:
             return beside.read_bytes()
     try:
-        told = lora_fit.read_header(path).metadata.get("modelspec.thumbnail", "")
+        told = lora_names.read_header(path).metadata.get("modelspec.thumbnail", "")
         head, _, data = told.partition(",")
         if head.startswith("data:image/") and head.endswith(";base64") and len(data) <= PICTURE_LIMIT:
             return base64.b64decode(data, validate=True)

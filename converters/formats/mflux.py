@@ -16,7 +16,7 @@ from mlx_model.errors import ConvertError
 from mlx_model.store.shards import Entry
 from mlx_model.store.weights import PACKED_BITS
 
-from ..packing import PARTS
+from ..quantize import PARTS
 from .files import read_metadata
 
 GROUP_SIZE = 64

@@ -6,8 +6,7 @@ Source: black-forest-labs/flux2 src/flux2/autoencoder.py; diffusers models/autoe
 import math
 from typing import Any
 
-from .rules import Inferred, Layout, Rule, Shapes, drop, rename
-from .shared import count_numbered, say_count
+from .rules import Inferred, Layout, Rule, Shapes, count_numbered, drop, rename, say_count
 
 BFL = [
     drop("bn.num_batches_tracked"),

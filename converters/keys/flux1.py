@@ -5,8 +5,7 @@ Source: black-forest-labs/flux src/flux/model.py and diffusers loaders/single_fi
 
 from typing import Any
 
-from .rules import Layout, Shapes, rename
-from .shared import (
+from .rules import (
     BFL,
     DOUBLE,
     GUIDANCE,
@@ -14,10 +13,13 @@ from .shared import (
     SINGLE,
     THEIR_DOUBLE,
     THEIR_SINGLE,
+    Layout,
+    Shapes,
     count_numbered,
     infer_stream,
     join_qkv,
     read_stream,
+    rename,
     rename_attention,
     rename_embedder,
     rename_mlps,

@@ -5,17 +5,19 @@ Source: black-forest-labs/flux2 src/flux2/model.py and diffusers scripts/convert
 
 from typing import Any
 
-from .rules import Layout, Shapes, rename
-from .shared import (
+from .rules import (
     BFL,
     GUIDANCE,
     SINGLE,
     THEIR_SINGLE,
+    Layout,
+    Shapes,
     count_numbered,
     find_ratio,
     infer_stream,
     read_rope,
     read_stream,
+    rename,
     rename_attention,
     rename_embedder,
     rename_mlps,

@@ -5,14 +5,19 @@ Source: diffusers 0.42 loaders/single_file_utils.py (inverted) and models/transf
 
 from typing import Any
 
-from .rules import Inferred, Layout, Rule, Shapes, drop, rename
-from .shared import (
+from .rules import (
     BFL,
+    Inferred,
+    Layout,
+    Rule,
+    Shapes,
     count_numbered,
+    drop,
     find_ratio,
     infer_stream,
     read_rope,
     read_stream,
+    rename,
     rename_embedder,
     rename_norms,
     say_count,

@@ -7,8 +7,7 @@ import math
 from typing import Any
 
 from . import autoencoder
-from .rules import Inferred, Layout, Rule, Shapes, rename
-from .shared import count_numbered, find_ratio, say_count
+from .rules import Inferred, Layout, Rule, Shapes, count_numbered, find_ratio, rename, say_count
 
 HEAD = 72  # no tensor shows it: 1152 / 16
 OLD = {"query": "q", "key": "k", "value": "v", "proj_attn": "proj_out"}

@@ -6,8 +6,7 @@ kind serve no FLUX model; single files store T5's token table twice.
 
 from typing import Any
 
-from .rules import Inferred, Layout, Rule, Shapes, drop, rename
-from .shared import count_numbered, read_section, say_count
+from .rules import Inferred, Layout, Rule, Shapes, count_numbered, drop, read_section, rename, say_count
 
 HEAD = 64  # width of a head of every published CLIP text encoder; no tensor shows it
 SIGLIP_HEADS, SIGLIP_PATCH = 16, 14

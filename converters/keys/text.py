@@ -8,8 +8,7 @@ from typing import Any
 
 from mlx_model.errors import LayoutError
 
-from .rules import Layout, Rule, Shapes, drop, rename
-from .shared import count_numbered, read_section, say_count
+from .rules import Layout, Rule, Shapes, count_numbered, drop, read_section, rename, say_count
 
 # As published (the hub's files), as transformers 5 writes them, as a causal LM alone, and as a bare encoder.
 PREFIXES = ("language_model.model.", "model.language_model.", "model.", "")

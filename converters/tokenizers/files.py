@@ -4,8 +4,7 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from .clip import make_clip_tokenizer
-from .t5 import make_t5_tokenizer
+from .t5_clip import make_clip_tokenizer, make_t5_tokenizer
 
 FILES = (
     "tokenizer.json",

@@ -40,7 +40,7 @@ from .tokenize import PromptTokenizer
 
 if TYPE_CHECKING:
     from ..store.lora import Gathered
-    from .placing import Placed
+    from .latents import Placed
 
 STAY = (
     "transformer",
@@ -134,7 +134,7 @@ class Pipeline:
 
     def place(self, request: Request) -> "Placed":
         """The picture that is changed, and its mask, on the canvas of the token grid."""
-        from .placing import place  # few runs have a mask
+        from .latents import place  # few runs have a mask
 
         rows, columns = self.grid(request)
         return place(request, Size(columns * self.spec.size_multiple, rows * self.spec.size_multiple))
@@ -255,7 +255,7 @@ class Pipeline:
         pixels = centre(pixels, request.size)
         if not request.repaints:
             return pixels
-        from .placing import composite
+        from .latents import composite
 
         return composite(request, pixels)
 
@@ -299,7 +299,7 @@ class Pipeline:
         """Latents of the picture that strength or a mask starts from, and what keeps the rest of it; None without."""
         if not request.repaints and request.strength is None:
             return None, None
-        from .placing import mark_cells
+        from .latents import mark_cells
 
         placed = self.place(request)
         source = self.encode_pixels(placed.pixels)

@@ -18,10 +18,9 @@ import mlx.core as mx
 import numpy as np
 
 from ..errors import Advice, LayoutError, RequestError
-from . import lora_fit, lora_names
-from .lora_kinds import Change, Decomposed, Parts, Vector, make_change
+from . import lora_names
+from .lora_kinds import Change, Decomposed, Parts, Settings, Vector, make_change, read_settings
 from .lora_names import FAMILIES, REFUSED, Place, families_of, split_name
-from .lora_settings import Settings, read_settings
 from .shards import Entry, header, metadata
 
 SHOWN = 5
@@ -204,9 +203,9 @@ def _refuse_strangers(path: Path, networks: Networks, entries: Mapping[str, Entr
 
 def _hint(entries: Mapping[str, Entry], found: Sorted) -> str:
     shapes = {name: shape for name, (_, shape) in entries.items()}
-    if not lora_fit.is_lora(shapes):
+    if not lora_names.is_lora(shapes):
         return "It does not look like a LoRA."
-    if titles := lora_fit.say_fitting(shapes):
+    if titles := lora_names.say_fitting(shapes):
         return f"It is for {titles}."
     if found.encoder and not found.unknown:
         return "It adapts only a text encoder, and not one of this model."
@@ -367,7 +366,7 @@ def _wrong_size(tensors: _Tensors, stem: str, place: Place, change: Change, want
     if (rows, inputs) == wanted or change.addition is None:
         return LayoutError(f"{name} is damaged: the bias of {stem} has {change.bias_size} numbers, not {wanted[0]}.")
     message = f"{name} is for a model of another size: {stem} has {inputs} inputs and {rows} outputs, here "
-    titles = lora_fit.say_fitting({key: shape for key, (_, shape) in tensors.entries.items()})
+    titles = lora_names.say_fitting({key: shape for key, (_, shape) in tensors.entries.items()})
     return LayoutError(f"{message}{wanted[1]} and {wanted[0]}.", f"It is for {titles}." if titles else "")
 
 

@@ -29,9 +29,9 @@ from ..run.sampler import linear_mu
 from . import objective
 from .adapters import add_adapters, choose_layers, name_for_files, unpack_layers
 from .examples import Features, Source, Store, features_of
+from .flow import WEIGHT
 from .loop import Tree, average, checkpoint_blocks, load_trees, muon_and_adam, read_step, save_trees
 from .needs import STATE, Settings
-from .selfflow import WEIGHT
 
 WARMUP = 20  # steps of a rising rate: a fixed number, so that a run can be made longer
 LOG = "log.jsonl"

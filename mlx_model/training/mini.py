@@ -32,10 +32,9 @@ from ..store.weights import save_component
 from ..unfinished import take_place
 from . import mini_data
 from . import mini_world as world
-from .flow import Batch, TextToFlow, initialise, sample_times, velocity_loss
+from .flow import Batch, Student, TextToFlow, initialise, sample_times, self_flow_loss, velocity_loss
 from .loop import Loss, muon_and_adam, schedule, train
 from .mini_data import Samples
-from .selfflow import Student, self_flow_loss
 
 SPEC = SPECS["mini"]
 AUTOENCODER = autoencoder.Params(**SPEC.autoencoder)

@@ -14,27 +14,27 @@ from functools import partial
 
 import numpy as np
 
-from . import mini_edits as edits
-from . import mini_guests as guests
+from . import mini_tasks as tasks
 from . import mini_words as words
 from .mini_glyphs import CHARACTERS, PROPS, WEARABLES, font_path, glyph_art, glyph_image
-from .mini_guests import plan_outfit, plan_seat
-from .mini_plans import Plan, place_clearly
 from .mini_scene import (
     LIGHTS,
     PLACES,
     Actor,
     Crowded,
+    Plan,
     Scene,
     Size,
     actor_size,
     cast,
     is_held_out,
+    place_clearly,
     render,
     row,
     stage,
 )
 from .mini_styles import STYLES
+from .mini_tasks import plan_outfit, plan_seat
 from .mini_words import chance, join_names, pick, style_words, where_words, with_article
 
 __all__ = [
@@ -85,10 +85,10 @@ def plan_two(rng: np.random.Generator, split: str, size: Size) -> Plan:
         return plan_seat(rng, split, size)
     kind = rng.random()
     if kind < 0.45:
-        return guests.plan_together(rng, split, size, 2)
+        return tasks.plan_together(rng, split, size, 2)
     if kind < 0.7:
-        return guests.plan_join(rng, split, size, 2)
-    return guests.plan_guest(rng, split, size, 2) if kind < 0.87 else guests.plan_like(rng, split, size)
+        return tasks.plan_join(rng, split, size, 2)
+    return tasks.plan_guest(rng, split, size, 2) if kind < 0.87 else tasks.plan_like(rng, split, size)
 
 
 def plan_three(rng: np.random.Generator, split: str, size: Size) -> Plan:
@@ -97,22 +97,22 @@ def plan_three(rng: np.random.Generator, split: str, size: Size) -> Plan:
         return plan_outfit(rng, split, size, 3)
     kind = rng.random()
     if kind < 0.4:
-        return guests.plan_together(rng, split, size, 3)
+        return tasks.plan_together(rng, split, size, 3)
     if kind < 0.6:
-        return guests.plan_join(rng, split, size, 3)
-    return guests.plan_guest(rng, split, size, 3) if kind < 0.85 else guests.plan_guest_like(rng, split, size)
+        return tasks.plan_join(rng, split, size, 3)
+    return tasks.plan_guest(rng, split, size, 3) if kind < 0.85 else tasks.plan_guest_like(rng, split, size)
 
 
 def plan_many(rng: np.random.Generator, split: str, size: Size, count: int) -> Plan:
     """Four to six references."""
-    return (plan_outfit if chance(rng, 0.5) else guests.plan_crowd)(rng, split, size, count)
+    return (plan_outfit if chance(rng, 0.5) else tasks.plan_crowd)(rng, split, size, count)
 
 
 PLANNERS: dict[str, Callable[[np.random.Generator, str, Size], Plan]] = {
-    "text": plan_text, "copy": edits.plan_copy, "place": edits.plan_place, "light": edits.plan_light,
-    "add": edits.plan_add, "remove": edits.plan_remove, "replace": edits.plan_replace, "wear": edits.plan_wear,
-    "hold": edits.plan_hold, "style": edits.plan_style, "identity": guests.plan_identity, "two": plan_two,
-    "three": plan_three, "snow": edits.plan_snow, "friends": guests.plan_friends,
+    "text": plan_text, "copy": tasks.plan_copy, "place": tasks.plan_place, "light": tasks.plan_light,
+    "add": tasks.plan_add, "remove": tasks.plan_remove, "replace": tasks.plan_replace, "wear": tasks.plan_wear,
+    "hold": tasks.plan_hold, "style": tasks.plan_style, "identity": tasks.plan_identity, "two": plan_two,
+    "three": plan_three, "snow": tasks.plan_snow, "friends": tasks.plan_friends,
     "four": partial(plan_many, count=4), "five": partial(plan_many, count=5), "six": partial(plan_many, count=6),
 }  # fmt: skip
 TASKS: tuple[str, ...] = tuple(PLANNERS)

@@ -18,13 +18,13 @@ from ..run.pipeline import Pipeline
 from ..run.references import Kept
 from .adapters import unpack_layers
 from .examples import Features
-from .flow import sample_times
-from .selfflow import (
+from .flow import (
     MASK_RATIO,
     STUDENT_LAYER,
     TEACHER_LAYER,
     cosine,
     layer_at,
+    sample_times,
     token_features,
 )
 

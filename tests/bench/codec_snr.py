@@ -20,7 +20,7 @@ if __name__ == "__main__":
 import mlx.core as mx
 import numpy as np
 
-from converters import packing
+from converters import quantize
 from converters.formats import pickle_free
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -71,8 +71,8 @@ def unpacked(parts, bits: int, group_size: int, rotated: bool = False) -> mx.arr
     matrix = mx.dequantize(weight, *(group.astype(mx.float32) for group in groups), group_size, bits)
     if not rotated:
         return matrix
-    blocks = mx.hadamard_transform(matrix.reshape(matrix.shape[0], -1, packing.ROTATION))
-    return (blocks * packing.make_signs()).reshape(matrix.shape)
+    blocks = mx.hadamard_transform(matrix.reshape(matrix.shape[0], -1, quantize.ROTATION))
+    return (blocks * quantize.make_signs()).reshape(matrix.shape)
 
 
 def trained(folder: Path) -> Iterator[mx.array]:
@@ -83,7 +83,7 @@ def trained(folder: Path) -> Iterator[mx.array]:
         else:
             arrays = [s.array() for s in pickle_free.read_tensors(file).values()] if file.suffix == ".pth" else []
         matrices = [array.reshape(array.shape[0], -1).astype(mx.float32) for array in arrays if array.ndim in (2, 4)]
-        yield from (matrix for matrix in matrices if matrix.shape[1] % packing.ROTATION == 0)
+        yield from (matrix for matrix in matrices if matrix.shape[1] % quantize.ROTATION == 0)
 
 
 def _dense(arrays: dict[str, mx.array]) -> Iterator[mx.array]:
@@ -97,7 +97,7 @@ def _dense(arrays: dict[str, mx.array]) -> Iterator[mx.array]:
 
 
 def table(name: str, matrices: list[mx.array]) -> None:
-    width = packing.ROTATION
+    width = quantize.ROTATION
     joined = published(mx.concatenate([matrix.reshape(-1, width) for matrix in matrices]))
     print(f"{name} ({joined.size:,} weights)")
     for bits in BITS:
@@ -105,7 +105,7 @@ def table(name: str, matrices: list[mx.array]) -> None:
         row = [f"  {bits} bits  mx.quantize {plain:6.2f} dB"]
         for rotated, what in ((False, "fitted"), (True, "fitted and rotated")):
             start = time.perf_counter()
-            parts = packing.pack(joined, bits, 64, rotated, mx.bfloat16)
+            parts = quantize.pack(joined, bits, 64, rotated, mx.bfloat16)
             seconds = (time.perf_counter() - start) / joined.size * 1e8
             row.append(f"{what} {snr(joined, unpacked(parts, bits, 64, rotated)) - plain:+5.2f} ({seconds:.1f} s)")
         print("  ".join(row))

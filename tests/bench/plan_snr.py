@@ -13,7 +13,7 @@ import mlx.core as mx
 import numpy as np
 from mlx.utils import tree_flatten
 
-from converters import packing
+from converters import quantize
 from converters.quantize import PLANS, Form, find_form
 from mlx_model.nets.ops import timestep_features
 from mlx_model.run.latents import grid_ids, text_ids
@@ -52,11 +52,11 @@ def packed(named: Weights, form, fitted: bool) -> tuple[Weights, float]:
     made, size = {}, 0.0
     for name, array in named.items():
         bits, rotated = form(name)
-        if bits >= 16 or array.ndim != 2 or array.shape[1] % packing.ROTATION:
+        if bits >= 16 or array.ndim != 2 or array.shape[1] % quantize.ROTATION:
             made[name], size = array.astype(mx.bfloat16).astype(mx.float32), size + 2 * array.size
             continue
         if fitted:
-            parts = packing.pack(array, bits, 64, rotated, mx.bfloat16)
+            parts = quantize.pack(array, bits, 64, rotated, mx.bfloat16)
         else:
             parts = mx.quantize(array.astype(mx.bfloat16), 64, bits)
         made[name] = unpacked(parts, bits, 64, rotated and fitted)

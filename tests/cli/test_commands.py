@@ -11,7 +11,7 @@ import pytest
 from app.base import paths
 from app.cli.group import COMMANDS, cli
 from app.models import library
-from app.models.catalogue import disk_bytes, does_line
+from app.models.library import disk_bytes, does_line
 from mlx_model.events import Done
 from mlx_model.specs import SPECS
 from tests.cli.scripted_pipeline import BASE, EDITOR, ROOT, FakePipeline, install, run

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from app.engine import process
+from app.engine import protocol
 
 FLUX_LOCAL = f"{sys.executable} -P -m app"
 CASES = {
@@ -29,7 +29,9 @@ FULL = {
 
 def shell(line):
     script = f"set -o pipefail; {FLUX_LOCAL} {line}"
-    return subprocess.run(["bash", "-c", script], env=process.environment(), capture_output=True, text=True, timeout=60)
+    return subprocess.run(
+        ["bash", "-c", script], env=protocol.environment(), capture_output=True, text=True, timeout=60
+    )
 
 
 @pytest.mark.parametrize("case", [*CASES, *FULL])

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from app.models.catalogue import catalogue
+from app.models.library import catalogue
 from converters.convert import convert
 from converters.identify import identify
 from converters.keys import families

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
-from app.cli.hints import on_command_line
+from app.cli.say import on_command_line
 from converters.convert import convert
 from mlx_model.errors import ConvertError, RequestError
 from mlx_model.nets import tiny_autoencoder

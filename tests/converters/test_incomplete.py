@@ -14,12 +14,11 @@ from typing import Any
 import pytest
 from mlx.utils import tree_flatten
 
-from converters.complete import check_complete, check_layers
 from converters.identify import make_published
 from converters.keys import text
 from converters.keys.families import SIZES
 from converters.keys.rules import Layout
-from converters.parts import Part, recognise
+from converters.parts import Part, check_complete, check_layers, recognise
 from converters.prepare import Settings, prepare
 from converters.source import Source, find_source
 from mlx_model.errors import ConvertError, FluxLocalError

@@ -5,7 +5,7 @@ import mlx.nn as nn
 import numpy as np
 import pytest
 
-from converters import packing
+from converters import quantize
 from converters.convert import convert
 from converters.quantize import BY_BITS, PLANS, Form, choose_plan, encode, find_form
 from mlx_model.errors import LayoutError, RequestError
@@ -40,7 +40,7 @@ def test_what_steers_the_network_keeps_more_bits(plan):
 @pytest.mark.parametrize("group", [64, 32])
 def test_closer_than_min_and_max(bits, gain, group):
     matrix = DISTRIBUTIONS["Gaussian"](512, 512)
-    made = packing.pack(matrix, bits, group, False, mx.bfloat16)
+    made = quantize.pack(matrix, bits, group, False, mx.bfloat16)
     assert made[0].nbytes + made[1].nbytes + made[2].nbytes == sum(p.nbytes for p in mx.quantize(
         matrix.astype(mx.bfloat16), group, bits
     ))  # fmt: skip
@@ -51,7 +51,7 @@ def test_closer_than_min_and_max(bits, gain, group):
 @pytest.mark.parametrize(("name", "gain"), [("Laplace", 2.4), ("t3", 3.5), ("1 % outliers", 4.5)])
 def test_rotation_helps_where_a_few_weights_are_large(name, gain):
     matrix = DISTRIBUTIONS[name](512, 512)
-    made = packing.pack(matrix, 4, 64, True, mx.bfloat16)
+    made = quantize.pack(matrix, 4, 64, True, mx.bfloat16)
     assert snr(matrix, unpacked(made, 4, 64, rotated=True)) - plain_snr(matrix, 4) >= gain
 
 
@@ -72,7 +72,7 @@ def test_no_group_gets_worse(kind, bits):
     plain = mx.quantize(matrix, 64, bits)
     ours, theirs = (
         np.square(np.array(matrix.astype(mx.float32) - unpacked(parts, bits, 64))).reshape(-1, 64).sum(-1)
-        for parts in (packing.pack(matrix, bits, 64, False, mx.bfloat16), plain)
+        for parts in (quantize.pack(matrix, bits, 64, False, mx.bfloat16), plain)
     )
     assert np.all(ours <= 1.01 * theirs + 1e-9)
 
@@ -80,7 +80,7 @@ def test_no_group_gets_worse(kind, bits):
 @pytest.mark.parametrize("bits", [2, 3, 4, 5, 6, 8])
 def test_bits_lie_as_mlx_lays_them(bits):
     codes = np.random.RandomState(bits).randint(0, 2**bits, (3, 96))
-    packed = packing.pack_bits(mx.array(codes), bits)
+    packed = quantize.pack_bits(mx.array(codes), bits)
     one, zero = mx.ones((3, 3)), mx.zeros((3, 3))
     assert np.array_equal(np.array(mx.dequantize(packed, one, zero, 32, bits)), codes)
 
@@ -89,22 +89,24 @@ def test_bits_lie_as_mlx_lays_them(bits):
 @pytest.mark.parametrize("dtype", [mx.bfloat16, mx.float16])
 def test_equal_weights(value, dtype):
     matrix = mx.full((2, 64), value)
-    back = unpacked(packing.pack(matrix, 4, 64, False, dtype), 4, 64)
+    back = unpacked(quantize.pack(matrix, 4, 64, False, dtype), 4, 64)
     assert mx.allclose(back, matrix, rtol=1e-2, atol=1e-6)
 
 
 def test_one_large_weight():
     matrix = mx.zeros((1, 64))
     matrix[0, 5] = 7.0
-    back = unpacked(packing.pack(matrix, 4, 64, False, mx.bfloat16), 4, 64)
+    back = unpacked(quantize.pack(matrix, 4, 64, False, mx.bfloat16), 4, 64)
     assert mx.allclose(back, matrix, atol=1e-2)
 
 
 def test_chunks_change_nothing(monkeypatch):
     matrix = DISTRIBUTIONS["Laplace"](70, 256)
-    whole = packing.pack(matrix, 4, 64, True, mx.bfloat16)
-    monkeypatch.setattr(packing, "CHUNK", 3000)
-    assert all(mx.array_equal(a, b) for a, b in zip(whole, packing.pack(matrix, 4, 64, True, mx.bfloat16), strict=True))
+    whole = quantize.pack(matrix, 4, 64, True, mx.bfloat16)
+    monkeypatch.setattr(quantize, "CHUNK", 3000)
+    assert all(
+        mx.array_equal(a, b) for a, b in zip(whole, quantize.pack(matrix, 4, 64, True, mx.bfloat16), strict=True)
+    )
 
 
 @pytest.mark.parametrize(("shape", "group"), [
@@ -123,7 +125,7 @@ def test_what_is_packed(shape, group, plan):
 
 
 def sizes(made, name):
-    return {f"{name}.{part}": made[f"{name}.{part}"].nbytes for part in packing.PARTS}
+    return {f"{name}.{part}": made[f"{name}.{part}"].nbytes for part in quantize.PARTS}
 
 
 @pytest.mark.parametrize(("dtype", "plan", "expected"), [

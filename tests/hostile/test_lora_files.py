@@ -9,7 +9,7 @@ from mlx.utils import tree_flatten
 
 from mlx_model.errors import LayoutError, RequestError
 from mlx_model.request import Lora
-from mlx_model.store import lora, lora_files, lora_settings
+from mlx_model.store import lora, lora_files, lora_kinds
 from tests.measuring import peak_of_mlx
 from tests.model.store.made_loras import kohya, low_rank, peft, random, save
 from tests.model.store.test_lora import QKV, net
@@ -168,9 +168,9 @@ def test_dora_without_its_lengths(tmp_path):
 
 def test_patterns_that_never_end_or_are_none(tmp_path, monkeypatch):
     """They come with files of strangers; re would search the first for years."""
-    monkeypatch.setattr(lora_settings, "PATIENCE", 0.05)
+    monkeypatch.setattr(lora_kinds, "PATIENCE", 0.05)
     with pytest.raises(ValueError, match="takes too long"):
-        lora_settings.find_pattern({"(a|b|ab)*c": 8}, "double_blocks.1." + "ab" * 30 + "!")
+        lora_kinds.find_pattern({"(a|b|ab)*c": 8}, "double_blocks.1." + "ab" * 30 + "!")
     told = {"lora_adapter_metadata": json.dumps({"lora_alpha": 4, "r": 4, "alpha_pattern": {"(": 8}})}
     refused(save(tmp_path / "x.safetensors", GOOD, told), "damaged settings: .*is no pattern")
 

@@ -20,7 +20,7 @@ ALLOWED = {
 }
 MORE = {
     "mlx_model/memory.py": {"psutil"},
-    "mlx_model/store/lora_settings.py": {"regex"},
+    "mlx_model/store/lora_kinds.py": {"regex"},
     "mlx_model/run/pictures.py": {"PIL", "cv2"},
     "mlx_model/training/": {"PIL"},
     "converters/hub.py": {"huggingface_hub"},

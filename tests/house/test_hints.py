@@ -9,7 +9,7 @@ from typing import get_args
 
 import pytest
 
-from app.cli import hints as command_line
+from app.cli import say as command_line
 from app.gui.kit import words as window
 from mlx_model.errors import AdviceCode
 from tests.house.tree import for_each

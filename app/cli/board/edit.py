@@ -27,8 +27,7 @@ from app.pictures import images
 from mlx_model.errors import BoardError, NotInstalled, RequestError
 from mlx_model.geometry import Size
 
-from ..hints import on_command_line
-from ..say import Reporter, echo, echo_path, say_json
+from ..say import Reporter, echo, echo_path, on_command_line, say_json
 
 Options = dict[str, Any]
 

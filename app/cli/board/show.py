@@ -13,8 +13,7 @@ from app.fluxboard.check import problems
 from app.fluxboard.file import BoardFile
 from mlx_model.errors import BoardError, RequestError
 
-from ..hints import on_command_line
-from ..say import Reporter, echo, say_json
+from ..say import Reporter, echo, on_command_line, say_json
 from .edit import add_ending, open_board
 
 WIDTH = 80

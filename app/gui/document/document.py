@@ -6,7 +6,6 @@ panel whatever happened meanwhile.
 """
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from pathlib import Path
@@ -27,10 +26,9 @@ from ...engine.jobs import JobState
 from ...fluxboard.file import COPY_HINT, BoardFile
 from ..kit.words import in_window
 from .forecast import PanelModel, forecast
-from .importing import ReadPicture, in_background, keep, read_picture
-from .pixmaps import Pixmaps, read
+from .pixmaps import Pixmaps, is_small, read
 from .runs import PanelState, Runs
-from .storing import AGAIN, SAVING, SMALL_FILE, Keeping, Storing, Troubles
+from .storing import AGAIN, SAVING, Keeping, ReadPicture, Storing, Troubles, in_background, keep, read_picture
 from .teaching import Teaching
 
 AUTOSAVE = 1500  # ms after the first unsaved change; the product promises 2 s
@@ -285,11 +283,7 @@ class Document(QObject):
 
     def read_preview(self, path: str, number: int) -> None:
         """`preview_read` brings the picture of a file and `number`; another thread reads where that takes a while."""
-        try:
-            short = os.stat(path).st_size <= SMALL_FILE
-        except OSError:
-            short = True
-        self._storing.add(partial(read, path, 0), partial(self.preview_read.emit, number), short)
+        self._storing.add(partial(read, path, 0), partial(self.preview_read.emit, number), is_small(path))
 
     def settle(self) -> None:
         """Wait for the pictures that are being stored: what is asked for next is about them too."""

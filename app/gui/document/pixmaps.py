@@ -1,5 +1,6 @@
 """Pictures of the board as pixmaps: scaled, cached by bytes, decoded in another thread where that takes time."""
 
+import os
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,7 @@ from ...pictures.images import open_small
 
 BUDGET = 384 * 2**20  # bytes of decoded pixels that are kept
 SMALL = 4 * 2**10  # a file below this decodes in about a millisecond: no thread, no flicker
+SMALL_FILE = 96 * 2**10  # bytes: read or stored within a frame or so, without a thread
 
 Key = tuple[str, int]
 
@@ -28,6 +30,14 @@ def read(path: str, max_side: int) -> QImage:
     # As screens have it: the window converts nothing. The fourth byte is full: Qt copies it where it need not blend.
     packed = Image.fromarray(pixels).convert("RGBA").tobytes("raw", "BGRA")
     return QImage(packed, width, height, 4 * width, QImage.Format.Format_RGB32).copy()
+
+
+def is_small(path: str) -> bool:
+    """Whether reading the file is short; also where it can't be read, which shows at once."""
+    try:
+        return os.stat(path).st_size <= SMALL_FILE
+    except OSError:
+        return True
 
 
 class _Signals(QObject):

@@ -16,7 +16,7 @@ from mlx_model.events import Done, Event, Failed, Note, Stage, Step, from_json
 from ...base import paths
 from ...base.faults import say_plainly
 from ...base.words import say_duration, say_stage
-from ...engine.process import command_line, environment
+from ...engine.protocol import command_line, environment
 from ..kit.widgets import button, label, row
 from ..kit.words import in_window
 

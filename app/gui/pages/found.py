@@ -22,7 +22,7 @@ from mlx_model.memory import say_bytes
 from mlx_model.spec_parts import BITS
 
 from ...base.words import say_count
-from ...engine.process import command_line
+from ...engine.protocol import command_line
 from ..kit.widgets import label, row
 from .downloads import make_environment
 

@@ -21,7 +21,7 @@ from mlx_model.spec_parts import BITS
 
 from ...base import blas, paths
 from ...base.words import say_duration
-from ...models import catalogue, library
+from ...models import library
 from ..kit.fields import ChoiceField
 from ..kit.messages import sure
 from ..kit.widgets import bar, button, fill_page, label, row, scroll_column, set_tone
@@ -65,7 +65,7 @@ class ModelCard(QFrame):
         return found
 
     def _fill_bits(self) -> None:
-        best = catalogue.best_bits(self.entry)
+        best = library.best_bits(self.entry)
         for bits in BITS:
             quality = {16: "as published", 8: "nearly the same", 6: "good", 5: "", 4: "smallest"}[bits]
             self.bits.addItem(f"{bits} bits" + (f", {quality}" if quality else ""), bits)
@@ -244,7 +244,7 @@ class ModelsView(QWidget):
             item = self.column.takeAt(0)
             if item and (widget := item.widget()):
                 widget.deleteLater()
-        entries = catalogue.catalogue(self.here)
+        entries = library.catalogue(self.here)
         real = any(entry["installed"] and entry["repo"] for entry in entries)
         self.column.addWidget(label(FIRST_LINE if not real else _machine_line(self.here), "muted", wrap=True))
         if warning := slow_line(entries, self.here.metal):
@@ -310,7 +310,7 @@ def is_slow(entry: dict[str, Any]) -> bool:
 
 def slow_line(entries: list[dict[str, Any]], metal: bool) -> str:
     """What to do instead, where every model that can be added is slow here; "" elsewhere."""
-    real = [one for one in entries if one["repo"] and one["does"]["references"] > 1 and catalogue.best_bits(one)]
+    real = [one for one in entries if one["repo"] and one["does"]["references"] > 1 and library.best_bits(one)]
     if not real or not all(is_slow(entry) for entry in real):
         return ""
     quickest = min(real, key=picture_seconds)
@@ -328,7 +328,7 @@ def _machine_line(here: memory.Machine) -> str:
 def _order(entry: dict[str, Any]) -> tuple:
     """Installed ones, then those that fit this machine; those that take several pictures first, then the quickest."""
     few = entry["does"]["references"] < 2
-    return not entry["installed"], catalogue.best_bits(entry) is None, few, picture_seconds(entry)
+    return not entry["installed"], library.best_bits(entry) is None, few, picture_seconds(entry)
 
 
 def _badges(entry: dict[str, Any], default: str | None) -> list[str]:
@@ -339,7 +339,7 @@ def _badges(entry: dict[str, Any], default: str | None) -> list[str]:
         badges.append("Installed")
     if default == entry["name"]:
         badges.append("Used for new panels")
-    if not entry["installed"] and catalogue.best_bits(entry) is None:
+    if not entry["installed"] and library.best_bits(entry) is None:
         badges.append("Does not fit this machine")
     elif not entry["installed"] and is_slow(entry):
         badges.append("Very slow here")

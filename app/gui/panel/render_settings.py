@@ -20,7 +20,7 @@ from ..kit import icons
 from ..kit.fields import add_row, choice, form, fraction, show_number, whole
 from ..kit.widgets import describe, icon_button, label
 from ..kit.words import model_title
-from .loras_field import LorasField
+from .fields import LorasField
 
 CUSTOM = "Other…"
 

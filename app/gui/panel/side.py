@@ -18,10 +18,9 @@ from ..kit.words import in_window
 from ..prompt.instruction_box import InstructionBox
 from ..prompt.menu import attach_menus
 from ..prompt.tray import ReferenceTray
+from .fields import ShotFields, SourceBox
 from .render_bar import RenderBar
 from .render_settings import RenderSettings
-from .shot_fields import ShotFields
-from .source_box import SourceBox
 from .take_details import TakeDetails
 
 TABS = (

@@ -1,17 +1,181 @@
-"""Where the artist says what the picture shows or what shall change: mentions with @, rendered with Ctrl+Enter."""
+"""Where the artist says what the picture shows or what shall change, rendered with Ctrl+Enter. Under an @ a list opens:
+the pictures in the model's order, then the rest of the cast.
+"""
 
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
-from PySide6.QtCore import QPoint, Qt, Signal
-from PySide6.QtGui import QFocusEvent, QKeyEvent, QPixmap, QTextCursor
-from PySide6.QtWidgets import QWidget
+from PySide6.QtCore import QPoint, QSize, Qt, Signal
+from PySide6.QtGui import (
+    QColor,
+    QFocusEvent,
+    QFont,
+    QIcon,
+    QKeyEvent,
+    QPainter,
+    QPixmap,
+    QSyntaxHighlighter,
+    QTextCharFormat,
+    QTextCursor,
+    QTextDocument,
+)
+from PySide6.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
 from ...board.data import Board, Picture
-from ...board.seen import Seen
+from ...board.mentions import Mention, find
+from ...board.seen import Seen, names
 from ..kit.text_field import BoardText, utf16
-from .mentions import MentionHighlighter, MentionList, choices
+from ..kit.theme import theme
+from ..kit.widgets import as_tip
+
+THUMB = 28
+ROWS = 7
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One line: `word` goes behind the @; `number` is the place of a picture that the model sees already."""
+
+    word: str
+    number: int | None
+    role: str
+    colour: str
+    picture: Picture | None
+
+
+def choices(board: Board, seen: Sequence[Seen], typed: str) -> list[Choice]:
+    """What `typed` (behind the @) may become. A picture without a name is offered by its number."""
+    listed = [
+        Choice(one.name or str(place), place, "start" if one.kind == "source" else one.role, one.colour, one.picture)
+        for place, one in enumerate(seen, 1)
+    ]
+    here = {one.name.casefold() for one in seen}
+    listed += [
+        Choice(member.name, None, member.role, member.colour, member.pictures[0])
+        for member in board.cast
+        if member.pictures and member.name.casefold() not in here
+    ]
+    key = typed.casefold()
+    return [one for one in listed if one.word.casefold().startswith(key) or str(one.number or "") == typed]
+
+
+class MentionList(QListWidget):
+    """Floats over the window and never takes the keyboard: the text box keeps it and moves the choice."""
+
+    picked = Signal(str)  # word
+
+    def __init__(self, parent: QWidget, thumbnail: Callable[[Picture, int], QPixmap]):
+        super().__init__(parent)
+        self._thumbnail, self._over = thumbnail, parent
+        self.listed: list[Choice] = []
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setIconSize(QSize(THUMB, THUMB))
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setAccessibleName("Pictures to mention")
+        self.setUniformItemSizes(True)
+        self.setObjectName("popup")
+        self.itemClicked.connect(lambda item: self.picked.emit(item.data(Qt.ItemDataRole.UserRole)))
+        self.hide()
+
+    def offer(self, listed: Sequence[Choice], below: QPoint) -> None:
+        """Show `listed` under the point `below` of the parent widget, or hide where there is nothing."""
+        if list(listed) != self.listed:
+            self.listed = list(listed)
+            self.clear()
+            for choice in listed:
+                self.addItem(self._item(choice))
+            self.setCurrentRow(0)
+        self.setVisible(bool(listed))
+        if listed:
+            self._place(below)
+
+    def step(self, by: int) -> None:
+        """Move the choice, round the ends."""
+        self.setCurrentRow((self.currentRow() + by) % max(1, self.count()))
+
+    def word(self) -> str:
+        """The chosen word."""
+        return self.currentItem().data(Qt.ItemDataRole.UserRole) if self.currentItem() else ""
+
+    def _item(self, choice: Choice) -> QListWidgetItem:
+        number = f"image {choice.number}" if choice.number else "from the cast"
+        parts = [f"@{choice.word}", number, *([choice.role] if choice.role else [])]
+        item = QListWidgetItem(self._icon(choice), "  ·  ".join(parts))
+        item.setData(Qt.ItemDataRole.UserRole, choice.word)
+        item.setData(Qt.ItemDataRole.AccessibleTextRole, ", ".join(parts))
+        return item
+
+    def _icon(self, choice: Choice) -> QIcon:
+        side = round(THUMB * self.devicePixelRatioF())
+        made = QPixmap(side, side)
+        made.fill(QColor(choice.colour))
+        picture = self._thumbnail(choice.picture, side) if choice.picture else QPixmap()
+        if not picture.isNull():
+            painter = QPainter(made)
+            inner = made.rect().adjusted(2, 2, -2, -2)
+            grown = picture.scaled(inner.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
+            painter.drawPixmap(inner, grown, grown.rect().adjusted(0, 0, inner.width() - grown.width(), 0))
+            painter.end()
+        icon = QIcon(made)
+        icon.addPixmap(made, QIcon.Mode.Selected)  # Qt would tint the chosen row's picture
+        return icon
+
+    def _place(self, below: QPoint) -> None:
+        width = max(220, self.sizeHintForColumn(0) + 24)
+        height = self.sizeHintForRow(0) * min(ROWS, self.count()) + 8
+        room = self._over.rect()
+        x = max(4, min(below.x(), room.width() - width - 4))
+        y = below.y() if below.y() + height <= room.height() else below.y() - height - 24
+        self.setGeometry(x, max(4, y), width, height)
+        self.raise_()
+
+
+TINT = 70  # alpha of the colour behind the text
+
+
+class MentionHighlighter(QSyntaxHighlighter):
+    """`seen` are the pictures in the model's order; `problem` is what is wrong with the first bad mention, or ""."""
+
+    def __init__(self, document: QTextDocument):
+        super().__init__(document)
+        self.seen: tuple[Seen, ...] = ()
+        theme.changed.connect(self.rehighlight)
+
+    def set_seen(self, seen: Sequence[Seen]) -> None:
+        if tuple(seen) != self.seen:
+            self.seen = tuple(seen)
+            self.rehighlight()
+
+    @property
+    def problem(self) -> str:
+        text = self.document().toPlainText()
+        errors = (mention.error for mention in find(unicodedata.normalize("NFC", text), names(self.seen)))
+        return next((error.message for error in errors if error), "")
+
+    def highlightBlock(self, text: str) -> None:
+        if unicodedata.is_normalized("NFC", text):
+            for mention in find(text, names(self.seen)):
+                start, end = utf16(text, mention.at), utf16(text, mention.end)
+                if mention.place or mention.error:
+                    self.setFormat(start, end - start, self._format(mention))
+
+    def _format(self, mention: Mention) -> QTextCharFormat:
+        made = QTextCharFormat()
+        if mention.error:
+            made.setUnderlineStyle(QTextCharFormat.UnderlineStyle.WaveUnderline)
+            made.setUnderlineColor(QColor(theme.colours.danger))
+            made.setToolTip(as_tip(mention.error.message))
+            return made
+        colour = QColor(self.seen[(mention.place or 1) - 1].colour)
+        made.setUnderlineStyle(QTextCharFormat.UnderlineStyle.SingleUnderline)
+        made.setUnderlineColor(colour)
+        colour.setAlpha(TINT)
+        made.setBackground(colour)
+        made.setFontWeight(QFont.Weight.DemiBold)
+        return made
+
 
 OPEN_MENTION = re.compile(r"(?<![\w@.\\])@([\w-]*)$")
 ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)

@@ -22,7 +22,7 @@ from ...fluxboard import samples
 from ...fluxboard.file import SUFFIX, BoardFile
 from ...models import library
 from ..document.document import READ_ONLY_HINT, Document
-from ..document.importing import in_background
+from ..document.storing import in_background
 from ..pages.downloads import Downloads
 
 T = TypeVar("T")
@@ -159,8 +159,8 @@ class Session(QObject):
 
     def import_onto(self, path: str) -> bool:
         """An edited timeline back onto the open board: order and lengths, one step that undo takes back."""
-        from ...interchange.edited import apply_edit
         from ...interchange.formats import import_timeline
+        from ...interchange.timeline_in import apply_edit
 
         document = self.document
         if document is None:

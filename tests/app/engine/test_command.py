@@ -5,16 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
-from app.engine import process
+from app.engine import protocol
 
 
 def test_it_is_this_program_wherever_the_person_stands(tmp_path):
     (tmp_path / "app").mkdir()
     (tmp_path / "app" / "__main__.py").write_text("print('not ours')")
     done = subprocess.run(
-        process.command_line("models", "path", "--help"),
+        protocol.command_line("models", "path", "--help"),
         cwd=tmp_path,
-        env=process.environment(),
+        env=protocol.environment(),
         capture_output=True,
         text=True,
         check=True,
@@ -24,13 +24,13 @@ def test_it_is_this_program_wherever_the_person_stands(tmp_path):
 
 def test_a_given_path_is_kept(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/given")
-    here = str(Path(process.__file__).parents[2])
-    assert process.environment()["PYTHONPATH"] == here + os.pathsep + "/given"
+    here = str(Path(protocol.__file__).parents[2])
+    assert protocol.environment()["PYTHONPATH"] == here + os.pathsep + "/given"
 
 
 def test_frozen_the_command_line_is_a_program_beside_the_window_s(monkeypatch):
     monkeypatch.setattr(sys, "frozen", True, raising=False)
     monkeypatch.setattr(sys, "executable", "/Applications/Flux Local.app/Contents/MacOS/Flux Local")
     monkeypatch.delenv("PYTHONPATH", raising=False)
-    assert process.command_line("worker") == ["/Applications/Flux Local.app/Contents/MacOS/flux-local", "worker"]
-    assert "PYTHONPATH" not in process.environment()
+    assert protocol.command_line("worker") == ["/Applications/Flux Local.app/Contents/MacOS/flux-local", "worker"]
+    assert "PYTHONPATH" not in protocol.environment()

@@ -13,7 +13,7 @@ from msgspec import structs
 
 from app.board.data import Board, Member, Panel, Scene, Settings, Source, Take
 from app.board.panel_job import panel_job
-from app.engine import process, protocol, running
+from app.engine import protocol, running
 from app.engine.engine import Engine
 from app.engine.worker import Worker
 from app.fluxboard.file import BoardFile
@@ -129,8 +129,8 @@ def test_the_picture_carries_the_request_and_is_what_the_command_line_makes(qtbo
     ]
     again, asked = tmp_path / "again.png", tmp_path / "asked.png"
     save_picture(open_picture(result), asked, job.request.to_json())
-    command_line = [*process.command_line("edit"), "--again", str(asked), "-o", str(again)]
-    subprocess.run(command_line, check=True, capture_output=True, env=process.environment())
+    command_line = [*protocol.command_line("edit"), "--again", str(asked), "-o", str(again)]
+    subprocess.run(command_line, check=True, capture_output=True, env=protocol.environment())
     assert (open_picture(again) == open_picture(result)).all()
 
 
@@ -179,17 +179,17 @@ def test_what_can_not_be_done_is_said_as_the_command_line_says_it(qtbot, engine,
 @pytest.fixture
 def worker(tmp_path):
     """A started worker that is ready."""
-    environment = {**process.environment(), "FLUX_LOCAL_HOME": str(tmp_path / "home")}
+    environment = {**protocol.environment(), "FLUX_LOCAL_HOME": str(tmp_path / "home")}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(process.command_line("worker"), env=environment, **pipes) as started:
+    with subprocess.Popen(protocol.command_line("worker"), env=environment, **pipes) as started:
         assert isinstance(protocol.from_worker(started.stdout.readline()), protocol.Ready)
         yield started
         started.kill()
 
 
 def send(process, *messages):
-    process.stdin.write(b"".join(map(protocol.line, messages)))
-    process.stdin.flush()
+    protocol.stdin.write(b"".join(map(protocol.line, messages)))
+    protocol.stdin.flush()
 
 
 def long_run(folder):
@@ -198,8 +198,8 @@ def long_run(folder):
 
 
 def until_step(process):
-    while b'"step"' not in process.stdout.readline():
-        assert process.poll() is None
+    while b'"step"' not in protocol.stdout.readline():
+        assert protocol.poll() is None
 
 
 @pytest.mark.parametrize("way", ["quit", "pipe", "term", "nonsense"])

@@ -9,7 +9,7 @@ import time
 import psutil
 import pytest
 
-from app.engine import process
+from app.engine import protocol
 from app.engine.engine import Engine
 from app.engine.jobs import Job
 from mlx_model.errors import GpuFailed, OutOfMemory, tell_device
@@ -134,7 +134,7 @@ def test_without_room_for_a_log_the_run_goes_on(qtbot, start, tmp_path, monkeypa
 )
 def test_memory_that_runs_out_during_a_run_costs_its_job(qtbot, start):  # noqa: F811
     """The real worker with MLX, which gets no more memory from the system in the middle of the work."""
-    engine = start(process.command_line("worker"))
+    engine = start(protocol.command_line("worker"))
     assert run(qtbot, engine, job("a"))[0].state == "done"
     worker = psutil.Process(engine.worker_pid)
     limit = worker.memory_info().vms + 2**20

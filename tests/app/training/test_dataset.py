@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.training import curve
+from app.training import session
 from app.training.dataset import read_rows, tell_faults
 from app.training.examples import open_examples
 from mlx_model.errors import RequestError
@@ -141,10 +141,10 @@ def test_too_many_references_are_a_fault_of_the_row(tmp_path):
 def test_the_curve_of_a_log_whose_last_line_is_cut(tmp_path):
     log = tmp_path / "log.jsonl"
     log.write_text("\n".join(json.dumps({"step": n, "loss": 1 / n}) for n in range(1, 60)) + '\n{"step": 60, "lo')
-    lines = curve.read_log(log)
+    lines = session.read_log(log)
     assert len(lines) == 59
-    assert curve.draw_curve(lines).shape == (curve.HEIGHT, curve.WIDTH, 3)
-    assert np.allclose(curve.smooth(np.ones(100)), 1)
+    assert session.draw_curve(lines).shape == (session.HEIGHT, session.WIDTH, 3)
+    assert np.allclose(session.smooth(np.ones(100)), 1)
 
 
 @pytest.mark.parametrize("digits", ["99999999", "9" * 200])

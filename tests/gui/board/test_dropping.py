@@ -15,8 +15,8 @@ from app.board import commands
 from app.board.data import new_board
 from app.fluxboard.file import BoardFile
 from app.gui.document import document as document_module
-from app.gui.document import importing
-from app.gui.document.importing import in_background, read_picture
+from app.gui.document import storing
+from app.gui.document.storing import in_background, read_picture
 from app.gui.kit.messages import ReadingDialog
 from tests.gui.board.test_board_view import drop, now, spot, urls
 
@@ -134,7 +134,7 @@ def test_a_drop_of_far_too_many_pictures_can_be_stopped(window, picture_file, mo
         return read_picture(file, source, name)
 
     monkeypatch.setattr(document_module, "read_picture", slow)
-    monkeypatch.setattr(importing, "WORTH_WORDS", 20)
+    monkeypatch.setattr(storing, "WORTH_WORDS", 20)
     stopper = QTimer(interval=10)
     stopper.timeout.connect(lambda: [QTest.keyClick(one, Qt.Key.Key_Escape) for one in reading_dialogs()])
     stopper.start()

@@ -9,7 +9,7 @@ import pytest
 
 from app.board import commands
 from app.board.data import PanelReference, Settings
-from app.engine import process
+from app.engine import protocol
 from app.engine.engine import Engine
 from app.fluxboard.archive import export_zip
 from app.fluxboard.file import BoardFile
@@ -66,8 +66,8 @@ def test_the_window_and_the_command_line_make_the_same_bytes_which_tell_nothing_
     document.file.copy_to(other).close()
     document.render([first])
     qtbot.waitUntil(lambda: document.panel(first).take is not None, timeout=WAIT)
-    words = [*process.command_line("board"), "render", str(other), "--panels", "1A"]
-    subprocess.run(words, check=True, capture_output=True, env=process.environment())
+    words = [*protocol.command_line("board"), "render", str(other), "--panels", "1A"]
+    subprocess.run(words, check=True, capture_output=True, env=protocol.environment())
     document.save()
     takes = []
     for path in (document.file.path, other):

@@ -12,7 +12,7 @@ from PySide6.QtWidgets import QFileDialog
 
 from app.board import commands
 from app.fluxboard.file import BoardFile
-from app.gui.document import storing
+from app.gui.document import pixmaps, storing
 from app.gui.panel.view import PanelView
 from app.gui.window import window_commands
 from app.pictures.images import read_request, save_picture
@@ -27,7 +27,7 @@ def large(tmp_path):
     noise = np.random.default_rng(1).integers(0, 256, (256, 256, 3), np.uint8)
     path = tmp_path / "result.png"
     Image.fromarray(noise).save(path)
-    assert path.stat().st_size > storing.SMALL_FILE
+    assert path.stat().st_size > pixmaps.SMALL_FILE
     return path
 
 

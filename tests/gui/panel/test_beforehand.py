@@ -12,7 +12,7 @@ from app.gui.document.forecast import Forecast
 from app.gui.kit import portrait
 from app.gui.kit.messages import Toasts
 from app.gui.pages import models_view
-from app.models import catalogue
+from app.models import library
 from app.pictures import inputs
 from mlx_model.errors import WillNotFit
 from mlx_model.memory import Machine
@@ -94,7 +94,7 @@ def test_the_worker_asks_for_memory_unless_it_is_told_to_go_on(monkeypatch, tmp_
 
 
 def test_a_slow_machine_is_told_plainly_and_a_quick_one_is_not():
-    slow, quick = catalogue.catalogue(CPU), catalogue.catalogue(GPU)
+    slow, quick = library.catalogue(CPU), library.catalogue(GPU)
     words = models_view.slow_line(slow, metal=False)
     assert "slow here" in words
     assert "built-in model" in words

@@ -15,7 +15,7 @@ from converters.quantize import PLANS, encode
 from mlx_model.errors import LayoutError
 from mlx_model.nets import flux1
 from mlx_model.request import Lora
-from mlx_model.store import lora, lora_fit, weights
+from mlx_model.store import lora, lora_names, weights
 from tests.converters.checkpoints import arrays
 from tests.converters.checkpoints import save as save_weights
 from tests.model.store.made_loras import kohya, low_rank, peft, random, save
@@ -318,7 +318,7 @@ FITS = {
 
 @pytest.mark.parametrize("title", FITS)
 def test_which_models_it_fits_is_told_by_its_header(title):
-    found = [row.title for row in lora_fit.list_fitting({name: array.shape for name, array in FITS[title].items()})]
+    found = [row.title for row in lora_names.list_fitting({name: array.shape for name, array in FITS[title].items()})]
     assert title in found
     others = [other for other in FITS if other != title and other in found]
     assert not others or (title, others) == ("FLUX.2 klein 4B", ["FLUX.1 dev"])  # alike where a file has no more

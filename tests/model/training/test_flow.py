@@ -10,7 +10,7 @@ from mlx.utils import tree_flatten
 
 from mlx_model.nets import flux2, text_qwen3
 from mlx_model.nets.ops import timestep_features
-from mlx_model.training import flow, loop, selfflow
+from mlx_model.training import flow, loop
 
 TEXT = text_qwen3.Params(16, 32, 2, 1, 8, (1, 2), vocab_size=32)
 NET = flux2.Params(32, 2, 1, 2, TEXT.width, in_channels=8, axes_dim=(4, 4, 4, 4), theta=50.0)
@@ -25,7 +25,7 @@ def batch(seed: int = 0, count: int = 2) -> flow.Batch:
     return flow.Batch(ids, real, latents, latents, ((2, 3), (2, 3)), times, mx.ones((count, 6)))
 
 
-def student(kind=selfflow.Student):
+def student(kind=flow.Student):
     mx.random.seed(1)
     model = kind(TEXT, NET)
     flow.initialise(model)
@@ -50,7 +50,7 @@ def test_gates_start_near_one_at_every_time():
 def test_times_per_token_equal_one_time_for_all_where_they_are_equal():
     model, given = awake(student()), batch()
     noise = mx.random.normal(given.latents.shape)
-    per_token, _ = selfflow._run(model, given, noise, np.repeat(given.times[:, None], 6, 1))
+    per_token, _ = flow._run(model, given, noise, np.repeat(given.times[:, None], 6, 1))
     t = mx.array(given.times.astype(np.float32))[:, None, None]
     noisy = (1 - t) * given.latents + t * noise
     shared = model.transformer(noisy, timestep_features(given.times), model.condition(given))
@@ -63,14 +63,14 @@ def test_a_token_with_its_own_time_changes_the_output():
     times = np.repeat(given.times[:, None], 6, 1)
     other = times.copy()
     other[:, 2] = 0.05
-    a, b = selfflow._run(model, given, noise, times)[0], selfflow._run(model, given, noise, other)[0]
+    a, b = flow._run(model, given, noise, times)[0], flow._run(model, given, noise, other)[0]
     assert mx.abs(a - b)[:, 2].max().item() > 1e-2
 
 
 def test_masked_share_of_tokens():
     rng = np.random.default_rng(0)
-    times = selfflow.token_times(rng, np.full(200, 0.2), np.full(200, 0.7), 64)
-    assert (times == 0.7).mean() == pytest.approx(selfflow.MASK_RATIO, abs=0.01)
+    times = flow.token_times(rng, np.full(200, 0.2), np.full(200, 0.7), 64)
+    assert (times == 0.7).mean() == pytest.approx(flow.MASK_RATIO, abs=0.01)
 
 
 def test_the_teacher_gets_no_gradient_and_the_head_learns():
@@ -78,7 +78,7 @@ def test_the_teacher_gets_no_gradient_and_the_head_learns():
     given = batch()
 
     def loss(model, given):
-        return selfflow.self_flow_loss(model, teacher, given, np.array([0.2, 0.9]), rng)
+        return flow.self_flow_loss(model, teacher, given, np.array([0.2, 0.9]), rng)
 
     before = dict(tree_flatten(teacher.parameters()))
     gradient = mx.value_and_grad(lambda p: loss(_with(model, p), given))

@@ -1,0 +1,292 @@
+"""The fields of a panel: what it means in the story, what it starts from, which LoRAs it is rendered with."""
+
+from collections.abc import Iterable
+
+from msgspec.structs import replace
+from PySide6.QtCore import QEvent, QObject, QSignalBlocker, QSize
+from PySide6.QtGui import QIcon, QStandardItemModel
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+
+from ...board import commands
+from ...board.data import ANGLES, MOVES, SHOT_NAMES, SHOTS, Adapter, Panel, Source, numbers
+from ...board.panel_job import name_loras
+from ...board.seen import source_picture
+from ...models import loras
+from ..document.document import Document
+from ..document.forecast import PanelModel
+from ..document.panel_part import PanelPart
+from ..kit.fields import FractionField, StrengthField, add_row, choice, form
+from ..kit.text_field import BoardText
+from ..kit.widgets import OneLine, describe, icon_button, label, row, set_tone
+
+AS_BOARD = "As the board"
+NONE = "None"
+
+
+class LorasField(PanelPart, QWidget):
+    """A list to add from, and a row with a strength for each. `model` is what the panel is rendered with."""
+
+    def __init__(self, document: Document, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.document, self.model = document, PanelModel()
+        self.box = choice("LoRAs", "Small files that teach the model a style, a face or a thing", self._choose)
+        self.rows: list[QWidget] = []
+        self.column = QVBoxLayout(self)
+        self.column.setContentsMargins(0, 0, 0, 0)
+        self.column.setSpacing(4)
+        self.column.addWidget(self.box)
+
+    @property
+    def used(self) -> tuple[Adapter, ...]:
+        return name_loras(self.document.board, self.panel)
+
+    def refresh(self) -> None:
+        wanted = (self.panel_id, self.panel.settings.loras, self.document.board.loras, self.model.name)
+        if wanted == self._shown:
+            return
+        self._shown = wanted
+        entries = {one.name: one for one in loras.list_loras() if not one.problem}
+        self._fill(entries)
+        for old in self.rows:
+            self.column.removeWidget(old)
+            old.deleteLater()
+        self.rows = [self._make_row(one, entries.get(one.name)) for one in self.used]
+        for made in self.rows:
+            self.column.addWidget(made)
+
+    def _fill(self, entries: dict[str, loras.Entry]) -> None:
+        own, used = self.panel.settings.loras, {one.name for one in self.used}
+        self.box.clear()
+        self.box.addItem(AS_BOARD if own is None else ("Own choice" if own else NONE), None)
+        if own is not None:
+            self.box.addItem(AS_BOARD, AS_BOARD)
+        if own is None or own:
+            self.box.addItem(NONE, NONE)
+        for name in entries:
+            if name not in used:
+                self.box.addItem(f"Add {name}", (name,))
+        self.box.setCurrentIndex(0)
+
+    def _make_row(self, one: Adapter, entry: loras.Entry | None) -> QWidget:
+        name, note = OneLine(one.name), label(tone="warning", wrap=True)
+        strength = StrengthField(f"Strength of {one.name}")
+        strength.show_value(one.strength)
+        strength.chosen.connect(lambda value: self._set_strength(one.name, value))
+        off = icon_button(f"Take {one.name} off", "close", act=lambda: self._take_off(one.name))
+        made = QWidget()
+        column = QVBoxLayout(made)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(2)
+        top = row(name, off, spacing=4)
+        top.setStretch(0, 1)
+        column.addLayout(top)
+        column.addWidget(strength)
+        spec = self.model.spec
+        if entry is None:
+            note.setText("It is not in the library.")
+            set_tone(note, "danger")
+        elif spec and entry.names and spec.name not in entry.names:
+            note.setText(f"It is for {entry.fits[0]}.")
+        note.setVisible(bool(note.text()))
+        column.addWidget(note)
+        return made
+
+    def _choose(self, row: int) -> None:
+        wanted = self.box.itemData(row)
+        if wanted == AS_BOARD:
+            self._set(None)
+        elif wanted == NONE:
+            self._set(())
+        elif wanted:
+            self._set((*self.used, Adapter(wanted[0])))
+
+    def _set_strength(self, name: str, strength: float) -> None:
+        self._set(tuple(replace(one, strength=strength) if one.name == name else one for one in self.used), name)
+
+    def _take_off(self, name: str) -> None:
+        self._set(tuple(one for one in self.used if one.name != name))
+
+    def _set(self, wanted: tuple[Adapter, ...] | None, merge: str = "") -> None:
+        settings = replace(self.panel.settings, loras=wanted)
+        self.change("Change LoRAs", f"loras {merge} {self.panel_id}" if merge else None, settings=settings)
+
+
+BLANK, TAKE = Source("blank"), Source("take")
+
+
+class SourceBox(PanelPart, QWidget):
+    """Chooses the source through the document; tells what it means in one line."""
+
+    def __init__(self, document: Document, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.document = document
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(4)
+        row = QHBoxLayout()
+        row.setSpacing(8)
+        self.box = choice(
+            "Start from", "What the run changes; without one the picture is made from words", self._choose
+        )
+        self.box.setIconSize(QSize(36, 22))
+        self.box.view().installEventFilter(self)
+        self._pictures: dict[int, str] = {}  # row -> sha256
+        document.picture_ready.connect(self._follow_picture)
+        words = label("Start from", "muted")
+        words.setBuddy(self.box)
+        row.addWidget(words)
+        row.addWidget(self.box, 1)
+        column.addLayout(row)
+        self.mask_row = QWidget()
+        mask = QHBoxLayout(self.mask_row)
+        mask.setContentsMargins(0, 0, 0, 0)
+        self.mask_words = label(tone="muted")
+        self.mask_words.setWordWrap(True)
+        mask.addWidget(self.mask_words, 1)
+        self.remove_mask = QPushButton("Remove Mask")
+        self.remove_mask.setProperty("kind", "quiet")
+        describe(self.remove_mask, "Remove mask", "The whole picture may change again")
+        self.remove_mask.clicked.connect(self.clear_mask)
+        mask.addWidget(self.remove_mask)
+        column.addWidget(self.mask_row)
+
+    def refresh(self) -> None:
+        panel, board = self.panel, self.document.board
+        wanted = (panel.source, panel.mask, [(other.id, other.current) for other in board.panels()])
+        if wanted == self._shown:
+            return
+        self._shown, number = wanted, numbers(board)
+        with QSignalBlocker(self.box):
+            self.box.clear()
+            self.box.addItem("Nothing, from words", BLANK)
+            self._pictures = {1: panel.take.picture.sha256} if panel.take else {}
+            self.box.addItem("This panel's take", TAKE)
+            rows = self.box.model()
+            assert isinstance(rows, QStandardItemModel)  # what a combo box makes for itself
+            rows.item(1).setEnabled(panel.take is not None)
+            for other in self.document.board.panels():
+                if other.id != panel.id and (other.take or panel.source.panel == other.id):
+                    if other.take:
+                        self._pictures[self.box.count()] = other.take.picture.sha256
+                    self.box.addItem(f"Panel {number[other.id]}", Source("panel", other.id))
+            sources = [self.box.itemData(place) for place in range(self.box.count())]
+            self.box.setCurrentIndex(sources.index(panel.source) if panel.source in sources else 0)
+        self._show_icons([self.box.currentIndex()])
+        self._show_mask(panel)
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        """A thousand panels have a thousand pictures: they are looked for when the list opens."""
+        if event.type() == QEvent.Type.Show:
+            self._show_icons()
+        return super().eventFilter(watched, event)
+
+    def _follow_picture(self, sha256: str) -> None:
+        if self.box.view().isVisible():
+            self._show_icons()
+
+    def _show_icons(self, rows: Iterable[int] | None = None) -> None:
+        for place in self._pictures if rows is None else rows:
+            if place in self._pictures:
+                self.box.setItemIcon(place, QIcon(self.document.pixmap(self._pictures[place], 96)))
+
+    def _show_mask(self, panel: Panel) -> None:
+        """A mask of another size than the start's is not used by the run, and that is said."""
+        source = source_picture(self.document.board, panel)
+        fits = source and panel.mask and (panel.mask.width, panel.mask.height) == (source.width, source.height)
+        self.mask_words.setText("Only the masked part changes" if fits else "The mask fits another picture: not used")
+        set_tone(self.mask_words, "muted" if fits else "warning")
+        self.mask_row.setVisible(panel.mask is not None)
+
+    def _choose(self, row: int) -> None:
+        self.set_source(self.box.itemData(row))
+
+    def set_source(self, source: Source) -> None:
+        """Start from something else; the mask goes, for it was painted on the other picture."""
+        self.change("Change Start", source=source)
+
+    def clear_mask(self) -> None:
+        """Let everything change again."""
+        self.document.do("Remove Mask", lambda board: commands.set_mask(board, self.panel_id, None))
+
+
+TEXTS = (
+    ("action", "Action", "What happens in the panel"),
+    ("dialogue", "Dialogue", "Who says what"),
+    ("notes", "Notes", "For you and your team; the model does not read them"),
+)
+LONGEST = 3600.0
+
+
+class ShotFields(PanelPart, QWidget):
+    """Fields of one panel; every change goes through the document."""
+
+    def __init__(self, document: Document, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.document = document
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(6)
+        layout = form()
+        self.camera: dict[str, QComboBox] = {}
+        for field, name, values in (("shot", "Shot", SHOTS), ("angle", "Angle", ANGLES), ("move", "Move", MOVES)):
+            self.camera[field] = self._camera_box(field, name, values)
+            add_row(layout, name, self.camera[field])
+        self.seconds = FractionField()
+        self.seconds.lineEdit().setTextMargins(6, 0, 0, 0)
+        self.seconds.setRange(0.1, LONGEST)
+        self.seconds.setSingleStep(0.5)
+        self.seconds.setDecimals(1)
+        self.seconds.setSuffix(" s")
+        self.seconds.setKeyboardTracking(False)
+        describe(self.seconds, "Duration", "How long the panel stands in the animatic")
+        self.seconds.valueChanged.connect(lambda value: self._set("Duration", seconds=round(value, 3)))
+        add_row(layout, "Duration", self.seconds)
+        column.addLayout(layout)
+        self.texts = {field: self._text(column, field, name, hint) for field, name, hint in TEXTS}
+        column.addStretch(1)
+
+    def _camera_box(self, field: str, name: str, values: tuple[str, ...]) -> QComboBox:
+        box = choice(name, "Of the camera; for the shot list and the exports", lambda row: self._set_camera(field, row))
+        for value in values:
+            label = SHOT_NAMES.get(value) or value.capitalize() or "–"
+            box.addItem(f"{value}  {label}" if field == "shot" and value not in ("", "INSERT") else label, value)
+        return box
+
+    def _text(self, column: QVBoxLayout, field: str, name: str, hint: str) -> BoardText:
+        box = BoardText(name, hint)
+        box.setPlaceholderText(hint)
+        box.setMinimumHeight(64)
+        box.setMaximumHeight(140)
+        box.edited.connect(lambda text: self._set(name, **{field: text}))
+        box.undo_asked.connect(self.document.undo)
+        box.redo_asked.connect(self.document.redo)
+        words = label(name, "muted")
+        words.setBuddy(box)
+        column.addSpacing(4)
+        column.addWidget(words)
+        column.addWidget(box)
+        return box
+
+    def refresh(self) -> None:
+        panel = self.panel
+        wanted = (panel.id, panel.camera, panel.seconds, panel.action, panel.dialogue, panel.notes)
+        if wanted == self._shown:
+            return
+        self._shown = wanted
+        for field, box in self.camera.items():
+            value = getattr(panel.camera, field)
+            if box.findData(value) < 0:  # from an import
+                box.addItem(value, value)
+            box.setCurrentIndex(box.findData(value))
+        with QSignalBlocker(self.seconds):
+            self.seconds.setValue(panel.seconds)
+        for field, text in self.texts.items():
+            text.set_text(getattr(panel, field))
+
+    def _set_camera(self, field: str, row: int) -> None:
+        value = self.camera[field].itemData(row)
+        self._set("Camera", camera=replace(self.panel.camera, **{field: value}))
+
+    def _set(self, what: str, **fields: object) -> None:
+        """Typing in one field, or turning one wheel, is one step to undo."""
+        self.change(f"Edit {what}", f"{what} {self.panel_id}", **fields)
