@@ -1,10 +1,23 @@
-"""The tokenizers of a checkpoint: as tokenizer.json, or in the older files that FLUX.1's repositories have."""
+"""The tokenizers of a checkpoint: as tokenizer.json, or made from the older files that FLUX.1's repositories have.
+
+CLIP's, which its repositories hold only as vocab.json and merges.txt. Source: openai/CLIP clip/simple_tokenizer.py:
+lower case, runs of white space become one, byte-level BPE inside words, `</w>` at their ends.
+
+T5's, from the spiece.model of older folders: a protocol buffer (sentencepiece_model.proto) of pieces with their scores
+and a table that normalises text. Source: google/sentencepiece; transformers' converter for T5, which says what T5 adds:
+a mark of the end, a hundred sentinels, a space in front.
+"""
 
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from .t5_clip import make_clip_tokenizer, make_t5_tokenizer
+import numpy as np
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
+
+from mlx_model.errors import ConvertError, say_reason
+from mlx_model.foreign import LARGEST, MOST_TOKENS, check_charsmap, contain_panics, parse_json
 
 FILES = (
     "tokenizer.json",
@@ -16,6 +29,8 @@ FILES = (
     "chat_template.jinja",
 )
 WHOLE, CONFIG, CLIP, T5 = "tokenizer.json", "tokenizer_config.json", ("vocab.json", "merges.txt"), "spiece.model"
+START, END = "<|startoftext|>", "<|endoftext|>"
+WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 
 @dataclass(frozen=True)
@@ -59,3 +74,115 @@ def collect_tokenizer_files(directory: Path, scratch: Path) -> list[Path]:
     for file in (file for file in files if file.name not in CLIP):
         shutil.copyfile(file, scratch / file.name)
     return sorted(scratch.iterdir())
+
+
+def make_clip_tokenizer(vocab: Path, merges: Path) -> Tokenizer:
+    """The tokenizer of the two files; it adds no start, end or padding. Raises ConvertError where they are damaged."""
+    try:
+        if max(vocab.stat().st_size, merges.stat().st_size) > LARGEST:
+            raise ValueError("they are too large")
+        numbers = parse_json(vocab.read_text("utf-8"))
+        lines = merges.read_text("utf-8").splitlines()
+        halves = (line.split() for line in lines if line and not line.startswith("#version"))
+        pairs = [(first, second) for first, second in halves]
+        with contain_panics():
+            bpe = models.BPE(numbers, pairs, unk_token=END, continuing_subword_prefix="", end_of_word_suffix="</w>")
+        missing = [token for token in (START, END) if token not in numbers]
+    except Exception as error:  # the library raises bare Exception for merges that don't fit the vocabulary
+        why = say_reason(error)[:200]
+        raise ConvertError(f"{vocab} and {merges.name} are no tokenizer: {why}.", "Download them again.") from error
+    if missing:
+        raise ConvertError(f"{vocab} has no {missing[0]}.", "Download it again.")
+    tokenizer = Tokenizer(bpe)
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.NFC(), normalizers.Replace(Regex(r"\s+"), " "), normalizers.Lowercase()]
+    )
+    words = pre_tokenizers.Split(Regex(WORDS), behavior="removed", invert=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False, special=True) for token in (START, END)])
+    return tokenizer
+
+
+SENTINELS = 100
+PIECES, NORMALIZER = 1, 3  # fields of the model
+PIECE, SCORE, KIND, CHARSMAP = 1, 2, 3, 2  # of a piece; of the normalizer
+UNKNOWN, CONTROL = 2, 3  # kinds of pieces
+SPACE = "\u2581"
+
+
+def make_t5_tokenizer(file: Path) -> Tokenizer:
+    """The tokenizer of a spiece.model; it adds no end and no padding. Raises ConvertError where it is damaged."""
+    try:
+        if file.stat().st_size > LARGEST:
+            raise ValueError("it is too large")
+        model = list(read_fields(file.read_bytes()))
+        pieces = [_read_piece(_expect_bytes(value)) for number, value in model if number == PIECES]
+        rules = [_expect_bytes(value) for number, value in model if number == NORMALIZER]
+        table = next((value for number, value in read_fields(rules[0]) if number == CHARSMAP), b"") if rules else b""
+        unknown = next(place for place, (_, _, kind) in enumerate(pieces) if kind == UNKNOWN)
+        if len(pieces) > MOST_TOKENS:
+            raise ValueError("its vocabulary has no end")
+        with contain_panics():
+            return _make_tokenizer(pieces, unknown, _expect_bytes(table))
+    except Exception as error:  # the library raises bare Exception for a table that it can't use
+        why = str(error)[:200] if type(error) in (ValueError, Exception) else "it is damaged"
+        raise ConvertError(f"{file} is no tokenizer: {why}.", "Download it again.") from error
+
+
+def _make_tokenizer(pieces: list[tuple[str, float, int]], unknown: int, table: bytes) -> Tokenizer:
+    sentinels = [f"<extra_id_{number}>" for number in reversed(range(SENTINELS))]
+    scores = [(piece, score) for piece, score, _ in pieces] + [(name, 0.0) for name in sentinels]
+    tokenizer = Tokenizer(models.Unigram(scores, unk_id=unknown, byte_fallback=False))
+    if table:
+        check_charsmap(table)
+        tokenizer.normalizer = normalizers.Precompiled(table)
+    # Splitting at white space first drops it at the ends, and where it is repeated.
+    marked = pre_tokenizers.Metaspace(replacement=SPACE, prepend_scheme="always")
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.WhitespaceSplit(), marked])
+    tokenizer.decoder = decoders.Metaspace(replacement=SPACE, prepend_scheme="always")
+    special = [piece for piece, _, kind in pieces if kind in (UNKNOWN, CONTROL)] + sentinels
+    tokenizer.add_special_tokens([AddedToken(name, normalized=False, special=True) for name in special])
+    return tokenizer
+
+
+def _read_piece(message: bytes) -> tuple[str, float, int]:
+    values = dict(read_fields(message))
+    score = float(np.frombuffer(_expect_bytes(values[SCORE]), "<f4")[0]) if SCORE in values else 0.0
+    return _expect_bytes(values[PIECE]).decode("utf-8"), score, int(values.get(KIND, 1))
+
+
+def _expect_bytes(value: int | bytes) -> bytes:
+    if isinstance(value, int):
+        raise ValueError("a number stands where text belongs")
+    return value
+
+
+def read_fields(message: bytes) -> Iterator[tuple[int, int | bytes]]:
+    """(number, value) of each field of a protocol buffer: whole numbers, or bytes. Raises ValueError."""
+    place = 0
+    value: int | bytes
+    while place < len(message):
+        key, place = _read_varint(message, place)
+        kind = key & 7
+        if kind == 0:
+            value, place = _read_varint(message, place)
+        else:
+            size, place = _read_varint(message, place) if kind == 2 else ({1: 8, 5: 4}[kind], place)
+            value, place = message[place : place + size], place + size
+        if place > len(message):
+            raise ValueError("it ends inside a field")
+        yield key >> 3, value
+
+
+def _read_varint(message: bytes, place: int) -> tuple[int, int]:
+    """The number that begins at `place`, seven bits a byte, and where it ends. Raises IndexError at the end."""
+    value = shift = 0
+    while True:
+        byte = message[place]
+        if shift > 63:  # each further byte would take longer than the one before
+            raise ValueError("it has a number of too many digits")
+        value |= (byte & 127) << shift
+        place, shift = place + 1, shift + 7
+        if byte < 128:
+            return value, place

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from converters.tokenizers.t5_clip import make_t5_tokenizer
+from converters.tokenizers.files import make_t5_tokenizer
 from mlx_model import foreign
 from mlx_model.errors import ConvertError, LayoutError
 from mlx_model.foreign import contain_panics

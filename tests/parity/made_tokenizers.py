@@ -15,7 +15,7 @@ import transformers
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-from converters.tokenizers.t5_clip import WORDS
+from converters.tokenizers.files import WORDS
 
 CORPUS = (
     "a red cat sat on the mat, and the sea shone (at dawn); it's 1984 & we've 3 dogs",

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 sentencepiece = pytest.importorskip("sentencepiece")
 transformers = pytest.importorskip("transformers")
 
-from converters.tokenizers.t5_clip import make_clip_tokenizer, make_t5_tokenizer  # noqa: E402
+from converters.tokenizers.files import make_clip_tokenizer, make_t5_tokenizer  # noqa: E402
 from tests.converters.tokenizers.test_tokenizer_clip import write_vocabulary  # noqa: E402
 
 pytestmark = pytest.mark.parity

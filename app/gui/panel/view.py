@@ -11,8 +11,8 @@ from ...board.panel_job import panel_job, resolve
 from ...board.seen import source_picture
 from ...engine import jobs
 from ..document.document import Document
-from ..document.live import Live
 from ..document.panel_part import PanelPart
+from ..document.runs import Live
 from ..kit.theme import GAP
 from ..kit.widgets import OneLine, icon_button, key_text, label
 from ..kit.words import in_window

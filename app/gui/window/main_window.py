@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 PLACES = (("board", "Board"), ("cast", "Cast"), ("loras", "LoRAs"), ("models", "Models"), ("queue", "Queue"))
 USUAL, LEAST, FRAME = (1280, 800), (860, 540), 40  # px: of a window, and what its frame may take of the screen
 IDLE = 60  # ms between the steps of what is built before it is wanted
-AHEAD = ("psutil", "..canvas.canvas", "..canvas.bars", "..prompt.mentions", "..prompt.tile", "..prompt.tray",
+AHEAD = ("psutil", "..canvas.canvas", "..canvas.bars", "..prompt.instruction_box", "..prompt.tile", "..prompt.tray",
          "..panel.render_settings", "..panel.takes_strip", "..panel.side", "..panel.stage", "..panel.view")  # fmt: skip
 LONG = 20_000  # ms of work without a pause: its end is worth a notification
 

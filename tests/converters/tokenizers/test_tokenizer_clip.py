@@ -5,7 +5,7 @@ import json
 import pytest
 from tokenizers import pre_tokenizers
 
-from converters.tokenizers.t5_clip import END, START, make_clip_tokenizer
+from converters.tokenizers.files import END, START, make_clip_tokenizer
 from mlx_model.errors import ConvertError
 
 MERGES = [("c", "a"), ("ca", "t</w>"), ("r", "e"), ("re", "d</w>"), ("'", "s</w>")]

@@ -4,7 +4,7 @@ import struct
 
 import pytest
 
-from converters.tokenizers.t5_clip import make_t5_tokenizer, read_fields
+from converters.tokenizers.files import make_t5_tokenizer, read_fields
 from mlx_model.errors import ConvertError
 
 PIECES = [

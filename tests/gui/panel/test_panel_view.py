@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from app.board import commands
 from app.board.data import Source
-from app.gui.document import live
+from app.gui.document import runs
 from app.gui.panel.view import PanelView
 from app.pictures.images import open_mask
 from tests.gui.panel_board import add_member, add_references, add_take, shown_panel
@@ -216,7 +216,7 @@ def test_a_live_result_that_is_kept_runs_nothing_again(view, engine, ids, pictur
     engine.done(picture_file("live.png", "yellow"))
     view.keep_live()
     qtbot.waitUntil(lambda: len(view.panel.takes) == 2)
-    qtbot.wait(2 * live.PAUSE)
+    qtbot.wait(2 * runs.PAUSE)
     assert len(engine.submitted) == 1
     kept = Source("take", take=view.panel.takes[1].id)
     document.do("Go On", lambda board: commands.set_panel(board, ids()[0], source=kept))

@@ -24,7 +24,7 @@ from app.pictures import images
 from converters.formats.files import load_file, read_entries, read_metadata
 from converters.formats.names import list_components, list_told
 from converters.formats.pickle_free import read_tensors
-from converters.tokenizers.t5_clip import make_t5_tokenizer
+from converters.tokenizers.files import make_t5_tokenizer
 from mlx_model.request import Reference, Request, from_json
 from mlx_model.run.tokenize import open_tokenizer
 from mlx_model.store import folder, lora
