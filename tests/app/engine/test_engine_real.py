@@ -188,8 +188,8 @@ def worker(tmp_path):
 
 
 def send(process, *messages):
-    protocol.stdin.write(b"".join(map(protocol.line, messages)))
-    protocol.stdin.flush()
+    process.stdin.write(b"".join(map(protocol.line, messages)))
+    process.stdin.flush()
 
 
 def long_run(folder):
@@ -198,8 +198,8 @@ def long_run(folder):
 
 
 def until_step(process):
-    while b'"step"' not in protocol.stdout.readline():
-        assert protocol.poll() is None
+    while b'"step"' not in process.stdout.readline():
+        assert process.poll() is None
 
 
 @pytest.mark.parametrize("way", ["quit", "pipe", "term", "nonsense"])
