@@ -227,13 +227,13 @@ FLUX3: dict[str, Any] = {
 FLUX3_WEIGHTS = {"text_encoder": 3_618_742_272, "autoencoder": 84_046_372}
 
 MINI = {
-    "hidden_size": 192,
-    "num_heads": 6,
+    "hidden_size": 256,
+    "num_heads": 4,
     "depth": 2,
     "depth_single_blocks": 4,
     "context_in_dim": 384,
-    "in_channels": 32,
-    "axes_dim": (4, 12, 12, 4),
+    "in_channels": 64,
+    "axes_dim": (8, 24, 24, 8),
     "theta": 50.0,
 }
 MINI_TEXT = {
@@ -247,10 +247,11 @@ MINI_TEXT = {
     "rope_theta": 1e4,
 }
 MINI_AUTOENCODER = {
-    "ch": 8,
-    "decoder_ch": 16,
-    "ch_mult": (1, 2, 4, 6),
+    "ch": 16,
+    "decoder_ch": 32,
+    "ch_mult": (1, 1, 2, 4),
     "num_res_blocks": 1,
-    "z_channels": 8,
+    "z_channels": 16,
     "groups": 4,
+    "pixel_patch": 2,
 }

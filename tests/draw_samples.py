@@ -7,12 +7,13 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFilter
 
+from mlx_model.specs import SPECS
 from mlx_model.training import mini_glyphs
 from mlx_model.training.mini_scene import ACTOR, MARGIN, Actor, Scene, render, slots
 
 ASSETS = Path(__file__).resolve().parent.parent / "assets"
 OUT = ASSETS / "samples"
-WORLD = 128  # side of the built-in model's pictures: everything stands where it does there, drawn larger
+WORLD = 128  # side of the world in its own lengths: everything stands where it does there, drawn larger
 SCENE, PORTRAIT = 4 * WORLD, 2 * WORLD
 LEFT, MIDDLE, RIGHT = (x for x, _ in slots((WORLD, WORLD)))
 GULL, FOX, ROBOT, ANNA, MIA = "🕊", "🦊", "🤖", "👩", "👧"
@@ -105,8 +106,10 @@ def main() -> None:
 def example(name: str, place: str, light: str | None, *glyphs: str) -> None:
     """A picture of the README's examples, as large as the built-in model's."""
     places = (MIDDLE,) if len(glyphs) == 1 else (LEFT, RIGHT)
-    there = tuple(Actor("", glyph, x, WORLD - MARGIN - ACTOR // 2) for glyph, x in zip(glyphs, places, strict=True))
-    picture = Image.fromarray(render(Scene(place, light, there, None, WORLD, WORLD, 4)))
+    side, scale = SPECS["mini"].size.width, SPECS["mini"].size.width // WORLD
+    foot = scale * (WORLD - MARGIN - ACTOR // 2)
+    there = tuple(Actor("", glyph, scale * x, foot) for glyph, x in zip(glyphs, places, strict=True))
+    picture = Image.fromarray(render(Scene(place, light, there, None, side, side, 4)))
     picture.save(ASSETS / "examples" / f"{name}.png", optimize=True)
 
 

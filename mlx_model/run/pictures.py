@@ -80,25 +80,35 @@ DISCS = 150  # of a picture to fit on: from dots to half the picture
 RIDGE = 1e-4  # keeps channels that the fitted pictures do not excite from being read as colour
 
 
-def map_colours(clean: mx.array, colours: mx.array) -> np.ndarray:
-    """(1, h, w, 4z) estimate of the finished latents, by the map of fit_colours -> (16h, 16w, 3) uint8."""
-    small = first_picture(unpack(clean).astype(mx.float32) @ colours[:-1] + colours[-1])
-    return resize(small, Size(small.shape[1] * BLOCK, small.shape[0] * BLOCK))
+def map_colours(clean: mx.array, colours: mx.array, size: Size) -> np.ndarray:
+    """(1, h, w, 4z) estimate of the finished latents, by the map of fit_colours -> uint8 picture of this size."""
+    return resize(first_picture(unpack(clean).astype(mx.float32) @ colours[:-1] + colours[-1]), size)
 
 
-def fit_colours(autoencoder: AutoEncoder) -> mx.array:
+def fit_colours(autoencoder: AutoEncoder, patch: int = 1) -> mx.array:
     """(z + 1, 3) float32: latents of a block -> its mean colour in [-1, 1]; the last row is the constant.
 
-    Least squares over drawn pictures that the autoencoder encodes, so that it holds for any autoencoder.
+    Least squares over made pictures that the autoencoder encodes, so that it holds for any autoencoder: half are like
+    photos, half like drawings; `patch` times as large where it sees patch x patch pixels as channels.
     """
-    pictures = np.stack([dead_leaves(seed) for seed in range(PICTURES)])
-    latents = unpack(autoencoder.encode(to_signed(pictures))).astype(mx.float32)
+    made = np.stack([draw(seed) for seed in range(PICTURES // 2) for draw in (dead_leaves, flat_discs)])
+    latents = unpack(autoencoder.encode(to_signed(made.repeat(patch, 1).repeat(patch, 2)))).astype(mx.float32)
     rows = np.array(latents, np.float64).reshape(-1, latents.shape[-1])
-    blocks = pictures.reshape(PICTURES, SIDE // BLOCK, BLOCK, SIDE // BLOCK, BLOCK, 3)
+    blocks = made.reshape(PICTURES, SIDE // BLOCK, BLOCK, SIDE // BLOCK, BLOCK, 3)
     colours = blocks.mean((2, 4)).reshape(-1, 3) / 127.5 - 1
     rows = np.concatenate([rows, np.ones((len(rows), 1))], axis=1)
     penalty = RIDGE * len(rows) * np.diag([1.0] * (rows.shape[1] - 1) + [0.0])
     return mx.array(np.linalg.solve(rows.T @ rows + penalty, rows.T @ colours).astype(np.float32))
+
+
+def flat_discs(seed: int) -> np.ndarray:
+    """(SIDE, SIDE, 3) uint8: large discs of any colour, as drawings have them."""
+    rng, (y, x) = np.random.default_rng(seed), np.mgrid[:SIDE, :SIDE]
+    picture = np.full((SIDE, SIDE, 3), rng.uniform(0, 255, 3))
+    for _ in range(DISCS // 5):
+        inside = np.hypot(x - rng.uniform(0, SIDE), y - rng.uniform(0, SIDE)) < rng.uniform(8, SIDE / 2)
+        picture[inside] = rng.uniform(0, 255, 3)
+    return picture.astype(np.uint8)
 
 
 def dead_leaves(seed: int) -> np.ndarray:

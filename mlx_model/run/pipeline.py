@@ -260,17 +260,18 @@ class Pipeline:
         return composite(request, pixels)
 
     def show(self, clean: mx.array) -> np.ndarray:
-        """(1, h, w, 4z) -> (16h, 16w, 3) uint8, as well as costs little beside a step."""
+        """(1, h, w, 4z) -> uint8 picture, as well as costs little beside a step."""
         if self.spec.cheap_decode:
             return first_picture(self.autoencoder.decode(clean))
         if "tiny_autoencoder" in self.folder.components:
             return first_picture(self.component("tiny_autoencoder").decode(clean))
-        return map_colours(clean, self.colours)
+        side = self.spec.size_multiple
+        return map_colours(clean, self.colours, Size(clean.shape[2] * side, clean.shape[1] * side))
 
     @cached_property
     def colours(self) -> mx.array:
         """How latents look, roughly: see pictures.fit_colours."""
-        return fit_colours(self.autoencoder)
+        return fit_colours(self.autoencoder, self.spec.autoencoder.get("pixel_patch", 1))
 
     def _noise(self, request: Request, tokens: int) -> mx.array:
         channels = self.channels

@@ -42,17 +42,17 @@ SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</t
 PHASES = (("copy", 200), ("edits", 900), ("references", 1600))
 RESUMED = 500  # steps of a resumed run with mostly references
 MUON_RATE, ADAM_RATE = 0.012, 1.5e-3
-TIME_SHIFT = 0.4
+TIME_SHIFT = 0.7
 BITS, GROUP = 8, 64  # of the exported matrices
-CROP = 64
+CROP = 128
 BRIGHTNESS = mx.array([[0.299] * 3, [0.587] * 3, [0.114] * 3])  # (3, 3): RGB -> its luma in all three channels
 LATENT_NOISE = 0.1  # added before decoding, so that small errors of the sampler don't show
 
 
 def pictures(rng: np.random.Generator) -> Iterator[np.ndarray]:
-    """Endless (128, 128, 3) uint8 pictures of the training world, targets and references alike."""
+    """Endless (256, 256, 3) uint8 pictures of the training world, targets and references alike."""
     while True:
-        sample = world.draw(rng)
+        sample = world.draw(rng, size=mini_data.SIZE)
         yield from (sample.target, *sample.references)
 
 
@@ -237,7 +237,7 @@ def pack(arrays: dict[str, mx.array]) -> dict[str, mx.array]:
     return result
 
 
-def export(out: Path, target: Path, spec: ModelSpec = SPEC) -> None:
+def export(out: Path, target: Path, spec: ModelSpec = SPEC, trainer: str = "python -m mlx_model.training.mini") -> None:
     """Write the moving averages of RUN as a converted folder, replacing `target` only when all of it is written."""
     fresh = begin(target)
     trained = read_averages(out)
@@ -257,7 +257,7 @@ def export(out: Path, target: Path, spec: ModelSpec = SPEC) -> None:
         fresh, "autoencoder", "autoencoder", autoencoder.Params(**spec.autoencoder), half
     )
     tokenizer = save_tokenizer(fresh, sorted((out / "tokenizer").iterdir()))
-    source = {"name": "python -m mlx_model.training.mini", "steps": find_step(out / "transformer")}
+    source = {"name": trainer, "steps": find_step(out / "transformer")}
     write_manifest(
         fresh, "mini", entries, tokenizer, source=source, licence=spec.licence.name, plan="q8", dtype="float16"
     )

@@ -14,10 +14,12 @@ import numpy as np
 from ..nets import autoencoder
 from ..run.pictures import to_signed
 from ..run.tokenize import PromptTokenizer
+from ..specs import SPECS
 from . import mini_world as world
 from .flow import Batch, sample_times
 
-SIZE = (128, 128)
+SIZE = SPECS["mini"].size[::-1]  # (height, width)
+TOKEN = SPECS["mini"].size_multiple  # its side in pixels
 KEPT = 12_000  # samples by number of references
 SMALL = 0.4  # an edit changes less than this share of the picture
 MARKED = 3.0  # the weight of tokens that a small edit changes, and alike of all with characters, who are to stay
@@ -72,7 +74,7 @@ class Samples:
     def _encode(self, samples: list[world.Sample]) -> list[Encoded]:
         shown = np.stack([picture for s in samples for picture in (s.target, *s.references)])
         latents = np.array(self.model.encode(to_signed(shown)).astype(mx.float16))
-        latents = latents.reshape(len(samples), -1, SIZE[0] * SIZE[1] // 256, latents.shape[-1])
+        latents = latents.reshape(len(samples), -1, SIZE[0] * SIZE[1] // TOKEN**2, latents.shape[-1])
         return [Encoded(*self._words(s.prompt), x, weights(s)) for s, x in zip(samples, latents, strict=True)]
 
     def _words(self, prompt: str) -> tuple[np.ndarray, np.ndarray]:
@@ -85,7 +87,7 @@ class Samples:
         latents = mx.array(np.stack([s.latents for s in chosen])).astype(mx.float32)
         count = latents.shape[1] - 1
         references = latents[:, 1:].reshape(len(chosen), -1, latents.shape[-1]) if count else None
-        grid = (SIZE[0] // 16, SIZE[1] // 16)
+        grid = (SIZE[0] // TOKEN, SIZE[1] // TOKEN)
         ids = mx.array(np.stack([s.ids for s in chosen]))
         real = mx.array(np.stack([s.real for s in chosen]))
         times = sample_times(self.rng, len(chosen), self.shift)

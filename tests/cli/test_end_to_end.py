@@ -114,8 +114,8 @@ def test_edit_with_a_mask_keeps_the_rest(model, work):
 def test_a_lora_on_the_built_in_model_and_again(work):
     """The same bytes again; another picture without it; refused when the file changed or is for another model."""
     words = ("-m", MINI, "--size", "64x64", "--steps", "2", "--seed", "5")
-    save(work / "a.safetensors", peft("transformer.single_transformer_blocks.0.attn.to_out", *low_rank(0, 192, 768)))
-    save(work / "b.safetensors", peft("transformer.single_transformer_blocks.0.proj_out", *low_rank(0, 192, 960)))
+    save(work / "a.safetensors", peft("transformer.single_transformer_blocks.0.attn.to_out", *low_rank(0, 256, 1024)))
+    save(work / "b.safetensors", peft("transformer.single_transformer_blocks.0.proj_out", *low_rank(0, 256, 1280)))
     call(work, "generate", "a cat", *words, "-o", "plain.png")
     call(work, "generate", "a cat", *words, "-o", "one.png", "--lora", "a.safetensors:9")
     call(work, "edit", "plain.png", "-p", "night", *words, "-o", "edit.png", "--lora", "a.safetensors:9")
@@ -128,7 +128,7 @@ def test_a_lora_on_the_built_in_model_and_again(work):
     refused = call(work, "generate", "a cat", *words, "--lora", "b.safetensors", "-o", "x.png", code=3).stderr
     assert "single_transformer_blocks.0.proj_out" in refused
     assert "It is for FLUX.1." in refused
-    save(work / "a.safetensors", peft("transformer.single_transformer_blocks.0.attn.to_out", *low_rank(3, 192, 768)))
+    save(work / "a.safetensors", peft("transformer.single_transformer_blocks.0.attn.to_out", *low_rank(3, 256, 1024)))
     assert "has changed" in call(work, "generate", "--again", "one.png", "-o", "x.png", code=2).stderr
     assert not (work / "x.png").exists()
 

@@ -29,6 +29,8 @@ REST = [line for text in (*[page.read_text("utf-8") for page in PAGES[1:]], *hel
 def parsed(words):
     """Raises click.UsageError where the command does not take these words."""
     command, context = cli, click.Context(cli)
+    if list(words[:2]) == ["train", "character"]:  # one command, as the group sees it
+        words = ["train character", *words[2:]]
     while isinstance(command, click.Group) and words:
         command = command.get_command(context, words[0])
         assert command, words

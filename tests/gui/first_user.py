@@ -35,7 +35,7 @@ def main(pictures: list[str]) -> None:
     go_on_and_undo(window)
     document = window.document
     QTest.qWait(round(1000 * JOURNAL))
-    panels = [[len(panel.takes), panel.prompt] for panel in document.board.panels()]
+    panels = [[len(panel.takes), panel.words] for panel in document.board.panels()]
     worker = window.session.engine._process.pid
     names = [member.name for member in document.board.cast]
     told = {"path": str(document.file.path), "panels": panels, "cast": names, "worker": worker}
@@ -104,9 +104,9 @@ def go_on_and_undo(window) -> None:
     QTest.mouseClick(view.later if view.later.isEnabled() else view.earlier, LEFT)
     assert window.open_panel_id() == first
     QTest.keyClicks(view.side.text, " and a mistake")
-    assert view.panel.prompt.endswith("mistake")
+    assert getattr(view.panel, view.panel.words_field).endswith("mistake")
     QTest.keyClick(view.side.text, Qt.Key.Key_Z, CONTROL)
-    assert view.panel.prompt == "make it night"
+    assert getattr(view.panel, view.panel.words_field) == "make it night"
 
 
 def run(view) -> bool:

@@ -26,7 +26,7 @@ def test_the_wheel_is_the_three_packages_and_the_assets():
     kept = [p for p in kept if "__pycache__" not in p.parts]
     assert shipped == {p.relative_to(ROOT).as_posix() for p in kept}
     assert [p for p in kept if p.suffix not in odd and p.name != "LICENSE"] == []
-    assert sum(p.stat().st_size for p in kept) < 16_000_000
+    assert sum(p.stat().st_size for p in kept) < 20_000_000  # 18 at most are the built-in model's
 
 
 def test_every_dependency_is_imported_and_every_import_is_a_dependency():

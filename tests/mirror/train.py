@@ -1,14 +1,13 @@
 """Trains the built-in model at 256 px on a CPU without MLX's own trainer, several times as fast; see recipe.py.
 
-    python -m tests.mirror.train begin RUN --autoencoder FILE [--weights FILE] [--tokenizer FOLDER]
+    python -m tests.mirror.train begin RUN --autoencoder FILE | --model FOLDER
     python -m tests.mirror.train go RUN [--minutes M] [--samples N] [--batch B]
     python -m tests.mirror.train settle RUN OUT [--samples N]
-    python -m tests.mirror.train keep RUN FILE
     python -m tests.mirror.train export RUN FOLDER
 
 `go` holds the rate and goes on where RUN stands, to the bit; a signal to end makes it save first. `settle` takes a copy
-of RUN and lets the rate fall over N samples: these are the weights to look at and to export. `keep` writes the moving
-average alone, small enough for a repository; `begin --weights` starts from it (momentum is found again in 100 steps).
+of RUN and lets the rate fall over N samples: these are the weights to look at and to export. `begin --model` goes on
+from a model that was exported (momentum is found again in 100 steps).
 """
 
 import argparse
@@ -116,16 +115,17 @@ class Log:
         self.told, self.losses = time.time(), {}
 
 
-def begin(folder: Path, autoencoder: Path, weights: Path | None, tokenizer: Path | None) -> None:
-    """Make RUN: the autoencoder (a torch file becomes MLX's), the tokenizer, and what was kept of a run before."""
+def begin(folder: Path, autoencoder: Path | None, model: Path | None) -> None:
+    """Make RUN: with a new network for an autoencoder (a torch file becomes MLX's), or from a model that is there."""
     (folder / "transformer").mkdir(parents=True)
-    mx.save_safetensors(str(folder / "autoencoder.safetensors"), to_mlx(load_file(autoencoder)))
-    if tokenizer:
-        shutil.copytree(tokenizer, folder / "tokenizer")
+    if model:
+        mini.resume(model, folder)
+        start = load_file(folder / "start.safetensors")
+        counts = {"step": "0", "samples": str(recipe.PHASES[-1][1])}  # it looks at references already
+        save_file({f"ema:{name}": x for name, x in start.items()}, folder / "transformer" / "state.safetensors", counts)
     else:
+        mx.save_safetensors(str(folder / "autoencoder.safetensors"), to_mlx(load_file(autoencoder)))
         mini.make_tokenizer(folder / "tokenizer", recipe.SPEC)
-    if weights:
-        shutil.copyfile(weights, folder / "transformer" / "state.safetensors")
 
 
 def train(run: Run, batch: int, done: Callable[[], bool], share: Callable[[], float], decay: float) -> None:
@@ -158,21 +158,13 @@ def settle(folder: Path, out: Path, batch: int, samples: int) -> None:
     train(run, batch, lambda: run.samples >= first + samples, share, recipe.AVERAGE_FALLING)
 
 
-def keep(folder: Path, file: Path) -> None:
-    """The moving average in half precision, with its counts."""
-    arrays, facts = checkpoint.load(folder / "transformer" / "state.safetensors")
-    half = {f"ema:{name}": x.half() for name, x in arrays["ema"].items()}
-    save_file(half, file, {name: json.dumps(facts[name]) for name in ("step", "samples")})
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("stage", choices=("begin", "go", "settle", "keep", "export"))
+    parser.add_argument("stage", choices=("begin", "go", "settle", "export"))
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path, nargs="?")
     parser.add_argument("--autoencoder", type=Path, help="its weights, as torch names and turns them")
-    parser.add_argument("--weights", type=Path, help="what `keep` wrote")
-    parser.add_argument("--tokenizer", type=Path, help="the folder of the tokenizer that these weights know")
+    parser.add_argument("--model", type=Path, help="a converted folder to go on from, such as assets/mini")
     parser.add_argument("--minutes", type=float, default=math.inf)
     parser.add_argument("--samples", type=int)
     parser.add_argument("--batch", type=int, default=16)
@@ -180,15 +172,13 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     if options.stage == "begin":
-        begin(options.run, options.autoencoder, options.weights, options.tokenizer)
+        begin(options.run, options.autoencoder, options.model)
     elif options.stage == "go":
         go(options.run, options.batch, options.minutes, options.samples or 10**9)
     elif options.stage == "settle":
         settle(options.run, options.out, options.batch, options.samples or 8000)
-    elif options.stage == "keep":
-        keep(options.run, options.out)
     else:
-        mini.export(options.run, options.out, recipe.SPEC)
+        mini.export(options.run, options.out, recipe.SPEC, "python -m tests.mirror.train")
 
 
 if __name__ == "__main__":

@@ -168,10 +168,9 @@ def test_the_encoder_stays_where_there_is_plenty(monkeypatch, total, kept):
 
 
 def test_pixels_as_channels_shrink_the_maps():
-    spec = SPECS["mini"]
-    patched = dataclasses.replace(spec, autoencoder={**spec.autoencoder, "pixel_patch": 2})
-    twice = (2 * spec.size[0], 2 * spec.size[1])
-    assert memory._maps(patched, twice[0] * twice[1], 4) == memory._maps(spec, spec.size[0] * spec.size[1], 4)
+    patched = SPECS["mini"]
+    plain = dataclasses.replace(patched, autoencoder={**patched.autoencoder, "pixel_patch": 1})
+    assert memory._maps(patched, 256 * 256, 4) == memory._maps(plain, 128 * 128, 4)
 
 
 def test_what_died_before_hides_nothing_of_a_measured_peak():

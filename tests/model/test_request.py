@@ -115,10 +115,10 @@ def test_size_of_the_first_reference(size, wanted):
     assert (filled.width, filled.height) == wanted
 
 
-def test_mini_takes_three():
-    check(Request("mini", "a dog", references=(PICTURE,) * 3), MINI)
-    with pytest.raises(RequestError, match="takes up to 3"):
-        check(Request("mini", "a dog", references=(PICTURE,) * 4), MINI)
+def test_mini_takes_six():
+    check(Request("mini", "a dog", references=(PICTURE,) * 6), MINI)
+    with pytest.raises(RequestError, match="takes up to 6"):
+        check(Request("mini", "a dog", references=(PICTURE,) * 7), MINI)
 
 
 text = st.text(max_size=20)

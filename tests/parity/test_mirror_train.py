@@ -1,5 +1,6 @@
 """The quick trainer: it goes on where it stopped to the bit, and the product reads its runs."""
 
+import dataclasses
 import json
 
 import mlx.core as mx
@@ -31,8 +32,7 @@ def begun(tmp_path_factory):
     folder = tmp_path_factory.mktemp("mirror")
     torch.manual_seed(0)
     save_file(AutoEncoder(recipe.AUTOENCODER).state_dict(), folder / "pictures.safetensors")
-    mini.make_tokenizer(folder / "words", recipe.SPEC, 400)
-    train.begin(folder / "run", folder / "pictures.safetensors", None, folder / "words")
+    train.begin(folder / "run", folder / "pictures.safetensors", None)
     train.go(folder / "run", 4, 60.0, 12)
     return folder / "run"
 
@@ -44,7 +44,7 @@ def small():
     sizes = {**recipe.SPEC.transformer, "hidden_size": 64, "num_heads": 2, "depth": 1, "depth_single_blocks": 2}
     sizes["axes_dim"] = (4, 12, 12, 4)
     patch.setattr(recipe, "TRANSFORMER", flux2.Params(**sizes))
-    patch.setattr(recipe, "SPEC", recipe.dataclasses.replace(recipe.SPEC, transformer=sizes))
+    patch.setattr(recipe, "SPEC", dataclasses.replace(recipe.SPEC, transformer=sizes))
     patch.setattr(recipe, "SIDE", 64)
     patch.setattr(recipe, "GRID", (2, 2))
     patch.setattr(samples, "KEPT", 60)
@@ -101,14 +101,13 @@ def test_export_is_a_converted_folder(begun, tmp_path):
     assert np.abs(ours - encoded).max() < 0.05 * np.abs(encoded).max()  # float16 on disk
 
 
-def test_what_is_kept_begins_a_new_run(begun, tmp_path):
-    train.keep(begun, tmp_path / "kept.safetensors")
-    pictures = tmp_path / "pictures.safetensors"
-    save_file(AutoEncoder(recipe.AUTOENCODER).state_dict(), pictures)
-    train.begin(tmp_path / "run", pictures, tmp_path / "kept.safetensors", begun / "tokenizer")
+def test_a_model_that_was_exported_begins_a_new_run(begun, tmp_path):
+    mini.export(begun, tmp_path / "made", recipe.SPEC)
+    train.begin(tmp_path / "run", None, tmp_path / "made")
     run, before = train.Run(tmp_path / "run"), train.Run(begun)
-    assert (run.step, run.samples, run.since) == (before.step, before.samples, 0)
-    assert all(torch.allclose(x, before.average[name], atol=1e-3) for name, x in run.model.state_dict().items())
+    assert (run.samples, run.since) == (recipe.PHASES[-1][1], 0)
+    for name, x in run.model.state_dict().items():  # 8 bits on disk: half a step of a group of 64 numbers
+        assert torch.allclose(x, before.average[name], atol=0.01 * before.average[name].abs().max().item()), name
     assert np.isfinite(run.advance(4)[1])
 
 

@@ -11,7 +11,7 @@ def make_lora(folder, name):
     parts = {}
     for block in (0, 1):
         parts |= peft(
-            f"diffusion_model.double_blocks.{block}.img_attn.qkv", *(3 * one for one in low_rank(0, 576, 192))
+            f"diffusion_model.double_blocks.{block}.img_attn.qkv", *(3 * one for one in low_rank(0, 768, 256))
         )
     folder.mkdir()
     Image.effect_mandelbrot((300, 200), (-2, -1, 1, 1), 40).convert("RGB").save(folder / f"{name}.png")

@@ -210,6 +210,7 @@ class SourceBox(PanelPart, QWidget):
 
 
 TEXTS = (
+    ("prompt", "Description", "What the picture shows; a change of the picture leaves it as it is"),
     ("action", "Action", "What happens in the panel"),
     ("dialogue", "Dialogue", "Who says what"),
     ("notes", "Notes", "For you and your team; the model does not read them"),
@@ -269,7 +270,7 @@ class ShotFields(PanelPart, QWidget):
 
     def refresh(self) -> None:
         panel = self.panel
-        wanted = (panel.id, panel.camera, panel.seconds, panel.action, panel.dialogue, panel.notes)
+        wanted = (panel.id, panel.camera, panel.seconds, *(getattr(panel, field) for field, _, _ in TEXTS))
         if wanted == self._shown:
             return
         self._shown = wanted

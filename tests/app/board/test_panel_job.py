@@ -144,8 +144,8 @@ def test_refusals(panel, message):
 
 
 def test_mentioned_members_count_towards_the_limit():
-    panel = Panel("p", "@fox", references=tuple(reference(f"r{n}") for n in range(3)))
-    with pytest.raises(RequestError, match="4 references are too many: mini takes up to 3"):
+    panel = Panel("p", "@fox", references=tuple(reference(f"r{n}") for n in range(6)))
+    with pytest.raises(RequestError, match="7 references are too many: mini takes up to 6"):
         job(board(panel, cast=(FOX,)), model=MINI)
 
 

@@ -12,7 +12,7 @@ from app.pictures import inputs
 from mlx_model.errors import FluxLocalError, Refused, RequestError
 from tests.model.store.made_loras import low_rank, peft, save
 
-MINI = peft("diffusion_model.double_blocks.1.img_attn.qkv", *low_rank(0, 576, 192))
+MINI = peft("diffusion_model.double_blocks.1.img_attn.qkv", *low_rank(0, 768, 256))
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +37,7 @@ def test_add_brings_what_lies_beside_and_leaves_the_original(tmp_path):
     assert loras.read_picture(added) == b"a picture"
     assert file.read_bytes() == before == added.read_bytes()
     assert loras.add(file) == added  # the same once more is no second copy
-    other = loras.add(made(tmp_path, tensors=peft("double_blocks.0.img_attn.qkv", *low_rank(3, 576, 192))))
+    other = loras.add(made(tmp_path, tensors=peft("double_blocks.0.img_attn.qkv", *low_rank(3, 768, 256))))
     assert other.stem != "comic"
     assert len(loras.list_loras()) == 2
 
@@ -47,7 +47,7 @@ def test_a_name_that_shares_its_pictures_with_another_file_keeps_theirs(tmp_path
     file = made(tmp_path)
     (file.parent / "comic.preview.png").write_bytes(b"a picture")
     added = loras.add(file)
-    different = peft("double_blocks.0.img_attn.qkv", *low_rank(3, 576, 192))
+    different = peft("double_blocks.0.img_attn.qkv", *low_rank(3, 768, 256))
     (file.parent / "comic.preview.png").unlink()
     second = made(tmp_path, other, tensors=different)
     second.with_name(second.stem + ".png").write_bytes(b"another")
@@ -112,7 +112,7 @@ def test_what_is_no_lora_is_refused_or_told(tmp_path):
 def test_a_changed_file_has_another_digest(tmp_path):
     added = loras.add(made(tmp_path))
     first = loras.digest_of(added)
-    save(added, peft("double_blocks.0.img_attn.qkv", *low_rank(9, 576, 192)))
+    save(added, peft("double_blocks.0.img_attn.qkv", *low_rank(9, 768, 256)))
     assert loras.digest_of(added) != first
 
 

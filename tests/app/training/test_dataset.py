@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from app.training import session
-from app.training.dataset import open_examples, read_rows, tell_faults
+from app.training.examples import open_examples, read_rows, tell_faults
 from mlx_model.errors import RequestError
 from mlx_model.specs import SPECS
 

@@ -38,7 +38,7 @@ def test_what_the_command_line_says_of_a_download_is_worded_again():
 
 @pytest.mark.parametrize(
     ("settings", "said"),
-    [(Settings(model="flux2-klein-4b"), SHOWN), (Settings(width=512, height=512), "under Settings.")],
+    [(Settings(model="flux2-klein-4b"), SHOWN), (Settings(width=1024, height=1024), "under Settings.")],
 )
 def test_what_stands_in_the_way_of_a_run_is_said_in_them(window, settings, said):
     panel = next(window.document.board.panels())

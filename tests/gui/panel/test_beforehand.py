@@ -33,10 +33,10 @@ def page(window):
 def test_too_many_references_turn_the_button_off_and_say_why(window, page):
     bar = page.side.render_bar
     assert bar.button.isEnabled()
-    add_references(window.document, page.panel_id, "hat", "coat", "boots", "lamp")
+    add_references(window.document, page.panel_id, "hat", "coat", "boots", "lamp", "ring", "tent", "sofa")
     assert not bar.button.isEnabled()
     assert bar.forecast.text() == "1 picture too many."
-    assert page.side.tray_told.text().startswith("The built-in model looks at 3 pictures at most.")
+    assert page.side.tray_told.text().startswith("The built-in model looks at 6 pictures at most.")
     assert bar.button.accessibleDescription() == bar.forecast.text()
     window.document.undo()
     assert bar.button.isEnabled()

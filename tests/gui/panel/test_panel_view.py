@@ -277,14 +277,14 @@ def test_settings(view, document, engine, picture_file, ids):
     settings.fold.click()
     settings.size_box.setCurrentIndex(settings.size_box.findText("1:1", Qt.MatchFlag.MatchStartsWith))
     settings.size_box.activated.emit(settings.size_box.currentIndex())
-    assert (view.panel.settings.width, view.panel.settings.height) == (128, 128)
+    assert (view.panel.settings.width, view.panel.settings.height) == (256, 256)
     settings.steps.setValue(5)
     QTest.keyClicks(settings.seed, "42")
     QTest.keyClick(settings.seed, Qt.Key.Key_Return)
     assert (view.panel.seed, view.panel.seed_locked) == (42, True)
     view.render_panel()
     request = engine.submitted[0].request
-    assert (request.width, request.height, request.steps, request.seed) == (128, 128, 5, 42)
+    assert (request.width, request.height, request.steps, request.seed) == (256, 256, 5, 42)
     engine.done(picture_file("square.png", size=(128, 128)))
     settings.lock.click()
     assert not view.panel.seed_locked
@@ -313,6 +313,18 @@ def test_shot_fields(view, document):
     QTest.keyClick(view.side.shot.texts["action"], "z", CONTROL)
     assert (view.panel.action, view.panel.seconds) == ("", 2.0)
     assert view.side.shot.texts["action"].text() == ""
+
+
+def test_the_description_is_there_while_an_edit_is_written(view, document, ids):
+    one = add_take(document, ids()[0], 1)
+    document.do("Describe", commands.set_panel(document.board, ids()[0], prompt="a gull in a bar"))
+    view.stage.takes.source_asked.emit(one.id)
+    QTest.keyClicks(view.side.text, "make it night")
+    view.side.tabs.setCurrentIndex(1)
+    description = view.side.shot.texts["prompt"]
+    assert description.text() == "a gull in a bar"
+    QTest.keyClicks(description, ", seen from afar, ")
+    assert (view.panel.instruction, len(view.panel.prompt)) == ("make it night", len("a gull in a bar") + 18)
 
 
 def test_a_take_tells_all_and_its_note_is_kept(view, document, ids):

@@ -102,7 +102,7 @@ def test_from_the_first_start_over_a_kill_to_a_pdf_and_a_timeline(pictures, tmp_
     board = window.document.board
     assert str(window.document.file.path) == left["path"]
     assert not window.document.file.read_only
-    assert [[len(panel.takes), panel.prompt] for panel in board.panels()] == left["panels"]
+    assert [[len(panel.takes), panel.words] for panel in board.panels()] == left["panels"]
     assert [member.name for member in board.cast] == left["cast"]
 
     export(window, "pdf", tmp_path / "board.pdf", qtbot, monkeypatch)

@@ -30,7 +30,7 @@ def pipeline():
 
 
 def adapter(file, seed=0, layer=QKV):
-    return save(file, peft(f"diffusion_model.{layer}", *(4 * a for a in low_rank(seed, 3 * 192, 192))))
+    return save(file, peft(f"diffusion_model.{layer}", *(4 * a for a in low_rank(seed, 3 * 256, 256))))
 
 
 def test_on_and_off_again(pipeline, tmp_path):
@@ -59,7 +59,7 @@ def test_a_run_equals_one_with_the_matrices_added(pipeline, tmp_path):
     (((scale, found),),) = lora.gather(networks, [Lora(path, 0.5)], [])["model"].values()
     matrices = dense()
     base = matrices[f"{QKV}.weight"]
-    matrices[f"{QKV}.weight"] = base + scale * lora.delta(found.change.addition, found.place, 3 * 192, 192, base)
+    matrices[f"{QKV}.weight"] = base + scale * lora.delta(found.change.addition, found.place, 3 * 256, 256, base)
     baked = Pipeline.open(written(place, matrices), "float32")
     assert np.abs(done(baked).latents - done(pipeline, loras=(Lora(path, 0.5),)).latents).max() < 1e-3
 
@@ -96,7 +96,7 @@ BAD = {
     "of FLUX.1": (peft("transformer.single_transformer_blocks.1.proj_mlp", *low_rank(0, 64, 64)), "FLUX.1"),
     "of FLUX.3": (peft("txt_mode_blocks.0.q_proj", *low_rank(0, 64, 64)), "FLUX.3"),
     "in part": (
-        peft(QKV, *low_rank(0, 576, 192))
+        peft(QKV, *low_rank(0, 768, 256))
         | peft("double_blocks.9.img_mlp.0", *low_rank(1, 9, 9))
         | peft("double_blocks.8.img_mlp.0", *low_rank(1, 9, 9)),
         "only in part",
@@ -118,7 +118,7 @@ def test_refused_before_any_weights_are_loaded(tmp_path, case):
 
 
 def test_what_is_left_out_is_told_once(tmp_path):
-    tensors = peft(QKV, *low_rank(0, 576, 192)) | {"odd": random(0, 4, 4)}
+    tensors = peft(QKV, *low_rank(0, 768, 256)) | {"odd": random(0, 4, 4)}
     given = (Lora(save(tmp_path / "x.safetensors", tensors)),)
     fresh = Pipeline.open(MINI, "float32")
     for told in (["x.safetensors: 1 tensor belongs to nothing that is known here: odd. They are left out."], []):
