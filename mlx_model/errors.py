@@ -54,12 +54,14 @@ class Advice:
 Hint = str | Advice  # words that are the same everywhere, or what is worded where it is shown
 
 
-# How Python and the libraries speak of their own insides, which helps nobody who gave a wrong file.
+# What only who writes Python would understand, wherever it stands.
+PYTHON = r"\w+(?:Error|Exception)\b|Traceback|Errno|0x[0-9a-f]{4,}|\bobject at\b|<class|NoneType|argument"
+# How libraries speak of their own insides, which helps nobody who gave a wrong file.
 INSIDES = re.compile(
-    r"invalid literal|could not convert|unpack|\bobjects?\b.* (has no|have no|is not|at 0x)|subscriptable|argument|"
-    r"\bmust be\b.*\bnot\b|indices|not supported between|division|modulo|out of range|Errno|recursion|NoneType|"
-    r"hashable|0x[0-9a-f]{4,}|std::|codec can't|byte strings?|string conversion|struct|<class |Traceback|::\w|"
-    r"\w+Error\b|Error while|json\.exception|^\[\w+\]|usize|dtype|Expecting|\bEOF\b|decompress|incorrect|No such file",
+    PYTHON + r"|invalid literal|could not convert|unpack|\bobjects?\b.* (has no|have no|is not|at 0x)|subscriptable|"
+    r"\bmust be\b.*\bnot\b|indices|not supported between|division|modulo|out of range|recursion|"
+    r"hashable|std::|codec can't|byte strings?|string conversion|struct|::\w|"
+    r"Error while|json\.exception|^\[\w+\]|usize|dtype|Expecting|\bEOF\b|decompress|incorrect|No such file",
     re.IGNORECASE,
 )
 SENSELESS = "what it holds makes no sense"

@@ -4,7 +4,7 @@ import errno
 import os
 import re
 
-from mlx_model.errors import DiskFull, FluxLocalError, OutOfMemory, RequestError
+from mlx_model.errors import PYTHON, DiskFull, FluxLocalError, OutOfMemory, RequestError
 
 UNUSABLE = (
     errno.EACCES,
@@ -27,9 +27,8 @@ OUR_FAULT = "This is a fault in Flux Local. Please report it with what the log s
 
 WRONG = "Something in Flux Local went wrong."
 MISSING = "A part of Flux Local is missing: install it again."
-PYTHON = re.compile(
-    r"^\w*(?:Error|Exception|Warning)\b|\w+(?:Error|Exception): |Traceback|\[Errno|0x[0-9a-f]{6,}|C\+\+|\bobject at\b"
-    r"|<class|NoneType|argument|attribute|unexpected keyword|\.py\b|__\w+__|libshiboken|PySide"
+INSIDES = re.compile(
+    PYTHON + r"|^\w*(?:Error|Exception|Warning)\b|C\+\+|attribute|unexpected keyword|\.py\b|__\w+__|libshiboken|PySide"
 )
 
 
@@ -37,7 +36,7 @@ def say_plainly(text: str) -> str:
     """What a library said, for a person: "" where only who writes Python would understand it."""
     if "No module named" in text:
         return MISSING
-    return "" if PYTHON.search(text) or " " not in text.strip() else text.strip()
+    return "" if INSIDES.search(text) or " " not in text.strip() else text.strip()
 
 
 def tell(error: Exception) -> FluxLocalError | None:
