@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 APP_NAME = "Flux Local"
+SUFFIX = ".fluxboard"  # of a board's folder
 ASSETS = Path(__file__).resolve().parents[2] / "assets"  # next to the packages, in a checkout and in a wheel
 
 
@@ -57,3 +58,13 @@ def free_bytes(path: Path) -> int:
     import shutil
 
     return shutil.disk_usage(existing_parent(path)).free
+
+
+def require_outside_boards(path: Path) -> None:
+    """Raises RequestError where `path`, links followed, lies in a board: what that holds is written by boards alone."""
+    from mlx_model.errors import RequestError
+
+    whole = Path(os.path.realpath(path))
+    for one in (whole, *whole.parents):
+        if one.suffix.casefold() == SUFFIX and (one / "board.json").is_file():
+            raise RequestError(f"{path} is inside the board {one.name}.", "Choose another place.")

@@ -40,7 +40,7 @@ def convert(
       flux-local convert ~/Downloads/flux-2-klein-comics.safetensors -o comics --companions klein-8bit
       flux-local generate "a lighthouse" -m comics
     """
-    from app.base import blas
+    from app.base import blas, paths
     from app.models.loras import find
     from app.pictures import inputs
 
@@ -49,6 +49,7 @@ def convert(
 
     from .add import show
 
+    paths.require_outside_boards(Path(output))
     extra = Path(companions) if companions else None
     adapters = [inputs.load_lora(text, find) for text in loras]
     show(converted(Path(source), Path(output), model, bits, plan, extra, force, adapters), Reporter(as_json))

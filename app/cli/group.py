@@ -27,7 +27,6 @@ COMMANDS = {
     "doctor": ("doctor", "Say what this machine can do, what is wrong and how to mend it."),
 }
 HIDDEN = {"worker": "worker", "window": "window", "train character": "train"}
-BOARD = ".fluxboard"
 
 
 # What click calls numbers where one is asked for and another thing is given: not everybody programs.
@@ -51,7 +50,9 @@ class LazyGroup(click.Group):
         """The path of a board, as a desktop gives it for a double click, opens it; `train character` is one command."""
         if args[:2] == ["train", "character"]:
             args = ["train character", *args[2:]]
-        if args[0].rstrip("/").casefold().endswith(BOARD):
+        from app.base.paths import SUFFIX
+
+        if args[0].rstrip("/").casefold().endswith(SUFFIX):
             args = ["window", *args]
         return super().resolve_command(ctx, args)
 

@@ -76,10 +76,12 @@ def _output(options: Options, default_name: str, request: Request, model: Path, 
     for path in map(Path, filter(None, (output, options["save_latents"]))):
         if files.lies_in(path, model):
             raise RequestError(f"{path} is inside the model {model.name}.", "Choose another place.")
+        paths.require_outside_boards(path)
         for number in range(options["count"] if options["force"] else 0):
             files.require_other(_nth(path.absolute(), number, True), given)
         files.check_writable(path.absolute())
     if options["preview"]:
+        paths.require_outside_boards(Path(options["preview"]))
         _make_folder(Path(options["preview"]))
     _check_space(output, request, options["count"])
     return output

@@ -57,11 +57,13 @@ def train(data: str, model: str | None, output: str, as_json: bool, **options: A
     from app.engine.running import load_mlx
 
     load_mlx()  # with its fast BLAS, before anything else does
+    from app.base import paths
     from app.models import library
     from app.training.session import Plan
     from app.training.session import train as run
     from mlx_model.store.folder import open_folder
 
+    paths.require_outside_boards(Path(output))
     folder, out = open_folder(library.resolve(model)), Path(output)
     name = re.sub(r"[^\w.-]+", "-", out.absolute().name).strip(".-") or "trained"
     plan = Plan(
@@ -111,12 +113,14 @@ def character(
     from app.engine.running import load_mlx
 
     load_mlx()  # with its fast BLAS, before anything else does
+    from app.base import paths
     from app.engine.jobs import Lesson
     from app.models import library, loras
     from app.training.character import make_plan
     from app.training.session import train as run
     from mlx_model.store.folder import open_folder
 
+    paths.require_outside_boards(Path(output))
     folder = open_folder(library.resolve(model))
     plan = make_plan(Lesson(name, pictures, output, **options), folder.spec, resume)
     _show(run(folder, plan), Reporter(as_json), as_json)

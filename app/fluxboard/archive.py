@@ -20,12 +20,13 @@ from msgspec.structs import replace
 from mlx_model.errors import BoardError, say_reason
 from mlx_model.files import begin, finish, write_new
 
+from ..base.paths import SUFFIX
 from ..board.data import Board, Panel, pictures
 from ..pictures.images import Given
 from ..pictures.metadata import hide_path, hide_paths
 from ..pictures.sharing import clean
 from . import codec, disk
-from .file import BLOBS, BOARD, ENDINGS, HISTORY, SUFFIX, BoardFile
+from .file import BLOBS, BOARD, ENDINGS, HISTORY, BoardFile
 
 MAX_ENTRIES, MAX_TOTAL, MAX_RATIO = 20_000, 16 << 30, 200
 HARMLESS = 1 << 20  # a small file may shrink as much as it likes: an empty mask does

@@ -50,6 +50,30 @@ RUNS = {
 }
 
 
+INTO_A_BOARD = {
+    "a picture of it": (*EDIT, "-o", "film.fluxboard/blobs/one.png"),
+    "through a link": (*EDIT, "-o", "link/blobs/one.png"),
+    "new latents": (*EDIT, "-o", "x.png", "--save-latents", "film.fluxboard/x.safetensors"),
+    "previews": (*EDIT, "-o", "x.png", "--preview", "film.fluxboard/previews"),
+    "a model": ("convert", "style.safetensors", "-o", "film.fluxboard/model", "--force"),
+    "a training run": ("train", ".", "-m", "mini", "-o", "film.fluxboard/run"),
+    "a lesson": ("train", "character", "Bobo", "room.png", "-m", "mini", "-o", "film.fluxboard/run"),
+}
+
+
+@pytest.mark.parametrize("name", INTO_A_BOARD)
+def test_nothing_but_boards_writes_into_a_board(given, name):
+    board = Path("film.fluxboard")
+    assert flux("board", "new", board)[0] == 0
+    shutil.copy("room.png", board / "blobs" / "one.png")
+    os.symlink("film.fluxboard", "link")
+    before = {path: path.read_bytes() for path in board.rglob("*") if path.is_file()}
+    code, said = flux(*INTO_A_BOARD[name])
+    assert code == 2, said
+    assert "inside the board film.fluxboard" in said
+    assert {path: path.read_bytes() for path in board.rglob("*") if path.is_file()} == before
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_no_output_is_an_input(given, name):
     shutil.copy("room.png", "room-2.png")

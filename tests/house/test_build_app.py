@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.fluxboard.file import SUFFIX
+from app.base.paths import SUFFIX
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -16,7 +16,7 @@ from mlx.utils import tree_flatten  # noqa: E402
 from mlx_model.geometry import Size  # noqa: E402
 from mlx_model.request import Reference, Request  # noqa: E402
 from mlx_model.run.pipeline import Pipeline  # noqa: E402
-from mlx_model.training import examples, finetune, objective, selfflow  # noqa: E402
+from mlx_model.training import examples, finetune, flow, objective  # noqa: E402
 from mlx_model.training.needs import Settings  # noqa: E402
 from tests.mirror.names import to_torch  # noqa: E402
 from tests.mirror.transformer import Transformer, rope_tables, timestep_features  # noqa: E402
@@ -126,7 +126,7 @@ def test_losses_gradients_and_a_step_are_those_of_torch(begin, self_flow):
         head = head_of(run)
         named |= {f"head.layers.{name}": x for name, x in head.named_parameters()}
         error, likeness = theirs.self_flow_losses(head)
-        loss = error - selfflow.WEIGHT * likeness
+        loss = error - flow.WEIGHT * likeness
     else:
         loss = error = theirs.flow_loss()
     loss.backward()

@@ -7,6 +7,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
+from app.base.paths import SUFFIX
 from app.board import commands, naming
 from app.board.data import (
     ASPECTS,
@@ -21,7 +22,7 @@ from app.board.data import (
     new_id,
     numbers,
 )
-from app.fluxboard.file import SUFFIX, BoardFile
+from app.fluxboard.file import BoardFile
 from app.models import library
 from app.pictures import images
 from mlx_model.errors import BoardError, NotInstalled, RequestError

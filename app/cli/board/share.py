@@ -5,10 +5,11 @@ import time
 from pathlib import Path
 from typing import Any
 
+from app.base.paths import SUFFIX
 from app.board import naming
 from app.board.data import Board, new_id
 from app.fluxboard import archive
-from app.fluxboard.file import BOARD, SUFFIX, BoardFile
+from app.fluxboard.file import BOARD, BoardFile
 from app.interchange import formats
 from app.interchange.timeline_in import apply_edit
 from mlx_model.errors import RequestError

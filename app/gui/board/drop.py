@@ -11,10 +11,10 @@ from PySide6.QtGui import QDrag, QDragEnterEvent, QDragMoveEvent, QDropEvent
 
 from mlx_model.files import make_scratch_folder, remove_scratch_folder
 
+from ...base.paths import SUFFIX
 from ...board import commands
 from ...board.data import Board, Panel, PanelReference, Picture, new_id, numbers
 from ...board.panel_job import import_take
-from ...fluxboard.file import SUFFIX
 from ...interchange.formats import FORMATS, IMPORTS
 from ..document import picture_drag
 from ..document.document import Document

@@ -14,12 +14,13 @@ from mlx_model.errors import BoardElsewhere, DiskFull, FluxLocalError, Hint, Req
 from mlx_model.files import make_folders, number_names
 
 from ...base import settings
+from ...base.paths import SUFFIX
 from ...base.settings import Settings
 from ...board.data import Board, new_board
 from ...engine.engine import Engine
 from ...engine.jobs import JobState
 from ...fluxboard import samples
-from ...fluxboard.file import SUFFIX, BoardFile
+from ...fluxboard.file import BoardFile
 from ...models import library
 from ..document.document import READ_ONLY_HINT, Document
 from ..document.storing import in_background

@@ -140,7 +140,7 @@ class WindowCommands(QObject):
 
     def copy_as(self, document: Document) -> Document | None:
         """Ask where to, and show the copy from now on; None where there is none."""
-        from ...fluxboard.file import SUFFIX
+        from ...base.paths import SUFFIX
 
         title = document.board.title.replace("/", "-")[:80]
         suggested = f"{boards_folder(self.session.settings)}/{title} copy{SUFFIX}"

@@ -2,7 +2,6 @@
 
 import builtins
 import errno
-import gc
 import os
 import shutil
 from collections.abc import Callable
@@ -24,8 +23,10 @@ class Disk:
     """Counts operations; at operation `at` (from 1) it does `fault`, and when killed refuses everything after."""
 
     def __init__(self, monkeypatch, at: int = 0, fault: Callable[["Disk", str], None] | None = None):
-        gc.collect()  # what earlier tests left tidies up after itself, which would count
         self.at, self.fault, self.count, self.dead, self.log = at, fault, 0, False, []
+        monkeypatch.setattr(
+            files, "_notes", files.Notes(None)
+        )  # a command before, in this process, keeps notes on the disk
         for module in MODULES:
             if hasattr(module, "os"):
                 monkeypatch.setattr(module, "os", _Os(self))
