@@ -16,7 +16,7 @@ from ..board.data import Board
 from ..pictures.kinds import ENDINGS
 from .files import Source, read_document
 from .timeline_in import build_board, make_range
-from .values import clean, decode
+from .values import clean, clean_line, decode
 
 TIME = re.compile(r"([0-9]{1,2})[:;.,]([0-9]{2})[:;.,]([0-9]{2})[:;.,]([0-9]{2,3})")
 WORD = re.compile(r"\*?\s*([A-Z ]+?)\s*:\s*(.*)", re.IGNORECASE)
@@ -45,7 +45,7 @@ def load(source: Source) -> Board:
     lines = text.split("\n")
     drops = any(re.match(r"\s*FCM\s*:\s*DROP", line, re.IGNORECASE) for line in lines)
     rate = _choose_rate(lines, drops, source)
-    events = _choose_events(_read_events(lines, rate, drops), source)
+    events = _choose_events(_read_events(lines, rate, drops, source), source)
     if not events:
         raise RequestError(f"{source.path} has no events with a picture.", "Export the list of the video track.")
     titles = [line.partition(":")[2].strip() for line in lines if line.lstrip().upper().startswith("TITLE:")]
@@ -83,16 +83,19 @@ def _count_frames(time: tuple[int, ...], rate: Fraction, drops: bool) -> int:
     return (60 * minutes + seconds) * round(rate) + frames - dropped
 
 
-def _read_events(lines: list[str], rate: Fraction, drops: bool) -> list[_Event]:
-    """All of them; lines below an event are its words."""
+def _read_events(lines: list[str], rate: Fraction, drops: bool, source: Source) -> list[_Event]:
+    """All of them; lines below an event are its words, those above the first are told."""
     events: list[_Event] = []
+    before: list[str] = []
     for line in lines:
         if times := _find_times(line):
             fields = line.split()
             start, end = (_count_frames(time, rate, drops) for time in times[2:])
             events.append(_Event(fields[1], fields[2].upper(), fields[3].upper(), start, end))
-        elif events and line.strip() and not line.lstrip().upper().startswith(("FCM", "TITLE", "SPLIT")):
-            _add_word(line.strip(), events)
+        elif line.strip() and not line.lstrip().upper().startswith(("FCM", "TITLE", "SPLIT")):
+            _add_word(line.strip(), events) if events else before.append(clean_line(line))
+    if events and before:
+        source.notes.append(f"Above its first event the list says: {clean_line('; '.join(before), 1000)}")
     return events
 
 
@@ -105,6 +108,8 @@ def _add_word(line: str, events: list[_Event]) -> None:
     elif key == "FROM CLIP NAME":
         if len(events) > 1 and not events[-2].name:
             events[-2].name = value
+        elif len(events) < 2 or events[-2].name != value:
+            event.words.append(line.lstrip("* "))
     elif key in FILES:
         event.file = value
     else:
@@ -118,6 +123,10 @@ def _choose_events(events: list[_Event], source: Source) -> list[_Event]:
     shown = [one for one in seen if one.end > one.start]
     if sounds:
         source.notes.append(f"{sounds} event{'s' if sounds > 1 else ''} of sound left out: a board has no sound.")
+    lost = [word for one in events if one not in shown for word in (one.name, *one.words)]
+    lost = [word for word in dict.fromkeys(lost) if word and word not in {one.name for one in shown}]
+    if lost:
+        source.notes.append(f"Left out with events that show no picture: {clean_line('; '.join(lost), 1000)}")
     if crossings := sum(one.kind != "C" for one in shown):
         source.notes.append(f"{crossings} transition{'s' if crossings > 1 else ''} left out: a board cuts.")
     return sorted(shown, key=lambda one: one.start)

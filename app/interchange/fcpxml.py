@@ -22,7 +22,7 @@ from ..board.data import Board
 from .files import Source, read_xml
 from .job import Entry, Job
 from .timeline import copy_media, join_words
-from .timeline_in import build_board, make_range
+from .timeline_in import build_board, list_names, make_range
 from .values import clean_line
 
 TIME = re.compile(r"([0-9]{1,15})(?:/([0-9]{1,15}))?s")
@@ -43,6 +43,8 @@ def load(source: Source) -> Board:
     if len(sequences) > 1:
         source.notes.append(f"Only the first of {len(sequences)} sequences was imported.")
     spine = sequences[0].find("spine") if sequences else None
+    if said := [clean_line(one.text, 1000) for one in (sequences[0].findall("note") if sequences else ()) if one.text]:
+        source.notes.append(f"The sequence's own note: {'; '.join(said)}")
     items = list(spine) if spine is not None else [one for event in root.iter("event") for one in event]
     rate = _read_rate(root, sequences[0].get("format") if sequences else None)
     track = otio.schema.Track("V1", kind=otio.schema.TrackKind.Video)
@@ -74,6 +76,8 @@ def _read_item(item: Element, assets: Assets, rate: Fraction, notes: list[str]) 
     if item.tag not in CLIPS:
         return
     chosen = next((one for one in item if one.tag in CLIPS), item) if item.tag == "audition" else item
+    if others := [_tell(one) for one in item if item.tag == "audition" and one is not chosen]:
+        notes.append(f"Of an audition the first clip was taken; left out: {list_names(others)}.")
     name, length = clean_line(chosen.get("name")), _read_time(chosen.get("duration")) or _find_length(chosen, assets)
     span = make_range(length * rate, rate) if length else None
     words = list(_list_words(chosen))
@@ -85,9 +89,15 @@ def _read_item(item: Element, assets: Assets, rate: Fraction, notes: list[str]) 
         clip = otio.schema.Clip(name, otio.schema.ExternalReference(media) if media else None, span)
         clip.enabled, clip.metadata["words"] = chosen.get("enabled") != "0", words
         yield clip
-    above = [clean_line(one.get("name"), 60) or one.tag for one in chosen if one.get("lane")]
+    above = [_tell(one) for one in chosen if one.get("lane")]
     if above:
-        notes.append(f"Connected to {name or chosen.tag}, and left out: {', '.join(above[:20])}.")
+        notes.append(f"Connected to {name or chosen.tag}, and left out: {list_names(above)}.")
+
+
+def _tell(item: Element) -> str:
+    """What it, and all that stands inside it, is called and says."""
+    words = [word for one in item.iter() for word in (one.get("name") if one.tag in CLIPS else "", *_list_words(one))]
+    return clean_line(" ".join(filter(None, words)), 300) or item.tag
 
 
 def _list_words(item: Element) -> Iterator[str]:

@@ -178,7 +178,7 @@ def import_board(
 def import_timeline(
     path: str | Path, put_picture: "Callable[[Any], Picture]", fps: float, name: str | None = None
 ) -> Imported:
-    """An edited timeline that is to go back onto its board, of `fps`: see timeline_in.py. Raises RequestError."""
+    """An edited timeline that is to go back onto its board, of `fps`: see edited.py. Raises RequestError."""
     made = import_board(path, put_picture, name, fps)
     if not made.names:
         raise RequestError(f"{path} is no timeline.", "Only an edited timeline can be brought back onto a board.")

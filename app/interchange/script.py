@@ -142,7 +142,7 @@ class _Draft:
         return True
 
     def _introduce(self, speaker: str) -> None:
-        self.speaker = clean_line(speaker, LONGEST)
+        self.speaker = clean_line(speaker, LONGEST).rstrip(": ")
         # Cut first: to look for what closes each of a thousand brackets takes a million steps.
         name = clean_line(re.sub(r"\s*\([^)]*\)", "", self.speaker[: 3 * LONGEST_NAME]), LONGEST_NAME)
         if name and len(self.speakers) < MOST_SPEAKERS:

@@ -1,109 +1,27 @@
-"""OpenTimelineIO in: each clip of the first video track is a panel. Media is taken from the file's own folder only.
+"""OpenTimelineIO in: each clip of the first video track is a panel. Media is taken from the file's own folder only."""
 
-An edited timeline goes back onto the board it came from: its order and lengths, new panels where nothing has the name.
-"""
-
-import re
+from collections.abc import Iterator
 from contextlib import suppress
 from fractions import Fraction
-from pathlib import Path, PurePath
+from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
 import opentimelineio as otio  # type: ignore[import-untyped]  # it has no stubs
-from msgspec.structs import replace
 
 from mlx_model.errors import RequestError, say_reason
 from mlx_model.foreign import parse_json
 
-from ..board.data import ASPECTS, Board, Camera, Panel, Scene, choose_rate, new_id, numbers
+from ..board.data import ASPECTS, Board, Camera, Panel, Scene, choose_rate, new_id
 from ..board.rules import MAX_PANELS
 from ..pictures.kinds import ENDINGS
 from .files import Source, find_beside, make_safe_name, read_document, read_xml
-from .formats import Imported
-from .job import list_entries
 from .pictures import choose_aspect
 from .timeline import KEY
 from .values import add_file, clean, clean_line, decode, read_camera, read_seconds, read_words
 
-BY_NUMBER = (
-    "{} of them were found by the number that they have now: if panels were moved, added or removed since the export, "
-    "check the order (an OTIO keeps who is who)."
-)
-# Of a panel (1A, or 12A.A in scene 12A), or of the file of its picture.
-NUMBER = re.compile(r"(?:.*_)?([0-9A-Z]+(?:\.[0-9A-Z]+)*?)(?:\.[a-z]{3,4})?", re.IGNORECASE)
-
-
-def apply_edit(board: Board, edit: Imported) -> tuple[Board, list[str]]:
-    """`board` in the order and with the lengths of `edit`, and what the person should know.
-
-    Clips are found by the id of their panel, which our own OTIO keeps, else by its number of today (1A, 001_1A.png).
-    Another clip, and a second piece of the same one, is a new panel. Panels that the edit does not have stay, at the
-    end of their scenes.
-    """
-    places = _Places(board)
-    for panel in edit.board.panels():
-        places.put(panel, edit.names.get(panel.id, ()))
-    lost = places.put_rest()
-    notes = [*edit.notes, f"{places.found} panels got the order and length of the edit, {places.new} are new."]
-    if places.by_number:
-        notes.append(BY_NUMBER.format(places.by_number))
-    if lost:
-        notes.append(f"Not in the edit, and kept at the end of their scenes: {', '.join(lost)}.")
-    return replace(board, scenes=tuple(replace(scene, panels=tuple(panels)) for scene, panels in places.scenes)), notes
-
-
-class _Places:
-    """Scenes as they fill: a panel goes into its own scene where that begins here, else into the one that is open."""
-
-    def __init__(self, board: Board):
-        self.board, self.number = board, numbers(board)
-        self.known = {number.upper(): panel_id for panel_id, number in self.number.items()}
-        self.home = {panel.id: scene for scene in board.scenes for panel in scene.panels}
-        self.panels = {panel.id: panel for panel in board.panels()}
-        self.scenes: list[tuple[Scene, list[Panel]]] = []
-        self.begun: dict[str, list[Panel]] = {}  # by the scene's id
-        self.frames = {entry.panel.id: entry.frames for entry in list_entries(board)}
-        self.used: set[str] = set()
-        self.found = self.new = self.by_number = 0
-
-    def put(self, panel: Panel, names: tuple[str, ...]) -> None:
-        old = self._find(names)
-        if old is None:
-            self._open(None).append(panel)
-            self.new += 1
-            return
-        again = old.id in self.used
-        as_typed = round(panel.seconds * self.board.fps) == self.frames[old.id]  # what the export made of it
-        seconds = old.seconds if as_typed else panel.seconds
-        self._open(self.home[old.id]).append(replace(old, id=new_id() if again else old.id, seconds=seconds))
-        self.used.add(old.id)
-        self.found, self.new = self.found + (not again), self.new + again
-
-    def put_rest(self) -> list[str]:
-        """The numbers of panels that had no place yet."""
-        left = [panel for panel in self.board.panels() if panel.id not in self.used]
-        for panel in left:
-            home = self.home[panel.id]
-            there = self.begun.get(home.id)
-            (self._open(home) if there is None else there).append(panel)
-        return [self.number[panel.id] for panel in left]
-
-    def _find(self, names: tuple[str, ...]) -> Panel | None:
-        if known := next((name for name in names if name in self.home), None):
-            return self.panels[known]
-        matches = (NUMBER.fullmatch(PurePath(name).name.strip()) for name in names if name)
-        found = next((self.known[m[1].upper()] for m in matches if m and m[1].upper() in self.known), None)
-        self.by_number += found is not None
-        return self.panels[found] if found else None
-
-    def _open(self, scene: Scene | None) -> list[Panel]:
-        """Where the next panel goes."""
-        if not self.scenes or (scene is not None and scene.id not in self.begun):
-            scene = scene or Scene(new_id())
-            self.scenes.append((scene, []))
-            self.begun.setdefault(scene.id, self.scenes[-1][1])
-        return self.scenes[-1][1]
+FCP7_TEXTS = {"comments": (), "logginginfo": ("description", "scene", "shottake", "lognote")}  # (): all of them
 
 
 def load(source: Source) -> Board:
@@ -154,9 +72,14 @@ def _read(source: Source) -> otio.core.SerializableObject:
 
 
 def find_timeline(found: object, source: Source) -> otio.schema.Timeline:
-    """The file's timeline, or the first of its collection."""
+    """The file's timeline, or the first of its collection; the others are told."""
     if isinstance(found, otio.schema.SerializableCollection):
-        found = next((item for item in found if isinstance(item, otio.schema.Timeline)), None)
+        timelines = [item for item in found if isinstance(item, otio.schema.Timeline)]
+        if others := [clean_line(item.name, 60) or "unnamed" for item in timelines[1:]]:
+            source.notes.append(
+                f"Only the first of {len(timelines)} timelines was imported; left out: {list_names(others)}."
+            )
+        found = next(iter(timelines), None)
     if not isinstance(found, otio.schema.Timeline):
         raise RequestError(f"{source.path} holds no timeline.", "Export a whole timeline, not a clip.")
     return found
@@ -182,6 +105,7 @@ def list_items(timeline: otio.schema.Timeline, source: Source) -> list[otio.core
     if len(items) > MAX_PANELS:
         raise RequestError(f"{source.path} has {len(items):,} clips.", f"{MAX_PANELS:,} fit a board.")
     _note_other_tracks(filled, len(tracks) - len(videos), source.notes)
+    _note_marks([timeline.tracks, *tracks], source.notes)
     _note_effects(filled[0], source.notes)
     return items
 
@@ -196,7 +120,8 @@ def _is_gap(item: object) -> bool:
 
 def _is_on(item: otio.core.Item, kind: str, notes: list[str]) -> bool:
     if not item.enabled:
-        notes.append(f"{kind} {clean_line(item.name, 60)} is switched off in the timeline and was left out.")
+        name = clean_line(item.name, 60) or "without a name"
+        notes.append(f"{kind} {name} is switched off in the timeline and was left out.")
     return bool(item.enabled)
 
 
@@ -208,12 +133,22 @@ def _note_unknown(tracks: list[otio.schema.Track], notes: list[str]) -> None:
 def _note_other_tracks(filled: list[otio.schema.Track], sounds: int, notes: list[str]) -> None:
     if len(filled) > 1:
         names = [clean_line(item.name, 60) or "unnamed" for track in filled[1:] for item in track if _is_panel(item)]
-        more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-        notes.append(
-            f"Only the first of {len(filled)} video tracks was imported; left out: {', '.join(names[:20])}{more}."
-        )
+        notes.append(f"Only the first of {len(filled)} video tracks was imported; left out: {list_names(names)}.")
     if sounds:
         notes.append(f"{sounds} audio track{'s' if sounds > 1 else ''} left out: a board has no sound.")
+
+
+def list_names(names: list[str]) -> str:
+    """The first of them, and how many more there are."""
+    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
+    return f"{', '.join(names[:20])}{more}"
+
+
+def _note_marks(items: list[otio.core.Item], notes: list[str]) -> None:
+    """Markers of whole tracks and of the timeline: no panel is theirs."""
+    words = [word for item in items for word in _list_marks(item)]
+    if words:
+        notes.append(f"Markers of the timeline itself were left out: {list_names(words)}.")
 
 
 def _note_effects(track: otio.schema.Track, notes: list[str]) -> None:
@@ -245,19 +180,37 @@ def _read_panel(clip: otio.core.Item, ours: dict, where: str, source: Source) ->
 
 
 def list_words(clip: otio.core.Item) -> list[str]:
-    """Its name, then the names and comments of its markers, and the comments of an edit decision list."""
-    if isinstance(clip, otio.schema.Gap):
-        return ["Gap in the timeline"]
-    marks = [text for mark in clip.markers for text in (mark.name, mark.comment, _read_fcp7(mark, "comment"))]
+    """Its name, what its markers say, and the comments, logs and titles that other formats keep in it."""
+    gap = isinstance(clip, otio.schema.Gap)
     edl = clip.metadata.get("cmx_3600")
     comments = list(edl.get("comments", ())) if hasattr(edl, "get") else []
-    words = [clean_line(text, 1000) for text in (clip.name, *marks, *comments, *clip.metadata.get("words", ()))]
+    texts = "Gap in the timeline" if gap else clip.name, *comments, *clip.metadata.get("words", ())
+    first, *more = [clean_line(text, 1000) for text in texts]
+    words = [first, *_list_marks(clip), *more, *_list_fcp7(clip)]
     return list(dict.fromkeys(filter(None, words)))
 
 
-def _read_fcp7(marker: otio.schema.Marker, key: str) -> object:
+def _list_marks(item: otio.core.Item) -> list[str]:
+    texts = (text for mark in item.markers for text in (mark.name, mark.comment, _read_fcp7(mark, "comment")))
+    return [words for text in texts if (words := clean_line(text, 1000))]
+
+
+def _list_fcp7(clip: otio.core.Item) -> Iterator[str]:
+    """Its comments and log, and the words of a title that the editor makes."""
+    for part, keys in FCP7_TEXTS.items():
+        found: Any = _read_fcp7(clip, part)
+        if hasattr(found, "get"):
+            yield from (clean_line(found.get(key), 1000) for key in found if not keys or key in keys)
+    media = clip.media_reference if isinstance(clip, otio.schema.Clip) else None
+    given: Any = _read_fcp7(media, "parameter") if media else None
+    for one in [given] if hasattr(given, "get") else given or ():
+        if hasattr(one, "get") and "str" in str(one.get("parameterid", "")).lower():
+            yield clean_line(one.get("value"), 1000)
+
+
+def _read_fcp7(item: otio.core.SerializableObject, key: str) -> object:
     """The adapter of Final Cut 7 keeps what it does not know in the metadata."""
-    found = marker.metadata.get("fcp_xml")
+    found = item.metadata.get("fcp_xml")
     return found.get(key) if hasattr(found, "get") else None
 
 

@@ -20,7 +20,7 @@ from app.board.seen import see
 from app.fluxboard import codec, earlier
 from app.fluxboard.check import problems
 from app.interchange import formats
-from app.interchange.timeline_in import apply_edit
+from app.interchange.edited import apply_edit
 from mlx_model.errors import FluxLocalError
 
 MOST, SLOW = 3.0, 3.0  # times; seconds, from which on nothing is tried again

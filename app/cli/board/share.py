@@ -11,7 +11,7 @@ from app.board.data import Board, new_id
 from app.fluxboard import archive
 from app.fluxboard.file import BOARD, BoardFile
 from app.interchange import formats
-from app.interchange.timeline_in import apply_edit
+from app.interchange.edited import apply_edit
 from mlx_model.errors import RequestError
 from mlx_model.events import Done, Stage
 from mlx_model.files import number_names

@@ -160,8 +160,8 @@ class Session(QObject):
 
     def import_onto(self, path: str) -> bool:
         """An edited timeline back onto the open board: order and lengths, one step that undo takes back."""
+        from ...interchange.edited import apply_edit
         from ...interchange.formats import import_timeline
-        from ...interchange.timeline_in import apply_edit
 
         document = self.document
         if document is None:

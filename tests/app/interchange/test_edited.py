@@ -7,8 +7,8 @@ import pytest
 
 from app.board import commands, naming
 from app.board.data import Board, Scene, numbers, scene_numbers
+from app.interchange.edited import apply_edit
 from app.interchange.formats import export_board, import_board
-from app.interchange.timeline_in import apply_edit
 from mlx_model.errors import RequestError
 
 SECONDS = [2.0, 1.5, 77 / 24, 2.0, 17 / 24, 4.0]

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app.interchange.formats import Imported, import_board
+from tests.app.interchange.made_boards import drawn
 
 QUICK = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 FORMS = st.sampled_from([
@@ -129,6 +130,120 @@ def test_timeline(tmp_path, blobs, shots):
     assert sum(list_seconds(made)) == pytest.approx(wanted / 24, abs=0.02 * len(shots))
     assert len(list_seconds(made)) == 1 + sum(kind == "clip" for _, kind in shots) + count_gaps(shots)
     assert any(kind == "off" for _, kind in shots) <= any("switched off" in note for note in made.notes), made.notes
+
+
+CUTS = st.lists(
+    st.tuples(st.integers(1, 240), st.sampled_from(["clip", "off", "gap", "above"])), min_size=1, max_size=8
+)
+RATE = "<rate><timebase>24</timebase><ntsc>FALSE</ntsc></rate>"
+
+
+def check_cuts(tmp_path, blobs, name: str, text: str, shots: list[tuple[int, str]], count: int) -> None:
+    """All words, and the seconds of all that is switched on; every one that is off is told."""
+    (tmp_path / name).write_text(text)
+    made = import_board(tmp_path / name, blobs.put)
+    assert list_words(made) == {f"w{number}w" for number in range(count)}, text
+    wanted = sum(frames for frames, kind in shots if kind != "off" or name.endswith("edl")) + 24
+    assert sum(list_seconds(made)) == pytest.approx(wanted / 24, abs=0.01)
+
+
+@QUICK
+@given(CUTS)
+def test_edit_decision_list(tmp_path, blobs, shots):
+    """Comments above, below, and of sound; gaps; what lies on no video track."""
+    lines, clock, count = ["TITLE: w0w", "* w1w"], 0, 2
+    for number, (frames, kind) in enumerate([*shots, (24, "clip")], 1):
+        start, clock = clock, clock + frames
+        span = " ".join(f"01:00:{at // 24:02}:{at % 24:02}" for at in (start, clock))
+        if kind != "gap":
+            channel = "A" if kind == "above" else "V"
+            lines.append(f"{number:03} AX {channel} C 00:00:00:00 00:00:09:00 {span}")
+            lines += [
+                f"* FROM CLIP NAME: w{count}w",
+                f"* LOC: {span.split()[0]} RED w{count + 1}w",
+                f"M2 w{count + 2}w",
+            ]
+            count += 3
+    lead = next(number for number, (_, kind) in enumerate([*shots, (0, "clip")]) if kind not in ("gap", "above"))
+    check_cuts(tmp_path, blobs, "s.edl", "\n".join(lines), shots[lead:], count)
+
+
+@QUICK
+@given(CUTS)
+def test_final_cut_pro(tmp_path, blobs, shots):
+    """Titles, notes and markers; what is connected above; what is off; gaps that say something."""
+    body, count = "", 0
+    for frames, kind in [*shots, (24, "clip")]:
+        words = [f"w{count + place}w" for place in range(4)]
+        title = f'<title lane="1" name="{words[2]}"><text><text-style>{words[3]}</text-style></text></title>'
+        tag, more = ("gap", title) if kind == "gap" else ("title", title if kind == "above" else "")
+        inside = f"<note>{words[0]}</note><marker value='{words[1]}'/>" if kind != "off" else ""
+        name, off = ("Gap", "") if kind == "gap" else (words[0], ' enabled="0"' if kind == "off" else "")
+        body += f'<{tag} name="{name}" duration="{frames}/24s"{off}>{inside}{more}</{tag}>'
+        if kind == "off":
+            count += 1
+        elif more:
+            count += 4
+        else:
+            count += 2
+    text = f"<fcpxml><project name='cut'><sequence><spine>{body}</spine></sequence></project></fcpxml>"
+    check_cuts(tmp_path, blobs, "s.fcpxml", text, shots, count)
+
+
+@QUICK
+@given(CUTS)
+def test_final_cut_7(tmp_path, blobs, shots):
+    """Markers, comments, logs, titles; the sequence's own markers; other tracks."""
+    below = above = ""
+    clock, count = 0, 1
+    for number, (frames, kind) in enumerate([*shots, (24, "clip")]):
+        start, clock = clock, clock + frames
+        if kind == "gap":
+            continue
+        words = [f"w{count + place}w" for place in range(4)]
+        file = f'<file id="f{number}"><name>a.mov</name><pathurl>a.mov</pathurl>{RATE}<duration>999</duration></file>'
+        said = f"<comments><mastercomment1>{words[1]}</mastercomment1></comments>" \
+               f"<logginginfo><description>{words[2]}</description></logginginfo>" \
+               f"<marker><name>{words[3]}</name><in>0</in><out>-1</out></marker>"  # fmt: skip
+        alone = kind in ("off", "above")
+        shown = "FALSE" if kind == "off" else "TRUE"
+        clip = f'<clipitem id="c{number}"><name>{words[0]}</name><enabled>{shown}</enabled>' \
+               f"<duration>999</duration>{RATE}<start>{start}</start><end>{clock}</end><in>0</in><out>{frames}</out>" \
+               f"{file}{'' if alone else said}</clipitem>"  # fmt: skip
+        below, above = (below, above + clip) if kind == "above" else (below + clip, above)
+        count += 1 if alone else 4
+    mark = "<marker><name>w0w</name><comment/><in>0</in><out>-1</out></marker>"
+    text = (
+        f"<xmeml version='4'><sequence><name>cut</name><duration>{clock}</duration>{RATE}{mark}<media><video>"
+        f"<track>{below}</track><track>{above}</track></video></media></sequence></xmeml>"
+    )
+    check_cuts(tmp_path, blobs, "s.xml", text, shots, count)
+
+
+NAMED = ["a.png", "b.JPG", "c.webp", "d.tif", "e.bmp", "f.gif", "g.heic", "h.psd", "i.txt", "j.svg", "k.exr", "l.dng"]
+
+
+@QUICK
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(NAMED), st.sampled_from(["", "one", "two", "two/deep"])), min_size=1, unique=True
+    )
+)
+def test_folder(tmp_path, blobs, files):
+    """Every file is a panel or is named."""
+    folder = tmp_path / str(len(list(tmp_path.iterdir())))
+    for name, place in files:
+        (folder / place).mkdir(parents=True, exist_ok=True)
+        readable = name[0] in "abcdef"
+        drawn(1).convert("RGB").save(folder / place / name) if readable else (folder / place / name).write_bytes(b"x")
+    drawn(1).save(folder / "0.png")
+    made = import_board(folder, blobs.put)
+    shown = [panel.takes[-1].picture.name for panel in made.board.panels()]
+    told = " ".join(made.notes)
+    for name, place in files:
+        expected = name[0] in "abcdef" and place != "two/deep"
+        assert (name in shown) if expected else (name in told or "deep" in told), (name, place, told)
+    assert len(shown) == 1 + sum(name[0] in "abcdef" and place != "two/deep" for name, place in files)
 
 
 def count_gaps(shots: list[tuple[int, str]]) -> int:

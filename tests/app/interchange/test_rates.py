@@ -9,9 +9,9 @@ from msgspec.structs import replace
 
 from app.board.data import choose_rate
 from app.fluxboard.codec import decode, encode
+from app.interchange.edited import apply_edit
 from app.interchange.formats import export_board, import_board
 from app.interchange.job import format_timecode, list_entries
-from app.interchange.timeline_in import apply_edit
 
 FILM, NTSC = Fraction(24_000, 1001), Fraction(30_000, 1001)
 
