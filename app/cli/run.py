@@ -74,17 +74,25 @@ def _output(options: Options, default_name: str, request: Request, model: Path, 
     if options["save_latents"] and Path(options["save_latents"]).suffix.lower() != ".safetensors":
         raise RequestError(f"{options['save_latents']} is no name for latents.", "End it in .safetensors.")
     for path in map(Path, filter(None, (output, options["save_latents"]))):
-        if files.lies_in(path, model):
-            raise RequestError(f"{path} is inside the model {model.name}.", "Choose another place.")
-        paths.require_outside_boards(path)
+        _require_free(path, model)
         for number in range(options["count"] if options["force"] else 0):
             files.require_other(_nth(path.absolute(), number, True), given)
         files.check_writable(path.absolute())
     if options["preview"]:
-        paths.require_outside_boards(Path(options["preview"]))
+        _require_free(Path(options["preview"]), model)
         _make_folder(Path(options["preview"]))
     _check_space(output, request, options["count"])
     return output
+
+
+def _require_free(path: Path, model: Path) -> None:
+    """Raises RequestError for a place in what Flux Local keeps: --force would put a picture over weights or blobs."""
+    if files.lies_in(path, model):
+        raise RequestError(f"{path} is inside the model {model.name}.", "Choose another place.")
+    for kept, what in ((paths.models(), "models"), (paths.loras(), "LoRAs")):
+        if files.lies_in(path, kept):
+            raise RequestError(f"{path} is inside the folder of the {what}.", "Choose another place.")
+    paths.require_outside_boards(path)
 
 
 def _make_folder(folder: Path) -> None:

@@ -34,7 +34,6 @@ from .mini_scene import (
     stage,
 )
 from .mini_styles import STYLES
-from .mini_tasks import plan_outfit, plan_seat
 from .mini_words import chance, join_names, pick, style_words, where_words, with_article
 
 __all__ = [
@@ -80,9 +79,9 @@ def plan_two(rng: np.random.Generator, split: str, size: Size) -> Plan:
     """Two references."""
     kind = rng.random()
     if kind < 0.16:
-        return plan_outfit(rng, split, size, 2)
+        return tasks.plan_outfit(rng, split, size, 2)
     if kind < 0.24:
-        return plan_seat(rng, split, size)
+        return tasks.plan_seat(rng, split, size)
     kind = rng.random()
     if kind < 0.45:
         return tasks.plan_together(rng, split, size, 2)
@@ -94,7 +93,7 @@ def plan_two(rng: np.random.Generator, split: str, size: Size) -> Plan:
 def plan_three(rng: np.random.Generator, split: str, size: Size) -> Plan:
     """Three references."""
     if chance(rng, 0.3):
-        return plan_outfit(rng, split, size, 3)
+        return tasks.plan_outfit(rng, split, size, 3)
     kind = rng.random()
     if kind < 0.4:
         return tasks.plan_together(rng, split, size, 3)
@@ -105,7 +104,7 @@ def plan_three(rng: np.random.Generator, split: str, size: Size) -> Plan:
 
 def plan_many(rng: np.random.Generator, split: str, size: Size, count: int) -> Plan:
     """Four to six references."""
-    return (plan_outfit if chance(rng, 0.5) else tasks.plan_crowd)(rng, split, size, count)
+    return (tasks.plan_outfit if chance(rng, 0.5) else tasks.plan_crowd)(rng, split, size, count)
 
 
 PLANNERS: dict[str, Callable[[np.random.Generator, str, Size], Plan]] = {

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 from safetensors.numpy import save_file
 
+from app.base import paths
 from app.cli.group import cli
 from app.engine import running
 from app.pictures import images
@@ -72,6 +73,21 @@ def test_nothing_but_boards_writes_into_a_board(given, name):
     assert code == 2, said
     assert "inside the board film.fluxboard" in said
     assert {path: path.read_bytes() for path in board.rglob("*") if path.is_file()} == before
+
+
+@pytest.mark.parametrize("kept", ["models", "loras"])
+@pytest.mark.parametrize("option", ["--save-latents", "-o", "--preview"])
+def test_nothing_is_put_over_other_models_and_loras(given, kept, option, tmp_path):
+    """Weights of a model that does not even run now are as dear as those of the one that does."""
+    own = getattr(paths, kept)() / "other"
+    own.mkdir(parents=True)
+    file = own / ("00001.png" if option == "-o" else "00001.safetensors")
+    file.write_bytes(b"weights")
+    output = () if option == "-o" else ("-o", "x.png")
+    code, said = flux(*EDIT, *output, option, file if option != "--preview" else own)
+    assert (code, file.read_bytes()) == (2, b"weights"), said
+    assert f"inside the folder of the {'models' if kept == 'models' else 'LoRAs'}" in said
+    assert sorted(one.name for one in own.iterdir()) == [file.name]
 
 
 @pytest.mark.parametrize("name", RUNS)
