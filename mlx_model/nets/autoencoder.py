@@ -48,10 +48,6 @@ class Params:
         if not self.scale:
             raise ValueError("the scale of latents can't be 0")
 
-    @property
-    def downscale(self) -> int:
-        return self.pixel_patch << (len(self.ch_mult) - 1)
-
 
 def group_norm(channels: int, p: Params) -> nn.GroupNorm:
     return nn.GroupNorm(p.groups, channels, eps=EPS, pytorch_compatible=True)

@@ -28,7 +28,7 @@ from ..kit.words import in_window
 from .forecast import PanelModel, forecast
 from .pixmaps import Pixmaps, is_small, read
 from .runs import PanelState, Runs
-from .storing import AGAIN, SAVING, Keeping, ReadPicture, Storing, Troubles, in_background, keep, read_picture
+from .storing import AGAIN, SAVING, Keeping, ReadPicture, Storing, Troubles, in_background, keep_picture, read_picture
 from .teaching import Teaching
 
 AUTOSAVE = 1500  # ms after the first unsaved change; the product promises 2 s
@@ -278,7 +278,7 @@ class Document(QObject):
 
         `then` gets the picture, or None where it was refused, which is told.
         """
-        task = partial(keep, self.file, pixels, name)
+        task = partial(keep_picture, self.file, pixels, name)
         self._storing.add(task, lambda read: then(self._tell_read(read)), short=pixels.size <= SMALL_MASK)
 
     def read_preview(self, path: str, number: int) -> None:

@@ -48,10 +48,10 @@ def read_picture(file: BoardFile, source: str | Path | QImage | bytes, name: str
         given = images.inspect(path, notes, data)
     except FluxLocalError as error:
         return ReadPicture(None, ((error.message, error.hint),))
-    return keep(file, given, name or path.stem, notes)
+    return keep_picture(file, given, name or path.stem, notes)
 
 
-def keep(
+def keep_picture(
     file: BoardFile, source: np.ndarray | bytes | images.Given, name: str = "", notes: Sequence[str] = ()
 ) -> ReadPicture:
     """Keep a picture's bytes as they are, or pixels, in `file`: see put_picture. Runs in any thread."""
@@ -224,7 +224,7 @@ class Keeping(QObject):
 
     def _store(self, job: JobState, data: bytes) -> None:
         self._on_the_way.append(job)
-        task = partial(keep, self._file, data)
+        task = partial(keep_picture, self._file, data)
         self._storing.add(task, partial(self._end_storing, job, data), short=len(data) <= SMALL_FILE)
 
     def _end_storing(self, job: JobState, data: bytes, read: ReadPicture) -> None:

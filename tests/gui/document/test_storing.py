@@ -34,7 +34,7 @@ def large(tmp_path):
 @pytest.fixture
 def gate(monkeypatch):
     """Holds the storing thread until it is set; `threads` are the names of those that read pictures."""
-    gate, read = threading.Event(), storing.keep
+    gate, read = threading.Event(), storing.keep_picture
     gate.threads = []
 
     def waiting(*arguments):
@@ -42,7 +42,7 @@ def gate(monkeypatch):
         assert gate.wait(20)
         return read(*arguments)
 
-    monkeypatch.setattr(storing, "keep", waiting)
+    monkeypatch.setattr(storing, "keep_picture", waiting)
     yield gate
     gate.set()
 
