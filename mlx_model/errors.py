@@ -61,10 +61,12 @@ INSIDES = re.compile(
     PYTHON + r"|invalid literal|could not convert|unpack|\bobjects?\b.* (has no|have no|is not|at 0x)|subscriptable|"
     r"\bmust be\b.*\bnot\b|indices|not supported between|division|modulo|out of range|recursion|"
     r"hashable|std::|codec can't|byte strings?|string conversion|struct|::\w|"
-    r"Error while|json\.exception|^\[\w+\]|usize|dtype|Expecting|\bEOF\b|decompress|incorrect|No such file",
+    r"Error while|json\.exception|^\[\w+\]|usize|dtype|Expecting|\bEOF\b|decompress|incorrect|No such file|"
+    r"\bb['\"]",
     re.IGNORECASE,
 )
 SENSELESS = "what it holds makes no sense"
+LONGEST = 300  # characters of a reason: libraries put whole files into theirs
 
 
 def say_reason(error: BaseException) -> str:
@@ -78,11 +80,11 @@ def say_reason(error: BaseException) -> str:
     if isinstance(error, RecursionError):
         return "it is nested without end"
     if isinstance(error, KeyError):
-        return f"it has no {error.args[0]}" if error.args and isinstance(error.args[0], str) else SENSELESS
+        return f"it has no {error.args[0][:LONGEST]}" if error.args and isinstance(error.args[0], str) else SENSELESS
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[:1].lower() + error.strerror[1:]
     text = str(error).strip().rstrip(".")
-    return SENSELESS if not text or INSIDES.search(text) else text
+    return SENSELESS if not text or INSIDES.search(text) else text[:LONGEST]
 
 
 class FluxLocalError(Exception):

@@ -223,7 +223,9 @@ def require_other(path: Path, given: Iterable[str | Path]) -> None:
 def lies_in(path: Path, folder: Path) -> bool:
     """Whether `path` is the folder or lies in it, by identity, links followed; either may not be there yet."""
     whole = Path(os.path.realpath(path))
-    return any(_is_same(one, folder) for one in (whole, *whole.parents))
+    return whole.is_relative_to(os.path.realpath(folder)) or any(
+        _is_same(one, folder) for one in (whole, *whole.parents)
+    )
 
 
 def _is_same(one: str | Path, other: str | Path) -> bool:

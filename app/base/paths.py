@@ -60,11 +60,20 @@ def free_bytes(path: Path) -> int:
     return shutil.disk_usage(existing_parent(path)).free
 
 
-def require_outside_boards(path: Path) -> None:
-    """Raises RequestError where `path`, links followed, lies in a board: what that holds is written by boards alone."""
+def require_free(path: Path, model: bool = False) -> None:
+    """The one rule for everything that a command writes where it is told: nothing that Flux Local keeps is there.
+
+    Raises RequestError where `path`, links followed, lies in a board or in a folder of models, LoRAs or downloads; a
+    `model` may have its place among the models.
+    """
     from mlx_model.errors import RequestError
+    from mlx_model.files import lies_in
 
     whole = Path(os.path.realpath(path))
+    for kept, what in ((models(), "models"), (loras(), "LoRAs"), (downloads(), "downloads")):
+        own_place = model and kept == models() and whole.parent == Path(os.path.realpath(kept))
+        if lies_in(path, kept) and not own_place:
+            raise RequestError(f"{path} is inside the folder of the {what}.", "Choose another place.")
     for one in (whole, *whole.parents):
         if one.suffix.casefold() == SUFFIX and (one / "board.json").is_file():
             raise RequestError(f"{path} is inside the board {one.name}.", "Choose another place.")

@@ -49,7 +49,7 @@ def convert(
 
     from .add import show
 
-    paths.require_outside_boards(Path(output))
+    paths.require_free(Path(output), model=True)
     extra = Path(companions) if companions else None
     adapters = [inputs.load_lora(text, find) for text in loras]
     show(converted(Path(source), Path(output), model, bits, plan, extra, force, adapters), Reporter(as_json))

@@ -89,10 +89,7 @@ def _require_free(path: Path, model: Path) -> None:
     """Raises RequestError for a place in what Flux Local keeps: --force would put a picture over weights or blobs."""
     if files.lies_in(path, model):
         raise RequestError(f"{path} is inside the model {model.name}.", "Choose another place.")
-    for kept, what in ((paths.models(), "models"), (paths.loras(), "LoRAs")):
-        if files.lies_in(path, kept):
-            raise RequestError(f"{path} is inside the folder of the {what}.", "Choose another place.")
-    paths.require_outside_boards(path)
+    paths.require_free(path)
 
 
 def _make_folder(folder: Path) -> None:

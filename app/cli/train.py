@@ -52,7 +52,7 @@ def train(data: str, model: str | None, output: str, as_json: bool, **options: A
     Example:
       flux-local train my-drawings -m flux2-klein-base-4b -o fox-style --lora --steps 1500
       flux-local generate "a fox" -m flux2-klein-base-4b --lora fox-style/fox-style.safetensors
-      flux-local train character Bobo bobo/*.jpg -m flux2-klein-base-4b -o bobo
+      flux-local train character Bobo photos/*.jpg -m flux2-klein-base-4b -o bobo
     """
     from app.engine.running import load_mlx
 
@@ -63,7 +63,7 @@ def train(data: str, model: str | None, output: str, as_json: bool, **options: A
     from app.training.session import train as run
     from mlx_model.store.folder import open_folder
 
-    paths.require_outside_boards(Path(output))
+    paths.require_free(Path(output))
     folder, out = open_folder(library.resolve(model)), Path(output)
     name = re.sub(r"[^\w.-]+", "-", out.absolute().name).strip(".-") or "trained"
     plan = Plan(
@@ -107,7 +107,7 @@ def character(
 
     \b
     Example:
-      flux-local train character Bobo bobo/*.jpg -m flux2-klein-base-4b -o bobo
+      flux-local train character Bobo photos/*.jpg -m flux2-klein-base-4b -o bobo
       flux-local generate "Bobo on the moon" -m flux2-klein-base-4b --lora bobo/Bobo.safetensors
     """
     from app.engine.running import load_mlx
@@ -120,7 +120,7 @@ def character(
     from app.training.session import train as run
     from mlx_model.store.folder import open_folder
 
-    paths.require_outside_boards(Path(output))
+    paths.require_free(Path(output))
     folder = open_folder(library.resolve(model))
     plan = make_plan(Lesson(name, pictures, output, **options), folder.spec, resume)
     _show(run(folder, plan), Reporter(as_json), as_json)

@@ -23,7 +23,7 @@ from mlx_model.errors import BoardError, DiskFull, FluxLocalError, RequestError,
 from mlx_model.files import begin, finish, lies_in, number_names
 from mlx_model.held import is_plain, list_links
 
-from ..base.paths import SUFFIX, require_outside_boards
+from ..base.paths import SUFFIX, require_free
 from ..board.data import Board, Picture, pictures
 from ..board.rules import SHA256
 from ..pictures.images import Given
@@ -305,8 +305,8 @@ class BoardFile:
         return BoardFile.create(path, board, fill)
 
     def require_outside(self, out: Path) -> None:
-        """Raises RequestError where `out` is a place in this board or another: nothing is exported over their files."""
-        require_outside_boards(out)
+        """Raises RequestError where `out` is a place in this board or another, or among what Flux Local keeps."""
+        require_free(out)
         if lies_in(out, self.path):
             raise RequestError(f"{out} is inside the board.", "Export it to another place.")
 

@@ -14,18 +14,14 @@ from mlx_model.request import Request, check
 from mlx_model.specs import ModelSpec
 from mlx_model.training.examples import Example, Source, choose_bucket
 
-from .dataset import Row, Rows, read_rows, tell_faults
+from .dataset import Row, Rows, tell_faults
 
 
-def open_examples(
-    data: Path, spec: ModelSpec, area: int | None, found: Rows | None = None
-) -> Generator[Event, None, list[Source]]:
-    """Every example that `data` lists, or that was `found`, for a model.
+def open_examples(data: Path, found: Rows, spec: ModelSpec, area: int | None) -> Generator[Event, None, list[Source]]:
+    """Every example that was `found` in `data`, for a model; `area` in pixels is that of its buckets.
 
-    `area` in pixels is that of its buckets, None the model's own size.
     Opens each picture once, to find what can't be used. Raises RequestError with all faults together.
     """
-    found = found or read_rows(data, spec.classes)
     yield Stage("verify", data.name, len(found.rows))
     sources: list[Source] = []
     faults, opened = list(found.faults), dict[Row, Source | None]()  # a row may count several times

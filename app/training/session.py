@@ -13,11 +13,12 @@ import hashlib
 import io
 import json
 import math
+import os
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -36,7 +37,7 @@ from mlx_model.request import check
 from mlx_model.store.folder import MANIFEST
 from mlx_model.training.needs import STATE
 
-from .dataset import Rows
+from .dataset import Rows, read_rows
 
 if TYPE_CHECKING:
     from mlx_model.run.pipeline import Pipeline
@@ -81,9 +82,10 @@ def train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:
     """
     from .examples import open_examples  # which loads MLX, as the window doesn't
 
-    _check_out(plan)
-    area = plan.size**2 if plan.size else None
-    sources = yield from open_examples(plan.data, folder.spec, area, plan.rows)
+    _check_out(plan, folder.path)
+    area, rows = plan.size**2 if plan.size else None, plan.rows or read_rows(plan.data, folder.spec.classes)
+    _check_given(plan, rows)
+    sources = yield from open_examples(plan.data, rows, folder.spec, area)
     largest = max((source.size for source in sources), key=lambda size: size.area)
     settings, note = require(folder, largest, plan.settings, plan.steps)
     yield Note(note)
@@ -97,9 +99,11 @@ def train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:
     yield _finish(trainer, folder, plan)
 
 
-def _check_out(plan: Plan) -> None:
+def _check_out(plan: Plan, model: Path) -> None:
     """Raises RequestError where the folder holds something else, or nothing to go on from."""
     known = plan.out / RUN
+    if files.lies_in(plan.out, model):
+        raise RequestError(f"{plan.out} is inside the model {model.name}.", "Choose another place.")
     if plan.rows is None and plan.data.is_dir() and plan.out.resolve().is_relative_to(plan.data.resolve()):
         raise RequestError(f"{plan.out} is inside the examples.", "Choose a folder beside them: it gets pictures too.")
     if plan.resume and not known.is_file():
@@ -115,6 +119,17 @@ def _check_out(plan: Plan) -> None:
         files.make_folders(plan.out)
     except OSError as error:
         raise files.explain(error, plan.out) from error
+
+
+def _check_given(plan: Plan, rows: Rows) -> None:
+    """Raises RequestError for an example that lies in the run's folder, where pictures of the run take its place."""
+    given = dict.fromkeys(path for row in rows.rows for path in (row.picture, *row.references))
+    for path in given.keys() | ({plan.data} if plan.data.is_file() else set()):
+        if files.lies_in(path, plan.out):
+            raise RequestError(
+                f"{path} is one of the files you gave, and {plan.out} is where the run puts its own.",
+                "Move it out of there: Flux Local never overwrites an original.",
+            )
 
 
 def require(folder: "Folder", largest: Size, settings: "Settings", steps: int) -> "tuple[Settings, str]":
@@ -140,17 +155,20 @@ def _begin(folder: "Folder", plan: Plan, settings: "Settings") -> None:
     said = {"model": folder.spec.name, "data": str(plan.data.absolute()), "name": plan.name, "steps": plan.steps}
     said |= {"size": plan.size, "trigger": plan.trigger, "settings": dataclasses.asdict(settings)}
     file = plan.out / RUN
-    if plan.resume and (before := _read_model(file)) != folder.spec.name:
-        raise RequestError(f"The run in {plan.out} trains {before}.", "Give that model.")
+    before = _read_run(file) if plan.resume else said
+    if before["model"] != folder.spec.name:
+        raise RequestError(f"The run in {plan.out} trains {before['model']}.", "Give that model.")
+    if before["name"] != plan.name and os.path.lexists(plan.result):
+        raise RequestError(f"{plan.result} is no result of this run.", "Move it away, or go on under the run's name.")
     text = json.dumps(said, indent=1, ensure_ascii=False) + "\n"
     files.write_new(file, lambda stream: stream.write(text.encode()), force=True)
 
 
-def _read_model(file: Path) -> str:
-    """The model that a run trains. Raises RequestError for a run.json that is damaged."""
+def _read_run(file: Path) -> dict[str, Any]:
+    """Model and name of a run. Raises RequestError for a run.json that is damaged."""
     try:
         said = parse_json(file.read_bytes())
-        return str(said["model"])
+        return {key: str(said[key]) for key in ("model", "name")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{file} is damaged: {say_reason(error)}.", "Begin again in a new folder.") from error
 

@@ -90,6 +90,36 @@ def test_nothing_is_put_over_other_models_and_loras(given, kept, option, tmp_pat
     assert sorted(one.name for one in own.iterdir()) == [file.name]
 
 
+OTHERS = {
+    "an export": ("board", "export", "film.fluxboard", "-f", "png", "--force", "-o"),
+    "a zip": ("board", "export", "film.fluxboard", "-f", "zip", "--force", "-o"),
+    "a training run": ("train", "set", "-m", "mini", "-o"),
+    "a lesson": ("train", "character", "Bobo", "room.png", "-m", "mini", "-o"),
+    "a model": ("convert", "style.safetensors", "--force", "-o"),
+}
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("kept", ["models", "loras", "downloads"])
+@pytest.mark.parametrize("name", OTHERS)
+def test_no_command_writes_among_what_is_kept(board, name, kept, there):
+    own = getattr(paths, kept)() / "other"
+    if there:
+        own.mkdir(parents=True, exist_ok=True)
+        (own / "001_1A.png").write_bytes(b"weights")
+    before = sorted(own.parent.rglob("*"))
+    code, said = flux(*OTHERS[name], own / "new")
+    assert code == 2, said
+    assert f"inside the folder of the {'LoRAs' if kept == 'loras' else kept}" in said
+    assert sorted(own.parent.rglob("*")) == before
+
+
+def test_a_converted_model_may_have_its_place_among_the_models(machine):
+    source = single_file(machine / "source")
+    assert flux("convert", source, "-o", paths.models() / "comics")[0] == 0
+    assert (paths.models() / "comics" / "model.json").is_file()
+
+
 @pytest.mark.parametrize("name", RUNS)
 def test_no_output_is_an_input(given, name):
     shutil.copy("room.png", "room-2.png")

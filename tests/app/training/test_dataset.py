@@ -8,7 +8,8 @@ import pytest
 from PIL import Image
 
 from app.training import session
-from app.training.examples import open_examples, read_rows, tell_faults
+from app.training.dataset import read_rows, tell_faults
+from app.training.examples import open_examples
 from mlx_model.errors import RequestError
 from mlx_model.specs import SPECS
 
@@ -64,7 +65,7 @@ def test_all_faults_are_told_together_with_their_number(tmp_path):
     caption(tmp_path / "broken.png")
     (tmp_path / "broken.png").write_bytes(b"no picture")
     with pytest.raises(RequestError) as raised:
-        drain(open_examples(tmp_path, SPECS["mini"], None))
+        drain(open_examples(tmp_path, read_rows(tmp_path), SPECS["mini"], None))
     text = raised.value.message
     assert "4 faults" in text
     for name in ("bare.txt", "empty.txt", "bytes.txt", "broken.png"):
@@ -124,7 +125,7 @@ def test_what_is_no_set(tmp_path, make):
 def test_a_picture_may_have_several_captions(tmp_path):
     picture(tmp_path / "a.png")
     (tmp_path / "set.jsonl").write_text('{"image": "a.png", "text": "one"}\n{"image": "a.png", "text": "two"}\n')
-    sources = drain(open_examples(tmp_path / "set.jsonl", SPECS["mini"], None))
+    sources = drain(open_examples(tmp_path / "set.jsonl", read_rows(tmp_path / "set.jsonl"), SPECS["mini"], None))
     assert [source.prompt for source in sources] == ["one", "two"]
     assert [source.open().request.prompt for source in sources] == ["one", "two"]
 
@@ -134,7 +135,7 @@ def test_too_many_references_are_a_fault_of_the_row(tmp_path):
     for number in range(11):
         picture(tmp_path / "control" / f"a_{number}.png")
     with pytest.raises(RequestError, match="too many"):
-        drain(open_examples(tmp_path, SPECS["mini"], None))
+        drain(open_examples(tmp_path, read_rows(tmp_path), SPECS["mini"], None))
 
 
 def test_the_curve_of_a_log_whose_last_line_is_cut(tmp_path):

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -92,6 +93,57 @@ def test_a_run_is_not_put_among_its_examples(plan):
     with pytest.raises(RequestError, match="inside the examples"):
         run(replace(plan, out=plan.data / "out"))
     assert not (plan.data / "out").exists()
+
+
+def make_pictures(folder):
+    for name in ("loss.png", "samples/step-000003.png"):
+        Image.fromarray(np.full((64, 64, 3), 9, np.uint8)).save(folder / name)
+        (folder / name).with_suffix(".txt").write_text("a fox")
+
+
+def list_given(plan, tmp_path, how):
+    """A set outside of the run's folder that is made of pictures inside it, by names or by links."""
+    table, beside = tmp_path / "set.jsonl", tmp_path / "linked"
+    beside.mkdir()
+    if how == "control":
+        lines = [{"image": str(plan.data / "a.png"), "text": "a", "control": "fox/../fox/loss.png"}]
+    elif how == "link":
+        lines = [{"image": "linked/a.png", "text": "a"}]
+        (beside / "a.png").symlink_to(plan.out / "loss.png")
+    elif how == "folder of a link":
+        (beside / "in").symlink_to(plan.out / "samples")
+        lines = [{"image": "linked/in/step-000003.png", "text": "a"}]
+    else:
+        table = plan.out / "set.jsonl" if how == "table" else table
+        lines = [{"image": str(plan.out / "samples" / "step-000003.png"), "text": "a"}]
+    table.write_text("\n".join(map(json.dumps, lines)))
+    return table
+
+
+@pytest.mark.parametrize("how", ["names", "control", "link", "folder of a link", "table"])
+def test_a_run_goes_on_from_no_picture_that_it_would_overwrite(plan, tmp_path, how):
+    run(plan)
+    make_pictures(plan.out)
+    given = list_given(plan, tmp_path, how)
+    before = {path: path.read_bytes() for path in plan.out.rglob("*") if path.is_file()}
+    with pytest.raises(RequestError, match="one of the files you gave"):
+        run(replace(plan, data=given, steps=3, resume=True))
+    assert {path: path.read_bytes() for path in plan.out.rglob("*") if path.is_file()} == before
+
+
+def test_a_run_puts_its_result_over_no_other_file(plan):
+    run(plan)
+    (plan.out / "other.safetensors").write_text("mine")
+    with pytest.raises(RequestError, match="no result of this run"):
+        run(replace(plan, name="other", steps=3, resume=True))
+    assert (plan.out / "other.safetensors").read_text() == "mine"
+
+
+def test_a_run_is_not_put_into_its_model(plan, tmp_path):
+    model = shutil.copytree(MINI, tmp_path / "model")
+    with pytest.raises(RequestError, match="inside the model"):
+        list(train(open_folder(model), replace(plan, out=model / "run")))
+    assert not (model / "run").exists()
 
 
 def link(place, victim):
