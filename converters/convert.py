@@ -29,6 +29,7 @@ from .prepare import Ready, Settings, prepare
 from .quantize import choose_plan
 from .source import Source, find_source
 from .tokenizers.files import collect_tokenizer_files
+from .vocabularies import find_vocabulary, lay_out
 
 SCRATCH = "unfolded"
 MARGIN = 64 * 2**20  # bytes left free on the disk
@@ -69,8 +70,7 @@ def convert(
             if not known:
                 yield Note(f"The sizes are of no published model; it will run as {spec.name}.")
             yield from map(Note, made.notes)
-            for name in sorted({name for part in ready for name in part.left_out}):
-                yield Note(f"{name} is left out: the tokenizer that lies beside the model is used.")
+            yield from map(Note, _tell_vocabularies(found, ready))
             _check_space(out, sum(part.bytes for part in ready))
             yield from _fill(partial, found, spec, known, ready, settings)
             shutil.rmtree(settings.scratch, ignore_errors=True)
@@ -163,6 +163,14 @@ def _fill(
     )
 
 
+def _tell_vocabularies(found: Source, ready: list[Ready]) -> list[str]:
+    """Which of the vocabularies inside the files is used."""
+    inside = found.tokenizers.text if found.tokenizers.text and found.tokenizers.text.is_file() else None
+    used = [f"The tokenizer is made of {find_vocabulary(inside)} in {inside.name}."] if inside else []
+    names = {name for part in ready for name in part.vocabularies if inside not in part.files}
+    return used + [f"{name} is left out: the tokenizer that lies beside the model is used." for name in sorted(names)]
+
+
 def _save_tokenizers(
     partial: Path, found: Source, spec: ModelSpec, ready: list[Ready], scratch: Path
 ) -> dict[str, Any]:
@@ -174,7 +182,7 @@ def _save_tokenizers(
     entries: dict[str, Any] = {}
     for name, (directory, role, template) in wanted.items():
         assert directory  # prepare refuses a source without
-        files = collect_tokenizer_files(directory, scratch / name)
+        files = collect_tokenizer_files(lay_out(directory, scratch / f"{name}-inside"), scratch / name)
         try:
             PromptTokenizer(files[0].parent, template, 0).check(encoders[role].vocab_size)
         except LayoutError as error:

@@ -20,6 +20,7 @@ from .prepare import check_part, check_width, read_params, read_sizes
 from .source import Source, read_index
 from .survey import Found, Survey
 from .tokenizers.files import Tokenizers, collect_tokenizer_files
+from .vocabularies import lay_out
 
 ENCODERS = {"tokenizer": "text_encoder", "pooled tokenizer": "pooled_encoder"}
 # What another model has in the very same shape; only a name tells it. By component.
@@ -204,7 +205,8 @@ def _find_tokenizer(role: str, template: str, made: Gathered, found: Survey) -> 
     encoder = made.chosen.get(ENCODERS[role])
     vocabulary = _read_vocabulary(encoder) if encoder else 2**31
     near = encoder.part.files[0] if encoder else Path()
-    for place in sorted(found.tokenizers, key=lambda one: (-_count_parents(one, near), str(one))):
+    places = sorted(found.tokenizers, key=lambda one: (one.is_file(), -_count_parents(one, near), str(one)))
+    for place in places:
         if _has_tokens(place, template, vocabulary):
             return place
     made.missing[role] = ""
@@ -226,7 +228,7 @@ def _count_parents(one: Path, other: Path) -> int:
 def _has_tokens(place: Path, template: str, vocabulary: int) -> bool:
     try:
         with use_scratch_folder() as scratch:
-            files = collect_tokenizer_files(place, scratch / "made")
+            files = collect_tokenizer_files(lay_out(place, scratch / "inside"), scratch / "made")
             PromptTokenizer(files[0].parent, template, 0).check(vocabulary)
     except (FluxLocalError, OSError):
         return False

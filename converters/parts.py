@@ -61,7 +61,7 @@ class Part:
     prefixes: tuple[str, ...] = ("",)  # what the names in each file get in front
     names: Names | None = None  # of `entries`, and what the files call them; None where they are the same
     scaled: bool = False  # whether a mark says that its matrices in 8 bits have scales
-    left_out: tuple[str, ...] = ()  # tensors of the files that a person might expect to be used
+    vocabularies: tuple[str, ...] = ()  # tensors of the files from which a tokenizer can be made
 
     @property
     def told(self) -> dict[str, Any]:
@@ -211,8 +211,8 @@ def _open_parts(files: tuple[Path, ...], config: dict[str, Any]) -> list[Part]:
     parts = []
     for names in list_components(entries):
         found = {plain: entries[name] for plain, name in names.items()}
-        left_out = tuple(list_told(entries))
-        made = Part(recognise(found, files[0]), files, found, config, names=names, left_out=left_out)
+        told = tuple(list_told(entries))
+        made = Part(recognise(found, files[0]), files, found, config, names=names, vocabularies=told)
         parts.append(replace(made, scaled=is_marked(names, entries)))
     return parts
 

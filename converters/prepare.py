@@ -32,7 +32,8 @@ WHERE = {
     "image_encoder": "a folder image_encoder/ with SigLIP",
     "image_embedder": "a folder image_embedder/",
     "autoencoder": "a folder vae/, or the file ae.safetensors",
-    "tokenizer": "a folder tokenizer/ (FLUX.1: tokenizer_2/) with tokenizer.json and tokenizer_config.json",
+    "tokenizer": "a folder tokenizer/ (FLUX.1: tokenizer_2/) with tokenizer.json and tokenizer_config.json, with "
+    "Qwen's vocab.json and merges.txt, Mistral's tekken.json or T5's spiece.model, or a text encoder with one inside",
     "pooled tokenizer": "a folder tokenizer/ with CLIP's vocab.json and merges.txt beside tokenizer_2/",
 }
 TAKES = {"text_encoder": "context_in_dim", "pooled_encoder": "vec_in_dim", "image_embedder": "context_in_dim"}
@@ -53,7 +54,7 @@ class Ready:
     params: Any
     arrays: dict[str, mx.array | PackedArray]
     files: tuple[Path, ...]  # that it comes from
-    left_out: tuple[str, ...] = ()  # of these files, which a person might expect to be used
+    vocabularies: tuple[str, ...] = ()  # tensors of these files from which a tokenizer can be made
     vouched: bool = True  # for what was read from which tensors are there: see parts.py
 
     @property
@@ -250,8 +251,8 @@ def _make_ready(
         kept = {name: parts for name, parts in _keep_packed(part, plan).items() if name not in changed}
         encoded = [kept.get(name) or encode(name, array, PLANS[plan]) for name, array in targets.items()]
         stored = {name: array for group in encoded for name, array in group.items()}
-        return Ready(role, part.layout.family, params, stored, part.files, part.left_out, vouched)
-    return Ready(role, part.layout.family, params, dict(targets), part.files, part.left_out, vouched)
+        return Ready(role, part.layout.family, params, stored, part.files, part.vocabularies, vouched)
+    return Ready(role, part.layout.family, params, dict(targets), part.files, part.vocabularies, vouched)
 
 
 def _keep_packed(part: Part, plan: str) -> dict[str, dict[str, mx.array]]:

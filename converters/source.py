@@ -4,7 +4,7 @@ Components are told by their keys, wherever they lie. Nothing outside the given 
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,6 +15,7 @@ from mlx_model.store.folder import MANIFEST, open_folder
 from .formats.files import is_pickle, list_weight_files, read_json
 from .parts import Part, open_components, open_converted, open_pairs, open_parts
 from .tokenizers.files import Tokenizers, find_tokenizers
+from .vocabularies import find_vocabulary
 
 # Subfolders of a checkpoint and what may lie in them. FLUX.1 has its T5 in text_encoder_2.
 FOLDERS: dict[str, tuple[str, ...]] = {
@@ -69,7 +70,16 @@ def find_source(path: Path, companions: Path | None = None) -> Source:
             if part.layout.role != main.layout.role:
                 parts.setdefault(part.layout.role, []).append(part)
     index = _read_index(path) if path.is_dir() else {}
-    return Source(path, parts, find_tokenizers(places), index)
+    return Source(path, parts, _find_tokenizers(places, parts), index)
+
+
+def _find_tokenizers(places: list[Path], parts: dict[str, list[Part]]) -> Tokenizers:
+    """Those that lie there as folders, else what the text encoder's file has inside."""
+    found = find_tokenizers(places)
+    if found.text:
+        return found
+    files = (file for part in parts.get("text_encoder", []) for file in part.files)
+    return replace(found, text=next((file for file in files if find_vocabulary(file)), None))
 
 
 def read_index(part: Part) -> dict[str, Any]:

@@ -30,6 +30,7 @@ from .keys.rules import apply
 from .parts import NoPart, Part, check_complete, open_components, open_converted, open_pairs, open_shards
 from .prepare import read_params
 from .tokenizers.files import is_complete
+from .vocabularies import find_vocabulary
 
 SKIPPED = {"node_modules", "venv", "__pycache__"}  # never looked into, as what begins with a dot
 FOLDER_LIMIT = 20_000
@@ -182,9 +183,17 @@ def _look_into(place: Path, made: Survey, seen: set[str]) -> None:
             if fitting := _list_fitting(files[0]):
                 made.adapters[files[0]] = fitting
                 continue
-            made.parts += [describe(part) for part in opening()]
+            found = [describe(part) for part in opening()]
+            made.parts += found
+            made.tokenizers += _list_vocabularies(found)
         except (NoPart, FluxLocalError, OSError) as error:
             _note_failure(files[0], error, made)
+
+
+def _list_vocabularies(found: list[Found]) -> list[Path]:
+    """The files of text encoders that have one inside."""
+    encoders = [one.part for one in found if one.part.layout.role == "text_encoder"]
+    return [file for file in dict.fromkeys(file for part in encoders for file in part.files) if find_vocabulary(file)]
 
 
 def _note_failure(file: Path, error: Exception, made: Survey) -> None:

@@ -8,7 +8,7 @@ import math
 import mmap
 import struct
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Container, Iterator
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
@@ -61,8 +61,8 @@ class Table:
 class Reader:
     """Takes numbers and text from a mapped file, never beyond its end. Raises UnsafeFile."""
 
-    def __init__(self, file: Path, data: mmap.mmap):
-        self.file, self.data, self.place, self.words = file, data, 0, 0
+    def __init__(self, file: Path, data: mmap.mmap, kept: Container[str] = ()):
+        self.file, self.data, self.kept, self.place, self.words = file, data, kept, 0, 0
 
     def refuse(self, what: str) -> UnsafeFile:
         return UnsafeFile(f"{self.file.name} is no sound GGUF file: {what}.", AGAIN)
@@ -88,26 +88,30 @@ class Reader:
         start = self.skip(count)
         return self.data[start : start + count].decode("utf-8", "replace")
 
-    def take_value(self, form: int) -> Any:
-        """A value; None in place of a long list."""
+    def take_value(self, name: str) -> Any:
+        """A value; None in place of a long list that is not to be kept."""
+        form = self.take("I")
         if form == STRING:
             return self.take_text()
-        return self._take_list() if form == ARRAY else self.take(self._find_scalar(form))
+        return self._take_list(name in self.kept) if form == ARRAY else self.take(self._find_scalar(form))
 
     def _find_scalar(self, form: int) -> str:
         if form not in SCALARS:
             raise self.refuse(f"a value has the unknown type {form}")
         return SCALARS[form]
 
-    def _take_list(self) -> list[Any] | None:
+    def _take_list(self, kept: bool) -> list[Any] | None:
         form, count = self.take("I"), self.take_count(len(self.data), "values in a list")
         if form != STRING:
             letter = self._find_scalar(form)
             start = self.skip(count * struct.calcsize("<" + letter))
-            return list(struct.unpack_from(f"<{count}{letter}", self.data, start)) if count <= MAX_KEPT else None
+            kept = kept or count <= MAX_KEPT
+            return list(struct.unpack_from(f"<{count}{letter}", self.data, start)) if kept else None
         self.words += count
         if self.words > MAX_WORDS:
             raise self.refuse(f"it holds lists of {self.words} words")
+        if kept:
+            return [self.take_text() for _ in range(count)]
         for _ in range(count):
             self.skip(self.take("Q"))
         return None
@@ -118,13 +122,16 @@ def is_gguf(file: Path) -> bool:
     return file.suffix.lower() == ".gguf"
 
 
-def read_table(file: Path) -> Table:
-    """Metadata and tensors, all of it checked against the file's size. Raises UnsafeFile, ConvertError."""
+def read_table(file: Path, kept: Container[str] = ()) -> Table:
+    """Metadata and tensors, all of it checked against the file's size; `kept`: lists that are wanted however long.
+
+    Raises UnsafeFile, ConvertError.
+    """
     with file.open("rb") as stream:
         if stream.read(4) != MAGIC:
             raise UnsafeFile(f"{file.name} is no GGUF file: it does not begin as one.", AGAIN)
         with mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            return _read(Reader(file, data))
+            return _read(Reader(file, data, kept))
 
 
 def _read(reader: Reader) -> Table:
@@ -138,7 +145,7 @@ def _read(reader: Reader) -> Table:
         name = reader.take_text(2**16)
         if name in values:
             raise reader.refuse(f"it says {name[:80]!r} twice")
-        values[name] = reader.take_value(reader.take("I"))
+        values[name] = reader.take_value(name)
     pieces = values.get("split.count")
     if isinstance(pieces, int) and pieces > 1:
         hint = "Join them with llama-gguf-split (its merge), or get the model in one file."

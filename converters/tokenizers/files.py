@@ -1,4 +1,5 @@
-"""The tokenizers of a checkpoint: as tokenizer.json, or made from the older files that FLUX.1's repositories have.
+"""The tokenizers of a checkpoint: as tokenizer.json, or made from other files: those of byte_level.py, and the older
+ones that FLUX.1's repositories have.
 
 CLIP's, which its repositories hold only as vocab.json and merges.txt. Source: openai/CLIP clip/simple_tokenizer.py:
 lower case, runs of white space become one, byte-level BPE inside words, `</w>` at their ends.
@@ -8,6 +9,7 @@ and a table that normalises text. Source: google/sentencepiece; transformers' co
 a mark of the end, a hundred sentinels, a space in front.
 """
 
+import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,6 +21,8 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalize
 from mlx_model.errors import ConvertError, say_reason
 from mlx_model.foreign import LARGEST, MOST_TOKENS, check_charsmap, contain_panics, parse_json
 
+from .byte_level import MARK, make_qwen_tokenizer, make_tekken_tokenizer, read_added, read_merges
+
 FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -28,7 +32,10 @@ FILES = (
     "merges.txt",
     "chat_template.jinja",
 )
-WHOLE, CONFIG, CLIP, T5 = "tokenizer.json", "tokenizer_config.json", ("vocab.json", "merges.txt"), "spiece.model"
+WHOLE, CONFIG, PAIR = "tokenizer.json", "tokenizer_config.json", ("vocab.json", "merges.txt")
+TEKKEN, T5 = "tekken.json", "spiece.model"
+FORMS = ((WHOLE,), PAIR, (TEKKEN,), (T5,))
+PADDING = ("<|endoftext|>", "<pad>")  # of CLIP and Qwen; of T5 and Mistral
 START, END = "<|startoftext|>", "<|endoftext|>"
 WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
@@ -42,49 +49,68 @@ class Tokenizers:
 
 
 def find_tokenizers(places: list[Path]) -> Tokenizers:
-    """From the first place that has one. Where there are two, diffusers calls the pooled encoder's the first."""
+    """From the first place that has one. CLIP's are the pooled encoder's, whatever their folder is called."""
     text = pooled = None
     for place in (place for place in places if place.is_dir()):
-        names = ("tokenizer_2", "tokenizer", "text_encoder", ".")
+        names = ("tokenizer_2", "tokenizer", "text_encoder", "pooled_tokenizer", ".")
         found = [place / name for name in names if is_complete(place / name)]
-        if text is None and found:
-            text = found[0]
-        second = place / ("tokenizer" if found and found[0].name == "tokenizer_2" else "pooled_tokenizer")
-        if pooled is None and is_complete(second):
-            pooled = second
+        clips = [folder for folder in found if is_clip(folder)]
+        text = text or next((folder for folder in found if folder not in clips), None)
+        pooled = pooled or next(iter(clips), None)
     return Tokenizers(text, pooled)
 
 
-def is_complete(directory: Path) -> bool:
-    def there(*names: str) -> bool:
-        return all((directory / name).is_file() for name in names)
+def is_clip(directory: Path) -> bool:
+    """Whether its vocabulary has CLIP's mark, which no other tokenizer of these models has."""
+    files = [directory / name for name in (WHOLE, PAIR[0]) if (directory / name).is_file()]
+    return any(START.encode() in file.read_bytes() for file in files[:1] if file.stat().st_size <= LARGEST)
 
-    return there(CONFIG) and (there(WHOLE) or there(*CLIP) or there(T5))
+
+def is_complete(directory: Path) -> bool:
+    return any(all((directory / name).is_file() for name in names) for names in FORMS)
 
 
 def collect_tokenizer_files(directory: Path, scratch: Path) -> list[Path]:
-    """The files to keep, in one folder: `scratch` where tokenizer.json has to be made. Raises ConvertError."""
+    """The files to keep, in one folder: `scratch` where some have to be made. Raises ConvertError."""
     files = [directory / name for name in FILES if (directory / name).is_file()]
-    if directory / WHOLE in files:
+    if {directory / WHOLE, directory / CONFIG} <= set(files):
         return files
-    old = directory / T5
-    made = make_t5_tokenizer(old) if old.is_file() else make_clip_tokenizer(*(directory / name for name in CLIP))
     scratch.mkdir(parents=True, exist_ok=True)
-    made.save(str(scratch / WHOLE))
-    for file in (file for file in files if file.name not in CLIP):
+    for file in (file for file in files if file.name not in PAIR):
         shutil.copyfile(file, scratch / file.name)
+    if directory / WHOLE not in files:
+        _make_whole(directory).save(str(scratch / WHOLE))
+    if directory / CONFIG not in files:
+        (scratch / CONFIG).write_text(json.dumps({"pad_token": _find_padding(scratch / WHOLE)}))
     return sorted(scratch.iterdir())
+
+
+def _make_whole(directory: Path) -> Tokenizer:
+    """Of the files that are there, the surest first."""
+    if (directory / TEKKEN).is_file():
+        return make_tekken_tokenizer(directory / TEKKEN)
+    if (directory / T5).is_file():
+        return make_t5_tokenizer(directory / T5)
+    vocab, merges = (directory / name for name in PAIR)
+    added = read_added(directory)
+    return make_qwen_tokenizer(vocab, merges, added) if MARK in added else make_clip_tokenizer(vocab, merges)
+
+
+def _find_padding(whole: Path) -> str:
+    """The token that fills up, where nothing beside the vocabulary says it. Raises ConvertError."""
+    try:
+        if whole.stat().st_size > LARGEST:
+            raise ValueError("it is too large")
+        added = {token["content"] for token in parse_json(whole.read_text("utf-8"))["added_tokens"]}
+    except (ValueError, TypeError, KeyError) as error:
+        raise ConvertError(f"{whole} is damaged: {say_reason(error)}.", "Download it again.") from error
+    return next((token for token in PADDING if token in added), "")
 
 
 def make_clip_tokenizer(vocab: Path, merges: Path) -> Tokenizer:
     """The tokenizer of the two files; it adds no start, end or padding. Raises ConvertError where they are damaged."""
     try:
-        if max(vocab.stat().st_size, merges.stat().st_size) > LARGEST:
-            raise ValueError("they are too large")
-        numbers = parse_json(vocab.read_text("utf-8"))
-        lines = merges.read_text("utf-8").splitlines()
-        halves = (line.split() for line in lines if line and not line.startswith("#version"))
-        pairs = [(first, second) for first, second in halves]
+        numbers, pairs = read_merges(vocab, merges)
         with contain_panics():
             bpe = models.BPE(numbers, pairs, unk_token=END, continuing_subword_prefix="", end_of_word_suffix="</w>")
         missing = [token for token in (START, END) if token not in numbers]

@@ -42,7 +42,8 @@ MISTRAL_SYSTEM = (
 QWEN, MISTRAL = ("<|im_start|>", "<|im_end|>"), ("<s>", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[INST]", "[/INST]")
 TEMPLATES = {
     "klein": Template(
-        "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n", marks=QWEN
+        "<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n<think>\n\n</think>\n\n",
+        marks=(*QWEN, "<think>", "</think>"),
     ),
     "flux3": Template("<|im_start|>user\n{prompt}<|im_end|>\n<|im_start|>assistant\n", marks=QWEN),
     "flux2-dev": Template(

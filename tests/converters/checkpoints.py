@@ -16,7 +16,7 @@ TEXT = text_qwen3.Params(64, 128, 4, 2, 16, (2, 4, 6), vocab_size=96)
 AUTOENCODER = autoencoder.Params(ch=8, ch_mult=(1, 2), num_res_blocks=1, z_channels=4, groups=4)
 PARAMS = {"transformer": TRANSFORMER, "text_encoder": TEXT, "autoencoder": AUTOENCODER}
 FAMILIES = {"transformer": "flux2", "text_encoder": "text_qwen3", "autoencoder": "autoencoder"}
-WORDS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "a", "cat"]
+WORDS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "a", "cat", "<think>", "</think>"]
 TOKENIZER = {
     "tokenizer.json": Tokenizer(models.WordLevel({word: n for n, word in enumerate(WORDS)}, WORDS[0])).to_str(),
     "tokenizer_config.json": json.dumps({"pad_token": WORDS[0]}),

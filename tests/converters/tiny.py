@@ -10,8 +10,19 @@ import numpy as np
 from mlx.utils import tree_flatten
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from mlx_model.nets import autoencoder, flux1, flux2, flux3, image_siglip, redux, text_clip, text_qwen3, text_t5
-from mlx_model.run.tokenize import QWEN
+from mlx_model.nets import (
+    autoencoder,
+    flux1,
+    flux2,
+    flux3,
+    image_siglip,
+    redux,
+    text_clip,
+    text_mistral3,
+    text_qwen3,
+    text_t5,
+)
+from mlx_model.run.tokenize import MISTRAL, TEMPLATES
 from mlx_model.specs import SPECS
 from mlx_model.store.weights import build
 from tests.golden import recipe_weights
@@ -57,10 +68,11 @@ def _redux() -> Tiny:
     return Tiny(base.model, {**base.parts, **more}, base.tokenizers)
 
 
-def _flux2(model: str) -> Tiny:
-    transformer = flux2.Params(64, 2, 1, 2, 96, in_channels=16, axes_dim=(8, 8, 8, 8))
-    text = text_qwen3.Params(32, 64, 4, 2, 8, (1, 2, 3), vocab_size=96)
-    parts = {"transformer": (transformer, "flux2", "transformer"), "text_encoder": (text, "text_qwen3", "text_encoder")}
+def _flux2(model: str, dev: bool = False) -> Tiny:
+    transformer = flux2.Params(64, 2, 1, 2, 96, in_channels=16, axes_dim=(8, 8, 8, 8), guidance_embed=dev)
+    family, module = ("text_mistral3", text_mistral3) if dev else ("text_qwen3", text_qwen3)
+    text = module.Params(32, 64, 4, 2, 8, (1, 2, 3), vocab_size=96)
+    parts = {"transformer": (transformer, "flux2", "transformer"), "text_encoder": (text, family, "text_encoder")}
     return Tiny(model, {**parts, "autoencoder": (FLUX2_VAE, "autoencoder", "vae")})
 
 
@@ -81,6 +93,7 @@ TINY = {
         _flux1("flux1-fill-dev", guidance_embed=True, in_channels=16 + 16 + 256),
         *(_flux1(f"flux1-{kind}-dev", guidance_embed=True, in_channels=32) for kind in ("canny", "depth")),
         _redux(),
+        _flux2("flux2-dev", dev=True),
         *(_flux2(name) for name in SPECS if name.startswith("flux2-klein")),
         _flux3("flux3-image-klein", True),
         _flux3("flux3-image-klein-base", False),
@@ -95,17 +108,21 @@ def weights(tiny: Tiny, role: str) -> dict[str, np.ndarray]:
     return recipe_weights(shapes)
 
 
+PREFIXES = {"text_qwen3": "model.", "text_mistral3": "language_model.model."}
+
+
 def published(tiny: Tiny, role: str) -> dict[str, np.ndarray]:
     """The same by the names and shapes of the published file, with what a converter has to drop."""
     own, (params, family, _) = weights(tiny, role), tiny.parts[role]
     turned = {name: x.transpose(0, 3, 1, 2) if x.ndim == 4 else x for name, x in own.items()}
-    if family == "text_qwen3":
+    if family in PREFIXES:
         last = max(params.out_layers)
         more = {f"layers.{last}.{k.removeprefix('layers.0.')}": x for k, x in own.items() if k.startswith("layers.0.")}
-        prefix = "model.language_model." if tiny.model.startswith("flux3") else "model."
+        prefix = "model.language_model." if tiny.model.startswith("flux3") else PREFIXES[family]
         named = {prefix + name: x for name, x in {**own, **more}.items()}
         unused = {prefix + "norm.weight": np.ones(params.hidden_size, np.float32)}
-        vision = {"model.visual.patch_embed.proj.weight": np.ones((2, 2), np.float32)}
+        tower = "model.visual.patch_embed.proj" if family == "text_qwen3" else "vision_tower.patch_conv"
+        vision = {f"{tower}.weight": np.ones((2, 2), np.float32)}
         return {**named, **unused, **(vision if "language" in prefix else {})}
     if family == "text_clip":
         return {f"text_model.{name}": x for name, x in own.items()}
@@ -120,7 +137,9 @@ CONFIGS = {
     "text_clip": {"eos_token_id": 2},
     "autoencoder": {"norm_num_groups": 4},
     "image_siglip": {"image_size": 28},
+    "text_mistral3": {"text_config": {"head_dim": 8}},
 }
+MARKS = (*TEMPLATES["klein"].marks, *MISTRAL)
 
 
 def save(file: Path, arrays: dict[str, np.ndarray]) -> Path:
@@ -139,7 +158,7 @@ def tokenizer(directory: Path, clip: bool) -> None:
         (directory / "vocab.json").write_text(json.dumps({name: number for number, name in enumerate(names)}))
         (directory / "merges.txt").write_text("#version: 0.2\n")
         return
-    words = {name: number for number, name in enumerate(["<pad>", "</s>", "<unk>", "a", "cat", *QWEN])}
+    words = {name: number for number, name in enumerate(["<pad>", "</s>", "<unk>", "a", "cat", *MARKS])}
     Tokenizer(models.WordLevel(words, "<unk>")).save(str(directory / "tokenizer.json"))
 
 

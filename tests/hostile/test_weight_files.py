@@ -313,7 +313,10 @@ TOKENIZERS = {  # what lies in the folder of the text encoder's tokenizer, and w
     "another model's": ({"tokenizer.json": Tokenizer(models.WordLevel({"a": 0, "<|endoftext|>": 1}, "a")).to_str()},
                         "lacks one of"),
     "too large": ({"tokenizer.json": Tokenizer(models.WordLevel(
-        {"a": 0, "<|endoftext|>": 1, "<|im_start|>": 2, "<|im_end|>": 96}, "a")).to_str()}, "different models"),
+        {"a": 0, "<|endoftext|>": 1, "<|im_start|>": 2, "<|im_end|>": 96, "<think>": 3, "</think>": 4}, "a")).to_str()},
+                  "different models"),
+    "Qwen2's": ({"tokenizer.json": Tokenizer(models.WordLevel(
+        {"a": 0, "<|endoftext|>": 1, "<|im_start|>": 2, "<|im_end|>": 3}, "a")).to_str()}, "lacks one of .*<think>"),
 }  # fmt: skip
 
 

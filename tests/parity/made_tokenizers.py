@@ -37,6 +37,7 @@ QWEN_TEMPLATE = (
 MISTRAL_MARKS = ("<unk>", "<s>", "</s>", "[INST]", "[/INST]", "[AVAILABLE_TOOLS]", "[/AVAILABLE_TOOLS]")
 MISTRAL_MARKS += ("[TOOL_RESULTS]", "[/TOOL_RESULTS]", "[TOOL_CALLS]", "[IMG]", "<pad>", "[IMG_BREAK]", "[IMG_END]")
 MISTRAL_MARKS += ("[PREFIX]", "[MIDDLE]", "[SUFFIX]", "[SYSTEM_PROMPT]", "[/SYSTEM_PROMPT]", "[TOOL_CONTENT]")
+TEKKEN = "mistral_common/data/tekken_240911.json"
 MISTRAL_TEMPLATE = (
     "{{- bos_token }}{%- for message in messages %}{%- set mark = 'SYSTEM_PROMPT' if message.role == 'system' "
     "else 'INST' %}{{- '[' + mark + ']' }}{%- for part in message.content %}{{- part.text }}{%- endfor %}"
@@ -59,7 +60,7 @@ def qwen(place: Path):
 
 def mistral(place: Path):
     """Mistral's tekken of 131,072 tokens behind the processor that the pipeline holds; it puts <s> in front itself."""
-    file = distribution("mistral-common").locate_file("mistral_common/data/tekken_240911.json")
+    file = distribution("mistral-common").locate_file(TEKKEN)
     tekken = json.loads(Path(file).read_text("utf-8"))
     marks = [*MISTRAL_MARKS, *(f"<SPECIAL_{number}>" for number in range(len(MISTRAL_MARKS), 1000))]
     pieces = [base64.b64decode(entry["token_bytes"]) for entry in tekken["vocab"][: 131_072 - len(marks)]]

@@ -59,7 +59,7 @@ def tiny_autoencoder():
 
 
 def tiny_tokenizer():
-    names = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", *(chr(code) for code in range(33, 126))]
+    names = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>", *map(chr, range(35, 126))]
     tokenizer = Tokenizer(models.WordLevel({name: number for number, name in enumerate(names)}, "<|endoftext|>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()
     return transformers.Qwen2TokenizerFast(tokenizer_object=tokenizer, pad_token="<|endoftext|>")

@@ -1,6 +1,9 @@
 """Exact token ids of every prompt template against what diffusers' own pipelines give to their text encoders."""
 
+import json
 import shutil
+from importlib.metadata import distribution
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,8 +13,11 @@ torch = pytest.importorskip("torch")
 diffusers = pytest.importorskip("diffusers")
 pytest.importorskip("transformers")
 from diffusers.modular_pipelines.flux3.encoders import Flux3TextEncoderStep  # noqa: E402
+from gguf import GGUFWriter  # noqa: E402
+from safetensors.numpy import save_file  # noqa: E402
 
 from converters.tokenizers.files import collect_tokenizer_files  # noqa: E402
+from converters.vocabularies import lay_out  # noqa: E402
 from mlx_model.run.flux3 import pad_tokens  # noqa: E402
 from mlx_model.run.tokenize import PromptTokenizer  # noqa: E402
 
@@ -75,6 +81,55 @@ def flux1(tokenizer, prompt):
     raise Given(found["input_ids"], found["attention_mask"], None)
 
 
+def as_pair(published):
+    """vocab.json, merges.txt and tokenizer_config.json, as ComfyUI's program has Qwen's."""
+    whole = json.loads((published / "tokenizer.json").read_text("utf-8"))
+    (published / "tokenizer.json").unlink()
+    (published / "vocab.json").write_text(json.dumps(whole["model"]["vocab"]), "utf-8")
+    (published / "merges.txt").write_text("".join(f"{a} {b}\n" for a, b in whole["model"]["merges"]), "utf-8")
+    told = {str(token.pop("id")): token for token in whole["added_tokens"]}
+    config = {"added_tokens_decoder": told, "pad_token": "<|endoftext|>"}
+    (published / "tokenizer_config.json").write_text(json.dumps(config))
+    return published
+
+
+def as_tensor(name, file):
+    """Inside a weight file, as ComfyUI has it."""
+    content = np.frombuffer(file.read_bytes(), np.uint8)
+    save_file({name: content}, file.parent / "encoder.safetensors")
+    return file.parent / "encoder.safetensors"
+
+
+def as_gguf(published):
+    """In the metadata of a GGUF file, as llama.cpp's converter writes it."""
+    whole = json.loads((published / "tokenizer.json").read_text("utf-8"))
+    kinds = {token["id"]: 3 if token["special"] else 4 for token in whole["added_tokens"]}
+    numbers = whole["model"]["vocab"]
+    numbers |= {token["content"]: token["id"] for token in whole["added_tokens"]}
+    listed = sorted(numbers, key=numbers.get)
+    writer = GGUFWriter(str(published / "encoder.gguf"), "x")
+    writer.add_tokenizer_model("gpt2")
+    writer.add_tokenizer_pre("tekken" if "[INST]" in numbers else "qwen2")
+    writer.add_token_list(listed)
+    writer.add_token_types([kinds.get(number, 1) for number in range(len(listed))])
+    writer.add_token_merges([f"{a} {b}" for a, b in whole["model"]["merges"]])
+    writer.add_tensor("a", np.ones((2, 2), np.float32))
+    for step in (writer.write_header_to_file, writer.write_kv_data_to_file, writer.write_tensors_to_file, writer.close):
+        step()
+    return published / "encoder.gguf"
+
+
+def find_tekken(published):
+    shutil.copy(distribution("mistral-common").locate_file(made.TEKKEN), published / "tekken.json")
+    return published / "tekken.json"
+
+
+FORMS = {
+    "(vocab.json)": as_pair,
+    "(tekken_model)": lambda published: as_tensor("tekken_model", find_tekken(published)),
+    "(spiece_model)": lambda published: as_tensor("spiece_model", published / "spiece.model"),
+    "(GGUF)": as_gguf,
+}
 REFERENCES = {
     "klein": (made.qwen, klein),
     "flux3": (made.qwen, flux3),
@@ -82,6 +137,11 @@ REFERENCES = {
     "clip": (made.clip, flux1),
     "t5": (lambda place: made.t5(place, True), flux1),
     "t5 (spiece.model)": (lambda place: made.t5(place, False), flux1),
+    "klein (vocab.json)": (made.qwen, klein),
+    "klein (GGUF)": (made.qwen, klein),
+    "flux2-dev (tekken_model)": (made.mistral, dev),
+    "flux2-dev (GGUF)": (made.mistral, dev),
+    "t5 (spiece_model)": (lambda place: made.t5(place, False), flux1),
 }
 
 
@@ -91,14 +151,15 @@ def pair(request, tmp_path_factory):
     make, call = REFERENCES[request.param]
     place = tmp_path_factory.mktemp("tokenizer")
     tokenizer = make(place / "published")
-    template = request.param.split()[0]
-    ours = PromptTokenizer(kept(place), template, MAX_TOKENS[template])
+    template, _, form = request.param.partition(" ")
+    found = FORMS.get(form, Path)(place / "published")
+    ours = PromptTokenizer(kept(found, place), template, MAX_TOKENS[template])
     return lambda prompt: given(call, tokenizer, prompt), ours
 
 
-def kept(place):
+def kept(found, place):
     (place / "converted").mkdir()
-    for file in collect_tokenizer_files(place / "published", place / "scratch"):
+    for file in collect_tokenizer_files(lay_out(found, place / "inside"), place / "scratch"):
         shutil.copy(file, place / "converted")
     return place / "converted"
 
