@@ -11,9 +11,11 @@ from ...base.words import say_duration, say_stage
 from ...board.data import OWN_NUMBER, Member, Panel
 from ...board.seen import see
 from ..document.document import Document
+from ..document.pixmaps import read
 from ..document.runs import PanelState
 from ..kit import icons
 from ..kit.theme import RADIUS, font, theme
+from ..kit.widgets import draw_words
 from .layout import CAPTION, SLIM
 from .model import ROW, Index, Row, caption
 
@@ -97,12 +99,12 @@ class BoardDelegate(QStyledItemDelegate):
         c, rect = theme.colours, option.rect.adjusted(0, 6, 0, -6)
         painter.setFont(_font(1.5, QFont.Weight.DemiBold))
         painter.setPen(QColor(c.muted))
-        painter.drawText(rect, LEFT, row.number)
+        draw_words(painter, rect, LEFT, row.number)
         painter.setPen(QColor(c.text if text else c.muted))
         rect.setLeft(rect.left() + max(24, painter.fontMetrics().horizontalAdvance(row.number) + 14))
         shown = OWN_NUMBER.sub("", text) or "Untitled scene"  # the number stands in front
         shown = painter.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideRight, rect.width())
-        painter.drawText(rect, LEFT, shown)
+        draw_words(painter, rect, LEFT, shown)
         if option.state & FOCUS:
             draw_ring(painter, option.rect.adjusted(-6, 4, 6, -4), c.accent)
 
@@ -165,7 +167,7 @@ def _frame(pixmap: QPixmap, size: QSize, ratio: float) -> QPixmap:
 
 @lru_cache(maxsize=24)
 def _preview(path: str, step: int) -> QPixmap:
-    return QPixmap(path)
+    return QPixmap.fromImage(read(path, 0))
 
 
 @lru_cache(maxsize=32)
@@ -211,7 +213,7 @@ def _add(painter: QPainter, option: QStyleOptionViewItem) -> None:
     _icon(painter, box.translated(-44, 0) if slim else box.translated(0, -11), "plus", colour, 18 if slim else 22)
     painter.setPen(QColor(colour))
     painter.setFont(_font(0, QFont.Weight.Normal))
-    painter.drawText(box.translated(8, 0) if slim else box.translated(0, 16), CENTRE, "Add panel")
+    draw_words(painter, box.translated(8, 0) if slim else box.translated(0, 16), CENTRE, "Add panel")
 
 
 def _icon(painter: QPainter, box: QRect, name: str, colour: str, side: int = 22) -> None:
@@ -257,7 +259,7 @@ def _words(painter: QPainter, box: QRect, text: str, colour: str) -> None:
     metrics = painter.fontMetrics()
     lines = max(1, box.height() // metrics.lineSpacing())
     fitting = _elide(text, metrics, box.width(), lines)
-    painter.drawText(box, CENTRE, fitting)
+    draw_words(painter, box, CENTRE, fitting)
 
 
 @lru_cache(maxsize=4096)
@@ -303,7 +305,7 @@ def _chip(painter: QPainter, box: QRect, text: str, colour: str) -> None:
     painter.setBrush(ground)
     painter.drawRoundedRect(plate, 6, 6)
     painter.setPen(QColor(colour))
-    painter.drawText(plate, CENTRE, text)
+    draw_words(painter, plate, CENTRE, text)
 
 
 def _below(painter: QPainter, rect: QRect, row: Row, panel: Panel, colours: Sequence[str]) -> None:
@@ -312,20 +314,20 @@ def _below(painter: QPainter, rect: QRect, row: Row, panel: Panel, colours: Sequ
     line = painter.fontMetrics().lineSpacing()
     top = QRect(rect.left(), rect.top(), rect.width(), line)
     painter.setPen(QColor(c.text))
-    painter.drawText(top, LEFT, row.number)
+    draw_words(painter, top, LEFT, row.number)
     start = painter.fontMetrics().horizontalAdvance(row.number) + 8
     painter.setFont(_font(-1, QFont.Weight.Normal))
     painter.setPen(QColor(c.muted))
     camera = " · ".join(part for part in (panel.camera.shot, panel.camera.angle, panel.camera.move) if part)
-    painter.drawText(top.adjusted(start, 0, -48, 0), LEFT, camera)
-    painter.drawText(top, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{panel.seconds:g} s")
+    draw_words(painter, top.adjusted(start, 0, -48, 0), LEFT, camera)
+    draw_words(painter, top, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{panel.seconds:g} s")
     _marks(painter, top.adjusted(start, 0, -48, 0), colours, painter.fontMetrics().horizontalAdvance(camera))
     text = caption(panel) if panel.take or panel.action else ""
     spoken = f"“{panel.dialogue}”" if panel.dialogue else ""
     lines = _elide(f"{text} {spoken}".strip(), painter.fontMetrics(), rect.width(), 2, -1)
     painter.setPen(QColor(c.muted))
-    painter.drawText(
-        QRect(rect.left(), rect.top() + line + 3, rect.width(), 2 * line), Qt.AlignmentFlag.AlignLeft, lines
+    draw_words(
+        painter, QRect(rect.left(), rect.top() + line + 3, rect.width(), 2 * line), Qt.AlignmentFlag.AlignLeft, lines
     )
 
 

@@ -13,7 +13,7 @@ from ...board.data import ASPECTS, Board
 from ..document import picture_drag
 from ..document.document import Document
 from ..kit.fields import ChoiceField
-from ..kit.widgets import Empty, OneLineEdit, bar, button, icon_button, label
+from ..kit.widgets import Empty, OneLineEdit, as_action, bar, button, icon_button, label
 from ..kit.words import model_title
 from . import drop
 from .cells import LARGEST, SMALLEST
@@ -152,7 +152,7 @@ class BoardView(QWidget):
         self._show_aspect(self.document.board)
         title = Path(model_title(name)).name  # a model may be a folder
         elided = self.model.fontMetrics().elidedText(title, Qt.TextElideMode.ElideMiddle, MODEL)
-        self.model.setText(elided.replace("&", "&&"))
+        self.model.setText(as_action(elided))
         tip = "Pictures are made by the small built-in model, for trying the app. Click to get a real one."
         self.model.setToolTip(tip if built_in else "The model that makes new pictures. Click for the others.")
         self.model.setAccessibleName(f"Model: {title}")

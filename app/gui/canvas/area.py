@@ -10,6 +10,7 @@ from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QWidget
 
 from ..kit.theme import theme
+from ..kit.widgets import draw_words
 from . import layers
 from .mask_painter import MaskPainter
 
@@ -257,7 +258,7 @@ class PictureArea(QWidget):
         font.setPixelSize(15)
         painter.setFont(font)
         flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
-        painter.drawText(rect.adjusted(24, 24, -24, -24), flags, self.invitation)
+        draw_words(painter, rect.adjusted(24, 24, -24, -24), flags, self.invitation)
 
     def _corner(self, rect: QRectF) -> QPointF:
         return QPointF(max(rect.left(), 0) + 10, max(rect.top(), 0) + 10)

@@ -3,6 +3,8 @@
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPainterPath, QPen, QPixmap
 
+from ..kit.widgets import draw_words
+
 PIXELS_FROM = 12.0  # screen pixels per picture pixel at which the pixels themselves are shown
 CHECKS = 8  # logical pixels of a square
 GROUNDS = ("Neutral", "Dark", "Light", "Checks")
@@ -88,7 +90,7 @@ def draw_tag(painter: QPainter, text: str, corner: QPointF, right: bool = False)
     painter.setBrush(QColor(0, 0, 0, 150))
     painter.drawRoundedRect(box, height / 2, height / 2)
     painter.setPen(Qt.GlobalColor.white)
-    painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+    draw_words(painter, box, Qt.AlignmentFlag.AlignCenter, text)
 
 
 def draw_mask(painter: QPainter, overlay: QImage, rect: QRectF) -> None:

@@ -5,13 +5,14 @@ from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 from PySide6.QtCore import QObject, QRunnable, Qt, QThreadPool, Signal
 from PySide6.QtGui import QImage, QPixmap
 
 from mlx_model.errors import FluxLocalError
 
-from ...pictures.images import open_small
+from ...pictures.images import open_mask, open_small
 
 BUDGET = 384 * 2**20  # bytes of decoded pixels that are kept
 SMALL = 4 * 2**10  # a file below this decodes in about a millisecond: no thread, no flicker
@@ -30,6 +31,12 @@ def read(path: str, max_side: int) -> QImage:
     # As screens have it: the window converts nothing. The fourth byte is full: Qt copies it where it need not blend.
     packed = Image.fromarray(pixels).convert("RGBA").tobytes("raw", "BGRA")
     return QImage(packed, width, height, 4 * width, QImage.Format.Format_RGB32).copy()
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """(H, W) uint8, 255 where the picture may change. Raises RequestError."""
+    grey: np.ndarray = np.rint(255 * open_mask(path)).astype(np.uint8)
+    return grey
 
 
 def is_small(path: str) -> bool:

@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QLabel,
     QMessageBox,
     QProgressBar,
+    QProgressDialog,
     QPushButton,
     QScrollArea,
     QVBoxLayout,
@@ -21,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from mlx_model.errors import Hint
 
+from ...base.words import show_plainly
 from .widgets import button, icon_button, label, row
 from .words import in_window
 
@@ -42,7 +44,7 @@ class Message(QFrame):
         self.setAccessibleName("Message")
         self.title, self.hint = label(wrap=True), label(tone="muted", wrap=True)  # plain text: names stand in them
         self._offered: Callable[[], None] | None = None
-        self.lasting = False
+        self.lasting, self.said = False, ""
         words = QVBoxLayout()
         words.setSpacing(2)
         words.addWidget(self.title)
@@ -57,7 +59,7 @@ class Message(QFrame):
         self._timer.timeout.connect(self.gone)
 
     def show_words(self, text: str, words: str, good: bool, offer: Offer | None, lasting: bool) -> None:
-        self._offered, self.lasting = offer[1] if offer else None, lasting
+        self._offered, self.lasting, self.said = offer[1] if offer else None, lasting, text
         self.offer.setText(offer[0] if offer else "")
         self.offer.setVisible(offer is not None)
         self.title.setText(text)
@@ -121,7 +123,7 @@ class Toasts(QScrollArea):
     ) -> None:
         """Show a message; errors stay longer than news. `offer`: the words of a button and what it does."""
         words = in_window(hint)
-        made = next((one for one in self.shown if one.title.text() == text), None) or self._new()
+        made = next((one for one in self.shown if one.said == text), None) or self._new()
         made.show_words(text, words, good, offer, lasting)
         self.shown = [made, *(one for one in self.shown if one is not made)]
         self._column.insertWidget(0, made)
@@ -136,7 +138,7 @@ class Toasts(QScrollArea):
 
     def drop(self, text: str) -> None:
         """What was said is no longer so."""
-        for one in [one for one in self.shown if one.title.text() == text]:
+        for one in [one for one in self.shown if one.said == text]:
             self._remove(one)
 
     def _new(self) -> Message:
@@ -199,11 +201,37 @@ class ReadingDialog(QDialog):
         self.stop_asked.emit()
 
 
+def _make_box(icon: QMessageBox.Icon, parent: QWidget, title: str, text: str, more: str) -> QMessageBox:
+    """Names of files, scenes and people in the words are never read as HTML: Qt would do so in the second text."""
+    box = QMessageBox(icon, title, show_plainly(text), parent=parent)
+    box.setInformativeText(show_plainly(more))
+    for words in box.findChildren(QLabel):
+        words.setTextFormat(Qt.TextFormat.PlainText)
+    box.setTextFormat(Qt.TextFormat.PlainText)
+    return box
+
+
+def tell(parent: QWidget, title: str, text: str, more: str, trouble: bool = True) -> None:
+    """Something to know now, with one button."""
+    box = _make_box(QMessageBox.Icon.Warning if trouble else QMessageBox.Icon.NoIcon, parent, title, text, more)
+    box.exec()
+    box.deleteLater()
+
+
+def show_progress(parent: QWidget, words: str) -> QProgressDialog:
+    """Appears where the work takes longer than half a second, and stays until it is deleted; of 1000."""
+    dialog = QProgressDialog("", "Cancel", 0, 1000, parent)
+    dialog.setLabel(label(words))
+    dialog.setWindowModality(Qt.WindowModality.WindowModal)
+    dialog.setMinimumDuration(500)
+    dialog.setAutoReset(False)
+    dialog.setAutoClose(False)
+    return dialog
+
+
 def ask(parent: QWidget, title: str, text: str, more: str, *ways: str) -> str:
     """Which of the buttons `ways` was pressed: the first is what Return does, the last what Esc does."""
-    box = QMessageBox(QMessageBox.Icon.Question, title, text, parent=parent)
-    box.setTextFormat(Qt.TextFormat.PlainText)
-    box.setInformativeText(more)
+    box = _make_box(QMessageBox.Icon.Question, parent, title, text, more)
     role = QMessageBox.ButtonRole
     roles = [role.AcceptRole, *[role.DestructiveRole] * (len(ways) - 2), role.RejectRole]
     buttons = [box.addButton(way, one) for way, one in zip(ways, roles, strict=True)]
@@ -215,10 +243,8 @@ def ask(parent: QWidget, title: str, text: str, more: str, *ways: str) -> str:
 
 
 def sure(parent: QWidget, title: str, text: str, more: str, go: str, stay: str = "Cancel") -> bool:
-    """Whether the button `go` was pressed. Names of files, scenes and people in the words are never read as HTML."""
-    box = QMessageBox(QMessageBox.Icon.Question, title, text, parent=parent)
-    box.setTextFormat(Qt.TextFormat.PlainText)
-    box.setInformativeText(more)
+    """Whether the button `go` was pressed."""
+    box = _make_box(QMessageBox.Icon.Question, parent, title, text, more)
     yes = box.addButton(go, QMessageBox.ButtonRole.DestructiveRole)
     box.setDefaultButton(box.addButton(stay, QMessageBox.ButtonRole.RejectRole))
     box.exec()

@@ -2,8 +2,9 @@
 
 import html
 from collections.abc import Callable, Iterable
+from typing import Any
 
-from PySide6.QtCore import QEvent, QObject, QSize, Qt
+from PySide6.QtCore import QEvent, QObject, QRect, QRectF, QSize, Qt
 from PySide6.QtGui import QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPaintEvent, QPalette, QShowEvent
 from PySide6.QtGui import Qt as RichText  # the same, with what its text knows
 from PySide6.QtWidgets import (
@@ -26,21 +27,47 @@ from . import icons
 from .theme import theme
 
 
+class Plain(QLabel):
+    """Whatever it says, from whatever file: never HTML, and marks that nobody sees are seen."""
+
+    def __init__(self, text: str = "", tone: str = "", name: str = ""):
+        super().__init__()
+        self.setTextFormat(Qt.TextFormat.PlainText)
+        if tone:
+            self.setProperty("tone", tone)
+        if name:
+            self.setObjectName(name)
+        self.setText(text)
+
+    def setText(self, text: str) -> None:
+        super().setText(show_plainly(text))
+
+
 def label(text: str = "", tone: str = "", name: str = "", wrap: bool = False) -> QLabel:
     """`tone` is muted, danger, warning, good or badge; `name` heading or subheading."""
-    made = QLabel()
-    _style_text(made, tone, name)
-    made.setText(text)
+    made = Plain(text, tone, name)
     made.setWordWrap(wrap)
     return made
 
 
-def _style_text(made: QLabel, tone: str, name: str) -> None:
-    made.setTextFormat(Qt.TextFormat.PlainText)
-    if tone:
-        made.setProperty("tone", tone)
-    if name:
-        made.setObjectName(name)
+def draw_words(painter: QPainter, rect: QRect | QRectF, flags: Any, text: str) -> None:
+    """As a label shows them; `flags` are an alignment and how lines break."""
+    painter.drawText(rect, int(flags), show_plainly(text))
+
+
+def as_line(text: str) -> str:
+    """Words of a file where one line of them is shown: a list, a title."""
+    return show_plainly(text, lines=False)
+
+
+def as_action(text: str) -> str:
+    """The same on a button or in a menu, where & marks a key."""
+    return as_line(text).replace("&", "&&")
+
+
+def as_title(text: str) -> str:
+    """The same in a window's title, where [*] stands for the mark of changes."""
+    return as_line(text).replace("[*]", "[*][*]")
 
 
 def scroll_column(name: str, spacing: int) -> tuple[QScrollArea, QVBoxLayout]:
@@ -70,15 +97,10 @@ FEW = 6  # letters that say nothing
 LEAST = 24  # px: of a text that gives way to its neighbours
 
 
-class OneLine(QLabel):
+class OneLine(Plain):
     """Text of any length in the room that there is: an ellipsis says that there is more, the hint says it all."""
 
     elides = True
-
-    def __init__(self, text: str = "", tone: str = "", name: str = ""):
-        super().__init__()
-        _style_text(self, tone, name)
-        self.setText(text)
 
     def setText(self, text: str) -> None:
         super().setText(text)
@@ -216,7 +238,7 @@ class Empty(QWidget):
 
     def __init__(self, icon: str, title: str, text: str, *buttons: QPushButton):
         super().__init__()
-        self._icon, self._name = QLabel(), icon
+        self._icon, self._name = label(), icon
         self._icon.setAlignment(Qt.AlignmentFlag.AlignCenter)
         heading, words = label(title, name="subheading"), label(text, "muted", wrap=True)
         heading.setAlignment(Qt.AlignmentFlag.AlignCenter)

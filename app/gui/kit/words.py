@@ -3,6 +3,8 @@
 from mlx_model.errors import AdviceCode, Hint
 from mlx_model.specs import SPECS
 
+from ...base.words import show_plainly
+
 
 def model_title(name: str | None, start: str = "Built-in model") -> str:
     """What a model is called in the window: the built-in one by what it is, others by their makers' names.
@@ -11,7 +13,7 @@ def model_title(name: str | None, start: str = "Built-in model") -> str:
     """
     spec = SPECS.get(name or "")
     if spec is None:
-        return name or "No model"
+        return show_plainly(name, lines=False) if name else "No model"  # of a board: whatever it says
     return start if spec.repo is None else spec.title
 
 

@@ -11,7 +11,7 @@ from PySide6.QtWidgets import QCheckBox, QSlider, QVBoxLayout, QWidget
 from ...board.data import Panel, numbers
 from ..document.document import Document
 from ..kit.theme import font
-from ..kit.widgets import icon_button, label, row
+from ..kit.widgets import as_title, draw_words, icon_button, label, row
 
 FRAME = QSize(16, 48)  # what a window's own frame may take of the screen
 TICK = 16  # ms; the clock decides what is shown, not the number of ticks
@@ -56,7 +56,7 @@ class Stage(QWidget):
             painter.fillRect(frame, QColor(42, 42, 44))
             painter.setPen(QColor(160, 160, 165))
             painter.setFont(font(6))
-            painter.drawText(frame, Qt.AlignmentFlag.AlignCenter, f"{self.number}\nno picture yet")
+            draw_words(painter, frame, Qt.AlignmentFlag.AlignCenter, f"{self.number}\nno picture yet")
             return
         pixmap = self.document.pixmap(panel.take.picture.sha256)
         if not pixmap.isNull():
@@ -76,7 +76,7 @@ class Stage(QWidget):
         painter.setBrush(QColor(0, 0, 0, 165))
         painter.drawRoundedRect(box, 6, 6)
         painter.setPen(QColor(255, 255, 255))
-        painter.drawText(inner, flags, text)
+        draw_words(painter, inner, flags, text)
 
 
 class Animatic(QWidget):
@@ -86,7 +86,7 @@ class Animatic(QWidget):
         super().__init__(parent, Qt.WindowType.Window)
         self.document = document
         self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        self.setWindowTitle(f"{document.board.title} – Animatic")
+        self.setWindowTitle(as_title(f"{document.board.title} – Animatic"))
         self.panels = list(document.board.panels())
         self.numbers = numbers(document.board)
         self.ends = [round(1000 * end) for end in accumulate(panel.seconds for panel in self.panels)]

@@ -26,7 +26,7 @@ from ..document.document import Document
 from ..kit.fields import ChoiceField
 from ..kit.messages import sure
 from ..kit.text_field import BoardText
-from ..kit.widgets import LeftButton, OneLineEdit, as_tip, button, label, row
+from ..kit.widgets import LeftButton, OneLineEdit, as_line, as_tip, button, label, row
 from .teach import TaughtBox
 
 ACROSS = 3  # pictures beside each other
@@ -299,7 +299,7 @@ class UsedIn(QListWidget):
         self.setMaximumHeight(TALL * -(-max(1, len(panels)) // COLUMNS) + 12)
         self.clear()
         for panel, pixmap in zip(panels, pixmaps, strict=True):
-            item = QListWidgetItem(QIcon(pixmap) if pixmap else QIcon(), number[panel.id])
+            item = QListWidgetItem(QIcon(pixmap) if pixmap else QIcon(), as_line(number[panel.id]))
             item.setData(Qt.ItemDataRole.UserRole, panel.id)
             item.setData(Qt.ItemDataRole.AccessibleTextRole, f"Panel {number[panel.id]}")
             item.setToolTip(as_tip(panel.words or panel.caption))

@@ -38,7 +38,7 @@ from ..document import picture_drag
 from ..document.document import Document
 from ..kit import portrait
 from ..kit.theme import font, theme
-from ..kit.widgets import Empty, LeftButton, OneLine, bar, button, fill_page, label
+from ..kit.widgets import Empty, LeftButton, OneLine, bar, button, draw_words, fill_page, label
 from .cast_member import WIDTH, MemberPanel, accept_pictures, uses
 
 MEMBER = Qt.ItemDataRole.UserRole
@@ -100,11 +100,11 @@ class CastDelegate(QStyledItemDelegate):
         painter.setFont(font(0.5, QFont.Weight.DemiBold))
         painter.setPen(QColor(c.text))
         name = QRect(box.left() + 18, box.bottom() + 8, box.width() - 18, 22)
-        painter.drawText(name, LEFT, painter.fontMetrics().elidedText(f"@{member.name}", _RIGHT, name.width()))
+        draw_words(painter, name, LEFT, painter.fontMetrics().elidedText(f"@{member.name}", _RIGHT, name.width()))
         painter.setFont(font(-1))
         painter.setPen(QColor(c.muted))
         below = f"{member.role} · {say_uses(self.document.board, member)}"
-        painter.drawText(name.translated(0, 20), LEFT, painter.fontMetrics().elidedText(below, _RIGHT, name.width()))
+        draw_words(painter, name.translated(0, 20), LEFT, painter.fontMetrics().elidedText(below, _RIGHT, name.width()))
         painter.restore()
 
     def _picture(self, painter: QPainter, box: QRect, member: Member) -> None:
@@ -113,7 +113,7 @@ class CastDelegate(QStyledItemDelegate):
         painter.fillPath(path, QColor(theme.colours.canvas))
         if not member.pictures:
             painter.setPen(QColor(theme.colours.muted))
-            painter.drawText(box, Qt.AlignmentFlag.AlignCenter, "No picture yet")
+            draw_words(painter, box, Qt.AlignmentFlag.AlignCenter, "No picture yet")
             return
         pixmap = self.document.pixmap(member.pictures[0].sha256, PORTRAIT)
         if not pixmap.isNull():

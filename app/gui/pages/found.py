@@ -23,7 +23,7 @@ from mlx_model.spec_parts import BITS
 
 from ...base.words import say_count
 from ...engine.protocol import command_line
-from ..kit.widgets import label, row
+from ..kit.widgets import as_title, label, row
 from .downloads import make_environment
 
 Facts = dict[str, Any]  # of one model, as `models add --from --json` gives them
@@ -102,7 +102,7 @@ class FoundDialog(QDialog):
         return int(self.precision.currentData())
 
     def _lay_out(self) -> None:
-        self.setWindowTitle(f"Models in {Path(self.place).name}")
+        self.setWindowTitle(as_title(f"Models in {Path(self.place).name}"))
         for bits in BITS:
             self.precision.addItem(f"{bits} bits", bits)
         self.precision.setCurrentIndex(BITS.index(8))

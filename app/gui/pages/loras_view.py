@@ -231,7 +231,7 @@ def say_models(entry: loras.Entry) -> str:
 
 def picture_of(entry: loras.Entry) -> QLabel:
     """Its picture, or an empty square."""
-    shown = QLabel()
+    shown = label()
     shown.setObjectName("portrait")
     shown.setFixedSize(SIDE, SIDE)
     shown.setAlignment(Qt.AlignmentFlag.AlignCenter)

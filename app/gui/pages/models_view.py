@@ -9,7 +9,6 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
     QHBoxLayout,
-    QMessageBox,
     QProgressBar,
     QVBoxLayout,
     QWidget,
@@ -23,7 +22,7 @@ from ...base import blas, paths
 from ...base.words import say_duration
 from ...models import library
 from ..kit.fields import ChoiceField
-from ..kit.messages import sure
+from ..kit.messages import sure, tell
 from ..kit.widgets import bar, button, fill_page, label, row, scroll_column, set_tone
 from ..kit.words import in_window
 from .downloads import Consent, Download, Downloads
@@ -209,7 +208,7 @@ class ModelCard(QFrame):
         try:
             library.remove(self.entry["name"])
         except FluxLocalError as error:
-            QMessageBox.warning(self, error.message, f"{error.message}\n{in_window(error.hint)}")
+            tell(self, "Remove Model", error.message, in_window(error.hint))
         self.changed.emit()
 
 

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QWidget
 from ...board.data import numbers
 from ..document.document import Document
 from ..kit.theme import font
+from ..kit.widgets import draw_words
 
 
 class Peek(QWidget):
@@ -78,5 +79,5 @@ class Peek(QWidget):
         caption = panel.caption if panel else ""
         foot = QRect(32, self.height() - 56, self.width() - 64, 40)
         shown = painter.fontMetrics().elidedText(f"{number}   {caption}", Qt.TextElideMode.ElideRight, foot.width())
-        painter.drawText(foot, Qt.AlignmentFlag.AlignCenter, shown)
+        draw_words(painter, foot, Qt.AlignmentFlag.AlignCenter, shown)
         painter.end()

@@ -7,7 +7,6 @@ from PySide6.QtGui import QPixmap, QShowEvent
 from PySide6.QtWidgets import (
     QFrame,
     QHBoxLayout,
-    QLabel,
     QProgressBar,
     QStackedLayout,
     QVBoxLayout,
@@ -18,6 +17,7 @@ from ...base.words import say_count, say_duration
 from ...engine.engine import Engine
 from ...engine.jobs import JobState
 from ..board.paint import running_words
+from ..document.pixmaps import read
 from ..document.runs import PanelState
 from ..kit import icons
 from ..kit.theme import theme
@@ -44,7 +44,7 @@ class JobRow(QFrame):
         self.setObjectName("card")
         self.id, self._trouble, self._number_of = job.id, trouble, number_of
         self._shown: tuple[str | None, int] | None = None
-        self.picture = QLabel()
+        self.picture = label()
         self.picture.setFixedSize(THUMB)
         self.picture.setObjectName("thumb")
         self.picture.setAlignment(Qt.AlignmentFlag.AlignCenter)
@@ -101,7 +101,7 @@ class JobRow(QFrame):
     def _show_picture(self, path: str | None, step: int) -> None:
         if (path, step) == self._shown:
             return
-        pixmap = QPixmap(path) if path else QPixmap()
+        pixmap = QPixmap.fromImage(read(path, 2 * THUMB.width())) if path else QPixmap()
         if not pixmap.isNull():
             self._shown = (path, step)
             smooth = Qt.TransformationMode.SmoothTransformation

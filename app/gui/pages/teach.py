@@ -27,10 +27,11 @@ from ...training import character
 from ..board.paint import running_words
 from ..document import picture_drag
 from ..document.document import Document
+from ..document.pixmaps import read
 from ..document.runs import PanelState
 from ..document.teaching import curve_of
 from ..kit.fields import WholeField, choice
-from ..kit.widgets import OneLineEdit, button, describe, icon_button, label, row, scroll_column, set_tone
+from ..kit.widgets import OneLineEdit, as_title, button, describe, icon_button, label, row, scroll_column, set_tone
 from ..kit.words import in_window, model_title
 
 THUMB = QSize(64, 48)
@@ -43,7 +44,7 @@ class Example(QWidget):
     def __init__(self, document: Document, picture: Picture, caption: str, dialog: "TeachDialog"):
         super().__init__()
         self.picture = picture
-        shown = QLabel()
+        shown = label()
         shown.setFixedSize(THUMB)
         shown.setAlignment(Qt.AlignmentFlag.AlignCenter)
         pixmap = document.pixmap_now(picture.sha256, 2 * THUMB.width())
@@ -64,7 +65,7 @@ class TeachDialog(QDialog):
     def __init__(self, document: Document, member: Member, parent: QWidget | None = None):
         super().__init__(parent)
         self.document, self.member = document, member
-        self.setWindowTitle(f"Teach @{member.name}")
+        self.setWindowTitle(as_title(f"Teach @{member.name}"))
         self.setAcceptDrops(True)
         self.examples: list[Example] = []
         self.area, self.column = scroll_column("Pictures to learn from", 6)
@@ -206,7 +207,7 @@ class TaughtBox(QWidget):
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName("Progress of the lesson")
         self.stop = button("Stop", self._stop, "stop", "quiet")
-        self.curve, self.samples = QLabel(), QLabel()
+        self.curve, self.samples = label(), label()
         self.curve.setAccessibleName("Curve of the loss")
         self.samples.setAccessibleName("Samples: before above, now below")
         self.samples.setToolTip("The same words and seeds: before above, now below")
@@ -285,7 +286,7 @@ def _say(state: JobState) -> str:
 
 def _show_file(target: QLabel, path: str) -> None:
     """A picture that a run has written, as wide as the page's side; nothing where there is none."""
-    pixmap = QPixmap(path) if path else QPixmap()
+    pixmap = QPixmap.fromImage(read(path, 0)) if path else QPixmap()
     target.setVisible(not pixmap.isNull())
     if not pixmap.isNull():
         target.setPixmap(pixmap.scaledToWidth(CURVE, Qt.TransformationMode.SmoothTransformation))

@@ -17,7 +17,7 @@ from ..document.forecast import PanelModel
 from ..document.panel_part import PanelPart
 from ..kit.fields import FractionField, StrengthField, add_row, choice, form
 from ..kit.text_field import BoardText
-from ..kit.widgets import OneLine, describe, icon_button, label, row, set_tone
+from ..kit.widgets import OneLine, as_line, describe, icon_button, label, row, set_tone
 
 AS_BOARD = "As the board"
 NONE = "None"
@@ -64,7 +64,7 @@ class LorasField(PanelPart, QWidget):
             self.box.addItem(NONE, NONE)
         for name in entries:
             if name not in used:
-                self.box.addItem(f"Add {name}", (name,))
+                self.box.addItem(as_line(f"Add {name}"), (name,))
         self.box.setCurrentIndex(0)
 
     def _make_row(self, one: Adapter, entry: loras.Entry | None) -> QWidget:
@@ -168,7 +168,7 @@ class SourceBox(PanelPart, QWidget):
                 if other.id != panel.id and (other.take or panel.source.panel == other.id):
                     if other.take:
                         self._pictures[self.box.count()] = other.take.picture.sha256
-                    self.box.addItem(f"Panel {number[other.id]}", Source("panel", other.id))
+                    self.box.addItem(as_line(f"Panel {number[other.id]}"), Source("panel", other.id))
             sources = [self.box.itemData(place) for place in range(self.box.count())]
             self.box.setCurrentIndex(sources.index(panel.source) if panel.source in sources else 0)
         self._show_icons([self.box.currentIndex()])
@@ -277,7 +277,7 @@ class ShotFields(PanelPart, QWidget):
         for field, box in self.camera.items():
             value = getattr(panel.camera, field)
             if box.findData(value) < 0:  # from an import
-                box.addItem(value, value)
+                box.addItem(as_line(value), value)
             box.setCurrentIndex(box.findData(value))
         with QSignalBlocker(self.seconds):
             self.seconds.setValue(panel.seconds)

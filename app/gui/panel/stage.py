@@ -21,6 +21,7 @@ from ..document import picture_drag
 from ..document.document import Document
 from ..document.forecast import PanelModel
 from ..document.panel_part import PanelPart
+from ..document.pixmaps import read_mask
 from ..kit.theme import GAP
 from ..kit.widgets import button, describe
 from .run_card import RunCard
@@ -248,13 +249,15 @@ class PanelStage(PanelPart, QWidget):
         if mask is None:
             self.canvas.painter.load(masks.blank(wanted[1]))
         else:
-            self.canvas.painter.load(masks.resize(self._read_mask(mask), wanted[1]))
+            self.canvas.painter.load(self._read_mask(mask, wanted[1]))
         self._loaded = wanted
 
-    def _read_mask(self, mask: Picture) -> np.ndarray:
-        image = QImage(str(self.document.picture_path(mask.sha256))).convertToFormat(QImage.Format.Format_Grayscale8)
-        rows = np.frombuffer(image.constBits(), np.uint8).reshape(image.height(), image.bytesPerLine())
-        return rows[:, : image.width()].copy()
+    def _read_mask(self, mask: Picture, size: tuple[int, int]) -> np.ndarray:
+        """Blank where its file is missing or no picture, which a run tells."""
+        try:
+            return masks.resize(read_mask(self.document.picture_path(mask.sha256)), size)
+        except FluxLocalError:
+            return masks.blank(size)
 
     def _keep_mask(self, what: str) -> None:
         """One gesture is one change of the board, made once the mask is stored."""

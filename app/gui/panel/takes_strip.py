@@ -22,7 +22,7 @@ from ..document import picture_drag
 from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..kit.theme import theme
-from ..kit.widgets import LeftButton, as_tip, wins_over_menus
+from ..kit.widgets import LeftButton, as_tip, draw_words, wins_over_menus
 from ..kit.words import model_title
 
 HEIGHT, WORDS = 60, 20  # of a thumbnail, of the line under it
@@ -237,7 +237,7 @@ class _Thumbnails(QStyledItemDelegate):
         words = QRect(option.rect.left(), option.rect.bottom() - WORDS - PAD + 2, option.rect.width(), WORDS)
         text = take.note or take.instruction or (f"seed {take.seed}" if take.request else "imported")
         text = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, words.width() - 4)
-        painter.drawText(words, Qt.AlignmentFlag.AlignCenter, text)
+        draw_words(painter, words, Qt.AlignmentFlag.AlignCenter, text)
         painter.restore()
 
     def _frame(self, painter: QPainter, rect: QRectF, current: bool, compared: bool) -> None:

@@ -28,7 +28,7 @@ from ...board.mentions import Mention, find
 from ...board.seen import Seen, names
 from ..kit.text_field import BoardText, utf16
 from ..kit.theme import theme
-from ..kit.widgets import as_tip
+from ..kit.widgets import as_line, as_tip
 
 THUMB = 28
 ROWS = 7
@@ -102,7 +102,7 @@ class MentionList(QListWidget):
     def _item(self, choice: Choice) -> QListWidgetItem:
         number = f"image {choice.number}" if choice.number else "from the cast"
         parts = [f"@{choice.word}", number, *([choice.role] if choice.role else [])]
-        item = QListWidgetItem(self._icon(choice), "  ·  ".join(parts))
+        item = QListWidgetItem(self._icon(choice), as_line("  ·  ".join(parts)))
         item.setData(Qt.ItemDataRole.UserRole, choice.word)
         item.setData(Qt.ItemDataRole.AccessibleTextRole, ", ".join(parts))
         return item

@@ -10,6 +10,7 @@ from ...board import commands
 from ...board.data import COLOUR_NAMES, ROLES, PanelReference, new_id, numbers
 from ...pictures.kinds import FILTER
 from ..document import picture_drag
+from ..kit.widgets import as_action
 from .tile import ReferenceTile
 from .tray import ReferenceTray
 
@@ -50,7 +51,7 @@ def _add_cast(tray: ReferenceTray, menu: QMenu) -> None:
     here = {(one.member, one.picture.sha256) for one in tray.panel.references}
     for member in tray.board.cast:
         for place, picture in enumerate(member.pictures):
-            name = member.name if place == 0 else f"{member.name} ({place + 1})"
+            name = as_action(member.name if place == 0 else f"{member.name} ({place + 1})")
             action = cast.addAction(_thumbnail(tray, picture.sha256), name)
             action.setEnabled((member.id, picture.sha256) not in here)
             action.triggered.connect(partial(tray.add, [commands.member_reference(member, place)]))
@@ -62,7 +63,7 @@ def _add_panels(tray: ReferenceTray, menu: QMenu) -> None:
     for panel in tray.board.panels():
         if panel.take:
             picture = panel.take.picture
-            action = panels.addAction(_thumbnail(tray, picture.sha256), f"Panel {number[panel.id]}")
+            action = panels.addAction(_thumbnail(tray, picture.sha256), as_action(f"Panel {number[panel.id]}"))
             reference = PanelReference(new_id(), picture, "composition", f"panel-{number[panel.id]}")
             action.triggered.connect(partial(tray.add, [reference]))
     panels.setEnabled(not panels.isEmpty())
@@ -75,7 +76,7 @@ def _thumbnail(tray: ReferenceTray, sha256: str) -> QIcon:
 def tile_menu(tray: ReferenceTray, tile: ReferenceTile) -> QMenu:
     """Mention, role, name, colour, order, remove; for a mentioned member: keep it as a reference."""
     menu, one = _menu(tray), tile.seen
-    menu.addAction(f"Mention @{one.name or tile.number}", lambda: tile.activated.emit(tile))
+    menu.addAction(as_action(f"Mention @{one.name or tile.number}"), lambda: tile.activated.emit(tile))
     if one.kind == "cast":
         member = tray.board.member(one.member or "")
         keep = menu.addAction("Keep as a Reference", lambda: tray.add([commands.member_reference(member)]))

@@ -18,7 +18,7 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 from ...board.seen import Seen
 from ..kit import portrait
 from ..kit.theme import theme
-from ..kit.widgets import as_tip, describe, wins_over_menus
+from ..kit.widgets import as_tip, describe, draw_words, wins_over_menus
 
 PICTURE = QSize(74, 56)
 SIZE = QSize(PICTURE.width(), PICTURE.height() + 32)
@@ -136,7 +136,7 @@ class ReferenceTile(QWidget):
         painter.drawRoundedRect(box, 9, 9)
         dark = colour.lightnessF() > 0.55 or colour.green() > 150
         painter.setPen(QColor("#141414") if dark else QColor("#ffffff"))
-        painter.drawText(box, Qt.AlignmentFlag.AlignCenter, text)
+        draw_words(painter, box, Qt.AlignmentFlag.AlignCenter, text)
 
     def _paint_words(self, painter: QPainter) -> None:
         font = self.font()
@@ -146,14 +146,14 @@ class ReferenceTile(QWidget):
         painter.setPen(QColor(theme.colours.text))
         line = QRect(2, PICTURE.height() + 1, SIZE.width() - 4, 16)
         elide, centre = Qt.TextElideMode.ElideMiddle, Qt.AlignmentFlag.AlignCenter
-        painter.drawText(line, centre, painter.fontMetrics().elidedText(self.title(), elide, line.width()))
+        draw_words(painter, line, centre, painter.fontMetrics().elidedText(self.title(), elide, line.width()))
         font.setPixelSize(10)
         font.setWeight(font.Weight.Normal)
         painter.setFont(font)
         painter.setPen(QColor(theme.colours.muted))
         role = "to change" if self.seen.kind == "source" else self.seen.role
         text = painter.fontMetrics().elidedText(role, elide, line.width())
-        painter.drawText(line.translated(0, 14), centre, text)
+        draw_words(painter, line.translated(0, 14), centre, text)
 
     # Mouse and keys
 

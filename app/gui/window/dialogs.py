@@ -18,7 +18,6 @@ from PySide6.QtWidgets import (
     QLineEdit,
     QListWidget,
     QListWidgetItem,
-    QMessageBox,
     QPlainTextEdit,
     QSpinBox,
     QTableWidget,
@@ -36,6 +35,7 @@ from ...board.data import ASPECTS
 from ...models import library
 from ..document.document import Document
 from ..kit.fields import ChoiceField
+from ..kit.messages import tell
 from ..kit.theme import SCHEMES
 from ..kit.widgets import OneLineEdit, button, label, row
 from ..kit.words import model_title
@@ -86,7 +86,7 @@ class BoardSettings(QDialog):
             if not model.problem:
                 box.addItem(model_title(model.name), model.name)
         if chosen and box.findData(chosen) < 0:
-            box.addItem(f"{chosen} (not installed)", chosen)
+            box.addItem(f"{model_title(chosen)} (not installed)", chosen)
         box.setCurrentIndex(max(0, box.findData(chosen)))
         return box
 
@@ -196,16 +196,12 @@ def show_about(parent: QWidget) -> None:
         number = version("flux-local-studio")
     except PackageNotFoundError:
         number = "from a checkout"
-    box = QMessageBox(parent)
-    box.setWindowTitle("About Flux Local")
-    box.setTextFormat(Qt.TextFormat.PlainText)
-    box.setText(f"Flux Local {number}")
-    box.setInformativeText(
+    more = (
         "Storyboards and pictures with Black Forest Labs' FLUX models on your own machine. Nothing leaves it except a "
         "download that you ask for.\n\nApache-2.0. The models have licences of their own: see Models.\n"
         f"Made with Qt {qVersion()} (LGPL-3), MLX, Pillow. Characters of the built-in model: Noto Color Emoji (OFL)."
     )
-    box.exec()
+    tell(parent, "About Flux Local", f"Flux Local {number}", more, trouble=False)
 
 
 AUTOMATIC = "Automatic (the first real model installed)"

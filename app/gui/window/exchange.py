@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
-from PySide6.QtCore import QObject, Qt, QThread, QUrl, Signal
+from PySide6.QtCore import QObject, QThread, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -16,7 +16,6 @@ from PySide6.QtWidgets import (
     QDialogButtonBox,
     QFileDialog,
     QFormLayout,
-    QProgressDialog,
     QSpinBox,
     QVBoxLayout,
     QWidget,
@@ -30,6 +29,7 @@ from ...interchange import formats
 from ...interchange.formats import EXPORTS, FOLDER, FORMATS, Option
 from ..document.document import Document
 from ..kit.fields import ChoiceField
+from ..kit.messages import show_progress
 from ..kit.widgets import label, set_tone
 from ..kit.words import in_window
 
@@ -91,11 +91,7 @@ class Work(QThread):
 def run(task: Task[T], parent: QWidget, say: Say) -> Work:
     """Do the work behind a progress dialog that appears only where it takes longer than half a second."""
     work = Work(task.work, parent)
-    dialog = QProgressDialog(task.title, "Cancel", 0, 1000, parent)
-    dialog.setWindowModality(Qt.WindowModality.WindowModal)
-    dialog.setMinimumDuration(500)
-    dialog.setAutoReset(False)
-    dialog.setAutoClose(False)
+    dialog = show_progress(parent, task.title)
     work.moved.connect(lambda share: dialog.setValue(round(999 * share)))
     dialog.canceled.connect(work.stop)
     work.done.connect(task.tell)

@@ -21,7 +21,7 @@ from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..kit.messages import Toasts
 from ..kit.theme import theme
-from ..kit.widgets import as_tip, icon_button
+from ..kit.widgets import as_action, as_tip, as_title, icon_button
 from ..pages.cast_view import CastView
 from ..pages.models_view import ModelsView
 from ..pages.queue_view import QueueView
@@ -129,7 +129,7 @@ class MainWindow(QMainWindow):
         self.recent.clear()
         self.recent.setToolTipsVisible(True)
         for path, title in name_recent(self.session.remember_title()):
-            self.recent.addAction(title.replace("&", "&&"), partial(self.session.open, path)).setToolTip(as_tip(path))
+            self.recent.addAction(as_action(title), partial(self.session.open, path)).setToolTip(as_tip(path))
         self.recent.setEnabled(bool(self.session.settings.recent))
 
     def _fill_samples(self) -> None:
@@ -204,7 +204,7 @@ class MainWindow(QMainWindow):
         document = self.document
         if document and self._undoable[1] != document.history.undo_label:
             self.toasts.drop(self._undoable[0])
-        self.setWindowTitle(f"{document.board.title}[*]" if document else "Flux Local")
+        self.setWindowTitle(f"{as_title(document.board.title)}[*]" if document else "Flux Local")
         if document:
             with contextlib.suppress(FluxLocalError):  # the board's folder is gone, which is told elsewhere
                 self.setWindowFilePath(str(document.file.path))

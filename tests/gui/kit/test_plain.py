@@ -1,11 +1,16 @@
 """Words of strangers are never read as HTML, and hidden marks are seen."""
 
+import pytest
 from PySide6.QtCore import Qt
+from PySide6.QtGui import QImage, QPainter
+from PySide6.QtWidgets import QLabel, QMessageBox, QWidget
 
-from app.gui.kit.widgets import OneLine, as_tip, describe, label
-from tests.house.tree import NAMES, ROOT
+from app.gui.kit import messages
+from app.gui.kit.widgets import OneLine, as_action, as_line, as_tip, as_title, describe, draw_words, label
+from app.gui.kit.words import model_title
 
-EVIL = '<img src="file:///etc/passwd"><b>x</b>'
+EVIL = '<img src="file:///etc/passwd"><b>x</b>\u202e\x1b[31m'
+SHOWN = '<img src="file:///etc/passwd"><b>x</b>\ufffd\ufffd[31m'
 
 
 def test_a_hint_shows_a_name_as_it_is(qtbot):
@@ -23,14 +28,63 @@ def test_a_hint_shows_a_name_as_it_is(qtbot):
 def test_labels_are_plain(qtbot):
     made = label(EVIL)
     qtbot.addWidget(made)
-    assert made.textFormat() == Qt.TextFormat.PlainText
+    assert (made.textFormat(), made.text()) == (Qt.TextFormat.PlainText, SHOWN)
 
 
-def test_no_label_of_the_window_reads_html():
-    """kit.label makes them, or their format is set where they are made."""
-    for name in (name for name in NAMES if name.startswith("app/gui/")):
-        text = (ROOT / name).read_text("utf-8")
-        bare = text.count("QLabel(") - text.count("class OneLine(QLabel")
-        if bare and name != "app/gui/kit/widgets.py":
-            told = "PlainText" in text or "setPixmap" in text
-            assert told, name
+@pytest.mark.parametrize("show", [
+    lambda parent: messages.ask(parent, "x", EVIL, EVIL, "Go", "Stay"),
+    lambda parent: messages.sure(parent, "x", EVIL, EVIL, "Go"),
+    lambda parent: messages.tell(parent, "x", EVIL, EVIL),
+])  # fmt: skip
+def test_no_question_reads_html_or_hides_marks(qtbot, monkeypatch, show):
+    """The second text of a message box is a label of its own, which reads HTML and opens links."""
+    parent, seen = QWidget(), []
+    qtbot.addWidget(parent)
+
+    def look(box):
+        seen.extend((words.textFormat(), words.text()) for words in box.findChildren(QLabel) if words.text())
+
+    monkeypatch.setattr(QMessageBox, "exec", look)
+    show(parent)
+    assert [words for _, words in seen].count(SHOWN) == 2
+    assert {kind for kind, _ in seen} == {Qt.TextFormat.PlainText}
+
+
+def test_no_progress_reads_html_or_hides_marks(qtbot):
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    words = [one for one in messages.show_progress(parent, EVIL).findChildren(QLabel) if one.text()]
+    assert [(one.textFormat(), one.text()) for one in words] == [(Qt.TextFormat.PlainText, SHOWN)]
+
+
+def test_a_message_is_found_again_by_what_was_said(qtbot):
+    parent = QWidget()
+    qtbot.addWidget(parent)
+    toasts = messages.Toasts(parent)
+    toasts.say(EVIL, lasting=True)
+    toasts.say(EVIL, lasting=True)
+    assert [one.title.text() for one in toasts.shown] == [SHOWN]
+    toasts.drop(EVIL)
+    assert toasts.shown == []
+
+
+def test_titles_menus_and_lists():
+    assert as_line("a\nb\u202ec") == "a b\ufffdc"
+    assert as_action("Tom & \x1bJerry") == "Tom && \ufffdJerry"
+    assert as_title("draft[*]\n") == "draft[*][*] "
+    assert model_title("/x/\u202egpj") == "/x/\ufffdgpj"
+
+
+def test_painted_words_show_hidden_marks(qtbot):
+    """Painted with the mark that turns them round, the words would read backwards."""
+
+    def paint(text):
+        image = QImage(120, 30, QImage.Format.Format_RGB32)
+        image.fill(Qt.GlobalColor.white)
+        painter = QPainter(image)
+        draw_words(painter, image.rect(), Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap, text)
+        painter.end()
+        return image
+
+    assert paint("a\u202ebcd") == paint("a\ufffdbcd")
+    assert paint("abcd") != paint("abce")

@@ -23,7 +23,7 @@ from app.board.data import Source
 from app.gui.document import runs
 from app.gui.panel.view import PanelView
 from app.pictures.images import open_mask
-from tests.gui.panel_board import add_member, add_references, add_take, shown_panel
+from tests.gui.panel_board import add_member, add_references, add_take, drawn, shown_panel
 
 LEFT, NONE, CONTROL = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier
 
@@ -128,6 +128,20 @@ def test_a_stroke_is_a_grey_blob_of_the_source_s_size_and_one_step(view, documen
     assert view.stage.canvas.painter.is_blank
     document.redo()
     assert np.array_equal(np.rint(mask * 255), view.stage.canvas.painter.mask)
+
+
+@pytest.mark.parametrize("data", [None, b"", b"\x89PNG\r\n\x1a\nbroken", b"\x00" * 100])
+def test_a_mask_that_is_missing_or_no_picture_is_blank(document, ids, qtbot, data):
+    add_take(document, ids()[0], 1)
+    mask = drawn(document, 7)
+    document.do("Mask", commands.set_panel(document.board, ids()[0], source=Source("take"), mask=mask))
+    path = document.picture_path(mask.sha256)
+    path.unlink()
+    if data is not None:
+        path.write_bytes(data)
+    view = shown_panel(document, ids()[0], qtbot)
+    assert view.panel.mask
+    assert view.stage.canvas.painter.mask.max() == 0
 
 
 def test_the_mask_goes_into_the_request_and_rendering_leaves_the_brush(view, document, engine, ids, qtbot):
