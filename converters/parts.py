@@ -15,7 +15,7 @@ from mlx_model.errors import ConvertError
 from mlx_model.store.folder import Folder
 from mlx_model.store.shards import Entry, load_lazily
 
-from .formats import mflux, scaled
+from .formats import bitsandbytes, mflux, scaled
 from .formats.files import (
     SAFETENSORS,
     check_alone,
@@ -29,7 +29,7 @@ from .formats.files import (
     read_json,
     read_metadata,
 )
-from .formats.names import Names, is_marked, list_components, list_told
+from .formats.names import Names, cut_front, is_marked, list_components, list_told, strip_place
 from .formats.pickle_free import read_tensors, write_safetensors
 from .formats.pickle_machine import Stored
 from .keys.families import INFERRED, LAYOUTS, is_about
@@ -79,8 +79,14 @@ class Part:
         arrays = self._load_stored()
         if self.stored is not None:
             return mflux.unpack_arrays(arrays, self.stored)
-        told = {name: said for file in self.files for name, said in scaled.read_header(read_metadata(file)).items()}
-        return scaled.decode(arrays, self.entries, told, self.scaled)
+        packed = bitsandbytes.take_packed(arrays, self.entries)
+        return packed | scaled.decode(arrays, self.entries, self._read_headers(), self.scaled)
+
+    def _read_headers(self) -> dict[str, dict[str, Any]]:
+        """What the files say of their layers, by the layers' names here."""
+        plain = {own.rpartition(".")[0]: name.rpartition(".")[0] for name, own in (self.names or {}).items()}
+        told = [scaled.read_header(read_metadata(file)) for file in self.files]
+        return {plain.get(name, strip_place(name)): said for one in told for name, said in one.items()}
 
     def _check_kinds(self) -> None:
         kinds = {kind for kind, _ in self.entries.values()}
@@ -193,10 +199,16 @@ def _join(encoder: Part, decoder: Part) -> Part:
     return Part(layout, files, entries, encoder.config, pickled=pickled)
 
 
+def _list_components(names: Iterable[str]) -> list[Names]:
+    """The tensors of each component, by the names that its layout knows."""
+    signatures = [layout.signature for layout in LAYOUTS]
+    return [cut_front(one, signatures) for one in list_components(names)]
+
+
 def _open_pickle(file: Path) -> list[Part]:
     stored, config = read_tensors(file), read_json(file.parent / "config.json")
     parts = []
-    for names in list_components(stored):
+    for names in _list_components(stored):
         found = {plain: stored[name] for plain, name in names.items()}
         entries = {name: (tensor.dtype, tensor.shape) for name, tensor in found.items()}
         parts.append(Part(recognise(entries, file), (file,), entries, config, pickled=found))
@@ -209,7 +221,7 @@ def _open_parts(files: tuple[Path, ...], config: dict[str, Any]) -> list[Part]:
     if saved_by:
         return [_open_mflux(files, entries, config, saved_by)]
     parts = []
-    for names in list_components(entries):
+    for names in _list_components(entries):
         found = {plain: entries[name] for plain, name in names.items()}
         told = tuple(list_told(entries))
         made = Part(recognise(found, files[0]), files, found, config, names=names, vocabularies=told)

@@ -22,7 +22,7 @@ from mlx_model.store import lora_names
 from mlx_model.store.folder import MANIFEST, open_folder
 from mlx_model.store.shards import Entry
 
-from .formats import gguf_file, mflux, scaled
+from .formats import bitsandbytes, gguf_file, mflux, scaled
 from .formats.files import is_pickle, list_weight_files, read_entries, read_json
 from .identify import make_published
 from .keys.families import SIZES
@@ -310,6 +310,8 @@ def _name_form(part: Part) -> str:
         return f"{' and '.join(map(str, bits))} bits of mflux" if bits else "16 bits of mflux"
     if gguf_file.is_gguf(part.files[0]):
         return _name_gguf(part.files[0])
+    if bitsandbytes.list_packed(part.entries):
+        return "4 bits of bitsandbytes"
     kinds = Counter[str]()
     for kind, shape in _list_matrices(part.entries):
         kinds[kind] += prod(shape)

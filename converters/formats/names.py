@@ -9,7 +9,8 @@ from collections.abc import Iterable
 
 from mlx_model.errors import ConvertError
 
-COMPILED = "_orig_mod."  # in front, or inside where a block was compiled alone
+# In front, or inside where a block was compiled or wrapped alone.
+WRAPPERS = re.compile(r"(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module)\.")
 WRAPPED = "module."
 # In the order of components: what comes first is the main one. The group names the component, the rest is cut off.
 PLACES = (
@@ -27,18 +28,19 @@ Names = dict[str, str]  # plain name -> the name in the file
 
 def strip_wrappers(name: str) -> str:
     """Without what torch puts in front of names."""
-    return name.replace(COMPILED, "").removeprefix(WRAPPED)
+    return WRAPPERS.sub("", name).removeprefix(WRAPPED)
 
 
 def list_components(names: Iterable[str]) -> list[Names]:
     """The tensors of each component of a file by plain names, the transformer's first; side tensors left out.
 
-    A file of one component is one list, whether its names are prefixed or not. Raises ConvertError: two are alike.
+    A file of one component is one list, whether its names are prefixed or not; of what stands before them only what is
+    known here is cut off. Raises ConvertError: two are alike.
     """
     found: dict[tuple[int, str], Names] = {}
     for name in names:
         place, plain = _find_place(strip_wrappers(name))
-        if plain in SIDE:
+        if plain.rpartition(".")[2] in SIDE:
             continue
         component = found.setdefault(place, {})
         if plain in component:
@@ -47,6 +49,18 @@ def list_components(names: Iterable[str]) -> list[Names]:
             )
         component[plain] = name
     return [found[place] for place in sorted(found)]
+
+
+def cut_front(names: Names, signatures: Iterable[str]) -> Names:
+    """Without whatever else stands before all names, where one of the `signatures` follows it."""
+    wanted = list(signatures)
+    if any(signature in names for signature in wanted):
+        return names
+    for signature in wanted:
+        front = next((name.removesuffix(signature) for name in names if name.endswith(f".{signature}")), "")
+        if front and all(name.startswith(front) for name in names):
+            return {name.removeprefix(front): own for name, own in names.items()}
+    return names
 
 
 def _find_place(name: str) -> tuple[tuple[int, str], str]:
@@ -59,7 +73,11 @@ def _find_place(name: str) -> tuple[tuple[int, str], str]:
 
 def list_marked(names: Iterable[str]) -> set[tuple[int, str]]:
     """Places of the components that a mark says to have scales."""
-    return {place for place, plain in (_find_place(strip_wrappers(name)) for name in names) if plain == MARK}
+    return {
+        place
+        for place, plain in (_find_place(strip_wrappers(name)) for name in names)
+        if plain.rpartition(".")[2] == MARK
+    }
 
 
 def is_marked(component: Names, names: Iterable[str]) -> bool:

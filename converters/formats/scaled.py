@@ -16,7 +16,6 @@ from mlx_model.foreign import parse_json
 from mlx_model.store.shards import Entry
 
 from . import fp8
-from .names import strip_place
 
 SCALES = ("weight_scale", "scale_weight")  # BFL and ComfyUI now, ComfyUI before
 UNUSED = ("input_scale", "scale_input")  # only matter to products in 8 bits
@@ -41,10 +40,10 @@ class Layer(NamedTuple):
 
 
 def read_header(metadata: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """What a file's header says of its layers, by plain names. Raises ConvertError."""
+    """What a file's header says of its layers, by its own names. Raises ConvertError."""
     try:
         layers = parse_json(metadata.get(HEADER, "{}")).get("layers", {})
-        return {strip_place(name): dict(told) for name, told in layers.items()}
+        return {name: dict(told) for name, told in layers.items()}
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise ConvertError(f"The header says of its layers what can't be read: {say_reason(error)}.", HINT) from error
 

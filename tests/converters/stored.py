@@ -32,8 +32,12 @@ def pick_codes(values: np.ndarray, table: np.ndarray) -> np.ndarray:
     return np.abs(values.reshape(-1, 1) - numbers).argmin(1).astype(np.uint8).reshape(values.shape)
 
 
+def say_json(told: dict) -> np.ndarray:
+    return np.frombuffer(json.dumps(told).encode(), np.uint8)
+
+
 def say(form: str, **more) -> np.ndarray:
-    return np.frombuffer(json.dumps({"format": form, **more}).encode(), np.uint8)
+    return say_json({"format": form, **more})
 
 
 def tile(scales: np.ndarray) -> np.ndarray:
@@ -110,3 +114,40 @@ def store_mxfp8(values: np.ndarray) -> Stored:
     made = (table[codes] * 2.0 ** powers[..., None]).reshape(values.shape)
     parts = {"weight": codes.reshape(values.shape), "weight_scale": tile((powers + 127).astype(np.uint8))}
     return {**parts, "comfy_quant": say("mxfp8")}, {"weight": "F8_E4M3"}, made
+
+
+NF4 = (-1, -0.6961928, -0.52507305, -0.3949175, -0.28444138, -0.18477343, -0.091050036, 0,
+       0.0795803, 0.1609302, 0.2461123, 0.33791524, 0.44070983, 0.562617, 0.72295684, 1)  # fmt: skip
+
+
+def store_nf4(values: np.ndarray, nested: bool) -> Stored:
+    """As bitsandbytes: blocks of 64 along the whole matrix, whose scales are in 8 bits too where they are `nested`."""
+    table, flat = np.float32(NF4), np.float32(values).reshape(-1)
+    padded = np.pad(flat, (0, -len(flat) % 64)).reshape(-1, 64)
+    scales = np.abs(padded).max(1).astype(np.float32)
+    told = {"quant_type": "nf4", "blocksize": 64, "dtype": "bfloat16", "shape": list(values.shape)}
+    parts = {"weight.quant_map": table, "weight.absmax": scales}
+    if nested:
+        offset, code = scales.mean(), np.linspace(-1, 1, 256).astype(np.float32)
+        rest = np.pad(scales - offset, (0, -len(scales) % 256)).reshape(-1, 256)
+        second = np.abs(rest).max(1).astype(np.float32)
+        second[second == 0] = 1
+        packed = pick_codes(rest / second[:, None], code)
+        scales = (code[packed] * second[:, None]).reshape(-1)[: len(scales)] + np.float32(offset)
+        parts |= {"weight.absmax": packed.reshape(-1)[: len(scales)], "weight.nested_quant_map": code}
+        parts |= {"weight.nested_absmax": second}
+        told |= {"nested_blocksize": 256, "nested_dtype": "float32", "nested_offset": float(offset)}
+    codes = pick_codes(padded / np.where(scales == 0, 1, scales)[:, None], table)
+    made = (table[codes] * scales[:, None]).reshape(-1)[: len(flat)].reshape(values.shape)
+    flat_codes = codes.reshape(-1)[: len(flat)]
+    parts["weight"] = (flat_codes[::2] << 4 | flat_codes[1::2]).reshape(-1, 1)
+    return {**parts, "weight.quant_state.bitsandbytes__nf4": say_json(told)}, {}, made
+
+
+def store_rows(values: np.ndarray) -> Stored:
+    """LLM.int8 of bitsandbytes."""
+    largest = np.float32(np.abs(values).max(1))
+    largest[largest == 0] = 1
+    codes = np.round(values / largest[:, None] * 127).astype(np.int8)
+    parts = {"weight": codes, "SCB": largest, "weight_format": np.zeros((), np.uint8)}
+    return parts, {}, codes * (largest[:, None] / np.float32(127))
