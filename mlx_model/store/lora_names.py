@@ -17,15 +17,26 @@ from safetensors import SafetensorError, safe_open
 from ..errors import LayoutError
 from ..specs import SPECS, ModelSpec
 
+# What torch's wrappers leave, before a name or inside it where a block was compiled or wrapped alone.
+WRAPPERS = re.compile(r"(?<![a-z0-9])_(?:orig_mod|fsdp_wrapped_module|checkpoint_wrapped_module)[._]")
 # What publishers put before a name, one after another: PEFT, ComfyUI, diffusers; with underscores kohya, OneTrainer,
-# LyCORIS; and what torch.compile and its wrappers leave.
-DOTTED = ("base_model.model.", "model.diffusion_model.", "diffusion_model.", "transformer.", "module.", "_orig_mod.")
+# LyCORIS.
+DOTTED = ("base_model.model.", "model.diffusion_model.", "diffusion_model.", "transformer.", "module.", "unet.", "net.")
 PREFIXES = (*DOTTED, "lora_unet_", "lora_transformer_", "lycoris_", "lora_")
 TEXT_ENCODERS = ("lora_te", "lycoris_te", "text_encoder", "te_", "te1", "te2", "lora_prior_te", "clip_l.", "t5xxl.")
 ENCODERS = (
     *(f"{tool}_te{number}_" for tool in ("lora", "lycoris") for number in ("1", "2", "3", "")),
-    *("text_encoders.", "text_encoder_2.", "text_encoder_3.", "text_encoder.", "te1.", "te2.", "te."),
-    *("clip_l.", "t5xxl.", "transformer.", "base_model.model."),
+    *(
+        "text_encoders.",
+        "text_encoder_2.",
+        "text_encoder_3.",
+        "text_encoder_1.",
+        "text_encoder.",
+        "te1.",
+        "te2.",
+        "te.",
+    ),
+    *("clip_l.", "t5xxl.", "qwen3_4b.", "qwen3_8b.", "mistral3_24b.", "transformer.", "base_model.model."),
 )
 # What transformers' classes put before a layer of ours: CLIP; Qwen3 and Mistral, as causal LMs and with a vision tower.
 ENCODER_ROOTS = ("", "text_model.", "model.", "language_model.model.", "model.language_model.")
@@ -59,7 +70,7 @@ REFUSED = {
 
 def split_name(name: str) -> tuple[str, str]:
     """(layer, part) of a tensor's name; ("", "") for one that is no part of an adapter."""
-    name = _ADAPTER.sub(r"\1", name)
+    name = _ADAPTER.sub(r"\1", WRAPPERS.sub("", name))
     ending = next((ending for ending in _BY_LENGTH if name.endswith(ending)), None)
     return (name.removesuffix(ending), ENDINGS[ending]) if ending else ("", "")
 
