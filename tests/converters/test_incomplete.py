@@ -11,20 +11,21 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
-from converters.identify import make_published
+from converters.identify import identify, list_doubts, make_published
 from converters.keys import text
-from converters.keys.families import SIZES
-from converters.keys.rules import Layout
+from converters.keys.families import INFERRED, SIZES
+from converters.keys.rules import Layout, list_numbers
 from converters.parts import Part, check_complete, check_layers, recognise
-from converters.prepare import Settings, prepare
+from converters.prepare import Settings, check_part, check_width, prepare, read_params, read_sizes
 from converters.source import Source, find_source
 from mlx_model.errors import ConvertError, FluxLocalError
 from mlx_model.nets import tiny_autoencoder
 from mlx_model.specs import SPECS, ModelSpec
-from mlx_model.store.weights import build
+from mlx_model.store.weights import build, fit
 from tests.converters import made_selfflow
 from tests.converters.tiny import TINY, Tiny, companions, published, save
 from tests.golden import recipe_weights
@@ -39,7 +40,7 @@ WORDS = {  # what the makers' config.json calls the sizes
     "text_t5": {"model_type": "t5", "num_layers": "num_layers"},
     "text_clip": {"architectures": ["CLIPTextModel"], "num_hidden_layers": "num_hidden_layers"},
     "image_siglip": {"model_type": "siglip_vision_model", "num_hidden_layers": "num_hidden_layers"},
-    "text_qwen3": {"model_type": "qwen3"},
+    "text_qwen3": {"model_type": "qwen3"}, "text_mistral3": {"model_type": "mistral3"},
     "autoencoder": {"norm_num_groups": "groups", "use_quant_conv": "quant_convs", "layers_per_block": "num_res_blocks"},
     "redux": {"_class_name": "ReduxImageEncoder"},
 }  # fmt: skip
@@ -49,8 +50,10 @@ def config(tiny: Tiny, role: str) -> dict:
     params, family, _ = tiny.parts[role]
     told = {name: getattr(params, field) if isinstance(field, str) and hasattr(params, field) else field
             for name, field in WORDS[family].items()}  # fmt: skip
-    if family == "text_qwen3":
-        told["num_hidden_layers"] = params.out_layers[-1] // len(params.out_layers) * (len(params.out_layers) + 1)
+    if family in ("text_qwen3", "text_mistral3"):
+        layers = params.out_layers[-1] // len(params.out_layers) * (len(params.out_layers) + 1)
+        section = {"num_hidden_layers": layers, "head_dim": params.head_dim}
+        told |= section if family == "text_qwen3" else {"text_config": section}
     if family == "autoencoder":
         told["_class_name"] = "AutoencoderKLFlux2" if params.packed_norm else "AutoencoderKL"
         told["block_out_channels"] = [params.ch * times for times in params.ch_mult]
@@ -130,7 +133,10 @@ def check_cuts(found: Source, model: str | None, role: str, scratch: Path) -> in
 
 
 OWN = {"flux1-dev": None, "flux1-redux-dev": ("image_encoder", "image_embedder"), "flux2-klein-4b": None,
-       "flux3-image-klein": ("transformer", "text_encoder")}  # fmt: skip
+       "flux3-image-klein": ("transformer", "text_encoder"), "flux1-schnell": ("transformer",),
+       "flux1-fill-dev": ("transformer",), "flux1-canny-dev": ("transformer",),
+       "flux2-dev": ("transformer", "text_encoder"), "flux2-klein-base-9b": ("transformer",),
+       "flux2-klein-9b-kv": ("transformer", "text_encoder"), "flux3-image-klein-base": ("transformer",)}  # fmt: skip
 PARTS = [(model, role) for model, roles in OWN.items() for role in roles or TINY[model].parts]
 
 
@@ -155,7 +161,8 @@ def test_the_row_has_statistics_where_no_config_says_so(tmp_path):
 def part_of(model: str, role: str, config: dict | None = None) -> tuple[Part, Any, dict]:
     """A part of a row in its published size, under our names."""
     row = SPECS[model]
-    family, sizes = {"transformer": (row.family, row.transformer), "text_encoder": (row.text_family, row.text)}[role]
+    parts = {"transformer": (row.family, row.transformer), "text_encoder": (row.text_family, row.text)}
+    family, sizes = {**parts, "autoencoder": ("autoencoder", row.autoencoder), **row.extras}[role]
     params = import_module(f"mlx_model.nets.{family}").Params(**sizes)
     shapes = {name: tuple(x.shape) for name, x in tree_flatten(build(role, family, params).parameters())}
     part = Part(Layout(role, family, "", "", lambda _: []), (Path("model.safetensors"),), {}, config or {})
@@ -255,11 +262,121 @@ def test_shards(tmp_path, lost):
         find_source(source)
 
 
+def write_shards(place: Path, arrays: dict, count: int = 3) -> list[Path]:
+    """An index and its shards."""
+    names, weights, files = list(arrays), {}, []
+    for number in range(count):
+        some = names[number::count]
+        file = place / f"model-{number + 1:05}-of-{count:05}.safetensors"
+        files.append(save(file, {name: arrays[name] for name in some}))
+        weights |= dict.fromkeys(some, file.name)
+    (place / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weights}))
+    return files
+
+
+@pytest.mark.parametrize("role", ["transformer", "text_encoder"])
+@pytest.mark.parametrize(("harm", "said"), [
+    ("cut off", "not a sound safetensors file"), ("of another model", "does not hold"), ("of another size", "shape"),
+    ("emptied", "does not hold"), ("no file", "missing"), ("twice", "in two files"),
+])  # fmt: skip
+def test_a_shard_that_is_not_what_it_should_be(tmp_path, role, harm, said):
+    source = write_whole("flux2-dev", tmp_path / "source")
+    place = source / TINY["flux2-dev"].parts[role][2]
+    arrays = published(TINY["flux2-dev"], role)
+    (place / "model.safetensors").unlink()
+    _, second, _ = write_shards(place, arrays)
+    assert look(find_source(source), "flux2-dev", tmp_path)[0] == ""
+    names = list(arrays)[1::3]
+    if harm == "cut off":
+        second.write_bytes(second.read_bytes()[:-7])
+    elif harm == "no file":
+        second.unlink()
+    else:
+        other = {"of another model": published(TINY["flux1-dev"], "text_encoder"), "emptied": {},
+                 "of another size": {name: np.repeat(arrays[name], 2, 0) for name in names},
+                 "twice": {name: arrays[name] for name in (*names, next(iter(arrays)))}}  # fmt: skip
+        save(second, other[harm])
+    try:
+        found, _, _ = look(find_source(source), "flux2-dev", tmp_path)
+    except FluxLocalError as error:
+        found = f"{error.message} {error.hint}"
+    assert re.search(said, found), found
+
+
 def test_one_of_several_files_alone(tmp_path):
     source = write_whole("flux2-klein-4b", tmp_path / "source")
     file = source / "transformer" / "model.safetensors"
     with pytest.raises(ConvertError, match="is one of 2 files"):
         find_source(file.rename(file.with_name("model-00001-of-00002.safetensors")))
+
+
+@pytest.mark.parametrize("role", ["transformer", "autoencoder"])
+def test_each_thing_that_self_flow_can_lose(tmp_path, role):
+    made_selfflow.checkpoint(tmp_path)
+    (tmp_path / "selfflow_imagenet256.pt").unlink()
+    params = made_selfflow.SMALL
+    told = {"_class_name": "SiT", "depth": params.depth, "num_heads": params.num_heads}
+    file = save(tmp_path / "selfflow.safetensors", made_selfflow.weights(params))
+    (tmp_path / "config.json").write_text(json.dumps(told))
+    vae = {"_class_name": "AutoencoderKL", "norm_num_groups": 4, "layers_per_block": 1}
+    (tmp_path / "vae" / "config.json").write_text(json.dumps({**vae, "block_out_channels": [8, 8, 8, 8]}))
+    assert check_cuts(find_source(file), None, role, tmp_path) > 20
+
+
+def list_published() -> dict[str, tuple[str, str]]:
+    """Each component of a published model once, in its published size: (row, role)."""
+    found: dict[str, tuple[str, str]] = {}
+    for row in (row for row in SPECS.values() if row.repo):
+        parts = {"transformer": (row.family, row.transformer), "text_encoder": (row.text_family, row.text)}
+        parts |= {"autoencoder": ("autoencoder", row.autoencoder), **row.extras}
+        for role, (family, sizes) in parts.items():
+            if family:
+                found.setdefault(f"{family} {sorted(sizes.items())}", (row.name, role))
+    return {" ".join(pair): pair for pair in found.values()}
+
+
+PUBLISHED = list_published()
+
+
+def say_of(part: Part, role: str, shapes: dict, row: ModelSpec) -> tuple[str, Any]:
+    """What is refused or told of a component in a file alone, and its Params."""
+    transformer = make_published(row)
+    rows = {other.title: make_published(other) for other in SPECS.values() if other.family == row.family}
+    try:
+        if role == "transformer":
+            params = read_params(part, lambda: SIZES[row.family](shapes, part.told))
+            sure = check_complete(part, params, shapes, rows)
+            spec, _ = identify(Path("model.safetensors"), row.family, params, {}, None, set(row.extras))
+            doubts = list_doubts(Path("model.safetensors"), spec, params, {})
+        else:
+            params = read_params(part, lambda: read_sizes(part, shapes, row, transformer))
+            check_width(role, params, transformer)
+            sure, doubts = check_part(role, part, params, shapes, row), []
+        fit(build(role, part.layout.family, params), shapes)
+    except FluxLocalError as error:
+        return f"{error.message} {error.hint}", None
+    return " ".join(doubts) or ("" if sure else "unsure"), params
+
+
+@pytest.mark.parametrize("case", PUBLISHED)
+def test_each_thing_that_a_published_component_can_lose_in_a_file_alone(case):
+    """Nothing but tensors tells: the blocks at the end and in the middle, and everything that stands at the root."""
+    model, role = PUBLISHED[case]
+    part, params, shapes = part_of(model, role)
+    said, found = say_of(part, role, shapes, SPECS[model])
+    assert found == params or "one of" in said, said
+    numbered = {one.prefix for one in INFERRED.get(part.layout.family, ()) if one.numbered}
+    numbered |= {"layers."} if role == "text_encoder" and "layers.0.input_layernorm.weight" in shapes else set()
+    lost = {name.split(".")[0] + "." for name in shapes}
+    for prefix in numbered:
+        there = list_numbers(shapes, prefix)
+        lost |= {f"{prefix}{there[-1]}.", f"{prefix}{there[len(there) // 2]}.", f"{prefix}0."}
+    for prefix in lost - numbered:
+        rest = {name: shape for name, shape in shapes.items() if not f"{name}.".startswith(prefix)}
+        told, found = say_of(part, role, rest, SPECS[model])
+        assert told, f"without {prefix}* it is {found}"
+        assert told == said or re.search(r"missing|incomplete|no place|unsure|is not there|lacks|has no", told), told
+    assert len(lost) > 1
 
 
 def test_self_flow_without_its_last_block(tmp_path):

@@ -3,6 +3,7 @@
 A cell is one small file: opened, recognised by its names, decoded, and compared with what was stored.
 """
 
+import re
 from functools import cache
 from itertools import product
 
@@ -14,6 +15,7 @@ from mlx.utils import tree_flatten
 from converters.formats import fp8
 from converters.keys.rules import apply
 from converters.parts import open_components
+from mlx_model.errors import ConvertError
 from mlx_model.nets import selfflow, tiny_autoencoder
 from tests.converters import made_selfflow
 from tests.converters.formats.test_gguf import FORM
@@ -146,3 +148,25 @@ def test_gguf(tmp_path, name, form):
     prefix = PREFIXES[(NAMES.index(name) + form) % len(PREFIXES)]
     exact = write_gguf(tmp_path / "x.gguf", "x", {prefix + key: x for key, x in tensors(name).items()}, form)
     check(tmp_path / "x.gguf", {key.removeprefix(prefix): x for key, x in exact.items()})
+
+
+SCALES = {
+    "e4m3": "weight_scale", "e4m3, scale_weight": "scale_weight", "e5m2, ComfyUI's": "weight_scale",
+    "int8": "weight_scale", "nvfp4": "weight_scale_2", "mxfp8": "weight_scale", "nf4": "weight.absmax",
+    "nf4, nested": "weight.nested_absmax", "LLM.int8": "SCB",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("form", SCALES)
+@pytest.mark.parametrize("name", [name for name in NAMES if name not in ("redux", "taef", "flux1 vae", "flux2 vae")])
+def test_one_scale_missing_among_many_is_named(tmp_path, name, form):
+    made, kinds, _ = stored(name, form)
+    scales = [key for key in made if key.endswith(f".{SCALES[form]}")]
+    if len(scales) < 2:
+        assert form in WIDTHS  # no two matrices of this tiny network have the width
+        return
+    lost = scales[len(scales) // 2]
+    stem = lost.removesuffix(SCALES[form])
+    file = write(tmp_path / "x.safetensors", {key: array for key, array in made.items() if key != lost}, kinds)
+    with pytest.raises(ConvertError, match=re.escape(stem)):
+        read(file)
