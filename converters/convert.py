@@ -53,14 +53,14 @@ def convert(
     Closing the generator or an error leaves nothing behind.
     Raises RequestError, ConvertError (UnsafeFile), LayoutError (tensors that don't fit), DiskFull.
     """
-    start, out = time.monotonic(), _find_place(Path(out).expanduser().absolute())
+    start, out = time.monotonic(), find_place(Path(out).expanduser().absolute())
     plan = choose_plan(bits, plan)
-    _check_out(out, force)
+    check_out(out, force)
     _check_given(out, [source.path if isinstance(source, Source) else source, companions])
     _check_given(out, [lora.path for lora in loras])
     yield Stage("read", str(source.path if isinstance(source, Source) else source))
     found = source if isinstance(source, Source) else find_source(source, companions)
-    partial = _make_partial(out)
+    partial = make_partial(out)
     settings = Settings(plan, loras, partial / SCRATCH)
     try:
         with disk_full(out):
@@ -74,7 +74,7 @@ def convert(
             _check_space(out, sum(part.bytes for part in ready))
             yield from _fill(partial, found, spec, known, ready, settings)
             shutil.rmtree(settings.scratch, ignore_errors=True)
-            _check_out(out, force)  # another conversion may have finished there meanwhile
+            check_out(out, force)  # another conversion may have finished there meanwhile
             for told in keep_others(out, partial) if _is_full(out) else ():
                 yield Note(told)
             take_place(partial, out)
@@ -84,7 +84,7 @@ def convert(
     yield Done(time.monotonic() - start, str(out))
 
 
-def _find_place(out: Path) -> Path:
+def find_place(out: Path) -> Path:
     """Where a link leads, which may be another disk."""
     if out.is_symlink():
         if not out.exists():
@@ -97,7 +97,7 @@ def _is_full(out: Path) -> bool:
     return os.path.lexists(out) and not (out.is_dir() and not any(out.iterdir()))
 
 
-def _check_out(out: Path, force: bool) -> None:
+def check_out(out: Path, force: bool) -> None:
     if not _is_full(out):
         return
     if not force:
@@ -126,7 +126,7 @@ def _check_space(out: Path, needed: int) -> None:
         raise DiskFull(message, "Free some space, use fewer bits, or choose another disk.")
 
 
-def _make_partial(out: Path) -> Path:
+def make_partial(out: Path) -> Path:
     """A new temporary folder beside `out`."""
     partial = begin(out)
     try:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Generator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,10 +11,11 @@ import click
 from app.base import blas, paths
 from app.engine.running import awake
 from app.models import library
-from mlx_model.errors import LicenceNotAccepted, NotInstalled, RequestError, Unreachable
+from mlx_model.errors import LicenceNotAccepted, ModelError, NotInstalled, RequestError, Unreachable
 from mlx_model.files import make_folders
 from mlx_model.memory import say_bytes
 from mlx_model.specs import SPECS, ModelSpec
+from mlx_model.store.folder import open_folder
 
 from .folder import gather_model, require_whole, tell_folder, tell_plan
 from .say import Reporter, echo, echo_path, say_json
@@ -62,8 +64,22 @@ def add_model(spec: ModelSpec, bits: int, options: dict[str, Any]) -> None:
                 _, rest = remove_fetched(fetched)
                 if rest:
                     report.note(f"Not downloaded by Flux Local, and still in {fetched}: {', '.join(rest[:5])}.")
+    _add_packages(out, report)
     if not options["as_json"]:
         echo_path(out)
+
+
+def _add_packages(out: Path, report: Reporter) -> None:
+    """On a Mac with coremltools, what draws previews on the Neural Engine; without it the model is as good."""
+    if sys.platform != "darwin" or not find_spec("coremltools"):
+        return
+    from converters import coreml
+
+    if coreml.find_network(open_folder(out)):
+        try:
+            show(coreml.add_packages(out), report)
+        except ModelError as error:
+            report.note(f"Previews are not drawn by Core ML: {error.message}")
 
 
 def _gather(

@@ -5,6 +5,7 @@
       transformer/00001.safetensors   shards of at most 4 GB (weights.save_component writes them)
       text_encoder/..., autoencoder/...
       tokenizer/tokenizer.json ...    of the text encoder; pooled_tokenizer/ of a second one
+      coreml/decoder.mlpackage/...    what draws previews on a Mac's Neural Engine, where it was made
 
 Every file is listed with its size and sha256. Opening is strict about the list and the sizes; `verify` recomputes
 the hashes.
@@ -67,6 +68,7 @@ class Folder:
     licence: str = ""
     plan: str = ""
     dtype: str = "bfloat16"
+    packages: dict[str, dict[str, Facts]] = field(default_factory=dict)  # for Core ML: "decoder", "encoder"
 
     def files(self, component: str) -> list[Path]:
         """The weight shards of a component, in order. Raises LayoutError where the folder has no such component."""
@@ -91,7 +93,8 @@ class Folder:
     def list_files(self) -> dict[str, Facts]:
         """Every file of the manifest, by its path inside the folder."""
         weights = [part.files for part in self.components.values()]
-        return {name: facts for files in (*weights, self.tokenizer) for name, facts in files.items()}
+        every = (*weights, self.tokenizer, *self.packages.values())
+        return {name: facts for files in every for name, facts in files.items()}
 
 
 def roles(spec: ModelSpec) -> dict[str, str]:
@@ -168,7 +171,8 @@ def _folder(path: Path, spec: ModelSpec, manifest: dict[str, Any]) -> Folder:
     spec = dataclasses.replace(spec, **sizes, extras=extras, parameters={**spec.parameters, **counts})
     texts = {key: str(manifest[key]) for key in ("licence", "plan", "dtype")}
     tokenizer = _file_list(path, manifest.get("tokenizer", {}))
-    return Folder(path, spec, components, tokenizer, dict(manifest["source"]), **texts)
+    packages = {name: _file_list(path, files) for name, files in manifest.get("coreml", {}).items()}
+    return Folder(path, spec, components, tokenizer, dict(manifest["source"]), **texts, packages=packages)
 
 
 def _component(path: Path, entry: dict[str, Any]) -> Component:
@@ -256,7 +260,8 @@ def list_others(path: Path) -> list[str]:
     manifest = _parse_manifest(path / MANIFEST)
     try:
         parts = [entry["files"] for entry in manifest["components"].values()]
-        listed = {name: facts["bytes"] for files in (*parts, manifest["tokenizer"]) for name, facts in files.items()}
+        parts += [manifest["tokenizer"], *manifest.get("coreml", {}).values()]
+        listed = {name: facts["bytes"] for files in parts for name, facts in files.items()}
     except (TypeError, KeyError, AttributeError) as error:
         raise LayoutError(f"{path / MANIFEST} is damaged or of another program.", AGAIN) from error
     found = []
@@ -330,6 +335,23 @@ def write_manifest(
     """
     values = {"schema": SCHEMA, "model": model, "family": SPECS[model].family, "source": source, "licence": licence}
     values |= {"plan": plan, "dtype": dtype, "components": components, "tokenizer": tokenizer}
+    return _write_manifest(folder_dir, values)
+
+
+def list_packages(folder_dir: Path, packages: dict[str, Path]) -> None:
+    """Name Core ML packages that lie in the folder in its model.json, with their hashes. LayoutError, OSError."""
+    entries = {
+        name: {
+            file.relative_to(folder_dir).as_posix(): {"bytes": file.stat().st_size, "sha256": sha256_of(file)}
+            for file in sorted(package.rglob("*"))
+            if file.is_file()
+        }
+        for name, package in packages.items()
+    }
+    _write_manifest(folder_dir, _parse_manifest(folder_dir / MANIFEST) | {"coreml": entries})
+
+
+def _write_manifest(folder_dir: Path, values: dict[str, Any]) -> Path:
     file = folder_dir / MANIFEST
     part = file.with_name(MANIFEST + ".part")
     part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", "utf-8")

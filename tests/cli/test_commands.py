@@ -217,3 +217,25 @@ def test_a_download_asks_on_a_terminal_with_its_size_and_place(machine, monkeypa
     with pytest.raises(KeyError):
         add.add_model(spec, 8, options)
     assert asked == ["Download it?"]
+
+
+# Core ML
+
+
+def test_core_ml_without_its_library_is_told_and_nothing_is_begun(monkeypatch, machine):
+    from converters import coreml
+
+    monkeypatch.setitem(sys.modules, "coremltools", None)
+    coreml.load_tools.cache_clear()
+    said = run("convert", str(ROOT / "assets" / "mini"), "--coreml", "-o", "with", code=2).stderr
+    assert 'pip install "flux-local-studio[coreml]"' in said
+    assert not (machine / "with").exists()
+
+
+@pytest.mark.parametrize("words", [("--bits", "8"), ("--plan", "q8"), ("--force",), ("--model", "mini")])
+def test_core_ml_changes_no_weights(words):
+    assert "--coreml changes no weights" in run("convert", "folder", "--coreml", *words, code=2).stderr
+
+
+def test_convert_needs_a_place():
+    assert "--output DIR" in run("convert", "folder", code=2).stderr

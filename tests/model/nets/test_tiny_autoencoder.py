@@ -86,13 +86,24 @@ def photo(side: int = 128, seed: int = 3) -> np.ndarray:
     return np.clip(np.round(picture), 0, 255).astype(np.uint8)
 
 
-@pytest.mark.skipif(not REAL.is_dir(), reason="the published TAEF2 weights are not beside the repository")
-def test_real_weights_carry_a_picture():
+needs_real_weights = pytest.mark.skipif(
+    not REAL.is_dir(), reason="the published TAEF2 weights are not beside the repository"
+)
+
+
+def real_network() -> tiny_autoencoder.AutoEncoder:
+    """TAEF2 as it is published."""
     weights = {}
     for side, rules in (("encoder", taef.ENCODER), ("decoder", taef.DECODER)):
         weights |= apply(rules, {n: t.array() for n, t in read_tensors(REAL / f"taef2_{side}.pth").items()})
     model = tiny_autoencoder.AutoEncoder(PARAMS["taef2"])
     model.load_weights(list(weights.items()), strict=True)
+    return model
+
+
+@needs_real_weights
+def test_real_weights_carry_a_picture():
+    model = real_network()
     pixels = photo()
     psnr = {}
     for dtype in (mx.float32, mx.float16):

@@ -139,6 +139,15 @@ def test_verify_names_the_damage(folder):
     assert any(isinstance(event, Note) and "transformer/00001" in event.text for event in events)
 
 
+@pytest.mark.parametrize(
+    "entry", [7, "x", ["decoder"], {"decoder": 3}, {"decoder": {"../x": {"bytes": 1, "sha256": ""}}}]
+)
+def test_packages_of_core_ml_are_read_as_strictly(folder, entry):
+    manifest(folder, lambda values: values.update(coreml=entry))
+    with pytest.raises(LayoutError):
+        open_folder(folder)
+
+
 def test_manifest_is_readable_json(folder):
     values = json.loads((folder / "model.json").read_text())
     assert values["schema"] == 1
