@@ -169,7 +169,7 @@ class Panel(Struct, frozen=True):
     references: tuple[PanelReference, ...] = ()
     source: Source = Source()
     instruction: str = ""  # what the next edit is to change
-    mask: Picture | None = None  # grey PNG of the source's size, white = repaint
+    mask: Picture | None = None  # grey PNG, white = repaint; its size: seen.mask_size
     seed: int = 0
     seed_locked: bool = False
     settings: Settings = Settings()

@@ -27,9 +27,9 @@ from mlx_model.store.folder import Folder
 from ..engine import running
 from ..engine.jobs import Job
 from ..models import library, loras
-from .data import Adapter, Board, Panel, Picture, Source, Take, Taught, new_id, numbers
+from .data import Adapter, Board, Panel, Picture, Source, Take, Taught, new_id
 from .mentions import compile_prompt
-from .seen import Seen, look, names, see, source_picture
+from .seen import Seen, fits_mask, look, names, see, source_picture
 
 
 class Choice(NamedTuple):
@@ -143,7 +143,7 @@ def panel_job(
     new one. The job's model is the folder of the choice, the request's its name.
     Raises RequestError (nothing to start from, unknown mention, too many references ...) and what resolve raises.
     """
-    panel, label = instruct(board.panel(panel_id), instruction), numbers(board)[panel_id]
+    panel, label = instruct(board.panel(panel_id), instruction), look(board).numbers[panel_id]
     choice = choice or resolve(board, panel)
     spec, (width, height) = choice.spec, choice.size
     if not panel.words.strip():
@@ -213,7 +213,7 @@ def _check_source(board: Board, panel: Panel, label: str) -> None:
         return
     if panel.source.kind == "take":
         raise RequestError(f"Panel {label} has no picture to change yet.", "Make one first: start from blank.")
-    number = numbers(board).get(panel.source.panel or "")
+    number = look(board).numbers.get(panel.source.panel or "")
     if number is None:
         message = f"The panel that panel {label} continues from is no longer there."
         raise RequestError(message, "Choose another panel to continue from, or start from blank.")
@@ -232,7 +232,7 @@ def further_seed(panel: Panel, number: int) -> int:
 def _mask(panel: Panel, source: Picture | None, picture_path: Callable[[str], Path]) -> Mask | None:
     """A mask is painted on the source, so without one, or on another picture, it means nothing."""
     mask = panel.mask
-    if mask is None or source is None or (mask.width, mask.height) != (source.width, source.height):
+    if mask is None or source is None or not fits_mask(mask, source):
         return None
     return Mask(str(picture_path(mask.sha256)), mask.sha256)
 

@@ -7,17 +7,21 @@ on the screen, the words "image 2" and the second picture of the request can't d
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from itertools import islice
 from typing import Literal
 from unicodedata import normalize
 
 import msgspec
 
-from .data import Board, Member, Panel, PanelReference, Picture, Struct, Take
+from mlx_model.geometry import Size
+
+from .data import Board, Member, Panel, PanelReference, Picture, Struct, Take, numbers
 from .mentions import WORDS, Names, find, make_key
 
 MOST_SEEN = 100  # members that a panel is shown to mention
 MOST_IN_STYLE, MOST_LETTERS = 200, 60  # of what a style mentions; names are shorter
+MASK_SIDE = 2048  # pixels
 SOURCE_COLOUR = "#8A8F98"
 
 
@@ -47,6 +51,11 @@ class Sight:
         self.members = {member.id: member for member in board.cast}
         self.cast = Names([member.name for member in board.cast])
         self.style = _condense(board.style)
+
+    @cached_property
+    def numbers(self) -> dict[str, str]:
+        """See data.numbers."""
+        return numbers(self.board)
 
     def see(self, panel: Panel, text: str | None = None) -> tuple[Seen, ...]:
         """See `see`."""
@@ -125,6 +134,22 @@ def names(shown: Sequence[Seen]) -> list[str]:
 def source_picture(board: Board, panel: Panel) -> Picture | None:
     """The picture that the panel starts from, None where it starts from nothing or there is none yet."""
     return look(board).find_source(panel)
+
+
+def mask_size(picture: Picture) -> Size:
+    """Of a mask that is painted on `picture`: its own size, at most MASK_SIDE on the longer side.
+
+    Models make pictures of four megapixels at most, and a hand is not finer: forty-eight would only take longer.
+    """
+    longer = max(picture.width, picture.height)
+    if longer <= MASK_SIDE:
+        return Size(picture.width, picture.height)
+    return Size(*(max(1, round(side * MASK_SIDE / longer)) for side in (picture.width, picture.height)))
+
+
+def fits_mask(mask: Picture, picture: Picture) -> bool:
+    """Whether the mask was painted on a picture of this size."""
+    return (mask.width, mask.height) in ((picture.width, picture.height), mask_size(picture))
 
 
 def _portrait(member: Member) -> Seen:

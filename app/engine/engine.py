@@ -195,6 +195,10 @@ class Engine(QObject):
         """The running job, the waiting ones in order, the last finished ones (newest last)."""
         return tuple(self._queue)
 
+    def busy(self) -> int:
+        """How many jobs are not over."""
+        return self._queue.count_alive()
+
     def job(self, job_id: str) -> JobState | None:
         return self._queue.find(job_id)
 
@@ -230,8 +234,7 @@ class Engine(QObject):
             self._tell([job_id])
 
     def cancel_all(self) -> None:
-        waiting = [state.id for state in self._queue.waiting]
-        for job_id in waiting:
+        for job_id in (waiting := list(self._queue.waiting)):
             self._queue.drop(job_id)
         if self._queue.running:
             self._stop_running("")
@@ -265,8 +268,8 @@ class Engine(QObject):
         self._restart.stop()
         self._cancel_watch.stop()
         over = [state.id for state in self._queue if not state.over]
-        for state in list(self._queue.waiting):
-            self._queue.drop(state.id)
+        for job_id in list(self._queue.waiting):
+            self._queue.drop(job_id)
         if self._queue.running:
             self._queue.apply(self._queue.running.id, Cancelled())
         for job_id in over:
@@ -389,7 +392,7 @@ class Engine(QObject):
             job_id = self._queue.running.id
             self._queue.apply(job_id, event)
         elif first_waiting and self._queue.waiting:
-            job_id = self._queue.waiting[0].id
+            job_id = next(iter(self._queue.waiting))
             self._queue.end_waiting(job_id, event)
         else:
             return []

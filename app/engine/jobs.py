@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
@@ -116,22 +117,32 @@ KEPT = 50  # finished jobs that are remembered
 
 
 class Queue:
-    """The order of things: one job runs, others wait, the last finished ones are remembered."""
+    """The order of things: one job runs, others wait, the last finished ones are remembered.
+
+    `waiting` and `finished` are in order, by the job's id: none is looked for among the others.
+    """
 
     def __init__(self, kept: int = KEPT):
-        self.waiting: list[JobState] = []
+        self.waiting: OrderedDict[str, JobState] = OrderedDict()
         self.running: JobState | None = None
-        self.finished: list[JobState] = []
+        self.finished: OrderedDict[str, JobState] = OrderedDict()
         self.kept = kept
+        self._slots: dict[str, str] = {}  # slot -> the last job that was put into it
 
     def __iter__(self) -> Iterator[JobState]:
         """Running, waiting in order, finished with the newest last."""
         yield from (self.running,) if self.running else ()
-        yield from self.waiting
-        yield from self.finished
+        yield from self.waiting.values()
+        yield from self.finished.values()
 
     def find(self, job_id: str) -> JobState | None:
-        return next((state for state in self if state.id == job_id), None)
+        if self.running and self.running.id == job_id:
+            return self.running
+        return self.waiting.get(job_id) or self.finished.get(job_id)
+
+    def count_alive(self) -> int:
+        """How many jobs are not over."""
+        return len(self.waiting) + (self.running is not None)
 
     def add(self, job: Job) -> list[str]:
         """Put `job` in line; the ids of waiting jobs that it replaced, which are cancelled now.
@@ -140,11 +151,12 @@ class Queue:
         """
         if self.find(job.id):
             raise ValueError(f"job {job.id} was submitted twice")
-        replaced = [state.id for state in self.waiting if job.slot and state.job.slot == job.slot]
-        for job_id in replaced:
-            self.drop(job_id, "replaced by a newer one")
-        self.waiting.insert(0 if job.slot else len(self.waiting), JobState(job))
-        return replaced
+        self.waiting[job.id] = JobState(job)
+        if not job.slot:
+            return []
+        self.waiting.move_to_end(job.id, last=False)
+        before, self._slots[job.slot] = self._slots.get(job.slot, ""), job.id
+        return [before] if self.drop(before, "replaced by a newer one") else []
 
     def drop(self, job_id: str, reason: str = "") -> bool:
         """Cancel a waiting job; False where no such job waits."""
@@ -152,19 +164,18 @@ class Queue:
 
     def end_waiting(self, job_id: str, event: Failed | Cancelled) -> bool:
         """End a job that never ran; False where no such job waits."""
-        state = next((state for state in self.waiting if state.id == job_id), None)
-        if state is None:
-            return False
-        self.waiting.remove(state)
-        self._finish(state.after(event))
-        return True
+        state = self.waiting.pop(job_id, None)
+        if state:
+            self._finish(state.after(event))
+        return state is not None
 
     def start_next(self) -> Job | None:
         """The first waiting job, running now; None where one runs already or none waits."""
         if self.running or not self.waiting:
             return None
-        self.running = dataclasses.replace(self.waiting.pop(0), state="running")
-        return self.running.job
+        _, first = self.waiting.popitem(last=False)
+        self.running = dataclasses.replace(first, state="running")
+        return first.job
 
     def apply(self, job_id: str, event: Event) -> bool:
         """Let `event` happen to the running job; False for any other job, whose late events mean nothing."""
@@ -183,12 +194,15 @@ class Queue:
 
     def move(self, job_id: str, position: int) -> bool:
         """Put a waiting job at `position` among the waiting; False where no such job waits."""
-        state = next((state for state in self.waiting if state.id == job_id), None)
-        if state is None:
+        if job_id not in self.waiting:
             return False
-        self.waiting.remove(state)
-        self.waiting.insert(max(0, position), state)
+        others = [other for other in self.waiting if other != job_id]
+        self.waiting.move_to_end(job_id)
+        for other in others[max(0, position) :]:
+            self.waiting.move_to_end(other)
         return True
 
     def _finish(self, state: JobState) -> None:
-        self.finished = [*self.finished, state][-self.kept :]
+        self.finished[state.id] = state
+        while len(self.finished) > self.kept:
+            self.finished.popitem(last=False)

@@ -12,7 +12,7 @@ from mlx_model.specs import ModelSpec
 from ..board import mentions
 from ..board.data import Board, Panel, numbers, pictures
 from ..board.panel_job import name_model
-from ..board.seen import look, names
+from ..board.seen import fits_mask, look, names
 from ..models import library
 from .file import BoardFile
 
@@ -95,7 +95,7 @@ class _View:
         source, hint = self.sight.find_source(panel), "Render one of them from nothing."
         if panel.source.kind == "panel" and source is None and self._comes_round(panel):
             yield "starts from a panel that starts from this one, and none has a take.", hint
-        if panel.mask and source and (panel.mask.width, panel.mask.height) != (source.width, source.height):
+        if panel.mask and source and not fits_mask(panel.mask, source):
             yield "The mask was painted on a picture of another size and is not used.", "Paint it again."
         if panel.mask and panel.source.kind == "blank":
             yield "The mask has no picture to repaint and is not used.", "Start from a take."

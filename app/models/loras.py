@@ -67,7 +67,7 @@ def _stamp(path: Path) -> tuple[float, ...]:
     return tuple(one.stat().st_mtime_ns if one.is_file() else 0.0 for one in beside)
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=MOST_FILES)
 def _inspect(path: Path, *stamp: float) -> Entry:
     try:
         size, header = path.stat().st_size, lora_names.read_header(path)

@@ -171,7 +171,8 @@ def _walk_jpeg(data: bytes, said: Said) -> bytes:
     for marker, part in _segments(data):
         known = part[4:].startswith((b"JFIF\0", b"ICC_PROFILE\0", b"Adobe"))
         if marker != 0xE0:
-            parts, own = [*parts, *own], []  # JFIF, where it is there, comes first
+            parts += own  # JFIF, where it is there, comes first
+            own = []
         parts += [part] if known or not (0xE0 <= marker <= 0xEF or marker == 0xFE) else []
     return b"".join(parts)
 

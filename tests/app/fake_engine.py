@@ -36,6 +36,9 @@ class FakeEngine(QObject):
     def jobs(self) -> tuple[JobState, ...]:
         return tuple(self.queue)
 
+    def busy(self) -> int:
+        return self.queue.count_alive()
+
     def job(self, job_id: str) -> JobState | None:
         return self.queue.find(job_id)
 
@@ -62,8 +65,8 @@ class FakeEngine(QObject):
         self.changed.emit()
 
     def cancel_all(self) -> None:
-        for state in list(self.queue.waiting):
-            self.cancel(state.id)
+        for job_id in list(self.queue.waiting):
+            self.cancel(job_id)
         if self.queue.running:
             self.cancel(self.queue.running.id)
 

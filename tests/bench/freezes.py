@@ -3,7 +3,7 @@
 Prints the longest wait between two beats by the clock, the most work of the window's thread between two beats, and of a
 process beside it the longest wait and how much slower than alone it worked (the machine's part). None may be over
 LIMIT: by the clock where the machine was quiet, else by the work, which says so. Exit code 1 where one is. `--where`
-shows what it was at.
+shows what it was at; words choose the stories that have one of them in their name, which then must be able to begin.
 """
 
 import os
@@ -11,14 +11,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
-from PIL import Image
-
-from tests.bench.window import large_board
-from tests.window.driver import ROOT, Screen, Window, middle
+from tests.bench.stories import prepare, stories
+from tests.window.driver import ROOT, Screen, Window
 
 LIMIT = 100.0  # ms
 QUIET = 1.3  # times as long as alone may a process beside it take for its work
@@ -65,106 +62,6 @@ class Control:
         self.process.wait()
 
 
-def drop(path: str) -> None:
-    """In the program: a file is dropped on the board, as a file manager does."""
-    from PySide6.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
-    from PySide6.QtGui import QDropEvent
-    from PySide6.QtWidgets import QApplication
-
-    window = next(top for top in QApplication.topLevelWidgets() if type(top).__name__ == "MainWindow")
-    mime = QMimeData()
-    mime.setUrls([QUrl.fromLocalFile(path)])
-    flags = Qt.DropAction.CopyAction, mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-    drop.event = QDropEvent(QPointF(200, 200), *flags)  # type: ignore[attr-defined]  # until it was handled
-    drop.mime = mime  # type: ignore[attr-defined]
-    QTimer.singleShot(0, lambda: window.pages["board"].grid.dropEvent(drop.event))
-
-
-def drop_and_wait(window: Window, path: Path) -> None:
-    before = window.ask("len(list(board.panels()))")
-    window.ask(f"__import__('tests.bench.freezes', fromlist=['drop']).drop({str(path)!r})")
-    window.wait(lambda: window.ask("len(list(board.panels()))") > before, "the picture to be on the board", 120)
-    time.sleep(1)
-
-
-def open_typed(window: Window, path: Path) -> None:
-    window.press("ctrl+o")
-    window.wait(lambda: len(window.question("windows")) > 1, "the dialog")
-    window.type(str(path))
-    window.press("Return")
-    window.wait(lambda: window.ask("str(document.file.path)") == str(path), "the board")
-    time.sleep(1)
-
-
-def open_panel(window: Window) -> None:
-    window.press("Home")
-    window.click(middle(window.panel(0)), times=2)
-    window.wait(lambda: window.ask("window.pages['panel'].isVisible()"), "the panel")
-    time.sleep(0.5)
-
-
-def change_theme(window: Window) -> None:
-    window.press("ctrl+comma")
-    window.wait(lambda: len(window.question("windows")) > 1, "the settings")
-    window.click(window.find_at("Appearance", "ChoiceField"))
-    window.press("Down", "Return")
-    time.sleep(0.5)
-    window.press("Escape")
-    time.sleep(0.5)
-
-
-def scroll(window: Window) -> None:
-    window.press("ctrl+1")
-    window.hands("mousemove", 700, 500)
-    for _ in range(30):
-        window.hands("click", "--repeat", 10, "--delay", 15, 5)
-    time.sleep(0.5)
-
-
-def render(window: Window) -> None:
-    window.press("ctrl+1")
-    window.click(middle(window.panel(0)))
-    takes = "len(next(board.panels()).takes)"
-    before = window.ask(takes)
-    window.press("ctrl+r")
-    window.wait(lambda: window.ask(takes) > before, "the picture", 300)
-    time.sleep(0.5)
-
-
-def export(window: Window) -> None:
-    window.press("ctrl+e")
-    window.wait(lambda: "Export" in window.question("windows"), "the export dialog")
-    window.press("Return")
-    window.wait(lambda: len(window.question("windows")) > 1 and "Export" not in window.question("windows"), "where to")
-    window.press("ctrl+a")
-    window.type(str(window.home / "out.pdf"))
-    window.press("Return")
-    window.wait(lambda: window.shows("Exported "), "the PDF", 120)
-
-
-def stories(folder: Path) -> Iterator[tuple[str, Callable[[Window], object]]]:
-    """In the order in which they are driven, on one program that starts for the first time."""
-    photo, large = folder / "photo.jpg", folder / "large.jpg"
-    small = Image.fromarray(np.random.default_rng(0).integers(0, 256, (150, 200, 3), np.uint8))
-    for path, size in ((photo, (4000, 3000)), (large, (8000, 6000))):
-        small.resize(size, Image.Resampling.BICUBIC).save(path, quality=85)
-    board = large_board(folder)
-    yield "first start", lambda window: time.sleep(2)
-    yield "first panel of a session", open_panel
-    yield "theme", change_theme
-    yield "cast", lambda window: window.press("ctrl+2")
-    yield "models", lambda window: window.press("ctrl+3")
-    yield "queue", lambda window: window.press("ctrl+4")
-    yield "back to the board", lambda window: window.press("ctrl+1")
-    yield "photo of 12 megapixels dropped", lambda window: drop_and_wait(window, photo)
-    yield "JPEG of 8000x6000 dropped", lambda window: drop_and_wait(window, large)
-    yield "render", render
-    yield "export", export
-    yield "open 1,000 panels", lambda window: open_typed(window, board)
-    yield "scroll 1,000 panels", scroll
-    yield "panel of the large board", open_panel
-
-
 def judge(clock: float, work: float, slow: float) -> tuple[bool, str]:
     """Whether a story is good, and by what that was seen."""
     if slow < QUIET or clock <= LIMIT:
@@ -177,7 +74,7 @@ def measure(window: Window, control: Control, name: str, act: Callable[[Window],
     control.look()
     if name != "first start":
         window.question("longest_wait")
-    act(window)
+    failed = try_to(act, window)
     clock, work, places = window.question("longest_wait")
     beside, slow = control.look()
     good, note = judge(clock, work, slow)
@@ -185,19 +82,33 @@ def measure(window: Window, control: Control, name: str, act: Callable[[Window],
     print(f"{name:34}{numbers}   {'' if good else 'TOO LONG '}{note}", flush=True)
     if where and max(clock, work) > LIMIT / 2:
         print("\n".join(f"    {one}" for one in places))
-    return good
+    return good and not failed
+
+
+def try_to(act: Callable[[Window], object], window: Window) -> bool:
+    """Drive a story; whether it could not be driven to its end, which is printed."""
+    try:
+        act(window)
+    except AssertionError as error:
+        print(f"    {error}", flush=True)
+        window.press("Escape")
+        return True
+    return False
 
 
 def main() -> int:
     screen, control, where = Screen(), Control(), "--where" in sys.argv
+    named = [word for word in sys.argv[1:] if not word.startswith("-")]
     print(f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores; ms")
     print(f"{'':34}{'clock':>8}{'work':>8}{'beside':>8}{'slower':>10}")
     with tempfile.TemporaryDirectory() as place:
+        prepare(Path(place), Path(place) / "home")
         window = Window(screen, Path(place) / "home")
         try:
             if where:
                 window.question("watch")
-            good = [measure(window, control, name, act, where) for name, act in stories(Path(place))]
+            told = [story for story in stories(Path(place)) if not named or any(name in story[0] for name in named)]
+            good = [measure(window, control, name, act, where) for name, act in told]
             said, start = "" if where else window.said(), time.perf_counter()
         finally:
             window.close()

@@ -110,7 +110,7 @@ def large_board(folder: Path) -> Path:
             for place in range(PANELS // 20):
                 take = Take(new_id(), pictures[(scene * 50 + place) % PICTURES], "", "", "2026-01-01T00:00:00", 0)
                 words = f"Something happens here, number {place}, and it takes two lines to say what it is."
-                panels.append(Panel(new_id(), action=words, takes=(take,), current=take.id))
+                panels.append(Panel(new_id(), "a gull at the beach", action=words, takes=(take,), current=take.id))
             scenes.append(Scene(new_id(), f"INT. PLACE {scene} - DAY", tuple(panels)))
         file.save(replace(file.board, scenes=tuple(scenes)))
         return file.path

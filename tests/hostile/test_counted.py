@@ -11,7 +11,10 @@ from safetensors.numpy import save_file
 
 from app.board.data import new_board
 from app.board.history import History
+from app.engine.jobs import Job, Queue
 from converters.formats import files, gguf_file
+from mlx_model.events import Cancelled
+from mlx_model.request import Request
 from mlx_model.store import lora_files, shards
 from tests.converters.formats.test_gguf import info, raw
 
@@ -80,12 +83,29 @@ def undo_all(place: Path, size: int) -> Work:
     return work
 
 
+def fill_queue(place: Path, size: int) -> Work:
+    """Jobs wait, are looked for, run and end; half of them in slots that somebody looks at."""
+
+    def work() -> None:
+        queue = Queue()
+        for number in range(2 * size):
+            queue.add(Job(f"j{number}", "1A", Request("mini"), "mini", slot=f"s{number}" if number % 2 else None))
+        for number in range(2 * size):
+            queue.find(f"j{number}")
+            queue.drop(f"j{number}") if number % 3 else queue.start_next()
+            if queue.running:
+                queue.apply(queue.running.id, Cancelled())
+
+    return work
+
+
 READERS = {
     "safetensors": (read_header, 200),
     "an index of shards": (read_index, 40),
     "GGUF": (read_gguf, 100),
     "names of a LoRA": (sort_lora, 100),
     "undo": (undo_all, 50),
+    "a queue": (fill_queue, 100),
 }
 
 

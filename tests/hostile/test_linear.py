@@ -4,7 +4,9 @@ Processor time, the least of some runs: a power would show as 4 and more.
 """
 
 import gc
+import io
 import json
+import struct
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 from msgspec.structs import replace
+from PIL import Image
 
 from app.board import cast, mentions
 from app.board.data import Board, Member, Panel, PanelReference, Picture, Scene, Source, Take, new_id, numbers
@@ -21,6 +24,8 @@ from app.fluxboard import codec, earlier
 from app.fluxboard.check import problems
 from app.interchange import formats
 from app.interchange.edited import apply_edit
+from app.pictures import metadata
+from app.pictures.sharing import Said, _chunk, _walk_jpeg, _walk_webp, clean
 from mlx_model.errors import FluxLocalError
 
 MOST, SLOW = 3.0, 3.0  # times; seconds, from which on nothing is tried again
@@ -350,6 +355,76 @@ def test_files(name, tmp_path):
         return lambda: formats.import_board(path, lambda given: PICTURE)
 
     assert compare(make, size) < MOST
+
+
+# Pictures: what they say about themselves.
+
+
+def make_picture(kind: str) -> bytes:
+    made = io.BytesIO()
+    Image.new("RGB", (8, 8), "red").save(made, kind)
+    return made.getvalue()
+
+
+def clean_png(size: int) -> Work:
+    """As many chunks that are kept, and as many that are not."""
+    start, chunks = make_picture("PNG"), _chunk(b"pHYs", bytes(9)) + _chunk(b"tEXt", b"a\0b")
+    data = start[:33] + chunks * size + start[33:]
+    return lambda: clean(data)
+
+
+def clean_jpeg(size: int) -> Work:
+    """Segments of a colour profile, which are kept, and comments, which are not."""
+    start, profile = make_picture("JPEG"), b"ICC_PROFILE\0\1\1xx"
+    parts = b"\xff\xe2" + struct.pack(">H", 2 + len(profile)) + profile + b"\xff\xfe\0\4ab"
+    data = start[:20] + parts * size + start[20:]
+    return lambda: _walk_jpeg(data, Said(1, b"", None))
+
+
+def clean_jpeg_scan(size: int) -> Work:
+    """A scan full of restarts and stuffed bytes."""
+    start = make_picture("JPEG")
+    data = start[:-2] + b"\xff\xd0\xff\0" * size + start[-2:]
+    return lambda: _walk_jpeg(data, Said(1, b"", None))
+
+
+def clean_webp(size: int) -> Work:
+    start = make_picture("WEBP")
+    data = start + (b"ICCP" + struct.pack("<I", 2) + b"xx") * size
+    return lambda: _walk_webp(data, Said(1, b"", None))
+
+
+def find_in_xmp(size: int) -> Work:
+    """Requests that begin and never end, and one of marks alone."""
+    image = Image.new("RGB", (8, 8))
+    image.info["xmp"] = metadata.OPENED * size + b"&lt;" * size
+    return lambda: metadata.find_request(image)
+
+
+def hide_all(size: int) -> Work:
+    text = json.dumps({"references": [{"path": f"/home/anna/{n}/blobs/{'a' * 64}.png"} for n in range(size)]})
+    return lambda: metadata.hide_paths(text)
+
+
+def hide_long(size: int) -> Work:
+    text = json.dumps({"path": "/blobs/" + "a" * 63 + "/blobs/" * size})
+    return lambda: metadata.hide_paths(text)
+
+
+PICTURES = {
+    "PNG, many chunks": (clean_png, 4_000),
+    "JPEG, many segments": (clean_jpeg, 20_000),
+    "JPEG, a scan of marks": (clean_jpeg_scan, 100_000),
+    "WebP, many chunks": (clean_webp, 20_000),
+    "a request in XMP": (find_in_xmp, 100_000),
+    "paths of a request": (hide_all, 2_000),
+    "a long path": (hide_long, 50_000),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_pictures(name):
+    assert compare(*PICTURES[name]) < MOST
 
 
 def test_an_edit_onto_a_board():

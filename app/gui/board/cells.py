@@ -1,6 +1,7 @@
 """What the board view shows: an item view that lays scenes out below each other and paints only what is seen."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 from PySide6.QtCore import (
     QAbstractItemModel,
@@ -73,20 +74,26 @@ class BoardCells(QAbstractItemView):
 
     def list_selected(self) -> tuple[str, ...]:
         """Ids of the selected panels in the order of the board."""
-        rows = sorted(index.row() for index in self.selectedIndexes())
+        parts = self.selectionModel().selection()  # selectedIndexes asks for the flags of each row
+        rows = sorted({row for part in parts.toList() for row in range(part.top(), part.bottom() + 1)})
         return tuple(self.model().rows[row].panel for row in rows if self.model().rows[row].panel)
 
     def select(self, panel_ids: tuple[str, ...]) -> None:
         """Select these panels and bring the first into view."""
         rows = [self.model().row_of(panel) for panel in panel_ids]
         rows = [row for row in rows if row >= 0]
-        selection = QItemSelection()
-        for row in rows:
-            selection.select(self.model().index(row), self.model().index(row))
-        self.selectionModel().select(selection, Flag.ClearAndSelect)
+        self.selectionModel().select(self._join(rows), Flag.ClearAndSelect)
         if rows:
             self.selectionModel().setCurrentIndex(self.model().index(rows[0]), Flag.NoUpdate)
             self.scrollTo(self.model().index(rows[0]))
+
+    def _join(self, rows: Iterable[int]) -> QItemSelection:
+        """These rows, in as few parts as they have gaps: Qt holds each part against each."""
+        selection, model, ordered = QItemSelection(), self.model(), sorted(set(rows))
+        for _, part in groupby(enumerate(ordered), key=lambda pair: pair[1] - pair[0]):
+            run = [row for _, row in part]
+            selection.select(model.index(run[0]), model.index(run[-1]))
+        return selection
 
     def set_cell(self, width: int) -> None:
         """The least width of a cell; what is in the middle of the view stays there."""
@@ -139,11 +146,9 @@ class BoardCells(QAbstractItemView):
         self._kept = (self.list_selected(), self.current_panel())
 
     def _restore(self) -> None:
-        (kept, current), selection, model = self._kept, QItemSelection(), self.model()
-        for row in (model.row_of(panel) for panel in kept):
-            if row >= 0:
-                selection.select(model.index(row), model.index(row))
-        self.selectionModel().select(selection, Flag.ClearAndSelect)
+        (kept, current), model = self._kept, self.model()
+        rows = (model.row_of(panel) for panel in kept)
+        self.selectionModel().select(self._join(row for row in rows if row >= 0), Flag.ClearAndSelect)
         if current and model.row_of(current) >= 0:
             self.selectionModel().setCurrentIndex(model.index(model.row_of(current)), Flag.NoUpdate)
 
@@ -237,24 +242,23 @@ class BoardCells(QAbstractItemView):
         model, here = self.model(), self.currentIndex().row()
         start = model.row_of(self.anchor) if self.anchor else here
         start = here if start < 0 else start
-        selection = QItemSelection()
-        for row in range(min(start, here), max(start, here) + 1):
-            if model.rows[row].kind == "panel":
-                selection.select(model.index(row), model.index(row))
-        self.selectionModel().select(selection, Flag.ClearAndSelect)
+        reach = range(min(start, here), max(start, here) + 1)
+        rows = self._join(row for row in reach if model.rows[row].kind == "panel")
+        self.selectionModel().select(rows, Flag.ClearAndSelect)
 
     def setSelection(self, rect: QRect, command: QItemSelectionModel.SelectionFlag) -> None:
         area = rect.normalized().translated(0, self.verticalOffset())
-        selection, model = QItemSelection(), self.model()
-        for row in self.layout_.between(area.top(), area.bottom()):
-            if model.rows[row].kind == "panel" and self.layout_.rects[row].intersects(area):
-                selection.select(model.index(row), model.index(row))
-        self.selectionModel().select(selection, command)
+        inside = self.layout_.between(area.top(), area.bottom())
+        rows = [row for row in inside if self.layout_.rects[row].intersects(area)]
+        panels = self._join(row for row in rows if self.model().rows[row].kind == "panel")
+        self.selectionModel().select(panels, command)
 
     def visualRegionForSelection(self, selection: QItemSelection) -> QRegion:
-        region = QRegion()
-        for index in selection.indexes():
-            region += self.visualRect(index).adjusted(-6, -6, 6, 6)
+        """What of it can be seen: nothing else is painted."""
+        region, offset = QRegion(), self.verticalOffset()
+        for row in self.layout_.between(offset, offset + self.viewport().height()):
+            if any(part.top() <= row <= part.bottom() for part in selection.toList()):
+                region += self.visualRect(self.model().index(row)).adjusted(-6, -6, 6, 6)
         return region
 
     def viewportSizeHint(self) -> QSize:

@@ -15,6 +15,13 @@ PANELS = "application/x-flux-local-panels"
 WORDS = {"empty": "no picture yet", "queued": "waiting", "running": "rendering", "done": "", "failed": "failed"}
 Index = QModelIndex | QPersistentModelIndex  # what Qt's models and views are asked about
 ROW = Qt.ItemDataRole.UserRole
+_Flag = Qt.ItemFlag
+_COMMON = _Flag.ItemIsEnabled | _Flag.ItemIsDropEnabled | _Flag.ItemNeverHasChildren
+FLAGS = {
+    "heading": _COMMON | _Flag.ItemIsEditable,
+    "panel": _COMMON | _Flag.ItemIsSelectable | _Flag.ItemIsDragEnabled | _Flag.ItemIsEditable,
+    "add": _COMMON,
+}
 
 
 @dataclass(frozen=True)
@@ -61,14 +68,7 @@ class BoardModel(QAbstractListModel):
         return True
 
     def flags(self, index: Index) -> Qt.ItemFlag:
-        flag = Qt.ItemFlag
-        if not index.isValid():
-            return flag.ItemIsDropEnabled
-        kind = self.rows[index.row()].kind
-        common = flag.ItemIsEnabled | flag.ItemIsDropEnabled | flag.ItemNeverHasChildren
-        if kind == "panel":
-            return common | flag.ItemIsSelectable | flag.ItemIsDragEnabled | flag.ItemIsEditable
-        return common | flag.ItemIsEditable if kind == "heading" else common
+        return FLAGS[self.rows[index.row()].kind] if index.isValid() else Qt.ItemFlag.ItemIsDropEnabled
 
     def mimeData(self, indexes: Sequence[QModelIndex]) -> QMimeData:
         """The panels' ids, in the order of the board."""

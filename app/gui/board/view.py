@@ -13,7 +13,7 @@ from ...board.data import ASPECTS, Board
 from ..document import picture_drag
 from ..document.document import Document
 from ..kit.fields import ChoiceField
-from ..kit.widgets import Empty, OneLineEdit, as_action, bar, button, icon_button, label
+from ..kit.widgets import Empty, OnceATurn, OneLineEdit, as_action, bar, button, icon_button, label
 from ..kit.words import model_title
 from . import drop
 from .cells import LARGEST, SMALLEST
@@ -32,6 +32,7 @@ class BoardView(QWidget):
         self.document, self.run = document, run
         self.grid = BoardGrid(document, self)
         self.grid.cell = cell
+        self._show_soon = OnceATurn(self, self._show_selection)
         self.grid.selectionModel().selectionChanged.connect(lambda *_: self._show_selection())
         self.title = OneLineEdit()
         self.title.setProperty("kind", "title")
@@ -55,7 +56,7 @@ class BoardView(QWidget):
         self.setAcceptDrops(True)
         self._lay_out()
         document.changed.connect(self._show)
-        document.state_changed.connect(self._show_selection)
+        document.state_changed.connect(self._show_soon.ask)
         self._show(document.board, document.board)
 
     def _lay_out(self) -> None:

@@ -131,6 +131,11 @@ class PictureArea(QWidget):
 
     # What is shown
 
+    @property
+    def paintable(self) -> bool:
+        """Whether a mask can be painted: also while its picture is still on its way, or the stroke would be lost."""
+        return self.masking and self.painter.mask.size > 1
+
     def set_picture(self, picture: QPixmap, width: int, height: int) -> None:
         """The current picture, which has that size also where a smaller copy of it stands in; null for none."""
         if (picture.cacheKey(), width, height) != self._shown:
@@ -264,7 +269,7 @@ class PictureArea(QWidget):
         return QPointF(max(rect.left(), 0) + 10, max(rect.top(), 0) + 10)
 
     def _draw_mask(self, painter: QPainter, rect: QRectF) -> None:
-        if self.holding or self.picture.isNull():
+        if self.holding or not self.paintable:
             return
         layers.draw_mask(painter, self.painter.overlay(), rect)
         painter.save()

@@ -91,7 +91,7 @@ class Canvas(PictureArea):
     def tabletEvent(self, event: QTabletEvent) -> None:
         """A pen paints with its pressure, and its other end erases. Without masking it is a mouse."""
         kind = event.type()
-        if not self.masking or self._space or self.picture.isNull():
+        if not self.paintable or self._space:
             event.ignore()
             return
         if kind == QEvent.Type.TabletPress and event.button() == LEFT:
@@ -111,7 +111,7 @@ class Canvas(PictureArea):
         elif button == LEFT and self._near_split(at):
             self._grip = "split"
             self.split_to(at.x())
-        elif button == LEFT and self.masking and not self.picture.isNull():
+        elif button == LEFT and self.paintable:
             self._grip = "paint"
             erase = bool(modifiers & Qt.KeyboardModifier.AltModifier)
             self.painter.begin(self.view.to_picture(at), 1.0, erase)
@@ -158,7 +158,7 @@ class Canvas(PictureArea):
             shape = shapes.OpenHandCursor
         elif self._near_split(self.hover):
             shape = shapes.SplitHCursor
-        elif self.masking and not self.picture.isNull():
+        elif self.paintable:
             shape = shapes.BlankCursor if self.painter.tool == "brush" else shapes.CrossCursor
         else:
             shape = shapes.ArrowCursor if self.view.fitted else shapes.OpenHandCursor

@@ -4,7 +4,7 @@ from typing import Literal
 
 import numpy as np
 from PySide6.QtCore import QObject, QPointF, QRect, QRectF, Signal
-from PySide6.QtGui import QColor, QImage, QPainterPath
+from PySide6.QtGui import QColor, QImage, QPainterPath, QTransform
 
 from . import mask as masks
 
@@ -25,13 +25,13 @@ class MaskPainter(QObject):
         self.tool: Tool = "brush"
         self.erasing, self.radius, self.edge, self.tint = False, 24.0, 0.3, QColor(TINT)
         self._gesture: masks.Stroke | list[masks.Point] | None = None
-        self._last, self._erase = (0.0, 0.0), False
+        self._last, self._erase, self._scale = (0.0, 0.0), False, 1.0
         self._pixels = np.zeros((0, 0), np.uint32)
         self.load(masks.blank((1, 1)))
 
     @property
     def mask(self) -> np.ndarray:
-        """(H, W) uint8, 255 = repaint."""
+        """(H, W) uint8, 255 = repaint; smaller than a very large picture."""
         return self._mask
 
     @property
@@ -43,9 +43,9 @@ class MaskPainter(QObject):
     def is_blank(self) -> bool:
         return not self._mask.any()
 
-    def load(self, mask: np.ndarray) -> None:
-        """Show another mask; a gesture under way is dropped."""
-        self._mask, self._gesture = mask, None
+    def load(self, mask: np.ndarray, scale: float = 1.0) -> None:
+        """Show another mask; a gesture under way is dropped. `scale`: pixels of the mask to one of the picture."""
+        self._mask, self._gesture, self._scale = mask, None, scale
         self._tint_all()
 
     def set_tint(self, colour: QColor) -> None:
@@ -54,7 +54,7 @@ class MaskPainter(QObject):
 
     def begin(self, point: QPointF, pressure: float = 1.0, erase: bool = False) -> None:
         """Press at a picture point; `erase` turns the tool round for this gesture."""
-        self._last, self._erase = (point.x(), point.y()), erase or self.erasing
+        self._last, self._erase = self._find(point), erase or self.erasing
         if self.tool == "brush":
             stroke = self._gesture = masks.Stroke(self._mask, self._erase, self.edge)
             self._stroke_to(stroke, self._last, pressure)
@@ -63,7 +63,7 @@ class MaskPainter(QObject):
 
     def move(self, point: QPointF, pressure: float = 1.0) -> None:
         """Drag to a picture point."""
-        at = (point.x(), point.y())
+        at = self._find(point)
         if isinstance(self._gesture, masks.Stroke):
             self._stroke_to(self._gesture, at, pressure)
         elif self._gesture is not None:
@@ -73,7 +73,7 @@ class MaskPainter(QObject):
     def finish(self) -> None:
         """Release: the gesture becomes part of the mask."""
         gesture, self._gesture = self._gesture, None
-        soft = self.edge * self.radius  # as far as the brush fades
+        soft = self.edge * self.radius * self._scale  # as far as the brush fades
         if isinstance(gesture, masks.Stroke):
             self._mask, before = gesture.result, self._mask
             if not np.array_equal(self._mask, before):  # its tint is there already
@@ -86,7 +86,7 @@ class MaskPainter(QObject):
 
     def cancel(self) -> None:
         """Drop the gesture under way."""
-        self.load(self._mask)
+        self.load(self._mask, self._scale)
 
     def invert(self) -> None:
         self._commit(255 - self._mask, "Invert mask")
@@ -110,14 +110,18 @@ class MaskPainter(QObject):
             path.moveTo(*self._gesture[0])
             for point in self._gesture[1:]:
                 path.lineTo(*point)
-        return path
+        return QTransform.fromScale(1 / self._scale, 1 / self._scale).map(path)
 
     def overlay(self) -> QImage:
-        """The mask as tint, premultiplied, as large as the picture. Valid until the next change."""
+        """The mask as tint, premultiplied. Valid until the next change."""
         return self._image
 
+    def _find(self, point: QPointF) -> masks.Point:
+        """A point of the picture in the mask."""
+        return point.x() * self._scale, point.y() * self._scale
+
     def _stroke_to(self, stroke: masks.Stroke, at: masks.Point, pressure: float) -> None:
-        radius = self.radius * (LEAST_PRESSURE + (1 - LEAST_PRESSURE) * pressure)
+        radius = self.radius * self._scale * (LEAST_PRESSURE + (1 - LEAST_PRESSURE) * pressure)
         box = stroke.segment(self._last, at, radius)
         self._last = at
         self._tint(box, stroke.result)
@@ -140,10 +144,14 @@ class MaskPainter(QObject):
         red, green, blue = ((alpha * part / 255).astype(np.uint32) for part in parts)
         self._palette = (alpha.astype(np.uint32) << 24) | (red << 16) | (green << 8) | blue
         np.take(self._palette, self._mask, out=self._pixels, mode="clip")
-        self.changed.emit(QRect(0, 0, width, height))
+        self._tell_changed(QRectF(0, 0, width, height))
 
     def _tint(self, box: masks.Box, mask: np.ndarray) -> None:
         left, top, right, bottom = box
         part = (slice(top, bottom), slice(left, right))
         self._pixels[part] = self._palette[mask[part]]
-        self.changed.emit(QRect(left, top, right - left, bottom - top))
+        self._tell_changed(QRectF(left, top, right - left, bottom - top))
+
+    def _tell_changed(self, box: QRectF) -> None:
+        """A box of the mask, whose pixels may be larger than the picture's."""
+        self.changed.emit(QTransform.fromScale(1 / self._scale, 1 / self._scale).mapRect(box).toAlignedRect())

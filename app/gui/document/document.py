@@ -7,7 +7,7 @@ panel whatever happened meanwhile.
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -17,13 +17,17 @@ from PySide6.QtGui import QImage, QPixmap
 from mlx_model.errors import FluxLocalError, Hint, Refused, WillNotFit
 
 from ...board import commands
-from ...board.data import Board, Panel, Picture, Take, new_id, no_longer, numbers
+from ...board.data import Board, Panel, Picture, Take, new_id, no_longer
 from ...board.history import History
 from ...board.naming import anchor, renumber
-from ...board.panel_job import Choice, further_seed, instruct, panel_job, resolve
+from ...board.panel_job import choose_size, further_seed, instruct, name_model, panel_job
+from ...board.seen import look
 from ...engine.engine import Engine
-from ...engine.jobs import JobState
+from ...engine.jobs import Job, JobState
 from ...fluxboard.file import COPY_HINT, BoardFile
+from ...models import library
+from ...models.library import Model
+from ..kit.widgets import pace
 from ..kit.words import in_window
 from .forecast import PanelModel, forecast
 from .pixmaps import Pixmaps, is_small, read
@@ -35,6 +39,7 @@ AUTOSAVE = 1500  # ms after the first unsaved change; the product promises 2 s
 JOURNAL = 200  # ms: what is typed in one go is noted once
 READ_ONLY_HINT = "File > Save a Copy makes a board that keeps them."
 TRASHES = (".Trash", "Trash", ".Trashes")  # names of folders
+TOLD = 3  # refusals of many at once
 SMALL_MASK = 512 * 512  # pixels: stored within a frame or so, without a thread
 
 
@@ -314,13 +319,11 @@ class Document(QObject):
 
         `anyway`: also what will not fit this machine's memory, as predicted.
         """
-        for panel_id in panel_ids:
-            self._submit(panel_id, anyway=anyway)
+        self._submit_all([(panel_id, 0, None) for panel_id in panel_ids], anyway)
 
     def render_variations(self, panel_id: str, count: int = 4, anyway: bool = False) -> None:
         """Put `count` takes of the panel in line, each with another seed; from a locked one on they count up."""
-        for number in range(count):
-            self._submit(panel_id, number, anyway=anyway)
+        self._submit_all([(panel_id, number, None) for number in range(count)], anyway)
 
     def cancel(self, panel_id: str) -> None:
         """Cancel the panel's jobs; also dismisses its failure."""
@@ -335,34 +338,37 @@ class Document(QObject):
 
     def apply_to_all(self, panel_ids: Iterable[str], instruction: str) -> None:
         """Edit the current take of each panel by one instruction; each gets a new take and keeps its own prompt."""
-        for panel_id in panel_ids:
-            self._submit(panel_id, instruction=instruction)
+        self._submit_all([(panel_id, 0, instruction) for panel_id in panel_ids])
 
-    def _submit(self, panel_id: str, number: int = 0, instruction: str | None = None, anyway: bool = False) -> None:
-        """`number` of several, counted from 0."""
-        self.settle()
-        try:
-            panel = instruct(self.panel(panel_id), instruction)
-            seed = further_seed(panel, number)
-            choice = resolve(self.board, panel, self.model)
-            job = panel_job(self.board, panel_id, self.picture_path, choice, seed=seed, instruction=instruction)
-            if not anyway:
-                self._check_fit(panel, choice)
-        except FluxLocalError as error:
-            self._refuse(panel_id, error)
-            return
-        self.runs.submit(dataclasses.replace(job, previews=self.previews, anyway=anyway))
+    def _submit_all(self, wanted: Sequence[tuple[str, int, str | None]], anyway: bool = False) -> None:
+        """(panel id, number of several, instruction) each. A model is opened once; of refusals the first are told."""
+        find, refused = cache(library.find), 0
+        for panel_id, number, instruction in pace(wanted):
+            self.settle()
+            try:
+                self.runs.submit(self._make_job(panel_id, number, instruction, anyway, find))
+            except FluxLocalError as error:
+                refused += 1
+                self._refuse(panel_id, error, refused <= TOLD)
+        if refused > TOLD:
+            self.message.emit(f"{refused - TOLD} more can't be rendered.", "The panels say why.")
 
-    def _check_fit(self, panel: Panel, choice: Choice) -> None:
-        """Raises WillNotFit, with what would fit, rather than let the machine run out of memory."""
+    def _make_job(
+        self, panel_id: str, number: int, instruction: str | None, anyway: bool, find: Callable[[str | None], Model]
+    ) -> Job:
+        panel = instruct(self.panel(panel_id), instruction)
+        choice = choose_size(self.board, panel, find(name_model(self.board, panel, self.model)))
+        seed = further_seed(panel, number)
+        job = panel_job(self.board, panel_id, self.picture_path, choice, seed=seed, instruction=instruction)
         needed = forecast(self.board, panel, PanelModel(choice.model))
-        if needed.fits is False:
+        if needed.fits is False and not anyway:  # rather than let the machine run out of memory
             raise WillNotFit(needed.text, needed.hint)
+        return dataclasses.replace(job, previews=self.previews, anyway=anyway)
 
-    def _refuse(self, panel_id: str, error: FluxLocalError) -> None:
+    def _refuse(self, panel_id: str, error: FluxLocalError, told: bool) -> None:
         reason = anchor(error.message, self.board)
         self.runs.fail(panel_id, reason, error.hint, isinstance(error, WillNotFit))
-        if panel_id != self.watched:
+        if told and panel_id != self.watched:
             self.message.emit(error.message, error.hint)
 
     def _job_finished(self, job: JobState) -> None:
@@ -373,7 +379,7 @@ class Document(QObject):
 
     def number_of(self, job: JobState) -> str:
         """What the job's panel is called now; as it was where it is gone."""
-        return numbers(self.board).get(job.job.panel or "", job.job.label)
+        return look(self.board).numbers.get(job.job.panel or "", job.job.label)
 
     def keep(self, job: JobState, data: bytes | None = None) -> None:
         """The finished picture (`data`, or the job's file) becomes a take in every state that undo and redo reach."""

@@ -1,8 +1,12 @@
-"""Which model renders a panel and whether that fits, in the window's words: what the panel view says before a run."""
+"""Which model renders a panel and whether that fits, in the window's words, and which LoRAs there are to choose from:
+what the panel view says before a run.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+from PySide6.QtCore import QObject, Qt, QThreadPool, Signal
 
 from mlx_model import memory
 from mlx_model.errors import FluxLocalError, Hint, NotInstalled, WillNotFit
@@ -10,7 +14,7 @@ from mlx_model.specs import ModelSpec
 
 from ...board.data import Board, Panel
 from ...board.panel_job import Choice, choose_size, name_model, panel_job, require_memory
-from ...models import library
+from ...models import library, loras
 from ..kit.words import model_title
 
 
@@ -98,3 +102,28 @@ def obstacle(
     except FluxLocalError as error:
         return error
     return None
+
+
+class Library(QObject):
+    """The library of LoRAs, read in a thread of its own: it may have hundreds of files."""
+
+    read = Signal(object)  # list[loras.Entry]
+    _done = Signal(object)
+
+    def __init__(self) -> None:
+        super().__init__()  # no parent: what reads still holds it where its page is gone
+        self._busy = self._again = False
+        self._done.connect(self._take, Qt.ConnectionType.QueuedConnection)
+
+    def ask(self) -> None:
+        """`read` follows; what is asked for meanwhile is read once more."""
+        self._again = self._busy
+        if not self._busy:
+            self._busy = True
+            QThreadPool.globalInstance().start(lambda: self._done.emit(loras.list_loras()))
+
+    def _take(self, found: list[loras.Entry]) -> None:
+        self._busy = False
+        self.read.emit(found)
+        if self._again:
+            self.ask()

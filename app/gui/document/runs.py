@@ -49,6 +49,7 @@ class Runs(QObject):
         super().__init__(parent)
         self.engine = engine
         self._panels: dict[str, str] = {}  # job id -> panel id, "" for a lesson of the cast
+        self._jobs: dict[str, list[str]] = {}  # the same the other way round, in the order submitted
         self._failed: dict[str, PanelState] = {}  # panel id -> its last failure
         self._paused = engine.paused
         engine.happened.connect(self._event)
@@ -58,7 +59,7 @@ class Runs(QObject):
     def submit(self, job: Job) -> None:
         """Put the job of a panel in line; an older failure of the panel is forgotten."""
         if job.panel or job.lesson:
-            self._panels[job.id] = job.panel or ""
+            self._own(job.id, job.panel or "")
         if job.panel:
             self._failed.pop(job.panel, None)
         self.engine.submit(job)
@@ -81,14 +82,13 @@ class Runs(QObject):
     def cancel(self, panel: str) -> None:
         """Cancel every job of the panel, and forget its failure."""
         self._failed.pop(panel, None)
-        for job_id in [job_id for job_id, owner in self._panels.items() if owner == panel]:
+        for job_id in list(self._jobs.get(panel, ())):
             self.engine.cancel(job_id)
         self._tell(panel)
 
     def state(self, panel: Panel) -> PanelState:
         """Running before queued before failed before what the board itself says."""
-        mine = [job_id for job_id, owner in self._panels.items() if owner == panel.id] if self._panels else ()
-        jobs = [self.engine.job(job_id) for job_id in mine]
+        jobs = [self.engine.job(job_id) for job_id in self._jobs.get(panel.id, ())]
         alive = [job for job in jobs if job and not job.over]
         running = next((job for job in alive if job.state == "running"), None)
         if running:
@@ -103,8 +103,9 @@ class Runs(QObject):
 
     def adopt(self, other: "Runs") -> None:
         """The jobs of another board, whose panels are those of this one too."""
-        self._panels |= other._panels
-        other._panels = {}
+        for job_id, panel in other._panels.items():
+            self._own(job_id, panel)
+        other._panels, other._jobs = {}, {}
 
     def owns(self, board: Board, job: JobState) -> bool:
         """Whether the job is one of this board."""
@@ -131,13 +132,27 @@ class Runs(QObject):
             self._tell(self._panels.get(job_id))
 
     def _finish(self, job_id: str) -> None:
-        panel, job = self._panels.pop(job_id, None), self.engine.job(job_id)
-        if panel is None or job is None:
+        panel, job = self._disown(job_id), self.engine.job(job_id)
+        if panel is None:
             return
-        if job.state == "failed" and panel:
+        if job and job.state == "failed" and panel:
             self._failed[panel] = PanelState("failed", reason=job.reason, hint=job.hint, job=job.id)
-        self.finished.emit(job)
+        if job:  # else it is forgotten already, as so many ended at once
+            self.finished.emit(job)
         self._tell(panel)
+
+    def _own(self, job_id: str, panel: str) -> None:
+        self._panels[job_id] = panel
+        self._jobs.setdefault(panel, []).append(job_id)
+
+    def _disown(self, job_id: str) -> str | None:
+        """The panel of a job that is over; None where it is not of this board."""
+        panel = self._panels.pop(job_id, None)
+        if panel is not None:
+            self._jobs[panel].remove(job_id)
+            if not self._jobs[panel]:
+                del self._jobs[panel]
+        return panel
 
     def _tell(self, panel: str | None) -> None:
         if panel:

@@ -4,9 +4,10 @@ from functools import lru_cache
 
 import numpy as np
 from PySide6.QtCore import QRect, QRectF, QSizeF, Qt
-from PySide6.QtGui import QColor, QImage, QPainter, QPixmap
+from PySide6.QtGui import QColor, QImage, QPainter, QPixmap, QTransform
 
 ALIKE = 14  # of 255: the ground may have noise and a soft shadow
+SMALL = 256  # pixels
 AIR, LARGE = 0.08, 0.75  # around the figure, of its longer side; a figure with that share of a side fills the picture
 
 
@@ -34,8 +35,14 @@ def figure(image: QImage) -> tuple[QRect, QColor | None]:
 
 @lru_cache(maxsize=256)
 def _figure(key: int, pixmap: QPixmap) -> tuple[QRect, QColor | None]:
-    """By QPixmap.cacheKey; a pixmap that is kept here shares its pixels with the others."""
-    return figure(pixmap.toImage())
+    """By QPixmap.cacheKey; a pixmap that is kept here shares its pixels with the others. Looked for in a small copy."""
+    image = pixmap.toImage()
+    if max(image.width(), image.height()) <= SMALL:
+        return figure(image)
+    part, ground = figure(image.scaled(SMALL, SMALL, Qt.AspectRatioMode.KeepAspectRatio))
+    scale = max(image.width(), image.height()) / SMALL
+    grown = QTransform.fromScale(scale, scale).mapRect(QRectF(part)).toAlignedRect()
+    return (grown.intersected(image.rect()) if ground else image.rect()), ground
 
 
 def draw(painter: QPainter, frame: QRectF, pixmap: QPixmap, fill: bool = False) -> None:

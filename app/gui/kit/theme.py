@@ -89,6 +89,7 @@ class Theme(QObject):
             app.setStyle("fusion")
             self._styled = True
         app.setPalette(palette(self.colours))
+        app.setStyleSheet("")  # one sheet after another dresses each widget once for every widget above it
         app.setStyleSheet(style_sheet({f.name: getattr(self.colours, f.name) for f in fields(self.colours)}))
         colours = self.colours
         icons.recolour(colours.text, colours.muted, colours.accent, colours.on_accent)

@@ -10,7 +10,6 @@ from PySide6.QtWidgets import (
     QFileDialog,
     QFrame,
     QHBoxLayout,
-    QLabel,
     QStackedLayout,
     QVBoxLayout,
     QWidget,
@@ -24,11 +23,13 @@ from ...board.data import Adapter, Board
 from ...models import loras
 from ...pictures.images import open_picture
 from ..document.document import Document
+from ..document.forecast import Library
 from ..kit.fields import StrengthField
+from ..kit.lazy_column import LazyColumn
 from ..kit.messages import sure
-from ..kit.widgets import Empty, bar, button, describe, fill_page, label, row, scroll_column
+from ..kit.widgets import Empty, Plain, bar, button, describe, fill_page, label, row, set_tone
 
-SIDE = 108  # points of a picture
+SIDE, CARD = 108, 150  # points of a picture; px: the usual height of a card
 FILTER = "LoRAs (*.safetensors *.sft)"
 FEW_TITLES = 3
 
@@ -85,7 +86,7 @@ class LoraCard(QFrame):
         box = QHBoxLayout(self)
         box.setContentsMargins(14, 12, 18, 12)
         box.setSpacing(16)
-        box.addWidget(picture_of(entry), 0, Qt.AlignmentFlag.AlignTop)
+        box.addWidget(Portrait(entry), 0, Qt.AlignmentFlag.AlignTop)
         box.addLayout(words, 1)
 
     def _triggers(self) -> QHBoxLayout:
@@ -145,23 +146,23 @@ class LorasView(QWidget):
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
         self.document = document
-        self.cards: list[LoraCard] = []
-        self.adding = Adding()
+        self.adding, self.library = Adding(), Library()
+        self.library.read.connect(self._show)
         self.adding.added.connect(self._tell_added)
         self.adding.refused.connect(self._tell_refused)
         self.body = QWidget()
-        self._shown: list[loras.Entry] | None = None
+        self._entries: dict[str, loras.Entry] = {}  # by the file's path
         self._lay_out()
-        document.changed.connect(lambda old, new: self._follow(new))
+        document.changed.connect(self._follow)
         self.setAcceptDrops(True)
         self.refresh()
 
     def _lay_out(self) -> None:
         add = button("Add LoRA…", self.choose_files, "plus", "primary")
         top = bar(label("LoRAs", name="heading"), None, add)
-        scroll, self.column = scroll_column("LoRAs", 10)
+        self.column = LazyColumn("LoRAs", self._make_card, CARD, 10)
         self.stack = QStackedLayout(self.body)
-        self.stack.addWidget(scroll)
+        self.stack.addWidget(self.column)
         choose = button("Choose Files…", self.choose_files, "plus", "primary")
         text = "Small files that teach a model a style, a face or a thing. Drop .safetensors files here."
         self.stack.addWidget(Empty("loras", "No LoRAs yet", text, choose))
@@ -173,25 +174,31 @@ class LorasView(QWidget):
         self.refresh()
 
     def refresh(self) -> None:
-        """Read the library again."""
-        entries = loras.list_loras()
-        self.stack.setCurrentIndex(0 if entries else 1)
-        if entries == self._shown:
-            return
-        self._shown = entries
-        while self.column.count():
-            item = self.column.takeAt(0)
-            if item and (widget := item.widget()):
-                widget.deleteLater()
-        self.cards = [LoraCard(entry, self.document) for entry in entries]
-        for card in self.cards:
-            card.removed.connect(lambda _: self.refresh())
-            self.column.addWidget(card)
-        self.column.addStretch(1)
+        """Read the library again, in a thread of its own: it may have hundreds of files."""
+        self.library.ask()
 
-    def _follow(self, board: Board) -> None:
-        for card in self.cards:
-            card.refresh(board)
+    def _show(self, found: list[loras.Entry]) -> None:
+        entries = {str(entry.path): entry for entry in found}
+        self.stack.setCurrentIndex(0 if entries else 1)
+        if entries != self._entries:
+            self._entries = entries
+            self.column.forget()
+            self.column.show_keys(list(entries))
+
+    @property
+    def cards(self) -> list[LoraCard]:
+        """Those that exist: near what is seen."""
+        return [card for card in self.column.made.values() if isinstance(card, LoraCard)]
+
+    def _make_card(self, path: str) -> LoraCard:
+        card = LoraCard(self._entries[path], self.document)
+        card.removed.connect(lambda _: self.refresh())
+        return card
+
+    def _follow(self, old: Board, new: Board) -> None:
+        if old.loras != new.loras:
+            for card in self.cards:
+                card.refresh(new)
 
     def choose_files(self) -> None:
         """A file dialog; each file is copied into the library."""
@@ -229,36 +236,52 @@ def say_models(entry: loras.Entry) -> str:
     return ", ".join(entry.fits[:FEW_TITLES]) + (f" and {more} more" if more > 0 else "")
 
 
-def picture_of(entry: loras.Entry) -> QLabel:
-    """Its picture, or an empty square."""
-    shown = label()
-    shown.setObjectName("portrait")
-    shown.setFixedSize(SIDE, SIDE)
-    shown.setAlignment(Qt.AlignmentFlag.AlignCenter)
-    pixmap = None if entry.problem else _read_pixmap(entry.path, entry.bytes)
-    if pixmap is None:
-        shown.setText("No picture")
-        shown.setProperty("tone", "muted")
-    else:
-        shown.setPixmap(pixmap)
-        shown.setAccessibleName(f"Picture of {entry.name}")
-    return shown
+class Portrait(Plain):
+    """A file's picture, read in a thread of its own, or an empty square."""
+
+    def __init__(self, entry: loras.Entry):
+        super().__init__()
+        self.entry, self._reading = entry, Reading()
+        self._reading.read.connect(self._show)
+        self.setObjectName("portrait")
+        self.setFixedSize(SIDE, SIDE)
+        self.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        if entry.problem:
+            self._show(QImage())
+        else:
+            self._reading.start(entry)
+
+    def _show(self, image: QImage) -> None:
+        if image.isNull():
+            self.setText("No picture")
+            set_tone(self, "muted")
+            return
+        pixmap = QPixmap.fromImage(image)
+        pixmap.setDevicePixelRatio(2)
+        self.setPixmap(pixmap)
+        self.setAccessibleName(f"Picture of {self.entry.name}")
+
+
+class Reading(QObject):
+    """Without a parent: what reads still holds it where its card is gone."""
+
+    read = Signal(QImage)  # null where there is none
+
+    def start(self, entry: loras.Entry) -> None:
+        QThreadPool.globalInstance().start(lambda: self.read.emit(_read_image(entry.path, entry.bytes)))
 
 
 @lru_cache(maxsize=256)
-def _read_pixmap(path: Path, size: int) -> QPixmap | None:
+def _read_image(path: Path, size: int) -> QImage:
     """Twice as large as it is shown, for screens with two pixels a point; decoded as strangers' pictures are."""
     data = loras.read_picture(path)
     if data is None:
-        return None
+        return QImage()
     try:
         pixels = open_picture(path, [], data)
     except FluxLocalError:
-        return None
+        return QImage()
     height, width, _ = pixels.shape
     image = QImage(pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)
-    made = QPixmap.fromImage(
-        image.scaled(2 * SIDE, 2 * SIDE, Qt.AspectRatioMode.KeepAspectRatio, Qt.TransformationMode.SmoothTransformation)
-    )
-    made.setDevicePixelRatio(2)
-    return made
+    side, smooth = 2 * SIDE, Qt.TransformationMode.SmoothTransformation
+    return image.scaled(side, side, Qt.AspectRatioMode.KeepAspectRatio, smooth)

@@ -20,8 +20,9 @@ from ..board.paint import running_words
 from ..document.pixmaps import read
 from ..document.runs import PanelState
 from ..kit import icons
+from ..kit.lazy_column import LazyColumn
 from ..kit.theme import theme
-from ..kit.widgets import Empty, OneLine, bar, button, fill_page, icon_button, label, scroll_column, set_tone
+from ..kit.widgets import Empty, OnceATurn, OneLine, bar, button, fill_page, icon_button, label, set_tone
 from ..kit.words import in_window, model_title
 
 WORKER = {
@@ -29,7 +30,7 @@ WORKER = {
     "restarting": "The model's process ended and is being started again",
     "failed": "The model's process ended too often: the queue is paused",
 }  # fmt: skip
-THUMB = QSize(96, 60)
+THUMB, ROW = QSize(96, 60), 84  # px: of a picture; the usual height of a row
 
 
 class JobRow(QFrame):
@@ -143,7 +144,7 @@ class QueueView(QWidget):
     ):
         super().__init__(parent)
         self.engine, self._trouble, self._number_of = engine, trouble, number_of
-        self.rows: dict[str, JobRow] = {}
+        self._jobs: dict[str, JobState] = {}  # all of them, in the order shown
         self.state = label(tone="muted")
         self.pause = button("Pause", self._pause, "pause")
         self.cancel_all = button("Cancel All", engine.cancel_all, "stop")
@@ -151,17 +152,16 @@ class QueueView(QWidget):
         self.free.setToolTip("Unload the model; the next job loads it again")
         self.body = QWidget()
         self._lay_out()
-        engine.changed.connect(self.refresh)
+        engine.changed.connect(OnceATurn(self, self._refresh_shown).ask)
         engine.happened.connect(self._update)
         engine.worker_state.connect(self._worker)
         self.refresh()
 
     def _lay_out(self) -> None:
         top = bar(label("Queue", name="heading"), self.state, None, self.free, self.pause, self.cancel_all)
-        scroll, self.column = scroll_column("Jobs", 8)
-        self.column.addStretch(1)
+        self.column = LazyColumn("Jobs", self._make, ROW, 8)
         self.stack = QStackedLayout(self.body)
-        self.stack.addWidget(scroll)
+        self.stack.addWidget(self.column)
         self.stack.addWidget(
             Empty(
                 "queue",
@@ -176,13 +176,10 @@ class QueueView(QWidget):
         """Rows for all jobs: the running one, the waiting ones, then the finished ones, newest first."""
         jobs = self.engine.jobs()
         ordered = [job for job in jobs if not job.over] + [job for job in reversed(jobs) if job.over]
-        for job_id in set(self.rows) - {job.id for job in ordered}:
-            self.rows.pop(job_id).deleteLater()
-        for place, job in enumerate(ordered):
-            row = self.rows.get(job.id) or self._new(job)
-            row.show_job(job)
-            if self.column.indexOf(row) != place:
-                self.column.insertWidget(place, row)
+        self._jobs = {job.id: job for job in ordered}
+        self.column.show_keys(list(self._jobs))
+        for job_id, row in self.rows.items():
+            row.show_job(self._jobs[job_id])
         self.stack.setCurrentIndex(0 if ordered else 1)
         waiting = sum(job.state == "waiting" for job in ordered)
         alive = any(not job.over for job in ordered)
@@ -190,22 +187,32 @@ class QueueView(QWidget):
         self.state.setText(f"{say_count(waiting, 'job')} waiting" if waiting else "")
         self._show_pause()
 
+    def _refresh_shown(self) -> None:
+        if self.isVisible():
+            self.refresh()
+
     def showEvent(self, event: QShowEvent) -> None:
-        """Panels may have other numbers since."""
+        """Jobs came and went, and panels may have other numbers since."""
         self.refresh()
 
-    def _new(self, job: JobState) -> JobRow:
-        row = JobRow(job, self._trouble, self._number_of)
+    @property
+    def rows(self) -> dict[str, JobRow]:
+        """Those that exist, by their jobs: near what is seen."""
+        return {key: row for key, row in self.column.made.items() if isinstance(row, JobRow)}
+
+    def _make(self, job_id: str) -> JobRow:
+        row = JobRow(self._jobs[job_id], self._trouble, self._number_of)
         row.cancel.connect(self.engine.cancel)
         row.again.connect(self._repeat)
         row.earlier.connect(lambda job_id: self.engine.move(job_id, 0))
-        self.rows[job.id] = row
         return row
 
     def _update(self, job_id: str) -> None:
         job = self.engine.job(job_id)
-        if job and job_id in self.rows:
-            self.rows[job_id].show_job(job)
+        if job and job_id in self._jobs:
+            self._jobs[job_id] = job
+            if row := self.rows.get(job_id):
+                row.show_job(job)
 
     def _repeat(self, job_id: str) -> None:
         job = self.engine.job(job_id)

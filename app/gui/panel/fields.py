@@ -1,5 +1,6 @@
 """The fields of a panel: what it means in the story, what it starts from, which LoRAs it is rendered with."""
 
+import contextlib
 from collections.abc import Iterable
 
 from msgspec.structs import replace
@@ -7,13 +8,15 @@ from PySide6.QtCore import QEvent, QObject, QSignalBlocker, QSize
 from PySide6.QtGui import QIcon, QStandardItemModel
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
 
+from mlx_model.errors import Refused
+
 from ...board import commands
 from ...board.data import ANGLES, MOVES, SHOT_NAMES, SHOTS, Adapter, Panel, Source, numbers
 from ...board.panel_job import name_loras
-from ...board.seen import source_picture
+from ...board.seen import fits_mask, source_picture
 from ...models import loras
 from ..document.document import Document
-from ..document.forecast import PanelModel
+from ..document.forecast import Library, PanelModel
 from ..document.panel_part import PanelPart
 from ..kit.fields import FractionField, StrengthField, add_row, choice, form
 from ..kit.text_field import BoardText
@@ -28,9 +31,12 @@ class LorasField(PanelPart, QWidget):
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.model = document, PanelModel()
+        self.document, self.model, self.library = document, PanelModel(), Library()
+        self._entries: dict[str, loras.Entry] = {}
+        self.library.read.connect(self._take_library)
         self.box = choice("LoRAs", "Small files that teach the model a style, a face or a thing", self._choose)
         self.rows: list[QWidget] = []
+        self._read = False  # once, since this was made
         self.column = QVBoxLayout(self)
         self.column.setContentsMargins(0, 0, 0, 0)
         self.column.setSpacing(4)
@@ -45,16 +51,27 @@ class LorasField(PanelPart, QWidget):
         if wanted == self._shown:
             return
         self._shown = wanted
-        entries = {one.name: one for one in loras.list_loras() if not one.problem}
-        self._fill(entries)
+        self._fill()
+        self._show_rows()
+        self.library.ask()
+
+    def _take_library(self, found: list[loras.Entry]) -> None:
+        entries = {one.name: one for one in found if not one.problem}
+        if entries != self._entries or not self._read:
+            self._entries, self._read = entries, True
+            with contextlib.suppress(Refused):  # no panel is shown, or it is gone
+                self._fill()
+                self._show_rows()
+
+    def _show_rows(self) -> None:
         for old in self.rows:
             self.column.removeWidget(old)
             old.deleteLater()
-        self.rows = [self._make_row(one, entries.get(one.name)) for one in self.used]
+        self.rows = [self._make_row(one, self._entries.get(one.name)) for one in self.used]
         for made in self.rows:
             self.column.addWidget(made)
 
-    def _fill(self, entries: dict[str, loras.Entry]) -> None:
+    def _fill(self) -> None:
         own, used = self.panel.settings.loras, {one.name for one in self.used}
         self.box.clear()
         self.box.addItem(AS_BOARD if own is None else ("Own choice" if own else NONE), None)
@@ -62,7 +79,7 @@ class LorasField(PanelPart, QWidget):
             self.box.addItem(AS_BOARD, AS_BOARD)
         if own is None or own:
             self.box.addItem(NONE, NONE)
-        for name in entries:
+        for name in self._entries:
             if name not in used:
                 self.box.addItem(as_line(f"Add {name}"), (name,))
         self.box.setCurrentIndex(0)
@@ -82,10 +99,10 @@ class LorasField(PanelPart, QWidget):
         column.addLayout(top)
         column.addWidget(strength)
         spec = self.model.spec
-        if entry is None:
+        if entry is None and self._read:
             note.setText("It is not in the library.")
             set_tone(note, "danger")
-        elif spec and entry.names and spec.name not in entry.names:
+        elif entry and spec and entry.names and spec.name not in entry.names:
             note.setText(f"It is for {entry.fits[0]}.")
         note.setVisible(bool(note.text()))
         column.addWidget(note)
@@ -192,7 +209,7 @@ class SourceBox(PanelPart, QWidget):
     def _show_mask(self, panel: Panel) -> None:
         """A mask of another size than the start's is not used by the run, and that is said."""
         source = source_picture(self.document.board, panel)
-        fits = source and panel.mask and (panel.mask.width, panel.mask.height) == (source.width, source.height)
+        fits = source and panel.mask and fits_mask(panel.mask, source)
         self.mask_words.setText("Only the masked part changes" if fits else "The mask fits another picture: not used")
         set_tone(self.mask_words, "muted" if fits else "warning")
         self.mask_row.setVisible(panel.mask is not None)

@@ -9,11 +9,12 @@ from PySide6.QtGui import QImage, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
 from mlx_model.errors import FluxLocalError, Hint
+from mlx_model.geometry import Size
 
 from ...board import commands
 from ...board.data import Board, Picture, Source, Take, numbers, pictures
 from ...board.panel_job import import_take, read_request
-from ...board.seen import source_picture
+from ...board.seen import mask_size, source_picture
 from ..canvas import mask as masks
 from ..canvas.bars import CanvasBar, MaskBar
 from ..canvas.canvas import Canvas
@@ -58,7 +59,7 @@ class PanelStage(PanelPart, QWidget):
         self.document, self.model = document, PanelModel()
         self._preview = 0  # counts what was asked for
         self.tool: Tool = "move"
-        self._loaded: tuple[str, tuple[int, int]] | None = None  # the mask on the canvas: (its picture, size under it)
+        self._loaded: tuple[str, tuple[int, int]] | None = None  # the mask on the canvas: (its picture, its size)
         self.canvas = Canvas(picture_drag.has_pictures)
         self.bar, self.mask_bar = CanvasBar(self.canvas), MaskBar(self.canvas)
         self.takes, self.card = TakesStrip(document), RunCard(self.canvas)
@@ -241,15 +242,14 @@ class PanelStage(PanelPart, QWidget):
     def _load_mask(self) -> None:
         """The panel's mask onto the canvas, unless it is there already."""
         base, mask = self.base(), self.panel.mask
-        wanted = (mask.sha256 if mask else "", (base.width, base.height) if base else (1, 1))
+        size = mask_size(base) if base else Size(1, 1)
+        wanted = (mask.sha256 if mask else "", size)
         if wanted == self._loaded or self.canvas.painter.busy:
             return
         if self._loaded is None or self._loaded[1] != wanted[1]:
             self.mask_bar.suit()
-        if mask is None:
-            self.canvas.painter.load(masks.blank(wanted[1]))
-        else:
-            self.canvas.painter.load(self._read_mask(mask, wanted[1]))
+        drawn = self._read_mask(mask, size) if mask else masks.blank(size)
+        self.canvas.painter.load(drawn, size.width / base.width if base else 1.0)
         self._loaded = wanted
 
     def _read_mask(self, mask: Picture, size: tuple[int, int]) -> np.ndarray:

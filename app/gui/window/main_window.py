@@ -21,7 +21,7 @@ from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..kit.messages import Toasts
 from ..kit.theme import theme
-from ..kit.widgets import as_action, as_tip, as_title, icon_button
+from ..kit.widgets import OnceATurn, as_action, as_tip, as_title, icon_button
 from ..pages.cast_view import CastView
 from ..pages.models_view import ModelsView
 from ..pages.queue_view import QueueView
@@ -53,6 +53,7 @@ class MainWindow(QMainWindow):
         self.stack = QStackedWidget()
         self.stack.setAccessibleName("Page")
         self.commands = WindowCommands(session, self)
+        self._update_soon = OnceATurn(self, self.update_actions)
         self.board_commands: BoardCommands | None = None
         self.actions_ = Actions(self, self._run)
         self._lay_out()
@@ -72,8 +73,7 @@ class MainWindow(QMainWindow):
         session.document_changed.connect(self.show_document)
         session.engine.changed.connect(self._queue_changed)
         self._busy_since = QTimer(self, singleShot=True, interval=LONG)
-        self._was_busy = False
-        self._ahead = QTimer(self, interval=IDLE)
+        self._was_busy, self._ahead = False, QTimer(self, interval=IDLE)
         self._ahead.timeout.connect(self._build_ahead)
         self._steps: Iterator[bool] = iter(())
         theme.changing.connect(self._forget_hidden)
@@ -152,7 +152,7 @@ class MainWindow(QMainWindow):
 
     def _forget_hidden(self) -> None:
         """A new theme dresses every widget anew, also those of pages that nobody looks at: they are made again."""
-        for name in ("panel", "cast", "models"):
+        for name in ("panel", "cast", "loras", "models"):
             page = self.pages.get(name)
             live = getattr(page, "live", None)
             if page and page.isHidden() and not (live and live.latest):  # a live picture is no take yet
@@ -192,7 +192,7 @@ class MainWindow(QMainWindow):
             self._drop_page(name)
         self._set_page("board", view)
         document.changed.connect(self._follow_document)
-        document.state_changed.connect(lambda _: self.update_actions())
+        document.state_changed.connect(self._update_soon.ask)
         self.go("board")
         self._steps = self._step_ahead(document)
         self._ahead.start()
@@ -362,7 +362,7 @@ class MainWindow(QMainWindow):
         elif self._was_busy and not count:
             self._run_ended(long=not self._busy_since.isActive())
         self._was_busy = count > 0
-        self.update_actions()
+        self._update_soon.ask()
 
     def _run_ended(self, long: bool) -> None:
         if long and self.session.settings.notifications and not self.isActiveWindow():

@@ -248,7 +248,7 @@ class Session(QObject):
 
     def busy(self) -> int:
         """How many jobs are not over."""
-        return sum(not job.over for job in self.engine.jobs())
+        return self.engine.busy()
 
     def number_of(self, job: JobState) -> str:
         """What the panel of a job is called now, on whichever board it is."""

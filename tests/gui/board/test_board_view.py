@@ -245,7 +245,7 @@ def test_the_rows_follow_the_job(grid, window, here, engine, picture_file):
     assert window.document.panel_state(here[1]).state == "running"
 
 
-def test_the_render_button_says_what_it_would_render(window, here, engine, picture_file):
+def test_the_render_button_says_what_it_would_render(window, here, engine, picture_file, qtbot):
     view = window.board
     assert view.start.text() == "Render 3 New"
     view.grid.select(here[:2])
@@ -253,7 +253,7 @@ def test_the_render_button_says_what_it_would_render(window, here, engine, pictu
     view.grid.select(())
     view.start.click()
     assert [job.panel for job in engine.submitted] == here
-    assert not view.start.isEnabled()
+    qtbot.waitUntil(lambda: not view.start.isEnabled())
 
 
 @pytest.mark.parametrize(

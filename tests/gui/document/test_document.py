@@ -131,6 +131,32 @@ def test_a_panel_without_words_fails_at_once_and_says_why(document, engine, ids,
     assert [job.panel for job in engine.submitted] == [ids()[1]]
 
 
+def test_of_many_panels_without_words_the_first_are_told(document, engine, ids):
+    for _ in range(6):
+        document.do("Add", lambda board: commands.add_panel(board, board.scenes[0].id))
+    told = []
+    document.message.connect(lambda text, hint: told.append(text))
+    empty = ids()[3:]
+    document.render(empty)
+    assert [one.split()[0] for one in told] == ["Panel"] * 3 + ["3"]
+    assert [document.panel_state(one).state for one in empty] == ["failed"] * 6
+
+
+def test_panels_whose_jobs_end_all_at_once_no_longer_wait(document, engine, ids):
+    engine.queue.kept = 1
+    engine.pause()
+    document.render(ids())
+    told, jobs = [], [state.id for state in engine.jobs()]
+    document.state_changed.connect(told.append)
+    for job in jobs:
+        engine.queue.drop(job)
+    for job in jobs:  # of which the queue remembers the last alone, as the real one does of hundreds
+        engine.finished.emit(job)
+    assert told == ids()
+    assert {document.panel_state(one).state for one in ids()} == {"empty"}
+    assert document.runs.busy() == 0
+
+
 def test_variations_have_seeds_of_their_own_and_cancel_takes_them_all(document, engine, ids):
     first = ids()[0]
     document.render_variations(first, 4)

@@ -85,7 +85,7 @@ def test_role_colour_pictures_notes_and_removal(cast, window, qtbot):
 # Queue
 
 
-def test_the_queue_shows_and_stops_jobs(window, engine, picture_file):
+def test_the_queue_shows_and_stops_jobs(window, engine, picture_file, qtbot):
     ids = [panel.id for panel in window.document.board.panels()]
     window.document.render(ids)
     window.go("queue")
@@ -109,7 +109,7 @@ def test_the_queue_shows_and_stops_jobs(window, engine, picture_file):
     assert queue.pause.text() == "Continue"
     queue.cancel_all.click()
     assert all(state.over for state in engine.jobs())
-    assert not queue.cancel_all.isEnabled()
+    qtbot.waitUntil(lambda: not queue.cancel_all.isEnabled())
 
 
 # Models and downloads

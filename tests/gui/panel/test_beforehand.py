@@ -121,7 +121,7 @@ def test_messages_are_never_read_as_html(qtbot, window):
 
 
 def test_the_figure_on_a_plain_ground_is_found_and_a_scene_is_left_whole(document):
-    from PySide6.QtGui import QColor, QImage, QPainter
+    from PySide6.QtGui import QColor, QImage, QPainter, QPixmap
 
     image = QImage(200, 200, QImage.Format.Format_RGB32)
     image.fill(QColor("#f4f2ee"))
@@ -131,8 +131,14 @@ def test_the_figure_on_a_plain_ground_is_found_and_a_scene_is_left_whole(documen
     painter.end()
     part, ground = portrait.figure(image)
     assert (part.getRect(), ground.name()) == ((117, 147, 46, 26), "#f4f2ee")
+    large = QPixmap.fromImage(image.scaled(1000, 1000))
+    part, ground = portrait._figure(large.cacheKey(), large)
+    differ = [abs(one - other) for one, other in zip(part.getRect(), (585, 735, 230, 130), strict=True)]
+    assert (max(differ) <= 8, ground.name()) == (True, "#f4f2ee")
     image.setPixelColor(0, 0, QColor("black"))
     assert portrait.figure(image) == (image.rect(), None)
+    large = QPixmap.fromImage(image.scaled(1000, 1000))
+    assert portrait._figure(large.cacheKey(), large) == (large.rect(), None)
 
 
 def test_cards_fill_the_row_and_the_panels_with_a_member_open(window):

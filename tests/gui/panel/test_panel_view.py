@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt
-from PySide6.QtGui import QAction, QKeySequence
+from PySide6.QtGui import QAction, QKeySequence, QPixmap
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -23,6 +23,7 @@ from app.board.data import Source
 from app.gui.document import runs
 from app.gui.panel.view import PanelView
 from app.pictures.images import open_mask
+from app.pictures.inputs import load_mask
 from tests.gui.panel_board import add_member, add_references, add_take, drawn, shown_panel
 
 LEFT, NONE, CONTROL = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier
@@ -142,6 +143,46 @@ def test_a_mask_that_is_missing_or_no_picture_is_blank(document, ids, qtbot, dat
     view = shown_panel(document, ids()[0], qtbot)
     assert view.panel.mask
     assert view.stage.canvas.painter.mask.max() == 0
+
+
+def test_a_stroke_counts_while_the_picture_is_still_on_its_way(view, document, ids, monkeypatch):
+    monkeypatch.setattr(document, "pixmap", lambda *_: QPixmap())
+    add_take(document, ids()[0], 3)
+    view.stage.set_tool("rectangle")
+    canvas = view.stage.canvas
+    assert canvas.picture.isNull()
+    dragged = []
+    canvas.drag_wanted.connect(lambda: dragged.append(1))
+    corner = canvas.view.rect().topLeft().toPoint() - QPoint(4, 4)
+    QTest.mousePress(canvas, LEFT, NONE, corner)
+    QTest.mouseMove(canvas, canvas.rect().center())
+    QTest.mouseRelease(canvas, LEFT, NONE, canvas.rect().center())
+    assert not dragged
+    assert view.panel.mask
+    mask = open_mask(document.picture_path(view.panel.mask.sha256))
+    assert (mask[:50, :90].min(), mask[60:, 100:].max()) == (1, 0)
+
+
+def test_a_mask_on_a_very_large_picture_is_smaller_and_is_used(view, document, engine, ids, qtbot):
+    add_take(document, ids()[0], 3, (4100, 2050))
+    view.stage.set_tool("rectangle")
+    canvas = view.stage.canvas
+    assert canvas.painter.mask.shape == (1024, 2048)
+    QTest.mousePress(canvas, LEFT, NONE, canvas.view.rect().topLeft().toPoint() - QPoint(4, 4))
+    QTest.mouseMove(canvas, canvas.rect().center())
+    assert canvas.painter.outline().boundingRect().right() == pytest.approx(2050, abs=10)  # the picture's pixels
+    QTest.mouseRelease(canvas, LEFT, NONE, canvas.rect().center())
+    qtbot.waitUntil(lambda: view.panel.mask is not None)  # another thread stores it
+    assert (view.panel.mask.width, view.panel.mask.height) == (2048, 1024)
+    assert "Only the masked part changes" in view.side.source.mask_words.text()
+    document.render([ids()[0]])
+    request = engine.submitted[-1].request
+    loaded = load_mask(request.mask.path, np.zeros((2050, 4100, 3), np.uint8)).pixels
+    assert (loaded[:900, :1900].min(), loaded[1150:, 2200:].max()) == (1, 0)  # its edge is soft
+    document.undo()
+    assert canvas.painter.is_blank
+    document.redo()
+    assert canvas.painter.mask[:400, :900].min() == 255
 
 
 def test_the_mask_goes_into_the_request_and_rendering_leaves_the_brush(view, document, engine, ids, qtbot):
