@@ -18,6 +18,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ from mlx_model.geometry import Size
 from mlx_model.nets import autoencoder as kl
 from mlx_model.nets import tiny_autoencoder as tiny
 from mlx_model.request import size_of_shape
+from mlx_model.run.previews import DrawBeside
 from mlx_model.specs import ModelSpec
 from mlx_model.store.folder import Folder, list_packages, open_folder
 from mlx_model.store.shards import disk_full
@@ -40,6 +42,8 @@ from mlx_model.store.weights import open_component
 from mlx_model.unfinished import take_place
 
 from .convert import check_out, find_place, make_partial
+
+log = logging.getLogger(__name__)
 
 Network = kl.AutoEncoder | tiny.AutoEncoder
 Shape = tuple[int, ...]
@@ -80,6 +84,39 @@ def find_network(folder: Folder) -> str | None:
     """The role of the autoencoder that draws the model's previews, None where there is no small one."""
     small = {"tiny_autoencoder": "tiny_autoencoder" in folder.components, "autoencoder": folder.spec.cheap_decode}
     return next((role for role, there in small.items() if there), None)
+
+
+def open_decoder(folder: Folder) -> DrawBeside | None:
+    """What draws the previews of a model through Core ML, on the Neural Engine where it can be; None where it can't.
+
+    Opening compiles the package, which takes seconds, in a thread of its own. Why it can't is said in the log.
+    `folder` must have packages.
+    """
+    package = folder.path / next(iter(folder.packages["decoder"])).partition("/decoder.mlpackage/")[0]
+    try:
+        ct = load_tools()
+    except RequestError as error:
+        log.warning("%s", error.message)
+        return None
+    opening = ThreadPoolExecutor(1).submit(_open_package, package / "decoder.mlpackage", ct)
+
+    def draw(latents: np.ndarray) -> np.ndarray | None:
+        model, shapes = opening.result()
+        given = np.ascontiguousarray(latents.transpose(0, 3, 1, 2))
+        if given.shape not in shapes:
+            return None
+        made = model.predict({LATENTS: given.astype(np.float16)})[PICTURE].astype(np.float32)
+        pixels: np.ndarray = np.clip(np.rint(made[0].transpose(1, 2, 0) * 127.5 + 127.5), 0, 255).astype(np.uint8)
+        return pixels
+
+    return draw
+
+
+def _open_package(package: Path, ct: Any) -> tuple[Any, set[Shape]]:
+    """The model, compiled, and the shapes that it takes."""
+    model = ct.models.MLModel(str(package), compute_units=ct.ComputeUnit.CPU_AND_NE)
+    kind = model.get_spec().description.input[0].type.multiArrayType
+    return model, {tuple(one.shape) for one in kind.enumeratedShapes.shapes}
 
 
 def _fill_copy(folder: Folder, out: Path, role: str) -> Iterator[Event]:

@@ -40,6 +40,7 @@ def _lines(found: dict[str, Any]) -> list[str]:
         f"System     {machine['system']}, Python {found['python']}",
         f"Memory     {gib(machine['memory_bytes'])}, {gib(machine['memory_available_bytes'])} free now",
         f"MLX        runs on {found['backend'] or 'nothing: it does not load'}, BLAS {found['blas'] or 'built in'}",
+        f"Previews   drawn by {found['previews']}",
         f"Packages   {versions}",
         f"Models in  {found['home']}, {say_bytes(found['free_bytes'])} free",
     ]

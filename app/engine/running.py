@@ -54,7 +54,12 @@ def open_pipeline(folder: Path, dtype: str | None) -> "Pipeline":
     from mlx_model.run.pipeline import Pipeline
 
     mx.set_cache_limit(CACHE)
-    return Pipeline.open(folder, dtype)
+    pipeline = Pipeline.open(folder, dtype)
+    if pipeline.folder.packages and sys.platform == "darwin":
+        from converters.coreml import open_decoder
+
+        pipeline.draw_beside = open_decoder(pipeline.folder)
+    return pipeline
 
 
 def load_mlx() -> None:

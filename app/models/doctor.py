@@ -106,7 +106,17 @@ def _peak_bytes() -> int:
 
 
 LOW_DISK = 20 * 2**30
-PACKAGES = ("mlx", "numpy", "pillow", "pi-heif", "safetensors", "tokenizers", "huggingface-hub", "send2trash")
+PACKAGES = (
+    "mlx",
+    "numpy",
+    "pillow",
+    "pi-heif",
+    "safetensors",
+    "tokenizers",
+    "huggingface-hub",
+    "send2trash",
+    "coremltools",
+)
 
 
 def examine() -> dict[str, Any]:
@@ -128,6 +138,7 @@ def examine() -> dict[str, Any]:
         "packages": {name: _version(name) for name in PACKAGES},
         "backend": backend,
         "blas": library,
+        "previews": "Core ML" if sys.platform == "darwin" and _version("coremltools") else "MLX",
         "home": str(paths.home()),
         "free_bytes": paths.free_bytes(paths.home()),
         "installed": [

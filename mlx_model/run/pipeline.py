@@ -14,6 +14,7 @@ Axis letters: N image tokens, C latent channels of a token.
 
 import time
 from collections.abc import Generator, Iterator
+from contextlib import closing
 from functools import cached_property, partial
 from importlib import import_module
 from pathlib import Path
@@ -23,7 +24,7 @@ import mlx.core as mx
 import numpy as np
 
 from ..errors import RequestError, say_reason, tell_device
-from ..events import Done, Event, Loaded, Note, Preview, Stage, Step
+from ..events import Done, Event, Loaded, Note, Stage, Step
 from ..geometry import Grid, Size
 from ..memory import keeps_encoder
 from ..nets import autoencoder
@@ -34,6 +35,7 @@ from ..store.folder import Folder, open_folder
 from ..store.weights import build, check_components, open_component
 from . import noise
 from .pictures import centre, first_picture, fit_colours, map_colours, resize_and_crop, to_signed
+from .previews import DrawBeside, Previews
 from .references import Kept, fingerprint
 from .sampler import Repaint, denoise, euler, start_step
 from .tokenize import PromptTokenizer
@@ -67,6 +69,7 @@ class Pipeline:
         self.adapted: tuple | None = ()  # lora.stamp of the adapters on the networks
         self.adapters: dict[str, Gathered] = {}  # by role: a network gets its own when it is loaded
         self._loaded: dict[str, Any] = {}
+        self.draw_beside: DrawBeside | None = None  # draws previews where MLX doesn't have to
 
     @classmethod
     def open(cls, path: Path, dtype: str | None = None) -> "Pipeline":
@@ -236,19 +239,15 @@ class Pipeline:
         solver = own(self, request, latents.shape) if own else euler
         total = len(times) - 1 - start
         yield Stage("denoise", total=total)
-        began, shown = time.perf_counter(), 0.0
-        for progress in denoise(velocity, latents, times, start, repaint, solver):
-            done = progress.step - start + 1
-            spent = time.perf_counter() - began
-            yield Step(done, total, round(spent, 3), round(spent / done * (total - done), 3))
-            if previews and done < total and shown <= previews * (spent - shown):
-                yield Preview(done, pixels=self._preview(progress.clean, grid, request))
-                shown += time.perf_counter() - began - spent
+        began = time.perf_counter()
+        with closing(Previews(previews, self.show, partial(self._finish, request), self.draw_beside)) as shown:
+            for progress in denoise(velocity, latents, times, start, repaint, solver):
+                done = progress.step - start + 1
+                spent = time.perf_counter() - began
+                yield Step(done, total, round(spent, 3), round(spent / done * (total - done), 3))
+                if previews and done < total:
+                    yield from shown.after(done, progress.clean.reshape(1, *grid, -1))
         return progress.latents
-
-    def _preview(self, clean: mx.array, grid: Grid, request: Request) -> np.ndarray:
-        """The estimate of the finished latents (1, N, C) -> (H, W, 3) uint8."""
-        return self._finish(request, self.show(clean.reshape(1, *grid, -1)))
 
     def _finish(self, request: Request, pixels: np.ndarray) -> np.ndarray:
         """What is asked for of the canvas, with the rest of the picture as it was."""

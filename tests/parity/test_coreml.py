@@ -21,6 +21,7 @@ from mlx_model.errors import ConvertError, LayoutError
 from mlx_model.events import Note
 from mlx_model.nets import autoencoder, tiny_autoencoder
 from mlx_model.run.pictures import to_signed
+from mlx_model.run.pipeline import Pipeline
 from mlx_model.specs import SPECS
 from mlx_model.store.folder import list_others, open_folder, verify
 from mlx_model.store.weights import open_component
@@ -184,3 +185,20 @@ def test_the_sizes_that_a_model_shows_come_first_with_its_own():
     assert shapes[0] == (1, 128, 64, 64)
     assert (1, 128, 48, 85) in shapes  # 16:9 in the same area: 1360 x 768
     assert len(set(shapes)) == len(shapes) <= 128  # as many as Core ML takes
+
+
+def test_a_run_shows_what_the_package_draws(tmp_path, monkeypatch):
+    """The runtime's whole way but Core ML's own part, which the interpreter plays."""
+    convert(ASSETS / "mini", "-o", tmp_path / "m")
+    model = coreml.load_tools().models.MLModel
+
+    def interpret(self, given):
+        return {"picture": mil.evaluate(mil.read_program(Path(self.package_path)), given["latents"])}
+
+    monkeypatch.setattr(model, "predict", interpret)
+    pipeline = Pipeline.open(tmp_path / "m", "float32")
+    draw = coreml.open_decoder(pipeline.folder)
+    latents = np.random.default_rng(0).standard_normal((1, 8, 8, 64)).astype(np.float32)
+    shown = draw(latents).astype(int)
+    assert np.abs(shown - pipeline.show(mx.array(latents)).astype(int)).max() <= LEVEL
+    assert draw(np.zeros((1, 8, 5, 64), np.float32)) is None  # a size that no aspect has

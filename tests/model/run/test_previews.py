@@ -3,6 +3,8 @@
 import dataclasses
 import math
 import shutil
+import threading
+import time
 from pathlib import Path
 
 import mlx.core as mx
@@ -11,7 +13,7 @@ import pytest
 from mlx.utils import tree_flatten
 from PIL import Image
 
-from mlx_model.events import Preview
+from mlx_model.events import Done, Preview, Step
 from mlx_model.geometry import Size
 from mlx_model.nets import tiny_autoencoder
 from mlx_model.nets.autoencoder import pack, unpack
@@ -158,3 +160,85 @@ def test_any_autoencoder_can_be_fitted():
 def test_a_folder_s_tiny_autoencoder_is_optional(tiny):
     assert Path(tiny.folder.path / "tiny_autoencoder").is_dir()
     assert "tiny_autoencoder" not in folder.open_folder(MINI).components
+
+
+# ---- drawn by another engine
+
+
+@pytest.fixture
+def beside(full, monkeypatch):
+    """The built-in model with an engine that draws what `draw` gives, and the threads in which it was asked."""
+    threads = []
+
+    def use(draw):
+        def asked(latents):
+            threads.append(threading.current_thread())
+            return draw(latents)
+
+        monkeypatch.setattr(full, "draw_beside", asked)
+        return full, threads
+
+    return use
+
+
+def wait_for(pipeline):
+    """A run whose steps take long enough for the engine to have finished."""
+    request = Request("mini", "make it night", steps=4, seed=2)
+    for event in pipeline.run(request, previews=math.inf):
+        if isinstance(event, Step):
+            time.sleep(0.3)
+        yield event
+
+
+def test_another_engine_draws_beside_the_next_step(beside, monkeypatch):
+    pipeline, threads = beside(lambda latents: np.full((256, 256, 3), latents.shape[1], np.uint8))
+    monkeypatch.setattr(pipeline, "show", None)  # MLX draws nothing
+    events = list(wait_for(pipeline))
+    previews = [event for event in events if isinstance(event, Preview)]
+    assert [event.step for event in previews] == [1, 2]  # what the third step began nobody waits for
+    assert all((event.pixels == 8).all() for event in previews)
+    assert threading.main_thread() not in threads
+
+
+def test_a_size_that_the_engine_does_not_draw_is_drawn_by_mlx(beside):
+    pipeline, threads = beside(lambda latents: None)
+    previews = [event for event in wait_for(pipeline) if isinstance(event, Preview)]
+    assert len(threads) == 1
+    assert [event.step for event in previews] == [2, 3]
+    assert previews[0].pixels.std() > 5
+
+
+def test_an_engine_that_fails_is_told_in_the_log_and_mlx_draws(beside, caplog):
+    def fail(latents):
+        raise RuntimeError("no such compute unit")
+
+    pipeline, threads = beside(fail)
+    assert sum(isinstance(event, Preview) for event in wait_for(pipeline)) == 2
+    assert len(threads) == 1
+    assert "no such compute unit" in caplog.text
+
+
+def test_a_run_does_not_wait_for_a_slow_engine(beside):
+    release = threading.Event()
+    pipeline, threads = beside(lambda latents: release.wait(60) and None)
+    try:
+        events = list(pipeline.run(Request("mini", "make it night", steps=4, seed=2), previews=math.inf))
+    finally:
+        release.set()
+    assert isinstance(events[-1], Done)
+    assert len(threads) == 1
+    assert not any(isinstance(event, Preview) for event in events)
+
+
+def test_what_another_engine_draws_keeps_the_picture_outside_a_mask(beside):
+    pipeline, _ = beside(lambda latents: np.zeros((256, 256, 3), np.uint8))
+    mask = np.zeros((256, 256), np.float32)
+    mask[:128] = 1
+    given = picture(1, (256, 256))
+    request = Request("mini", "make it night", 256, 256, steps=3, seed=2, references=(given,), mask=Mask(pixels=mask))
+    shown = []
+    for event in pipeline.run(request, previews=math.inf):
+        time.sleep(0.3 if isinstance(event, Step) else 0)
+        shown += [event.pixels] if isinstance(event, Preview) else []
+    assert (shown[0][160:] == given.pixels[160:]).all()
+    assert (shown[0][:96] == 0).all()
