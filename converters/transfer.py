@@ -11,6 +11,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Generator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import TypeVar
@@ -18,7 +19,7 @@ from typing import TypeVar
 from mlx_model.errors import ConvertError, DiskFull
 from mlx_model.events import Note
 from mlx_model.files import FULL, begin, finish, make_folders, sync, sync_folder
-from mlx_model.held import hold, is_single
+from mlx_model.held import Strange, hold, is_single
 from mlx_model.memory import say_bytes
 
 from . import hub
@@ -198,8 +199,9 @@ class Partial:
         self.remove()
 
     def remove(self) -> None:
-        self.path.unlink(missing_ok=True)
-        self._tag.unlink(missing_ok=True)
+        for path in (self.path, self._tag):
+            with suppress(FileNotFoundError, Strange), hold(path.parent, path.parent.parent) as folder:
+                folder.remove(path.name)
 
 
 def link(place: Path, into: Path, path: str) -> None:
