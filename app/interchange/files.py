@@ -155,20 +155,28 @@ def read_xml(source: Source, doctype: bool = False) -> Node:
     if doctype:
         data = DOCTYPE.sub(b"", data, count=1)
     try:
-        return _parse_bytes(data)
+        return _parse_text(source, data)
     except ParseError as error:
-        try:  # said to be UTF-8, but Western European
-            root = _parse_bytes(DECLARED.sub(b"", data).decode("cp1252").encode())
-        except (ParseError, UnicodeDecodeError):
-            raise RequestError(f"{source.path} is damaged ({say_reason(error)}).", "Export it again.") from error
-        source.notes.append(f"{source.path.name} is not in UTF-8 as it says: check the accents.")
-        return root
+        raise RequestError(f"{source.path} is damaged ({say_reason(error)}).", "Export it again.") from error
     except TooMuch as error:
         raise RequestError(f"{source.path} can't be read: {error}.", "Export it again.") from error
     except (defusedxml.DefusedXmlException, ValueError, LookupError, RecursionError) as error:
         raise RequestError(
             f"{source.path} has definitions that it does not need and that attacks use.", "Export it again."
         ) from error
+
+
+def _parse_text(source: Source, data: bytes) -> Node:
+    """Also where it says that it is UTF-8, and is Western European. Raises what _parse_bytes does."""
+    try:
+        return _parse_bytes(data)
+    except ParseError as error:
+        try:
+            root = _parse_bytes(DECLARED.sub(b"", data).decode("cp1252").encode())
+        except (ParseError, UnicodeDecodeError):
+            raise error from None
+        source.notes.append(f"{source.path.name} is not in UTF-8 as it says: check the accents.")
+        return root
 
 
 class _Bounded(TreeBuilder):
