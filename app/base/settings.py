@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from pathlib import Path
 from typing import Literal
 
 import msgspec
 
 from mlx_model.files import make_folders, write_new
+from mlx_model.held import hold
 
 from . import paths
 
 RECENT = 10
 FILE = "settings.json"
+LARGEST, LONGEST, WIDEST = 2**20, 4096, 4096  # bytes of the file; letters of a path; pixels of a panel
 
 
 class Settings(msgspec.Struct, frozen=True):
@@ -36,11 +39,36 @@ def path() -> Path:
 
 
 def load() -> Settings:
-    """The settings; the defaults where there are none or the file can't be read."""
+    """The settings; the defaults where there are none or the file can't be read, also of what makes no sense."""
     try:
-        return msgspec.json.decode(path().read_bytes(), type=Settings)
-    except (OSError, msgspec.DecodeError):
+        return _mend(msgspec.json.decode(_read(path()), type=Settings))
+    except (OSError, ValueError, RecursionError):
         return Settings()
+
+
+def _read(file: Path) -> bytes:
+    """The start of it: if it is longer it is none of ours. Raises OSError for what is, or leads to, no plain file."""
+    real = Path(os.path.realpath(file))
+    with hold(real.parent) as folder, open(folder.open(real.name), "rb") as handle:
+        return handle.read(LARGEST)
+
+
+def _mend(made: Settings) -> Settings:
+    """A file from elsewhere may name what no disk has and no screen shows."""
+    recent = tuple(one for one in made.recent if _is_path(one))[:RECENT]
+    return msgspec.structs.replace(
+        made,
+        model=made.model if made.model and _is_path(made.model) else None,
+        folder=made.folder if made.folder and _is_path(made.folder) else None,
+        recent=recent,
+        titles={one: made.titles[one][:LONGEST] for one in recent if one in made.titles},
+        cell=made.cell if 0 <= made.cell <= WIDEST else 0,
+        geometry=made.geometry if made.geometry.isascii() and len(made.geometry) <= LONGEST else "",
+    )
+
+
+def _is_path(text: str) -> bool:
+    return "\0" not in text and len(text) <= LONGEST
 
 
 def save(settings: Settings) -> None:

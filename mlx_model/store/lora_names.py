@@ -5,8 +5,11 @@ The tables repeat what converters/keys says about whole checkpoints (tests/conve
 them); here a name may also stand for a run of a fused layer's rows. `#` stands for a number.
 """
 
+import errno
 import math
+import os
 import re
+import stat
 from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from pathlib import Path
@@ -14,7 +17,7 @@ from typing import Any, NamedTuple
 
 from safetensors import SafetensorError, safe_open
 
-from ..errors import LayoutError
+from ..errors import LayoutError, say_reason
 from ..specs import SPECS, ModelSpec
 
 # What torch's wrappers leave, before a name or inside it where a block was compiled or wrapped alone.
@@ -297,7 +300,12 @@ class Header(NamedTuple):
 
 def read_header(path: Path) -> Header:
     """Remembered as long as the file stays as it is. Raises LayoutError, OSError."""
-    state = path.stat()
+    try:
+        state = path.stat()
+    except ValueError as error:  # a zero byte in the name
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), str(path)) from error
+    if not stat.S_ISREG(state.st_mode):  # opening a pipe waits for ever
+        raise LayoutError(f"{path.name} is no file.")
     return _read_header(path, (state.st_size, state.st_mtime_ns, state.st_ino))
 
 
@@ -308,7 +316,7 @@ def _read_header(path: Path, stamp: tuple[int, ...]) -> Header:
             shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in list(opened.keys())}
             return Header(shapes, dict(opened.metadata() or {}))
     except SafetensorError as error:
-        raise LayoutError(f"{path.name} is not a sound safetensors file: {error}.") from error
+        raise LayoutError(f"{path.name} is not a sound safetensors file: {say_reason(error)}.") from error
 
 
 def count_bytes(path: Path, number_bytes: int, largest: int) -> int:

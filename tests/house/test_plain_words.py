@@ -77,7 +77,6 @@ PIXELS = {  # made of pixels, or of a picture that is open already
     "app/gui/canvas/mask_painter.py": {
         "QImage(self._pixels.data, width, height, 4 * width, QImage.Format.Format_ARGB32_Premultiplied)"
     },
-    "app/gui/document/picture_drag.py": {"QImage(mime.imageData())"},
     "app/gui/document/pixmaps.py": {"QImage(packed, width, height, 4 * width, QImage.Format.Format_RGB32)"},
     "app/gui/kit/icons.py": {"QPixmap(round(side * (1 + gap)), side)"},
     "app/gui/pages/cast_member.py": {"QIcon(pixmap)", "QPixmap(24, 24)"},

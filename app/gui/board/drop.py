@@ -119,9 +119,8 @@ class Dropping(QObject):
         mime, document = event.mimeData(), self.document
         event.acceptProposedAction()
         if mime.hasFormat(PANELS):
-            ids = tuple(bytes(mime.data(PANELS).data()).decode().split("\n"))
             event.setDropAction(Qt.DropAction.MoveAction)
-            self.grid.select(move(document, ids, *self.grid.model().place_for(row)))
+            self.grid.select(move(document, panels_in(mime, document.board), *self.grid.model().place_for(row)))
             return
         document_file = file_to_open(mime)
         if document_file:
@@ -135,6 +134,12 @@ class Dropping(QObject):
             self.grid.select(add_pictures(document, scene, at, pictures))
 
 
+def panels_in(mime: QMimeData, board: Board) -> tuple[str, ...]:
+    """The panels of this board among the ids that `mime` has, whoever wrote them, in the order of the board."""
+    ids = set(bytes(mime.data(PANELS).data()).decode("utf-8", "replace").split("\n"))
+    return tuple(panel.id for panel in board.panels() if panel.id in ids)
+
+
 def file_to_open(mime: QMimeData) -> str:
     """The board, script or timeline that is dropped, which is opened rather than put into a panel; "" for none."""
     files = [url.toLocalFile() for url in mime.urls() if url.isLocalFile()]
@@ -144,9 +149,9 @@ def file_to_open(mime: QMimeData) -> str:
 def move(document: Document, ids: tuple[str, ...], scene: str, at: int) -> tuple[str, ...]:
     """Move panels in front of what is position `at` of a scene now; their ids."""
     board = document.board
-    ids = tuple(panel.id for panel in board.panels() if panel.id in ids)
     panels = next(one.panels for one in board.scenes if one.id == scene)
-    at -= sum(panel.id in ids for panel in panels[:at])
+    moved = set(ids)
+    at -= sum(panel.id in moved for panel in panels[:at])
     if ids:
         label = "Move Panel" if len(ids) == 1 else "Move Panels"
         document.do(label, lambda board: commands.move_panels(board, ids, scene, at))

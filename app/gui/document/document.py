@@ -276,7 +276,9 @@ class Document(QObject):
         read = in_background(lambda one: read_picture(self.file, one, name), sources)
         if len(read) < len(sources):
             self.message.emit(f"Stopped after {len(read)} of {len(sources)} pictures.", "Undo takes them away too.")
-        return [picture for picture in map(self._tell_read, read) if picture]
+        for message, hint in ReadPicture.list_messages(read):
+            self.message.emit(message, hint)
+        return [taken.picture for taken in read if taken.picture]
 
     def store(self, pixels: np.ndarray, name: str, then: Callable[[Picture | None], None]) -> None:
         """Keep pixels as put_picture does, by another thread where that takes a while.

@@ -1,6 +1,7 @@
 """Pictures on their way in and out: dropped, pasted, copied, dragged to Finder or another panel."""
 
 import atexit
+import os
 import re
 from pathlib import Path
 
@@ -43,15 +44,15 @@ def pictures_in(mime: QMimeData | None, document: Document) -> list[Picture]:
     files = [url.toLocalFile() for url in mime.urls() if url.isLocalFile()]
     if files:
         return import_files(files, document)
-    image = QImage(mime.imageData()) if mime.hasImage() else QImage()
-    return [] if image.isNull() else document.import_pictures([image], "pasted")
+    image = mime.imageData() if mime.hasImage() else None  # whatever the other program put there
+    return document.import_pictures([image], "pasted") if isinstance(image, QImage) and not image.isNull() else []
 
 
 def import_files(files: list[str], document: Document) -> list[Picture]:
     """Every picture among files and folders; a folder gives what lies in it, in the order that people count."""
     found: list[str | Path] = []
     for file in files:
-        found += _pictures_of_folder(Path(file), document) if Path(file).is_dir() else [file]
+        found += _pictures_of_folder(Path(file), document) if os.path.isdir(file) else [file]
     return document.import_pictures(found)
 
 

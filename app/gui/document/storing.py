@@ -3,7 +3,7 @@ stays alive.
 """
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
@@ -15,6 +15,7 @@ from PySide6.QtGui import QGuiApplication, QImage
 
 from mlx_model.errors import FluxLocalError, Hint
 
+from ...base.words import say_count
 from ...board.data import Picture
 from ...board.panel_job import make_take
 from ...engine.jobs import JobState
@@ -27,6 +28,7 @@ SHORT = 40  # ms: what is faster is not worth a busy pointer
 LOOK = 10  # ms between looks at the threads
 THREADS = 2  # a picture of the largest size takes 400 MB while it is read
 WORTH_WORDS = 400  # ms
+TOLD = 3  # messages about pictures that come together
 
 
 class ReadPicture(NamedTuple):
@@ -38,6 +40,13 @@ class ReadPicture(NamedTuple):
     picture: Picture | None
     messages: tuple[tuple[str, Hint], ...]
     disk: bool = False
+
+    @staticmethod
+    def list_messages(read: "Iterable[ReadPicture]") -> list[tuple[str, Hint]]:
+        """The first that are said of pictures which came together, and how many more there are."""
+        said = [one for taken in read for one in taken.messages]
+        more = (f"There is more to say about {say_count(len(said) - TOLD, 'picture')}.", "Add fewer at once.")
+        return said if len(said) <= TOLD else [*said[:TOLD], more]
 
 
 def read_picture(file: BoardFile, source: str | Path | QImage | bytes, name: str) -> ReadPicture:

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
 from mlx_model import memory
 from mlx_model.errors import FluxLocalError, Hint
 
+from ...base.words import say_count
 from ...board import commands
 from ...board.data import Adapter, Board
 from ...models import loras
@@ -31,7 +32,7 @@ from ..kit.widgets import Empty, Plain, bar, button, describe, fill_page, label,
 
 SIDE, CARD = 108, 150  # points of a picture; px: the usual height of a card
 FILTER = "LoRAs (*.safetensors *.sft)"
-FEW_TITLES = 3
+FEW_TITLES, FEW_REFUSED = 3, 3
 
 
 class Adding(QObject):
@@ -44,11 +45,16 @@ class Adding(QObject):
         QThreadPool.globalInstance().start(lambda: self._add(files))
 
     def _add(self, files: list[Path]) -> None:
+        refused = 0
         for file in files:
             try:
                 self.added.emit(loras.add(file).stem)
             except FluxLocalError as error:
-                self.refused.emit(error.message, error.hint)
+                refused += 1
+                if refused <= FEW_REFUSED:
+                    self.refused.emit(error.message, error.hint)
+        if refused > FEW_REFUSED:
+            self.refused.emit(f"{say_count(refused - FEW_REFUSED, 'more file')} could not be added.", "")
 
 
 class LoraCard(QFrame):

@@ -308,8 +308,7 @@ class BoardCommands(QObject):
         mime = QGuiApplication.clipboard().mimeData() or QMimeData()  # None where it is empty
         if mime.hasFormat(PANELS):
             there = {panel.id for panel in self.document.board.panels()}
-            ids = [one for one in bytes(mime.data(PANELS).data()).decode().split("\n") if one in there]
-            if ids:
+            if ids := drop.panels_in(mime, self.document.board):
                 self.document.do("Paste", lambda board: commands.duplicate_panels(board, ids))
                 self._select_new(there)
                 return
