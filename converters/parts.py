@@ -4,6 +4,7 @@ Whether it holds all that it should, its tensors alone can't say: what is cut of
 config.json and the published sizes are asked too. Nothing is unpickled, and nothing outside the given folders is read.
 """
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -239,8 +240,16 @@ def _open_mflux(files: tuple[Path, ...], entries: dict[str, Entry], config: dict
     return Part(layout, files, plain, config, stored=entries)
 
 
+# Other programs' packed matrices, by the ends of names. Of other models' files they say nothing worth telling.
+UNREAD = {".qweight": "SVDQuant, AWQ or GPTQ", ".weight._data": "optimum-quanto", ".W_q": "HQQ"}
+OURS = re.compile(r"(double|single|transformer|mode)_blocks\.")
+
+
 def recognise(entries: dict[str, Entry], file: Path) -> Layout:
     """The layout whose signature is among the keys. Raises ConvertError."""
+    packed = next((form for end, form in UNREAD.items() for name in entries if name.endswith(end)), None)
+    if packed and any(OURS.search(name) for name in entries):
+        raise ConvertError(f"{file} is packed by {packed}, which can't be converted.", scaled.HINT)
     for layout in LAYOUTS:
         if layout.signature in entries:
             return layout

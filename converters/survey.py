@@ -16,7 +16,7 @@ from typing import Any
 import mlx.core as mx
 import yaml  # type: ignore[import-untyped]  # it ships no types
 
-from mlx_model.errors import ConvertError, FluxLocalError, RequestError
+from mlx_model.errors import ConvertError, FluxLocalError, RequestError, UnsafeFile
 from mlx_model.specs import SPECS
 from mlx_model.store import lora_names
 from mlx_model.store.folder import MANIFEST, open_folder
@@ -37,6 +37,11 @@ FOLDER_LIMIT = 20_000
 DEPTH_LIMIT = 16
 PATHS_FILES = ("extra_model_paths.yaml", "extra_model_paths.yml", "extra_models_config.yaml")  # the last: its desktop
 YAML_LIMIT = 2**20  # bytes
+# Where programs bring tokenizers, beside their folder of models: ComfyUI, Forge, SwarmUI (twice), Stability Matrix.
+PROGRAMS = (
+    ("comfy",), ("backend", "huggingface"), ("dlbackend", "comfy", "ComfyUI", "comfy"),
+    ("dlbackend", "ComfyUI", "comfy"), ("Packages", "ComfyUI", "comfy"),
+)  # fmt: skip
 PIECE = re.compile(r".*-\d{5}-of-\d{5}", re.IGNORECASE)
 TYPES = {"F32": mx.float32, "F16": mx.float16, "BF16": mx.bfloat16}
 CODES = {"F8_E4M3": "fp8", "F8_E5M2": "fp8 (e5m2)", "I8": "int8", "U8": "nvfp4"}
@@ -87,24 +92,27 @@ def survey(*places: Path) -> Survey:
 
 
 def _list_roots(place: Path) -> list[Path]:
-    """The place itself, or of ComfyUI its models and where else it keeps some."""
+    """The place itself, or of a program like ComfyUI its models, where else it keeps some, and its tokenizers."""
     if not place.exists():
         raise RequestError(f"{place} does not exist.")
     if place.is_file():
         return [place]
     if not place.is_dir():
         raise RequestError(f"{place} is not a file but a pipe, socket or device.", "Give a file or a folder.")
-    for comfy in (place, _find_child(place, "ComfyUI"), place.parent if place.name.lower() == "models" else None):
-        models = _find_child(comfy, "models") if comfy else None
-        lists = [comfy / name for name in PATHS_FILES if (comfy / name).is_file()] if comfy else []
-        if comfy and models and (lists or _find_child(comfy, "comfy")):
-            tokenizers = _find_child(comfy, "comfy")  # its program brings those of CLIP and T5
-            return [
-                models,
-                *(more for file in lists for more in _read_paths(file)),
-                *([tokenizers] if tokenizers else []),
-            ]
+    for home in (place, _find_child(place, "ComfyUI"), place.parent if place.name.lower() == "models" else None):
+        models = _find_child(home, "models") if home else None
+        lists = [home / name for name in PATHS_FILES if (home / name).is_file()] if home else []
+        programs = [found for names in PROGRAMS if home and (found := _find_path(home, names))]
+        if models and (lists or programs):
+            return [models, *(more for file in lists for more in _read_paths(file)), *programs]
     return [place]
+
+
+def _find_path(folder: Path, names: tuple[str, ...]) -> Path | None:
+    found: Path | None = folder
+    for name in names:
+        found = _find_child(found, name) if found else None
+    return found
 
 
 def _find_child(folder: Path, name: str) -> Path | None:
@@ -198,7 +206,7 @@ def _list_vocabularies(found: list[Found]) -> list[Path]:
 
 def _note_failure(file: Path, error: Exception, made: Survey) -> None:
     """A file of another model counts; one that is damaged or incomplete is named."""
-    if isinstance(error, NoPart) or is_pickle(file):
+    if isinstance(error, NoPart) or (is_pickle(file) and isinstance(error, UnsafeFile)):
         made.others += 1
         return
     words = error.message if isinstance(error, FluxLocalError) else f"{file} can't be read."

@@ -93,6 +93,8 @@ def describe_lines(made: "Gathered", place: Path) -> list[str]:
     for role, one in made.chosen.items():
         why = f" ({made.reasons[role]})" if made.reasons[role] else ""
         lines.append(f"  {_say_role(role)}: {_shorten(one.place, place)}, {one.form}, {say_bytes(one.bytes)}{why}")
+    for role, folder in (("tokenizer", made.tokenizers.text), ("pooled tokenizer", made.tokenizers.pooled)):
+        lines += [f"  {role}: {'inside ' if folder.is_file() else ''}{_shorten(folder, place)}"] if folder else []
     lines += [f"  missing {_say_role(role)}: {say_missing(made, role)}" for role in made.missing]
     if not made.certain:
         lines.append("  Nothing but a name tells this transformer from others of its size, and its name does not.")

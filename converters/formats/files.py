@@ -19,6 +19,7 @@ PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle")
 SHARD = re.compile(r"-(\d{1,6})-of-(\d{1,6})\.")  # in the name of a file
 MOST_SHARDS = 1000
 JSON_LIMIT = 64 * 2**20  # bytes
+DATABASE = b"SQLite format 3\0"  # in which Draw Things keeps its models, called .ckpt
 NO_PICKLE = "Get the .safetensors form of the model."
 
 
@@ -28,6 +29,8 @@ def check_kind(file: Path) -> None:
         start = stream.read(64)
     if start.startswith(b"version https://git-lfs"):
         raise ConvertError(f"{file} is only a Git LFS pointer, not the weights.", "Run: git lfs pull")
+    if start.startswith(DATABASE):
+        raise ConvertError(f"{file} is a model of Draw Things, whose form can't be read.", NO_PICKLE)
     if is_pickle(file):
         return
     whole = start[8:9] == b"{"  # of a safetensors file; its length in front may begin as a pickle does: 640 is 80 02

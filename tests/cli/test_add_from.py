@@ -12,8 +12,10 @@ from mlx_model.store.folder import open_folder
 from tests.cli.scripted_pipeline import run
 from tests.converters.formats.test_gguf import FORM
 from tests.converters.formats.test_gguf import write as write_gguf
+from tests.converters.stored import write
 from tests.converters.test_comfy_files import same
 from tests.converters.test_folders import comfy, hub
+from tests.converters.test_vocabularies import encoder
 from tests.converters.tiny import TINY, checkpoint, published
 
 TINY_DEV = TINY["flux1-kontext-dev"]
@@ -40,7 +42,20 @@ def test_without_a_name_it_is_told_what_is_there(place):
     assert "not taken: flux1-kontext-dev-Q8_0.gguf (GGUF Q8_0)" in told
     assert f"flux-local models add flux1-kontext-dev --from '{place}'" in told
     assert "FLUX.1 dev (" not in told
+    assert "  tokenizer: comfy/text_encoders/t5_tokenizer" in told
+    assert "  pooled tokenizer: comfy/sd1_tokenizer" in told
     assert not (paths.models() / "flux1-kontext-dev").exists()
+
+
+def test_a_tokenizer_inside_a_weight_file_is_told(tmp_path):
+    root = comfy(tmp_path / "ComfyUI", TINY["flux2-dev"])
+    shutil.rmtree(root / "comfy" / "text_encoders")
+    file = root / "models" / "text_encoders" / "some_text_encoder.safetensors"
+    write(file, encoder("flux2-dev", tmp_path))
+    (file.parent / "config.json").write_text(json.dumps({"text_config": {"head_dim": 8}}))
+    told = add("--from", root).stdout
+    assert "FLUX.2 dev (flux2-dev): everything is here" in told
+    assert "  tokenizer: inside models/text_encoders/some_text_encoder.safetensors" in told
 
 
 def test_the_same_for_scripts(place):

@@ -374,3 +374,71 @@ def test_incomplete_parts_are_not_chosen(tmp_path):
     vae = {name: x for name, x in published(tiny, "autoencoder").items() if not name.startswith("bn.")}
     save(root / "models" / "vae" / "some_autoencoder.safetensors", vae)
     assert "autoencoder" in gather(SPECS[tiny.model], survey(root)).missing
+
+
+def bring(root, tiny, *program):
+    """A program that keeps its models elsewhere, with tokenizers in its own folders."""
+    made = comfy(root, tiny)
+    place = root.joinpath(*program)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    shutil.move(made / "comfy", place)
+    return made
+
+
+@pytest.mark.parametrize("given", ["", "models"])
+@pytest.mark.parametrize("program", ["backend/huggingface", "dlbackend/comfy/ComfyUI/comfy", "dlbackend/ComfyUI/comfy",
+                                     "Packages/ComfyUI/comfy"])  # fmt: skip
+def test_forge_swarmui_and_stability_matrix(tmp_path, program, given):
+    """Their tokenizers lie beside the folder of models, among much else that is not looked into."""
+    tiny = TINY["flux1-dev"]
+    root = bring(tmp_path / "webui", tiny, *program.split("/"))
+    (root / "extensions").mkdir()
+    write(root / "extensions" / "flux1-dev.safetensors", {"img_in.weight": np.ones((2, 2), np.float32)})
+    found = survey(root / given)
+    assert gather(SPECS[tiny.model], found).missing == {}
+    assert found.others == 0
+    assert found.problems == []
+
+
+def test_invokeai(tmp_path):
+    """Folders called by numbers, T5 and CLIP as folders with their tokenizers."""
+    tiny = TINY["flux1-dev"]
+    source = checkpoint(tiny, tmp_path / "made").parent
+    models = tmp_path / "invokeai" / "models"
+    places = {"transformer": "0c3a", "text_encoder_2": "77f1/text_encoder_2", "tokenizer_2": "77f1/tokenizer_2",
+              "text_encoder": "a1b2", "vae": "e9d0"}  # fmt: skip
+    for name, place in places.items():
+        (models / place).parent.mkdir(parents=True, exist_ok=True)
+        if name == "transformer":
+            (models / place).mkdir()
+            shutil.copy(source / "flux1-dev.safetensors", models / place)
+        else:
+            shutil.copytree(source / name, models / place)
+    for file in (source / "tokenizer").iterdir():
+        shutil.copy(file, models / "a1b2")
+    same(add(tmp_path / "invokeai", tiny.model, tmp_path / "out"), tiny)
+
+
+def test_draw_things_is_told(tmp_path):
+    """Its models are databases called .ckpt, which no other kind of pickle may hide."""
+    place = tmp_path / "Documents" / "Models"
+    place.mkdir(parents=True)
+    for name in ("flux_1_dev_q8p.ckpt", "t5_xxl_encoder_q6p.ckpt"):
+        (place / name).write_bytes(b"SQLite format 3\0" + bytes(90))
+    found = survey(tmp_path)
+    assert len(found.problems) == 2
+    assert all("Draw Things" in said for said in found.problems)
+    with pytest.raises(ConvertError, match="Draw Things"):
+        list(convert(place / "flux_1_dev_q8p.ckpt", tmp_path / "out"))
+
+
+@pytest.mark.parametrize(("end", "program"), [("qweight", "SVDQuant"), ("weight._data", "quanto"), ("W_q", "HQQ")])
+@pytest.mark.parametrize("layer", ["transformer_blocks.0.attn.to_q", "model.diffusion_model.single_blocks.3.linear1"])
+def test_packed_by_other_programs(tmp_path, end, program, layer):
+    """Named where it is a model of ours; a language model is just another file."""
+    file = tmp_path / "x.safetensors"
+    write(file, {f"{layer}.{end}": np.ones((4, 4), np.int8), "img_in.weight": np.ones((4, 4), np.float32)})
+    (said,) = survey(tmp_path).problems
+    assert program in said
+    write(file, {f"blocks.0.q_proj.{end}": np.ones((4, 4), np.int8)})
+    assert survey(tmp_path).problems == []
