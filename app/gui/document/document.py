@@ -35,8 +35,7 @@ from .runs import PanelState, Runs
 from .storing import AGAIN, SAVING, Keeping, ReadPicture, Storing, Troubles, in_background, keep_picture, read_picture
 from .teaching import Teaching
 
-AUTOSAVE = 1500  # ms after the first unsaved change; the product promises 2 s
-JOURNAL = 200  # ms: what is typed in one go is noted once
+AUTOSAVE, JOURNAL = 1500, 200  # ms after a change: it is saved (the product promises 2 s); what was typed is noted
 READ_ONLY_HINT = "File > Save a Copy makes a board that keeps them."
 TRASHES = (".Trash", "Trash", ".Trashes")  # names of folders
 TOLD = 3  # refusals of many at once
@@ -276,8 +275,7 @@ class Document(QObject):
         read = in_background(lambda one: read_picture(self.file, one, name), sources)
         if len(read) < len(sources):
             self.message.emit(f"Stopped after {len(read)} of {len(sources)} pictures.", "Undo takes them away too.")
-        for message, hint in ReadPicture.list_messages(read):
-            self.message.emit(message, hint)
+        self._tell_read(*read)
         return [taken.picture for taken in read if taken.picture]
 
     def store(self, pixels: np.ndarray, name: str, then: Callable[[Picture | None], None]) -> None:
@@ -296,10 +294,10 @@ class Document(QObject):
         """Wait for the pictures that are being stored: what is asked for next is about them too."""
         self._storing.settle()
 
-    def _tell_read(self, read: ReadPicture) -> Picture | None:
-        for message, hint in read.messages:
+    def _tell_read(self, *read: ReadPicture) -> Picture | None:
+        for message, hint in ReadPicture.list_messages(read):
             self.message.emit(message, hint)
-        return read.picture
+        return read[0].picture if read else None
 
     # Rendering
 
