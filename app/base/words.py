@@ -19,6 +19,7 @@ STAGES = {
     "verify": "Checking",
     "train": "Training",
     "samples": "Painting samples",
+    "prior": "Painting what it knows",
 }
 
 

@@ -1,8 +1,9 @@
 """flux-local train"""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import click
 
@@ -10,6 +11,31 @@ from .options import FILE
 from .say import Reporter, echo, echo_path, json_option, say_json
 
 RATES = {"lora": 1e-4, "all": 1e-5}
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+def prior_options(kept: int | None, says: str) -> Callable[[Command], Command]:
+    """What the model is to keep. `kept` pictures of its own, or what `says`."""
+    options = (
+        click.option(
+            "--keep", "kept", type=click.IntRange(0, 10_000), default=kept, metavar="N",
+            help=f"Pictures that the model makes first and goes on learning, to keep what it knew; {says}.",
+        ),
+        click.option("--about", default="", metavar="WORDS", help="Whom half of those show, such as: a dog"),
+        click.option("--prior-data", "prior", type=FILE, metavar="DATA", help="Examples of yours that it is to keep."),
+        click.option(
+            "--prior-weight", type=click.FloatRange(0, 100, min_open=True), default=1.0, show_default=True,
+            help="Of what it is to keep, beside 1 for what it learns.",
+        ),
+    )  # fmt: skip
+
+    def add(command: Command) -> Command:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
 
 
 @click.command()
@@ -39,6 +65,7 @@ RATES = {"lora": 1e-4, "all": 1e-5}
 @click.option(
     "--sample-every", type=click.IntRange(0), default=250, show_default=True, metavar="N", help="0: no samples."
 )
+@prior_options(0, "none if not given")
 @click.option("--gradient-checkpoints", is_flag=True, help="Less memory, more time; chosen by itself where needed.")
 @click.option("--resume", is_flag=True, help="Go on where DIR stands; --steps may be larger.")
 @json_option
@@ -68,7 +95,8 @@ def train(data: str, model: str | None, output: str, as_json: bool, **options: A
     name = re.sub(r"[^\w.-]+", "-", out.absolute().name).strip(".-") or "trained"
     plan = Plan(
         Path(data), out, name, _settings(options), options["steps"], options["size"], options["sample_every"],
-        options["resume"],
+        options["resume"], kept=options["kept"], about=options["about"],
+        prior=Path(options["prior"]) if options["prior"] else None,
     )  # fmt: skip
     _show(run(folder, plan), Reporter(as_json), as_json)
 
@@ -87,6 +115,7 @@ def train(data: str, model: str | None, output: str, as_json: bool, **options: A
     "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of all chance in the run."
 )
 @click.option("--sample-every", type=click.IntRange(0), metavar="N", help="A quarter of the run; 0: no samples.")
+@prior_options(None, "2 for each picture, 0 for none")
 @click.option("--add", is_flag=True, help="Add the result to the LoRAs that --lora finds by name.")
 @click.option("--resume", is_flag=True, help="Go on where DIR stands; --steps may be larger.")
 @json_option
@@ -122,6 +151,7 @@ def character(
 
     paths.require_free(Path(output))
     folder = open_folder(library.resolve(model))
+    options["prior"] = options["prior"] or ""
     plan = make_plan(Lesson(name, pictures, output, **options), folder.spec, resume)
     _show(run(folder, plan), Reporter(as_json), as_json)
     if add:
@@ -134,6 +164,7 @@ def _settings(options: dict[str, Any]) -> Any:
 
     kept = {name: options[name] for name in ("alpha", "targets", "optimizer", "batch", "self_flow", "seed")}
     kept["gradient_checkpoints"] = options["gradient_checkpoints"]
+    kept["prior"] = options["prior_weight"] if options["kept"] or options["prior"] else 0.0
     rate = options["rate"] or RATES["lora" if options["lora"] else "all"]
     ema = options["ema"] if options["ema"] is not None else (0.999 if options["self_flow"] else 0.99)
     return Settings(rank=options["rank"] if options["lora"] else None, rate=rate, ema=ema, **kept)

@@ -19,6 +19,9 @@ class Lesson:
 
     `captions` say what else each picture shows; None: what lies beside it. `steps` None: by the number of pictures;
     `sample_every` None: four times in the run. `member` is that of the cast who is taught.
+
+    So that the model keeps what it knew, it learns beside them from `kept` pictures that it makes first (None: by the
+    number of pictures), half of them of `about` ("a dog"), and from the set `prior`, a path; `prior_weight` is theirs.
     """
 
     name: str
@@ -31,6 +34,10 @@ class Lesson:
     sample_every: int | None = None
     seed: int = 0
     member: str = ""
+    kept: int | None = None
+    about: str = ""
+    prior: str = ""
+    prior_weight: float = 1.0
 
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]

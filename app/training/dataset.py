@@ -1,7 +1,7 @@
 """A folder or a table of examples: pictures with captions, edits with what they start from, classes.
 
     DATA/cat.png  DATA/cat.txt                   a picture and its caption, as kohya's and ai-toolkit's folders
-    DATA/12_cat/ ...                             the same, each counted 12 times (kohya)
+    DATA/12_cat/ ...                             the same, each counted 12 times; "cat" where one has no caption (kohya)
     DATA/control/cat.png                         what the edit in cat.txt starts from; also references/, source/,
                                                  input/; several as control/cat_0.png, cat_1.png or control_2/cat.png
     DATA/207/ ...                                a class of the model that takes classes
@@ -33,7 +33,7 @@ COLUMNS = {  # a column of ours -> what others call it: the hub's image folders,
 }  # fmt: skip
 STARTS = re.compile(r"(references?|controls?|source|input)(_\d+)?", re.IGNORECASE)  # folders of what edits start from
 REPEATED = re.compile(r"(\d+)_(.+)")
-SHOWN = 20  # faults in a message
+SHOWN = 1000  # faults in a message
 TABLE_LIMIT = 64 * 2**20  # bytes
 CAPTION_LIMIT = 100_000
 MOST_ROWS = 10_000_000
@@ -55,9 +55,10 @@ class Rows(NamedTuple):
     notes: list[str]
 
 
-def read_rows(data: Path, classes: int = 0) -> Rows:
+def read_rows(data: Path, classes: int = 0, words: str = "") -> Rows:
     """What `data` lists, and every fault that is seen without opening a picture. `classes`: those of the model.
 
+    `words` are the caption of pictures in a folder that have none.
     Raises RequestError where it is no set at all.
     """
     if data.is_file() and data.suffix.lower() in TABLES:
@@ -65,7 +66,7 @@ def read_rows(data: Path, classes: int = 0) -> Rows:
     if not data.is_dir():
         raise RequestError(f"{data} is no folder and no table of examples.", "Give a folder, a .jsonl or a .csv.")
     tables = [data / f"metadata{ending}" for ending in TABLES if (data / f"metadata{ending}").is_file()]
-    found = _read_table(tables[0], classes) if tables else _read_folder(data, classes)
+    found = _read_table(tables[0], classes) if tables else _read_folder(data, classes, words)
     if not found.rows and not found.faults:
         raise RequestError(f"{data} holds no pictures.", "Put pictures in it, each with a .txt of the same name.")
     return found
@@ -82,7 +83,7 @@ def tell_faults(data: Path, faults: list[str]) -> None:
 # folders
 
 
-def _read_folder(data: Path, classes: int) -> Rows:
+def _read_folder(data: Path, classes: int, words: str) -> Rows:
     found = Rows([], [], [])
     starts = [folder for folder in sorted(data.iterdir()) if folder.is_dir() and STARTS.fullmatch(folder.name)]
     for picture in _pictures(data):
@@ -90,7 +91,8 @@ def _read_folder(data: Path, classes: int) -> Rows:
         if inside.parts[0] in {folder.name for folder in starts}:
             continue
         repeats = REPEATED.fullmatch(inside.parts[0]) if len(inside.parts) > 1 else None
-        row = _row_of(picture, str(inside), starts, classes, found.faults)
+        said = repeats[2].replace("_", " ") if repeats else words
+        row = _row_of(picture, str(inside), starts, classes, said, found.faults)
         if row:
             count = int(repeats[1][:9]) if repeats and not classes else 1
             if len(found.rows) + count > MOST_ROWS:
@@ -104,7 +106,7 @@ def _read_folder(data: Path, classes: int) -> Rows:
     return found
 
 
-def _row_of(picture: Path, name: str, starts: list[Path], classes: int, faults: list[str]) -> Row | None:
+def _row_of(picture: Path, name: str, starts: list[Path], classes: int, words: str, faults: list[str]) -> Row | None:
     references = tuple(path for folder in starts for path in _belonging(folder, picture.stem))
     if starts and not references:
         faults.append(f"{name}: there is no picture of this name in {starts[0].name}")
@@ -115,8 +117,9 @@ def _row_of(picture: Path, name: str, starts: list[Path], classes: int, faults: 
             faults.append(f"{name}: its folder is no class from 0 to {classes - 1}")
             return None
         return Row(name, picture, "", label, references)
-    prompt = read_caption(picture, name, faults)
-    return None if prompt is None else Row(name, picture, prompt, None, references)
+    before = len(faults)
+    prompt = read_caption(picture, name, faults, needed=not words) or words
+    return None if len(faults) > before else Row(name, picture, prompt, None, references)
 
 
 def read_caption(picture: Path, name: str, faults: list[str], needed: bool = True) -> str | None:

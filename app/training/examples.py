@@ -53,11 +53,12 @@ def open_example(row: Row, spec: ModelSpec, area: int | None) -> Example:
     """The pictures of a row, in its bucket. Raises RequestError for one that can't be used."""
     pixels = images.open_picture(row.picture)
     references = tuple(inputs.load_reference(path, []) for path in row.references)
-    width, height = _choose_size(Size.of(pixels), spec, area)
+    width, height = choose_size(Size.of(pixels), spec, area)
     return Example(Request(spec.name, row.prompt, width, height, references=references, label=row.label), pixels)
 
 
-def _choose_size(own: Size, spec: ModelSpec, area: int | None) -> Size:
+def choose_size(own: Size, spec: ModelSpec, area: int | None) -> Size:
+    """The bucket of a picture, or the only size that the model knows."""
     if spec.min_side == spec.size.width and spec.max_pixels == spec.size.area:
         return spec.size  # positions are part of its weights
     return choose_bucket(own, area or spec.size.area, spec.size_multiple)

@@ -5,25 +5,26 @@ OUT/state.checkpoint   what going on needs
 OUT/run.json           model, data and settings
 OUT/log.jsonl          a line for every step; OUT/loss.png draws it
 OUT/samples/           the same words and seeds before and after
+OUT/prior/             what the model is to keep, as it paints that itself: see prior.py
 OUT/cache/             the examples as the model sees them, made once
 """
 
 import dataclasses
+import errno
+import fcntl
 import hashlib
 import io
 import json
-import math
 import os
 import time
 from collections.abc import Generator, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageDraw
 
-from app.base.words import say_duration
+from app.base.words import say_count, say_duration
 from app.engine.running import open_pipeline
 from app.pictures import images
 from mlx_model import files
@@ -32,22 +33,26 @@ from mlx_model.events import Done, Event, Note, Preview, Stage
 from mlx_model.foreign import parse_json
 from mlx_model.geometry import Size
 from mlx_model.held import is_plain, list_links
-from mlx_model.memory import gib, machine, weigh
+from mlx_model.memory import gib, machine, step_flops, step_seconds, weigh
 from mlx_model.request import check
 from mlx_model.store.folder import MANIFEST
 from mlx_model.training.needs import STATE
 
-from .dataset import Rows, read_rows
+from .curve import cut_log, draw_curve, read_log
+from .dataset import Row, Rows, read_rows
+from .prior import Wish, list_wishes, make_prior
 
 if TYPE_CHECKING:
     from mlx_model.run.pipeline import Pipeline
+    from mlx_model.specs import ModelSpec
     from mlx_model.store.folder import Folder
     from mlx_model.training.examples import Source
     from mlx_model.training.finetune import Trainer
     from mlx_model.training.needs import Settings
 
 RUN, RESULT_ENDING, SAMPLES = "run.json", ".safetensors", 3
-OWN = (RUN, "log.jsonl", "state.checkpoint", "samples", "cache")
+LOG = "log.jsonl"
+OWN = (RUN, LOG, "state.checkpoint", "samples", "cache", "prior")
 SEED = 1000  # of the first sample
 SMALL = 0.2  # seconds of a step, as predicted
 REDRAW = 5.0  # seconds between two drawings of the curve
@@ -56,7 +61,11 @@ GAP = 8  # pixels between the pictures of a sheet
 
 @dataclasses.dataclass(frozen=True)
 class Plan:
-    """What a run is asked for. `trigger`: the word that calls what was learned."""
+    """What a run is asked for. `trigger`: the word that calls what was learned.
+
+    What the model is to keep, with the weight settings.prior: `kept` pictures that it makes first, half of them of
+    `about` ("a dog"), and those of the set `prior`.
+    """
 
     data: Path
     out: Path
@@ -68,6 +77,14 @@ class Plan:
     resume: bool = False
     trigger: str = ""
     rows: Rows | None = None  # the examples, where they are not what `data` lists
+    kept: int = 0
+    about: str = ""
+    prior: Path | None = None
+
+    @property
+    def area(self) -> int | None:
+        """Of the buckets, in pixels; None: the model's own."""
+        return self.size**2 if self.size else None
 
     @property
     def result(self) -> Path:
@@ -80,23 +97,74 @@ def train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:
     Closing the generator keeps the last checkpoint. Raises RequestError with every fault of the data, WillNotFit,
     DiskFull, NotFinite.
     """
-    from .examples import open_examples  # which loads MLX, as the window doesn't
-
     _check_out(plan, folder.path)
-    area, rows = plan.size**2 if plan.size else None, plan.rows or read_rows(plan.data, folder.spec.classes)
-    _check_given(plan, rows)
-    sources = yield from open_examples(plan.data, rows, folder.spec, area)
-    largest = max((source.size for source in sources), key=lambda size: size.area)
-    settings, note = require(folder, largest, plan.settings, plan.steps)
+    with _hold_alone(plan.out):
+        yield from _train(folder, plan)
+
+
+def _train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:
+    """The run, in a folder that is nobody else's meanwhile."""
+    wishes = list_wishes(plan.kept, plan.about, folder.spec) if plan.kept else []
+    sources, priors = yield from _open_sets(folder.spec, plan)
+    largest = max((source.size for source in (*sources, *priors)), key=lambda size: size.area)
+    settings, note = require(folder, largest, plan.settings, plan.steps, plan.kept)
     yield Note(note)
     _begin(folder, plan, settings)
     pipe = open_pipeline(folder.path, None)
-    trainer = yield from _make_trainer(pipe, sources, settings, plan)
+    if wishes:
+        priors += yield from _paint_prior(pipe, wishes, plan)
+    trainer = yield from _make_trainer(pipe, sources, priors, settings, plan)
+    sheet = Sheet(trainer, plan) if plan.sample_every else None
+    if sheet and not sheet.before.exists():
+        yield from sheet.show(0)  # also of a run that goes on: what it has learned is not restored yet
     if plan.resume and (plan.out / STATE).is_file():  # else it was stopped before its first step
         trainer.restore(plan.out)
+        cut_log(plan.out / LOG, trainer.step)
         yield Note(f"Going on after step {trainer.step}.")
-    yield from _learn(trainer, plan)
+    yield from _learn(trainer, plan, sheet)
     yield _finish(trainer, folder, plan)
+
+
+@contextmanager
+def _hold_alone(out: Path) -> Iterator[None]:
+    """Raises RequestError where another program has the run in hand; one that ended by whatever way has not.
+
+    The processes of `mlx.launch` share it: the first holds it for all.
+    """
+    from mlx.core import distributed
+
+    descriptor = os.open(out, os.O_RDONLY)
+    try:
+        if distributed.init().rank() == 0:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+            os.close(descriptor)
+            raise RequestError(f"The run in {out} goes on already.", "Wait until it has ended.") from error
+    try:
+        yield  # also on a disk that knows no locks
+    finally:
+        os.close(descriptor)
+
+
+def _open_sets(spec: "ModelSpec", plan: Plan) -> "Generator[Event, None, tuple[list[Source], list[Source]]]":
+    """What is to be learned, and what a person gave to be kept. Raises RequestError with every fault of a set."""
+    from .examples import open_examples  # which loads MLX, as the window doesn't
+
+    rows = plan.rows or read_rows(plan.data, spec.classes)
+    kept = read_rows(plan.prior, spec.classes, plan.about) if plan.prior else Rows([], [], [])
+    _check_given(plan, [*rows.rows, *kept.rows])
+    sources = yield from open_examples(plan.data, rows, spec, plan.area)
+    return sources, (yield from open_examples(plan.prior, kept, spec, plan.area)) if plan.prior else []
+
+
+def _paint_prior(pipe: "Pipeline", wishes: list[Wish], plan: Plan) -> "Generator[Event, None, list[Source]]":
+    """What the model made of the wishes, now or before, as examples."""
+    from .examples import choose_size, open_examples
+
+    table = yield from make_prior(pipe, wishes, choose_size(pipe.spec.size, pipe.spec, plan.area), plan.out)
+    yield Note(f"What the model is to keep is in {table.parent}.")
+    return (yield from open_examples(table, read_rows(table), pipe.spec, plan.area))
 
 
 def _check_out(plan: Plan, model: Path) -> None:
@@ -121,10 +189,10 @@ def _check_out(plan: Plan, model: Path) -> None:
         raise files.explain(error, plan.out) from error
 
 
-def _check_given(plan: Plan, rows: Rows) -> None:
+def _check_given(plan: Plan, rows: list[Row]) -> None:
     """Raises RequestError for an example that lies in the run's folder, where pictures of the run take its place."""
-    given = dict.fromkeys(path for row in rows.rows for path in (row.picture, *row.references))
-    for path in given.keys() | ({plan.data} if plan.data.is_file() else set()):
+    given = dict.fromkeys(path for row in rows for path in (row.picture, *row.references))
+    for path in given.keys() | {table for table in (plan.data, plan.prior) if table and table.is_file()}:
         if files.lies_in(path, plan.out):
             raise RequestError(
                 f"{path} is one of the files you gave, and {plan.out} is where the run puts its own.",
@@ -132,8 +200,11 @@ def _check_given(plan: Plan, rows: Rows) -> None:
             )
 
 
-def require(folder: "Folder", largest: Size, settings: "Settings", steps: int) -> "tuple[Settings, str]":
-    """The settings with gradient checkpoints where they are needed, and what to expect. Raises WillNotFit."""
+def require(folder: "Folder", largest: Size, settings: "Settings", steps: int, kept: int = 0) -> "tuple[Settings, str]":
+    """The settings with gradient checkpoints where they are needed, and what to expect. Raises WillNotFit.
+
+    `kept`: pictures that the model makes first.
+    """
     from mlx_model.training import needs
 
     here, spec = machine(openblas=True), folder.spec
@@ -147,6 +218,10 @@ def require(folder: "Folder", largest: Size, settings: "Settings", steps: int) -
     known = expected is not None and expected > SMALL  # below it what counts is not the arithmetic
     times = f", {say_duration((expected or 0) * steps)} for {steps} steps" if known else ""
     note = f"Predicted: {gib(needed.peak)} of memory{times}."
+    if kept:
+        first = (step_seconds(step_flops(spec, largest), here) or 0) * spec.steps * kept
+        note += f" First it paints {say_count(kept, 'picture')} of what it knows"
+        note += f", {say_duration(first)}." if known else "."
     return dataclasses.replace(settings, gradient_checkpoints=checkpoints or settings.gradient_checkpoints), note
 
 
@@ -174,7 +249,7 @@ def _read_run(file: Path) -> dict[str, Any]:
 
 
 def _make_trainer(
-    pipe: "Pipeline", sources: "list[Source]", settings: "Settings", plan: Plan
+    pipe: "Pipeline", sources: "list[Source]", priors: "list[Source]", settings: "Settings", plan: Plan
 ) -> "Generator[Event, None, Trainer]":
     from mlx_model.training.examples import Store, encode_all
     from mlx_model.training.finetune import Trainer
@@ -182,16 +257,13 @@ def _make_trainer(
     identity = hashlib.sha256((pipe.folder.path / MANIFEST).read_bytes()).hexdigest()
     store = Store(plan.out / "cache", f"{identity} {pipe.dtype}")
     drops = settings.drop is None or settings.drop > 0
-    yield from encode_all(pipe, sources, store, drops and pipe.spec.takes_text)
-    return Trainer(pipe, sources, store, settings)
+    yield from encode_all(pipe, [*sources, *priors], store, drops and pipe.spec.takes_text)
+    return Trainer(pipe, sources, store, settings, priors)
 
 
-def _learn(trainer: "Trainer", plan: Plan) -> Generator[Event, None, None]:
+def _learn(trainer: "Trainer", plan: Plan, sheet: "Sheet | None") -> Generator[Event, None, None]:
     from mlx_model.training.finetune import learn
 
-    sheet = Sheet(trainer, plan) if plan.sample_every else None
-    if sheet and not sheet.before.exists():
-        yield from sheet.show(0)
     show, drawn = sheet.show if sheet else None, time.monotonic()
     with closing(learn(trainer, plan.steps, plan.out, show, plan.sample_every)) as events:
         for event in events:
@@ -203,7 +275,7 @@ def _learn(trainer: "Trainer", plan: Plan) -> Generator[Event, None, None]:
 
 
 def _draw(out: Path) -> None:
-    if lines := read_log(out / "log.jsonl"):
+    if lines := read_log(out / LOG):
         images.save_picture(draw_curve(lines), out / "loss.png", None, force=True)
 
 
@@ -269,59 +341,3 @@ def _finish(trainer: "Trainer", folder: "Folder", plan: Plan) -> Done:
     facts |= {name: plan.trigger for name in ("modelspec.trigger_phrase", "trigger_word") if plan.trigger}
     save_arrays(plan.result, trainer.result(), facts)
     return Done(0.0, str(plan.result))
-
-
-WIDTH, HEIGHT, EDGE = 960, 480, 56
-PAPER, INK, FAINT, LINE, SOFT = (250, 249, 246), (40, 40, 44), (222, 220, 214), (196, 84, 42), (236, 190, 168)
-
-
-def read_log(file: Path) -> list[dict[str, float]]:
-    """The lines of a log that are whole; a killed run may leave half of one."""
-    lines = []
-    for text in file.read_text("utf-8", "replace").splitlines() if file.is_file() else ():
-        try:
-            line = {name: float(value) for name, value in parse_json(text).items()}
-        except (ValueError, TypeError, AttributeError):
-            continue
-        lines += [line] if all(map(math.isfinite, line.values())) else []
-    by_step = {int(line["step"]): line for line in lines if "step" in line and "loss" in line}
-    return [by_step[step] for step in sorted(by_step)]
-
-
-def draw_curve(lines: list[dict[str, float]]) -> np.ndarray:
-    """(HEIGHT, WIDTH, 3) uint8: each step's loss, and its running mean over a twentieth of the run, on a log scale."""
-    image = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
-    pen = ImageDraw.Draw(image)
-    steps = np.array([line["step"] for line in lines], float)
-    losses = np.log10(np.maximum([line["loss"] for line in lines], 1e-6))
-    low, high = math.floor(losses.min() * 4) / 4, math.ceil(losses.max() * 4 + 1e-9) / 4
-    first, last = steps.min(), max(steps.max(), steps.min() + 1)
-
-    def place(step: float, value: float) -> tuple[float, float]:
-        x = EDGE + (step - first) / (last - first) * (WIDTH - 2 * EDGE)
-        return x, HEIGHT - EDGE - (value - low) / max(high - low, 0.25) * (HEIGHT - 2 * EDGE)
-
-    for mark in np.arange(low, high + 0.01, 0.25):
-        _, y = place(first, mark)
-        pen.line((EDGE, y, WIDTH - EDGE, y), fill=FAINT)
-        pen.text((8, y - 6), f"{10**mark:.3g}", fill=INK)
-    pen.line([place(*point) for point in zip(steps, losses, strict=True)], fill=SOFT, width=1)
-    pen.line([place(*point) for point in zip(steps, smooth(losses), strict=True)], fill=LINE, width=3)
-    pen.text((EDGE, HEIGHT - EDGE + 12), f"step {first:.0f}", fill=INK)
-    pen.text((WIDTH - EDGE - 70, HEIGHT - EDGE + 12), f"step {last:.0f}", fill=INK)
-    pen.text((EDGE, 16), f"loss, and its mean over {window(len(losses))} steps", fill=INK)
-    return np.asarray(image)
-
-
-def window(count: int) -> int:
-    """Steps that the mean goes over."""
-    return max(1, count // 20)
-
-
-def smooth(values: np.ndarray) -> np.ndarray:
-    """The mean of each value and those before it, `window` of them at most."""
-    sums = np.concatenate([[0.0], np.cumsum(values)])
-    ends = np.arange(1, len(values) + 1)
-    starts = np.maximum(0, ends - window(len(values)))
-    mean: np.ndarray = (sums[ends] - sums[starts]) / (ends - starts)
-    return mean

@@ -34,6 +34,7 @@ from .loop import Tree, average, checkpoint_blocks, load_trees, muon_and_adam, r
 from .needs import STATE, Settings
 
 WARMUP = 20  # steps of a rising rate: a fixed number, so that a run can be made longer
+PRIOR = 2**32  # the number of the first prior example: its chance is another one than that of what is learned
 LOG = "log.jsonl"
 SAVE_SECONDS = 150.0
 
@@ -49,10 +50,17 @@ class Trained(nn.Module):
 
 
 class Trainer:
-    """One run: the pipeline whose transformer learns, its examples, and everything that a checkpoint holds."""
+    """One run: the pipeline whose transformer learns, its examples, and everything that a checkpoint holds.
 
-    def __init__(self, pipe: Pipeline, sources: Sequence[Source], store: Store, settings: Settings) -> None:
+    With a prior weight, each step also learns from as many of `priors`, which show what the model is to keep
+    (DreamBooth, Ruiz et al. 2208.12242): the loss is that of `sources` plus the weight times that of `priors`.
+    """
+
+    def __init__(
+        self, pipe: Pipeline, sources: Sequence[Source], store: Store, settings: Settings, priors: Sequence[Source] = ()
+    ) -> None:
         self.pipe, self.sources, self.store, self.settings = pipe, sources, store, settings
+        self.priors = priors if settings.prior else ()
         self.step = 0
         model = pipe.transformer
         pipe.banks = objective.Unkept()
@@ -90,11 +98,12 @@ class Trainer:
         group, total = mx.distributed.init(), None
         figures: dict[str, float] = {}
         first = self.step * self.settings.batch
-        for number in range(first + group.rank(), first + self.settings.batch, group.size()):
+        numbers = range(first + group.rank(), first + self.settings.batch, group.size())
+        for number in (*numbers, *(PRIOR + number for number in numbers if self.priors)):
             (_, one), gradients = self._learn(number)
             total = gradients if total is None else tree_map(mx.add, total, gradients)
             mx.eval(total, one)
-            figures = {name: figures.get(name, 0.0) + value.item() for name, value in one.items()}
+            figures |= {name: figures.get(name, 0.0) + value.item() for name, value in one.items()}
         share = group.size() / self.settings.batch
         mean = average(group, tree_map(lambda x: share * x.astype(mx.float32), prune(total)))
         clipped, norm = optim.clip_grad_norm(mean, self.settings.clip)
@@ -108,13 +117,14 @@ class Trainer:
         return figures
 
     def _learn(self, number: int) -> Any:
-        """Loss and gradients of example `number` of the run."""
-        source = self.sources[pick(self.settings.seed, number, len(self.sources))]
+        """Loss and gradients of example `number` of the run, from PRIOR on of a prior one."""
+        sources = self.priors if number >= PRIOR else self.sources
+        source = sources[pick(self.settings.seed, number, len(sources))]
         shape = (1, math.prod(source.size.grid(self.pipe.spec.size_multiple)), self.pipe.channels)
         drawn = objective.draw(self.settings.seed, number, shape, self._shift(shape[1]), self._drop())
         given = features_of(self.pipe, self.store, source, "" if drawn.dropped else None)
         seen = self._see(given, drawn) if self.settings.self_flow else None
-        return self._gradient(given, drawn, seen)
+        return self._gradient(given, drawn, seen, number >= PRIOR)
 
     def _see(self, given: Features, drawn: objective.Draw) -> mx.array:
         """The teacher is the moving average of the student: its weights are put in for one look."""
@@ -124,13 +134,16 @@ class Trainer:
         return seen
 
     def _loss(
-        self, given: Features, drawn: objective.Draw, seen: mx.array | None
+        self, given: Features, drawn: objective.Draw, seen: mx.array | None, prior: bool = False
     ) -> tuple[mx.array, dict[str, mx.array]]:
         if seen is None or self.head is None:
-            loss = objective.flow_loss(self.pipe, self.request, given, drawn)
-            return loss, {"loss": loss}
-        error, likeness = objective.self_flow_losses(self.pipe, self.request, given, drawn, self.head, seen)
-        return error - WEIGHT * likeness, {"loss": error, "likeness": likeness}
+            error, likeness = objective.flow_loss(self.pipe, self.request, given, drawn), None
+        else:
+            error, likeness = objective.self_flow_losses(self.pipe, self.request, given, drawn, self.head, seen)
+        loss = error if likeness is None else error - WEIGHT * likeness
+        if prior:
+            return self.settings.prior * loss, {"prior": error}
+        return loss, {"loss": error} | ({} if likeness is None else {"likeness": likeness})
 
     def _shift(self, tokens: int) -> float:
         return linear_mu(tokens) if self.settings.shift is None else self.settings.shift
@@ -173,7 +186,7 @@ class Trainer:
         """Go on where `folder` stands. Raises LayoutError for a checkpoint that is damaged or of other settings."""
         try:
             trees, facts = load_trees(folder / STATE)
-            settings, step = dict(parse_json(facts["settings"])), read_step(facts)
+            settings, step = Settings().recorded | dict(parse_json(facts["settings"])), read_step(facts)
             now = self.settings.recorded
             if settings == now:
                 self._check(trees)

@@ -42,6 +42,7 @@ class Settings:
     clip: float = 1.0
     shift: float | None = None  # of the times; None: by the number of tokens, as the schedule of FLUX.1
     drop: float | None = None  # share of examples without their words; None: 0.1 where the model is guided so
+    prior: float = 0.0  # weight of the loss of examples that show what the model is to keep; 0: there are none
     seed: int = 0
     gradient_checkpoints: bool = False
 
@@ -87,7 +88,8 @@ def seconds(spec: ModelSpec, size: Size, settings: Settings, here: Machine) -> f
     """Predicted for a step; None where the chip is not known."""
     times = FORWARD_AND_BACKWARD - (1.0 if settings.rank else 0.0) + (1.0 if settings.self_flow else 0.0)
     guided = 2 if spec.guidance_kind == "cfg" and spec.guidance != 1 else 1  # step_flops counts two passes there
-    return step_seconds(step_flops(spec, size) / guided * times * settings.batch, here)
+    examples = settings.batch * (2 if settings.prior else 1)
+    return step_seconds(step_flops(spec, size) / guided * times * examples, here)
 
 
 def choose_checkpoints(

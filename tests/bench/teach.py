@@ -1,13 +1,15 @@
 """Teaches the built-in model characters that it has never seen, and looks at what it has learned and forgotten.
 
-    python -m tests.bench.teach [FOLDER] [--characters 2] [--pictures 10] [--steps N] [--rank R] [--sheet OUT.png]
+    python -m tests.bench.teach [FOLDER] [--characters 3] [--pictures 10] [--steps N] [--keep N] [--sheet OUT.png]
 
 For each character, `train character` gets drawn pictures of it, its place as the caption beside each. Then its name is
 asked for in the places and lights that no picture showed. Needs the emoji font (Debian: fonts-noto-color-emoji).
 
 identified   its picture matches better than 19 other held-out characters' (chance: 5 %)
 place        the nearest of all empty backdrops is the place that was asked for
-others       mini_score's figures on prompts, edits and references about others, before and with what was learned
+portrait     the same with its first picture as a reference, without and with what was learned
+others       mini_score's strict measure on prompts, edits and references about others, before and with what was
+             learned; sigma is the standard error of the mean difference over the samples
 """
 
 import argparse
@@ -23,6 +25,7 @@ from mlx_model.training import mini_scene as stage
 from mlx_model.training.mini_glyphs import TEST_GLYPHS, glyph_art
 from mlx_model.training.mini_words import AT, WHEN
 
+from .mini_right import right
 from .mini_score import SIZE, generate, held_out_samples, identified, nearest_backdrop, show, table
 
 NAME = "bobo"
@@ -68,28 +71,35 @@ def learn(model: Path, pictures: tuple[str, ...], out: Path, options: argparse.N
     from mlx_model.store.folder import open_folder
 
     folder = open_folder(model)
-    lesson = Lesson(NAME, pictures, str(out), steps=options.steps, rank=options.rank, sample_every=0)
+    lesson = Lesson(NAME, pictures, str(out), steps=options.steps, sample_every=0, kept=options.keep)
     plan = make_plan(lesson, folder.spec)
-    if options.rate:
-        plan = replace(plan, settings=replace(plan.settings, rate=options.rate))
+    asked = {name: value for name in ("rank", "rate", "prior") if (value := getattr(options, name)) is not None}
+    plan = replace(plan, settings=replace(plan.settings, **asked))
     began = time.monotonic()
     for _ in train(folder, plan):
         pass
     spent = time.monotonic() - began
-    print(f"{plan.steps} steps, rank {plan.settings.rank}, rate {plan.settings.rate:.2g}: {spent:.0f} s", flush=True)
+    used = plan.settings
+    said = f"{plan.steps} steps, rank {used.rank}, rate {used.rate:.2g}, {plan.kept} kept with weight {used.prior:g}"
+    print(f"{said}: {spent:.0f} s", flush=True)
     return plan.result
 
 
-def ask(model: Path, scenes: list[tuple[str, stage.Scene]], loras: tuple, seeds: int) -> list[np.ndarray]:
-    """The model's pictures of the name in each scene's place, `seeds` of each."""
+def ask(
+    model: Path, scenes: list[tuple[str, stage.Scene]], loras: tuple, seeds: int, portrait: np.ndarray | None = None
+) -> list[np.ndarray]:
+    """The model's pictures of the name in each scene's place, `seeds` of each; with a `portrait` of image 1, which is
+    what a board says of a member in the tray."""
     from mlx_model.events import Done
-    from mlx_model.request import Request
+    from mlx_model.request import Reference, Request
     from mlx_model.run.pipeline import Pipeline
 
     pipeline, made = Pipeline.open(model), []
+    who = NAME if portrait is None else f"{NAME} (image 1)" if loras else "image 1"
+    references = () if portrait is None else (Reference(name=NAME, pixels=portrait),)
     for said, _ in scenes:
         for seed in range(seeds):
-            request = Request("mini", f"{NAME} {said}", *SIZE, seed=seed, loras=loras)
+            request = Request("mini", f"{who} {said}", *SIZE, seed=seed, loras=loras, references=references)
             made += [event.pixels for event in pipeline.run(request) if isinstance(event, Done)]
     return made
 
@@ -116,8 +126,11 @@ def teach_one(model: Path, number: int, options: argparse.Namespace, folder: Pat
     place.mkdir()
     result = learn(model, write_pictures(shown, place), folder / f"run{number}", options)
     rows = []
-    for when, loras in (("before", ()), ("after", (Lora(str(result)),))):
-        made = ask(model, held_out, loras, options.seeds)
+    learned, first = (Lora(str(result)),), stage.render(shown[0][1])
+    ways = [("before", (), None), ("after", learned, None)]
+    ways += [("portrait before", (), first), ("portrait after", learned, first)] if options.portrait else []
+    for when, loras, portrait in ways:
+        made = ask(model, held_out, loras, options.seeds, portrait)
         rows.append(np.concatenate(made[: 11 * options.seeds : options.seeds], axis=1))
         figures = "  ".join(f"{name} {value:.2f}" for name, value in judge(glyph, held_out, made).items())
         print(f"{glyph} {when}: {figures} ({len(made)} pictures)", flush=True)
@@ -127,24 +140,41 @@ def teach_one(model: Path, number: int, options: argparse.Namespace, folder: Pat
     return result
 
 
-def score_others(model: Path, result: Path | None, count: int) -> str:
-    """What mini_score says, with or without what was learned."""
+def score_others(model: Path, results: list[Path], count: int) -> None:
+    """Print what mini_score says of others, without and with each that was learned."""
     from mlx_model.request import Lora
 
     samples = held_out_samples(count, 2026, tasks=OTHERS)
-    made = generate(model, samples, loras=(Lora(str(result)),) if result else ())
-    return show(table(samples, made))
+    pictures = [generate(model, samples, loras=loras) for loras in ((), *((Lora(str(one)),) for one in results))]
+    for number, made in enumerate(pictures):
+        print(f"others {f'with number {number}' if number else 'before'}\n{show(table(samples, made))}")
+    told = np.array(
+        [[float(right(sample, pixels)[0]) for sample, pixels in zip(samples, made, strict=True)] for made in pictures]
+    )
+    for number, after in enumerate(told[1:], 1):
+        print(
+            f"others right, number {number}: {told[0].mean():.3f} -> {after.mean():.3f}, {say_change(after - told[0])}"
+        )
+    print(f"others right, all: {say_change((told[1:] - told[0]).mean(0))}")
+
+
+def say_change(changes: np.ndarray) -> str:
+    """The mean of a change for each sample, with its standard error."""
+    return f"{changes.mean():+.3f}, sigma {changes.std(ddof=1) / len(changes) ** 0.5:.3f}"
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path, nargs="?", default=Path("assets/mini"))
-    parser.add_argument("--characters", type=int, default=2)
+    parser.add_argument("--characters", type=int, default=3)
     parser.add_argument("--first", type=int, default=0, help="number of the first character")
     parser.add_argument("--pictures", type=int, default=10)
     parser.add_argument("--steps", type=int)
-    parser.add_argument("--rank", type=int, default=16)
+    parser.add_argument("--rank", type=int)
     parser.add_argument("--rate", type=float)
+    parser.add_argument("--keep", type=int, help="pictures of what it knows")
+    parser.add_argument("--prior", type=float, help="their weight")
+    parser.add_argument("--portrait", action="store_true", help="also with a reference")
     parser.add_argument("--seeds", type=int, default=2, help="pictures of each held-out place")
     parser.add_argument("--others", type=int, default=8, help="samples of each task about others; 0: none")
     parser.add_argument("--sheet", type=Path, help="also draw before, after and the truth here")
@@ -158,8 +188,7 @@ def main() -> None:
             for number in range(options.first, options.first + options.characters)
         ]
         if options.others:
-            print("others before\n" + score_others(options.folder, None, options.others))
-            print("others after\n" + score_others(options.folder, results[0], options.others))
+            score_others(options.folder, results, options.others)
 
 
 if __name__ == "__main__":

@@ -48,6 +48,22 @@ def test_what_is_refused(pictures, tmp_path):
     assert "b.txt" in train(pictures, tmp_path / "out", "--steps", "1", code=2).output
 
 
+def test_what_is_kept_beside_plain_training(pictures, tmp_path, monkeypatch):
+    monkeypatch.setattr(pipeline, "Pipeline", REAL)
+    mine = tmp_path / "mine"
+    pictures.rename(mine)
+    (tmp_path / "new").mkdir()
+    Image.fromarray(np.zeros((64, 64, 3), np.uint8)).save(tmp_path / "new" / "dark.png")
+    (tmp_path / "new" / "dark.txt").write_text("night")
+    given = ("--lora", "--rank", "4", "--steps", "1", "--sample-every", "0", "--prior-data", str(mine))
+    train(tmp_path / "new", tmp_path / "out", *given, "--keep", "2")
+    assert '"prior": ' in (tmp_path / "out" / "log.jsonl").read_text()
+    assert len(list((tmp_path / "out" / "prior").glob("*.png"))) == 2
+    (mine / "a.txt").unlink()
+    assert "a.txt" in train(tmp_path / "new", tmp_path / "other", *given, code=2).output
+    assert not list((tmp_path / "other").iterdir())
+
+
 @pytest.fixture
 def figures(tmp_path):
     folder = tmp_path / "figures"
@@ -61,7 +77,7 @@ def figures(tmp_path):
 
 
 def teach(name, pictures, out, *more, code=0):
-    given = ("-m", MINI, "-o", str(out), "--size", "64", "--steps", "2", "--rank", "4", *more)
+    given = ("-m", MINI, "-o", str(out), "--size", "64", "--steps", "2", "--rank", "4", "--keep", "0", *more)
     return run("train", "character", name, *pictures, *given, code=code)
 
 
@@ -82,8 +98,32 @@ def test_what_is_beside_a_picture_becomes_its_caption(figures):
     lesson = Lesson("Bobo", tuple(figures), "out")
     rows = make_plan(lesson, SPECS["mini"]).rows.rows
     assert [row.prompt for row in rows] == ["Bobo in the snow", "a toy called Bobo", "Bobo", "Bobo", "Bobo"]
-    said = make_plan(replace(lesson, captions=("a toy", "", "", "", "")), SPECS["mini"]).rows.rows
-    assert [row.prompt for row in said] == ["Bobo, a toy", "Bobo", "Bobo", "Bobo", "Bobo"]
+    said = make_plan(replace(lesson, captions=("the sea", "", "", "", "")), SPECS["mini"]).rows.rows
+    assert [row.prompt for row in said] == ["Bobo, the sea", "Bobo", "Bobo", "Bobo", "Bobo"]
+
+
+@pytest.mark.parametrize(
+    ("said", "caption"),
+    [
+        ("a yellow toy in the snow", "Bobo in the snow"),
+        ("a man in a red coat", "Bobo in a red coat"),
+        ("A photo of an old man, at night", "A photo of Bobo, at night"),
+        ("a drawing of a cat", "A drawing of Bobo"),
+        ("the beach at night", "Bobo, the beach at night"),
+        ("a toy called Bobo on a table", "a toy called Bobo on a table"),
+        ("1girl, red hair", "Bobo, 1girl, red hair"),
+        ("", "Bobo"),
+    ],
+)
+def test_words_for_whom_a_picture_shows_give_way_to_the_name(said, caption):
+    """Else who it is would be learned as part of those words."""
+    assert character.join_caption("Bobo", said) == caption
+
+
+def test_a_caption_that_gives_way_is_told(figures):
+    (Path(figures[0])).with_suffix(".txt").write_text("a yellow toy in the snow")
+    notes = make_plan(Lesson("Bobo", tuple(figures), "out"), SPECS["mini"]).rows.notes
+    assert notes == ["0.png: “a yellow toy in the snow” is learned as “Bobo in the snow”."]
 
 
 def test_a_lesson_that_can_not_be_is_refused_before_it_begins(figures, tmp_path):
@@ -98,7 +138,7 @@ def test_a_lesson_that_can_not_be_is_refused_before_it_begins(figures, tmp_path)
 
 def test_a_lesson_that_was_stopped_before_its_first_step_begins(figures, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "Pipeline", REAL)
-    lesson = Lesson("Bobo", tuple(figures), str(tmp_path / "out"), steps=1, rank=4, size=64, sample_every=0)
+    lesson = Lesson("Bobo", tuple(figures), str(tmp_path / "out"), steps=1, rank=4, size=64, sample_every=0, kept=0)
     events = character.teach(Path(MINI), lesson)
     next(event for event in events if isinstance(event, Stage) and event.name == "references")
     events.close()

@@ -1,6 +1,7 @@
 """The product's trainer against torch: losses, gradients and one step of the optimiser, of all weights."""
 
 import math
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -25,40 +26,45 @@ MINI = Path(__file__).parents[2] / "assets" / "mini"
 SIDE, SHIFT, RATE, SEED = Size(64, 64), 0.3, 1e-3, 5
 
 
-def open_example() -> examples.Example:
-    pixels = np.random.default_rng(1).integers(0, 255, (64, 64, 3)).astype(np.uint8)
-    return examples.Example(
-        Request("mini", "a cat in the snow", *SIDE, references=(Reference(pixels=pixels),)), np.roll(pixels, 9, 0)
-    )
+def open_example(seed: int, references: int) -> examples.Example:
+    pixels = np.random.default_rng(seed).integers(0, 255, (64, 64, 3)).astype(np.uint8)
+    request = Request("mini", "a cat in the snow", *SIDE, references=(Reference(pixels=pixels),) * references)
+    return examples.Example(request, np.roll(pixels, 9, 0))
 
 
 @pytest.fixture
 def begin(tmp_path):
-    """A trainer of all weights in float32, at its first step."""
+    """A trainer of all weights in float32, at its first step; `prior` weighs an example without references."""
 
-    def run(self_flow: bool) -> finetune.Trainer:
+    def run(self_flow: bool, prior: float = 0.0) -> finetune.Trainer:
         pipe, store = Pipeline.open(MINI, "float32"), examples.Store(tmp_path, "mini")
-        source = examples.Source("a", "a", "a cat in the snow", None, SIDE, open_example)
-        list(examples.encode_all(pipe, [source], store, False))
-        settings = Settings(rank=None, rate=RATE, seed=SEED, shift=SHIFT, drop=0.0, self_flow=self_flow)
-        return finetune.Trainer(pipe, [source], store, settings)
+        source = examples.Source("a", "a", "a cat in the snow", None, SIDE, partial(open_example, 1, 1))
+        kept = examples.Source("b", "b", "a dog on the beach", None, SIDE, partial(open_example, 2, 0))
+        list(examples.encode_all(pipe, [source, kept], store, False))
+        settings = Settings(rank=None, rate=RATE, seed=SEED, shift=SHIFT, drop=0.0, self_flow=self_flow, prior=prior)
+        return finetune.Trainer(pipe, [source], store, settings, [kept])
 
     return run
 
 
 class Torch:
-    """The same network and example in torch."""
+    """The same network and its examples in torch."""
 
     def __init__(self, run: finetune.Trainer):
         weights = to_torch(dict(tree_flatten(run.masters["transformer"])))
-        self.model = Transformer(run.pipe.transformer.params)
+        self.run, self.model = run, Transformer(run.pipe.transformer.params)
         self.model.load_state_dict(weights, strict=True)
-        given = examples.features_of(run.pipe, run.store, run.sources[0])
-        shape = (1, math.prod(given.grid), run.pipe.channels)
-        self.drawn = objective.draw(SEED, 0, shape, SHIFT, 0.0)
+        self.take(run.sources[0], 0)
+
+    def take(self, source: examples.Source, number: int) -> None:
+        """The example that the losses are of from now on, as the run draws it."""
+        given = examples.features_of(self.run.pipe, self.run.store, source)
+        shape = (1, math.prod(given.grid), self.run.pipe.channels)
+        self.drawn = objective.draw(SEED, number, shape, SHIFT, 0.0)
         self.text, self.latents, self.noise = map(self.tensor, (given.text, given.latents, self.drawn.noise))
-        self.references = self.tensor(given.references.latents)
-        self.grids = (tuple(given.grid), *map(tuple, given.references.grids))
+        seen = given.references
+        self.references = self.tensor(seen.latents) if seen else None
+        self.grids = (tuple(given.grid), *map(tuple, seen.grids if seen else ()))
 
     def tensor(self, array: mx.array) -> torch.Tensor:
         return torch.from_numpy(np.array(array.astype(mx.float32)))
@@ -117,10 +123,10 @@ def far(ours: np.ndarray, theirs: torch.Tensor) -> float:
     return float(np.abs(ours - theirs).max() / max(np.abs(theirs).max(), 1e-12))
 
 
-@pytest.mark.parametrize("self_flow", [False, True])
-def test_losses_gradients_and_a_step_are_those_of_torch(begin, self_flow):
-    run = begin(self_flow)
-    theirs = Torch(run)
+@pytest.mark.parametrize(("self_flow", "prior"), [(False, 0.0), (True, 0.0), (False, 0.7)])
+def test_losses_gradients_and_a_step_are_those_of_torch(begin, self_flow, prior):
+    run = begin(self_flow, prior)
+    theirs, kept = Torch(run), torch.zeros(())
     named = {f"transformer.{name}": x for name, x in theirs.model.named_parameters()}
     if self_flow:
         head = head_of(run)
@@ -129,6 +135,10 @@ def test_losses_gradients_and_a_step_are_those_of_torch(begin, self_flow):
         loss = error - flow.WEIGHT * likeness
     else:
         loss = error = theirs.flow_loss()
+    if prior:
+        theirs.take(run.priors[0], finetune.PRIOR)
+        kept = theirs.flow_loss()
+        loss = loss + prior * kept
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(named.values(), 1.0)
     optimizer = torch.optim.AdamW(
@@ -136,6 +146,7 @@ def test_losses_gradients_and_a_step_are_those_of_torch(begin, self_flow):
     )
     figures = run.advance()
     assert figures["loss"] == pytest.approx(error.item(), rel=1e-4)
+    assert figures.get("prior", 0.0) == pytest.approx(kept.item(), rel=1e-4)
     if self_flow:
         assert figures["likeness"] == pytest.approx(likeness.item(), abs=1e-4)
     assert figures["norm"] == pytest.approx(norm.item(), rel=1e-3)

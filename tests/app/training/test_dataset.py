@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.training import session
+from app.training import curve
 from app.training.dataset import read_rows, tell_faults
 from app.training.examples import open_examples
 from mlx_model.errors import RequestError
@@ -71,6 +71,25 @@ def test_all_faults_are_told_together_with_their_number(tmp_path):
     for name in ("bare.txt", "empty.txt", "bytes.txt", "broken.png"):
         assert name in text
     assert "fine" not in text
+
+
+def test_pictures_without_a_caption_are_called_by_their_folder_as_in_kohyas(tmp_path):
+    picture(tmp_path / "3_red_fox" / "a.png")
+    caption(tmp_path / "3_red_fox" / "b.png", "a fox asleep")
+    picture(tmp_path / "other" / "c.png")
+    found = read_rows(tmp_path)
+    assert [row.prompt for row in found.rows] == ["red fox"] * 3 + ["a fox asleep"] * 3
+    assert ["c.txt" in fault for fault in found.faults] == [True]
+    assert [row.prompt for row in read_rows(tmp_path, words="a dog").rows][-1] == "a dog"
+
+
+def test_every_fault_of_a_large_set_is_told(tmp_path):
+    for number in range(45):
+        picture(tmp_path / f"{number}.png")
+    with pytest.raises(RequestError) as raised:
+        tell_faults(tmp_path, read_rows(tmp_path).faults)
+    assert "45 faults" in raised.value.message
+    assert all(f"{number}.txt" in raised.value.message for number in range(45))
 
 
 def test_tables_of_other_tools(tmp_path):
@@ -141,10 +160,10 @@ def test_too_many_references_are_a_fault_of_the_row(tmp_path):
 def test_the_curve_of_a_log_whose_last_line_is_cut(tmp_path):
     log = tmp_path / "log.jsonl"
     log.write_text("\n".join(json.dumps({"step": n, "loss": 1 / n}) for n in range(1, 60)) + '\n{"step": 60, "lo')
-    lines = session.read_log(log)
+    lines = curve.read_log(log)
     assert len(lines) == 59
-    assert session.draw_curve(lines).shape == (session.HEIGHT, session.WIDTH, 3)
-    assert np.allclose(session.smooth(np.ones(100)), 1)
+    assert curve.draw_curve(lines).shape == (curve.HEIGHT, curve.WIDTH, 3)
+    assert np.allclose(curve.smooth(np.ones(100)), 1)
 
 
 @pytest.mark.parametrize("digits", ["99999999", "9" * 200])

@@ -61,6 +61,36 @@ def test_closing_a_run_keeps_where_it_stands(plan):
     assert list(plan.out.glob("*.safetensors")) == []
 
 
+def test_a_run_is_in_one_hand_at_a_time(plan):
+    events = train(open_folder(MINI), replace(plan, steps=50, sample_every=0))
+    next(event for event in events if isinstance(event, Learned))
+    with pytest.raises(RequestError, match="goes on already"):
+        run(replace(plan, resume=True))
+    events.close()
+    run(replace(plan, resume=True))
+
+
+def test_steps_after_the_last_checkpoint_are_told_once(plan):
+    """A crash leaves a log that is ahead of the checkpoint."""
+    run(replace(plan, sample_every=0))
+    state = (plan.out / "state.checkpoint").read_bytes()
+    run(replace(plan, steps=4, resume=True, sample_every=0))
+    with (plan.out / "log.jsonl").open("a") as log:
+        log.write('{"step": 5, "lo')
+    (plan.out / "state.checkpoint").write_bytes(state)
+    run(replace(plan, steps=4, resume=True, sample_every=0))
+    assert [json.loads(line)["step"] for line in (plan.out / "log.jsonl").read_text().splitlines()] == [1, 2, 3, 4]
+
+
+def test_samples_of_before_are_of_before_also_where_a_run_asks_for_them_late(plan, tmp_path):
+    early, late = plan, replace(plan, out=tmp_path / "late", sample_every=0)
+    run(early)
+    run(late)
+    run(replace(late, steps=3, sample_every=1, resume=True))
+    before = [(one.out / "samples" / "before.npy").read_bytes() for one in (early, late)]
+    assert before[0] == before[1]
+
+
 def test_a_full_disk_keeps_the_last_checkpoint(plan, monkeypatch):
     run(plan)
     before = (plan.out / "state.checkpoint").read_bytes()

@@ -108,6 +108,45 @@ def test_going_on_is_never_having_stopped(store, tmp_path, settings):
     assert all(np.isfinite(list(one.values())).all() for one in figures)
 
 
+def test_a_batch_is_the_mean_of_its_examples(store):
+    run = trainer(store, replace(LORA, batch=2, clip=1e9))
+    parts = [run._learn(number) for number in (0, 1)]
+    mean = flat(finetune.prune(parts[0][1]))
+    mean = {name: (x + flat(finetune.prune(parts[1][1]))[name]) / 2 for name, x in mean.items()}
+    figures = run.advance()
+    assert figures["loss"] == pytest.approx(np.mean([loss.item() for (loss, _), _ in parts]), rel=1e-5)
+    assert figures["norm"] == pytest.approx(np.sqrt(sum((x**2).sum() for x in mean.values())), rel=1e-4)
+
+
+def test_what_is_kept_weighs_as_it_is_told(store):
+    """Each step adds the weight times the gradient of a prior example, drawn with chance of its own."""
+    settings = replace(LORA, clip=1e9, prior=0.5)
+    run = finetune.Trainer(Pipeline.open(MINI), sources(1), store, settings, sources(2)[1:])
+    (own, _), ours = run._learn(0)
+    (kept, figures), theirs = run._learn(finetune.PRIOR)
+    assert kept.item() == pytest.approx(0.5 * figures["prior"].item(), rel=1e-6)
+    both = {name: x + flat(finetune.prune(theirs))[name] for name, x in flat(finetune.prune(ours)).items()}
+    told = run.advance()
+    assert (told["loss"], told["prior"]) == pytest.approx((own.item(), 2 * kept.item()), rel=1e-5)
+    assert told["norm"] == pytest.approx(np.sqrt(sum((x**2).sum() for x in both.values())), rel=1e-4)
+
+
+def test_small_steps_are_not_lost_in_bfloat16(store, tmp_path):
+    """What learns is float32; what runs, and what is written, is in the numbers of the model."""
+    store = examples.Store(tmp_path, "half")
+    pipe = Pipeline.open(MINI, "bfloat16")
+    list(examples.encode_all(pipe, sources(), store, True))
+    run = finetune.Trainer(pipe, sources(), store, replace(FULL, rate=1e-6))
+    before = flat(run.masters)
+    run.advance()
+    name = "transformer.single_blocks.0.linear1.weight"
+    moved = np.abs(flat(run.masters)[name] - before[name])
+    assert 0 < moved.max() < 1e-6  # of weights around 0.1, whose neighbours in bfloat16 are 5e-4 apart
+    assert all(array.dtype == mx.float32 for _, array in tree_flatten(run.masters))
+    assert run.pipe.transformer.single_blocks[0].linear1.weight.dtype == mx.bfloat16
+    assert {array.dtype for array in run.result().values()} == {mx.bfloat16}
+
+
 def test_a_run_goes_on_with_its_own_settings_only(store, tmp_path):
     run = trainer(store)
     run.advance()

@@ -13,6 +13,7 @@ from mlx_model.errors import RequestError
 from mlx_model.geometry import Size
 from mlx_model.request import Lora, Reference, Request
 from mlx_model.run.pipeline import Pipeline
+from mlx_model.store.weights import PackedLinear
 from mlx_model.training import examples, finetune, loop, objective
 from tests.converters import made_selfflow
 from tests.converters.tiny import TINY, checkpoint
@@ -62,6 +63,24 @@ def test_a_step_moves_every_adapter_and_its_file_is_read(tmp_path, model):
     *_, with_lora = pipe.run(request)
     *_, bare = pipe.run(replace(request, loras=()))
     assert np.abs(with_lora.latents - bare.latents).max() > 0
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+def test_a_packed_base_stays_packed_as_it_was_and_its_lora_is_read(tmp_path, bits):
+    run = make_trainer(open_model(tmp_path, "flux2-klein-4b", bits), tmp_path)
+    base = [layer for _, layer in run.pipe.transformer.named_modules() if isinstance(layer, PackedLinear)]
+    before = [np.array(layer.weight) for layer in base]
+    run.advance()
+    assert bits in {layer.bits for layer in base}
+    assert all(np.array_equal(old, np.array(layer.weight)) for old, layer in zip(before, base, strict=True))
+    assert all("lora" in name for name, _ in tree_flatten(run.masters))
+    file = tmp_path / "lora.safetensors"
+    loop.save_arrays(file, run.result(), {"format": "pt"})
+    request = replace(run.sources[0].open().request, steps=1, loras=(Lora(str(file)),))
+    *_, done = Pipeline.open(tmp_path / "model", "float32").run(request)
+    with run.hold_average():
+        *_, learned = run.pipe.run(replace(request, loras=()))
+    assert np.abs(done.latents - learned.latents).max() < 1e-3  # the adapters' products are joined in another order
 
 
 def is_unseen(transformer, name):

@@ -1,0 +1,84 @@
+"""The log of a run, a line of JSON for every step, and the curve of its loss as a picture."""
+
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from app.base.words import say_count
+from mlx_model import files
+from mlx_model.foreign import parse_json
+from mlx_model.held import is_plain
+
+WIDTH, HEIGHT, EDGE = 960, 480, 56
+PAPER, INK, FAINT, LINE, SOFT = (250, 249, 246), (40, 40, 44), (222, 220, 214), (196, 84, 42), (236, 190, 168)
+
+
+def cut_log(log: Path, step: int) -> None:
+    """Without what came after the last checkpoint: those steps are made again."""
+    lines = log.read_bytes().splitlines(keepends=True) if is_plain(log, log.parent) else []
+    kept = [line for line in lines if _read_step(line) <= step]
+    if len(kept) < len(lines):
+        files.write_new(log, lambda stream: stream.write(b"".join(kept)), force=True, inside=log.parent)
+
+
+def _read_step(line: bytes) -> int:
+    """Of a line of the log; a huge one for what is none."""
+    try:
+        return int(parse_json(line)["step"])
+    except (ValueError, TypeError, KeyError, IndexError, OverflowError):
+        return sys.maxsize
+
+
+def read_log(file: Path) -> list[dict[str, float]]:
+    """The lines of a log that are whole; a killed run may leave half of one."""
+    lines = []
+    for text in file.read_text("utf-8", "replace").splitlines() if file.is_file() else ():
+        try:
+            line = {name: float(value) for name, value in parse_json(text).items()}
+        except (ValueError, TypeError, AttributeError):
+            continue
+        lines += [line] if all(map(math.isfinite, line.values())) else []
+    by_step = {int(line["step"]): line for line in lines if "step" in line and "loss" in line}
+    return [by_step[step] for step in sorted(by_step)]
+
+
+def draw_curve(lines: list[dict[str, float]]) -> np.ndarray:
+    """(HEIGHT, WIDTH, 3) uint8: each step's loss, and its running mean over a twentieth of the run, on a log scale."""
+    image = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
+    pen = ImageDraw.Draw(image)
+    steps = np.array([line["step"] for line in lines], float)
+    losses = np.log10(np.maximum([line["loss"] for line in lines], 1e-6))
+    low, high = math.floor(losses.min() * 4) / 4, math.ceil(losses.max() * 4 + 1e-9) / 4
+    first, last = steps.min(), max(steps.max(), steps.min() + 1)
+
+    def place(step: float, value: float) -> tuple[float, float]:
+        x = EDGE + (step - first) / (last - first) * (WIDTH - 2 * EDGE)
+        return x, HEIGHT - EDGE - (value - low) / max(high - low, 0.25) * (HEIGHT - 2 * EDGE)
+
+    for mark in np.arange(low, high + 0.01, 0.25):
+        _, y = place(first, mark)
+        pen.line((EDGE, y, WIDTH - EDGE, y), fill=FAINT)
+        pen.text((8, y - 6), f"{10**mark:.3g}", fill=INK)
+    pen.line([place(*point) for point in zip(steps, losses, strict=True)], fill=SOFT, width=1)
+    pen.line([place(*point) for point in zip(steps, smooth(losses), strict=True)], fill=LINE, width=3)
+    pen.text((EDGE, HEIGHT - EDGE + 12), f"step {first:.0f}", fill=INK)
+    pen.text((WIDTH - EDGE - 70, HEIGHT - EDGE + 12), f"step {last:.0f}", fill=INK)
+    pen.text((EDGE, 16), f"loss, and its mean over {say_count(window(len(losses)), 'step')}", fill=INK)
+    return np.asarray(image)
+
+
+def window(count: int) -> int:
+    """Steps that the mean goes over."""
+    return max(1, count // 20)
+
+
+def smooth(values: np.ndarray) -> np.ndarray:
+    """The mean of each value and those before it, `window` of them at most."""
+    sums = np.concatenate([[0.0], np.cumsum(values)])
+    ends = np.arange(1, len(values) + 1)
+    starts = np.maximum(0, ends - window(len(values)))
+    mean: np.ndarray = (sums[ends] - sums[starts]) / (ends - starts)
+    return mean
