@@ -1,5 +1,6 @@
 """The recipe of the built-in model `mini`: autoencoder first, then the transformer with its text encoder.
 
+    python -m mlx_model.training.mini all --out RUN --target FOLDER [--start assets/mini]      (the three below)
     python -m mlx_model.training.mini autoencoder --out RUN --steps 3000
     python -m mlx_model.training.mini transformer --out RUN --steps 12000
     python -m mlx_model.training.mini export --out RUN --target assets/mini
@@ -40,6 +41,7 @@ SPEC = SPECS["mini"]
 AUTOENCODER = autoencoder.Params(**SPEC.autoencoder)
 SPECIAL_TOKENS = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "<think>", "</think>"]
 PHASES = (("copy", 200), ("edits", 900), ("references", 1600))
+STEPS = {"autoencoder": 3000, "transformer": 12000}
 RESUMED = 500  # steps of a resumed run with mostly references
 MUON_RATE, ADAM_RATE = 0.012, 1.5e-3
 TIME_SHIFT = 0.7
@@ -266,19 +268,35 @@ def export(out: Path, target: Path, spec: ModelSpec = SPEC, trainer: str = "pyth
     take_place(fresh, target)
 
 
+def train_all(out: Path, target: Path, start: Path | None, steps: int, batch: int, self_flow: bool) -> None:
+    """From nothing, or from the converted folder `start`, to a converted folder; goes on where RUN stands."""
+    begun = (out / "autoencoder.safetensors").exists()
+    if start and not begun:
+        resume(start, out)
+    elif not begun:
+        train_autoencoder(out, STEPS["autoencoder"], batch)
+    train_transformer(out, steps, batch, self_flow)
+    if mx.distributed.init().rank() == 0:
+        export(out, target)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("stage", choices=("autoencoder", "transformer", "export", "resume"))
+    parser.add_argument("stage", choices=("all", "autoencoder", "transformer", "export", "resume"))
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, default=3000)
+    parser.add_argument("--steps", type=int, help="3000 of the autoencoder, 12000 of the transformer")
     parser.add_argument("--batch", type=int, default=8)
+    parser.add_argument("--start", type=Path, help="of all: a converted folder to go on from, such as assets/mini")
     parser.add_argument("--target", type=Path, default=Path("assets/mini"), help="of export; where resume starts")
     parser.add_argument("--self-flow", action="store_true", help="two noise levels, a teacher, and its features")
     options = parser.parse_args()
-    if options.stage == "autoencoder":
-        train_autoencoder(options.out, options.steps, options.batch)
+    steps = options.steps or STEPS[options.stage if options.stage == "autoencoder" else "transformer"]
+    if options.stage == "all":
+        train_all(options.out, options.target, options.start, steps, options.batch, options.self_flow)
+    elif options.stage == "autoencoder":
+        train_autoencoder(options.out, steps, options.batch)
     elif options.stage == "transformer":
-        train_transformer(options.out, options.steps, options.batch, options.self_flow)
+        train_transformer(options.out, steps, options.batch, options.self_flow)
     elif options.stage == "resume":
         resume(options.target, options.out)
     else:

@@ -1,5 +1,6 @@
 """Trains the built-in model at 256 px on a CPU without MLX's own trainer, several times as fast; see recipe.py.
 
+    python -m tests.mirror.train all RUN FOLDER --autoencoder FILE | --model FOLDER [--minutes M] [--batch B]
     python -m tests.mirror.train begin RUN --autoencoder FILE | --model FOLDER
     python -m tests.mirror.train go RUN [--minutes M] [--samples N] [--batch B]
     python -m tests.mirror.train settle RUN OUT [--samples N]
@@ -33,6 +34,7 @@ from .optimizer import MuonAndAdam
 from .samples import Samples
 
 SAVE_SECONDS, LOG_SECONDS = 150.0, 60.0
+SETTLED = 8000  # samples over which the rate falls
 FAST_BFLOAT16 = torch.backends.cpu.get_cpu_capability() == "AVX512" and torch.cpu._is_avx512_bf16_supported()
 
 
@@ -158,9 +160,20 @@ def settle(folder: Path, out: Path, batch: int, samples: int) -> None:
     train(run, batch, lambda: run.samples >= first + samples, share, recipe.AVERAGE_FALLING)
 
 
+def make(options: argparse.Namespace) -> None:
+    """Begin where nothing is begun, go on for a while, settle a copy and export it: every time one is asked to."""
+    if not options.run.exists():
+        begin(options.run, options.autoencoder, options.model)
+    go(options.run, options.batch, options.minutes, options.samples or 10**9)
+    settled = options.run.with_name(f"{options.run.name}-settled")
+    shutil.rmtree(settled, ignore_errors=True)
+    settle(options.run, settled, options.batch, SETTLED)
+    mini.export(settled, options.out, recipe.SPEC, "python -m tests.mirror.train")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("stage", choices=("begin", "go", "settle", "export"))
+    parser.add_argument("stage", choices=("all", "begin", "go", "settle", "export"))
     parser.add_argument("run", type=Path)
     parser.add_argument("out", type=Path, nargs="?")
     parser.add_argument("--autoencoder", type=Path, help="its weights, as torch names and turns them")
@@ -171,12 +184,14 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
-    if options.stage == "begin":
+    if options.stage == "all":
+        make(options)
+    elif options.stage == "begin":
         begin(options.run, options.autoencoder, options.model)
     elif options.stage == "go":
         go(options.run, options.batch, options.minutes, options.samples or 10**9)
     elif options.stage == "settle":
-        settle(options.run, options.out, options.batch, options.samples or 8000)
+        settle(options.run, options.out, options.batch, options.samples or SETTLED)
     else:
         mini.export(options.run, options.out, recipe.SPEC, "python -m tests.mirror.train")
 

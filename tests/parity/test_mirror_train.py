@@ -1,5 +1,6 @@
 """The quick trainer: it goes on where it stopped to the bit, and the product reads its runs."""
 
+import argparse
 import dataclasses
 import json
 
@@ -116,6 +117,19 @@ def test_settling_leaves_the_run_alone(begun, tmp_path):
     train.settle(begun, tmp_path / "settled", 4, 8)
     assert (begun / "transformer" / "state.safetensors").read_bytes() == before
     assert train.Run(tmp_path / "settled").samples == train.Run(begun).samples + 8
+
+
+def test_one_command_begins_settles_and_exports_and_goes_on_when_it_is_repeated(tmp_path, monkeypatch):
+    if world.font_path() is None:
+        pytest.skip("Noto Color Emoji is not installed")
+    monkeypatch.setattr(train, "SETTLED", 4)
+    save_file(AutoEncoder(recipe.AUTOENCODER).state_dict(), tmp_path / "pictures.safetensors")
+    options = argparse.Namespace(run=tmp_path / "run", out=tmp_path / "model", model=None, batch=4, minutes=60.0)
+    options.autoencoder = tmp_path / "pictures.safetensors"
+    for options.samples in (4, 8):
+        train.make(options)
+    assert train.Run(options.run).samples == 8
+    assert open_folder(options.out).spec.name == "mini"
 
 
 def test_a_loss_that_is_no_number_stops_it(begun):

@@ -10,7 +10,7 @@ from mlx.utils import tree_flatten
 
 from mlx_model.nets import flux2, text_qwen3
 from mlx_model.nets.ops import timestep_features
-from mlx_model.training import flow, loop
+from mlx_model.training import flow, loop, mini
 
 TEXT = text_qwen3.Params(16, 32, 2, 1, 8, (1, 2), vocab_size=32)
 NET = flux2.Params(32, 2, 1, 2, TEXT.width, in_channels=8, axes_dim=(4, 4, 4, 4), theta=50.0)
@@ -121,3 +121,25 @@ def test_a_resumed_run_goes_on_from_its_checkpoint(tmp_path):
     assert metadata["step"] == "15"
     moved = arrays["model:transformer.img_in.weight"] - model.transformer.img_in.weight
     assert 0 < mx.abs(moved).max().item() < 0.1
+
+
+def test_one_command_makes_the_built_in_model(tmp_path, monkeypatch):
+    """From nothing, or from finished weights, and going on begins nothing anew."""
+    done = []
+    for name in ("train_autoencoder", "train_transformer", "export", "resume"):
+        monkeypatch.setattr(mini, name, lambda *given, name=name: done.append((name, *given)))
+    out, target = tmp_path / "run", tmp_path / "model"
+    mini.train_all(out, target, None, 7, 8, False)
+    assert done == [
+        ("train_autoencoder", out, 3000, 8),
+        ("train_transformer", out, 7, 8, False),
+        ("export", out, target),
+    ]
+    del done[:]
+    mini.train_all(out, target, tmp_path / "start", 7, 8, False)
+    assert [name for name, *_ in done] == ["resume", "train_transformer", "export"]
+    out.mkdir()
+    (out / "autoencoder.safetensors").touch()
+    del done[:]
+    mini.train_all(out, target, tmp_path / "start", 7, 8, False)
+    assert [name for name, *_ in done] == ["train_transformer", "export"]
