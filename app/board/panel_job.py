@@ -72,25 +72,25 @@ def choose_size(board: Board, panel: Panel, model: library.Model) -> Choice:
 def require_memory(board: Board, panel: Panel, choice: Choice) -> Forecast:
     """What a run of the panel needs. Raises WillNotFit where this machine can't hold it."""
     shown = see(board, panel)
-    known = find_taught(board, shown, choice)
-    pictures = [one.picture for one in shown if one.picture and not _is_known(one, known)]
+    known = find_taught(board, shown, choice.model.name)
+    pictures = [one.picture for one in shown if one.picture and not is_known(one, known)]
     sizes = [Size(picture.width, picture.height) for picture in pictures]
     return running.require_room(choice.folder, choice.size, sizes, loras=list_loras(board, panel, known))
 
 
-def find_taught(board: Board, shown: Sequence[Seen], choice: Choice) -> dict[str, Taught]:
-    """By the member's id, how the model calls those of `shown` that it was taught. What is not in the library counts
+def find_taught(board: Board, shown: Sequence[Seen], model: str) -> dict[str, Taught]:
+    """By the member's id, how a model calls those of `shown` that it was taught. What is not in the library counts
     no more: the picture speaks then."""
     members = {member.id: member for member in board.cast}
     found: dict[str, Taught] = {}
     for one in shown:
         for taught in members[one.member].taught if one.member and one.member in members else ():
-            if taught.model == choice.model.name and loras.find(taught.lora):
+            if taught.model == model and loras.find(taught.lora):
                 found[one.member or ""] = taught
     return found
 
 
-def _is_known(one: Seen, known: Mapping[str, Taught]) -> bool:
+def is_known(one: Seen, known: Mapping[str, Taught]) -> bool:
     """Whether the model draws the member from its word alone: a picture that the artist gave stays one."""
     return one.kind == "cast" and one.member in known
 
@@ -148,9 +148,9 @@ def panel_job(
     spec, (width, height) = choice.spec, choice.size
     if not panel.words.strip():
         raise _no_words(panel, label)
-    known = find_taught(board, see(board, panel), choice)
+    known = find_taught(board, see(board, panel), choice.model.name)
     shown, source = _pictures(board, panel, label, known), source_picture(board, panel)
-    pictures = [one for one in shown if not _is_known(one, known)]
+    pictures = [one for one in shown if not is_known(one, known)]
     request = Request(
         choice.model.name,
         prompt=compile_prompt(_text(panel.words, board.style), names(shown), _call(shown, known, spec)),
@@ -180,7 +180,7 @@ def _call(shown: Sequence[Seen], known: Mapping[str, Taught], spec: ModelSpec) -
     called, number = [], 0
     for one in shown:
         taught = known.get(one.member or "")
-        if _is_known(one, known):
+        if is_known(one, known):
             called.append(known[one.member or ""].word)
             continue
         number += 1
@@ -202,7 +202,7 @@ def _pictures(board: Board, panel: Panel, label: str, known: Mapping[str, Taught
         _check_source(board, panel, label)
     shown = see(board, panel)
     for one in shown:
-        if one.picture is None and not _is_known(one, known):
+        if one.picture is None and not is_known(one, known):
             hint = "Give the cast member a picture, or leave the @ out."
             raise RequestError(f"@{one.name} has no picture yet.", hint)
     return shown

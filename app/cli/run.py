@@ -190,11 +190,13 @@ def _with_pictures(base: Request, options: Options, pictures: Sequence[str], not
 
 def _loras(base: Request, options: Options) -> tuple[Lora, ...]:
     """Those that are asked for replace the recorded ones."""
-    if options["loras"]:
-        from app.models import loras  # few runs have one
+    if not options["loras"] and not base.loras:
+        return ()
+    from app.models import loras  # few runs have one
 
+    if options["loras"]:
         return tuple(inputs.load_lora(text, loras.find) for text in options["loras"] if text != "none")
-    return tuple(inputs.reload_lora(lora, Path(options["again"]).absolute()) for lora in base.loras)
+    return tuple(inputs.reload_lora(lora, Path(options["again"]).absolute(), loras.find) for lora in base.loras)
 
 
 def _prompt(base: Request, prompt: str | None, recorded: Request | None, folder: Folder) -> str:

@@ -150,9 +150,12 @@ def _hash(path: Path) -> str:
         raise RequestError(f"{path} can't be read: {error.strerror}.") from error
 
 
-def reload_lora(recorded: Lora, beside: Path) -> Lora:
-    """The recorded file, found at its path or next to `beside`. Raises RequestError where it is gone or changed."""
-    return dataclasses.replace(recorded, path=str(_find(recorded.path, recorded.sha256, beside, check_adapter)))
+def reload_lora(recorded: Lora, beside: Path, find: Callable[[str], Path | None] = lambda _: None) -> Lora:
+    """The recorded file, found at its path, next to `beside`, or in the library by its name, which is all that a take
+    of a board says of it. `find`: see load_lora. Raises RequestError where it is gone or changed."""
+    kept = find(Path(recorded.path).name)
+    found = _find(recorded.path, recorded.sha256, beside, check_adapter, (kept,) if kept else ())
+    return dataclasses.replace(recorded, path=str(found))
 
 
 def _again(recorded: Reference, beside: Path, notes: list[str]) -> Reference:
@@ -160,9 +163,11 @@ def _again(recorded: Reference, beside: Path, notes: list[str]) -> Reference:
     return load_reference(found, notes, recorded.name, recorded.role)
 
 
-def _find(path: str, sha256: str, beside: Path, check: Callable[[Path], object] | None = None) -> Path:
+def _find(
+    path: str, sha256: str, beside: Path, check: Callable[[Path], object] | None = None, further: tuple[Path, ...] = ()
+) -> Path:
     """Where the recorded file is now. Raises RequestError."""
-    places = [Path(path), beside.parent / Path(path).name]
+    places = [Path(path), beside.parent / Path(path).name, *further]
     there = [place for place in places if os.path.isfile(place)]  # is_file raises for a name that is too long
     if not there:
         raise RequestError(f"{path} is no longer there.", f"Put it back, or next to {beside.name}, and try again.")

@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from app.pictures import images
+from app.pictures.metadata import hide_paths
 from mlx_model.request import Lora
 from mlx_model.store.folder import sha256_of
 from tests.cli.scripted_pipeline import FakePipeline, run
@@ -92,6 +95,20 @@ def test_again_notices_a_changed_or_missing_file(files):
     Path("pictures/a.safetensors").write_bytes(original)
     run("generate", "--again", "pictures/out.png")  # it may also lie beside the picture
     assert FakePipeline.requests[-1].loras[0].path == str(files / "pictures" / "a.safetensors")
+
+
+def test_again_finds_in_the_library_what_a_take_of_a_board_names(files, tmp_path):
+    """Boards are shared: the requests of their takes hold names in place of paths."""
+    run("lora", "add", "a.safetensors")
+    (first,) = generated("--lora", "a:0.7")
+    text = hide_paths(images.read_request("out.png").to_json())
+    images.save_picture(np.zeros((64, 64, 3), np.uint8), tmp_path / "take.png", text)
+    Path("a.safetensors").unlink()
+    run("generate", "--again", str(tmp_path / "take.png"), "-o", "again.png")
+    assert FakePipeline.requests[-1].loras == (first,)
+    save(Path(first.path), peft(LAYER, *low_rank(1, 192, 64)))
+    told = run("generate", "--again", str(tmp_path / "take.png"), "-o", "again.png", code=2).stderr
+    assert "has changed" in told
 
 
 def test_a_given_file_is_never_overwritten():

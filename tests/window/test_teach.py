@@ -15,7 +15,13 @@ def make_pictures(folder, count):
     return folder
 
 
-def test_a_character_is_taught_and_used(window, tmp_path):
+def go_to_member(window):
+    window.press("ctrl+2")
+    window.wait(lambda: window.shows("Built-in model was learning it, and stopped"), "what was left", 60)
+
+
+def test_a_character_is_taught_also_after_a_stop_and_a_crash(start, tmp_path):
+    window = start()
     folder = make_pictures(tmp_path / "figures", 5)
     window.press("ctrl+2")
     window.click("Add Member…")
@@ -40,17 +46,30 @@ def test_a_character_is_taught_and_used(window, tmp_path):
     window.press("Tab")
     window.picture(tmp_path / "dialog.png")
     window.click("Start")
-    window.wait(lambda: window.shows("Learning: "), "the lesson", 60)
-    window.wait(lambda: window.shows("4 of 60"), "some steps", 60)
+    window.wait(lambda: window.shows("Painting what it knows: 2 of 10"), "what it is to keep", 240)
+    window.picture(tmp_path / "knows.png")
+    window.wait(lambda: window.shows("Learning: 4 of 60"), "some steps", 400)
     window.picture(tmp_path / "learning.png")
     window.click("Stop")
     window.wait(lambda: window.shows("Teaching @bobo-0 was stopped."), "the end of it", 60)
     (kept,) = (window.home / "lessons").glob("*/state.checkpoint")
+    window.wait(lambda: window.shows("Built-in model was learning it, and stopped"), "what was left")
+    window.picture(tmp_path / "left.png")
 
+    window.click("Go On")
+    window.wait(lambda: window.shows("12 of 60"), "more steps", 400)
+    board = window.ask("str(document.file.path)")
+    window.process.kill()  # as a crash does
+    window.process.wait()
+    window = start(board)
+    go_to_member(window)
+    assert list((window.home / "loras").glob("*.safetensors")) == []
+    window.picture(tmp_path / "after.png")
+    window.click("Go On")
     window.click("Queue")
-    window.click("Try Again")
-    window.wait(lambda: window.shows("Built-in model knows @bobo-0 now"), "the end of the lesson", 240)
+    window.wait(lambda: window.shows("Built-in model knows @bobo-0 now"), "the end of the lesson", 400)
     window.picture(tmp_path / "queue.png")
+    assert len(list(kept.parent.glob("prior/*.png"))) == 10
     assert [json.loads(line)["step"] for line in (kept.parent / "log.jsonl").read_text().splitlines()] == [
         *range(1, 61)
     ]

@@ -1,8 +1,7 @@
 """The board that the window shows: what every view reads and changes. A view-model: no widgets.
 
 Views read `board`, call `do` with a new board made by app.commands, and redraw on `changed`. Pictures go in with
-import_picture and come out with pixmap. Panels are rendered by the engine; a finished picture becomes a take of its
-panel whatever happened meanwhile.
+import_picture and come out with pixmap. Panels are rendered by the engine; what is finished becomes a take of them.
 """
 
 import dataclasses
@@ -77,7 +76,7 @@ class Document(QObject):
         self.runs = Runs(engine, self)
         self.runs.panel_changed.connect(self.state_changed)
         self.runs.finished.connect(self._job_finished)
-        self.teaching = Teaching(self.runs, lambda: self.board, self.do, self.message.emit)
+        self.teaching = Teaching(self.runs, self.history, self.do, self.save, self.message.emit, self.picture_path)
         self._autosave = QTimer(self, singleShot=True, interval=AUTOSAVE)
         self._autosave.timeout.connect(self.save)
         self._again = QTimer(self, singleShot=True, interval=AGAIN)
@@ -221,9 +220,8 @@ class Document(QObject):
         self._keeping.stop()
         if self._dirty and save:
             self.save()
-        self._autosave.stop()
-        self._journal.stop()
-        self._again.stop()
+        for timer in (self._autosave, self._journal, self._again):
+            timer.stop()
         self.troubles.end()
         self.runs.detach()
         self._pixmaps.close()

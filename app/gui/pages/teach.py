@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from msgspec.structs import replace
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QPixmap
 from PySide6.QtWidgets import (
@@ -17,7 +18,7 @@ from PySide6.QtWidgets import (
 
 from mlx_model.errors import FluxLocalError, Refused
 
-from ...base.words import say_count
+from ...base.words import say_count, say_stage
 from ...board import commands
 from ...board.data import Member, Picture, Taught
 from ...engine.jobs import JobState, Lesson
@@ -29,13 +30,17 @@ from ..document import picture_drag
 from ..document.document import Document
 from ..document.pixmaps import read
 from ..document.runs import PanelState
-from ..document.teaching import curve_of
-from ..kit.fields import WholeField, choice
+from ..document.teaching import count_steps, curve_of, set_strength
+from ..kit.fields import StrengthField, WholeField, choice
+from ..kit.messages import sure
 from ..kit.widgets import OneLineEdit, as_title, button, describe, icon_button, label, row, scroll_column, set_tone
 from ..kit.words import in_window, model_title
 
 THUMB = QSize(64, 48)
 CURVE = 250  # pixels, the width of the curve and of samples
+SAMPLES = ("Samples: before above, now below", "The same words and seeds: before above, now below")
+KEPT = ("What the model knows", "The model paints what it knows, and learns it on beside the pictures: so it is kept")
+USED = "Panels that mention it use what was learned in place of its picture."
 
 
 class Example(QWidget):
@@ -193,6 +198,41 @@ class TeachDialog(QDialog):
         self.accept()
 
 
+class Known(QWidget):
+    """What a model has learned of a member: how it is used, how strongly it counts, and the button that forgets it."""
+
+    def __init__(self, document: Document, member: Member, taught: Taught):
+        super().__init__()
+        self.document, self.member_id, self.taught = document, member.id, taught
+        said = f"{model_title(taught.model)} knows it as “{taught.word}”"
+        there = loras.find(taught.lora) is not None
+        hint = USED if there else f"{taught.lora} is not in the library: the picture is shown to the model."
+        words = label(f"{said}. {hint}", "muted", wrap=True)
+        gone = icon_button(
+            f"Forget {taught.lora}", "close", "Its picture is shown to the model again",
+            lambda: self.document.teaching.forget(self.member_id, self.taught),
+        )  # fmt: skip
+        self.strength = StrengthField(f"Strength of {taught.lora}")
+        self.strength.show_value(taught.strength)
+        self.strength.chosen.connect(self._set_strength)
+        self.strength.setVisible(there)
+        first = row(words, gone)
+        first.setStretch(0, 1)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.addLayout(first)
+        box.addWidget(self.strength)
+
+    def show_taught(self, taught: Taught) -> None:
+        """The same, with another strength."""
+        self.taught = taught
+        self.strength.show_value(taught.strength)
+
+    def _set_strength(self, strength: float) -> None:
+        change = partial(set_strength, member_id=self.member_id, taught=self.taught, strength=strength)
+        self.document.do("Change Strength", change, f"taught {self.member_id} {self.taught.lora}")
+
+
 class TaughtBox(QWidget):
     """On the cast page: who knows the member, the lesson that runs, and the button that begins one."""
 
@@ -207,12 +247,14 @@ class TaughtBox(QWidget):
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName("Progress of the lesson")
         self.stop = button("Stop", self._stop, "stop", "quiet")
+        self.go_on = button("Go On", self._go_on, "play")
+        self.go_on.setToolTip("The lesson goes on from its last checkpoint")
+        self.discard = button("Discard", self._discard, "trash", "quiet")
+        self.discard.setToolTip("Throw away what the lesson has learned so far")
         self.curve, self.samples = label(), label()
         self.curve.setAccessibleName("Curve of the loss")
-        self.samples.setAccessibleName("Samples: before above, now below")
-        self.samples.setToolTip("The same words and seeds: before above, now below")
         self.known = QVBoxLayout()
-        self._shown: tuple[Taught, ...] | None = None
+        self._lines: list[Known] = []
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(8)
@@ -221,6 +263,7 @@ class TaughtBox(QWidget):
         box.addWidget(self.progress)
         box.addWidget(self.curve)
         box.addWidget(self.samples)
+        box.addLayout(row(self.go_on, self.discard, None))
         box.addLayout(row(self.begin, self.stop, None))
         document.teaching.changed.connect(lambda _: self._show_lesson())
 
@@ -234,46 +277,58 @@ class TaughtBox(QWidget):
     def show_member(self, member: Member) -> None:
         """What is known of the member, and its lesson."""
         self.member = member
-        if member.taught != self._shown:
-            self._shown = member.taught
-            while (item := self.known.takeAt(0)) and (line := item.widget()):
+        if [_key(member.id, one) for one in member.taught] != [_key(one.member_id, one.taught) for one in self._lines]:
+            for line in self._lines:
+                self.known.removeWidget(line)
                 line.deleteLater()
-            for taught in member.taught:
-                self.known.addWidget(self._line(member, taught))
+            self._lines = [Known(self.document, member, taught) for taught in member.taught]
+            for line in self._lines:
+                self.known.addWidget(line)
+        for line, taught in zip(self._lines, member.taught, strict=True):
+            line.show_taught(taught)
         self._show_lesson()
-
-    def _line(self, member: Member, taught: Taught) -> QWidget:
-        there = loras.find(taught.lora) is not None
-        said = f"{model_title(taught.model)} knows it as “{taught.word}”"
-        words = label(said if there else f"{said}, but {taught.lora} is not in the library", "muted", wrap=True)
-        gone = icon_button(
-            f"Forget {taught.lora}", "close", "Its picture is shown to the model again",
-            lambda: self.document.teaching.forget(member.id, taught),
-        )  # fmt: skip
-        line = QWidget()
-        box = row(words, gone)
-        box.setStretch(0, 1)
-        box.setContentsMargins(0, 0, 0, 0)
-        line.setLayout(box)
-        return line
 
     def _stop(self) -> None:
         if self.member:
             self.document.teaching.stop(self.member.id)
 
+    def _go_on(self) -> None:
+        if self.member:
+            self.document.teaching.go_on(self.member.id)
+
+    def _discard(self) -> None:
+        if self.member is None:
+            return
+        text = f"Discard what was learned of @{self.member.name} so far?"
+        if sure(self, "Discard Lesson", text, "It can't be brought back.", "Discard"):
+            self.document.teaching.discard(self.member.id)
+
     def _show_lesson(self) -> None:
         state = self.document.teaching.state(self.member.id) if self.member else None
+        left = self.document.teaching.left(self.member.id) if self.member else None
         alive = state is not None and not state.over
         self.begin.setVisible(not alive)
-        for one in (self.words, self.stop):
-            one.setVisible(alive)
+        self.stop.setVisible(alive)
+        self.words.setVisible(alive or left is not None)
+        for one in (self.go_on, self.discard):
+            one.setVisible(left is not None and not alive)
+        if left and not alive:
+            done, steps = count_steps(left.lesson), left.lesson.steps
+            self.words.setText(f"{model_title(left.model)} was learning it, and stopped after step {done} of {steps}.")
         self.progress.setVisible(alive and state is not None and state.state == "running")
         if state and alive:
             self.words.setText(_say(state))
             self.progress.setRange(0, state.total)
             self.progress.setValue(state.step)
         _show_file(self.curve, curve_of(state) if state else "")
+        painting = state is not None and state.stage == "prior"
+        describe(self.samples, *(KEPT if painting else SAMPLES))
         _show_file(self.samples, state.preview or "" if state else "")
+
+
+def _key(member_id: str, taught: Taught) -> tuple[str, Taught]:
+    """Of the line that shows it, whatever the strength."""
+    return member_id, replace(taught, strength=1.0)
 
 
 def _say(state: JobState) -> str:
@@ -281,7 +336,8 @@ def _say(state: JobState) -> str:
         return "The lesson waits in the queue."
     if state.cancelling:
         return "Stopping"
-    return f"Learning: {running_words(PanelState('running', state.step, state.total, state.left, stage=state.stage))}"
+    doing = say_stage("prior") if state.stage == "prior" else "Learning"
+    return f"{doing}: {running_words(PanelState('running', state.step, state.total, state.left, stage=state.stage))}"
 
 
 def _show_file(target: QLabel, path: str) -> None:

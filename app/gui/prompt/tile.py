@@ -27,11 +27,15 @@ HANDLED = (
     KEYS.Key_Left, KEYS.Key_Right, KEYS.Key_Up, KEYS.Key_Down, KEYS.Key_Delete, KEYS.Key_Backspace, KEYS.Key_Return,
     KEYS.Key_Enter, KEYS.Key_F2, KEYS.Key_Menu, KEYS.Key_Space, KEYS.Key_Home, KEYS.Key_End,
 )  # fmt: skip
+LEARNED = "The model draws it by what it was taught: this picture is not shown to it."
 DRAG_FROM = 6  # pixels that the mouse moves before it is a drag
 
 
 class ReferenceTile(QWidget):
-    """Paints one Seen; tells what the mouse and the keys want of it."""
+    """Paints one Seen; tells what the mouse and the keys want of it.
+
+    Its number is 0 where the picture is not shown to the model, which was taught the member.
+    """
 
     drag_began = Signal(object)  # self
     dragged = Signal(QPoint)  # the mouse, in the tray
@@ -77,7 +81,8 @@ class ReferenceTile(QWidget):
 
     def _describe(self) -> None:
         role = self.seen.role or ("picture to start from" if self.seen.kind == "source" else "")
-        parts = [f"Image {self.number}: {self.title()}", role, "mentioned" if self.seen.kind == "cast" else ""]
+        called = f"Image {self.number}: {self.title()}" if self.number else f"{self.title()}: learned"
+        parts = [called, role, "mentioned" if self.seen.kind == "cast" else ""]
         parts.append("more than the model looks at" if self.over_limit else "")
         self.setAccessibleName(", ".join(part for part in parts if part))
         hints = {
@@ -85,8 +90,9 @@ class ReferenceTile(QWidget):
             "reference": "Drag to reorder, or Alt with an arrow key. Double-click mentions it. Right-click for more.",
             "cast": "Looked at because the text mentions it.",
         }
-        self.setToolTip(as_tip(f"{self.accessibleName()}\n{hints[self.seen.kind]}"))
-        self.setAccessibleDescription(hints[self.seen.kind])
+        hint = hints[self.seen.kind] if self.number else LEARNED
+        self.setToolTip(as_tip(f"{self.accessibleName()}\n{hint}"))
+        self.setAccessibleDescription(hint)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         painter = QPainter(self)
@@ -126,7 +132,7 @@ class ReferenceTile(QWidget):
         painter.restore()
 
     def _paint_number(self, painter: QPainter, colour: QColor) -> None:
-        text, font = str(self.number), painter.font()
+        text, font = str(self.number) if self.number else "learned", painter.font()
         font.setBold(True)
         font.setPixelSize(12)
         painter.setFont(font)

@@ -20,10 +20,12 @@ from PySide6.QtWidgets import QApplication, QWidget
 from mlx_model.errors import Refused
 
 from ...board import commands
-from ...board.data import Board, PanelReference, Picture, Role, new_id
+from ...board.data import Board, PanelReference, Picture, Role, Taught, new_id
+from ...board.panel_job import find_taught, is_known
 from ...board.seen import Seen, see
 from ..document import picture_drag
 from ..document.document import Document
+from ..document.forecast import find_model
 from ..document.panel_part import PanelPart
 from ..kit.theme import theme
 from ..kit.widgets import icon_button, wins_over_menus
@@ -81,13 +83,24 @@ class ReferenceTray(PanelPart, QWidget):
         focused = next((_key(tile.seen) for tile in self.tiles if tile.hasFocus()), None)
         while len(self.tiles) > len(shown):
             self._drop_tile(self.tiles.pop())
-        for number, one in enumerate(shown, 1):
-            if number > len(self.tiles):
-                self.tiles.append(self._new_tile(one, number))
-            self.tiles[number - 1].show_seen(one, number, self._pixmap(one), number > self.limit)
+        known, number = self._find_known(shown), 0
+        for place, one in enumerate(shown):
+            number += not is_known(one, known)
+            told = 0 if is_known(one, known) else number
+            if place == len(self.tiles):
+                self.tiles.append(self._new_tile(one, told))
+            self.tiles[place].show_seen(one, told, self._pixmap(one), told > self.limit)
         if focused:
             next((tile for tile in self.tiles if _key(tile.seen) == focused), self.add_button).setFocus()
         self._arrange()
+
+    def _find_known(self, shown: tuple[Seen, ...]) -> dict[str, Taught]:
+        """Those whom the panel's model draws by what it was taught; its folder is only opened where somebody was."""
+        taught = {member.id for member in self.board.cast if member.taught}
+        if not any(one.member in taught for one in shown):
+            return {}
+        model = find_model(self.board, self.panel, self.document.model)
+        return find_taught(self.board, shown, model.found.name) if model.found else {}
 
     def _drop_tile(self, tile: ReferenceTile) -> None:
         tile.hide()

@@ -250,6 +250,10 @@ class Session(QObject):
         """How many jobs are not over."""
         return self.engine.busy()
 
+    def count_lessons(self) -> int:
+        """How many of them teach somebody."""
+        return sum(not job.over and job.job.lesson is not None for job in self.engine.jobs())
+
     def number_of(self, job: JobState) -> str:
         """What the panel of a job is called now, on whichever board it is."""
         owner = next((one for one in self._all() if one.runs.owns(one.board, job)), None)

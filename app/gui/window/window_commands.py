@@ -118,8 +118,11 @@ class WindowCommands(QObject):
 
     def sure_to_quit(self, busy: int) -> bool:
         """Ask before jobs are thrown away."""
-        text = f"{say_count(busy, 'picture')} {'is' if busy == 1 else 'are'} not done yet."
-        return sure(self.window, "Quit", text, "Everything else is saved.", "Quit Anyway", "Keep Working")
+        lessons = self.session.count_lessons()
+        parts = [say_count(count, one) for count, one in ((busy - lessons, "picture"), (lessons, "lesson")) if count]
+        text = f"{' and '.join(parts)} {'is' if busy == 1 else 'are'} not done yet."
+        more = "Everything else is saved." + (" A lesson can be gone on with, on the cast page." if lessons else "")
+        return sure(self.window, "Quit", text, more, "Quit Anyway", "Keep Working")
 
     def sure_to_lose(self) -> bool:
         """Whether nothing is left that no disk has: saved, copied elsewhere, or given up when asked."""

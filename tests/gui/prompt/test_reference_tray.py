@@ -6,8 +6,9 @@ from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
+from app.base import paths
 from app.board import commands
-from app.board.data import MAX_REFERENCES, Source
+from app.board.data import MAX_REFERENCES, Source, Taught
 from app.board.panel_job import panel_job
 from app.gui.document import picture_drag
 from app.gui.prompt.menu import add_menu, tile_menu
@@ -68,6 +69,21 @@ def test_ten_references_are_numbered_as_they_are_sent(tray, document, ids):
     assert len({tile.seen.colour for tile in tray.tiles}) == 10
     assert all(tray.rect().contains(tile.geometry()) for tile in tray.tiles)
     assert not any(a.geometry().intersects(b.geometry()) for a in tray.tiles for b in tray.tiles if a is not b)
+
+
+def test_a_member_that_the_model_was_taught_has_no_number_for_its_picture_is_not_sent(tray, document, home):
+    fox, gull = add_member(document, "fox"), add_member(document, "gull", 51)
+    document.do("Say", lambda board: commands.set_panel(board, tray.panel_id, prompt="@fox and @gull"))
+    assert [tile.number for tile in tray.tiles] == [1, 2]
+    paths.loras().mkdir(parents=True, exist_ok=True)
+    (paths.loras() / "foxy.safetensors").write_bytes(b"learned")
+    taught = (Taught("mini", "foxy", "foxy"),)
+    document.do("Teach", lambda board: commands.set_member(board, fox.id, taught=taught))
+    assert [(tile.title(), tile.number) for tile in tray.tiles] == [("fox", 0), (gull.name, 1)]
+    assert tray.tiles[0].accessibleName().startswith("fox: learned")
+    assert "not shown" in tray.tiles[0].accessibleDescription()
+    document.do("Choose", lambda board: commands.set_board(board, model="flux2-klein-4b"))
+    assert [tile.number for tile in tray.tiles] == [1, 2]  # that model was not taught
 
 
 @pytest.mark.parametrize(
