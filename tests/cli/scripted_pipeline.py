@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from types import SimpleNamespace
 from typing import ClassVar
 
 import numpy as np
@@ -30,7 +31,7 @@ class FakePipeline:
     closed = 0
 
     def __init__(self, path, dtype):
-        self.spec = library_spec(path)
+        self.spec, self.folder = library_spec(path), SimpleNamespace(packages={})
         type(self).opened.append((path, dtype))
 
     @classmethod
