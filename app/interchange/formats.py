@@ -37,7 +37,10 @@ class Extra(NamedTuple):
 
 
 class Format(NamedTuple):
-    """`export` and `load` are "file:function" below this package, "" where that way is closed."""
+    """`export` and `load` are "file:function" below this package, "" where that way is closed.
+
+    `single`: a file holds one panel, so that several are a folder.
+    """
 
     title: str
     extensions: tuple[str, ...]
@@ -45,6 +48,11 @@ class Format(NamedTuple):
     load: str = ""
     options: tuple[Option, ...] = ()
     extra: Extra | None = None
+    single: bool = False
+
+    def makes_folder(self, panels: int) -> bool:
+        """Whether an export of so many panels is a folder."""
+        return self.extensions[0] == FOLDER or (self.single and panels > 1)
 
     @property
     def available(self) -> bool:
@@ -115,8 +123,8 @@ FORMATS: dict[str, Format] = {
     ),
     "edl": Format("Edit decision list (CMX 3600)", (".edl",), "timeline:export_edl", "edl:load", (MEDIA,)),
     "csv": Format("Shot list (CSV)", (".csv",), "shot_list:export", "shot_list:load"),
-    "psd": Format("Photoshop layers", (".psd",), "layers:export_psd", extra=LAYERS),
-    "ora": Format("OpenRaster layers (Krita, GIMP)", (".ora",), "layers:export_ora"),
+    "psd": Format("Photoshop layers", (".psd",), "layers:export_psd", extra=LAYERS, single=True),
+    "ora": Format("OpenRaster layers (Krita, GIMP)", (".ora",), "layers:export_ora", single=True),
     "fountain": Format("Fountain script", (".fountain", ".spmd", ".txt"), load="fountain:load"),
     "fdx": Format("Final Draft script", (".fdx",), load="fdx:load"),
     "storyboarder": Format("Storyboarder", (".storyboarder",), load="storyboarder:load"),

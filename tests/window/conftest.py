@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from contextlib import contextmanager
 
 import pytest
 
@@ -26,12 +27,12 @@ def screen():
     made.close()
 
 
-@pytest.fixture
-def start(screen, tmp_path):
-    """A function that starts the program, with a board if given; at the end it must have said nothing."""
+@contextmanager
+def programs(screen):
+    """A function that starts the program in the folder `home`, with a board if given; in the end all said nothing."""
     windows: list[Window] = []
 
-    def run(board=None, home=tmp_path / "home", on=screen) -> Window:
+    def run(board=None, home=None, on=screen) -> Window:
         windows.append(Window(on, home, board))
         return windows[-1]
 
@@ -39,6 +40,13 @@ def start(screen, tmp_path):
     for one in windows:
         one.close()
     assert [one.said() for one in windows if one.said()] == []
+
+
+@pytest.fixture
+def start(screen, tmp_path):
+    """A function that starts the program, with a board if given."""
+    with programs(screen) as run:
+        yield lambda board=None, home=tmp_path / "home", on=screen: run(board, home, on)
 
 
 @pytest.fixture

@@ -166,6 +166,16 @@ class Window:
     def type(self, text: str) -> None:
         self.hands("type", "--clearmodifiers", "--delay", 15, text)
 
+    def answer(self, path: Path) -> None:
+        """Type a path into Qt's file dialog; Return. On a busy machine the list of completions takes the first one."""
+        before, focus = self.question("windows"), self.question("focus")
+        self.press("ctrl+a")
+        self.type(str(path))
+        self.press("Return")
+        time.sleep(0.5)
+        if (self.question("windows"), self.question("focus")["name"]) == (before, focus["name"]):
+            self.press("Return")
+
     def click(self, where: str | tuple[int, int], button: int = 1, times: int = 1, keys: str = "") -> None:
         """On a thing by its name, or at a point of the screen; `keys` are held meanwhile."""
         x, y = where if isinstance(where, tuple) else self.find_at(where)

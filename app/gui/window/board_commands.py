@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QMimeData, QObject, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QFileDialog, QInputDialog, QMainWindow
+from PySide6.QtWidgets import QInputDialog, QMainWindow
 
 from mlx_model.errors import FluxLocalError
 from mlx_model.memory import say_bytes
@@ -77,18 +77,16 @@ class BoardCommands(QObject):
         from ...interchange.formats import ZIPPED
         from . import exchange
 
-        path = QFileDialog.getSaveFileName(self.window, "Save as Zip", self._suggest(".zip"), ZIPPED.filter)[0]
-        if not path or not self.document.ensure_saved():  # why not, it has said
+        folder = boards_folder(self.session.settings)
+        place = exchange.ask_file(self.window, "Save as Zip", folder, self.document.board.title, ZIPPED)
+        if not place or not self.document.ensure_saved():  # why not, it has said
             return
 
         def tell(made: Path) -> None:
             self.said.emit(f"Saved {made.name}.", "File > Import opens it again, here or on another computer.", True)
 
-        task = exchange.Task("Saving the Zip", lambda progress: export_zip(self.document.file, path), tell)
+        task = exchange.Task("Saving the Zip", lambda progress: export_zip(self.document.file, *place), tell)
         exchange.run(task, self.window, self.said.emit)
-
-    def _suggest(self, ending: str) -> str:
-        return f"{boards_folder(self.session.settings)}/{self.document.board.title.replace('/', '-')[:80]}{ending}"
 
     def tidy(self) -> None:
         """Pictures that nothing uses any more to the Trash, after a question."""

@@ -1,11 +1,13 @@
 """Import and export: a format, its options, a place; the work runs in a thread and can be stopped."""
 
+import os
 import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from PySide6.QtCore import QObject, QThread, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
@@ -26,7 +28,8 @@ from mlx_model.errors import Advice, FluxLocalError, Hint
 from ...base import faults
 from ...base.words import say_count
 from ...interchange import formats
-from ...interchange.formats import EXPORTS, FOLDER, FORMATS, Option
+from ...interchange.files import make_safe_name
+from ...interchange.formats import EXPORTS, FORMATS, Format, Option
 from ..document.document import Document
 from ..kit.fields import ChoiceField
 from ..kit.messages import show_progress
@@ -35,6 +38,21 @@ from ..kit.words import in_window
 
 T = TypeVar("T")
 Options = dict[str, bool | int | str]
+
+
+class Order(NamedTuple):
+    """What is to be exported: the format's name, its options, the chosen panels (None for all)."""
+
+    name: str
+    options: Options
+    panels: tuple[str, ...] | None = None
+
+
+class Place(NamedTuple):
+    """Where a file goes; `replace` once a person agreed that what is there goes for it."""
+
+    path: Path
+    replace: bool = False
 
 
 class _Stopped(Exception):
@@ -96,14 +114,15 @@ def run(task: Task[T], parent: QWidget, say: Say) -> Work:
     dialog.canceled.connect(work.stop)
     work.done.connect(task.tell)
     work.failed.connect(lambda message, hint: say(message, hint, False) if message else None)
-    work.finished.connect(dialog.deleteLater)
+    for over in (dialog.reset, dialog.hide, dialog.deleteLater):  # another dialog's loop puts the last one off, and
+        work.finished.connect(over)  # its clock would show it there
     work.finished.connect(work.deleteLater)
     work.start()
     return work
 
 
 class ExportDialog(QDialog):
-    """Which format, which panels, which options. `chosen` gives what export() needs."""
+    """Which format, which panels, which options."""
 
     def __init__(self, document: Document, selected: tuple[str, ...], parent: QWidget | None = None):
         super().__init__(parent)
@@ -142,13 +161,10 @@ class ExportDialog(QDialog):
     def name(self) -> str:
         return str(self.format.currentData())
 
-    def options(self) -> Options:
-        """What is set, by the option's name."""
-        return {name: _value(field) for name, field in self.fields.items()}
-
-    def panels(self) -> tuple[str, ...] | None:
-        """The chosen panels; None for all."""
-        return self.selected if self.selected and self.only.isChecked() else None
+    def order(self) -> Order:
+        """What is chosen."""
+        options = {name: _value(field) for name, field in self.fields.items()}
+        return Order(self.name, options, self.selected if self.selected and self.only.isChecked() else None)
 
     def _options(self) -> None:
         while self.form.rowCount() > 1:  # the format itself stays
@@ -165,6 +181,9 @@ class ExportDialog(QDialog):
             else:
                 field.setToolTip(words)
                 self.form.addRow(option.name.capitalize(), field)
+        chain = [self.format, *self.fields.values(), self.only, self.ok]  # what comes later stands last for Tab
+        for before, after in pairwise(chain):
+            self.setTabOrder(before, after)
         lacks = Advice("install_part", {"name": chosen.extra.name if chosen.extra else ""})
         self.note.setText("" if chosen.available else in_window(lacks))
         self.note.setVisible(not chosen.available)
@@ -209,21 +228,34 @@ def export(document: Document, selected: tuple[str, ...], parent: QWidget, say: 
     """Ask for format and place, then export; `say(text, hint, good)` tells how it went."""
     dialog = ExportDialog(document, selected, parent)
     agreed = dialog.exec() == QDialog.DialogCode.Accepted
-    name, panels, options = dialog.name, dialog.panels(), dialog.options()  # before the next dialog runs its own loop,
-    dialog.deleteLater()  # in which this one goes
-    if agreed and (out := ask_place(name, document, parent)):
-        export_to(document, name, out, panels, options, parent, say)
+    order = dialog.order()  # before the next dialog runs its own loop, in which this one goes
+    dialog.deleteLater()
+    if agreed and (place := ask_place(order, document, parent)):
+        export_to(document, order, place, parent, say)
 
 
-def ask_place(name: str, document: Document, parent: QWidget) -> str:
-    """Ask where an export goes, beside the board unless another place is chosen; "" for nowhere."""
-    chosen, folder = FORMATS[name], str(_folder_of(document))
-    title = document.board.title.replace("/", "-")
-    if chosen.extensions[0] == FOLDER:
-        into = QFileDialog.getExistingDirectory(parent, f"Folder for {chosen.title}", folder)
-        return str(Path(into) / title) if into else ""
-    suggestion = f"{folder}/{title}{chosen.extensions[0]}"
-    return QFileDialog.getSaveFileName(parent, f"Export {chosen.title}", suggestion, chosen.filter)[0]
+def ask_place(order: Order, document: Document, parent: QWidget) -> Place | None:
+    """Ask where an export goes, beside the board unless another place is chosen; None for nowhere."""
+    chosen, folder = FORMATS[order.name], _folder_of(document)
+    panels = sum(1 for _ in document.board.panels()) if order.panels is None else len(order.panels)
+    if chosen.makes_folder(panels):
+        into = QFileDialog.getExistingDirectory(parent, f"Folder for {chosen.title}", str(folder))
+        return Place(Path(into) / make_safe_name(document.board.title)) if into else None
+    return ask_file(parent, f"Export {chosen.title}", folder, document.board.title, chosen)
+
+
+def ask_file(parent: QWidget, words: str, folder: Path, title: str, kind: Format) -> Place | None:
+    """Ask for the name of a new file of this kind; None for none.
+
+    Where a file has that very name already, the dialog asks whether it is to be replaced, and gives it only then.
+    """
+    suggestion = folder / f"{make_safe_name(title)}{kind.extensions[0]}"
+    chosen = QFileDialog.getSaveFileName(parent, words, str(suggestion), kind.filter)[0]
+    parent.activateWindow()  # two dialogs that close at once leave some window managers without an active window
+    if not chosen:
+        return None
+    path = formats.add_extension(Path(chosen), kind)
+    return Place(path, path == Path(chosen) and os.path.lexists(path))
 
 
 def _folder_of(document: Document) -> Path:
@@ -233,24 +265,22 @@ def _folder_of(document: Document) -> Path:
         return Path.home()
 
 
-def export_to(
-    document: Document, name: str, out: str, panels: tuple[str, ...] | None, options: Options, parent: QWidget, say: Say
-) -> Work:
+def export_to(document: Document, order: Order, place: Place, parent: QWidget, say: Say) -> Work:
     """Export without asking."""
     board, path_of = document.board, document.picture_path
 
     def work(progress: Progress) -> formats.Exported:
-        document.file.require_outside(Path(out))
-        args = (name, board, path_of, out)
-        # mypy can't know that no option of a format is called `panels` or `progress`
-        return formats.export_board(*args, panels=panels, progress=progress, **options)  # type: ignore[arg-type]
+        document.file.require_outside(place.path)
+        args = (order.name, board, path_of, place.path)
+        named = {"panels": order.panels, "force": place.replace, "progress": progress, **order.options}
+        return formats.export_board(*args, **named)  # type: ignore[arg-type]  # their types are those of the options
 
     def tell(made: formats.Exported) -> None:
-        say(f"Exported {made.path.name}.", " ".join(made.notes) or f"In {made.path.parent}.", True)
+        say(f"Exported {made.path.name}.", " ".join([f"In {made.path.parent}.", *made.notes]), True)
         target = made.path if made.path.is_dir() else made.path.parent
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(target)))
 
-    return run(Task(f"Exporting {FORMATS[name].title}", work, tell), parent, say)
+    return run(Task(f"Exporting {FORMATS[order.name].title}", work, tell), parent, say)
 
 
 def ask_timeline(parent: QWidget) -> str:

@@ -297,9 +297,11 @@ class Session(QObject):
             document.deleteLater()
 
     def _free_path(self, title: str) -> Path:
+        from ...interchange.files import make_safe_name
+
         folder = settings.boards_folder(self.settings)
         make_folders(folder)
-        wanted = folder / f"{title.replace('/', '-')}{SUFFIX}"
+        wanted = folder / f"{make_safe_name(title)}{SUFFIX}"
         return next(path for path in number_names(wanted) if not path.exists())
 
     def _try(self, action: Callable[[], T], passed: type[Exception] | tuple[()] = ()) -> T | None:

@@ -144,8 +144,9 @@ class WindowCommands(QObject):
     def copy_as(self, document: Document) -> Document | None:
         """Ask where to, and show the copy from now on; None where there is none."""
         from ...base.paths import SUFFIX
+        from ...interchange.files import make_safe_name
 
-        title = document.board.title.replace("/", "-")[:80]
+        title = make_safe_name(document.board.title)
         suggested = f"{boards_folder(self.session.settings)}/{title} copy{SUFFIX}"
         path = QFileDialog.getSaveFileName(self.window, "Save a Copy", suggested, f"Boards (*{SUFFIX})")[0]
         return self.session.copy_as(path, document) if path else None

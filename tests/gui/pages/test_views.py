@@ -6,10 +6,10 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
+from PySide6.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QDialog, QFileDialog, QProgressDialog, QWidget
 
 from app.base import paths, settings
 from app.board import commands
@@ -383,22 +383,36 @@ def test_export_through_the_dialog_s_options(window, engine, picture_file, tmp_p
     monkeypatch.setattr(exchange.QDesktopServices, "openUrl", lambda url: True)
     window.document.render([next(window.document.board.panels()).id])
     engine.done(picture_file())
-    dialog, said, out = exchange.ExportDialog(window.document, (), window), [], tmp_path / "out"
+    dialog, said, out = exchange.ExportDialog(window.document, (), window), [], tmp_path / f"out.{name}"
     dialog.format.setCurrentIndex(dialog.format.findData(name))
-    exchange.export_to(
-        window.document, name, str(out), dialog.panels(), dialog.options(), window, lambda *words: said.append(words)
-    )
+    exchange.export_to(window.document, dialog.order(), exchange.Place(out), window, lambda *words: said.append(words))
     qtbot.waitUntil(lambda: bool(said), timeout=60000)
     assert said[0][2] is True, said
-    assert (tmp_path / f"out.{name}").stat().st_size > 0
+    assert out.stat().st_size > 0
+
+
+def test_no_progress_is_shown_of_work_that_is_over_though_another_dialog_was_opened(window, qtbot):
+    """The loop of a dialog puts off what deleteLater asked for before it, while clocks go on."""
+    from app.gui.window import exchange
+
+    other, shown = QDialog(window), []
+
+    def open_another() -> None:
+        QTimer.singleShot(800, lambda: shown.extend(window.findChildren(QProgressDialog)) or other.accept())
+        other.exec()
+
+    work = exchange.run(exchange.Task("Working", lambda progress: 1, lambda made: None), window, lambda *words: None)
+    work.finished.connect(open_another)
+    qtbot.waitUntil(lambda: bool(other.result()), timeout=5000)
+    assert [dialog.isVisible() for dialog in shown] == [False]
 
 
 def test_a_failed_export_is_a_message(window, qtbot, tmp_path):
     from app.gui.window import exchange
 
     said = []
-    out = str(tmp_path / "not there" / "x.csv")
-    exchange.export_to(window.document, "csv", out, None, {}, window, lambda *words: said.append(words))
+    order, place = exchange.Order("csv", {}), exchange.Place(tmp_path / "not there" / "x.csv")
+    exchange.export_to(window.document, order, place, window, lambda *words: said.append(words))
     qtbot.waitUntil(lambda: bool(said), timeout=30000)
     assert said[0][2] is False
 
