@@ -166,15 +166,27 @@ class Window:
     def type(self, text: str) -> None:
         self.hands("type", "--clearmodifiers", "--delay", 15, text)
 
+    def tab_to(self, name: str, most: int = 90) -> None:
+        """Tab until that has the keys."""
+        for _ in range(most):
+            if (self.question("focus") or {}).get("name") == name:
+                return
+            self.press("Tab")
+        raise AssertionError(f"Tab does not come to {name!r}")
+
     def answer(self, path: Path) -> None:
         """Type a path into Qt's file dialog; Return. On a busy machine the list of completions takes the first one."""
-        before, focus = self.question("windows"), self.question("focus")
+        before = self._standing()
         self.press("ctrl+a")
         self.type(str(path))
         self.press("Return")
         time.sleep(0.5)
-        if (self.question("windows"), self.question("focus")["name"]) == (before, focus["name"]):
+        if self._standing() == before:
             self.press("Return")
+
+    def _standing(self) -> tuple[list[str], str]:
+        """Which windows there are, and what has the keys."""
+        return self.question("windows"), (self.question("focus") or {}).get("name", "")
 
     def click(self, where: str | tuple[int, int], button: int = 1, times: int = 1, keys: str = "") -> None:
         """On a thing by its name, or at a point of the screen; `keys` are held meanwhile."""

@@ -6,6 +6,7 @@ stood still. Nothing here acts on the window: keys and mouse come from outside.
 """
 
 import faulthandler
+import hashlib
 import json
 import re
 import socket
@@ -20,12 +21,40 @@ from typing import TextIO
 
 from PySide6.QtCore import QObject, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QAccessible
-from PySide6.QtWidgets import QAbstractButton, QApplication, QComboBox, QLabel, QLineEdit, QMenu, QMenuBar, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QAbstractItemView,
+    QAbstractSlider,
+    QAbstractSpinBox,
+    QApplication,
+    QComboBox,
+    QHeaderView,
+    QLabel,
+    QLineEdit,
+    QMenu,
+    QMenuBar,
+    QPlainTextEdit,
+    QScrollBar,
+    QTabBar,
+    QWidget,
+)
+from shiboken6 import getCppPointer
 
 from tests.window.fit import find_cut
 
 BEAT = 10  # ms
 LATE = 60  # ms
+RING = 5  # px around a widget in which its focus may be painted
+ACTED_ON = (
+    QAbstractButton,
+    QComboBox,
+    QLineEdit,
+    QAbstractSpinBox,
+    QAbstractSlider,
+    QAbstractItemView,
+    QPlainTextEdit,
+    QTabBar,
+)
 
 
 class Heart(QObject):
@@ -127,6 +156,19 @@ class Probe(QObject):
         widget = self.app.focusWidget()
         return describe(widget) if widget else None
 
+    def stops(self) -> list[dict]:
+        """What a person can act on in the active window, as Tab should come to it."""
+        inside = self.app.activeWindow().findChildren(QWidget)
+        return [describe(one) for one in inside if one.isVisible() and one.isEnabled() and is_stop(one)]
+
+    def look(self, rect: list[int]) -> str:
+        """What the screen shows there and just around it."""
+        x, y, width, height = rect
+        image = (
+            self.app.primaryScreen().grabWindow(0, x - RING, y - RING, width + 2 * RING, height + 2 * RING).toImage()
+        )
+        return hashlib.sha256(bytes(image.constBits())).hexdigest()
+
     def cut(self) -> list[str]:
         """Words that can be seen only in part (fit.py)."""
         return find_cut(self.app)
@@ -150,6 +192,17 @@ class Probe(QObject):
                            "place": place, "QPoint": QPoint})  # fmt: skip
 
 
+def is_stop(widget: QWidget) -> bool:
+    """A control of its own, and of those that exclude each other the chosen one: arrows lead to the rest."""
+    if isinstance(widget.parentWidget(), (QAbstractSpinBox, QComboBox)) or isinstance(
+        widget, (QScrollBar, QHeaderView)
+    ):
+        return False
+    if isinstance(widget, QAbstractButton) and (widget.autoExclusive() or widget.group()):
+        return widget.isChecked()
+    return isinstance(widget, ACTED_ON) or bool(widget.focusPolicy() & Qt.FocusPolicy.TabFocus)
+
+
 def describe(widget: QWidget) -> dict:
     """Class, accessible name, words, rectangle on the screen and state of a widget."""
     interface = QAccessible.queryAccessibleInterface(widget)
@@ -164,6 +217,7 @@ def describe(widget: QWidget) -> dict:
     return {
         "class": type(widget).__name__, "name": name, "text": text.replace("&", ""), "rect": place(widget),
         "enabled": widget.isEnabled(), "focus": widget.hasFocus(), "hint": widget.toolTip(),
+        "id": getCppPointer(widget)[0],
     }  # fmt: skip
 
 

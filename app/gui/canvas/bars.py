@@ -10,14 +10,13 @@ from PySide6.QtWidgets import (
     QColorDialog,
     QHBoxLayout,
     QMenu,
-    QPushButton,
     QSlider,
     QToolButton,
     QWidget,
 )
 
 from ..kit.theme import GAP
-from ..kit.widgets import OneLine, describe, icon_button, key_text, label
+from ..kit.widgets import OneLine, PushButton, ToolButton, describe, icon_button, key_text, label
 from .canvas import Canvas
 from .layers import GROUNDS
 
@@ -103,7 +102,7 @@ class CanvasBar(QWidget):
     def _add_zoom(self, row: QHBoxLayout) -> None:
         smaller = icon_button("Zoom out", "zoom_out", "-", lambda: self.canvas.zoom_by(-1))
         larger = icon_button("Zoom in", "zoom_in", "+", lambda: self.canvas.zoom_by(1))
-        self.zoom = QToolButton(self)
+        self.zoom = ToolButton()  # what has its parent earlier comes first for Tab
         self.zoom.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.zoom.setMinimumWidth(58)
         self.zoom.clicked.connect(self.canvas.actual_size)
@@ -153,7 +152,7 @@ class MaskBar(QWidget):
         row.addWidget(self.tint)
         row.addStretch(1)
         row.addWidget(OneLine("Only what you paint will change", "muted"))
-        self.done = QPushButton("Done", self)
+        self.done = PushButton("Done", self)
         describe(self.done, "Leave the mask", "Back to looking; the mask stays")
         row.addWidget(self.done)
         canvas.brush_resized.connect(self.show_size)

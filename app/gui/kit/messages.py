@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from functools import partial
 
-from PySide6.QtCore import Qt, QTimer, Signal
+from PySide6.QtCore import QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QAccessible, QAccessibleEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
     QDialog,
+    QFileDialog,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -162,6 +163,9 @@ class Toasts(QScrollArea):
     def _fit(self) -> None:
         """As high as the messages, up to a share of the window: then they scroll."""
         window, width = self.parentWidget(), self.viewport().width()
+        for layout in (one.layout() for one in self.shown):
+            if layout:
+                layout.invalidate()  # it was measured before its labels had their letters
         needed = self._column.totalHeightForWidth(width) if self.shown else 0
         self.setFixedHeight(min(needed, round(SHARE * window.height())) if window else needed)
 
@@ -250,3 +254,24 @@ def sure(parent: QWidget, title: str, text: str, more: str, go: str, stay: str =
     box.exec()
     box.deleteLater()
     return box.clickedButton() is yes
+
+
+FRAME = QSize(16, 48)  # px: what a window's own frame may take of the screen
+
+
+def size_window(window: QWidget, width: int, height: int) -> None:
+    """So large, or as large as the screen allows."""
+    window.resize(QSize(width, height).boundedTo(window.screen().availableSize() - FRAME))
+
+
+SHORT = QFileDialog.Option.HideNameFilterDetails  # what kinds are called: a dozen endings are wider than the dialog
+
+
+def choose_file(parent: QWidget, words: str, filters: str) -> str:
+    """Ask for a file to read; "" for none."""
+    return QFileDialog.getOpenFileName(parent, words, "", filters, options=SHORT)[0]
+
+
+def choose_files(parent: QWidget, words: str, filters: str) -> list[str]:
+    """Ask for files to read."""
+    return QFileDialog.getOpenFileNames(parent, words, "", filters, options=SHORT)[0]

@@ -2,6 +2,7 @@
 
 import html
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from PySide6.QtCore import (
@@ -10,6 +11,7 @@ from PySide6.QtCore import (
     QEvent,
     QEventLoop,
     QObject,
+    QPoint,
     QRect,
     QRectF,
     QSize,
@@ -19,7 +21,9 @@ from PySide6.QtCore import (
 from PySide6.QtGui import QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPaintEvent, QPalette, QShowEvent
 from PySide6.QtGui import Qt as RichText  # the same, with what its text knows
 from PySide6.QtWidgets import (
+    QAbstractButton,
     QAbstractItemView,
+    QAbstractScrollArea,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -141,8 +145,25 @@ def fill_page(page: QWidget, top: QWidget, body: QWidget) -> None:
     box.addWidget(body, 1)
 
 
+def order_tabs(*stops: QWidget) -> None:
+    """Tab goes through them in this order; Qt's own order is that of creation."""
+    for before, after in pairwise(stops):
+        QWidget.setTabOrder(before, after)
+
+
+def focus_main(page: QWidget) -> None:
+    """The keys go to what a page is about: its list, or what an empty one offers, not to what comes next."""
+    found: list[QWidget] = []
+    for one in page.findChildren(QWidget):
+        main = one.focusProxy() if isinstance(one, Empty) else one if isinstance(one, QAbstractScrollArea) else None
+        if main and one.isVisibleTo(page) and main.focusPolicy() & Qt.FocusPolicy.TabFocus:
+            found.append(main)
+    min(found, key=lambda one: one.mapTo(page, QPoint()).x(), default=page).setFocus()
+
+
 FEW = 6  # letters that say nothing
 LEAST = 24  # px: of a text that gives way to its neighbours
+PLAIN = (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier)
 
 
 class OneLine(Plain):
@@ -210,9 +231,32 @@ def set_tone(target: QWidget, tone: str) -> None:
         target.style().polish(target)
 
 
+class PushButton(QPushButton):
+    """Return presses it as Space does: in a window Qt's own does nothing then, in a dialog another one is pressed."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if not _press(self, event):
+            super().keyPressEvent(event)
+
+
+class ToolButton(QToolButton):
+    """Return presses it as Space does."""
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        if not _press(self, event):
+            super().keyPressEvent(event)
+
+
+def _press(target: QAbstractButton, event: QKeyEvent) -> bool:
+    returned = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter) and event.modifiers() in PLAIN
+    if returned and not event.isAutoRepeat():
+        target.click()
+    return returned
+
+
 def button(text: str, act: Callable[[], object], icon: str = "", kind: str = "") -> QPushButton:
     """`kind` is primary, quiet or nothing."""
-    made = QPushButton(text)
+    made = PushButton(text)
     if kind:
         made.setProperty("kind", kind)
     if icon:
@@ -227,7 +271,7 @@ def icon_button(
     name: str, icon: str, hint: str = "", act: Callable[[], object] | None = None, checkable: bool = False
 ) -> QToolButton:
     """A flat button without words; `name` is its accessible name and the start of its hint, `act` what a click does."""
-    made = QToolButton()
+    made = ToolButton()
     made.setIconSize(QSize(18, 18))
     made.setCheckable(checkable)
     made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
@@ -300,6 +344,7 @@ class Empty(QWidget):
         box.addWidget(heading)
         box.addWidget(words, 0, Qt.AlignmentFlag.AlignHCenter)
         if buttons:
+            self.setFocusProxy(buttons[0])
             box.addSpacing(6)
             box.addLayout(row(None, *buttons, None))
         box.addStretch(3)

@@ -4,16 +4,16 @@ from bisect import bisect_right
 from functools import partial
 from itertools import accumulate
 
-from PySide6.QtCore import QElapsedTimer, QRect, QSize, Qt, QTimer
+from PySide6.QtCore import QElapsedTimer, QRect, Qt, QTimer
 from PySide6.QtGui import QColor, QKeyEvent, QPainter, QPaintEvent, QShortcut
 from PySide6.QtWidgets import QCheckBox, QSlider, QVBoxLayout, QWidget
 
 from ...board.data import Panel, numbers
 from ..document.document import Document
+from ..kit.messages import size_window
 from ..kit.theme import font
 from ..kit.widgets import as_title, draw_words, icon_button, label, row
 
-FRAME = QSize(16, 48)  # what a window's own frame may take of the screen
 TICK = 16  # ms; the clock decides what is shown, not the number of ticks
 
 
@@ -130,7 +130,7 @@ class Animatic(QWidget):
         box.setSpacing(0)
         box.addWidget(self.stage, 1)
         box.addLayout(foot)
-        self.resize(QSize(960, 620).boundedTo(self.screen().availableSize() - FRAME))
+        size_window(self, 960, 620)
 
     def toggle(self) -> None:
         """Play from here (from the start, where it has ended), or pause."""

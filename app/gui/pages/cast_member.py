@@ -7,12 +7,10 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QDragEnterEvent, QDragMoveEvent, QDropEvent, QIcon, QKeyEvent, QPixmap
 from PySide6.QtWidgets import (
     QButtonGroup,
-    QFileDialog,
     QFormLayout,
     QListView,
     QListWidget,
     QListWidgetItem,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
@@ -24,9 +22,9 @@ from ...pictures.kinds import FILTER
 from ..document import picture_drag
 from ..document.document import Document
 from ..kit.fields import ChoiceField
-from ..kit.messages import sure
+from ..kit.messages import choose_files, sure
 from ..kit.text_field import BoardText
-from ..kit.widgets import LeftButton, OneLineEdit, as_line, as_tip, button, label, row
+from ..kit.widgets import LeftButton, OneLineEdit, ToolButton, as_line, as_tip, button, label, row
 from .teach import TaughtBox
 
 ACROSS = 3  # pictures beside each other
@@ -137,7 +135,7 @@ class MemberPanel(QWidget):
         inside = row(spacing=2)
         inside.setContentsMargins(0, 0, 0, 0)
         for place, (colour, name) in enumerate(COLOUR_NAMES.items()):
-            swatch = QToolButton()
+            swatch = ToolButton()
             swatch.setCheckable(True)
             swatch.setAccessibleName(f"Colour {name}")
             swatch.setToolTip(name.capitalize())
@@ -221,7 +219,7 @@ class MemberPanel(QWidget):
             self.document.do("Remove from Cast", lambda board: commands.remove_member(board, member.id))
 
     def _add_files(self) -> None:
-        paths, _ = QFileDialog.getOpenFileNames(self, "Pictures", "", FILTER)
+        paths = choose_files(self, "Pictures", FILTER)
         self.add(self.document.import_pictures(paths))
 
     def _first(self) -> None:

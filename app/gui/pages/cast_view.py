@@ -14,7 +14,6 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import (
     QAbstractItemView,
-    QFileDialog,
     QFrame,
     QListView,
     QMenu,
@@ -37,6 +36,7 @@ from ..board.paint import LEFT, draw_ring
 from ..document import picture_drag
 from ..document.document import Document
 from ..kit import portrait
+from ..kit.messages import choose_files
 from ..kit.theme import font, theme
 from ..kit.widgets import Empty, LeftButton, OneLine, bar, button, draw_words, fill_page, label
 from .cast_member import WIDTH, MemberPanel, accept_pictures, uses
@@ -94,6 +94,8 @@ class CastDelegate(QStyledItemDelegate):
         self._picture(painter, box, member)
         chosen = option.state & QStyle.StateFlag.State_Selected
         draw_ring(painter, box, c.accent if chosen else c.line, 3 if chosen else 1)
+        if option.state & QStyle.StateFlag.State_HasFocus:
+            draw_ring(painter, box.adjusted(-4, -4, 4, 4), c.accent, 1)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(member.colour))
         painter.drawEllipse(QRectF(box.left() + 2, box.bottom() + 14, 10, 10))
@@ -225,6 +227,7 @@ class CastView(QWidget):
         side.setFrameShape(QFrame.Shape.NoFrame)
         side.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         side.setMinimumWidth(WIDTH + side.verticalScrollBar().sizeHint().width())
+        side.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # it follows what has the focus inside
         side.setWidget(self.member)
         split.addWidget(side)
         split.setStretchFactor(0, 1)
@@ -256,7 +259,7 @@ class CastView(QWidget):
 
     def choose_files(self) -> None:
         """A file dialog; each picture becomes a member."""
-        paths, _ = QFileDialog.getOpenFileNames(self, "Pictures of the Cast", "", FILTER)
+        paths = choose_files(self, "Pictures of the Cast", FILTER)
         self.add_pictures(self.document.import_pictures(paths), None)
 
     def add_pictures(self, pictures: list[Picture], member: Member | None) -> None:

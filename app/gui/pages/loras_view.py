@@ -7,7 +7,6 @@ from PySide6.QtCore import QObject, Qt, QThreadPool, Signal
 from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent, QGuiApplication, QImage, QPixmap, QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
-    QFileDialog,
     QFrame,
     QHBoxLayout,
     QStackedLayout,
@@ -27,7 +26,7 @@ from ..document.document import Document
 from ..document.forecast import Library
 from ..kit.fields import StrengthField
 from ..kit.lazy_column import LazyColumn
-from ..kit.messages import sure
+from ..kit.messages import choose_files, sure
 from ..kit.widgets import Empty, Plain, bar, button, describe, fill_page, label, row, set_tone
 
 SIDE, CARD = 108, 150  # points of a picture; px: the usual height of a card
@@ -208,7 +207,7 @@ class LorasView(QWidget):
 
     def choose_files(self) -> None:
         """A file dialog; each file is copied into the library."""
-        files, _ = QFileDialog.getOpenFileNames(self, "Add LoRAs", "", FILTER)
+        files = choose_files(self, "Add LoRAs", FILTER)
         self.add([Path(file) for file in files])
 
     def add(self, files: list[Path]) -> None:

@@ -9,7 +9,6 @@ from PySide6.QtGui import QDragEnterEvent, QDropEvent, QPixmap
 from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QLabel,
     QProgressBar,
     QVBoxLayout,
@@ -32,8 +31,19 @@ from ..document.pixmaps import read
 from ..document.runs import PanelState
 from ..document.teaching import count_steps, curve_of, set_strength
 from ..kit.fields import StrengthField, WholeField, choice
-from ..kit.messages import sure
-from ..kit.widgets import OneLineEdit, as_title, button, describe, icon_button, label, row, scroll_column, set_tone
+from ..kit.messages import choose_files, size_window, sure
+from ..kit.widgets import (
+    OneLineEdit,
+    as_title,
+    button,
+    describe,
+    icon_button,
+    label,
+    order_tabs,
+    row,
+    scroll_column,
+    set_tone,
+)
 from ..kit.words import in_window, model_title
 
 THUMB = QSize(64, 48)
@@ -59,7 +69,8 @@ class Example(QWidget):
         self.caption = OneLineEdit(caption)
         describe(self.caption, f"Caption of {picture.name}", "The name, and what else this picture shows")
         gone = icon_button(f"Leave out {picture.name}", "close", act=lambda: dialog.leave_out(self))
-        box = row(shown, self.caption, gone)
+        self.stops = (self.caption, gone)
+        box = row(shown, *self.stops)
         box.setContentsMargins(0, 0, 0, 0)
         self.setLayout(box)
 
@@ -107,12 +118,14 @@ class TeachDialog(QDialog):
         box.setSpacing(12)
         box.addWidget(label(words, "muted", wrap=True))
         box.addWidget(self.area, 1)
-        choices = row(button("Add Pictures…", self._add_files, "plus"), 24, self.model, self.steps)
+        more = button("Add Pictures…", self._add_files, "plus")
+        self._stops = (more, self.model, self.steps, self.start)
+        choices = row(more, 24, self.model, self.steps)
         choices.setStretch(2, 1)
         box.addLayout(choices)
         box.addWidget(self.told)
         box.addWidget(buttons)
-        self.resize(620, 600)
+        size_window(self, 620, 600)
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
         if event.mimeData().hasUrls() or event.mimeData().hasImage():
@@ -127,7 +140,7 @@ class TeachDialog(QDialog):
             self.add(picture_drag.pictures_in(event.mimeData(), self.document))
 
     def _add_files(self) -> None:
-        self.add_files(QFileDialog.getOpenFileNames(self, "Pictures to Learn From", "", FILTER)[0])
+        self.add_files(choose_files(self, "Pictures to Learn From", FILTER))
 
     def add_files(self, files: list[str]) -> None:
         """Pictures with what lies beside them as their captions."""
@@ -144,6 +157,7 @@ class TeachDialog(QDialog):
                 made = Example(self.document, picture, caption or self.member.name, self)
                 self.examples.append(made)
                 self.column.insertWidget(self.column.count() - 1, made)
+        order_tabs(*(stop for one in self.examples for stop in one.stops), *self._stops)
         self.refresh()
 
     def leave_out(self, example: Example) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from msgspec.structs import replace
 from PySide6.QtCore import QEvent, QObject, QSignalBlocker, QSize
 from PySide6.QtGui import QIcon, QStandardItemModel
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
 
 from mlx_model.errors import Refused
 
@@ -20,7 +20,7 @@ from ..document.forecast import Library, PanelModel
 from ..document.panel_part import PanelPart
 from ..kit.fields import FractionField, StrengthField, add_row, choice, form
 from ..kit.text_field import BoardText
-from ..kit.widgets import OneLine, as_line, describe, icon_button, label, row, set_tone
+from ..kit.widgets import OneLine, PushButton, as_line, describe, icon_button, label, row, set_tone
 
 AS_BOARD = "As the board"
 NONE = "None"
@@ -160,7 +160,7 @@ class SourceBox(PanelPart, QWidget):
         self.mask_words = label(tone="muted")
         self.mask_words.setWordWrap(True)
         mask.addWidget(self.mask_words, 1)
-        self.remove_mask = QPushButton("Remove Mask")
+        self.remove_mask = PushButton("Remove Mask")
         self.remove_mask.setProperty("kind", "quiet")
         describe(self.remove_mask, "Remove mask", "The whole picture may change again")
         self.remove_mask.clicked.connect(self.clear_mask)

@@ -6,7 +6,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QProgressBar,
-    QPushButton,
     QStackedLayout,
     QVBoxLayout,
     QWidget,
@@ -17,7 +16,7 @@ from ..document.forecast import Forecast
 from ..document.runs import PanelState
 from ..kit import icons
 from ..kit.fields import choice
-from ..kit.widgets import describe, icon_button, key_text, label, set_tone
+from ..kit.widgets import PushButton, describe, icon_button, key_text, label, set_tone
 from ..kit.words import in_window
 
 COUNTS = (1, 2, 4, 8)
@@ -52,7 +51,7 @@ class RenderBar(QWidget):
 
     def _ways_out(self) -> QHBoxLayout:
         """What can be done about a run that will not fit."""
-        self.change, self.anyway = QPushButton("Change Settings"), QPushButton("Run Anyway")
+        self.change, self.anyway = PushButton("Change Settings"), PushButton("Run Anyway")
         describe(self.change, "Change Settings", "Size, steps and model of this panel")
         describe(
             self.anyway,
@@ -74,7 +73,7 @@ class RenderBar(QWidget):
         row = QHBoxLayout(page)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(6)
-        self.button = QPushButton("Render")
+        self.button = PushButton("Render")
         self.button.setProperty("kind", "primary")
         self.button.setMinimumHeight(36)
         self.button.clicked.connect(lambda: self.render_asked.emit(self.count))
@@ -113,7 +112,7 @@ class RenderBar(QWidget):
         words.addWidget(self.progress_text)
         words.addWidget(self.progress)
         words.addStretch(1)
-        self.cancel = QPushButton("Cancel")
+        self.cancel = PushButton("Cancel")
         self.cancel.setMinimumHeight(36)
         describe(self.cancel, "Cancel", "Stops within one step; nothing is lost")
         self.cancel.clicked.connect(self.cancel_asked)

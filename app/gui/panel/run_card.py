@@ -1,12 +1,12 @@
 """A card over the foot of the picture: why a run failed and what to do, or a live result to keep."""
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from mlx_model.errors import Hint
 
 from ..kit.theme import GAP
-from ..kit.widgets import describe, icon_button, label
+from ..kit.widgets import PushButton, describe, icon_button, label
 from ..kit.words import in_window
 
 WIDEST = 520
@@ -29,7 +29,7 @@ class RunCard(QFrame):
         self.message, self.hint = label(wrap=True), label(tone="muted", wrap=True)
         words.addWidget(self.message)
         words.addWidget(self.hint)
-        self.button = QPushButton("Try Again")
+        self.button = PushButton("Try Again")
         self.button.clicked.connect(self.acted)
         self.close_button = icon_button("Dismiss", "close", act=self.dismissed.emit)
         row.addLayout(words, 1)

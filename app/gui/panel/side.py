@@ -1,7 +1,5 @@
 """The side of the panel view: what to draw from what, what it means in the story, and all about the take."""
 
-import itertools
-
 from PySide6.QtCore import Qt, QTimer, Signal
 from PySide6.QtGui import QPixmap, QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QStackedWidget, QTabBar, QVBoxLayout, QWidget
@@ -13,7 +11,7 @@ from ..document.document import Document
 from ..document.forecast import PanelModel, find_model, forecast, obstacle
 from ..document.panel_part import PanelPart
 from ..kit.theme import GAP
-from ..kit.widgets import describe, key_text, label, set_tone
+from ..kit.widgets import describe, key_text, label, order_tabs, set_tone
 from ..kit.words import in_window
 from ..prompt.instruction_box import InstructionBox
 from ..prompt.menu import attach_menus
@@ -154,12 +152,12 @@ class PanelSide(PanelPart, QFrame):
             self.tray.limit, self.tray.subject = self.model.limit, self.model.subject
 
     def _order(self) -> None:
-        """Tab goes down the side as the eye does; Qt's own order is that of creation, and tiles come later."""
+        """Tab goes down the side as the eye does; tiles come later."""
         source, settings, bar = self.source, self.settings, self.render_bar
-        chain = [self.tabs, source.box, source.remove_mask, self.text, *self.tray.controls(), *settings.controls(),
-                 bar.change, bar.anyway, bar.button, bar.counts, bar.live, bar.cancel]  # fmt: skip
-        for before, after in itertools.pairwise(chain):
-            self.setTabOrder(before, after)
+        order_tabs(
+            self.tabs, source.box, source.remove_mask, self.text, *self.tray.controls(), *settings.controls(),
+            bar.change, bar.anyway, bar.button, bar.counts, bar.live, bar.cancel,
+        )  # fmt: skip
 
     def _refresh_text(self) -> None:
         panel, board = self.panel, self.document.board

@@ -3,7 +3,7 @@
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
 from mlx_model.errors import FluxLocalError
 from mlx_model.request import Request, from_json
@@ -16,7 +16,7 @@ from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..kit.fields import add_row, form
 from ..kit.text_field import BoardText
-from ..kit.widgets import describe, label
+from ..kit.widgets import PushButton, describe, label
 from ..kit.words import model_title
 
 EMPTY = "Every picture that is made is kept as a take, with all that made it. There is none yet."
@@ -62,10 +62,10 @@ class TakeDetails(PanelPart, QWidget):
             self.values[name].setWordWrap(True)
             self.values[name].setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
             add_row(layout, name, self.values[name]).setMinimumHeight(0)
-        self.again = QPushButton("Use These Settings")
+        self.again = PushButton("Use These Settings")
         describe(self.again, "Use these settings", "This take's seed, steps, size and model for the panel")
         self.again.clicked.connect(self._ask_again)
-        self.copy = QPushButton("Copy Request")
+        self.copy = PushButton("Copy Request")
         describe(self.copy, "Copy request", "As JSON, with everything that decides the picture")
         self.copy.clicked.connect(self._copy_request)
         buttons = QHBoxLayout()

@@ -4,12 +4,13 @@ from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtGui import QAction, QColor, QIcon, QPixmap
-from PySide6.QtWidgets import QApplication, QFileDialog, QMenu
+from PySide6.QtWidgets import QApplication, QMenu
 
 from ...board import commands
 from ...board.data import COLOUR_NAMES, ROLES, PanelReference, new_id, numbers
 from ...pictures.kinds import FILTER
 from ..document import picture_drag
+from ..kit.messages import choose_files
 from ..kit.widgets import as_action
 from .tile import ReferenceTile
 from .tray import ReferenceTray
@@ -41,7 +42,7 @@ def _menu(tray: ReferenceTray) -> QMenu:
 
 
 def _from_files(tray: ReferenceTray) -> None:
-    paths, _ = QFileDialog.getOpenFileNames(tray, "Add References", "", FILES)
+    paths = choose_files(tray, "Add References", FILES)
     found = tray.document.import_pictures(paths)
     tray.add([PanelReference(new_id(), picture, name=picture.name) for picture in found])
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QMimeData, QObject, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QGuiApplication
-from PySide6.QtWidgets import QInputDialog, QMainWindow
+from PySide6.QtWidgets import QMainWindow
 
 from mlx_model.errors import FluxLocalError
 from mlx_model.memory import say_bytes
@@ -191,13 +191,10 @@ class BoardCommands(QObject):
         if not ids:
             self.document.message.emit("None of these panels has a picture to change yet.", "Render them first.")
             return
-        text, agreed = QInputDialog.getMultiLineText(
-            self.window,
-            "Apply to All",
-            f"Change {say_count(len(ids), 'panel')} by one instruction, such as “make it night”:",
-        )
-        if agreed and text.strip():
-            self.document.apply_to_all(ids, text.strip())
+        from .dialogs import InstructionDialog
+
+        if text := InstructionDialog(len(ids), self.window).ask():
+            self.document.apply_to_all(ids, text)
 
     # Panels and scenes
 

@@ -35,7 +35,7 @@ from ...board.data import ASPECTS
 from ...models import library
 from ..document.document import Document
 from ..kit.fields import ChoiceField
-from ..kit.messages import tell
+from ..kit.messages import size_window, tell
 from ..kit.theme import SCHEMES
 from ..kit.widgets import OneLineEdit, button, label, row
 from ..kit.words import model_title
@@ -135,6 +135,34 @@ class BoardSettings(QDialog):
         self.accept()
 
 
+class InstructionDialog(QDialog):
+    """Asks for one instruction for so many panels. Tab leaves its field, which QInputDialog's keeps."""
+
+    def __init__(self, panels: int, parent: QWidget):
+        super().__init__(parent)
+        self.setWindowTitle("Apply to All")
+        words = f"Change {say_count(panels, 'panel')} by one instruction, such as “make it night”:"
+        self.field = QPlainTextEdit()
+        self.field.setAccessibleName("Instruction")
+        self.field.setTabChangesFocus(True)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
+        buttons.accepted.connect(self.accept)
+        buttons.rejected.connect(self.reject)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(24, 20, 24, 20)
+        box.setSpacing(12)
+        for part in (label(words, wrap=True), self.field, buttons):
+            box.addWidget(part)
+        size_window(self, 440, 220)
+
+    def ask(self) -> str:
+        """What is to be done; "" for nothing."""
+        agreed = self.exec() == QDialog.DialogCode.Accepted
+        text = self.field.toPlainText().strip() if agreed else ""
+        self.deleteLater()
+        return text
+
+
 FIXED = (
     ("Open the panel, add a panel, edit a heading", "Return"),
     ("Quick Look", "Space"),
@@ -175,7 +203,7 @@ class Shortcuts(QDialog):
         box.addWidget(self.search)
         box.addWidget(self.table)
         box.addWidget(buttons)
-        self.resize(620, 560)
+        size_window(self, 620, 560)
 
     def _add(self, *texts: str) -> None:
         place = self.table.rowCount()
@@ -309,7 +337,7 @@ class RestoreDialog(QDialog):
         box.addWidget(label(some if self.list.count() else none, "muted", wrap=True))
         box.addWidget(self.list)
         box.addWidget(buttons)
-        self.resize(460, 420)
+        size_window(self, 460, 420)
 
     def restore(self) -> None:
         """Bring the chosen state back."""

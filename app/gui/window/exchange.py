@@ -5,7 +5,6 @@ import threading
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -32,8 +31,8 @@ from ...interchange.files import make_safe_name
 from ...interchange.formats import EXPORTS, FORMATS, Format, Option
 from ..document.document import Document
 from ..kit.fields import ChoiceField
-from ..kit.messages import show_progress
-from ..kit.widgets import label, set_tone
+from ..kit.messages import choose_file, show_progress
+from ..kit.widgets import label, order_tabs, set_tone
 from ..kit.words import in_window
 
 T = TypeVar("T")
@@ -181,9 +180,7 @@ class ExportDialog(QDialog):
             else:
                 field.setToolTip(words)
                 self.form.addRow(option.name.capitalize(), field)
-        chain = [self.format, *self.fields.values(), self.only, self.ok]  # what comes later stands last for Tab
-        for before, after in pairwise(chain):
-            self.setTabOrder(before, after)
+        order_tabs(self.format, *self.fields.values(), self.only, self.ok)
         lacks = Advice("install_part", {"name": chosen.extra.name if chosen.extra else ""})
         self.note.setText("" if chosen.available else in_window(lacks))
         self.note.setVisible(not chosen.available)
@@ -285,10 +282,9 @@ def export_to(document: Document, order: Order, place: Place, parent: QWidget, s
 
 def ask_timeline(parent: QWidget) -> str:
     """Ask for an edited timeline; "" for none."""
-    filters = formats.list_import_filters(formats.TIMELINES)
-    return QFileDialog.getOpenFileName(parent, "Import a Timeline onto This Board", "", filters)[0]
+    return choose_file(parent, "Import a Timeline onto This Board", formats.list_import_filters(formats.TIMELINES))
 
 
 def ask_import(parent: QWidget) -> str:
     """Ask for a script, timeline or shot list; "" for none. Folders have a dialog of their own."""
-    return QFileDialog.getOpenFileName(parent, "Import", "", formats.list_import_filters())[0]
+    return choose_file(parent, "Import", formats.list_import_filters())

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from PySide6.QtCore import QByteArray, QCoreApplication, QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QCloseEvent
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QMainWindow, QMenu, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QMainWindow, QMenu, QStackedWidget, QToolButton, QVBoxLayout, QWidget
 
 from mlx_model.errors import FluxLocalError, Hint
 
@@ -21,7 +21,7 @@ from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..kit.messages import Toasts
 from ..kit.theme import theme
-from ..kit.widgets import OnceATurn, as_action, as_tip, as_title, icon_button
+from ..kit.widgets import OnceATurn, as_action, as_tip, as_title, focus_main, icon_button, row
 from ..pages.cast_view import CastView
 from ..pages.models_view import ModelsView
 from ..pages.queue_view import QueueView
@@ -78,7 +78,6 @@ class MainWindow(QMainWindow):
         self._steps: Iterator[bool] = iter(())
         theme.changing.connect(self._forget_hidden)
         self._undoable = ("", "")  # a message that offers Undo, and what that would undo
-        self.setAcceptDrops(False)
         self._restore_geometry()
 
     # Parts
@@ -96,10 +95,9 @@ class MainWindow(QMainWindow):
         gear = icon_button("Settings", "settings", act=lambda: self.run("settings"))
         column.addWidget(gear, 0, Qt.AlignmentFlag.AlignHCenter)
         middle = QWidget()
-        box = QHBoxLayout(middle)
+        box = row(rail, spacing=0)
         box.setContentsMargins(0, 0, 0, 0)
-        box.setSpacing(0)
-        box.addWidget(rail)
+        middle.setLayout(box)
         content = QVBoxLayout()
         content.setSpacing(0)
         box.addLayout(content, 1)
@@ -109,13 +107,15 @@ class MainWindow(QMainWindow):
         content.addWidget(self.toasts)
 
     def _place(self, name: str, text: str) -> QWidget:
-        made = icon_button(text, name, act=lambda: self.go(name), checkable=True)
+        made = icon_button(text, name, act=lambda: self.go(name, made.hasFocus()), checkable=True)
         made.setObjectName("place")
         made.setText(text)
         made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
         made.setIconSize(QSize(24, 24))
         made.setFixedSize(64, 58)
         made.setAutoExclusive(True)
+        made.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # arrows lead to the others
+        made.toggled.connect(lambda on: made.setFocusPolicy(Qt.FocusPolicy.TabFocus if on else Qt.FocusPolicy.NoFocus))
         self.places[name] = made
         return made
 
@@ -294,17 +294,17 @@ class MainWindow(QMainWindow):
             name = self.document.board.model or self.session.default_model()
             self.board.show_model(name, name == BUILT_IN)
 
-    def go(self, name: str) -> None:
-        """Show a place; from a panel, the board shows the panel that was open."""
+    def go(self, name: str, stay: bool = False) -> None:
+        """Show a place and give it the keys, or `stay` among the places; the board shows the panel that was open."""
         opened = self.open_panel_id()
         self.stack.setCurrentWidget(self.page(name))
-        if name in self.places:
-            self.places[name].setChecked(True)
+        self.places[name].setChecked(True)
         if name == "board":
             self.show_model()  # models come and go on the other pages
         if name == "board" and opened:
             self.board.grid.select((opened,))
-            self.board.grid.setFocus()
+        if not stay:
+            focus_main(self.pages[name])
         self.update_actions()
 
     def open_panel(self, panel_id: str) -> None:

@@ -285,12 +285,12 @@ def test_move_by_keyboard_within_and_over_scenes(window, here):
 
 
 def test_apply_to_all_asks_once_and_edits_every_panel_with_a_picture(window, here, engine, picture_file, monkeypatch):
-    from PySide6.QtWidgets import QInputDialog
+    from app.gui.window.dialogs import InstructionDialog
 
     window.document.render(here[:2])
     engine.done(picture_file("a.png"))
     engine.done(picture_file("b.png", (1, 1, 1)))
-    monkeypatch.setattr(QInputDialog, "getMultiLineText", lambda *_: ("make it night", True))
+    monkeypatch.setattr(InstructionDialog, "ask", lambda dialog: "make it night")
     window.board.grid.select(here)
     window.actions_["apply_to_all"].trigger()
     assert [(job.panel, job.request.prompt) for job in engine.submitted[2:]] == [

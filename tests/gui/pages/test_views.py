@@ -437,7 +437,7 @@ def test_an_edited_timeline_comes_back_onto_the_open_board(window, tmp_path, mon
     document.do("Turn", commands.move_panels(document.board, cut[-1:], scene, 0))
     turned = document.board
     window.session.message.connect(lambda text, _: said.append(text))
-    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(path), ""))
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_, **__: (str(path), ""))
     window.actions_["import_onto"].trigger()
     now = [panel.id for panel in document.board.panels()]
     assert sorted(now) == sorted(cut)
