@@ -11,6 +11,7 @@ from PySide6.QtWidgets import (
     QAbstractScrollArea,
     QApplication,
     QComboBox,
+    QDialog,
     QHeaderView,
     QLabel,
     QLineEdit,
@@ -36,6 +37,8 @@ def find_cut(app: QApplication) -> list[str]:
     found: list[str] = []
     for top in app.topLevelWidgets():
         if top.isVisible():
+            if isinstance(top, QDialog) and not top.screen().geometry().contains(top.frameGeometry()):
+                found.append(f"{type(top).__name__} {top.windowTitle()!r}: {top.frameGeometry()} is off the screen")
             for one in [top, *top.findChildren(QWidget)]:
                 if one.isVisible():
                     found += [f"{type(one).__name__} {text[:60]!r}: {what}" for text, what in look_at(one)]
@@ -92,10 +95,11 @@ def measure_label(label: QLabel) -> tuple[str, Size, Size]:
     margin = 2 * label.margin()
     room = label.contentsRect()
     width, height = room.width() - margin, room.height() - margin
+    keys = Qt.TextFlag.TextShowMnemonic if label.buddy() else Qt.TextFlag(0)
     if label.wordWrap():
-        needed = label.fontMetrics().boundingRect(QRect(0, 0, width, 10**6), WRAP, label.text())
+        needed = label.fontMetrics().boundingRect(QRect(0, 0, width, 10**6), WRAP | keys, label.text())
     else:
-        needed = label.fontMetrics().boundingRect(QRect(0, 0, 10**6, 10**6), 0, label.text())
+        needed = label.fontMetrics().boundingRect(QRect(0, 0, 10**6, 10**6), keys, label.text())
     return label.text(), (needed.width(), needed.height()), (width, height)
 
 
