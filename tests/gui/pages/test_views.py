@@ -401,7 +401,8 @@ def test_no_progress_is_shown_of_work_that_is_over_though_another_dialog_was_ope
         QTimer.singleShot(800, lambda: shown.extend(window.findChildren(QProgressDialog)) or other.accept())
         other.exec()
 
-    work = exchange.run(exchange.Task("Working", lambda progress: 1, lambda made: None), window, lambda *words: None)
+    task = exchange.Task("Working", lambda progress: progress(0.0), lambda made: None)
+    work = exchange.run(task, window, lambda *words: None)
     work.finished.connect(open_another)
     qtbot.waitUntil(lambda: bool(other.result()), timeout=5000)
     assert [dialog.isVisible() for dialog in shown] == [False]
