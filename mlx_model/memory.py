@@ -12,18 +12,18 @@ import platform
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from .errors import Advice, WillNotFit
 from .geometry import Size
-from .spec_parts import BITS
+from .spec_parts import BITS, Finer
 from .specs import PACKED_ROLES, ModelSpec
 
 GIB = 2**30
 TEXT_ROLES, PICTURE_ROLES = ("text_encoder", "pooled_encoder"), ("image_encoder", "image_embedder")
-SCALE_BITS = 0.5  # a 16-bit scale and a 16-bit bias for every 64 packed weights
+SCALE_BITS = 0.25  # a scale and a bias for every 64 packed weights, a byte of each: they have the run's dtype
 MAPS, WHOLE_MAPS = 5, 23  # of an autoencoder that goes by strips, of one strip that is the whole picture: see _maps
 STRIPS = 12 * 2**23  # twelve times strips.STRIP
 PATCHES = 729  # of SigLIP at 384 pixels
@@ -83,13 +83,18 @@ class Phase:
 
 @dataclass(frozen=True)
 class Forecast:
-    """Bytes by phase of a first run; a phase starts when the weights of the one before may be gone."""
+    """Bytes by phase, of a first run and of any later one with a new prompt and new pictures.
+
+    `stay`: the components that are not let go between phases and runs.
+    """
 
     phases: dict[str, Phase]
+    later: dict[str, Phase] = field(default_factory=dict)
+    stay: frozenset[str] = frozenset()
 
     @property
     def peak(self) -> int:
-        return max(phase.total for phase in self.phases.values())
+        return max(phase.total for phase in (*self.phases.values(), *self.later.values()))
 
 
 def machine(openblas: bool = False) -> Machine:
@@ -143,10 +148,23 @@ def reference_tokens(spec: ModelSpec, references: Sequence[Size]) -> int:
     return sum(int(min(w * h, cap)) // spec.size_multiple**2 for w, h in references)
 
 
-def weight_bytes(parameters: int, bits: int, number_bytes: int) -> int:
-    """Below 16 bits: bits + 0.5 (scales and biases) each. From 16 on weights are held in the dtype of the run."""
-    per_weight = (bits + SCALE_BITS) / 8 if bits < 16 else max(number_bytes, bits // 8)
-    return int(parameters * per_weight)
+def weight_bytes(parameters: int, bits: int, number_bytes: int, finer: Finer | None = None) -> int:
+    """Of packed weights with their scales and biases. From 16 bits on weights are held in the dtype of the run."""
+    if bits >= 16:
+        return parameters * max(number_bytes, bits // 8)
+    finer = finer or Finer(0, 0)
+    packed = lambda bits: (bits + SCALE_BITS * number_bytes) / 8  # noqa: E731
+    steering = number_bytes if bits == 8 else packed(8)
+    rest = parameters - sum(finer)
+    return int(finer.dense * number_bytes + finer.steering * steering + finer.tables * packed(8) + rest * packed(bits))
+
+
+def component_bytes(spec: ModelSpec, bits: int, number_bytes: int) -> dict[str, int]:
+    """By component, as a plan of so many bits makes it."""
+    return {
+        role: weight_bytes(count, bits if role in PACKED_ROLES else max(bits, 16), number_bytes, spec.finer.get(role))
+        for role, count in spec.parameters.items()
+    }
 
 
 def forecast(
@@ -157,34 +175,70 @@ def forecast(
     tokens: int | None = None,
     weights: Mapping[str, int] | None = None,
     metal: bool = False,
+    usable: int = 0,
 ) -> Forecast:
-    """Peak memory of one run and its parts. `weights` (component -> bytes) replaces the estimate from `bits`.
+    """Peak memory of runs and their parts. `weights` (component -> bytes) replaces the estimate from `bits`; `usable`:
+    what may be taken, so that more stays loaded where there is room (0: as little as can be).
 
-    text:       encoders + T (8 h + 3 intermediate) b + its scores
-    references: autoencoder and image encoders + maps at the largest reference
-    denoise:    transformer + autoencoder + L (3 + 7 r) h b + the largest layer unpacked + scores
-    decode:     transformer + autoencoder + maps at the output size
+    text:       encoders + T (8 h + 3 intermediate) b + its scores; later also the bank of the run before
+    references: autoencoder and image encoders + maps at the largest reference; later also that bank
+    denoise:    transformer + autoencoder + L (3 + 7 r) h b + the largest layer unpacked + scores + bank
+    decode:     transformer + autoencoder + maps at the output size + bank
     Scores are 2 H L^2 b on a CPU, where attention is not fused (checked against mlx 0.32.4: 0.8 to 1.1 of the peak
     measured), and nothing on Metal. Maps: see `_maps`.
     """
     size, b = size or spec.size, 2 if metal else 4
-    held = dict(weights) if weights else {k: _estimate(k, n, bits, b) for k, n in spec.parameters.items()}
-    transformer, autoencoder = held.get("transformer", 0), held.get("autoencoder", 0)
-    texts, pictures = (sum(held.get(role, 0) for role in roles) for roles in (TEXT_ROLES, PICTURE_ROLES))
-    largest = max(references, key=lambda r: r[0] * r[1], default=None)
-    phases = {
-        "text": Phase(texts, _text_activations(spec, tokens or spec.usual_tokens, b, metal)),
-        "denoise": Phase(transformer + autoencoder, _step_activations(spec, size, references, tokens, b, metal)),
-        "decode": Phase(transformer + autoencoder, _maps(spec, size[0] * size[1], b)),
-    }
-    if largest:
-        pixels = min(largest[0] * largest[1], spec.reference_pixels[0 if len(references) == 1 else 1])
-        phases["references"] = Phase(autoencoder + pictures, _maps(spec, int(pixels), b))
-    return Forecast(phases)
+    held = dict(weights) if weights else component_bytes(spec, bits, b)
+    bank = bank_bytes(spec, references, b)
+    step = _step_activations(spec, size, references, tokens, b, metal) + bank
+    work = {"text": _text_activations(spec, tokens or spec.usual_tokens, b, metal)}
+    if references:
+        largest = max(width * height for width, height in references)
+        cap = spec.reference_pixels[0 if len(references) == 1 else 1]
+        work["references"] = _maps(spec, int(min(largest, cap)), b)
+    work |= {"denoise": step, "decode": _maps(spec, size[0] * size[1], b) + bank}
+    return _choose_stay(held, work, bank, usable)
 
 
-def _estimate(component: str, parameters: int, bits: int, number_bytes: int) -> int:
-    return weight_bytes(parameters, bits if component in PACKED_ROLES else max(bits, 16), number_bytes)
+ALWAYS = frozenset(("autoencoder", "tiny_autoencoder"))  # small, and every run needs them twice
+NEEDS = {
+    "text": TEXT_ROLES,
+    "references": ("autoencoder", *PICTURE_ROLES),
+    "denoise": ("transformer", "autoencoder"),
+    "decode": ("transformer", "autoencoder"),
+}
+
+
+def _choose_stay(held: Mapping[str, int], work: Mapping[str, int], bank: int, usable: int) -> Forecast:
+    """All stays where it fits twice over; the transformer where it fits beside the encoders; else as little as can be.
+
+    `held`: bytes by component; `work`: beside the weights by phase, `bank` among it where references are banked.
+    """
+    twice = sum(held.values()) + max(work.values()) <= usable / 2
+    later = {name: count + (bank if name in ("text", "references") else 0) for name, count in work.items()}
+    for stay in (*([frozenset(held) | ALWAYS] if twice else []), ALWAYS | {"transformer"}, ALWAYS):
+        needed = Forecast(_add_weights(held, work, stay), _add_weights(held, later, stay, stay), stay)
+        if needed.peak <= usable:
+            break
+    return needed
+
+
+def _add_weights(
+    held: Mapping[str, int], work: Mapping[str, int], stay: frozenset[str], there: frozenset[str] = frozenset()
+) -> dict[str, Phase]:
+    """What is loaded in each phase, `there` before the first."""
+    phases = {}
+    for name, activations in work.items():
+        there |= frozenset(NEEDS[name])
+        phases[name] = Phase(sum(held.get(role, 0) for role in there), activations)
+        there &= stay
+    return phases
+
+
+def bank_bytes(spec: ModelSpec, references: Sequence[Size], b: int) -> int:
+    """K and V of all reference tokens in all blocks, for the models that keep them."""
+    tokens = reference_tokens(spec, references) if spec.reference_bank else 0
+    return 2 * tokens * _shape(spec)[0] * _blocks(spec) * b
 
 
 def _scores(heads: int, rows: int, keys: int, b: int, metal: bool) -> int:
@@ -208,14 +262,16 @@ def _of(params: Mapping[str, Any], *names: str) -> int:
 def _step_activations(
     spec: ModelSpec, size: Size, references: Sequence[Size], tokens: int | None, b: int, metal: bool
 ) -> int:
-    """L (3 + 7 r) h b, 24 h a token at r = 3: the stream, the widest layer's output, q, k, v twice."""
+    """L (3 + 7 r) h b, 24 h a token at r = 3: the stream, the widest layer's output, q, k, v twice.
+
+    Banked references are computed alone, before the first step.
+    """
     h, ratio, heads = _shape(spec)
     rows = (tokens or spec.usual_tokens) + image_tokens(spec, size)
     extra = reference_tokens(spec, references)
-    bank = 2 * extra * h * _blocks(spec) * b if spec.reference_bank else 0
-    length = rows + (0 if spec.reference_bank else extra)
+    length = max(rows, extra) if spec.reference_bank else rows + extra
     layer = int((3 + 2 * ratio) * h * h * b)
-    return int(length * (3 + 7 * ratio) * h * b) + layer + bank + _scores(heads, length, rows + extra, b, metal)
+    return int(length * (3 + 7 * ratio) * h * b) + layer + _scores(heads, length, rows + extra, b, metal)
 
 
 def _shape(spec: ModelSpec) -> tuple[int, float, int]:
@@ -327,17 +383,17 @@ def gib(count: int) -> str:
 
 
 def weigh(folder: Any, number_bytes: int) -> dict[str, int]:
-    """Component -> bytes in memory: as on disk where packed, in the dtype of the run where not."""
-    held = {}
-    for role, part in folder.components.items():
-        dense = part.parameters and part.bytes >= 1.8 * part.parameters
-        held[role] = part.parameters * number_bytes if dense else part.bytes
-    return held
+    """Component -> bytes in memory: packed codes as on disk, all else in the dtype of the run."""
+    return {role: folder.count_held(role, number_bytes) for role in folder.components}
 
 
-def keeps_encoder(folder: Any) -> bool:
-    """Whether the text encoder may stay loaded between runs: all weights and a default run fit twice over."""
+def expect(folder: Any, size: Size, references: Sequence[Size], number_bytes: int) -> tuple[Forecast, int]:
+    """The forecast of a run on this machine with what stays loaded, and the bytes that banks may take.
+
+    Banks of other references than the run's get half of what nothing else needs.
+    """
     here = machine()
-    weights = weigh(folder, here.number_bytes)
-    needed = forecast(folder.spec, weights=weights, metal=here.metal)
-    return sum(weights.values()) + max(p.activations for p in needed.phases.values()) <= here.usable / 2
+    weights = weigh(folder, number_bytes)
+    needed = forecast(folder.spec, size, references, weights=weights, metal=here.metal, usable=here.usable)
+    bank = bank_bytes(folder.spec, references, number_bytes)
+    return needed, bank + max(0, here.usable - needed.peak) // 2

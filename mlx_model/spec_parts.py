@@ -5,7 +5,7 @@ Sources: the model cards, black-forest-labs/flux src/flux/util.py and flux2 src/
 """
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from .geometry import Size
 
@@ -33,6 +33,17 @@ class Download:
     into: str = ""
     optional: bool = False  # the model runs without it
     model: str = ""  # a row of SPECS that holds the same: nothing is fetched where it is installed
+
+
+class Finer(NamedTuple):
+    """How many of a component's weights a plan of 8 bits or less packs less than the others, or not at all.
+
+    converters.quantize decides it, a test holds it against that.
+    """
+
+    dense: int  # norms, biases, entries: at 16 bits in every plan
+    steering: int  # modulation and the like: at 16 bits where the rest has 8, else at 8
+    tables: int = 0  # looked up: at 8 bits
 
 
 APACHE = Licence("Apache-2.0", "https://www.apache.org/licenses/LICENSE-2.0", "free for any use")
@@ -123,6 +134,14 @@ KONTEXT_SIZES = (
 
 # What the rows of a family have in common.
 FLUX1_WEIGHTS = {"text_encoder": 4_762_310_656, "pooled_encoder": 123_060_480, "autoencoder": 83_819_683}
+_T5_FINER = Finer(202_752, 0, 131_596_288)
+_FLUX1_STEERING = 3_258_974_208
+
+
+def count_flux1(dense: int) -> dict[str, Finer]:
+    return {"transformer": Finer(dense, _FLUX1_STEERING), "text_encoder": _T5_FINER}
+
+
 FLUX1: dict[str, Any] = {
     "family": "flux1",
     "text": T5_XXL,
@@ -142,12 +161,14 @@ FLUX1_DEV: dict[str, Any] = {
     "gated": True,
     "transformer": {**FLUX1_SIZES, "guidance_embed": True},
     "parameters": {"transformer": 11_901_408_320, **FLUX1_WEIGHTS},
+    "finer": count_flux1(35_722_304),
     "guidance_kind": "embedded",
 }
 FLUX1_CONTROL: dict[str, Any] = {
     **FLUX1_DEV,
     "transformer": {**FLUX1_SIZES, "guidance_embed": True, "in_channels": 128},
     "parameters": {"transformer": 11_901_604_928, **FLUX1_WEIGHTS},
+    "finer": count_flux1(35_918_912),
     "needs_picture": True,
     "max_references": 1,
     "steps": 50,
@@ -156,6 +177,7 @@ FLUX1_FILL: dict[str, Any] = {
     **FLUX1_DEV,
     "transformer": {**FLUX1_SIZES, "guidance_embed": True, "in_channels": 384},
     "parameters": {"transformer": 11_902_391_360, **FLUX1_WEIGHTS},
+    "finer": count_flux1(36_705_344),
     "pictures": "erased",
     "needs_picture": True,
     "max_references": 1,
@@ -194,6 +216,10 @@ FOUR_B: dict[str, Any] = {
     "text": QWEN3_4B,
     "licence": APACHE,
     "parameters": {"transformer": 3_875_544_576, "text_encoder": 3_114_088_192, "autoencoder": 84_046_372},
+    "finer": {
+        "transformer": Finer(11_017_728, 184_025_088),
+        "text_encoder": Finer(145_152, 0, 388_956_160),
+    },
     "download_bytes": 15_980_000_000,
 }
 NINE_B: dict[str, Any] = {
@@ -203,6 +229,10 @@ NINE_B: dict[str, Any] = {
     "licence": FLUX_NC_9B,
     "gated": True,
     "parameters": {"transformer": 9_078_581_248, "text_encoder": 5_831_883_520, "autoencoder": 84_046_372},
+    "finer": {
+        "transformer": Finer(18_884_608, 335_544_320),
+        "text_encoder": Finer(228_096, 0, 622_329_856),
+    },
     "download_bytes": 34_900_000_000,
 }
 FLUX3: dict[str, Any] = {
@@ -224,6 +254,7 @@ FLUX3: dict[str, Any] = {
     "mention": "<ref_image_{}>",
     "advice": "By its makers' own words it needs a prompt that is written out: a few words give a generic picture.",
 }
+FLUX3_TEXT_FINER = Finer(172_032, 0, 388_956_160)
 FLUX3_WEIGHTS = {"text_encoder": 3_618_742_272, "autoencoder": 84_046_372}
 
 MINI = {

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from . import spec_parts as parts
 from .geometry import Size, reference_canvas
-from .spec_parts import MEGAPIXEL, Download, Licence
+from .spec_parts import MEGAPIXEL, Download, Finer, Licence
 
 if TYPE_CHECKING:
     import numpy as np
@@ -39,6 +39,7 @@ class ModelSpec:
     autoencoder: dict[str, Any] = field(default_factory=dict)
     gated: bool = False
     parameters: dict[str, int] = field(default_factory=dict)  # component -> number of weights that are kept
+    finer: dict[str, Finer] = field(default_factory=dict)  # by component, what no plan packs like the rest
     download_bytes: int = 0
     files: tuple[str, ...] = ()  # patterns to download
     further: tuple[Download, ...] = ()  # what the repository lacks
@@ -141,6 +142,7 @@ _ROWS = (
         gated=True,  # since April 2025
         transformer=parts.FLUX1_SIZES,
         parameters={"transformer": 11_891_178_560, **parts.FLUX1_WEIGHTS},
+        finer=parts.count_flux1(25_492_544),
         max_tokens=256,
         mu=0.0,
         pipelines=("FluxPipeline",),
@@ -222,6 +224,7 @@ _ROWS = (
         template="flux2-dev",
         files=parts.DIFFUSERS_FILES,
         parameters={"transformer": 32_223_281_152, "text_encoder": 17_343_754_240, "autoencoder": 84_046_372},
+        finer={"transformer": Finer(80_232_448, 736_100_352), "text_encoder": Finer(307_200, 0, 671_088_640)},
         download_bytes=112_800_000_000,
         max_references=10,
         mask=True,
@@ -274,6 +277,7 @@ _ROWS = (
         repo=_BFL + "flux-3-image-klein",
         transformer={**parts.FLUX3_SIZES, "flow_map": True},
         parameters={"transformer": 5_548_681_984, **parts.FLUX3_WEIGHTS},
+        finer={"transformer": Finer(21_637_888, 251_658_240), "text_encoder": parts.FLUX3_TEXT_FINER},
         steps=16,
         **parts.FLUX3,
     ),
@@ -283,6 +287,7 @@ _ROWS = (
         repo=_BFL + "flux-3-image-klein-base",
         transformer=parts.FLUX3_SIZES,
         parameters={"transformer": 5_538_458_368, **parts.FLUX3_WEIGHTS},
+        finer={"transformer": Finer(11_414_272, 251_658_240), "text_encoder": parts.FLUX3_TEXT_FINER},
         guidance_kind="cfg",
         guidance=4.0,
         steps=50,
@@ -302,6 +307,7 @@ _ROWS = (
         files=("selfflow_imagenet256.pt",),
         further=(parts.SD_VAE,),
         parameters={"transformer": 680_441_504, "autoencoder": 83_653_863},
+        finer={"transformer": Finer(3_618_464, 225_607_680)},
         download_bytes=3_060_000_000,
         guidance_kind="cfg",
         steps=250,

@@ -18,6 +18,11 @@ def home() -> Path:
     return user_data_path(APP_NAME, appauthor=False)
 
 
+def settings() -> Path:
+    """The choices that are remembered."""
+    return home() / "settings.json"
+
+
 def models() -> Path:
     """Converted models, one folder each."""
     return home() / "models"
@@ -40,6 +45,11 @@ def loras() -> Path:
 def downloads() -> Path:
     """Sources while they are fetched and, with --keep-source, afterwards."""
     return home() / "downloads"
+
+
+def cache() -> Path:
+    """What was computed of prompts and pictures, for later runs."""
+    return home() / "cache"
 
 
 def mini() -> Path:

@@ -15,7 +15,6 @@ from mlx_model.held import hold
 from . import paths
 
 RECENT = 10
-FILE = "settings.json"
 LARGEST, LONGEST, WIDEST = 2**20, 4096, 4096  # bytes of the file; letters of a path; pixels of a panel
 
 
@@ -25,6 +24,7 @@ class Settings(msgspec.Struct, frozen=True):
     appearance: Literal["system", "light", "dark"] = "system"
     model: str | None = None  # the default model; None: the first real one that was installed
     previews: bool = True  # a picture after every step
+    cache: bool = True  # what is computed of prompts and pictures is kept on the disk for later runs
     folder: str | None = None  # where new boards go; None: see paths.boards
     notifications: bool = True
     recent: tuple[str, ...] = ()
@@ -35,7 +35,7 @@ class Settings(msgspec.Struct, frozen=True):
 
 def path() -> Path:
     """Where they are kept."""
-    return paths.home() / FILE
+    return paths.settings()
 
 
 def load() -> Settings:

@@ -43,6 +43,7 @@ def _options() -> list[Callable]:
         option("--noise", type=FILE, metavar="FILE", help="Start from this noise (.safetensors, tensor `noise`)."),
         option("--save-latents", type=FILE, metavar="FILE", help="Also save the final latents (.safetensors)."),
         option("--dtype", type=click.Choice(DTYPES), help="Number format of the run."),
+        cache_option(),
         option("--metadata/--no-metadata", default=True, help="Embed the request (the AI mark always is)."),
         option("--force", is_flag=True, help="Overwrite an existing output instead of numbering."),
         json_option,
@@ -54,6 +55,12 @@ def run_options(command: Callable) -> Callable:
     for option in reversed(_options()):
         command = option(command)
     return command
+
+
+def cache_option() -> Callable:
+    """--cache and --no-cache."""
+    words = "Keep what is computed of prompts and pictures on this disk, so that later runs are shorter."
+    return click.option("--cache/--no-cache", default=True, help=words)
 
 
 def lora_option(help: str) -> Callable:

@@ -126,7 +126,8 @@ def _nth(output: Path, number: int, force: bool) -> Path:
 def _place(options: Options, output: Path, number: int, given: tuple[str, ...]) -> Output:
     latents = options["save_latents"] and _nth(Path(options["save_latents"]).absolute(), number, options["force"])
     previews = options["preview"] and Path(options["preview"])
-    return Output(output, previews, latents, metadata=options["metadata"], force=options["force"], given=given)
+    further = {key: options[key] for key in ("cache", "metadata", "force")}
+    return Output(output, previews, latents, given=given, **further)
 
 
 def _one(pipeline: "Pipeline", request: Request, place: Output, as_json: bool, report: Reporter) -> None:

@@ -300,14 +300,7 @@ class Engine(QObject):
         elif self.worker == "ready" and (job := self._queue.start_next()):
             self._step = 0.0
             self._set("busy")
-            self._process.send(self._order(job))
-
-    def _order(self, job: Job) -> protocol.Message:
-        """What the worker is told of a job."""
-        if job.lesson:
-            return protocol.Teach(job.id, job.model, job.lesson)
-        request, folder = protocol.raw(job.request.to_json()), str(self._folder / job.id)
-        return protocol.Run(job.id, job.model, request, folder, job.previews, job.anyway)
+            self._process.send(protocol.order(job, self._folder / job.id, self._queue.list_alike(job)))
 
     def _stop_running(self, reason: str) -> None:
         """Ask for the end of the running job. Asking again changes nothing."""

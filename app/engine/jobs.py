@@ -176,6 +176,11 @@ class Queue:
             self._finish(state.after(event))
         return state is not None
 
+    def list_alike(self, job: Job) -> Iterator[Job]:
+        """The pictures that wait for the model of `job`."""
+        waiting = (state.job for state in self.waiting.values())
+        return (other for other in waiting if other.model == job.model and not other.lesson)
+
     def start_next(self) -> Job | None:
         """The first waiting job, running now; None where one runs already or none waits."""
         if self.running or not self.waiting:

@@ -10,8 +10,9 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -23,7 +24,7 @@ from mlx_model.request import Request, from_json
 
 from ..base import paths
 from ..base.faults import say_plainly
-from .jobs import Lesson
+from .jobs import Job, Lesson
 
 LIMIT = 1_000_000  # bytes of log, then it becomes worker.1.log
 TAIL = 20_000
@@ -117,6 +118,7 @@ def environment() -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": f"{here}{os.pathsep}{given}" if given else here}
 
 
+AHEAD = 32  # waiting requests that a job is told of
 LINE_LIMIT = 4 * 2**20  # bytes; a request with the longest sensible prompt is far below
 
 
@@ -131,7 +133,7 @@ class Message(msgspec.Struct, frozen=True, forbid_unknown_fields=True, tag_field
 class Run(Message, frozen=True):
     """Make a picture. `folder` exists and is the job's own: result and previews go there.
 
-    `anyway`: without the question whether it fits the memory.
+    `anyway`: without the question whether it fits the memory. `ahead`: requests that wait for the same model.
     """
 
     job: str
@@ -140,10 +142,16 @@ class Run(Message, frozen=True):
     folder: str
     previews: bool = True
     anyway: bool = False
+    ahead: tuple[msgspec.Raw, ...] = ()
 
     def load_request(self) -> Request:
         """Raises RequestError."""
         return from_json(bytes(self.request).decode())
+
+    def look_ahead(self) -> Iterator[Request]:
+        """Those of `ahead`. Raises RequestError."""
+        for text in self.ahead:
+            yield from_json(bytes(text).decode())
 
 
 class Teach(Message, frozen=True):
@@ -152,6 +160,14 @@ class Teach(Message, frozen=True):
     job: str
     model: str
     lesson: Lesson
+
+
+def order(job: Job, folder: Path, alike: Iterable[Job]) -> Message:
+    """What the worker is told of a job; `alike` wait for the same model."""
+    if job.lesson:
+        return Teach(job.id, job.model, job.lesson)
+    ahead = tuple(raw(other.request.to_json()) for other in islice(alike, AHEAD))
+    return Run(job.id, job.model, raw(job.request.to_json()), str(folder), job.previews, job.anyway, ahead)
 
 
 class Cancel(Message, frozen=True):

@@ -6,7 +6,7 @@ import math
 import os
 import subprocess
 import sys
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +20,13 @@ from mlx_model.events import Done, Event, Note, Preview
 from mlx_model.geometry import Size
 from mlx_model.request import Lora, Request, demand
 
-from ..base import blas
+from ..base import blas, paths
 from ..pictures import images, metadata
 
 if TYPE_CHECKING:
     from mlx_model.memory import Forecast
     from mlx_model.run.pipeline import Pipeline
+    from mlx_model.store.cache import Cache
     from mlx_model.store.folder import Folder
 
 CAFFEINATE = "/usr/bin/caffeinate"
@@ -40,6 +41,7 @@ class Output:
     previews: Path | None = None  # folder
     latents: Path | None = None
     preview_time: float = math.inf  # see Pipeline.run; inf is a picture after every step
+    cache: bool = True  # whether what is computed may be kept on the disk, where the settings allow it too
     metadata: bool = True
     paths: bool = True  # whether the request in the picture may say where this machine keeps what
     force: bool = False
@@ -110,10 +112,16 @@ def _weigh_adapters(folder: "Folder", loras: Sequence[Lora], number_bytes: int) 
         raise RequestError(f"A LoRA is no longer there: {error.filename}.", "Put it back, or take it off.") from error
 
 
-def run_and_save(pipeline: "Pipeline", request: Request, output: Output) -> Generator[Event, None, None]:
-    """The events of a run with pixels written to files and the files' paths put in; closing it cancels the run."""
+def run_and_save(
+    pipeline: "Pipeline", request: Request, output: Output, ahead: Callable[[], Iterable[Request]] = tuple
+) -> Generator[Event, None, None]:
+    """The events of a run with pixels written to files and the files' paths put in; closing it cancels the run.
+
+    `ahead`: see Pipeline.run.
+    """
     previews = output.preview_time if output.previews else 0
-    with closing(pipeline.run(request, previews=previews)) as events:
+    pipeline.cache = _open_cache() if output.cache else None
+    with closing(pipeline.run(request, previews, ahead)) as events:
         for event in events:
             if isinstance(event, Preview) and event.pixels is not None and output.previews:
                 name = f"{output.picture.stem}-{request.seed}-step-{event.step:02}.png"
@@ -124,6 +132,17 @@ def run_and_save(pipeline: "Pipeline", request: Request, output: Output) -> Gene
                     yield Note(f"The latents are in {_save_latents(event, output.latents, output)}.")
                 event = _save(event, request, output)
             yield event
+
+
+def _open_cache() -> "Cache | None":
+    from mlx_model.store.cache import Cache
+
+    if paths.settings().exists():  # before the window was ever open there are none
+        from ..base import settings
+
+        if not settings.load().cache:
+            return None
+    return Cache(paths.cache())
 
 
 def _write(pixels: np.ndarray, path: Path, text: str | None, request: Request, output: Output) -> Path:

@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 BEAT = 1.0  # seconds between two heartbeats
 RESULT = "result.png"
-PREVIEW_TIME = 0.25  # seconds of previews for each second of sampling
+PREVIEW_TIME = 0.03  # of the steps' time
 
 
 TeachFunction = Callable[[Path, Lesson], Generator[Event, None, None]]  # of a model's folder; app/training has it
@@ -160,7 +160,8 @@ class Worker:
         previews = place if message.previews else None
         output = running.Output(place / RESULT, previews, preview_time=PREVIEW_TIME, paths=False)
         with running.awake():
-            yield from running.run_and_save(self._open(folder.path, request.dtype), request, output)
+            pipeline = self._open(folder.path, request.dtype)
+            yield from running.run_and_save(pipeline, request, output, message.look_ahead)
 
     def _teach(self, message: Teach) -> Generator[Event, None, None]:
         """A model that learns is another one than that which is kept loaded."""

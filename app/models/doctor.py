@@ -20,6 +20,7 @@ from mlx_model.events import Event, Stage, Step
 from mlx_model.geometry import Size
 from mlx_model.request import Reference, Request, check, parse_size
 from mlx_model.specs import SPECS
+from mlx_model.store.cache import Cache
 from mlx_model.store.folder import open_folder
 
 from ..base import blas, faults, paths
@@ -141,12 +142,18 @@ def examine() -> dict[str, Any]:
         "previews": "Core ML" if sys.platform == "darwin" and _version("coremltools") else "MLX",
         "home": str(paths.home()),
         "free_bytes": paths.free_bytes(paths.home()),
+        "cache": {"path": str(paths.cache()), "bytes": cache().measure().bytes, "limit_bytes": cache().limit},
         "installed": [
             {"name": m.name, "path": str(m.path), "bytes": m.bytes, "problem": m.problem} for m in list_installed()
         ],
         "fits": {entry["name"]: best_bits(entry) for entry in catalogue(here)},
         "problems": list(_problems(here, library, backend, mlx_error)),
     }
+
+
+def cache() -> Cache:
+    """What was computed of prompts and pictures."""
+    return Cache(paths.cache())
 
 
 def _version(package: str) -> str | None:

@@ -22,7 +22,7 @@ from typing import Any
 
 from mlx_model import memory
 from mlx_model.spec_parts import BITS
-from mlx_model.specs import PACKED_ROLES, ModelSpec
+from mlx_model.specs import ModelSpec
 
 BUILT_IN = "mini"
 ADD_ONE = Advice("add_a_model", {"name": "flux2-klein-4b"})
@@ -247,11 +247,8 @@ def _describe(model: Installed) -> dict[str, Any]:
 
 
 def disk_bytes(spec: ModelSpec, bits: int) -> int:
-    """The converted folder: packed transformer and text encoder, the rest at 16 bits."""
-    return sum(
-        memory.weight_bytes(count, bits if part in PACKED_ROLES else max(bits, 16), 2)
-        for part, count in spec.parameters.items()
-    )
+    """The converted folder."""
+    return sum(memory.component_bytes(spec, bits, 2).values())
 
 
 def best_bits(entry: dict[str, Any]) -> int | None:

@@ -28,7 +28,7 @@ from .ops import (
     attention,
     join_streams,
     modulate,
-    rope_angles,
+    rope_factors,
     rotate_pairs,
     run_layers,
     split_qkv,
@@ -79,7 +79,7 @@ class Condition(NamedTuple):
     vector: mx.array  # (B, h), from the pooled text
     references: mx.array | None  # (B, R, h)
     beside: mx.array | None  # (B, N, in_channels - C)
-    rope: Rope  # (L, D/2) each
+    rope: Rope  # (L, D/2)
 
 
 def feed_forward(p: Params) -> Chain:
@@ -89,7 +89,7 @@ def feed_forward(p: Params) -> Chain:
 
 def attend(q: mx.array, k: mx.array, v: mx.array, rope: Rope) -> mx.array:
     """Rotate q and k (B, H, L, D) by their positions, attend -> (B, L, h)."""
-    return attention(rotate_pairs(q, *rope), rotate_pairs(k, *rope), v)
+    return attention(rotate_pairs(q, rope), rotate_pairs(k, rope), v)
 
 
 class DoubleStreamBlock(nn.Module):
@@ -157,7 +157,7 @@ class Transformer(nn.Module):
 
     def rope(self, ids: np.ndarray) -> Rope:
         """Position ids (L, 3) -> the tables that `condition` takes."""
-        return rope_angles(ids, self.params.axes_dim, self.params.theta)
+        return rope_factors(ids, self.params.axes_dim, self.params.theta)
 
     def condition(
         self,

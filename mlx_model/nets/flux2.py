@@ -30,7 +30,7 @@ from .ops import (
     from_parts,
     join_streams,
     modulate,
-    rope_angles,
+    rope_factors,
     rotate_pairs,
     run_layers,
     split_qkv,
@@ -74,7 +74,12 @@ class Condition(NamedTuple):
     text: mx.array  # (B, T, h)
     references: mx.array | None  # (B, R, h), None where there are none or where a bank stands in for them
     bank: Bank | None
-    rope: Rope  # (L, D/2) each, without the references where a bank is used
+    rope: Rope  # (L, D/2), without the references where a bank is used
+
+
+def own_memory(kv: KeysValues) -> KeysValues:
+    """The same, not as views: V is one of the whole output of a layer, which is nine times as large."""
+    return mx.contiguous(kv[0]), mx.contiguous(kv[1])
 
 
 def feed_forward(p: Params) -> Chain:
@@ -98,7 +103,7 @@ def attend(
 
     Keys of a bank are already rotated: they come after those of the tokens themselves.
     """
-    q, k = rotate_pairs(q, *rope), rotate_pairs(k, *rope)
+    q, k = rotate_pairs(q, rope), rotate_pairs(k, rope)
     if bank is None:
         return attention(q, k, v), (k, v)
     keys, values = mx.concatenate([k, bank[0]], axis=2), mx.concatenate([v, bank[1]], axis=2)  # (B, H, L + R, D)
@@ -193,7 +198,7 @@ class Transformer(nn.Module):
 
     def rope(self, ids: np.ndarray) -> Rope:
         """Position ids (L, 4) -> the tables that `condition` takes."""
-        return rope_angles(ids, self.params.axes_dim, self.params.theta)
+        return rope_factors(ids, self.params.axes_dim, self.params.theta)
 
     def condition(
         self, context: mx.array, rope: Rope, references: mx.array | None = None, bank: Bank | None = None
@@ -260,19 +265,25 @@ class Transformer(nn.Module):
         img = self.img_in(latents.astype(self.dtype))
         return img if condition.references is None else mx.concatenate([img, condition.references], axis=1)
 
+    def bank_bytes(self, tokens: int) -> int:
+        """What the bank of as many reference tokens takes."""
+        p = self.params
+        return 2 * tokens * p.hidden_size * (p.depth + p.depth_single_blocks) * self.dtype.size
+
     def reference_bank(self, references: mx.array, rope: Rope) -> Bank:
         """K and V of reference latents (B, R, C) for the KV checkpoints: references see only themselves, at t = 0.
 
         They depend on the references and nothing else, so one bank serves every prompt, seed, step and size.
-        (BFL and diffusers compute the same values inside the first step of every picture.)
+        (BFL and diffusers compute the same values inside the first step of every picture.) Each pair is lazy and has
+        memory of its own: evaluated in order, no block but the last one's layers are held.
         """
         vec = self.time_vector(timestep_features([0.0]))
         x, bank = self.img_in(references.astype(self.dtype)), []
         mods, (mod,) = self.double_stream_modulation_img(vec), self.single_stream_modulation(vec)
         for double in self.double_blocks:
             x, kv = double.run_alone(x, mods, rope)
-            bank.append(kv)
+            bank.append(own_memory(kv))
         for single in self.single_blocks:
             x, kv = single(x, mod, rope)
-            bank.append(kv)
+            bank.append(own_memory(kv))
         return bank

@@ -27,7 +27,7 @@ from .ops import (
     attention,
     from_parts,
     modulate,
-    rope_angles,
+    rope_factors,
     rotate_pairs,
     split_heads,
     timestep_features,
@@ -64,7 +64,7 @@ class Condition(NamedTuple):
 
     text: mx.array  # (B, T, h); base: after its own blocks
     references: mx.array | None  # (B, R, h); base: after their own blocks
-    rope: Rope  # (L, D/2) each
+    rope: Rope  # (L, D/2)
 
 
 class Block(nn.Module):
@@ -103,7 +103,7 @@ class Block(nn.Module):
         v = split_heads(self.v_proj(x), self.heads)
         # Norm and rotation in float32 with one cast back, as the reference: the second cast would cost accuracy.
         q, k = self.norm(q.astype(mx.float32), k.astype(mx.float32))
-        q, k = (rotate_pairs(y, *rope).astype(v.dtype) for y in (q, k))
+        q, k = (rotate_pairs(y, rope).astype(v.dtype) for y in (q, k))
         return self.attn_out(attention(q, k, v))
 
 
@@ -134,7 +134,7 @@ class Transformer(nn.Module):
 
     def rope(self, ids: np.ndarray) -> Rope:
         """Position ids (L, 4) of [text, image, references] -> the tables that `condition` takes."""
-        return rope_angles(ids, self.params.axes_dim, self.params.theta)
+        return rope_factors(ids, self.params.axes_dim, self.params.theta)
 
     def time_features(self, times: ArrayLike) -> mx.array:
         """(n,) times -> (n, 256). Time, and 1000 times it, are rounded to the network's dtype as the reference does."""
@@ -169,7 +169,7 @@ class Transformer(nn.Module):
             condition = self._run_early(condition, still)
         text, references, rope = condition
         image, length = self.emb_in[IMAGE](latents.astype(self.dtype)), text.shape[1]  # (B, N, h)
-        own = take_rows(rope, slice(length, length + latents.shape[1]))
+        own = rope[length : length + latents.shape[1]]
         image = self._run_alone(self.content_mode_blocks[IMAGE], IMAGE, image, vec, own)
         streams, mods = [text, image], [self._mod(TEXT, still), self._mod(IMAGE, vec)]
         if references is not None:
@@ -192,9 +192,9 @@ class Transformer(nn.Module):
     def _run_early(self, condition: Condition, vec: mx.array) -> Condition:
         """Text and references after the blocks in which each sees only itself, at time 0."""
         text, references, rope = condition
-        text = self._run_alone(self.txt_mode_blocks, TEXT, text, vec, take_rows(rope, slice(text.shape[1])))
+        text = self._run_alone(self.txt_mode_blocks, TEXT, text, vec, rope[: text.shape[1]])
         if references is not None:
-            own = take_rows(rope, slice(rope[0].shape[0] - references.shape[1], None))
+            own = rope[rope.shape[0] - references.shape[1] :]
             references = self._run_alone(self.content_mode_blocks[REFERENCES], REFERENCES, references, vec, own)
         return Condition(text, references, rope)
 
@@ -203,8 +203,3 @@ class Transformer(nn.Module):
         for block in blocks:
             (x,) = block([x], mods, rope)
         return x
-
-
-def take_rows(rope: Rope, rows: slice) -> Rope:
-    """The positions of some of the tokens."""
-    return rope[0][rows], rope[1][rows]

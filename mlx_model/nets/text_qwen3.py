@@ -11,7 +11,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from .ops import Layer, Rope, attention, rope_angles, rotate_halves, split_heads
+from .ops import Angles, Layer, attention, rope_angles, rotate_halves, split_heads
 
 
 @dataclass(frozen=True)
@@ -50,7 +50,7 @@ class Attention(nn.Module):
             self.q_norm: Layer = nn.RMSNorm(p.head_dim, p.rms_norm_eps)
             self.k_norm: Layer = nn.RMSNorm(p.head_dim, p.rms_norm_eps)
 
-    def __call__(self, x: mx.array, rope: Rope, mask: mx.array) -> mx.array:
+    def __call__(self, x: mx.array, rope: Angles, mask: mx.array) -> mx.array:
         q = split_heads(self.q_proj(x), self.heads)  # (B, L, H D) -> (B, H, L, D)
         k = split_heads(self.k_proj(x), self.key_heads)  # (B, L, K D) -> (B, K, L, D), each for H / K queries
         v = split_heads(self.v_proj(x), self.key_heads)
@@ -78,7 +78,7 @@ class DecoderLayer(nn.Module):
         self.input_layernorm: Layer = nn.RMSNorm(p.hidden_size, p.rms_norm_eps)
         self.post_attention_layernorm: Layer = nn.RMSNorm(p.hidden_size, p.rms_norm_eps)
 
-    def __call__(self, x: mx.array, rope: Rope, mask: mx.array) -> mx.array:
+    def __call__(self, x: mx.array, rope: Angles, mask: mx.array) -> mx.array:
         x = x + self.self_attn(self.input_layernorm(x), rope, mask)
         return x + self.mlp(self.post_attention_layernorm(x))
 

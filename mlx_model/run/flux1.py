@@ -92,7 +92,8 @@ def _encode_erased(pipe: Pipeline, request: Request) -> Generator[Note, None, Pi
     """Fill: what the mask leaves of the picture, and the mask itself, beside every token."""
     yield from ()
     pixels, mask = pipe.place(request)
-    latents = pipe.autoencoder.encode(erase(to_signed(pixels[None]), mask))
+    make = lambda: pipe.autoencoder.encode(erase(to_signed(pixels[None]), mask))  # noqa: E731
+    latents = pipe.encoded.get((fingerprint(pixels), fingerprint(mask)), make)
     return Pictures(beside=fill_channels(latents.reshape(1, -1, latents.shape[-1]), mask))
 
 

@@ -97,5 +97,5 @@ def _bank(pipe: Pipeline, request: Request, references: References) -> flux2.Ban
 
     model: flux2.Transformer = pipe.transformer
     make = lambda: model.reference_bank(references.latents, model.rope(reference_ids(references.grids)))  # noqa: E731
-    bank: flux2.Bank = pipe.banks.get(key, make)
+    bank: flux2.Bank = pipe.banks.get(key, make, model.bank_bytes(references.latents.shape[1]))
     return bank

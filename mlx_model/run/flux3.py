@@ -18,7 +18,7 @@ from ..geometry import MULTIPLE, Canvas, Grid, Size, reference_canvas, reference
 from ..request import demand
 from .latents import grid_ids, text_ids
 from .pictures import resize_and_crop
-from .references import References, fingerprint
+from .references import References
 from .sampler import Velocity, guide, timesteps
 
 if TYPE_CHECKING:
@@ -57,8 +57,7 @@ def _encode_whole(pipe: Pipeline, reference: Reference) -> tuple[mx.array, Size,
     pixels = demand(reference.pixels)
     canvas = reference_canvas(Size.of(pixels))
     used, whole = canvas
-    make = lambda: pipe.encode_pixels(fill_canvas(canvas, resize_and_crop(pixels, used, used)))  # noqa: E731
-    return pipe.encoded.get((fingerprint(pixels), canvas), make), used, whole
+    return pipe.encode_pixels(fill_canvas(canvas, resize_and_crop(pixels, used, used))), used, whole
 
 
 def _encode_cropped(pipe: Pipeline, reference: Reference) -> tuple[mx.array, Size, Size]:

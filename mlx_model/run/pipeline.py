@@ -13,10 +13,11 @@ Axis letters: N image tokens, C latent channels of a token.
 """
 
 import time
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Callable, Generator, Hashable, Iterable, Iterator
+from contextlib import AbstractContextManager, closing, nullcontext
 from functools import cached_property, partial
 from importlib import import_module
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,16 +27,16 @@ import numpy as np
 from ..errors import RequestError, say_reason, tell_device
 from ..events import Done, Event, Loaded, Note, Stage, Step
 from ..geometry import Grid, Size
-from ..memory import keeps_encoder
+from ..memory import expect
 from ..nets import autoencoder
 from ..nets.autoencoder import pack
 from ..request import Reference, Request, check, demand
 from ..spec_parts import DTYPES
+from ..store.cache import Cache, name_entry
 from ..store.folder import Folder, open_folder
 from ..store.weights import build, check_components, open_component
 from . import noise
 from .pictures import centre, first_picture, fit_colours, map_colours, resize_and_crop, to_signed
-from .previews import DrawBeside, Previews
 from .references import Kept, fingerprint
 from .sampler import Repaint, denoise, euler, start_step
 from .tokenize import PromptTokenizer
@@ -43,12 +44,12 @@ from .tokenize import PromptTokenizer
 if TYPE_CHECKING:
     from ..store.lora import Gathered
     from .latents import Placed
+    from .previews import Costs, DrawBeside, Previews
 
-STAY = (
-    "transformer",
-    "autoencoder",
-    "tiny_autoencoder",
-)  # loaded until the pipeline goes; encoders go after use where memory is short
+ENCODERS = ("text_encoder", "pooled_encoder", "image_encoder", "image_embedder")
+SEEING = ("autoencoder", "image_encoder", "image_embedder")
+FULL, PART = 0.25, 0.02  # what a preview is taken to cost before one was made, in steps: decoded in full, or not
+AHEAD = 64  # runs whose prompts are encoded with the first's
 
 
 def default_dtype() -> str:
@@ -65,11 +66,16 @@ class Pipeline:
         if self.dtype not in DTYPES:
             raise RequestError(f"There is no dtype {self.dtype!r}.", f"Choose one of {', '.join(DTYPES)}.")
         self.family = import_module(f"mlx_model.run.{self.spec.family}")
-        self.prompts, self.encoded, self.banks = Kept(), Kept(), Kept()
+        self.cache: Cache | None = None  # on the disk; None: nothing outlives this pipeline
+        self.prompts, self.encoded, self.banks = (
+            Kept(shelf=partial(self._find_shelf, roles)) for roles in (ENCODERS[:2], SEEING, ("transformer", *SEEING))
+        )
+        self.stay = frozenset(folder.components)  # what is not let go: as memory.expect says of each run
         self.adapted: tuple | None = ()  # lora.stamp of the adapters on the networks
         self.adapters: dict[str, Gathered] = {}  # by role: a network gets its own when it is loaded
         self._loaded: dict[str, Any] = {}
         self.draw_beside: DrawBeside | None = None  # draws previews where MLX doesn't have to
+        self.preview_costs: Costs = {}
 
     @classmethod
     def open(cls, path: Path, dtype: str | None = None) -> "Pipeline":
@@ -83,6 +89,8 @@ class Pipeline:
     def component(self, role: str) -> Any:
         """The network of a role, loaded when first asked for. Raises LayoutError."""
         if role not in self._loaded:
+            if role in ENCODERS:
+                self.unload(*(other for other in self._loaded if other not in (*self.stay, *ENCODERS)))
             network = open_component(self.folder, role, getattr(mx, self.dtype))
             if self.adapters.get(role):
                 from ..store import lora
@@ -114,16 +122,25 @@ class Pipeline:
         """C: a token is 2 x 2 latents in every family."""
         return 4 * autoencoder.Params(**self.folder.components["autoencoder"].params).z_channels
 
+    def _find_shelf(self, roles: tuple[str, ...], key: Hashable) -> tuple[Cache, str] | None:
+        """What those components made of `key` on the disk. A class has no words: it is the transformer's own."""
+        if self.cache is None or (roles == ENCODERS[:2] and not self.spec.takes_text):
+            return None
+        return self.cache, name_entry(self.folder, roles, self.dtype, key)
+
     def picture_latents(self, pixels: np.ndarray, resized: Size, cropped: Size) -> mx.array:
         """(H, W, 3) uint8, as resize_and_crop brings it to a size -> (1, N, C), kept across runs."""
-        make = lambda: self.encode_pixels(resize_and_crop(pixels, resized, cropped))  # noqa: E731
-        latents: mx.array = self.encoded.get((fingerprint(pixels), resized, cropped), make)
-        return latents
+        return self.encode_pixels(resize_and_crop(pixels, resized, cropped))
 
     def encode_pixels(self, pixels: np.ndarray) -> mx.array:
-        """(H, W, 3) uint8 -> (1, N, C)."""
-        latents = self.autoencoder.encode(to_signed(pixels[None]))
-        return latents.reshape(1, -1, latents.shape[-1])
+        """(H, W, 3) uint8 -> (1, N, C), kept across runs."""
+
+        def make() -> mx.array:
+            latents = self.autoencoder.encode(to_signed(pixels[None]))
+            return latents.reshape(1, -1, latents.shape[-1])
+
+        latents: mx.array = self.encoded.get(fingerprint(pixels), make)
+        return latents
 
     def note_size(self, reference: Reference, size: Size) -> Note:
         """That a picture is not used at its own size."""
@@ -144,20 +161,24 @@ class Pipeline:
 
     # one run
 
-    def run(self, request: Request, previews: float = 0) -> Generator[Event, None, None]:
+    def run(
+        self, request: Request, previews: float = 0, ahead: Callable[[], Iterable[Request]] = tuple
+    ) -> Generator[Event, None, None]:
         """Yields Loaded, Stage, Note, Step, Preview and at last Done; closing the generator cancels within a step.
 
-        `previews` is how much time they may take for each second of sampling: 0 none, inf one after every step.
+        `previews` is how much time they may take of the steps': 0 none, inf one after every step.
+        `ahead` gives runs that come later: their prompts are encoded while the encoder is loaded, if it can't stay.
         `request.references` must carry pixels. Raises RequestError, ModelError or SampleError.
         """
         began = time.perf_counter()
         request = check(request, self.spec)
         grid = self.grid(request)
+        self._look_ahead(request)
         yield from self._adapt(request)
         yield Stage("text")
         if self.spec.takes_text and (count := self.tokenizer.left_out(request.prompt)):
             yield Note(f"The prompt is too long for {self.spec.title}: its last {count} tokens are left out.")
-        texts = self._texts(request)
+        texts = self._texts(request, ahead)
         yield Loaded(self.spec.name, time.perf_counter() - began)
         if request.references:
             yield Stage("references", total=len(request.references))
@@ -198,21 +219,37 @@ class Pipeline:
         self.adapted = stamp
         yield from map(Note, notes)
 
-    def _texts(self, request: Request) -> list[Any]:
+    def _look_ahead(self, request: Request) -> None:
+        """What this run leaves loaded, and how much banks may take."""
+        number_bytes = getattr(mx, self.dtype).size
+        sizes = [Size.of(demand(reference.pixels)) for reference in request.references]
+        needed, self.banks.limit = expect(self.folder, request.size, sizes, number_bytes)
+        self.stay = needed.stay
+
+    def _texts(self, request: Request, ahead: Callable[[], Iterable[Request]]) -> list[Any]:
         """Features of the prompt or class, and of what guidance leads away from, where there is guidance."""
-        wanted = [request.prompt, request.negative] if self.spec.takes_text else [request.label, None]
-        guided = self.spec.guidance_kind == "cfg" and request.guidance != 1
-        encoders = self.adapted if any(found for role, found in self.adapters.items() if role not in STAY) else ()
-        texts = [
-            self.prompts.get((text, encoders), partial(self.family.encode_text, self, text))
-            for text in (wanted if guided else wanted[:1])
-        ]
+        wanted = self._words(request)
+        texts = [self._features(words) for words in wanted]
+        if any(role in self._loaded and role not in self.stay for role in ENCODERS):
+            for other in islice(ahead(), AHEAD):
+                for words in self._words(other) if other.loras == request.loras else ():
+                    self._features(words)
         self._let_encoders_go()
         return texts
 
+    def _words(self, request: Request) -> list[Any]:
+        """What is encoded for a run."""
+        wanted: list[Any] = [request.prompt, request.negative] if self.spec.takes_text else [request.label, None]
+        guided = self.spec.guidance_kind == "cfg" and request.guidance != 1
+        return wanted if guided else wanted[:1]
+
+    def _features(self, words: Any) -> Any:
+        adapted = self.adapted if any(found for role, found in self.adapters.items() if role in ENCODERS) else ()
+        return self.prompts.get((words, adapted), partial(self.family.encode_text, self, words))
+
     def _let_encoders_go(self) -> None:
-        encoders = [role for role in self._loaded if role not in STAY]
-        if encoders and not keeps_encoder(self.folder):
+        encoders = [role for role in self._loaded if role in ENCODERS and role not in self.stay]
+        if encoders:
             self.unload(*encoders)
 
     def unload(self, *roles: str) -> None:
@@ -240,14 +277,23 @@ class Pipeline:
         total = len(times) - 1 - start
         yield Stage("denoise", total=total)
         began = time.perf_counter()
-        with closing(Previews(previews, self.show, partial(self._finish, request), self.draw_beside)) as shown:
+        with self._draw_previews(request, previews) as shown:
             for progress in denoise(velocity, latents, times, start, repaint, solver):
                 done = progress.step - start + 1
                 spent = time.perf_counter() - began
                 yield Step(done, total, round(spent, 3), round(spent / done * (total - done), 3))
-                if previews and done < total:
-                    yield from shown.after(done, progress.clean.reshape(1, *grid, -1))
+                if shown and done < total:
+                    yield from shown.after(done, progress.clean.reshape(1, *grid, -1), total)
         return progress.latents
+
+    def _draw_previews(self, request: Request, share: float) -> "AbstractContextManager[Previews | None]":
+        if not share:
+            return nullcontext()
+        from .previews import Previews  # the command line mostly has none
+
+        guess = FULL if self.spec.cheap_decode else PART
+        finish = partial(self._finish, request)
+        return closing(Previews(share, self.show, finish, self.draw_beside, self.preview_costs, guess))
 
     def _finish(self, request: Request, pixels: np.ndarray) -> np.ndarray:
         """What is asked for of the canvas, with the rest of the picture as it was."""
@@ -267,10 +313,12 @@ class Pipeline:
         side = self.spec.size_multiple
         return map_colours(clean, self.colours, Size(clean.shape[2] * side, clean.shape[1] * side))
 
-    @cached_property
+    @property
     def colours(self) -> mx.array:
         """How latents look, roughly: see pictures.fit_colours."""
-        return fit_colours(self.autoencoder, self.spec.autoencoder.get("pixel_patch", 1))
+        patch = self.spec.autoencoder.get("pixel_patch", 1)
+        colours: mx.array = self.encoded.get("colours", lambda: fit_colours(self.autoencoder, patch))
+        return colours
 
     def _noise(self, request: Request, tokens: int) -> mx.array:
         channels = self.channels

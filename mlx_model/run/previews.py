@@ -19,12 +19,16 @@ log = logging.getLogger(__name__)
 DrawBeside = Callable[[np.ndarray], np.ndarray | None]
 
 
+Costs = dict[tuple[int, ...], float]  # seconds that the last of a shape took, whoever saved it included
+
+
 class Previews:
     """Those of one run.
 
-    share: how much time they may take for each second of sampling, 0 none, inf one after every step; draw: by MLX,
+    share: how much they may take of the steps' time, 0 none, inf one after every step; draw: by MLX,
     (1, h, w, C) -> (H, W, 3) uint8; finish: what becomes of such a canvas. With `draw_beside` pictures come a step
-    later and cost the steps next to nothing; where it fails, MLX draws.
+    later and cost the steps next to nothing; where it fails, MLX draws. None is begun that would pass the share: by
+    `costs`, which the runs of a pipeline share, and by `guess`, in steps, before the first of a size.
     """
 
     def __init__(
@@ -33,20 +37,26 @@ class Previews:
         draw: Callable[[mx.array], np.ndarray],
         finish: Callable[[np.ndarray], np.ndarray],
         draw_beside: DrawBeside | None = None,
+        costs: Costs | None = None,
+        guess: float = 0.0,
     ) -> None:
         self.share, self.draw, self.finish, self.draw_beside = share, draw, finish, draw_beside
+        self.costs, self.guess = {} if costs is None else costs, guess
         self.began, self.spent = time.perf_counter(), 0.0
         self.pool = ThreadPoolExecutor(1) if share and draw_beside else None
         self.begun: tuple[int, Future[np.ndarray | None]] | None = None
 
-    def after(self, step: int, clean: mx.array) -> Iterator[Preview]:
-        """What can be shown after a step that is not the last; `clean` estimates the finished latents."""
+    def after(self, step: int, clean: mx.array, total: int) -> Iterator[Preview]:
+        """What can be shown after step `step` of `total`, not the last; `clean` estimates the finished latents."""
         if self.pool:
             yield from self._take_and_give(step, clean)
-        if self.share and not self.pool and self.spent <= self.share * (self._measure() - self.spent):
-            start = self._measure()
+        start = self._measure()
+        each = (start - self.spent) / step
+        cost = self.costs.get(clean.shape, self.guess * each)
+        if self.share and not self.pool and self.spent + cost <= self.share * each * total:
             yield Preview(step, pixels=self.finish(self.draw(clean)))
-            self.spent += self._measure() - start
+            self.costs[clean.shape] = self._measure() - start
+            self.spent += self.costs[clean.shape]
 
     def close(self) -> None:
         """Wait for nothing that nobody will see."""

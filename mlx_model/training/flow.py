@@ -13,7 +13,7 @@ import numpy as np
 
 from ..geometry import Grid
 from ..nets import flux2, text_qwen3
-from ..nets.ops import Chain, Rope, rope_angles, run_layers, timestep_features
+from ..nets.ops import Chain, Rope, rope_factors, run_layers, timestep_features
 from ..run.latents import grid_ids, reference_ids, text_ids
 
 
@@ -46,7 +46,7 @@ class TextToFlow(nn.Module):
 @lru_cache(maxsize=64)
 def rope_tables(params: flux2.Params, tokens: int, grids: tuple[Grid, ...]) -> Rope:
     ids = np.concatenate([text_ids(tokens), grid_ids(grids[0]), reference_ids(list(grids[1:]))])
-    tables = rope_angles(ids, params.axes_dim, params.theta)
+    tables = rope_factors(ids, params.axes_dim, params.theta)
     mx.eval(tables)
     return tables
 
@@ -154,7 +154,7 @@ def _run(model: TextToFlow, batch: Batch, noise: mx.array, times: np.ndarray) ->
     condition = model.condition(batch)
     t = mx.array(times.astype(np.float32))[..., None]
     first = batch.times if times.std(1).max() > 0 else times[:, 0]
-    features = token_features(times, first, batch.ids.shape[1], condition.rope[0].shape[0])
+    features = token_features(times, first, batch.ids.shape[1], condition.rope.shape[0])
     return model.transformer.with_states((1 - t) * batch.latents + t * noise, features, condition)
 
 

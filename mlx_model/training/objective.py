@@ -44,7 +44,7 @@ class Draw(NamedTuple):
 class Unkept(Kept):
     """Keeps nothing: weights that change make old values wrong."""
 
-    def get(self, key: Hashable, make: Callable[[], Any]) -> Any:
+    def get(self, key: Hashable, make: Callable[[], Any], size: int = 0) -> Any:
         """What `make` gives, not evaluated: a gradient may be taken of it."""
         return make()
 
@@ -104,7 +104,7 @@ def _run_flux2(
     text = _text(pipe, given, drawn)
     (condition,) = flux2.conditions(pipe, request, given.grid, [text], given.references)
     first = np.array([drawn.time]) if times.std() else times[:, 0]
-    features = token_features(times, first, text.shape[1], condition.rope[0].shape[0])
+    features = token_features(times, first, text.shape[1], condition.rope.shape[0])
     told = timestep_features([demand(request.guidance)]) if pipe.transformer.params.guidance_embed else None
     states: States = pipe.transformer.with_states(latents, features, condition, told)
     return states

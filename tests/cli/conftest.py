@@ -22,6 +22,7 @@ def machine(tmp_path, monkeypatch):
     Image.new("RGB", (96, 96), (10, 10, 200)).save("chair.png")
     Image.new("L", (128, 96), 255).save("mask.png")
     monkeypatch.setattr(real, "Pipeline", FakePipeline)
-    for name, value in {"interrupt": None, "fail": None, "opened": [], "requests": [], "closed": 0}.items():
+    lists = {name: [] for name in ("opened", "requests", "ahead", "cached")}
+    for name, value in {"interrupt": None, "fail": None, "closed": 0, **lists}.items():
         monkeypatch.setattr(FakePipeline, name, value)
     return work

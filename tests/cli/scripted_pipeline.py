@@ -28,6 +28,9 @@ class FakePipeline:
     interrupt = fail = None
     opened: ClassVar[list] = []
     requests: ClassVar[list] = []
+    ahead: ClassVar[list] = []  # of each run, the prompts of those that come later
+    cached: ClassVar[list] = []  # of each run, the folder where things are kept, or None
+    cache = None
     closed = 0
 
     def __init__(self, path, dtype):
@@ -38,9 +41,11 @@ class FakePipeline:
     def open(cls, path, dtype=None):
         return cls(path, dtype)
 
-    def run(self, request, previews=False):
+    def run(self, request, previews=False, ahead=tuple):
         request = check(request, self.spec)
         type(self).requests.append(request)
+        type(self).cached.append(self.cache and self.cache.folder)
+        type(self).ahead.append([later.prompt for later in ahead()])
         try:
             yield from self._events(request, previews)
         finally:

@@ -6,14 +6,17 @@ import subprocess
 import sys
 
 import click
+import mlx.core as mx
 import pytest
 
-from app.base import paths
+from app.base import paths, settings
+from app.base.settings import Settings
 from app.cli.group import COMMANDS, cli
 from app.models import library
 from app.models.library import disk_bytes, does_line
 from mlx_model.events import Done
 from mlx_model.specs import SPECS
+from mlx_model.store.cache import Cache
 from tests.cli.scripted_pipeline import BASE, EDITOR, ROOT, FakePipeline, install, run
 
 # help
@@ -164,6 +167,23 @@ def test_doctor():
     text = run("doctor").stdout
     assert "Machine" in text
     assert "Installed  " + EDITOR in text
+
+
+def test_doctor_shows_and_clears_what_is_kept():
+    Cache(paths.cache()).put("a", mx.zeros((1000,)))
+    assert json.loads(run("doctor", "--json").stdout)["cache"]["bytes"] > 4000
+    assert "4.1 kB of at most 16.0 GB" in run("doctor").stdout
+    assert "0 bytes of at most 16.0 GB" in run("doctor", "--clear-cache").stdout
+    assert not paths.cache().exists()
+
+
+@pytest.mark.parametrize("words", [("generate", "x"), ("edit", "room.png", "-p", "x")])
+def test_private_pictures_leave_nothing_on_the_disk(words):
+    run(*words)
+    run(*words, "--no-cache")
+    settings.save(Settings(cache=False))
+    run(*words)
+    assert FakePipeline.cached == [paths.cache(), None, None]
 
 
 def test_doctor_names_what_is_wrong(monkeypatch):

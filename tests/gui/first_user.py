@@ -78,8 +78,7 @@ def picture(window) -> None:
     QTest.keyClicks(view.side.text, "in a bar")
     assert view.panel.prompt == "@gull and @fox in a bar"
     assert [reference.name for reference in view.panel.references] in ([], ["gull", "fox"])
-    watched = run(view)
-    assert watched, "no preview was seen while it rendered"
+    run(view)
 
 
 def edit(window) -> None:
@@ -109,19 +108,17 @@ def go_on_and_undo(window) -> None:
     assert getattr(view.panel, view.panel.words_field) == "make it night"
 
 
-def run(view) -> bool:
-    """Ctrl+Return, until the take is there; whether a preview was seen on the way."""
-    before, seen = len(view.panel.takes), []
+def run(view) -> None:
+    """Ctrl+Return, until the take is there."""
+    before = len(view.panel.takes)
 
     def done() -> bool:
         state = view.document.panel_state(view.panel_id)
-        seen.append(state.preview is not None)
         assert state.state != "failed", state.reason
         return len(view.panel.takes) > before
 
     QTest.keyClick(view.side.text, Qt.Key.Key_Return, CONTROL)
     wait(done)
-    return any(seen)
 
 
 def drag(window: QWidget, at: QPoint, mime: QMimeData) -> None:

@@ -27,7 +27,7 @@ MOST = {(): 7, EDIT: 52}  # packages too; as many as before the modules had room
 @pytest.mark.parametrize("words", MOST, ids=["help", "edit"])
 def test_a_command_loads_few_modules_of_ours(tmp_path, words):
     given = [*words, "-o", str(tmp_path / "out.png")] if words else ["--help"]
-    here = {**os.environ, "PYTHONPATH": str(ROOT)}
+    here = {**os.environ, "PYTHONPATH": str(ROOT), "FLUX_LOCAL_HOME": str(tmp_path)}
     program = [sys.executable, "-c", COUNT, *given]
     done = subprocess.run(program, cwd=tmp_path, capture_output=True, text=True, env=here, timeout=300)
     assert done.returncode == 0, done.stderr

@@ -5,13 +5,16 @@ import gc
 
 import mlx.core as mx
 import pytest
+from mlx.utils import tree_flatten
 
+from converters.quantize import BY_BITS, PLANS, encode
 from mlx_model import memory
 from mlx_model.errors import Advice, WillNotFit
 from mlx_model.memory import GIB, Machine, Phase, forecast, require, step_flops
 from mlx_model.nets import strips
-from mlx_model.spec_parts import BITS
+from mlx_model.spec_parts import BITS, Finer
 from mlx_model.specs import SPECS
+from mlx_model.store.weights import build
 from tests.measuring import peak_of_mlx
 
 M1 = Machine("Apple M1", 16 * GIB, 8 * GIB, 8, True, 2.6)
@@ -69,6 +72,24 @@ def test_weights_by_bits():
     assert memory.weight_bytes(1000, 16, 2) == 2000
     assert memory.weight_bytes(1000, 16, 4) == 4000  # held as float32 on a CPU
     assert memory.weight_bytes(1000, 32, 2) == 4000
+
+
+@pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.parameters])
+@pytest.mark.parametrize("bits", BITS)
+def test_weights_are_counted_as_the_plan_packs_them(name, bits):
+    """By the shapes of the network, none of which is made."""
+    spec = SPECS[name]
+    networks = {"transformer": (spec.family, spec.transformer), "text_encoder": (spec.text_family, spec.text)}
+    for role, (family, params) in networks.items():
+        if role in spec.parameters:
+            tensors = tree_flatten(build(role, family, params).parameters())
+            stored = [part for name, array in tensors for part in encode(name, array, PLANS[BY_BITS[bits]]).values()]
+            assert memory.component_bytes(spec, bits, 2)[role] == sum(part.nbytes for part in stored)
+
+
+def test_scales_take_the_dtype_of_the_run():
+    assert memory.weight_bytes(6400, 8, 4) == 6400 + 100 * 8
+    assert memory.weight_bytes(6400, 4, 2, Finer(640, 1280, 640)) == 640 * 2 + 1920 * 8.5 / 8 + 3840 * 4.5 / 8
 
 
 def test_weights_of_a_folder_replace_the_estimate():
@@ -142,29 +163,56 @@ def test_words():
     assert Phase(1, 2).total == 3
 
 
-class Part:
-    def __init__(self, parameters, size):
-        self.parameters, self.bytes = parameters, size
-
-
 class Converted:
+    """A folder of that model whose components take that many bytes a weight."""
+
     def __init__(self, spec, bytes_each):
-        self.spec = spec
-        self.components = {role: Part(count, int(count * bytes_each)) for role, count in spec.parameters.items()}
+        self.spec, self.components = spec, dict.fromkeys(spec.parameters)
+        self.bytes_each = bytes_each
+
+    def count_held(self, role, number_bytes):
+        return int(self.spec.parameters[role] * self.bytes_each)
 
 
-def test_dense_weights_take_the_dtype_of_the_run_and_packed_ones_what_they_are():
-    dense, packed = Converted(KLEIN, 2.0), Converted(KLEIN, 0.57)
-    count = KLEIN.parameters["transformer"]
-    assert memory.weigh(dense, 4)["transformer"] == 4 * count
-    assert memory.weigh(dense, 2)["transformer"] == 2 * count
-    assert memory.weigh(packed, 4)["transformer"] == packed.components["transformer"].bytes
+MANY = [MEGAPIXEL] * 4
 
 
-@pytest.mark.parametrize(("total", "kept"), [(6, False), (16, True)])
-def test_the_encoder_stays_where_there_is_plenty(monkeypatch, total, kept):
+@pytest.mark.parametrize(("total", "stays"), [(12, ""), (16, "transformer"), (48, "text_encoder transformer")])
+def test_what_stays_loaded_is_what_there_is_room_for(monkeypatch, total, stays):
     monkeypatch.setattr(memory, "machine", lambda: dataclasses.replace(M1, total=total * GIB))
-    assert memory.keeps_encoder(Converted(KLEIN, 0.57)) is kept
+    needed, _ = memory.expect(Converted(KLEIN, 2.0), KLEIN.size, [], 2)
+    assert " ".join(sorted(needed.stay - memory.ALWAYS)) == stays
+    assert needed.peak <= memory.machine().usable
+
+
+def test_a_later_prompt_finds_the_transformer_still_there():
+    weights = {"transformer": 5 * GIB, "text_encoder": 3 * GIB, "autoencoder": GIB}
+    short, roomy = (forecast(KLEIN, weights=weights, metal=True, usable=n * GIB) for n in (8, 12))
+    assert short.later["text"].weights == 4 * GIB
+    assert roomy.later["text"].weights == 9 * GIB
+    assert roomy.phases["text"].weights == 3 * GIB
+    assert roomy.peak == roomy.later["text"].total > short.peak
+
+
+def test_a_kept_bank_is_there_when_the_next_prompt_comes():
+    kv = SPECS["flux2-klein-9b-kv"]
+    needed = forecast(kv, references=MANY, bits=8, metal=True)
+    assert memory.bank_bytes(kv, MANY, 2) == 8 * GIB
+    assert needed.later["text"].activations - needed.phases["text"].activations == 8 * GIB
+    assert memory.bank_bytes(KLEIN, MANY, 2) == 0
+
+
+def test_banks_get_half_of_what_nothing_else_needs(monkeypatch):
+    kv = SPECS["flux2-klein-9b-kv"]
+    rooms = []
+    for total in (16, 32, 64, 128):
+        monkeypatch.setattr(memory, "machine", lambda total=total: dataclasses.replace(M1, total=total * GIB))
+        needed, room = memory.expect(Converted(kv, 0.57), kv.size, MANY, 2)
+        assert room - 8 * GIB <= max(0, memory.machine().usable - needed.peak)
+        rooms.append(room)
+    assert rooms == sorted(rooms)
+    assert rooms[0] == 8 * GIB
+    assert rooms[-1] > 24 * GIB
 
 
 def test_pixels_as_channels_shrink_the_maps():

@@ -1,8 +1,10 @@
 """board render: the window's jobs, one after the other in this process; every take is kept as soon as it is made."""
 
+import contextlib
 import dataclasses
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +50,7 @@ def render_panels(path: str, options: Options, as_json: bool) -> None:
             with running.awake():
                 for place, panel_id in enumerate(ids):
                     report(Stage("panel", f"{numbers(file.board)[panel_id]} ({place + 1} of {len(ids)})"))
+                    run.waiting = ids[place + 1 :]
                     _try(run, panel_id, report, failed if len(ids) > 1 else None)
         finally:
             report.clear()
@@ -85,18 +88,30 @@ class _Run:
 
     def __init__(self, file: BoardFile, options: Options, report: Reporter):
         self.file, self.options, self.report = file, options, report
+        self.waiting: list[str] = []  # the panels that come after this one
         self._opened: tuple[Path, str | None] | None = None
         self._pipeline: Pipeline | None = None
 
     def panel(self, panel_id: str) -> None:
         for number in range(self.options["count"]):
-            seed = self.options["seed"]
-            board, instruction = self.file.board, self.options["instruction"]
-            panel = board.panel(panel_id)
-            locked = panel if seed is None else replace(panel, seed=seed, seed_locked=True)
-            choice, seed = self._choose(board, panel), further_seed(locked, number)
-            job = panel_job(board, panel_id, self.file.picture_path, choice, seed=seed, instruction=instruction)
-            self._job(job, choice.folder)
+            self._job(*self._prepare(panel_id, number))
+
+    def _prepare(self, panel_id: str, number: int) -> tuple[jobs.Job, Folder]:
+        seed = self.options["seed"]
+        board, instruction = self.file.board, self.options["instruction"]
+        panel = board.panel(panel_id)
+        locked = panel if seed is None else replace(panel, seed=seed, seed_locked=True)
+        choice, seed = self._choose(board, panel), further_seed(locked, number)
+        job = panel_job(board, panel_id, self.file.picture_path, choice, seed=seed, instruction=instruction)
+        return job, choice.folder
+
+    def _look_ahead(self, folder: Folder) -> Iterator[Request]:
+        """Of the waiting panels those of this model that can be told already: some go on from a take to be made."""
+        for panel_id in self.waiting:
+            with contextlib.suppress(FluxLocalError):
+                job, other = self._prepare(panel_id, 0)
+                if other.path == folder.path:
+                    yield job.request
 
     def _choose(self, board: Board, panel: Panel) -> Choice:
         """--model is for this run what the panel's own would be."""
@@ -119,8 +134,9 @@ class _Run:
                 self.report(self._keep(job, event) if isinstance(event, Done) else event)
 
     def _events(self, folder: Folder, request: Request, place: Path) -> Generator[Event, None, None]:
-        output = running.Output(place / "take.png", paths=False)
-        yield from running.run_and_save(self._open(folder, request.dtype), request, output)
+        output = running.Output(place / "take.png", cache=self.options["cache"], paths=False)
+        ahead = partial(self._look_ahead, folder)
+        yield from running.run_and_save(self._open(folder, request.dtype), request, output, ahead)
 
     def _open(self, folder: Folder, dtype: str | None) -> "Pipeline":
         if self._pipeline is None or self._opened != (folder.path, dtype):

@@ -1,5 +1,6 @@
 """Settings of one board: its shape, frame rate, the style of all its panels, its model."""
 
+import contextlib
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
@@ -252,10 +253,13 @@ class SettingsDialog(QDialog):
         self.folder.setAccessibleName("Folder of new boards")
         self.previews = _box("Show the picture while it is made", settings.previews)
         self.notifications = _box("Say when a long run has ended", settings.notifications)
+        self.cache = _box("Keep what is computed of prompts and pictures for later runs", settings.cache)
+        self.forget = button("Delete It", self._clear_cache)
         self._lay_out()
         self.appearance.activated.connect(lambda place: self._set(appearance=SCHEMES[place]))
         self.model.activated.connect(lambda _: self._set(model=self.model.currentData()))
         self.previews.toggled.connect(lambda on: self._set(previews=on))
+        self.cache.toggled.connect(lambda on: self._set(cache=on))
         self.notifications.toggled.connect(lambda on: self._set(notifications=on))
 
     def _models(self) -> QComboBox:
@@ -280,6 +284,7 @@ class SettingsDialog(QDialog):
         form.addRow("", label("Everything is saved by itself, at most 2 seconds after a change.", "muted", wrap=True))
         form.addRow("Rendering", self.previews)
         form.addRow("", self.notifications)
+        form.addRow("", row(self.cache, self.forget))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.accept)
         box = QVBoxLayout(self)
@@ -288,6 +293,12 @@ class SettingsDialog(QDialog):
         box.addLayout(form)
         box.addWidget(buttons)
         self.setMinimumWidth(540)
+
+    def _clear_cache(self) -> None:
+        from ...models.doctor import cache  # which few need, and the window's start does not
+
+        with contextlib.suppress(OSError):
+            cache().clear()
 
     def _choose(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder of New Boards", self.folder.text())

@@ -22,7 +22,7 @@ PIPE = None
 
 
 class Pipeline:
-    def run(self, request, previews=0):
+    def run(self, request, previews=0, ahead=tuple):
         self.prompt = request.prompt
         yield from self._steps(request)
         self._here("decode")

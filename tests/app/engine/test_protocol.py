@@ -1,10 +1,13 @@
 """The lines between engine and worker: what goes in comes out, and nothing else is understood."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.engine import protocol
+from app.engine.jobs import Job, Queue
 from mlx_model.events import Cancelled, Done, Failed, Loaded, Note, Preview, Stage, Step
 from mlx_model.request import Reference, Request
 
@@ -33,8 +36,10 @@ def test_events_survive(event):
 @given(TEXTS)
 def test_requests_survive(prompt):
     request = Request("mini", prompt, seed=2**64 - 1, references=(Reference("/é\n.png", prompt),))
-    run = protocol.Run("job", "mini", protocol.raw(request.to_json()), "/tmp/x", False)
+    text = protocol.raw(request.to_json())
+    run = protocol.Run("job", "mini", text, "/tmp/x", False, ahead=(text, text))
     read = protocol.to_worker(protocol.line(run)[:-1])
+    assert list(read.look_ahead()) == [request, request]
     assert (read.load_request(), read.job, read.model, read.folder, read.previews) == (
         request,
         "job",
@@ -90,3 +95,12 @@ def test_lines_come_whole_however_they_are_cut(lines, size):
 def test_a_line_without_end_is_refused(data):
     with pytest.raises(protocol.ProtocolError, match="101 bytes"):
         list(protocol.Lines(100).feed(data))
+
+
+def test_a_job_is_told_what_waits_for_its_model_alone():
+    queue = Queue()
+    for name, model in (("a", "mini"), ("b", "mini"), ("c", "other"), ("d", "mini")):
+        queue.add(Job(name, name, Request(model, name), model))
+    first = queue.start_next()
+    told = protocol.order(first, Path("/tmp/a"), queue.list_alike(first))
+    assert [request.prompt for request in told.look_ahead()] == ["b", "d"]

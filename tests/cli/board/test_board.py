@@ -172,6 +172,22 @@ def test_render_makes_a_take_of_every_panel_in_an_order_that_works(gull):
     assert (take.seed, take.model, from_json(take.request).prompt) == (5, EDITOR, "make it night")
 
 
+def test_a_run_is_told_the_prompts_that_come_after_it(gull):
+    """1C goes on from 1A, which has no take before it is made."""
+    run("board", "render", "gull")
+    assert [len(prompts) for prompts in FakePipeline.ahead] == [1, 1, 0]
+    assert FakePipeline.ahead[1] == ["make it night"]
+    run("board", "set", "gull", "1B", "--model", BASE)
+    run("board", "render", "gull", "--panels", "1A,1B")
+    assert FakePipeline.ahead[3:] == [[], []]
+
+
+def test_a_private_board_leaves_nothing_on_the_disk(gull):
+    run("board", "render", "gull", "--panels", "1A")
+    run("board", "render", "gull", "--panels", "1A", "--no-cache")
+    assert FakePipeline.cached == [paths.cache(), None]
+
+
 def test_render_some_and_keep_every_take(gull):
     run("board", "render", "gull", "--panels", "1A-1B")
     run("board", "render", "gull", "--panels", "1", "--count", "2")

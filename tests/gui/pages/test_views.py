@@ -295,7 +295,19 @@ def test_the_dialog_changes_settings_at_once(window, qtbot):
     assert (theme.scheme, settings.load().appearance) == ("light", "light")
     dialog.previews.setChecked(False)
     assert window.document.previews is False
+    dialog.cache.setChecked(False)
+    assert settings.load().cache is False
     theme.apply("dark")
+
+
+def test_what_was_computed_is_deleted_from_the_settings(window):
+    from app.gui.window.dialogs import SettingsDialog
+
+    kept = paths.cache() / "a.kept"
+    kept.parent.mkdir()
+    kept.write_text("x")
+    SettingsDialog(window.session.settings, window.commands.store_settings, window).forget.click()
+    assert not kept.parent.exists()
 
 
 def test_board_settings_are_one_step(window):

@@ -1,6 +1,8 @@
 """The pipeline on the built-in model: same request, same bytes; what is kept; masks, noise files, cancelling."""
 
+import dataclasses
 import math
+import time
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +13,8 @@ from safetensors.numpy import save_file
 from mlx_model.errors import RequestError
 from mlx_model.events import Done, Loaded, Note, Preview, Stage, Step
 from mlx_model.request import Mask, Reference, Request
+from mlx_model.run import pipeline as pipelines
+from mlx_model.run import sampler
 from mlx_model.run.pipeline import Pipeline
 
 MINI = Path(__file__).parents[3] / "assets" / "mini"
@@ -49,10 +53,35 @@ def test_events_come_in_order(pipeline):
     assert sum(isinstance(event, Loaded) for event in events) == 1
 
 
-def test_previews_take_no_more_than_their_share_of_the_time(pipeline):
+def slow_steps(monkeypatch, seconds):
+    """As of a large model."""
+
+    def denoise(*given):
+        for progress in sampler.denoise(*given):
+            time.sleep(seconds)
+            yield progress
+
+    monkeypatch.setattr(pipelines, "denoise", denoise)
+
+
+def count_previews(pipeline, share, cheap=True):
+    pipeline.spec = dataclasses.replace(pipeline.spec, cheap_decode=cheap)
     asked = Request("mini", "make it night", 64, 64, steps=6)
-    assert sum(isinstance(event, Preview) for event in pipeline.run(asked, previews=1e-9)) == 1
-    assert sum(isinstance(event, Preview) for event in pipeline.run(asked, previews=math.inf)) == 5
+    return sum(isinstance(event, Preview) for event in pipeline.run(asked, previews=share))
+
+
+def test_previews_take_no_more_than_their_share_of_the_time(monkeypatch):
+    """Before one was made its cost is guessed; a full one that would take too long is never begun."""
+    pipeline = Pipeline.open(MINI, "float32")
+    assert count_previews(pipeline, math.inf) == 5
+    assert count_previews(pipeline, 1e-9) == 0
+    assert count_previews(Pipeline.open(MINI, "float32"), 0.03) == 0
+    slow_steps(monkeypatch, 0.1)
+    pipeline = Pipeline.open(MINI, "float32")
+    monkeypatch.setattr(pipeline, "show", lambda clean: time.sleep(0.004) or np.zeros((64, 64, 3), np.uint8))
+    shown = count_previews(pipeline, 0.03, cheap=False)
+    assert 1 <= shown <= 5
+    assert shown * 0.004 <= 0.03 * 6 * (0.1 + 0.2)  # a step of the model itself is far below 0.2 s
 
 
 @pytest.mark.parametrize("count", [0, 1, 3])
