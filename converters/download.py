@@ -15,6 +15,7 @@ from pathlib import Path
 from mlx_model.errors import Advice, ConvertError, DiskFull, LicenceNotAccepted, NotInstalled, Unreachable
 from mlx_model.events import Done, Event, Note, Stage, Step
 from mlx_model.files import make_folders, write_new
+from mlx_model.foreign import JSON_LIMIT
 from mlx_model.held import hold
 from mlx_model.memory import say_bytes
 from mlx_model.spec_parts import Download
@@ -183,7 +184,7 @@ def _find_broken(into: Path) -> list[str] | None:
 def _read_record(into: Path, name: str = RECORD) -> list[Remote]:
     try:
         with hold(into) as folder, open(folder.open(name), encoding="utf-8") as handle:
-            return [Remote(**file) for file in json.load(handle)["files"]]
+            return [Remote(**file) for file in json.loads(handle.read(JSON_LIMIT))["files"]]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return []
 

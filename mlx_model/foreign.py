@@ -6,12 +6,16 @@ without end, and what breaks the libraries that read them. Needs no mlx.
 
 import json
 import math
+import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, fields
+from pathlib import Path
 from typing import Any
 
+JSON_LIMIT = 64 * 2**20  # bytes of what is read whole
 DEEPEST, MOST_DIGITS = 100, 40  # levels of nesting; digits of a whole number: transformers writes int(1e30)
 LARGEST, MOST_TOKENS = 2**26, 2_000_000  # bytes of a tokenizer's file; tokens of it
 WIDEST = 2**24  # of a width or vocabulary; the largest published one is Qwen3's vocabulary of 151,936
@@ -22,6 +26,17 @@ SMALL = re.compile(r"eps")  # what keeps a division from one by zero
 LISTS = re.compile(r"axes_dim|ch_mult|out_layers")
 FRACTIONS = re.compile(r"theta|ratio|eps|scale|shift")
 MAY_BE_ZERO = re.compile(r"depth|layers|blocks|axes|eos_token_id|shift")
+
+
+def read_small(file: Path, largest: int = JSON_LIMIT) -> bytes:
+    """The whole of a file. Raises ValueError for a pipe, which would be waited for, and more than `largest` bytes."""
+    with open(file, "rb", opener=lambda name, flags: os.open(name, flags | getattr(os, "O_NONBLOCK", 0))) as handle:
+        status = os.fstat(handle.fileno())
+        if not stat.S_ISREG(status.st_mode):
+            raise ValueError("it is no file")
+        if status.st_size > largest:
+            raise ValueError("it is too large")
+        return handle.read(largest)
 
 
 def parse_json(text: str | bytes, absurd: float | None = None) -> Any:

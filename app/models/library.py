@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlx_model.errors import Advice, FluxLocalError, Hint, ModelError, NotInstalled, RequestError, say_reason
-from mlx_model.foreign import parse_json
+from mlx_model.foreign import parse_json, read_small
 from mlx_model.specs import SPECS
 from mlx_model.store.folder import MANIFEST
 
@@ -76,7 +76,7 @@ def inspect(path: Path) -> Installed:
 
 def _read_name(path: Path) -> str:
     try:
-        return str(parse_json((path / MANIFEST).read_text("utf-8"))["model"])[:200]
+        return str(parse_json(read_small(path / MANIFEST))["model"])[:200]
     except (OSError, ValueError, KeyError, TypeError):
         return path.name
 

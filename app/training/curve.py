@@ -9,9 +9,10 @@ from PIL import Image, ImageDraw
 
 from app.base.words import say_count
 from mlx_model import files
-from mlx_model.foreign import parse_json
+from mlx_model.foreign import parse_json, read_small
 from mlx_model.held import is_plain
 
+LARGEST = 2**31  # bytes of a log; ten million steps
 WIDTH, HEIGHT, EDGE = 960, 480, 56
 PAPER, INK, FAINT, LINE, SOFT = (250, 249, 246), (40, 40, 44), (222, 220, 214), (196, 84, 42), (236, 190, 168)
 
@@ -33,9 +34,13 @@ def _read_step(line: bytes) -> int:
 
 
 def read_log(file: Path) -> list[dict[str, float]]:
-    """The lines of a log that are whole; a killed run may leave half of one."""
+    """The lines of a log that are whole; a killed run may leave half of one. None of one that no run writes."""
     lines = []
-    for text in file.read_text("utf-8", "replace").splitlines() if file.is_file() else ():
+    try:
+        said = read_small(file, LARGEST).decode("utf-8", "replace")
+    except (OSError, ValueError):
+        return []
+    for text in said.splitlines():
         try:
             line = {name: float(value) for name, value in parse_json(text).items()}
         except (ValueError, TypeError, AttributeError):

@@ -30,7 +30,7 @@ from app.pictures import images
 from mlx_model import files
 from mlx_model.errors import RequestError, say_reason
 from mlx_model.events import Done, Event, Note, Preview, Stage
-from mlx_model.foreign import parse_json
+from mlx_model.foreign import parse_json, read_small
 from mlx_model.geometry import Size
 from mlx_model.held import is_plain, list_links
 from mlx_model.memory import gib, machine, step_flops, step_seconds, weigh
@@ -242,7 +242,7 @@ def _begin(folder: "Folder", plan: Plan, settings: "Settings") -> None:
 def _read_run(file: Path) -> dict[str, Any]:
     """Model and name of a run. Raises RequestError for a run.json that is damaged."""
     try:
-        said = parse_json(file.read_bytes())
+        said = parse_json(read_small(file))
         return {key: str(said[key]) for key in ("model", "name")}
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise RequestError(f"{file} is damaged: {say_reason(error)}.", "Begin again in a new folder.") from error

@@ -8,7 +8,7 @@ from typing import Any
 import mlx.core as mx
 
 from mlx_model.errors import ConvertError, LayoutError, UnsafeFile, say_reason
-from mlx_model.foreign import parse_json
+from mlx_model.foreign import parse_json, read_small
 from mlx_model.store.shards import Entry, header, load_lazily, metadata
 
 from . import fp8, gguf_file, streamed
@@ -18,7 +18,6 @@ SAFETENSORS = (".safetensors", ".sft")
 PICKLES = (".pt", ".pth", ".ckpt", ".bin", ".pkl", ".pickle")
 SHARD = re.compile(r"-(\d{1,6})-of-(\d{1,6})\.")  # in the name of a file
 MOST_SHARDS = 1000
-JSON_LIMIT = 64 * 2**20  # bytes
 DATABASE = b"SQLite format 3\0"  # in which Draw Things keeps its models, called .ckpt
 NO_PICKLE = "Get the .safetensors form of the model."
 
@@ -45,9 +44,7 @@ def read_json(file: Path) -> dict[str, Any]:
     if not file.is_file():
         return {}
     try:
-        if file.stat().st_size > JSON_LIMIT:
-            raise ValueError("too large")
-        values = parse_json(file.read_text("utf-8"))
+        values = parse_json(read_small(file))
     except (ValueError, RecursionError) as error:
         raise ConvertError(f"{file} is damaged: {say_reason(error)}.", "Download it again.") from error
     if not isinstance(values, dict):

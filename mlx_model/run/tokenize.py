@@ -16,7 +16,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from ..errors import LayoutError, say_reason
-from ..foreign import LARGEST, MOST_TOKENS, check_charsmap, contain_panics, parse_json
+from ..foreign import LARGEST, MOST_TOKENS, check_charsmap, contain_panics, parse_json, read_small
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,7 @@ class PromptTokenizer:
     @cached_property
     def pad_id(self) -> int:
         try:
-            token = parse_json((self.folder / "tokenizer_config.json").read_text("utf-8")).get("pad_token")
+            token = parse_json(read_small(self.folder / "tokenizer_config.json")).get("pad_token")
             number = self.tokenizer.token_to_id(token["content"] if isinstance(token, dict) else token or "")
         except (OSError, ValueError, AttributeError, KeyError, TypeError) as error:
             message = f"{self.folder / 'tokenizer_config.json'} is damaged: {say_reason(error)}."
@@ -149,9 +149,7 @@ REPEATED = re.compile(r"\{(\d*),?(\d*)\}")
 def open_tokenizer(file: Path) -> Tokenizer:
     """The tokenizer of a file. Raises LayoutError where it is missing, damaged or could break the library."""
     try:
-        if file.stat().st_size > LARGEST:
-            raise ValueError("it is too large")
-        text = check_tokenizer(parse_json(file.read_text("utf-8")))
+        text = check_tokenizer(parse_json(read_small(file, LARGEST)))
         with contain_panics():
             return Tokenizer.from_str(text)
     except OSError as error:

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import mlx.core as mx
 
 from ..errors import LayoutError
+from ..foreign import read_small
 from .lora_names import bare
 
 LIMIT = 2**20  # bytes of settings
@@ -89,7 +90,7 @@ def read_settings(path: Path, metadata: Mapping[str, str], ranks: Mapping[str, i
             return Settings(_split(_parse(told)))
         alpha = _read_number(metadata, HEADER_ALPHA) if ranks else None
         if (beside := _find_beside(path)) and ranks:
-            config = _parse(beside.read_text("utf-8"))
+            config = _parse(read_small(beside, LIMIT).decode("utf-8"))
             if beside.name != BESIDE or path.name == "adapter_model.safetensors" or _agrees(config, ranks):
                 return Settings({"": config}, note=f"{path.name}: its strength is read from {beside.name} beside it.")
         if alpha is None:

@@ -10,6 +10,7 @@ import pytest
 from app.engine import protocol
 
 FLUX_LOCAL = f"{sys.executable} -P -m app"
+MINI = Path(__file__).parents[2] / "assets" / "mini"
 CASES = {
     "closed stdout": ("models list >&-", 0),
     "closed stderr": ("edit gone.png -p x 2>&-", 2),
@@ -60,3 +61,11 @@ def test_a_working_folder_that_is_gone(tmp_path):
     assert ended.returncode == 2, ended.stderr
     assert "is gone" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("stream", ["2>/dev/full", "2>&-"])
+def test_a_run_whose_progress_nobody_can_read_makes_its_picture(tmp_path, stream):
+    ended = shell(f"--version; cd {tmp_path} && {FLUX_LOCAL} generate 'a fox' -m {MINI} --steps 1 -o made.png {stream}")
+    assert ended.returncode == 0, ended.stderr
+    assert (tmp_path / "made.png").is_file()

@@ -2,6 +2,9 @@
 
 import dataclasses
 import json
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -145,3 +148,55 @@ def test_a_number_of_parameters_without_end(tmp_path):
 def test_every_published_size_is_possible(spec):
     for sizes in (spec.transformer, spec.text, spec.autoencoder, *(sizes for _, sizes in spec.extras.values())):
         check_sizes(sizes)
+
+
+# Files that are read whole
+
+
+def make_endless(file):
+    file.unlink(missing_ok=True)
+    file.touch()
+    os.truncate(file, 1 << 40)
+
+
+def make_pipe(file):
+    file.unlink(missing_ok=True)
+    os.mkfifo(file)
+
+
+@pytest.mark.parametrize("make", [make_endless, make_pipe])
+@pytest.mark.parametrize(
+    "name", ["tokenizer.json", "tokenizer_config.json", "run.json", "log.jsonl", "model.json", "lora"]
+)
+def test_what_has_no_end_or_never_comes_is_not_read_whole(tmp_path, name, make):
+    """In a process of its own, which could be killed: a terabyte would take the machine along."""
+    (tmp_path / "tokenizer.json").write_text(checkpoints.TOKENIZER["tokenizer.json"])
+    make(tmp_path / ("adapter_config.json" if name == "lora" else name))
+    done = subprocess.run([sys.executable, "-c", READ, str(tmp_path), name], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() in ("LayoutError", "RequestError", "NotInstalled", "no name", "no lines"), done.stderr
+
+
+READ = """
+import sys; from pathlib import Path
+folder, name = Path(sys.argv[1]), sys.argv[2]
+from mlx_model.errors import FluxLocalError
+try:
+    if name.startswith("tokenizer"):
+        from mlx_model.run.tokenize import PromptTokenizer
+        PromptTokenizer(folder, "klein", 0).pad_id
+    elif name == "run.json":
+        from app.training.session import _read_run
+        _read_run(folder / name)
+    elif name == "log.jsonl":
+        from app.training.curve import read_log
+        print("no lines" if read_log(folder / name) == [] else "lines")
+    elif name == "model.json":
+        from app.models.library import _read_name
+        print("no name" if _read_name(folder) == folder.name else "a name")
+    else:
+        from mlx_model.store.lora_kinds import read_settings
+        settings = read_settings(folder / "adapter_model.safetensors", {}, {"x": 4})
+        print("no name" if not settings.note else settings)  # a pipe is no file of settings
+except FluxLocalError as error:
+    print(type(error).__name__)
+"""

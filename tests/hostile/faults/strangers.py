@@ -10,13 +10,17 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
 CASES: dict[str, tuple[str, ...]] = {  # files of tests, or single ones
-    "links": ("tests/hostile/test_board_links.py",),
+    "links": ("tests/hostile/test_board_links.py", "tests/hostile/test_kept_links.py"),
     "replaced folders": (
         "tests/hostile/test_left_behind.py::test_killed_at_every_step_of_a_replacement",
         "tests/hostile/test_left_behind.py::test_what_is_not_as_listed_stays",
         "tests/hostile/test_left_behind.py::test_a_folder_with_some_model_json_is_none_of_ours",
     ),
-    "given pictures": ("tests/cli/test_given_files.py",),
+    "given pictures": (
+        "tests/cli/test_given_files.py",
+        "tests/app/training/test_session.py::test_a_run_goes_on_from_no_picture_that_it_would_overwrite",
+        "tests/app/training/test_session.py::test_a_run_puts_its_result_over_no_other_file",
+    ),
     "rubbish": ("tests/hostile/test_left_behind.py",),
     "growing checks": ("tests/hostile/test_linear.py",),
     "panics of libraries": ("tests/hostile/test_tokenizers.py",),
@@ -31,6 +35,8 @@ CASES: dict[str, tuple[str, ...]] = {  # files of tests, or single ones
     "clocks and locks": ("tests/app/fluxboard/test_clock_and_machine.py", "tests/app/fluxboard/test_synced_folder.py"),
     "weights that vanish": ("tests/hostile/test_weights_vanish.py",),
     "chip, memory, sleep": ("tests/app/engine/test_machine.py",),
+    "handed to the window": ("tests/gui/window/test_strangers.py",),
+    "downloads": ("tests/network/test_transfer.py", "tests/network/test_models_add.py"),
 }
 NOT_TRIED = "skipped"
 
@@ -38,7 +44,17 @@ NOT_TRIED = "skipped"
 def run_tests(tests: tuple[str, ...], root: Path, _: bool) -> Iterator[tuple[str, str]]:
     """Each case that ran, and what it said where it failed."""
     report = root / "report.xml"
-    words = ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={report}", *tests]
+    words = [
+        "-m",
+        "pytest",
+        "-q",
+        "-p",
+        "no:cacheprovider",
+        "-m",
+        "network or not network",
+        f"--junitxml={report}",
+        *tests,
+    ]
     environment = {**os.environ, "QT_QPA_PLATFORM": "offscreen", "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, *words], cwd=ROOT, env=environment, capture_output=True, text=True)
     if not report.exists() or done.returncode not in (0, 1):
