@@ -90,6 +90,8 @@ def drop_and_wait(window: Window, *paths: Path) -> None:
 def open_typed(window: Window, path: Path) -> None:
     window.press("ctrl+o")
     window.wait(lambda: len(window.question("windows")) > 1, "the dialog")
+    window.wait(lambda: "LineEdit" in (window.question("focus") or {"class": ""})["class"], "its field")
+    window.press("ctrl+a")
     window.type(str(path))
     window.press("Return")
     window.wait(lambda: window.ask("str(document.file.path)") == str(path), "the board")

@@ -1,11 +1,13 @@
 """How the window looks: two palettes of neutral greys with one accent, following the system or the user's choice."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, fields
 from string import Template
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QCoreApplication, QEventLoop, QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
+from shiboken6 import isValid
 
 from . import icons
 from .icons import FOLDER
@@ -47,6 +49,11 @@ LIGHT = Colours(
 )  # fmt: skip
 
 
+def breathe() -> None:
+    """One turn of the event loop in the middle of something long. Keys and clicks wait in line."""
+    QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+
+
 class Theme(QObject):
     """The colours in force. Views that paint by hand read `colours` and repaint on `changed`."""
 
@@ -82,15 +89,28 @@ class Theme(QObject):
         else:
             dark = self.scheme == "dark"
         self.colours = DARK if dark else LIGHT
-        self.changing.emit()
         app = QApplication.instance()
         assert isinstance(app, QApplication)
+        shown = [top for top in app.topLevelWidgets() if top.isVisible()]
+        for top in shown:  # it is painted once, when all of it has the new colours
+            top.setUpdatesEnabled(False)
+        try:
+            self._dress_all(app, breathe if shown else lambda: None)
+        finally:
+            for top in filter(isValid, shown):
+                top.setUpdatesEnabled(True)
+
+    def _dress_all(self, app: QApplication, between: Callable[[], object]) -> None:
+        """`between` is done where the event loop can have a turn: nothing is half dressed there."""
+        self.changing.emit()
+        between()
         if not self._styled:  # each time would dress every widget once more; a style under a sheet has another name
             app.setStyle("fusion")
             self._styled = True
         app.setPalette(palette(self.colours))
         app.setStyleSheet("")  # one sheet after another dresses each widget once for every widget above it
         app.setStyleSheet(style_sheet({f.name: getattr(self.colours, f.name) for f in fields(self.colours)}))
+        between()
         colours = self.colours
         icons.recolour(colours.text, colours.muted, colours.accent, colours.on_accent)
         self.changed.emit()

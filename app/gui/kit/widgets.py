@@ -1,15 +1,14 @@
 """Small pieces that several views are made of: labels, buttons with icons, empty states."""
 
+import gc
 import html
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Any, TypeVar
 
 from PySide6.QtCore import (
-    QCoreApplication,
     QElapsedTimer,
     QEvent,
-    QEventLoop,
     QObject,
     QPoint,
     QRect,
@@ -39,7 +38,7 @@ from PySide6.QtWidgets import (
 
 from ...base.words import show_plainly
 from . import icons
-from .theme import theme
+from .theme import breathe, theme
 
 T = TypeVar("T")
 SHORT = 25  # ms that the event loop may stand still for one thing of many
@@ -118,8 +117,15 @@ def pace(items: Sequence[T]) -> Iterator[T]:
     for item in items:
         yield item
         if clock.elapsed() > SHORT:
-            QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
+            breathe()
             clock.restart()
+
+
+def spare_collections() -> None:
+    """What is there now stays: Python's collector would go through all of it again and again, some 30 ms each time."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def scroll_column(name: str, spacing: int) -> tuple[QScrollArea, QVBoxLayout]:

@@ -60,7 +60,7 @@ class PanelSide(PanelPart, QFrame):
         self._parts: tuple[PanelPart, ...] = (self.source, self.tray, self.settings, self.shot, self.take)
         for (name, hint), page in zip(TABS, (self.picture_page, self.shot, self.take), strict=True):
             self.tabs.setTabToolTip(self.tabs.addTab(name), hint)
-            self.pages.addWidget(_scrolling(page))
+            self._scroll(page)
         self.tabs.currentChanged.connect(self.pages.setCurrentIndex)
         self.render_bar = RenderBar()
         foot = QVBoxLayout()
@@ -75,6 +75,20 @@ class PanelSide(PanelPart, QFrame):
         if not self._tall and self.height() >= TALL:
             self._tall = True
             self.settings.fold.setChecked(True)
+
+    def _scroll(self, page: QWidget) -> None:
+        """One more page. From the outside in: a style sheet dresses all that is put into another widget once more."""
+        area, inner = QScrollArea(), QWidget()
+        area.setWidgetResizable(True)
+        area.setFrameShape(QFrame.Shape.NoFrame)
+        area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        inner.setObjectName("plain")
+        self.pages.addWidget(area)
+        area.setWidget(inner)
+        column = QVBoxLayout(inner)
+        column.setContentsMargins(MARGIN, 6, MARGIN, 6)
+        column.addWidget(page)
 
     def _build_picture(self) -> None:
         self.picture_page = QWidget()
@@ -212,18 +226,3 @@ class PanelSide(PanelPart, QFrame):
         self.tabs.setCurrentIndex(0)
         self.settings.fold.setChecked(True)
         self.settings.size_box.setFocus(Qt.FocusReason.OtherFocusReason)
-
-
-def _scrolling(page: QWidget) -> QScrollArea:
-    area = QScrollArea()
-    area.setWidgetResizable(True)
-    area.setFrameShape(QFrame.Shape.NoFrame)
-    area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    inner = QWidget()
-    inner.setObjectName("plain")
-    column = QVBoxLayout(inner)
-    column.setContentsMargins(MARGIN, 6, MARGIN, 6)
-    column.addWidget(page)
-    area.setWidget(inner)
-    return area

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING
 
+import msgspec
 from PySide6.QtCore import QByteArray, QCoreApplication, QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QFrame, QMainWindow, QMenu, QStackedWidget, QToolButton, QVBoxLayout, QWidget
@@ -20,8 +21,8 @@ from ..board.view import BoardView
 from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..kit.messages import Toasts
-from ..kit.theme import theme
-from ..kit.widgets import OnceATurn, as_action, as_tip, as_title, focus_main, icon_button, row
+from ..kit.theme import breathe, theme
+from ..kit.widgets import OnceATurn, as_action, as_tip, as_title, focus_main, icon_button, row, spare_collections
 from ..pages.cast_view import CastView
 from ..pages.models_view import ModelsView
 from ..pages.queue_view import QueueView
@@ -227,8 +228,9 @@ class MainWindow(QMainWindow):
 
     def page(self, name: str) -> QWidget:
         """A page, made when it is first wanted."""
-        if name not in self.pages:
+        while name not in self.pages:  # a board that is opened meanwhile takes it away
             self._set_page(name, self._make(name))
+            breathe()
         return self.pages[name]
 
     def _make(self, name: str) -> QWidget:
@@ -252,7 +254,7 @@ class MainWindow(QMainWindow):
     def _make_panel(self, stage: "PanelStage | None" = None, side: "PanelSide | None" = None) -> QWidget:
         from ..panel.view import PanelView
 
-        page = PanelView(self.board.document, stage=stage, side=side)
+        page = PanelView(self.board.document, self.stack, stage, side)
         page.closed.connect(lambda: self.go("board"))
         page.open_panel.connect(self.open_panel)
         return page
@@ -261,6 +263,7 @@ class MainWindow(QMainWindow):
         """One step of the panel's page: no panel of a session is opened slower than another, and nothing freezes."""
         if next(self._steps, None) is None:
             self._ahead.stop()
+            spare_collections()
 
     def _step_ahead(self, document: Document) -> Iterator[bool]:
         for name in AHEAD:
@@ -384,8 +387,6 @@ class MainWindow(QMainWindow):
         busy = self.session.busy()
         if (busy and not self.commands.sure_to_quit(busy)) or not self.commands.sure_to_lose():
             return event.ignore()
-        import msgspec
-
         geometry = bytes(self.saveGeometry().toBase64().data()).decode()
         cell = self.board.grid.cell if "board" in self.pages else self.session.settings.cell
         self.session.store(msgspec.structs.replace(self.session.settings, geometry=geometry, cell=cell))
