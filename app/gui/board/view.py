@@ -13,7 +13,8 @@ from ...board.data import ASPECTS, Board
 from ..document import picture_drag
 from ..document.document import Document
 from ..kit.fields import ChoiceField
-from ..kit.widgets import Empty, OnceATurn, OneLineEdit, as_action, bar, button, icon_button, label
+from ..kit.turns import OnceATurn
+from ..kit.widgets import Empty, OneLineEdit, as_action, bar, button, icon_button, label
 from ..kit.words import model_title
 from . import drop
 from .cells import LARGEST, SMALLEST

@@ -26,7 +26,7 @@ from ...engine.jobs import Job, JobState
 from ...fluxboard.file import COPY_HINT, BoardFile
 from ...models import library
 from ...models.library import Model
-from ..kit.widgets import pace
+from ..kit.turns import pace
 from ..kit.words import in_window
 from .forecast import PanelModel, forecast
 from .pixmaps import Pixmaps, is_small, read

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Qt, QThreadPool, Signal
+from PySide6.QtCore import QObject, Signal
 
 from mlx_model import memory
 from mlx_model.errors import FluxLocalError, Hint, NotInstalled, WillNotFit
@@ -15,6 +15,7 @@ from mlx_model.specs import ModelSpec
 from ...board.data import Board, Panel
 from ...board.panel_job import Choice, choose_size, name_model, panel_job, require_memory
 from ...models import library, loras
+from ..kit.turns import beside
 from ..kit.words import model_title
 
 
@@ -108,19 +109,17 @@ class Library(QObject):
     """The library of LoRAs, read in a thread of its own: it may have hundreds of files."""
 
     read = Signal(object)  # list[loras.Entry]
-    _done = Signal(object)
 
-    def __init__(self) -> None:
-        super().__init__()  # no parent: what reads still holds it where its page is gone
+    def __init__(self, parent: QObject):
+        super().__init__(parent)
         self._busy = self._again = False
-        self._done.connect(self._take, Qt.ConnectionType.QueuedConnection)
 
     def ask(self) -> None:
         """`read` follows; what is asked for meanwhile is read once more."""
         self._again = self._busy
         if not self._busy:
             self._busy = True
-            QThreadPool.globalInstance().start(lambda: self._done.emit(loras.list_loras()))
+            beside().do(self, loras.list_loras, self._take)
 
     def _take(self, found: list[loras.Entry]) -> None:
         self._busy = False

@@ -1,16 +1,17 @@
 """How the window looks: two palettes of neutral greys with one accent, following the system or the user's choice."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from string import Template
 
-from PySide6.QtCore import QCoreApplication, QEventLoop, QObject, Qt, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
-from shiboken6 import isValid
 
 from . import icons
 from .icons import FOLDER
+from .turns import breathe
 
 GAP = 8  # the unit of all spacing
 RADIUS = 8
@@ -47,11 +48,6 @@ LIGHT = Colours(
     muted="#5d5d64", accent="#1d5fd1", accent_hover="#174eb0", on_accent="#ffffff", selection="#cfe0fd",
     danger="#b3261e", good="#17713f", warning="#8a5a00",
 )  # fmt: skip
-
-
-def breathe() -> None:
-    """One turn of the event loop in the middle of something long. Keys and clicks wait in line."""
-    QCoreApplication.processEvents(QEventLoop.ProcessEventsFlag.ExcludeUserInputEvents)
 
 
 class Theme(QObject):
@@ -97,8 +93,9 @@ class Theme(QObject):
         try:
             self._dress_all(app, breathe if shown else lambda: None)
         finally:
-            for top in filter(isValid, shown):
-                top.setUpdatesEnabled(True)
+            for top in shown:
+                with contextlib.suppress(RuntimeError):  # such as a hint that is gone meanwhile
+                    top.setUpdatesEnabled(True)
 
     def _dress_all(self, app: QApplication, between: Callable[[], object]) -> None:
         """`between` is done where the event loop can have a turn: nothing is half dressed there."""

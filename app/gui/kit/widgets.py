@@ -1,13 +1,11 @@
 """Small pieces that several views are made of: labels, buttons with icons, empty states."""
 
-import gc
 import html
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 from itertools import pairwise
-from typing import Any, TypeVar
+from typing import Any
 
 from PySide6.QtCore import (
-    QElapsedTimer,
     QEvent,
     QObject,
     QPoint,
@@ -15,7 +13,6 @@ from PySide6.QtCore import (
     QRectF,
     QSize,
     Qt,
-    QTimer,
 )
 from PySide6.QtGui import QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPaintEvent, QPalette, QShowEvent
 from PySide6.QtGui import Qt as RichText  # the same, with what its text knows
@@ -38,10 +35,7 @@ from PySide6.QtWidgets import (
 
 from ...base.words import show_plainly
 from . import icons
-from .theme import breathe, theme
-
-T = TypeVar("T")
-SHORT = 25  # ms that the event loop may stand still for one thing of many
+from .theme import theme
 
 
 class Plain(QLabel):
@@ -85,47 +79,6 @@ def as_action(text: str) -> str:
 def as_title(text: str) -> str:
     """The same in a window's title, where [*] stands for the mark of changes."""
     return as_line(text).replace("[*]", "[*][*]")
-
-
-class OnceATurn(QTimer):
-    """Does `act` when it is asked for, and once more at the end of the turn of the event loop for all that was asked
-    for meanwhile: a thousand panels that change at once are looked at twice.
-    """
-
-    def __init__(self, owner: QObject, act: Callable[[], object]):
-        super().__init__(owner, singleShot=True, interval=0)
-        self._act, self._again = act, False
-        self.timeout.connect(self._end_turn)
-
-    def ask(self, *_: object) -> None:
-        if self.isActive():
-            self._again = True
-        else:
-            self.start()
-            self._act()
-
-    def _end_turn(self) -> None:
-        if self._again:
-            self._again = False
-            self._act()
-
-
-def pace(items: Sequence[T]) -> Iterator[T]:
-    """The items; where they take longer than a moment, the window paints meanwhile. Keys and clicks wait in line."""
-    clock = QElapsedTimer()
-    clock.start()
-    for item in items:
-        yield item
-        if clock.elapsed() > SHORT:
-            breathe()
-            clock.restart()
-
-
-def spare_collections() -> None:
-    """What is there now stays: Python's collector would go through all of it again and again, some 30 ms each time."""
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()
 
 
 def scroll_column(name: str, spacing: int) -> tuple[QScrollArea, QVBoxLayout]:

@@ -1,9 +1,9 @@
 """The LoRA page: the library with pictures, trigger words and the models they fit; which ones the whole board uses."""
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
-from PySide6.QtCore import QObject, Qt, QThreadPool, Signal
+from PySide6.QtCore import QObject, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDragMoveEvent, QDropEvent, QGuiApplication, QImage, QPixmap, QShowEvent
 from PySide6.QtWidgets import (
     QCheckBox,
@@ -27,6 +27,7 @@ from ..document.forecast import Library
 from ..kit.fields import StrengthField
 from ..kit.lazy_column import LazyColumn
 from ..kit.messages import choose_files, sure
+from ..kit.turns import beside
 from ..kit.widgets import Empty, Plain, bar, button, describe, fill_page, label, row, set_tone
 
 SIDE, CARD = 108, 150  # points of a picture; px: the usual height of a card
@@ -40,20 +41,29 @@ class Adding(QObject):
     added = Signal(str)  # name
     refused = Signal(str, object)  # message, hint
 
-    def start(self, files: list[Path]) -> None:
-        QThreadPool.globalInstance().start(lambda: self._add(files))
-
-    def _add(self, files: list[Path]) -> None:
-        refused = 0
-        for file in files:
-            try:
-                self.added.emit(loras.add(file).stem)
-            except FluxLocalError as error:
-                refused += 1
-                if refused <= FEW_REFUSED:
-                    self.refused.emit(error.message, error.hint)
-        if refused > FEW_REFUSED:
+    def start(self, files: list[Path], refused: int = 0) -> None:
+        """One after the other, also where the page is left; of refusals the first few are told one by one."""
+        if files:
+            beside().do(self, partial(_add, files[0]), partial(self._end_one, files[1:], refused))
+        elif refused > FEW_REFUSED:
             self.refused.emit(f"{say_count(refused - FEW_REFUSED, 'more file')} could not be added.", "")
+
+    def _end_one(self, rest: list[Path], refused: int, done: str | FluxLocalError) -> None:
+        if isinstance(done, str):
+            self.added.emit(done)
+        else:
+            refused += 1
+            if refused <= FEW_REFUSED:
+                self.refused.emit(done.message, done.hint)
+        self.start(rest, refused)
+
+
+def _add(file: Path) -> str | FluxLocalError:
+    """Its name in the library, or why it was refused."""
+    try:
+        return loras.add(file).stem
+    except FluxLocalError as error:
+        return error
 
 
 class LoraCard(QFrame):
@@ -151,7 +161,7 @@ class LorasView(QWidget):
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
         self.document = document
-        self.adding, self.library = Adding(), Library()
+        self.adding, self.library = Adding(document), Library(self)
         self.library.read.connect(self._show)
         self.adding.added.connect(self._tell_added)
         self.adding.refused.connect(self._tell_refused)
@@ -246,15 +256,14 @@ class Portrait(Plain):
 
     def __init__(self, entry: loras.Entry):
         super().__init__()
-        self.entry, self._reading = entry, Reading()
-        self._reading.read.connect(self._show)
+        self.entry = entry
         self.setObjectName("portrait")
         self.setFixedSize(SIDE, SIDE)
         self.setAlignment(Qt.AlignmentFlag.AlignCenter)
         if entry.problem:
             self._show(QImage())
         else:
-            self._reading.start(entry)
+            beside().do(self, partial(_read_image, entry.path, entry.bytes), self._show)
 
     def _show(self, image: QImage) -> None:
         if image.isNull():
@@ -265,15 +274,6 @@ class Portrait(Plain):
         pixmap.setDevicePixelRatio(2)
         self.setPixmap(pixmap)
         self.setAccessibleName(f"Picture of {self.entry.name}")
-
-
-class Reading(QObject):
-    """Without a parent: what reads still holds it where its card is gone."""
-
-    read = Signal(QImage)  # null where there is none
-
-    def start(self, entry: loras.Entry) -> None:
-        QThreadPool.globalInstance().start(lambda: self.read.emit(_read_image(entry.path, entry.bytes)))
 
 
 @lru_cache(maxsize=256)

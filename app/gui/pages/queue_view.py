@@ -22,7 +22,8 @@ from ..document.runs import PanelState
 from ..kit import icons
 from ..kit.lazy_column import LazyColumn
 from ..kit.theme import theme
-from ..kit.widgets import Empty, OnceATurn, OneLine, bar, button, fill_page, icon_button, label, set_tone
+from ..kit.turns import OnceATurn
+from ..kit.widgets import Empty, OneLine, bar, button, fill_page, icon_button, label, set_tone
 from ..kit.words import in_window, model_title
 
 WORKER = {

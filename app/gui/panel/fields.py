@@ -31,7 +31,7 @@ class LorasField(PanelPart, QWidget):
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
-        self.document, self.model, self.library = document, PanelModel(), Library()
+        self.document, self.model, self.library = document, PanelModel(), Library(self)
         self._entries: dict[str, loras.Entry] = {}
         self.library.read.connect(self._take_library)
         self.box = choice("LoRAs", "Small files that teach the model a style, a face or a thing", self._choose)

@@ -21,8 +21,9 @@ from ..board.view import BoardView
 from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..kit.messages import Toasts
-from ..kit.theme import breathe, theme
-from ..kit.widgets import OnceATurn, as_action, as_tip, as_title, focus_main, icon_button, row, spare_collections
+from ..kit.theme import theme
+from ..kit.turns import OnceATurn, breathe, spare_collections
+from ..kit.widgets import as_action, as_tip, as_title, focus_main, icon_button, row
 from ..pages.cast_view import CastView
 from ..pages.models_view import ModelsView
 from ..pages.queue_view import QueueView
@@ -51,8 +52,7 @@ class MainWindow(QMainWindow):
         self.session = session
         self.places: dict[str, QToolButton] = {}
         self.pages: dict[str, QWidget] = {}
-        self.stack = QStackedWidget()
-        self.stack.setAccessibleName("Page")
+        self.stack = QStackedWidget(accessibleName="Page")
         self.commands = WindowCommands(session, self)
         self._update_soon = OnceATurn(self, self.update_actions)
         self.board_commands: BoardCommands | None = None
@@ -84,8 +84,7 @@ class MainWindow(QMainWindow):
     # Parts
 
     def _lay_out(self) -> None:
-        rail = QFrame()
-        rail.setObjectName("rail")
+        rail = QFrame(objectName="rail")
         rail.setFixedWidth(78)
         column = QVBoxLayout(rail)
         column.setContentsMargins(7, 12, 7, 12)
