@@ -52,7 +52,8 @@ class MainWindow(QMainWindow):
         self.session = session
         self.places: dict[str, QToolButton] = {}
         self.pages: dict[str, QWidget] = {}
-        self.stack = QStackedWidget(accessibleName="Page")
+        self.stack = QStackedWidget()
+        self.stack.setAccessibleName("Page")
         self.commands = WindowCommands(session, self)
         self._update_soon = OnceATurn(self, self.update_actions)
         self.board_commands: BoardCommands | None = None
@@ -73,8 +74,8 @@ class MainWindow(QMainWindow):
         session.locked_elsewhere.connect(self.commands.open_anyway)
         session.document_changed.connect(self.show_document)
         session.engine.changed.connect(self._queue_changed)
-        self._busy_since = QTimer(self, singleShot=True, interval=LONG)
-        self._was_busy, self._ahead = False, QTimer(self, interval=IDLE)
+        self._busy_since, self._was_busy = QTimer(self, singleShot=True, interval=LONG), False
+        self._ahead = QTimer(self, interval=IDLE)
         self._ahead.timeout.connect(self._build_ahead)
         self._steps: Iterator[bool] = iter(())
         theme.changing.connect(self._forget_hidden)
@@ -84,7 +85,8 @@ class MainWindow(QMainWindow):
     # Parts
 
     def _lay_out(self) -> None:
-        rail = QFrame(objectName="rail")
+        rail = QFrame()
+        rail.setObjectName("rail")
         rail.setFixedWidth(78)
         column = QVBoxLayout(rail)
         column.setContentsMargins(7, 12, 7, 12)
@@ -94,8 +96,7 @@ class MainWindow(QMainWindow):
         column.addStretch(1)
         gear = icon_button("Settings", "settings", act=lambda: self.run("settings"))
         column.addWidget(gear, 0, Qt.AlignmentFlag.AlignHCenter)
-        middle = QWidget()
-        box = row(rail, spacing=0)
+        middle, box = QWidget(), row(rail, spacing=0)
         box.setContentsMargins(0, 0, 0, 0)
         middle.setLayout(box)
         content = QVBoxLayout()
@@ -355,8 +356,7 @@ class MainWindow(QMainWindow):
             self.toasts.say(text, good=True, offer=("Undo", document.undo))
 
     def _queue_changed(self) -> None:
-        count = self.session.busy()
-        place = self.places["queue"]
+        count, place = self.session.busy(), self.places["queue"]
         place.setText(f"Queue {count}" if count else "Queue")
         place.setAccessibleName(f"Queue, {say_count(count, 'job')}" if count else "Queue")
         if count and not self._was_busy:
