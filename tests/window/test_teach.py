@@ -51,7 +51,7 @@ def test_a_character_is_taught_also_after_a_stop_and_a_crash(start, tmp_path):
     window.wait(lambda: window.shows("Learning: 4 of 60"), "some steps", 400)
     window.picture(tmp_path / "learning.png")
     window.click("Stop")
-    window.wait(lambda: window.shows("Teaching @bobo-0 was stopped."), "the end of it", 60)
+    window.wait(lambda: window.shows("Teaching @bobo-0 was stopped."), "the end of it", 120)
     (kept,) = (window.home / "lessons").glob("*/state.checkpoint")
     window.wait(lambda: window.shows("Built-in model was learning it, and stopped"), "what was left")
     window.picture(tmp_path / "left.png")

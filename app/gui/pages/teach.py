@@ -50,6 +50,7 @@ THUMB = QSize(64, 48)
 CURVE = 250  # pixels, the width of the curve and of samples
 SAMPLES = ("Samples: before above, now below", "The same words and seeds: before above, now below")
 KEPT = ("What the model knows", "The model paints what it knows, and learns it on beside the pictures: so it is kept")
+PRIOR = "prior"  # the folder of what it paints, see app/training/prior.py
 USED = "Panels that mention it use what was learned in place of its picture."
 
 
@@ -275,10 +276,10 @@ class TaughtBox(QWidget):
         box.addLayout(self.known)
         box.addWidget(self.words)
         box.addWidget(self.progress)
-        box.addWidget(self.curve)
-        box.addWidget(self.samples)
         box.addLayout(row(self.go_on, self.discard, None))
         box.addLayout(row(self.begin, self.stop, None))
+        box.addWidget(self.curve)
+        box.addWidget(self.samples)
         document.teaching.changed.connect(lambda _: self._show_lesson())
 
     def open(self) -> None:
@@ -335,9 +336,9 @@ class TaughtBox(QWidget):
             self.progress.setRange(0, state.total)
             self.progress.setValue(state.step)
         _show_file(self.curve, curve_of(state) if state else "")
-        painting = state is not None and state.stage == "prior"
+        painting, picture = state is not None and state.stage == "prior", state.preview or "" if state else ""
         describe(self.samples, *(KEPT if painting else SAMPLES))
-        _show_file(self.samples, state.preview or "" if state else "")
+        _show_file(self.samples, picture if painting == (Path(picture).parent.name == PRIOR) else "")
 
 
 def _key(member_id: str, taught: Taught) -> tuple[str, Taught]:

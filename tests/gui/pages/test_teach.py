@@ -16,6 +16,7 @@ from app.gui.document.runs import Runs
 from app.gui.document.teaching import Teaching
 from app.gui.pages.cast_view import make_members
 from app.gui.pages.teach import TeachDialog
+from mlx_model.events import Preview, Stage
 from tests.app.fake_engine import FakeEngine
 from tests.model.store.made_loras import low_rank, peft, save
 
@@ -130,6 +131,28 @@ def test_a_lesson_is_left_until_the_member_has_what_was_learned(dialog, window, 
     file = save(tmp_path / f"{member.name}.safetensors", parts, {})
     window.document.runs.finished.emit(dataclasses.replace(job, state="done", result=str(file)))
     assert restart()[0].left(member.id) is None
+
+
+def test_the_buttons_of_a_lesson_stand_above_its_pictures(dialog, window, member, picture_file):
+    """Stop was pushed out of sight by what the model painted."""
+    job = begin(dialog, window)
+    box, engine = window.page("cast").member.taught, window.document.engine
+    known, sheet = Path(job.job.lesson.out) / "prior" / "0000.png", Path(job.job.lesson.out) / "samples" / "step.png"
+    for file in (known, sheet):
+        file.parent.mkdir(parents=True)
+        picture_file("shown.png").rename(file)
+    for event in (Stage("prior", total=10), Preview(1, str(known))):
+        engine.say(event)
+    assert box.samples.isVisibleTo(box)
+    assert box.samples.accessibleName() == "What the model knows"
+    window.resize(1280, 800)
+    window.show()
+    assert box.stop.mapTo(box, QPoint()).y() < box.samples.mapTo(box, QPoint()).y()
+    engine.say(Stage("train", total=7))
+    assert not box.samples.isVisibleTo(box)  # what it knew is no sample of what it learns
+    engine.say(Preview(2, str(sheet)))
+    assert box.samples.isVisibleTo(box)
+    assert box.samples.accessibleName().startswith("Samples")
 
 
 def test_a_lesson_that_was_left_is_offered_beside_the_member_and_can_be_discarded(dialog, window, member, monkeypatch):
