@@ -17,6 +17,7 @@ def make_pictures(folder, count):
 
 def go_to_member(window):
     window.press("ctrl+2")
+    window.ask("window.page('cast').show_member(board.cast[-1].id)")
     window.wait(lambda: window.shows("Built-in model was learning it, and stopped"), "what was left", 60)
 
 
