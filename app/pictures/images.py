@@ -157,7 +157,7 @@ def open_picture(
     whole picture of a known format from 64 px a side to 100 megapixels.
     """
     path, notes = Path(path), [] if notes is None else notes
-    image = _decode(path, data, least)
+    image = _decode(path, data, least, notes=notes)
     with _damage_told(path):
         return np.asarray(to_srgb(image, notes, path.name), dtype=np.uint8)
 
@@ -178,10 +178,10 @@ def inspect(
     Raises RequestError as open_picture does.
     """
     path = Path(path)
-    data = read_bytes(path) if data is None else data
-    image = _decode(path, data, least)
+    data, notes = read_bytes(path) if data is None else data, [] if notes is None else notes
+    image = _decode(path, data, least, notes=notes)
     with _damage_told(path):
-        to_srgb(image, [] if notes is None else notes, path.name)
+        to_srgb(image, notes, path.name)
     return Given(data, KEPT[recognise(path, data)], Size(*image.size))
 
 
@@ -283,10 +283,12 @@ def read_request(path: str | Path) -> "Request":
     return from_json(text)
 
 
-def _decode(path: Path, data: bytes | None, least: int = MIN_SIDE, most: int = 0) -> Image.Image:
+def _decode(
+    path: Path, data: bytes | None, least: int = MIN_SIDE, most: int = 0, notes: list[str] | None = None
+) -> Image.Image:
     """Open, check and decode the first frame, upright; with `most` perhaps smaller, no side below it for that.
 
-    Raises RequestError.
+    `notes` are told of further frames. Raises RequestError.
     """
     data = read_bytes(path) if data is None else data
     kind = recognise(path, data)
@@ -298,6 +300,8 @@ def _decode(path: Path, data: bytes | None, least: int = MIN_SIDE, most: int = 0
         check_sequence(path, data)
         raise _name_damage(path, error) from error
     _check_size(path, image, least)
+    if notes is not None and _has_more(image):
+        notes.append(f"{path.name} holds several pictures: only the first was used.")
     with _damage_told(path):
         if most:
             image.draft(None, (most, most))  # Pillow's stub asks for a mode: None keeps the file's
@@ -324,6 +328,18 @@ def _open(data: bytes, kind: str) -> Image.Image:
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         Image.MAX_IMAGE_PIXELS = MAX_PIXELS
         return Image.open(io.BytesIO(data), formats=(kind,))
+
+
+def _has_more(image: Image.Image) -> bool:
+    """Whether there are further frames, or pages of the same size; smaller ones are previews."""
+    more, size = False, image.size
+    with contextlib.suppress(Exception):  # what is damaged behind the first picture is no matter
+        if image.format in ("GIF", "PNG", "WEBP", "AVIF", "TIFF", "HEIF") and getattr(image, "is_animated", False):
+            image.seek(1)
+            more = image.size == size
+    with contextlib.suppress(Exception):
+        image.seek(0)
+    return more
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -56,6 +56,7 @@ REFUSED = (  # first bytes, what they are, what to do
     (b"II\xbc", "a JPEG XR", CONVERT),
     (b"\x76\x2f\x31\x01", "an OpenEXR file", AS_PNG),
     (b"#?RADIANCE", "a Radiance HDR file", AS_PNG),
+    (b"#?RGBE", "a Radiance HDR file", AS_PNG),
     (b"SIMPLE  =", "a FITS file", AS_PNG),
     (b"SDPX", "a DPX file", AS_PNG),
     (b"XPDS", "a DPX file", AS_PNG),
@@ -76,17 +77,33 @@ REFUSED = (  # first bytes, what they are, what to do
     (b"\x00\x00\x01\xb3", "a video", FRAME),
     (b"\x30\x26\xb2\x75", "a video", FRAME),
     (b"FLV\x01", "a video", FRAME),
+    (b"\x06\x0e\x2b\x34", "a video", FRAME),
     (b"OggS", "a sound or a video", FRAME),
     (b"ID3", "a sound", ""),
     (b"fLaC", "a sound", ""),
     (b"\x00\x00\x01\x00", "a Windows icon", CONVERT),
-    (b"\x00\x00\x02\x00", "a Windows cursor", CONVERT),
     (b"icns", "a macOS icon", CONVERT),
     (b"\x1f\x8b", "a compressed file", "Unpack it first."),
     (b"Rar!", "an archive", "Unpack it first."),
     (b"7z\xbc\xaf", "an archive", "Unpack it first."),
     (b"SQLite", "a database", ""),
 )  # fmt: skip
+BY_ENDING = {  # what the first bytes don't tell, or not exactly: many are zip archives or PDFs inside
+    **dict.fromkeys((".ai", ".ait"), ("an Illustrator drawing", DRAW)), ".cdr": ("a CorelDRAW drawing", DRAW),
+    ".svgz": ("a compressed SVG drawing", DRAW), ".emf": ("a Windows metafile", DRAW),
+    ".sketch": ("a Sketch document", DRAW), ".fig": ("a Figma document", DRAW), ".xd": ("an Adobe XD document", DRAW),
+    ".indd": ("an InDesign document", DRAW), ".swf": ("a Flash film", FRAME), ".fla": ("an Animate document", FRAME),
+    ".procreate": ("a Procreate file", AS_PNG), ".kra": ("a Krita file", AS_PNG),
+    ".ora": ("an OpenRaster file", AS_PNG),
+    ".sai": ("a PaintTool SAI file", AS_PNG), ".sai2": ("a PaintTool SAI file", AS_PNG),
+    ".mdp": ("a MediBang file", AS_PNG), ".tvpp": ("a TVPaint project", AS_PNG), ".blend": ("a Blender file", AS_PNG),
+    ".tga": ("a Targa picture", CONVERT), ".pcx": ("a PCX picture", CONVERT), ".sgi": ("an SGI picture", CONVERT),
+    ".pfm": ("a Netpbm picture", CONVERT), ".cin": ("a Cineon file", AS_PNG), ".tx": ("a texture", CONVERT),
+    ".ktx": ("a texture", CONVERT), ".ktx2": ("a texture", CONVERT), ".cur": ("a Windows cursor", CONVERT),
+    ".jng": ("a JNG picture", CONVERT), ".mng": ("an MNG animation", FRAME), ".bpg": ("a BPG picture", CONVERT),
+    ".flif": ("a FLIF picture", CONVERT), ".jls": ("a JPEG-LS picture", CONVERT), ".xpm": ("an X pixmap", CONVERT),
+    ".r3d": ("a video", FRAME), **dict.fromkeys((".docx", ".pptx", ".odt", ".pages", ".key"), ("a document", AS_PNG)),
+}  # fmt: skip
 RIFF = {b"AVI ": ("a video", FRAME), b"WAVE": ("a sound", "")}
 BOXES = (b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot")  # of QuickTime files that begin without `ftyp`
 SUBFILE, SUB_IFDS, DNG_VERSION = 254, 330, 50706  # tags of TIFF
@@ -142,7 +159,7 @@ def recognise(path: Path, data: bytes) -> str:
     known = next((kind for magic, kind in KNOWN.items() if head.startswith(magic)), "")
     if known and not (known == "TIFF" and _is_raw(path, data)):
         return known
-    name, hint = (RAW, DEVELOP) if known else _name(head)
+    name, hint = (RAW, DEVELOP) if known else BY_ENDING.get(path.suffix.lower()) or _name(head)
     what = f"is {name}, which can't be used" if name else "is not a picture that can be used"
     raise RequestError(f"{path} {what}.", hint or AS_PNG)
 
@@ -185,6 +202,8 @@ def _iso_media(path: Path, head: bytes) -> str:
     if brands & HEIF_BRANDS:
         return HEIF
     check_sequence(path, head)
+    if brands & {b"M4A ", b"M4B "}:
+        raise RequestError(f"{path} is a sound, which can't be used.", AS_PNG)
     if b"crx " in brands:
         raise RequestError(f"{path} is {RAW}, which can't be used.", DEVELOP)
     raise RequestError(f"{path} is a video, which can't be used.", FRAME)

@@ -69,9 +69,16 @@ NOT_READ = [
     ("a.ts", (b"G" + bytes(187)) * 3, VIDEO), ("a.wmv", b"\x30\x26\xb2\x75" + bytes(64), VIDEO),
     ("a.psd", b"8BPS\0\x01" + bytes(64), "a Photoshop file"), ("a.psb", b"8BPS\0\x02" + bytes(64), "a Photoshop file"),
     ("a.svg", b"<svg xmlns='x'/>", "an SVG drawing"), ("a.svg", b"<?xml version='1.0'?>\n<svg/>", "an SVG drawing"),
-    ("a.pdf", b"%PDF-1.7", "a PDF"), ("a.ai", b"%PDF-1.5", "a PDF"), ("a.eps", b"%!PS-Adobe", "PostScript"),
+    ("a.pdf", b"%PDF-1.7", "a PDF"),
+    ("a.ai", b"%PDF-1.5", "an Illustrator drawing"), ("a.eps", b"%!PS-Adobe", "PostScript"),
     ("a.jxl", b"\xff\x0a" + bytes(64), "a JPEG XL"), ("a.jxl", b"\0\0\0\x0cJXL \r\n\x87\n", "a JPEG XL"),
-    ("a.jp2", b"\0\0\0\x0cjP  \r\n", "a JPEG 2000"), ("a.kra", b"PK\3\4" + bytes(64), "a zip archive"),
+    ("a.jp2", b"\0\0\0\x0cjP  \r\n", "a JPEG 2000"), ("a.kra", b"PK\3\4" + bytes(64), "a Krita file"),
+    ("a.procreate", b"PK\3\4" + bytes(64), "a Procreate file"), ("a.zip", b"PK\3\4" + bytes(64), "a zip archive"),
+    ("a.xcf", b"gimp xcf v011", "a GIMP file"), ("a.svgz", b"\x1f\x8b" + bytes(64), "a compressed SVG drawing"),
+    ("a.hdr", b"#?RGBE\nFORMAT=32-bit_rle_rgbe\n", "a Radiance HDR file"),
+    ("a.tga", b"\0\0\2" + bytes(9) + b"\x40\0\x40\0\x18\0", "a Targa picture"), ("a.m4a", iso(b"M4A "), "a sound"),
+    ("a.mxf", b"\x06\x0e\x2b\x34" + bytes(64), VIDEO), ("a.blend", b"BLENDER-v300", "a Blender file"),
+    ("a.indd", b"\x06\x06\xed\xf5" + bytes(64), "an InDesign document"), ("a.gz", b"\x1f\x8b", "a compressed file"),
     ("a.clip", b"CSFCHUNK" + bytes(64), "a Clip Studio file"), ("a.exr", b"\x76\x2f\x31\x01", "an OpenEXR file"),
     ("a.ppm", b"P6\n64 64\n255\n", "a Netpbm picture"), ("a.wav", b"RIFF\0\0\0\0WAVEfmt ", "a sound"),
 ]  # fmt: skip
@@ -90,3 +97,23 @@ def test_what_is_not_read_is_named_with_what_to_do(tmp_path, name, data, said):
 def test_a_tiff_with_a_smaller_copy_of_itself_is_one(tmp_path):
     Image.new("RGB", (80, 64), (1, 2, 3)).save(tmp_path / "a.tif", tiffinfo={330: 0, 254: 0})
     assert open_picture(tmp_path / "a.tif").shape == (64, 80, 3)
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a.png", "a.webp", "a.avif", "a.tif"])
+@pytest.mark.parametrize("count", [1, 3])
+def test_of_several_pictures_the_first_is_used_and_that_is_told(tmp_path, name, count):
+    frames = [Image.new("RGB", (80, 64), colour) for colour in ("red", "lime", "blue")[:count]]
+    frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
+    notes: list[str] = []
+    red, green, blue = open_picture(tmp_path / name, notes)[32, 40]
+    assert (red > 240, green < 15, blue < 15) == (True, True, True)
+    assert [note for note in notes if "several pictures" in note] == notes
+    assert len(notes) == (count > 1)
+
+
+def test_a_smaller_page_is_a_preview(tmp_path):
+    frames = [Image.new("RGB", size, "red") for size in ((80, 64), (40, 32))]
+    frames[0].save(tmp_path / "a.tif", save_all=True, append_images=frames[1:])
+    notes: list[str] = []
+    assert open_picture(tmp_path / "a.tif", notes).shape == (64, 80, 3)
+    assert notes == []
