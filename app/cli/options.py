@@ -1,5 +1,6 @@
 """The options that generate and edit share."""
 
+import math
 import os
 from collections.abc import Callable
 from typing import Any
@@ -14,16 +15,26 @@ from .say import json_option
 class _File(click.Path):
     """A path, ~ being the home folder also where no shell has said so (`--option=~/x`, quotes, scripts).
 
-    Whether it can be used is told by whoever uses it. An empty one never is.
+    Whether it can be used is told by whoever uses it. An empty one never is. `-o=x` is taken as `-o x`.
     """
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        if isinstance(param, click.Option):
+            value = value.removeprefix("=")
         if not value:
             self.fail("The name is empty.", param, ctx)
         return super().convert(os.path.expanduser(value), param, ctx)
 
 
 FILE = _File(readable=False, path_type=str)
+
+
+class Number(click.FloatRange):
+    """A range has no place for what is no number: nan is neither below nor above it."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        number = super().convert(value, param, ctx)
+        return number if math.isfinite(number) else self.fail(f"{value} is not a number.", param, ctx)
 
 
 def _options() -> list[Callable]:

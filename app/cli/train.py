@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 import click
 
-from .options import FILE
+from .options import FILE, Number
 from .say import Reporter, echo, echo_path, json_option, say_json
 
 RATES = {"lora": 1e-4, "all": 1e-5}
@@ -25,7 +25,7 @@ def prior_options(kept: int | None, says: str) -> Callable[[Command], Command]:
         click.option("--about", default="", metavar="WORDS", help="Whom half of those show, such as: a dog"),
         click.option("--prior-data", "prior", type=FILE, metavar="DATA", help="Examples of yours that it is to keep."),
         click.option(
-            "--prior-weight", type=click.FloatRange(0, 100, min_open=True), default=1.0, show_default=True,
+            "--prior-weight", type=Number(0, 100, min_open=True), default=1.0, show_default=True,
             help="Of what it is to keep, beside 1 for what it learns.",
         ),
     )  # fmt: skip
@@ -46,18 +46,16 @@ def prior_options(kept: int | None, says: str) -> Callable[[Command], Command]:
 )
 @click.option("--lora", is_flag=True, help="Train a LoRA beside the weights in place of all weights.")
 @click.option("--rank", type=click.IntRange(1, 512), default=16, show_default=True, help="Of the LoRA.")
-@click.option("--alpha", type=click.FloatRange(0, min_open=True), help="Of the LoRA; its rank if not given.")
+@click.option("--alpha", type=Number(0, min_open=True), help="Of the LoRA; its rank if not given.")
 @click.option("--targets", default="blocks", show_default=True, help="blocks, attention, or names with * and commas.")
 @click.option("--self-flow", is_flag=True, help="Also learn from its own average, which sees less noise.")
 @click.option("--steps", type=click.IntRange(1, 10_000_000), default=1000, show_default=True, help="How long to learn.")
-@click.option("--rate", type=click.FloatRange(0, 1, min_open=True), help="1e-4 for a LoRA, 1e-5 for all weights.")
+@click.option("--rate", type=Number(0, 1, min_open=True), help="1e-4 for a LoRA, 1e-5 for all weights.")
 @click.option("--batch", type=click.IntRange(1, 4096), default=1, show_default=True, help="Examples of one step.")
 @click.option(
     "--optimizer", type=click.Choice(["adamw", "muon"]), default="adamw", show_default=True, help="How weights move."
 )
-@click.option(
-    "--ema", type=click.FloatRange(0, 1, max_open=True), help="Average that is kept; 0.99, with Self-Flow 0.999."
-)
+@click.option("--ema", type=Number(0, 1, max_open=True), help="Average that is kept; 0.99, with Self-Flow 0.999.")
 @click.option("--size", type=click.IntRange(64, 4096), metavar="SIDE", help="Of a square of the pictures' area.")
 @click.option(
     "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of all chance in the run."

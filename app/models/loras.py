@@ -98,6 +98,9 @@ def add(path: Path) -> Path:
     Raises RequestError (no LoRA, no such file), LayoutError (damaged), DiskFull.
     """
     path = Path(path)
+    if not path.is_file():
+        what = f"{path} is a folder" if path.is_dir() else f"There is no file {path}"
+        raise RequestError(f"{what}.", "Give the .safetensors file of a LoRA.")
     try:
         header = lora_names.read_header(path)
         if not lora_names.is_lora(header.shapes):

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mlx_model.errors import RequestError
+from mlx_model.errors import RequestError, say_reason
 from mlx_model.request import Lora, Mask, Reference, Request
 from mlx_model.store.folder import sha256_of
 
@@ -101,7 +101,8 @@ def check_adapter(path: Path) -> None:
         with safe_open(str(path), "np") as opened:
             shapes = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:
-        raise RequestError(f"{path} is not a sound safetensors file: {error}.", "Download it again.") from error
+        why = f"{path} is not a sound safetensors file: {say_reason(error)}."
+        raise RequestError(why, "Download it again.") from error
     if not any(ADAPTER.search(name) for name in shapes):
         some = next(iter(shapes), "")[:80]
         what = f"it holds whole weights ({some})" if some else "it is empty"

@@ -62,9 +62,13 @@ def read_rows(data: Path, classes: int = 0, words: str = "") -> Rows:
     Raises RequestError where it is no set at all.
     """
     if data.is_file() and data.suffix.lower() in TABLES:
-        return _read_table(data, classes)
+        found = _read_table(data, classes)
+        if not found.rows and not found.faults:
+            raise RequestError(f"{data} lists no examples.", "Give each a line, with its picture and its prompt.")
+        return found
     if not data.is_dir():
-        raise RequestError(f"{data} is no folder and no table of examples.", "Give a folder, a .jsonl or a .csv.")
+        what = f"{data} is no folder and no table of examples" if data.exists() else f"There is no {data}"
+        raise RequestError(f"{what}.", "Give a folder, a .jsonl or a .csv.")
     tables = [data / f"metadata{ending}" for ending in TABLES if (data / f"metadata{ending}").is_file()]
     found = _read_table(tables[0], classes) if tables else _read_folder(data, classes, words)
     if not found.rows and not found.faults:

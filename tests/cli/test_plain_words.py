@@ -50,6 +50,10 @@ SAID = [
     ("board", "new", "a", "--fps", "abc"), ("board", "new", "a", "--aspect", "0:0"),
     ("generate", "x", "--size", "1e9x5"),
     ("generate", "x", "--count", "0"), ("convert", "room.png", "-o", "/proc/x"),
+    ("train", "gone", "-o", "run"), ("train", "gone.csv", "-o", "run"), ("train", ".", "-o", "run", "--rate", "nan"),
+    ("train", ".", "-o", "run", "--ema", "nan"), ("train", ".", "-o", "run", "--alpha", "inf", "--lora"),
+    ("train", "character", "Bobo", "gone.png", "-o", "run"), ("lora", "add", "gone.safetensors"), ("lora", "add", "."),
+    ("board", "new", "a", "--fps", "nan"), ("lora", "remove", "gone", "--yes"),
 ]  # fmt: skip
 
 
@@ -75,6 +79,11 @@ def test_files_of_every_kind(name):
         say("edit", f"bad.{ending}", "-p", "x")
     say("edit", "room.png", "-p", "x", "--mask", "bad.png")
     say("generate", "--again", "bad.png")
+    for words in (("lora", "add"), ("generate", "x", "--lora"), ("generate", "x", "--noise")):
+        say(*words, "bad.safetensors")
+    for ending in ("csv", "jsonl"):
+        Path(f"bad.{ending}").write_bytes(BAD[name])
+        say("train", f"bad.{ending}", "-o", "run")
 
 
 @pytest.mark.parametrize("name", BAD)
@@ -96,6 +105,19 @@ def test_options(words):
     assert say(*words)
 
 
+ABSENT = [
+    (("train", "gone", "-o", "run"), "There is no gone"),
+    (("lora", "add", "gone.safetensors"), "There is no file gone"),
+    (("lora", "add", "."), "is a folder"),
+    (("train", ".", "-o", "run", "--rate", "nan"), "nan is not a number"),
+]
+
+
+@pytest.mark.parametrize(("words", "told"), ABSENT)
+def test_what_is_not_there_is_told_as_that(words, told):
+    assert told in say(*words)
+
+
 @pytest.mark.parametrize("words", [("generate", "x", "-o", "/proc/x.png"), ("board", "new", "/proc/x"),
                                    ("generate", "x", "--preview", "/proc/x")])  # fmt: skip
 def test_a_place_of_the_system_is_called_one(words):
@@ -108,12 +130,18 @@ def test_home_behind_every_option_that_takes_a_model_or_a_lora(monkeypatch, tmp_
     places = [
         ("generate", "x", "--model=~/gone"), ("generate", "x", "--lora=~/gone.safetensors:0.5"),
         ("edit", "room.png", "-p", "x", "-m~/gone"), ("bench", "--model=~/gone"), ("models", "verify", "~/gone"),
-        ("board", "show", "~/gone"), ("convert", "~/gone", "-o", "m"),
+        ("board", "show", "~/gone"), ("convert", "~/gone", "-o", "m"), ("train", "~/gone", "-o", "run"),
+        ("train", ".", "-o", "run", "-m~/gone"), ("lora", "add", "~/gone"),
+        ("train", "character", "B", *["~/gone"] * 5, "-o", "run"),
+        ("generate", "x", "-o=~/gone/x.png"), ("generate", "x", "--noise=~/gone"), ("generate", "--again=~/gone"),
+        ("edit", "room.png", "-p", "x", "--mask=~/gone"), ("edit", "~/gone", "-p", "x"), ("board", "import", "~/gone"),
+        ("convert", "room.png", "-o", "m", "--companions=~/gone"),
+        ("models", "add", "--from=~/gone"),
     ]  # fmt: skip
     for words in places:
         said = say(*words)
         assert str(tmp_path / "gone") in said, (words, said)
-    assert not Path("~").exists()
+    assert not [path for path in Path().iterdir() if "~" in path.name]
 
 
 def test_json_events_say_the_same():

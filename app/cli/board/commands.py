@@ -6,7 +6,7 @@ import click
 
 from app.board.data import ROLES, SHOTS
 
-from ..options import FILE, cache_option
+from ..options import FILE, Number, cache_option
 from ..say import JSON, Command, json_option
 
 
@@ -50,7 +50,7 @@ def _board_options(command: Command) -> Command:
         option("--style", metavar="TEXT", help="Added to the prompt of every panel."),
         option(
             "--fps",
-            type=click.FloatRange(1, 240),
+            type=Number(1, 240),
             callback=_read_rate,
             metavar="RATE",
             help="Frames a second: 24, 25, 23.976, 29.97.",
