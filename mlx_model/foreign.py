@@ -20,6 +20,7 @@ DEEPEST, MOST_DIGITS = 100, 40  # levels of nesting; digits of a whole number: t
 LARGEST, MOST_TOKENS = 2**26, 2_000_000  # bytes of a tokenizer's file; tokens of it
 WIDEST = 2**24  # of a width or vocabulary; the largest published one is Qwen3's vocabulary of 151,936
 MOST = 1024  # blocks, or entries of a list; the deepest published network has 48 blocks
+TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]|[0-9]{300,}', re.DOTALL)
 COUNTS = re.compile(r"depth|layers|blocks")
 FREE = re.compile(r"theta")  # a number as large as it likes
 SMALL = re.compile(r"eps")  # what keeps a division from one by zero
@@ -63,6 +64,21 @@ def parse_json(text: str | bytes, absurd: float | None = None) -> Any:
     if measure_depth(value) > DEEPEST:
         raise ValueError("it is nested too deeply")
     return value
+
+
+def check_nesting(text: str) -> None:
+    """For a reader of JSON that recurses, or that breaks off at numbers without end: `text` is not parsed.
+
+    Raises ValueError, in words for people.
+    """
+    depth = 0
+    for match in TOKENS.finditer(text):
+        token = match[0]
+        if token.isdecimal():
+            raise ValueError("it has a number of too many digits")
+        depth = max(0, depth + (token in "[{") - (token in "]}"))
+        if depth > DEEPEST:
+            raise ValueError("it is nested too deeply")
 
 
 def measure_depth(tree: object) -> int:

@@ -26,9 +26,11 @@ def apply_edit(board: Board, edit: Imported) -> tuple[Board, list[str]]:
     """
     places = _Places(board)
     for panel in edit.board.panels():
-        places.put(panel, edit.names.get(panel.id, ()))
+        if places.put(panel, edit.names.get(panel.id, ())):
+            places.needless.update(edit.lost.get(panel.id, ()))
     lost = places.put_rest()
-    notes = [*edit.notes, f"{places.found} panels got the order and length of the edit, {places.new} are new."]
+    notes = [note for note in edit.notes if note not in places.needless]
+    notes = [*notes, f"{places.found} panels got the order and length of the edit, {places.new} are new."]
     if places.by_number:
         notes.append(BY_NUMBER.format(places.by_number))
     if lost:
@@ -48,20 +50,23 @@ class _Places:
         self.begun: dict[str, list[Panel]] = {}  # by the scene's id
         self.frames = {entry.panel.id: entry.frames for entry in list_entries(board)}
         self.used: set[str] = set()
+        self.needless: set[str] = set()  # notes of pictures that the edit lacks and the board has
         self.found = self.new = self.by_number = 0
 
-    def put(self, panel: Panel, names: tuple[str, ...]) -> None:
+    def put(self, panel: Panel, names: tuple[str, ...]) -> bool:
+        """Whether it is a panel of the board, which has its pictures."""
         old = self._find(names)
         if old is None:
             self._open(None).append(panel)
             self.new += 1
-            return
+            return False
         again = old.id in self.used
         as_typed = round(panel.seconds * self.board.fps) == self.frames[old.id]  # what the export made of it
         seconds = old.seconds if as_typed else panel.seconds
         self._open(self.home[old.id]).append(replace(old, id=new_id() if again else old.id, seconds=seconds))
         self.used.add(old.id)
         self.found, self.new = self.found + (not again), self.new + again
+        return True
 
     def put_rest(self) -> list[str]:
         """The numbers of panels that had no place yet."""

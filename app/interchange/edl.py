@@ -44,6 +44,7 @@ def load(source: Source) -> Board:
     text = clean(decode(read_document(source.path), source.path.name, source.notes), longest=1 << 30)
     lines = text.split("\n")
     drops = any(re.match(r"\s*FCM\s*:\s*DROP", line, re.IGNORECASE) for line in lines)
+    drops |= any(";" in line.split()[-1] for line in lines if _find_times(line))
     rate = _choose_rate(lines, drops, source)
     events = _choose_events(_read_events(lines, rate, drops, source), source)
     if not events:
@@ -125,11 +126,16 @@ def _choose_events(events: list[_Event], source: Source) -> list[_Event]:
         source.notes.append(f"{sounds} event{'s' if sounds > 1 else ''} of sound left out: a board has no sound.")
     lost = [word for one in events if one not in shown for word in (one.name, *one.words)]
     lost = [word for word in dict.fromkeys(lost) if word and word not in {one.name for one in shown}]
+    lost += [word for one in shown if _is_black(one) for word in one.words]
     if lost:
         source.notes.append(f"Left out with events that show no picture: {clean_line('; '.join(lost), 1000)}")
     if crossings := sum(one.kind != "C" for one in shown):
         source.notes.append(f"{crossings} transition{'s' if crossings > 1 else ''} left out: a board cuts.")
     return sorted(shown, key=lambda one: one.start)
+
+
+def _is_black(event: _Event) -> bool:
+    return event.reel.upper() in ("BL", "BLACK") and not event.name
 
 
 def _build_track(events: list[_Event], rate: Fraction) -> otio.schema.Track:
@@ -138,8 +144,7 @@ def _build_track(events: list[_Event], rate: Fraction) -> otio.schema.Track:
         if event.start > clock:
             track.append(otio.schema.Gap(source_range=make_range(event.start - clock, rate)))
         clock = max(clock, event.end)
-        black = event.reel.upper() in ("BL", "BLACK") and not event.name
-        if black:
+        if _is_black(event):
             track.append(otio.schema.Gap(source_range=make_range(event.end - event.start, rate)))
             continue
         file = event.file or (event.name if PurePath(event.name).suffix.lower() in ENDINGS else "")

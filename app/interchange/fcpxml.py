@@ -25,41 +25,54 @@ from .timeline import copy_media, join_words
 from .timeline_in import build_board, list_names, make_range
 from .values import clean_line
 
-TIME = re.compile(r"([0-9]{1,15})(?:/([0-9]{1,15}))?s")
+TIME = re.compile(r"([0-9]{1,15}(?:\.[0-9]{1,15})?)(?:/([0-9]{1,15}))?s?")  # decimals are other programs'
 CLIPS = ("clip", "asset-clip", "video", "ref-clip", "sync-clip", "mc-clip", "title", "audition", "gap")
 DEFAULT = Fraction(24)
-Assets = dict[str, Element]  # by their ids
+Assets = dict[str, Element]  # by their ids; compound and multicam clips too
 
 
 def load(source: Source) -> Board:
-    """A board of its first sequence, else of an event's clips.
+    """A board of its first project that has clips, else of the clips of its events, else of a compound clip.
 
-    Raises RequestError for another kind of file, or one without both.
+    Raises RequestError for another kind of file, or one without any.
     """
     root = read_xml(source, doctype=True)
     if root.tag != "fcpxml":
         raise RequestError(f"{source.path} is not a Final Cut Pro XML.", "Export one from Final Cut Pro.")
-    sequences = list(root.iter("sequence"))
-    if len(sequences) > 1:
-        source.notes.append(f"Only the first of {len(sequences)} sequences was imported.")
-    spine = sequences[0].find("spine") if sequences else None
-    if said := [clean_line(one.text, 1000) for one in (sequences[0].findall("note") if sequences else ()) if one.text]:
-        source.notes.append(f"The sequence's own note: {'; '.join(said)}")
-    items = list(spine) if spine is not None else [one for event in root.iter("event") for one in event]
-    rate = _read_rate(root, sequences[0].get("format") if sequences else None)
+    name, sequence, items = _choose_items(root, source.notes)
+    rate = _read_rate(root, sequence.get("format") if sequence is not None else None)
     track = otio.schema.Track("V1", kind=otio.schema.TrackKind.Video)
-    assets = {one.get("id", ""): one for one in reversed(list(root.iter("asset")))}  # of two with one id the first
+    known = [one for tag in ("media", "asset") for one in root.iter(tag)]
+    assets = {one.get("id", ""): one for one in reversed(known)}  # of two with one id the first
     for item in items:
         track.extend(_read_item(item, assets, rate, source.notes))
-    projects = [one.get("name", "") for one in root.iter("project")]
-    timeline = otio.schema.Timeline(projects[0] if projects else "")
+    timeline = otio.schema.Timeline(name)
     timeline.tracks.append(track)
     return build_board(timeline, source)
 
 
+def _choose_items(root: Element, notes: list[str]) -> tuple[str, Element | None, list[Element]]:
+    """The title, its sequence where it is one, and what stands there; other projects and clips are told."""
+    loose = [one for place in (root, *root.iter("event")) for one in place if one.tag in CLIPS]
+    projects = list(root.iter("project"))
+    if loose and not projects:
+        return "", None, loose
+    holders = projects or list(root.iter("media"))
+    found = [(clean_line(one.get("name")), sequence) for one in holders for sequence in one.findall("sequence")]
+    chosen = next((pair for pair in found if any(one.tag in CLIPS for one in pair[1].iterfind("spine/*"))), None)
+    if chosen is None:
+        return "", None, []
+    others = [pair[0] or "unnamed" for pair in found if pair is not chosen] + [_tell(one) for one in loose]
+    if others:
+        notes.append(f"Only {chosen[0] or 'the first project'} was imported; left out: {list_names(others)}.")
+    if said := [words for one in _list_words(chosen[1]) if (words := clean_line(one, 1000))]:
+        notes.append(f"The sequence's own notes and markers: {list_names(said)}")
+    return *chosen, list(chosen[1].iterfind("spine/*"))
+
+
 def _read_time(text: str | None) -> Fraction | None:
     match = TIME.fullmatch(text or "")
-    return Fraction(int(match[1]), int(match[2] or 1)) if match and match[2] not in ("0", "00") else None
+    return Fraction(match[1]) / int(match[2] or 1) if match and int(match[2] or 1) else None
 
 
 def _read_rate(root: Element, name: str | None) -> Fraction:
@@ -89,25 +102,38 @@ def _read_item(item: Element, assets: Assets, rate: Fraction, notes: list[str]) 
         clip = otio.schema.Clip(name, otio.schema.ExternalReference(media) if media else None, span)
         clip.enabled, clip.metadata["words"] = chosen.get("enabled") != "0", words
         yield clip
-    above = [_tell(one) for one in chosen if one.get("lane")]
+    above = [_tell(one) for one in chosen if one.get("lane") and one.tag != "caption"]
+    if inside := [_tell(one) for one in _list_inside(chosen, assets)]:
+        notes.append(f"{name or chosen.tag} became one panel; in it: {list_names(inside)}.")
     if above:
         notes.append(f"Connected to {name or chosen.tag}, and left out: {list_names(above)}.")
+
+
+def _list_inside(item: Element, assets: Assets) -> list[Element]:
+    """What a compound, synchronised or multicam clip is made of; in a plain clip a picture stands for itself."""
+    media = assets.get(item.get("ref", "")) if item.tag in ("ref-clip", "mc-clip") else None
+    places = [item] if media is None else [*media.iterfind("sequence/spine"), *media.iterfind("multicam/mc-angle")]
+    plain = ("gap", "video") if item.tag == "clip" else ("gap",)
+    found = [one for place in places for one in place if one.tag in CLIPS and not one.get("lane")]
+    return [one for one in found if one.tag not in plain]
 
 
 def _tell(item: Element) -> str:
     """What it, and all that stands inside it, is called and says."""
     words = [word for one in item.iter() for word in (one.get("name") if one.tag in CLIPS else "", *_list_words(one))]
-    return clean_line(" ".join(filter(None, words)), 300) or item.tag
+    return clean_line(" ".join(filter(None, words)), 1000) or item.tag
 
 
 def _list_words(item: Element) -> Iterator[str]:
-    """Of titles, notes and markers."""
+    """Of titles, captions, notes and markers."""
     for one in item:
         if one.tag == "note":
             yield "".join(one.itertext())
         elif one.tag == "text":
             yield " ".join("".join(one.itertext()).split())
-        elif one.tag in ("marker", "chapter-marker"):
+        elif one.tag == "caption":
+            yield from (" ".join("".join(text.itertext()).split()) for text in one.iterfind("text"))
+        elif one.tag in ("marker", "chapter-marker", "keyword"):
             yield from (one.get("value", ""), one.get("note", ""))
 
 

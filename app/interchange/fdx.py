@@ -127,14 +127,15 @@ def _list_notes(root: Node) -> Iterator[tuple[int, str]]:
 
 
 def _read_title_page(root: Node, notes: list[str]) -> str:
-    """The first line of the title page; its other lines have no place on a board."""
+    """The first centred line of the title page, else its first; its other lines have no place on a board."""
     page = root.find("TitlePage/Content")
-    lines = [clean_line(_join_words(paragraph)) for paragraph in (page.iter("Paragraph") if page is not None else ())]
-    lines = [line for line in lines if line]
-    if lines[1:]:
-        rest = clean_line("; ".join(lines[1:]), LONGEST)
-        notes.append(f"The title page also says, and a board has no place for it: {rest}")
-    return lines[0] if lines else ""
+    found = list(page.iter("Paragraph")) if page is not None else []
+    lines = [(one.get("Alignment") == "Center", words) for one in found if (words := clean_line(_join_words(one)))]
+    title = max(lines, key=lambda line: line[0], default=(False, ""))
+    if rest := [line[1] for line in lines if line is not title]:
+        told = clean_line("; ".join(rest), LONGEST)
+        notes.append(f"The title page also says, and a board has no place for it: {told}")
+    return title[1]
 
 
 def _note_rest(root: Node, notes: list[str]) -> None:

@@ -21,7 +21,7 @@ from ..board.data import Picture
 from ..pictures.kinds import read_bytes
 
 DECLARED = re.compile(rb"^\s*<\?xml[^>]*\?>")
-DOCTYPE = re.compile(rb"<!DOCTYPE\s+\w+\s*>")
+DOCTYPE = re.compile(rb"<!DOCTYPE\s+\w+(?:\s+SYSTEM\s+(?:\"[^\"<>]{0,300}\"|'[^'<>]{0,300}'))?\s*>")
 MAX_SCRIPT = 32 * 1024**2
 DEEPEST, MOST_ELEMENTS, LONGEST_TAG = 100, 1_000_000, 300
 UNSAFE = re.compile(r'[<>:"/\\|?*\s]+')
@@ -40,8 +40,8 @@ class Source:
     """What every importer gets: the chosen file or folder, and how pictures get into the board.
 
     `put_picture` takes a picture's bytes, looked through or not, or (H, W, 3) uint8, and stores them. `notes` collects
-    what the person should know, `names` what a timeline calls the clip of a panel (by its id), the surest name first.
-    `fps` is for formats that do not say theirs.
+    what the person should know, `names` what a timeline calls the clip of a panel (by its id), the surest name first,
+    `lost` which of the notes are about its picture. `fps` is for formats that do not say theirs.
     """
 
     path: Path
@@ -49,6 +49,7 @@ class Source:
     notes: list[str]
     fps: float | None = None
     names: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    lost: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def read_document(path: Path, largest: int = MAX_SCRIPT) -> bytes:
@@ -147,7 +148,9 @@ def make_sort_key(name: str) -> tuple[tuple[int, int, str], ...]:
 
 
 def read_xml(source: Source, doctype: bool = False) -> Node:
-    """The file's root; a bare <!DOCTYPE name> is let through where `doctype` says that the format has one.
+    """The file's root; <!DOCTYPE name> is let through where `doctype` says that the format has one.
+
+    The file that it may name is not read.
 
     Raises RequestError for hostile or broken XML.
     """

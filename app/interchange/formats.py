@@ -78,11 +78,12 @@ class Exported(NamedTuple):
 
 
 class Imported(NamedTuple):
-    """`names`: id of a panel -> what its clip is called, for a timeline."""
+    """Of a timeline: id of a panel -> what its clip is called, and which notes are about its picture."""
 
     board: "Board"
     notes: list[str]
     names: dict[str, tuple[str, ...]]
+    lost: dict[str, tuple[str, ...]]
 
 
 WIDTH = Option("width", 1280, "length of the picture's longer side in pixels", low=64, high=4096)
@@ -122,13 +123,35 @@ FORMATS: dict[str, Format] = {
         "Premiere and Resolve XML (Final Cut 7)", (".xml",), "timeline:export_fcp7", "timeline_in:load_fcp7", (MEDIA,)
     ),
     "edl": Format("Edit decision list (CMX 3600)", (".edl",), "timeline:export_edl", "edl:load", (MEDIA,)),
-    "csv": Format("Shot list (CSV)", (".csv",), "shot_list:export", "shot_list:load"),
+    "csv": Format("Shot list (CSV)", (".csv", ".tsv"), "shot_list:export", "shot_list:load"),
     "psd": Format("Photoshop layers", (".psd",), "layers:export_psd", extra=LAYERS, single=True),
     "ora": Format("OpenRaster layers (Krita, GIMP)", (".ora",), "layers:export_ora", single=True),
-    "fountain": Format("Fountain script", (".fountain", ".spmd", ".txt"), load="fountain:load"),
+    "fountain": Format("Fountain script", (".fountain", ".spmd", ".txt", ".md", ".markdown"), load="fountain:load"),
     "fdx": Format("Final Draft script", (".fdx",), load="fdx:load"),
     "storyboarder": Format("Storyboarder", (".storyboarder",), load="storyboarder:load"),
     "pictures": Format("Folder of pictures", (FOLDER,), load="pictures:load"),
+}  # fmt: skip
+BUNDLES = {".fcpxmld": "Info.fcpxml", ".otiod": "content.otio"}  # folders that are one document -> what is read
+FROM_EDITOR = "Export OpenTimelineIO, an EDL or Final Cut Pro XML from the editor."
+FROM_WRITER = "Export Fountain, Final Draft (.fdx) or plain text from the program that wrote it."
+FROM_TABLE = "Save the sheet as CSV."
+REFUSED = {  # ending -> what it is, what to do
+    ".aaf": ("an Avid AAF", FROM_EDITOR), ".avb": ("an Avid bin", FROM_EDITOR), ".ale": ("an Avid log", FROM_EDITOR),
+    ".prproj": ("a Premiere project", FROM_EDITOR), ".drp": ("a DaVinci Resolve project", FROM_EDITOR),
+    ".drt": ("a DaVinci Resolve timeline", FROM_EDITOR), ".fcpbundle": ("a Final Cut Pro library", FROM_EDITOR),
+    ".kdenlive": ("a Kdenlive project", FROM_EDITOR), ".mlt": ("a Shotcut project", FROM_EDITOR),
+    ".aep": ("an After Effects project", FROM_EDITOR), ".veg": ("a Vegas project", FROM_EDITOR),
+    ".blend": ("a Blender file", FROM_EDITOR), ".sbpz": ("a Toon Boom storyboard", FROM_EDITOR),
+    ".otioz": ("a zipped OpenTimelineIO bundle", "Unzip it and choose the content.otio inside."),
+    ".celtx": ("a Celtx project", FROM_WRITER), ".fadein": ("a Fade In script", FROM_WRITER),
+    ".highland": ("a Highland script", FROM_WRITER), ".fdr": ("a script of Final Draft before 8", FROM_WRITER),
+    ".kitsp": ("a KIT Scenarist script", FROM_WRITER), ".starc": ("a Story Architect project", FROM_WRITER),
+    ".trelby": ("a Trelby script", FROM_WRITER), ".wdz": ("a WriterDuet script", FROM_WRITER),
+    ".scriv": ("a Scrivener project", FROM_WRITER), ".pages": ("a Pages document", FROM_WRITER),
+    ".docx": ("a Word document", FROM_WRITER), ".doc": ("a Word document", FROM_WRITER),
+    ".odt": ("an OpenDocument text", FROM_WRITER), ".rtf": ("a Rich Text document", FROM_WRITER),
+    ".pdf": ("a PDF", FROM_WRITER), ".xlsx": ("an Excel sheet", FROM_TABLE), ".xls": ("an Excel sheet", FROM_TABLE),
+    ".ods": ("an OpenDocument sheet", FROM_TABLE), ".numbers": ("a Numbers sheet", FROM_TABLE),
 }  # fmt: skip
 ZIPPED = Format("Zipped board", (".zip",))  # the board itself: app/fluxboard/archive.py writes and reads it
 EXPORTS = tuple(name for name, format in FORMATS.items() if format.export)
@@ -172,7 +195,7 @@ def import_board(
     from ..fluxboard.codec import check
     from .files import Source
 
-    path = Path(path).absolute()
+    path = _look_inside(Path(path).absolute())
     format = _find(name or guess(path), IMPORTS)
     source = Source(path, put_picture, [], fps)
     board = _load_function(format.load, format)(source)
@@ -180,7 +203,7 @@ def import_board(
         check(board)
     except Refused as error:
         raise RequestError(f"{path} does not fit a board. {error.message}", "Import it in parts.") from error
-    return Imported(board, list(dict.fromkeys(source.notes)), source.names)
+    return Imported(board, list(dict.fromkeys(source.notes)), source.names, source.lost)
 
 
 def import_timeline(
@@ -204,8 +227,17 @@ def list_import_filters(names: Collection[str] = ()) -> str:
     return ";;".join([f"All that can be imported ({together})", *(format.filter for format in offered)])
 
 
+def _look_inside(path: Path) -> Path:
+    """The document of a bundle, with its media beside it."""
+    inside = BUNDLES.get(path.suffix.lower())
+    return path / inside if inside and path.is_dir() else path
+
+
 def guess(path: Path) -> str:
-    """The name of the format that reads `path`. Raises RequestError where none does."""
+    """The name of the format that reads `path`. Raises RequestError, by its name where it has one, where none does."""
+    path = _look_inside(path)
+    if known := REFUSED.get(path.suffix.lower()):
+        raise RequestError(f"{path} is {known[0]}, which can't be imported.", known[1])
     ending = FOLDER if path.is_dir() and path.suffix.lower() != ".storyboarder" else path.suffix.lower()
     found = next((name for name in IMPORTS if ending in FORMATS[name].extensions), None)
     if found is None or (ending == FOLDER and not path.is_dir()):

@@ -12,6 +12,10 @@ from .script import Element, build_board
 from .values import clean, clean_line, decode
 
 HEADING = re.compile(r"(?:INT\.?/EXT|EXT\.?/INT|INT|EXT|EST|I\.?/E|E\.?/I)[. \t]", re.IGNORECASE)
+OTHER_TONGUES = re.compile(  # not in Fountain's description, but in scripts; only in capitals
+    r"(?:ИНТ|НАТ|ЭКСТ|INNEN|AU(?:SS|ẞ|ß)EN|(?:INT|EXT)[EÉ]RIEUR|INTERIOR|EXTERIOR|INTERNO|ESTERNO)(?:[./]|\s+[-–—/])|"
+    r"[内內外]景[\s.．。、·]"
+)
 NUMBER = re.compile(r"#([^#\n]{1,20})#\s*$")
 STARS = re.compile(r"(?<!\\)(\*{1,3})(?=\S)([^*\n]{1,300})(?<=[^\s\\])\1")
 # Not inside words, names of files and addresses.
@@ -144,7 +148,9 @@ def _read_leading(text: str, inside: bool) -> list[Element] | None:
 
 
 def _is_heading(text: str) -> bool:
-    return bool(HEADING.match(text.lstrip("*_"))) or (text.startswith(".") and text[1:2].isalnum())
+    bare = text.lstrip("*_")
+    known = HEADING.match(bare) or OTHER_TONGUES.match(bare)
+    return bool(known) or (text.startswith(".") and text[1:2].isalnum())
 
 
 def _read_heading(text: str) -> Element:
@@ -231,7 +237,7 @@ def _list_rest(page: list[tuple[str, list[str]]], title: str) -> list[str]:
     """Everything but the title's line, as "Key: value"."""
     found = []
     for key, values in page:
-        kept = [line.strip() for line in values if line is not title and line.strip()]
+        kept = [_strip_marks(line) for line in values if line is not title and line.strip()]
         if kept:
             found.append(clean_line(f"{key}: {' / '.join(kept)}", 1000))
     return found

@@ -5,6 +5,7 @@ A spreadsheet runs cells that begin with = + - @ as formulas: those get an apost
 
 import csv
 import io
+import re
 from pathlib import Path
 
 from mlx_model.errors import RequestError, say_reason
@@ -19,14 +20,22 @@ COLUMNS = (
     "panel", "scene", "heading", "shot", "angle", "move", "seconds", "frames", "start", "action", "dialogue", "notes",
     "prompt", "takes",
 )  # fmt: skip
+OTHERS = {  # what other programs and people call them
+    "seconds": ("duration", "length", "time", "sec", "secs", "duration (s)"), "action": ("description", "visual"),
+    "dialogue": ("dialog",), "notes": ("note", "comment", "comments", "remarks"), "move": ("movement",),
+    "shot": ("shot size", "size"), "angle": ("camera angle",), "heading": ("scene heading", "slugline", "location"),
+}  # fmt: skip
+UNIT = re.compile(r"([0-9]+(?:[.,][0-9]+)?)\s*(ms|s|sec|secs|seconds?|min|minutes?|f|fr|frames?)\.?", re.IGNORECASE)
+CLOCK = re.compile(r"(?:([0-9]{1,2}):)?([0-9]{1,3}):([0-9]{1,2}(?:[.,][0-9]+)?)(?:[:;]([0-9]{2,3}))?")
 SHOWN = 8  # names in a note
+DEFAULT_RATE = 24
 FORMULA = tuple("=+-@\t\r'")
 
 
 def export(job: Job) -> Path:
-    """UTF-8 with a mark, so that Excel shows accents."""
+    """UTF-8 with a mark, so that Excel shows accents; tabs where the name ends so."""
     table = io.StringIO(newline="")
-    writer = csv.writer(table)
+    writer = csv.writer(table, delimiter="\t" if job.out.suffix.lower() == ".tsv" else ",")
     writer.writerow(COLUMNS)
     writer.writerows([_guard(value) for value in _format_row(job, entry)] for entry in job.walk())
     return write_new(job.out, lambda handle: handle.write(table.getvalue().encode("utf-8-sig")), job.force)
@@ -61,7 +70,7 @@ def load(source: Source) -> Board:
         key = clean_line(row.get("scene")), clean_line(row.get("heading"))
         if not scenes or scenes[-1][0] != key:
             scenes.append((key, []))
-        scenes[-1][1].append(_read_panel(row, f"Row {number}", source.notes))
+        scenes[-1][1].append(_read_panel(row, f"Row {number}", source))
     return Board(
         new_id(),
         clean_line(source.path.stem) or "Untitled",
@@ -74,7 +83,7 @@ def _read_rows(text: str, source: Source) -> list[dict[str, str]]:
         table = list(csv.reader(io.StringIO(text, newline=""), delimiter=_guess_delimiter(text)))
     except csv.Error as error:
         raise RequestError(f"{source.path} is not a table ({say_reason(error)}).", "Save it as CSV again.") from error
-    names = [clean_line(name).lower() for name in table[0]] if table else []
+    names = _name_columns([clean_line(name).lower() for name in table[0]]) if table else []
     if not set(COLUMNS) & set(names):
         raise RequestError(f"{source.path} has none of a shot list's columns.", f"Name them {', '.join(COLUMNS)}.")
     _note_unused(names, table[1:], source.notes)
@@ -82,6 +91,13 @@ def _read_rows(text: str, source: Source) -> list[dict[str, str]]:
     if not rows:
         raise RequestError(f"{source.path} has no rows.", "Give every panel a row below the names of the columns.")
     return rows
+
+
+def _name_columns(given: list[str]) -> list[str]:
+    """Ours for the first that others call so, where the table has no column of our name."""
+    known = {name: next((one for one in given if one in others), "") for name, others in OTHERS.items()}
+    ours = {other: name for name, other in known.items() if name not in given}
+    return [ours.get(name, name) for name in given]
 
 
 def _note_unused(names: list[str], rows: list[list[str]], notes: list[str]) -> None:
@@ -101,7 +117,29 @@ def _guess_delimiter(text: str) -> str:
     return max(",;\t", key=names.count)
 
 
-def _read_panel(row: dict[str, str], where: str, notes: list[str]) -> Panel:
+def _read_panel(row: dict[str, str], where: str, source: Source) -> Panel:
     shot, angle, move = (clean_line(row.get(name)) for name in ("shot", "angle", "move"))
-    camera = read_camera(Camera(shot, angle, move), where, notes)
-    return Panel(new_id(), camera=camera, seconds=read_seconds(row.get("seconds"), where, notes), **read_words(row))
+    camera = read_camera(Camera(shot, angle, move), where, source.notes)
+    return Panel(new_id(), camera=camera, seconds=_read_length(row, where, source), **read_words(row))
+
+
+def _read_length(row: dict[str, str], where: str, source: Source) -> float:
+    """In seconds: a number, one with its unit, a time on the clock or a timecode; else the number of frames.
+
+    A table does not say its frame rate: that is told where frames count.
+    """
+    text, frames = (row.get(name, "").strip() for name in ("seconds", "frames"))
+    text = text or (f"{frames} f" if frames else "")
+    unit, clock = UNIT.fullmatch(text), CLOCK.fullmatch(text)
+    counted = (unit and unit[2].lower().startswith("f")) or (clock and clock[4])
+    rate = source.fps or DEFAULT_RATE
+    if counted:
+        source.notes.append(f"A table does not say its frame rate: its frames were read at {rate:g}.")
+    if unit:
+        sizes = {"f": 1 / rate, "ms": 1 / 1000, "mi": 60, "s": 1}
+        size = next(size for name, size in sizes.items() if unit[2].lower().startswith(name))
+        return read_seconds(float(unit[1].replace(",", ".")) * size, where, source.notes)
+    if clock:
+        hours, minutes, seconds, rest = (float((part or "0").replace(",", ".")) for part in clock.groups())
+        return read_seconds(3600 * hours + 60 * minutes + seconds + rest / rate, where, source.notes)
+    return read_seconds(text, where, source.notes)

@@ -1,6 +1,7 @@
 """OpenTimelineIO in: each clip of the first video track is a panel. Media is taken from the file's own folder only."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -11,7 +12,7 @@ from xml.etree import ElementTree
 import opentimelineio as otio  # type: ignore[import-untyped]  # it has no stubs
 
 from mlx_model.errors import RequestError, say_reason
-from mlx_model.foreign import parse_json
+from mlx_model.foreign import check_nesting
 
 from ..board.data import ASPECTS, Board, Camera, Panel, Scene, choose_rate, new_id
 from ..board.rules import MAX_PANELS
@@ -21,6 +22,7 @@ from .pictures import choose_aspect
 from .timeline import KEY
 from .values import add_file, clean, clean_line, decode, read_camera, read_seconds, read_words
 
+MOST_NAMES = 100  # in a note
 FCP7_TEXTS = {"comments": (), "logginginfo": ("description", "scene", "shottake", "lognote")}  # (): all of them
 
 
@@ -52,10 +54,13 @@ def build_board(timeline: otio.schema.Timeline, source: Source) -> Board:
 
 
 def _read(source: Source) -> otio.core.SerializableObject:
-    """The library reads in C++ and recursively: depth is checked before it sees the file."""
+    """The library reads in C++ and recursively: depth is checked before it sees the file.
+
+    It writes numbers that are no JSON (Inf, NaN, of any length), so its own reader decides what is damaged.
+    """
     text = decode(read_document(source.path), source.path.name, source.notes)
     try:
-        parse_json(text)
+        check_nesting(text)
     except ValueError as error:
         raise RequestError(f"{source.path} is damaged: {error}.", "Export the timeline again.") from error
     try:
@@ -98,13 +103,13 @@ def list_items(timeline: otio.schema.Timeline, source: Source) -> list[otio.core
     items = [item for item in filled[0] if _is_panel(item) or _is_gap(item)] if filled else []
     items = [item for item in items if _is_on(item, "Clip", source.notes)]
     while items and _is_gap(items[-1]):
-        items.pop()
+        source.notes.append(f"The gap at the end, {read_length(items.pop()):.6g} s, was left out.")
     if not items:
         why = f" {source.notes[0]}" if source.notes else ""
         raise RequestError(f"{source.path} has no clips on a video track.{why}", "Export the timeline with its video.")
     if len(items) > MAX_PANELS:
         raise RequestError(f"{source.path} has {len(items):,} clips.", f"{MAX_PANELS:,} fit a board.")
-    _note_other_tracks(filled, len(tracks) - len(videos), source.notes)
+    _note_other_tracks(timeline, filled, source.notes)
     _note_marks([timeline.tracks, *tracks], source.notes)
     _note_effects(filled[0], source.notes)
     return items
@@ -121,7 +126,10 @@ def _is_gap(item: object) -> bool:
 def _is_on(item: otio.core.Item, kind: str, notes: list[str]) -> bool:
     if not item.enabled:
         name = clean_line(item.name, 60) or "without a name"
-        notes.append(f"{kind} {name} is switched off in the timeline and was left out.")
+        inside = [one for one in item if _is_panel(one)] if isinstance(item, otio.schema.Track) else []
+        said = [word for one in inside or [item] for word in list_words(one) if word != clean_line(item.name)]
+        more = f" with {list_names(said)}" if said else ""
+        notes.append(f"{kind} {name} is switched off in the timeline and was left out{more}.")
     return bool(item.enabled)
 
 
@@ -130,18 +138,30 @@ def _note_unknown(tracks: list[otio.schema.Track], notes: list[str]) -> None:
         notes.append(f"Items of the kind {clean_line(item.schema_name(), 60)} are not known and were left out.")
 
 
-def _note_other_tracks(filled: list[otio.schema.Track], sounds: int, notes: list[str]) -> None:
+def _note_other_tracks(timeline: otio.schema.Timeline, filled: list[otio.schema.Track], notes: list[str]) -> None:
+    """Of sound their number only; of others what their clips are called and say."""
     if len(filled) > 1:
-        names = [clean_line(item.name, 60) or "unnamed" for track in filled[1:] for item in track if _is_panel(item)]
-        notes.append(f"Only the first of {len(filled)} video tracks was imported; left out: {list_names(names)}.")
-    if sounds:
+        told = _tell(item for track in filled[1:] for item in track)
+        notes.append(f"Only the first of {len(filled)} video tracks was imported; left out: {told}.")
+    others = [item for item in timeline.tracks if not isinstance(item, otio.schema.Track) or item.kind != "Video"]
+    if sounds := sum(getattr(item, "kind", "") == "Audio" for item in others):
         notes.append(f"{sounds} audio track{'s' if sounds > 1 else ''} left out: a board has no sound.")
+    for item in others:
+        if not isinstance(item, otio.schema.Track):
+            notes.append(f"On no track, and left out: {_tell([item])}.")
+        elif item.kind != "Audio":
+            notes.append(f"A track of the kind {clean_line(item.kind, 60)} was left out: {_tell(item)}.")
+
+
+def _tell(items: Iterable[object]) -> str:
+    """What clips are called and say."""
+    return list_names([clean_line(" ".join(list_words(item)), 300) or "unnamed" for item in items if _is_panel(item)])
 
 
 def list_names(names: list[str]) -> str:
     """The first of them, and how many more there are."""
-    more = f" and {len(names) - 20} more" if len(names) > 20 else ""
-    return f"{', '.join(names[:20])}{more}"
+    more = f" and {len(names) - MOST_NAMES} more" if len(names) > MOST_NAMES else ""
+    return f"{', '.join(names[:MOST_NAMES])}{more}"
 
 
 def _note_marks(items: list[otio.core.Item], notes: list[str]) -> None:
@@ -175,8 +195,11 @@ def _read_panel(clip: otio.core.Item, ours: dict, where: str, source: Source) ->
     told = Camera(*(clean_line(known.get(name)) for name in ("shot", "angle", "move")))
     camera = read_camera(told, where, source.notes)
     panel = Panel(new_id(), camera=camera, seconds=_read_seconds(clip, ours, where, source), **words)
-    path = None if ours.get("empty") is True else _find_media(clip, where, source)  # our placeholder is no take
-    return add_file(panel, path, source) if path else panel
+    shown, before = _look_inside(clip, where, source), len(source.notes)
+    path = None if ours.get("empty") is True else _find_media(shown, where, source)  # our placeholder is no take
+    panel = add_file(panel, path, source) if path else panel
+    source.lost[panel.id] = tuple(source.notes[before:])
+    return panel
 
 
 def list_words(clip: otio.core.Item) -> list[str]:
@@ -239,13 +262,18 @@ def _read_seconds(clip: otio.core.Item, ours: dict, where: str, source: Source) 
     return read_seconds(value, where, source.notes)
 
 
-def _find_media(clip: otio.core.Item, where: str, source: Source) -> Path | None:
+def _look_inside(clip: otio.core.Item, where: str, source: Source) -> otio.schema.Clip | None:
+    """The clip itself, or the first of what is nested, which is told; None for a gap."""
+    if isinstance(clip, otio.schema.Clip):
+        return clip
+    inside = list(clip.find_clips()) if hasattr(clip, "find_clips") else []
+    if inside:
+        source.notes.append(f"{where} became one panel; in it: {_tell(inside)}.")
+    return inside[0] if inside else None
+
+
+def _find_media(clip: otio.schema.Clip | None, where: str, source: Source) -> Path | None:
     """The picture that the clip shows, where it lies in the timeline's folder."""
-    if not isinstance(clip, otio.schema.Clip):
-        inside = list(clip.find_clips()) if hasattr(clip, "find_clips") else []
-        if len(inside) > 1:
-            source.notes.append(f"{where} holds {len(inside)} clips: they became one panel.")
-        clip = inside[0] if inside else None
     media = clip.media_reference if clip else None
     if isinstance(media, otio.schema.GeneratorReference):
         source.notes.append(
@@ -258,7 +286,8 @@ def _find_media(clip: otio.core.Item, where: str, source: Source) -> Path | None
     )
     if not address:
         return None
-    path = _find_local(address, source.path.parent) or _find_exported(address, source)
+    place = source.path.parent
+    path = _find_local(address, place) or _find_exported(address, source) or _find_moved(address, place)
     if path is None:
         source.notes.append(f"{where}: {address[:120]} is not a file in the timeline's folder; the panel stays empty.")
     elif path.suffix.lower() not in ENDINGS:
@@ -283,6 +312,14 @@ def _find_local(address: str, folder: Path) -> Path | None:
     if parts.scheme not in ("", "file") or parts.netloc not in ("", "localhost"):
         return None
     return find_beside(folder, unquote(parts.path)) or (find_beside(folder, address) if not parts.scheme else None)
+
+
+def _find_moved(address: str, folder: Path) -> Path | None:
+    """Of a whole address from another place or computer: the file of that name, in a folder of that name or without."""
+    names = [name for name in unquote(address).replace("\\", "/").split("/") if name]
+    if re.match(r"(?!file:)\w{2,}:", address, re.IGNORECASE) or len(names) < 2:
+        return None
+    return find_beside(folder, "/".join(names[-2:])) or find_beside(folder, names[-1])
 
 
 def _find_exported(address: str, source: Source) -> Path | None:

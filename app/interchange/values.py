@@ -23,6 +23,7 @@ from .files import Source
 
 LONGEST = 20_000  # characters of one caption; ten times what fits a page
 BOMS = ((codecs.BOM_UTF8, "utf-8-sig"), (codecs.BOM_UTF16_LE, "utf-16"), (codecs.BOM_UTF16_BE, "utf-16"))
+HEAD = 1000  # characters that are looked at
 BREAKS = re.compile("\r\n?|[\u2028\u2029\x85]")
 UNPRINTABLE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ufdd0-\ufdef\ufffe\uffff\U0001fffe\U0001ffff]")
 SURROGATES = re.compile("[\ud800-\udfff]")
@@ -42,16 +43,28 @@ def clean_line(text: object, longest: int = 200) -> str:
 
 
 def decode(data: bytes, name: str, notes: list[str]) -> str:
-    """UTF-8, or UTF-16 with its mark, else Windows' Western European with a note. Raises RequestError for no text."""
-    encoding = next((encoding for mark, encoding in BOMS if data.startswith(mark)), "utf-8")
+    """UTF-8 or UTF-16, else Windows' Western European with a note. Raises RequestError for no text."""
+    encoding = next((encoding for mark, encoding in BOMS if data.startswith(mark)), "") or _guess_encoding(data)
     try:
         text = data.decode(encoding)
     except UnicodeDecodeError:
         text = data.decode("cp1252", errors="replace")
         notes.append(f"{name} is not in UTF-8: it was read as Western European. Check the accents.")
+    kept = text.rstrip("\0\x1a")
+    if text[len(kept) :].startswith("\x1a"):  # the end of a text on old systems, and what they fill a block with
+        text = kept
     if "\0" in text:
-        raise RequestError(f"{name} is not a text file.", "Export the script again as plain text or .fdx.")
+        raise RequestError(f"{name} is not a text file.", "Export it again as plain text.")
     return text
+
+
+def _guess_encoding(data: bytes) -> str:
+    """Every other byte of a Latin text in UTF-16 is zero; no other text has such bytes."""
+    head = data[: 2 * HEAD]
+    for encoding, zeros in (("utf-16-le", head[1::2]), ("utf-16-be", head[::2])):
+        if len(head) > 2 and zeros.count(0) > 0.7 * len(zeros):
+            return encoding
+    return "utf-8"
 
 
 class Words(TypedDict):

@@ -431,7 +431,7 @@ def test_an_edit_onto_a_board():
     def make(size: int) -> Work:
         board = chain(size)
         moved = replace(board, scenes=tuple(Scene(new_id(), "", (panel,)) for panel in board.panels()))
-        edit = formats.Imported(moved, [], {panel.id: (panel.id, "") for panel in board.panels()})
+        edit = formats.Imported(moved, [], {panel.id: (panel.id, "") for panel in board.panels()}, {})
         return lambda: apply_edit(moved, edit)
 
     assert compare(make, 500) < MOST

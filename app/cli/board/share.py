@@ -103,9 +103,9 @@ def _import(path: Path, out: Path, name: str | None, report: Reporter) -> BoardF
     notes: list[str] = []
 
     def fill(file: BoardFile) -> None:
-        board, said, _ = formats.import_board(path, file.put_picture, name)
-        file.save(board)
-        notes.extend(said)
+        made = formats.import_board(path, file.put_picture, name)
+        file.save(made.board)
+        notes.extend(made.notes)
 
     file = BoardFile.create(out, Board(new_id()), fill)
     for note in notes:

@@ -1,6 +1,7 @@
 """A timeline that an editor changed comes back, as EDL or either Final Cut XML: onto its board, or as a new one."""
 
 import re
+from fractions import Fraction
 from pathlib import Path
 
 import pytest
@@ -172,5 +173,45 @@ def test_what_is_no_timeline_is_refused(blobs, tmp_path, ending, text):
 
 def test_absurd_times(blobs, tmp_path):
     text = SPINE.replace("48048/24000s", f"{'9' * 400}s")
+    made = import_board(write(tmp_path, text, "cut.fcpxml"), blobs.put)
+    assert any("1A has no usable length" in note for note in made.notes)
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-le", "utf-16-be", "utf-8-sig", "padded", "\r", "\r\n"])
+def test_lists_as_old_systems_write_them(blobs, tmp_path, coding):
+    line = coding if coding in ("\r", "\r\n") else "\n"
+    name = "utf-8" if coding in ("padded", "\r", "\r\n") else coding
+    data = EDL.replace("\n", line).encode(name) + (b"\x1a" + b"\0" * 140 if coding == "padded" else b"")
+    (tmp_path / "cut.edl").write_bytes(data)
+    assert import_board(tmp_path / "cut.edl", blobs.put).board.title == "Cut two"
+
+
+def test_what_is_no_text_is_told_as_that(blobs, tmp_path):
+    (tmp_path / "cut.edl").write_bytes(EDL.encode()[:300] + b"\0\1\2\3" + EDL.encode())
+    with pytest.raises(RequestError, match="not a text file") as error:
+        import_board(tmp_path / "cut.edl", blobs.put)
+    assert "fdx" not in error.value.hint
+
+
+@pytest.mark.parametrize(("times", "seconds"), [("00:00:59;28 00:01:00;02", 2), ("00:00:00;00 00:00:01;00", 30)])
+def test_semicolons_say_that_numbers_are_dropped(blobs, tmp_path, times, seconds):
+    text = f"TITLE: d\n001 AX V C 00:00:00;00 00:00:01;00 {times}\n* FROM CLIP NAME: 1A\n"
+    made = import_board(write(tmp_path, text, "drop.edl"), blobs.put)
+    assert made.board.rate == Fraction(30000, 1001)
+    assert next(made.board.panels()).seconds == pytest.approx(seconds * 1001 / 30000)
+
+
+@pytest.mark.parametrize(
+    ("written", "seconds"), [("2.5s", 2.5), ("5/2s", 2.5), ("3s", 3), ("60060/24000s", 2.5025), ("2", 2)]
+)
+def test_every_form_of_a_time(blobs, tmp_path, written, seconds):
+    text = SPINE.replace('name="1A" duration="48048/24000s"', f'name="1A" duration="{written}"')
+    made = import_board(write(tmp_path, text, "cut.fcpxml"), blobs.put)
+    assert next(made.board.panels()).seconds == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize("written", ["0s", "-1s", "1/0s", "x", "", "1/00s", "9" * 400 + "s"])
+def test_a_time_that_is_none_is_told(blobs, tmp_path, written):
+    text = SPINE.replace('name="1A" duration="48048/24000s"', f'name="1A" duration="{written}"')
     made = import_board(write(tmp_path, text, "cut.fcpxml"), blobs.put)
     assert any("1A has no usable length" in note for note in made.notes)

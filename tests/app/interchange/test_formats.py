@@ -39,7 +39,7 @@ def test_file_dialogs_offer_what_can_be_read():
     together, *each = formats.list_import_filters().split(";;")
     assert each[0] == "OpenTimelineIO (*.otio)"
     assert each[-1] == "Zipped board (*.zip)"
-    assert "Fountain script (*.fountain *.spmd *.txt)" in each
+    assert "Fountain script (*.fountain *.spmd *.txt *.md *.markdown)" in each
     endings = {f"*{ending}" for name in IMPORTS for ending in FORMATS[name].extensions if ending}
     assert set(together.partition("(")[2].rstrip(")").split()) == endings | {"*.zip"}
 
@@ -197,3 +197,48 @@ def test_what_can_not_be_imported_is_named(tmp_path, blobs):
             import_board(path, blobs.put)
     with pytest.raises(FluxLocalError):
         import_board(tmp_path / "x.docx", blobs.put, "pictures")
+
+
+@pytest.mark.parametrize("ending", sorted(formats.REFUSED))
+def test_other_programs_files_are_refused_by_their_name(blobs, tmp_path, ending):
+    """Whatever is in them, and also where they are folders."""
+    what, hint = formats.REFUSED[ending]
+    (tmp_path / f"film{ending}").mkdir()
+    (tmp_path / f"FILM{ending.upper()}").write_bytes(b"INT. ROOM - DAY")
+    for path in tmp_path.glob("*.*"):
+        with pytest.raises(RequestError, match=what) as error:
+            import_board(path, blobs.put)
+        assert error.value.hint == hint
+
+
+def test_what_is_read_is_not_refused():
+    read = {ending for name in IMPORTS for ending in FORMATS[name].extensions} | set(formats.BUNDLES) | {".zip"}
+    assert not read & set(formats.REFUSED)
+
+
+@pytest.mark.parametrize(("name", "ending"), [("fcpxml", ".fcpxmld"), ("otio", ".otiod")])
+def test_bundles_are_read_with_their_pictures(board, blobs, tmp_path, name, ending):
+    bundle = tmp_path / f"film{ending}"
+    bundle.mkdir()
+    export_board(name, board, blobs.path, bundle / formats.BUNDLES[ending])
+    made = import_board(bundle, blobs.put)
+    assert [panel.take is not None for panel in made.board.panels()] == [True] * 5 + [name == "fcpxml"]
+    (tmp_path / f"empty{ending}").mkdir()
+    with pytest.raises(RequestError, match=formats.BUNDLES[ending]):
+        import_board(tmp_path / f"empty{ending}", blobs.put)
+
+
+def test_a_table_may_be_separated_by_tabs(board, blobs, tmp_path):
+    path = export_board("csv", board, blobs.path, tmp_path / "film.tsv").path
+    assert path.read_text("utf-8-sig").splitlines()[0].count("\t") > 10
+    assert [panel.action for panel in import_board(path, blobs.put).board.panels()] == [
+        p.action for p in board.panels()
+    ]
+
+
+def test_markdown_is_read_as_fountain(blobs, tmp_path):
+    (tmp_path / "plan.md").write_text("# The harbour\n\nA **ship** comes in.\n\n# The sea\n\n* it leaves\n")
+    board = import_board(tmp_path / "plan.md", blobs.put).board
+    assert [(scene.heading, scene.panels[0].action) for scene in board.scenes] == [
+        ("The harbour", "A ship comes in."), ("The sea", "* it leaves"),
+    ]  # fmt: skip

@@ -111,25 +111,45 @@ def test_storyboarder(tmp_path, blobs, lengths, text):
     assert sum("has no picture" in note for note in made.notes) == len(lengths)
 
 
+SHOTS = st.sampled_from(["clip", "off", "gap", "nested", "above", "spoken", "marked"])
+
+
+def span(frames: int) -> otio.opentime.TimeRange:
+    return otio.opentime.TimeRange(otio.opentime.RationalTime(0, 24), otio.opentime.RationalTime(frames, 24))
+
+
+def make_shot(kind: str, frames: int, words: list[str]) -> otio.core.Item:
+    """With two words, whatever it is; a gap has none."""
+    mark = otio.schema.Marker(words[0], span(1), comment=words[1])
+    if kind == "gap":
+        return otio.schema.Gap(source_range=span(frames))
+    if kind == "nested":
+        inner = otio.schema.Track(kind=otio.schema.TrackKind.Video)
+        inner.extend([otio.schema.Clip(word, None, span(frames)) for word in words])
+        stack = otio.schema.Stack("both", [inner])
+        stack.source_range = span(frames)
+        return stack
+    item = otio.schema.Clip("shot", None, span(frames))
+    item.markers.append(mark)
+    item.enabled = kind != "off"
+    return item
+
+
 @QUICK
-@given(st.lists(st.tuples(st.integers(2, 240), st.sampled_from(["clip", "off", "gap"])), min_size=1, max_size=8))
+@given(st.lists(st.tuples(st.integers(2, 240), SHOTS), min_size=1, max_size=8))
 def test_timeline(tmp_path, blobs, shots):
-    """What is switched off stays out and is told; gaps keep their time."""
-    track = otio.schema.Track("V1", kind=otio.schema.TrackKind.Video)
-    for number, (frames, kind) in enumerate(shots):
-        span = otio.opentime.TimeRange(otio.opentime.RationalTime(0, 24), otio.opentime.RationalTime(frames, 24))
-        item = otio.schema.Gap(source_range=span) if kind == "gap" else otio.schema.Clip(f"w{number}w", None, span)
-        item.enabled = kind != "off"
-        track.append(item)
-    track.append(otio.schema.Clip("end", None, otio.opentime.TimeRange(
-        otio.opentime.RationalTime(0, 24), otio.opentime.RationalTime(24, 24))))  # fmt: skip
-    timeline = otio.schema.Timeline("cut", [track])
-    otio.adapters.write_to_file(timeline, str(tmp_path / "s.otio"))
+    """What is switched off or on another track stays out and is told; gaps keep their time."""
+    below, above, spoken = (otio.schema.Track(kind=kind) for kind in ("Video", "Video", "Subtitle"))
+    tracks, count = {"above": above, "spoken": spoken}, 0
+    for frames, kind in [*shots, (24, "clip")]:
+        tracks.get(kind, below).append(make_shot(kind, frames, [f"w{count}w", f"w{count + 1}w"]))
+        count += 2 * (kind != "gap")
+    otio.adapters.write_to_file(otio.schema.Timeline("cut", [below, above, spoken]), str(tmp_path / "s.otio"))
     made = import_board(tmp_path / "s.otio", blobs.put)
-    wanted = sum(frames for frames, kind in shots if kind != "off") + 24
-    assert sum(list_seconds(made)) == pytest.approx(wanted / 24, abs=0.02 * len(shots))
-    assert len(list_seconds(made)) == 1 + sum(kind == "clip" for _, kind in shots) + count_gaps(shots)
-    assert any(kind == "off" for _, kind in shots) <= any("switched off" in note for note in made.notes), made.notes
+    places = {int(word[1:-1]) for word in list_words(made)}
+    assert places == set(range(count)), made.notes
+    shown = [frames for frames, kind in shots if kind not in ("off", "above", "spoken")] + [24]
+    assert list_seconds(made) == pytest.approx([frames / 24 for frames in shown])
 
 
 CUTS = st.lists(
@@ -150,20 +170,19 @@ def check_cuts(tmp_path, blobs, name: str, text: str, shots: list[tuple[int, str
 @QUICK
 @given(CUTS)
 def test_edit_decision_list(tmp_path, blobs, shots):
-    """Comments above, below, and of sound; gaps; what lies on no video track."""
+    """Comments above, below, and of sound; gaps and black; what lies on no video track."""
     lines, clock, count = ["TITLE: w0w", "* w1w"], 0, 2
     for number, (frames, kind) in enumerate([*shots, (24, "clip")], 1):
         start, clock = clock, clock + frames
         span = " ".join(f"01:00:{at // 24:02}:{at % 24:02}" for at in (start, clock))
         if kind != "gap":
-            channel = "A" if kind == "above" else "V"
-            lines.append(f"{number:03} AX {channel} C 00:00:00:00 00:00:09:00 {span}")
-            lines += [
-                f"* FROM CLIP NAME: w{count}w",
-                f"* LOC: {span.split()[0]} RED w{count + 1}w",
-                f"M2 w{count + 2}w",
-            ]
-            count += 3
+            channel, reel = "A" if kind == "above" else "V", "BL" if kind == "off" else "AX"
+            lines.append(f"{number:03} {reel} {channel} C 00:00:00:00 00:00:09:00 {span}")
+            lines += [f"* LOC: {span.split()[0]} RED w{count}w", f"M2 w{count + 1}w"]
+            count += 2
+        if kind in ("clip", "above"):
+            lines.append(f"* FROM CLIP NAME: w{count}w")
+            count += 1
     lead = next(number for number, (_, kind) in enumerate([*shots, (0, "clip")]) if kind not in ("gap", "above"))
     check_cuts(tmp_path, blobs, "s.edl", "\n".join(lines), shots[lead:], count)
 
@@ -171,18 +190,16 @@ def test_edit_decision_list(tmp_path, blobs, shots):
 @QUICK
 @given(CUTS)
 def test_final_cut_pro(tmp_path, blobs, shots):
-    """Titles, notes and markers; what is connected above; what is off; gaps that say something."""
+    """Titles, notes and markers; what is connected above; what is off, with its words; gaps that say something."""
     body, count = "", 0
     for frames, kind in [*shots, (24, "clip")]:
         words = [f"w{count + place}w" for place in range(4)]
         title = f'<title lane="1" name="{words[2]}"><text><text-style>{words[3]}</text-style></text></title>'
         tag, more = ("gap", title) if kind == "gap" else ("title", title if kind == "above" else "")
-        inside = f"<note>{words[0]}</note><marker value='{words[1]}'/>" if kind != "off" else ""
+        inside = f"<note>{words[0]}</note><marker value='{words[1]}'/>"
         name, off = ("Gap", "") if kind == "gap" else (words[0], ' enabled="0"' if kind == "off" else "")
         body += f'<{tag} name="{name}" duration="{frames}/24s"{off}>{inside}{more}</{tag}>'
-        if kind == "off":
-            count += 1
-        elif more:
+        if more:
             count += 4
         else:
             count += 2
@@ -205,13 +222,12 @@ def test_final_cut_7(tmp_path, blobs, shots):
         said = f"<comments><mastercomment1>{words[1]}</mastercomment1></comments>" \
                f"<logginginfo><description>{words[2]}</description></logginginfo>" \
                f"<marker><name>{words[3]}</name><in>0</in><out>-1</out></marker>"  # fmt: skip
-        alone = kind in ("off", "above")
         shown = "FALSE" if kind == "off" else "TRUE"
         clip = f'<clipitem id="c{number}"><name>{words[0]}</name><enabled>{shown}</enabled>' \
                f"<duration>999</duration>{RATE}<start>{start}</start><end>{clock}</end><in>0</in><out>{frames}</out>" \
-               f"{file}{'' if alone else said}</clipitem>"  # fmt: skip
+               f"{file}{said}</clipitem>"  # fmt: skip
         below, above = (below, above + clip) if kind == "above" else (below + clip, above)
-        count += 1 if alone else 4
+        count += 4
     mark = "<marker><name>w0w</name><comment/><in>0</in><out>-1</out></marker>"
     text = (
         f"<xmeml version='4'><sequence><name>cut</name><duration>{clock}</duration>{RATE}{mark}<media><video>"
@@ -244,7 +260,3 @@ def test_folder(tmp_path, blobs, files):
         expected = name[0] in "abcdef" and place != "two/deep"
         assert (name in shown) if expected else (name in told or "deep" in told), (name, place, told)
     assert len(shown) == 1 + sum(name[0] in "abcdef" and place != "two/deep" for name, place in files)
-
-
-def count_gaps(shots: list[tuple[int, str]]) -> int:
-    return sum(kind == "gap" for _, kind in shots)

@@ -80,6 +80,75 @@ def test_every_form_of_heading(tmp_path, blobs, heading):
 
 
 @pytest.mark.parametrize(
+    "heading",
+    ["INTÉRIEUR. CUISINE - JOUR", "INTERIOR - CASA", "EXTERIOR/INTERIOR. COCHE", "INNEN. KÜCHE - TAG",
+     "AUSSEN/INNEN. HOF",
+     "ESTERNO. MARE - NOTTE", "ИНТ. КВАРТИРА - НОЧЬ", "НАТ. ДВОР", "内景 厨房 夜", "外景·海边"],
+)  # fmt: skip
+def test_headings_of_other_languages(tmp_path, blobs, heading):
+    board = read(tmp_path, blobs, f"x\n\n{heading}\n\ny").board
+    assert [scene.heading for scene in board.scenes] == ["", heading]
+
+
+@pytest.mark.parametrize("text", ["Interior thoughts.", "INTERIOR THOUGHTS", "Innen. So.", "нат. двор", "内景"])
+def test_words_that_begin_like_a_heading(tmp_path, blobs, text):
+    assert panels(read(tmp_path, blobs, f"{text}\n\nx").board)[0] == ("", text, "", "")
+
+
+DIALOGUE = [
+    ("BRICK\nScrew it.\n\nSTEEL ^\nScrew it.", ["BRICK: Screw it.", "STEEL: Screw it."]),
+    ("HANS (on the radio)\nWhat?", ["HANS (on the radio): What?"]),
+    ("@McAVOY\nYeah.", ["McAVOY: Yeah."]),
+    ("R2D2\nBeep.", ["R2D2: Beep."]),
+    (
+        "MOM (cont'd)\n(to DAD)\nHi\n(beat)\nthere.\n  \nStill me.",
+        ["MOM (cont'd): (to DAD) Hi (beat) there. Still me."],
+    ),
+    ("\tMOM\n\t\t(low)\n\tHi.", ["MOM: (low) Hi."]),
+    ("MOM\n~La la\n~la.", ["MOM: La la la."]),
+    ("ÉMILE\nOui.", ["ÉMILE: Oui."]),
+    ("**MOM**\n_Hi_ *there*.", ["MOM: Hi there."]),
+    ("MOM\nHi.\n\nDAD\nHo.\n\nMOM\nHa.", ["MOM: Hi.", "DAD: Ho.", "MOM: Ha."]),
+]
+
+
+@pytest.mark.parametrize(("text", "said"), DIALOGUE)
+def test_every_form_of_a_speech(tmp_path, blobs, text, said):
+    made = read(tmp_path, blobs, f"INT. A\n\n{text}\n\nShe goes.")
+    assert [panel.dialogue for panel in made.board.panels() if panel.dialogue] == said
+    assert list(made.board.panels())[-1].action == "She goes."
+    assert made.notes == []
+
+
+@pytest.mark.parametrize(
+    "text", ["23\nNumbers", "!SCANNING\nWhere is it?", "~Willy\n~Wonka", "> THE END <", "...", "A B c:\nd"]
+)
+def test_what_is_action(tmp_path, blobs, text):
+    board = read(tmp_path, blobs, f"INT. A\n\n{text}").board
+    plain = text.replace("!", "").replace("~", "").replace("> ", "").replace(" <", "")
+    assert [(panel.action, panel.dialogue) for panel in board.panels()] == [(plain, "")]
+    assert board.cast == ()
+
+
+@pytest.mark.parametrize("number", ["1", "1A", "1a", "I-1-A", "110A", "12-B", "1.", "A"])
+def test_every_form_of_a_scene_number(tmp_path, blobs, number):
+    board = read(tmp_path, blobs, f"x\n\nINT. A - DAY #{number}#\n\ny").board
+    assert board.scenes[1].heading == f"INT. A - DAY #{number}#"
+
+
+@pytest.mark.parametrize("coding", ["utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "cp1252"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_every_encoding(tmp_path, blobs, coding, end):
+    text = f"Title: Café{TAIL}\nÉMILE\nOui, ça va.\n".replace("\n", end)
+    (tmp_path / "s.txt").write_bytes(text.encode(coding))
+    made = import_board(tmp_path / "s.txt", blobs.put)
+    assert (made.board.title, panels(made.board)) == (
+        "Café", [("INT. ROOM - NIGHT", "A lamp.", "ÉMILE: Oui, ça va.", "")],
+    )  # fmt: skip
+    assert len(made.notes) == (coding == "cp1252")
+
+
+@pytest.mark.parametrize(
     ("text", "title", "first", "said"),
     [
         (f"SUPER: Lisbon, spring{TAIL}", "script", "SUPER: Lisbon, spring", ""),
@@ -171,6 +240,14 @@ def test_words_outside_the_script_are_told(tmp_path, blobs):
     assert made.board.title == "The Run"
     assert "by Me" in made.notes[0]
     assert "Another line." in made.notes[1]
+
+
+def test_the_title_is_the_first_line_in_the_middle(tmp_path, blobs):
+    lines = [("Left", "Second draft"), ("Center", "The Run"), ("Center", "by Me")]
+    page = "".join(line("", words, f' Alignment="{place}"') for place, words in lines)
+    made = read_fdx(tmp_path, blobs, KETTLE, f"<TitlePage><Content>{page}</Content></TitlePage>")
+    assert made.board.title == "The Run"
+    assert "Second draft; by Me" in made.notes[0]
 
 
 def test_a_name_without_a_speech_stays(tmp_path, blobs):

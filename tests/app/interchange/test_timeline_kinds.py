@@ -48,6 +48,7 @@ def test_a_gap_keeps_its_time(tmp_path, blobs):
                                        item("Clip.1", "b", 24), item("Gap.1", "", 99)))  # fmt: skip
     gap = "Gap in the timeline"
     assert shown(made) == [(gap, 0.5), ("a", 2.0), (gap, 1.5), ("b", 1.0)]
+    assert any("gap at the end, 4.125 s" in note for note in made.notes)
 
 
 @pytest.mark.parametrize("span", [0, 1, 48])
@@ -87,6 +88,29 @@ def test_what_has_no_place_on_a_board_is_told(tmp_path, blobs):
         assert any(word in note for note in made.notes), word
 
 
+def test_words_on_other_tracks_are_told(tmp_path, blobs):
+    mark = {
+        "OTIO_SCHEMA": "Marker.2",
+        "name": "M",
+        "comment": "brighter",
+        "marked_range": item("", "", 1)["source_range"],
+    }
+    above = track(item("Clip.1", "title", 24, markers=[mark]))
+    spoken = track(item("Clip.1", "Good night.", 24), kind="Subtitle")
+    made = read(tmp_path, blobs, track(item("Clip.1", "a", 48)), above, spoken, item("Clip.1", "loose", 24))
+    assert shown(made) == [("a", 2.0)]
+    told = " ".join(made.notes)
+    for words in ("title M brighter", "kind Subtitle was left out: Good night.", "On no track, and left out: loose"):
+        assert words in told, words
+    assert "audio" not in told
+
+
+def test_how_many_names_a_note_has(tmp_path, blobs):
+    many = track(*(item("Clip.1", f"n{number}", 24) for number in range(120)))
+    told = " ".join(read(tmp_path, blobs, track(item("Clip.1", "a", 48)), many).notes)
+    assert "n99 and 20 more" in told
+
+
 @pytest.mark.parametrize("schema", ["Clip.3", "Timeline.9", "Track.4"])
 def test_newer_schemas_are_told_as_that(tmp_path, blobs, schema):
     text = json.dumps(track(item("Clip.1", "a", 48))).replace(f'"{schema[:-1]}1"', f'"{schema}"')
@@ -103,6 +127,26 @@ def test_numbers_of_absurd_length(tmp_path, blobs, digits):
         import_board(tmp_path / "t.otio", blobs.put)
     (tmp_path / "t.csv").write_text(f"action,seconds\nx,{'9' * digits}\n")
     assert "no usable length" in import_board(tmp_path / "t.csv", blobs.put).notes[0]
+
+
+@pytest.mark.parametrize("value", ["Inf", "-Inf", "NaN", "Infinity", "9" * 78, "-1" + "0" * 40, "1e300"])
+def test_numbers_that_are_no_json_but_otio_s_own(tmp_path, blobs, value):
+    """It writes them into metadata; as a length they are told."""
+    text = json.dumps(track(item("Clip.1", "a", 48, metadata={"x": 77}), item("Clip.1", "b", 24)))
+    stack = '{"OTIO_SCHEMA": "Timeline.1", "tracks": {"OTIO_SCHEMA": "Stack.1", "children": [%s]}}'
+    (tmp_path / "t.otio").write_text(stack % text.replace("77", value))
+    assert shown(import_board(tmp_path / "t.otio", blobs.put)) == [("a", 2.0), ("b", 1.0)]
+    (tmp_path / "t.otio").write_text(stack % text.replace("48", value))
+    made = import_board(tmp_path / "t.otio", blobs.put)
+    assert shown(made) == [("a", 2.0), ("b", 1.0)]
+    assert "a has no usable length" in made.notes[0]
+
+
+def test_what_is_nested_is_one_panel_and_told(tmp_path, blobs):
+    inner = track(item("Clip.1", "one", 24), item("Clip.1", "two", 24))
+    made = read(tmp_path, blobs, track(item("Stack.1", "both", 48, children=[inner]), item("Clip.1", "b", 24)))
+    assert shown(made) == [("both", 2.0), ("b", 1.0)]
+    assert "in it: one, two" in made.notes[0]
 
 
 def storyboard(tmp_path: Path, blobs, boards: list[dict], **more) -> Imported:
