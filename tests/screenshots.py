@@ -112,6 +112,8 @@ def scenes(window, shot) -> None:
     shot("loras")
     window.go("models")
     shot("models")
+    window.go("home")
+    shot("home")
     window.go("board")
     panel_scenes(window, shot)
     dialogs(window, shot)

@@ -1,6 +1,7 @@
 """Numbers and stages as people say them, the same on the command line and in the window."""
 
 import re
+from datetime import UTC, datetime
 
 STAGES = {
     "text": "Reading the prompt",  # what a Stage's name is in words; what it is about may follow
@@ -35,6 +36,18 @@ def say_duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def say_moment(made: str, now: datetime | None = None) -> str:
+    """An ISO time by the clock here: 14:05 today, 3 Nov 14:05 before, 3 Nov 2025 of another year; "" for none."""
+    try:
+        moment, now = datetime.fromisoformat(made).astimezone(), (now or datetime.now(UTC)).astimezone()
+    except (ValueError, OverflowError):
+        return ""
+    if moment.date() == now.date():
+        return f"{moment:%H:%M}"
+    day = f"{moment.day} {moment:%b}"
+    return f"{day} {moment:%H:%M}" if moment.year == now.year else f"{day} {moment.year}"
 
 
 def say_count(count: int, one: str, many: str = "") -> str:

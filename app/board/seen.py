@@ -136,6 +136,19 @@ def source_picture(board: Board, panel: Panel) -> Picture | None:
     return look(board).find_source(panel)
 
 
+def is_out_of_date(board: Board, panel: Panel) -> bool:
+    """Whether its picture was made from one that the panel it continues has replaced since."""
+    origin, take = look(board).panels.get(panel.source.panel or ""), panel.take
+    if origin is None or take is None or take.parent == origin.current:
+        return False
+    return origin.find_take(take.parent) is not None
+
+
+def list_out_of_date(board: Board) -> tuple[str, ...]:
+    """The ids of such panels."""
+    return tuple(panel.id for panel in board.panels() if is_out_of_date(board, panel))
+
+
 def mask_size(picture: Picture) -> Size:
     """Of a mask that is painted on `picture`: its own size, at most MASK_SIDE on the longer side.
 

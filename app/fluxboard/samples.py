@@ -36,7 +36,13 @@ class Shot(NamedTuple):
 
 
 class Sample(NamedTuple):
+    """`story` says in a sentence what one does with it, `cover` is a picture of it, `needs` the model that plays it
+    well; "" for the built-in one."""
+
     title: str
+    story: str
+    cover: str
+    needs: str
     cast: tuple[tuple[str, Role, str], ...]  # name, role, picture
     scenes: tuple[tuple[str, tuple[Shot, ...]], ...]
 
@@ -44,6 +50,9 @@ class Sample(NamedTuple):
 SAMPLES: dict[str, Sample] = {
     "gull": Sample(
         "The Gull Goes Out",
+        "One character through a whole storyboard, scene by scene.",
+        "gull_2a",
+        "",
         (
             ("gull", "character", "gull"), ("fox", "character", "fox"), ("robot", "character", "robot"),
             ("headset", "prop", "headset"), ("bar", "place", "bar"),
@@ -69,6 +78,9 @@ SAMPLES: dict[str, Sample] = {
     ),
     "outfit": Sample(
         "An Outfit from Pieces",
+        "Dress somebody in a hat, glasses and a scarf from pictures.",
+        "outfit_1b",
+        "flux2-klein-4b",
         (
             ("anna", "character", "anna"), ("hat", "prop", "hat"), ("glasses", "prop", "glasses"),
             ("scarf", "prop", "scarf"),
@@ -86,6 +98,9 @@ SAMPLES: dict[str, Sample] = {
     ),
     "product": Sample(
         "A Chair in a Room",
+        "Put a piece of furniture into a room, and change the light.",
+        "product_1b",
+        "flux2-klein-4b",
         (("chair", "prop", "chair"), ("room", "place", "room")),
         (
             ("THE ROOM", (
@@ -97,6 +112,9 @@ SAMPLES: dict[str, Sample] = {
     ),
     "face": Sample(
         "The Same Face",
+        "Change what a person wears and where she is; she stays herself.",
+        "face_1b",
+        "flux2-klein-4b",
         (("mia", "character", "mia"),),
         (
             ("PORTRAIT", (

@@ -71,11 +71,11 @@ def picture(window) -> None:
     QTest.mouseDClick(grid.viewport(), LEFT, NONE, at)
     wait(lambda: window.open_panel_id() is not None)
     view = window.pages["panel"]
-    QTest.keyClicks(view.side.text, "@gu")
-    QTest.keyClick(view.side.text, Qt.Key.Key_Return)
-    QTest.keyClicks(view.side.text, "and @fo")
-    QTest.keyClick(view.side.text, Qt.Key.Key_Tab)
-    QTest.keyClicks(view.side.text, "in a bar")
+    QTest.keyClicks(view.edit.text, "@gu")
+    QTest.keyClick(view.edit.text, Qt.Key.Key_Return)
+    QTest.keyClicks(view.edit.text, "and @fo")
+    QTest.keyClick(view.edit.text, Qt.Key.Key_Tab)
+    QTest.keyClicks(view.edit.text, "in a bar")
     assert view.panel.prompt == "@gull and @fox in a bar"
     assert [reference.name for reference in view.panel.references] in ([], ["gull", "fox"])
     run(view)
@@ -84,27 +84,26 @@ def picture(window) -> None:
 def edit(window) -> None:
     """The result changed by an instruction, started from it with keys alone."""
     view = window.pages["panel"]
-    view.side.source.box.setFocus()
-    QTest.keyClick(view.side.source.box, Qt.Key.Key_Down)
+    view.edit.to_change.setFocus()
+    QTest.keyClick(view.edit.to_change, Qt.Key.Key_Space)
     assert view.panel.source.kind == "take"
-    view.side.text.setFocus()
-    QTest.keyClick(view.side.text, Qt.Key.Key_A, CONTROL)
-    QTest.keyClicks(view.side.text, "make it night")
+    assert view.edit.text.hasFocus()
+    QTest.keyClicks(view.edit.text, "make it night")
     run(view)
 
 
 def go_on_and_undo(window) -> None:
     """The next panel from this one's picture; a mistake, undone."""
     view, first = window.pages["panel"], window.open_panel_id()
-    QTest.mouseClick(view.stage.go_on, LEFT)
+    QTest.mouseClick(view.side.go_on, LEFT)
     wait(lambda: window.open_panel_id() not in (None, first))
-    QTest.keyClicks(view.side.text, "move the scene to the beach")
+    QTest.keyClicks(view.edit.text, "move the scene to the beach")
     run(view)
     QTest.mouseClick(view.later if view.later.isEnabled() else view.earlier, LEFT)
     assert window.open_panel_id() == first
-    QTest.keyClicks(view.side.text, " and a mistake")
+    QTest.keyClicks(view.edit.text, " and a mistake")
     assert getattr(view.panel, view.panel.words_field).endswith("mistake")
-    QTest.keyClick(view.side.text, Qt.Key.Key_Z, CONTROL)
+    QTest.keyClick(view.edit.text, Qt.Key.Key_Z, CONTROL)
     assert getattr(view.panel, view.panel.words_field) == "make it night"
 
 
@@ -117,7 +116,7 @@ def run(view) -> None:
         assert state.state != "failed", state.reason
         return len(view.panel.takes) > before
 
-    QTest.keyClick(view.side.text, Qt.Key.Key_Return, CONTROL)
+    QTest.keyClick(view.edit.text, Qt.Key.Key_Return, CONTROL)
     wait(done)
 
 

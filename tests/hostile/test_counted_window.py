@@ -19,8 +19,8 @@ from app.fluxboard.file import BoardFile
 from app.gui.board.view import BoardView
 from app.gui.document.document import Document
 from app.gui.pages.queue_view import QueueView
-from app.gui.panel.fields import SourceBox
-from app.gui.panel.takes_strip import TakesStrip
+from app.gui.panel.fields import StartBox
+from app.gui.panel.takes_tree import TakesTree
 from app.gui.prompt.tray import ReferenceTray
 from tests.app.fake_engine import FakeEngine
 from tests.hostile.test_counted import MOST, count_steps
@@ -106,11 +106,11 @@ def tray(path, size: int) -> tuple[Document, Act]:
 
 
 def takes(path, size: int) -> tuple[Document, Act]:
-    """A strip of takes, of which the first is removed and comes back."""
+    """A tree of takes, of which the first is removed and comes back."""
     made = tuple(Take(new_id(), PICTURE, "", "", "2026-01-01T00:00:00", 0) for _ in range(size))
     document = open_board(path, [Panel(new_id(), "a gull", takes=made, current=made[-1].id)])
     first = next(document.board.panels()).id
-    strip = TakesStrip(document)
+    strip = TakesTree(document)
     strip.show_panel(first)
 
     def act() -> None:
@@ -126,7 +126,7 @@ def takes(path, size: int) -> tuple[Document, Act]:
 def sources(path, size: int) -> tuple[Document, Act]:
     """The list of what a panel can start from."""
     document = open_board(path, make_panels(size))
-    box = SourceBox(document)
+    box = StartBox(document)
     ids = [panel.id for panel in document.board.panels()]
 
     def act() -> None:

@@ -37,6 +37,7 @@ LISTED = {  # what is given words -> which of its arguments they are, icons left
 PLAIN = ("as_tip", "as_line", "as_action", "as_title", "model_title", "say_count", "say_bytes", "key_text")
 ICONS = ("QIcon", "_swatch", "_thumbnail", "_icon")
 OURS = {  # words of our own or of the system, numbers, actions that are made already
+    "app/gui/board/rail.py": {"item"},
     "app/gui/board/view.py": {"names"},
     "app/gui/canvas/bars.py": {"action", "name"},
     "app/gui/pages/cast_member.py": {"item", "role.capitalize()"},
@@ -47,7 +48,7 @@ OURS = {  # words of our own or of the system, numbers, actions that are made al
     "app/gui/panel/render_bar.py": {"count"},
     "app/gui/panel/render_settings.py": {"name", "own.title", "own[0]", "own[1]", "sides[0]", "sides[1]"},
     "app/gui/panel/side.py": {"name"},
-    "app/gui/panel/takes_strip.py": {"_item(number, take)", "action", "number", "text"},
+    "app/gui/panel/takes_tree.py": {"str(branch.number)"},
     "app/gui/prompt/instruction_box.py": {"self._item(choice)"},
     "app/gui/prompt/menu.py": {"action", "name", "name.capitalize()", "role.capitalize()"},
     "app/gui/window/actions.py": {
@@ -62,8 +63,7 @@ OURS = {  # words of our own or of the system, numbers, actions that are made al
     },
     "app/gui/window/dialogs.py": {"*ASPECTS", "ago(point.when)", "item", "point.when.astimezone()", "text"},
     "app/gui/window/exchange.py": {"FORMATS[name].title", "choice[1:]", "choice[:1].upper()"},
-    "app/gui/window/main_window.py": {"sample.title"},
-    "app/gui/window/window_commands.py": {"text", "title"},
+    "app/gui/window/window_commands.py": {"sample.title", "text", "title"},
 }
 OUR_HINTS = {
     "app/gui/board/view.py": {"tip"},

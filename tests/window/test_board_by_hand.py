@@ -59,7 +59,7 @@ def open_panel(window, number):
 
 def take_at(window, number):
     """The rectangle of a take of the panel that is open, counted from 0."""
-    takes = "window.stack.currentWidget().stage.takes"
+    takes = "window.stack.currentWidget().side.takes"
     return window.ask(f"place({takes}.viewport(), {takes}.visualItemRect({takes}.item({number})))")
 
 

@@ -55,7 +55,7 @@ def open_first(window):
 def place_of_take(window):
     return middle(window.ask(
         "(lambda takes: place(takes.viewport(), takes.visualItemRect(takes.item(0))))"
-        "(window.stack.currentWidget().stage.takes)"
+        "(window.stack.currentWidget().side.takes)"
     ))  # fmt: skip
 
 

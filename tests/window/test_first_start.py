@@ -27,3 +27,18 @@ def test_every_place_opens_by_key_and_by_mouse(window):
     for place in ("Cast", "LoRAs", "Models", "Queue", "Board"):
         window.click(window.find_at(place, "ToolButton"))
         assert window.ask("[name for name, button in window.places.items() if button.isChecked()]") == [place.lower()]
+
+
+def test_a_story_of_home_is_played_by_mouse_and_by_keys(window):
+    window.press("ctrl+0")
+    window.click("A Chair in a Room")
+    window.wait(lambda: window.ask("board.title") == "A Chair in a Room", "the story")
+    assert window.question("cut") == []
+    window.click(window.find_at("Home", "ToolButton"))
+    window.wait(lambda: window.shows("Your boards"), "the boards")
+    assert window.question("cut") == []
+    window.press("Tab")
+    while window.question("focus")["name"] != "The Gull Goes Out":
+        window.press("Tab")
+    window.press("Return")
+    window.wait(lambda: window.ask("board.title") == "The Gull Goes Out", "the other story")

@@ -93,7 +93,7 @@ def look_at_pages(shown):
     shown.type(" @")
     check(shown, "what can be mentioned")
     shown.press("Escape")
-    for tab in ("Shot", "Take", "Picture"):
+    for tab in ("Shot", "Take", "Pictures"):
         shown.click(middle(shown.ask(
             f"(lambda bar: [place(bar, bar.tabRect(i)) for i in range(bar.count()) if bar.tabText(i) == {tab!r}][0])"
             "(window.stack.currentWidget().side.tabs)"

@@ -87,6 +87,17 @@ class BoardCells(QAbstractItemView):
             self.selectionModel().setCurrentIndex(self.model().index(rows[0]), Flag.NoUpdate)
             self.scrollTo(self.model().index(rows[0]))
 
+    def jump_to(self, scene_id: str) -> None:
+        """A scene's heading to the top, its first panel chosen."""
+        rows = self.model().rows
+        row = next((place for place, one in enumerate(rows) if one.scene == scene_id), -1)
+        if row >= 0:
+            first = rows[row + 1].panel if row + 1 < len(rows) else ""
+            self.select((first,) if first else ())
+            bar = self.verticalScrollBar()
+            bar.setValue(bar.value() + self.visualRect(self.model().index(row)).top() - GAP)
+            self.setFocus()
+
     def _join(self, rows: Iterable[int]) -> QItemSelection:
         """These rows, in as few parts as they have gaps: Qt holds each part against each."""
         selection, model, ordered = QItemSelection(), self.model(), sorted(set(rows))

@@ -128,7 +128,9 @@ class Dropping(QObject):
             return
         panel, (scene, at) = self.grid.model().rows[row].panel, self.grid.model().place_for(row)
         pictures = pictures_in(mime, document)
-        if onto:
+        if onto and not document.panel(panel).takes:
+            picture_drag.fill_panel(document, panel, pictures)
+        elif onto:
             add_references(document, panel, pictures)
         elif pictures:
             self.grid.select(add_pictures(document, scene, at, pictures))

@@ -8,11 +8,13 @@ from PySide6.QtCore import QAbstractListModel, QByteArray, QMimeData, QModelInde
 
 from ...board import commands
 from ...board.data import Board, Panel, numbers, scene_numbers
+from ...board.seen import is_out_of_date
 from ..document.document import Document
 from ..kit.widgets import as_tip
 
 PANELS = "application/x-flux-local-panels"
 WORDS = {"empty": "no picture yet", "queued": "waiting", "running": "rendering", "done": "", "failed": "failed"}
+OUTDATED = "Out of date"  # made from a picture of another panel that was replaced since
 Index = QModelIndex | QPersistentModelIndex  # what Qt's models and views are asked about
 ROW = Qt.ItemDataRole.UserRole
 _Flag = Qt.ItemFlag
@@ -107,6 +109,7 @@ class BoardModel(QAbstractListModel):
         panel, state = self.document.panel(row.panel), self.document.panel_state(row.panel)
         parts = [f"Panel {row.number}", caption(panel), WORDS[state.state], state.reason]
         parts += ["the queue is paused"] if state.paused else []
+        parts += [OUTDATED.lower()] if is_out_of_date(self.document.board, panel) else []
         return ", ".join(part for part in parts if part)
 
     def _board_changed(self, old: Board, new: Board) -> None:

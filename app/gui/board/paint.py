@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QStyle, QStyledItemDele
 
 from ...base.words import say_duration, say_stage
 from ...board.data import OWN_NUMBER, Member, Panel
-from ...board.seen import see
+from ...board.seen import is_out_of_date, see
 from ..document.document import Document
 from ..document.pixmaps import read
 from ..document.runs import PanelState
@@ -17,7 +17,7 @@ from ..kit import icons
 from ..kit.theme import RADIUS, font, theme
 from ..kit.widgets import draw_words
 from .layout import CAPTION, SLIM
-from .model import ROW, Index, Row, caption
+from .model import OUTDATED, ROW, Index, Row, caption
 
 SELECTED, FOCUS = QStyle.StateFlag.State_Selected, QStyle.StateFlag.State_HasFocus
 HOVER = QStyle.StateFlag.State_MouseOver
@@ -115,6 +115,8 @@ class BoardDelegate(QStyledItemDelegate):
         self._picture(painter, box, panel, state)
         if state.state != "done":
             _status(painter, box, panel, state)
+        elif is_out_of_date(self.document.board, panel):
+            _chip(painter, box, OUTDATED, theme.colours.warning)
         _border(painter, box, option)
         _below(painter, option.rect.adjusted(2, box.height() + 8, -2, 0), row, panel, self._colours(panel))
 

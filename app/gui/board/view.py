@@ -10,17 +10,20 @@ from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QSlider, QStackedLayout,
 from ...base.words import say_count, say_duration
 from ...board import commands
 from ...board.data import ASPECTS, Board
+from ...board.seen import list_out_of_date
 from ..document import picture_drag
 from ..document.document import Document
 from ..kit.fields import ChoiceField
 from ..kit.turns import OnceATurn
-from ..kit.widgets import Empty, OneLineEdit, as_action, bar, button, icon_button, label
+from ..kit.widgets import Empty, OneLineEdit, as_action, bar, button, describe, icon_button, label, row
 from ..kit.words import model_title
 from . import drop
 from .cells import LARGEST, SMALLEST
 from .grid import BoardGrid
+from .rail import SceneRail
 
 TITLE, MODEL, ROOMY = 120, 160, 1000  # px: least of the title, most of a model's name, of a bar with everything
+MANY = 3  # scenes: from here on the rail helps
 
 
 class BoardView(QWidget):
@@ -47,13 +50,21 @@ class BoardView(QWidget):
         self.square.setToolTip("The built-in model has only learned squares: other shapes come out worse. Make it 1:1")
         self.square.setAccessibleDescription(self.square.toolTip())
         self.square.hide()
+        self.style_line = OneLineEdit()
+        self.style_line.setPlaceholderText("How all panels look, such as: ink and watercolour, soft light")
+        describe(self.style_line, "Style of all panels", "These words are added to those of every panel")
+        self.style_line.editingFinished.connect(self._restyle)
+        self.outdated = button("", self._render_outdated, "again")
         self._built_in = False
         self.count = label(tone="muted")
         self.start = button("Render", lambda: run("render"), "render", "primary")
         self.start.setMinimumWidth(150)
         self.model = button("", lambda: run("show_models"), "models", "quiet")
         self.zoom = self._slider()
-        self.body = QWidget()
+        self.body, self.rail = QWidget(), SceneRail(document)
+        self.rail.scene_wanted.connect(self.grid.jump_to)
+        self.rail.panel_wanted.connect(self._jump_to_panel)
+        self.rail.left.connect(self._leave_rail)
         self.setAcceptDrops(True)
         self._lay_out()
         document.changed.connect(self._show)
@@ -83,7 +94,12 @@ class BoardView(QWidget):
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(0)
         box.addWidget(top)
-        box.addWidget(self.body, 1)
+        second = row(label("Style", "muted"), self.style_line, self.outdated)
+        second.setContentsMargins(20, 8, 16, 8)
+        box.addLayout(second)
+        middle = row(self.rail, self.body, spacing=0)
+        middle.setStretchFactor(self.body, 1)
+        box.addLayout(middle, 1)
 
     def _empty(self) -> Empty:
         return Empty(
@@ -116,6 +132,20 @@ class BoardView(QWidget):
         super().resizeEvent(event)
         self.count.setVisible(self.width() >= ROOMY)
         self.zoom.setVisible(self.width() >= ROOMY)
+        self._show_rail()
+
+    def _show_rail(self) -> None:
+        """Where there are scenes to jump between and there is room; a search that is on stays."""
+        many = len(self.document.board.scenes) >= MANY and self.width() >= ROOMY
+        self.rail.setVisible(many or bool(self.rail.field.text()) or self.rail.field.hasFocus())
+
+    def _jump_to_panel(self, panel_id: str) -> None:
+        self.grid.select((panel_id,))
+        self.grid.setFocus()
+
+    def _leave_rail(self) -> None:
+        self.grid.setFocus()
+        self._show_rail()
 
     # What is dropped where there is no panel yet
 
@@ -141,7 +171,12 @@ class BoardView(QWidget):
         if not self.title.hasFocus():
             self.title.setText(board.title)
             self.title.setCursorPosition(0)
+        if not self.style_line.hasFocus():
+            self.style_line.setText(board.style)
+            self.style_line.setCursorPosition(0)
         self._show_aspect(board)
+        self._show_outdated(board)
+        self._show_rail()
         panels = list(board.panels())
         seconds = sum(panel.seconds for panel in panels)
         self.count.setText(f"{say_count(len(panels), 'panel')} · {say_duration(seconds)}" if panels else "")
@@ -169,6 +204,20 @@ class BoardView(QWidget):
         shown = next((name for name, sides in ASPECTS.items() if sides == board.aspect), names[-1])
         self.aspect.setCurrentText(shown)
         self.square.setVisible(self._built_in and board.aspect[0] != board.aspect[1])
+
+    def _show_outdated(self, board: Board) -> None:
+        count = len(list_out_of_date(board))
+        words = f"Render {count} Out of Date"
+        self.outdated.setText(words)
+        describe(self.outdated, words, "Panels that continue one whose picture is another one now")
+        self.outdated.setVisible(count > 0)
+
+    def _render_outdated(self) -> None:
+        self.document.render(list_out_of_date(self.document.board))
+
+    def _restyle(self) -> None:
+        style = self.style_line.text().strip()
+        self.document.do("Change Style", lambda board: commands.set_board(board, style=style))
 
     def _retitle(self) -> None:
         title = self.title.text().strip() or "Untitled"

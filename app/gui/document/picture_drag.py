@@ -10,9 +10,11 @@ from PySide6.QtGui import QDrag, QGuiApplication, QImage
 from PySide6.QtWidgets import QWidget
 
 from mlx_model.errors import FluxLocalError
-from mlx_model.files import make_scratch_folder, remove_scratch_folder
+from mlx_model.files import make_scratch_folder, remove_scratch_folder, write_new
 
-from ...board.data import Picture, pictures
+from ...board import commands
+from ...board.data import Board, Picture, Source, pictures
+from ...board.panel_job import import_take
 from ...interchange.pictures import list_pictures
 from ...pictures.kinds import NAMES, read_bytes
 from ...pictures.sharing import clean
@@ -46,6 +48,17 @@ def pictures_in(mime: QMimeData | None, document: Document) -> list[Picture]:
         return import_files(files, document)
     image = mime.imageData() if mime.hasImage() else None  # whatever the other program put there
     return document.import_pictures([image], "pasted") if isinstance(image, QImage) and not image.isNull() else []
+
+
+def fill_panel(document: Document, panel_id: str, found: list[Picture]) -> bool:
+    """The pictures become takes of the panel, to be changed from then on; whether there were any."""
+
+    def change(board: Board) -> Board:
+        for picture in found:
+            board = commands.add_take(board, panel_id, import_take(picture))
+        return commands.set_panel(board, panel_id, source=Source("take"))
+
+    return bool(found) and document.do("Add Picture", change)
 
 
 def import_files(files: list[str], document: Document) -> list[Picture]:
@@ -85,6 +98,17 @@ def write_clean(kept: Path, target: Path) -> Path:
     path = target.with_name(f"{target.name}{ending}")
     path.write_bytes(data)
     return path
+
+
+def save_as(document: Document, picture: Picture, path: Path) -> Path:
+    """A copy for others; where it is. What is there is replaced, as the dialog asked; the ending is that of its kind.
+
+    Raises RequestError, BoardError, DiskFull.
+    """
+    data, ending = clean(read_bytes(document.picture_path(picture.sha256)))
+    right = path if path.suffix.lower() == ending else path.with_name(f"{path.name}{ending}")
+    document.file.require_outside(right)
+    return write_new(right, lambda file: file.write(data), force=right == path)
 
 
 def copy(document: Document, picture: Picture, title: str) -> None:

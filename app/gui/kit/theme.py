@@ -166,6 +166,9 @@ QPushButton[kind="primary"] { background: $accent; color: $on_accent; border-col
 QPushButton[kind="primary"]:hover { background: $accent_hover; border-color: $accent_hover; }
 QPushButton[kind="primary"]:focus { border: 2px solid $text; }
 QPushButton[kind="primary"]:disabled { background: $raised; color: $muted; border-color: $line; }
+QPushButton[kind="choice"] { background: transparent; color: $muted; font-weight: 600; padding: 7px 14px; }
+QPushButton[kind="choice"]:checked { background: $selection; color: $text; border-color: $accent; }
+QPushButton[kind="choice"]:focus { border: 2px solid $text; padding: 6px 13px; }
 QPushButton[kind="quiet"], QToolButton { background: transparent; border: 2px solid transparent; border-radius: 6px; }
 QToolButton { padding: 4px; color: $text; }
 QPushButton[kind="quiet"] { padding: 4px 8px; }

@@ -33,7 +33,7 @@ WORDS: dict[AdviceCode, str] = {
     "convert_it": "Add a model under Models.",
     "draw_edges_yourself": "This installation can't draw edges: start from a picture of them, or choose another model.",
     "give_member_a_picture": "Give it one under Cast.",
-    "give_picture": "Choose one under Start from, or add a reference.",
+    "give_picture": "Choose one beside the words, or add a reference.",
     "install_part": "This installation lacks it: “{name}” of Flux Local adds it. Or choose another format.",
     "import_zip": "A zipped board: File > Import.",
     "leave_out": "Leave {setting} at the model's own, under Settings.",

@@ -4,23 +4,25 @@ import contextlib
 from collections.abc import Iterable
 
 from msgspec.structs import replace
-from PySide6.QtCore import QEvent, QObject, QSignalBlocker, QSize
-from PySide6.QtGui import QIcon, QStandardItemModel
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSignalBlocker, QSize, Qt
+from PySide6.QtGui import QColor, QIcon, QPainter, QPainterPath, QPaintEvent, QPen
+from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from mlx_model.errors import Refused
 
-from ...board import commands
-from ...board.data import ANGLES, MOVES, SHOT_NAMES, SHOTS, Adapter, Panel, Source, numbers
+from ...board.data import ANGLES, MOVES, SHOT_NAMES, SHOTS, Adapter, Panel, Picture, Source, numbers
 from ...board.panel_job import name_loras
-from ...board.seen import fits_mask, source_picture
+from ...board.seen import source_picture
 from ...models import loras
 from ..document.document import Document
 from ..document.forecast import Library, PanelModel
 from ..document.panel_part import PanelPart
-from ..kit.fields import FractionField, StrengthField, add_row, choice, form
+from ..kit import portrait
+from ..kit.fields import ChoiceField, FractionField, StrengthField, add_row, choice, form
 from ..kit.text_field import BoardText
-from ..kit.widgets import OneLine, PushButton, as_line, describe, icon_button, label, row, set_tone
+from ..kit.theme import theme
+from ..kit.widgets import OneLine, as_line, describe, draw_words, icon_button, label, row, set_tone
+from .branches import name_take
 
 AS_BOARD = "As the board"
 NONE = "None"
@@ -128,102 +130,122 @@ class LorasField(PanelPart, QWidget):
         self.change("Change LoRAs", f"loras {merge} {self.panel_id}" if merge else None, settings=settings)
 
 
-BLANK, TAKE = Source("blank"), Source("take")
+TAKE = Source("take")
+CAPTION = 20  # pixels: the strip at its foot that names it
+HINT = "The picture that is changed: click to choose another"
 
 
-class SourceBox(PanelPart, QWidget):
-    """Chooses the source through the document; tells what it means in one line."""
+class StartBox(PanelPart, ChoiceField):
+    """Chooses the start through the document."""
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
         self.document = document
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(4)
-        row = QHBoxLayout()
-        row.setSpacing(8)
-        self.box = choice(
-            "Start from", "What the run changes; without one the picture is made from words", self._choose
-        )
-        self.box.setIconSize(QSize(36, 22))
-        self.box.view().installEventFilter(self)
         self._pictures: dict[int, str] = {}  # row -> sha256
+        self._picture: Picture | None = None
+        describe(self, "Start from", HINT)
+        self.setIconSize(QSize(36, 24))
+        self.view().installEventFilter(self)
+        self.activated.connect(self._choose)
         document.picture_ready.connect(self._follow_picture)
-        words = label("Start from", "muted")
-        words.setBuddy(self.box)
-        row.addWidget(words)
-        row.addWidget(self.box, 1)
-        column.addLayout(row)
-        self.mask_row = QWidget()
-        mask = QHBoxLayout(self.mask_row)
-        mask.setContentsMargins(0, 0, 0, 0)
-        self.mask_words = label(tone="muted")
-        self.mask_words.setWordWrap(True)
-        mask.addWidget(self.mask_words, 1)
-        self.remove_mask = PushButton("Remove Mask")
-        self.remove_mask.setProperty("kind", "quiet")
-        describe(self.remove_mask, "Remove mask", "The whole picture may change again")
-        self.remove_mask.clicked.connect(self.clear_mask)
-        mask.addWidget(self.remove_mask)
-        column.addWidget(self.mask_row)
 
     def refresh(self) -> None:
         panel, board = self.panel, self.document.board
-        wanted = (panel.source, panel.mask, [(other.id, other.current) for other in board.panels()])
+        wanted = (panel.source, panel.current, panel.takes, [(one.id, one.current) for one in board.panels()])
         if wanted == self._shown:
             return
-        self._shown, number = wanted, numbers(board)
-        with QSignalBlocker(self.box):
-            self.box.clear()
-            self.box.addItem("Nothing, from words", BLANK)
-            self._pictures = {1: panel.take.picture.sha256} if panel.take else {}
-            self.box.addItem("This panel's take", TAKE)
-            rows = self.box.model()
-            assert isinstance(rows, QStandardItemModel)  # what a combo box makes for itself
-            rows.item(1).setEnabled(panel.take is not None)
-            for other in self.document.board.panels():
-                if other.id != panel.id and (other.take or panel.source.panel == other.id):
-                    if other.take:
-                        self._pictures[self.box.count()] = other.take.picture.sha256
-                    self.box.addItem(as_line(f"Panel {number[other.id]}"), Source("panel", other.id))
-            sources = [self.box.itemData(place) for place in range(self.box.count())]
-            self.box.setCurrentIndex(sources.index(panel.source) if panel.source in sources else 0)
-        self._show_icons([self.box.currentIndex()])
-        self._show_mask(panel)
+        self._shown = wanted
+        self._picture = source_picture(board, panel)
+        with QSignalBlocker(self):
+            self.clear()
+            self._pictures = {}
+            self._add_takes(panel)
+            self._add_panels(panel)
+            sources = [self.itemData(place) for place in range(self.count())]
+            self.setCurrentIndex(sources.index(panel.source) if panel.source in sources else -1)
+        describe(self, f"Start from {self.currentText()}", HINT)
+        self.update()
+
+    def _add_takes(self, panel: Panel) -> None:
+        """What is shown, and what the last try started from."""
+        start = panel.find_take(panel.source.take)
+        rows = [(panel.take, TAKE), *([(start, panel.source)] if start else [])]
+        for take, source in rows:
+            if take:
+                self._pictures[self.count()] = take.picture.sha256
+                shown = " (the picture above)" if source == TAKE else ""
+                self.addItem(as_line(f"Take {panel.takes.index(take) + 1}: {name_take(take)}{shown}"), source)
+
+    def _add_panels(self, panel: Panel) -> None:
+        number = numbers(self.document.board)
+        for other in self.document.board.panels():
+            if other.id != panel.id and (other.take or panel.source.panel == other.id):
+                if other.take:
+                    self._pictures[self.count()] = other.take.picture.sha256
+                self.addItem(as_line(f"Panel {number[other.id]}"), Source("panel", other.id))
+
+    @property
+    def caption(self) -> str:
+        """Such as Take 2, or Panel 1A."""
+        return self.currentText().partition(":")[0]
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """A thousand panels have a thousand pictures: they are looked for when the list opens."""
         if event.type() == QEvent.Type.Show:
-            self._show_icons()
+            self._show_icons(self._pictures)
         return super().eventFilter(watched, event)
 
     def _follow_picture(self, sha256: str) -> None:
-        if self.box.view().isVisible():
-            self._show_icons()
+        if self.view().isVisible():
+            self._show_icons(self._pictures)
+        if self._picture and sha256 == self._picture.sha256:
+            self.update()
 
-    def _show_icons(self, rows: Iterable[int] | None = None) -> None:
-        for place in self._pictures if rows is None else rows:
-            if place in self._pictures:
-                self.box.setItemIcon(place, QIcon(self.document.pixmap(self._pictures[place], 96)))
-
-    def _show_mask(self, panel: Panel) -> None:
-        """A mask of another size than the start's is not used by the run, and that is said."""
-        source = source_picture(self.document.board, panel)
-        fits = source and panel.mask and fits_mask(panel.mask, source)
-        self.mask_words.setText("Only the masked part changes" if fits else "The mask fits another picture: not used")
-        set_tone(self.mask_words, "muted" if fits else "warning")
-        self.mask_row.setVisible(panel.mask is not None)
+    def _show_icons(self, rows: Iterable[int]) -> None:
+        for place in rows:
+            self.setItemIcon(place, QIcon(self.document.pixmap(self._pictures[place], 96)))
 
     def _choose(self, row: int) -> None:
-        self.set_source(self.box.itemData(row))
+        self.set_source(self.itemData(row))
 
     def set_source(self, source: Source) -> None:
         """Start from something else; the mask goes, for it was painted on the other picture."""
         self.change("Change Start", source=source)
 
-    def clear_mask(self) -> None:
-        """Let everything change again."""
-        self.document.do("Remove Mask", lambda board: commands.set_mask(board, self.panel_id, None))
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+        painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+        frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
+        path = QPainterPath()
+        path.addRoundedRect(frame, 8, 8)
+        painter.setClipPath(path)
+        painter.fillPath(path, QColor(theme.colours.raised))
+        if self._picture:
+            pixmap = self.document.pixmap(self._picture.sha256, round(2 * self.width() * self.devicePixelRatioF()))
+            if not pixmap.isNull():
+                portrait.cover(painter, frame, pixmap, pixmap.rect())
+        self._paint_caption(painter, frame)
+        painter.setClipping(False)
+        painter.setBrush(Qt.BrushStyle.NoBrush)
+        lit = self.hasFocus() or self.underMouse()
+        painter.setPen(QPen(QColor(theme.colours.accent if lit else theme.colours.line), 2 if self.hasFocus() else 1))
+        painter.drawPath(path)
+
+    def _paint_caption(self, painter: QPainter, frame: QRectF) -> None:
+        """White on a dark strip: it lies on any picture."""
+        strip = QRectF(frame.left(), frame.bottom() - CAPTION, frame.width(), CAPTION)
+        painter.fillRect(strip, QColor(0, 0, 0, 170))
+        font = painter.font()
+        font.setPixelSize(11)
+        painter.setFont(font)
+        painter.setPen(Qt.GlobalColor.white)
+        words = strip.adjusted(6, 0, -18, 0)
+        text = painter.fontMetrics().elidedText(self.caption, Qt.TextElideMode.ElideRight, round(words.width()))
+        draw_words(painter, words, Qt.AlignmentFlag.AlignVCenter | Qt.AlignmentFlag.AlignLeft, text)
+        tip = QPointF(strip.right() - 11, strip.center().y() + 2)
+        for side in (-4, 4):
+            painter.drawLine(tip, tip + QPointF(side, -4))
 
 
 TEXTS = (

@@ -1,123 +1,83 @@
-"""The foot of the side: what a run will need, the button that starts it, how far it is, live mode."""
+"""The button that starts a run, how many takes it makes, live mode; while it runs, how far it is."""
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import (
-    QComboBox,
-    QHBoxLayout,
-    QLabel,
-    QProgressBar,
-    QStackedLayout,
-    QVBoxLayout,
-    QWidget,
-)
+from PySide6.QtWidgets import QComboBox, QHBoxLayout, QProgressBar, QStackedLayout, QVBoxLayout, QWidget
 
 from ...base.words import say_duration, say_stage
-from ..document.forecast import Forecast
 from ..document.runs import PanelState
 from ..kit import icons
 from ..kit.fields import choice
-from ..kit.widgets import PushButton, describe, icon_button, key_text, label, set_tone
-from ..kit.words import in_window
+from ..kit.widgets import OneLine, PushButton, describe, icon_button, key_text
 
 COUNTS = (1, 2, 4, 8)
+WIDTH, HEIGHT, GAP = 172, 36, 6  # of the bar, of one of its two rows, between them
 
 
 class RenderBar(QWidget):
-    """Knows nothing of boards: it is told a forecast and a state, and asks for runs."""
+    """Knows nothing of boards: it is told a state, and asks for runs."""
 
     render_asked = Signal(int)  # how many takes
     cancel_asked = Signal()
     live_toggled = Signal(bool)
-    settings_asked = Signal()  # to change what does not fit
-    anyway_asked = Signal()  # to run what will not fit, as predicted
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
-        column = QVBoxLayout(self)
-        column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
-        self.forecast: QLabel = label(tone="muted")
-        self.forecast.setWordWrap(True)
-        column.addWidget(self.forecast)
-        column.addLayout(self._ways_out())
-        self.note: QLabel = label(tone="muted")
-        self.note.setWordWrap(True)
-        self.note.hide()
-        column.addWidget(self.note)
-        self.stack = QStackedLayout()
-        column.addLayout(self.stack)  # first: its first widget would be a window for a moment, and close menus
+        self.setFixedSize(WIDTH, 2 * HEIGHT + GAP)
+        self.stack = QStackedLayout(self)
         self.stack.addWidget(self._idle())
         self.stack.addWidget(self._busy())
 
-    def _ways_out(self) -> QHBoxLayout:
-        """What can be done about a run that will not fit."""
-        self.change, self.anyway = PushButton("Change Settings"), PushButton("Run Anyway")
-        describe(self.change, "Change Settings", "Size, steps and model of this panel")
-        describe(
-            self.anyway,
-            "Run Anyway",
-            "The forecast may be wrong. The computer may become slow, or the run fail; the board is safe",
-        )
-        self.anyway.setProperty("kind", "quiet")
-        self.change.clicked.connect(self.settings_asked)
-        self.anyway.clicked.connect(self.anyway_asked)
-        row = QHBoxLayout()
-        row.setSpacing(6)
-        for way in (self.change, self.anyway):
-            way.hide()
-            row.addWidget(way, 1)
-        return row
-
     def _idle(self) -> QWidget:
-        page = QWidget()
-        row = QHBoxLayout(page)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(6)
+        page = QWidget(self)
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP)
         self.button = PushButton("Render")
         self.button.setProperty("kind", "primary")
-        self.button.setMinimumHeight(36)
+        self.button.setFixedHeight(HEIGHT)
         self.button.clicked.connect(lambda: self.render_asked.emit(self.count))
         icons.dress(self.button, "render", "primary")
         describe(self.button, "Render", key_text("Ctrl+Return"))
+        column.addWidget(self.button)
+        column.addLayout(self._options())
+        return page
+
+    def _options(self) -> QHBoxLayout:
         self.counts: QComboBox = choice("How many takes", "Variations differ by their seed", lambda _: None)
         for count in COUNTS:
             self.counts.addItem(f"× {count}", count)
         self.counts.setMinimumContentsLength(3)
-        self.counts.setFixedSize(66, 36)  # every pixel more is one less for the words on the button
+        self.counts.setFixedSize(70, HEIGHT)
         self.live = icon_button(
             "Live", "live", "Renders while you type or paint; the latest change wins", checkable=True
         )
         self.live.setText(" Live")
         self.live.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.live.setFixedHeight(36)
+        self.live.setFixedHeight(HEIGHT)
         self.live.toggled.connect(self.live_toggled)
         self.live.toggled.connect(lambda on: icons.dress(self.live, "live", "on" if on else "normal"))
-        row.addWidget(self.button, 1)
+        row = QHBoxLayout()
+        row.setSpacing(GAP)
         row.addWidget(self.counts)
+        row.addStretch(1)
         row.addWidget(self.live)
-        return page
+        return row
 
     def _busy(self) -> QWidget:
-        page = QWidget()
-        row = QHBoxLayout(page)
-        row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(8)
-        words = QVBoxLayout()
-        words.setSpacing(4)
-        self.progress_text = label()
+        page = QWidget(self)
+        column = QVBoxLayout(page)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(GAP)
+        self.progress_text = OneLine()
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
         self.progress.setAccessibleName("Progress")
-        words.addStretch(1)
-        words.addWidget(self.progress_text)
-        words.addWidget(self.progress)
-        words.addStretch(1)
         self.cancel = PushButton("Cancel")
-        self.cancel.setMinimumHeight(36)
+        self.cancel.setFixedHeight(HEIGHT)
         describe(self.cancel, "Cancel", "Stops within one step; nothing is lost")
         self.cancel.clicked.connect(self.cancel_asked)
-        row.addLayout(words, 1)
-        row.addWidget(self.cancel)
+        for part in (self.progress_text, self.progress, self.cancel):
+            column.addWidget(part)
         return page
 
     @property
@@ -125,31 +85,11 @@ class RenderBar(QWidget):
         """How many takes the next run makes."""
         return int(self.counts.currentData())
 
-    def set_forecast(self, forecast: Forecast, refusal: str = "", mild: bool = False) -> None:
-        """Say before the run what it needs, or why there can be none; what would do instead is in the same line.
-
-        A `mild` refusal is nothing wrong: the artist has only not come to it yet.
-        """
-        misfit = forecast.fits is False
-        text = f"{forecast.text} {in_window(forecast.hint)}".strip() if misfit or not refusal else refusal
-        self.forecast.setText(text)
-        self.forecast.setVisible(bool(text))
-        self.change.setVisible(misfit)
-        self.anyway.setVisible(forecast.predicted)
-        set_tone(self.forecast, "danger" if misfit else "warning" if refusal and not mild else "muted")
-        can = not misfit and not refusal
-        self.button.setEnabled(can)
-        describe(self.button, self.button.text(), key_text("Ctrl+Return") if can else text)
-
-    def set_note(self, text: str) -> None:
-        """Why a live run can't start yet, "" for nothing."""
-        self.note.setText(text)
-        self.note.setVisible(bool(text))
-
-    def set_words(self, again: bool, changes: bool) -> None:
-        """Name the button by what it does now."""
-        self.button.setText("Apply Change" if changes else "Render Again" if again else "Render")
-        self.button.setAccessibleName(self.button.text())
+    def set_words(self, text: str, hint: str, usable: bool) -> None:
+        """What the button is called now; the hint says what a run needs, or why there can be none."""
+        self.button.setText(text)
+        self.button.setEnabled(usable)
+        describe(self.button, text, f"{key_text('Ctrl+Return')}\n{hint}".strip() if usable else hint)
 
     def set_state(self, state: PanelState, live: bool) -> None:
         """Show how far the panel's run is. In live mode the button stays, as runs come and go."""

@@ -1,29 +1,25 @@
-"""The side of the panel view: what to draw from what, what it means in the story, and all about the take."""
+"""The side of the panel view: pictures to draw from, what it means in the story, and its takes."""
 
 from PySide6.QtCore import Qt, QTimer, Signal
-from PySide6.QtGui import QPixmap, QResizeEvent
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QLabel, QScrollArea, QStackedWidget, QTabBar, QVBoxLayout, QWidget
 
-from ...base.words import say_count
-from ...board.data import Picture
 from ...board.seen import see
 from ..document.document import Document
-from ..document.forecast import PanelModel, find_model, forecast, obstacle
+from ..document.forecast import PanelModel, find_model
 from ..document.panel_part import PanelPart
 from ..kit.theme import GAP
-from ..kit.widgets import describe, key_text, label, order_tabs, set_tone
-from ..kit.words import in_window
-from ..prompt.instruction_box import InstructionBox
+from ..kit.widgets import button, describe, icon_button, label, row, set_tone
 from ..prompt.menu import attach_menus
 from ..prompt.tray import ReferenceTray
-from .fields import ShotFields, SourceBox
-from .render_bar import RenderBar
+from .fields import ShotFields
 from .render_settings import RenderSettings
 from .take_details import TakeDetails
+from .takes_tree import TakesTree
 
 TABS = (
-    ("Picture", "What the picture shows and what it is made from"),
-    ("Shot", "Camera, action, dialogue, notes, duration"),
+    ("Pictures", "What the model looks at, and how it paints"),
+    ("Shot", "Description, camera, action, dialogue, notes, duration"),
     ("Take", "What made the current take, and a note on it"),
 )
 MARGIN = 14
@@ -33,7 +29,7 @@ TALL = 1000  # pixels
 class PanelSide(PanelPart, QFrame):
     """The fields of one panel. `model` is the model it is rendered with."""
 
-    render_asked = Signal()
+    continue_asked = Signal()
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
@@ -57,17 +53,34 @@ class PanelSide(PanelPart, QFrame):
         column.addWidget(self.pages, 1)
         self._build_picture()
         self.shot, self.take = ShotFields(document), TakeDetails(document)
-        self._parts: tuple[PanelPart, ...] = (self.source, self.tray, self.settings, self.shot, self.take)
         for (name, hint), page in zip(TABS, (self.picture_page, self.shot, self.take), strict=True):
             self.tabs.setTabToolTip(self.tabs.addTab(name), hint)
             self._scroll(page)
         self.tabs.currentChanged.connect(self.pages.setCurrentIndex)
-        self.render_bar = RenderBar()
-        foot = QVBoxLayout()
-        foot.setContentsMargins(MARGIN, 4, MARGIN, 0)
-        foot.addWidget(self.render_bar)
-        column.addLayout(foot)
+        column.addLayout(self._build_takes(), 1)
+        self._parts: tuple[PanelPart, ...] = (self.tray, self.settings, self.shot, self.take, self.takes)
         self._connect()
+
+    def _build_takes(self) -> QVBoxLayout:
+        """The history of the picture, always in the same place, and on to the next panel."""
+        self.takes = TakesTree(self.document)
+        self.more = icon_button("More about this take", "more", "Star, compare, save, delete …", self._open_take_menu)
+        self.takes_count = label(tone="muted")
+        self.go_on = button("Continue in the Next Panel", self.continue_asked.emit, "continue")
+        describe(self.go_on, "Continue in the next panel", "A panel behind this one that starts from this take")
+        column = QVBoxLayout()
+        column.setContentsMargins(MARGIN, 4, MARGIN, 0)
+        column.setSpacing(4)
+        column.addLayout(row(label("Takes"), None, self.takes_count, self.more))
+        column.addWidget(self.takes, 1)
+        column.addSpacing(4)
+        column.addWidget(self.go_on)
+        return column
+
+    def _open_take_menu(self) -> None:
+        if branch := self.takes.branch():
+            corner = self.more.mapToGlobal(self.more.rect().bottomLeft())
+            self.takes.menu_for(branch.take).popup(corner)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         """On a tall screen the settings are open from the start: there is room for them."""
@@ -95,10 +108,6 @@ class PanelSide(PanelPart, QFrame):
         column = QVBoxLayout(self.picture_page)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GAP)
-        self.source = SourceBox(self.document)
-        self.text = InstructionBox(self._thumbnail)
-        self.text_hint: QLabel = label(tone="muted")
-        self.text_hint.setWordWrap(True)
         self.tray = ReferenceTray(self.document)
         attach_menus(self.tray)
         self.tray_title, self.tray_count = label("References"), label(tone="muted")
@@ -111,10 +120,6 @@ class PanelSide(PanelPart, QFrame):
         heading.addStretch(1)
         heading.addWidget(self.tray_count)
         self.settings = RenderSettings(self.document)
-        upper: tuple[QWidget, ...] = (self.source, self.text, self.text_hint)
-        for part in upper:
-            column.addWidget(part)
-        column.addSpacing(GAP // 2)
         column.addLayout(heading)
         lower: tuple[QWidget, ...] = (self.tray, self.tray_told, self.settings)
         for part in lower:
@@ -122,14 +127,8 @@ class PanelSide(PanelPart, QFrame):
         column.addStretch(1)
 
     def _connect(self) -> None:
-        self.text.edited.connect(self._write_prompt)
         self.settings.fold.toggled.connect(lambda on: QTimer.singleShot(0, self._show_settings) if on else None)
-        self.text.render_asked.connect(self.render_asked)
-        self.text.cursorPositionChanged.connect(self._show_text_hint)
-        self.tray.mention_asked.connect(self._mention)
         self.tray.told.connect(self._tell)
-        self.text.undo_asked.connect(self.document.undo)
-        self.text.redo_asked.connect(self.document.redo)
 
     def _show_settings(self) -> None:
         """What was unfolded below the edge comes into view, with its heading on top where it is too high."""
@@ -152,9 +151,17 @@ class PanelSide(PanelPart, QFrame):
         self._refresh_rest()
 
     def _refresh_rest(self) -> None:
-        self._refresh_text()
-        self._refresh_foot()
-        self._order()
+        takes = self.panel.takes
+        self.takes_count.setText(str(len(takes)) if takes else "")
+        for part in (self.go_on, self.more):
+            part.setEnabled(bool(takes))
+        count, limit = len(see(self.document.board, self.panel)), self.model.limit
+        self.tray_count.setText(f"{count} of {limit}" if self.model.spec else "")
+        set_tone(self.tray_count, "danger" if count > limit else "muted")
+        if count > limit:
+            self._tell(self.tray.limit_message())
+        elif self.tray_told.property("tone") == "danger":
+            self._tell("")
 
     def _find_model(self) -> None:
         """Opening the model's folder takes some milliseconds: not for every letter that is typed."""
@@ -165,55 +172,9 @@ class PanelSide(PanelPart, QFrame):
             self.settings.model = self.model
             self.tray.limit, self.tray.subject = self.model.limit, self.model.subject
 
-    def _order(self) -> None:
-        """Tab goes down the side as the eye does; tiles come later."""
-        source, settings, bar = self.source, self.settings, self.render_bar
-        order_tabs(
-            self.tabs, source.box, source.remove_mask, self.text, *self.tray.controls(), *settings.controls(),
-            bar.change, bar.anyway, bar.button, bar.counts, bar.live, bar.cancel,
-        )  # fmt: skip
-
-    def _refresh_text(self) -> None:
-        panel, board = self.panel, self.document.board
-        shown = see(board, panel)
-        self.text.set_context(board, shown, panel.source.kind != "blank")
-        self.text.set_text(getattr(panel, panel.words_field))
-        self.tray_count.setText(f"{len(shown)} of {self.model.limit}" if self.model.spec else "")
-        set_tone(self.tray_count, "danger" if len(shown) > self.model.limit else "muted")
-        if len(shown) > self.model.limit:
-            self._tell(self.tray.limit_message())
-        elif self.tray_told.property("tone") == "danger":
-            self._tell("")
-        self._show_text_hint()
-
-    def _refresh_foot(self) -> None:
-        panel, document = self.panel, self.document
-        self.render_bar.set_words(bool(panel.takes), panel.source.kind != "blank")
-        refused = obstacle(document.board, panel, self.model, document.picture_path)
-        if refused and self.text.highlighter.problem:
-            refused = None  # a mention, perhaps half typed: the line under the text tells
-        refusal = f"{refused.message} {in_window(refused.hint)}".strip() if refused else ""
-        over = len(see(document.board, panel)) - self.model.limit
-        if self.model.limit and over > 0:  # the line under the pictures says the rest
-            refusal = f"{say_count(over, 'picture')} too many."
-        needed = forecast(document.board, panel, self.model)
-        self.render_bar.set_forecast(needed, refusal, mild=not panel.words.strip())
-
-    def _show_text_hint(self) -> None:
-        problem = self.text.problem
-        self.text_hint.setText(problem or f"@ mentions a picture · {key_text('Ctrl+Return')} renders")
-        set_tone(self.text_hint, "danger" if problem else "muted")
-
-    def _thumbnail(self, picture: Picture, side: int) -> QPixmap:
-        return self.document.pixmap(picture.sha256, 2 * side)
-
-    def _write_prompt(self, prompt: str) -> None:
-        field = self.panel.words_field
-        self.change("Edit Instruction", f"{field} {self.panel_id}", **{field: prompt})
-
-    def _mention(self, word: str) -> None:
-        self.text.setFocus()
-        self.text.mention(word)
+    def controls(self) -> list[QWidget]:
+        """What takes the keyboard, in its order; Qt's own is that of creation, and tiles come later."""
+        return [self.tabs, *self.tray.controls(), *self.settings.controls(), self.more, self.takes, self.go_on]
 
     def _tell(self, text: str) -> None:
         over = bool(text) and len(see(self.document.board, self.panel)) > self.model.limit

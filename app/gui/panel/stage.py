@@ -1,4 +1,4 @@
-"""The picture's side of the panel view: canvas with its bars, what is shown on it and compared with, takes below."""
+"""The picture's side of the panel view: canvas with its bars, what is shown on it and compared with."""
 
 from functools import partial
 from typing import Literal
@@ -6,14 +6,14 @@ from typing import Literal
 import numpy as np
 from PySide6.QtCore import QMimeData, Signal
 from PySide6.QtGui import QImage, QPixmap, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from mlx_model.errors import FluxLocalError, Hint
 from mlx_model.geometry import Size
 
 from ...board import commands
 from ...board.data import Board, Picture, Source, Take, numbers, pictures
-from ...board.panel_job import import_take, read_request
+from ...board.panel_job import read_request
 from ...board.seen import mask_size, source_picture
 from ..canvas import mask as masks
 from ..canvas.bars import CanvasBar, MaskBar
@@ -24,9 +24,8 @@ from ..document.forecast import PanelModel
 from ..document.panel_part import PanelPart
 from ..document.pixmaps import read_mask
 from ..kit.theme import GAP
-from ..kit.widgets import button, describe
+from .branches import name_file
 from .run_card import RunCard
-from .takes_strip import TakesStrip
 
 Tool = Literal["move", "eraser", "brush", "rectangle", "lasso"]
 NAMED = 4  # members of the cast that an empty panel names
@@ -39,7 +38,7 @@ def invitation(board: Board) -> str:
     cast = f"Type @ to bring in the cast: {', '.join(names[:NAMED])}{more}"
     if not names:
         cast = "Characters and places that you add under Cast can be mentioned with @."
-    return f"Say on the right what this panel shows, and press Render.\n{cast}\nOr drop a picture here."
+    return f"Say below what this panel shows, and press Render.\n{cast}\nOr drop a picture here."
 
 
 class PanelStage(PanelPart, QWidget):
@@ -52,38 +51,28 @@ class PanelStage(PanelPart, QWidget):
     settings_asked = Signal()
     keep_asked = Signal()
     dismissed = Signal()
-    continue_asked = Signal()
+    dropped = Signal()  # a picture, which is the panel's now
+    compared_changed = Signal(str)  # the id of the take that the picture is compared with, "" for none
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
         self.document, self.model = document, PanelModel()
         self._preview = 0  # counts what was asked for
         self.tool: Tool = "move"
+        self.compared = ""  # id of a take
         self._loaded: tuple[str, tuple[int, int]] | None = None  # the mask on the canvas: (its picture, its size)
         self.canvas = Canvas(picture_drag.has_pictures)
         self.bar, self.mask_bar = CanvasBar(self.canvas), MaskBar(self.canvas)
-        self.takes, self.card = TakesStrip(document), RunCard(self.canvas)
+        self.card = RunCard(self.canvas)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GAP // 2)
         self.canvas.set_invitation(invitation(document.board))
         column.addWidget(self.mask_bar)
         column.addWidget(self.canvas, 1)
-        column.addWidget(self._foot())
         self.mask_bar.setContentsMargins(GAP, 0, GAP, 0)
         self.mask_bar.hide()
         self._connect()
-
-    def _foot(self) -> QWidget:
-        """The takes, and on to the next panel."""
-        self.foot = QWidget()
-        row = QHBoxLayout(self.foot)
-        row.setContentsMargins(0, 0, GAP, 0)
-        self.go_on = button("Continue", self.continue_asked.emit, "continue")
-        describe(self.go_on, "Continue in a new panel", "A panel behind this one that starts from this take")
-        row.addWidget(self.takes, 1)
-        row.addWidget(self.go_on)
-        return self.foot
 
     def _connect(self) -> None:
         canvas, painter = self.canvas, self.canvas.painter
@@ -97,7 +86,6 @@ class PanelStage(PanelPart, QWidget):
         self.mask_bar.done.clicked.connect(lambda: self.set_tool("move"))
         self.mask_bar.remove_asked.connect(self._clear_mask)
         canvas.clear_asked.connect(self._clear_mask)
-        self.takes.compare_asked.connect(self.compare_with)
         self.card.acted.connect(self._card_acted)
         self.card.dismissed.connect(self.dismissed)
         self.document.picture_ready.connect(self.show_pictures)
@@ -111,16 +99,13 @@ class PanelStage(PanelPart, QWidget):
         self._loaded = None
         self.bar.compare.setChecked(False)
         self.set_tool("move")
-        self.takes.show_panel(panel_id)
+        self.compared = ""
         self.refresh()
         self.canvas.fit()
 
     def refresh(self) -> None:
-        self.takes.refresh()
-        takes = {take.id for take in self.panel.takes}
-        self.foot.setVisible(bool(takes))
-        if self.takes.compared and self.takes.compared not in takes:
-            self.takes.set_compared("")
+        if self.compared and self.panel.find_take(self.compared) is None:
+            self._set_compared("")
         self._allow_masks()
         self.show_pictures()
 
@@ -183,8 +168,8 @@ class PanelStage(PanelPart, QWidget):
         places = {one.id: place for place, one in enumerate(panel.takes, 1)}
         running = not self.canvas.preview.isNull()
         now = "Now" if running or take is None else f"Take {places[take.id]}"
-        if self.takes.compared in places and (running or take is None or self.takes.compared != take.id):
-            other = panel.takes[places[self.takes.compared] - 1]
+        if self.compared in places and (running or take is None or self.compared != take.id):
+            other = panel.takes[places[self.compared] - 1]
             return other.picture, (f"Take {places[other.id]}", now)
         if take is None or running:
             return self.to_show() if take else None, ("Before", "Now")
@@ -204,10 +189,14 @@ class PanelStage(PanelPart, QWidget):
         return next(found, None) if wanted else None
 
     def compare_with(self, take_id: str) -> None:
-        """Compare the current take with this one."""
-        self.takes.set_compared(take_id)
+        """Compare the current take, whichever is chosen, with this one; "" ends it."""
+        self._set_compared(take_id)
         self.show_pictures()
-        self.bar.compare.setChecked(True)
+        self.bar.compare.setChecked(bool(take_id))
+
+    def _set_compared(self, take_id: str) -> None:
+        self.compared = take_id
+        self.compared_changed.emit(take_id)
 
     def show_preview(self, path: str | None) -> None:
         """The picture in the making, from a file; None takes it away. Of two the later is shown."""
@@ -303,22 +292,18 @@ class PanelStage(PanelPart, QWidget):
     def _drop(self, mime: QMimeData) -> None:
         """Dropped pictures become takes: the panel's picture, to be changed or continued from."""
         panel_id, found = self.panel_id, picture_drag.pictures_in(mime, self.document)
-
-        def change(board: Board) -> Board:
-            for picture in found:
-                board = commands.add_take(board, panel_id, import_take(picture))
-            return commands.set_panel(board, panel_id, source=Source("take")) if found else board
-
-        self.document.do("Add Picture", change)
+        if picture_drag.fill_panel(self.document, panel_id, found):
+            self.dropped.emit()
 
     def _copy_take(self) -> None:
-        if self.panel.take:
-            self.takes.copy(self.panel.take)
+        if take := self.panel.take:
+            picture_drag.copy(self.document, take.picture, name_file(self.document.board, self.panel, take))
 
     def _drag_out(self) -> None:
         take = self.panel.take
         if take:
-            picture_drag.drag_out(self.canvas, self.document, take.picture, self.takes.title(take))
+            title = name_file(self.document.board, self.panel, take)
+            picture_drag.drag_out(self.canvas, self.document, take.picture, title)
 
     def title(self) -> str:
         """Such as 1A."""

@@ -1,22 +1,29 @@
 """The panel view: one panel's picture, large, and everything that makes it."""
 
+from pathlib import Path
+
 from msgspec.structs import replace
 from PySide6.QtCore import Qt, QUrl, Signal
 from PySide6.QtGui import QDesktopServices, QHideEvent, QKeyEvent, QKeySequence, QResizeEvent, QShortcut, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QVBoxLayout, QWidget
+
+from mlx_model.errors import FluxLocalError
 
 from ...board import commands
-from ...board.data import Board, Panel, Source, numbers
+from ...board.data import Board, Member, Panel, Source, Take, find_id, free_colour, free_name, new_id, numbers
 from ...board.panel_job import panel_job, resolve
 from ...board.seen import source_picture
 from ...engine import jobs
+from ..document import picture_drag
 from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..document.runs import Live
 from ..kit.theme import GAP
-from ..kit.widgets import OneLine, icon_button, key_text, label
+from ..kit.widgets import OneLine, icon_button, key_text, label, order_tabs
 from ..kit.words import in_window
-from .render_bar import words_of
+from .branches import name_file
+from .edit_bar import EditBar
+from .render_bar import RenderBar, words_of
 from .side import PanelSide
 from .stage import PanelStage, invitation
 from .take_details import settings_of
@@ -25,23 +32,29 @@ NARROW = 640  # px: a header with less room has the tools in a row of their own
 SIDE = (348, 0.24, 460)  # width of the side: least, share of the window, most
 
 
+PARTS = (PanelStage, EditBar, PanelSide)  # in the order that the view takes them
+
+
 class PanelView(PanelPart, QWidget):
     """Shows one panel of the document at a time."""
 
     closed = Signal()  # back to the board
     open_panel = Signal(str)  # id: another panel is asked for
+    said = Signal(str, object, bool)  # what happened; what to do, a Hint; whether it is good news
 
     def __init__(
         self,
         document: Document,
         parent: QWidget | None = None,
         stage: PanelStage | None = None,
+        edit: EditBar | None = None,
         side: PanelSide | None = None,
     ):
-        """`stage` and `side` where they were made before, one after the other."""
+        """Its PARTS may have been made before, one after the other."""
         super().__init__(parent)
         self.document = document
-        self.stage, self.side = stage or PanelStage(document), side or PanelSide(document)
+        self.stage, self.edit = stage or PanelStage(document), edit or EditBar(document)
+        self.side = side or PanelSide(document)
         self.live = Live(document.runs, self._live_job, self)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
@@ -55,6 +68,7 @@ class PanelView(PanelPart, QWidget):
         left.addLayout(self._below)
         self._head.addWidget(self.stage.bar)
         left.addWidget(self.stage, 1)
+        left.addWidget(self.edit)
         row.addLayout(left, 1)
         row.addWidget(self.side)
         self._connect()
@@ -76,28 +90,43 @@ class PanelView(PanelPart, QWidget):
         return row
 
     def _connect(self) -> None:
-        document, stage, side = self.document, self.stage, self.side
+        document = self.document
         document.changed.connect(self._follow_board)
         document.state_changed.connect(self._show_state)
-        side.render_asked.connect(lambda: self.render_panel())
-        side.render_bar.render_asked.connect(lambda _: self.render_panel())
-        side.render_bar.anyway_asked.connect(lambda: self.render_panel(anyway=True))
-        side.render_bar.cancel_asked.connect(lambda: document.cancel(self.panel_id))
-        side.render_bar.live_toggled.connect(self._toggle_live)
-        side.take.again_asked.connect(self._use_settings)
+        self._connect_edit(self.edit, self.edit.render_bar)
+        self._connect_stage(self.stage)
+        self._connect_side(self.side)
+        self.live.preview.connect(self.stage.show_preview)
+        self.live.result.connect(self._show_live)
+        self.live.refused.connect(lambda text, hint: self.edit.set_note(f"{text} {in_window(hint)}".strip()))
+
+    def _connect_edit(self, edit: EditBar, bar: RenderBar) -> None:
+        edit.text.render_asked.connect(lambda: self.render_panel())
+        edit.anyway_asked.connect(lambda: self.render_panel(anyway=True))
+        edit.settings_asked.connect(self.side.open_settings)
+        bar.render_asked.connect(lambda _: self.render_panel())
+        bar.cancel_asked.connect(lambda: self.document.cancel(self.panel_id))
+        bar.live_toggled.connect(self._toggle_live)
+
+    def _connect_stage(self, stage: PanelStage) -> None:
         stage.retry_asked.connect(self._retry)
-        stage.settings_asked.connect(side.open_settings)
-        side.render_bar.settings_asked.connect(side.open_settings)
+        stage.settings_asked.connect(self.side.open_settings)
         stage.keep_asked.connect(self.keep_live)
         stage.dismissed.connect(self._dismiss)
-        stage.continue_asked.connect(self._continue)
-        stage.takes.source_asked.connect(self._use_as_source)
-        stage.takes.reference_asked.connect(self._use_as_reference)
-        stage.takes.details_asked.connect(self._show_details)
-        stage.takes.reveal_asked.connect(self._reveal)
-        self.live.preview.connect(stage.show_preview)
-        self.live.result.connect(self._show_live)
-        self.live.refused.connect(lambda text, hint: side.render_bar.set_note(f"{text} {in_window(hint)}".strip()))
+        stage.dropped.connect(self.edit.write)
+
+    def _connect_side(self, side: PanelSide) -> None:
+        side.tray.mention_asked.connect(self._mention)
+        side.take.again_asked.connect(self._use_settings)
+        side.continue_asked.connect(self._continue)
+        side.takes.compare_asked.connect(self.stage.compare_with)
+        self.stage.compared_changed.connect(side.takes.set_compared)
+        side.takes.source_asked.connect(self._use_as_source)
+        side.takes.reference_asked.connect(self._use_as_reference)
+        side.takes.cast_asked.connect(self._add_to_cast)
+        side.takes.save_asked.connect(self._save_picture)
+        side.takes.details_asked.connect(self._show_details)
+        side.takes.reveal_asked.connect(self._reveal)
 
     def _shortcuts(self) -> None:
         for keys, act in (
@@ -108,23 +137,35 @@ class PanelView(PanelPart, QWidget):
 
     def show_panel(self, panel_id: str) -> None:
         self.document.board.panel(panel_id)
-        self.side.render_bar.live.setChecked(False)
+        self.edit.render_bar.live.setChecked(False)
         self.live.forget()
         self.panel_id = panel_id
         self.document.watched = panel_id if self.isVisible() else None
         self.side.show_panel(panel_id)
-        self.stage.model = self.side.model
+        self.stage.model = self.edit.model = self.side.model
         self.stage.show_panel(panel_id)
+        self.edit.show_panel(panel_id)
+        self._order()
         self._show_header()
         self._show_state(panel_id)
         self.side.tabs.setCurrentIndex(0)
-        self.side.text.setFocus()
+        self.edit.text.setFocus()
 
     def refresh(self) -> None:
         self.side.refresh()
-        self.stage.model = self.side.model
+        self.stage.model = self.edit.model = self.side.model
         self.stage.refresh()
+        self.edit.refresh()
+        self._order()
         self._show_header()
+
+    def _order(self) -> None:
+        """Tab goes along the edit bar, then down the side, as the eye does."""
+        order_tabs(*self.edit.controls(), *self.side.controls())
+
+    def _mention(self, word: str) -> None:
+        self.edit.text.setFocus()
+        self.edit.text.mention(word)
 
     def _show_header(self) -> None:
         board = self.document.board
@@ -169,7 +210,7 @@ class PanelView(PanelPart, QWidget):
         `anyway`: also where it will not fit, as predicted.
         """
         self.stage.set_tool("move")
-        count = self.side.render_bar.count
+        count = self.edit.render_bar.count
         if count == 1:
             self.document.render([self.panel_id], anyway)
         else:
@@ -185,8 +226,8 @@ class PanelView(PanelPart, QWidget):
         state = self.document.panel_state(panel_id)
         self.stage.canvas.set_invitation(words_of(state) if state.busy else invitation(self.document.board))
         if self.live.on and state.busy:
-            self.side.render_bar.set_note(words_of(state))
-        self.side.render_bar.set_state(state, self.live.on)
+            self.edit.set_note(words_of(state))
+        self.edit.render_bar.set_state(state, self.live.on)
         if state.state == "failed" and not self.live.on:
             self.stage.show_preview(None)
             self.stage.say_failed(state.reason, state.hint, state.misfit)
@@ -213,7 +254,7 @@ class PanelView(PanelPart, QWidget):
             self.live.start()
             return
         self.live.stop()
-        self.side.render_bar.set_note("")
+        self.edit.set_note("")
         if self.live.latest is None and self.panel_id:
             self.stage.show_preview(None)
         if self.panel_id:
@@ -226,7 +267,7 @@ class PanelView(PanelPart, QWidget):
         return panel_job(document.board, self.panel_id, document.picture_path, choice, seed=panel.seed)
 
     def _show_live(self, job: jobs.JobState) -> None:
-        self.side.render_bar.set_note("")
+        self.edit.set_note("")
         self.stage.show_preview(job.result)
         self.stage.say_live(job.seconds)
 
@@ -251,17 +292,46 @@ class PanelView(PanelPart, QWidget):
             return commands.set_panel(board, self.panel_id, source=Source("take"))
 
         self.document.do("Start from Take", start)
-        self.side.tabs.setCurrentIndex(0)
-        self.side.text.setFocus()
+        self.edit.write()
+
+    def _take(self, take_id: str) -> Take:
+        return find_id(self.panel.takes, take_id, "take")
 
     def _use_as_reference(self, take_id: str) -> None:
-        take = next(take for take in self.panel.takes if take.id == take_id)
-        number = [one.id for one in self.panel.takes].index(take_id) + 1
+        take = self._take(take_id)
+        number = self.panel.takes.index(take) + 1
         self.side.tray.add_picture(take.picture, f"take-{number}", "composition")
+
+    def _add_to_cast(self, take_id: str) -> None:
+        """Under a name that prompts can mention from now on."""
+        cast, take = self.document.board.cast, self._take(take_id)
+        free = free_name("character", [member.name for member in cast])
+        name, agreed = QInputDialog.getText(self, "Add to Cast", "What prompts call it, behind an @:", text=free)
+        if not agreed or not name.strip():
+            return
+        member = Member(new_id(), name.strip().lstrip("@"), colour=free_colour(one.colour for one in cast),
+                        pictures=(take.picture,))  # fmt: skip
+        if self.document.do("Add to Cast", lambda board: commands.add_member(board, member)):
+            self.said.emit(f"@{member.name} is in the cast.", "Any prompt of this board can mention it.", True)
+
+    def _save_picture(self, take_id: str) -> None:
+        """A copy for others, where the artist says."""
+        document, take = self.document, self._take(take_id)
+        title = name_file(document.board, self.panel, take).replace("/", "-")
+        suggested = document.file.path.parent / f"{title}{document.picture_path(take.picture.sha256).suffix}"
+        chosen, _ = QFileDialog.getSaveFileName(self, "Save Picture As", str(suggested))
+        if not chosen:
+            return
+        try:
+            made = picture_drag.save_as(document, take.picture, Path(chosen))
+        except FluxLocalError as error:
+            document.tell(error)
+            return
+        self.said.emit(f"Saved {made.name}.", f"In {made.parent}.", True)
 
     def _use_settings(self, take_id: str) -> None:
         """The seed and numbers of a take for the panel; its words and pictures stay as they are."""
-        take = next(take for take in self.panel.takes if take.id == take_id)
+        take = self._take(take_id)
         settings = replace(self.panel.settings, model=take.model, **settings_of(take))
         self.change("Use Settings", settings=settings, seed=take.seed, seed_locked=True)
 
@@ -271,7 +341,7 @@ class PanelView(PanelPart, QWidget):
         self.side.take.note.setFocus()
 
     def _reveal(self, take_id: str) -> None:
-        take = next(take for take in self.panel.takes if take.id == take_id)
+        take = self._take(take_id)
         folder = self.document.picture_path(take.picture.sha256).parent
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
@@ -292,7 +362,7 @@ class PanelView(PanelPart, QWidget):
     def hideEvent(self, event: QHideEvent) -> None:
         """Nothing runs by itself for a panel that nobody looks at."""
         self.document.watched = None
-        self.side.render_bar.live.setChecked(False)
+        self.edit.render_bar.live.setChecked(False)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

@@ -179,7 +179,6 @@ class MentionHighlighter(QSyntaxHighlighter):
 
 OPEN_MENTION = re.compile(r"(?<![\w@.\\])@([\w-]*)$")
 ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-LEAST, MOST = 92, 190
 DESCRIBE = "Describe the picture. Type @ to bring in a character or a reference."
 CHANGE = "Say what should change. Type @ to bring in a character or a reference."
 
@@ -197,14 +196,6 @@ class InstructionBox(BoardText):
         self.highlighter = MentionHighlighter(self.document())
         self.setPlaceholderText(DESCRIBE)
         self.cursorPositionChanged.connect(self._offer)
-        self.document().documentLayout().documentSizeChanged.connect(lambda _: self._grow())
-        self._grow()
-
-    def _grow(self) -> None:
-        """As high as its text, between LEAST and MOST pixels."""
-        lines = self.document().documentLayout().documentSize().height()  # a plain text layout counts lines
-        wanted = round(lines * self.fontMetrics().lineSpacing() + 24)
-        self.setFixedHeight(min(MOST, max(LEAST, wanted)))
 
     def set_context(self, board: Board, seen: Sequence[Seen], changes: bool) -> None:
         """The pictures that can be mentioned; `changes`: the panel starts from a picture."""

@@ -86,7 +86,7 @@ class ReferenceTile(QWidget):
         parts.append("more than the model looks at" if self.over_limit else "")
         self.setAccessibleName(", ".join(part for part in parts if part))
         hints = {
-            "source": "The picture that is changed. Choose it under Start from.",
+            "source": "The picture that is changed. Choose it beside the words.",
             "reference": "Drag to reorder, or Alt with an arrow key. Double-click mentions it. Right-click for more.",
             "cast": "Looked at because the text mentions it.",
         }

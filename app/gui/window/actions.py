@@ -64,6 +64,7 @@ TABLE: dict[str, tuple[Row | None, ...]] = {
         Row("duplicate", "Duplicate", "Ctrl+D", "duplicate", "panels", board=Board.duplicate),
         Row("delete", "Delete", "Del", "trash", "selected", board=Board.delete),
         None,
+        Row("find", "Find a Panel…", "Ctrl+F", board=Board.find),
         Row("select_all", "Select All Panels", "Ctrl+A", board=Board.select_all),
         Row("rename", "Edit Caption", "F2", "", "one", board=Board.rename),
     ),
@@ -90,6 +91,7 @@ TABLE: dict[str, tuple[Row | None, ...]] = {
         Row("cancel_all", "Cancel All", "Ctrl+Shift+.", "", "busy", window=Window.cancel_all),
     ),
     "&View": (
+        Row("show_home", "Home", "Ctrl+0", window=Window.show_home),
         Row("show_board", "Board", "Ctrl+1", window=Window.show_board),
         Row("show_cast", "Cast", "Ctrl+2", window=Window.show_cast),
         Row("show_models", "Models", "Ctrl+3", window=Window.show_models),

@@ -31,6 +31,7 @@ class BoardCommands(QObject):
     said = Signal(str, object, bool)  # what happened; what to do, a Hint; whether it is good news
     undoable = Signal(str)  # what happened and may be taken back at once
     panel_wanted = Signal(str)  # id
+    board_wanted = Signal()
 
     def __init__(
         self,
@@ -283,6 +284,11 @@ class BoardCommands(QObject):
 
     def rename(self) -> None:
         self.view.grid.edit(self.view.grid.currentIndex())
+
+    def find(self) -> None:
+        """On the board, from wherever one is."""
+        self.board_wanted.emit()
+        self.view.rail.ask()
 
     def select_all(self) -> None:
         self.view.grid.select(tuple(panel.id for panel in self.document.board.panels()))

@@ -4,7 +4,7 @@ import contextlib
 import importlib
 from collections.abc import Iterator
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import Any
 
 import msgspec
 from PySide6.QtCore import QByteArray, QCoreApplication, QEvent, QSize, Qt, QTimer
@@ -13,7 +13,6 @@ from PySide6.QtWidgets import QFrame, QMainWindow, QMenu, QStackedWidget, QToolB
 
 from mlx_model.errors import FluxLocalError, Hint
 
-from ...base.settings import name_recent
 from ...base.words import say_count
 from ...board.data import Board
 from ...models.library import BUILT_IN
@@ -23,24 +22,29 @@ from ..document.panel_part import PanelPart
 from ..kit.messages import Toasts
 from ..kit.theme import theme
 from ..kit.turns import OnceATurn, breathe, spare_collections
-from ..kit.widgets import as_action, as_tip, as_title, focus_main, icon_button, row
+from ..kit.widgets import as_title, focus_main, icon_button, row
 from ..pages.cast_view import CastView
+from ..pages.home import HomeView
 from ..pages.models_view import ModelsView
 from ..pages.queue_view import QueueView
 from .actions import Actions, Row, State
 from .board_commands import BoardCommands
-from .session import Session
+from .session import Session, list_stories
 from .window_commands import WindowCommands
 
-if TYPE_CHECKING:
-    from ..panel.side import PanelSide
-    from ..panel.stage import PanelStage
-
-PLACES = (("board", "Board"), ("cast", "Cast"), ("loras", "LoRAs"), ("models", "Models"), ("queue", "Queue"))
+PLACES = (
+    ("home", "Home"),
+    ("board", "Board"),
+    ("cast", "Cast"),
+    ("loras", "LoRAs"),
+    ("models", "Models"),
+    ("queue", "Queue"),
+)
 USUAL, LEAST, FRAME = (1280, 800), (860, 540), 40  # px: of a window, and what its frame may take of the screen
 IDLE = 60  # ms between the steps of what is built before it is wanted
 AHEAD = ("psutil", "..canvas.canvas", "..canvas.bars", "..prompt.instruction_box", "..prompt.tile", "..prompt.tray",
-         "..panel.render_settings", "..panel.takes_strip", "..panel.side", "..panel.stage", "..panel.view")  # fmt: skip
+         "..panel.render_settings", "..panel.takes_tree", "..panel.edit_bar", "..panel.side", "..panel.stage",
+         "..panel.view")  # fmt: skip
 LONG = 20_000  # ms of work without a pause: its end is worth a notification
 
 
@@ -122,23 +126,9 @@ class MainWindow(QMainWindow):
 
     def _fill_menus(self) -> None:
         self.recent, self.samples = QMenu(self), QMenu(self)
-        self.recent.aboutToShow.connect(self._fill_recent)
-        self.samples.aboutToShow.connect(self._fill_samples)
+        self.recent.aboutToShow.connect(partial(self.commands.fill_recent, self.recent))
+        self.samples.aboutToShow.connect(partial(self.commands.fill_samples, self.samples))
         self.actions_.fill(self.menuBar(), {"recent": self.recent, "samples": self.samples})
-
-    def _fill_recent(self) -> None:
-        self.recent.clear()
-        self.recent.setToolTipsVisible(True)
-        for path, title in name_recent(self.session.remember_title()):
-            self.recent.addAction(as_action(title), partial(self.session.open, path)).setToolTip(as_tip(path))
-        self.recent.setEnabled(bool(self.session.settings.recent))
-
-    def _fill_samples(self) -> None:
-        from ...fluxboard.samples import SAMPLES
-
-        self.samples.clear()
-        for name, sample in SAMPLES.items():
-            self.samples.addAction(sample.title, partial(self.session.open_sample, name))
 
     def _set_page(self, name: str, page: QWidget) -> None:
         self._drop_page(name)
@@ -183,6 +173,7 @@ class MainWindow(QMainWindow):
         self.board_commands.said.connect(self.say)
         self.board_commands.undoable.connect(self._say_undoable)
         self.board_commands.panel_wanted.connect(self.open_panel)
+        self.board_commands.board_wanted.connect(partial(self.go, "board"))
         view.grid.opened.connect(self.open_panel)
         view.grid.file_dropped.connect(self.session.open_or_import, Qt.ConnectionType.QueuedConnection)
         view.grid.peek_wanted.connect(self.board_commands.peek_at)
@@ -235,6 +226,8 @@ class MainWindow(QMainWindow):
 
     def _make(self, name: str) -> QWidget:
         match name:
+            case "home":
+                return self._make_home()
             case "cast":
                 return self._make_cast()
             case "loras":
@@ -246,17 +239,25 @@ class MainWindow(QMainWindow):
             case _:
                 return self._make_panel()
 
+    def _make_home(self) -> QWidget:
+        page = HomeView(list_stories(), self.run, self.session.list_boards, self.session.find_cover)
+        page.story_wanted.connect(self.session.open_sample)
+        page.board_wanted.connect(self.session.open)
+        return page
+
     def _make_cast(self) -> CastView:
         page = CastView(self.board.document)
         page.open_panel.connect(self.open_panel)
         return page
 
-    def _make_panel(self, stage: "PanelStage | None" = None, side: "PanelSide | None" = None) -> QWidget:
+    def _make_panel(self, *parts: Any) -> QWidget:
+        """`parts` are those of the view that were built ahead."""
         from ..panel.view import PanelView
 
-        page = PanelView(self.board.document, self.stack, stage, side)
+        page = PanelView(self.board.document, self.stack, *parts)
         page.closed.connect(lambda: self.go("board"))
         page.open_panel.connect(self.open_panel)
+        page.said.connect(self.say)
         return page
 
     def _build_ahead(self) -> None:
@@ -269,20 +270,19 @@ class MainWindow(QMainWindow):
         for name in AHEAD:
             importlib.import_module(name, __package__)
             yield True
-        from ..panel.side import PanelSide
-        from ..panel.stage import PanelStage
+        from ..panel.view import PARTS
 
         if "panel" in self.pages or self.document is not document:
             return
-        stage = PanelStage(document)
-        yield True
-        side = PanelSide(document)
-        yield True
+        parts: list[QWidget] = []
+        for kind in PARTS:
+            parts.append(kind(document))
+            yield True
         if "panel" not in self.pages and self.document is document:
-            self._set_page("panel", self._make_panel(stage, side))
+            self._set_page("panel", self._make_panel(*parts))
         else:  # somebody was quicker
-            stage.deleteLater()
-            side.deleteLater()
+            for part in parts:
+                part.deleteLater()
 
     def _make_models(self) -> ModelsView:
         page = ModelsView(self.session.downloads, self.session.default_model())

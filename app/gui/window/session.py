@@ -24,7 +24,9 @@ from ...fluxboard.file import BoardFile
 from ...models import library
 from ..document.document import READ_ONLY_HINT, Document
 from ..document.storing import in_background
+from ..kit.words import model_title
 from ..pages.downloads import Downloads
+from ..pages.home import Story
 
 T = TypeVar("T")
 
@@ -82,6 +84,20 @@ class Session(QObject):
         with contextlib.suppress(FluxLocalError):  # its folder is gone
             return str(self.document.file.path) if self.document else ""
         return ""
+
+    def list_boards(self) -> list[tuple[str, str]]:
+        """(path, title) of the boards of lately that are still there."""
+        return [(path, title) for path, title in settings.name_recent(self.remember_title()) if os.path.isdir(path)]
+
+    @staticmethod
+    def find_cover(path: str) -> Path | None:
+        """The file of a board's first picture, None where it has none or can't be read. Any thread may call this."""
+        try:
+            with BoardFile.open(path, write=False) as file:
+                take = next((panel.take for panel in file.board.panels() if panel.take), None)
+                return file.picture_path(take.picture.sha256) if take else None
+        except (FluxLocalError, OSError):
+            return None
 
     # Boards
 
@@ -316,6 +332,14 @@ class Session(QObject):
             place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "The folder"
             self.message.emit(f"{place} can't be used: {say_reason(error)}.", "Choose another folder in the settings.")
         return None
+
+
+def list_stories() -> list[Story]:
+    """The samples as Home shows them."""
+    return [
+        Story(name, one.title, one.story, samples.FOLDER / f"{one.cover}.png", one.needs and model_title(one.needs))
+        for name, one in samples.SAMPLES.items()
+    ]
 
 
 def _same(document: Document, path: Path) -> bool:

@@ -1,13 +1,16 @@
 """Actions that need no open board: opening one, places, the window itself, its dialogs, its questions."""
 
+from functools import partial
+
 from PySide6.QtCore import QObject, Signal
-from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QSystemTrayIcon
+from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMenu, QSystemTrayIcon
 
 from ...base.settings import Settings, boards_folder
 from ...base.words import say_count
 from ..document.document import Document
 from ..kit.messages import ask, sure
 from ..kit.theme import theme
+from ..kit.widgets import as_action, as_tip
 from .session import Session
 
 
@@ -59,6 +62,20 @@ class WindowCommands(QObject):
         if path:
             self.session.import_board(path)
 
+    def fill_recent(self, menu: QMenu) -> None:
+        menu.clear()
+        menu.setToolTipsVisible(True)
+        for path, title in self.session.list_boards():
+            menu.addAction(as_action(title), partial(self.session.open, path)).setToolTip(as_tip(path))
+        menu.setEnabled(not menu.isEmpty())
+
+    def fill_samples(self, menu: QMenu) -> None:
+        from ...fluxboard.samples import SAMPLES
+
+        menu.clear()
+        for name, sample in SAMPLES.items():
+            menu.addAction(sample.title, partial(self.session.open_sample, name))
+
     def settings(self) -> None:
         from .dialogs import SettingsDialog
 
@@ -79,6 +96,9 @@ class WindowCommands(QObject):
             QApplication.quit()
 
     # Places
+
+    def show_home(self) -> None:
+        self.place_wanted.emit("home")
 
     def show_board(self) -> None:
         self.place_wanted.emit("board")

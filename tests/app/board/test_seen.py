@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from app.board.data import Board, Member, Panel, PanelReference, Picture, Scene, Source, Take
-from app.board.seen import names, see
+from app.board.seen import is_out_of_date, list_out_of_date, names, see
 
 CAT, HAT, BAR, TAKE = (Picture(letter * 64, 64, 64) for letter in "abcd")
 GULL, OWL = Member("m1", "gull", "character", "#111111", (CAT,)), Member("m2", "owl", "prop", "#222222", (BAR,))
@@ -61,3 +61,19 @@ def test_another_panel_as_source():
     panel = Panel("p", source=Source("panel", "q"))
     other = msgspec.structs.replace(Panel("q"), takes=(take(BAR),), current="t")
     assert [one.picture for one in see(board(panel, other), panel)] == [BAR]
+
+
+def test_out_of_date_is_what_continues_a_picture_that_was_replaced():
+    def made(name: str, parent: str | None = None) -> Take:
+        return msgspec.structs.replace(take(TAKE), id=name, parent=parent)
+
+    origin = Panel("p", takes=(made("a"), made("b")), current="a")
+    follower = Panel("q", source=Source("panel", "p"), takes=(made("c", "a"),), current="c")
+    assert list_out_of_date(board(origin, follower)) == ()
+    replaced = msgspec.structs.replace(origin, current="b")
+    assert list_out_of_date(board(replaced, follower)) == ("q",)
+    forgotten = msgspec.structs.replace(follower, takes=(made("c", "gone"),))
+    drawn = msgspec.structs.replace(follower, takes=(made("c"),))
+    alone = msgspec.structs.replace(follower, source=Source())
+    for panel in (forgotten, drawn, alone, Panel("q", source=Source("panel", "p"))):
+        assert not is_out_of_date(board(replaced, panel), panel)

@@ -3,6 +3,7 @@
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QDropEvent, QImage
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from app.board import commands
@@ -199,7 +200,7 @@ def test_panels_are_moved_into_another_scene(grid, window, here):
     assert [panel.id for panel in window.document.board.scenes[1].panels] == [here[0]]
 
 
-def test_pictures_from_finder_become_panels_between_and_references_onto(grid, window, here, picture_file):
+def test_pictures_from_finder_become_panels_between_and_fill_or_join_where_they_fall(grid, window, here, picture_file):
     one, two = picture_file("one.png", (1, 2, 3)), picture_file("two.png", (4, 5, 6))
     drop(grid, urls(one, two), spot(grid, here[1], 0.05))
     ids = now(window)
@@ -207,7 +208,12 @@ def test_pictures_from_finder_become_panels_between_and_references_onto(grid, wi
     assert ids[3:] == here[1:]
     assert [window.document.board.panel(panel).take.picture.name for panel in ids[1:3]] == ["one", "two"]
     drop(grid, urls(one), spot(grid, here[1], 0.5))
-    assert [r.picture.name for r in window.document.board.panel(here[1]).references] == ["one"]
+    panel = window.document.board.panel(here[1])
+    assert (panel.take.picture.name, panel.source.kind, panel.references) == ("one", "take", ())
+    drop(grid, urls(two), spot(grid, here[1], 0.5))
+    panel = window.document.board.panel(here[1])
+    assert [reference.picture.name for reference in panel.references] == ["two"]
+    assert len(panel.takes) == 1
 
 
 def test_a_refused_file_leaves_the_board_as_it_is_and_says_why(grid, window, here, tmp_path):
@@ -359,3 +365,87 @@ def test_every_point_of_every_cell_finds_it_whatever_comes_last(panels):
     for row, rect in enumerate(made.rects):
         for point in (rect.topLeft(), rect.center(), rect.bottomRight()):
             assert made.at(point) == row
+
+
+# The style, and what is out of date
+
+
+def test_the_style_of_the_board_is_seen_and_written_there(window):
+    line = window.board.style_line
+    line.setFocus()
+    QTest.keyClicks(line, "ink, soft light")
+    QTest.keyClick(line, Qt.Key.Key_Return)
+    assert window.document.board.style == "ink, soft light"
+    window.document.undo()
+    line.clearFocus()
+    window.document.do("Style", commands.set_board(window.document.board, style="watercolour"))
+    assert line.text() == "watercolour"
+
+
+def test_what_continues_a_replaced_picture_is_told_and_rendered_by_one_click(window, here, engine, picture_file):
+    document, outdated = window.document, window.board.outdated
+    document.render(here[:1])
+    engine.done(picture_file("one.png", "red"))
+    new = document.continue_from(here[0])
+    document.do("Edit", commands.set_panel(document.board, new, instruction="make it night"))
+    document.render([new])
+    engine.done(picture_file("two.png", "navy"))
+    assert not outdated.isVisible()
+    document.render(here[:1])
+    engine.done(picture_file("three.png", "blue"))
+    model = window.board.grid.model()
+    assert (outdated.isVisible(), outdated.text()) == (True, "Render 1 Out of Date")
+    spoken = model.index(model.row_of(new)).data(Qt.ItemDataRole.AccessibleTextRole)
+    assert spoken.endswith("out of date")
+    QTest.mouseClick(outdated, Qt.MouseButton.LeftButton)
+    assert [job.panel for job in engine.submitted][-1] == new
+    engine.done(picture_file("four.png", "black"))
+    assert not outdated.isVisible()
+    assert document.panel(new).take.parent == document.panel(here[0]).current
+
+
+# The rail of scenes
+
+
+def test_a_panel_is_found_by_its_words_and_chosen_with_keys(window, here):
+    rail = window.board.rail
+    assert not rail.isVisible()  # one scene is no reason for it
+    window.run("find")
+    assert rail.field.hasFocus()
+    QTest.keyClicks(rail.field, "ROBOT")
+    assert [rail.list.item(row).text() for row in range(rail.list.count())] == ["1C  a robot in the city"]
+    QTest.keyClick(rail.field, Qt.Key.Key_Return)
+    assert window.board.grid.list_selected() == (here[2],)
+    window.run("find")
+    QTest.keyClicks(rail.field, "a ")
+    QTest.keyClick(rail.field, Qt.Key.Key_Down)
+    QTest.keyClick(rail.field, Qt.Key.Key_Return)
+    assert window.board.grid.list_selected() == (here[1],)
+    window.run("find")
+    QTest.keyClick(rail.field, Qt.Key.Key_Escape)
+    assert (rail.isVisible(), rail.field.text(), window.board.grid.hasFocus()) == (False, "", True)
+
+
+def test_scenes_are_jumped_to(window, here):
+    board = window.document.board
+    for number in range(12):
+        board = commands.add_scene(board, heading=f"EXT. PLACE {number}")
+        board = commands.add_panel(board, board.scenes[-1].id)
+    window.document.do("Add", board)
+    rail, grid = window.board.rail, window.board.grid
+    window.resize(860, 800)
+    assert not rail.isVisible()  # there is no room
+    window.resize(1280, 800)
+    assert rail.isVisible()
+    assert [rail.list.item(row).text() for row in (0, 8)] == ["1  Untitled scene", "9  EXT. PLACE 7"]
+    at = rail.list.visualItemRect(rail.list.item(8)).center()
+    QTest.mouseClick(rail.list.viewport(), Qt.MouseButton.LeftButton, pos=at)
+    scene = window.document.board.scenes[8]
+    assert grid.list_selected() == (scene.panels[0].id,)
+    heading = next(place for place, one in enumerate(grid.model().rows) if one.scene == scene.id)
+    assert 0 <= grid.visualRect(grid.model().index(heading)).top() <= 40
+    window.run("find")
+    QTest.keyClicks(rail.field, "place 11")
+    assert rail.list.count() == 1
+    window.resize(900, 600)
+    assert rail.isVisible()  # somebody searches

@@ -194,12 +194,12 @@ def test_a_misfit_leads_to_the_settings(window, monkeypatch):
     from app.gui.document.forecast import Forecast
 
     too_much = Forecast("Needs about 90 GB of 16 GB memory.", "Try a smaller size.", False)
-    for module in ("app.gui.document.document", "app.gui.panel.side"):
+    for module in ("app.gui.document.document", "app.gui.panel.edit_bar"):
         monkeypatch.setattr(f"{module}.forecast", lambda *_: too_much)
     window.open_panel(now(window)[0])
     page = window.pages["panel"]
-    page.side.refresh()
-    assert page.side.render_bar.change.isVisible()
+    page.edit.refresh()
+    assert page.edit.change_settings.isVisible()
     page.side.tabs.setCurrentIndex(1)
     page.render_panel()
     assert page.stage.card.button.text() == "Change Settings"

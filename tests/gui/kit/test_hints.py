@@ -44,4 +44,5 @@ def test_what_stands_in_the_way_of_a_run_is_said_in_them(window, settings, said)
     panel = next(window.document.board.panels())
     window.document.do("Change", commands.set_panel(window.document.board, panel.id, settings=settings))
     window.open_panel(panel.id)
-    assert window.pages["panel"].side.render_bar.forecast.text().endswith(said)
+    edit = window.pages["panel"].edit
+    assert (edit.misfit.text() or edit.hint.text()).endswith(said)

@@ -31,24 +31,25 @@ def page(window):
 
 
 def test_too_many_references_turn_the_button_off_and_say_why(window, page):
-    bar = page.side.render_bar
+    bar = page.edit.render_bar
     assert bar.button.isEnabled()
     add_references(window.document, page.panel_id, "hat", "coat", "boots", "lamp", "ring", "tent", "sofa")
     assert not bar.button.isEnabled()
-    assert bar.forecast.text() == "1 picture too many."
+    assert page.edit.hint.text() == "1 picture too many."
     assert page.side.tray_told.text().startswith("The built-in model looks at 6 pictures at most.")
-    assert bar.button.accessibleDescription() == bar.forecast.text()
+    assert bar.button.accessibleDescription() == page.edit.hint.text()
     window.document.undo()
     assert bar.button.isEnabled()
-    assert bar.forecast.text().startswith("Needs about")
+    assert "Needs about" in bar.button.accessibleDescription()
+    assert page.edit.misfit.isHidden()
 
 
 def test_a_panel_without_words_asks_for_them_without_alarm(window, page):
-    bar, document = page.side.render_bar, window.document
+    bar, document = page.edit.render_bar, window.document
     document.do("Edit", commands.set_panel(document.board, page.panel_id, prompt=""))
     assert not bar.button.isEnabled()
-    assert "Say what the picture should show." in bar.forecast.text()
-    assert bar.forecast.property("tone") == "muted"
+    assert "Say what the picture should show." in page.edit.hint.text()
+    assert page.edit.hint.property("tone") == "muted"
     document.do("Edit", commands.set_panel(document.board, page.panel_id, prompt="a gull with @nob"))
     assert bar.button.isEnabled()  # the line under the text tells, and it may be half typed
 
@@ -62,20 +63,22 @@ def test_an_empty_panel_names_the_cast(window, page):
 
 def test_a_predicted_misfit_can_be_run_anyway(window, page, engine, monkeypatch):
     misfit = Forecast("Will not fit. It needs 90 GB.", "What would fit: 8 bits.", False, predicted=True)
-    for module in ("app.gui.document.document", "app.gui.panel.side"):
+    for module in ("app.gui.document.document", "app.gui.panel.edit_bar"):
         monkeypatch.setattr(f"{module}.forecast", lambda *_: misfit)
-    page.side.refresh()
-    bar = page.side.render_bar
-    assert (bar.button.isEnabled(), bar.anyway.isVisible()) == (False, True)
+    page.edit.refresh()
+    bar = page.edit.render_bar
+    assert (bar.button.isEnabled(), page.edit.anyway.isVisible()) == (False, True)
     window.document.render([page.panel_id])
     assert engine.submitted == []
-    QTest.mouseClick(bar.anyway, LEFT)
+    QTest.mouseClick(page.edit.anyway, LEFT)
     assert [job.anyway for job in engine.submitted] == [True]
 
 
-def test_without_a_model_there_is_nothing_to_try(page):
-    page.side.render_bar.set_forecast(Forecast("No model is installed.", "Add one.", False))
-    assert not page.side.render_bar.anyway.isVisible()
+def test_without_a_model_there_is_nothing_to_try(page, monkeypatch):
+    none = Forecast("No model is installed.", "Add one.", False)
+    monkeypatch.setattr("app.gui.panel.edit_bar.forecast", lambda *_: none)
+    page.edit.refresh()
+    assert (page.edit.change_settings.isVisible(), page.edit.anyway.isVisible()) == (True, False)
 
 
 def test_the_worker_asks_for_memory_unless_it_is_told_to_go_on(monkeypatch, tmp_path):

@@ -34,10 +34,10 @@ def view(board_file, qtbot):
 def run(view, qtbot, words: str) -> np.ndarray:
     """Type, press Ctrl+Enter and wait for the take; its pixels (H, W, 3)."""
     before = len(view.panel.takes)
-    view.side.text.setFocus()
-    view.side.text.selectAll()
-    QTest.keyClicks(view.side.text, words)
-    QTest.keyClick(view.side.text, Qt.Key.Key_Return, CONTROL)
+    view.edit.text.setFocus()
+    view.edit.text.selectAll()
+    QTest.keyClicks(view.edit.text, words)
+    QTest.keyClick(view.edit.text, Qt.Key.Key_Return, CONTROL)
     qtbot.waitUntil(lambda: len(view.panel.takes) > before or view.stage.card.isVisible(), timeout=PATIENCE)
     assert not view.stage.card.isVisible(), view.stage.card.message.text()
     return pixels(view)
@@ -51,7 +51,7 @@ def pixels(view) -> np.ndarray:
 def test_make_change_repaint_continue_undo(view, qtbot):
     document, first = view.document, view.panel_id
     made = run(view, qtbot, "a beach, day")
-    view.side.source.set_source(Source("take"))
+    view.edit.start.set_source(Source("take"))
     changed = run(view, qtbot, "make it night")
     assert changed.mean() != made.mean()
     view.stage.set_tool("rectangle")

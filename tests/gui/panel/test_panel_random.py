@@ -19,12 +19,12 @@ TEN = SPECS["flux2-klein-4b"]
 
 
 def type_words(view, dice):
-    QTest.keyClicks(view.side.text, dice.choice(["night ", "@gull ", "@1 ", "@hat ", "x", "@zz "]))
+    QTest.keyClicks(view.edit.text, dice.choice(["night ", "@gull ", "@1 ", "@hat ", "x", "@zz "]))
 
 
 def rub_out(view, dice):
     for _ in range(dice.randint(1, 6)):
-        QTest.keyClick(view.side.text, Qt.Key.Key_Backspace)
+        QTest.keyClick(view.edit.text, Qt.Key.Key_Backspace)
 
 
 def add_picture(view, dice):
@@ -46,10 +46,12 @@ def remove(view, dice):
 
 
 def change_start(view, dice):
-    box = view.side.source.box
-    row = dice.randrange(box.count())
-    if box.model().item(row).isEnabled():
-        box.activated.emit(row)
+    edit = view.edit
+    way = dice.choice([edit.to_change, edit.to_make, edit.go_on, edit.start])
+    if way is edit.start and edit.start.count():
+        edit.start.activated.emit(dice.randrange(edit.start.count()))
+    elif way is not edit.start and way.isVisible():
+        way.click()
 
 
 def paint(view, dice):
@@ -66,11 +68,11 @@ def paint(view, dice):
 def mask_command(view, dice):
     if view.stage.tool != "move":
         painter = view.stage.canvas.painter
-        dice.choice([painter.invert, painter.feather, view.side.source.clear_mask])()
+        dice.choice([painter.invert, painter.feather, view.edit.clear_mask])()
 
 
 def choose_take(view, dice):
-    view.stage.takes.setCurrentRow(dice.randrange(max(1, view.stage.takes.count())))
+    view.side.takes.setCurrentRow(dice.randrange(max(1, view.side.takes.count())))
 
 
 def settings(view, dice):
@@ -90,7 +92,10 @@ WORK = (type_words, type_words, rub_out, add_picture, reorder, remove, change_st
 def agrees(view):
     """What is on the screen is what the board says and what the model would get."""
     document, panel = view.document, view.panel
-    assert view.side.text.text() == getattr(panel, panel.words_field)
+    assert view.edit.text.text() == getattr(panel, panel.words_field)
+    assert view.edit.to_change.isChecked() == (panel.source.kind != "blank")
+    if panel.source.kind != "blank":
+        assert view.edit.start.currentData() == panel.source
     shown = see(document.board, panel)
     assert [tile.seen for tile in view.side.tray.tiles] == list(shown)
     assert [tile.number for tile in view.side.tray.tiles] == list(range(1, len(shown) + 1))

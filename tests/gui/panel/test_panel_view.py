@@ -33,7 +33,7 @@ LEFT, NONE, CONTROL = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier,
 def view(document, ids, qtbot):
     made = shown_panel(document, ids()[0], qtbot)
     made.activateWindow()
-    qtbot.waitUntil(made.side.text.hasFocus)
+    qtbot.waitUntil(made.edit.text.hasFocus)
     return made
 
 
@@ -46,8 +46,8 @@ def shown_name(view, qtbot):
 
 
 def test_render_shows_progress_the_preview_and_the_take(view, document, engine, ids, picture_file, qtbot):
-    bar = view.side.render_bar
-    QTest.keyClick(view.side.text, Qt.Key.Key_Return, CONTROL)
+    bar = view.edit.render_bar
+    QTest.keyClick(view.edit.text, Qt.Key.Key_Return, CONTROL)
     assert bar.stack.currentIndex() == 1
     engine.step(3, 16, 12.0)
     assert bar.progress_text.text() == "Step 3 of 16 · 12 s left"
@@ -59,12 +59,12 @@ def test_render_shows_progress_the_preview_and_the_take(view, document, engine, 
     assert view.stage.canvas.preview.isNull()
     shown_name(view, qtbot)
     assert view.stage.canvas.picture.toImage().pixelColor(4, 4).name() == "#0000ff"
-    assert view.stage.takes.count() == 1
+    assert view.side.takes.count() == 1
     assert bar.button.text() == "Render Again"
 
 
 def test_variations_differ_by_seed_and_cancel_takes_all(view, engine):
-    bar = view.side.render_bar
+    bar = view.edit.render_bar
     bar.counts.setCurrentIndex(2)
     QTest.mouseClick(bar.button, LEFT)
     assert len({job.request.seed for job in engine.submitted}) == 4
@@ -91,7 +91,7 @@ def test_a_failure_says_why_and_can_be_tried_again_or_dismissed(view, document, 
 
 def test_what_cannot_run_says_so_without_a_job(view, document, engine, ids):
     document.do("Edit", commands.set_panel(document.board, ids()[0], prompt="@nobody"))
-    QTest.mouseClick(view.side.render_bar.button, LEFT)
+    QTest.mouseClick(view.edit.render_bar.button, LEFT)
     assert engine.submitted == []
     assert "@nobody" in view.stage.card.message.text()
 
@@ -174,7 +174,7 @@ def test_a_mask_on_a_very_large_picture_is_smaller_and_is_used(view, document, e
     QTest.mouseRelease(canvas, LEFT, NONE, canvas.rect().center())
     qtbot.waitUntil(lambda: view.panel.mask is not None)  # another thread stores it
     assert (view.panel.mask.width, view.panel.mask.height) == (2048, 1024)
-    assert "Only the masked part changes" in view.side.source.mask_words.text()
+    assert "Only the masked part changes" in view.edit.mask_words.text()
     document.render([ids()[0]])
     request = engine.submitted[-1].request
     loaded = load_mask(request.mask.path, np.zeros((2050, 4100, 3), np.uint8)).pixels
@@ -193,7 +193,7 @@ def test_the_mask_goes_into_the_request_and_rendering_leaves_the_brush(view, doc
     view.render_panel()
     assert engine.submitted[0].request.mask.sha256 == view.panel.mask.sha256
     assert view.stage.tool == "move"
-    QTest.mouseClick(view.side.source.remove_mask, LEFT)
+    QTest.mouseClick(view.edit.remove_mask, LEFT)
     assert view.panel.mask is None
 
 
@@ -241,9 +241,9 @@ def test_before_is_what_the_take_was_made_from_else_the_take_before(view, docume
 
 
 def test_live_mode_waits_for_a_pause_and_the_latest_wins(view, engine, picture_file, qtbot):
-    view.side.render_bar.live.setChecked(True)
+    view.edit.render_bar.live.setChecked(True)
     qtbot.waitUntil(lambda: len(engine.submitted) == 1)
-    QTest.keyClicks(view.side.text, " at night")
+    QTest.keyClicks(view.edit.text, " at night")
     assert len(engine.submitted) == 1  # still typing
     qtbot.waitUntil(lambda: len(engine.submitted) == 2)
     first, second = engine.submitted
@@ -266,7 +266,7 @@ def test_a_live_result_that_is_kept_runs_nothing_again(view, engine, ids, pictur
     document = view.document
     add_take(document, ids()[0], 1)
     document.do("Edit", commands.set_panel(document.board, ids()[0], source=Source("take")))
-    view.side.render_bar.live.setChecked(True)
+    view.edit.render_bar.live.setChecked(True)
     qtbot.waitUntil(lambda: len(engine.submitted) == 1)
     engine.done(picture_file("live.png", "yellow"))
     view.keep_live()
@@ -279,14 +279,14 @@ def test_a_live_result_that_is_kept_runs_nothing_again(view, engine, ids, pictur
 
 
 def test_live_mode_says_what_is_missing_and_stops_when_left(view, engine, ids, qtbot):
-    view.side.render_bar.live.setChecked(True)
+    view.edit.render_bar.live.setChecked(True)
     qtbot.waitUntil(lambda: len(engine.submitted) == 1)
-    QTest.keyClicks(view.side.text, " @nob")
-    qtbot.waitUntil(lambda: "@nob" in view.side.render_bar.note.text())
+    QTest.keyClicks(view.edit.text, " @nob")
+    qtbot.waitUntil(lambda: "@nob" in view.edit.hint.text())
     assert len(engine.submitted) == 1
     view.show_panel(ids()[1])
-    assert not view.side.render_bar.live.isChecked()
-    assert not view.side.render_bar.note.text()
+    assert not view.edit.render_bar.live.isChecked()
+    assert view.edit.hint.text().startswith("@ mentions a picture")
     qtbot.wait(500)
     assert len(engine.submitted) == 1
 
@@ -301,11 +301,11 @@ def test_undo_and_redo_cover_everything(view, document, ids, qtbot):
     states.append(document.board)
     add_references(document, first, "hat", "coat")
     states.append(document.board)
-    view.side.source.box.activated.emit(1)
+    QTest.mouseClick(view.edit.to_change, LEFT)
     states.append(document.board)
     QTest.keyClick(view.side.tray.tiles[2], Qt.Key.Key_Left, Qt.KeyboardModifier.AltModifier)
     states.append(document.board)
-    QTest.keyClicks(view.side.text, " @coat")
+    QTest.keyClicks(view.edit.text, " @coat")
     states.append(document.board)
     view.side.settings.steps.setValue(7)
     states.append(document.board)
@@ -318,7 +318,7 @@ def test_undo_and_redo_cover_everything(view, document, ids, qtbot):
     for state in reversed(states[:-1]):
         document.undo()
         assert document.board == state
-        assert view.side.text.text() == getattr(view.panel, view.panel.words_field)
+        assert view.edit.text.text() == getattr(view.panel, view.panel.words_field)
         assert [tile.seen.reference for tile in view.side.tray.tiles if tile.movable] == [
             reference.id for reference in view.panel.references
         ]
@@ -373,8 +373,8 @@ def test_shot_fields(view, document):
 def test_the_description_is_there_while_an_edit_is_written(view, document, ids):
     one = add_take(document, ids()[0], 1)
     document.do("Describe", commands.set_panel(document.board, ids()[0], prompt="a gull in a bar"))
-    view.stage.takes.source_asked.emit(one.id)
-    QTest.keyClicks(view.side.text, "make it night")
+    view.side.takes.source_asked.emit(one.id)
+    QTest.keyClicks(view.edit.text, "make it night")
     view.side.tabs.setCurrentIndex(1)
     description = view.side.shot.texts["prompt"]
     assert description.text() == "a gull in a bar"
@@ -398,11 +398,11 @@ def test_a_take_tells_all_and_its_note_is_kept(view, document, ids):
 def test_a_take_becomes_start_and_reference(view, document, ids):
     one = add_take(document, ids()[0], 1)
     add_take(document, ids()[0], 2)
-    view.stage.takes.source_asked.emit(one.id)
+    view.side.takes.source_asked.emit(one.id)
     assert (view.panel.current, view.panel.source) == (one.id, Source("take"))
-    view.stage.takes.reference_asked.emit(view.panel.takes[1].id)
+    view.side.takes.reference_asked.emit(view.panel.takes[1].id)
     assert view.panel.references[0].picture == view.panel.takes[1].picture
-    assert view.side.render_bar.button.text() == "Apply Change"
+    assert view.edit.to_change.isChecked()
 
 
 def test_a_dropped_picture_becomes_the_take(view, document, picture_file, qtbot):
@@ -412,6 +412,9 @@ def test_a_dropped_picture_becomes_the_take(view, document, picture_file, qtbot)
     mime.setUrls([QUrl.fromLocalFile(str(picture_file("sketch.png", "yellow")))])
     view.stage.canvas.dropped.emit(mime)
     assert view.panel.take.note == "imported"
+    assert view.edit.to_change.isChecked()
+    assert view.edit.text.text() == ""
+    assert view.edit.text.hasFocus()
     shown_name(view, qtbot)
     assert view.stage.canvas.picture.toImage().pixelColor(4, 4).name() == "#ffff00"
 
@@ -420,11 +423,11 @@ def test_it_says_beforehand_that_a_run_will_not_fit(view, document, ids, monkeyp
     from mlx_model import memory
     from mlx_model.memory import Machine
 
-    assert view.side.render_bar.forecast.property("tone") == "muted"
+    assert view.edit.misfit.isHidden()
     small = Machine("tiny", 2**24, 2**24, 1, False, None)
     monkeypatch.setattr(memory, "machine", lambda: small)
     document.do("Edit", commands.set_panel(document.board, ids()[0], notes="x"))
-    forecast = view.side.render_bar.forecast
+    forecast = view.edit.misfit
     assert forecast.text().startswith("Will not fit.")
     assert forecast.property("tone") == "danger"
 
@@ -434,11 +437,11 @@ def test_it_says_beforehand_that_a_run_will_not_fit(view, document, ids, monkeyp
 
 def test_other_panels_and_back(view, document, ids, qtbot):
     with qtbot.waitSignal(view.open_panel) as asked:
-        QTest.keyClick(view.side.text, "]", CONTROL)
+        QTest.keyClick(view.edit.text, "]", CONTROL)
     assert asked.args == [ids()[1]]
     view.show_panel(ids()[1])
     assert view.number.text() == "Panel 1B"
-    assert view.side.text.text() == "a dog in a bar"
+    assert view.edit.text.text() == "a dog in a bar"
     with qtbot.waitSignal(view.closed):
         QTest.keyClick(view.stage.canvas, Qt.Key.Key_Escape)
     with qtbot.waitSignal(view.closed):
@@ -457,22 +460,99 @@ def test_every_control_has_a_name_and_can_be_reached_by_keys(view, document, ids
     add_references(document, ids()[0], "hat", "coat")
     view.side.settings.fold.click()
     document.do("Start", commands.set_panel(document.board, ids()[0], source=Source("take")))
-    for widget in (*controls(view), view.stage.canvas, view.stage.takes, *view.side.tray.tiles):
+    for widget in (*controls(view), view.stage.canvas, view.side.takes, *view.side.tray.tiles):
         assert widget.accessibleName() or getattr(widget, "text", str)(), widget
         assert widget.focusPolicy() & Qt.FocusPolicy.TabFocus, widget.accessibleName()
 
 
-def test_tab_goes_from_the_text_through_the_tray_to_render(view, document, ids):
+def test_tab_goes_from_the_text_to_render_and_on_through_the_tray(view, document, ids):
     add_references(document, ids()[0], "hat", "coat")
-    passed, widget = [], view.side.text
+    passed, widget = [], view.edit.text
     for _ in range(12):
         QTest.keyClick(widget, Qt.Key.Key_Tab)
         widget = view.focusWidget()
         passed.append(widget)
     tray = view.side.tray
-    wanted: list[QWidget] = [*tray.tiles, tray.add_button, view.side.settings.fold, view.side.render_bar.button]
+    wanted: list[QWidget] = [view.edit.render_bar.button, *tray.tiles, tray.add_button, view.side.settings.fold]
     places = [passed.index(one) for one in wanted]
     assert places == sorted(places)
+
+
+# The edit bar
+
+
+def test_an_edit_leaves_the_description_and_says_what_it_starts_from(view, document, engine, ids, picture_file):
+    edit, first = view.edit, add_take(document, ids()[0], 1)
+    assert edit.to_make.isChecked()
+    assert not edit.start.isVisible()
+    QTest.mouseClick(edit.to_change, LEFT)
+    assert edit.text.hasFocus()
+    assert (edit.text.text(), edit.start.caption) == ("", "Take 1")
+    QTest.keyClicks(edit.text, "make it night")
+    assert (view.panel.prompt, view.panel.instruction) == ("a gull at the beach", "make it night")
+    QTest.mouseClick(edit.to_make, LEFT)
+    QTest.mouseClick(edit.to_make, LEFT)  # once more changes nothing
+    assert (edit.to_change.isChecked(), edit.to_make.isChecked()) == (False, True)
+    assert edit.text.text() == "a gull at the beach"
+    assert document.history.undo_label == "New from Words"
+    document.undo()
+    assert edit.text.text() == "make it night"
+    view.render_panel()
+    engine.done(picture_file("night.png", "blue"))
+    assert view.panel.take.parent == first.id
+    assert (edit.start.caption, edit.render_bar.button.text()) == ("Take 1", "Render Again")
+
+
+def test_again_starts_where_the_last_try_did_and_going_on_is_a_choice(view, document, engine, ids, picture_file):
+    edit, first = view.edit, add_take(document, ids()[0], 1)
+    QTest.mouseClick(edit.to_change, LEFT)
+    assert not edit.go_on.isVisible()
+    QTest.keyClicks(edit.text, "make it night")
+    for colour in ("blue", "navy"):
+        QTest.keyClick(edit.text, Qt.Key.Key_Return, CONTROL)
+        engine.done(picture_file(f"{colour}.png", colour))
+    one, two = view.panel.takes[1:]
+    assert (one.parent, two.parent) == (first.id, first.id)
+    assert (edit.go_on.isVisible(), edit.go_on.text()) == (True, "Go on from this result")
+    QTest.mouseClick(edit.go_on, LEFT)
+    assert not edit.go_on.isVisible()
+    assert edit.start.caption == "Take 3"
+    assert edit.text.textCursor().selectedText() == "make it night"  # what is typed takes its place
+    QTest.keyClicks(edit.text, "add a lamp")
+    QTest.keyClick(edit.text, Qt.Key.Key_Return, CONTROL)
+    engine.done(picture_file("lamp.png", "yellow"))
+    assert (view.panel.take.parent, view.panel.take.instruction) == (two.id, "add a lamp")
+    document.undo()
+    assert view.stage.to_show() == two.picture
+    assert not edit.go_on.isVisible()
+
+
+def test_another_picture_to_start_from_is_chosen_beside_the_words(view, document, ids):
+    other = add_take(document, ids()[1], 8)
+    add_take(document, ids()[0], 1)
+    QTest.mouseClick(view.edit.to_change, LEFT)
+    start = view.edit.start
+    assert [start.itemText(row) for row in range(start.count())] == [
+        "Take 1: made from words (the picture above)", "Panel 1B",
+    ]  # fmt: skip
+    QTest.keyClick(start, Qt.Key.Key_Down)
+    assert view.panel.source == Source("panel", ids()[1])
+    assert start.caption == "Panel 1B"
+    assert view.side.tray.tiles[0].seen.picture == other.picture
+    assert (view.edit.go_on.isVisible(), view.edit.go_on.text()) == (True, "Go on from this result")
+
+
+def test_what_continued_another_panel_can_still_change_its_picture(view, document, ids):
+    add_take(document, ids()[0], 1)
+    view.show_panel(document.continue_from(ids()[0]))
+    assert view.edit.to_change.isChecked()
+    assert view.edit.start.caption == "Panel 1A"
+    QTest.mouseClick(view.edit.to_make, LEFT)
+    assert view.panel.source == Source()
+    QTest.mouseClick(view.edit.to_change, LEFT)
+    assert view.panel.source == Source("panel", ids()[0])
+    view.show_panel(ids()[2])
+    assert not view.edit.to_change.isEnabled()
 
 
 def test_showing_changes_nothing_and_many_views_leave_nothing(document, ids, qtbot):
@@ -499,7 +579,7 @@ def test_shortcuts_are_the_view_s_own(view, keys):
 def test_continue_makes_the_next_panel_and_asks_for_it(view, document, ids, qtbot):
     take = add_take(document, ids()[0], 1)
     with qtbot.waitSignal(view.open_panel) as asked:
-        QTest.mouseClick(view.stage.go_on, LEFT)
+        QTest.mouseClick(view.side.go_on, LEFT)
     new = ids()[1]
     assert asked.args == [new]
     view.show_panel(new)
@@ -522,7 +602,7 @@ def test_delete_in_the_tray_wins_over_the_window_s_delete(view, document, ids, q
     qtbot.waitUntil(tile.hasFocus)
     QTest.keyClick(view.windowHandle(), Qt.Key.Key_Backspace)
     assert view.panel.references == ()
-    for widget in (view.stage.takes, view.stage.canvas):
+    for widget in (view.side.takes, view.stage.canvas):
         widget.setFocus()
         qtbot.waitUntil(widget.hasFocus)
         QTest.keyClick(view.windowHandle(), "c", CONTROL)
@@ -552,10 +632,10 @@ def test_the_open_panel_tells_its_failures_itself(view, document, engine, ids, q
 
 
 def test_live_mode_ends_when_the_view_is_left(view, engine, qtbot):
-    view.side.render_bar.live.setChecked(True)
+    view.edit.render_bar.live.setChecked(True)
     qtbot.waitUntil(lambda: len(engine.submitted) == 1)
     view.hide()
-    assert not view.side.render_bar.live.isChecked()
+    assert not view.edit.render_bar.live.isChecked()
     assert engine.running is None
 
 
@@ -566,10 +646,10 @@ def test_typing_leaves_the_picture_and_the_tray_alone(view, document, ids, qtbot
     shown_name(view, qtbot)
     qtbot.wait(100)
     painted = []
-    for widget in (view.stage.canvas, view.stage.takes.viewport(), *view.side.tray.tiles):
+    for widget in (view.stage.canvas, view.side.takes.viewport(), *view.side.tray.tiles):
         widget.installEventFilter(Painted(widget, painted))
-    view.side.text.setFocus()
-    QTest.keyClicks(view.side.text, "night")
+    view.edit.text.setFocus()
+    QTest.keyClicks(view.edit.text, "night")
     qtbot.wait(50)
     assert painted == []
 

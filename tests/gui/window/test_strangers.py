@@ -350,7 +350,7 @@ def test_recent_boards_from_elsewhere_are_opened_or_told(qtbot, engine, home, tm
     recent = ["/dev/zero", "\0", "x" * 5000, str(tmp_path), str(made._path), EVIL]
     (home / "settings.json").write_text(json.dumps({"recent": recent, "titles": dict.fromkeys(recent, EVIL)}))
     shown = open_window(qtbot, engine)
-    shown._fill_recent()
+    shown.commands.fill_recent(shown.recent)
     for action in shown.recent.actions():
         assert "\u202e" not in action.text()
         soon(action.trigger)

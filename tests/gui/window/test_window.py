@@ -438,7 +438,7 @@ def test_typing_reads_no_models_and_a_change_of_the_default_is_shown(window, mon
     looked, inspect = [], library.inspect
     monkeypatch.setattr(library, "inspect", lambda *given, **more: looked.append(given) or inspect(*given, **more))
     for text in ("a gull", "a gull at sea"):
-        window.pages["panel"].side.text.setPlainText(text)
+        window.pages["panel"].edit.text.setPlainText(text)
     assert looked == []
     assert window.board.model.text() == "Built-in model"
     dialog = SettingsDialog(window.session.settings, window.commands.store_settings, window)

@@ -1,0 +1,241 @@
+"""Home: four stories to play with, the boards of lately with their covers, and a new one."""
+
+import contextlib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from PySide6.QtCore import QEvent, QObject, QRect, QRectF, QRunnable, Qt, QThreadPool, Signal
+from PySide6.QtGui import (
+    QColor,
+    QEnterEvent,
+    QFont,
+    QImage,
+    QKeyEvent,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPen,
+    QPixmap,
+    QResizeEvent,
+    QShowEvent,
+)
+from PySide6.QtWidgets import QAbstractButton, QGridLayout, QVBoxLayout, QWidget
+
+from ..document.pixmaps import read
+from ..kit import portrait
+from ..kit.theme import font, theme
+from ..kit.widgets import bar, button, describe, draw_words, label, row, scroll_column
+
+SHAPE = 0.62  # height of a card's picture as a share of its width
+STORY, BOARD = (270, 430, 92), (170, 260, 40)  # px: least and most width of a card, what its words take
+GAP, AIR = 16, 64  # between cards; what stands beside them
+SIDE = 640  # pixels of a cover
+DRAWN = "The pictures shown here are drawn; yours are made by the model."
+
+
+class Story(NamedTuple):
+    """`name` is what it is opened by, `needs` the model that plays it well, in words; "" for the built-in one."""
+
+    name: str
+    title: str
+    words: str
+    picture: Path
+    needs: str = ""
+
+
+class Card(QAbstractButton):
+    """A picture with words below it, pressed as a whole."""
+
+    elides = True
+
+    def __init__(self, title: str, words: str, note: str, height: int):
+        super().__init__()
+        self.setText(title)
+        self.words, self.note, self.pixmap, self._below = words, note, QPixmap(), height
+        self.setCursor(Qt.CursorShape.PointingHandCursor)
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        describe(self, title, ". ".join(part for part in (words, note) if part))
+        theme.changed.connect(self.update)
+
+    def set_width(self, width: int) -> None:
+        self.setFixedSize(width, round(width * SHAPE) + self._below)
+
+    def set_picture(self, image: QImage) -> None:
+        self.pixmap = QPixmap.fromImage(image)
+        self.update()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Return presses it too, as everywhere where something is opened."""
+        if event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
+            self.click()
+        else:
+            super().keyPressEvent(event)
+
+    def enterEvent(self, event: QEnterEvent) -> None:
+        self.update()
+
+    def leaveEvent(self, event: QEvent) -> None:
+        self.update()
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter, colours = QPainter(self), theme.colours
+        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        frame = QRectF(self.rect()).adjusted(1.5, 1.5, -1.5, -1.5)
+        path = QPainterPath()
+        path.addRoundedRect(frame, 10, 10)
+        painter.fillPath(path, QColor(colours.surface))
+        painter.save()
+        painter.setClipPath(path)
+        picture = QRectF(frame.left(), frame.top(), frame.width(), self.height() - self._below)
+        painter.setClipRect(picture, Qt.ClipOperation.IntersectClip)
+        painter.fillRect(picture, QColor(colours.canvas))
+        if not self.pixmap.isNull():
+            portrait.cover(painter, picture, self.pixmap, self.pixmap.rect())
+        painter.restore()
+        lit = self.hasFocus() or self.underMouse()
+        painter.setPen(QPen(QColor(colours.accent if lit else colours.line), 2.5 if self.hasFocus() else 1.5))
+        painter.drawPath(path)
+        self._paint_words(painter, QRect(14, round(picture.bottom()) + 8, self.width() - 28, self._below - 14))
+
+    def _paint_words(self, painter: QPainter, room: QRect) -> None:
+        colours, end = theme.colours, Qt.TextElideMode.ElideRight
+        painter.setFont(font(1 if self.words else 0, QFont.Weight.DemiBold))
+        painter.setPen(QColor(colours.text))
+        line = painter.fontMetrics().lineSpacing()
+        title = painter.fontMetrics().elidedText(self.text(), end, room.width())
+        draw_words(painter, room, Qt.AlignmentFlag.AlignLeft, title)
+        painter.setFont(font(-0.5))
+        painter.setPen(QColor(colours.muted))
+        flags = Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap
+        draw_words(painter, room.adjusted(0, line + 2, 0, 0), flags, self.words)
+        painter.setPen(QColor(colours.accent if self.words else colours.muted))
+        at = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom
+        draw_words(painter, room, at, painter.fontMetrics().elidedText(self.note, end, room.width()))
+
+
+class HomeView(QWidget):
+    """`run` starts the action of that name; `list_boards` gives (path, title) of the boards of lately, `find_cover`,
+    called in another thread, the file of a board's first picture."""
+
+    story_wanted = Signal(str)  # name
+    board_wanted = Signal(str)  # path
+
+    def __init__(
+        self,
+        stories: Sequence[Story],
+        run: Callable[[str], None],
+        list_boards: Callable[[], Sequence[tuple[str, str]]],
+        find_cover: Callable[[str], Path | None],
+    ):
+        super().__init__()
+        self._list_boards, self._find_cover = list_boards, find_cover
+        self._covers = _Covers(self)
+        self._covers.read.connect(self._show_cover)
+        area, column = scroll_column("Home", GAP)
+        self.stories, self.boards = _Cards(STORY), _Cards(BOARD)
+        self.lately = label("Your boards", name="subheading")
+        column.addLayout(row(label("Stories to play", name="subheading"), label(DRAWN, "muted"), None))
+        for part in (self.stories, self.lately, self.boards):
+            column.addWidget(part)
+        column.addStretch(1)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(0)
+        box.addWidget(_top(run))
+        box.addWidget(area, 1)
+        for story in stories:
+            self._add_story(story)
+
+    def _add_story(self, story: Story) -> None:
+        note = f"Best with {story.needs}" if story.needs else "Plays with the built-in model"
+        card = self.stories.add(story.name, Card(story.title, story.words, note, STORY[2]))
+        card.clicked.connect(lambda *_: self.story_wanted.emit(story.name))
+        card.set_picture(read(str(story.picture), SIDE))
+
+    def showEvent(self, event: QShowEvent) -> None:
+        """The boards are those of now, and so are their covers."""
+        super().showEvent(event)
+        self.boards.clear()
+        for path, title in self._list_boards():
+            card = self.boards.add(path, Card(title, "", "", BOARD[2]))
+            card.clicked.connect(lambda *_, path=path: self.board_wanted.emit(path))
+            self._covers.ask(path, self._find_cover)
+        self.lately.setVisible(bool(self.boards.cards))
+        self._suit()
+        for card in [*self.stories.cards.values()][:1]:
+            card.setFocus()
+
+    def _show_cover(self, path: str, image: QImage) -> None:
+        if path in self.boards.cards:
+            self.boards.cards[path].set_picture(image)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._suit()
+
+    def _suit(self) -> None:
+        for cards in (self.stories, self.boards):
+            cards.suit(self.width() - AIR)
+
+
+def _top(run: Callable[[str], None]) -> QWidget:
+    return bar(
+        label("Home", name="heading"), None, button("Import…", lambda: run("import_"), "import"),
+        button("Open…", lambda: run("open"), "folder"), button("New Board", lambda: run("new"), "plus", "primary"),
+    )  # fmt: skip
+
+
+class _Cards(QWidget):
+    """Cards in rows, as wide as fills them."""
+
+    def __init__(self, sizes: tuple[int, int, int]):
+        super().__init__()
+        self.cards: dict[str, Card] = {}
+        self._least, self._most, _ = sizes
+        self._grid = QGridLayout(self)
+        self._grid.setContentsMargins(0, 0, 0, 0)
+        self._grid.setSpacing(GAP)
+        self._grid.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
+
+    def add(self, key: str, card: Card) -> Card:
+        self.cards[key] = card
+        return card
+
+    def clear(self) -> None:
+        for card in self.cards.values():
+            self._grid.removeWidget(card)
+            card.hide()
+            card.deleteLater()
+        self.cards = {}
+
+    def suit(self, room: int) -> None:
+        """As many columns as `room` pixels hold, but no row with one card alone where two rows could share."""
+        count = len(self.cards)
+        columns = max(1, min(count, (room + GAP) // (self._least + GAP)))
+        columns = 2 if columns == 3 and count == 4 else columns
+        width = min(self._most, (room + GAP) // columns - GAP)
+        for place, card in enumerate(self.cards.values()):
+            card.set_width(width)
+            self._grid.addWidget(card, *divmod(place, columns))
+
+
+class _Covers(QObject):
+    """Reads covers in another thread."""
+
+    read = Signal(str, QImage)
+
+    def ask(self, path: str, find: Callable[[str], Path | None]) -> None:
+        QThreadPool.globalInstance().start(_Cover(self, path, find))
+
+
+class _Cover(QRunnable):
+    def __init__(self, covers: _Covers, path: str, find: Callable[[str], Path | None]):
+        super().__init__()
+        self.covers, self.path, self.find = covers, path, find
+
+    def run(self) -> None:
+        picture = self.find(self.path)
+        if picture:
+            with contextlib.suppress(RuntimeError):  # the window was closed meanwhile
+                self.covers.read.emit(self.path, read(str(picture), SIDE))

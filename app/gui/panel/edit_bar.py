@@ -1,0 +1,235 @@
+"""Under the picture: change it, or make one from words; from which start, by which words; and the button to render."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import Signal
+from PySide6.QtGui import QPixmap, QResizeEvent
+from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+
+from ...base.words import say_count
+from ...board import commands
+from ...board.data import Picture, Source
+from ...board.seen import fits_mask, look, see, source_picture
+from ..document.document import Document
+from ..document.forecast import Forecast, PanelModel, forecast, obstacle
+from ..document.panel_part import PanelPart
+from ..kit.theme import GAP
+from ..kit.widgets import OneLine, button, describe, key_text, label, row, set_tone
+from ..kit.words import in_window
+from ..prompt.instruction_box import InstructionBox
+from .fields import TAKE, StartBox
+from .render_bar import RenderBar
+
+LOW, HIGH = 78, 116  # height of words and start, in px; on a tall screen
+TALL = 900  # px: of the window's page
+NARROW = 560  # px of width: what goes on from a result stands in the last row
+GO_ON, START = "Go on from this result", "Start from this picture"
+
+
+class EditBar(PanelPart, QWidget):
+    """Writes a panel's words and start through the document. `model` is what it is rendered with, to be set before."""
+
+    settings_asked = Signal()  # to change what does not fit
+    anyway_asked = Signal()  # to run what will not fit, as predicted
+
+    def __init__(self, document: Document, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.document, self.model = document, PanelModel()
+        self._note, self._refusal, self._mild = "", "", False
+        self._left: dict[str, str] = {}  # panel -> the panel that it continued, before it was made from words
+        self.start, self.text, self.render_bar = StartBox(document), InstructionBox(self._thumbnail), RenderBar()
+        column = QVBoxLayout(self)
+        column.setContentsMargins(0, 0, GAP, 0)
+        column.setSpacing(6)
+        column.addLayout(self._choices())
+        column.addLayout(row(self.start, self.text, self.render_bar))
+        column.addLayout(self._foot())
+        column.addLayout(self._misfit())
+        self._set_height(LOW)
+        self.text.edited.connect(self._write)
+        self.text.cursorPositionChanged.connect(self._show_hint)
+        self.text.undo_asked.connect(document.undo)
+        self.text.redo_asked.connect(document.redo)
+
+    def _choices(self) -> QHBoxLayout:
+        self.to_change = _choice("Change this picture", "brush", "Say what is to be different in it", self._change)
+        self.to_make = _choice("New from words", "render", "Say what is to be seen in a new picture", self._make)
+        self.go_on = button(GO_ON, self.go_on_from_shown, "continue")
+        self._top = row(self.to_change, self.to_make, None, self.go_on, spacing=6)
+        return self._top
+
+    def _foot(self) -> QHBoxLayout:
+        """One line, always there: what helps, what is wrong; whether a mask limits the change."""
+        self.hint, self.mask_words = OneLine(tone="muted"), OneLine(tone="muted")
+        self.remove_mask = button("Remove Mask", self.clear_mask, kind="quiet")
+        describe(self.remove_mask, "Remove mask", "The whole picture may change again")
+        self.hint.setFixedHeight(self.remove_mask.sizeHint().height())
+        self._last = row(self.hint, self.mask_words, self.remove_mask)
+        self._last.setStretchFactor(self.hint, 1)
+        return self._last
+
+    def _misfit(self) -> QHBoxLayout:
+        """What can be done about a run that will not fit."""
+        self.misfit: QLabel = label(tone="danger", wrap=True)
+        self.change_settings = button("Change Settings", self.settings_asked.emit)
+        describe(self.change_settings, "Change Settings", "Size, steps and model of this panel")
+        self.anyway = button("Run Anyway", self.anyway_asked.emit, kind="quiet")
+        describe(
+            self.anyway,
+            "Run Anyway",
+            "The forecast may be wrong. The computer may become slow, or the run fail; the board is safe",
+        )
+        ways = row(self.misfit, self.change_settings, self.anyway)
+        ways.setStretchFactor(self.misfit, 1)
+        return ways
+
+    def controls(self) -> list[QWidget]:
+        """What takes the keyboard, in its order."""
+        bar = self.render_bar
+        return [self.to_change, self.to_make, self.go_on, self.start, self.text, bar.button, bar.counts, bar.live,
+                bar.cancel, self.remove_mask, self.change_settings, self.anyway]  # fmt: skip
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        self._set_height(HIGH if self.window().height() >= TALL else LOW)
+        (self._last if self.width() < NARROW else self._top).addWidget(self.go_on)
+
+    def _set_height(self, height: int) -> None:
+        self.text.setFixedHeight(height)
+        self.start.setFixedSize(height, height)
+
+    def _thumbnail(self, picture: Picture, side: int) -> QPixmap:
+        return self.document.pixmap(picture.sha256, 2 * side)
+
+    # Showing
+
+    def show_panel(self, panel_id: str) -> None:
+        self.panel_id, self._note = panel_id, ""
+        self.start.show_panel(panel_id)
+        self.refresh()
+
+    def refresh(self) -> None:
+        panel, board = self.panel, self.document.board
+        changes = panel.source.kind != "blank"
+        self.start.refresh()
+        self.start.setVisible(changes)
+        self._show_choice(changes)
+        self._show_go_on()
+        self._show_mask()
+        self.text.set_context(board, see(board, panel), changes)
+        self.text.set_text(getattr(panel, panel.words_field))
+        self._show_forecast(forecast(board, panel, self.model))
+
+    def _show_choice(self, changes: bool) -> None:
+        self.to_change.setChecked(changes)
+        self.to_make.setChecked(not changes)
+        self.to_change.setEnabled(self._find_start() is not None)
+
+    def _show_go_on(self) -> None:
+        """Where the next try would start from another picture than the one that is seen."""
+        panel, start = self.panel, look(self.document.board).find_start(self.panel)
+        shown = panel.take
+        self.go_on.setVisible(bool(start and shown and start.id != shown.id))
+        words = GO_ON if shown and shown.request else START
+        describe(self.go_on, words, "The next change starts from the picture above, not from the one beside the words")
+        self.go_on.setText(words)
+
+    def _show_mask(self) -> None:
+        """A mask of another size than the start's is not used by the run, and that is said."""
+        panel = self.panel
+        source = source_picture(self.document.board, panel)
+        fits = source and panel.mask and fits_mask(panel.mask, source)
+        self.mask_words.setText("Only the masked part changes" if fits else "The mask fits another picture: not used")
+        set_tone(self.mask_words, "muted" if fits else "warning")
+        for part in (self.mask_words, self.remove_mask):
+            part.setVisible(panel.mask is not None)
+
+    def _show_forecast(self, needed: Forecast) -> None:
+        """Before the run: what it needs, or why there can be none and what would do instead."""
+        misfit = needed.fits is False
+        self._refusal, self._mild = self._find_refusal(), not self.panel.words.strip()
+        self.misfit.setText(f"{needed.text} {in_window(needed.hint)}".strip() if misfit else "")
+        self.misfit.setVisible(misfit)
+        self.change_settings.setVisible(misfit)
+        self.anyway.setVisible(needed.predicted)
+        usable = not misfit and not self._refusal
+        words = "Render Again" if self._is_repeated() else "Render"
+        self.render_bar.set_words(words, needed.text if usable else self.misfit.text() or self._refusal, usable)
+        self._show_hint()
+
+    def _find_refusal(self) -> str:
+        panel, document = self.panel, self.document
+        over = len(see(document.board, panel)) - self.model.limit
+        if self.model.limit and over > 0:  # the line under the pictures says the rest
+            return f"{say_count(over, 'picture')} too many."
+        refused = obstacle(document.board, panel, self.model, document.picture_path)
+        if refused is None or self.text.highlighter.problem:  # a mention, perhaps half typed: it is told as such
+            return ""
+        return f"{refused.message} {in_window(refused.hint)}".strip()
+
+    def _is_repeated(self) -> bool:
+        """Whether a run would try once more what made the picture above."""
+        panel, shown = self.panel, self.panel.take
+        start = look(self.document.board).find_start(panel)
+        return bool(shown and shown.request and shown.parent == (start.id if start else None)
+                    and shown.instruction == panel.words.strip())  # fmt: skip
+
+    def set_note(self, text: str) -> None:
+        """Why a live run can't start yet, "" for nothing."""
+        self._note = text
+        self._show_hint()
+
+    def _show_hint(self) -> None:
+        problem = self.text.problem
+        wrong = problem or self._note or self._refusal
+        self.hint.setText(wrong or f"@ mentions a picture · {key_text('Ctrl+Return')} renders")
+        calm = not wrong or (wrong == self._refusal and self._mild)
+        set_tone(self.hint, "danger" if problem else "muted" if calm else "warning")
+
+    # Changing
+
+    def _write(self, text: str) -> None:
+        field = self.panel.words_field
+        self.change("Edit Instruction", f"{field} {self.panel_id}", **{field: text})
+
+    def _find_start(self) -> Source | None:
+        """What a change of the picture starts from; None where there is no picture."""
+        panel, left = self.panel, self._left.get(self.panel_id)
+        if panel.source.kind != "blank":
+            return panel.source
+        if panel.take:
+            return TAKE
+        return Source("panel", left) if any(one.id == left for one in self.document.board.panels()) else None
+
+    def _change(self) -> None:
+        if start := self._find_start():
+            self.change("Change This Picture", source=start)
+        self.write()
+
+    def _make(self) -> None:
+        if self.panel.source.panel:
+            self._left[self.panel_id] = self.panel.source.panel
+        self.change("New from Words", source=Source())
+        self.write()
+
+    def go_on_from_shown(self) -> None:
+        """The next change starts from the picture that is seen."""
+        self.change("Go On from Result", source=TAKE)
+        self.write()
+
+    def write(self) -> None:
+        """The keyboard to the words; what is typed takes the place of what is there."""
+        self._show_choice(self.panel.source.kind != "blank")  # also of the one that is pressed once more
+        self.text.setFocus()
+        self.text.selectAll()
+
+    def clear_mask(self) -> None:
+        """Let everything change again."""
+        self.document.do("Remove Mask", lambda board: commands.set_mask(board, self.panel_id, None))
+
+
+def _choice(text: str, icon: str, hint: str, act: Callable[[], object]) -> QPushButton:
+    made = button(text, act, icon, "choice")
+    made.setCheckable(True)
+    describe(made, text, hint)
+    return made

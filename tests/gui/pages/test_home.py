@@ -1,0 +1,80 @@
+"""Home: stories and boards as cards, by mouse and by keys."""
+
+import shutil
+
+from PySide6.QtCore import QSize, Qt
+from PySide6.QtTest import QTest
+
+from app.board import commands
+from app.board.data import new_board
+from app.board.panel_job import import_take
+from app.fluxboard import samples
+from app.models.library import BUILT_IN
+from mlx_model.specs import SPECS
+
+LEFT = Qt.MouseButton.LeftButton
+
+
+def show_home(window):
+    window.go("home")
+    return window.page("home")
+
+
+def test_each_story_has_its_picture_and_names_the_model_that_plays_it_well(window):
+    cards = show_home(window).stories.cards
+    assert [*cards] == [*samples.SAMPLES]
+    assert cards["gull"].note == "Plays with the built-in model"
+    assert cards["outfit"].note == "Best with FLUX.2 klein 4B"
+    for name, sample in samples.SAMPLES.items():
+        assert not cards[name].pixmap.isNull()
+        assert cards[name].accessibleName() == sample.title
+        assert sample.needs == "" or (sample.needs in SPECS and sample.needs != BUILT_IN)
+
+
+def test_a_story_is_opened_by_mouse_and_by_keys(window, qtbot):
+    cards = show_home(window).stories.cards
+    QTest.mouseClick(cards["product"], LEFT)
+    assert window.document.board.title == samples.SAMPLES["product"].title
+    assert window.stack.currentWidget() is window.board
+    cards = show_home(window).stories.cards
+    QTest.keyClick(cards["face"], Qt.Key.Key_Return)
+    assert window.document.board.title == samples.SAMPLES["face"].title
+
+
+def test_boards_of_lately_show_their_first_picture(window, picture_file, qtbot):
+    document = window.document
+    picture = document.import_picture(picture_file("cover.png", "red"))
+    first = next(document.board.panels()).id
+    document.do("Add", commands.add_take(document.board, first, import_take(picture)))
+    here = str(document.file.path)
+    window.session.new(new_board("Second"))
+    gone = str(window.document.file.path)
+    window.session.open(here)
+    page = show_home(window)
+    assert [*page.boards.cards] == [here, gone]
+    assert [card.text() for card in page.boards.cards.values()] == ["Harbour", "Second"]
+    card = page.boards.cards[here]
+    qtbot.waitUntil(lambda: not card.pixmap.isNull())
+    assert card.pixmap.toImage().pixelColor(4, 4).name() == "#ff0000"
+    QTest.mouseClick(page.boards.cards[gone], LEFT)
+    assert window.document.board.title == "Second"
+    window.session.open(here)
+    shutil.rmtree(gone)
+    assert [*show_home(window).boards.cards] == [here]
+
+
+def test_a_board_that_can_t_be_read_has_no_cover_and_says_nothing(window, tmp_path):
+    broken = tmp_path / "broken.fluxboard"
+    broken.mkdir()
+    (broken / "board.json").write_text("{")
+    assert window.session.find_cover(str(broken)) is None
+    assert window.session.find_cover(str(tmp_path / "nowhere")) is None
+
+
+def test_cards_fill_the_rows(window, qtbot):
+    page = show_home(window)
+    cards = [*page.stories.cards.values()]
+    for width, columns in ((2000, 4), (1280, 4), (900, 2), (860, 2)):
+        window.resize(QSize(width, 800))
+        qtbot.waitUntil(lambda columns=columns: len({card.x() for card in cards}) == columns)
+        qtbot.waitUntil(lambda: max(card.geometry().right() for card in cards) <= page.width())
