@@ -130,7 +130,9 @@ def _read_paths(file: Path) -> Iterator[Path]:
         if not isinstance(sections, dict):
             raise ValueError("it has no sections")
     except (ValueError, yaml.YAMLError, RecursionError) as error:
-        raise ConvertError(f"{file} can't be read.", "Mend it, or give the folder of the models itself.") from error
+        mark = getattr(error, "problem_mark", None)
+        where = f": line {mark.line + 1} is no YAML" if mark else ""
+        raise ConvertError(f"{file} can't be read{where}.", "Mend it, or rename it until then.") from error
     for values in (section for section in sections.values() if isinstance(section, dict)):
         base = file.parent / _expand(values.get("base_path") or "")
         for name, lines in values.items():

@@ -64,6 +64,12 @@ def _find_times(line: str) -> list[tuple[int, ...]]:
     return [tuple(map(int, match.groups())) for match in found] if len(found) == 4 else []
 
 
+def _is_broken(line: str) -> bool:
+    """An event with a wrong time: as words of the event above it, it would give that one its name."""
+    fields = line.split() if len(line) < 500 else []
+    return bool(fields) and fields[0].isdecimal() and sum(bool(TIME.fullmatch(one)) for one in fields[3:]) >= 2
+
+
 def _choose_rate(lines: list[str], drops: bool, source: Source) -> Fraction:
     """A list says only whether it drops numbers; no frame's number reaches the rate."""
     highest = max((time[3] for line in lines for time in _find_times(line)), default=0)
@@ -85,7 +91,10 @@ def _count_frames(time: tuple[int, ...], rate: Fraction, drops: bool) -> int:
 
 
 def _read_events(lines: list[str], rate: Fraction, drops: bool, source: Source) -> list[_Event]:
-    """All of them; lines below an event are its words, those above the first are told."""
+    """All of them; lines below an event are its words, those above the first are told.
+
+    Raises RequestError for an event with a wrong time.
+    """
     events: list[_Event] = []
     before: list[str] = []
     for line in lines:
@@ -93,6 +102,11 @@ def _read_events(lines: list[str], rate: Fraction, drops: bool, source: Source) 
             fields = line.split()
             start, end = (_count_frames(time, rate, drops) for time in times[2:])
             events.append(_Event(fields[1], fields[2].upper(), fields[3].upper(), start, end))
+        elif _is_broken(line):
+            raise RequestError(
+                f"{source.path} has an event whose times can't be read: {clean_line(line, 200)}",
+                "Mend that line, or export the list again.",
+            )
         elif line.strip() and not line.lstrip().upper().startswith(("FCM", "TITLE", "SPLIT")):
             _add_word(line.strip(), events) if events else before.append(clean_line(line))
     if events and before:

@@ -352,6 +352,7 @@ def load_fcp7(source: Source) -> Board:
     root = read_xml(source, doctype=True)
     if root.tag != "xmeml":
         raise RequestError(f"{source.path} is not a Final Cut 7 XML.", "Export one from Premiere or Resolve.")
+    _complete(root)
     try:
         found = otio.adapters.read_from_string(ElementTree.tostring(root, "unicode"), "fcp_xml")
     except Exception as error:  # the adapter's errors have no common class
@@ -360,6 +361,16 @@ def load_fcp7(source: Source) -> Board:
     timeline = find_timeline(found, source)
     _switch_off(timeline)
     return build_board(timeline, source)
+
+
+def _complete(root: ElementTree.Element) -> None:
+    """The adapter refuses a whole timeline for one clip without a file, such as Final Cut's of several cameras."""
+    for item in root.iter("clipitem"):
+        if item.find("file") is None and item.find("sequence") is None:
+            ElementTree.SubElement(item, "file")
+    for effect in root.iterfind(".//generatoritem/effect"):
+        if effect.find("effecttype") is None:
+            ElementTree.SubElement(effect, "effecttype").text = "generator"
 
 
 def _switch_off(timeline: otio.schema.Timeline) -> None:

@@ -10,8 +10,8 @@ from mlx_model.errors import RequestError
 MAX_BYTES = 2 * 1024**3
 HEIF = "HEIF"
 OPENED = {  # ending -> Pillow's name; which of them a file is, its content says
-    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP", ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP",
-    ".gif": "GIF", ".avif": "AVIF", ".heic": HEIF, ".heif": HEIF,
+    ".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".jfif": "JPEG", ".jpe": "JPEG", ".webp": "WEBP",
+    ".tif": "TIFF", ".tiff": "TIFF", ".bmp": "BMP", ".gif": "GIF", ".avif": "AVIF", ".heic": HEIF, ".heif": HEIF,
 }  # fmt: skip
 SAVED = {ending: kind for ending, kind in OPENED.items() if kind not in ("BMP", "GIF", HEIF)}
 ENDINGS = tuple(OPENED)

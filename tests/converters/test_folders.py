@@ -99,9 +99,12 @@ comfyui:
         not-there
 """)
     assert gather(SPECS[tiny.model], survey(root / "models")).missing == {}
-    (root / name).write_text("a: [")
-    with pytest.raises(ConvertError, match="can't be read"):
-        survey(root)
+    (root / name).write_text("a: 1\nb: [x\nc: 2")
+    with pytest.raises(ConvertError, match="can't be read: line 3 ") as refused:
+        survey(root / "models")
+    assert "rename it" in refused.value.hint
+    (root / name).rename(root / "aside.yaml")
+    assert "autoencoder" in gather(SPECS[tiny.model], survey(root / "models")).missing
 
 
 def test_links_are_followed_and_circles_end(tmp_path):

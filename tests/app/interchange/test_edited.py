@@ -215,3 +215,25 @@ def test_a_time_that_is_none_is_told(blobs, tmp_path, written):
     text = SPINE.replace('name="1A" duration="48048/24000s"', f'name="1A" duration="{written}"')
     made = import_board(write(tmp_path, text, "cut.fcpxml"), blobs.put)
     assert any("1A has no usable length" in note for note in made.notes)
+
+
+def test_an_event_with_a_broken_time_does_not_give_its_name_to_the_one_above(blobs, tmp_path):
+    broken = EDL.replace("01:00:05:00 01:00:05:12\n*", "01:00:05:00 01:00:5:xx\n*")
+    with pytest.raises(RequestError, match=r"003 REEL7 .* 01:00:5:xx"):
+        import_board(write(tmp_path, broken, "cut.edl"), blobs.put)
+
+
+def test_one_clip_of_final_cut_7_without_a_file_does_not_end_the_import(blobs, tmp_path):
+    """Clips of several cameras have none; titles may not say that they are made by a generator."""
+    rate, times = "<rate><timebase>24</timebase></rate>", "<start>{}</start><end>{}</end><in>0</in><out>24</out>"
+    title = (
+        "<effect><name>Text</name><parameter><parameterid>str</parameterid><value>The end</value></parameter></effect>"
+    )
+    text = (
+        f"<xmeml version='4'><sequence><name>cut</name>{rate}<media><video><track><clipitem id='a'><name>1A</name>"
+        f"<duration>24</duration>{rate}{times.format(0, 24)}<multiclip/></clipitem><generatoritem id='b'>"
+        f"<name>Card</name><duration>24</duration>{rate}{times.format(24, 48)}{title}</generatoritem></track></video>"
+        "</media></sequence></xmeml>"
+    )
+    made = import_board(write(tmp_path, text, "cut.xml"), blobs.put)
+    assert [(panel.notes, panel.seconds) for panel in made.board.panels()] == [("1A", 1.0), ("Card\nThe end", 1.0)]

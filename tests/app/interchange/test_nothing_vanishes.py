@@ -236,7 +236,10 @@ def test_final_cut_7(tmp_path, blobs, shots):
     check_cuts(tmp_path, blobs, "s.xml", text, shots, count)
 
 
-NAMED = ["a.png", "b.JPG", "c.webp", "d.tif", "e.bmp", "f.gif", "g.heic", "h.psd", "i.txt", "j.svg", "k.exr", "l.dng"]
+NAMED = [
+    "a.png", "a.jfif", "b.JPG", "b.jpe", "c.webp", "d.tif", "e.bmp", "f.gif", "g.heic", "h.psd", "i.txt", "j.svg",
+    "k.exr", "l.dng",
+]  # fmt: skip
 
 
 @QUICK
