@@ -23,6 +23,7 @@ MOST = 1024  # blocks, or entries of a list; the deepest published network has 4
 TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]|[0-9]{300,}', re.DOTALL)
 COUNTS = re.compile(r"depth|layers|blocks")
 FREE = re.compile(r"theta")  # a number as large as it likes
+PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|script)\b", re.IGNORECASE)
 SMALL = re.compile(r"eps")  # what keeps a division from one by zero
 LISTS = re.compile(r"axes_dim|ch_mult|out_layers")
 FRACTIONS = re.compile(r"theta|ratio|eps|scale|shift")
@@ -38,6 +39,18 @@ def read_small(file: Path, largest: int = JSON_LIMIT) -> bytes:
         if status.st_size > largest:
             raise ValueError("it is too large")
         return handle.read(largest)
+
+
+def find_page(file: Path) -> tuple[str, str] | None:
+    """What a download left in the place of weights, a site's page or a pointer of Git LFS, and what to do. OSError."""
+    with file.open("rb") as stream:
+        start = stream.read(256)
+    if start.startswith(b"version https://git-lfs"):
+        return f"{file} is only a Git LFS pointer, not the weights.", "Run: git lfs pull"
+    if PAGE.match(start):
+        what = f"{file} is a web page, not the weights: the site wanted a login, or the address was that of a page."
+        return what, "Log in there, and download the file itself."
+    return None
 
 
 def parse_json(text: str | bytes, absurd: float | None = None) -> Any:

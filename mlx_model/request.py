@@ -21,6 +21,7 @@ SIDES = re.compile(r"(\d{1,5})\s*[xX×*]\s*(\d{1,5})")
 SHAPE = re.compile(r"(\d{1,4}(?:\.\d{1,4})?)\s*:\s*(\d{1,4}(?:\.\d{1,4})?)")
 MAX_SEED = 2**64 - 1
 MAX_STEPS = 200
+MAX_SCALE = 100  # of a LoRA; past that numbers overflow
 MAX_SIDE = 8192
 MOST_FILES = 200  # pictures and LoRAs of a request that is read: each is opened before a model is asked
 MAX_TEXT = 100_000  # characters of a prompt: far beyond what any model reads
@@ -273,7 +274,7 @@ def _check_numbers(request: Request, spec: ModelSpec) -> None:
     if request.guidance not in (None, 1, spec.guidance) and spec.guidance_kind == "none":
         _fail(f"{spec.name} has no guidance to set.", _leave_out("guidance"))
     for lora in request.loras:
-        if not math.isfinite(lora.scale):
+        if not abs(lora.scale) <= MAX_SCALE:  # nan too
             _fail(f"{lora.scale} is no scale for {lora.path}.", "Give a number such as 0.8.")
     if not 0 <= request.seed <= MAX_SEED:
         _fail(f"Seed {request.seed} is out of range.", "Choose 0 to 2^64 - 1.")

@@ -101,6 +101,8 @@ def _read_item(item: Element, assets: Assets, rate: Fraction, notes: list[str]) 
         media = _find_source(chosen, assets)
         clip = otio.schema.Clip(name, otio.schema.ExternalReference(media) if media else None, span)
         clip.enabled, clip.metadata["words"] = chosen.get("enabled") != "0", words
+        if chosen.find("timeMap") is not None:
+            clip.effects.append(otio.schema.TimeEffect(effect_name="another speed"))
         yield clip
     above = [_tell(one) for one in chosen if one.get("lane") and one.tag != "caption"]
     if inside := [_tell(one) for one in _list_inside(chosen, assets)]:

@@ -97,7 +97,11 @@ def check_adapter(path: Path) -> None:
     """
     from safetensors import SafetensorError, safe_open
 
+    from mlx_model.foreign import find_page
+
     try:
+        if page := find_page(path):
+            raise RequestError(*page)
         with safe_open(str(path), "np") as opened:
             shapes = {name: opened.get_slice(name).get_shape() for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError) as error:

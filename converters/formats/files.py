@@ -8,7 +8,7 @@ from typing import Any
 import mlx.core as mx
 
 from mlx_model.errors import ConvertError, LayoutError, UnsafeFile, say_reason
-from mlx_model.foreign import parse_json, read_small
+from mlx_model.foreign import find_page, parse_json, read_small
 from mlx_model.store.shards import Entry, header, load_lazily, metadata
 
 from . import fp8, gguf_file, streamed
@@ -24,10 +24,10 @@ NO_PICKLE = "Get the .safetensors form of the model."
 
 def check_kind(file: Path) -> None:
     """Refuse by extension and first bytes what is no checkpoint. Raises UnsafeFile, ConvertError."""
+    if page := find_page(file):
+        raise ConvertError(*page)
     with file.open("rb") as stream:
         start = stream.read(64)
-    if start.startswith(b"version https://git-lfs"):
-        raise ConvertError(f"{file} is only a Git LFS pointer, not the weights.", "Run: git lfs pull")
     if start.startswith(DATABASE):
         raise ConvertError(f"{file} is a model of Draw Things, whose form can't be read.", NO_PICKLE)
     if is_pickle(file):

@@ -38,7 +38,9 @@ def read_tensors(file: Path, nest: str | None = None) -> dict[str, Stored]:
         with ZipFile(file) as archive:
             blocks = Blocks(file, archive)
             state = Machine(file, blocks).run(blocks.pickle())
-    except (BadZipFile, NotImplementedError, EOFError, OSError, ValueError, OverflowError, RuntimeError) as error:
+    except BadZipFile as error:
+        raise UnsafeFile(f"{file.name} is a damaged PyTorch file: it is cut off or no archive.", HINT) from error
+    except (NotImplementedError, EOFError, OSError, ValueError, OverflowError, RuntimeError) as error:
         raise UnsafeFile(f"{file.name} is a damaged PyTorch file: {say_reason(error)}.", HINT) from error
     found = _unwrap(_find_state(state, file, nest))
     total = sum(tensor.nbytes for tensor in found.values())

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from mlx.utils import tree_flatten
 
-from mlx_model.errors import LayoutError, RequestError
+from mlx_model.errors import FluxLocalError, LayoutError, RequestError
 from mlx_model.request import Lora
 from mlx_model.store import lora, lora_files, lora_kinds
 from tests.measuring import peak_of_mlx
@@ -263,3 +263,25 @@ def test_ten_gigabytes_are_refused_by_their_header(tmp_path, shapes, monkeypatch
         inputs.load_lora(str(tmp_path / "big.safetensors"))
     with pytest.raises(RequestError, match="LoRA"):
         inputs.reload_lora(Lora(str(tmp_path / "big.safetensors"), 1.0, "a" * 64), tmp_path / "x.png")
+
+
+PAGES = {
+    "web page": "<!DOCTYPE html>\n<html><body>Log in</body></html>",
+    "Git LFS": "version https://git-lfs.github.com/spec/v1\n",
+}
+
+
+@pytest.mark.parametrize("what", PAGES)
+def test_what_a_download_left_instead_of_a_lora_is_called_that(what, tmp_path, monkeypatch):
+    """Before it was damaged, and downloading it again fetched the same page."""
+    from app.models import loras
+    from app.pictures import inputs
+    from converters.formats.files import check_kind
+
+    monkeypatch.setenv("FLUX_LOCAL_HOME", str(tmp_path / "home"))
+    file = tmp_path / "style.safetensors"
+    file.write_text(PAGES[what])
+    for opening in (lambda: inputs.load_lora(f"{file}:0.8"), lambda: loras.add(file), lambda: check_kind(file)):
+        with pytest.raises(FluxLocalError, match=what) as caught:
+            opening()
+        assert str(caught.value.hint)

@@ -28,6 +28,8 @@ REFUSED = [
     ({"guidance": float("nan")}, "Guidance"),
     ({"guidance": 3.0}, "no guidance to set"),
     ({"loras": (Lora("a.safetensors", float("nan")),)}, "no scale"),
+    ({"loras": (Lora("a.safetensors", 1e99),)}, "no scale"),
+    ({"loras": (Lora("a.safetensors", -101.0),)}, "no scale"),
     ({"seed": -1}, "Seed"),
     ({"seed": 2**64}, "Seed"),
     ({"width": 1024}, "both sides"),

@@ -117,3 +117,12 @@ def test_words_of_what_is_switched_off_are_told(tmp_path, blobs):
     title = '<title name="Card" duration="2s" enabled="0"><text><text-style>The end</text-style></text></title>'
     made = read(tmp_path, blobs, project("Film", CLIP.format("x", 3) + title))
     assert any("Card is switched off" in note and "The end" in note for note in made.notes)
+
+
+def test_a_clip_that_plays_at_another_speed_is_told(tmp_path, blobs):
+    slow = (
+        '<asset-clip ref="a" name="Slow" duration="4s"><timeMap><timept time="0s" value="0s"/></timeMap></asset-clip>'
+    )
+    made = read(tmp_path, blobs, project("Film", slow))
+    assert shown(made) == [("Slow", 4.0)]
+    assert any("another speed" in note for note in made.notes)
