@@ -10,7 +10,7 @@ from PIL import Image
 
 from app.board.data import new_board
 from app.fluxboard.file import BoardFile
-from tests.bench.freezes import drop_and_wait, open_panel
+from tests.bench.stories import drop_and_wait, open_panel
 from tests.window.driver import ROOT
 
 PLAYER = "[top for top in app.topLevelWidgets() if type(top).__name__ == 'Animatic'][0]"
