@@ -19,6 +19,10 @@ from .values import add_take, clean_line, decode, read_number, read_seconds, rea
 
 # From the bottom up; "main" is the picture itself, which older versions keep outside the layers.
 ORDER = ("shot-generator", "reference", "main", "fill", "tone", "pencil", "ink", "notes", "guides", "composite")
+FIELDS = {  # of a board, whether we use them or not
+    "uid", "url", "shot", "number", "newShot", "lastEdited", "time", "duration", "dialogue", "action", "notes", "audio",
+    "layers", "link", "sg", "thumbnail", "lineMileage", "suggestedDuration",
+}  # fmt: skip
 MOST, MOST_LAYERS = MAX_PANELS, 64
 
 
@@ -70,19 +74,23 @@ def _read_panel(board: dict[str, Any], number: int, usual: object, source: Sourc
     given = board.get("duration")
     given = usual if given is None or given == "" else given
     thousandth = read_number(given)  # of a second, as a number or, up to version 3.0, as text
-    length = read_seconds(given if thousandth is None else thousandth / 1000, where, source.notes)
+    length = read_seconds(given if thousandth is None else thousandth / 1000, where, source.notes, given)
     words = read_words(board)
-    _note_sound(board, where, source.notes)
+    _note_left_out(board, where, source.notes)
     words["prompt"] = words["action"].replace("@", r"\@")
     panel = Panel(new_id(), seconds=length, **words)
     pixels = _compose_picture(board, where, source)
     return panel if pixels is None else add_take(panel, pixels, clean_line(board.get("url")), source)
 
 
-def _note_sound(board: dict[str, Any], where: str, notes: list[str]) -> None:
+def _note_left_out(board: dict[str, Any], where: str, notes: list[str]) -> None:
+    """Sounds, and words in fields that Storyboarder does not have."""
     sound = board.get("audio")
     if isinstance(sound, dict) and sound.get("filename"):
         notes.append(f"{where}: the sound {clean_line(sound['filename'], 80)} was left out.")
+    for name, value in board.items():
+        if name not in FIELDS and isinstance(value, str) and value.strip():
+            notes.append(f"{where}: {clean_line(name, 40)} was left out: {clean_line(value, 300)}")
 
 
 def _compose_picture(board: dict[str, Any], where: str, source: Source) -> np.ndarray | None:

@@ -94,15 +94,19 @@ def read_number(value: object) -> float | None:
     return number if isfinite(number) else None
 
 
-def read_seconds(value: object, where: str, notes: list[str]) -> float:
-    """A length that is longer than nothing and at most an hour; DEFAULT_SECONDS where the file gives none."""
+def read_seconds(value: object, where: str, notes: list[str], told: object = None) -> float:
+    """A length that is longer than nothing and at most an hour; DEFAULT_SECONDS where the file gives none.
+
+    `told`: as the file has it, where it counts in something else.
+    """
     if value is None or value == "":
         return DEFAULT_SECONDS
     number = read_number(value)
     if number is not None and 0 < number <= MAX_SECONDS:
         return number
-    shown = f"{value:.6g}" if isinstance(value, float) else "too many digits" if isinstance(value, int) else str(value)
-    notes.append(f"{where} has no usable length ({shown[:40]}); it got {DEFAULT_SECONDS:g} seconds.")
+    value = value if told is None else told
+    shown = f"{value:.12g}" if isinstance(value, float) else str(value) if len(str(value)) < 40 else "too many digits"
+    notes.append(f"{where} has no usable length ({clean_line(shown, 40)}); it got {DEFAULT_SECONDS:g} seconds.")
     return DEFAULT_SECONDS
 
 

@@ -5,7 +5,6 @@ at 1 what its file says, in between and beyond in proportion, for every kind ali
 Axis letters: R the ranks of all adapters of a layer together, i its inputs, o its outputs.
 """
 
-import math
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -14,7 +13,7 @@ import mlx.core as mx
 import mlx.nn as nn
 
 from ..errors import RequestError
-from ..request import Lora
+from ..request import MAX_SCALE, Lora
 from .folder import sha256_of
 from .lora_files import Adapter, Network, Networks, Sizes, read, rows_of
 from .lora_kinds import Addition, Change, Kronecker, LowRank, Vector, Whole
@@ -134,7 +133,7 @@ def gather(networks: Networks, loras: Iterable[Lora], notes: list[str], whole: b
     """The adapters of all files by role and layer; `whole` as in read. Raises RequestError, LayoutError."""
     found: dict[str, Gathered] = {role: {} for role in networks}
     for lora in loras:
-        if not math.isfinite(lora.scale):
+        if not abs(lora.scale) <= MAX_SCALE:  # nan too
             raise RequestError(f"{lora.scale} is no scale for {Path(lora.path).name}.", "Give a number such as 0.8.")
         for role, adapters in read(Path(lora.path), networks, notes, whole).items():
             for adapter in adapters:

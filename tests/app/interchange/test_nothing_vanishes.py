@@ -111,6 +111,16 @@ def test_storyboarder(tmp_path, blobs, lengths, text):
     assert sum("has no picture" in note for note in made.notes) == len(lengths)
 
 
+def test_storyboarder_s_unknown_fields_and_lengths_are_told_as_the_file_has_them(tmp_path, blobs):
+    boards = [{"shot": "1A", "duration": -5, "mood": "very sad"}, {"shot": "1B", "duration": 10**9, "lastEdited": "x"}]
+    (tmp_path / "s.storyboarder").write_text(json.dumps({"boards": boards}))
+    told = " ".join(import_board(tmp_path / "s.storyboarder", blobs.put).notes)
+    assert "mood was left out: very sad" in told
+    assert "(-5)" in told
+    assert "(1000000000)" in told
+    assert "lastEdited" not in told
+
+
 SHOTS = st.sampled_from(["clip", "off", "gap", "nested", "above", "spoken", "marked"])
 
 
