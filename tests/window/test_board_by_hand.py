@@ -114,4 +114,4 @@ def test_the_queue_says_what_each_job_was_made_with(window):
     window.press("Delete")
     window.wait(lambda: "something else" not in window.order(), "the panel to go")
     window.press("ctrl+4")
-    assert window.ask("[row.prompt.text() for row in window.queue.rows.values()]") == [words, "something else"]
+    assert window.ask("[row.prompt.text() for row in window.queue.rows.values()]") == ["something else", words]

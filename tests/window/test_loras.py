@@ -43,6 +43,7 @@ def test_a_lora_is_added_used_and_rendered_with(window, tmp_path):
     window.wait(lambda: window.ask("window.open_panel_id()"), "the panel")
     assert window.shows("warm 0.5"), "the settings' one line"
     window.click("Settings")
+    window.click(window.find_at("Guidance"), button=5, times=10)  # the wheel, down to the last setting
     window.click(window.find_at("LoRAs", "ChoiceField"))
     window.picture(tmp_path / "list.png")
     window.press("Escape")

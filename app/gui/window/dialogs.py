@@ -253,7 +253,7 @@ class SettingsDialog(QDialog):
         self.folder.setAccessibleName("Folder of new boards")
         self.previews = _box("Show the picture while it is made", settings.previews)
         self.notifications = _box("Say when a long run has ended", settings.notifications)
-        self.cache = _box("Keep what is computed of prompts and pictures for later runs", settings.cache)
+        self.cache = _box("Keep what is computed for later runs", settings.cache)
         self.forget = button("Delete It", self._clear_cache)
         self._lay_out()
         self.appearance.activated.connect(lambda place: self._set(appearance=SCHEMES[place]))
@@ -292,7 +292,7 @@ class SettingsDialog(QDialog):
         box.setSpacing(18)
         box.addLayout(form)
         box.addWidget(buttons)
-        self.setMinimumWidth(540)
+        self.setMinimumWidth(620)
 
     def _clear_cache(self) -> None:
         from ...models.doctor import cache  # which few need, and the window's start does not
