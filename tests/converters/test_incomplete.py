@@ -30,6 +30,8 @@ from tests.converters import made_selfflow
 from tests.converters.tiny import TINY, Tiny, companions, published, save
 from tests.golden import recipe_weights
 
+pytestmark = pytest.mark.sweep
+
 WORDS = {  # what the makers' config.json calls the sizes
     "flux1": {"_class_name": "FluxTransformer2DModel", "num_layers": "depth",
               "num_single_layers": "depth_single_blocks", "guidance_embeds": "guidance_embed"},

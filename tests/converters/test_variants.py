@@ -25,6 +25,8 @@ from tests.converters.stored import pick_codes, store_floats, store_nf4, store_r
 from tests.converters.tiny import TINY, published
 from tests.golden import recipe_weights
 
+pytestmark = pytest.mark.sweep
+
 PREFIXES = (
     "", "model.diffusion_model.", "diffusion_model.", "_orig_mod.", "module.", "transformer.", "module._orig_mod.",
     "model.diffusion_model._orig_mod.", "transformer.module.", "base_model.model.", "_fsdp_wrapped_module.",

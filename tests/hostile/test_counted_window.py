@@ -25,6 +25,8 @@ from app.gui.prompt.tray import ReferenceTray
 from tests.app.fake_engine import FakeEngine
 from tests.hostile.test_counted import MOST, count_steps
 
+pytestmark = pytest.mark.sweep
+
 PICTURE = Picture("a" * 64, 64, 64)
 Act = Callable[[], object]
 

@@ -28,6 +28,8 @@ from app.models import loras
 from converters import download, hub, transfer
 from tests.converters.checkpoints import single_file
 
+pytestmark = pytest.mark.sweep
+
 
 def pack(folder: Path, *words: str) -> None:
     subprocess.run(words, cwd=folder, check=True, capture_output=True)

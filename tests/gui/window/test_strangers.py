@@ -25,6 +25,8 @@ from app.gui.window.session import Session
 from tests.gui.board.test_board_view import drop, now, spot
 from tests.hostile.fuzz.targets import TARGETS, safetensors
 
+pytestmark = pytest.mark.sweep
+
 SOON = 5.0  # seconds of this process: what takes longer is a freeze on any machine
 EVIL = '<img src="file:///etc/passwd">\x1b[31m\u202e'
 

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from tests.hostile.fuzz.harm import harmed, list_corpus, read
 from tests.hostile.fuzz.targets import TARGETS
 
+pytestmark = pytest.mark.sweep
+
 CASES = 10
 
 

@@ -23,6 +23,8 @@ from mlx_model.store.weights import build
 from tests.converters.tiny import TINY
 from tests.model.store.made_loras import random, save
 
+pytestmark = pytest.mark.sweep
+
 MODELS = {"flux1": "flux1-dev", "flux2": "flux2-dev", "flux3": "flux3-image-klein"}
 NETS = {"flux1": flux1, "flux2": flux2, "flux3": flux3}
 RANK = 2
