@@ -23,6 +23,8 @@ MOST = 1024  # blocks, or entries of a list; the deepest published network has 4
 TOKENS = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{}]|[0-9]{300,}', re.DOTALL)
 COUNTS = re.compile(r"depth|layers|blocks")
 FREE = re.compile(r"theta")  # a number as large as it likes
+MOST_TENSORS = 20_000  # of a LoRA; six parts for each layer of the deepest model are 3,000
+MOST_NUMBERS = 2**30  # of a tensor; the largest published matrix, Mistral's vocabulary, has 0.63 * 2**30
 PAGE = re.compile(rb"(?:\xef\xbb\xbf)?\s*<(?:!doctype\s+html|html|head|script)\b", re.IGNORECASE)
 SMALL = re.compile(r"eps")  # what keeps a division from one by zero
 LISTS = re.compile(r"axes_dim|ch_mult|out_layers")
@@ -51,6 +53,14 @@ def find_page(file: Path) -> tuple[str, str] | None:
         what = f"{file} is a web page, not the weights: the site wanted a login, or the address was that of a page."
         return what, "Log in there, and download the file itself."
     return None
+
+
+def find_excess(shapes: Mapping[str, tuple[int, ...]]) -> str:
+    """What no LoRA has, by its header alone: a name costs a millisecond, ten gigabytes a minute. "" for nothing."""
+    if len(shapes) > MOST_TENSORS:
+        return f"it has {len(shapes):,} tensors"
+    name = next((name for name, shape in shapes.items() if math.prod(shape) > MOST_NUMBERS), None)
+    return "" if name is None else f"{name[:80]} has {math.prod(shapes[name]):,} numbers"
 
 
 def parse_json(text: str | bytes, absurd: float | None = None) -> Any:

@@ -97,7 +97,7 @@ def check_adapter(path: Path) -> None:
     """
     from safetensors import SafetensorError, safe_open
 
-    from mlx_model.foreign import find_page
+    from mlx_model.foreign import find_excess, find_page
 
     try:
         if page := find_page(path):
@@ -107,6 +107,8 @@ def check_adapter(path: Path) -> None:
     except (SafetensorError, OSError) as error:
         why = f"{path} is not a sound safetensors file: {say_reason(error)}."
         raise RequestError(why, "Download it again.") from error
+    if excess := find_excess(shapes):
+        raise RequestError(f"{path} can't be a LoRA: {excess}.", "Download it again.")
     if not any(ADAPTER.search(name) for name in shapes):
         some = next(iter(shapes), "")[:80]
         what = f"it holds whole weights ({some})" if some else "it is empty"

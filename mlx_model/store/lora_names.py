@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from safetensors import SafetensorError, safe_open
 
 from ..errors import LayoutError, say_reason
-from ..foreign import find_page
+from ..foreign import find_excess, find_page
 from ..specs import SPECS, ModelSpec
 
 # What torch's wrappers leave, before a name or inside it where a block was compiled or wrapped alone.
@@ -317,10 +317,13 @@ def _read_header(path: Path, stamp: tuple[int, ...]) -> Header:
     try:
         with safe_open(str(path), "np") as opened:
             shapes = {name: tuple(opened.get_slice(name).get_shape()) for name in list(opened.keys())}
-            return Header(shapes, dict(opened.metadata() or {}))
+            header = Header(shapes, dict(opened.metadata() or {}))
     except SafetensorError as error:
         message = f"{path.name} is not a sound safetensors file: {say_reason(error)}."
         raise LayoutError(message, "Download it again.") from error
+    if excess := find_excess(shapes):
+        raise LayoutError(f"{path.name} can't be a LoRA: {excess}.", "Download it again.")
+    return header
 
 
 def count_bytes(path: Path, number_bytes: int, largest: int) -> int:

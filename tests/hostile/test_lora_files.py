@@ -285,3 +285,36 @@ def test_what_a_download_left_instead_of_a_lora_is_called_that(what, tmp_path, m
         with pytest.raises(FluxLocalError, match=what) as caught:
             opening()
         assert str(caught.value.hint)
+
+
+def hollow(file, shapes):
+    """A sparse file with these tensors, all zeros."""
+    table, end = {}, 0
+    for name, shape in shapes.items():
+        size = 4 * int(np.prod(shape, dtype=object))
+        table[name] = {"dtype": "F32", "shape": shape, "data_offsets": [end, end + size]}
+        end += size
+    header = json.dumps(table).encode()
+    with file.open("wb") as stream:
+        stream.write(len(header).to_bytes(8, "little") + header)
+        stream.truncate(8 + len(header) + end)
+    return file
+
+
+@pytest.mark.parametrize("shapes", [
+    {"a.lora_A.weight": [3 * 10**9]},
+    {f"b{number}.lora_A.weight": [0] for number in range(30_000)},
+], ids=["12 GB", "30,000 names"])  # fmt: skip
+def test_a_lora_that_can_be_none_is_refused_by_its_header(shapes, tmp_path, monkeypatch):
+    """Before, the one was hashed for a minute, and the other's names took `lora list` a minute each time."""
+    from app.models import loras
+    from app.pictures import inputs
+
+    monkeypatch.setenv("FLUX_LOCAL_HOME", str(tmp_path / "home"))
+    monkeypatch.setattr(inputs, "_hash", None)
+    monkeypatch.setattr(loras, "sha256_of", None)
+    file = hollow(tmp_path / "style.safetensors", shapes)
+    with pytest.raises(RequestError, match="can't be a LoRA"):
+        inputs.load_lora(str(file))
+    with pytest.raises(LayoutError, match="can't be a LoRA"):
+        loras.add(file)
