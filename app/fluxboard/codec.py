@@ -97,7 +97,8 @@ def decode(data: bytes, name: str = "board.json") -> tuple[Board, list[str]]:
     except BoardError:
         raise
     except (ValueError, TypeError, OverflowError) as error:
-        raise BoardError(f"{name} is damaged or not a board: {say_reason(error)}.", DAMAGED) from error
+        reason = "a number in it is out of all bounds" if "out of range" in str(error) else say_reason(error)
+        raise BoardError(f"{name} is damaged or not a board: {reason}.", DAMAGED) from error
     except RecursionError as error:
         raise BoardError(f"{name} is not a board: it is nested too deeply.", DAMAGED) from error
     return board, repairs

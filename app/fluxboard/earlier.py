@@ -173,7 +173,7 @@ def _without(folder: Path, error: BoardError) -> Found:
         found = _point(point)
     if found is None:
         raise error
-    found.damaged = True
+    found.damaged, found.told = True, f"{found.told} {error.message}"
     return found
 
 

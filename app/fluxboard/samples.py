@@ -37,7 +37,7 @@ class Shot(NamedTuple):
 
 class Sample(NamedTuple):
     """`story` says in a sentence what one does with it, `cover` is a picture of it, `needs` the model that plays it
-    well; "" for the built-in one."""
+    well: of the built-in one some figures come out as a blur."""
 
     title: str
     story: str
@@ -52,7 +52,7 @@ SAMPLES: dict[str, Sample] = {
         "The Gull Goes Out",
         "One character through a whole storyboard, scene by scene.",
         "gull_2a",
-        "",
+        "flux2-klein-4b",
         (
             ("gull", "character", "gull"), ("fox", "character", "fox"), ("robot", "character", "robot"),
             ("headset", "prop", "headset"), ("bar", "place", "bar"),

@@ -6,7 +6,7 @@ from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, Q
 
 from ...board.data import OWN_NUMBER, Board, Panel, numbers, scene_numbers
 from ..document.document import Document
-from ..kit.widgets import LeftButton, as_line, as_tip, describe
+from ..kit.widgets import LeftButton, as_line, as_tip, describe, label
 
 WIDTH = 208
 PLACE = Qt.ItemDataRole.UserRole  # (scene id, panel id or "")
@@ -35,7 +35,9 @@ class SceneRail(QFrame):
         LeftButton(self.list)
         column = QVBoxLayout(self)
         column.setContentsMargins(16, 8, 0, 8)
+        self.nothing = label("No panel has these words.", "muted", wrap=True)
         column.addWidget(self.field)
+        column.addWidget(self.nothing)
         column.addWidget(self.list, 1)
         self.field.textChanged.connect(lambda _: self.refresh())
         self.field.returnPressed.connect(self._go)
@@ -68,6 +70,7 @@ class SceneRail(QFrame):
             item.setData(PLACE, (scene, panel))
             self.list.addItem(item)
         self.list.setCurrentRow(0 if wanted else -1)
+        self.nothing.setVisible(bool(wanted) and not rows)
 
     def _go(self) -> None:
         item = self.list.currentItem()

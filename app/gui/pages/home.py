@@ -148,8 +148,7 @@ class HomeView(QWidget):
             self._add_story(story)
 
     def _add_story(self, story: Story) -> None:
-        note = f"Best with {story.needs}" if story.needs else "Plays with the built-in model"
-        card = self.stories.add(story.name, Card(story.title, story.words, note, STORY[2]))
+        card = self.stories.add(story.name, Card(story.title, story.words, f"Best with {story.needs}", STORY[2]))
         card.clicked.connect(lambda *_: self.story_wanted.emit(story.name))
         card.set_picture(read(str(story.picture), SIDE))
 

@@ -337,7 +337,7 @@ class Session(QObject):
 def list_stories() -> list[Story]:
     """The samples as Home shows them."""
     return [
-        Story(name, one.title, one.story, samples.FOLDER / f"{one.cover}.png", one.needs and model_title(one.needs))
+        Story(name, one.title, one.story, samples.FOLDER / f"{one.cover}.png", model_title(one.needs))
         for name, one in samples.SAMPLES.items()
     ]
 

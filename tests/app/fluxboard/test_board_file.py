@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -209,6 +210,18 @@ def test_a_broken_journal_is_passed_over(file, harm):
     path.write_bytes(bytes(harmed))
     with BoardFile.open(crash(file)) as again:
         assert (again.board.title, again.recovered) == ("film", "")
+
+
+def test_a_number_out_of_all_bounds_is_told_where_the_board_goes_back(file):
+    file.save(titled(file, "two"))
+    file.save(titled(file, "three"))
+    path = crash(file)
+    whole = (path / "board.json").read_text("utf-8")
+    harmed = re.sub(r'("seconds": ?)[\d.]+', r"\g<1>" + "9" * 400, whole, count=1)
+    assert harmed != whole
+    (path / "board.json").write_text(harmed, "utf-8")
+    with BoardFile.open(path) as again:
+        assert "a number in it is out of all bounds" in again.recovered
 
 
 @pytest.mark.parametrize("harm", [b"", b"{", b"\0" * 500, None])

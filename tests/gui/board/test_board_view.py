@@ -414,6 +414,12 @@ def test_a_panel_is_found_by_its_words_and_chosen_with_keys(window, here):
     assert rail.field.hasFocus()
     QTest.keyClicks(rail.field, "ROBOT")
     assert [rail.list.item(row).text() for row in range(rail.list.count())] == ["1C  a robot in the city"]
+    assert rail.nothing.isHidden()
+    QTest.keyClicks(rail.field, "zz")
+    assert rail.nothing.isVisible()
+    QTest.keyClick(rail.field, Qt.Key.Key_Backspace)
+    QTest.keyClick(rail.field, Qt.Key.Key_Backspace)
+    assert rail.nothing.isHidden()
     QTest.keyClick(rail.field, Qt.Key.Key_Return)
     assert window.board.grid.list_selected() == (here[2],)
     window.run("find")

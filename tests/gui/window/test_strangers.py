@@ -11,8 +11,8 @@ import zlib
 from pathlib import Path
 
 import pytest
-from PySide6.QtCore import QByteArray, QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QGuiApplication, QImage
+from PySide6.QtCore import QByteArray, QMimeData, QUrl
+from PySide6.QtGui import QGuiApplication, QImage
 
 from app.base import paths, settings
 from app.board.data import new_board
@@ -23,6 +23,7 @@ from app.gui.kit.theme import theme
 from app.gui.window.main_window import MainWindow
 from app.gui.window.session import Session
 from tests.gui.board.test_board_view import drop, now, spot
+from tests.gui.board.test_dropping import dropped
 from tests.hostile.fuzz.targets import TARGETS, safetensors
 
 pytestmark = pytest.mark.sweep
@@ -166,16 +167,6 @@ DROPPED = {
 }  # fmt: skip
 
 
-def fall(widget, mime) -> None:
-    """Drop on the middle of a widget, if it takes it."""
-    middle = QPoint(widget.width() // 2, widget.height() // 2)
-    given = (mime, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier)
-    enter = QDragEnterEvent(middle, Qt.DropAction.CopyAction, *given)
-    widget.dragEnterEvent(enter)
-    if enter.isAccepted():
-        widget.dropEvent(QDropEvent(QPointF(middle), Qt.DropAction.CopyAction, *given))
-
-
 @pytest.mark.parametrize("name", DROPPED)
 def test_what_is_dropped(window, tmp_path, name):
     folder = tmp_path / "given"
@@ -184,13 +175,13 @@ def test_what_is_dropped(window, tmp_path, name):
     soon(lambda: drop(grid, mime, spot(grid, before[0], 0.05)))
     soon(lambda: drop(grid, mime, spot(grid, before[0], 0.5)))
     window.go("cast")
-    soon(lambda: fall(window.page("cast"), mime))
+    soon(lambda: dropped(window.page("cast"), mime))
     window.open_panel(before[0])
     panel = window.page("panel")
-    soon(lambda: fall(panel.stage.canvas, mime))
-    soon(lambda: fall(panel.side.tray, mime))
+    soon(lambda: dropped(panel.stage.canvas, mime))
+    soon(lambda: dropped(panel.side.tray, mime))
     window.go("loras")
-    soon(lambda: fall(window.page("loras"), mime))
+    soon(lambda: dropped(window.page("loras"), mime))
     assert set(before) <= set(now(window))
 
 
