@@ -6,7 +6,7 @@ on the screen, the words "image 2" and the second picture of the request can't d
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import islice
 from typing import Literal
@@ -56,6 +56,36 @@ class Sight:
     def numbers(self) -> dict[str, str]:
         """See data.numbers."""
         return numbers(self.board)
+
+    @cached_property
+    def outdated(self) -> dict[str, Panel]:
+        """See list_out_of_date."""
+        behind: dict[str, list[Panel]] = {}
+        for panel in self.panels.values():
+            if origin := self._find_origin(panel):
+                behind.setdefault(origin.id, []).append(panel)
+        replaced = [panel for panels in behind.values() for panel in panels if self._is_replaced(panel)]
+        stale = _walk(replaced, behind)
+        first = [panel for panel in stale.values() if panel.source.panel not in stale]
+        return _walk(first, behind) | stale  # what continues itself in a circle comes last
+
+    def _find_origin(self, panel: Panel) -> Panel | None:
+        """The panel that it continues, where its picture was made from one of that panel's."""
+        origin, take = self.panels.get(panel.source.panel or ""), panel.take
+        return origin if origin and take and origin.find_take(take.parent) else None
+
+    def _is_replaced(self, panel: Panel) -> bool:
+        origin, take = self._find_origin(panel), panel.take
+        return bool(origin and take and take.parent != origin.current)
+
+    def number_makers(self, panel: Panel) -> dict[str, str]:
+        """Id of a take that takes of this panel were made from -> the number of the other panel that has it."""
+        own = {take.id for take in panel.takes}
+        wanted = {take.parent for take in panel.takes if take.parent} - own
+        if not wanted:
+            return {}
+        takes = ((take.id, one.id) for one in self.panels.values() for take in one.takes)
+        return {take: self.numbers[panel_id] for take, panel_id in takes if take in wanted}
 
     def see(self, panel: Panel, text: str | None = None) -> tuple[Seen, ...]:
         """See `see`."""
@@ -137,16 +167,24 @@ def source_picture(board: Board, panel: Panel) -> Picture | None:
 
 
 def is_out_of_date(board: Board, panel: Panel) -> bool:
-    """Whether its picture was made from one that the panel it continues has replaced since."""
-    origin, take = look(board).panels.get(panel.source.panel or ""), panel.take
-    if origin is None or take is None or take.parent == origin.current:
-        return False
-    return origin.find_take(take.parent) is not None
+    """Whether its picture was made from one that the panel it continues has replaced since, or that is such itself."""
+    return panel.id in look(board).outdated
 
 
 def list_out_of_date(board: Board) -> tuple[str, ...]:
-    """The ids of such panels."""
-    return tuple(panel.id for panel in board.panels() if is_out_of_date(board, panel))
+    """The ids of such panels, each behind the one that it continues."""
+    return tuple(look(board).outdated)
+
+
+def _walk(starts: Sequence[Panel], behind: Mapping[str, Sequence[Panel]]) -> dict[str, Panel]:
+    """The panels by their ids, then those behind them, and so on; each once."""
+    found: dict[str, Panel] = {}
+    line = list(starts)
+    for panel in line:  # which grows
+        if panel.id not in found:
+            found[panel.id] = panel
+            line += behind.get(panel.id, ())
+    return found
 
 
 def mask_size(picture: Picture) -> Size:

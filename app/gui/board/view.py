@@ -54,7 +54,7 @@ class BoardView(QWidget):
         self.style_line.setPlaceholderText("How all panels look, such as: ink and watercolour, soft light")
         describe(self.style_line, "Style of all panels", "These words are added to those of every panel")
         self.style_line.editingFinished.connect(self._restyle)
-        self.outdated = button("", self._render_outdated, "again")
+        self.outdated = button("", document.render_outdated, "again")
         self._built_in = False
         self.count = label(tone="muted")
         self.start = button("Render", lambda: run("render"), "render", "primary")
@@ -175,7 +175,6 @@ class BoardView(QWidget):
             self.style_line.setText(board.style)
             self.style_line.setCursorPosition(0)
         self._show_aspect(board)
-        self._show_outdated(board)
         self._show_rail()
         panels = list(board.panels())
         seconds = sum(panel.seconds for panel in panels)
@@ -205,15 +204,14 @@ class BoardView(QWidget):
         self.aspect.setCurrentText(shown)
         self.square.setVisible(self._built_in and board.aspect[0] != board.aspect[1])
 
-    def _show_outdated(self, board: Board) -> None:
-        count = len(list_out_of_date(board))
+    def _show_outdated(self) -> None:
+        stale = list_out_of_date(self.document.board)
+        count = sum(not self.document.panel_state(panel_id).busy for panel_id in stale)
         words = f"Render {count} Out of Date"
         self.outdated.setText(words)
-        describe(self.outdated, words, "Panels that continue one whose picture is another one now")
+        tip = "Panels that continue one whose picture is another one now, and what continues those, one after the other"
+        describe(self.outdated, words, tip)
         self.outdated.setVisible(count > 0)
-
-    def _render_outdated(self) -> None:
-        self.document.render(list_out_of_date(self.document.board))
 
     def _restyle(self) -> None:
         style = self.style_line.text().strip()
@@ -240,6 +238,7 @@ class BoardView(QWidget):
         self.start.setAccessibleName(text)
         self.start.setEnabled(bool(count or ready))
         self.start.setToolTip("The selected panels" if count else "Every panel that has words but no picture yet")
+        self._show_outdated()
         self.selection_changed.emit()
 
 

@@ -27,7 +27,7 @@ from ...fluxboard.file import COPY_HINT, BoardFile
 from ...models import library
 from ...models.library import Model
 from ..kit.turns import pace
-from ..kit.words import in_window
+from ..kit.words import in_window, say_moved
 from .forecast import PanelModel, forecast
 from .pixmaps import Pixmaps, is_small, read
 from .runs import PanelState, Runs
@@ -36,7 +36,6 @@ from .teaching import Teaching
 
 AUTOSAVE, JOURNAL = 1500, 200  # ms after a change: it is saved (the product promises 2 s); what was typed is noted
 READ_ONLY_HINT = "File > Save a Copy makes a board that keeps them."
-TRASHES = (".Trash", "Trash", ".Trashes")  # names of folders
 TOLD = 3  # refusals of many at once
 SMALL_MASK = 512 * 512  # pixels: stored within a frame or so, without a thread
 
@@ -76,6 +75,7 @@ class Document(QObject):
         self.runs = Runs(engine, self)
         self.runs.panel_changed.connect(self.state_changed)
         self.runs.finished.connect(self._job_finished)
+        self._keeping.lost.connect(self.runs.drop_behind)
         self.teaching = Teaching(self.runs, self.history, self.do, self.save, self.message.emit, self.picture_path)
         self._autosave = QTimer(self, singleShot=True, interval=AUTOSAVE)
         self._autosave.timeout.connect(self.save)
@@ -195,14 +195,9 @@ class Document(QObject):
 
     def _tell_moved(self) -> None:
         """A folder that was moved is followed, which nobody may notice who threw it away."""
-        here = self.file.path
-        if here == self._place:
-            return
-        self._place = here
-        if any(part in TRASHES for part in here.parts):
-            self.message.emit(f"{here.name} is in the Trash now.", "To keep it, save a copy: File > Save a Copy.")
-        else:
-            self.message.emit(f"The board is now {here}.", "It goes on being saved there.")
+        if self.file.path != self._place:
+            self._place = self.file.path
+            self.message.emit(*say_moved(self._place))
 
     def _tell_read_only(self) -> None:
         if not self._told_read_only:
@@ -319,6 +314,11 @@ class Document(QObject):
         """
         self._submit_all([(panel_id, 0, None) for panel_id in panel_ids], anyway)
 
+    def render_outdated(self) -> None:
+        """Put in line what is out of date, each panel as soon as the one that it continues has its new picture."""
+        stale = look(self.board).outdated.values()
+        self.render(self.runs.line_up(panel for panel in stale if not self.panel_state(panel.id).busy))
+
     def render_variations(self, panel_id: str, count: int = 4, anyway: bool = False) -> None:
         """Put `count` takes of the panel in line, each with another seed; from a locked one on they count up."""
         self._submit_all([(panel_id, number, None) for number in range(count)], anyway)
@@ -388,6 +388,7 @@ class Document(QObject):
         old, seen = self.board, self.watched in (None, panel_id)  # what changes out of sight is no step to undo
         if (self.history.show_take if seen else self.history.add_take)(panel_id, take):
             self._now(old)
+        self.render(self.runs.take_behind(panel_id))
 
     def _take_refused(self, job: JobState, message: str, hint: Hint) -> None:
         """Told once, and shown at the panel until it is stored."""

@@ -1,7 +1,7 @@
 """What the engine does for the panels of a board: jobs in, panel states out, finished pictures handed on; live, too."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -51,6 +51,7 @@ class Runs(QObject):
         self._panels: dict[str, str] = {}  # job id -> panel id, "" for a lesson of the cast
         self._jobs: dict[str, list[str]] = {}  # the same the other way round, in the order submitted
         self._failed: dict[str, PanelState] = {}  # panel id -> its last failure
+        self._behind: dict[str, str] = {}  # panel id -> the panel whose next picture it waits for
         self._paused = engine.paused
         engine.happened.connect(self._event)
         engine.finished.connect(self._finish)
@@ -64,6 +65,36 @@ class Runs(QObject):
             self._failed.pop(job.panel, None)
         self.engine.submit(job)
         self._tell(job.panel)
+
+    def line_up(self, panels: Iterable[Panel]) -> list[str]:
+        """Those that can be rendered now; one that continues a panel named before waits for that one's next picture.
+
+        It is told by take_behind, and given up where there is none.
+        """
+        now: list[str] = []
+        for panel in panels:
+            origin = panel.source.panel
+            if origin and (origin in now or origin in self._behind):
+                self._behind[panel.id] = origin
+                self._tell(panel.id)
+            else:
+                now.append(panel.id)
+        return now
+
+    def take_behind(self, origin: str) -> list[str]:
+        """The panels that waited for a picture of this one, and no longer do."""
+        ready = [panel for panel, other in self._behind.items() if other == origin]
+        for panel in ready:
+            del self._behind[panel]
+        return ready
+
+    def drop_behind(self, origin: str) -> None:
+        """There will be no picture of this panel: nothing waits for it, nor for those that did."""
+        line = [origin]
+        for panel in line:  # which grows
+            line += self.take_behind(panel)
+        for panel in line[1:]:
+            self._tell(panel)
 
     def fail(self, panel: str, reason: str, hint: Hint, misfit: bool = False) -> bool:
         """Record why a panel could not even be put in line, or its picture not be stored; whether that is new."""
@@ -80,8 +111,10 @@ class Runs(QObject):
             self._tell(panel)
 
     def cancel(self, panel: str) -> None:
-        """Cancel every job of the panel, and forget its failure."""
+        """Cancel every job of the panel and of those that wait for its picture, and forget its failure."""
         self._failed.pop(panel, None)
+        self._behind.pop(panel, None)
+        self.drop_behind(panel)
         for job_id in list(self._jobs.get(panel, ())):
             self.engine.cancel(job_id)
         self._tell(panel)
@@ -95,17 +128,20 @@ class Runs(QObject):
             return _running(running, len(alive) - 1)
         if alive:
             return PanelState("queued", job=alive[0].id, waiting=len(alive) - 1, paused=self.engine.paused)
+        if panel.id in self._behind:
+            return PanelState("queued", paused=self.engine.paused)
         return self._failed.get(panel.id) or PanelState("done" if panel.take else "empty")
 
     def busy(self) -> int:
-        """How many jobs of this board are not over."""
-        return len(self._panels)
+        """How many jobs of this board are not over, or come once others are."""
+        return len(self._panels) + len(self._behind)
 
     def adopt(self, other: "Runs") -> None:
         """The jobs of another board, whose panels are those of this one too."""
         for job_id, panel in other._panels.items():
             self._own(job_id, panel)
-        other._panels, other._jobs = {}, {}
+        self._behind |= other._behind
+        other._panels, other._jobs, other._behind = {}, {}, {}
 
     def owns(self, board: Board, job: JobState) -> bool:
         """Whether the job is one of this board."""
@@ -123,7 +159,7 @@ class Runs(QObject):
         """To every panel that waits, once when the queue is paused or goes on."""
         if self._paused != self.engine.paused:
             self._paused = self.engine.paused
-            for panel in set(self._panels.values()):
+            for panel in {*self._panels.values(), *self._behind}:
                 self._tell(panel)
 
     def _event(self, job_id: str, event: object) -> None:
@@ -139,6 +175,8 @@ class Runs(QObject):
             self._failed[panel] = PanelState("failed", reason=job.reason, hint=job.hint, job=job.id)
         if job:  # else it is forgotten already, as so many ended at once
             self.finished.emit(job)
+        if job is None or (job.state != "done" and not job.job.slot):
+            self.drop_behind(panel)
         self._tell(panel)
 
     def _own(self, job_id: str, panel: str) -> None:

@@ -184,6 +184,7 @@ class Keeping(QObject):
     made = Signal(str, object)  # panel id, Take
     refused = Signal(object, str, object)  # JobState; why; what to do, a Hint
     broken = Signal(str, object)  # as the message of a document: what is no picture, and why
+    lost = Signal(str)  # panel id: its picture is that
     stored = Signal(str)  # job id
     settled = Signal(str)  # panel id: nothing of it is on the way any more
 
@@ -211,7 +212,7 @@ class Keeping(QObject):
             data = Path(job.result).read_bytes()
         except OSError as error:
             text = f"The picture of panel {self._number_of(job)} can't be read: {error.strerror or 'it is gone'}."
-            self.broken.emit(text, "Render it again.")
+            self._give_up(job, text, "Render it again.")
             return
         self._store(job, data)
 
@@ -247,8 +248,12 @@ class Keeping(QObject):
             self._again.start()
             self.refused.emit(job, *read.messages[0])
         else:
-            self.broken.emit(*read.messages[0])
+            self._give_up(job, *read.messages[0])
         self.settled.emit(panel)
+
+    def _give_up(self, job: JobState, text: str, hint: Hint) -> None:
+        self.broken.emit(text, hint)
+        self.lost.emit(job.job.panel)
 
 
 SAVING = "saving"  # what goes wrong with it

@@ -1,5 +1,7 @@
 """The window's words: what models are called, and what to do about an error."""
 
+from pathlib import Path
+
 from mlx_model.errors import AdviceCode, Hint
 from mlx_model.specs import SPECS
 
@@ -57,3 +59,13 @@ WORDS: dict[AdviceCode, str] = {
 def in_window(hint: Hint) -> str:
     """The hint in words."""
     return hint if isinstance(hint, str) else WORDS[hint.code].format(**hint.values)
+
+
+TRASHES = (".Trash", "Trash", ".Trashes")  # names of folders
+
+
+def say_moved(board: Path) -> tuple[str, str]:
+    """What is told of a board whose folder is elsewhere now, and what to do."""
+    if any(part in TRASHES for part in board.parts):
+        return f"{board.name} is in the Trash now.", "To keep it, save a copy: File > Save a Copy."
+    return f"The board is now {board}.", "It goes on being saved there."

@@ -1,6 +1,6 @@
 """Takes as a tree of what was made from what, and what each of them is called."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from PySide6.QtCore import Qt
@@ -13,21 +13,23 @@ from ..kit.words import model_title
 
 class Branch(NamedTuple):
     """One row: `number` counts takes from 1, `depth` steps from the start; `lanes` says of each step whether a line
-    goes on below, to a later take that was made from the same one."""
+    goes on below, to a later take that was made from the same one. `maker` is the number of another panel that it was
+    made from, such as "1A"."""
 
     take: Take
     number: int
     parent: int  # its number, 0 for none
     lanes: tuple[bool, ...]
+    maker: str = ""
 
     @property
     def depth(self) -> int:
         return len(self.lanes)
 
 
-def grow(takes: Sequence[Take]) -> list[Branch]:
+def grow(takes: Sequence[Take], makers: Mapping[str, str] | None = None) -> list[Branch]:
     """The takes as a tree, each right behind what it was made from. A parent is only one that came before: what a
-    stranger's board says of the others is not believed."""
+    stranger's board says of the others is not believed. `makers`: see Sight.number_makers."""
     places = {take.id: place for place, take in enumerate(takes)}
     children: dict[int, list[int]] = {}
     for place, take in enumerate(takes):
@@ -37,7 +39,8 @@ def grow(takes: Sequence[Take]) -> list[Branch]:
     waiting: list[tuple[int, int, tuple[bool, ...]]] = [(place, -1, ()) for place in reversed(children.get(-1, []))]
     while waiting:
         place, parent, lanes = waiting.pop()
-        rows.append(Branch(takes[place], place + 1, parent + 1, lanes))
+        maker = (makers or {}).get(takes[place].parent or "", "")
+        rows.append(Branch(takes[place], place + 1, parent + 1, lanes, maker))
         further = children.get(place, [])
         waiting += [(child, place, (*lanes, child != further[-1])) for child in reversed(further)]
     return rows
@@ -57,6 +60,7 @@ def read_out(branch: Branch, panel: Panel) -> str:
     take = branch.take
     parts = [f"Take {branch.number}", name_take(take), say_moment(take.made)]
     parts += [f"made from take {branch.parent}"] if branch.parent else []
+    parts += [f"made from panel {branch.maker}"] if branch.maker else []
     parts += [word for word, true in (("current", take.id == panel.current), ("starred", take.star)) if true]
     return ", ".join(part for part in parts if part)
 
@@ -64,7 +68,8 @@ def read_out(branch: Branch, panel: Panel) -> str:
 def hint_at(branch: Branch) -> str:
     take = branch.take
     made = f"{model_title(take.model)} · seed {take.seed}" if take.request else "imported"
-    lines = [f"Take {branch.number} · {made}", take.instruction, take.note, take.made.replace("T", " ")[:16]]
+    maker = f"Made from the picture of panel {branch.maker}" if branch.maker else ""
+    lines = [f"Take {branch.number} · {made}", maker, take.instruction, take.note, take.made.replace("T", " ")[:16]]
     return "\n".join([*filter(None, lines), "Right-click for what can be done with it"])
 
 

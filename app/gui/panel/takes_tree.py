@@ -90,12 +90,13 @@ class TakesTree(PanelPart, QListWidget):
 
     def refresh(self) -> None:
         panel, start = self.panel, look(self.document.board).find_start(self.panel)
-        if (panel.id, panel.takes, panel.current, start) == self._shown:
+        makers = look(self.document.board).number_makers(panel)
+        if (panel.id, panel.takes, panel.current, start, makers) == self._shown:
             return
-        self._shown = (panel.id, panel.takes, panel.current, start)
+        self._shown = (panel.id, panel.takes, panel.current, start, makers)
         self.start = start.id if start else ""
         self.blockSignals(True)
-        branches = grow(panel.takes)
+        branches = grow(panel.takes, makers)
         if [branch.take.id for branch in branches] != self._ids():
             self.clear()
             self.addItems([str(branch.number) for branch in branches])
@@ -322,7 +323,8 @@ class _Rows(QStyledItemDelegate):
         painter.setFont(font)
         painter.setPen(QColor(colours.text if current else colours.muted))
         start = "  ·  start" if take.id == self.tree.start and take.id != self.tree.panel.current else ""
-        text = f"{branch.number}  ·  {say_moment(take.made)}{start}"
+        maker = f"  ·  from {branch.maker}" if branch.maker else ""
+        text = f"{branch.number}  ·  {say_moment(take.made)}{maker}{start}"
         text = painter.fontMetrics().elidedText(text, Qt.TextElideMode.ElideRight, room.width())
         draw_words(painter, room, left | Qt.AlignmentFlag.AlignBottom, text)
 

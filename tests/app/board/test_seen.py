@@ -4,7 +4,7 @@ import msgspec
 import pytest
 
 from app.board.data import Board, Member, Panel, PanelReference, Picture, Scene, Source, Take
-from app.board.seen import is_out_of_date, list_out_of_date, names, see
+from app.board.seen import is_out_of_date, list_out_of_date, look, names, see
 
 CAT, HAT, BAR, TAKE = (Picture(letter * 64, 64, 64) for letter in "abcd")
 GULL, OWL = Member("m1", "gull", "character", "#111111", (CAT,)), Member("m2", "owl", "prop", "#222222", (BAR,))
@@ -77,3 +77,35 @@ def test_out_of_date_is_what_continues_a_picture_that_was_replaced():
     alone = msgspec.structs.replace(follower, source=Source())
     for panel in (forgotten, drawn, alone, Panel("q", source=Source("panel", "p"))):
         assert not is_out_of_date(board(replaced, panel), panel)
+
+
+def follow(name: str, origin: str, parent: str) -> Panel:
+    """A panel that continues `origin`, made from its take `parent`."""
+    made = msgspec.structs.replace(take(TAKE), id=f"take of {name}", parent=parent)
+    return Panel(name, source=Source("panel", origin), takes=(made,), current=made.id)
+
+
+def test_a_chain_is_out_of_date_from_the_replaced_picture_on_each_behind_what_it_continues():
+    first, second = (msgspec.structs.replace(take(TAKE), id=name) for name in "ab")
+    origin = Panel("p", takes=(first, second), current="b")
+    last, middle = follow("r", "q", "take of q"), follow("q", "p", "a")
+    whole = board(last, middle, origin, follow("other", "q", "gone"))
+    assert list_out_of_date(whole) == ("q", "r")
+    assert is_out_of_date(whole, last)
+    assert list_out_of_date(board(origin, follow("q", "p", "b"), last)) == ()
+
+
+def test_what_continues_itself_in_a_circle_is_listed_once():
+    ring = board(follow("p", "q", "take of q"), follow("q", "p", "take of p"), Panel("x"))
+    assert list_out_of_date(ring) == ()
+    panel = follow("q", "p", "take of p")
+    more = (*panel.takes, msgspec.structs.replace(take(TAKE), id="new"))
+    turned = board(follow("p", "q", "take of q"), msgspec.structs.replace(panel, takes=more, current="new"))
+    assert sorted(list_out_of_date(turned)) == ["p"]  # q's new picture was made from none of p's
+
+
+def test_a_take_that_was_made_from_another_panel_says_which():
+    origin = Panel("p", takes=(msgspec.structs.replace(take(TAKE), id="a"),))
+    follower = follow("q", "p", "a")
+    sight = look(board(origin, follower))
+    assert (sight.number_makers(follower), sight.number_makers(origin)) == ({"a": "1A"}, {})

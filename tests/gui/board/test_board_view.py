@@ -404,6 +404,64 @@ def test_what_continues_a_replaced_picture_is_told_and_rendered_by_one_click(win
     assert document.panel(new).take.parent == document.panel(here[0]).current
 
 
+@pytest.fixture
+def chain(window, here, engine, picture_file):
+    """Three panels, each continuing the one before, all rendered; then the first one anew."""
+    document, names = window.document, [here[0]]
+    document.render(names)
+    engine.done(picture_file("0.png", "red"))
+    for number in (1, 2):
+        names.append(document.continue_from(names[-1]))
+        document.do("Edit", commands.set_panel(document.board, names[-1], instruction="make it night"))
+        document.render(names[-1:])
+        engine.done(picture_file(f"{number}.png", (number, 0, 0)))
+    document.render(names[:1])
+    engine.done(picture_file("new.png", "blue"))
+    return names
+
+
+def test_a_whole_chain_is_rendered_by_one_click_each_from_the_new_picture_of_the_one_before(
+    window, engine, picture_file, chain, qtbot
+):
+    document, outdated = window.document, window.board.outdated
+    assert outdated.text() == "Render 2 Out of Date"
+    QTest.mouseClick(outdated, Qt.MouseButton.LeftButton)
+    assert [document.panel_state(one).state for one in chain] == ["done", "running", "queued"]
+    qtbot.waitUntil(outdated.isHidden)
+    engine.done(picture_file("second.png", "green"))
+    assert engine.running.job.panel == chain[2]
+    engine.done(picture_file("third.png", "yellow"))
+    assert document.panel(chain[2]).take.parent == document.panel(chain[1]).current
+    assert document.runs.busy() == 0
+    qtbot.waitUntil(outdated.isHidden)
+
+
+@pytest.mark.parametrize("end", ["fail", "cancel", "cancel the last", "unreadable"])
+def test_a_chain_that_breaks_waits_for_nothing(window, engine, chain, end, tmp_path, qtbot):
+    document = window.document
+    document.render_outdated()
+    if end == "fail":
+        engine.fail("It broke.")
+    elif end == "unreadable":
+        engine.done(tmp_path / "nothing.png")
+    else:
+        document.cancel(chain[2 if end == "cancel the last" else 1])
+    assert document.panel_state(chain[2]).state == "done"
+    assert document.runs.busy() == (1 if end == "cancel the last" else 0)
+    words = f"Render {1 if end == 'cancel the last' else 2} Out of Date"
+    qtbot.waitUntil(lambda: window.board.outdated.text() == words)
+
+
+def test_a_chain_goes_on_behind_another_board(window, engine, picture_file, chain):
+    document = window.document
+    document.render_outdated()
+    window.session.new()
+    engine.done(picture_file("second.png", "green"))
+    assert engine.running.job.panel == chain[2]
+    engine.done(picture_file("third.png", "yellow"))
+    assert document not in window.session._all()
+
+
 # The rail of scenes
 
 

@@ -50,6 +50,21 @@ def test_each_take_stands_below_what_it_was_made_from():
     ]  # fmt: skip
 
 
+def test_a_take_made_from_another_panel_names_it(document, ids, qtbot):
+    start = add_take(document, ids()[0], 1)
+    new = document.continue_from(ids()[0])
+    document.do("Add", commands.add_take(document.board, new, replace(start, id="made", parent=start.id)))
+    made = TakesTree(document)
+    qtbot.addWidget(made)
+    made.show_panel(new)
+    item = made.item(0)
+    assert "made from panel 1A" in item.data(Qt.ItemDataRole.AccessibleTextRole)
+    assert "Made from the picture of panel 1A" in item.toolTip()
+    document.do("Move", commands.move_panels(document.board, [ids()[0]], document.board.scenes[0].id, 2))
+    made.refresh()
+    assert "made from panel 1C" in made.item(0).data(Qt.ItemDataRole.AccessibleTextRole)
+
+
 def test_parents_that_are_gone_or_run_in_a_circle_lose_no_take():
     rows = grow([some("a", "b"), some("b", "a"), some("c", "c"), some("d", "nobody")])
     assert [(row.take.id, row.depth) for row in rows] == [("a", 0), ("b", 1), ("c", 0), ("d", 0)]
