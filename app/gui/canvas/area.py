@@ -122,6 +122,7 @@ class PictureArea(QWidget):
         self.masking, self.comparing, self.holding, self.split = False, False, False, 0.5
         self.ground, self.tags = "Neutral", ("Before", "After")
         self.hover, self.dropping, self.invitation = NOWHERE, False, ""
+        self.by_keys = False  # `hover` is where keys have moved it
         self._shown: tuple[int, int, int] | None = None
         self._smaller = {name: layers.Smaller() for name in ("picture", "before", "preview")}
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
@@ -278,9 +279,12 @@ class PictureArea(QWidget):
         transform.translate(rect.left(), rect.top())
         transform.scale(self.view.scale, self.view.scale)
         layers.draw_outline(painter, transform.map(path))
-        if self.masking and self.painter.tool == "brush" and self.underMouse():
+        layers.draw_handles(painter, [self.view.to_widget(at) for at in self.painter.handles()])
+        if self.painter.tool == "brush" and (self.underMouse() or self.by_keys):
             radius = self.painter.radius * self.view.scale
             layers.draw_outline(painter, layers.circle(self.hover, radius))
+        elif self.by_keys:
+            layers.draw_outline(painter, layers.cross(self.hover))
         painter.restore()
 
     def _draw_drop_hint(self, painter: QPainter) -> None:

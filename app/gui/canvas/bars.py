@@ -24,7 +24,8 @@ TOOLS = (
     ("move", "Look", "hand", "Move the picture; at full view drag it out of the window"),
     ("brush", "Mask brush", "brush", "Paint what the next run may change. Alt erases, [ and ] resize"),
     ("eraser", "Mask eraser", "eraser", "Take away from the mask"),
-    ("rectangle", "Mask a rectangle", "rectangle", "Drag over what may change. Alt takes it away"),
+    ("rectangle", "Mask a rectangle", "rectangle", "Drag over what may change. Alt takes away, handles resize"),
+    ("ellipse", "Mask an ellipse", "ellipse", "Drag over what may change. Alt takes away, handles resize"),
     ("lasso", "Mask a region", "lasso", "Draw round what may change. Alt takes it away"),
 )
 
@@ -137,7 +138,7 @@ class MaskBar(QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(GAP // 2)
         self.brush = self._slider(row, "Size", "Brush size, [ and ]", self._set_size)
-        self.edge = self._slider(row, "Soft edge", "How softly brush, rectangle and lasso end", self._set_edge)
+        self.edge = self._slider(row, "Soft edge", "How softly what is painted ends", self._set_edge)
         self.edge.setValue(round(self.painter.edge * STEPS))
         row.addSpacing(GAP)
         for name, icon, hint, act in (

@@ -23,11 +23,21 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from ..kit.widgets import wins_over_menus
 from .area import NOWHERE, PictureArea
+from .mask_keys import MaskKeys
+from .mask_shape import Grip
 
 GRAB = 14  # logical pixels around the line of the slider that take hold of it
+REACH = 9  # logical pixels around a handle of a mask's shape
+LOOKS = "+ and - zoom, 0 fits, 1 shows pixels, arrows move, C compares, B shows before"
 ARROWS: dict[int, QPointF] = {
     Qt.Key.Key_Left: QPointF(1, 0), Qt.Key.Key_Right: QPointF(-1, 0),
     Qt.Key.Key_Up: QPointF(0, 1), Qt.Key.Key_Down: QPointF(0, -1),
+}  # fmt: skip
+SHAPES = Qt.CursorShape
+PULLS: dict[Grip, Qt.CursorShape] = {
+    (0, 0): SHAPES.SizeAllCursor, (-1, 0): SHAPES.SizeHorCursor, (1, 0): SHAPES.SizeHorCursor,
+    (0, -1): SHAPES.SizeVerCursor, (0, 1): SHAPES.SizeVerCursor, (-1, -1): SHAPES.SizeFDiagCursor,
+    (1, 1): SHAPES.SizeFDiagCursor, (1, -1): SHAPES.SizeBDiagCursor, (-1, 1): SHAPES.SizeBDiagCursor,
 }  # fmt: skip
 CLEARS = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)  # the mask; a panel is deleted on the board only
 PAN_STEP, SPLIT_STEP = 40, 0.02
@@ -50,21 +60,26 @@ class Canvas(PictureArea):
         self._accepts = accepts
         self._grip: str | None = None  # "pan", "split", "paint", "drag" while a button is down
         self._from, self._space = QPointF(), False
+        self.keys = MaskKeys(self)
         self.setMouseTracking(True)
         self.setTabletTracking(True)
         self.setAcceptDrops(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setAccessibleName("Picture")
-        self.setAccessibleDescription("+ and - zoom, 0 fits, 1 shows pixels, arrows move, C compares, B shows before")
+        self.setAccessibleDescription(LOOKS)
         self.zoomed.connect(self._show_cursor)
 
     def set_masking(self, on: bool) -> None:
         super().set_masking(on)
         self._show_cursor()
+        self._describe()
 
     def set_comparing(self, on: bool) -> None:
         super().set_comparing(on)
         self._show_cursor()
+
+    def _describe(self) -> None:
+        self.setAccessibleDescription(self.keys.describe() if self.masking else LOOKS)
 
     # Mouse and pen
 
@@ -105,6 +120,7 @@ class Canvas(PictureArea):
         event.accept()
 
     def _press(self, at: QPointF, button: Qt.MouseButton, modifiers: Qt.KeyboardModifier) -> None:
+        self.keys.settle()
         self._from = self.hover = at
         if button == MIDDLE or (button == LEFT and self._space):
             self._grip = "pan"
@@ -114,14 +130,14 @@ class Canvas(PictureArea):
         elif button == LEFT and self.paintable:
             self._grip = "paint"
             erase = bool(modifiers & Qt.KeyboardModifier.AltModifier)
-            self.painter.begin(self.view.to_picture(at), 1.0, erase)
+            self.painter.begin(self.view.to_picture(at), 1.0, erase, self._reach())
         elif button == LEFT:
             pull = self.view.fitted or bool(modifiers & Qt.KeyboardModifier.ControlModifier)
             self._grip = "drag" if pull else "pan"
         self._show_cursor()
 
     def _drag_to(self, at: QPointF, pressure: float) -> None:
-        moved, self.hover = at - self.hover, at
+        moved, self.hover, self.by_keys = at - self.hover, at, False
         if self._grip == "pan":
             self.view.pan(moved)
             self._show_zoom()
@@ -141,11 +157,20 @@ class Canvas(PictureArea):
         grip, self._grip = self._grip, None
         if grip == "paint":
             self.painter.finish()
+            self._describe()
         self._show_cursor()
 
     def leaveEvent(self, event: QEvent) -> None:
-        self.hover = NOWHERE
+        if not self.by_keys:
+            self.hover = NOWHERE
         self.update()
+
+    def _reach(self) -> float:
+        """How far a handle takes hold, in picture pixels."""
+        return REACH / self.view.scale
+
+    def _grip_under(self) -> Grip | None:
+        return self.painter.grip_at(self.view.to_picture(self.hover), self._reach())
 
     def _near_split(self, at: QPointF) -> bool:
         return self.comparing and not self.before.isNull() and abs(at.x() - self.split_x()) <= GRAB
@@ -158,6 +183,8 @@ class Canvas(PictureArea):
             shape = shapes.OpenHandCursor
         elif self._near_split(self.hover):
             shape = shapes.SplitHCursor
+        elif self.paintable and (grip := self._grip_under()) is not None:
+            shape = PULLS[grip]
         elif self.paintable:
             shape = shapes.BlankCursor if self.painter.tool == "brush" else shapes.CrossCursor
         else:
@@ -182,6 +209,8 @@ class Canvas(PictureArea):
     def event(self, event: QEvent) -> bool:
         if isinstance(event, QNativeGestureEvent):
             return self._native_gesture(event)
+        if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride:
+            self.keys.settle_before(event)
         standard = (QKeySequence.StandardKey.Copy, QKeySequence.StandardKey.Paste)
         return wins_over_menus(event, (*ARROWS, *CLEARS, Qt.Key.Key_Space), standard) or super().event(event)
 
@@ -198,7 +227,9 @@ class Canvas(PictureArea):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         key, text = event.key(), event.text()
-        if key == Qt.Key.Key_Space:
+        if self.keys.press(event):
+            self._describe()
+        elif key == Qt.Key.Key_Space:
             self._space = True
             self._show_cursor()
         elif key in ARROWS:
@@ -253,9 +284,11 @@ class Canvas(PictureArea):
         elif event.key() == Qt.Key.Key_B:
             self.set_holding(False)
         else:
+            self.keys.release(event)
             super().keyReleaseEvent(event)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
+        self.keys.settle()
         self._space = False
         self.set_holding(False)
         super().focusOutEvent(event)

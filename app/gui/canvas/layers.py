@@ -1,5 +1,7 @@
 """Drawing pictures for the canvas: sharp at any zoom, over a plain or chequered ground, and side by side."""
 
+from collections.abc import Iterable
+
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPainterPath, QPen, QPixmap
 
@@ -7,6 +9,7 @@ from ..kit.widgets import draw_words
 
 PIXELS_FROM = 12.0  # screen pixels per picture pixel at which the pixels themselves are shown
 CHECKS = 8  # logical pixels of a square
+HANDLE, CROSS = 8, 9  # logical pixels: a side, an arm
 GROUNDS = ("Neutral", "Dark", "Light", "Checks")
 
 
@@ -109,6 +112,23 @@ def draw_outline(painter: QPainter, path: QPainterPath) -> None:
             pen.setDashPattern(dashes)
         painter.setPen(pen)
         painter.drawPath(path)
+
+
+def draw_handles(painter: QPainter, points: Iterable[QPointF]) -> None:
+    """Small squares that show on any picture."""
+    painter.setPen(QPen(QColor(0, 0, 0, 200), 1))
+    painter.setBrush(Qt.GlobalColor.white)
+    for at in points:
+        painter.drawRect(QRectF(at.x() - HANDLE / 2, at.y() - HANDLE / 2, HANDLE, HANDLE))
+
+
+def cross(middle: QPointF) -> QPainterPath:
+    """Where the keys are."""
+    path = QPainterPath()
+    for way in (QPointF(CROSS, 0), QPointF(0, CROSS)):
+        path.moveTo(middle - way)
+        path.lineTo(middle + way)
+    return path
 
 
 def circle(middle: QPointF, radius: float) -> QPainterPath:

@@ -90,6 +90,15 @@ def paint_rectangle(mask: np.ndarray, corner: Point, opposite: Point, erase: boo
     return _paint(mask, covered, box_of(((x0, y0), (x1, y1)), soft, size), erase, soft)
 
 
+def paint_ellipse(mask: np.ndarray, corner: Point, opposite: Point, erase: bool, soft: float = 0.0) -> np.ndarray:
+    """`mask` with the ellipse that fills such a rectangle painted or taken out."""
+    (x0, x1), (y0, y1) = sorted((corner[0], opposite[0])), sorted((corner[1], opposite[1]))
+    drawn = Image.new("L", (mask.shape[1], mask.shape[0]))
+    if x1 - x0 >= 1 and y1 - y0 >= 1:
+        ImageDraw.Draw(drawn).ellipse((x0, y0, x1 - 1, y1 - 1), fill=255)
+    return _paint(mask, np.array(drawn), box_of(((x0, y0), (x1, y1)), soft, drawn.size), erase, soft)
+
+
 def _paint(mask: np.ndarray, covered: np.ndarray, box: Box, erase: bool, soft: float) -> np.ndarray:
     """`mask` with `covered`, which is nothing outside of `box`, its borders blurred inside that."""
     part = (slice(box[1], box[3]), slice(box[0], box[2]))

@@ -1,5 +1,9 @@
-"""Painting the mask: what the brush, rectangle and lasso tools do between press and release, and how it is shown."""
+"""Painting the mask: what brush, rectangle, ellipse and lasso do between press and release, and how it is shown.
 
+The rectangle or ellipse that was drawn last can be taken hold of: pressed inside it moves, at a handle it is resized.
+"""
+
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
@@ -7,11 +11,23 @@ from PySide6.QtCore import QObject, QPointF, QRect, QRectF, Signal
 from PySide6.QtGui import QColor, QImage, QPainterPath, QTransform
 
 from . import mask as masks
+from .mask_shape import CORNER, NAMES, WHOLE, Grip, Shape
 
-Tool = Literal["brush", "rectangle", "lasso"]
+Tool = Literal["brush", "rectangle", "ellipse", "lasso"]
 TINT = QColor("#FF3B6B")
 OPACITY = 0.5
 LEAST_PRESSURE = 0.1  # of the brush's size, so that a light touch still marks something
+
+
+@dataclass
+class Pull:
+    """A shape that is drawn, moved or resized: as it was, what is held, from where in the mask, and as it is now."""
+
+    was: Shape
+    grip: Grip
+    start: QPointF
+    now: Shape
+    name: str  # for the undo list
 
 
 class MaskPainter(QObject):
@@ -24,7 +40,8 @@ class MaskPainter(QObject):
         super().__init__(parent)
         self.tool: Tool = "brush"
         self.erasing, self.radius, self.edge, self.tint = False, 24.0, 0.3, QColor(TINT)
-        self._gesture: masks.Stroke | list[masks.Point] | None = None
+        self._gesture: masks.Stroke | Pull | list[masks.Point] | None = None
+        self._drawn: Shape | None = None
         self._last, self._erase, self._scale = (0.0, 0.0), False, 1.0
         self._pixels = np.zeros((0, 0), np.uint32)
         self.load(masks.blank((1, 1)))
@@ -43,31 +60,62 @@ class MaskPainter(QObject):
     def is_blank(self) -> bool:
         return not self._mask.any()
 
+    @property
+    def shape(self) -> Shape | None:
+        """What can still be moved and resized: the last rectangle or ellipse, with its tool chosen."""
+        shape = self._gesture.now if isinstance(self._gesture, Pull) else self._drawn
+        return shape if shape and shape.kind == self.tool else None
+
     def load(self, mask: np.ndarray, scale: float = 1.0) -> None:
         """Show another mask; a gesture under way is dropped. `scale`: pixels of the mask to one of the picture."""
-        self._mask, self._gesture, self._scale = mask, None, scale
+        self._mask, self._gesture, self._drawn, self._scale = mask, None, None, scale
         self._tint_all()
+
+    def let_go(self) -> None:
+        """The last shape stays as it is; presses inside it draw again."""
+        self._drawn = None
+        self.changed.emit(QRect())
 
     def set_tint(self, colour: QColor) -> None:
         self.tint = QColor(colour)
         self._tint_all()
 
-    def begin(self, point: QPointF, pressure: float = 1.0, erase: bool = False) -> None:
+    def grip_at(self, point: QPointF, reach: float) -> Grip | None:
+        """What a press at a picture point would take hold of; `reach` is how far a handle does, in picture pixels."""
+        return self.shape.grip_at(point * self._scale, reach * self._scale) if self.shape else None
+
+    def begin(self, point: QPointF, pressure: float = 1.0, erase: bool = False, reach: float = 0.0) -> None:
         """Press at a picture point; `erase` turns the tool round for this gesture."""
-        self._last, self._erase = self._find(point), erase or self.erasing
+        grip = None if erase else self.grip_at(point, reach)
+        if grip is not None:
+            self.hold(grip, point)
+            return
+        self._last, self._erase, self._drawn = self._find(point), erase or self.erasing, None
         if self.tool == "brush":
             stroke = self._gesture = masks.Stroke(self._mask, self._erase, self.edge)
             self._stroke_to(stroke, self._last, pressure)
-        else:
+        elif self.tool == "lasso":
             self._gesture = [self._last, self._last]
+        else:
+            at = point * self._scale
+            shape = Shape(self.tool, self._mask, QRectF(at, at), self._erase)
+            self._gesture = Pull(shape, CORNER, at, shape, NAMES[self.tool])
+
+    def hold(self, grip: Grip, point: QPointF) -> None:
+        """Take hold of the shape there is at a picture point."""
+        if self.shape:
+            name = "Move mask" if grip == WHOLE else "Resize mask"
+            self._gesture = Pull(self.shape, grip, point * self._scale, self.shape, name)
 
     def move(self, point: QPointF, pressure: float = 1.0) -> None:
         """Drag to a picture point."""
         at = self._find(point)
         if isinstance(self._gesture, masks.Stroke):
             self._stroke_to(self._gesture, at, pressure)
+        elif isinstance(self._gesture, Pull):
+            self._pull_to(self._gesture, point * self._scale)
         elif self._gesture is not None:
-            self._gesture = [*self._gesture, at] if self.tool == "lasso" else [self._gesture[0], at]
+            self._gesture = [*self._gesture, at]
             self.changed.emit(QRect())
 
     def finish(self) -> None:
@@ -78,9 +126,10 @@ class MaskPainter(QObject):
             self._mask, before = gesture.result, self._mask
             if not np.array_equal(self._mask, before):  # its tint is there already
                 self.committed.emit("Erase mask" if self._erase else "Paint mask")
-        elif gesture and self.tool == "rectangle":
-            mask = masks.paint_rectangle(self._mask, gesture[0], gesture[-1], self._erase, soft)
-            self._commit(mask, "Mask a rectangle")
+        elif isinstance(gesture, Pull):
+            shape = None if gesture.now.is_empty else gesture.now
+            self._commit(shape.paint(soft) if shape else gesture.now.under, gesture.name)
+            self._drawn = shape
         elif gesture:
             self._commit(masks.paint_polygon(self._mask, gesture, self._erase, soft), "Mask a region")
 
@@ -102,15 +151,17 @@ class MaskPainter(QObject):
         self._commit(masks.feather(self._mask, max(2.0, min(self._mask.shape) / 100)), "Feather mask")
 
     def outline(self) -> QPainterPath:
-        """The rectangle or lasso being drawn, in picture pixels."""
-        path = QPainterPath()
-        if isinstance(self._gesture, list) and self.tool == "rectangle":
-            path.addRect(QRectF(QPointF(*self._gesture[0]), QPointF(*self._gesture[-1])).normalized())
-        elif isinstance(self._gesture, list):
+        """The shape or lasso being drawn, the shape that can be changed, in picture pixels."""
+        path = self.shape.path() if self.shape else QPainterPath()
+        if isinstance(self._gesture, list):
             path.moveTo(*self._gesture[0])
             for point in self._gesture[1:]:
                 path.lineTo(*point)
         return QTransform.fromScale(1 / self._scale, 1 / self._scale).map(path)
+
+    def handles(self) -> list[QPointF]:
+        """Where the shape can be pulled, in picture pixels."""
+        return [at / self._scale for at in self.shape.handles().values()] if self.shape else []
 
     def overlay(self) -> QImage:
         """The mask as tint, premultiplied. Valid until the next change."""
@@ -126,7 +177,13 @@ class MaskPainter(QObject):
         self._last = at
         self._tint(box, stroke.result)
 
+    def _pull_to(self, pull: Pull, at: QPointF) -> None:
+        """Shown at once, with a sharp border: the soft one comes with the release."""
+        pull.now = pull.was.pull(pull.grip, at - pull.start)
+        self._tint_all(pull.now.paint())
+
     def _commit(self, mask: np.ndarray, what: str) -> None:
+        self._drawn = None
         if np.array_equal(mask, self._mask):
             self._tint_all()
             return
@@ -134,7 +191,8 @@ class MaskPainter(QObject):
         self._tint_all()
         self.committed.emit(what)
 
-    def _tint_all(self) -> None:
+    def _tint_all(self, shown: np.ndarray | None = None) -> None:
+        """Show a mask, this one's unless another of its size is given."""
         height, width = self._mask.shape
         if self._pixels.shape != self._mask.shape:
             self._pixels = np.zeros((height, width), np.uint32)
@@ -143,7 +201,7 @@ class MaskPainter(QObject):
         parts = (self.tint.red(), self.tint.green(), self.tint.blue())
         red, green, blue = ((alpha * part / 255).astype(np.uint32) for part in parts)
         self._palette = (alpha.astype(np.uint32) << 24) | (red << 16) | (green << 8) | blue
-        np.take(self._palette, self._mask, out=self._pixels, mode="clip")
+        np.take(self._palette, self._mask if shown is None else shown, out=self._pixels, mode="clip")
         self._tell_changed(QRectF(0, 0, width, height))
 
     def _tint(self, box: masks.Box, mask: np.ndarray) -> None:

@@ -27,7 +27,7 @@ from ..kit.theme import GAP
 from .branches import name_file
 from .run_card import RunCard
 
-Tool = Literal["move", "eraser", "brush", "rectangle", "lasso"]
+Tool = Literal["move", "eraser", "brush", "rectangle", "ellipse", "lasso"]
 NAMED = 4  # members of the cast that an empty panel names
 
 
