@@ -58,13 +58,13 @@ SAMPLES: dict[str, Sample] = {
             ("headset", "prop", "headset"), ("bar", "place", "bar"),
         ),
         (
-            ("INT. BAR - NIGHT", (
-                Shot("@gull in a bar", "The gull waits, alone.", "", "gull_1a", 3, "MS", "static", ("gull", "bar")),
-                Shot("@gull wearing @headset in a bar", "It puts on the headset.", "Oh. Oh!", "gull_1b", 2, "CU",
-                     "push in", ("gull", "headset"), True),
+            ("INT. BAR - DAY", (
+                Shot("@gull in @bar", "The gull waits, alone.", "", "gull_1a", 3, "MS", "static", ("gull", "bar")),
+                Shot("put on @headset", "It puts on the headset.", "Oh. Oh!", "gull_1b", 2, "CU",
+                     "push in", ("headset",), True),
                 Shot("add @fox on the right", "The fox sits down next to it.", "Is that any good?", "gull_1c", 3, "MS",
                      "", ("fox",), True),
-                Shot("add @robot in the middle", "The robot wants a turn.", "", "gull_1d", 2, "MS", "", ("robot",),
+                Shot("add @robot on the left", "The robot wants a turn.", "", "gull_1d", 2, "MS", "", ("robot",),
                      True),
             )),
             ("EXT. BEACH - SUNSET", (
@@ -88,9 +88,8 @@ SAMPLES: dict[str, Sample] = {
         (
             ("FITTING", (
                 Shot("@anna in the park", "As she comes in.", "", "outfit_1a", 2, "MS", "", ("anna",)),
-                Shot("@anna wearing @hat", "First the hat.", "", "outfit_1b", 2, "MS", "", ("anna", "hat"), True),
-                Shot("@anna wearing @glasses", "Then the glasses.", "", "outfit_1c", 2, "MS", "", ("anna", "glasses"),
-                     True),
+                Shot("put on @hat", "First the hat.", "", "outfit_1b", 2, "MS", "", ("hat",), True),
+                Shot("put on @glasses", "Then the glasses.", "", "outfit_1c", 2, "MS", "", ("glasses",), True),
                 Shot("@anna wearing @hat and @scarf in the snow", "Everything at once, outside.", "", "", 3, "LS", "",
                      ("anna", "hat", "scarf")),
             )),
@@ -112,14 +111,14 @@ SAMPLES: dict[str, Sample] = {
     ),
     "face": Sample(
         "The Same Face",
-        "Change what a person wears and where she is; she stays herself.",
+        "Change what a person wears and where he is; he stays himself.",
         "face_1b",
         "flux2-klein-4b",
-        (("mia", "character", "mia"),),
+        (("leo", "character", "leo"),),
         (
             ("PORTRAIT", (
-                Shot("@mia wearing sunglasses at the beach", "Hidden behind glasses.", "", "face_1a", 2, "CU", "",
-                     ("mia",)),
+                Shot("@leo wearing sunglasses at the beach", "Hidden behind glasses.", "", "face_1a", 2, "CU", "",
+                     ("leo",)),
                 Shot("remove the sunglasses", "The same face, nothing in front of it.", "", "face_1b", 2, "CU", "", (),
                      True),
                 Shot("move to the snow", "Another place, the same person.", "", "", 2, "CU", "", (), True),

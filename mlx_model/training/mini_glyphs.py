@@ -28,11 +28,11 @@ CHARACTERS: dict[str, str] = {
     "dragon": "🐲", "octopus": "🐙", "crab": "🦀", "elephant": "🐘", "dinosaur": "🦖", "robot": "🤖",
     "alien": "👽", "ghost": "👻", "clown": "🤡", "pumpkin": "🎃", "snowman": "⛄", "astronaut": "🧑‍🚀",
     "wizard": "🧙", "vampire": "🧛", "princess": "👸", "santa": "🎅", "cowboy": "🤠", "woman": "👩",
-    "man": "👨", "devil": "😈", "seagull": "seagull", "sofa": "🛋", "chair": "🪑",
+    "man": "👨", "devil": "😈", "seagull": "seagull", "boy": "👦", "sofa": "🛋", "chair": "🪑",
 }  # fmt: skip
 KNOWN = (  # the characters that words alone can call; what two cores can teach is about this many
     "dog", "cat", "rabbit", "fox", "bear", "panda", "tiger", "pig", "frog", "penguin", "owl", "unicorn", "robot",
-    "alien", "ghost", "pumpkin", "seagull", "sofa", "chair",
+    "alien", "ghost", "pumpkin", "seagull", "woman", "boy", "sofa", "chair",
 )  # fmt: skip
 FURNITURE = ("sofa", "chair")
 WEARABLES: dict[str, str] = {
@@ -60,7 +60,9 @@ STRANGERS = (  # characters without a name, seen in references
 HELD_OUT_COUNT = 48
 _held = {int((i + 0.5) * len(STRANGERS) / HELD_OUT_COUNT) for i in range(HELD_OUT_COUNT)}
 TEST_GLYPHS: tuple[str, ...] = tuple(g for i, g in enumerate(STRANGERS) if i in _held)
-TRAIN_GLYPHS: tuple[str, ...] = tuple(g for i, g in enumerate(STRANGERS) if i not in _held)
+TRAIN_GLYPHS: tuple[str, ...] = tuple(
+    g for i, g in enumerate(STRANGERS) if i not in _held and g not in CHARACTERS.values()
+)
 UNNAMED: tuple[str, ...] = tuple(glyph for name, glyph in CHARACTERS.items() if name not in KNOWN)
 DISGUISES = ("", "", "rgb", "rbg", "grb", "gbr", "brg", "bgr")
 
@@ -80,8 +82,8 @@ HEADS: dict[str, Head] = {
     "⛄": (0.5, 0.3, 0.44, 0.24), "🧑‍🚀": (0.5, 0.45, 0.5, 0.08), "🧙": (0.49, 0.47, 0.5, 0.24),
     "🧛": (0.5, 0.45, 0.5, 0.12), "👸": (0.5, 0.65, 0.58, 0.3), "🎅": (0.5, 0.45, 0.5, 0.22),
     "🤠": (0.5, 0.55, 0.6, 0.3), "👩": (0.5, 0.52, 0.58, 0.1), "👨": (0.5, 0.48, 0.6, 0.14),
-    "😈": (0.5, 0.53, 0.64, 0.28), "seagull": (0.3, 0.2, 0.36, 0.06), "🛋": (0.5, 0.3, 0.6, 0.1),
-    "🪑": (0.5, 0.3, 0.5, 0.1),
+    "😈": (0.5, 0.53, 0.64, 0.28), "seagull": (0.3, 0.2, 0.36, 0.06), "👦": (0.5, 0.6, 0.62, 0.06),
+    "🛋": (0.5, 0.3, 0.6, 0.1), "🪑": (0.5, 0.3, 0.5, 0.1),
 }  # fmt: skip
 
 

@@ -18,7 +18,8 @@ from PIL import Image, ImageDraw
 VARIANTS = 8
 SCALE = 4
 PLAIN = "plain"  # one flat colour behind a reference character; not a place a prompt can name
-UNLIT = ("bar", "space", "room", PLAIN)
+UNLIT = ("space", PLAIN)
+INDOORS = ("bar", "room")  # their light changes too, but no sky is seen
 
 Colour = tuple[int, int, int]
 Point = tuple[float, float]
@@ -27,8 +28,8 @@ SKIES: dict[str, tuple[Colour, Colour]] = {  # top of the picture, horizon
     "day": ((92, 176, 242), (206, 236, 253)),
     "sunset": ((112, 70, 150), (255, 160, 92)),
     "night": ((12, 16, 50), (46, 60, 118)),
-    "bar": ((104, 56, 44), (134, 74, 52)),
     "space": ((10, 8, 30), (48, 28, 84)),
+    "bar": ((104, 56, 44), (134, 74, 52)),  # walls
     "room": ((226, 208, 178), (226, 208, 178)),
 }
 TINTS: dict[str, tuple[tuple[float, float, float], Colour]] = {  # colour -> colour * gain + lift
@@ -266,7 +267,7 @@ def paint_bar(b: Brush, layout: np.random.Generator) -> None:
     for x in (0.24 + 0.03 * b.layout, 0.7 + 0.03 * b.layout):
         box(b, x - 0.006, 0, x + 0.006, 0.06, (40, 26, 24))
         shape(b, ((x - 0.035, 0.05), (x + 0.035, 0.05), (x + 0.1, 0.13), (x - 0.1, 0.13)), (38, 92, 84))
-        box(b, x - 0.08, 0.13, x + 0.08, 0.15, (255, 232, 150))
+        box(b, x - 0.08, 0.13, x + 0.08, 0.15, (255, 232, 150), lit=False)
     box(b, 0, 0.56, 1, 0.61, (198, 134, 82))
     box(b, 0, 0.61, 1, 0.8, (122, 66, 42))
     for x in (0.02, 0.27, 0.52, 0.77):
@@ -295,12 +296,13 @@ def paint_room(b: Brush, layout: np.random.Generator) -> None:
     box(b, 0, 0, 1, 0.66, WALLS[b.layout])
     x, frame = float(layout.uniform(0.14, 0.3)), (250, 248, 240)
     box(b, x - 0.02, 0.12, x + 0.28, 0.46, frame)
-    box(b, x, 0.14, x + 0.26, 0.44, (150, 204, 240))
+    outside = {"sunset": (255, 168, 104), "night": (26, 32, 84)}.get(b.light or "day", (150, 204, 240))
+    box(b, x, 0.14, x + 0.26, 0.44, outside, lit=False)
     box(b, x + 0.12, 0.14, x + 0.14, 0.44, frame)
     box(b, 0.62, 0.16, 0.82, 0.38, (120, 78, 50))
     box(b, 0.64, 0.18, 0.8, 0.36, BOTTLES[b.layout])
     box(b, 0.9, 0.3, 0.915, 0.7, (70, 60, 56))
-    shape(b, ((0.86, 0.2), (0.955, 0.2), (0.99, 0.32), (0.825, 0.32)), (250, 224, 140))
+    shape(b, ((0.86, 0.2), (0.955, 0.2), (0.99, 0.32), (0.825, 0.32)), (250, 224, 140), lit=False)
     box(b, 0, 0.64, 1, 0.68, frame)
     box(b, 0, 0.68, 1, 1.01, (172, 122, 82))
     for y in (0.76, 0.86):
@@ -315,8 +317,9 @@ PAINTERS: dict[str, Callable[[Brush, np.random.Generator], None]] = {
 
 
 def sky(place: str, light: str | None, width: int, height: int) -> np.ndarray:
-    """(height, width, 3) uint8: a vertical blend that reaches its lower colour at the horizon."""
-    top, low = (np.array(c, float) for c in SKIES[light or place])
+    """(height, width, 3) uint8: sky, or a wall in this light; a vertical blend down to its colour at the horizon."""
+    ends = SKIES[light or place] if place not in INDOORS else [tint(colour, light) for colour in SKIES[place]]
+    top, low = (np.array(c, float) for c in ends)
     blend = np.clip(np.linspace(0, 1 / 0.65, height), 0, 1)[:, None]
     column = (top + (low - top) * blend).astype(np.uint8)  # (height, 3)
     return np.repeat(column[:, None], width, axis=1)
@@ -327,7 +330,7 @@ def paint(place: str, light: str | None, variant: int, width: int, height: int) 
     big = Image.fromarray(sky(place, light, width * SCALE, height * SCALE))
     b = Brush(ImageDraw.Draw(big), big.width, big.height, light, variant // 2, variant % 2 == 1)
     layout = np.random.default_rng((sorted(PAINTERS).index(place), variant // 2))
-    if light is not None:
+    if light is not None and place not in INDOORS:
         heavens(b, layout)
         cloud(b, 0.3 + 0.05 * b.layout, 0.16)
     PAINTERS[place](b, layout)

@@ -28,7 +28,7 @@ from .mini_glyphs import (
     head,
     stranger,
 )
-from .mini_places import PAINTERS, PLAIN, UNLIT, VARIANTS, backdrop
+from .mini_places import INDOORS, PAINTERS, PLAIN, UNLIT, VARIANTS, backdrop
 from .mini_styles import STYLES, apply_style
 from .mini_words import chance, pick
 
@@ -263,7 +263,8 @@ def is_held_out(scene: Scene) -> bool:
     names = sorted(a.name for a in scene.actors if a.name)
     if not names or scene.place == PLAIN:
         return False
-    return zlib.crc32("|".join((*names, scene.place, scene.light or "")).encode()) % 10 == 0
+    light = "" if scene.place in INDOORS and scene.light == "day" else scene.light or ""
+    return zlib.crc32("|".join((*names, scene.place, light)).encode()) % 10 == 0
 
 
 @dataclass(frozen=True)
@@ -296,7 +297,7 @@ def call(rng: np.random.Generator, scene: Scene, index: int) -> str:
     if actor.name and not chance(rng, 0.08):
         return f"the {actor.name}"
     if count == 1:
-        return "it" if not actor.name else pick(rng, ("it", f"the {actor.name}"))
+        return pick(rng, ("it", "it", "him", "her", *([f"the {actor.name}"] * 3 if actor.name else ())))
     rank = sorted(a.x for a in scene.actors).index(actor.x)
     side = words.SIDES[rank] if count == 3 else words.SIDES[2 * rank]
     return f"the one {side}"

@@ -117,14 +117,25 @@ def plan_dress(
     """An actor gets (or loses) a thing; `slot` is "wears" or "holds", `on` and `off` are ways to say it."""
     before = source(rng, split, size, (1, 1, 2, 2, 3))
     index, name = int(rng.integers(len(before.actors))), pick(rng, things)
-    bare = set_slot(before.actors[index], slot, None)
+    kept = keep_on(rng, [name]) if slot == "wears" else None
+    bare = set_slot(before.actors[index], slot, kept)
     if BORN_WITH.get(bare.glyph) == name:
         raise Crowded
-    without, having = swap(before, index, bare), swap(before, index, set_slot(bare, slot, name))
-    who = call(rng, before, index)
-    if chance(rng, 0.15):
+    without = swap(before, index, bare)
+    having = swap(before, index, set_slot(bare, slot, f"{kept}+{name}" if kept else name))
+    who, alone = call(rng, before, index), len(before.actors) == 1
+    if chance(rng, 0.2):
+        off = words.TAKE_OFF if alone and chance(rng, 0.5) else off
         return plan_edit(pick(rng, off).format(who=who, thing=words.the_thing(name)), having, without, name)
+    if alone and chance(rng, 0.25):
+        on = words.WEAR_ALONE if slot == "wears" else words.HOLD_ALONE
     return plan_edit(pick(rng, on).format(who=who, thing=thing(rng, name)), without, having, name)
+
+
+def keep_on(rng: np.random.Generator, names: list[str]) -> str | None:
+    """Now and then something that is worn beside these and stays on."""
+    free = [thing for kind in (HEADWEAR, EYEWEAR, NECKWEAR) if not set(kind) & set(names) for thing in kind]
+    return pick(rng, free) if free and chance(rng, 0.25) else None
 
 
 def plan_wear(rng: np.random.Generator, split: str, size: Size) -> Plan:
@@ -301,8 +312,9 @@ def choose_things(rng: np.random.Generator, split: str, count: int) -> list[Thin
 
 
 def equip(actor: Actor, things: list[Thing]) -> Actor:
-    """The actor with these things and no others."""
-    worn = "+".join(f"{name}={key}" for slot, name, key in things if slot == "wears")
+    """The actor with these things and what it wears already."""
+    old = [actor.wears] if actor.wears else []
+    worn = "+".join(old + [f"{name}={key}" for slot, name, key in things if slot == "wears"])
     held = next((f"{name}={key}" for slot, name, key in things if slot == "holds"), None)
     return replace(actor, wears=worn or None, holds=held)
 
@@ -314,14 +326,27 @@ def plan_outfit(rng: np.random.Generator, split: str, size: Size, count: int) ->
     before = source(rng, split, size, (1,), 0.0)
     if any(BORN_WITH.get(before.actors[0].glyph) == name for _, name, _ in things):
         raise Crowded
+    kept = keep_on(rng, [name for _, name, _ in things])
+    before = swap(before, 0, replace(before.actors[0], wears=kept))
     called = pick(rng, CALLED)
     told = join_names([called.format(name=name, k=k) for k, (_, name, _) in enumerate(things, 2)])
-    prompt = pick(rng, words.OUTFIT).format(things=told)
     shown = [thing_shown(rng, size, key) for _, _, key in things]
     actor = equip(before.actors[0], things)
+    if not moved and chance(rng, 0.25):
+        return go_there(rng, size, told, actor, (before, *shown))
+    whom = chance(rng, 0.3)
+    prompt = pick(rng, words.OUTFIT_WHOM if whom else words.OUTFIT).format(things=told, whom=call(rng, before, 0))
     if moved:
         return move_there(rng, split, size, prompt, actor, (before, *shown))
     return Plan(prompt, replace(before, actors=(actor,)), (before, *shown), True, (1,), "clothes")
+
+
+def go_there(rng: np.random.Generator, size: Size, told: str, actor: Actor, shown: tuple[Scene, ...]) -> Plan:
+    """The same in a place that words name."""
+    x, y = row(size, 1)[0]
+    after = stage(rng, size, (replace(actor, x=x, y=y),))
+    prompt = pick(rng, words.WORN_AT).format(things=told, **where_words(rng, after.place, after.light))
+    return Plan(prompt, after, (replace(shown[0], style=None), *shown[1:]), False, (1,), "clothes")
 
 
 def move_there(
@@ -340,9 +365,13 @@ def plan_seat(rng: np.random.Generator, split: str, size: Size) -> Plan:
     before = stage(rng, size, cast(rng, split, size, pick(rng, (0, 0, 1)), 0.75, 0.1), None, "room")
     name = pick(rng, FURNITURE)
     key = recolour(rng, split, CHARACTERS[name])
-    x, y = next_spot(size, [(a.x, a.y) for a in before.actors])
-    it = pick(rng, ("image 2", f"the {name} from image 2", f"the {name} of image 2", f"the {name}"))
+    if key in [a.glyph for a in before.actors]:
+        raise Crowded
+    taken, told_side = [(a.x, a.y) for a in before.actors], chance(rng, 0.4)
+    x, y = any_spot(rng, size, taken) if told_side else next_spot(size, taken)
+    it = pick(rng, ("image 2", "image 2", f"the {name} from image 2", f"the {name} of image 2", f"the {name}"))
     after = replace(before, actors=(*before.actors, Actor("", key, x, y)))
     shown = thing_shown(rng, size, key)
-    prompt = pick(rng, words.SEAT).format(it=it)
+    side = " " + words.SIDES[side_of(x, size)]
+    prompt = pick(rng, words.SEAT_AT if told_side else words.SEAT).format(it=it, side=side)
     return Plan(prompt, after, (before, shown), True, (1,) * len(before.actors) + (2,), name)

@@ -50,6 +50,7 @@ THING: dict[str, tuple[str, ...]] = {
     "headset": ("a headset", "a vr headset"),
     "glasses": ("glasses", "a pair of glasses"),
 }
+ALSO = {"seagull": "gull", "rabbit": "bunny", "woman": "lady"}
 SIDES = ("on the left", "in the middle", "on the right")
 
 TEXT = (
@@ -66,6 +67,7 @@ PLACE = (
     "change the place to {noun}{when}", "change the background to {noun}{when}", "put it {at}{when}",
     "move it to {noun}{when}", "the same but {at}{when}", "now {at}{when}", "it happens {at}{when}",
     "take them to {noun}{when}", "new background: {noun}{when}",
+    "move to {noun}{when}", "go to {noun}{when}",
     "keep everybody but put them {at}{when}", "i want this scene {at}{when}", "set the scene {at}{when}",
 )  # fmt: skip
 RELIGHT = (
@@ -96,6 +98,9 @@ HOLD = (
     "{who} gets {thing}", "hand {who} {thing}", "put {thing} next to {who}", "{who} with {thing}",
     "i want {who} to hold {thing}", "please let {who} hold {thing}",
 )  # fmt: skip
+WEAR_ALONE = ("add {thing}", "put on {thing}", "wearing {thing}", "with {thing}")  # where one stands alone
+HOLD_ALONE = ("add {thing}", "holding {thing}", "with {thing}")
+TAKE_OFF = ("remove {thing}", "take off {thing}", "without {thing}", "take {thing} away")
 UNWEAR = (
     "take off {thing} from {who}",
     "remove {thing} from {who}",
@@ -119,10 +124,12 @@ TOGETHER = (
 JOIN = (
     "add {who} to image 1{side}", "add {who} to image 1{side}", "put {who} into image 1{side}",
     "image 1 with {who} added{side}", "insert {who} in image 1{side}", "{who} join{s} image 1{side}",
+    "add {who}{side}", "add {who}{side}", "put {who} there{side}", "{who} join{s}{side}",
 )  # fmt: skip
 GUEST = (
     "{who} in the place of {where}", "{who} in the scene of {where}", "put {who} in the place of {where}",
     "{who} with the background of {where}", "{who} in front of the background of {where}",
+    "{who} in {where}", "{who} at {where}", "put {who} in {where}", "{who} in front of {where}",
 )  # fmt: skip
 SNOW_ON = (
     "cover {who} in snow", "put snow on {who}", "{who} is covered in snow", "let it snow on {who}",
@@ -139,12 +146,19 @@ FRIENDS = (
 )  # fmt: skip
 OUTFIT = (
     "image 1 with {things}", "image 1 wears {things}", "put {things} on image 1", "give image 1 {things}",
-    "dress image 1 in {things}", "image 1 gets {things}", "add {things} to image 1",
+    "dress image 1 in {things}", "image 1 gets {things}", "add {things} to image 1", "image 1 wearing {things}",
+    "wearing {things}", "put on {things}", "with {things}", "add {things}",
+)  # fmt: skip
+OUTFIT_WHOM = ("give {whom} {things}", "put {things} on {whom}", "dress {whom} in {things}", "{whom} with {things}")
+WORN_AT = (
+    "image 1 wearing {things} {at}{when}", "image 1 with {things} {at}{when}", "image 1 {at}{when} wearing {things}",
+    "put image 1 with {things} {at}{when}",
 )  # fmt: skip
 SEAT = (
     "put {it} in the room", "put {it} in image 1", "add {it} to image 1", "place {it} in the room of image 1",
-    "{it} in image 1", "i want {it} in this room",
+    "{it} in image 1", "i want {it} in this room", "add {it}", "place {it} there",
 )  # fmt: skip
+SEAT_AT = ("put {it}{side}", "add {it}{side}", "{it}{side}", "place {it} in image 1{side}")
 AS_STYLE = (
     "image 1 in the style of {like}", "image 1 in the style of {like}", "make image 1 look like {like}",
     "draw image 1 in the style of {like}", "image 1 with the style of {like}",
@@ -184,6 +198,14 @@ def outfit(rng: np.random.Generator, wears: str | None, holds: str | None) -> st
     held = (" and holding {}",) if worn else (" holding {}", " with {}")
     with_it: str = pick(rng, held).format(thing(rng, holds))
     return worn + with_it
+
+
+def in_other_words(rng: np.random.Generator, prompt: str) -> str:
+    """Now and then another name for a character."""
+    for name, other in ALSO.items():
+        if name in prompt and chance(rng, 0.4):
+            prompt = prompt.replace(name, other)
+    return prompt
 
 
 def when(rng: np.random.Generator, light: str | None) -> str:

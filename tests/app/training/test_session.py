@@ -150,6 +150,7 @@ def list_given(plan, tmp_path, how):
     return table
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("how", ["names", "control", "link", "folder of a link", "table"])
 def test_a_run_goes_on_from_no_picture_that_it_would_overwrite(plan, tmp_path, how):
     run(plan)
@@ -181,6 +182,7 @@ def link(place, victim):
     place.symlink_to(victim)
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", ["log.jsonl", "state.checkpoint", "run.json", "samples", "cache"])
 def test_a_link_in_a_run_from_somebody_else_is_refused(plan, tmp_path, name):
     run(plan)
@@ -193,6 +195,7 @@ def test_a_link_in_a_run_from_somebody_else_is_refused(plan, tmp_path, name):
     assert {file.name: file.read_text() for file in victim.iterdir()} == {"step-000003.png": "mine"}
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", ["log.jsonl", "samples", "cache"])
 def test_a_link_that_comes_while_it_runs_is_not_written_through(plan, tmp_path, name):
     run(plan)
@@ -207,6 +210,7 @@ def test_a_link_that_comes_while_it_runs_is_not_written_through(plan, tmp_path, 
     assert {file.name: file.read_text() for file in victim.iterdir()} == {"step-000003.png": "mine"}
 
 
+@pytest.mark.sweep
 def test_a_backup_made_of_hard_links_keeps_its_log(plan, tmp_path):
     run(plan)
     before = (plan.out / "log.jsonl").read_text()
@@ -222,6 +226,7 @@ def make_npy(shape):
     return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("data", [make_npy((99999999999, 99999, 3)), make_npy((1, 1, 3)) + b"abc", b"\x80\x04N."])
 def test_samples_of_before_may_be_anything(plan, data):
     run(plan)
@@ -230,6 +235,7 @@ def test_samples_of_before_may_be_anything(plan, data):
     assert (plan.out / "samples" / "step-000003.png").exists()
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("line", [b'{"step": %s, "loss": 1}' % (b"9" * 400), b'{"step": 7, "loss": NaN}', b"\xff"])
 def test_a_log_may_be_anything(plan, line):
     run(plan)
