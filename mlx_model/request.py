@@ -24,6 +24,7 @@ MAX_STEPS = 200
 MAX_SCALE = 100  # of a LoRA; past that numbers overflow
 MAX_SIDE = 8192
 MOST_FILES = 200  # pictures and LoRAs of a request that is read: each is opened before a model is asked
+LEAST_CROP = 64  # pixels a side: as small as a picture may be
 MAX_TEXT = 100_000  # characters of a prompt: far beyond what any model reads
 KINDS: dict[str, tuple[type, ...]] = {  # what JSON may hold for a field that is declared so
     "str": (str,),
@@ -53,8 +54,9 @@ class Reference:
     path: str = ""
     name: str = ""
     role: str = ""
-    sha256: str = ""
+    sha256: str = ""  # of the whole file
     pixels: np.ndarray | None = field(default=None, repr=False, compare=False, metadata=LOCAL)
+    crop: tuple[int, int, int, int] | None = None  # left, top, right, bottom: the part of the file that is used
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def from_json(text: str) -> Request:
         values = parse_json(text)
         if len(values.get("references", ())) + len(values.get("loras", ())) > MOST_FILES:
             raise ValueError("it names files without end")
-        values["references"] = tuple(Reference(**item) for item in values.get("references", ()))
+        values["references"] = tuple(_read_reference(item) for item in values.get("references", ()))
         values["loras"] = tuple(Lora(**item) for item in values.get("loras", ()))
         values["mask"] = Mask(**values["mask"]) if values.get("mask") else None
         values["outpaint"] = tuple(values["outpaint"]) if values.get("outpaint") else None
@@ -141,11 +143,15 @@ def from_json(text: str) -> Request:
         raise RequestError(f"This is not a request of Flux Local: {say_reason(error)}.") from error
 
 
+def _read_reference(item: dict[str, Any]) -> Reference:
+    return Reference(**{**item, "crop": tuple(item["crop"]) if item.get("crop") else None})
+
+
 def _check_kinds(part: Any) -> None:
     """Raises TypeError where a field holds another kind of value than it is declared with: JSON may hold any."""
     for declared in dataclasses.fields(part):
         value = getattr(part, declared.name)
-        if declared.name == "outpaint" and value is not None:
+        if declared.name in ("outpaint", "crop") and value is not None:
             fits = len(value) == 4 and all(type(side) is int for side in value)
         elif declared.metadata.get("local"):
             fits = value is None

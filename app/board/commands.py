@@ -36,7 +36,7 @@ __all__ = [
     "continue_from", "duplicate_panels", "find_members", "free_colour", "free_name", "member_reference", "move_panels",
     "move_reference", "move_scene", "remove_member", "remove_panels", "remove_reference", "remove_scene",
     "remove_take", "set_board", "set_mask", "set_member", "set_panel", "set_reference", "set_scene",
-    "set_take",
+    "set_take", "take_up_placed",
 ]  # fmt: skip
 T = TypeVar("T")
 
@@ -137,11 +137,11 @@ def _copy(panel: Panel, renamed: dict[str, str]) -> Panel:
 
 
 def set_panel(board: Board, panel_id: str, **changes: Any) -> Board:
-    """Any field but id, takes and current. A mask belongs to its source: another source drops it."""
+    """Any field but id, takes and current. Mask and what is placed belong to the source: another one drops them."""
     before = board.panel(panel_id)
     panel = change_fields(before, changes, fixed=("id", "takes", "current"))
-    if panel.source != before.source and "mask" not in changes:
-        panel = replace(panel, mask=None)
+    if panel.source != before.source:
+        panel = replace(panel, mask=changes.get("mask"), placed=changes.get("placed", ()))
     return _with_checked_panel(board, panel)
 
 
@@ -177,7 +177,7 @@ def apply_to_all(board: Board, panel_ids: Iterable[str], instruction: str) -> Bo
     if not panels or not instruction.strip():
         raise Refused("An instruction for all needs words, and a panel with a take to edit.", "Render a panel first.")
     for panel in panels:
-        board = set_panel(board, panel.id, instruction=instruction, source=Source("take"), mask=None)
+        board = set_panel(board, panel.id, instruction=instruction, source=Source("take"), mask=None, placed=())
     return board
 
 
@@ -262,6 +262,22 @@ def set_take(board: Board, panel_id: str, take_id: str, **changes: Any) -> Board
     noted = change_fields(_take(panel, take_id), changes, fixed=kept)
     takes = tuple(noted if take.id == take_id else take for take in panel.takes)
     return _with_checked_panel(board, replace(panel, takes=takes))
+
+
+def take_up_placed(board: Board, panel_id: str, take_id: str) -> Board:
+    """Back to what a take was made from: its start, with what lay on that, and its words, to be changed once more.
+
+    Raises Refused where the start is gone.
+    """
+    panel = board.panel(panel_id)
+    take = _take(panel, take_id)
+    if panel.find_take(take.parent):
+        source = Source("take", take=take.parent)
+    elif panel.source.panel and board.panel(panel.source.panel).find_take(take.parent):
+        source = panel.source
+    else:
+        raise Refused("What this take was made from is no longer here.", "Undo brings a deleted take back.")
+    return set_panel(board, panel_id, source=source, placed=take.placed, instruction=take.instruction)
 
 
 def remove_take(board: Board, panel_id: str, take_id: str) -> Board:

@@ -15,9 +15,10 @@ from functools import cache
 from itertools import count
 from typing import Literal, Protocol, TypeVar
 
-import msgspec
-
 from mlx_model.errors import Refused
+
+from .picture import Crop, Placed, Struct
+from .picture import Picture as Picture  # so that what a board holds is found here
 
 SCHEMA = 2
 ASPECTS: dict[str, tuple[int, int]] = {
@@ -47,19 +48,6 @@ MAX_REFERENCES = 10  # of a panel: what the largest model looks at, and how many
 def new_id() -> str:
     """12 random hexadecimal digits."""
     return secrets.token_hex(6)
-
-
-class Struct(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Immutable, strictly read: an unknown field or a wrong type is an error."""
-
-
-class Picture(Struct, frozen=True):
-    """A picture of the board: sha256 of a file in blobs/, its size upright, and what the file was called."""
-
-    sha256: str
-    width: int
-    height: int
-    name: str = ""
 
 
 class Taught(Struct, frozen=True):
@@ -96,6 +84,7 @@ class PanelReference(Struct, frozen=True):
     name: str = ""
     colour: str = COLOURS[0]
     member: str | None = None
+    crop: Crop | None = None  # the part that the model looks at; None: all of it
 
 
 class Source(Struct, frozen=True):
@@ -129,6 +118,8 @@ class Take(Struct, frozen=True):
     parent: str | None = None  # id of the take that it was made from, of any panel; it may be gone
     instruction: str = ""  # the artist's words that it was made by
     star: bool = False
+    placed: tuple[Placed, ...] = ()  # what lay on the picture that it was made from, to go back to
+    composite: Picture | None = None  # both together, as the model saw them
 
 
 class Sound(Struct, frozen=True):
@@ -169,6 +160,7 @@ class Panel(Struct, frozen=True):
     references: tuple[PanelReference, ...] = ()
     source: Source = Source()
     instruction: str = ""  # what the next edit is to change
+    placed: tuple[Placed, ...] = ()  # on the picture that the next edit starts from
     mask: Picture | None = None  # grey PNG, white = repaint; its size: seen.mask_size
     seed: int = 0
     seed_locked: bool = False
@@ -338,7 +330,12 @@ def pictures(board: Board) -> Iterator[Picture]:
         yield from member.pictures
     for panel in board.panels():
         yield from (reference.picture for reference in panel.references)
-        yield from (take.picture for take in panel.takes)
+        yield from (one.picture for one in panel.placed)
+        for take in panel.takes:
+            yield take.picture
+            yield from (one.picture for one in take.placed)
+            if take.composite:
+                yield take.composite
         if panel.mask:
             yield panel.mask
 

@@ -29,6 +29,7 @@ from ..engine.jobs import Job
 from ..models import library, loras
 from .data import Adapter, Board, Panel, Picture, Source, Take, Taught, new_id
 from .mentions import compile_prompt
+from .picture import Placed
 from .seen import Seen, fits_mask, look, names, see, source_picture
 
 
@@ -73,8 +74,7 @@ def require_memory(board: Board, panel: Panel, choice: Choice) -> Forecast:
     """What a run of the panel needs. Raises WillNotFit where this machine can't hold it."""
     shown = see(board, panel)
     known = find_taught(board, shown, choice.model.name)
-    pictures = [one.picture for one in shown if one.picture and not is_known(one, known)]
-    sizes = [Size(picture.width, picture.height) for picture in pictures]
+    sizes = [one.size for one in shown if one.size and not is_known(one, known)]
     return running.require_room(choice.folder, choice.size, sizes, loras=list_loras(board, panel, known))
 
 
@@ -121,7 +121,17 @@ def instruct(panel: Panel, instruction: str | None) -> Panel:
     if instruction is None:
         return panel
     mask = panel.mask if panel.source.kind == "take" else None
-    return structs.replace(panel, instruction=instruction, source=Source("take"), mask=mask)
+    return structs.replace(panel, instruction=instruction, source=Source("take"), mask=mask, placed=())
+
+
+Compose = Callable[[Picture, tuple[Placed, ...]], Picture]  # a ground and what lies on it -> both as one picture
+
+
+class Laid(NamedTuple):
+    """What lay on the picture that a job changes, and both as one picture, which is its first."""
+
+    placed: tuple[Placed, ...] = ()
+    composite: Picture | None = None
 
 
 def panel_job(
@@ -134,13 +144,15 @@ def panel_job(
     instruction: str | None = None,
     slot: str | None = None,
     previews: bool = True,
+    compose: Compose | None = None,
 ) -> Job:
     """The job that makes a new take of a panel; `picture_path` gives the file of a picture's sha256.
 
     The prompt is the panel's words, then the board's style; mentions become "image N" (or what the model calls it) by
     the order of `see`.
     `choice` None: as resolve answers. `instruction`: see instruct. `seed` None: the panel's where it is locked, else a
-    new one. The job's model is the folder of the choice, the request's its name.
+    new one. The job's model is the folder of the choice, the request's its name. What is placed on the start is only
+    part of it where `compose` can put both together, which takes a while: who asks whether it would run needs none.
     Raises RequestError (nothing to start from, unknown mention, too many references ...) and what resolve raises.
     """
     panel, label = instruct(board.panel(panel_id), instruction), look(board).numbers[panel_id]
@@ -150,7 +162,8 @@ def panel_job(
         raise _no_words(panel, label)
     known = find_taught(board, see(board, panel), choice.model.name)
     shown, source = _pictures(board, panel, label, known), source_picture(board, panel)
-    pictures = [one for one in shown if not is_known(one, known)]
+    laid = _lay(panel, source, compose)
+    pictures = [_show_laid(one, laid) for one in shown if not is_known(one, known)]
     request = Request(
         choice.model.name,
         prompt=compile_prompt(_text(panel.words, board.style), names(shown), _call(shown, known, spec)),
@@ -166,7 +179,18 @@ def panel_job(
     )
     folder, start = str(choice.folder.path), look(board).find_start(panel)
     words, start_id = panel.words.strip(), start.id if start else None
-    return Job(new_id(), label, check(request, spec), folder, panel_id, slot, previews, instruction, words, start_id)
+    made = new_id(), label, check(request, spec), folder, panel_id, slot, previews, instruction, words, start_id, laid
+    return Job(*made)
+
+
+def _lay(panel: Panel, source: Picture | None, compose: Compose | None) -> Laid:
+    if not panel.placed or source is None or compose is None:
+        return Laid()
+    return Laid(panel.placed, compose(source, panel.placed))
+
+
+def _show_laid(one: Seen, laid: Laid) -> Seen:
+    return replace(one, picture=laid.composite) if laid.composite and one.kind == "source" else one
 
 
 def _no_words(panel: Panel, label: str) -> RequestError:
@@ -221,7 +245,8 @@ def _check_source(board: Board, panel: Panel, label: str) -> None:
 
 
 def _reference(one: Seen, picture: Picture, picture_path: Callable[[str], Path]) -> Reference:
-    return Reference(str(picture_path(picture.sha256)), one.name, one.role, picture.sha256)
+    crop = one.crop.box if one.crop else None
+    return Reference(str(picture_path(picture.sha256)), one.name, one.role, picture.sha256, crop=crop)
 
 
 def further_seed(panel: Panel, number: int) -> int:
@@ -249,7 +274,8 @@ def make_take(job: Job, picture: Picture, seed: int | None, seconds: float) -> T
     request = job.request if seed is None else dataclasses.replace(job.request, seed=seed)
     picture = replace(picture, name=f"{job.label}.png")
     made = new_id(), picture, request.to_json(), request.model, _now(), request.seed or 0, seconds
-    return Take(*made, parent=job.start, instruction=job.words)
+    laid = job.origin if isinstance(job.origin, Laid) else Laid()
+    return Take(*made, parent=job.start, instruction=job.words, placed=laid.placed, composite=laid.composite)
 
 
 def import_take(picture: Picture, note: str = IMPORTED) -> Take:

@@ -11,7 +11,7 @@ import msgspec
 from msgspec.structs import replace
 
 from mlx_model.errors import Refused
-from mlx_model.request import MAX_SEED, MAX_SIDE, MAX_STEPS, MAX_TEXT
+from mlx_model.request import LEAST_CROP, MAX_SEED, MAX_SIDE, MAX_STEPS, MAX_TEXT
 
 from .data import (
     COLOURS,
@@ -31,10 +31,13 @@ from .data import (
     free_colour,
     free_name,
 )
+from .picture import Crop, Placed
 
 MAX_SCENES, MAX_PANELS, MAX_MEMBERS, MAX_TAKES = 2_000, 20_000, 1_000, 5_000
 MAX_SECONDS = 3_600.0
 MAX_LORAS, MAX_STRENGTH = 16, 20
+MAX_PLACED = 100  # on one picture
+FAR, WIDE, TURNS = 10.0, 20.0, 3600.0  # of what is placed: its middle and its width in shares of the ground, degrees
 COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
@@ -124,6 +127,7 @@ def check_panel(panel: Panel) -> None:
         check_reference(reference)
     for take in panel.takes:
         check_take(take)
+    _check_placed(panel.placed)
     if panel.mask:
         check_picture(panel.mask)
 
@@ -133,12 +137,34 @@ def check_reference(reference: PanelReference) -> None:
     check_picture(reference.picture)
     if not COLOUR.fullmatch(reference.colour):
         raise Refused(f"{reference.colour!r} is not a colour.", "Say it as #0072B2.")
+    if reference.crop:
+        _check_crop(reference.crop, reference.picture)
     _text(reference.name)
+
+
+def _check_crop(crop: Crop, picture: Picture) -> None:
+    if not (0 <= crop.left < crop.right <= picture.width and 0 <= crop.top < crop.bottom <= picture.height):
+        raise Refused("A crop must lie inside its picture.", "Crop it again.")
+    if min(crop.size) < min(LEAST_CROP, picture.width, picture.height):
+        raise Refused(f"A crop has at least {LEAST_CROP} pixels a side.", "Choose a larger part.")
+
+
+def _check_placed(placed: tuple[Placed, ...]) -> None:
+    if len(placed) > MAX_PLACED:
+        raise Refused(f"No more than {MAX_PLACED} pictures can lie on another.", "Remove one first.")
+    for one in placed:
+        check_picture(one.picture)
+        near = max(abs(one.x), abs(one.y)) <= FAR and abs(one.angle) <= TURNS
+        if not (near and 0 < one.width <= WIDE and 0 <= one.opacity <= 1):
+            raise Refused("A picture lies too far off, or is too large, on another.", "Place it again.")
 
 
 def check_take(take: Take) -> None:
     """Raises Refused."""
     check_picture(take.picture)
+    _check_placed(take.placed)
+    if take.composite:
+        check_picture(take.composite)
     _text(take.request, take.model, take.made, take.note, take.instruction, take.parent or "")
     if not 0 <= take.seed <= MAX_SEED:
         raise Refused(f"The seed {take.seed} is out of range.", f"Choose 0 to {MAX_SEED}.")
@@ -233,10 +259,11 @@ class Settler:
             source, prompt = Source(), prompt or panel.instruction  # its words stay what it is made by
         if source.take is not None and panel.find_take(source.take) is None:
             source = Source("take")
-        mask = panel.mask if source == panel.source else None
+        mask, placed = (panel.mask, panel.placed) if source == panel.source else (None, ())
         references = self.settle_references(panel.references)
-        same = (current, source, mask, references) == (panel.current, panel.source, panel.mask, panel.references)
-        changes = {"current": current, "source": source, "mask": mask, "references": references, "prompt": prompt}
+        same = (current, source, references) == (panel.current, panel.source, panel.references)
+        changes = {"current": current, "source": source, "references": references, "prompt": prompt,
+                   "mask": mask, "placed": placed}  # fmt: skip
         return panel if same else replace(panel, **changes)
 
     def settle_references(self, references: Iterable[PanelReference]) -> tuple[PanelReference, ...]:

@@ -16,8 +16,9 @@ import msgspec
 
 from mlx_model.geometry import Size
 
-from .data import Board, Member, Panel, PanelReference, Picture, Struct, Take, numbers
+from .data import Board, Member, Panel, PanelReference, Picture, Take, numbers
 from .mentions import WORDS, Names, find, make_key
+from .picture import Crop, Struct
 
 MOST_SEEN = 100  # members that a panel is shown to mention
 MOST_IN_STYLE, MOST_LETTERS = 200, 60  # of what a style mentions; names are shorter
@@ -38,6 +39,14 @@ class Seen(Struct, frozen=True):
     colour: str = SOURCE_COLOUR
     reference: str | None = None  # id in Panel.references
     member: str | None = None  # id in Board.cast
+    crop: Crop | None = None
+
+    @property
+    def size(self) -> Size | None:
+        """Of what the model is given."""
+        if self.picture is None:
+            return None
+        return Size(*self.crop.size) if self.crop else Size(self.picture.width, self.picture.height)
 
 
 class Sight:
@@ -111,9 +120,8 @@ class Sight:
 
     def _see_reference(self, reference: PanelReference) -> Seen:
         named = self.members.get(reference.member or "") or reference
-        return Seen(
-            "reference", reference.picture, named.name, reference.role, named.colour, reference.id, reference.member
-        )
+        return Seen("reference", reference.picture, named.name, reference.role, named.colour, reference.id,
+                    reference.member, reference.crop)  # fmt: skip
 
     def _find_mentioned(self, text: str, own: list[Seen], here: set[str | None]) -> list[Member]:
         """The members that `text` mentions, in the order of the mentions. Names of references come before theirs."""

@@ -62,6 +62,7 @@ class Job:
     instruction: str | None = None  # what panel_job was given besides the panel's own prompt
     words: str = ""  # the artist's, as they were when the job was made
     start: str | None = None  # the id of the take that it changes
+    origin: object = None  # what whoever made the job will want to know of it; the engine does not look
     lesson: Lesson | None = None  # in place of a picture: the request has the model and the words alone
     anyway: bool = False  # also where this machine's memory is predicted not to do
 

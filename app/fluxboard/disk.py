@@ -160,9 +160,9 @@ def stamp(path: Path) -> tuple[int, int, int] | None:
 
 
 def encode_png(pixels: np.ndarray) -> Given:
-    """(H, W, 3) or (H, W) uint8 as PNG."""
-    if pixels.dtype != np.uint8 or pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] != 3):
-        raise ValueError(f"pixels must be (H, W, 3) or (H, W) uint8, not {pixels.shape} {pixels.dtype}")
+    """(H, W), (H, W, 3) or, with alpha, (H, W, 4) uint8 as PNG."""
+    if pixels.dtype != np.uint8 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[2] in (3, 4))):
+        raise ValueError(f"pixels must be (H, W), (H, W, 3) or (H, W, 4) uint8, not {pixels.shape} {pixels.dtype}")
     encoded = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(pixels)).save(encoded, "PNG", compress_level=COMPRESS)
     height, width = pixels.shape[:2]

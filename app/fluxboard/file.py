@@ -207,7 +207,7 @@ class BoardFile:
     # Pictures
 
     def put_picture(self, source: np.ndarray | bytes | Given, name: str = "") -> Picture:
-        """Keep a picture: bytes as they are, or pixels (H, W, 3) or (H, W) uint8. On the disk when this returns.
+        """Keep a picture: bytes as they are, or uint8 pixels (H, W), (H, W, 3 or 4). On the disk when this returns.
 
         Raises BoardError for bytes that are no whole picture, DiskFull.
         """

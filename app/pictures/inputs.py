@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from mlx_model.errors import RequestError, say_reason
-from mlx_model.request import Lora, Mask, Reference, Request
+from mlx_model.request import LEAST_CROP, Lora, Mask, Reference, Request
 from mlx_model.store.folder import sha256_of
 
 from .images import open_mask, open_picture
@@ -20,20 +20,36 @@ from .kinds import read_bytes
 ADAPTER = re.compile(r"lora|lokr|loha|hada|dora|oft|alpha|diff|magnitude", re.IGNORECASE)
 OTHERS = {"lora_A": "lora_B", "lora_down": "lora_up", "lora.down": "lora.up"}  # what a layer's input goes through first
 DOWN = re.compile(r"lora_A|lora[_.]down")
+Crop = tuple[int, int, int, int]
 
 
-def load_reference(path: str | Path, notes: list[str], name: str = "", role: str = "") -> Reference:
+def load_reference(
+    path: str | Path, notes: list[str], name: str = "", role: str = "", crop: Crop | None = None
+) -> Reference:
     """Open one picture; its absolute path and the sha256 of exactly the bytes that were decoded are recorded.
 
     `name` is what a prompt may call it, the file's name without extension if not given, unless that is
-    its hash. Raises RequestError.
+    its hash; of `crop` see Reference. Raises RequestError.
     """
     path = Path(path)
     data = read_bytes(path)
-    pixels = open_picture(path, notes, data)
+    pixels = cut(open_picture(path, notes, data), crop, path)
     digest = hashlib.sha256(data).hexdigest()
     own = "" if path.stem == digest else path.stem  # a picture of a board: nobody calls it that
-    return Reference(str(path.absolute()), name or own, role, digest, pixels)
+    return Reference(str(path.absolute()), name or own, role, digest, pixels, crop)
+
+
+def cut(pixels: np.ndarray, crop: Crop | None, path: Path) -> np.ndarray:
+    """The part of a picture (H, W, 3) that is used. Raises RequestError where that is not inside it."""
+    if crop is None:
+        return pixels
+    left, top, right, bottom = crop
+    height, width = pixels.shape[:2]
+    inside = 0 <= left < right <= width and 0 <= top < bottom <= height
+    if not inside or min(right - left, bottom - top) < min(LEAST_CROP, width, height):
+        hint = f"The picture is {width}x{height}; a part has {LEAST_CROP} pixels a side at least."
+        raise RequestError(f"The crop {crop} does not fit {path}.", hint)
+    return pixels[top:bottom, left:right]
 
 
 def pixels_of(reference: Reference) -> np.ndarray:
@@ -129,7 +145,7 @@ def load(request: Request, notes: list[str]) -> Request:
 
     Raises RequestError.
     """
-    references = tuple(load_reference(given.path, notes, given.name, given.role) for given in request.references)
+    references = tuple(load_reference(one.path, notes, one.name, one.role, one.crop) for one in request.references)
     mask = load_mask(request.mask.path, pixels_of(references[0])) if request.mask and references else request.mask
     for given, opened in zip((*request.references, request.mask), (*references, mask), strict=True):
         if given and opened and given.sha256 not in ("", opened.sha256):
@@ -167,7 +183,7 @@ def reload_lora(recorded: Lora, beside: Path, find: Callable[[str], Path | None]
 
 def _again(recorded: Reference, beside: Path, notes: list[str]) -> Reference:
     found = _find(recorded.path, recorded.sha256, beside)
-    return load_reference(found, notes, recorded.name, recorded.role)
+    return load_reference(found, notes, recorded.name, recorded.role, recorded.crop)
 
 
 def _find(

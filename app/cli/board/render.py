@@ -14,6 +14,7 @@ from app.board import commands, naming
 from app.board.data import Board, Panel, numbers
 from app.board.panel_job import Choice, further_seed, make_take, panel_job, resolve
 from app.engine import jobs, running
+from app.fluxboard.composite import compose
 from app.fluxboard.file import BoardFile
 from app.pictures import inputs
 from mlx_model.errors import BoardError, FluxLocalError, ModelError, RequestError, WillNotFit
@@ -102,7 +103,8 @@ class _Run:
         panel = board.panel(panel_id)
         locked = panel if seed is None else replace(panel, seed=seed, seed_locked=True)
         choice, seed = self._choose(board, panel), further_seed(locked, number)
-        job = panel_job(board, panel_id, self.file.picture_path, choice, seed=seed, instruction=instruction)
+        job = panel_job(board, panel_id, self.file.picture_path, choice, seed=seed, instruction=instruction,
+                        compose=partial(compose, self.file))  # fmt: skip
         return job, choice.folder
 
     def _look_ahead(self, folder: Folder) -> Iterator[Request]:

@@ -23,6 +23,7 @@ from ...board.panel_job import choose_size, further_seed, instruct, name_model, 
 from ...board.seen import look
 from ...engine.engine import Engine
 from ...engine.jobs import Job, JobState
+from ...fluxboard.composite import compose
 from ...fluxboard.file import COPY_HINT, BoardFile
 from ...models import library
 from ...models.library import Model
@@ -55,7 +56,7 @@ class Document(QObject):
     def __init__(self, file: BoardFile, engine: Engine, parent: QObject | None = None):
         super().__init__(parent)
         self.file, self.engine, self.history = file, engine, History(file.board)
-        self.previews = True
+        self.previews, self.compose = True, partial(compose, file)
         self.model: str | None = None  # the default model: for panels and boards that name none
         self.watched: str | None = None  # the panel whose view is open: it tells its failures itself
         self._dirty = self._closed = self._told_read_only = False
@@ -356,8 +357,8 @@ class Document(QObject):
     ) -> Job:
         panel = instruct(self.panel(panel_id), instruction)
         choice = choose_size(self.board, panel, find(name_model(self.board, panel, self.model)))
-        seed = further_seed(panel, number)
-        job = panel_job(self.board, panel_id, self.picture_path, choice, seed=seed, instruction=instruction)
+        job = panel_job(self.board, panel_id, self.picture_path, choice, seed=further_seed(panel, number),
+                        instruction=instruction, compose=self.compose)  # fmt: skip
         needed = forecast(self.board, panel, PanelModel(choice.model))
         if needed.fits is False and not anyway:  # rather than let the machine run out of memory
             raise WillNotFit(needed.text, needed.hint)
