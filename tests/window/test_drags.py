@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,15 @@ def test_a_picture_is_dragged_in_from_another_program(window, other):
     assert window.ask(
         "next(board.panels()).references[-1].picture.sha256 == list(board.panels())[2].take.picture.sha256"
     )
+
+
+def test_a_picture_let_go_where_it_was_taken_changes_nothing(window):
+    open_first(window)
+    before = window.ask("document.history.undo_label"), window.ask("len(next(board.panels()).takes)")
+    x, y = window.find_at("Picture", "Canvas")
+    window.drag((x - 50, y - 50), (x + 50, y + 50))
+    time.sleep(1)
+    assert (window.ask("document.history.undo_label"), window.ask("len(next(board.panels()).takes)")) == before
 
 
 def test_a_take_is_dragged_onto_the_tray_and_a_mask_s_rectangle_over_the_picture(window):

@@ -21,7 +21,7 @@ from .model import OUTDATED, ROW, Index, Row, caption
 
 SELECTED, FOCUS = QStyle.StateFlag.State_Selected, QStyle.StateFlag.State_HasFocus
 HOVER = QStyle.StateFlag.State_MouseOver
-EMPTY = "Press Return and say what it shows"
+EMPTY, CONTINUED = "Press Return and say what it shows", "Press Return and say what changes"
 FRAMED = 160  # pixmaps that are kept at the size they are painted in: some three screens of them
 CENTRE = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -242,9 +242,14 @@ def _status(painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> N
         _words(
             painter,
             box.adjusted(16, 12, -16, -12),
-            panel.words or panel.caption or EMPTY,
+            words_of_empty(panel),
             c.muted,
         )
+
+
+def words_of_empty(panel: Panel) -> str:
+    """What stands in the place of its picture."""
+    return panel.words or panel.caption or (CONTINUED if panel.source.kind == "panel" else EMPTY)
 
 
 def running_words(state: PanelState) -> str:

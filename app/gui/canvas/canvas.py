@@ -300,7 +300,8 @@ class Canvas(PictureArea):
     # Drop
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:
-        self.dropping = bool(self._accepts and self._accepts(event.mimeData()))
+        mine = event.source() is self  # let go of where it was taken: nothing was meant
+        self.dropping = bool(self._accepts and not mine and self._accepts(event.mimeData()))
         event.setAccepted(self.dropping)
         self.update()
 

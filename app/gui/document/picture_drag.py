@@ -51,11 +51,18 @@ def pictures_in(mime: QMimeData | None, document: Document) -> list[Picture]:
 
 
 def fill_panel(document: Document, panel_id: str, found: list[Picture]) -> bool:
-    """The pictures become takes of the panel, to be changed from then on; whether there were any."""
+    """The pictures become takes of the panel, to be changed from then on; whether there were any.
+
+    A picture that is one of its takes already is chosen: it is no second one.
+    """
 
     def change(board: Board) -> Board:
         for picture in found:
-            board = commands.add_take(board, panel_id, import_take(picture))
+            take = next((one for one in board.panel(panel_id).takes if one.picture.sha256 == picture.sha256), None)
+            if take:
+                board = commands.choose_take(board, panel_id, take.id)
+            else:
+                board = commands.add_take(board, panel_id, import_take(picture))
         return commands.set_panel(board, panel_id, source=Source("take"))
 
     return bool(found) and document.do("Add Picture", change)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from string import Template
 
-from PySide6.QtCore import QObject, Qt, Signal
+from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
@@ -96,6 +96,8 @@ class Theme(QObject):
             for top in shown:
                 with contextlib.suppress(RuntimeError):  # such as a hint that is gone meanwhile
                     top.setUpdatesEnabled(True)
+                    # one that was on its way was thrown away, and Qt waits for it before it asks again
+                    app.postEvent(top, QEvent(QEvent.Type.UpdateRequest))
 
     def _dress_all(self, app: QApplication, between: Callable[[], object]) -> None:
         """`between` is done where the event loop can have a turn: nothing is half dressed there."""

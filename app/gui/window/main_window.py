@@ -298,13 +298,13 @@ class MainWindow(QMainWindow):
             self.board.show_model(name, name == BUILT_IN)
 
     def go(self, name: str, stay: bool = False) -> None:
-        """Show a place and give it the keys, or `stay` among the places; the board shows the panel that was open."""
+        """Show a place and give it the keys, or `stay` among the places; a panel that was open is selected."""
         opened = self.open_panel_id()
         self.stack.setCurrentWidget(self.page(name))
         self.places[name].setChecked(True)
         if name == "board":
             self.show_model()  # models come and go on the other pages
-        if name == "board" and opened:
+        if opened:
             self.board.grid.select((opened,))
         if not stay:
             focus_main(self.pages[name])

@@ -237,6 +237,16 @@ def test_takes_are_dragged_out_as_files_with_speaking_names(grid, window, here, 
 # States and actions
 
 
+def test_an_empty_panel_asks_for_what_it_has_to_be_told(window, here):
+    from app.gui.board.paint import words_of_empty
+
+    board = window.document.board
+    board = commands.add_panel(board, board.scenes[0].id)
+    assert words_of_empty(board.scenes[0].panels[-1]).endswith("what it shows")
+    board = commands.continue_from(board, here[0], "new")
+    assert words_of_empty(board.panel("new")).endswith("what changes")
+
+
 def test_the_rows_follow_the_job(grid, window, here, engine, picture_file):
     from app.gui.board.paint import running_words
 

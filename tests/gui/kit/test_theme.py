@@ -33,3 +33,27 @@ def test_each_widget_is_dressed_twice_at_most(qtbot):
     assert label.palette().windowText().color().name() == theme.colours.text
     theme.apply("dark")
     assert label.palette().windowText().color().name() == theme.colours.text
+
+
+class Painted(QLabel):
+    times = 0
+
+    def paintEvent(self, event):
+        self.times += 1
+        super().paintEvent(event)
+
+
+def test_a_window_that_was_about_to_paint_still_paints_after_it(qtbot):
+    """A dialog stood in its old colours and words: the request to paint was lost while nothing was to be painted."""
+    theme.apply("dark")
+    label = Painted("x")
+    qtbot.addWidget(label)
+    label.show()
+    qtbot.waitExposed(label)
+    qtbot.waitUntil(lambda: label.times > 0)
+    label.setText("y")
+    theme.apply("light")
+    for text in ("a", "b"):
+        before = label.times
+        label.setText(text)
+        qtbot.waitUntil(lambda before=before: label.times > before, timeout=2000)

@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 from app.board import commands
 from app.board.data import Source
 from app.gui.document import runs
+from app.gui.document.picture_drag import mime_of
 from app.gui.panel.view import PanelView
 from app.pictures.images import open_mask
 from app.pictures.inputs import load_mask
@@ -417,6 +418,13 @@ def test_a_dropped_picture_becomes_the_take(view, document, picture_file, qtbot)
     assert view.edit.text.hasFocus()
     shown_name(view, qtbot)
     assert view.stage.canvas.picture.toImage().pixelColor(4, 4).name() == "#ffff00"
+
+
+def test_a_dropped_picture_that_is_a_take_is_chosen_and_no_second_one(view, document, ids):
+    first, other = (add_take(document, ids()[0], number) for number in (1, 2))
+    assert view.panel.current == other.id
+    view.stage.canvas.dropped.emit(mime_of(document, first.picture, "1A"))
+    assert (len(view.panel.takes), view.panel.current) == (2, first.id)
 
 
 def test_it_says_beforehand_that_a_run_will_not_fit(view, document, ids, monkeypatch):

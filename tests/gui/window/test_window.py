@@ -189,6 +189,10 @@ def test_a_panel_opens_and_the_board_shows_it_again(window, qtbot):
     assert window.open_panel_id() == ids[1]
     window.actions_["show_board"].trigger()
     assert window.board.grid.list_selected() == (ids[1],)
+    window.board.grid.opened.emit(ids[0])
+    window.actions_["show_cast"].trigger()
+    window.actions_["show_board"].trigger()
+    assert window.board.grid.list_selected() == (ids[0],)
     window.board.grid.opened.emit(ids[2])
     window.document.do("Delete", commands.remove_panels(window.document.board, [ids[2]]))
     assert window.open_panel_id() in (None, ids[1])
