@@ -73,7 +73,7 @@ def make_plan(lesson: Lesson, spec: ModelSpec, resume: bool = False) -> Plan:
     if not FEWEST <= count <= MOST:
         raise RequestError(
             f"{say_count(count, 'picture')}: too {'few' if count < FEWEST else 'many'} to teach {lesson.name}.",
-            f"Give {FEWEST} to {MOST}, each showing the character in another way.",
+            f"Give {FEWEST} to {MOST}, each showing it in another way.",
         )
     steps = lesson.steps or choose_steps(count)
     kept = KEPT * count if lesson.kept is None else lesson.kept

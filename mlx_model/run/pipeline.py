@@ -146,7 +146,7 @@ class Pipeline:
         """That a picture is not used at its own size."""
         name = reference.name or "A picture"
         own = Size.of(demand(reference.pixels))
-        return Note(f"{name}: {own} is used at {size}, as {self.spec.title} does.")
+        return Note(f"{name}: {own}, used at {size} by {self.spec.title}.")
 
     def grid(self, request: Request) -> Grid:
         """Rows and columns of tokens that a picture of the request's size needs."""

@@ -40,6 +40,7 @@ OURS = {  # words of our own or of the system, numbers, actions that are made al
     "app/gui/board/rail.py": {"item"},
     "app/gui/board/view.py": {"names"},
     "app/gui/canvas/bars.py": {"action", "name"},
+    "app/gui/pages/cast_view.py": {"name_lesson(member)"},
     "app/gui/pages/cast_member.py": {"item", "role.capitalize()"},
     "app/gui/pages/downloads.py": {"entry['title']"},
     "app/gui/pages/found.py": {"bits", "facts['title']", "self._say_state(facts)"},

@@ -4,11 +4,14 @@ An ellipsis is no cut: what is left out is said. Asked in the program by probe.p
 """
 
 from collections.abc import Iterator
+from itertools import combinations
 
 from PySide6.QtCore import QRect, Qt
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractScrollArea,
+    QAbstractSlider,
+    QAbstractSpinBox,
     QApplication,
     QComboBox,
     QDialog,
@@ -42,7 +45,24 @@ def find_cut(app: QApplication) -> list[str]:
             for one in [top, *top.findChildren(QWidget)]:
                 if one.isVisible():
                     found += [f"{type(one).__name__} {text[:60]!r}: {what}" for text, what in look_at(one)]
+                    found += overlaps(one)
     return found
+
+
+SOLID = (QAbstractButton, QLabel, QComboBox, QLineEdit, QAbstractSlider, QAbstractSpinBox)
+
+
+def overlaps(parent: QWidget) -> Iterator[str]:
+    """Controls and words beside each other that lie on each other."""
+    parts = [one for one in parent.children() if isinstance(one, SOLID) and one.isVisible()]
+    for one, other in combinations(parts, 2):
+        shared = one.geometry().intersected(other.geometry())
+        if shared.width() > SLACK and shared.height() > SLACK:
+            yield f"{name_of(one)!r} and {name_of(other)!r} lie on each other by {shared.width()}x{shared.height()}"
+
+
+def name_of(widget: QWidget) -> str:
+    return widget.accessibleName() or words_of(widget)[:40] or type(widget).__name__
 
 
 def look_at(widget: QWidget) -> Iterator[tuple[str, str]]:

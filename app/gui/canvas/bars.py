@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QAction, QActionGroup, QColor, QIcon, QPixmap
+from PySide6.QtGui import QAction, QActionGroup, QColor, QIcon, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
     QButtonGroup,
     QColorDialog,
@@ -39,7 +39,7 @@ class CanvasBar(QWidget):
     def __init__(self, canvas: Canvas, parent: QWidget | None = None):
         super().__init__(parent)
         self.canvas = canvas
-        row = QHBoxLayout(self)
+        row = self._row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(2)
         self.tools: dict[str, QToolButton] = {}
@@ -49,6 +49,17 @@ class CanvasBar(QWidget):
         row.addSpacing(GAP)
         self._add_zoom(row)
         canvas.zoomed.connect(self._show_zoom)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Where there is little room, what wheel and keys do as well goes first."""
+        super().resizeEvent(event)
+        spare = (*self.zooms[:3:2], self.ground)
+        gap = self._row.spacing()
+        missing = sum(gap + one.sizeHint().width() for one in spare if not one.isVisibleTo(self))
+        missing += self._row.minimumSize().width() - self.width()
+        for one in spare:
+            one.setVisible(missing <= 0)
+            missing -= gap + one.sizeHint().width()
 
     def _add_tools(self, row: QHBoxLayout) -> None:
         group = QButtonGroup(self)

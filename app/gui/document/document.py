@@ -320,9 +320,9 @@ class Document(QObject):
         stale = look(self.board).outdated.values()
         self.render(self.runs.line_up(panel for panel in stale if not self.panel_state(panel.id).busy))
 
-    def render_variations(self, panel_id: str, count: int = 4, anyway: bool = False) -> None:
-        """Put `count` takes of the panel in line, each with another seed; from a locked one on they count up."""
-        self._submit_all([(panel_id, number, None) for number in range(count)], anyway)
+    def render_variations(self, panel_ids: Iterable[str], count: int = 4, anyway: bool = False) -> None:
+        """Put `count` takes of each panel in line, each with another seed; from a locked one on they count up."""
+        self._submit_all([(panel_id, number, None) for panel_id in panel_ids for number in range(count)], anyway)
 
     def cancel(self, panel_id: str) -> None:
         """Cancel the panel's jobs; also dismisses its failure."""

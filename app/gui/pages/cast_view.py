@@ -40,6 +40,7 @@ from ..kit.messages import choose_files
 from ..kit.theme import font, theme
 from ..kit.widgets import Empty, LeftButton, OneLine, bar, button, draw_words, fill_page, label
 from .cast_member import WIDTH, MemberPanel, accept_pictures, uses
+from .teach import name_lesson
 
 MEMBER = Qt.ItemDataRole.UserRole
 CARD, WIDEST, WORDS = 188, 400, 56  # pixels: the least and the most width of a card; what stands below its picture
@@ -166,7 +167,7 @@ class CastList(QListView):
         self.view.show_member(member.id)
         menu = QMenu(self)
         menu.aboutToHide.connect(menu.deleteLater)
-        menu.addAction("Teach This Character…", self.view.member.taught.open)
+        menu.addAction(name_lesson(member), self.view.member.taught.open)
         menu.addSeparator()
         menu.addAction("Remove from Cast", self.view.member.remove)
         at = self.visualRect(self.currentIndex()).center() if by_key else event.pos()

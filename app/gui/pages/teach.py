@@ -248,6 +248,11 @@ class Known(QWidget):
         self.document.do("Change Strength", change, f"taught {self.member_id} {self.taught.lora}")
 
 
+def name_lesson(member: Member) -> str:
+    """What begins one, such as Teach This Prop…"""
+    return f"Teach This {member.role.capitalize()}…"
+
+
 class TaughtBox(QWidget):
     """On the cast page: who knows the member, the lesson that runs, and the button that begins one."""
 
@@ -292,6 +297,7 @@ class TaughtBox(QWidget):
     def show_member(self, member: Member) -> None:
         """What is known of the member, and its lesson."""
         self.member = member
+        self.begin.setText(name_lesson(member))
         if [_key(member.id, one) for one in member.taught] != [_key(one.member_id, one.taught) for one in self._lines]:
             for line in self._lines:
                 self.known.removeWidget(line)

@@ -214,7 +214,7 @@ class PanelView(PanelPart, QWidget):
         if count == 1:
             self.document.render([self.panel_id], anyway)
         else:
-            self.document.render_variations(self.panel_id, count, anyway)
+            self.document.render_variations([self.panel_id], count, anyway)
 
     def _retry(self) -> None:
         if not self.document.store_again(self.panel_id):

@@ -197,3 +197,4 @@ class Actions:
         self.made["redo"].setText(f"Redo {state.redo}".strip())
         self.made["delete"].setText("Delete" if state.panels <= 1 else f"Delete {state.panels} Panels")
         self.made["again"].setText("Re-generate This One" if state.panels <= 1 else "Re-generate These")
+        self.made["variations"].setText("Four Variations" if state.panels <= 1 else "Four Variations of Each")

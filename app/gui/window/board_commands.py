@@ -178,8 +178,8 @@ class BoardCommands(QObject):
         self.document.render(self.list_chosen())
 
     def render_variations(self) -> None:
-        for panel in self.list_chosen()[:1]:
-            self.document.render_variations(panel, 4)
+        """Four more takes of each chosen panel."""
+        self.document.render_variations(self.list_chosen(), 4)
 
     def cancel(self) -> None:
         for panel in self.list_chosen():

@@ -25,7 +25,6 @@ from PySide6.QtWidgets import (
 from mlx_model.errors import Advice, FluxLocalError, Hint
 
 from ...base import faults
-from ...base.words import say_count
 from ...interchange import formats
 from ...interchange.files import make_safe_name
 from ...interchange.formats import EXPORTS, FORMATS, Format, Option
@@ -131,7 +130,8 @@ class ExportDialog(QDialog):
         self.format.setAccessibleName("Format")
         for name in EXPORTS:
             self.format.addItem(FORMATS[name].title, name)
-        self.only = QCheckBox(f"Only the {say_count(len(selected), 'selected panel')}")
+        more = f"{len(selected)} selected panels" if len(selected) > 1 else "selected panel"
+        self.only = QCheckBox(f"Only the {more}")
         self.only.setVisible(bool(selected))
         self.note = label(tone="warning", wrap=True)
         self.form = QFormLayout()

@@ -56,6 +56,11 @@ def test_the_menu_of_a_card_teaches(window, member):
     cards.contextMenuEvent(QContextMenuEvent(QContextMenuEvent.Reason.Mouse, QPoint(-9, -9), QPoint()))
 
 
+def test_a_prop_is_no_character(window, member):
+    window.document.do("Role", commands.set_member(window.document.board, member.id, role="prop"))
+    assert window.page("cast").member.taught.begin.text() == "Teach This Prop…"
+
+
 def test_captions_are_proposed_and_too_few_pictures_refused(dialog, member):
     words = [one.caption.text() for one in dialog.examples]
     assert words == [member.name, member.name, f"{member.name} in the snow", member.name, member.name]

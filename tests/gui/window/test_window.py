@@ -169,6 +169,16 @@ def test_actions_follow_selection_history_and_queue(window, engine):
     assert window.places["queue"].text() == "Queue 1"
 
 
+def test_variations_are_made_of_every_panel_that_is_selected(window, engine):
+    ids = [panel.id for panel in window.document.board.panels()][:3]
+    window.document.do("Say", lambda board: commands.set_panel(board, ids[2], prompt="a fox on the beach"))
+    window.board.grid.select(ids)
+    assert window.actions_["variations"].text() == "Four Variations of Each"
+    window.actions_["variations"].trigger()
+    asked = [job.panel for job in engine.submitted]
+    assert asked == [one for one in ids for _ in range(4)]
+
+
 def test_undo_covers_cast_and_captions_alike(window, picture_file):
     before = window.document.board
     window.go("cast")

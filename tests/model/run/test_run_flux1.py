@@ -97,7 +97,7 @@ def test_kontext_uses_its_picture_and_says_how(models):
     assert notes == []
     assert apart(plain, edited) > 1e-3
     _, notes = run(pipeline, picture(1, 160, 96))
-    assert notes == ["picture 1: 160x96 is used at 96x64, as FLUX.1 Kontext dev does."]
+    assert notes == ["picture 1: 160x96, used at 96x64 by FLUX.1 Kontext dev."]
 
 
 def test_kontext_edits_an_edit_without_resizing_again(models):
@@ -154,7 +154,7 @@ def test_edges_are_found_in_a_photo(models):
     assert apart(found, ready) == 0
     assert apart(found, run(pipeline, photo, ready_made=True)[0]) > 1e-3
     _, notes = run(pipeline, picture(1, 160, 96))
-    assert notes == ["picture 1: 160x96 is used at 96x64, as FLUX.1 Canny dev does."]
+    assert notes == ["picture 1: 160x96, used at 96x64 by FLUX.1 Canny dev."]
 
 
 def test_canny_marks_borders_white_on_black():
