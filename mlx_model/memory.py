@@ -11,14 +11,13 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from .errors import Advice, WillNotFit
 from .geometry import Size
-from .spec_parts import BITS, Finer
+from .spec_parts import Finer
 from .specs import PACKED_ROLES, ModelSpec
 
 GIB = 2**30
@@ -71,6 +70,17 @@ class Machine:
         return 2 if self.metal else 4
 
 
+class Streamed(NamedTuple):
+    """Bytes of a network whose blocks are read as it runs: what stays, and two blocks, at work and on its way."""
+
+    resting: int
+    moving: int
+
+    @property
+    def total(self) -> int:
+        return self.resting + self.moving
+
+
 @dataclass(frozen=True)
 class Phase:
     weights: int
@@ -85,12 +95,14 @@ class Phase:
 class Forecast:
     """Bytes by phase, of a first run and of any later one with a new prompt and new pictures.
 
-    `stay`: the components that are not let go between phases and runs.
+    `stay`: the components that are not let go between phases and runs; `streamed`: those whose blocks are read from the
+    disk as they run.
     """
 
     phases: dict[str, Phase]
     later: dict[str, Phase] = field(default_factory=dict)
     stay: frozenset[str] = frozenset()
+    streamed: frozenset[str] = frozenset()
 
     @property
     def peak(self) -> int:
@@ -176,9 +188,11 @@ def forecast(
     weights: Mapping[str, int] | None = None,
     metal: bool = False,
     usable: int = 0,
+    streamed: Mapping[str, Streamed] | None = None,
 ) -> Forecast:
     """Peak memory of runs and their parts. `weights` (component -> bytes) replaces the estimate from `bits`; `usable`:
-    what may be taken, so that more stays loaded where there is room (0: as little as can be).
+    what may be taken, so that more stays loaded where there is room (0: as little as can be); `streamed`: components
+    whose blocks are read as they run.
 
     text:       encoders + T (8 h + 3 intermediate) b + its scores; later also the bank of the run before
     references: autoencoder and image encoders + maps at the largest reference; later also that bank
@@ -197,7 +211,7 @@ def forecast(
         cap = spec.reference_pixels[0 if len(references) == 1 else 1]
         work["references"] = _maps(spec, int(min(largest, cap)), b)
     work |= {"denoise": step, "decode": _maps(spec, size[0] * size[1], b) + bank}
-    return _choose_stay(held, work, bank, usable)
+    return _choose_stay(Held(held, streamed or {}), work, bank, usable)
 
 
 ALWAYS = frozenset(("autoencoder", "tiny_autoencoder"))  # small, and every run needs them twice
@@ -207,30 +221,45 @@ NEEDS = {
     "denoise": ("transformer", "autoencoder"),
     "decode": ("transformer", "autoencoder"),
 }
+WORKS = {"text": ("text_encoder",), "denoise": ("transformer",)}  # of those whose blocks can be read as they run
 
 
-def _choose_stay(held: Mapping[str, int], work: Mapping[str, int], bank: int, usable: int) -> Forecast:
+class Held(NamedTuple):
+    """Bytes of the components, and what those take instead whose blocks are read as they run."""
+
+    whole: Mapping[str, int]
+    streamed: Mapping[str, Streamed]
+
+    def add_up(self, there: frozenset[str], phase: str) -> int:
+        """Of the components that are loaded in a phase. Blocks move only where they work."""
+        held = dict(self.whole) | {role: parts.resting for role, parts in self.streamed.items()}
+        moving = (self.streamed[role].moving for role in WORKS.get(phase, ()) if role in self.streamed)
+        return sum(held.get(role, 0) for role in there) + sum(moving)
+
+
+def _choose_stay(held: Held, work: Mapping[str, int], bank: int, usable: int) -> Forecast:
     """All stays where it fits twice over; the transformer where it fits beside the encoders; else as little as can be.
 
-    `held`: bytes by component; `work`: beside the weights by phase, `bank` among it where references are banked.
+    `work`: bytes beside the weights by phase, `bank` among it where references are banked.
     """
-    twice = sum(held.values()) + max(work.values()) <= usable / 2
+    twice = not held.streamed and sum(held.whole.values()) + max(work.values()) <= usable / 2
     later = {name: count + (bank if name in ("text", "references") else 0) for name, count in work.items()}
-    for stay in (*([frozenset(held) | ALWAYS] if twice else []), ALWAYS | {"transformer"}, ALWAYS):
-        needed = Forecast(_add_weights(held, work, stay), _add_weights(held, later, stay, stay), stay)
+    for stay in (*([frozenset(held.whole) | ALWAYS] if twice else []), ALWAYS | {"transformer"}, ALWAYS):
+        phases = _add_weights(held, work, stay), _add_weights(held, later, stay, stay)
+        needed = Forecast(*phases, stay, frozenset(held.streamed))
         if needed.peak <= usable:
             break
     return needed
 
 
 def _add_weights(
-    held: Mapping[str, int], work: Mapping[str, int], stay: frozenset[str], there: frozenset[str] = frozenset()
+    held: Held, work: Mapping[str, int], stay: frozenset[str], there: frozenset[str] = frozenset()
 ) -> dict[str, Phase]:
     """What is loaded in each phase, `there` before the first."""
     phases = {}
     for name, activations in work.items():
         there |= frozenset(NEEDS[name])
-        phases[name] = Phase(sum(held.get(role, 0) for role in there), activations)
+        phases[name] = Phase(held.add_up(there, name), activations)
         there &= stay
     return phases
 
@@ -320,55 +349,6 @@ def fits(needed: Forecast, here: Machine) -> bool:
     return needed.peak <= here.usable
 
 
-def require(
-    spec: ModelSpec,
-    here: Machine,
-    size: Size,
-    references: Sequence[Size] = (),
-    weights: Mapping[str, int] | None = None,
-) -> Forecast:
-    """The forecast of a run. Raises WillNotFit, naming what would fit, where this machine can't hold it."""
-    needed = forecast(spec, size, references, weights=weights, metal=here.metal)
-    if fits(needed, here):
-        return needed
-    ways = list(_ways_out(spec, here, size, references, weights))
-    raise WillNotFit(
-        f"{spec.name} at {size[0]}x{size[1]} with {len(references)} references needs about {gib(needed.peak)} of "
-        f"memory (predicted); this machine can give {gib(here.usable)}.",
-        f"What would fit: {'; '.join(ways)}." if ways else Advice("choose_smaller_model"),
-    )
-
-
-def _ways_out(
-    spec: ModelSpec, here: Machine, size: Size, references: Sequence[Size], weights: Mapping[str, int] | None
-) -> Iterator[str]:
-    def would(size: Size = size, count: int = len(references), **other: Any) -> bool:
-        settings = {"weights": weights, "metal": here.metal, **other}
-        return fits(forecast(spec, size, references[:count], **settings), here)
-
-    fewer = next((count for count in range(len(references) - 1, -1, -1) if would(count=count)), None)
-    if fewer is not None and references:
-        yield f"{fewer} references"
-    smaller = next((s for s in _smaller(spec, size) if would(size=s)), None)
-    if smaller:
-        yield f"a size of {smaller}"
-    bits = next((bits for bits in reversed(BITS[:-1]) if spec.parameters and would(bits=bits, weights=None)), None)
-    if bits:
-        yield f"the model at {bits} bits"
-    if not (smaller or bits or (fewer is not None and references)):
-        pairs = ((b, s) for b in reversed(BITS) for s in _smaller(spec, size) if spec.parameters)
-        both = next((pair for pair in pairs if would(size=pair[1], count=0, bits=pair[0], weights=None)), None)
-        if both:
-            yield f"the model at {both[0]} bits, {both[1]} and no references"
-
-
-def _smaller(spec: ModelSpec, size: Size) -> Iterator[Size]:
-    for factor in (0.75, 0.5, 0.375, 0.25):
-        smaller = Size(*(int(side * factor) // spec.size_multiple * spec.size_multiple for side in size))
-        if min(smaller) >= spec.min_side:
-            yield smaller
-
-
 def say_bytes(count: float) -> str:
     """Bytes as Finder shows them, in units of 1000: such as 7.8 GB."""
     for unit, factor in (("TB", 1e12), ("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
@@ -380,20 +360,3 @@ def say_bytes(count: float) -> str:
 def gib(count: int) -> str:
     """Such as 12.3 GB, in units of 2^30 bytes, as memory is sold; small amounts in MB."""
     return f"{count / GIB:.1f} GB" if count >= 0.05 * GIB else f"{math.ceil(count / 2**20)} MB"
-
-
-def weigh(folder: Any, number_bytes: int) -> dict[str, int]:
-    """Component -> bytes in memory: packed codes as on disk, all else in the dtype of the run."""
-    return {role: folder.count_held(role, number_bytes) for role in folder.components}
-
-
-def expect(folder: Any, size: Size, references: Sequence[Size], number_bytes: int) -> tuple[Forecast, int]:
-    """The forecast of a run on this machine with what stays loaded, and the bytes that banks may take.
-
-    Banks of other references than the run's get half of what nothing else needs.
-    """
-    here = machine()
-    weights = weigh(folder, number_bytes)
-    needed = forecast(folder.spec, size, references, weights=weights, metal=here.metal, usable=here.usable)
-    bank = bank_bytes(folder.spec, references, number_bytes)
-    return needed, bank + max(0, here.usable - needed.peak) // 2

@@ -25,6 +25,7 @@ class Settings(msgspec.Struct, frozen=True):
     model: str | None = None  # the default model; None: the first real one that was installed
     previews: bool = True  # a picture after every step
     cache: bool = True  # what is computed of prompts and pictures is kept on the disk for later runs
+    low_memory: bool = False  # weights are read from the disk as they are used, also where a model fits
     folder: str | None = None  # where new boards go; None: see paths.boards
     notifications: bool = True
     recent: tuple[str, ...] = ()

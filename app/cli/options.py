@@ -55,6 +55,7 @@ def _options() -> list[Callable]:
         option("--save-latents", type=FILE, metavar="FILE", help="Also save the final latents (.safetensors)."),
         option("--dtype", type=click.Choice(DTYPES), help="Number format of the run."),
         cache_option(),
+        low_memory_option(),
         option("--metadata/--no-metadata", default=True, help="Embed the request (the AI mark always is)."),
         option("--force", is_flag=True, help="Overwrite an existing output instead of numbering."),
         json_option,
@@ -72,6 +73,12 @@ def cache_option() -> Callable:
     """--cache and --no-cache."""
     words = "Keep what is computed of prompts and pictures on this disk, so that later runs are shorter."
     return click.option("--cache/--no-cache", default=True, help=words)
+
+
+def low_memory_option() -> Callable:
+    """--low-memory."""
+    words = "Need little memory: read the weights from the disk as they are used, as is done where a model won't fit."
+    return click.option("--low-memory", is_flag=True, help=words)
 
 
 def lora_option(help: str) -> Callable:

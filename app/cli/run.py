@@ -45,7 +45,7 @@ def run(options: Options, prompt: str | None, pictures: Sequence[str], default_n
         report.note(note)
     given = _list_given(options, request)
     output = _output(options, default_name, request, folder.path, given)
-    report.note(_forecast(folder, request, options["count"]))
+    report.note(_forecast(folder, request, options))
     pipeline = open_pipeline(folder.path, request.dtype)
     try:
         with awake():
@@ -109,9 +109,10 @@ def _check_space(output: Path, request: Request, count: int) -> None:
         raise DiskFull(f"There is no room for the pictures in {output.parent}.", "Free some space.")
 
 
-def _forecast(folder: "Folder", request: Request, count: int) -> str:
+def _forecast(folder: "Folder", request: Request, options: Options) -> str:
     """What the person reads before it starts. Raises WillNotFit."""
-    require_memory(folder, request)
+    require_memory(folder, request, options["low_memory"])
+    count = options["count"]
     several = f" to {(request.seed + count - 1) % (MAX_SEED + 1)}" if count > 1 else ""
     size = f"{request.width}x{request.height}"
     steps = say_count(request.steps or 0, "step")
@@ -126,7 +127,7 @@ def _nth(output: Path, number: int, force: bool) -> Path:
 def _place(options: Options, output: Path, number: int, given: tuple[str, ...]) -> Output:
     latents = options["save_latents"] and _nth(Path(options["save_latents"]).absolute(), number, options["force"])
     previews = options["preview"] and Path(options["preview"])
-    further = {key: options[key] for key in ("cache", "metadata", "force")}
+    further = {key: options[key] for key in ("cache", "metadata", "force", "low_memory")}
     return Output(output, previews, latents, given=given, **further)
 
 

@@ -45,6 +45,7 @@ class Output:
     metadata: bool = True
     paths: bool = True  # whether the request in the picture may say where this machine keeps what
     force: bool = False
+    low_memory: bool = False  # whether weights are read from the disk as they are used, also where the model fits
     given: tuple[str, ...] = ()  # files that this run was given, none of which it overwrites
 
 
@@ -77,26 +78,30 @@ def clear_cache() -> None:
     mx.clear_cache()
 
 
-def require_memory(folder: "Folder", request: Request) -> None:
+def require_memory(folder: "Folder", request: Request, low: bool = False) -> None:
     """require_room for a checked and loaded request."""
     sizes = [Size.of(demand(reference.pixels)) for reference in request.references]
-    require_room(folder, request.size, sizes, request.dtype, request.loras)
+    require_room(folder, request.size, sizes, request.dtype, request.loras, low)
 
 
 def require_room(
-    folder: "Folder", size: Size, references: Sequence[Size] = (), dtype: str | None = None, loras: Sequence[Lora] = ()
+    folder: "Folder",
+    size: Size,
+    references: Sequence[Size] = (),
+    dtype: str | None = None,
+    loras: Sequence[Lora] = (),
+    low: bool = False,
 ) -> "Forecast":
-    """What a run needs of this machine's memory.
+    """What a run needs of this machine's memory; `low`: with weights read from the disk, also where the model fits.
 
     Raises WillNotFit, naming what would, where this machine can't hold it; LayoutError for a file that is no LoRA.
     """
-    from mlx_model import memory
+    from mlx_model import fitting, memory
 
     here = memory.machine()
     number_bytes = 4 if dtype == "float32" else here.number_bytes
-    weights = memory.weigh(folder, number_bytes)
-    weights["transformer"] += _weigh_adapters(folder, loras, number_bytes)
-    return memory.require(folder.spec, here, size, references, weights)
+    weights = fitting.weigh(folder, number_bytes).add(_weigh_adapters(folder, loras, number_bytes))
+    return fitting.require(folder.spec, here, size, references, weights, low or _is_set("low_memory"))
 
 
 def _weigh_adapters(folder: "Folder", loras: Sequence[Lora], number_bytes: int) -> int:
@@ -121,6 +126,7 @@ def run_and_save(
     """
     previews = output.preview_time if output.previews else 0
     pipeline.cache = _open_cache() if output.cache else None
+    pipeline.low_memory = output.low_memory or _is_set("low_memory")
     with closing(pipeline.run(request, previews, ahead)) as events:
         for event in events:
             if isinstance(event, Preview) and event.pixels is not None and output.previews:
@@ -137,12 +143,16 @@ def run_and_save(
 def _open_cache() -> "Cache | None":
     from mlx_model.store.cache import Cache
 
-    if paths.settings().exists():  # before the window was ever open there are none
-        from ..base import settings
+    return Cache(paths.cache()) if _is_set("cache") else None
 
-        if not settings.load().cache:
-            return None
-    return Cache(paths.cache())
+
+def _is_set(choice: str) -> bool:
+    """One of the person's choices: "cache" or "low_memory"."""
+    if not paths.settings().exists():  # as before the window was ever open
+        return choice == "cache"
+    from ..base import settings
+
+    return bool(getattr(settings.load(), choice))
 
 
 def _write(pixels: np.ndarray, path: Path, text: str | None, request: Request, output: Output) -> Path:

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mlx_model import memory
+from mlx_model import fitting, memory
 from mlx_model.errors import Advice, Hint
 from mlx_model.events import Event, Stage, Step
 from mlx_model.geometry import Size
@@ -44,7 +44,7 @@ def measure(
     request = check(Request(spec.name, "a bench", *chosen, steps, references=pictures), spec)
     here = memory.machine(bool(fast))
     sizes = [spec.size] * len(pictures)
-    memory.require(spec, here, chosen, sizes, memory.weigh(folder, here.number_bytes))
+    fitting.require(spec, here, chosen, sizes, fitting.weigh(folder, here.number_bytes))
     from mlx_model.run.pipeline import Pipeline
 
     pipeline = Pipeline.open(folder.path)

@@ -33,7 +33,7 @@ from mlx_model.events import Done, Event, Note, Preview, Stage
 from mlx_model.foreign import parse_json, read_small
 from mlx_model.geometry import Size
 from mlx_model.held import is_plain, list_links
-from mlx_model.memory import gib, machine, step_flops, step_seconds, weigh
+from mlx_model.memory import gib, machine, step_flops, step_seconds
 from mlx_model.request import check
 from mlx_model.store.folder import MANIFEST
 from mlx_model.training.needs import STATE
@@ -208,7 +208,7 @@ def require(folder: "Folder", largest: Size, settings: "Settings", steps: int, k
     from mlx_model.training import needs
 
     here, spec = machine(openblas=True), folder.spec
-    weights = weigh(folder, here.number_bytes)["transformer"]
+    weights = folder.count_held("transformer", here.number_bytes)
     if not settings.rank:
         weights = spec.parameters["transformer"] * here.number_bytes
     tokens = spec.max_references and spec.reference_pixels[1] // spec.size_multiple**2

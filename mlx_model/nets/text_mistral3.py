@@ -38,20 +38,15 @@ class TextEncoder(nn.Module):
         relative, so they run without it: a short prompt costs what it is long, not L.
         """
         padding = int(np.sum(~np.array(real)))
-        rows = self._run_layers(ids[:, padding:], attend=True)
-        if not padding:
-            return rows
-        constant = self._run_layers(ids[:, :1], attend=False)
-        repeated = mx.broadcast_to(constant, (1, padding, constant.shape[-1]))
-        return mx.concatenate([repeated, rows], axis=1)
-
-    def _run_layers(self, ids: mx.array, attend: bool) -> mx.array:
         p = self.params
-        x, kept = self.embed_tokens(ids), []
-        rope = rope_angles(np.arange(ids.shape[1])[:, None], (p.head_dim,), p.rope_theta)
-        mask = causal_mask(mx.ones(ids.shape, mx.bool_))
+        x = self.embed_tokens(ids[:, padding:])
+        constant = self.embed_tokens(ids[:, : min(padding, 1)])  # (1, 1, h), or of no rows
+        rope = rope_angles(np.arange(x.shape[1])[:, None], (p.head_dim,), p.rope_theta)
+        mask, kept = causal_mask(mx.ones(x.shape[:2], mx.bool_)), []
         for number, layer in enumerate(self.layers, 1):
-            x = layer(x, rope, mask) if attend else x + layer.mlp(layer.post_attention_layernorm(x))
+            x = layer(x, rope, mask)
+            constant = layer.skip_attention(constant) if padding else constant
             if number in p.out_layers:
-                kept.append(x)
+                repeated = mx.broadcast_to(constant, (1, padding, constant.shape[-1]))
+                kept.append(mx.concatenate([repeated, x], axis=1) if padding else x)
         return mx.concatenate(kept, axis=-1)

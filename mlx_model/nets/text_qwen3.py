@@ -80,6 +80,10 @@ class DecoderLayer(nn.Module):
 
     def __call__(self, x: mx.array, rope: Angles, mask: mx.array) -> mx.array:
         x = x + self.self_attn(self.input_layernorm(x), rope, mask)
+        return self.skip_attention(x)
+
+    def skip_attention(self, x: mx.array) -> mx.array:
+        """What the rest of the layer does."""
         return x + self.mlp(self.post_attention_layernorm(x))
 
 

@@ -26,8 +26,8 @@ import numpy as np
 
 from ..errors import RequestError, say_reason, tell_device
 from ..events import Done, Event, Loaded, Note, Stage, Step
+from ..fitting import expect
 from ..geometry import Grid, Size
-from ..memory import expect
 from ..nets import autoencoder
 from ..nets.autoencoder import pack
 from ..request import Reference, Request, check, demand
@@ -57,6 +57,13 @@ def default_dtype() -> str:
     return "bfloat16" if mx.metal.is_available() else "float32"
 
 
+def _stream(folder: Folder, role: str, dtype: mx.Dtype) -> Any:
+    """What few machines have no room for whole."""
+    from ..store.streamed import open_streamed
+
+    return open_streamed(folder, role, dtype)
+
+
 class Pipeline:
     """One converted folder, opened. Load and run on the same thread: lazy MLX arrays are bound to theirs."""
 
@@ -70,7 +77,9 @@ class Pipeline:
         self.prompts, self.encoded, self.banks = (
             Kept(shelf=partial(self._find_shelf, roles)) for roles in (ENCODERS[:2], SEEING, ("transformer", *SEEING))
         )
-        self.stay = frozenset(folder.components)  # what is not let go: as memory.expect says of each run
+        self.stay = frozenset(folder.components)  # what is not let go: as fitting.expect says of each run
+        self.low_memory = False  # whether all that can be is read from the disk as it runs
+        self.streamed: frozenset[str] = frozenset()  # what is, as fitting.expect says
         self.adapted: tuple | None = ()  # lora.stamp of the adapters on the networks
         self.adapters: dict[str, Gathered] = {}  # by role: a network gets its own when it is loaded
         self._loaded: dict[str, Any] = {}
@@ -91,7 +100,7 @@ class Pipeline:
         if role not in self._loaded:
             if role in ENCODERS:
                 self.unload(*(other for other in self._loaded if other not in (*self.stay, *ENCODERS)))
-            network = open_component(self.folder, role, getattr(mx, self.dtype))
+            network = (_stream if role in self.streamed else open_component)(self.folder, role, getattr(mx, self.dtype))
             if self.adapters.get(role):
                 from ..store import lora
 
@@ -173,7 +182,7 @@ class Pipeline:
         began = time.perf_counter()
         request = check(request, self.spec)
         grid = self.grid(request)
-        self._look_ahead(request)
+        yield from self._look_ahead(request)
         yield from self._adapt(request)
         yield Stage("text")
         if self.spec.takes_text and (count := self.tokenizer.left_out(request.prompt)):
@@ -219,12 +228,18 @@ class Pipeline:
         self.adapted = stamp
         yield from map(Note, notes)
 
-    def _look_ahead(self, request: Request) -> None:
-        """What this run leaves loaded, and how much banks may take."""
+    def _look_ahead(self, request: Request) -> Iterator[Note]:
+        """What this run leaves loaded, how much banks may take, and what is read from the disk, which is told."""
         number_bytes = getattr(mx, self.dtype).size
         sizes = [Size.of(demand(reference.pixels)) for reference in request.references]
-        needed, self.banks.limit = expect(self.folder, request.size, sizes, number_bytes)
+        needed, self.banks.limit = expect(self.folder, request.size, sizes, number_bytes, self.low_memory)
         self.stay = needed.stay
+        if needed.streamed != self.streamed:
+            self.unload(*(needed.streamed ^ self.streamed))
+            self.streamed = needed.streamed
+            if self.streamed:
+                why = "To need less memory" if self.low_memory else "As it doesn't fit this machine's memory whole"
+                yield Note(f"{why}, {self.spec.title} is read from the disk block by block while it runs.")
 
     def _texts(self, request: Request, ahead: Callable[[], Iterable[Request]]) -> list[Any]:
         """Features of the prompt or class, and of what guidance leads away from, where there is guidance."""
@@ -284,6 +299,10 @@ class Pipeline:
                 yield Step(done, total, round(spent, 3), round(spent / done * (total - done), 3))
                 if shown and done < total:
                     yield from shown.after(done, progress.clean.reshape(1, *grid, -1), total)
+        if "transformer" in self.streamed:
+            from ..store.streamed import rest
+
+            rest(self.transformer)
         return progress.latents
 
     def _draw_previews(self, request: Request, share: float) -> "AbstractContextManager[Previews | None]":

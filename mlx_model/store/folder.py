@@ -14,13 +14,11 @@ the hashes.
 import dataclasses
 import hashlib
 import json
-import math
 import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -29,13 +27,14 @@ from ..events import Done, Event, Note, Stage, Step
 from ..files import make_folders, number_names, sync, sync_folder
 from ..foreign import check_sizes, parse_json
 from ..held import is_plain
+from ..memory import Streamed
 from ..specs import OPTIONAL, SPECS, ModelSpec
+from .counting import add_up, count_blocks
 
 SCHEMA = 1
 MANIFEST = "model.json"
 SETTLED = 2 * 10**9  # ns since model.json was written, from which on it is remembered
 MANIFEST_LIMIT = 16 * 2**20  # bytes; a manifest of 32 shards is 8 kB
-HEADER_LIMIT = 10**8  # bytes, of a shard; the safetensors library's own
 
 Facts = dict[str, Any]  # of one file: {"bytes": int, "sha256": str}
 # What was read of each model.json, by the stamp it had: one run asks for its model several times.
@@ -81,8 +80,15 @@ class Folder:
 
     def count_held(self, component: str, number_bytes: int) -> int:
         """Bytes in memory of a component: packed codes as they are, every other number in `number_bytes`."""
+        return sum(self._count(component, number_bytes).values())
+
+    def count_streamed(self, component: str, number_bytes: int) -> Streamed:
+        """The same where the network's blocks are read one after the other as it runs."""
+        return add_up(self._count(component, number_bytes))
+
+    def _count(self, component: str, number_bytes: int) -> dict[str, int]:
         files = self.components[component].files
-        return sum(_count_held(self.path / name, facts["sha256"], number_bytes) for name, facts in files.items())
+        return count_blocks(((self.path / name, facts["sha256"]) for name, facts in files.items()), number_bytes)
 
     @property
     def tokenizer_path(self) -> Path:
@@ -103,22 +109,6 @@ class Folder:
         weights = [part.files for part in self.components.values()]
         every = (*weights, self.tokenizer, *self.packages.values())
         return {name: facts for files in every for name, facts in files.items()}
-
-
-@lru_cache(maxsize=256)
-def _count_held(file: Path, sha256: str, number_bytes: int) -> int:
-    """By the header of a shard; a file whose header can't be read, which loading will refuse, counts as it lies."""
-    try:
-        with file.open("rb") as handle:
-            size = int.from_bytes(handle.read(8), "little")
-            if size > HEADER_LIMIT:
-                raise ValueError("too large")
-            entries = parse_json(handle.read(size).decode())
-        tensors = [entry for name, entry in entries.items() if name != "__metadata__"]
-        each = (math.prod(one["shape"]) * (4 if one["dtype"] == "U32" else number_bytes) for one in tensors)
-        return int(sum(each))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
-        return file.stat().st_size if file.exists() else 0
 
 
 def roles(spec: ModelSpec) -> dict[str, str]:

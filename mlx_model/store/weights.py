@@ -158,20 +158,30 @@ def load(module: nn.Module, files: list[Path], dtype: mx.Dtype) -> None:
 
     Replaces layers by packed ones where the files hold scales. Raises LayoutError naming the first offending tensors.
     """
+    prepare(module, files)
+    for file in files:
+        arrays = load_lazily(file)
+        for name in list(arrays):
+            array = in_dtype(name, arrays.pop(name), dtype)
+            with unbroken(file.name):
+                mx.eval(array)  # here: lazy arrays belong to this thread; one by one: no second copy of the model
+            parent, key = locate(module, name)
+            parent[key] = array
+
+
+def prepare(module: nn.Module, files: list[Path]) -> None:
+    """Put packed layers where `files` have scales, and check that they fill the module. Raises as `load` does."""
     entries = _entries(files)
     fit(module, {name: shape for name, (_, shape) in entries.items()})
     wrong = [name for name, (kind, _) in entries.items() if (kind != "U32") is _is_packed(name, entries)]
     wrong += [name for name, (kind, _) in entries.items() if kind not in (*FLOATS, "U32")]
     _complain("of a type that can't be used", wrong)
-    for file in files:
-        arrays = load_lazily(file)
-        for name in list(arrays):
-            array = arrays.pop(name)
-            array = array if array.dtype == mx.uint32 else array.astype(_dtype(name, dtype))
-            with unbroken(file.name):
-                mx.eval(array)  # here: lazy arrays belong to this thread; one by one: no second copy of the model
-            parent, key = locate(module, name)
-            parent[key] = array
+
+
+def in_dtype(name: str, array: mx.array, dtype: mx.Dtype, stream: Any = None) -> mx.array:
+    """A tensor as a run in `dtype` has it, lazily, on the stream that reads it."""
+    wanted = mx.float32 if "bn" in name.split(".") else dtype
+    return array if array.dtype in (mx.uint32, wanted) else array.astype(wanted, stream=stream)
 
 
 def save_component(
@@ -218,10 +228,6 @@ def _entries(files: list[Path]) -> dict[str, Entry]:
 def _is_packed(name: str, entries: dict) -> bool:
     stem, _, last = name.rpartition(".")
     return last == "weight" and f"{stem}.scales" in entries
-
-
-def _dtype(name: str, dtype: mx.Dtype) -> mx.Dtype:
-    return mx.float32 if "bn" in name.split(".") else dtype
 
 
 def locate(module: nn.Module, name: str) -> tuple[Any, str | int]:

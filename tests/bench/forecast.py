@@ -15,7 +15,7 @@ import mlx.core as mx
 import numpy as np
 
 from app.base import blas, paths
-from mlx_model import memory
+from mlx_model import fitting, memory
 from mlx_model.events import Stage
 from mlx_model.files import use_scratch_folder
 from mlx_model.nets import flux2, text_qwen3
@@ -90,7 +90,7 @@ def measure(folder: Path, total: int, bank: bool) -> Iterator[tuple[memory.Forec
                 mx.reset_peak_memory()
         found[phase] = mx.get_peak_memory() - before
         peaks.append({name: count for name, count in found.items() if name})
-    needed, _ = memory.expect(pipeline.folder, request.size, [request.size] * COUNT, 4)
+    needed, _ = fitting.expect(pipeline.folder, request.size, [request.size] * COUNT, 4)
     yield needed, peaks
 
 
@@ -99,7 +99,7 @@ def main() -> None:
     bank = "--bank" in sys.argv
     with use_scratch_folder() as root:
         folder = make_folder(root)
-        weights = memory.weigh(open_folder(folder), 4)
+        weights = fitting.weigh(open_folder(folder), 4).whole
         print({role: f"{count / 1e6:.0f} MB" for role, count in weights.items()}, "banked" if bank else "")
         for total in (10**9, 180 * 10**6, 120 * 10**6):
             for needed, peaks in measure(folder, total, bank):

@@ -91,6 +91,14 @@ def test_generate_again_gives_the_same_picture(model, work):
     assert len(list((work / "steps").iterdir())) == 1
 
 
+def test_low_memory_saves_the_same_latents(model, work):
+    words = ("generate", "a cat", "-m", model, "--size", "64x64", "--steps", "2", "--seed", "5")
+    call(work, *words, "-o", "one.png", "--save-latents", "one.safetensors")
+    said = call(work, *words, "-o", "two.png", "--save-latents", "two.safetensors", "--low-memory").stderr
+    assert "read from the disk block by block" in said
+    assert (work / "one.safetensors").read_bytes() == (work / "two.safetensors").read_bytes()
+
+
 def test_noise_decides_and_the_seed_does_not(model, work):
     shape = ((SIDE // SPECS["mini"].size_multiple) ** 2, SPECS["mini"].transformer["in_channels"])
     save_file({"noise": np.random.default_rng(1).normal(size=shape).astype(np.float32)}, work / "n.safetensors")

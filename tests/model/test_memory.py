@@ -9,8 +9,7 @@ from mlx.utils import tree_flatten
 
 from converters.quantize import BY_BITS, PLANS, encode
 from mlx_model import memory
-from mlx_model.errors import Advice, WillNotFit
-from mlx_model.memory import GIB, Machine, Phase, forecast, require, step_flops
+from mlx_model.memory import GIB, Machine, Phase, forecast, step_flops
 from mlx_model.nets import strips
 from mlx_model.spec_parts import BITS, Finer
 from mlx_model.specs import SPECS
@@ -115,35 +114,6 @@ def test_the_forecast_knows_the_strips():
     assert memory.STRIPS == 12 * strips.STRIP
 
 
-def test_what_would_fit_is_said():
-    spec = SPECS["flux2-klein-9b"]
-    with pytest.raises(WillNotFit, match="the model at 8 bits") as caught:
-        require(spec, dataclasses.replace(M1, total=20 * GIB), MEGAPIXEL, [MEGAPIXEL] * 2)
-    assert caught.value.exit_code == 4
-    assert "predicted" in caught.value.message
-
-
-@pytest.mark.parametrize("name", SPECS)
-def test_what_is_offered_does_fit(name):
-    spec = SPECS[name]
-    for total in (1, 2, 4, 8, 12, 16, 24, 32, 64):
-        here = dataclasses.replace(M1, total=total * GIB)
-        try:
-            require(spec, here, spec.size, [spec.size] * spec.max_references)
-        except WillNotFit as error:
-            hint = error.hint
-        else:
-            continue
-        if isinstance(hint, Advice) or " and no references" in hint:
-            continue
-        if "references" in hint:
-            count = int(hint.split(" references")[0].rsplit(" ", 1)[1])
-            assert memory.fits(forecast(spec, spec.size, [spec.size] * count, metal=True), here)
-        if " bits" in hint:
-            bits = int(hint.split(" bits")[0].rsplit(" ", 1)[1])
-            assert memory.fits(forecast(spec, spec.size, [spec.size] * spec.max_references, bits, metal=True), here)
-
-
 def test_this_machine():
     here = memory.machine()
     assert 0 < here.available <= here.total
@@ -163,26 +133,7 @@ def test_words():
     assert Phase(1, 2).total == 3
 
 
-class Converted:
-    """A folder of that model whose components take that many bytes a weight."""
-
-    def __init__(self, spec, bytes_each):
-        self.spec, self.components = spec, dict.fromkeys(spec.parameters)
-        self.bytes_each = bytes_each
-
-    def count_held(self, role, number_bytes):
-        return int(self.spec.parameters[role] * self.bytes_each)
-
-
 MANY = [MEGAPIXEL] * 4
-
-
-@pytest.mark.parametrize(("total", "stays"), [(12, ""), (16, "transformer"), (48, "text_encoder transformer")])
-def test_what_stays_loaded_is_what_there_is_room_for(monkeypatch, total, stays):
-    monkeypatch.setattr(memory, "machine", lambda: dataclasses.replace(M1, total=total * GIB))
-    needed, _ = memory.expect(Converted(KLEIN, 2.0), KLEIN.size, [], 2)
-    assert " ".join(sorted(needed.stay - memory.ALWAYS)) == stays
-    assert needed.peak <= memory.machine().usable
 
 
 def test_a_later_prompt_finds_the_transformer_still_there():
@@ -200,19 +151,6 @@ def test_a_kept_bank_is_there_when_the_next_prompt_comes():
     assert memory.bank_bytes(kv, MANY, 2) == 8 * GIB
     assert needed.later["text"].activations - needed.phases["text"].activations == 8 * GIB
     assert memory.bank_bytes(KLEIN, MANY, 2) == 0
-
-
-def test_banks_get_half_of_what_nothing_else_needs(monkeypatch):
-    kv = SPECS["flux2-klein-9b-kv"]
-    rooms = []
-    for total in (16, 32, 64, 128):
-        monkeypatch.setattr(memory, "machine", lambda total=total: dataclasses.replace(M1, total=total * GIB))
-        needed, room = memory.expect(Converted(kv, 0.57), kv.size, MANY, 2)
-        assert room - 8 * GIB <= max(0, memory.machine().usable - needed.peak)
-        rooms.append(room)
-    assert rooms == sorted(rooms)
-    assert rooms[0] == 8 * GIB
-    assert rooms[-1] > 24 * GIB
 
 
 def test_pixels_as_channels_shrink_the_maps():

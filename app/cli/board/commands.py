@@ -6,7 +6,7 @@ import click
 
 from app.board.data import ROLES, SHOTS
 
-from ..options import FILE, Number, cache_option
+from ..options import FILE, Number, cache_option, low_memory_option
 from ..say import JSON, Command, json_option
 
 
@@ -213,6 +213,7 @@ def cast(board: str, name: str | None, image: tuple[str, ...], as_json: bool, **
 @click.option("--seed", type=click.IntRange(min=0), help="Of the first take of each panel; the next have the next.")
 @click.option("--instruction", metavar="TEXT", help="Edit each panel's current take by this, whatever its prompt is.")
 @cache_option()
+@low_memory_option()
 @json_option
 def render(board: str, as_json: bool, **options: Any) -> None:
     """Make a new take of all panels, or of some; what continues from another panel comes after it.

@@ -130,13 +130,14 @@ class _Run:
         request = check(inputs.load(job.request, notes), folder.spec)
         for note in notes:
             self.report.note(note)
-        running.require_memory(folder, request)
+        running.require_memory(folder, request, self.options["low_memory"])
         with use_scratch_folder() as place, closing(self._events(folder, request, place)) as events:
             for event in events:
                 self.report(self._keep(job, event) if isinstance(event, Done) else event)
 
     def _events(self, folder: Folder, request: Request, place: Path) -> Generator[Event, None, None]:
-        output = running.Output(place / "take.png", cache=self.options["cache"], paths=False)
+        options = {key: self.options[key] for key in ("cache", "low_memory")}
+        output = running.Output(place / "take.png", paths=False, **options)
         ahead = partial(self._look_ahead, folder)
         yield from running.run_and_save(self._open(folder, request.dtype), request, output, ahead)
 

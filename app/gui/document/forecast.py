@@ -89,7 +89,9 @@ def forecast(board: Board, panel: Panel, model: PanelModel) -> Forecast:
         return Forecast(f"Will not fit. {error.message}", error.hint, False, predicted=True)
     except FluxLocalError as error:
         return Forecast(error.message, error.hint, False)
-    return Forecast(f"Needs about {memory.gib(needed.peak)} of {memory.gib(memory.machine().usable)} memory", "", True)
+    how = ", read from the disk as it runs" if needed.streamed else ""
+    room = memory.gib(memory.machine().usable)
+    return Forecast(f"Needs about {memory.gib(needed.peak)} of {room} memory{how}", "", True)
 
 
 def obstacle(

@@ -297,6 +297,8 @@ def test_the_dialog_changes_settings_at_once(window, qtbot):
     assert window.document.previews is False
     dialog.cache.setChecked(False)
     assert settings.load().cache is False
+    dialog.low_memory.setChecked(True)
+    assert settings.load().low_memory is True
     theme.apply("dark")
 
 

@@ -6,7 +6,7 @@ import sys
 import numpy as np
 import pytest
 
-from mlx_model import memory
+from mlx_model import fitting
 from mlx_model.errors import Advice, RequestError
 from mlx_model.events import Done, Note, Stage
 from mlx_model.geometry import Size
@@ -83,7 +83,7 @@ def test_encoders_go_where_memory_is_short(models, monkeypatch):
     pipeline = models("flux1-dev")
     run(pipeline, prompt="blue")
     assert "text_encoder" in pipeline._loaded
-    needed, room = memory.expect(pipeline.folder, pipeline.spec.size, [], 4)
+    needed, room = fitting.expect(pipeline.folder, pipeline.spec.size, [], 4)
     stay = frozenset({"transformer", "autoencoder"})
     monkeypatch.setattr(pipelines, "expect", lambda *_: (dataclasses.replace(needed, stay=stay), room))
     run(pipeline, prompt="red red")

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from mlx_model.memory import ALWAYS, expect
+from mlx_model.fitting import expect
+from mlx_model.memory import ALWAYS
 from mlx_model.request import Request
 from mlx_model.run import pipeline as pipelines
 from mlx_model.run.pipeline import Pipeline

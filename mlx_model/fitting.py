@@ -1,0 +1,119 @@
+"""How a run fits this machine: whole, with its weights read from the disk as it runs, or not; and what would fit.
+
+Weights that are read as a run goes cost no time where the disk is as quick as the work, and little memory: they are
+chosen where a model does not fit whole, or on request.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+from . import memory
+from .errors import Advice, WillNotFit
+from .geometry import Size
+from .memory import Forecast, Machine, Streamed, bank_bytes, fits, forecast, gib
+from .spec_parts import BITS
+from .specs import PACKED_ROLES, ModelSpec
+
+
+class Weights(NamedTuple):
+    """Bytes in memory by component: whole, and of those whose blocks can be read as they run."""
+
+    whole: dict[str, int]
+    streamed: dict[str, Streamed]
+
+    def add(self, count: int) -> "Weights":
+        """With so many bytes beside the transformer, as adapters take them."""
+        transformer = self.streamed["transformer"]
+        more = {"transformer": transformer._replace(resting=transformer.resting + count)}
+        return Weights(self.whole | {"transformer": self.whole["transformer"] + count}, self.streamed | more)
+
+
+def weigh(folder: Any, number_bytes: int) -> Weights:
+    """Packed codes as on disk, all else in the dtype of the run."""
+    whole = {role: folder.count_held(role, number_bytes) for role in folder.components}
+    return Weights(whole, {role: folder.count_streamed(role, number_bytes) for role in PACKED_ROLES if role in whole})
+
+
+def choose(
+    spec: ModelSpec,
+    here: Machine,
+    size: Size,
+    references: Sequence[Size] = (),
+    weights: Weights | None = None,
+    low: bool = False,
+    **other: Any,
+) -> Forecast:
+    """The forecast of a run as it would be done here: whole where that fits, else the transformer's blocks are read as
+    it runs, else those of the text encoder too. `low`: all that can be. It may be more than the machine has.
+    """
+    given = {"metal": here.metal, "usable": here.usable, "weights": weights and weights.whole, **other}
+    needed = forecast(spec, size, references, **given)
+    ways = [role for role in PACKED_ROLES if weights and role in weights.streamed]
+    for count in range(1, len(ways) + 1):
+        if (low and count == len(ways)) or (not low and not fits(needed, here)):
+            streamed = {role: weights.streamed[role] for role in ways[:count]} if weights else {}
+            needed = forecast(spec, size, references, **given, streamed=streamed)
+    return needed
+
+
+def expect(
+    folder: Any, size: Size, references: Sequence[Size], number_bytes: int, low: bool = False
+) -> tuple[Forecast, int]:
+    """The forecast of a run on this machine with what stays loaded, and the bytes that banks may take.
+
+    Banks of other references than the run's get half of what nothing else needs.
+    """
+    here = memory.machine()
+    needed = choose(folder.spec, here, size, references, weigh(folder, number_bytes), low)
+    bank = bank_bytes(folder.spec, references, number_bytes)
+    return needed, bank + max(0, here.usable - needed.peak) // 2
+
+
+def require(
+    spec: ModelSpec,
+    here: Machine,
+    size: Size,
+    references: Sequence[Size] = (),
+    weights: Weights | None = None,
+    low: bool = False,
+) -> Forecast:
+    """The forecast of a run. Raises WillNotFit, naming what would fit, where this machine can't hold it."""
+    needed = choose(spec, here, size, references, weights, low)
+    if fits(needed, here):
+        return needed
+    ways = list(_ways_out(spec, here, size, references, weights))
+    how = ", even with its weights read from the disk as it runs," if needed.streamed else ""
+    raise WillNotFit(
+        f"{spec.name} at {size[0]}x{size[1]} with {len(references)} references{how} needs about {gib(needed.peak)} of "
+        f"memory (predicted); this machine can give {gib(here.usable)}.",
+        f"What would fit: {'; '.join(ways)}." if ways else Advice("choose_smaller_model"),
+    )
+
+
+def _ways_out(
+    spec: ModelSpec, here: Machine, size: Size, references: Sequence[Size], weights: Weights | None
+) -> Iterator[str]:
+    def would(size: Size = size, count: int = len(references), **other: Any) -> bool:
+        return fits(choose(spec, here, size, references[:count], **{"weights": weights, **other}), here)
+
+    fewer = next((count for count in range(len(references) - 1, -1, -1) if would(count=count)), None)
+    if fewer is not None and references:
+        yield f"{fewer} references"
+    smaller = next((s for s in _smaller(spec, size) if would(size=s)), None)
+    if smaller:
+        yield f"a size of {smaller}"
+    bits = next((bits for bits in reversed(BITS[:-1]) if spec.parameters and would(bits=bits, weights=None)), None)
+    if bits:
+        yield f"the model at {bits} bits"
+    if not (smaller or bits or (fewer is not None and references)):
+        pairs = ((b, s) for b in reversed(BITS) for s in _smaller(spec, size) if spec.parameters)
+        both = next((pair for pair in pairs if would(size=pair[1], count=0, bits=pair[0], weights=None)), None)
+        if both:
+            yield f"the model at {both[0]} bits, {both[1]} and no references"
+
+
+def _smaller(spec: ModelSpec, size: Size) -> Iterator[Size]:
+    for factor in (0.75, 0.5, 0.375, 0.25):
+        smaller = Size(*(int(side * factor) // spec.size_multiple * spec.size_multiple for side in size))
+        if min(smaller) >= spec.min_side:
+            yield smaller

@@ -1,0 +1,67 @@
+"""What the weights of a network take in memory, by the headers of their files; no mlx.
+
+A network consists of blocks, which work one after the other. Where memory is short they are also read one after the
+other, see streamed.py: then only what lies outside of them stays.
+"""
+
+import math
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+
+from ..foreign import parse_json
+from ..memory import Streamed
+
+HEADER_LIMIT = 10**8  # bytes, of a shard; the safetensors library's own
+# What networks call their blocks, and their table of tokens, which is one more.
+BLOCK = re.compile(
+    r"(?:(?:double_blocks|single_blocks|txt_mode_blocks|content_mode_blocks\.\w+|blocks|layers|encoder\.block)\.\d+"
+    r"|embed_tokens|shared)(?=\.)"
+)
+
+
+def block_of(name: str, axes: int) -> str:
+    """The block that the tensor `name`, with so many axes, comes and goes with.
+
+    "" for what stays: all outside of blocks, and their norms and biases, which are small.
+    """
+    found = BLOCK.match(name)
+    return found[0] if found and axes > 1 else ""
+
+
+def add_up(counted: dict[str, int]) -> Streamed:
+    """What count_blocks has counted, with the two largest blocks."""
+    blocks = sorted(count for block, count in counted.items() if block)
+    return Streamed(counted.get("", 0), sum(blocks[-2:]))
+
+
+def count_blocks(files: Iterable[tuple[Path, str]], number_bytes: int) -> dict[str, int]:
+    """Bytes in memory by block, "" for what stays, of shards that are given with their sha256.
+
+    Packed codes as they are, every other number in `number_bytes`.
+    """
+    counted: dict[str, int] = {}
+    for file, sha256 in files:
+        for block, count in _count_file(file, sha256, number_bytes).items():
+            counted[block] = counted.get(block, 0) + count
+    return counted
+
+
+@lru_cache(maxsize=256)
+def _count_file(file: Path, sha256: str, number_bytes: int) -> dict[str, int]:
+    """A file whose header can't be read, which loading will refuse, counts as it lies."""
+    try:
+        with file.open("rb") as handle:
+            size = int.from_bytes(handle.read(8), "little")
+            if size > HEADER_LIMIT:
+                raise ValueError("too large")
+            entries = parse_json(handle.read(size).decode())
+        counted: dict[str, int] = {}
+        for name, entry in entries.items():
+            if name != "__metadata__":
+                block, width = block_of(name, len(entry["shape"])), 4 if entry["dtype"] == "U32" else number_bytes
+                counted[block] = counted.get(block, 0) + int(math.prod(entry["shape"]) * width)
+        return counted
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
+        return {"": file.stat().st_size} if file.exists() else {}
