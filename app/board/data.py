@@ -17,6 +17,7 @@ from typing import Literal, Protocol, TypeVar
 
 from mlx_model.errors import Refused
 
+from .camera import Camera
 from .picture import Crop, Placed, Struct
 from .picture import Picture as Picture  # so that what a board holds is found here
 
@@ -26,14 +27,6 @@ ASPECTS: dict[str, tuple[int, int]] = {
 }  # fmt: skip
 Role = Literal["character", "prop", "place", "style", "pose", "composition"]
 ROLES: tuple[Role, ...] = ("character", "prop", "place", "style", "pose", "composition")
-SHOT_NAMES = {
-    "": "", "ECU": "Extreme close-up", "CU": "Close-up", "MCU": "Medium close-up", "MS": "Medium shot",
-    "MLS": "Medium long shot", "LS": "Long shot", "ELS": "Extreme long shot", "EST": "Establishing shot",
-    "OTS": "Over the shoulder", "POV": "Point of view", "INSERT": "Insert",
-}  # fmt: skip
-SHOTS = tuple(SHOT_NAMES)
-ANGLES = ("", "eye level", "low", "high", "overhead", "dutch")
-MOVES = ("", "static", "pan", "tilt", "push in", "pull out", "track", "handheld", "zoom")
 # One per reference of a panel, told apart in light and dark and by most colour-blind people (after Okabe and Ito).
 COLOUR_NAMES = {
     "#0072B2": "blue", "#E69F00": "orange", "#009E73": "green", "#CC79A7": "pink", "#D55E00": "vermilion",
@@ -96,12 +89,6 @@ class Source(Struct, frozen=True):
     kind: Literal["blank", "take", "panel"] = "blank"
     panel: str | None = None
     take: str | None = None
-
-
-class Camera(Struct, frozen=True):
-    shot: str = ""
-    angle: str = ""
-    move: str = ""
 
 
 class Take(Struct, frozen=True):
@@ -167,6 +154,7 @@ class Panel(Struct, frozen=True):
     settings: Settings = Settings()
     takes: tuple[Take, ...] = ()
     current: str | None = None  # id of a take
+    in_place: bool = False  # whether where its scene is, by the heading, is added to the description
 
     @property
     def take(self) -> Take | None:

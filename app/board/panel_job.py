@@ -91,8 +91,11 @@ def find_taught(board: Board, shown: Sequence[Seen], model: str) -> dict[str, Ta
 
 
 def is_known(one: Seen, known: Mapping[str, Taught]) -> bool:
-    """Whether the model draws the member from its word alone: a picture that the artist gave stays one."""
-    return one.kind == "cast" and one.member in known
+    """Whether the model is told of the member by a word alone: it was taught it, or the cast has no picture of it yet.
+
+    A picture that the artist gave stays one.
+    """
+    return one.kind == "cast" and (one.member in known or one.picture is None)
 
 
 def list_loras(board: Board, panel: Panel, known: Mapping[str, Taught]) -> tuple[Lora, ...]:
@@ -161,12 +164,12 @@ def panel_job(
     if not panel.words.strip():
         raise _no_words(panel, label)
     known = find_taught(board, see(board, panel), choice.model.name)
-    shown, source = _pictures(board, panel, label, known), source_picture(board, panel)
+    shown, source = _pictures(board, panel, label), source_picture(board, panel)
     laid = _lay(panel, source, compose)
     pictures = [_show_laid(one, laid) for one in shown if not is_known(one, known)]
     request = Request(
         choice.model.name,
-        prompt=compile_prompt(_text(panel.words, board.style), names(shown), _call(shown, known, spec)),
+        prompt=compile_prompt(_describe(board, panel), names(shown), _call(shown, known, spec)),
         width=width,
         height=height,
         steps=panel.settings.steps,
@@ -205,31 +208,30 @@ def _call(shown: Sequence[Seen], known: Mapping[str, Taught], spec: ModelSpec) -
     for one in shown:
         taught = known.get(one.member or "")
         if is_known(one, known):
-            called.append(known[one.member or ""].word)
+            called.append(taught.word if taught else one.name)
             continue
         number += 1
         called.append(f"{taught.word} ({spec.mention.format(number)})" if taught else spec.mention.format(number))
     return called
 
 
-def _text(prompt: str, style: str) -> str:
-    """What is asked for, then the style of the board."""
-    prompt, style = prompt.strip(), style.strip()
-    if not style:
-        return prompt
-    return f"{prompt} {style}" if prompt[-1] in ".!?…,;:" else f"{prompt}. {style}"
+def _describe(board: Board, panel: Panel) -> str:
+    """What is asked for, where that is, then the style of the board."""
+    place = look(board).find_place(panel).replace("@", r"\@") if panel.in_place else ""
+    return _join(_join(panel.words.strip(), place), board.style.strip())
 
 
-def _pictures(board: Board, panel: Panel, label: str, known: Mapping[str, Taught]) -> tuple[Seen, ...]:
-    """What the model sees. Raises RequestError where a picture of it is missing."""
+def _join(text: str, more: str) -> str:
+    if not more:
+        return text
+    return f"{text} {more}" if text[-1] in ".!?…,;:" else f"{text}. {more}"
+
+
+def _pictures(board: Board, panel: Panel, label: str) -> tuple[Seen, ...]:
+    """What the model sees. Raises RequestError where there is no picture to start from."""
     if panel.source.kind != "blank":
         _check_source(board, panel, label)
-    shown = see(board, panel)
-    for one in shown:
-        if one.picture is None and not is_known(one, known):
-            hint = "Give the cast member a picture, or leave the @ out."
-            raise RequestError(f"@{one.name} has no picture yet.", hint)
-    return shown
+    return see(board, panel)
 
 
 def _check_source(board: Board, panel: Panel, label: str) -> None:

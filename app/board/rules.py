@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from mlx_model.errors import Refused
 from mlx_model.request import LEAST_CROP, MAX_SEED, MAX_SIDE, MAX_STEPS, MAX_TEXT
 
+from .camera import Camera
 from .data import (
     COLOURS,
     MAX_NAME,
@@ -107,7 +108,8 @@ def check_member(member: Member) -> None:
 
 def check_panel(panel: Panel) -> None:
     """Everything about a panel that can be seen without its board. Raises Refused."""
-    _text(panel.prompt, panel.instruction, panel.action, panel.dialogue, panel.notes, *_values(panel.camera))
+    _text(panel.prompt, panel.instruction, panel.action, panel.dialogue, panel.notes)
+    _check_camera(panel.camera)
     if not 0 < panel.seconds <= MAX_SECONDS:
         raise Refused(f"{panel.seconds} seconds are out of range.", f"A panel lasts up to {MAX_SECONDS:g} s.")
     if not 0 <= panel.seed <= MAX_SEED:
@@ -215,8 +217,10 @@ def _check_loras(loras: tuple[Adapter, ...]) -> None:
         _text(lora.name)
 
 
-def _values(item: msgspec.Struct) -> list[str]:
-    return [getattr(item, field) for field in item.__struct_fields__]
+def _check_camera(camera: Camera) -> None:
+    _text(camera.shot, camera.angle, camera.move)
+    if not all(frame is None or frame.fits for frame in (camera.begin, camera.end)):
+        raise Refused("A frame of the camera must lie within the picture.", "Draw it inside.")
 
 
 def _text(*texts: str) -> None:

@@ -19,6 +19,7 @@ from mlx_model.geometry import Size
 from .data import Board, Member, Panel, PanelReference, Picture, Take, numbers
 from .mentions import WORDS, Names, find, make_key
 from .picture import Crop, Struct
+from .place import say_place
 
 MOST_SEEN = 100  # members that a panel is shown to mention
 MOST_IN_STYLE, MOST_LETTERS = 200, 60  # of what a style mentions; names are shorter
@@ -95,6 +96,14 @@ class Sight:
             return {}
         takes = ((take.id, one.id) for one in self.panels.values() for take in one.takes)
         return {take: self.numbers[panel_id] for take, panel_id in takes if take in wanted}
+
+    @cached_property
+    def _places(self) -> dict[str, str]:
+        return {panel.id: say_place(scene.heading) for scene in self.board.scenes for panel in scene.panels}
+
+    def find_place(self, panel: Panel) -> str:
+        """Where the panel's scene is, in words for its description; "" for an edit, and where the heading is none."""
+        return self._places.get(panel.id, "") if panel.source.kind == "blank" else ""
 
     def see(self, panel: Panel, text: str | None = None) -> tuple[Seen, ...]:
         """See `see`."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from mlx_model.errors import RequestError
 
 from ..board.data import COLOURS, DEFAULT_SECONDS, Board, Member, Panel, Scene, free_name, new_id
-from ..board.rules import MAX_PANELS, MAX_SCENES
+from ..board.rules import MAX_PANELS, MAX_SCENES, MAX_TEXT
 from .files import Source
 from .values import LONGEST, clean, clean_line
 
@@ -39,20 +39,64 @@ class Beat:
     dialogue: list[list[str]] = field(default_factory=list)  # speeches, in parts
     notes: list[str] = field(default_factory=list)
     words: int = 0  # that are spoken
+    speaker: str = ""
 
     @property
     def is_empty(self) -> bool:
         """Whether it has notes at most."""
         return not self.action and not self.dialogue
 
-    def build_panel(self) -> Panel:
-        """The action is also the prompt, so that the board can be rendered as it is."""
+    def build_panel(self, cast: "_Cast") -> Panel:
+        """The action is also the prompt, so that the board can be rendered as it is; it mentions the cast."""
         action, dialogue = clean(self.action).strip(), clean("\n".join(map(" ".join, self.dialogue))).strip()
         seconds = max(DEFAULT_SECONDS, round(2 * self.words / WORDS_A_SECOND) / 2)
-        prompt = action.replace("@", r"\@")
         return Panel(
-            new_id(), prompt, action, dialogue, clean("\n".join(self.notes)).strip(), seconds=min(seconds, 600.0)
+            new_id(),
+            cast.mention(action, self.speaker),
+            action,
+            dialogue,
+            clean("\n".join(self.notes)).strip(),
+            seconds=min(seconds, 600.0),
+            in_place=True,
         )
+
+
+class _Cast:
+    """Who speaks in the script, and what the board's cast calls them: one word each, as @names have to be."""
+
+    def __init__(self, speakers: Iterable[str]):
+        self.names: dict[str, str] = {}  # a speaker's in lower case -> in the cast
+        for speaker in speakers:
+            parts = re.findall(r"\w+", speaker)
+            word = "".join(part.capitalize() if part.isupper() else part for part in parts)
+            if word:
+                known = next((name for name in self.names.values() if name.casefold() == word.casefold()), "")
+                self.names[_fold(speaker)] = known or free_name(word, self.names.values())
+        longest = sorted(self.names, key=len, reverse=True)
+        words = "|".join(re.escape(name).replace(r"\ ", r"\s+") for name in longest)
+        self._said = re.compile(rf"(?<![\w@])(?:{words})(?!\w)", re.IGNORECASE) if words else None
+
+    def build(self) -> tuple[Member, ...]:
+        """The members, still without pictures."""
+        names = enumerate(dict.fromkeys(self.names.values()))
+        return tuple(Member(new_id(), name, colour=COLOURS[place % len(COLOURS)]) for place, name in names)
+
+    def mention(self, action: str, speaker: str) -> str:
+        """A panel's prompt: the action with @names where it says them, and who speaks."""
+        text, name = action.replace("@", r"\@"), self.names.get(_fold(speaker), "")
+        text = self._said.sub(self._replace, text) if self._said else text
+        if name and f"@{name}" not in text:
+            text = f"{text}{'' if not text or text[-1] in '.!?…' else '.'} @{name} speaks.".strip()
+        return text[:MAX_TEXT]
+
+    def _replace(self, found: re.Match[str]) -> str:
+        """In lower case it is a word like any other: a Will and a will."""
+        name = self.names.get(_fold(found[0]), "")
+        return found[0] if found[0].islower() or not name else f"@{name}"
+
+
+def _fold(name: str) -> str:
+    return " ".join(name.split()).casefold()
 
 
 @dataclass
@@ -151,6 +195,7 @@ class _Draft:
             self.notes.append(f"Only the first {MOST_SPEAKERS} speakers joined the cast.")
         if not self._reuse(lambda beat: not beat.dialogue):
             self._begin(Beat())
+        self.beat.speaker = name
 
     def _say(self, text: str, spoken: bool) -> None:
         speeches = self.beat.dialogue
@@ -182,11 +227,12 @@ def build_board(source: Source, title: str, elements: Iterable[Element]) -> Boar
     if not draft.scenes:
         raise RequestError(f"{source.path} has no scenes and no text.", "Check that it is the script and not empty.")
     _note_cuts(draft, source.notes)
-    scenes = tuple(_build_scene(heading, beats) for heading, beats in draft.scenes)
+    cast = _Cast(draft.speakers)
+    scenes = tuple(_build_scene(heading, beats, cast) for heading, beats in draft.scenes)
     return Board(
         new_id(),
         clean_line(title) or clean_line(source.path.stem) or "Untitled",
-        cast=_build_cast(draft.speakers),
+        cast=cast.build(),
         scenes=scenes,
     )
 
@@ -209,22 +255,11 @@ def _note_cuts(draft: _Draft, notes: list[str]) -> None:
             notes.append(f"Scene {number} has a text of more than {LONGEST:,} characters: its end was cut.")
 
 
-def _build_scene(heading: str, beats: list[Beat]) -> Scene:
-    return Scene(new_id(), heading, tuple(beat.build_panel() for beat in beats or [Beat()]))
+def _build_scene(heading: str, beats: list[Beat], cast: _Cast) -> Scene:
+    return Scene(new_id(), heading, tuple(beat.build_panel(cast) for beat in beats or [Beat()]))
 
 
 def _read_heading(element: Element, place: int) -> str:
     """The script's own number stays, as #12A#, where it is not the scene's place anyway."""
     number = clean_line(element.number, 20)
     return clean_line(element.text) + (f" #{number}#" if number and number != str(place) else "")
-
-
-def _build_cast(speakers: Iterable[str]) -> tuple[Member, ...]:
-    """One word each, as @names have to be."""
-    names: list[str] = []
-    for speaker in speakers:
-        parts = re.findall(r"\w+", speaker)
-        word = "".join(part.capitalize() if part.isupper() else part for part in parts)
-        if word and word.casefold() not in (name.casefold() for name in names):
-            names.append(free_name(word, names))
-    return tuple(Member(new_id(), name, colour=COLOURS[place % len(COLOURS)]) for place, name in enumerate(names))

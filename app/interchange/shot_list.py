@@ -11,7 +11,8 @@ from pathlib import Path
 from mlx_model.errors import RequestError, say_reason
 from mlx_model.files import write_new
 
-from ..board.data import Board, Camera, Panel, Scene, new_id
+from ..board.camera import Camera
+from ..board.data import Board, Panel, Scene, new_id
 from .files import Source, read_document
 from .job import Entry, Job, format_timecode
 from .values import clean, clean_line, decode, read_camera, read_seconds, read_words

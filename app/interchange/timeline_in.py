@@ -10,11 +10,13 @@ from urllib.parse import unquote, urlsplit
 from xml.etree import ElementTree
 
 import opentimelineio as otio  # type: ignore[import-untyped]  # it has no stubs
+from msgspec.structs import replace
 
 from mlx_model.errors import RequestError, say_reason
 from mlx_model.foreign import check_nesting
 
-from ..board.data import ASPECTS, Board, Camera, Panel, Scene, choose_rate, new_id
+from ..board.camera import Camera
+from ..board.data import ASPECTS, Board, Panel, Scene, choose_rate, new_id
 from ..board.rules import MAX_PANELS
 from ..pictures.kinds import ENDINGS
 from .files import Source, find_beside, make_safe_name, read_document, read_xml
@@ -194,6 +196,8 @@ def _read_panel(clip: otio.core.Item, ours: dict, where: str, source: Source) ->
     known = given if given is not None and hasattr(given, "get") else {}
     told = Camera(*(clean_line(known.get(name)) for name in ("shot", "angle", "move")))
     camera = read_camera(told, where, source.notes)
+    begin, end = (read_frame(known.get(name)) for name in ("begin", "end"))
+    camera = replace(camera, begin=begin, end=end)
     panel = Panel(new_id(), camera=camera, seconds=_read_seconds(clip, ours, where, source), **words)
     shown, before = _look_inside(clip, where, source), len(source.notes)
     path = None if ours.get("empty") is True else _find_media(shown, where, source)  # our placeholder is no take

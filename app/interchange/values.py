@@ -8,14 +8,15 @@ import re
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import msgspec
 import numpy as np
 
 from mlx_model.errors import FluxLocalError, RequestError
 
-from ..board.data import ANGLES, DEFAULT_SECONDS, MOVES, SHOTS, Camera, Panel
+from ..board.camera import ANGLES, MOVES, SHOTS, Camera, Frame, keep_inside
+from ..board.data import DEFAULT_SECONDS, Panel
 from ..board.panel_job import import_take
 from ..board.rules import MAX_SECONDS
 from ..pictures.images import Given, inspect
@@ -117,6 +118,13 @@ def read_camera(given: Camera, where: str, notes: list[str]) -> Camera:
         _match_word(given.angle, ANGLES, where, notes),
         _match_word(given.move, MOVES, where, notes),
     )
+
+
+def read_frame(given: Any) -> Frame | None:
+    """What the camera sees, as our own timelines keep it; None for anything else."""
+    told = [given.get(name) for name in ("x", "y", "width")] if hasattr(given, "get") else []
+    numbers = [float(one) for one in told if isinstance(one, int | float) and abs(one) <= 1]
+    return keep_inside(*numbers) if len(numbers) == 3 else None
 
 
 def _match_word(word: str, words: tuple[str, ...], where: str, notes: list[str]) -> str:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from PIL import Image
 
 from app.board import commands
-from app.board.data import Camera
+from app.board.camera import Camera
 from app.fluxboard import samples
 from app.interchange.formats import EXPORTS, FOLDER, FORMATS, TIMELINES, Option
 from tests.window.conftest import programs

@@ -4,7 +4,8 @@ from typing import Any
 
 import click
 
-from app.board.data import ROLES, SHOTS
+from app.board.camera import SHOTS
+from app.board.data import ROLES
 
 from ..options import FILE, Number, cache_option, low_memory_option
 from ..say import JSON, Command, json_option

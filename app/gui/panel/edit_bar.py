@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPixmap, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
@@ -14,7 +14,7 @@ from ..document.document import Document
 from ..document.forecast import Forecast, PanelModel, forecast, obstacle
 from ..document.panel_part import PanelPart
 from ..kit.theme import GAP
-from ..kit.widgets import OneLine, button, describe, key_text, label, row, set_tone
+from ..kit.widgets import OneLine, as_action, button, describe, key_text, label, row, set_tone
 from ..kit.words import in_window
 from ..prompt.instruction_box import InstructionBox
 from .fields import TAKE, StartBox
@@ -22,6 +22,7 @@ from .render_bar import RenderBar
 
 LOW, HIGH = 78, 116  # height of words and start, in px; on a tall screen
 TALL = 900  # px: of the window's page
+PLACE = 180  # px of width: the most of a place
 NARROW = 560  # px of width: what goes on from a result stands in the last row
 GO_ON, START = "Go on from this result", "Start from this picture"
 
@@ -54,8 +55,10 @@ class EditBar(PanelPart, QWidget):
     def _choices(self) -> QHBoxLayout:
         self.to_change = _choice("Change this picture", "brush", "Say what is to be different in it", self._change)
         self.to_make = _choice("New from words", "render", "Say what is to be seen in a new picture", self._make)
+        self.place = button("", self._turn_place, "place", "choice")
+        self.place.setCheckable(True)
         self.go_on = button(GO_ON, self.go_on_from_shown, "continue")
-        self._top = row(self.to_change, self.to_make, None, self.go_on, spacing=6)
+        self._top = row(self.to_change, self.to_make, self.place, None, self.go_on, spacing=6)
         return self._top
 
     def _foot(self) -> QHBoxLayout:
@@ -86,7 +89,7 @@ class EditBar(PanelPart, QWidget):
     def controls(self) -> list[QWidget]:
         """What takes the keyboard, in its order."""
         bar = self.render_bar
-        return [self.to_change, self.to_make, self.go_on, self.start, self.text, bar.button, bar.counts, bar.live,
+        return [self.to_change, self.to_make, self.place, self.go_on, self.start, self.text, bar.button, bar.counts, bar.live,
                 bar.cancel, self.remove_mask, self.change_settings, self.anyway]  # fmt: skip
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -114,6 +117,7 @@ class EditBar(PanelPart, QWidget):
         self.start.refresh()
         self.start.setVisible(changes)
         self._show_choice(changes)
+        self._show_place()
         self._show_go_on()
         self._show_mask()
         self.text.set_context(board, see(board, panel), changes)
@@ -124,6 +128,18 @@ class EditBar(PanelPart, QWidget):
         self.to_change.setChecked(changes)
         self.to_make.setChecked(not changes)
         self.to_change.setEnabled(self._find_start() is not None)
+
+    def _show_place(self) -> None:
+        """Where the scene is, as the heading has it: pressed, it is added to the words of a new picture."""
+        place = look(self.document.board).find_place(self.panel)
+        self.place.setVisible(bool(place))
+        self.place.setChecked(self.panel.in_place)
+        elide = Qt.TextElideMode.ElideRight
+        self.place.setText(as_action(self.place.fontMetrics().elidedText(place, elide, PLACE)))
+        describe(self.place, f"Place: {place}", "The scene's place is added to the words of this panel. Press to change")
+
+    def _turn_place(self) -> None:
+        self.change("Take Place Off" if self.panel.in_place else "Add Place", in_place=not self.panel.in_place)
 
     def _show_go_on(self) -> None:
         """Where the next try would start from another picture than the one that is seen."""
@@ -159,7 +175,7 @@ class EditBar(PanelPart, QWidget):
 
     def _find_refusal(self) -> str:
         panel, document = self.panel, self.document
-        over = len(see(document.board, panel)) - self.model.limit
+        over = sum(one.picture is not None for one in see(document.board, panel)) - self.model.limit
         if self.model.limit and over > 0:  # the line under the pictures says the rest
             return f"{say_count(over, 'picture')} too many."
         refused = obstacle(document.board, panel, self.model, document.picture_path)

@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from mlx_model.errors import Refused
 
-from ...board.data import ANGLES, MOVES, SHOT_NAMES, SHOTS, Adapter, Panel, Picture, Source, numbers
+from ...board.camera import ANGLES, MOVES, SHOT_NAMES, SHOTS
+from ...board.data import Adapter, Panel, Picture, Source, numbers
 from ...board.panel_job import name_loras
 from ...board.seen import source_picture
 from ...models import loras

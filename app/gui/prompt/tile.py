@@ -28,6 +28,7 @@ HANDLED = (
     KEYS.Key_Enter, KEYS.Key_F2, KEYS.Key_Menu, KEYS.Key_Space, KEYS.Key_Home, KEYS.Key_End,
 )  # fmt: skip
 LEARNED = "The model draws it by what it was taught: this picture is not shown to it."
+NAMED = "There is no picture of it in the cast yet: the model gets its name alone. Give it one under Cast."
 DRAG_FROM = 6  # pixels that the mouse moves before it is a drag
 
 
@@ -79,9 +80,14 @@ class ReferenceTile(QWidget):
             return "Start"
         return self.seen.name or f"image {self.number}"
 
+    @property
+    def _word(self) -> str:
+        """What stands in place of the number."""
+        return "learned" if self.seen.picture else "by name"
+
     def _describe(self) -> None:
         role = self.seen.role or ("picture to start from" if self.seen.kind == "source" else "")
-        called = f"Image {self.number}: {self.title()}" if self.number else f"{self.title()}: learned"
+        called = f"Image {self.number}: {self.title()}" if self.number else f"{self.title()}: {self._word}"
         parts = [called, role, "mentioned" if self.seen.kind == "cast" else ""]
         parts.append("more than the model looks at" if self.over_limit else "")
         self.setAccessibleName(", ".join(part for part in parts if part))
@@ -90,7 +96,7 @@ class ReferenceTile(QWidget):
             "reference": "Drag to reorder, or Alt with an arrow key. Double-click mentions it. Right-click for more.",
             "cast": "Looked at because the text mentions it.",
         }
-        hint = hints[self.seen.kind] if self.number else LEARNED
+        hint = hints[self.seen.kind] if self.number else LEARNED if self.seen.picture else NAMED
         self.setToolTip(as_tip(f"{self.accessibleName()}\n{hint}"))
         self.setAccessibleDescription(hint)
 
@@ -132,7 +138,7 @@ class ReferenceTile(QWidget):
         painter.restore()
 
     def _paint_number(self, painter: QPainter, colour: QColor) -> None:
-        text, font = str(self.number) if self.number else "learned", painter.font()
+        text, font = str(self.number) if self.number else self._word, painter.font()
         font.setBold(True)
         font.setPixelSize(12)
         painter.setFont(font)

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
+from msgspec.structs import replace
 
 from app.board.data import Board, Member, Panel, PanelReference, Picture, Scene, Settings, Source, Take, Taught
 from app.board.panel_job import panel_job
@@ -132,7 +133,6 @@ def test_an_instruction_edits_the_current_take_whatever_the_panel_says():
         (Panel("p", instruction="x", source=Source("panel", "gone")), "no longer there"),
         (Panel("p", instruction="x", source=Source("panel", "p0")), "panel 1A, which has no picture"),
         (Panel("p", "@nobody"), "@nobody names no picture"),
-        (Panel("p", "@ghost"), "no picture yet"),
         (Panel("p", "x", references=tuple(reference(str(n)) for n in range(11))), "takes up to 10"),
         (Panel("p", "x", settings=Settings(width=100, height=100)), "not a size"),
     ],
@@ -141,6 +141,21 @@ def test_refusals(panel, message):
     one = board(Panel("p0"), panel, cast=(FOX, Member("g", "ghost")))
     with pytest.raises(RequestError, match=message):
         job(one)
+
+
+def test_a_member_without_a_picture_is_told_by_its_name_and_counts_as_none():
+    request = job(board(Panel("p", "@ghost looks at @fox"), cast=(Member("g", "ghost"), FOX))).request
+    assert (names(request), request.prompt) == (["fox"], "ghost looks at image 1")
+
+
+def test_the_place_of_a_scene_is_added_to_the_words_of_a_new_picture_and_to_no_edit():
+    scene = Scene("s", "INT. B@R - NIGHT #12A#")
+    placed = Panel("p", "a gull", in_place=True, takes=(take("beach"),), current="t1")
+    edited = replace(placed, id="e", instruction="make it day", source=Source("take"))
+    one = Board("b", style="ink", scenes=(replace(scene, panels=(placed, edited, Panel("q", "a gull"))),))
+    assert [job(one, panel).request.prompt for panel in "peq"] == [
+        "a gull. interior, b@r, night. ink", "make it day. ink", "a gull. ink",
+    ]  # fmt: skip
 
 
 def test_mentioned_members_count_towards_the_limit():

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from app.board.data import Board, Camera, Panel, PanelReference, Picture, Scene, Source, Take
+from app.board.camera import Camera
+from app.board.data import Board, Panel, PanelReference, Picture, Scene, Source, Take
 from app.pictures.images import Given, inspect
 
 SKIES = ((126, 186, 224), (244, 162, 97), (24, 28, 52), (214, 226, 232), (70, 52, 92), (250, 214, 165))

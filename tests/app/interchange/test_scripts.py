@@ -6,8 +6,10 @@ from xml.sax.saxutils import escape
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
-from app.board.data import Board
+from app.board.data import Board, Picture
+from app.board.seen import names, see
 from app.fluxboard.codec import decode, encode
 from app.interchange.formats import import_board
 from mlx_model.errors import FluxLocalError, RequestError
@@ -84,6 +86,33 @@ def test_fountain(tmp_path, blobs, ends, encoding):
 def test_a_panel_lasts_as_long_as_it_is_spoken(tmp_path, blobs):
     board = fountain(tmp_path, f"INT. A\n\nANA\n{'word ' * 50}\n\nBEN\nYes.\n", blobs).board
     assert [panel.seconds for panel in board.panels()] == [20.0, 2.0]
+
+
+def test_prompts_mention_the_cast_as_the_action_names_it_and_who_speaks(tmp_path, blobs):
+    text = """INT. BAR - NIGHT
+
+OLD MAN and Will sit down. He will drink. McWill waits.
+
+OLD MAN (O.S.)
+Cheers.
+
+WILL
+And you?
+
+Will's glass is empty
+WILL
+Hm.
+"""
+    board = fountain(tmp_path, text, blobs).board
+    assert [panel.prompt for panel in board.panels()] == [
+        "@OldMan and @Will sit down. He will drink. McWill waits.",
+        "@Will speaks.",
+        "@Will's glass is empty\n@Will\nHm.",
+    ]
+    assert all(panel.in_place for panel in board.panels())
+    drawn = Picture("0" * 64, 64, 64)
+    board = structs.replace(board, cast=tuple(structs.replace(one, pictures=(drawn,)) for one in board.cast))
+    assert [names(see(board, panel)) for panel in board.panels()] == [["OldMan", "Will"], ["Will"], ["Will"]]
 
 
 def test_a_prompt_is_the_action_with_its_signs_escaped(tmp_path, blobs):

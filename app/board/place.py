@@ -1,0 +1,37 @@
+"""Where a scene is, as its heading says it: "INT. BAR - NIGHT" is the interior of a bar at night."""
+
+import re
+
+from .data import OWN_NUMBER
+
+SIDES = {
+    "int": "interior", "ext": "exterior", "innen": "interior", "außen": "exterior", "aussen": "exterior",
+    "interior": "interior", "exterior": "exterior",
+}  # fmt: skip
+_SIDE = "|".join(SIDES)
+BOTH = re.compile(rf"(?:(?:{_SIDE})\.?\s*/\s*(?:{_SIDE})|i/e)\b[.:]?\s*", re.IGNORECASE)
+ONE = re.compile(rf"({_SIDE})\b[.:]?\s*", re.IGNORECASE)
+DASH = re.compile(r"\s+[-\u2013\u2014]+\s+")
+EDGES = " .-\u2013\u2014"
+UNSEEN = ("continuous", "later", "moments later", "same", "same time", "weiter", "später", "continu", "plus tard")
+
+
+def say_place(heading: str) -> str:
+    """In words that a picture can be made by, such as "interior, bar, night"; "" where it says none.
+
+    When in relation to the scene before (CONTINUOUS, LATER) can't be seen and is left out.
+    """
+    text = OWN_NUMBER.sub("", heading).strip()
+    side, rest = _cut_side(text)
+    parts = [part.strip(EDGES) for part in DASH.split(rest)]
+    seen = [part for part in (side, *parts) if part and part.casefold() not in UNSEEN]
+    return ", ".join(part.lower() if part.isupper() else part for part in seen)
+
+
+def _cut_side(text: str) -> tuple[str, str]:
+    """Inside or outside, and what follows."""
+    if both := BOTH.match(text):
+        return "interior and exterior", text[both.end() :]
+    if one := ONE.match(text):
+        return SIDES[one[1].lower()], text[one.end() :]
+    return "", text

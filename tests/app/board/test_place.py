@@ -1,0 +1,27 @@
+"""Where a scene is, from headings as scripts have them."""
+
+import pytest
+
+from app.board.place import say_place
+
+
+@pytest.mark.parametrize(
+    ("heading", "place"),
+    [
+        ("INT. BAR - NIGHT", "interior, bar, night"),
+        ("EXT. McAvoy's House – DAY #12A#", "exterior, McAvoy's House, day"),
+        ("INT./EXT. CAR - MOVING - DAWN", "interior and exterior, car, moving, dawn"),
+        ("I/E KITCHEN - CONTINUOUS", "interior and exterior, kitchen"),
+        ("INNEN. KÜCHE - NACHT", "interior, küche, nacht"),
+        ("int harbour", "interior, harbour"),
+        ("THE BEACH #7A#", "the beach"),
+        ("INTERVAL", "interval"),
+        ("EXT-", "exterior"),
+        ("EXT. SPY-SHIP - LATER", "exterior, spy-ship"),
+        ("", ""),
+        ("#3#", ""),
+        ("- LATER -", ""),
+    ],
+)
+def test_places(heading, place):
+    assert say_place(heading) == place
