@@ -14,7 +14,7 @@ NARROWEST = 0.1  # width of a frame: what is seen is still a tenth of the pictur
 
 
 class Frame(Struct, frozen=True):
-    """What the camera sees: its middle and its width as shares of the picture's, (0.5, 0.5, 1) for all; in its shape."""
+    """What the camera sees: its middle and its width as shares of the picture's, in its shape."""
 
     x: float = 0.5
     y: float = 0.5

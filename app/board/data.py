@@ -18,6 +18,7 @@ from typing import Literal, Protocol, TypeVar
 from mlx_model.errors import Refused
 
 from .camera import Camera
+from .heading import OWN_NUMBER
 from .picture import Crop, Placed, Struct
 from .picture import Picture as Picture  # so that what a board holds is found here
 
@@ -326,9 +327,6 @@ def pictures(board: Board) -> Iterator[Picture]:
                 yield take.composite
         if panel.mask:
             yield panel.mask
-
-
-OWN_NUMBER = re.compile(r"\s*#([0-9A-Za-z.]{1,10})#\s*$")  # at the end of a heading, as Fountain writes it
 
 
 def scene_numbers(board: Board) -> dict[str, str]:

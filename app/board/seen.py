@@ -17,9 +17,9 @@ import msgspec
 from mlx_model.geometry import Size
 
 from .data import Board, Member, Panel, PanelReference, Picture, Take, numbers
+from .heading import say_place
 from .mentions import WORDS, Names, find, make_key
 from .picture import Crop, Struct
-from .place import say_place
 
 MOST_SEEN = 100  # members that a panel is shown to mention
 MOST_IN_STYLE, MOST_LETTERS = 200, 60  # of what a style mentions; names are shorter

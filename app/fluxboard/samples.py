@@ -11,8 +11,8 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from ..base.paths import ASSETS
-from ..board.commands import member_reference
 from ..board.camera import Camera
+from ..board.commands import member_reference
 from ..board.data import COLOURS, Member, Panel, Picture, Role, Scene, Source, new_board, new_id
 from ..board.panel_job import import_take
 from .file import BoardFile

@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from mlx_model.errors import RequestError
+from mlx_model.request import MAX_TEXT
 
 from ..board.data import COLOURS, DEFAULT_SECONDS, Board, Member, Panel, Scene, free_name, new_id
-from ..board.rules import MAX_PANELS, MAX_SCENES, MAX_TEXT
+from ..board.rules import MAX_PANELS, MAX_SCENES
 from .files import Source
 from .values import LONGEST, clean, clean_line
 

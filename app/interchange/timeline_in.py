@@ -22,7 +22,7 @@ from ..pictures.kinds import ENDINGS
 from .files import Source, find_beside, make_safe_name, read_document, read_xml
 from .pictures import choose_aspect
 from .timeline import KEY
-from .values import add_file, clean, clean_line, decode, read_camera, read_seconds, read_words
+from .values import add_file, clean, clean_line, decode, read_camera, read_frame, read_seconds, read_words
 
 MOST_NAMES = 100  # in a note
 FCP7_TEXTS = {"comments": (), "logginginfo": ("description", "scene", "shottake", "lognote")}  # (): all of them
@@ -194,8 +194,8 @@ def _read_panel(clip: otio.core.Item, ours: dict, where: str, source: Source) ->
         words["notes"] = clean("\n".join(list_words(clip)))
     given = ours.get("camera")
     known = given if given is not None and hasattr(given, "get") else {}
-    told = Camera(*(clean_line(known.get(name)) for name in ("shot", "angle", "move")))
-    camera = read_camera(told, where, source.notes)
+    shot, angle, move = (clean_line(known.get(name)) for name in ("shot", "angle", "move"))
+    camera = read_camera(Camera(shot, angle, move), where, source.notes)
     begin, end = (read_frame(known.get(name)) for name in ("begin", "end"))
     camera = replace(camera, begin=begin, end=end)
     panel = Panel(new_id(), camera=camera, seconds=_read_seconds(clip, ours, where, source), **words)

@@ -275,8 +275,11 @@ def _formats(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.option(
     "--onto", type=FILE, metavar="BOARD", help="Bring an edited timeline's order and lengths back onto this board."
 )
+@click.option("--into", type=FILE, metavar="BOARD", help="Add the panels to this board, behind those that are there.")
 @json_option
-def import_(source: str, output: str | None, name: str | None, onto: str | None, as_json: bool) -> None:
+def import_(
+    source: str, output: str | None, name: str | None, onto: str | None, into: str | None, as_json: bool
+) -> None:
     """Make a board from a script, a timeline, a folder of pictures or a zipped board.
 
     With --onto the clips of an edited timeline give their order and lengths to the panels that they are named after;
@@ -286,11 +289,13 @@ def import_(source: str, output: str | None, name: str | None, onto: str | None,
     Example:
       flux-local board import script.fountain -o film.fluxboard
     """
-    from .share import import_file, import_onto
+    from .share import import_file, import_into, import_onto
 
-    if onto and output:
-        raise click.UsageError("--onto changes a board that is there: leave --output out.")
-    if onto:
+    if sum(place is not None for place in (output, onto, into)) > 1:
+        raise click.UsageError("Choose one of --output, --onto and --into: the last two change a board that is there.")
+    if into:
+        import_into(source, into, name, as_json)
+    elif onto:
         import_onto(source, onto, name, as_json)
     else:
         import_file(source, output, name, as_json)

@@ -12,6 +12,7 @@ from app.fluxboard import archive
 from app.fluxboard.file import BOARD, BoardFile
 from app.interchange import formats
 from app.interchange.edited import apply_edit
+from app.interchange.joined import join_boards
 from mlx_model.errors import RequestError
 from mlx_model.events import Done, Stage
 from mlx_model.files import number_names
@@ -111,6 +112,18 @@ def _import(path: Path, out: Path, name: str | None, report: Reporter) -> BoardF
     for note in notes:
         report.note(note)
     return file
+
+
+def import_into(source: str, board: str, name: str | None, as_json: bool) -> None:
+    """board import --into"""
+    path, report = Path(source).expanduser(), Reporter(as_json)
+    with open_board(board, report=report) as file:
+        made = formats.import_board(path, file.put_picture, name, file.board.fps)
+        joined, notes = join_boards(file.board, made.board)
+        file.save(joined)
+        for note in (*made.notes, *notes):
+            report.note(note)
+        report(Done(0.0, str(file.path))) if as_json else echo_path(file.path)
 
 
 def import_onto(source: str, board: str, name: str | None, as_json: bool) -> None:

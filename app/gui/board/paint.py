@@ -8,7 +8,8 @@ from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPai
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
 from ...base.words import say_duration, say_stage
-from ...board.data import OWN_NUMBER, Member, Panel
+from ...board.data import Member, Panel
+from ...board.heading import OWN_NUMBER
 from ...board.seen import is_out_of_date, see
 from ..document.document import Document
 from ..document.pixmaps import read

@@ -4,7 +4,8 @@ from PySide6.QtCore import QEvent, QObject, Qt, Signal
 from PySide6.QtGui import QKeyEvent, QShowEvent
 from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, QVBoxLayout, QWidget
 
-from ...board.data import OWN_NUMBER, Board, Panel, numbers, scene_numbers
+from ...board.data import Board, Panel, numbers, scene_numbers
+from ...board.heading import OWN_NUMBER
 from ..document.document import Document
 from ..kit.widgets import LeftButton, as_line, as_tip, describe, label
 

@@ -108,7 +108,7 @@ class BoardView(QWidget):
             "Add a panel and say what it shows, drop pictures here from Finder, or import a script: its scenes become "
             "panels.",
             button("Add Panel", lambda: self.run("add_panel"), "plus", "primary"),
-            button("Import Script…", lambda: self.run("import_"), "import"),
+            button("Import Script…", lambda: self.run("import_into"), "import"),
         )
 
     def _slider(self) -> QWidget:

@@ -89,8 +89,8 @@ class EditBar(PanelPart, QWidget):
     def controls(self) -> list[QWidget]:
         """What takes the keyboard, in its order."""
         bar = self.render_bar
-        return [self.to_change, self.to_make, self.place, self.go_on, self.start, self.text, bar.button, bar.counts, bar.live,
-                bar.cancel, self.remove_mask, self.change_settings, self.anyway]  # fmt: skip
+        return [self.to_change, self.to_make, self.place, self.go_on, self.start, self.text, bar.button, bar.counts,
+                bar.live, bar.cancel, self.remove_mask, self.change_settings, self.anyway]  # fmt: skip
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -136,7 +136,9 @@ class EditBar(PanelPart, QWidget):
         self.place.setChecked(self.panel.in_place)
         elide = Qt.TextElideMode.ElideRight
         self.place.setText(as_action(self.place.fontMetrics().elidedText(place, elide, PLACE)))
-        describe(self.place, f"Place: {place}", "The scene's place is added to the words of this panel. Press to change")
+        describe(
+            self.place, f"Place: {place}", "The scene's place is added to the words of this panel. Press to change"
+        )
 
     def _turn_place(self) -> None:
         self.change("Take Place Off" if self.panel.in_place else "Add Place", in_place=not self.panel.in_place)

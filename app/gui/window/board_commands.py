@@ -60,6 +60,24 @@ class BoardCommands(QObject):
 
         exchange.export(self.document, self.list_chosen(), self.window, self.said.emit)
 
+    def import_into(self) -> None:
+        """A script or timeline, behind the scene of the chosen panel."""
+        from . import exchange
+
+        self._add(exchange.ask_into(self.window))
+
+    def import_folder_into(self) -> None:
+        from . import exchange
+
+        self._add(exchange.ask_folder(self.window))
+
+    def _add(self, path: str) -> None:
+        before, ids = {panel.id for panel in self.document.board.panels()}, self.list_chosen()
+        behind = self.document.board.scene_of(ids[-1]).id if ids else None
+        if path and self.session.import_into(path, behind):
+            self.board_wanted.emit()
+            self._select_new(before)
+
     def copy_as(self) -> None:
         was_gone = self.document.file.is_gone
         copy = self._ask_copy(self.document)

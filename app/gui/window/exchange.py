@@ -285,6 +285,16 @@ def ask_timeline(parent: QWidget) -> str:
     return choose_file(parent, "Import a Timeline onto This Board", formats.list_import_filters(formats.TIMELINES))
 
 
+def ask_into(parent: QWidget) -> str:
+    """Ask for what is to join the open board; "" for nothing."""
+    return choose_file(parent, "Import into This Board", formats.list_import_filters(formats.IMPORTS))
+
+
+def ask_folder(parent: QWidget) -> str:
+    """Ask for a folder of pictures; "" for none."""
+    return QFileDialog.getExistingDirectory(parent, "Import a Folder of Pictures")
+
+
 def ask_import(parent: QWidget) -> str:
     """Ask for a script, timeline or shot list; "" for none. Folders have a dialog of their own."""
     return choose_file(parent, "Import", formats.list_import_filters())

@@ -50,17 +50,18 @@ class WindowCommands(QObject):
         if path:
             self.session.import_board(path)
 
+    def import_folder(self) -> None:
+        from .exchange import ask_folder
+
+        if path := ask_folder(self.window):
+            self.session.import_board(path)
+
     def import_onto(self) -> None:
         from .exchange import ask_timeline
 
         path = ask_timeline(self.window)
         if path:
             self.session.import_onto(path)
-
-    def import_folder(self) -> None:
-        path = QFileDialog.getExistingDirectory(self.window, "Import a Folder of Pictures")
-        if path:
-            self.session.import_board(path)
 
     def fill_recent(self, menu: QMenu) -> None:
         menu.clear()

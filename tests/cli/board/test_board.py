@@ -422,3 +422,12 @@ def test_a_model_that_is_not_installed_is_noted_and_render_names_the_panel(gull)
     assert (
         "Panel 1B: flux2-klein-9b is not installed" in run("board", "render", "gull", "--panels", "1B", code=3).stderr
     )
+
+
+def test_a_script_joins_a_board(gull, machine):
+    (machine / "night.fountain").write_text("INT. BAR - NIGHT\n\nA @gull lands.\n")
+    before = len(list(board().panels()))
+    made = run("board", "import", "night.fountain", "--into", "gull")
+    assert "Added 1 panel in 1 scene" in made.stderr
+    assert list(board().panels())[before].prompt == r"A \@gull lands."
+    run("board", "import", "night.fountain", "--into", "gull", "--output", "other", code=2)

@@ -469,6 +469,25 @@ def test_an_edited_timeline_comes_back_onto_the_open_board(window, tmp_path, mon
     assert document.board == turned
 
 
+def test_a_script_joins_the_open_board_as_one_step(window, tmp_path, monkeypatch):
+    document, said = window.document, []
+    window.session.message.connect(lambda text, _: said.append(text))
+    script = tmp_path / "night.fountain"
+    script.write_text("INT. BAR - NIGHT\n\nA gull.\n\nANA\nHello.\n")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_, **__: (str(script), ""))
+    before = document.board
+    window.actions_["import_into"].trigger()
+    assert window.document is document
+    assert [scene.heading for scene in document.board.scenes] == ["", "INT. BAR - NIGHT"]
+    assert document.board.scenes[1].panels[0].prompt == "A gull. @Ana speaks."
+    assert said == ["Added 1 panel in 1 scene, 1 member of the cast."]
+    document.undo()
+    assert document.board == before
+    script.write_text("")
+    assert not window.session.import_into(str(script))
+    assert document.board == before
+
+
 def test_an_import_that_fails_leaves_nothing(window, tmp_path):
     bad = tmp_path / "bad.fdx"
     bad.write_text("<no")

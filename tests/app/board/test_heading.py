@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.board.place import say_place
+from app.board.heading import say_place
 
 
 @pytest.mark.parametrize(

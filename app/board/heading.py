@@ -1,9 +1,8 @@
-"""Where a scene is, as its heading says it: "INT. BAR - NIGHT" is the interior of a bar at night."""
+"""What a scene's heading says: a number of its own, and where it is: INT. BAR - NIGHT is the interior of a bar."""
 
 import re
 
-from .data import OWN_NUMBER
-
+OWN_NUMBER = re.compile(r"\s*#([0-9A-Za-z.]{1,10})#\s*$")  # at the end of a heading, as Fountain writes it
 SIDES = {
     "int": "interior", "ext": "exterior", "innen": "interior", "außen": "exterior", "aussen": "exterior",
     "interior": "interior", "exterior": "exterior",

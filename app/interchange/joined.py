@@ -1,0 +1,67 @@
+"""What was imported, added to a board that is there: its scenes behind the others, its cast to the cast."""
+
+from msgspec.structs import replace
+
+from ..base.words import say_count
+from ..board import commands
+from ..board.data import Board, Member, Panel, Scene, free_colour, new_id
+from ..board.rules import Settler, check_board
+
+
+def join_boards(board: Board, other: Board, behind: str | None = None) -> tuple[Board, list[str]]:
+    """`board` with the scenes of `other` behind the scene `behind` (None: at the end), and what the person should know.
+
+    Somebody of the same name is the same member. A board in which nothing was done yet gives way. Raises Refused where
+    both are too much for one board.
+    """
+    joined, same = _join_casts(board, other)
+    taken = {panel.id for panel in board.panels()}
+    ids = {panel.id: new_id() if panel.id in taken else panel.id for panel in other.panels()}
+    new = tuple(_make_scene(scene, ids, same) for scene in other.scenes)
+    kept = () if is_untouched(board) else board.scenes
+    at = next((place + 1 for place, scene in enumerate(kept) if scene.id == behind), len(kept))
+    joined = replace(joined, scenes=(*kept[:at], *new, *kept[at:]))
+    check_board(joined)
+    return _settle(joined, set(ids.values())), [_say_what(new, len(joined.cast) - len(board.cast))]
+
+
+def is_untouched(board: Board) -> bool:
+    """Whether its scenes hold nothing but empty panels, as those of a new board."""
+    return all(not scene.heading and all(panel == Panel(panel.id) for panel in scene.panels) for scene in board.scenes)
+
+
+def _join_casts(board: Board, other: Board) -> tuple[Board, dict[str, str]]:
+    """The board with those who are new to its cast; a member's id in `other` -> in the board."""
+    known, colours = {member.name.casefold(): member.id for member in board.cast}, [one.colour for one in board.cast]
+    new: list[Member] = []
+    for member in other.cast:
+        if member.name.casefold() not in known:
+            new.append(replace(member, id=new_id(), colour=free_colour(colours)))
+            colours.append(new[-1].colour)
+            known[member.name.casefold()] = new[-1].id
+    return commands.add_members(board, new), {one.id: known[one.name.casefold()] for one in other.cast}
+
+
+def _make_scene(scene: Scene, ids: dict[str, str], same: dict[str, str]) -> Scene:
+    return Scene(new_id(), scene.heading, tuple(_make_panel(panel, ids, same) for panel in scene.panels))
+
+
+def _make_panel(panel: Panel, ids: dict[str, str], same: dict[str, str]) -> Panel:
+    references = tuple(replace(one, member=same.get(one.member or "")) for one in panel.references)
+    source = replace(panel.source, panel=ids.get(panel.source.panel or "", panel.source.panel))
+    return replace(panel, id=ids[panel.id], references=references, source=source)
+
+
+def _settle(board: Board, new: set[str]) -> Board:
+    settler = Settler(board)
+
+    def settle(scene: Scene) -> Scene:
+        return replace(scene, panels=tuple(settler.settle(one) if one.id in new else one for one in scene.panels))
+
+    return replace(board, scenes=tuple(map(settle, board.scenes)))
+
+
+def _say_what(new: tuple[Scene, ...], members: int) -> str:
+    panels = say_count(sum(len(scene.panels) for scene in new), "panel")
+    joined = f", {say_count(members, 'member')} of the cast" if members else ""
+    return f"Added {panels} in {say_count(len(new), 'scene')}{joined}."
