@@ -227,6 +227,8 @@ def _icon(painter: QPainter, box: QRect, name: str, colour: str, side: int = 22)
 
 def _status(painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> None:
     c = theme.colours
+    if state.state != "failed" and not panel.take and not state.preview:
+        _words(painter, box.adjusted(16, 12, -16, -12), words_of_empty(panel), c.muted)
     if state.state == "running":
         _progress(painter, box, state)
         _chip(painter, box, running_words(state), c.text)
@@ -239,13 +241,6 @@ def _status(painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> N
     elif state.state == "failed":
         _icon(painter, box.adjusted(0, 0, 0, -box.height() // 2 + 10), "warning", c.danger)
         _words(painter, box.adjusted(14, box.height() // 3, -14, -8), state.reason, c.danger)
-    else:
-        _words(
-            painter,
-            box.adjusted(16, 12, -16, -12),
-            words_of_empty(panel),
-            c.muted,
-        )
 
 
 def words_of_empty(panel: Panel) -> str:

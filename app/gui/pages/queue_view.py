@@ -1,6 +1,7 @@
 """The queue page: what runs, what waits, what is over, and why."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QPixmap, QShowEvent
@@ -34,6 +35,17 @@ WORKER = {
 THUMB, ROW = QSize(96, 60), 84  # px: of a picture; the usual height of a row
 
 
+@dataclass(frozen=True)
+class Names:
+    """What a job is called: why its picture is not in its board though it is done, "" where it is; what its panel is
+    called now; the title of its board where that is not the one that is shown.
+    """
+
+    trouble: Callable[[str], str] = lambda job_id: ""
+    number_of: Callable[[JobState], str] = lambda job: job.job.label
+    board_of: Callable[[JobState], str] = lambda job: ""
+
+
 class JobRow(QFrame):
     """One job: preview, what it makes, how far it is, and the button that stops or repeats it."""
 
@@ -41,10 +53,10 @@ class JobRow(QFrame):
     again = Signal(str)
     earlier = Signal(str)
 
-    def __init__(self, job: JobState, trouble: Callable[[str], str], number_of: Callable[[JobState], str]):
+    def __init__(self, job: JobState, names: Names):
         super().__init__()
         self.setObjectName("card")
-        self.id, self._trouble, self._number_of = job.id, trouble, number_of
+        self.id, self._names = job.id, names
         self._shown: tuple[str | None, int] | None = None
         self.picture = label()
         self.picture.setFixedSize(THUMB)
@@ -85,9 +97,10 @@ class JobRow(QFrame):
 
     def show_job(self, job: JobState) -> None:
         """Bring the row up to date."""
-        self.title.setText(f"Panel {self._number_of(job)}" if job.job.panel else job.job.label)
-        self.prompt.setText(" ".join((job.job.words or job.job.request.prompt).split()))
-        trouble = self._trouble(job.id) if job.state == "done" else ""
+        self.title.setText(f"Panel {self._names.number_of(job)}" if job.job.panel else job.job.label)
+        words, board = " ".join((job.job.words or job.job.request.prompt).split()), self._names.board_of(job)
+        self.prompt.setText(f"on “{board}” · {words}" if board else words)
+        trouble = self._names.trouble(job.id) if job.state == "done" else ""
         self.words.setText(trouble or job_words(job))
         set_tone(self.words, "danger" if trouble or job.state == "failed" else "muted")
         running = job.state == "running"
@@ -128,23 +141,13 @@ def job_words(job: JobState) -> str:
 
 
 class QueueView(QWidget):
-    """Follows the engine; `number_of` gives what a job's panel is called now.
-
-    `again` names the job that is wanted once more. `trouble` says why the picture of a job that is done is not in its
-    board; "" where it is.
-    """
+    """Follows the engine. `again` names the job that is wanted once more."""
 
     again = Signal(str)
 
-    def __init__(
-        self,
-        engine: Engine,
-        trouble: Callable[[str], str] = lambda job_id: "",
-        number_of: Callable[[JobState], str] = lambda job: job.job.label,
-        parent: QWidget | None = None,
-    ):
+    def __init__(self, engine: Engine, names: Names = Names(), parent: QWidget | None = None):
         super().__init__(parent)
-        self.engine, self._trouble, self._number_of = engine, trouble, number_of
+        self.engine, self._names = engine, names
         self._jobs: dict[str, JobState] = {}  # all of them, in the order shown
         self.state = label(tone="muted")
         self.pause = button("Pause", self._pause, "pause")
@@ -202,7 +205,7 @@ class QueueView(QWidget):
         return {key: row for key, row in self.column.made.items() if isinstance(row, JobRow)}
 
     def _make(self, job_id: str) -> JobRow:
-        row = JobRow(self._jobs[job_id], self._trouble, self._number_of)
+        row = JobRow(self._jobs[job_id], self._names)
         row.cancel.connect(self.engine.cancel)
         row.again.connect(self._repeat)
         row.earlier.connect(lambda job_id: self.engine.move(job_id, 0))

@@ -26,7 +26,7 @@ from ..kit.widgets import as_title, focus_main, icon_button, row
 from ..pages.cast_view import CastView
 from ..pages.home import HomeView
 from ..pages.models_view import ModelsView
-from ..pages.queue_view import QueueView
+from ..pages.queue_view import Names, QueueView
 from .actions import Actions, Row, State
 from .board_commands import BoardCommands
 from .session import Session, list_stories
@@ -64,7 +64,7 @@ class MainWindow(QMainWindow):
         self.actions_ = Actions(self, self._run)
         self._lay_out()
         self._fill_menus()
-        self.queue = QueueView(session.engine, session.trouble, session.number_of)
+        self.queue = QueueView(session.engine, Names(session.trouble, session.number_of, session.board_of))
         self.queue.again.connect(session.again)
         self._set_page("queue", self.queue)
         self.commands.place_wanted.connect(self.go)

@@ -46,6 +46,7 @@ class Session(QObject):
         self.settings = settings.load()
         self.document: Document | None = None
         self._behind: list[Document] = []
+        self._titles: dict[str, str] = {}  # of boards that are closed, by the jobs that were theirs
         self._closed = False
 
     # Settings
@@ -272,7 +273,7 @@ class Session(QObject):
     def again(self, job_id: str) -> None:
         """Render once more what a job was about, with the panel's settings of now, whichever board it is of."""
         state = self.engine.job(job_id)
-        owner = next((one for one in self._all() if state and one.runs.owns(one.board, state)), None)
+        owner = self._owner(state) if state else None
         job = state.job if state else None
         if owner and job and job.lesson:
             owner.teaching.again(job)
@@ -293,8 +294,18 @@ class Session(QObject):
 
     def number_of(self, job: JobState) -> str:
         """What the panel of a job is called now, on whichever board it is."""
-        owner = next((one for one in self._all() if one.runs.owns(one.board, job)), None)
+        owner = self._owner(job)
         return owner.number_of(job) if owner else job.job.label
+
+    def board_of(self, job: JobState) -> str:
+        """The title of the board that a job is of; "" for the one that is shown."""
+        owner = self._owner(job)
+        if owner is None:
+            return self._titles.get(job.id, "")
+        return "" if owner is self.document else owner.board.title
+
+    def _owner(self, job: JobState) -> Document | None:
+        return next((one for one in self._all() if one.runs.owns(one.board, job)), None)
 
     def _all(self) -> list[Document]:
         return [*([self.document] if self.document else []), *self._behind]
@@ -330,6 +341,8 @@ class Session(QObject):
         """Close boards behind the shown one whose jobs are over and which are saved."""
         for document in [one for one in self._behind if not one.runs.busy() and one.ensure_saved()]:
             self._behind.remove(document)
+            mine = (job for job in self.engine.jobs() if document.runs.owns(document.board, job))
+            self._titles.update({job.id: document.board.title for job in mine})
             document.close()
             document.deleteLater()
 

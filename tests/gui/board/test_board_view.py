@@ -247,6 +247,18 @@ def test_an_empty_panel_asks_for_what_it_has_to_be_told(window, here):
     assert words_of_empty(board.panel("new")).endswith("what changes")
 
 
+def test_a_panel_that_waits_still_says_what_it_will_show(grid, window, here, engine, monkeypatch):
+    from app.gui.board import paint
+
+    window.document.do("Say", lambda board: commands.set_panel(board, here[1], prompt="a fox at sea"))
+    window.document.render(here[:2])
+    assert window.document.panel_state(here[1]).state == "queued"
+    painted, paint_words = [], paint._words
+    monkeypatch.setattr(paint, "_words", lambda *given: (painted.append(given[2]), paint_words(*given)))
+    grid.grab()
+    assert "a fox at sea" in painted
+
+
 def test_the_rows_follow_the_job(grid, window, here, engine, picture_file):
     from app.gui.board.paint import running_words
 

@@ -298,6 +298,22 @@ def test_jobs_of_a_board_that_is_no_longer_shown_still_become_takes(window, sess
         assert len(file.board.panel(first).takes) == 1
 
 
+def test_the_queue_says_which_board_a_panel_is_on(window, session, engine, picture_file):
+    title = session.document.board.title
+    session.document.render([next(session.document.board.panels()).id])
+
+    def words():
+        window.go("queue")
+        (row,) = window.queue.rows.values()
+        return row.prompt.text()
+
+    assert title not in words()
+    session.new()
+    assert words().startswith(f"on “{title}” · ")
+    engine.done(picture_file())  # the board behind is closed with it
+    assert words().startswith(f"on “{title}” · ")
+
+
 def test_a_board_behind_is_shown_again_with_its_history(session, engine):
     session.start(str(session.path))
     document = session.document
