@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import mlx.core as mx
 import mlx.nn as nn
 
-from .ops import Layer
+from .ops import Layer, attention, silu
 from .strips import fit_norm, in_strips
 
 EPS = 1e-6
@@ -61,7 +61,7 @@ def take_rows(x: mx.array) -> Rows:
 def take_active_rows(norm: nn.GroupNorm, x: mx.array) -> Rows:
     """Any rows of the normalised map after SiLU."""
     apply = fit_norm(norm, x)
-    return lambda start, stop: nn.silu(apply(x[:, start:stop]))
+    return lambda start, stop: silu(apply(x[:, start:stop]))
 
 
 def conv3(layer: nn.Conv2d, rows: Rows, shape: tuple[int, ...], add: Rows | None = None) -> mx.array:
@@ -113,7 +113,7 @@ class AttnBlock(nn.Module):
 
         def make(start: int, stop: int) -> mx.array:
             part = q[:, :, start * x.shape[2] : stop * x.shape[2]]
-            seen = mx.fast.scaled_dot_product_attention(part, k, v, scale=x.shape[-1] ** -0.5)
+            seen = attention(part, k, v)
             return self.proj_out(seen.reshape(x.shape[0], stop - start, *x.shape[2:]))
 
         return x + in_strips(make, x.shape[1], x.shape[2] * k.shape[2])  # scores of a row of pixels

@@ -7,6 +7,7 @@ Axis letters: B batch, T text tokens, N image tokens, R reference tokens, L = T 
 H heads, D head width, C latent channels. Token order is always [text, image, references].
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -17,20 +18,26 @@ import numpy as np
 from ..foreign import check_heads
 from .ops import (
     Chain,
+    GELUTanh,
     LastLayer,
     Layer,
     MLPEmbedder,
     Modulation,
+    ModulationOut,
     QKNorm,
     Rope,
     StreamAttention,
     add_gated,
     attention,
+    can_cut,
     join_streams,
     modulate,
     rope_factors,
     rotate_pairs,
     run_layers,
+    run_rows,
+    silu,
+    split_heads,
     split_qkv,
 )
 
@@ -84,12 +91,24 @@ class Condition(NamedTuple):
 
 def feed_forward(p: Params) -> Chain:
     """(..., h) -> (..., h)."""
-    return [nn.Linear(p.hidden_size, p.mlp_width), nn.GELU("tanh"), nn.Linear(p.mlp_width, p.hidden_size)]
+    return [nn.Linear(p.hidden_size, p.mlp_width), GELUTanh(), nn.Linear(p.mlp_width, p.hidden_size)]
 
 
-def attend(q: mx.array, k: mx.array, v: mx.array, rope: Rope) -> mx.array:
-    """Rotate q and k (B, H, L, D) by their positions, attend -> (B, L, h)."""
-    return attention(rotate_pairs(q, rope), rotate_pairs(k, rope), v)
+Pair = tuple[list[ModulationOut], list[ModulationOut]]  # of the image and of the text
+
+
+class Steering(NamedTuple):
+    """What a time, a guidance and the pooled text do to every block, by Transformer.steer; or the conditioning
+    (B, 1, h) of which each block makes it itself, by steer_later."""
+
+    double: Sequence[Pair | mx.array]
+    single: Sequence[ModulationOut | mx.array]
+    last: tuple[mx.array, mx.array]  # shift and 1 + scale
+
+
+def attend(q: mx.array, k: mx.array, v: mx.array, rope: Rope, asking: slice = slice(None)) -> mx.array:
+    """Rotate q and k (B, H, L, D) by their positions, attend -> (B, L, h). `asking`: the tokens that q is of."""
+    return attention(rotate_pairs(q, rope[asking]), rotate_pairs(k, rope), v)
 
 
 class DoubleStreamBlock(nn.Module):
@@ -101,19 +120,22 @@ class DoubleStreamBlock(nn.Module):
         self.img_attn, self.txt_attn = (StreamAttention(p.hidden_size, p.num_heads, bias=True) for _ in range(2))
         self.img_mlp, self.txt_mlp = feed_forward(p), feed_forward(p)
 
-    def __call__(self, img: mx.array, txt: mx.array, vec: mx.array, rope: Rope) -> tuple[mx.array, mx.array]:
-        """img (B, N + R, h), txt (B, T, h), vec (B, 1, h) -> img, txt."""
-        img_mod1, img_mod2 = self.img_mod(vec)
-        txt_mod1, txt_mod2 = self.txt_mod(vec)
-        img_qkv = self.img_attn.project(modulate(img, img_mod1.shift, img_mod1.scale))  # 3 x (B, H, N + R, D)
-        txt_qkv = self.txt_attn.project(modulate(txt, txt_mod1.shift, txt_mod1.scale))  # 3 x (B, H, T, D)
+    def steer(self, vec: mx.array) -> Pair:
+        """vec (B, 1, h): the conditioning after SiLU."""
+        return self.img_mod(vec), self.txt_mod(vec)
+
+    def __call__(self, img: mx.array, txt: mx.array, mods: Pair | mx.array, rope: Rope) -> tuple[mx.array, mx.array]:
+        """img (B, N + R, h), txt (B, T, h) -> img, txt."""
+        (img_mod1, img_mod2), (txt_mod1, txt_mod2) = self.steer(mods) if isinstance(mods, mx.array) else mods
+        img_qkv = self.img_attn.project(modulate(img, img_mod1.shift, img_mod1.factor))  # 3 x (B, H, N + R, D)
+        txt_qkv = self.txt_attn.project(modulate(txt, txt_mod1.shift, txt_mod1.factor))  # 3 x (B, H, T, D)
         x = attend(*join_streams(txt_qkv, img_qkv), rope)  # (B, L, h)
         length = txt.shape[1]
 
         img = add_gated(img, img_mod1.gate, self.img_attn.proj(x[:, length:]))
-        img = add_gated(img, img_mod2.gate, run_layers(self.img_mlp, modulate(img, img_mod2.shift, img_mod2.scale)))
+        img = add_gated(img, img_mod2.gate, run_layers(self.img_mlp, modulate(img, img_mod2.shift, img_mod2.factor)))
         txt = add_gated(txt, txt_mod1.gate, self.txt_attn.proj(x[:, :length]))
-        txt = add_gated(txt, txt_mod2.gate, run_layers(self.txt_mlp, modulate(txt, txt_mod2.shift, txt_mod2.scale)))
+        txt = add_gated(txt, txt_mod2.gate, run_layers(self.txt_mlp, modulate(txt, txt_mod2.shift, txt_mod2.factor)))
         return img, txt
 
 
@@ -126,17 +148,40 @@ class SingleStreamBlock(nn.Module):
         self.linear1: Layer = nn.Linear(p.hidden_size, 3 * p.hidden_size + p.mlp_width)
         self.linear2: Layer = nn.Linear(p.hidden_size + p.mlp_width, p.hidden_size)
         self.norm = QKNorm(p.hidden_size // p.num_heads)
-        self.mlp_act = nn.GELU("tanh")
+        self.mlp_act = GELUTanh()
         self.modulation = Modulation(p.hidden_size, 1, bias=True)
 
-    def __call__(self, x: mx.array, vec: mx.array, rope: Rope) -> mx.array:
-        """x (B, L, h), vec (B, 1, h) -> (B, L, h)."""
-        (mod,), (hidden, heads) = self.modulation(vec), self.params
-        qkv, mlp = mx.split(self.linear1(modulate(x, mod.shift, mod.scale)), [3 * hidden], axis=-1)
+    def steer(self, vec: mx.array) -> ModulationOut:
+        """vec (B, 1, h): the conditioning after SiLU."""
+        return self.modulation(vec)[0]
+
+    def __call__(self, x: mx.array, mod: ModulationOut | mx.array, rope: Rope) -> mx.array:
+        """x (B, L, h) -> (B, L, h)."""
+        mod = self.steer(mod) if isinstance(mod, mx.array) else mod
+        hidden, heads = self.params
+        qkv, mlp = mx.split(self.linear1(modulate(x, mod.shift, mod.factor)), [3 * hidden], axis=-1)
         q, k, v = split_qkv(qkv, heads)  # (B, L, 3 h) -> 3 x (B, H, L, D)
         q, k = self.norm(q, k)
-        y = mx.concatenate([attend(q, k, v, rope), self.mlp_act(mlp)], axis=-1)  # (B, L, h + mlp)
-        return add_gated(x, mod.gate, self.linear2(y))
+        return self._add(x, mod.gate, attend(q, k, v, rope), mlp)
+
+    def run_last(self, x: mx.array, mod: ModulationOut | mx.array, rope: Rope, image: slice) -> mx.array:
+        """x (B, L, h) -> the tokens `image` alone, (B, N, h): of the others only keys and values are needed."""
+        if not can_cut(self.linear1):
+            return self(x, mod, rope)[:, image]
+        mod = self.steer(mod) if isinstance(mod, mx.array) else mod
+        hidden, heads = self.params
+        modulated = modulate(x, mod.shift, mod.factor)
+        both = mx.split(run_rows(self.linear1, modulated, hidden, 3 * hidden), 2, axis=-1)
+        k, v = (split_heads(part, heads) for part in both)
+        own = modulated[:, image]
+        q = split_heads(run_rows(self.linear1, own, 0, hidden), heads)
+        q, k = self.norm(q, k)
+        mlp = run_rows(self.linear1, own, 3 * hidden, None)
+        return self._add(x[:, image], mod.gate, attend(q, k, v, rope, image), mlp)
+
+    def _add(self, x: mx.array, gate: mx.array, attended: mx.array, mlp: mx.array) -> mx.array:
+        y = mx.concatenate([attended, self.mlp_act(mlp)], axis=-1)  # (B, L, h + mlp)
+        return add_gated(x, gate, self.linear2(y))
 
 
 class Transformer(nn.Module):
@@ -187,8 +232,16 @@ class Transformer(nn.Module):
             if guidance_features is None:
                 raise ValueError("This model is told its guidance.")
             vec = vec + self.guidance_in(guidance_features.astype(self.dtype))
-        activated: mx.array = nn.silu(vec)
-        return activated[:, None]
+        return silu(vec)[:, None]
+
+    def steer(self, vec: mx.array) -> Steering:
+        """All that a conditioning (B, 1, h) of `time_vector` does to the blocks. It depends on nothing else."""
+        single = [block.steer(vec) for block in self.single_blocks]
+        return Steering([block.steer(vec) for block in self.double_blocks], single, self.final_layer.steer(vec))
+
+    def steer_later(self, vec: mx.array) -> Steering:
+        """Where blocks are read as they run, each is read once a step: then it also steers."""
+        return Steering([vec] * len(self.double_blocks), [vec] * len(self.single_blocks), self.final_layer.steer(vec))
 
     @property
     def dtype(self) -> mx.Dtype:
@@ -203,13 +256,18 @@ class Transformer(nn.Module):
     ) -> mx.array:
         """(B, N, C) latents at one time -> (B, N, C) velocity d latents / d t (t = 1 is noise)."""
         vec = self.time_vector(time_features, condition.vector, guidance_features)
-        img, txt, count = self._image(latents.astype(self.dtype), condition), condition.text, latents.shape[1]
-        for double in self.double_blocks:
-            img, txt = double(img, txt, vec, condition.rope)
-        x, length = mx.concatenate([txt, img], axis=1), txt.shape[1]  # (B, T + N + R, h)
-        for single in self.single_blocks:
-            x = single(x, vec, condition.rope)
-        return self.final_layer(x[:, length : length + count], vec)
+        return self.step(latents, self.steer_later(vec), condition)
+
+    def step(self, latents: mx.array, steering: Steering, condition: Condition) -> mx.array:
+        """`__call__` for a time whose steering is there."""
+        img, txt, rope = self._image(latents.astype(self.dtype), condition), condition.text, condition.rope
+        for double, pair in zip(self.double_blocks, steering.double, strict=True):
+            img, txt = double(img, txt, pair, rope)
+        x, image = mx.concatenate([txt, img], axis=1), slice(txt.shape[1], txt.shape[1] + latents.shape[1])
+        for single, mod in zip(self.single_blocks[:-1], steering.single[:-1], strict=True):
+            x = single(x, mod, rope)  # (B, T + N + R, h)
+        x = self.single_blocks[-1].run_last(x, steering.single[-1], rope, image)
+        return self.final_layer(x, steering.last)
 
     def _image(self, latents: mx.array, condition: Condition) -> mx.array:
         """(B, N, C) -> the image stream (B, N + R, h)."""

@@ -27,18 +27,23 @@ from .ops import (
     StreamAttention,
     add_gated,
     attention,
+    can_cut,
     from_parts,
     join_streams,
     modulate,
     rope_factors,
     rotate_pairs,
     run_layers,
+    run_rows,
+    silu,
+    split_heads,
     split_qkv,
     timestep_features,
     to_parts,
 )
 
 TIME_FEATURES = 256
+ALL = slice(None)
 
 
 @dataclass(frozen=True)
@@ -77,6 +82,15 @@ class Condition(NamedTuple):
     rope: Rope  # (L, D/2), without the references where a bank is used
 
 
+class Steering(NamedTuple):
+    """What a time, and a guidance, do to all blocks; made by Transformer.steer."""
+
+    img: list[ModulationOut]
+    txt: list[ModulationOut]
+    single: ModulationOut
+    last: tuple[mx.array, mx.array]  # shift and 1 + scale
+
+
 def own_memory(kv: KeysValues) -> KeysValues:
     """The same, not as views: V is one of the whole output of a layer, which is nine times as large."""
     return mx.contiguous(kv[0]), mx.contiguous(kv[1])
@@ -96,14 +110,21 @@ def rows(vec: mx.array, start: int, stop: int | None = None) -> mx.array:
     return vec if vec.shape[1] == 1 else vec[:, start:stop]
 
 
+def _find_image(latents: mx.array, condition: Condition) -> slice:
+    """The image tokens among [text, image, references]."""
+    length = condition.text.shape[1]
+    return slice(length, length + latents.shape[1])
+
+
 def attend(
-    q: mx.array, k: mx.array, v: mx.array, rope: Rope, bank: KeysValues | None = None
+    q: mx.array, k: mx.array, v: mx.array, rope: Rope, bank: KeysValues | None = None, asking: slice = ALL
 ) -> tuple[mx.array, KeysValues]:
     """Rotate q and k (B, H, L, D) by their positions, attend -> (B, L, h), and the rotated k with v.
 
-    Keys of a bank are already rotated: they come after those of the tokens themselves.
+    Keys of a bank are already rotated: they come after those of the tokens themselves. `asking`: the tokens that q is
+    of, where it isn't of all.
     """
-    q, k = rotate_pairs(q, rope), rotate_pairs(k, rope)
+    q, k = rotate_pairs(q, rope[asking]), rotate_pairs(k, rope)
     if bank is None:
         return attention(q, k, v), (k, v)
     keys, values = mx.concatenate([k, bank[0]], axis=2), mx.concatenate([v, bank[1]], axis=2)  # (B, H, L + R, D)
@@ -142,7 +163,7 @@ class DoubleStreamBlock(nn.Module):
         return self._add(img, self.img_attn, self.img_mlp, x, mods), kv
 
     def _project(self, attn: StreamAttention, x: mx.array, mods: list[ModulationOut]) -> QKV:
-        return attn.project(modulate(x, mods[0].shift, mods[0].scale))
+        return attn.project(modulate(x, mods[0].shift, mods[0].factor))
 
     def _add(
         self, x: mx.array, attn: StreamAttention, mlp: Chain, attended: mx.array, mods: list[ModulationOut]
@@ -150,7 +171,7 @@ class DoubleStreamBlock(nn.Module):
         """x + gate * attention, then + gate * feed-forward; all (B, L_i, h)."""
         of_attention, of_mlp = mods
         x = add_gated(x, of_attention.gate, attn.proj(attended))
-        y = run_layers(mlp, modulate(x, of_mlp.shift, of_mlp.scale))
+        y = run_layers(mlp, modulate(x, of_mlp.shift, of_mlp.factor))
         return add_gated(x, of_mlp.gate, from_parts(y))
 
 
@@ -170,12 +191,34 @@ class SingleStreamBlock(nn.Module):
     ) -> tuple[mx.array, KeysValues]:
         """x (B, L, h) -> x, and its keys and values."""
         hidden, heads = self.params
-        qkv, mlp = mx.split(self.linear1(modulate(x, mod.shift, mod.scale)), [3 * hidden], axis=-1)
+        qkv, mlp = mx.split(self.linear1(modulate(x, mod.shift, mod.factor)), [3 * hidden], axis=-1)
         q, k, v = split_qkv(qkv, heads)  # (B, L, 3 h) -> 3 x (B, H, L, D)
         q, k = self.norm(q, k)
         attended, kv = attend(q, k, v, rope, bank)
+        return self._add(x, mod.gate, attended, mlp), kv
+
+    def run_last(
+        self, x: mx.array, mod: ModulationOut, rope: Rope, image: slice, bank: KeysValues | None = None
+    ) -> mx.array:
+        """x (B, L, h) -> the tokens `image` alone, (B, N, h): of the others only keys and values are needed."""
+        if not can_cut(self.linear1):
+            return self(x, mod, rope, bank)[0][:, image]
+        hidden, heads = self.params
+        modulated = modulate(x, mod.shift, mod.factor)
+        k, v = (
+            split_heads(part, heads)
+            for part in mx.split(run_rows(self.linear1, modulated, hidden, 3 * hidden), 2, axis=-1)
+        )
+        own = modulated[:, image]
+        q = split_heads(run_rows(self.linear1, own, 0, hidden), heads)
+        q, k = self.norm(q, k)
+        attended, _ = attend(q, k, v, rope, bank, image)
+        mlp = run_rows(self.linear1, own, 3 * hidden, None)
+        return self._add(x[:, image], rows(mod.gate, image.start, image.stop), attended, mlp)
+
+    def _add(self, x: mx.array, gate: mx.array, attended: mx.array, mlp: mx.array) -> mx.array:
         y = self.linear2(mx.concatenate([to_parts(attended), self.mlp_act(mlp)], axis=-1))  # (B, L, h + mlp) -> h
-        return add_gated(x, mod.gate, from_parts(y)), kv
+        return add_gated(x, gate, from_parts(y))
 
 
 class Transformer(nn.Module):
@@ -220,8 +263,24 @@ class Transformer(nn.Module):
             if guidance_features is None:
                 raise ValueError("This model is told its guidance.")
             vec = vec + self.guidance_in(guidance_features.astype(self.dtype))
-        activated: mx.array = nn.silu(vec)
+        activated = silu(vec)
         return activated if vec.ndim == 3 else activated[:, None]
+
+    def steer(
+        self,
+        time_features: mx.array,
+        guidance_features: mx.array | None = None,
+        image: slice = ALL,
+    ) -> Steering:
+        """All that a time does to the blocks; what is given: as in time_vector. It depends on nothing else.
+
+        `image`: which tokens are those of the picture, where each has a time of its own.
+        """
+        vec = self.time_vector(time_features, guidance_features)
+        img_mods = self.double_stream_modulation_img(rows(vec, image.start))
+        txt_mods = self.double_stream_modulation_txt(rows(vec, 0, image.start))
+        (single,) = self.single_stream_modulation(vec)
+        return Steering(img_mods, txt_mods, single, self.final_layer.steer(rows(vec, image.start, image.stop)))
 
     @property
     def dtype(self) -> mx.Dtype:
@@ -245,20 +304,29 @@ class Transformer(nn.Module):
         guidance_features: mx.array | None = None,
     ) -> tuple[mx.array, list[mx.array]]:
         """The velocity, and the image tokens (B, N, h) after every block, lazily: what nobody uses is never kept."""
-        vec = self.time_vector(time_features, guidance_features)
+        image = _find_image(latents, condition)
+        return self.run_blocks(latents, self.steer(time_features, guidance_features, image), condition)
+
+    def step(self, latents: mx.array, steering: Steering, condition: Condition) -> mx.array:
+        """`__call__` for a time whose steering is there."""
+        return self.run_blocks(latents, steering, condition)[0]
+
+    def run_blocks(
+        self, latents: mx.array, steering: Steering, condition: Condition
+    ) -> tuple[mx.array, list[mx.array]]:
+        """`with_states` for a time whose steering is there."""
         img, txt, rope = self._image(latents, condition), condition.text, condition.rope
-        count, length = latents.shape[1], txt.shape[1]
-        img_mods = self.double_stream_modulation_img(rows(vec, length))
-        txt_mods = self.double_stream_modulation_txt(rows(vec, 0, length))
-        (mod,), kept, states = self.single_stream_modulation(vec), iter(condition.bank or ()), []
+        image, kept, states = _find_image(latents, condition), iter(condition.bank or ()), []
         for double in self.double_blocks:
-            img, txt = double(img, txt, img_mods, txt_mods, rope, next(kept, None))
-            states.append(img[:, :count])
+            img, txt = double(img, txt, steering.img, steering.txt, rope, next(kept, None))
+            states.append(img[:, : latents.shape[1]])
         x = mx.concatenate([txt, img], axis=1)  # (B, T + N + R, h)
-        for single in self.single_blocks:
-            x, _ = single(x, mod, rope, next(kept, None))
-            states.append(x[:, length : length + count])
-        return self.final_layer(states[-1], rows(vec, length, length + count)), states
+        for single in self.single_blocks[:-1]:
+            x, _ = single(x, steering.single, rope, next(kept, None))
+            states.append(x[:, image])
+        for single in self.single_blocks[-1:]:
+            states.append(single.run_last(x, steering.single, rope, image, next(kept, None)))
+        return self.final_layer(states[-1], steering.last), states
 
     def _image(self, latents: mx.array, condition: Condition) -> mx.array:
         """(B, N, C) -> the image stream (B, N + R, h)."""

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from ..foreign import check_heads
-from .flux2 import TIME_FEATURES
+from .flux2 import ALL, TIME_FEATURES
 from .ops import (
     LastLayer,
     Layer,
@@ -24,11 +24,13 @@ from .ops import (
     QKNorm,
     Rope,
     SiLUGate,
+    add_times,
     attention,
     from_parts,
     modulate,
     rope_factors,
     rotate_pairs,
+    silu,
     split_heads,
     timestep_features,
 )
@@ -67,6 +69,14 @@ class Condition(NamedTuple):
     rope: Rope  # (L, D/2)
 
 
+class Steering(NamedTuple):
+    """What a time, and the one that the step goes to, do to the blocks; made by Transformer.steer."""
+
+    early: dict[str, list[ModulationOut]]  # by mode, for the blocks of that mode alone
+    joint: dict[str, ModulationOut]
+    last: tuple[mx.array, mx.array]  # shift and 1 + scale
+
+
 class Block(nn.Module):
     """Attention and feed-forward side by side, both from one modulated input: of one mode or of all together."""
 
@@ -84,26 +94,38 @@ class Block(nn.Module):
 
     def __call__(self, streams: list[mx.array], mods: list[ModulationOut], rope: Rope) -> list[mx.array]:
         """Streams (B, L_i, h), each with its modulation, attend to all of them; rope covers them in order."""
-        dtype = self.norm.query_norm.scale.dtype
-        modulated = [modulate(x, m.shift, m.scale).astype(dtype) for x, m in zip(streams, mods, strict=True)]
-        x = mx.concatenate(modulated, axis=1) if len(modulated) > 1 else modulated[0]  # (B, L, h)
+        x = self._modulate(streams, mods)
         # In float16 the feed-forward is float32, as are the streams from there on: they carry its 3e5.
-        y = self._attend(x, rope) + self.feed_forward(x)
+        y = self._attend(x, x, rope, ALL) + self.feed_forward(x)
         ends = np.cumsum([stream.shape[1] for stream in streams])[:-1].tolist()
         parts = mx.split(y, ends, axis=1)  # (B, L, h) -> (B, L_i, h) each
-        return [x + m.gate * part for x, m, part in zip(streams, mods, parts, strict=True)]
+        return [add_times(x, m.gate, part) for x, m, part in zip(streams, mods, parts, strict=True)]
+
+    def run_last(self, streams: list[mx.array], mods: list[ModulationOut], rope: Rope) -> mx.array:
+        """The second stream alone, the image's: of the others only keys and values are needed."""
+        x, first = self._modulate(streams, mods), streams[0].shape[1]
+        image = slice(first, first + streams[1].shape[1])
+        own = x[:, image]
+        return add_times(streams[1], mods[1].gate, self._attend(own, x, rope, image) + self.feed_forward(own))
+
+    def _modulate(self, streams: list[mx.array], mods: list[ModulationOut]) -> mx.array:
+        """All streams in one, (B, L, h)."""
+        dtype = self.norm.query_norm.scale.dtype
+        modulated = [modulate(x, m.shift, m.factor).astype(dtype) for x, m in zip(streams, mods, strict=True)]
+        return mx.concatenate(modulated, axis=1) if len(modulated) > 1 else modulated[0]
 
     def feed_forward(self, x: mx.array) -> mx.array:
         """(B, L, h) -> (B, L, h), in float32 where x is float16."""
         return from_parts(self.mlp_out(self.mlp_act(self.mlp_in(x))))
 
-    def _attend(self, x: mx.array, rope: Rope) -> mx.array:
-        q = split_heads(self.q_proj(x), self.heads)  # (B, L, h) -> (B, H, L, D)
+    def _attend(self, own: mx.array, x: mx.array, rope: Rope, asking: slice) -> mx.array:
+        """`own` (B, N, h) are the tokens `asking` of x (B, L, h)."""
+        q = split_heads(self.q_proj(own), self.heads)  # (B, N, h) -> (B, H, N, D)
         k = split_heads(self.k_proj(x), self.heads)
         v = split_heads(self.v_proj(x), self.heads)
         # Norm and rotation in float32 with one cast back, as the reference: the second cast would cost accuracy.
         q, k = self.norm(q.astype(mx.float32), k.astype(mx.float32))
-        q, k = (rotate_pairs(y, rope).astype(v.dtype) for y in (q, k))
+        q, k = (rotate_pairs(y, own_rope).astype(v.dtype) for y, own_rope in ((q, rope[asking]), (k, rope)))
         return self.attn_out(attention(q, k, v))
 
 
@@ -141,14 +163,19 @@ class Transformer(nn.Module):
         rounded = (mx.array(np.asarray(times, np.float32)).astype(self.dtype) * 1000).astype(mx.float32)
         return timestep_features(np.array(rounded), TIME_FEATURES, scale=1.0)
 
-    def condition(self, context: mx.array, rope: Rope, references: mx.array | None = None) -> Condition:
+    def condition(
+        self, context: mx.array, rope: Rope, references: mx.array | None = None, beside: Condition | None = None
+    ) -> Condition:
         """Embed text (B, T, context_in_dim) and reference latents (B, R, C), once per run.
 
-        Base: also their own blocks, which depend on nothing else. A flow map adds the target time there too.
+        Base: also their own blocks, which depend on nothing else. A flow map adds the target time there too. `beside`:
+        of another prompt with the same references, which are taken from there.
         """
         embedded = None if references is None else self.emb_in[REFERENCES](references)
-        condition = Condition(self.txt_in(context), embedded, rope)
-        return condition if self.params.flow_map else self._run_early(condition, self._vector(timestep_features([0.0])))
+        condition = Condition(self.txt_in(context), None if beside else embedded, rope)
+        if not self.params.flow_map:
+            condition = self._run_early(condition, self._steer_early((TEXT, REFERENCES), self._still()))
+        return condition._replace(references=beside.references) if beside else condition
 
     def __call__(
         self,
@@ -161,45 +188,63 @@ class Transformer(nn.Module):
 
         `target_features` are those of the time that the step goes to: for flow maps, and only for them.
         """
+        steering = self.steer(time_features, target_features)
+        return self.step(self.begin(latents, steering, condition), steering, condition)
+
+    def steer(self, time_features: mx.array, target_features: mx.array | None = None) -> Steering:
+        """All that a time, and the one that the step goes to, do to the blocks. It depends on nothing else."""
         if (target_features is not None) != self.params.flow_map:
             raise ValueError("A target time is needed by a flow map, and by no other model.")
-        vec = self._vector(time_features, target_features)
-        still = self._vector(timestep_features([0.0]), target_features)  # of what is not being made
+        vec, still = self._vector(time_features, target_features), self._still(target_features)
+        vectors = {IMAGE: vec, REFERENCES: still, TEXT: still}  # no time passes in what is not being made
+        early = self._steer_early((IMAGE,), vec)
         if self.params.flow_map:
-            condition = self._run_early(condition, still)
+            early |= self._steer_early((TEXT, REFERENCES), still)
+        joint = {mode: self.single_stream_modulations[mode](own)[0] for mode, own in vectors.items()}
+        return Steering(early, joint, self.final_layer[IMAGE].steer(vec))
+
+    def begin(self, latents: mx.array, steering: Steering, condition: Condition) -> mx.array:
+        """(B, N, C) -> the image (B, N, h) after the blocks in which it sees only itself: the same for each prompt."""
+        image, length = self.emb_in[IMAGE](latents.astype(self.dtype)), condition.text.shape[1]
+        own = condition.rope[length : length + latents.shape[1]]
+        return self._run_alone(self.content_mode_blocks[IMAGE], image, steering.early[IMAGE], own)
+
+    def step(self, image: mx.array, steering: Steering, condition: Condition) -> mx.array:
+        """What `begin` made of the latents -> their velocity (B, N, C)."""
+        if self.params.flow_map:
+            condition = self._run_early(condition, steering.early)
         text, references, rope = condition
-        image, length = self.emb_in[IMAGE](latents.astype(self.dtype)), text.shape[1]  # (B, N, h)
-        own = rope[length : length + latents.shape[1]]
-        image = self._run_alone(self.content_mode_blocks[IMAGE], IMAGE, image, vec, own)
-        streams, mods = [text, image], [self._mod(TEXT, still), self._mod(IMAGE, vec)]
+        streams, mods = [text, image], [steering.joint[TEXT], steering.joint[IMAGE]]
         if references is not None:
-            streams, mods = [*streams, references], [*mods, self._mod(REFERENCES, still)]
-        for block in self.single_blocks:
+            streams, mods = [*streams, references], [*mods, steering.joint[REFERENCES]]
+        for block in self.single_blocks[:-1]:
             streams = block(streams, mods, rope)
-        return self.final_layer[IMAGE](streams[1], vec).astype(self.dtype)
+        image = self.single_blocks[-1].run_last(streams, mods, rope)
+        return self.final_layer[IMAGE](image, steering.last).astype(self.dtype)
+
+    def _still(self, target_features: mx.array | None = None) -> mx.array:
+        return self._vector(timestep_features([0.0]), target_features)
 
     def _vector(self, time_features: mx.array, target_features: mx.array | None = None) -> mx.array:
         """(1 or B, 256) -> SiLU of the conditioning (B, 1, h)."""
         vec = self.time_in(time_features.astype(self.dtype))
         if target_features is not None:
             vec = vec + self.ref_time_in(target_features.astype(self.dtype))
-        activated: mx.array = nn.silu(vec)
-        return activated[:, None]
+        return silu(vec)[:, None]
 
-    def _mod(self, mode: str, vec: mx.array) -> ModulationOut:
-        return self.single_stream_modulations[mode](vec)[0]
+    def _steer_early(self, modes: tuple[str, ...], vec: mx.array) -> dict[str, list[ModulationOut]]:
+        return {mode: self.early_stream_modulations[mode](vec) for mode in modes}
 
-    def _run_early(self, condition: Condition, vec: mx.array) -> Condition:
+    def _run_early(self, condition: Condition, mods: dict[str, list[ModulationOut]]) -> Condition:
         """Text and references after the blocks in which each sees only itself, at time 0."""
         text, references, rope = condition
-        text = self._run_alone(self.txt_mode_blocks, TEXT, text, vec, rope[: text.shape[1]])
+        text = self._run_alone(self.txt_mode_blocks, text, mods[TEXT], rope[: text.shape[1]])
         if references is not None:
             own = rope[rope.shape[0] - references.shape[1] :]
-            references = self._run_alone(self.content_mode_blocks[REFERENCES], REFERENCES, references, vec, own)
+            references = self._run_alone(self.content_mode_blocks[REFERENCES], references, mods[REFERENCES], own)
         return Condition(text, references, rope)
 
-    def _run_alone(self, blocks: list[Block], mode: str, x: mx.array, vec: mx.array, rope: Rope) -> mx.array:
-        mods = self.early_stream_modulations[mode](vec)
+    def _run_alone(self, blocks: list[Block], x: mx.array, mods: list[ModulationOut], rope: Rope) -> mx.array:
         for block in blocks:
             (x,) = block([x], mods, rope)
         return x

@@ -5,6 +5,7 @@ Axis letters: B batch, L tokens, D width of one head, H heads, h hidden width.
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, NamedTuple, Protocol
 
 import mlx.core as mx
@@ -41,7 +42,7 @@ class ModulationOut(NamedTuple):
     """What the conditioning does to one half of a block: (1 or B, 1 or L, h) each."""
 
     shift: mx.array
-    scale: mx.array
+    factor: mx.array  # 1 + scale: made here once, rather than in each block
     gate: mx.array
 
 
@@ -105,14 +106,83 @@ def rotate_halves(x: mx.array, cos: mx.array, sin: mx.array) -> mx.array:
     return turned.astype(x.dtype)
 
 
-def modulate(x: mx.array, shift: mx.array, scale: mx.array) -> mx.array:
-    """LayerNorm without weights, then (1 + scale) * x + shift; shift and scale are (1 or B, 1 or L, h).
+def modulate(x: mx.array, shift: mx.array, factor: mx.array) -> mx.array:
+    """LayerNorm without weights, then factor * x + shift; shift and factor are (1 or B, 1 or L, h).
 
     One fused kernel when a single vector serves all tokens, which is every step of every sampler.
     """
     if shift.shape[:-1] == (1, 1):
-        return mx.fast.layer_norm(x, 1 + scale[0, 0], shift[0, 0], EPS)
-    return mx.fast.layer_norm(x, None, None, EPS) * (1 + scale) + shift
+        return mx.fast.layer_norm(x, factor[0, 0], shift[0, 0], EPS)
+    return mx.fast.layer_norm(x, None, None, EPS) * factor + shift
+
+
+def on_cpu() -> bool:
+    return mx.default_device() == mx.Device(mx.cpu)
+
+
+def use_power(x: mx.array) -> bool:
+    """Whether exponentials are made by `power`: on CPUs `exp` is three times slower; 16 bits are too coarse for e."""
+    return x.dtype == mx.float32 and on_cpu()
+
+
+def with_gradient_of(plain: Callable[..., mx.array]) -> Callable[..., Any]:
+    """A function that computes the same as `plain` in another way, and has its gradient and what that keeps."""
+
+    def wrap(fast: Callable[..., mx.array]) -> Any:
+        function: Any = mx.custom_function(fast)
+
+        def turn_back(primals: Any, cotangent: mx.array, output: mx.array) -> Any:
+            given = primals if isinstance(primals, tuple | list) else (primals,)
+            found = mx.vjp(plain, list(given), [cotangent])[1]
+            return tuple(found) if isinstance(primals, tuple | list) else found[0]
+
+        function.vjp(turn_back)
+        return function
+
+    return wrap
+
+
+@with_gradient_of(nn.silu)
+def _silu_by_power(x: mx.array) -> mx.array:
+    return x / (1 + mx.power(math.e, -x))
+
+
+@with_gradient_of(nn.gelu_approx)
+def _gelu_by_power(x: mx.array) -> mx.array:
+    u = x + 0.044715 * x * x * x
+    return x / (1 + mx.power(math.exp(-math.sqrt(8 / math.pi)), u))
+
+
+def silu(x: mx.array) -> mx.array:
+    """x sigmoid(x)."""
+    activated: mx.array = _silu_by_power(x) if use_power(x) else nn.silu(x)
+    return activated
+
+
+def gelu_tanh(x: mx.array) -> mx.array:
+    """GELU by its approximation 0.5 x (1 + tanh(u)), which is x sigmoid(2 u)."""
+    activated: mx.array = _gelu_by_power(x) if use_power(x) else nn.gelu_approx(x)
+    return activated
+
+
+@partial(mx.compile, shapeless=True)
+def _fuse_gate(gate: mx.array, up: mx.array) -> mx.array:
+    return gate * mx.sigmoid(gate) * up
+
+
+@partial(mx.compile, shapeless=True)
+def _fuse_add(x: mx.array, gate: mx.array, y: mx.array) -> mx.array:
+    return x + gate * y
+
+
+def silu_times(gate: mx.array, up: mx.array) -> mx.array:
+    """silu(gate) up: one kernel on a GPU, the same bits as two."""
+    return silu(gate) * up if on_cpu() else _fuse_gate(gate, up)
+
+
+def add_times(x: mx.array, gate: mx.array, y: mx.array) -> mx.array:
+    """x + gate y: one kernel on a GPU, the same bits as two."""
+    return x + gate * y if on_cpu() else _fuse_add(x, gate, y)
 
 
 def add_gated(x: mx.array, gate: mx.array, y: mx.array) -> mx.array:
@@ -122,7 +192,7 @@ def add_gated(x: mx.array, gate: mx.array, y: mx.array) -> mx.array:
     number.
     """
     if x.dtype != mx.float16:
-        return x + gate * y
+        return add_times(x, gate, y)
     y = mx.clip(y, -HALF_LIMIT, HALF_LIMIT) if y.dtype == mx.float16 else y  # a product that was too large
     return mx.clip(x + gate.astype(mx.float32) * y, -HALF_LIMIT, HALF_LIMIT).astype(mx.float16)
 
@@ -139,8 +209,22 @@ def from_parts(x: mx.array) -> mx.array:
 
 def attention(q: mx.array, k: mx.array, v: mx.array, mask: mx.array | None = None) -> mx.array:
     """softmax(q k^T / sqrt(D)) v: (B, H, L, D) queries on (B, H, M, D) keys -> (B, L, H * D)."""
+    if mask is None and use_power(q):
+        return merge_heads(_attend_by_power(q, k, v))
+    return merge_heads(_attend(q, k, v, mask))
+
+
+def _attend(q: mx.array, k: mx.array, v: mx.array, mask: mx.array | None = None) -> mx.array:
     # A float scale on purpose: an mx.array one forces an evaluation at every call.
-    return merge_heads(mx.fast.scaled_dot_product_attention(q, k, v, scale=q.shape[-1] ** -0.5, mask=mask))
+    return mx.fast.scaled_dot_product_attention(q, k, v, scale=q.shape[-1] ** -0.5, mask=mask)
+
+
+@with_gradient_of(_attend)
+def _attend_by_power(q: mx.array, k: mx.array, v: mx.array) -> mx.array:
+    """What CPUs have no kernel for: divided by the sum of the weights after the product, which is smaller."""
+    scores = (q * q.shape[-1] ** -0.5) @ k.swapaxes(-1, -2)  # (B, H, L, M)
+    weights = mx.power(math.e, scores - scores.max(axis=-1, keepdims=True))
+    return (weights @ v) / weights.sum(axis=-1, keepdims=True)
 
 
 def split_heads(x: mx.array, heads: int) -> mx.array:
@@ -164,13 +248,13 @@ def join_streams(first: QKV, second: QKV) -> QKV:
 
 
 def split_modulation(x: mx.array, count: int) -> list[ModulationOut]:
-    """(..., 3 count h) -> `count` times shift, scale and gate (..., h), in this order.
+    """(..., 3 count h), which is `count` times shift, scale and gate (..., h), in this order -> `count` ModulationOut.
 
     So in black-forest-labs/flux src/flux/modules/layers.py, Modulation, flux2 src/flux2/model.py, and the adaLN of DiT.
     diffusers has (scale, shift) in its last layer: the tables of keys swap them.
     """
     parts = mx.split(x, 3 * count, axis=-1)
-    return [ModulationOut(*parts[i : i + 3]) for i in range(0, len(parts), 3)]
+    return [ModulationOut(parts[i], 1 + parts[i + 1], parts[i + 2]) for i in range(0, len(parts), 3)]
 
 
 def run_layers(layers: Chain, x: mx.array) -> mx.array:
@@ -212,7 +296,7 @@ class MLPEmbedder(nn.Module):
         self.out_layer: Layer = nn.Linear(hidden, hidden, bias)
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self.out_layer(nn.silu(self.in_layer(x)))
+        return self.out_layer(silu(self.in_layer(x)))
 
 
 class SiLUGate(nn.Module):
@@ -220,8 +304,12 @@ class SiLUGate(nn.Module):
 
     def __call__(self, x: mx.array) -> mx.array:
         gate, up = mx.split(x, 2, axis=-1)
-        activated: mx.array = nn.silu(gate)
-        return activated * to_parts(up)
+        return silu_times(gate, to_parts(up))
+
+
+class GELUTanh(nn.Module):
+    def __call__(self, x: mx.array) -> mx.array:
+        return gelu_tanh(x)
 
 
 class Modulation(nn.Module):
@@ -234,6 +322,20 @@ class Modulation(nn.Module):
 
     def __call__(self, vec: mx.array) -> list[ModulationOut]:
         return split_modulation(self.lin(vec), self.count)
+
+
+def run_rows(layer: Any, x: mx.array, start: int, stop: int | None) -> mx.array:
+    """Some of a layer's outputs, (..., i) -> (..., stop - start); whether they can be had alone: `can_cut`."""
+    if type(layer) is not nn.Linear:
+        y: mx.array = layer.run_rows(x, start, stop)
+        return y
+    matrix = layer.weight[start:stop].T
+    return mx.addmm(layer.bias[start:stop], x, matrix) if "bias" in layer else x @ matrix
+
+
+def can_cut(layer: Any) -> bool:
+    """Whether `run_rows` takes it: dense and packed layers, but none with adapters."""
+    return type(layer) is nn.Linear or hasattr(layer, "run_rows")
 
 
 class StreamAttention(nn.Module):
@@ -253,13 +355,17 @@ class StreamAttention(nn.Module):
 
 
 class LastLayer(nn.Module):
-    """Image tokens (B, N, h) and the conditioning after SiLU (B, 1 or N, h) -> (B, N, out). No gate: shift, scale."""
+    """Image tokens (B, N, h) and what `steer` makes of the conditioning after SiLU (B, 1 or N, h) -> (B, N, out)."""
 
     def __init__(self, hidden: int, out: int, bias: bool) -> None:
         super().__init__()
         self.linear: Layer = nn.Linear(hidden, out, bias)
         self.adaLN_modulation: Chain = [nn.SiLU(), nn.Linear(hidden, 2 * hidden, bias)]
 
-    def __call__(self, x: mx.array, vec: mx.array) -> mx.array:
+    def steer(self, vec: mx.array) -> tuple[mx.array, mx.array]:
+        """Shift and 1 + scale (B, 1 or N, h)."""
         shift, scale = mx.split(self.adaLN_modulation[1](vec), 2, axis=-1)
-        return self.linear(modulate(x, shift, scale))
+        return shift, 1 + scale
+
+    def __call__(self, x: mx.array, steering: tuple[mx.array, mx.array]) -> mx.array:
+        return self.linear(modulate(x, *steering))

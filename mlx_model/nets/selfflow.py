@@ -19,8 +19,10 @@ from .ops import (
     Layer,
     add_gated,
     attention,
+    gelu_tanh,
     modulate,
     run_layers,
+    silu,
     split_modulation,
     split_qkv,
     timestep_features,
@@ -93,7 +95,7 @@ class MLP(nn.Module):
         self.fc2: Layer = nn.Linear(inner, width)
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self.fc2(nn.gelu_approx(self.fc1(x)))
+        return self.fc2(gelu_tanh(self.fc1(x)))
 
 
 class Block(nn.Module):
@@ -107,8 +109,8 @@ class Block(nn.Module):
     def __call__(self, x: mx.array, vec: mx.array) -> mx.array:
         """x (B, N, h), vec (B, 1 or N, h) -> (B, N, h)."""
         mod1, mod2 = split_modulation(self.adaLN_modulation[1](vec), 2)
-        x = add_gated(x, mod1.gate, self.attn(modulate(x, mod1.shift, mod1.scale)))
-        return add_gated(x, mod2.gate, self.mlp(modulate(x, mod2.shift, mod2.scale)))
+        x = add_gated(x, mod1.gate, self.attn(modulate(x, mod1.shift, mod1.factor)))
+        return add_gated(x, mod2.gate, self.mlp(modulate(x, mod2.shift, mod2.factor)))
 
 
 class PatchEmbedder(nn.Module):
@@ -153,7 +155,7 @@ class Projector(nn.Module):
         self.linear2: Layer = nn.Linear(2 * width, width)
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self.linear2(nn.silu(self.linear1(x)))
+        return self.linear2(silu(self.linear1(x)))
 
 
 class Transformer(nn.Module):
@@ -194,12 +196,12 @@ class Transformer(nn.Module):
         """The velocity, and the tokens (B, N, h) after every block, lazily: what nobody uses is never made."""
         x = self.x_embedder(latents.astype(self.dtype)) + self.pos_embed  # (B, N, h)
         time = self.t_embedder(time_features.astype(self.dtype))
-        vec = nn.silu((time if time.ndim == 3 else time[:, None]) + condition)  # (B, 1 or N, h)
+        vec = silu((time if time.ndim == 3 else time[:, None]) + condition)  # (B, 1 or N, h)
         states = []
         for block in self.blocks:
             x = block(x, vec)
             states.append(x)
-        return self._unpack(self.final_layer(x, vec)), states
+        return self._unpack(self.final_layer(x, self.final_layer.steer(vec))), states
 
     def _unpack(self, x: mx.array) -> mx.array:
         """(B, N, p q c) -> (B, N, c p q) of the first half of the channels, with the sign of our direction of time."""

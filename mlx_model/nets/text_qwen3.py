@@ -11,7 +11,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from .ops import Angles, Layer, attention, rope_angles, rotate_halves, split_heads
+from .ops import Angles, Layer, attention, rope_angles, rotate_halves, silu_times, split_heads
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class MLP(nn.Module):
         self.down_proj: Layer = nn.Linear(p.intermediate_size, p.hidden_size, bias=False)
 
     def __call__(self, x: mx.array) -> mx.array:
-        return self.down_proj(nn.silu(self.gate_proj(x)) * self.up_proj(x))
+        return self.down_proj(silu_times(self.gate_proj(x), self.up_proj(x)))
 
 
 class DecoderLayer(nn.Module):

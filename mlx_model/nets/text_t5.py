@@ -14,7 +14,7 @@ import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
 
-from .ops import Layer, merge_heads, split_heads
+from .ops import Layer, gelu_tanh, merge_heads, split_heads
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ class GatedFeedForward(nn.Module):
 
     def __call__(self, x: mx.array, dtype: mx.Dtype) -> mx.array:
         gate, up = (layer(x).astype(mx.float32) for layer in (self.wi_0, self.wi_1))
-        return apply_scaled(self.wo, nn.gelu_approx(gate) * up, dtype)
+        return apply_scaled(self.wo, gelu_tanh(gate) * up, dtype)
 
 
 class AttentionLayer(nn.Module):

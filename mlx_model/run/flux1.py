@@ -153,11 +153,17 @@ def velocity(
         conditions.append(model.condition(context, rope, pictures.tokens, pooled=pooled, beside=pictures.beside))
     features = timestep_features(times[:-1])
     guidance = timestep_features([demand(request.guidance)]) if model.params.guidance_embed else None
+    prepared = []
+    for condition in conditions:
+        vectors = [model.time_vector(features[i : i + 1], condition.vector, guidance) for i in range(len(features))]
+        steering = list(map(model.steer_later if "transformer" in pipe.streamed else model.steer, vectors))
+        mx.eval(steering)  # once for all steps
+        prepared.append((condition, steering))
 
-    def one(condition: flux1.Condition, latents: mx.array, i: int) -> mx.array:
-        return model(latents, features[i : i + 1], condition, guidance)
+    def one(given: tuple[flux1.Condition, list[flux1.Steering]], latents: mx.array, i: int) -> mx.array:
+        return model.step(latents, given[1][i], given[0])
 
-    return guide(one, conditions, demand(request.guidance))
+    return guide(one, prepared, demand(request.guidance))
 
 
 REFERENCE_TIME = 1  # Kontext's picture has time coordinate 1, the one being made 0

@@ -65,9 +65,11 @@ def velocity(
     given = conditions(pipe, request, grid, texts, references)
     features = timestep_features(times[:-1])
     guidance = timestep_features([demand(request.guidance)]) if model.params.guidance_embed else None
+    steering = [model.steer(features[i : i + 1], guidance) for i in range(len(features))]
+    mx.eval(steering)  # once for all steps, both prompts and all that blocks share
 
     def one(condition: flux2.Condition, latents: mx.array, i: int) -> mx.array:
-        return model(latents, features[i : i + 1], condition, guidance)
+        return model.step(latents, steering[i], condition)
 
     return guide(one, given, demand(request.guidance))
 

@@ -83,19 +83,23 @@ def velocity(
 ) -> Velocity:
     """The guided velocity as a function of (latents, step); a flow map is also told where the step goes."""
     model: flux3.Transformer = pipe.transformer
-    conditions = []
+    conditions: list[flux3.Condition] = []
     joined = None if references is None else references.latents.astype(model.dtype)
     pictures = [image_ids(grid), reference_ids(references.grids if references else [])]
     for text in texts:  # prompts are of different lengths
         rope = model.rope(np.concatenate([text_ids(text.shape[1]), *pictures]))
-        conditions.append(model.condition(text.astype(model.dtype), rope, joined))
+        first = conditions[0] if conditions else None
+        conditions.append(model.condition(text.astype(model.dtype), rope, joined, first))
     now, then = model.time_features(times[:-1]), model.time_features(times[1:])
+    targets = [then[i : i + 1] if model.params.flow_map else None for i in range(len(now))]
+    steering = [model.steer(now[i : i + 1], target) for i, target in enumerate(targets)]
+    mx.eval(conditions, steering)  # once for all steps
 
-    def one(condition: flux3.Condition, latents: mx.array, i: int) -> mx.array:
-        target = then[i : i + 1] if model.params.flow_map else None
-        return model(latents, now[i : i + 1], condition, target)
+    def one(condition: flux3.Condition, image: mx.array, i: int) -> mx.array:
+        return model.step(image, steering[i], condition)
 
-    return guide(one, conditions, demand(request.guidance))
+    guided = guide(one, conditions, demand(request.guidance))
+    return lambda latents, i: guided(model.begin(latents, steering[i], conditions[0]), i)
 
 
 def image_ids(grid: Grid, reference: int | None = None) -> np.ndarray:

@@ -55,6 +55,7 @@ class Component:
         return sum(facts["bytes"] for facts in self.files.values())
 
 
+SMALL_BYTES = 2**26
 AGAIN = "Remove the model and add or convert it again."
 
 
@@ -80,7 +81,8 @@ class Folder:
 
     def count_held(self, component: str, number_bytes: int) -> int:
         """Bytes in memory of a component: packed codes as they are, every other number in `number_bytes`."""
-        return sum(self._count(component, number_bytes).values())
+        held = sum(self._count(component, number_bytes).values())
+        return max(held, 4 * self.components[component].parameters * self.is_held_dense(component, number_bytes))
 
     def count_streamed(self, component: str, number_bytes: int) -> Streamed:
         """The same where the network's blocks are read one after the other as it runs."""
@@ -89,6 +91,10 @@ class Folder:
     def _count(self, component: str, number_bytes: int) -> dict[str, int]:
         files = self.components[component].files
         return count_blocks(((self.path / name, facts["sha256"]) for name, facts in files.items()), number_bytes)
+
+    def is_held_dense(self, component: str, number_bytes: int) -> bool:
+        """Whether packed weights are unpacked once, when they are loaded: small ones on a CPU, which has float32."""
+        return number_bytes == 4 and self.components[component].parameters * number_bytes <= SMALL_BYTES
 
     @property
     def tokenizer_path(self) -> Path:

@@ -54,16 +54,24 @@ class PackedLinear(nn.Module):
             self.bias = layer.bias
 
     def __call__(self, x: mx.array) -> mx.array:
-        packed = (self.weight, self.scales, self.biases)
+        return self.run_rows(x, 0, None)
+
+    def run_rows(self, x: mx.array, start: int, stop: int | None) -> mx.array:
+        """Some of the outputs alone: (..., in) -> (..., stop - start)."""
+        packed = (self.weight[start:stop], self.scales[start:stop], self.biases[start:stop])
         group, bits = self.group_size, self.bits
-        if dense_is_better(x.size // x.shape[-1]):
-            y = x @ self.rotate_back(mx.dequantize(*packed, group_size=group, bits=bits)).astype(x.dtype).T
-        else:
+        if not dense_is_better(rows := x.size // x.shape[-1]):
             y = mx.quantized_matmul(self._rotate(x), *packed, transpose=True, group_size=group, bits=bits)
-        return y + self.bias if "bias" in self else y
+            return y + self.bias[start:stop] if "bias" in self else y
+        matrix = mx.dequantize(*packed, group_size=group, bits=bits).astype(x.dtype)
+        if rows < matrix.shape[0] and x.dtype != mx.float16:  # turn what is smaller
+            x = self._rotate(x)
+        else:
+            matrix = self.rotate_back(matrix)
+        return mx.addmm(self.bias[start:stop], x, matrix.T) if "bias" in self else x @ matrix.T
 
     def rotate_back(self, matrix: mx.array) -> mx.array:
-        """W S H -> W. Rather than turning many rows of x, whose largest numbers could leave float16's range."""
+        """W S H -> W. In float16 always: the largest numbers of x, turned, could leave its range."""
         if "rotation" not in self:
             return matrix
         rotation: mx.array = self.rotation
@@ -107,6 +115,31 @@ def dense_is_better(rows: int) -> bool:
     return rows >= DENSE_ROWS or mx.default_device() == mx.Device(mx.cpu)
 
 
+def unpack_layers(module: nn.Module) -> None:
+    """Dense layers in place of packed ones, with the same numbers."""
+    for name, layer in list(module.named_modules()):
+        if isinstance(layer, PackedLinear):
+            parent, key = locate(module, name)
+            parent[key] = unpack_layer(layer)
+
+
+def unpack_layer(layer: PackedLinear) -> nn.Linear:
+    """The same layer with a dense matrix, evaluated."""
+    dense = nn.Linear(1, 1, bias="bias" in layer)
+    dense.weight = unpack_matrix(layer)
+    if "bias" in layer:
+        dense.bias = layer.bias
+    mx.eval(dense.parameters())
+    return dense
+
+
+def unpack_matrix(layer: PackedLinear) -> mx.array:
+    """(o, i) in the dtype of its scales."""
+    packed = (layer.weight, layer.scales, layer.biases)
+    matrix = mx.dequantize(*packed, group_size=layer.group_size, bits=layer.bits)
+    return layer.rotate_back(matrix).astype(layer.scales.dtype)
+
+
 def build(role: str, family: str, params: Any) -> nn.Module:
     """The network of a component, its parameters lazy; `params`: its Params, or their arguments. Raises LayoutError."""
     with _usable(role):
@@ -146,10 +179,12 @@ def check_components(folder: Folder) -> None:
 
 
 def open_component(folder: Folder, role: str, dtype: mx.Dtype) -> nn.Module:
-    """Build a component of a folder and fill it. Raises LayoutError."""
+    """Build a component of a folder and fill it; a small one in float32 is unpacked. Raises LayoutError."""
     component = folder.components[role]
     module = build(role, component.family, component.params)
     load(module, folder.files(role), dtype)
+    if folder.is_held_dense(role, dtype.size):
+        unpack_layers(module)
     return module
 
 

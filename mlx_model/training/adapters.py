@@ -14,7 +14,7 @@ from mlx.utils import tree_flatten
 
 from ..errors import RequestError
 from ..store.lora import layer_sizes, size
-from ..store.weights import PackedLinear, locate
+from ..store.weights import PackedLinear, locate, unpack_layer, unpack_matrix
 from .loop import Tree
 
 BLOCKS = "*blocks*"  # every matrix of the blocks: what the trainers of this field adapt by default
@@ -128,20 +128,4 @@ def unpack_layers(model: nn.Module) -> None:
         packed = layer.base if isinstance(layer, FrozenPacked) else layer
         if isinstance(packed, PackedLinear) and not name.endswith(".base"):
             parent, key = locate(model, name)
-            parent[key] = _unpack(packed)
-
-
-def _unpack(layer: PackedLinear) -> nn.Linear:
-    dense = nn.Linear(1, 1, bias="bias" in layer)
-    dense.weight = unpack_matrix(layer)
-    if "bias" in layer:
-        dense.bias = layer.bias
-    mx.eval(dense.parameters())
-    return dense
-
-
-def unpack_matrix(layer: PackedLinear) -> mx.array:
-    """(o, i) in the dtype of its scales."""
-    packed = (layer.weight, layer.scales, layer.biases)
-    matrix = mx.dequantize(*packed, group_size=layer.group_size, bits=layer.bits)
-    return layer.rotate_back(matrix).astype(layer.scales.dtype)
+            parent[key] = unpack_layer(packed)

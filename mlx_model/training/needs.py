@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 STATE = "state.checkpoint"  # of a run, in its folder
 HELD, OUTER = 28, 40  # numbers h wide, of each token: kept by a block for its gradient, and outside the blocks
 HELD_BETWEEN, OUTER_BETWEEN = 12, 65  # the same with gradient checkpoints: between blocks, inside the one at work
-SCORES = 0.8  # of H L^2, kept by each block where attention is not fused
 UNPACKED = 3.5  # largest layers that stand unpacked at once
 STATE_BYTES = 28  # of a trained weight: itself, its average, two moments, its gradient, and the next of two of them
 ADAPTED = 0.9  # of a block's weights lie in layers that are adapted
@@ -67,7 +66,7 @@ def forecast(
     length = spec.usual_tokens + image_tokens(spec, size) + references
     per_block, outer = (HELD_BETWEEN, OUTER_BETWEEN) if checkpoints else (HELD, OUTER)
     held = length * h * b * (per_block * blocks + outer)
-    scores = heads * length**2 * b * (2 if checkpoints or here.metal else SCORES * blocks)
+    scores = 2 * heads * length**2 * b  # of one block: gradients make them anew
     layer = UNPACKED * (3 + 2 * ratio) * h * h * b
     learned = STATE_BYTES * count_trained(spec, settings)
     states = length * h * blocks * b if settings.self_flow else 0  # of the teacher

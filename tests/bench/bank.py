@@ -5,6 +5,8 @@ Bars: held / counted 1.05; bit-equal at 16 bits.
 """
 
 import gc
+from collections.abc import Callable
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -18,9 +20,9 @@ WIDTH, HEADS, DOUBLE, SINGLE = 256, 2, 2, 6  # 4096, 32, 8, 24 in the model
 GRIDS = [(8, 8)] * 4
 
 
-def made_network(params: flux2.Params, dtype: mx.Dtype) -> flux2.Transformer:
+def made_network(params: Any, dtype: mx.Dtype, make: Callable[[Any], Any] = flux2.Transformer) -> Any:
     """With weights that are drawn, the same each time."""
-    network, rng = flux2.Transformer(params), np.random.default_rng(3)
+    network, rng = make(params), np.random.default_rng(3)
     shapes = tree_flatten(network.parameters())
     draw = lambda shape: mx.array(rng.normal(0, shape[-1] ** -0.5, shape).astype(np.float32)).astype(dtype)  # noqa: E731
     network.load_weights([(name, draw(array.shape)) for name, array in shapes], strict=True)

@@ -167,8 +167,9 @@ def test_kept_references_know_the_adapters(tmp_path):
 
 
 @pytest.mark.parametrize("plan", ["q8", "q4r"])
-def test_on_packed_weights(tmp_path, plan):
+def test_on_packed_weights(tmp_path, plan, monkeypatch):
     """The same adapter moves the packed model as it moves the exact one, and comes off again."""
+    monkeypatch.setattr(folder, "SMALL_BYTES", 0)
     groups = [encode(name, array, PLANS[plan]) for name, array in dense().items()]
     filled = {name: value for group in groups for name, value in group.items()}
     packed = Pipeline.open(written(tmp_path / "packed", filled), "float32")

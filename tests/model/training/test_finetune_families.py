@@ -13,6 +13,7 @@ from mlx_model.errors import RequestError
 from mlx_model.geometry import Size
 from mlx_model.request import Lora, Reference, Request
 from mlx_model.run.pipeline import Pipeline
+from mlx_model.store import folder
 from mlx_model.store.weights import PackedLinear
 from mlx_model.training import examples, finetune, loop, objective
 from tests.converters import made_selfflow
@@ -66,7 +67,8 @@ def test_a_step_moves_every_adapter_and_its_file_is_read(tmp_path, model):
 
 
 @pytest.mark.parametrize("bits", [4, 8])
-def test_a_packed_base_stays_packed_as_it_was_and_its_lora_is_read(tmp_path, bits):
+def test_a_packed_base_stays_packed_as_it_was_and_its_lora_is_read(tmp_path, bits, monkeypatch):
+    monkeypatch.setattr(folder, "SMALL_BYTES", 0)
     run = make_trainer(open_model(tmp_path, "flux2-klein-4b", bits), tmp_path)
     base = [layer for _, layer in run.pipe.transformer.named_modules() if isinstance(layer, PackedLinear)]
     before = [np.array(layer.weight) for layer in base]

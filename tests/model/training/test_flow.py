@@ -44,7 +44,7 @@ def test_gates_start_near_one_at_every_time():
     for mod in student().transformer.double_stream_modulation_img(vec):
         assert mx.abs(mod.gate - 1).max().item() < 0.1
         assert mx.abs(mod.shift).max().item() < 0.2
-        assert mx.abs(mod.scale).max().item() < 0.2
+        assert mx.abs(mod.factor - 1).max().item() < 0.2
 
 
 def test_times_per_token_equal_one_time_for_all_where_they_are_equal():
