@@ -152,3 +152,23 @@ def test_a_story_without_a_mouse(start, tmp_path):
     window.wait(lambda: window.shows("Exported shots.csv."), "the list")
     rows = list(csv.DictReader((tmp_path / "shots.csv").read_text("utf-8-sig").splitlines()))
     assert [(row["panel"], row["takes"]) for row in rows] == [("1A", "1"), ("1B", "1")]
+
+
+def test_a_mask_without_a_mouse(start):
+    window = start()
+    window.press("Home", "Right", "Return")
+    window.wait(lambda: window.ask("window.open_panel_id()"), "the first panel")
+    mask = "next(board.panels()).mask"
+    act_on(window, "Look", "Right")
+    window.press("Right", "Right")
+    window.wait(lambda: window.ask("window.stack.currentWidget().stage.tool == 'rectangle'"), "the rectangle")
+    act_on(window, "Picture", "Return")
+    window.press(*["shift+Right"] * 3, *["shift+Down"] * 3, "Return")
+    window.wait(lambda: window.ask(f"{mask} is not None"), "the mask")
+    before = window.ask(f"{mask}.sha256")
+    window.press("alt+Right")
+    window.wait(lambda: window.ask(f"{mask}.sha256") != before, "a wider mask")
+    window.press("Escape")
+    assert window.ask("window.open_panel_id()"), "Esc lets go of the rectangle first"
+    window.press("Escape")
+    window.wait(lambda: not window.ask("window.open_panel_id()"), "the board")

@@ -1,7 +1,7 @@
 """A change of theme dresses every widget a fixed number of times, however deep it lies."""
 
 from PySide6.QtCore import QEvent
-from PySide6.QtWidgets import QLabel, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QLabel, QPlainTextEdit, QVBoxLayout, QWidget
 
 from app.gui.kit.theme import theme
 
@@ -33,6 +33,19 @@ def test_each_widget_is_dressed_twice_at_most(qtbot):
     assert label.palette().windowText().color().name() == theme.colours.text
     theme.apply("dark")
     assert label.palette().windowText().color().name() == theme.colours.text
+
+
+def test_a_field_for_many_lines_keeps_its_height_under_the_sheet(qtbot):
+    """A height in the sheet takes the place of the widget's own: fields of one line had a scroll bar."""
+    theme.apply("light")
+    top = QWidget()
+    qtbot.addWidget(top)
+    field = QPlainTextEdit()
+    field.setMinimumHeight(64)
+    QVBoxLayout(top).addWidget(field)
+    top.resize(300, 40)
+    top.show()
+    assert field.height() >= 64
 
 
 class Painted(QLabel):
