@@ -169,6 +169,6 @@ def test_a_mask_without_a_mouse(start):
     window.press("alt+Right")
     window.wait(lambda: window.ask(f"{mask}.sha256") != before, "a wider mask")
     window.press("Escape")
-    assert window.ask("window.open_panel_id()"), "Esc lets go of the rectangle first"
-    window.press("Escape")
+    assert window.ask("window.stack.currentWidget().stage.tool") == "rectangle", "Esc lets go of the rectangle first"
+    window.press("Escape", "Escape")
     window.wait(lambda: not window.ask("window.open_panel_id()"), "the board")
