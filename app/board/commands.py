@@ -45,7 +45,7 @@ T = TypeVar("T")
 
 
 def set_board(board: Board, **changes: Any) -> Board:
-    """title, aspect, fps, style, model, loras."""
+    """title, aspect, fps, style, model, loras, sound."""
     board = change_fields(board, changes, fixed=("id", "schema", "cast", "scenes"))
     check_board(board)
     return board

@@ -329,6 +329,12 @@ def pictures(board: Board) -> Iterator[Picture]:
             yield panel.mask
 
 
+def blobs(board: Board) -> dict[str, Picture | Sound]:
+    """Every file that the board names, once: by its sha256."""
+    found: dict[str, Picture | Sound] = {picture.sha256: picture for picture in pictures(board)}
+    return found | ({board.sound.sha256: board.sound} if board.sound else {})
+
+
 def scene_numbers(board: Board) -> dict[str, str]:
     """Scene id -> "12A" where its heading ends in #12A#, as a script numbers it, else its place; each only once."""
     found: dict[str, str] = {}

@@ -17,14 +17,15 @@ from typing import BinaryIO
 
 from msgspec.structs import replace
 
-from mlx_model.errors import BoardError, say_reason
+from mlx_model.errors import BoardError, RequestError, say_reason
 from mlx_model.files import begin, finish, write_new
 
 from ..base.paths import SUFFIX
-from ..board.data import Board, Panel, pictures
+from ..board.data import Board, Panel, Sound, blobs
 from ..pictures.images import Given
 from ..pictures.metadata import hide_path, hide_paths
 from ..pictures.sharing import clean
+from ..sound import clip
 from . import codec, disk
 from .file import BLOBS, BOARD, ENDINGS, HISTORY, BoardFile
 
@@ -51,11 +52,12 @@ def _write(file: BoardFile, handle: BinaryIO) -> None:
     """Pictures as others may have them (pictures/sharing); one that says less has another hash in the board too."""
     top, board, written = file.path.name, codec.encode(hide_own(file.board)), set()
     with zipfile.ZipFile(handle, "w", zipfile.ZIP_DEFLATED) as archive:
-        for picture in {picture.sha256: picture for picture in pictures(file.board)}.values():
+        for picture in blobs(file.board).values():
             if damage := file.damage(picture):
-                raise BoardError(f"The picture {picture.sha256[:12]} can't be exported: {damage}.", "See board check.")
+                raise BoardError(f"The file {picture.sha256[:12]} can't be exported: {damage}.", "See board check.")
             kept = file.picture_path(picture.sha256).name
-            data, ending = clean(disk.read(file.path / BLOBS / kept, disk.MAX_BLOB))
+            data, ending = disk.read(file.path / BLOBS / kept, disk.MAX_BLOB), Path(kept).suffix
+            data, ending = (data, ending) if isinstance(picture, Sound) else clean(data)
             sha256 = hashlib.sha256(data).hexdigest()
             name = f"{BLOBS}/{sha256}{ending}"
             board = board.replace(f"{BLOBS}/{kept}".encode(), name.encode())  # in the requests of takes
@@ -113,18 +115,36 @@ def _extract(archive: zipfile.ZipFile, folder: Path) -> None:
     board, _ = codec.decode(_read(archive, entries[BOARD], codec.MAX_BYTES))
     for name in ("", BLOBS, HISTORY):
         (folder / name).mkdir()
-    for sha256 in dict.fromkeys(picture.sha256 for picture in pictures(board)):
-        if sha256 in entries:  # one that is missing is told by board check
+    for sha256, kind in blobs(board).items():
+        if sha256 not in entries:  # one that is missing is told by board check
+            continue
+        if isinstance(kind, Sound):
+            _extract_sound(archive, entries[sha256], sha256, folder / BLOBS)
+        else:
             given = _picture(archive, entries[sha256], sha256)
             disk.write(folder / BLOBS / f"{sha256}{given.ending}", given.data)
     disk.write(folder / BOARD, codec.encode(board))
 
 
 def _picture(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, sha256: str) -> Given:
+    return disk.inspect(_read_whole(archive, entry, sha256))
+
+
+def _extract_sound(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, sha256: str, folder: Path) -> None:
+    """What is no sound goes again with the folder that is begun. Raises BoardError."""
+    path = folder / f"{sha256}{Path(entry.filename).suffix}"
+    disk.write(path, _read_whole(archive, entry, sha256))
+    try:
+        clip.look_at(path)
+    except RequestError as error:
+        raise BoardError(f"{entry.filename} in the zip is no sound that can be used.", HINT) from error
+
+
+def _read_whole(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, sha256: str) -> bytes:
     data = _read(archive, entry, disk.MAX_BLOB)
     if hashlib.sha256(data).hexdigest() != sha256:
         raise BoardError(f"{entry.filename} in the zip was changed or damaged.", HINT)
-    return disk.inspect(data)
+    return data
 
 
 def _entries(archive: zipfile.ZipFile) -> dict[str, zipfile.ZipInfo]:

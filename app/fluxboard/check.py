@@ -10,7 +10,7 @@ from mlx_model.errors import Advice, FluxLocalError, Hint
 from mlx_model.specs import ModelSpec
 
 from ..board import mentions
-from ..board.data import Board, Panel, numbers, pictures
+from ..board.data import Board, Panel, Sound, blobs, numbers
 from ..board.panel_job import name_model
 from ..board.seen import fits_mask, look, names
 from ..models import library
@@ -45,16 +45,18 @@ def _pictures(file: BoardFile) -> Iterator[Problem]:
     users: dict[str, list[str]] = {}
     for where, sha256 in _uses(file.board):
         users.setdefault(sha256, []).append(where)
-    whole = {picture.sha256: picture for picture in pictures(file.board)}
+    whole = blobs(file.board)
     for sha256, places in users.items():
         damage = file.damage(whole[sha256])
         if damage:
             hint = f"Put it back from a backup: blobs/{sha256} with its ending, in the board's folder."
-            yield Problem(", ".join(dict.fromkeys(places)), f"A picture is lost: {damage}.", hint)
+            lost = "sound" if isinstance(whole[sha256], Sound) else "picture"
+            yield Problem(", ".join(dict.fromkeys(places)), f"A {lost} is lost: {damage}.", hint)
 
 
 def _uses(board: Board) -> Iterator[tuple[str, str]]:
     label = numbers(board)
+    yield from (("", sound.sha256) for sound in [board.sound] if sound)
     for member in board.cast:
         yield from ((f"@{member.name}", picture.sha256) for picture in member.pictures)
     for panel in board.panels():

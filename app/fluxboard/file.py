@@ -24,16 +24,17 @@ from mlx_model.files import begin, finish, lies_in, number_names
 from mlx_model.held import is_plain, list_links
 
 from ..base.paths import SUFFIX, require_free
-from ..board.data import Board, Picture, pictures
+from ..board.data import Board, Picture, Sound, blobs
 from ..board.rules import SHA256
 from ..pictures.images import Given
 from ..pictures.kinds import KEPT
+from ..sound import clip
 from . import codec, disk, earlier
 from .earlier import RestorePoint
 from .lock import Lock
 
 BOARD, BLOBS, HISTORY, JOURNAL, LOCK = "board.json", "blobs", "history", earlier.JOURNAL, "lock"
-ENDINGS = tuple(KEPT.values())  # of pictures; PNG, which most are, first
+ENDINGS = (*KEPT.values(), *dict.fromkeys(clip.ENDINGS.values()))  # of pictures, PNG first, and sounds
 DAMAGED = "board-damaged.json"
 LINKED = "{} of this board is a link to another place, which is not followed: what is there stays as it is."
 COPY_HINT = "Save a copy in another folder."
@@ -215,13 +216,25 @@ class BoardFile:
         given = disk.inspect(given) if isinstance(given, bytes) else given
         if len(given.data) > disk.MAX_BLOB:
             raise disk.BadPicture(f"{name or 'This picture'} is larger than 1 GB.", "Save a smaller copy and use that.")
-        sha256 = hashlib.sha256(given.data).hexdigest()
+        return Picture(self._put(given.data, given.ending), *given.size, name)
+
+    def put_sound(self, source: str | Path) -> Sound:
+        """Keep a file of sound as it is. Raises RequestError for what is none, BoardError, DiskFull."""
+        path = Path(source)
+        ending = clip.look_at(path).ending
+        with disk.explain_errors(path):
+            data = path.read_bytes()
+        return Sound(self._put(data, ending), path.name[:200])
+
+    def _put(self, data: bytes, ending: str) -> str:
+        """The sha256 of a blob that is on the disk then."""
+        sha256 = hashlib.sha256(data).hexdigest()
         folder = self._writable() / BLOBS
         with disk.explain_errors(folder):
             if not self._is_good(sha256):
                 disk.make_folder(folder)
-                self._write_blob(folder / f"{sha256}{given.ending}", given.data)
-        return Picture(sha256, *given.size, name)
+                self._write_blob(folder / f"{sha256}{ending}", data)
+        return sha256
 
     def _write_blob(self, path: Path, data: bytes) -> None:
         damaged, board = self._blob(path.stem), path.parent.parent
@@ -243,10 +256,10 @@ class BoardFile:
 
     def missing(self) -> int:
         """How many pictures of the board are not there."""
-        return sum(not self._has(sha256) for sha256 in {picture.sha256 for picture in pictures(self.board)})
+        return sum(not self._has(sha256) for sha256 in blobs(self.board))
 
-    def damage(self, picture: Picture) -> str:
-        """What is wrong with the picture's file, "" for nothing: reads all of it."""
+    def damage(self, picture: Picture | Sound) -> str:
+        """What is wrong with the file of a picture or sound, "" for nothing: reads all of it."""
         path = self._blob(picture.sha256)
         try:
             data = disk.read(path, disk.MAX_BLOB, self._path)
@@ -271,7 +284,7 @@ class BoardFile:
                 states.append(codec.decode(disk.read(point.path, inside=self.path))[0])
             except BoardError:
                 return []
-        used = {picture.sha256 for board in states for picture in pictures(board)}
+        used = {sha256 for board in states for sha256 in blobs(board)}
         names = sorted(disk.list_names(self.path / BLOBS, self.path))
         found = [path for path in (self.path / BLOBS / name for name in names) if path.suffix in ENDINGS]
         return [path for path in found if SHA256.fullmatch(path.stem) and path.stem not in used]
@@ -298,9 +311,10 @@ class BoardFile:
         board = board or self.board
 
         def fill(copy: BoardFile) -> None:
-            for sha256 in dict.fromkeys(picture.sha256 for picture in pictures(board)):
+            for sha256 in blobs(board):
                 if self._has(sha256):
-                    copy.put_picture(disk.read(self._blob(sha256), disk.MAX_BLOB, self._path))
+                    path = self._blob(sha256)
+                    copy._put(disk.read(path, disk.MAX_BLOB, self._path), path.suffix)
 
         return BoardFile.create(path, board, fill)
 

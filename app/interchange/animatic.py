@@ -1,5 +1,5 @@
-"""The board in motion, every panel for as long as it lasts: animated GIF and WebP, and MP4 with the words burnt in
-below (which needs the extra "video": av).
+"""The board in motion, every panel for as long as it lasts: animated GIF and WebP, and MP4 with camera moves, the
+board's sound and the words burnt in below (which needs the extra "video": av).
 """
 
 from fractions import Fraction
@@ -13,8 +13,10 @@ from mlx_model.errors import RequestError
 from mlx_model.files import write_new
 from mlx_model.geometry import Size
 
+from ..board.camera import Frame, find_way, look_through, moves
 from . import typeset
 from .job import Entry, Job
+from .soundtrack import add_sound
 from .typeset import Line, Run, Style, break_lines, measure_height
 from .values import clean, clean_line
 
@@ -45,6 +47,8 @@ def export_webp(job: Job, width: int) -> Path:
 
 def _draw_frames(job: Job, width: int) -> Iterator[Image.Image]:
     size = job.choose_size(width)
+    if job.board.sound or any(moves(entry.panel.camera) for entry in job.entries):
+        job.notes.append("Camera moves and sound are in an MP4 only.")
     return (job.draw_frame(entry, size) for entry in job.walk())
 
 
@@ -66,6 +70,7 @@ def _place_border(frame: int, rate: int, job: Job) -> int:
 ENCODERS = ("libx264", "h264_videotoolbox", "libopenh264", "mpeg4")  # the first that av was built with
 QUALITY = {"libx264": {"crf": "18", "preset": "veryfast", "tune": "stillimage"}}
 GROUND, WORDS, QUIET = "#101012", "#f4f4f5", "#a8a8ae"
+LARGEST = 4.0  # times the size of the film: what is held of a picture that the camera comes near to
 LINES = 3  # of words that a caption bar has room for
 BT709 = 1  # in ffmpeg's lists of primaries, transfer curves and matrices
 
@@ -86,15 +91,46 @@ def _encode(job: Job, name: str, picture: Size, bar: int) -> None:
 
     with av.open(name, "w", format="mp4", options={"movflags": "faststart"}) as container:
         stream = _add_stream(container, job.board.rate, picture, bar)
+        sound = add_sound(container, job)
         strange: set[str] = set()
         for entry in job.walk():
-            pixels = _draw_frame(job, entry, picture, bar, strange)
-            frame = _convert_frame(pixels, job.board.rate)
-            for number in range(entry.start, entry.start + entry.frames):
+            for number, frame in _film(job, entry, picture, bar, strange):
                 frame.pts = number
                 container.mux(stream.encode(frame))
+            sound(Fraction(entry.start + entry.frames) / job.board.rate)
         container.mux(stream.encode())
     typeset.note_strange(strange, job.notes)
+
+
+def _film(job: Job, entry: Entry, picture: Size, bar: int, strange: set[str]) -> "Iterator[tuple[int, av.VideoFrame]]":
+    """Each frame of the board that the panel stands for, with its number; one that does not move is made once."""
+    words = [_draw_bar(entry, Size(picture.width, bar), _choose_type_size(picture), strange)] if bar else []
+    camera, large = entry.panel.camera, _open_large(job, entry, picture)
+    frame = None
+    for place in range(entry.frames):
+        if frame is None or moves(camera):
+            seen = look_through(camera, place / max(1, entry.frames - 1))
+            frame = _convert_frame(np.concatenate([_cut(large, seen, picture), *words]), job.board.rate)
+        yield entry.start + place, frame
+
+
+def _open_large(job: Job, entry: Entry, picture: Size) -> Image.Image:
+    """The panel on its black frame, as many times larger as the camera comes near and the picture has pixels for."""
+    nearest, take = min(frame.width for frame in find_way(entry.panel.camera)), entry.panel.take
+    sharpest = take.picture.width / picture.width if take else 1.0
+    scale = max(1.0, min(1 / nearest, sharpest, LARGEST))
+    return job.draw_frame(entry, Size(*(round(side * scale) for side in picture)))
+
+
+def _cut(image: Image.Image, seen: Frame, size: Size) -> np.ndarray:
+    """(H, W, 3) uint8 of `size`: what the camera sees of the image."""
+    if seen == Frame() and image.size == size:
+        return np.asarray(image)
+    half = seen.width / 2
+    box = ((seen.x - half) * image.width, (seen.y - half) * image.height,
+           (seen.x + half) * image.width, (seen.y + half) * image.height)  # fmt: skip
+    inside = tuple(min(most, max(0.0, edge)) for edge, most in zip(box, image.size * 2, strict=True))
+    return np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=inside, reducing_gap=None))
 
 
 def _add_stream(container: "av.container.OutputContainer", rate: Fraction, picture: Size, bar: int) -> "av.VideoStream":
@@ -134,14 +170,6 @@ def _measure_bar(picture: Size) -> int:
 def _choose_type_size(picture: Size) -> float:
     """Type size in pixels: readable on a phone, at most 1/22 of the width."""
     return max(10.0, min(picture.width / 36, picture.height / 16))
-
-
-def _draw_frame(job: Job, entry: Entry, picture: Size, bar: int, strange: set[str]) -> np.ndarray:
-    """(H, W, 3) uint8: the picture, and below it the bar."""
-    pixels = np.asarray(job.draw_frame(entry, picture))
-    if not bar:
-        return pixels
-    return np.concatenate([pixels, _draw_bar(entry, Size(picture.width, bar), _choose_type_size(picture), strange)])
 
 
 def _draw_bar(entry: Entry, size: Size, pixels: float, strange: set[str]) -> np.ndarray:

@@ -137,7 +137,9 @@ def _choose_events(events: list[_Event], source: Source) -> list[_Event]:
     seen = [one for one in events if "V" in one.channels or not one.channels.startswith(("A", "NONE"))]
     shown = [one for one in seen if one.end > one.start]
     if sounds:
-        source.notes.append(f"{sounds} event{'s' if sounds > 1 else ''} of sound left out: a board has no sound.")
+        source.notes.append(
+            f"{sounds} event{'s' if sounds > 1 else ''} of sound left out: add one file in the animatic."
+        )
     lost = [word for one in events if one not in shown for word in (one.name, *one.words)]
     lost = [word for word in dict.fromkeys(lost) if word and word not in {one.name for one in shown}]
     lost += [word for one in shown if _is_black(one) for word in one.words]

@@ -147,7 +147,7 @@ def _note_other_tracks(timeline: otio.schema.Timeline, filled: list[otio.schema.
         notes.append(f"Only the first of {len(filled)} video tracks was imported; left out: {told}.")
     others = [item for item in timeline.tracks if not isinstance(item, otio.schema.Track) or item.kind != "Video"]
     if sounds := sum(getattr(item, "kind", "") == "Audio" for item in others):
-        notes.append(f"{sounds} audio track{'s' if sounds > 1 else ''} left out: a board has no sound.")
+        notes.append(f"{sounds} audio track{'s' if sounds > 1 else ''} left out: add one file in the animatic.")
     for item in others:
         if not isinstance(item, otio.schema.Track):
             notes.append(f"On no track, and left out: {_tell([item])}.")

@@ -32,6 +32,8 @@ MORE = {
     "app/pictures/images.py": {"pi_heif"},
     "app/interchange/": {"opentimelineio", "defusedxml"},
     "app/interchange/animatic.py": {"PySide6", "av"},
+    "app/interchange/soundtrack.py": {"av"},
+    "app/sound/": {"soundfile", "sounddevice"},
     "app/interchange/layers.py": {"psd_tools"},
     **{f"app/interchange/{name}.py": {"PySide6"} for name in ("pdf", "sheet", "typeset")},
 }

@@ -1,0 +1,215 @@
+"""The picture of the animatic: what the camera sees of a panel, its words, and the camera's two frames to draw."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtWidgets import QWidget
+
+from ...board.camera import Frame, find_way, keep_inside, look_through
+from ...board.data import Panel
+from ..document.document import Document
+from ..kit.theme import font
+from ..kit.widgets import draw_words
+
+ENDS = ("begin", "end")
+COLOURS = {"begin": QColor("#6ea8ff"), "end": QColor("#f0b95a")}  # on pictures, in light and dark
+HANDLE, STEP, GROWTH = 14, 0.01, 1.05  # px of a corner; shares that a key moves and grows by
+WAYS = {Qt.Key.Key_Left: (-1, 0), Qt.Key.Key_Right: (1, 0), Qt.Key.Key_Up: (0, -1), Qt.Key.Key_Down: (0, 1)}
+WORDS = "B and E choose a frame, arrows move it, plus and minus change its size; Escape ends"
+
+
+class Stage(QWidget):
+    """While `drawing`, the whole picture with the frames that the camera sees first and last."""
+
+    framed = Signal(str, object)  # "begin" or "end", Frame
+    left = Signal()  # Escape while drawing
+
+    def __init__(self, document: Document):
+        super().__init__()
+        self.document, self.number, self.captions, self.share = document, "", True, 0.0
+        self.panel: Panel | None = None
+        self.drawing, self.chosen = False, "end"
+        self._drag: Callable[[QPointF], Frame] | None = None
+        self.setMinimumSize(480, 200)
+        self.setAccessibleName("Picture of the animatic")
+        self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # first: Space plays, and presses no button
+        self.setMouseTracking(True)
+        document.picture_ready.connect(self.update)
+
+    def show_panel(self, panel: Panel, number: str, share: float) -> None:
+        """`share` of the panel's time has passed."""
+        self.panel, self.number, self.share = panel, number, share
+        self.setAccessibleDescription(f"Panel {number}: {panel.action} {panel.dialogue}".strip())
+        self.update()
+
+    def draw_camera(self, on: bool) -> None:
+        """Show the two frames, to be moved and scaled."""
+        self.drawing = on
+        self.setAccessibleName("Camera, what it sees first and last" if on else "Picture of the animatic")
+        self.setToolTip(WORDS if on else "")
+        self.update()
+
+    def sizeHint(self) -> QSize:
+        return QSize(960, 480)
+
+    # Painting
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter = QPainter(self)
+        painter.setRenderHints(QPainter.RenderHint.SmoothPixmapTransform | QPainter.RenderHint.Antialiasing)
+        painter.fillRect(self.rect(), QColor(0, 0, 0))
+        if self.panel:
+            frame = self._frame()
+            self._draw_seen(painter, frame, self.panel)
+            if self.drawing:
+                self._draw_frames(painter, self.panel)
+            elif self.captions:
+                self._draw_caption(painter, frame, self.panel)
+        painter.end()
+
+    def _frame(self) -> QRect:
+        wide, high = self.document.board.aspect
+        scale = min(self.width() / wide, self.height() / high)
+        size = (round(wide * scale), round(high * scale))
+        return QRect((self.width() - size[0]) // 2, (self.height() - size[1]) // 2, *size)
+
+    def _draw_seen(self, painter: QPainter, frame: QRect, panel: Panel) -> None:
+        """The part that the camera sees fills the frame."""
+        seen = Frame() if self.drawing else look_through(panel.camera, self.share)
+        painter.save()
+        painter.setClipRect(frame)
+        painter.translate(frame.center())
+        painter.scale(1 / seen.width, 1 / seen.width)
+        painter.translate(-frame.left() - seen.x * frame.width(), -frame.top() - seen.y * frame.height())
+        self._draw_picture(painter, frame, panel)
+        painter.restore()
+
+    def _draw_picture(self, painter: QPainter, frame: QRect, panel: Panel) -> None:
+        if panel.take is None:
+            painter.fillRect(frame, QColor(42, 42, 44))
+            painter.setPen(QColor(160, 160, 165))
+            painter.setFont(font(6))
+            draw_words(painter, frame, Qt.AlignmentFlag.AlignCenter, f"{self.number}\nno picture yet")
+            return
+        pixmap = self.document.pixmap(panel.take.picture.sha256)
+        if not pixmap.isNull():
+            target = pixmap.size().scaled(frame.size(), Qt.AspectRatioMode.KeepAspectRatio)
+            corner = frame.center() - QRect(0, 0, target.width(), target.height()).center()
+            painter.drawPixmap(QRect(corner, target), pixmap)
+
+    def _draw_caption(self, painter: QPainter, frame: QRect, panel: Panel) -> None:
+        text = f"“{panel.dialogue}”" if panel.dialogue else panel.action
+        if not text:
+            return
+        painter.setFont(font(max(1, frame.width() / 180)))
+        inner = frame.adjusted(40, 0, -40, -24)
+        flags = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom | Qt.TextFlag.TextWordWrap
+        box = painter.boundingRect(inner, flags, text).adjusted(-14, -6, 14, 6)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(QColor(0, 0, 0, 165))
+        painter.drawRoundedRect(box, 6, 6)
+        painter.setPen(QColor(255, 255, 255))
+        draw_words(painter, inner, flags, text)
+
+    def _draw_frames(self, painter: QPainter, panel: Panel) -> None:
+        painter.setFont(font(0))
+        for name in sorted(ENDS, key=lambda name: name == self.chosen):  # the chosen one on top
+            rect, colour = self.place(name), COLOURS[name]
+            line = Qt.PenStyle.SolidLine if name == "begin" else Qt.PenStyle.DashLine
+            painter.setPen(QPen(colour, 3 if name == self.chosen else 1.5, line))
+            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.drawRect(rect)
+            if name == self.chosen:
+                painter.setBrush(colour)
+                for corner in _corners(rect):
+                    painter.drawRect(QRectF(corner - QPointF(4, 4), corner + QPointF(4, 4)))
+            self._draw_name(painter, rect, name, colour)
+
+    def _draw_name(self, painter: QPainter, rect: QRectF, name: str, colour: QColor) -> None:
+        high = name == "begin"  # the one above, the other below: they may lie on each other
+        text = name.capitalize()
+        width = painter.fontMetrics().horizontalAdvance(text) + 14
+        box = QRectF(rect.left() + 4, rect.top() + 4 if high else rect.bottom() - 26, width, 22)
+        painter.setPen(Qt.PenStyle.NoPen)
+        painter.setBrush(colour)
+        painter.drawRoundedRect(box, 4, 4)
+        painter.setPen(QColor(20, 20, 22))
+        draw_words(painter, box, Qt.AlignmentFlag.AlignCenter, text)
+
+    def place(self, name: str) -> QRectF:
+        """Where the frame `name` stands, in the widget."""
+        assert self.panel
+        frame, seen = QRectF(self._frame()), self._find_seen(name)
+        width, height = seen.width * frame.width(), seen.width * frame.height()
+        left, top = frame.left() + seen.x * frame.width(), frame.top() + seen.y * frame.height()
+        return QRectF(left - width / 2, top - height / 2, width, height)
+
+    def _find_seen(self, name: str) -> Frame:
+        assert self.panel
+        return find_way(self.panel.camera)[ENDS.index(name)]
+
+    # Hands
+
+    def mousePressEvent(self, event: QMouseEvent) -> None:
+        if self.drawing and self.panel and event.button() == Qt.MouseButton.LeftButton:
+            self._drag = self._take_hold(event.position())
+            self.update()
+        else:
+            super().mousePressEvent(event)
+
+    def mouseMoveEvent(self, event: QMouseEvent) -> None:
+        if self._drag:
+            self.framed.emit(self.chosen, self._drag(event.position()))
+        elif self.drawing and self.panel:
+            corner = any(_is_near(event.position(), one) for one in _corners(self.place(self.chosen)))
+            self.setCursor(Qt.CursorShape.SizeFDiagCursor if corner else Qt.CursorShape.SizeAllCursor)
+        else:
+            self.unsetCursor()
+
+    def mouseReleaseEvent(self, event: QMouseEvent) -> None:
+        self._drag = None
+
+    def _take_hold(self, at: QPointF) -> Callable[[QPointF], Frame] | None:
+        """What a drag from there does: a corner scales the frame, its inside moves it. The chosen one comes first."""
+        for name in sorted(ENDS, key=lambda name: name != self.chosen):
+            place, seen, frame = self.place(name), self._find_seen(name), QRectF(self._frame())
+            if any(_is_near(at, corner) for corner in _corners(place)):
+                self.chosen, middle = name, place.center()
+                reach = max(1.0, abs(at.x() - middle.x()))
+                return lambda now: keep_inside(seen.x, seen.y, seen.width * abs(now.x() - middle.x()) / reach)
+            if place.contains(at):
+                self.chosen = name
+                return lambda now: keep_inside(
+                    seen.x + (now.x() - at.x()) / frame.width(),
+                    seen.y + (now.y() - at.y()) / frame.height(),
+                    seen.width,
+                )
+        return None
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """While drawing: the frames by keys."""
+        if not self.drawing or self.panel is None:
+            return super().keyPressEvent(event)
+        seen, key = self._find_seen(self.chosen), Qt.Key(event.key())
+        if key in WAYS:
+            x, y = WAYS[key]
+            self.framed.emit(self.chosen, keep_inside(seen.x + x * STEP, seen.y + y * STEP, seen.width))
+        elif event.text() in ("+", "=", "-"):
+            growth = 1 / GROWTH if event.text() == "-" else GROWTH
+            self.framed.emit(self.chosen, keep_inside(seen.x, seen.y, seen.width * growth))
+        elif event.text().lower() in ("b", "e"):
+            self.chosen = ENDS["be".index(event.text().lower())]
+            self.update()
+        elif key == Qt.Key.Key_Escape:
+            self.left.emit()
+        else:
+            super().keyPressEvent(event)
+
+
+def _corners(rect: QRectF) -> tuple[QPointF, ...]:
+    return rect.topLeft(), rect.topRight(), rect.bottomLeft(), rect.bottomRight()
+
+
+def _is_near(at: QPointF, corner: QPointF) -> bool:
+    return (at - corner).manhattanLength() < HANDLE
