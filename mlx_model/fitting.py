@@ -5,12 +5,13 @@ chosen where a model does not fit whole, or on request.
 """
 
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 from . import memory
 from .errors import Advice, WillNotFit
 from .geometry import Size
-from .memory import Forecast, Machine, Streamed, bank_bytes, fits, forecast, gib
+from .memory import Forecast, Machine, Streamed, bank_bytes, count_streamed, fits, forecast, gib
 from .spec_parts import BITS
 from .specs import PACKED_ROLES, ModelSpec
 
@@ -41,18 +42,19 @@ def choose(
     references: Sequence[Size] = (),
     weights: Weights | None = None,
     low: bool = False,
-    **other: Any,
+    bits: int = 16,
 ) -> Forecast:
     """The forecast of a run as it would be done here: whole where that fits, else the transformer's blocks are read as
     it runs, else those of the text encoder too. `low`: all that can be. It may be more than the machine has.
     """
-    given = {"metal": here.metal, "usable": here.usable, "weights": weights and weights.whole, **other}
-    needed = forecast(spec, size, references, **given)
-    ways = [role for role in PACKED_ROLES if weights and role in weights.streamed]
+    whole = weights.whole if weights else None
+    tell = partial(forecast, spec, size, references, bits, weights=whole, metal=here.metal, usable=here.usable)
+    needed = tell()
+    light = weights.streamed if weights else count_streamed(spec, bits, here.number_bytes)
+    ways = [role for role in PACKED_ROLES if role in light]
     for count in range(1, len(ways) + 1):
         if (low and count == len(ways)) or (not low and not fits(needed, here)):
-            streamed = {role: weights.streamed[role] for role in ways[:count]} if weights else {}
-            needed = forecast(spec, size, references, **given, streamed=streamed)
+            needed = tell(streamed={role: light[role] for role in ways[:count]})
     return needed
 
 

@@ -179,6 +179,18 @@ def component_bytes(spec: ModelSpec, bits: int, number_bytes: int) -> dict[str, 
     }
 
 
+def count_streamed(spec: ModelSpec, bits: int, number_bytes: int) -> dict[str, Streamed]:
+    """By component, as a plan of so many bits makes it: what there is where blocks are read as they run."""
+    found = {}
+    for role, blocks in spec.blocks.items():
+        finer = spec.finer[role]
+        steering = finer.steering if blocks.steering is None else blocks.steering
+        stays = Finer(finer.dense, steering)
+        moving = weight_bytes(blocks.pair, bits, number_bytes, blocks.finer)
+        found[role] = Streamed(weight_bytes(sum(stays), bits, number_bytes, stays), moving)
+    return found
+
+
 def forecast(
     spec: ModelSpec,
     size: Size | None = None,

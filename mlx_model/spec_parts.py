@@ -46,6 +46,17 @@ class Finer(NamedTuple):
     tables: int = 0  # looked up: at 8 bits
 
 
+class Blocks(NamedTuple):
+    """How many of a component's weights come and go where its blocks are read as it runs: those of the two largest.
+
+    A token table is one more block. A test holds it against the networks.
+    """
+
+    pair: int
+    finer: Finer = Finer(0, 0)  # of the pair
+    steering: int | None = None  # of all that steers, what lies outside of blocks and stays; None: all of it
+
+
 APACHE = Licence("Apache-2.0", "https://www.apache.org/licenses/LICENSE-2.0", "free for any use")
 FLUX1_NC = Licence(
     "FLUX.1 [dev] Non-Commercial",
@@ -138,6 +149,12 @@ _T5_FINER = Finer(202_752, 0, 131_596_288)
 _FLUX1_STEERING = 3_258_974_208
 
 
+FLUX1_BLOCKS = {
+    "transformer": Blocks(679_477_248, Finer(0, 226_492_416), 31_457_280),
+    "text_encoder": Blocks(385_878_016, Finer(2_048, 0)),
+}
+
+
 def count_flux1(dense: int) -> dict[str, Finer]:
     return {"transformer": Finer(dense, _FLUX1_STEERING), "text_encoder": _T5_FINER}
 
@@ -150,6 +167,7 @@ FLUX1: dict[str, Any] = {
     "extras": {"pooled_encoder": ("text_clip", CLIP_L)},
     "autoencoder": FLUX1_AE,
     "mlp_matrices": 2,
+    "blocks": FLUX1_BLOCKS,
     "files": FLUX1_FILES,
     "further": (TAEF1,),
     "download_bytes": 33_740_000_000,
@@ -210,6 +228,7 @@ KLEIN: dict[str, Any] = {
     "mask": True,
 }
 BASE: dict[str, Any] = {"guidance_kind": "cfg", "guidance": 4.0, "steps": 50}
+QWEN3_4B_BLOCKS = Blocks(489_881_600, Finer(0, 0, 388_956_160))
 FOUR_B: dict[str, Any] = {
     **KLEIN,
     "transformer": KLEIN_4B,
@@ -220,6 +239,7 @@ FOUR_B: dict[str, Any] = {
         "transformer": Finer(11_017_728, 184_025_088),
         "text_encoder": Finer(145_152, 0, 388_956_160),
     },
+    "blocks": {"transformer": Blocks(490_733_568), "text_encoder": QWEN3_4B_BLOCKS},
     "download_bytes": 15_980_000_000,
 }
 NINE_B: dict[str, Any] = {
@@ -233,6 +253,7 @@ NINE_B: dict[str, Any] = {
         "transformer": Finer(18_884_608, 335_544_320),
         "text_encoder": Finer(228_096, 0, 622_329_856),
     },
+    "blocks": {"transformer": Blocks(872_415_232), "text_encoder": Blocks(815_267_840, Finer(0, 0, 622_329_856))},
     "download_bytes": 34_900_000_000,
 }
 FLUX3: dict[str, Any] = {
@@ -251,6 +272,7 @@ FLUX3: dict[str, Any] = {
     "reference_pixels": (4 * MEGAPIXEL, MEGAPIXEL),
     "keeps_whole": True,
     "boxes": True,
+    "blocks": {"transformer": Blocks(245_366_784), "text_encoder": QWEN3_4B_BLOCKS},
     "mention": "<ref_image_{}>",
     "advice": "By its makers' own words it needs a prompt that is written out: a few words give a generic picture.",
 }

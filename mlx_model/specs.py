@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from . import spec_parts as parts
 from .geometry import Size, reference_canvas
-from .spec_parts import MEGAPIXEL, Download, Finer, Licence
+from .spec_parts import MEGAPIXEL, Blocks, Download, Finer, Licence
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +40,7 @@ class ModelSpec:
     gated: bool = False
     parameters: dict[str, int] = field(default_factory=dict)  # component -> number of weights that are kept
     finer: dict[str, Finer] = field(default_factory=dict)  # by component, what no plan packs like the rest
+    blocks: dict[str, Blocks] = field(default_factory=dict)  # by component, where its blocks can be read as it runs
     download_bytes: int = 0
     files: tuple[str, ...] = ()  # patterns to download
     further: tuple[Download, ...] = ()  # what the repository lacks
@@ -225,6 +226,10 @@ _ROWS = (
         files=parts.DIFFUSERS_FILES,
         parameters={"transformer": 32_223_281_152, "text_encoder": 17_343_754_240, "autoencoder": 84_046_372},
         finer={"transformer": Finer(80_232_448, 736_100_352), "text_encoder": Finer(307_200, 0, 671_088_640)},
+        blocks={
+            "transformer": Blocks(1_962_934_272),
+            "text_encoder": Blocks(1_226_833_920, Finer(0, 0, 671_088_640)),
+        },
         download_bytes=112_800_000_000,
         max_references=10,
         mask=True,

@@ -64,5 +64,6 @@ def _lines(found: dict[str, Any]) -> list[str]:
     ]
     lines += [f"Installed  {m['name']}  {say_bytes(m['bytes'])}  {m['path']}" for m in found["installed"]]
     for name, bits in found["fits"].items():
-        lines.append(f"Fits       {name}: {f'at up to {bits} bits' if bits else 'no'} (predicted)")
+        runs = f", {found['runs'][name]} bits read from the disk while it runs" if found["runs"][name] != bits else ""
+        lines.append(f"Fits       {name}: {f'at up to {bits} bits' if bits else 'not whole'}{runs} (predicted)")
     return lines if found["problems"] else [*lines, "All is well."]

@@ -62,8 +62,10 @@ def _lines(entry: dict[str, Any]) -> list[str]:
     from app.models.library import best_bits, does_line
     from mlx_model.memory import gib, say_bytes
 
-    bits = best_bits(entry)
-    fits = f"fits at up to {bits} bits" if bits else "does not fit this machine"
+    bits, most = best_bits(entry), best_bits(entry, "runs")
+    fits = f"fits at up to {bits} bits" if bits else "does not fit this machine whole"
+    if most and (bits or 0) < most:
+        fits += f"; read from the disk while it runs {most} bits need {gib(entry['streamed_bytes'][str(most)])}"
     usual = ("4", "8", "16") if entry["repo"] else ("16",)  # the built-in one is as it is
     peaks = ", ".join(f"{b} bits {gib(entry['memory_bytes'][b])}" for b in usual)
     licence = entry["licence"]

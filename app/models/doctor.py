@@ -147,6 +147,7 @@ def examine() -> dict[str, Any]:
             {"name": m.name, "path": str(m.path), "bytes": m.bytes, "problem": m.problem} for m in list_installed()
         ],
         "fits": {entry["name"]: best_bits(entry) for entry in catalogue(here)},
+        "runs": {entry["name"]: best_bits(entry, "runs") for entry in catalogue(here)},
         "problems": list(_problems(here, library, backend, mlx_error)),
     }
 

@@ -18,9 +18,9 @@ from ..base import paths
 
 if TYPE_CHECKING:
     from mlx_model.store.folder import Folder
-from typing import Any
+from typing import Any, Literal
 
-from mlx_model import memory
+from mlx_model import fitting, memory
 from mlx_model.spec_parts import BITS
 from mlx_model.specs import ModelSpec
 
@@ -197,6 +197,7 @@ def catalogue(here: memory.Machine) -> list[dict[str, Any]]:
 def facts(spec: ModelSpec, here: memory.Machine, there: list[Installed]) -> dict[str, Any]:
     """One model, ready for JSON. Memory and seconds are predicted for this machine, at the model's default size."""
     peaks = {bits: memory.forecast(spec, bits=bits, metal=here.metal) for bits in BITS}
+    read = {bits: fitting.choose(spec, here, spec.size, bits=bits, low=True) for bits in BITS}
     seconds = memory.step_seconds(memory.step_flops(spec, spec.size), here)
     return {
         "name": spec.name,
@@ -216,6 +217,8 @@ def facts(spec: ModelSpec, here: memory.Machine, there: list[Installed]) -> dict
         "disk_bytes": {str(bits): disk_bytes(spec, bits) for bits in BITS},
         "memory_bytes": {str(bits): peak.peak for bits, peak in peaks.items()},
         "fits": {str(bits): memory.fits(peak, here) for bits, peak in peaks.items()},
+        "streamed_bytes": {str(bits): peak.peak for bits, peak in read.items()},
+        "runs": {str(bits): memory.fits(peak, here) for bits, peak in read.items()},  # also where it doesn't fit whole
         "seconds_per_step": None if seconds is None else round(seconds, 3),
         "basis": "predicted",
         "steps": spec.steps,
@@ -251,9 +254,12 @@ def disk_bytes(spec: ModelSpec, bits: int) -> int:
     return sum(memory.component_bytes(spec, bits, 2).values())
 
 
-def best_bits(entry: dict[str, Any]) -> int | None:
-    """The most bits, 16 at most, at which a model of `facts` fits this machine; None where none does."""
-    return max((int(bits) for bits, fits in entry["fits"].items() if fits), default=None)
+def best_bits(entry: dict[str, Any], how: Literal["fits", "runs"] = "fits") -> int | None:
+    """The most bits, 16 at most, at which a model of `facts` fits this machine; None where none does.
+
+    "fits": whole; "runs": it may be read from the disk as it runs.
+    """
+    return max((int(bits) for bits, fits in entry[how].items() if fits), default=None)
 
 
 def does_line(does: dict[str, Any]) -> str:

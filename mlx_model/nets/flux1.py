@@ -27,9 +27,11 @@ from .ops import (
     QKNorm,
     Rope,
     StreamAttention,
+    Walk,
     add_gated,
     attention,
     can_cut,
+    finish,
     join_streams,
     modulate,
     rope_factors,
@@ -256,16 +258,18 @@ class Transformer(nn.Module):
     ) -> mx.array:
         """(B, N, C) latents at one time -> (B, N, C) velocity d latents / d t (t = 1 is noise)."""
         vec = self.time_vector(time_features, condition.vector, guidance_features)
-        return self.step(latents, self.steer_later(vec), condition)
+        return finish(self.walk(latents, self.steer_later(vec), condition))[0]
 
-    def step(self, latents: mx.array, steering: Steering, condition: Condition) -> mx.array:
-        """`__call__` for a time whose steering is there."""
+    def walk(self, latents: mx.array, steering: Steering, condition: Condition) -> Walk:
+        """`__call__` for a time whose steering is there: yields the image's tokens, and others, after every block."""
         img, txt, rope = self._image(latents.astype(self.dtype), condition), condition.text, condition.rope
         for double, pair in zip(self.double_blocks, steering.double, strict=True):
             img, txt = double(img, txt, pair, rope)
+            yield img
         x, image = mx.concatenate([txt, img], axis=1), slice(txt.shape[1], txt.shape[1] + latents.shape[1])
         for single, mod in zip(self.single_blocks[:-1], steering.single[:-1], strict=True):
             x = single(x, mod, rope)  # (B, T + N + R, h)
+            yield x
         x = self.single_blocks[-1].run_last(x, steering.single[-1], rope, image)
         return self.final_layer(x, steering.last)
 

@@ -25,11 +25,14 @@ from .ops import (
     Rope,
     SiLUGate,
     StreamAttention,
+    Walk,
     add_gated,
     attention,
     can_cut,
+    finish,
     from_parts,
     join_streams,
+    keep_states,
     modulate,
     rope_factors,
     rotate_pairs,
@@ -160,7 +163,7 @@ class DoubleStreamBlock(nn.Module):
     def run_alone(self, img: mx.array, mods: list[ModulationOut], rope: Rope) -> tuple[mx.array, KeysValues]:
         """References that see only each other, (B, R, h) -> the same, and their keys and values."""
         x, kv = attend(*self._project(self.img_attn, img, mods), rope)
-        return self._add(img, self.img_attn, self.img_mlp, x, mods), kv
+        return self._add(img, self.img_attn, self.img_mlp, x, mods), own_memory(kv)
 
     def _project(self, attn: StreamAttention, x: mx.array, mods: list[ModulationOut]) -> QKV:
         return attn.project(modulate(x, mods[0].shift, mods[0].factor))
@@ -186,10 +189,18 @@ class SingleStreamBlock(nn.Module):
         self.norm = QKNorm(p.hidden_size // p.num_heads)
         self.mlp_act = SiLUGate()
 
-    def __call__(
+    def __call__(self, x: mx.array, mod: ModulationOut, rope: Rope, bank: KeysValues | None = None) -> mx.array:
+        """x (B, L, h) -> x."""
+        return self._run(x, mod, rope, bank)[0]
+
+    def run_alone(self, x: mx.array, mod: ModulationOut, rope: Rope) -> tuple[mx.array, KeysValues]:
+        """References that see only each other, (B, R, h) -> the same, and their keys and values."""
+        x, kv = self._run(x, mod, rope)
+        return x, own_memory(kv)
+
+    def _run(
         self, x: mx.array, mod: ModulationOut, rope: Rope, bank: KeysValues | None = None
     ) -> tuple[mx.array, KeysValues]:
-        """x (B, L, h) -> x, and its keys and values."""
         hidden, heads = self.params
         qkv, mlp = mx.split(self.linear1(modulate(x, mod.shift, mod.factor)), [3 * hidden], axis=-1)
         q, k, v = split_qkv(qkv, heads)  # (B, L, 3 h) -> 3 x (B, H, L, D)
@@ -202,7 +213,7 @@ class SingleStreamBlock(nn.Module):
     ) -> mx.array:
         """x (B, L, h) -> the tokens `image` alone, (B, N, h): of the others only keys and values are needed."""
         if not can_cut(self.linear1):
-            return self(x, mod, rope, bank)[0][:, image]
+            return self(x, mod, rope, bank)[:, image]
         hidden, heads = self.params
         modulated = modulate(x, mod.shift, mod.factor)
         k, v = (
@@ -294,7 +305,7 @@ class Transformer(nn.Module):
         guidance_features: mx.array | None = None,
     ) -> mx.array:
         """(B, N, C) latents at one time -> (B, N, C) velocity d latents / d t (t = 1 is noise)."""
-        return self.with_states(latents, time_features, condition, guidance_features)[0]
+        return finish(self._start(latents, time_features, condition, guidance_features))[0]
 
     def with_states(
         self,
@@ -304,29 +315,30 @@ class Transformer(nn.Module):
         guidance_features: mx.array | None = None,
     ) -> tuple[mx.array, list[mx.array]]:
         """The velocity, and the image tokens (B, N, h) after every block, lazily: what nobody uses is never kept."""
+        return keep_states(self._start(latents, time_features, condition, guidance_features))
+
+    def _start(
+        self, latents: mx.array, time_features: mx.array, condition: Condition, guidance_features: mx.array | None
+    ) -> Walk:
         image = _find_image(latents, condition)
-        return self.run_blocks(latents, self.steer(time_features, guidance_features, image), condition)
+        return self.walk(latents, self.steer(time_features, guidance_features, image), condition)
 
-    def step(self, latents: mx.array, steering: Steering, condition: Condition) -> mx.array:
-        """`__call__` for a time whose steering is there."""
-        return self.run_blocks(latents, steering, condition)[0]
-
-    def run_blocks(
-        self, latents: mx.array, steering: Steering, condition: Condition
-    ) -> tuple[mx.array, list[mx.array]]:
-        """`with_states` for a time whose steering is there."""
+    def walk(self, latents: mx.array, steering: Steering, condition: Condition) -> Walk:
+        """`__call__` for a time whose steering is there: yields the image tokens (B, N, h) after every block."""
         img, txt, rope = self._image(latents, condition), condition.text, condition.rope
-        image, kept, states = _find_image(latents, condition), iter(condition.bank or ()), []
+        image, kept = _find_image(latents, condition), iter(condition.bank or ())
         for double in self.double_blocks:
             img, txt = double(img, txt, steering.img, steering.txt, rope, next(kept, None))
-            states.append(img[:, : latents.shape[1]])
+            yield img[:, : latents.shape[1]]
         x = mx.concatenate([txt, img], axis=1)  # (B, T + N + R, h)
         for single in self.single_blocks[:-1]:
-            x, _ = single(x, steering.single, rope, next(kept, None))
-            states.append(x[:, image])
+            x = single(x, steering.single, rope, next(kept, None))
+            yield x[:, image]
+        img = x[:, image]
         for single in self.single_blocks[-1:]:
-            states.append(single.run_last(x, steering.single, rope, image, next(kept, None)))
-        return self.final_layer(states[-1], steering.last), states
+            img = single.run_last(x, steering.single, rope, image, next(kept, None))
+            yield img
+        return self.final_layer(img, steering.last)
 
     def _image(self, latents: mx.array, condition: Condition) -> mx.array:
         """(B, N, C) -> the image stream (B, N + R, h)."""
@@ -350,8 +362,8 @@ class Transformer(nn.Module):
         mods, (mod,) = self.double_stream_modulation_img(vec), self.single_stream_modulation(vec)
         for double in self.double_blocks:
             x, kv = double.run_alone(x, mods, rope)
-            bank.append(own_memory(kv))
+            bank.append(kv)
         for single in self.single_blocks:
-            x, kv = single(x, mod, rope)
-            bank.append(own_memory(kv))
+            x, kv = single.run_alone(x, mod, rope)
+            bank.append(kv)
         return bank

@@ -24,8 +24,10 @@ from .ops import (
     QKNorm,
     Rope,
     SiLUGate,
+    Walk,
     add_times,
     attention,
+    finish,
     from_parts,
     modulate,
     rope_factors,
@@ -189,7 +191,7 @@ class Transformer(nn.Module):
         `target_features` are those of the time that the step goes to: for flow maps, and only for them.
         """
         steering = self.steer(time_features, target_features)
-        return self.step(self.begin(latents, steering, condition), steering, condition)
+        return finish(self.walk(self.begin(latents, steering, condition), steering, condition))[0]
 
     def steer(self, time_features: mx.array, target_features: mx.array | None = None) -> Steering:
         """All that a time, and the one that the step goes to, do to the blocks. It depends on nothing else."""
@@ -209,8 +211,8 @@ class Transformer(nn.Module):
         own = condition.rope[length : length + latents.shape[1]]
         return self._run_alone(self.content_mode_blocks[IMAGE], image, steering.early[IMAGE], own)
 
-    def step(self, image: mx.array, steering: Steering, condition: Condition) -> mx.array:
-        """What `begin` made of the latents -> their velocity (B, N, C)."""
+    def walk(self, image: mx.array, steering: Steering, condition: Condition) -> Walk:
+        """What `begin` made of the latents -> their velocity (B, N, C); yields the image after every block."""
         if self.params.flow_map:
             condition = self._run_early(condition, steering.early)
         text, references, rope = condition
@@ -219,6 +221,7 @@ class Transformer(nn.Module):
             streams, mods = [*streams, references], [*mods, steering.joint[REFERENCES]]
         for block in self.single_blocks[:-1]:
             streams = block(streams, mods, rope)
+            yield streams[1]
         image = self.single_blocks[-1].run_last(streams, mods, rope)
         return self.final_layer[IMAGE](image, steering.last).astype(self.dtype)
 

@@ -4,7 +4,7 @@ Axis letters: B batch, L tokens, D width of one head, H heads, h hidden width.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from typing import Any, NamedTuple, Protocol
 
@@ -262,6 +262,33 @@ def run_layers(layers: Chain, x: mx.array) -> mx.array:
     for layer in layers:
         x = layer(x)
     return x
+
+
+# A network at work: yields its tokens after each block, at last it returns the result.
+Walk = Generator[mx.array, None, mx.array]
+
+
+def finish(*walks: Walk) -> list[mx.array]:
+    """The results of networks that go side by side, each block of all before the next: its weights are needed once."""
+    results: dict[int, mx.array] = {}
+    while len(results) < len(walks):
+        for number, walk in enumerate(walks):
+            try:
+                if number not in results:
+                    next(walk)
+            except StopIteration as end:
+                results[number] = end.value
+    return [results[number] for number in range(len(walks))]
+
+
+def keep_states(walk: Walk) -> tuple[mx.array, list[mx.array]]:
+    """The result, and the tokens after every block."""
+    states = []
+    while True:
+        try:
+            states.append(next(walk))
+        except StopIteration as end:
+            return end.value, states
 
 
 class RMSNorm(nn.Module):

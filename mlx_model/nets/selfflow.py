@@ -17,9 +17,12 @@ from .ops import (
     Chain,
     LastLayer,
     Layer,
+    Walk,
     add_gated,
     attention,
+    finish,
     gelu_tanh,
+    keep_states,
     modulate,
     run_layers,
     silu,
@@ -188,20 +191,23 @@ class Transformer(nn.Module):
 
     def __call__(self, latents: mx.array, time_features: mx.array, condition: mx.array) -> mx.array:
         """(B, N, C) latents -> (B, N, C) velocity d latents / d t (t = 1 is noise)."""
-        return self.with_states(latents, time_features, condition)[0]
+        return finish(self.walk(latents, time_features, condition))[0]
 
     def with_states(
         self, latents: mx.array, time_features: mx.array, condition: mx.array
     ) -> tuple[mx.array, list[mx.array]]:
         """The velocity, and the tokens (B, N, h) after every block, lazily: what nobody uses is never made."""
+        return keep_states(self.walk(latents, time_features, condition))
+
+    def walk(self, latents: mx.array, time_features: mx.array, condition: mx.array) -> Walk:
+        """`__call__`, which yields the tokens (B, N, h) after every block."""
         x = self.x_embedder(latents.astype(self.dtype)) + self.pos_embed  # (B, N, h)
         time = self.t_embedder(time_features.astype(self.dtype))
         vec = silu((time if time.ndim == 3 else time[:, None]) + condition)  # (B, 1 or N, h)
-        states = []
         for block in self.blocks:
             x = block(x, vec)
-            states.append(x)
-        return self._unpack(self.final_layer(x, self.final_layer.steer(vec))), states
+            yield x
+        return self._unpack(self.final_layer(x, self.final_layer.steer(vec)))
 
     def _unpack(self, x: mx.array) -> mx.array:
         """(B, N, p q c) -> (B, N, c p q) of the first half of the channels, with the sign of our direction of time."""

@@ -16,7 +16,7 @@ import numpy as np
 from ..events import Note
 from ..geometry import Grid, Size, reference_size
 from ..nets.autoencoder import pack
-from ..nets.ops import timestep_features
+from ..nets.ops import Walk, timestep_features
 from ..nets.redux import with_pictures
 from ..request import demand
 from .pictures import canny, resize, to_signed
@@ -160,8 +160,8 @@ def velocity(
         mx.eval(steering)  # once for all steps
         prepared.append((condition, steering))
 
-    def one(given: tuple[flux1.Condition, list[flux1.Steering]], latents: mx.array, i: int) -> mx.array:
-        return model.step(latents, given[1][i], given[0])
+    def one(given: tuple[flux1.Condition, list[flux1.Steering]], latents: mx.array, i: int) -> Walk:
+        return model.walk(latents, given[1][i], given[0])
 
     return guide(one, prepared, demand(request.guidance))
 

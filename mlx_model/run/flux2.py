@@ -13,7 +13,7 @@ import numpy as np
 
 from ..events import Note
 from ..geometry import Grid, Size, reference_size
-from ..nets.ops import timestep_features
+from ..nets.ops import Walk, timestep_features
 from ..request import demand
 from .latents import grid_ids, reference_ids, text_ids
 from .references import References, fingerprint
@@ -68,8 +68,8 @@ def velocity(
     steering = [model.steer(features[i : i + 1], guidance) for i in range(len(features))]
     mx.eval(steering)  # once for all steps, both prompts and all that blocks share
 
-    def one(condition: flux2.Condition, latents: mx.array, i: int) -> mx.array:
-        return model.step(latents, steering[i], condition)
+    def one(condition: flux2.Condition, latents: mx.array, i: int) -> Walk:
+        return model.walk(latents, steering[i], condition)
 
     return guide(one, given, demand(request.guidance))
 

@@ -23,6 +23,7 @@ from .sampler import Velocity, guide, timesteps
 
 if TYPE_CHECKING:
     from ..nets import flux3, text_qwen3
+    from ..nets.ops import Walk
     from ..request import Reference, Request
     from .pipeline import Pipeline
 
@@ -95,8 +96,8 @@ def velocity(
     steering = [model.steer(now[i : i + 1], target) for i, target in enumerate(targets)]
     mx.eval(conditions, steering)  # once for all steps
 
-    def one(condition: flux3.Condition, image: mx.array, i: int) -> mx.array:
-        return model.step(image, steering[i], condition)
+    def one(condition: flux3.Condition, image: mx.array, i: int) -> Walk:
+        return model.walk(image, steering[i], condition)
 
     guided = guide(one, conditions, demand(request.guidance))
     return lambda latents, i: guided(model.begin(latents, steering[i], conditions[0]), i)

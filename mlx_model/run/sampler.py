@@ -11,6 +11,7 @@ import mlx.core as mx
 import numpy as np
 
 from ..errors import Advice, NotFinite
+from ..nets.ops import Walk, finish
 
 # black-forest-labs/flux2 src/flux2/sampling.py, compute_empirical_mu: two lines fitted at 10 and at 200 steps.
 SLOPE_10, OFFSET_10 = 8.73809524e-05, 1.89833333
@@ -52,22 +53,23 @@ Velocity = Callable[[mx.array, int], mx.array]  # (latents (1, N, C), step) -> d
 
 
 def guide(
-    one: Callable[[Any, mx.array, int], mx.array],
+    one: Callable[[Any, mx.array, int], Walk],
     conditions: list,
     scale: float,
     is_guided: Callable[[int], bool] = lambda i: True,
 ) -> Velocity:
     """The velocity from `one(condition, latents, step)`: with a second condition away from that one, scale times.
 
+    Both go side by side, so that weights that are read from the disk are read once a step.
     `is_guided(step)`: whether that step is; another one follows the first condition alone.
     """
     if len(conditions) == 1:
-        return lambda latents, i: one(conditions[0], latents, i)
+        return lambda latents, i: finish(one(conditions[0], latents, i))[0]
 
     def velocity(latents: mx.array, i: int) -> mx.array:
         if not is_guided(i):
-            return one(conditions[0], latents, i)
-        towards, away = (one(condition, latents, i) for condition in conditions)
+            return finish(one(conditions[0], latents, i))[0]
+        towards, away = finish(*(one(condition, latents, i) for condition in conditions))
         return away + scale * (towards - away)
 
     return velocity

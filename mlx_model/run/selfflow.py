@@ -22,6 +22,7 @@ from .sampler import Solver, Velocity, euler, guide
 
 if TYPE_CHECKING:
     from ..nets import selfflow
+    from ..nets.ops import Walk
     from ..request import Request
     from .pipeline import Pipeline
 
@@ -54,8 +55,8 @@ def velocity(
     model: selfflow.Transformer = pipe.transformer
     features = model.time_features(times[:-1])
 
-    def one(condition: mx.array, latents: mx.array, i: int) -> mx.array:
-        return model(latents, features[i : i + 1], condition)
+    def one(condition: mx.array, latents: mx.array, i: int) -> Walk:
+        return model.walk(latents, features[i : i + 1], condition)
 
     return guide(one, texts, demand(request.guidance), lambda i: bool(np.float32(times[i]) <= GUIDED_UNTIL))
 

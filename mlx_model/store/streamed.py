@@ -8,11 +8,13 @@ uses a matrix gets the right one, and the numbers of a run are those of a networ
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
+from mlx.utils import tree_flatten
 
 from ..errors import LayoutError
 from .counting import block_of
@@ -58,6 +60,9 @@ def stream(module: nn.Module, files: list[Path], dtype: mx.Dtype) -> None:
                 with unbroken(file.name):
                     mx.eval(array)
                 parent[key] = array
+    arrays: dict[str, mx.array] = dict(tree_flatten(module.parameters()))
+    names = (block_of(name, array.ndim) for name, array in arrays.items())
+    streamer.put_in_order([block for block in dict.fromkeys(names) if block])
     for block in streamer.blocks:
         parent, key = locate(module, block)
         _hook(parent[key], streamer, block)
@@ -87,9 +92,11 @@ class Streamer:
         self._inside = False
 
     def add(self, block: str, matrix: Matrix) -> None:
-        if self.blocks and block not in self.blocks:
-            self._following[next(reversed(self.blocks))] = block  # as they lie in the file, until it is known
         self.blocks.setdefault(block, []).append(matrix)
+
+    def put_in_order(self, blocks: list[str]) -> None:
+        """As the network names them, until it is known what follows what."""
+        self._following |= dict(pairwise(blocks))
 
     def fetch_all(self, file: Path) -> dict[str, mx.array]:
         """The tensors of a file in the dtype of the run, unread. Raises LayoutError where it has changed."""

@@ -6,7 +6,7 @@ import pytest
 
 from mlx_model import fitting, memory
 from mlx_model.errors import Advice, WillNotFit
-from mlx_model.fitting import expect, require
+from mlx_model.fitting import choose, expect, require
 from mlx_model.memory import GIB, Machine, Streamed, forecast
 from mlx_model.specs import SPECS
 
@@ -17,8 +17,8 @@ MEGAPIXEL = (1024, 1024)
 
 def test_what_would_fit_is_said():
     spec = SPECS["flux2-klein-9b"]
-    with pytest.raises(WillNotFit, match="the model at 8 bits") as caught:
-        require(spec, dataclasses.replace(M1, total=20 * GIB), MEGAPIXEL, [MEGAPIXEL] * 2)  # no folder to read from
+    with pytest.raises(WillNotFit, match="the model at 6 bits") as caught:
+        require(spec, dataclasses.replace(M1, total=5 * GIB), MEGAPIXEL, [MEGAPIXEL] * 2)
     assert caught.value.exit_code == 4
     assert "predicted" in caught.value.message
 
@@ -38,10 +38,10 @@ def test_what_is_offered_does_fit(name):
             continue
         if "references" in hint:
             count = int(hint.split(" references")[0].rsplit(" ", 1)[1])
-            assert memory.fits(forecast(spec, spec.size, [spec.size] * count, metal=True), here)
+            assert memory.fits(choose(spec, here, spec.size, [spec.size] * count), here)
         if " bits" in hint:
             bits = int(hint.split(" bits")[0].rsplit(" ", 1)[1])
-            assert memory.fits(forecast(spec, spec.size, [spec.size] * spec.max_references, bits, metal=True), here)
+            assert memory.fits(choose(spec, here, spec.size, [spec.size] * spec.max_references, bits=bits), here)
 
 
 class Converted:
@@ -124,4 +124,4 @@ def test_adapters_stay_whatever_is_streamed():
 def test_what_is_too_much_even_so_is_told():
     with pytest.raises(WillNotFit, match="even with its weights read from the disk as it runs") as caught:
         require(KLEIN, dataclasses.replace(M1, total=2 * GIB), MEGAPIXEL, [MEGAPIXEL] * 4, weighed(KLEIN))
-    assert caught.value.hint == Advice("choose_smaller_model")
+    assert "256x256 and no references" in caught.value.hint

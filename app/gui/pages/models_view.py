@@ -132,12 +132,14 @@ class ModelCard(QFrame):
             self.needs.setText(f"{memory.say_bytes(self.installed[0]['bytes'])} on this disk.")
             return
         bits = str(self.bits.currentData())
-        peak, fits = self.entry["memory_bytes"][bits], self.entry["fits"][bits]
+        whole = self.entry["fits"][bits]
+        peak, fits = self.entry["memory_bytes" if whole else "streamed_bytes"][bits], self.entry["runs"][bits]
         download, disk = (
             memory.say_bytes(count) for count in (self.entry["download_bytes"], self.entry["disk_bytes"][bits])
         )
         words = f"Download {download}, then {disk} on disk. "
         words += f"Needs about {memory.gib(peak)} of memory"
+        words += "" if whole else ", read from the disk while it works"
         seconds = self.entry["seconds_per_step"]
         if not fits:
             words += ": more than this machine can give."
@@ -327,7 +329,7 @@ def _machine_line(here: memory.Machine) -> str:
 def _order(entry: dict[str, Any]) -> tuple:
     """Installed ones, then those that fit this machine; those that take several pictures first, then the quickest."""
     few = entry["does"]["references"] < 2
-    return not entry["installed"], library.best_bits(entry) is None, few, picture_seconds(entry)
+    return not entry["installed"], library.best_bits(entry, "runs") is None, few, picture_seconds(entry)
 
 
 def _badges(entry: dict[str, Any], default: str | None) -> list[str]:
@@ -338,7 +340,7 @@ def _badges(entry: dict[str, Any], default: str | None) -> list[str]:
         badges.append("Installed")
     if default == entry["name"]:
         badges.append("Used for new panels")
-    if not entry["installed"] and library.best_bits(entry) is None:
+    if not entry["installed"] and library.best_bits(entry, "runs") is None:
         badges.append("Does not fit this machine")
     elif not entry["installed"] and is_slow(entry):
         badges.append("Very slow here")

@@ -138,6 +138,7 @@ def test_guidance_works_while_the_released_sampler_guides():
 
     def one(condition: float, latents: mx.array, i: int) -> mx.array:
         asked.append((condition, i))
+        yield from ()
         return mx.array(condition)
 
     pipe = SimpleNamespace(transformer=Stub(one))
@@ -160,5 +161,5 @@ class Stub:
     def time_features(self, times):
         return mx.array(times)
 
-    def __call__(self, latents, features, condition):
+    def walk(self, latents, features, condition):
         return self.one(condition, latents, 0)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlx_model.nets import flux1, flux2, flux3
-from mlx_model.nets.ops import timestep_features
+from mlx_model.nets.ops import finish, timestep_features
 from mlx_model.store.weights import PackedLinear
 from tests.bench.bank import made_network
 from tests.kernels import trace
@@ -121,8 +121,8 @@ def test_what_a_time_does_is_made_once(family):
     given = condition(model)
     steering = model.steer(model.time_vector(TIME, given.vector) if family is flux1 else TIME)
     start = model.begin(LATENTS, steering, given) if family is flux3 else LATENTS
-    assert mx.array_equal(model.step(start, steering, given), model(LATENTS, TIME, given))
-    products = [one for one in trace(lambda x: model.step(x, steering, given), start) if "M" in one.name]
+    assert mx.array_equal(finish(model.walk(start, steering, given))[0], model(LATENTS, TIME, given))
+    products = [one for one in trace(lambda x: finish(model.walk(x, steering, given))[0], start) if "M" in one.name]
     assert all(one.outputs[0][-2] > 1 for one in products)  # none is of a single row
 
 

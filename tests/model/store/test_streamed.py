@@ -21,7 +21,7 @@ from mlx_model.request import Lora, Reference, Request
 from mlx_model.run.latents import grid_ids, text_ids
 from mlx_model.run.pipeline import Pipeline
 from mlx_model.store.counting import add_up, block_of, count_blocks
-from mlx_model.store.streamed import KEPT, rest, stream
+from mlx_model.store.streamed import KEPT, Streamer, rest, stream
 from mlx_model.store.weights import build, load, save_component
 from tests.bench.bank import made_network
 from tests.measuring import peak_of_mlx
@@ -173,6 +173,15 @@ def test_a_run_of_packed_weights_with_guidance_and_references_is_the_same(dtype)
     assert low[:2] == whole[:2]
     assert low[2].streamed == {"transformer", "text_encoder"}
     assert any("read from the disk" in event.text for event in low[3] if isinstance(event, Note))
+
+
+def test_with_guidance_a_block_is_read_once_a_step(monkeypatch):
+    read, reading = [], Streamer._read
+    monkeypatch.setattr(Streamer, "_read", lambda self, block: (read.append(block), reading(self, block)))
+    run(True, Request("mini", "a fox", 64, 64, steps=3, negative="fog"))
+    blocks = [block for block in read if block.startswith(("double", "single"))]
+    once = ["double_blocks.0", "double_blocks.1", *(f"single_blocks.{n}" for n in range(4))]
+    assert blocks == [*once * 3, once[0]]  # the first is begun for a step that does not come
 
 
 def test_a_bank_of_references_is_the_same():
