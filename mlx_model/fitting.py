@@ -59,15 +59,22 @@ def choose(
 
 
 def expect(
-    folder: Any, size: Size, references: Sequence[Size], number_bytes: int, low: bool = False
+    folder: Any,
+    size: Size,
+    references: Sequence[Size],
+    number_bytes: int,
+    low: bool = False,
+    seen_at: int | None = None,
 ) -> tuple[Forecast, int]:
     """The forecast of a run on this machine with what stays loaded, and the bytes that banks may take.
 
+    `seen_at`: as Request.reference_size.
+
     Banks of other references than the run's get half of what nothing else needs.
     """
-    here = memory.machine()
-    needed = choose(folder.spec, here, size, references, weigh(folder, number_bytes), low)
-    bank = bank_bytes(folder.spec, references, number_bytes)
+    here, spec = memory.machine(), folder.spec.limit_references(seen_at)
+    needed = choose(spec, here, size, references, weigh(folder, number_bytes), low)
+    bank = bank_bytes(spec, references, number_bytes)
     return needed, bank + max(0, here.usable - needed.peak) // 2
 
 

@@ -78,15 +78,15 @@ class Canvas(NamedTuple):
         return (self.whole.height - self.used.height) // 2
 
 
-def reference_canvas(size: Size) -> Canvas:
-    """The size of a single reference: at most 4 megapixels once its sides are rounded up to multiples of 16.
-
-    Several references go by reference_size with a cap of one megapixel instead.
+def reference_canvas(size: Size, cap: int = MAX_PIXELS) -> Canvas:
+    """The size of a single reference: at most `cap` pixels (64 x 64 or more) once its sides are rounded up to multiples
+    of 16. Several references go by reference_size instead.
     """
-    scale = min(1.0, math.sqrt(MAX_PIXELS / size.area), MAX_SIDE / max(size))
+    cap = min(cap, MAX_PIXELS)
+    scale = min(1.0, math.sqrt(cap / size.area), MAX_SIDE / max(size))
     while True:
         used = Size(*(max(1, round(side * scale)) for side in size))
         whole = Size(*(min(MAX_SIDE, max(MIN_SIDE, -(-side // MULTIPLE) * MULTIPLE)) for side in used))
-        if whole.area <= MAX_PIXELS:
+        if whole.area <= cap:
             return Canvas(used, whole)
         scale *= 0.995

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from .errors import Advice, Hint, RequestError, say_reason
 from .events import LOCAL
-from .geometry import Size, reference_size
+from .geometry import MAX_PIXELS, Size, reference_size
 from .specs import ModelSpec
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ MAX_SEED = 2**64 - 1
 MAX_STEPS = 200
 MAX_SCALE = 100  # of a LoRA; past that numbers overflow
 MAX_SIDE = 8192
+LEAST_SEEN = 128 * 128  # pixels of a reference
 MOST_FILES = 200  # pictures and LoRAs of a request that is read: each is opened before a model is asked
 LEAST_CROP = 64  # pixels a side: as small as a picture may be
 MAX_TEXT = 100_000  # characters of a prompt: far beyond what any model reads
@@ -99,6 +100,9 @@ class Request:
     label: int | None = None
     noise: str | None = None
     sampler: str | None = None
+    reference_size: int | None = (
+        None  # at how many pixels each reference is looked at, at most; None: as the model does
+    )
 
     @property
     def size(self) -> Size:
@@ -168,6 +172,7 @@ def check(request: Request, spec: ModelSpec) -> Request:
     """
     _check_text(request, spec)
     _check_pictures(request, spec)
+    spec = spec.limit_references(request.reference_size)
     _check_shapes(request, spec)
     _check_mask(request, spec)
     _check_control(request, spec)
@@ -226,6 +231,10 @@ def _check_pictures(request: Request, spec: ModelSpec) -> None:
         _fail(f"{spec.name} can't edit: it takes no pictures.", Advice("choose_model_for_edits"))
     if count > spec.max_references:
         _fail(f"{count} references are too many: {spec.name} takes up to {spec.max_references}.", "Leave some out.")
+    if request.reference_size is not None and not spec.takes_reference_size:
+        _fail(f"{spec.name} looks at pictures at sizes of its own.", _leave_out("reference-size"))
+    if request.reference_size is not None and not LEAST_SEEN <= request.reference_size <= MAX_PIXELS:
+        _fail(f"References can't be seen at {request.reference_size} pixels.", f"From {LEAST_SEEN} to {MAX_PIXELS}.")
     if spec.needs_picture and not count:
         _fail(f"{spec.name} needs a picture to work from.", Advice("give_picture"))
     if request.strength is not None and not count:

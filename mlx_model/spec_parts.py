@@ -269,7 +269,7 @@ FLUX3: dict[str, Any] = {
     "download_bytes": 20_300_000_000,
     "max_references": 10,
     "mask": True,
-    "reference_pixels": (4 * MEGAPIXEL, MEGAPIXEL),
+    "reference_most": 4 * MEGAPIXEL,
     "keeps_whole": True,
     "boxes": True,
     "blocks": {"transformer": Blocks(245_366_784), "text_encoder": QWEN3_4B_BLOCKS},

@@ -7,6 +7,7 @@ makers' own page is followed: FLUX.3 base's guidance is 4 there, and 3.5 in diff
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -74,7 +75,8 @@ class ModelSpec:
     max_pixels: int = 4 * MEGAPIXEL
     output_pixels: int = MEGAPIXEL  # cap of a size taken from a reference
     preferred_sizes: tuple[Size, ...] = ()  # a picture is brought to the one nearest in shape
-    reference_pixels: tuple[int, int] = (2024 * 2024, MEGAPIXEL)  # cap with one reference, with several
+    reference_pixels: tuple[int, int] = (MEGAPIXEL, MEGAPIXEL)  # cap with one reference, with several, if none is asked
+    reference_most: int = 2024 * 2024  # of one reference, on request: what its makers' code uses
     pipelines: tuple[str, ...] = ()  # classes that model_index.json may name; (): any that no other row names
 
     @property
@@ -93,11 +95,26 @@ class ModelSpec:
             return self.size
         size = Size.of(pixels)
         if self.keeps_whole and alone:
-            return reference_canvas(size).used
+            return reference_canvas(size, self.reference_pixels[0]).used
         if self.preferred_sizes:
             return self.choose_preferred(size)
         factor = min(1.0, math.sqrt(self.output_pixels / size.area))
         return Size(self._fit(size.width * factor), self._fit(size.height * factor))
+
+    @property
+    def takes_reference_size(self) -> bool:
+        """Whether it can be said at how many pixels a picture is seen: not where the model has sizes of its own."""
+        return self.pictures == "tokens" and not self.preferred_sizes and self.max_references > 0
+
+    def limit_references(self, pixels: int | None) -> ModelSpec:
+        """The row as it is for a run that looks at its references at `pixels` each, or as it says itself.
+
+        A single one can be seen larger than by default, several only smaller.
+        """
+        if pixels is None:
+            return self
+        caps = min(pixels, self.reference_most), min(pixels, self.reference_pixels[1])
+        return dataclasses.replace(self, reference_pixels=caps)
 
     def choose_preferred(self, size: Size) -> Size:
         """The preferred size nearest in shape; of two as near the narrower."""
@@ -134,6 +151,7 @@ _ROWS = (
         max_pixels=4 * 256 * 256,
         output_pixels=256 * 256,
         reference_pixels=(256 * 256, 256 * 256),
+        reference_most=256 * 256,
     ),
     ModelSpec(
         "flux1-schnell",

@@ -26,6 +26,7 @@ class Settings(msgspec.Struct, frozen=True):
     previews: bool = True  # a picture after every step
     cache: bool = True  # what is computed of prompts and pictures is kept on the disk for later runs
     low_memory: bool = False  # weights are read from the disk as they are used, also where a model fits
+    full_references: bool = False  # one large reference is looked at up to 4 megapixels, as the models' makers do
     folder: str | None = None  # where new boards go; None: see paths.boards
     notifications: bool = True
     recent: tuple[str, ...] = ()

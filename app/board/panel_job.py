@@ -75,7 +75,8 @@ def require_memory(board: Board, panel: Panel, choice: Choice) -> Forecast:
     shown = see(board, panel)
     known = find_taught(board, shown, choice.model.name)
     sizes = [one.size for one in shown if one.size and not is_known(one, known)]
-    return running.require_room(choice.folder, choice.size, sizes, loras=list_loras(board, panel, known))
+    adapters, seen_at = list_loras(board, panel, known), running.choose_reference_size(choice.spec)
+    return running.require_room(choice.folder, choice.size, sizes, loras=adapters, seen_at=seen_at)
 
 
 def find_taught(board: Board, shown: Sequence[Seen], model: str) -> dict[str, Taught]:
@@ -179,6 +180,7 @@ def panel_job(
         mask=_mask(panel, source, picture_path),
         strength=panel.settings.strength if source else None,
         loras=list_loras(board, panel, known),
+        reference_size=running.choose_reference_size(spec),
     )
     folder, start = str(choice.folder.path), look(board).find_start(panel)
     words, start_id = panel.words.strip(), start.id if start else None

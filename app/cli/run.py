@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from app.base import paths
 from app.base.words import say_count
-from app.engine.running import Output, awake, open_pipeline, require_memory, run_and_save
+from app.engine.running import Output, awake, choose_reference_size, open_pipeline, require_memory, run_and_save
 from app.pictures import images
 from mlx_model import files
 from mlx_model.errors import DiskFull, RequestError
@@ -165,6 +165,9 @@ def _for_model(recorded: Request, folder: Folder) -> Request:
     name = library.name_of(folder)
     if name == recorded.model:
         return recorded
+    recorded = dataclasses.replace(
+        recorded, reference_size=recorded.reference_size and choose_reference_size(folder.spec)
+    )
     return dataclasses.replace(recorded, model=name, steps=None, guidance=None, sampler=None)
 
 
@@ -217,8 +220,10 @@ def _prompt(base: Request, prompt: str | None, recorded: Request | None, folder:
 
 def _changes(options: Options, folder: Folder, recorded: Request | None) -> Options:
     """What the options say, where they say something."""
-    direct = ("steps", "guidance", "negative", "strength", "dtype", "label", "sampler", "ready_made")
+    direct = ("steps", "guidance", "negative", "strength", "dtype", "label", "sampler", "ready_made", "reference_size")
     changes = {key: options[key] for key in direct if options.get(key) is not None}
+    if recorded is None and (seen := choose_reference_size(folder.spec)):
+        changes.setdefault("reference_size", seen)
     if options.get("control") and folder.spec.pictures == "edges":
         changes["ready_made"] = True
     if options.get("outpaint"):

@@ -19,6 +19,7 @@ from mlx_model.errors import RequestError
 from mlx_model.events import Done, Event, Note, Preview
 from mlx_model.geometry import Size
 from mlx_model.request import Lora, Request, demand
+from mlx_model.specs import ModelSpec
 
 from ..base import blas, paths
 from ..pictures import images, metadata
@@ -81,7 +82,7 @@ def clear_cache() -> None:
 def require_memory(folder: "Folder", request: Request, low: bool = False) -> None:
     """require_room for a checked and loaded request."""
     sizes = [Size.of(demand(reference.pixels)) for reference in request.references]
-    require_room(folder, request.size, sizes, request.dtype, request.loras, low)
+    require_room(folder, request.size, sizes, request.dtype, request.loras, low, request.reference_size)
 
 
 def require_room(
@@ -91,8 +92,10 @@ def require_room(
     dtype: str | None = None,
     loras: Sequence[Lora] = (),
     low: bool = False,
+    seen_at: int | None = None,
 ) -> "Forecast":
-    """What a run needs of this machine's memory; `low`: with weights read from the disk, also where the model fits.
+    """What a run needs of this machine's memory; `low`: with weights read from the disk, also where the model fits;
+    `seen_at`: as Request.reference_size.
 
     Raises WillNotFit, naming what would, where this machine can't hold it; LayoutError for a file that is no LoRA.
     """
@@ -101,7 +104,9 @@ def require_room(
     here = memory.machine()
     number_bytes = 4 if dtype == "float32" else here.number_bytes
     weights = fitting.weigh(folder, number_bytes).add(_weigh_adapters(folder, loras, number_bytes))
-    return fitting.require(folder.spec, here, size, references, weights, low or _is_set("low_memory"))
+    return fitting.require(
+        folder.spec.limit_references(seen_at), here, size, references, weights, low or _is_set("low_memory")
+    )
 
 
 def _weigh_adapters(folder: "Folder", loras: Sequence[Lora], number_bytes: int) -> int:
@@ -146,8 +151,13 @@ def _open_cache() -> "Cache | None":
     return Cache(paths.cache()) if _is_set("cache") else None
 
 
+def choose_reference_size(spec: ModelSpec) -> int | None:
+    """Request.reference_size by the person's choice: all that the model's makers use, or None."""
+    return spec.reference_most if spec.takes_reference_size and _is_set("full_references") else None
+
+
 def _is_set(choice: str) -> bool:
-    """One of the person's choices: "cache" or "low_memory"."""
+    """One of the person's choices: "cache", "low_memory" or "full_references"."""
     if not paths.settings().exists():  # as before the window was ever open
         return choice == "cache"
     from ..base import settings

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from ..nets.image_siglip import ImageEncoder
     from ..nets.redux import ImageEmbedder
     from ..request import Request
+    from ..specs import ModelSpec
     from .pipeline import Pipeline
 
 Text = tuple[mx.array, mx.array]  # T5's tokens (1, T, width) and CLIP's pooled vector (1, width)
@@ -72,7 +73,9 @@ def _encode_tokens(pipe: Pipeline, request: Request) -> Generator[Note, None, Pi
     for reference in request.references:
         pixels = demand(reference.pixels)
         own = Size.of(pixels)
-        resized, cropped = _reference_size(pipe, own, len(request.references))
+        resized, cropped = _reference_size(
+            pipe.spec.limit_references(request.reference_size), own, len(request.references)
+        )
         latents.append(pipe.picture_latents(pixels, resized, cropped))
         grids.append(cropped.grid(multiple))
         if cropped != own:
@@ -80,12 +83,12 @@ def _encode_tokens(pipe: Pipeline, request: Request) -> Generator[Note, None, Pi
     return Pictures(mx.concatenate(latents, axis=1), tuple(grids))
 
 
-def _reference_size(pipe: Pipeline, own: Size, count: int) -> tuple[Size, Size]:
+def _reference_size(spec: ModelSpec, own: Size, count: int) -> tuple[Size, Size]:
     """(resized, cropped): one picture is squeezed to a preferred size; several share the pixels of one."""
-    if count == 1 and pipe.spec.preferred_sizes:
-        size = pipe.spec.choose_preferred(own)
+    if count == 1 and spec.preferred_sizes:
+        size = spec.choose_preferred(own)
         return size, size
-    return reference_size(own, pipe.spec.reference_pixels[0] // count, pipe.spec.size_multiple)
+    return reference_size(own, spec.reference_pixels[0] // count, spec.size_multiple)
 
 
 def _encode_erased(pipe: Pipeline, request: Request) -> Generator[Note, None, Pictures]:

@@ -35,7 +35,7 @@ def encode_text(pipe: Pipeline, prompt: str) -> mx.array:
 def encode_references(pipe: Pipeline, request: Request) -> Generator[Note, None, References | None]:
     """Each at the reference implementation's size, with a Note where that is not its own."""
     latents, grids, multiple = [], [], pipe.spec.size_multiple
-    cap = pipe.spec.reference_pixels[0 if len(request.references) == 1 else 1]
+    cap = pipe.spec.limit_references(request.reference_size).reference_pixels[0 if len(request.references) == 1 else 1]
     for reference in request.references:
         own = Size.of(demand(reference.pixels))
         resized, cropped = reference_size(own, cap, multiple)

@@ -41,11 +41,12 @@ def encode_text(pipe: Pipeline, prompt: str) -> mx.array:
 
 
 def encode_references(pipe: Pipeline, request: Request) -> Generator[Note, None, References | None]:
-    """A single picture whole, its rims filled up; several at most a megapixel each, cropped."""
+    """A single picture whole, its rims filled up; several cropped; each at most a megapixel if no more is asked for."""
     latents, grids, multiple = [], [], pipe.spec.size_multiple
-    alone = len(request.references) == 1
+    encode = _encode_whole if len(request.references) == 1 else _encode_cropped
+    caps = pipe.spec.limit_references(request.reference_size).reference_pixels
     for reference in request.references:
-        encoded, used, whole = (_encode_whole if alone else _encode_cropped)(pipe, reference)
+        encoded, used, whole = encode(pipe, reference, caps[encode is _encode_cropped])
         latents.append(encoded)
         grids.append(whole.grid(multiple))
         if used != Size.of(demand(reference.pixels)):
@@ -53,17 +54,16 @@ def encode_references(pipe: Pipeline, request: Request) -> Generator[Note, None,
     return References(mx.concatenate(latents, axis=1), grids) if latents else None
 
 
-def _encode_whole(pipe: Pipeline, reference: Reference) -> tuple[mx.array, Size, Size]:
+def _encode_whole(pipe: Pipeline, reference: Reference, cap: int) -> tuple[mx.array, Size, Size]:
     """Latents, the size at which the picture is used, and that of the canvas around it."""
     pixels = demand(reference.pixels)
-    canvas = reference_canvas(Size.of(pixels))
+    canvas = reference_canvas(Size.of(pixels), cap)
     used, whole = canvas
     return pipe.encode_pixels(fill_canvas(canvas, resize_and_crop(pixels, used, used))), used, whole
 
 
-def _encode_cropped(pipe: Pipeline, reference: Reference) -> tuple[mx.array, Size, Size]:
+def _encode_cropped(pipe: Pipeline, reference: Reference, cap: int) -> tuple[mx.array, Size, Size]:
     """Latents, and twice the size at which the picture is used."""
-    cap = pipe.spec.reference_pixels[1]
     pixels = demand(reference.pixels)
     resized, cropped = reference_size(Size.of(pixels), cap, pipe.spec.size_multiple)
     return pipe.picture_latents(pixels, resized, cropped), cropped, cropped

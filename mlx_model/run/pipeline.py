@@ -232,7 +232,9 @@ class Pipeline:
         """What this run leaves loaded, how much banks may take, and what is read from the disk, which is told."""
         number_bytes = getattr(mx, self.dtype).size
         sizes = [Size.of(demand(reference.pixels)) for reference in request.references]
-        needed, self.banks.limit = expect(self.folder, request.size, sizes, number_bytes, self.low_memory)
+        needed, self.banks.limit = expect(
+            self.folder, request.size, sizes, number_bytes, self.low_memory, request.reference_size
+        )
         self.stay = needed.stay
         if needed.streamed != self.streamed:
             self.unload(*(needed.streamed ^ self.streamed))

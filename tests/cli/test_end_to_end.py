@@ -177,3 +177,14 @@ def test_bench(model, work):
     found = json.loads(call(work, *words).stdout.splitlines()[-1])
     assert found["edit_seconds"] > 0
     assert found["peak_bytes"] > 10_000_000
+
+
+def test_references_are_looked_at_at_the_size_that_is_asked_for(model, work):
+    Image.effect_noise((192, 192), 90).convert("RGB").save(work / "large.png")
+    words = ("edit", "large.png", "-p", "a cat", "-m", model, "--size", "64x64", "--steps", "1", "--seed", "1")
+    said = call(work, *words, "--reference-size", "16384", "-o", "small.png").stderr
+    assert "192x192, used at 128x128" in said
+    assert read_request(work / "small.png").reference_size == 16384
+    call(work, *words, "-o", "usual.png")
+    assert not np.array_equal(open_picture(work / "small.png"), open_picture(work / "usual.png"))
+    assert "can't be seen" in call(work, *words, "--reference-size", "5", code=2).stderr

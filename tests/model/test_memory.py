@@ -115,7 +115,10 @@ def test_weights_of_a_folder_replace_the_estimate():
 
 
 def test_references_are_capped_as_the_model_caps_them():
-    assert memory.reference_tokens(KLEIN, [(4000, 4000)]) == 2024 * 2024 // 256
+    assert memory.reference_tokens(KLEIN, [(4000, 4000)]) == 4096
+    assert memory.reference_tokens(KLEIN.limit_references(2**22), [(4000, 4000)]) == 2024 * 2024 // 256
+    assert memory.reference_tokens(KLEIN.limit_references(2**22), [(4000, 4000)] * 2) == 2 * 4096
+    assert memory.reference_tokens(KLEIN.limit_references(2**18), [(4000, 4000)] * 2) == 2 * 1024
     assert memory.reference_tokens(KLEIN, [(4000, 4000)] * 2) == 2 * 4096
 
 

@@ -36,6 +36,8 @@ REFUSED = [
     ({"width": 1000, "height": 1024}, "multiples of 16"),
     ({"width": 32, "height": 1024}, "from 64"),
     ({"width": 4096, "height": 4096}, "larger than"),
+    ({"reference_size": 1000}, "can't be seen at 1000 pixels"),
+    ({"reference_size": 2**23}, "can't be seen at 8388608 pixels"),
 ]
 
 
@@ -99,6 +101,22 @@ def test_a_kept_picture_keeps_its_size_to_the_pixel():
     large = {"references": (Reference(pixels=np.zeros((3000, 4000, 3), np.uint8)),)}
     assert size_of(KLEIN, **large, mask=Mask()) == (1168, 880)
     assert size_of(KONTEXT, **small, mask=Mask()) == KONTEXT.choose_preferred(Size(501, 333))
+
+
+@pytest.mark.parametrize("name", ["flux1-schnell", "flux1-kontext-dev", "flux1-fill-dev", "flux1-redux-dev"])
+def test_a_model_with_sizes_of_its_own_takes_none_for_references(name):
+    request = Request(name, "a cat", references=(PICTURE,) * (name != "flux1-schnell"), reference_size=2**20)
+    with pytest.raises(RequestError, match="sizes of its own"):
+        check(request, SPECS[name])
+
+
+def test_a_large_picture_gives_a_megapixel_and_more_on_request():
+    """FLUX.3 makes a single picture's whole canvas: 3.4 times the work at 4 megapixels."""
+    large = Reference(pixels=np.zeros((2000, 2000, 3), np.uint8))
+    given = Request("flux3-image-klein", "a cat", references=(large,))
+    spec = SPECS["flux3-image-klein"]
+    assert check(given, spec).size == (1024, 1024)
+    assert check(dataclasses.replace(given, reference_size=2**22), spec).size == (2000, 2000)
 
 
 def test_defaults():

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 from msgspec.structs import replace
 
+from app.base import settings
 from app.board.data import Board, Member, Panel, PanelReference, Picture, Scene, Settings, Source, Take, Taught
 from app.board.panel_job import panel_job
 from mlx_model.errors import RequestError
@@ -246,3 +247,12 @@ def test_a_model_that_takes_no_pictures_draws_whom_it_was_taught(taught):
     plain = SPECS["flux1-dev"]
     fox = structs.replace(fox, taught=(Taught(plain.name, "foxy-2", "foxy"),))
     assert job(board(Panel("p", "@fox runs"), cast=(fox,)), model=plain).request.prompt == "foxy runs"
+
+
+def test_a_single_picture_is_seen_in_full_where_a_person_chose_that(tmp_path, monkeypatch):
+    monkeypatch.setenv("FLUX_LOCAL_HOME", str(tmp_path))
+    one = board(Panel("p", "a fox"))
+    assert job(one).request.reference_size is None
+    settings.save(settings.Settings(full_references=True))
+    assert job(one).request.reference_size == 2024 * 2024
+    assert job(one, model=SPECS["flux1-schnell"]).request.reference_size is None

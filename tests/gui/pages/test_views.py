@@ -299,6 +299,8 @@ def test_the_dialog_changes_settings_at_once(window, qtbot):
     assert settings.load().cache is False
     dialog.low_memory.setChecked(True)
     assert settings.load().low_memory is True
+    dialog.full_references.setChecked(True)
+    assert settings.load().full_references is True
     theme.apply("dark")
 
 

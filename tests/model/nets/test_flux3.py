@@ -174,15 +174,15 @@ def test_positions_of_padding_change_the_padding_alone():
     assert mx.abs(moved[:, 3:] - usual[:, 3:]).max().item() > 1e-4
 
 
-@given(st.integers(1, 9000), st.integers(1, 9000))
-def test_canvas(width, height):
-    used, whole = reference_canvas(Size(width, height))
+@given(st.integers(1, 9000), st.integers(1, 9000), st.sampled_from([128 * 128, 2**20, MAX_PIXELS, 2**30]))
+def test_canvas(width, height, cap):
+    used, whole = reference_canvas(Size(width, height), cap)
     assert whole.width % 16 == whole.height % 16 == 0
     assert min(whole) >= 64
-    assert whole.area <= MAX_PIXELS
+    assert whole.area <= min(cap, MAX_PIXELS)
     assert used.width <= whole.width
     assert used.height <= whole.height
-    if max(width, height) <= 2048:
+    if max(width, height) <= min(2048, cap**0.5 // 16 * 16):
         assert used == (width, height)
 
 
