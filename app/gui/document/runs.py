@@ -52,6 +52,7 @@ class Runs(QObject):
         self._jobs: dict[str, list[str]] = {}  # the same the other way round, in the order submitted
         self._failed: dict[str, PanelState] = {}  # panel id -> its last failure
         self._behind: dict[str, str] = {}  # panel id -> the panel whose next picture it waits for
+        self._there: tuple[Board | None, set[str]] = None, set()  # the board asked about last, what it has
         self._paused = engine.paused
         engine.happened.connect(self._event)
         engine.finished.connect(self._finish)
@@ -145,9 +146,9 @@ class Runs(QObject):
 
     def owns(self, board: Board, job: JobState) -> bool:
         """Whether the job is one of this board."""
-        if lesson := job.job.lesson:
-            return any(member.id == lesson.member for member in board.cast)
-        return any(panel.id == job.job.panel for panel in board.panels())
+        if self._there[0] is not board:
+            self._there = board, {one.id for one in board.cast} | {one.id for one in board.panels()}
+        return (job.job.lesson.member if job.job.lesson else job.job.panel) in self._there[1]
 
     def detach(self) -> None:
         """Hear no more of the engine: the window shows another board now."""

@@ -10,6 +10,7 @@ from PySide6.QtCore import QCoreApplication, QElapsedTimer, QEventLoop, QObject,
 
 T = TypeVar("T")
 SHORT = 25  # ms that the event loop may stand still for one thing of many
+LULL = 2000  # ms
 
 
 def breathe() -> None:
@@ -82,7 +83,24 @@ def beside() -> Beside:
 
 
 def spare_collections() -> None:
-    """What is there now stays: Python's collector would go through all of it again and again, some 30 ms each time."""
+    """What is there now stays: Python's collector would go through all of it again and again, some 30 ms each time.
+
+    The first time it does so at once, later when none of this was asked for during LULL: while boards come and go.
+    """
+    if gc.get_freeze_count():
+        _lull().start()
+    else:
+        _collect()
+
+
+@cache
+def _lull() -> QTimer:
+    timer = QTimer(QCoreApplication.instance(), singleShot=True, interval=LULL)
+    timer.timeout.connect(_collect)
+    return timer
+
+
+def _collect() -> None:
     gc.unfreeze()
     gc.collect()
     gc.freeze()

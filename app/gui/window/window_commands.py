@@ -10,6 +10,7 @@ from ...base.words import say_count
 from ..document.document import Document
 from ..kit.messages import ask, sure
 from ..kit.theme import theme
+from ..kit.turns import breathe
 from ..kit.widgets import as_action, as_tip
 from .session import Session
 
@@ -35,6 +36,7 @@ class WindowCommands(QObject):
         folder = str(boards_folder(self.session.settings))
         path = QFileDialog.getExistingDirectory(self.window, "Open Board", folder)
         if path:
+            breathe()  # the dialog goes first: it and the new board together stood still for long
             self.session.open(path)
 
     def open_anyway(self, path: str, who: str) -> None:

@@ -314,6 +314,18 @@ def test_the_queue_says_which_board_a_panel_is_on(window, session, engine, pictu
     assert words().startswith(f"on “{title}” · ")
 
 
+def test_whose_a_job_is_goes_through_the_board_once_for_all_jobs(window, session, monkeypatch):
+    first = next(session.document.board.panels()).id
+    for _ in range(30):
+        session.document.render([first])
+    jobs, times, board = session.engine.jobs(), [], type(session.document.board)
+    panels = board.panels
+    monkeypatch.setattr(board, "panels", lambda self: (times.append(1), panels(self))[1])
+    assert {session.board_of(job) for job in jobs} == {""}
+    assert len(jobs) >= 30
+    assert len(times) <= 2
+
+
 def test_a_board_behind_is_shown_again_with_its_history(session, engine):
     session.start(str(session.path))
     document = session.document
