@@ -164,11 +164,22 @@ class InstructionDialog(QDialog):
         return text
 
 
-FIXED = (
-    ("Open the panel, add a panel, edit a heading", "Return"),
-    ("Quick Look", "Space"),
-    ("Select more", "Shift or Ctrl and click, or draw a frame"),
-    ("Larger and smaller panels", "Ctrl and the mouse wheel"),
+FIXED = (  # where, what and by which keys, besides the menus
+    ("Board", "Open the panel, add a panel, edit a heading", "Return"),
+    ("Board", "Quick Look", "Space"),
+    ("Board", "Select more", "Shift or Ctrl and click, or draw a frame"),
+    ("Board", "Larger and smaller panels", "Ctrl and the mouse wheel"),
+    ("Panel", "Render", "Ctrl+Return"),
+    ("Panel", "The panel before, the next one", "Ctrl+[, Ctrl+]"),
+    ("Picture", "Larger, smaller, whole, its pixels", "+, -, 0, 1"),
+    ("Picture", "Compare, show what was before", "C, hold B"),
+    ("Picture", "Move it", "Arrows, or Space and drag"),
+    ("Mask", "Move the point or the shape; faster", "Arrows; with Shift"),
+    ("Mask", "Press and lift, let go of the shape", "Return"),
+    ("Mask", "Resize the shape, the brush", "Alt and arrows, [ and ]"),
+    ("Mask", "Clear", "Del"),
+    ("Takes", "Star, compare, delete", "S, C, Del"),
+    ("Animatic", "Play, step, make shorter and longer", "Space, arrows, comma and period"),
 )
 
 
@@ -185,7 +196,7 @@ class Shortcuts(QDialog):
         self.search.textChanged.connect(self._filter)
         self.table = QTableWidget(0, 3)
         self.table.setAccessibleName("Shortcuts")
-        self.table.setHorizontalHeaderLabels(["Menu", "What", "Keys"])
+        self.table.setHorizontalHeaderLabels(["Where", "What", "Keys"])
         self.table.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         self.table.verticalHeader().hide()
         self.table.setShowGrid(False)
@@ -193,7 +204,7 @@ class Shortcuts(QDialog):
         self.table.setSelectionBehavior(QTableWidget.SelectionBehavior.SelectRows)
         self.table.setTabKeyNavigation(False)
         self.table.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
-        for line in (*keys, *(("Board", *fixed) for fixed in FIXED)):
+        for line in (*keys, *FIXED):
             self._add(*line)
         self.table.resizeColumnToContents(2)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)

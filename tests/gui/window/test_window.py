@@ -125,6 +125,18 @@ def dialogs(window):
     ]
 
 
+@pytest.mark.parametrize("word", ["mask", "compare", "takes", "render"])
+def test_keys_outside_the_menus_are_found_among_the_shortcuts(window, qtbot, word):
+    from app.gui.window.dialogs import Shortcuts
+
+    shown = Shortcuts(window.actions_.list_shortcuts(), window)
+    qtbot.addWidget(shown)
+    shown.search.setText(word)
+    table = shown.table
+    where = {table.item(place, 0).text() for place in range(table.rowCount()) if not table.isRowHidden(place)}
+    assert where & {"Mask", "Picture", "Takes", "Panel"}
+
+
 def test_dialogs_have_names_and_are_reached_by_tab(full, qtbot):
     for dialog in dialogs(full):
         with qtbot.waitActive(dialog):
