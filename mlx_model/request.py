@@ -100,9 +100,8 @@ class Request:
     label: int | None = None
     noise: str | None = None
     sampler: str | None = None
-    reference_size: int | None = (
-        None  # at how many pixels each reference is looked at, at most; None: as the model does
-    )
+    reference_size: int | None = None  # pixels that a reference is looked at with, at most; None: as the model does
+    enlarge: int | None = None  # how many times the picture becomes as wide and as high: see enlarging.py
 
     @property
     def size(self) -> Size:
@@ -170,6 +169,8 @@ def check(request: Request, spec: ModelSpec) -> Request:
 
     Raises RequestError where the model can't do it.
     """
+    if request.enlarge is not None:
+        return _check_enlarged(request, spec)
     _check_text(request, spec)
     _check_pictures(request, spec)
     spec = spec.limit_references(request.reference_size)
@@ -195,6 +196,34 @@ def check(request: Request, spec: ModelSpec) -> Request:
         "sampler": sampler,
     }
     return dataclasses.replace(request, **filled)
+
+
+def _check_enlarged(request: Request, spec: ModelSpec) -> Request:
+    """The size, and what a tile is made with."""
+    from . import enlarging  # few requests need it
+
+    if request.enlarge not in enlarging.FACTORS:
+        _fail(f"A picture can't be enlarged {request.enlarge} times.", "Choose 2 or 4.")
+    if len(request.references) != 1 or request.repaints:
+        _fail("Enlarging takes one whole picture, without a mask.", "Leave the rest out.")
+    size = _size_enlarged(request)
+    if max(size) > MAX_SIDE:
+        _fail(f"{size} would be too large: a side ends at {MAX_SIDE} pixels.", "Enlarge it less.")
+    request = dataclasses.replace(request, width=size.width, height=size.height)
+    if enlarging.find_limit(spec, size):
+        return request
+    part = dataclasses.replace(request, enlarge=None, references=(Reference(),), width=None, height=None)
+    steps, guidance = request.steps or enlarging.count_steps(spec), check(part, spec).guidance
+    return dataclasses.replace(request, steps=steps, guidance=guidance, strength=request.strength or enlarging.STRENGTH)
+
+
+def _size_enlarged(request: Request) -> Size:
+    """By the picture's own size where its pixels are there, else as the request says."""
+    asked, pixels = (request.width, request.height), request.references[0].pixels
+    size = request.size if pixels is None else Size(*(side * demand(request.enlarge) for side in Size.of(pixels)))
+    if asked not in ((None, None), size):
+        _fail("The size of an enlarged picture is its own, twice or four times.", _leave_out("size"))
+    return size
 
 
 def _fail(message: str, hint: Hint = "") -> None:

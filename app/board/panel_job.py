@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from msgspec import structs
 from msgspec.structs import replace
 
+from mlx_model.enlarging import find_words
 from mlx_model.errors import RequestError
 from mlx_model.foreign import parse_json
 from mlx_model.geometry import Size
@@ -27,7 +28,7 @@ from mlx_model.store.folder import Folder
 from ..engine import running
 from ..engine.jobs import Job
 from ..models import library, loras
-from .data import Adapter, Board, Panel, Picture, Source, Take, Taught, new_id
+from .data import Adapter, Board, Panel, Picture, Source, Take, Taught, find_id, new_id
 from .mentions import compile_prompt
 from .picture import Placed
 from .seen import Seen, fits_mask, look, names, see, source_picture
@@ -264,6 +265,32 @@ def _mask(panel: Panel, source: Picture | None, picture_path: Callable[[str], Pa
     if mask is None or source is None or not fits_mask(mask, source):
         return None
     return Mask(str(picture_path(mask.sha256)), mask.sha256)
+
+
+SEED = 0  # of what is enlarged: always the same, so that one that was stopped finds what it had made
+
+
+def enlarge_job(
+    board: Board, panel_id: str, take_id: str, factor: int, picture_path: Callable[[str], Path], model: library.Model
+) -> Job:
+    """The job; its take comes from the one that is enlarged.
+
+    `picture_path` gives the file of a picture's sha256. Raises Refused for a take that is gone, RequestError.
+    """
+    take, spec = find_id(board.panel(panel_id).takes, take_id, "take"), model.folder.spec
+    picture = take.picture
+    request = Request(
+        model.name,
+        prompt=find_words(spec),
+        width=picture.width * factor,
+        height=picture.height * factor,
+        seed=SEED,
+        references=(Reference(str(picture_path(picture.sha256)), sha256=picture.sha256),),
+        enlarge=factor,
+    )
+    label, folder = look(board).numbers[panel_id], str(model.folder.path)
+    words = f"enlarged {factor}×"
+    return Job(new_id(), label, check(request, spec), folder, panel_id, words=words, start=take.id)
 
 
 IMPORTED = "imported"

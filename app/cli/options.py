@@ -40,13 +40,17 @@ class Number(click.FloatRange):
 SEEN = (
     "At how many pixels each reference is looked at: 1048576, on request up to 4194304 of one, 3 to 4 times the work."
 )
+MODEL: Any = click.option("-m", "--model", metavar="MODEL", help="A model's name or the folder of a converted one.")
+OUTPUT: Any = click.option(
+    "-o", "--output", type=FILE, metavar="OUT", help="Where the picture goes: png, jpg, webp, tiff, avif."
+)
 
 
 def _options() -> list[Callable]:
     option: Any = click.option
     return [
-        option("-m", "--model", metavar="MODEL", help="A model's name or the folder of a converted one."),
-        option("-o", "--output", type=FILE, metavar="OUT", help="Where the picture goes: png, jpg, webp, tiff, avif."),
+        MODEL,
+        OUTPUT,
         option("--size", metavar="WxH|W:H", help="Size in pixels, or a shape such as 16:9."),
         option("--steps", type=int, metavar="N", help="Sampling steps; the model's own number if not given."),
         option("--guidance", type=float, metavar="G", help="How closely to follow the prompt."),
@@ -59,6 +63,13 @@ def _options() -> list[Callable]:
         option("--noise", type=FILE, metavar="FILE", help="Start from this noise (.safetensors, tensor `noise`)."),
         option("--save-latents", type=FILE, metavar="FILE", help="Also save the final latents (.safetensors)."),
         option("--reference-size", type=int, metavar="PIXELS", help=SEEN),
+        *_saving(),
+    ]
+
+
+def _saving() -> list[Callable]:
+    option: Any = click.option
+    return [
         option("--dtype", type=click.Choice(DTYPES), help="Number format of the run."),
         cache_option(),
         low_memory_option(),
@@ -66,6 +77,20 @@ def _options() -> list[Callable]:
         option("--force", is_flag=True, help="Overwrite an existing output instead of numbering."),
         json_option,
     ]
+
+
+def enlarge_options(command: Callable) -> Callable:
+    """Add those of the shared options that enlarging takes."""
+    option: Any = click.option
+    own = [
+        option("--steps", type=int, metavar="N", help="Steps of each tile; a few if not given."),
+        option("--guidance", type=float, metavar="G", help="How closely to follow the words."),
+        option("--seed", type=int, default=0, show_default=True, metavar="S", help="Another seed, other detail."),
+        lora_option(help="A LoRA and how strongly it counts; may be repeated."),
+    ]
+    for one in reversed([MODEL, OUTPUT, *own, *_saving()]):
+        command = one(command)
+    return command
 
 
 def run_options(command: Callable) -> Callable:

@@ -150,6 +150,10 @@ def prepare(options: Options, prompt: str | None, pictures: Sequence[str], notes
     folder = open_folder(library.resolve(name))
     base = _for_model(recorded, folder) if recorded else Request(library.name_of(folder))
     base = _with_pictures(base, options, _choose_pictures(pictures, options, folder), notes)
+    if options.get("enlarge") and prompt is None:
+        from mlx_model.enlarging import find_words
+
+        prompt = find_words(folder.spec)
     base = dataclasses.replace(base, prompt=_prompt(base, prompt, recorded, folder), loras=_loras(base, options))
     return folder, check(dataclasses.replace(base, **_changes(options, folder, recorded)), folder.spec)
 
@@ -220,8 +224,19 @@ def _prompt(base: Request, prompt: str | None, recorded: Request | None, folder:
 
 def _changes(options: Options, folder: Folder, recorded: Request | None) -> Options:
     """What the options say, where they say something."""
-    direct = ("steps", "guidance", "negative", "strength", "dtype", "label", "sampler", "ready_made", "reference_size")
-    changes = {key: options[key] for key in direct if options.get(key) is not None}
+    direct = (
+        "steps",
+        "guidance",
+        "negative",
+        "strength",
+        "dtype",
+        "label",
+        "sampler",
+        "ready_made",
+        "enlarge",
+        "reference_size",
+    )
+    changes = {key: options[key] for key in (*direct, "reference_size") if options.get(key) is not None}
     if recorded is None and (seen := choose_reference_size(folder.spec)):
         changes.setdefault("reference_size", seen)
     if options.get("control") and folder.spec.pictures == "edges":

@@ -80,7 +80,17 @@ def clear_cache() -> None:
 
 
 def require_memory(folder: "Folder", request: Request, low: bool = False) -> None:
-    """require_room for a checked and loaded request."""
+    """require_room for a checked and loaded request. What is enlarged needs the room of one tile."""
+    if request.enlarge:
+        from mlx_model import enlarging
+
+        own = Size(*(side // request.enlarge for side in request.size))
+        if enlarging.find_limit(folder.spec, own):
+            return
+        size = enlarging.plan_tiles(request.size, folder.spec).size
+        sizes = [size, own][: 1 + enlarging.sees_whole(folder.spec)]
+        require_room(folder, size, sizes, request.dtype, request.loras, low)
+        return
     sizes = [Size.of(demand(reference.pixels)) for reference in request.references]
     require_room(folder, request.size, sizes, request.dtype, request.loras, low, request.reference_size)
 
@@ -132,7 +142,7 @@ def run_and_save(
     previews = output.preview_time if output.previews else 0
     pipeline.cache = _open_cache() if output.cache else None
     pipeline.low_memory = output.low_memory or _is_set("low_memory")
-    with closing(pipeline.run(request, previews, ahead)) as events:
+    with closing(_start(pipeline, request, previews, ahead)) as events:
         for event in events:
             if isinstance(event, Preview) and event.pixels is not None and output.previews:
                 name = f"{output.picture.stem}-{request.seed}-step-{event.step:02}.png"
@@ -143,6 +153,16 @@ def run_and_save(
                     yield Note(f"The latents are in {_save_latents(event, output.latents, output)}.")
                 event = _save(event, request, output)
             yield event
+
+
+def _start(
+    pipeline: "Pipeline", request: Request, previews: float, ahead: Callable[[], Iterable[Request]]
+) -> Generator[Event, None, None]:
+    if not request.enlarge:
+        return pipeline.run(request, previews, ahead)
+    from mlx_model.run.enlarge import enlarge
+
+    return enlarge(pipeline, request, previews > 0)
 
 
 def _open_cache() -> "Cache | None":

@@ -63,6 +63,19 @@ def resize_mask(mask: np.ndarray, size: Size) -> np.ndarray:
     return clipped
 
 
+def keep_tones(made: np.ndarray, plain: np.ndarray) -> np.ndarray:
+    """`made` with the mean colours of `plain`, by cells: detail is the one's, colours and light are the other's.
+
+    The idea is StableSR's correction of colours (Wang et al. 2023), which takes wavelets. Sides: multiples of CELL.
+    """
+    height, width = made.shape[:2]
+    cells = height // CELL, CELL, width // CELL, CELL, 3
+    off = (plain.astype(np.float32) - made).reshape(cells).mean(axis=(1, 3))
+    bands = [Image.fromarray(off[..., band]).resize((width, height), Image.Resampling.BILINEAR) for band in range(3)]
+    toned: np.ndarray = made + np.stack([np.asarray(band) for band in bands], axis=2)
+    return np.clip(np.round(toned), 0, 255).astype(np.uint8)
+
+
 def canny(pixels: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 -> (H, W, 3) uint8, edges white on black, as FLUX.1 Canny was trained.
 
@@ -75,6 +88,7 @@ def canny(pixels: np.ndarray) -> np.ndarray:
     return np.repeat(cv2.Canny(np.ascontiguousarray(pixels), LOW, HIGH)[..., None], 3, axis=-1)
 
 
+CELL = 16  # pixels a side: keep_tones
 BLOCK, SIDE, PICTURES = 8, 128, 4
 DISCS = 150  # of a picture to fit on: from dots to half the picture
 RIDGE = 1e-4  # keeps channels that the fitted pictures do not excite from being read as colour

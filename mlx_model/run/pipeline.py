@@ -83,6 +83,7 @@ class Pipeline:
         self.adapted: tuple | None = ()  # lora.stamp of the adapters on the networks
         self.adapters: dict[str, Gathered] = {}  # by role: a network gets its own when it is loaded
         self._loaded: dict[str, Any] = {}
+        self.given_noise: np.ndarray | None = None  # (N, C) in place of what the seed gives
         self.draw_beside: DrawBeside | None = None  # draws previews where MLX doesn't have to
         self.preview_costs: Costs = {}
 
@@ -343,6 +344,8 @@ class Pipeline:
 
     def _noise(self, request: Request, tokens: int) -> mx.array:
         channels = self.channels
+        if self.given_noise is not None:
+            return mx.array(self.given_noise)[None]
         if request.noise is None:
             return mx.array(noise.normal(request.seed, (tokens, channels)))[None]
         try:

@@ -188,3 +188,13 @@ def test_references_are_looked_at_at_the_size_that_is_asked_for(model, work):
     call(work, *words, "-o", "usual.png")
     assert not np.array_equal(open_picture(work / "small.png"), open_picture(work / "usual.png"))
     assert "can't be seen" in call(work, *words, "--reference-size", "5", code=2).stderr
+
+
+def test_a_picture_is_enlarged_and_that_is_done_again(model, work):
+    made = call(work, "enlarge", "room.png", "-m", model, "-o", "large.png", "--steps", "1")
+    assert "One tile" in made.stderr or "1 tile" in made.stderr
+    recorded = read_request(work / "large.png")
+    assert (recorded.enlarge, recorded.width, recorded.height, recorded.seed) == (2, 192, 192, 0)
+    call(work, "edit", "--again", "large.png", "-o", "again.png")
+    assert np.array_equal(open_picture(work / "again.png"), open_picture(work / "large.png"))
+    call(work, "enlarge", "large.png", "--by", "3", code=2)

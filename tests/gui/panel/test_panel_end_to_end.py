@@ -78,3 +78,14 @@ def test_make_change_repaint_continue_undo(view, qtbot):
     while document.history.can_redo:
         document.redo()
     assert len(document.board.panel(new).takes) == 1
+
+
+def test_a_take_is_enlarged(view, qtbot):
+    run(view, qtbot, "a beach, day")
+    first = view.panel.takes[0]
+    view.side.takes.enlarge(first, 2)
+    qtbot.waitUntil(lambda: len(view.panel.takes) > 1 or view.stage.card.isVisible(), timeout=PATIENCE)
+    large = view.panel.take
+    assert (large.picture.width, large.picture.height) == (128, 128)
+    assert (large.parent, large.instruction) == (first.id, "enlarged 2×")
+    assert view.panel.prompt == "a beach, day"

@@ -144,6 +144,18 @@ def test_what_is_asked_for_by_menu(tree, qtbot):
         assert told.args == [take.id]
 
 
+def test_a_take_is_enlarged_as_far_as_it_goes(tree, document, monkeypatch):
+    take, jobs = tree.panel.takes[0], []
+    monkeypatch.setattr(document.runs, "submit", jobs.append)
+    actions = {action.text(): action for action in tree.menu_for(take).findChildren(QAction) if action.text()}
+    actions["Enlarge 4×"].trigger()
+    (job,) = jobs
+    assert (job.request.enlarge, job.request.width, job.start) == (4, 4 * take.picture.width, take.id)
+    large = replace(take, picture=replace(take.picture, width=4096))
+    actions = {action.text(): action for action in tree.menu_for(large).findChildren(QAction) if action.text()}
+    assert [actions[f"Enlarge {factor}×"].isEnabled() for factor in (2, 4)] == [True, False]
+
+
 def test_copy_and_drag_carry_pixels_a_named_file_and_the_hash(tree, document):
     QTest.keyClick(tree, "c", Qt.KeyboardModifier.ControlModifier)
     mime, take = QApplication.clipboard().mimeData(), tree.panel.takes[2]
