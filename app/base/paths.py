@@ -57,6 +57,12 @@ def mini() -> Path:
     return ASSETS / "mini"
 
 
+def guide() -> Path:
+    """The guide's pages: among the assets of a wheel, among the docs of a checkout."""
+    shipped = ASSETS / "guide"
+    return shipped if shipped.is_dir() else ASSETS.parent / "docs" / "guide"
+
+
 def existing_parent(path: Path) -> Path:
     """The nearest folder above `path` that is there: where a question about free space can be asked."""
     path = path.absolute()

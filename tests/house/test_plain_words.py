@@ -23,7 +23,9 @@ ONLY = {  # what may be called, or subclassed, in these files alone
          "QImageReader", "loadFromData", "fromData", "QPicture", "QWebEngineView"), frozenset[str](),
     ),
 }  # fmt: skip
-NAMED = {"app/gui/kit/text_field.py": {"QToolTip"}, WIDGETS: {"RichText"}}  # a sentence of ours; asks what is HTML
+NAMED = {  # a sentence of ours; asks what is HTML; the guide's own pages
+    "app/gui/kit/text_field.py": {"QToolTip"}, WIDGETS: {"RichText"}, "app/gui/window/reading.py": {"QTextBrowser"},
+}  # fmt: skip
 TIPS = ("setToolTip", "setStatusTip", "setWhatsThis")
 LISTED = {  # what is given words -> which of its arguments they are, icons left out
     **dict.fromkeys(

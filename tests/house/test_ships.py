@@ -21,10 +21,12 @@ def test_the_wheel_is_the_three_packages_and_the_assets():
     assert project["project"]["scripts"] == {"flux-local": "app.__main__:main"}
     shipped = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     odd = {".py", ".json", ".safetensors", ".png", ".svg", ".icns", ".ico", ".txt", ".md", ".ttf", ".fluxboard", ".qss"}
-    odd |= {".desktop"}
-    kept = [p for package in (*PACKAGES, "assets") for p in (ROOT / package).rglob("*") if p.is_file()]
+    odd |= {".desktop", ".webp"}
+    kept = [p for package in (*PACKAGES, "assets", "docs/guide") for p in (ROOT / package).rglob("*") if p.is_file()]
     kept = [p for p in kept if "__pycache__" not in p.parts]
-    assert shipped == {p.relative_to(ROOT).as_posix() for p in kept}
+    assert wheel["force-include"] == {"docs/guide": "assets/guide"}
+    names = {p.relative_to(ROOT).as_posix() for p in kept}
+    assert shipped == {name.replace("docs/guide/", "assets/guide/") for name in names}
     assert [p for p in kept if p.suffix not in odd and p.name != "LICENSE"] == []
     assert sum(p.stat().st_size for p in kept) < 20_000_000  # 18 at most are the built-in model's
 

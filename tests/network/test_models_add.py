@@ -34,6 +34,12 @@ def partial(home, content):
     return home / "downloads" / MODEL / ".partial" / sha256(content)
 
 
+def test_what_the_guide_says_adds_a_model(flux_local, home):
+    run = flux_local.run("add", MODEL, "--bits", "8")
+    assert run.code == 0, run.err
+    assert (home / "models" / MODEL / "model.json").is_file()
+
+
 def test_a_model_is_added(flux_local, hub, home):
     run = flux_local.add()
     assert run.code == 0, run.err

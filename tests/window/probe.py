@@ -8,6 +8,8 @@ stood still. Nothing here acts on the window: keys and mouse come from outside.
 import faulthandler
 import hashlib
 import json
+import os
+import random
 import re
 import socket
 import sys
@@ -17,6 +19,7 @@ import time
 import traceback
 from collections import Counter
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TextIO
 
 from PySide6.QtCore import QObject, QPoint, Qt, QTimer, Signal
@@ -42,6 +45,7 @@ from shiboken6 import getCppPointer
 
 from tests.window.fit import find_cut
 
+STEADY = "FLUX_LOCAL_STEADY"  # in the environment: seeds come from a fixed one
 BEAT = 10  # ms
 LATE = 60  # ms
 RING = 5  # px around a widget in which its focus may be painted
@@ -242,8 +246,18 @@ def place(widget: QWidget, rect=None) -> list[int]:
     return [corner.x(), corner.y(), rect.width(), rect.height()]
 
 
+def draw_steadily() -> None:
+    """The same numbers in every run, where seeds are drawn: for pictures that are to come out the same again."""
+    from app.board import panel_job
+
+    panel_job.secrets = SimpleNamespace(randbelow=random.Random(1).randrange)
+
+
 def main() -> None:
     from app.gui.window import start
+
+    if os.environ.get(STEADY):
+        draw_steadily()
 
     made = start.open_window
 

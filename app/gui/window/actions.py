@@ -109,7 +109,10 @@ TABLE: dict[str, tuple[Row | None, ...]] = {
         Row("full_screen", "Full Screen", "F11", window=Window.toggle_full_screen),
     ),
     "&Help": (
+        Row("guide", "Guide", "F1", window=Window.show_guide),
         Row("shortcuts", "Keyboard Shortcuts", "Ctrl+/", window=Window.show_shortcuts),
+        None,
+        Row("acknowledgements", "Acknowledgements…", window=Window.show_acknowledgements),
         Row("about", "About Flux Local", window=Window.show_about, role=Role.AboutRole),
     ),
 }

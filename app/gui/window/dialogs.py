@@ -4,10 +4,9 @@ import contextlib
 import re
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 
 import msgspec
-from PySide6.QtCore import Qt, qVersion
+from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -36,7 +35,7 @@ from ...board.data import ASPECTS
 from ...models import library
 from ..document.document import Document
 from ..kit.fields import ChoiceField
-from ..kit.messages import size_window, tell
+from ..kit.messages import size_window
 from ..kit.theme import SCHEMES
 from ..kit.widgets import OneLineEdit, button, label, row
 from ..kit.words import model_title
@@ -228,20 +227,6 @@ class Shortcuts(QDialog):
             cells = [self.table.item(place, column) for column in range(3)]
             words = " ".join(cell.text() for cell in cells if cell).lower()
             self.table.setRowHidden(place, text.lower() not in words)
-
-
-def show_about(parent: QWidget) -> None:
-    """Name, version, licences."""
-    try:
-        number = version("flux-local-studio")
-    except PackageNotFoundError:
-        number = "from a checkout"
-    more = (
-        "Storyboards and pictures with Black Forest Labs' FLUX models on your own machine. Nothing leaves it except a "
-        "download that you ask for.\n\nApache-2.0. The models have licences of their own: see Models.\n"
-        f"Made with Qt {qVersion()} (LGPL-3), MLX, Pillow. Characters of the built-in model: Noto Color Emoji (OFL)."
-    )
-    tell(parent, "About Flux Local", f"Flux Local {number}", more, trouble=False)
 
 
 AUTOMATIC = "Automatic (the first real model installed)"

@@ -134,8 +134,18 @@ class WindowCommands(QObject):
     def show_shortcuts(self) -> None:
         self.shortcuts_wanted.emit()
 
+    def show_guide(self) -> None:
+        from .reading import Guide
+
+        Guide(self.window).show()
+
+    def show_acknowledgements(self) -> None:
+        from .reading import Acknowledgements
+
+        Acknowledgements(self.window).exec()
+
     def show_about(self) -> None:
-        from .dialogs import show_about
+        from .reading import show_about
 
         show_about(self.window)
 

@@ -1,0 +1,205 @@
+"""What is done in the window for each page of the guide, and when a picture is taken."""
+
+import numpy as np
+import pypdfium2
+from PIL import Image
+
+from tests.window.driver import ROOT, Window, middle
+from tests.window.test_loras import make_lora
+
+EXAMPLES = ROOT / "assets" / "examples"
+PATIENCE = 180.0  # seconds for a run on a busy machine
+PANEL = "document.panel(window.open_panel_id())"
+SCRIPT = """Title: The Walk
+
+EXT. BEACH - SUNSET
+
+A robot stands on the beach and looks at the sea.
+
+ROBOT
+How large it is.
+
+A fox comes by.
+
+EXT. FOREST - NIGHT
+
+Both walk home under the trees.
+"""
+
+
+def open_panel(window: Window, number: int) -> None:
+    window.click(middle(window.panel(number)), times=2)
+    window.wait(lambda: window.ask("window.open_panel_id()"), "the panel")
+
+
+def render(window: Window, words: str, button: str = "Render") -> None:
+    """Type into the panel that is open, render, and wait for what comes of it."""
+    takes = f"len({PANEL}.takes)"
+    before = window.ask(takes)
+    if words:
+        window.press("ctrl+a")
+        window.type(words)
+    window.press("ctrl+Return")
+    window.wait(lambda: window.ask(takes) > before, button, PATIENCE)
+
+
+def new_picture(window: Window, words: str) -> None:
+    """A new square board with one panel, made from words."""
+    window.press("ctrl+n")
+    window.wait(lambda: "Untitled" in window.ask("board.title"), "a new board")
+    window.click(window.find_at("16:9"))
+    window.type("1:1")
+    window.press("Return")
+    window.wait(lambda: window.ask("board.aspect") == [1, 1], "a square")
+    open_panel(window, 0)
+    render(window, words)
+
+
+def first_picture(film) -> None:
+    window = film.start()
+    window.press("ctrl+0")
+    film.shoot("home")
+    new_picture(window, "a panda in the snow at night")
+    film.shoot("first-picture")
+
+
+def panels(film) -> None:
+    window = film.start()
+    count = "sum(1 for one in board.panels() if one.take)"
+    before = window.ask(count)
+    window.click(window.find_at("Render 1 New"))
+    window.wait(lambda: window.ask(count) > before, "the last panel", PATIENCE)
+    window.click(middle(window.panel(1)))
+    film.shoot("board")
+    open_panel(window, 1)
+    tabs = "window.stack.currentWidget().side.tabs"
+    window.click(middle(window.ask(f"place({tabs}, {tabs}.tabRect(1))")))
+    film.shoot("shot")
+
+
+def cast(film) -> None:
+    window = film.start()
+    window.press("ctrl+2")
+    film.shoot("cast")
+    window.press("ctrl+1")
+    open_panel(window, 6)
+    window.press("ctrl+a")
+    window.type("@")
+    film.shoot("mention")
+
+
+def edits(film) -> None:
+    window = film.start()
+    new_picture(window, "a fox on the beach by day")
+    window.click("Change this picture")
+    render(window, "make it night")
+    window.click("Compare")
+    film.shoot("edit")
+
+
+def masks(film) -> None:
+    window = film.start()
+    new_picture(window, "a robot in the park by day")
+    window.click("Change this picture")
+    window.click("Mask a rectangle")
+    x, y, width, height = window.ask("place(window.stack.currentWidget().stage.canvas)")
+    side, left = min(width, height), x + (width - min(width, height)) // 2
+    window.drag((left + side * 3 // 5, y + side // 2), (left + side * 19 // 20, y + side * 19 // 20))
+    window.click("Instruction")
+    window.type("add a fox on the right")
+    film.shoot("mask")
+    render(window, "")
+    film.shoot("mask-result")
+
+
+def takes(film) -> None:
+    window = film.start()
+    new_picture(window, "a unicorn in the forest by day")
+    window.click("Change this picture")
+    render(window, "make it night")
+    render(window, "make it sunset")
+    window.click("Go on from this result")
+    render(window, "move to the beach")
+    film.shoot("takes")
+
+
+def scripts(film) -> None:
+    window = film.start()
+    path = film.folder / "walk.fountain"
+    path.write_text(SCRIPT, "utf-8")
+    window.press("ctrl+i")
+    window.wait(lambda: len(window.question("windows")) > 1, "the file dialog")
+    window.answer(path)
+    window.wait(lambda: "Walk" in window.ask("board.title"), "the script")
+    film.shoot("script")
+
+
+def export(film) -> None:
+    window = film.start()
+    window.press("ctrl+e")
+    film.shoot("export")
+    window.click("Export…")
+    window.wait(lambda: len(window.question("windows")) > 1, "the file dialog")
+    path = film.folder / "gull.pdf"
+    window.answer(path)
+    window.wait(path.is_file, "the sheets", PATIENCE)
+    with pypdfium2.PdfDocument(path) as document:
+        film.keep("sheets", document[0].render(scale=1.4).to_pil())
+
+
+def models(film) -> None:
+    window = film.start()
+    window.press("ctrl+3")
+    film.shoot("models")
+
+
+def loras(film) -> None:
+    lora = make_lora(film.folder / "downloads", "warm")
+    (film.folder / "home").mkdir()
+    window = film.start()
+    window.press("ctrl+5")
+    window.click("Choose Files…")
+    window.wait(lambda: len(window.question("windows")) > 1, "the file dialog")
+    window.answer(lora)
+    window.wait(lambda: window.shows("For mini, the small built-in model"), "its card")
+    window.click("Use warm for the whole board")
+    film.shoot("loras")
+
+
+def training(film) -> None:
+    folder = film.folder / "figures"
+    folder.mkdir()
+    for number in range(5):
+        draw_on_paper(EXAMPLES / "robot.png", number).save(folder / f"bolt-{number}.png")
+    window = film.start()
+    window.press("ctrl+2")
+    window.click("Add Member…")
+    window.wait(lambda: len(window.question("windows")) > 1, "the file dialog")
+    window.answer(folder / "bolt-0.png")
+    window.wait(lambda: "bolt-0" in window.ask("[one.name for one in board.cast]"), "the member")
+    window.click("Teach This Character…")
+    window.wait(lambda: window.shows("too few to teach"), "the dialog")
+    window.click("Add Pictures…")
+    window.wait(lambda: len(window.question("windows")) > 2, "the file dialog")
+    window.answer(" ".join(f'"{path}"' for path in sorted(folder.glob("*.png"))[1:]))
+    window.wait(lambda: window.shows("5 pictures. Predicted:"), "the forecast")
+    film.shoot("teach")
+
+
+def draw_on_paper(path, number: int) -> Image.Image:
+    """The figure on backgrounds of five colours, as pictures of one character differ."""
+    figure = Image.open(path).convert("RGB")
+    tint = np.random.default_rng(number).integers(-30, 30, 3)
+    return Image.fromarray(np.clip(np.asarray(figure, int) + tint, 0, 255).astype(np.uint8))
+
+
+def trouble(film) -> None:
+    window = film.start()
+    window.choose("Restore an Earlier State…")
+    film.shoot("restore")
+
+
+SCENES = {
+    scene.__name__: scene
+    for scene in (first_picture, panels, cast, edits, masks, takes, scripts, export, models, loras, training, trouble)
+}
