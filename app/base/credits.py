@@ -39,9 +39,10 @@ class Library(NamedTuple):
 
 
 def list_libraries() -> list[Library]:
-    """All that is installed for this program and runs in it, by name; Python first."""
+    """All that is installed for this program and runs in it, by name; Python first, in a bundle the system's last."""
     found = sorted(_walk(OURS, PARTS, {}).items())
-    return [_python(), *(_describe(name, one) for name, one in found if name != OURS)]
+    system = [Library(path.stem, "", "see its text", _read(path)) for path in sorted(SHARED.glob("system/*.txt"))]
+    return [_python(), *(_describe(name, one) for name, one in found if name != OURS), *system]
 
 
 def _walk(

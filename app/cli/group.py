@@ -53,7 +53,7 @@ class LazyGroup(click.Group):
             args = ["train character", *args[2:]]
         from app.base.paths import SUFFIX
 
-        if args[0].rstrip("/").casefold().endswith(SUFFIX):
+        if args[0].rstrip("/").casefold().endswith((SUFFIX, f"{SUFFIX}.zip")):
             args = ["window", *args]
         return super().resolve_command(ctx, args)
 

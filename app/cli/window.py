@@ -26,9 +26,9 @@ class NoWindow(FluxLocalError):
 @click.command()
 @click.argument("path", type=click.Path(path_type=Path))
 def window(path: Path) -> None:
-    """Open the window with the board at PATH."""
+    """Open the window with the board at PATH, or with a new one from a zipped board."""
     path = path.expanduser().absolute()
-    if not path.is_dir():
+    if not path.is_dir() and not (path.suffix.casefold() == ".zip" and path.is_file()):
         raise BoardError(f"There is no board {path}.", Advice("make_board"))
     click.get_current_context().exit(open_window(str(path)))
 

@@ -46,6 +46,9 @@ def test_the_path_of_a_board_opens_it(tmp_path, monkeypatch):
     for told in ("film.fluxboard", "film.fluxboard/", str(tmp_path / "film.fluxboard")):
         run(told)
     assert opened == [str(tmp_path / "film.fluxboard")] * 3
+    (tmp_path / "film.fluxboard.zip").write_bytes(b"PK")
+    run("film.fluxboard.zip")
+    assert opened[-1] == str(tmp_path / "film.fluxboard.zip")
     assert "There is no board" in run("gone.fluxboard", code=2).stderr
     assert "No such command" in run("film", code=2).stderr
     desktop = (paths.ASSETS / "flux-local.desktop").read_text("utf-8")

@@ -21,7 +21,7 @@ def test_the_wheel_is_the_three_packages_and_the_assets():
     assert project["project"]["scripts"] == {"flux-local": "app.__main__:main"}
     shipped = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     odd = {".py", ".json", ".safetensors", ".png", ".svg", ".icns", ".ico", ".txt", ".md", ".ttf", ".fluxboard", ".qss"}
-    odd |= {".desktop", ".webp"}
+    odd |= {".desktop", ".webp", ".plist", ".xml"}
     kept = [p for package in (*PACKAGES, "assets", "docs/guide") for p in (ROOT / package).rglob("*") if p.is_file()]
     kept = [p for p in kept if "__pycache__" not in p.parts]
     assert wheel["force-include"] == {"docs/guide": "assets/guide"}

@@ -13,9 +13,11 @@ from tests.house.tree import ROOT
 FILES = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 FLOWS = {file.name: yaml.safe_load(file.read_text("utf-8")) for file in FILES}
 # Each in use by public repositories under this very tag when it was written down.
-ACTIONS = {"actions/checkout@v4", "actions/setup-python@v5", "actions/upload-artifact@v4"}
-RUNNERS = {"ubuntu-latest", "macos-15", "${{ matrix.os }}"}
-JOB = {"strategy", "runs-on", "timeout-minutes", "steps"}
+ACTIONS = {"actions/checkout@v4", "actions/setup-python@v5", "actions/upload-artifact@v4",
+           "actions/download-artifact@v4"}  # fmt: skip
+RUNNERS = {"ubuntu-latest", "macos-15", "macos-26", "${{ matrix.os }}"}
+JOB = {"strategy", "runs-on", "timeout-minutes", "steps", "needs", "if", "env", "permissions"}
+WRITES = {("release.yml", "release"): {"contents": "write"}}  # what may write, and what
 STEP = {"uses", "with", "run", "if", "name"}
 
 
@@ -31,9 +33,12 @@ def runs():
 
 
 @pytest.mark.parametrize("name", FLOWS)
-def test_nothing_may_write(name):
+def test_nothing_may_write_but_what_makes_a_release(name):
     assert set(FLOWS[name]) == {"name", True, "permissions", "jobs"}  # YAML reads `on` as True
     assert FLOWS[name]["permissions"] == {"contents": "read"}
+    for job, told in FLOWS[name]["jobs"].items():
+        assert told.get("permissions") == WRITES.get((name, job))
+        assert job == "release" or "contents: write" not in yaml.safe_dump(told)
 
 
 @pytest.mark.parametrize("job", jobs())
@@ -63,10 +68,33 @@ def test_the_bundle_is_built_as_packaging_says():
     assert any("tests.bench.frozen" in step for step in steps)
 
 
+def test_a_release_is_built_by_the_first_two_commands_for_a_mac_and_by_those_for_debian():
+    page = (ROOT / "docs" / "PACKAGING.md").read_text("utf-8")
+    release = {name: [step.get("run") for step in job["steps"]] for name, job in FLOWS["release.yml"]["jobs"].items()}
+    first, second = re.findall(r"^    (.*\.venv/bin/.*)$", page, re.MULTILINE)[:2]
+    assert {first, second} <= set(release["mac"])
+    assert {*re.findall(r"^    ((?:pip|python) .*)$", page, re.MULTILINE)} <= set(release["debian"])
+    assert any("sha256" in step for step in release["debian"] if step)
+    assert FLOWS["release.yml"]["jobs"]["release"]["needs"] == ["mac", "debian"]
+
+
+def test_what_signs_is_a_secret_of_the_repository_and_nothing_else_is():
+    text = (ROOT / ".github" / "workflows" / "release.yml").read_text("utf-8")
+    head = set(re.findall(r"MAC_\w+", text.partition("name: release")[0]))
+    assert set(re.findall(r"secrets\.(\w+)", text)) == head
+    used = (ROOT / ".ci" / "keychain").read_text("utf-8")
+    assert head - {"MAC_IDENTITY"} == set(re.findall(r"MAC_\w+", used))
+    assert all(
+        "secrets." not in (ROOT / ".github" / "workflows" / name).read_text("utf-8")
+        for name in FLOWS
+        if name != "release.yml"
+    )
+
+
 @pytest.mark.parametrize("command", runs())
 def test_everything_that_is_run_is_there(command):
     words = [word for word in shlex.split(command) if "=" not in word.partition("/")[0]]
-    for module in re.findall(r"-m (tests[\w.]+)", command):
+    for module in re.findall(r"-m ((?:tests|bundle)[\w.]+)", command):
         assert (ROOT / f"{module.replace('.', '/')}.py").is_file()
     for path in [word for word in words if re.match(r"(\.ci|tests|assets)/", word)]:
         assert (ROOT / path).exists()

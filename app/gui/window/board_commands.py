@@ -10,6 +10,7 @@ from PySide6.QtWidgets import QMainWindow
 from mlx_model.errors import FluxLocalError
 from mlx_model.memory import say_bytes
 
+from ...base.paths import SUFFIX
 from ...base.settings import boards_folder
 from ...base.words import say_count
 from ...board import commands
@@ -97,7 +98,8 @@ class BoardCommands(QObject):
         from . import exchange
 
         folder = boards_folder(self.session.settings)
-        place = exchange.ask_file(self.window, "Save as Zip", folder, self.document.board.title, ZIPPED)
+        title = f"{self.document.board.title}{SUFFIX}"  # by such a name desktops know it
+        place = exchange.ask_file(self.window, "Save as Zip", folder, title, ZIPPED)
         if not place or not self.document.ensure_saved():  # why not, it has said
             return
 

@@ -103,10 +103,10 @@ class Session(QObject):
     # Boards
 
     def start(self, path: str | None = None) -> None:
-        """Open `path`, else the board that was open last, else the sample of the first run."""
+        """Open `path`, or a new board from a zipped one, else the board that was open last, else the sample of the first run."""
         recent = [one for one in self.settings.recent if Path(one).is_dir()]
         for one in ([path] if path else []) + recent[:1]:
-            if self.open(one):
+            if self.import_board(one) if one.casefold().endswith(".zip") else self.open(one):
                 return
         self.open_sample(samples.FIRST)
 

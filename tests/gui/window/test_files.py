@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
 
 from app.board import commands
 from app.board.data import new_board
+from app.fluxboard.archive import export_zip
 from app.fluxboard.file import BoardFile
 from app.gui.document.document import Document
 from app.gui.kit.messages import sure
@@ -46,6 +47,18 @@ def test_a_zip_goes_out_and_comes_back_as_the_same_board(window, tmp_path, monke
     assert window.document is not document
     assert [one.takes for one in window.document.board.panels()] == [one.takes for one in document.board.panels()]
     assert window.document.file.missing() == 0
+
+
+def test_a_zipped_board_is_proposed_by_a_name_that_desktops_know_and_opens_from_there(window, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *words: asked.append(words[2]) or ("", ""))
+    window.actions_["share"].trigger()
+    assert asked[0].endswith(".fluxboard.zip")
+    made = export_zip(window.session.document.file, tmp_path / "mine.fluxboard.zip")
+    before = window.session.document
+    window.session.start(str(made))
+    assert window.session.document is not before
+    assert window.session.document.board.title == before.board.title
 
 
 def test_a_zip_that_is_none_is_told(window, tmp_path):
