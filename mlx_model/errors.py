@@ -197,7 +197,8 @@ GPU = (
         "The graphics chip's work was stopped after a fault.",
         RESTART,
     ),
-    (r"\[metal\]|command buffer", "The graphics chip reported a fault.", RESTART),
+    (r"illegal|misaligned|launch", "The graphics chip's work was stopped after a fault.", RESTART),  # of CUDA
+    (r"\[metal\]|command buffer|cuda|cublas|cudnn", "The graphics chip reported a fault.", RESTART),
 )
 
 

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from .cuda import find_card
 from .geometry import Size
 from .spec_parts import Finer
 from .specs import PACKED_ROLES, ModelSpec
@@ -48,6 +49,7 @@ CHIPS = {
     "M5 Pro": 30.0,
     "M5 Max": 60.0,
 }
+SHARES = {"Metal": 0.85, "CUDA": 0.9, "CPU": 0.92}  # of memory, for one program
 CORE_TFLOPS = {True: 0.08, False: 0.0027}  # one CPU core with OpenBLAS, with the BLAS inside MLX's wheel; measured
 
 
@@ -58,16 +60,27 @@ class Machine:
     available: int
     cores: int
     metal: bool
-    tflops: float | None  # predicted matrix rate; None for an unknown Apple chip
+    tflops: float | None  # predicted matrix rate; None for a chip that isn't in the table
+    cuda: bool = False  # chip and memory are then those of the graphics card
+
+    @property
+    def gpu(self) -> bool:
+        """Whether a run is in half precision and its attention fused, so that its scores are never whole in memory."""
+        return self.metal or self.cuda
+
+    @property
+    def backend(self) -> str:
+        """What MLX computes on."""
+        return "Metal" if self.metal else "CUDA" if self.cuda else "CPU"
 
     @property
     def usable(self) -> int:
-        """What a run may take: the rest is the system's, and on a Mac the screen's."""
-        return int(self.total * (0.85 if self.metal else 0.92))
+        """What a run may take: the rest is the system's, and on a Mac and a card the screen's."""
+        return int(self.total * SHARES[self.backend])
 
     @property
     def number_bytes(self) -> int:
-        return 2 if self.metal else 4
+        return 2 if self.gpu else 4
 
 
 class Streamed(NamedTuple):
@@ -115,6 +128,8 @@ def machine(openblas: bool = False) -> Machine:
 
     memory, metal = psutil.virtual_memory(), sys.platform == "darwin" and platform.machine() == "arm64"
     cores = psutil.cpu_count(logical=False) or os.cpu_count() or 1
+    if card := find_card():
+        return Machine(card.name, card.total, card.free, cores, False, None, cuda=True)
     total, chip = min(memory.total, _container_limit()), _chip()
     tflops = CHIPS.get(chip.removeprefix("Apple ")) if metal else cores * CORE_TFLOPS[openblas]
     return Machine(chip, total, min(memory.available, total), cores, metal, tflops)

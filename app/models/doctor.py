@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from mlx_model import fitting, memory
+from mlx_model import cuda, fitting, memory
 from mlx_model.errors import Advice, Hint
 from mlx_model.events import Event, Stage, Step
 from mlx_model.geometry import Size
@@ -77,7 +77,7 @@ def _result(name: str, request: Request, here: memory.Machine, pipeline: Any, ti
     return {
         "model": name,
         "chip": here.chip,
-        "backend": "Metal" if here.metal else "CPU",
+        "backend": here.backend,
         "blas": blas.preload(),
         "dtype": getattr(pipeline, "dtype", None),
         "size": [request.width, request.height],
@@ -90,19 +90,21 @@ def _result(name: str, request: Request, here: memory.Machine, pipeline: Any, ti
         "step_flops": flops,
         "step_tflops": reached,
         "peak_tflops": here.tflops,
-        "peak_basis": "table of chips" if here.metal else "predicted from cores",
+        "peak_basis": "table of chips" if here.gpu else "predicted from cores",
         "share_of_peak": reached / here.tflops if here.tflops else None,
         "peak_bytes": _peak_bytes(),
     }
 
 
 def _peak_bytes() -> int:
-    """The most memory this process has held; MLX's own count includes what Metal holds."""
+    """The most memory this process has held; MLX's own count includes what Metal holds, a card's is apart."""
     import resource
 
     import mlx.core as mx
 
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    if mx.cuda.is_available():
+        return int(mx.get_peak_memory())
     return max(resident, mx.get_peak_memory() if mx.metal.is_available() else 0)
 
 
@@ -133,7 +135,7 @@ def examine() -> dict[str, Any]:
             "memory_bytes": here.total,
             "memory_available_bytes": here.available,
             "tflops": here.tflops,
-            "tflops_basis": "table of chips" if here.metal else "cores, predicted",
+            "tflops_basis": "table of chips" if here.gpu else "cores, predicted",
         },
         "python": platform.python_version(),
         "packages": {name: _version(name) for name in PACKAGES},
@@ -169,7 +171,7 @@ def _backend() -> tuple[str | None, str]:
     try:
         import mlx.core as mx
 
-        return ("Metal" if mx.metal.is_available() else "CPU"), ""
+        return ("Metal" if mx.metal.is_available() else "CUDA" if mx.cuda.is_available() else "CPU"), ""
     except Exception as error:  # a broken binary raises what it likes
         return None, str(error)
 
@@ -180,11 +182,12 @@ def _problems(
     if backend is None:
         why = faults.say_plainly(mlx_error)
         yield _problem(f"MLX can't be loaded. {why}".strip(), "Install Flux Local again.")
+    yield from _card_problems(backend)
     if here.metal and backend == "CPU":
         yield _problem("MLX does not see the GPU.", "Use a Python for arm64, and macOS 14 or newer.")
     if sys.platform == "darwin" and platform.machine() != "arm64":
         yield _problem("This Python is not for Apple silicon.", "Install a Python for arm64; Intel Macs can't run MLX.")
-    if sys.platform.startswith("linux") and library is None:
+    if sys.platform.startswith("linux") and library is None and backend == "CPU":
         yield _problem("No OpenBLAS: runs are 5 to 20 times slower.", "sudo apt-get install libopenblas0-pthread")
     if not (3, 11) <= sys.version_info[:2] < (3, 14):
         yield _problem(f"Python {platform.python_version()} is not supported.", "Use Python 3.11, 3.12 or 3.13.")
@@ -192,6 +195,15 @@ def _problems(
         if _version(name) is None:
             yield _problem(f"The package {name} is missing.", "Install Flux Local again with pip.")
     yield from _storage_problems()
+
+
+def _card_problems(backend: str | None) -> Iterator[dict[str, Hint]]:
+    """Of an NVIDIA card that is there and not used."""
+    if backend == "CPU" and cuda.has_backend():
+        yield _problem("MLX does not see the NVIDIA card.", "Install NVIDIA's driver, 580 or newer for CUDA 13.")
+    elif backend == "CPU" and cuda.has_driver():
+        what = "This computer has an NVIDIA card, which this installation does not use."
+        yield _problem(what, "Make an environment for it: python3 -m bundle.nvidia .venv-nvidia")
 
 
 def _storage_problems() -> Iterator[dict[str, Hint]]:

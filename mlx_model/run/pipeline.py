@@ -53,8 +53,8 @@ AHEAD = 64  # runs whose prompts are encoded with the first's
 
 
 def default_dtype() -> str:
-    """bfloat16 on Apple GPUs; float32 on a CPU, where bfloat16 is slower and accumulates its own rounding."""
-    return "bfloat16" if mx.metal.is_available() else "float32"
+    """bfloat16 on a GPU, Apple's or NVIDIA's; float32 on a CPU, where bfloat16 is slower and rounds its own sums."""
+    return "bfloat16" if mx.metal.is_available() or mx.cuda.is_available() else "float32"
 
 
 def _stream(folder: Folder, role: str, dtype: mx.Dtype) -> Any:

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from app.base.credits import Library
-from bundle import deb, dmg, inside, mac
+from bundle import deb, dmg, inside, mac, nvidia
 
 ROOT = Path(__file__).resolve().parents[2]
 WHEEL = "Wheel-Version: 1.0\nTag: py3-none-macosx_{}_arm64\n"
@@ -112,3 +112,13 @@ def test_the_document_s_icon_is_one_that_macs_read():
     assert data[:4] == b"icns"
     assert b"ic10" in data  # 1024 px
     assert plistlib.loads((ROOT / "assets" / "entitlements.plist").read_bytes())
+
+
+def test_an_nvidia_environment_never_has_two_mlx_s():
+    steps = list(nvidia.list_commands(Path("there"), ["test"]))
+    asked = [word for step in steps for word in step if word.startswith("mlx")]
+    assert len(asked) == 1
+    assert asked[0].startswith("mlx[cuda13]>=")
+    own = next(step for step in steps if str(ROOT) in step)
+    assert "--no-deps" in own
+    assert "pytest>=8.4" in steps[1]

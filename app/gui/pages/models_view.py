@@ -248,7 +248,7 @@ class ModelsView(QWidget):
         entries = library.catalogue(self.here)
         real = any(entry["installed"] and entry["repo"] for entry in entries)
         self.column.addWidget(label(FIRST_LINE if not real else _machine_line(self.here), "muted", wrap=True))
-        if warning := slow_line(entries, self.here.metal):
+        if warning := slow_line(entries, self.here.gpu):
             self.column.addWidget(label(warning, "warning", wrap=True))
         self._cards, self._to_come = {}, sorted(entries, key=_order)
         self.column.addStretch(1)
@@ -309,13 +309,13 @@ def is_slow(entry: dict[str, Any]) -> bool:
     return picture_seconds(entry) > SLOW
 
 
-def slow_line(entries: list[dict[str, Any]], metal: bool) -> str:
+def slow_line(entries: list[dict[str, Any]], gpu: bool) -> str:
     """What to do instead, where every model that can be added is slow here; "" elsewhere."""
     real = [one for one in entries if one["repo"] and one["does"]["references"] > 1 and library.best_bits(one)]
     if not real or not all(is_slow(entry) for entry in real):
         return ""
     quickest = min(real, key=picture_seconds)
-    why = "" if metal else "They are made for Macs with an Apple chip, and this computer has none. "
+    why = "" if gpu else "They want a Mac with an Apple chip or an NVIDIA card, and there is none here. "
     return (
         f"These models are slow here: more than {SLOW // 60} minutes for a picture. {why}Quick here is the built-in "
         f"model; the quickest of the others is {quickest['title']}, sooner still at a smaller size."

@@ -103,7 +103,7 @@ class Session(QObject):
     # Boards
 
     def start(self, path: str | None = None) -> None:
-        """Open `path`, or a new board from a zipped one, else the board that was open last, else the sample of the first run."""
+        """Open `path`, a zipped board as a new one; else the board that was open last, else the first run's sample."""
         recent = [one for one in self.settings.recent if Path(one).is_dir()]
         for one in ([path] if path else []) + recent[:1]:
             if self.import_board(one) if one.casefold().endswith(".zip") else self.open(one):

@@ -98,11 +98,11 @@ def test_the_worker_asks_for_memory_unless_it_is_told_to_go_on(monkeypatch, tmp_
 
 def test_a_slow_machine_is_told_plainly_and_a_quick_one_is_not():
     slow, quick = library.catalogue(CPU), library.catalogue(GPU)
-    words = models_view.slow_line(slow, metal=False)
+    words = models_view.slow_line(slow, gpu=False)
     assert "slow here" in words
     assert "built-in model" in words
     assert "FLUX.2 klein 4B" in words
-    assert models_view.slow_line(quick, metal=True) == ""
+    assert models_view.slow_line(quick, gpu=True) == ""
     klein = next(entry for entry in slow if entry["name"] == "flux2-klein-4b")
     assert "Very slow here" in models_view._badges(klein, None)
 
