@@ -26,7 +26,7 @@ from .lock import Lock
 __all__ = ["sync_folder"]  # beside what is defined here
 # What write calls a file of a board until it is whole; without eight digits at the end, of earlier versions.
 PARTIAL = re.compile(
-    r"\.(board\.json|lock|journal|[0-9a-f]{60,64}(\.[a-z]+)?|[\d-]+\.json)(\.[0-9a-f]{8,24})?\.partial"
+    r"\.(board\.json|lock|journal|Thumbnail\.jpg|[0-9a-f]{60,64}(\.[a-z]+)?|[\d-]+\.json)(\.[0-9a-f]{8,24})?\.partial"
 )
 MAX_BLOB = 1 << 30  # a TIFF of the largest size with 16 bits and alpha has 0.8 of it
 COMPRESS = 3  # of PNG: level 6 takes three times as long and saves a tenth

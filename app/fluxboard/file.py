@@ -5,6 +5,7 @@
     history/TIME.json  restore points: earlier board.json files
     journal            the state after the last save, not durable: what a crashed program still had
     lock               who has it open
+    QuickLook          what Finder shows of it (cover.py)
 
 A picture is on the disk before a board that names it is. Reading and writing fail with BoardError or DiskFull.
 """
@@ -34,6 +35,7 @@ from .earlier import RestorePoint
 from .lock import Lock
 
 BOARD, BLOBS, HISTORY, JOURNAL, LOCK = "board.json", "blobs", "history", earlier.JOURNAL, "lock"
+LOOK = "QuickLook"  # cover.py
 ENDINGS = (*KEPT.values(), *dict.fromkeys(clip.ENDINGS.values()))  # of pictures, PNG first, and sounds
 DAMAGED = "board-damaged.json"
 LINKED = "{} of this board is a link to another place, which is not followed: what is there stays as it is."
@@ -329,7 +331,7 @@ class BoardFile:
     def _load(self) -> None:
         folder = self.path
         if self._lock:
-            disk.sweep(folder, folder, folder / BLOBS, folder / HISTORY)
+            disk.sweep(folder, folder, folder / BLOBS, folder / HISTORY, folder / LOOK)
         found = earlier.newest(folder)
         found.repairs += [LINKED.format(name) for name in list_links(folder, (BLOBS, HISTORY, BOARD, JOURNAL))]
         self.board, self.recovered = found.board, found.told

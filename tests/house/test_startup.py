@@ -21,7 +21,7 @@ from app.__main__ import main
 main()
 """
 EDIT = ("edit", str(ROOT / "assets/examples/dog.png"), "-p", "make it night", "--size", "64x64", "--steps", "1")
-MOST = {(): 7, EDIT: 55}  # packages too; as many as before the modules had rooms
+MOST = {(): 7, EDIT: 55}  # packages too; one more than before the modules had rooms
 
 
 @pytest.mark.parametrize("words", MOST, ids=["help", "edit"])

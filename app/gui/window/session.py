@@ -20,6 +20,7 @@ from ...board.data import Board, new_board
 from ...engine.engine import Engine
 from ...engine.jobs import JobState
 from ...fluxboard import samples
+from ...fluxboard.cover import find_cover, keep_thumbnail
 from ...fluxboard.file import BoardFile
 from ...models import library
 from ..document.document import READ_ONLY_HINT, Document
@@ -90,15 +91,7 @@ class Session(QObject):
         """(path, title) of the boards of lately that are still there."""
         return [(path, title) for path, title in settings.name_recent(self.remember_title()) if os.path.isdir(path)]
 
-    @staticmethod
-    def find_cover(path: str) -> Path | None:
-        """The file of a board's first picture, None where it has none or can't be read. Any thread may call this."""
-        try:
-            with BoardFile.open(path, write=False) as file:
-                take = next((panel.take for panel in file.board.panels() if panel.take), None)
-                return file.picture_path(take.picture.sha256) if take else None
-        except (FluxLocalError, OSError):
-            return None
+    find_cover = staticmethod(find_cover)
 
     # Boards
 
@@ -258,6 +251,7 @@ class Session(QObject):
             return
         self._closed = True
         for document in self._all():
+            keep_thumbnail(document.file)
             document.close()
         self.downloads.shutdown()
         self.engine.shutdown()
@@ -343,6 +337,7 @@ class Session(QObject):
             self._behind.remove(document)
             mine = (job for job in self.engine.jobs() if document.runs.owns(document.board, job))
             self._titles.update({job.id: document.board.title for job in mine})
+            keep_thumbnail(document.file)
             document.close()
             document.deleteLater()
 

@@ -4,6 +4,7 @@ import gc
 import weakref
 
 import pytest
+from PIL import Image
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -297,6 +298,15 @@ def test_the_last_board_is_opened_again(session, qtbot, engine):
     again.start()
     assert again.document.file.path == path
     again.close()
+
+
+def test_a_board_that_is_closed_holds_what_finder_shows_of_it(session):
+    session.open_sample("gull")
+    path = session.document.file.path
+    assert not (path / "QuickLook").exists()
+    session.close()
+    with Image.open(path / "QuickLook" / "Thumbnail.jpg") as image:
+        assert max(image.size) == 512
 
 
 def test_jobs_of_a_board_that_is_no_longer_shown_still_become_takes(window, session, engine, picture_file):
