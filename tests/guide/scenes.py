@@ -145,7 +145,7 @@ def export(film) -> None:
     window.wait(path.is_file, "the sheets", PATIENCE)
     with pypdfium2.PdfDocument(path) as document:
         film.keep("sheets", document[0].render(scale=1.4).to_pil())
-    window.press("ctrl+p")
+    window.press("ctrl+p", "space")
     film.shoot("animatic")
 
 
