@@ -30,13 +30,14 @@ from .data import (
     reference_names,
 )
 from .rules import change_fields, check_board, check_panel, check_type, keep_take, settle_panel
+from .seen import find_ground, look
 
 __all__ = [
     "add_member", "add_members", "add_panel", "add_reference", "add_scene", "add_take", "apply_to_all", "choose_take",
     "continue_from", "duplicate_panels", "find_members", "free_colour", "free_name", "member_reference", "move_panels",
     "move_reference", "move_scene", "remove_member", "remove_panels", "remove_reference", "remove_scene",
     "remove_take", "set_board", "set_mask", "set_member", "set_panel", "set_reference", "set_scene",
-    "set_take", "take_up_placed",
+    "set_take", "start_from_seen", "take_up_placed",
 ]  # fmt: skip
 T = TypeVar("T")
 
@@ -148,6 +149,15 @@ def set_panel(board: Board, panel_id: str, **changes: Any) -> Board:
 def set_mask(board: Board, panel_id: str, picture: Picture | None) -> Board:
     """The mask's picture, or none."""
     return set_panel(board, panel_id, mask=picture)
+
+
+def start_from_seen(board: Board, panel_id: str) -> Board:
+    """The next edit changes what a mask or a placed picture would lie on, see seen.find_ground."""
+    panel = board.panel(panel_id)
+    ground = find_ground(board, panel)
+    if ground is None or ground == look(board).find_start(panel):
+        return board
+    return set_panel(board, panel_id, source=Source("take"))
 
 
 def continue_from(board: Board, panel_id: str, new: str) -> Board:

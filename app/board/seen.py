@@ -183,6 +183,12 @@ def source_picture(board: Board, panel: Panel) -> Picture | None:
     return look(board).find_source(panel)
 
 
+def find_ground(board: Board, panel: Panel) -> Take | None:
+    """What a mask and placed pictures lie on: the start where some lie there already, else the take that is seen."""
+    start = look(board).find_start(panel)
+    return start if panel.mask or panel.placed else panel.take or start
+
+
 def is_out_of_date(board: Board, panel: Panel) -> bool:
     """Whether its picture was made from one that the panel it continues has replaced since, or that is such itself."""
     return panel.id in look(board).outdated

@@ -76,15 +76,20 @@ OUR_HINTS = {
 PIXELS = {  # made of pixels, or of a picture that is open already
     "app/gui/board/paint.py": {"QPixmap(size * ratio)"},
     "app/gui/canvas/bars.py": {"QIcon(swatch)", "QPixmap(18, 18)"},
+    "app/gui/canvas/layer_bars.py": {"QIcon(made)", "QPixmap(SIDE, SIDE)"},
     "app/gui/canvas/layers.py": {"QPixmap(2 * CHECKS, 2 * CHECKS)"},
     "app/gui/canvas/mask_painter.py": {
         "QImage(self._pixels.data, width, height, 4 * width, QImage.Format.Format_ARGB32_Premultiplied)"
     },
-    "app/gui/document/pixmaps.py": {"QImage(packed, width, height, 4 * width, QImage.Format.Format_RGB32)"},
+    "app/gui/document/pixmaps.py": {
+        "QImage(packed, width, height, 4 * width, QImage.Format.Format_RGB32)",
+        "QImage(pixels.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888)",
+    },
     "app/gui/kit/icons.py": {"QPixmap(round(side * (1 + gap)), side)"},
     "app/gui/pages/cast_member.py": {"QIcon(pixmap)", "QPixmap(24, 24)"},
     "app/gui/pages/loras_view.py": {"QImage(pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)"},
     "app/gui/panel/fields.py": {"QIcon(self.document.pixmap(self._pictures[place], 96))"},
+    "app/gui/panel/laying.py": {"QImage(size.width, size.height, PREMULTIPLIED)"},
     "app/gui/prompt/instruction_box.py": {"QIcon(made)", "QPixmap(side, side)"},
     "app/gui/prompt/menu.py": {"QIcon(made)", "QIcon(tray.document.pixmap(sha256, 64))", "QPixmap(32, 32)"},
     "app/gui/window/start.py": {"QIcon(str(ICON))"},

@@ -3,8 +3,6 @@
 Lengths are logical pixels; 100 % is one picture pixel on one pixel of the screen.
 """
 
-import math
-
 from PySide6.QtCore import QPointF, QRect, QRectF, QSizeF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QWidget
@@ -12,101 +10,13 @@ from PySide6.QtWidgets import QWidget
 from ..kit.theme import theme
 from ..kit.widgets import draw_words
 from . import layers
+from .arranging import Arranger
+from .hand import Hand
 from .mask_painter import MaskPainter
-
-MAX_ZOOM = 32.0  # screen pixels of a picture pixel
-MARGIN = 16.0  # logical pixels around a fitted picture
-STEP = 1.25
-
-
-class Viewport:
-    """`zoom` is screen pixels per picture pixel; `centre` is the picture point in the middle of the widget.
-
-    While `fitted`, the picture fills the widget and follows its size.
-    """
-
-    def __init__(self) -> None:
-        self.picture, self.widget, self.ratio = QSizeF(1, 1), QSizeF(1, 1), 1.0
-        self.zoom, self.centre, self.fitted = 1.0, QPointF(0.5, 0.5), True
-
-    @property
-    def scale(self) -> float:
-        """Logical pixels per picture pixel."""
-        return self.zoom / self.ratio
-
-    @property
-    def fit_zoom(self) -> float:
-        """The zoom at which the whole picture just fits."""
-        across = max(1.0, self.widget.width() - 2 * MARGIN) / max(1.0, self.picture.width())
-        down = max(1.0, self.widget.height() - 2 * MARGIN) / max(1.0, self.picture.height())
-        return min(across, down) * self.ratio
-
-    def set_widget(self, size: QSizeF, ratio: float) -> None:
-        """The widget's size and its screen's pixels per logical pixel."""
-        self.widget, self.ratio = QSizeF(size), ratio
-        self._settle()
-
-    def set_picture(self, size: QSizeF) -> None:
-        """Another picture: the same part stays in view where the shape is the same, else it is fitted again."""
-        old, self.picture = self.picture, QSizeF(size)
-        growth = size.width() / max(1.0, old.width())
-        if abs(old.height() * growth - size.height()) > 1.5:
-            self.fitted = True
-        self.zoom /= growth
-        self.centre *= growth
-        self._settle()
-
-    def fit(self) -> None:
-        """Show the whole picture, and keep doing so when the widget's size changes."""
-        self.fitted = True
-        self._settle()
-
-    def zoom_to(self, zoom: float, at: QPointF | None = None) -> None:
-        """Zoom, keeping the picture point under the widget point `at` (None: the middle) where it is."""
-        at = self._middle() if at is None else at
-        fixed = self.to_picture(at)
-        self.fitted = False
-        self.zoom = min(MAX_ZOOM, max(min(self.fit_zoom, self.ratio) / 4, zoom))
-        self.centre = fixed - (at - self._middle()) / self.scale
-        self._settle()
-
-    def step(self, steps: float, at: QPointF | None = None) -> None:
-        """Zoom by STEP to the power of `steps`, which may be fractional."""
-        self.zoom_to(self.zoom * math.pow(STEP, steps), at)
-
-    def pan(self, by: QPointF) -> None:
-        """Move the picture by logical pixels."""
-        self.fitted = False
-        self.centre -= by / self.scale
-        self._settle()
-
-    def to_picture(self, point: QPointF) -> QPointF:
-        """A widget point in picture pixels; may lie outside the picture."""
-        return self.centre + (point - self._middle()) / self.scale
-
-    def to_widget(self, point: QPointF) -> QPointF:
-        """Reverses to_picture."""
-        return self._middle() + (point - self.centre) * self.scale
-
-    def rect(self) -> QRectF:
-        """Where the whole picture lies in the widget."""
-        return QRectF(self.to_widget(QPointF(0, 0)), self.picture * self.scale)
-
-    def _middle(self) -> QPointF:
-        return QPointF(self.widget.width() / 2, self.widget.height() / 2)
-
-    def _settle(self) -> None:
-        """Fitted: centred and as large as fits. Else: some of the picture always stays in view."""
-        if self.fitted:
-            self.zoom = self.fit_zoom
-            self.centre = QPointF(self.picture.width() / 2, self.picture.height() / 2)
-            return
-        x = min(max(self.centre.x(), 0.0), self.picture.width())
-        y = min(max(self.centre.y(), 0.0), self.picture.height())
-        self.centre = QPointF(x, y)
-
+from .viewport import Viewport
 
 NOWHERE = QPointF(-1, -1)
+PLACED_SHARE = 0.75  # of the height: what is dropped further down is the picture from then on
 
 
 class PictureArea(QWidget):
@@ -117,17 +27,21 @@ class PictureArea(QWidget):
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
-        self.view, self.painter = Viewport(), MaskPainter(self)
+        self.view, self.painter, self.arranger = Viewport(), MaskPainter(self), Arranger()
+        self.hand: Hand | None = None  # the tool that works on the picture, if that is not the mask's
+        self.onion, self.onion_opacity, self.caption = QPixmap(), 0.4, ""
         self.picture, self.before, self.preview = QPixmap(), QPixmap(), QPixmap()
         self.masking, self.comparing, self.holding, self.split = False, False, False, 0.5
         self.ground, self.tags = "Neutral", ("Before", "After")
         self.hover, self.dropping, self.invitation = NOWHERE, False, ""
+        self.placing, self.dropping_at = False, QPointF()  # whether what is dropped can be laid on the picture
         self.by_keys = False  # `hover` is where keys have moved it
         self._shown: tuple[int, int, int] | None = None
-        self._smaller = {name: layers.Smaller() for name in ("picture", "before", "preview")}
+        self._smaller = {name: layers.Smaller() for name in ("picture", "before", "preview", "onion")}
         self.setAttribute(Qt.WidgetAttribute.WA_OpaquePaintEvent)
         self.setMinimumSize(240, 180)
         self.painter.changed.connect(self._repaint_picture)
+        self.arranger.changed.connect(self.update)
         theme.changed.connect(self.update)
 
     # What is shown
@@ -153,6 +67,18 @@ class PictureArea(QWidget):
         """The picture in the making, over the current one; a null one takes it away."""
         self.preview = preview
         self.update()
+
+    def set_onion(self, onion: QPixmap, opacity: float) -> None:
+        """Another picture that shines through this one; a null one takes it away."""
+        if (onion.cacheKey(), opacity) != (self.onion.cacheKey(), self.onion_opacity):
+            self.onion, self.onion_opacity = onion, opacity
+            self.update()
+
+    def set_caption(self, text: str) -> None:
+        """What is shown, where that is not what one would expect."""
+        if text != self.caption:
+            self.caption = text
+            self.update()
 
     def set_invitation(self, text: str) -> None:
         """What an empty panel says."""
@@ -219,8 +145,12 @@ class PictureArea(QWidget):
         neutral = QColor(theme.colours.surface if self.picture.isNull() else theme.colours.canvas)
         painter.fillRect(rect, layers.ground_brush(self.ground, neutral))
         self._draw_pictures(painter, rect)
+        self._draw_onion(painter, rect)
         if self.masking:
             self._draw_mask(painter, rect)
+        if self.hand and not self.holding:
+            seen = self.underMouse() or self.by_keys
+            self.hand.draw(painter, self.view, self.hover if seen and self.hover != NOWHERE else None)
         if self.picture.isNull() and self.preview.isNull():
             self._draw_invitation(painter, rect)
         painter.setBrush(Qt.BrushStyle.NoBrush)
@@ -238,6 +168,10 @@ class PictureArea(QWidget):
             layers.draw_tag(painter, self.tags[0], self._corner(rect))
             return
         layers.draw_picture(painter, after[1], rect, self._smaller[after[0]], ratio)
+        if self.preview.isNull():
+            self.arranger.draw_placed(painter, rect, ratio)
+            if self.caption and not self.comparing:
+                layers.draw_tag(painter, self.caption, self._corner(rect))
         if not self.comparing or self.before.isNull():
             return
         x = self.split_x()
@@ -251,6 +185,21 @@ class PictureArea(QWidget):
         layers.draw_tag(painter, self.tags[0], corner)
         right = min(rect.right(), self.width()) - 10
         layers.draw_tag(painter, self.tags[1], QPointF(right, corner.y()), right=True)
+
+    def _draw_onion(self, painter: QPainter, rect: QRectF) -> None:
+        """Over all pictures, so that lines of both are seen."""
+        if not self.onion.isNull() and not self.holding:
+            painter.setOpacity(self.onion_opacity)
+            layers.draw_picture(painter, self.onion, rect, self._smaller["onion"], self.devicePixelRatioF())
+            painter.setOpacity(1.0)
+
+    def colour_at(self, point: QPointF) -> QColor:
+        """What is seen at a point of the picture, without the tool's own marks."""
+        hand, self.hand = self.hand, None
+        at = self.view.to_widget(point).toPoint()
+        seen = self.grab(QRect(at.x(), at.y(), 1, 1)).toImage()
+        self.hand = hand
+        return seen.pixelColor(0, 0)
 
     def _draw_invitation(self, painter: QPainter, rect: QRectF) -> None:
         """What to do in an empty panel, in the frame of the picture to come."""
@@ -287,13 +236,31 @@ class PictureArea(QWidget):
             layers.draw_outline(painter, layers.cross(self.hover))
         painter.restore()
 
+    def places_at(self, at: QPointF) -> bool:
+        """Whether what is dropped at a widget point is laid on the picture, rather than becoming it."""
+        return self.placing and at.y() < self._drop_border()
+
+    def _drop_border(self) -> float:
+        return self.height() * PLACED_SHARE
+
     def _draw_drop_hint(self, painter: QPainter) -> None:
-        accent = QColor(theme.colours.accent)
-        painter.setPen(QPen(accent, 3))
-        accent.setAlpha(36)
-        painter.fillRect(self.rect(), accent)
-        painter.drawRect(self.rect().adjusted(1, 1, -2, -2))
-        layers.draw_tag(painter, "Drop to make it this panel's picture", self._corner(QRectF(self.rect())))
+        """One field, or two where what is dropped can be laid on the picture: the one that is meant is lit."""
+        whole = QRectF(self.rect()).adjusted(1, 1, -1, -1)
+        fields = [(whole, "Drop to make it this panel's picture", True)]
+        if self.placing:
+            upper, lower = QRectF(whole), QRectF(whole)
+            upper.setBottom(self._drop_border() - 2)
+            lower.setTop(self._drop_border() + 2)
+            above = self.places_at(self.dropping_at)
+            fields = [(upper, "Drop to lay it on this picture", above),
+                      (lower, "Drop to make it this panel's picture", not above)]  # fmt: skip
+        for field, words, meant in fields:
+            accent = QColor(theme.colours.accent)
+            painter.setPen(QPen(accent, 3 if meant else 1))
+            accent.setAlpha(70 if meant else 24)
+            painter.setBrush(accent)
+            painter.drawRoundedRect(field, 6, 6)
+            layers.draw_tag(painter, words, self._corner(field))
 
     def _repaint_picture(self, box: QRect) -> None:
         if box.isEmpty():

@@ -28,6 +28,10 @@ TOOLS = (
     ("ellipse", "Mask an ellipse", "ellipse", "Drag over what may change. Alt takes away, handles resize"),
     ("lasso", "Mask a region", "lasso", "Draw round what may change. Alt takes it away"),
 )
+LAYER_TOOLS = (
+    ("place", "Place pictures", "layers", "Lay pictures on this one, move, scale and turn them before the next run"),
+    ("paint", "Paint", "paint", "A rough brush in colour, for the model to work out"),
+)
 
 
 class CanvasBar(QWidget):
@@ -35,6 +39,7 @@ class CanvasBar(QWidget):
 
     tool_chosen = Signal(str)
     compare_toggled = Signal(bool)
+    onion_toggled = Signal(bool)
 
     def __init__(self, canvas: Canvas, parent: QWidget | None = None):
         super().__init__(parent)
@@ -63,7 +68,9 @@ class CanvasBar(QWidget):
 
     def _add_tools(self, row: QHBoxLayout) -> None:
         group = QButtonGroup(self)
-        for key, name, icon, hint in TOOLS:
+        for key, name, icon, hint in (*TOOLS, *LAYER_TOOLS):
+            if key == LAYER_TOOLS[0][0]:
+                row.addSpacing(GAP // 2)
             button = icon_button(name, icon, hint, partial(self.tool_chosen.emit, key), checkable=True)
             group.addButton(button)
             row.addWidget(button)
@@ -80,11 +87,19 @@ class CanvasBar(QWidget):
             self.tools[key].setEnabled(can)
             describe(self.tools[key], name, hint if can else why_not)
 
+    def set_layers(self, can: bool, why_not: str = "") -> None:
+        """Whether something can be placed and painted."""
+        for key, name, _, hint in LAYER_TOOLS:
+            self.tools[key].setEnabled(can)
+            describe(self.tools[key], name, hint if can else why_not)
+
     def _add_compare(self, row: QHBoxLayout) -> None:
         self.compare = icon_button(
             "Compare", "compare", "Before and after side by side, with a slider (C)", checkable=True
         )
         self.compare.toggled.connect(self.compare_toggled)
+        self.onion = icon_button("Onion skin", "onion", "The panel before shines through (O)", checkable=True)
+        self.onion.toggled.connect(self.onion_toggled)
         self.hold = icon_button("Show before while pressed", "eye", "Or hold B on the picture")
         self.hold.pressed.connect(lambda: self.canvas.set_holding(True))
         self.hold.released.connect(lambda: self.canvas.set_holding(False))
@@ -97,7 +112,7 @@ class CanvasBar(QWidget):
             group.addAction(action)
             menu.addAction(action)
         self.ground.setMenu(menu)
-        for button in (self.compare, self.hold, self.ground):
+        for button in (self.onion, self.compare, self.hold, self.ground):
             row.addWidget(button)
 
     def set_before(self, there: bool) -> None:

@@ -2,11 +2,13 @@
 
 from collections.abc import Callable
 
-from PySide6.QtCore import QEvent, QMimeData, QPointF, Qt, Signal
+from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, Signal
 from PySide6.QtGui import (
+    QContextMenuEvent,
     QCursor,
     QDragEnterEvent,
     QDragLeaveEvent,
+    QDragMoveEvent,
     QDropEvent,
     QFocusEvent,
     QInputDevice,
@@ -23,12 +25,13 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from ..kit.widgets import wins_over_menus
 from .area import NOWHERE, PictureArea
-from .mask_keys import MaskKeys
+from .hand import Hand, Touch
+from .mask_keys import MaskKeys, move_point
 from .mask_shape import Grip
 
 GRAB = 14  # logical pixels around the line of the slider that take hold of it
 REACH = 9  # logical pixels around a handle of a mask's shape
-LOOKS = "+ and - zoom, 0 fits, 1 shows pixels, arrows move, C compares, B shows before"
+LOOKS = "+ and - zoom, 0 fits, 1 shows pixels, arrows move, C compares, B shows before, O shows the panel before"
 ARROWS: dict[int, QPointF] = {
     Qt.Key.Key_Left: QPointF(1, 0), Qt.Key.Key_Right: QPointF(-1, 0),
     Qt.Key.Key_Up: QPointF(0, 1), Qt.Key.Key_Down: QPointF(0, -1),
@@ -48,10 +51,12 @@ class Canvas(PictureArea):
     """The picture to look at and to paint on."""
 
     drag_wanted = Signal()  # the picture is being pulled out of the window
-    dropped = Signal(object)  # QMimeData, also of what is pasted
+    dropped = Signal(object, object)  # QMimeData, also of what is pasted; where in the picture, None: as its own
+    menu_asked = Signal(QPoint)  # where, on the screen
     copy_asked = Signal()
     clear_asked = Signal()  # the mask
     compare_asked = Signal()  # by key
+    onion_asked = Signal()  # by key
     brush_resized = Signal()
 
     def __init__(self, accepts: Callable[[QMimeData], bool] | None = None, parent: QWidget | None = None):
@@ -78,8 +83,30 @@ class Canvas(PictureArea):
         super().set_comparing(on)
         self._show_cursor()
 
+    def set_hand(self, hand: Hand | None) -> None:
+        """Give the picture to a tool; None takes it back."""
+        if self.hand:
+            self.hand.settle()
+            self.hand.changed.disconnect(self._follow_hand)
+        self.hand = hand
+        if hand:
+            hand.changed.connect(self._follow_hand)
+        self._follow_hand()
+        self._show_cursor()
+
+    def _follow_hand(self) -> None:
+        self._describe()
+        self.update()
+
+    def lead_point(self, by: QPointF) -> QPointF:
+        """Move the point that keys lead by logical pixels; where it is in the picture then."""
+        move_point(self, by)
+        return self.view.to_picture(self.hover)
+
     def _describe(self) -> None:
-        self.setAccessibleDescription(self.keys.describe() if self.masking else LOOKS)
+        words = self.hand.describe() if self.hand else self.keys.describe() if self.masking else LOOKS
+        if words != self.accessibleDescription():
+            self.setAccessibleDescription(words)
 
     # Mouse and pen
 
@@ -95,7 +122,7 @@ class Canvas(PictureArea):
 
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         """Between the whole picture and its pixels; while masking it is a second press."""
-        if self.masking or event.button() != LEFT:
+        if self.masking or self.hand or event.button() != LEFT:
             self.mousePressEvent(event)
         elif self.view.fitted:
             self.hover = event.position()
@@ -106,10 +133,12 @@ class Canvas(PictureArea):
     def tabletEvent(self, event: QTabletEvent) -> None:
         """A pen paints with its pressure, and its other end erases. Without masking it is a mouse."""
         kind = event.type()
-        if not self.paintable or self._space:
+        if not (self.paintable or self.hand) or self._space:
             event.ignore()
             return
-        if kind == QEvent.Type.TabletPress and event.button() == LEFT:
+        if kind == QEvent.Type.TabletPress and event.button() == LEFT and self.hand:
+            self._press(event.position(), LEFT, event.modifiers(), event.pressure())
+        elif kind == QEvent.Type.TabletPress and event.button() == LEFT:
             eraser = event.pointerType() == QPointingDevice.PointerType.Eraser
             self._grip = "paint"
             self.painter.begin(self.view.to_picture(event.position()), event.pressure(), eraser)
@@ -119,7 +148,14 @@ class Canvas(PictureArea):
             self._release()
         event.accept()
 
-    def _press(self, at: QPointF, button: Qt.MouseButton, modifiers: Qt.KeyboardModifier) -> None:
+    def _touch(self, at: QPointF, modifiers: Qt.KeyboardModifier, pressure: float = 1.0) -> Touch:
+        keys = Qt.KeyboardModifier
+        shift, alt = bool(modifiers & keys.ShiftModifier), bool(modifiers & (keys.AltModifier | keys.ControlModifier))
+        return Touch(self.view.to_picture(at), self._reach(), shift, alt, pressure)
+
+    def _press(
+        self, at: QPointF, button: Qt.MouseButton, modifiers: Qt.KeyboardModifier, pressure: float = 1.0
+    ) -> None:
         self.keys.settle()
         self._from = self.hover = at
         if button == MIDDLE or (button == LEFT and self._space):
@@ -127,6 +163,9 @@ class Canvas(PictureArea):
         elif button == LEFT and self._near_split(at):
             self._grip = "split"
             self.split_to(at.x())
+        elif button == LEFT and self.hand:
+            self._grip = "hand"
+            self.hand.press(self._touch(at, modifiers, pressure))
         elif button == LEFT and self.paintable:
             self._grip = "paint"
             erase = bool(modifiers & Qt.KeyboardModifier.AltModifier)
@@ -145,12 +184,14 @@ class Canvas(PictureArea):
             self.split_to(at.x())
         elif self._grip == "paint":
             self.painter.move(self.view.to_picture(at), pressure)
+        elif self._grip == "hand" and self.hand:
+            self.hand.move(self._touch(at, QApplication.keyboardModifiers(), pressure))
         elif self._grip == "drag" and (at - self._from).manhattanLength() > 10:
             self._grip = None
             self.drag_wanted.emit()
-        if self._grip in (None, "paint"):
+        if self._grip in (None, "paint", "hand"):
             self._show_cursor()
-            if self.masking:
+            if self.masking or self.hand:
                 self.update()
 
     def _release(self) -> None:
@@ -158,7 +199,15 @@ class Canvas(PictureArea):
         if grip == "paint":
             self.painter.finish()
             self._describe()
+        elif grip == "hand" and self.hand:
+            self.hand.release()
         self._show_cursor()
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """By the right button where it is, by the menu key in the middle."""
+        if self._grip is None:
+            by_key = event.reason() == QContextMenuEvent.Reason.Keyboard
+            self.menu_asked.emit(self.mapToGlobal(self.rect().center()) if by_key else event.globalPos())
 
     def leaveEvent(self, event: QEvent) -> None:
         if not self.by_keys:
@@ -183,6 +232,8 @@ class Canvas(PictureArea):
             shape = shapes.OpenHandCursor
         elif self._near_split(self.hover):
             shape = shapes.SplitHCursor
+        elif self.hand:
+            shape = self.hand.shape_at(self._touch(self.hover, QApplication.keyboardModifiers()))
         elif self.paintable and (grip := self._grip_under()) is not None:
             shape = PULLS[grip]
         elif self.paintable:
@@ -227,7 +278,7 @@ class Canvas(PictureArea):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         key, text = event.key(), event.text()
-        if self.keys.press(event):
+        if (self.hand and self.hand.press_key(event)) or self.keys.press(event):
             self._describe()
         elif key == Qt.Key.Key_Space:
             self._space = True
@@ -240,12 +291,18 @@ class Canvas(PictureArea):
         elif event.matches(QKeySequence.StandardKey.Copy):
             self.copy_asked.emit()
         elif event.matches(QKeySequence.StandardKey.Paste):
-            self.dropped.emit(QApplication.clipboard().mimeData())
+            self.paste()
+        elif key == Qt.Key.Key_Escape and self.hand and self.hand.cancel():
+            self._grip = None
         elif key == Qt.Key.Key_Escape and self.painter.busy:
             self._grip = None
             self.painter.cancel()
         elif not self._type(text, event.isAutoRepeat()):
             super().keyPressEvent(event)
+
+    def paste(self) -> None:
+        """What is on the clipboard, as if it were dropped."""
+        self.dropped.emit(QApplication.clipboard().mimeData(), None)
 
     def _type(self, text: str, repeated: bool) -> bool:
         match text.lower():
@@ -263,6 +320,8 @@ class Canvas(PictureArea):
                 self.resize_brush(1.15 if text == "]" else 1 / 1.15)
             case "c" if not repeated:
                 self.compare_asked.emit()
+            case "o" if not repeated:
+                self.onion_asked.emit()
             case "b":
                 self.set_holding(True)
             case _:
@@ -285,10 +344,14 @@ class Canvas(PictureArea):
             self.set_holding(False)
         else:
             self.keys.release(event)
+            if self.hand:
+                self.hand.release_key(event)
             super().keyReleaseEvent(event)
 
     def focusOutEvent(self, event: QFocusEvent) -> None:
         self.keys.settle()
+        if self.hand and event.reason() != Qt.FocusReason.PopupFocusReason:
+            self.hand.settle()
         self._space = False
         self.set_holding(False)
         super().focusOutEvent(event)
@@ -303,6 +366,12 @@ class Canvas(PictureArea):
         mine = event.source() is self  # let go of where it was taken: nothing was meant
         self.dropping = bool(self._accepts and not mine and self._accepts(event.mimeData()))
         event.setAccepted(self.dropping)
+        self.dropping_at = event.position()
+        self.update()
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        self.dropping_at = event.position()
+        event.setAccepted(self.dropping)
         self.update()
 
     def dragLeaveEvent(self, event: QDragLeaveEvent) -> None:
@@ -313,4 +382,5 @@ class Canvas(PictureArea):
         self.dropping = False
         self.update()
         event.acceptProposedAction()
-        self.dropped.emit(event.mimeData())
+        at = event.position()
+        self.dropped.emit(event.mimeData(), self.view.to_picture(at) if self.places_at(at) else None)

@@ -122,6 +122,13 @@ def draw_handles(painter: QPainter, points: Iterable[QPointF]) -> None:
         painter.drawRect(QRectF(at.x() - HANDLE / 2, at.y() - HANDLE / 2, HANDLE, HANDLE))
 
 
+def draw_knob(painter: QPainter, at: QPointF) -> None:
+    """A handle that turns."""
+    painter.setPen(QPen(QColor(0, 0, 0, 200), 1))
+    painter.setBrush(Qt.GlobalColor.white)
+    painter.drawEllipse(at, HANDLE / 2 + 0.5, HANDLE / 2 + 0.5)
+
+
 def cross(middle: QPointF) -> QPainterPath:
     """Where the keys are."""
     path = QPainterPath()

@@ -90,7 +90,7 @@ class MaskKeys:
         if not self._down and self.painter.shape:
             self._move_shape(by, corner)
             return
-        self._move_point(by)
+        move_point(self.area, by)
         if self._down:
             self.painter.move(self._point())
 
@@ -103,28 +103,28 @@ class MaskKeys:
         self._nudge += by
         self.painter.move(self._nudge / self.area.view.scale)
 
-    def _move_point(self, by: QPointF) -> None:
-        """The picture follows where the point would leave what can be seen of it."""
-        area = self.area
-        at = (area.rect().toRectF().center() if area.hover == NOWHERE else area.hover) + by
-        picture = area.view.rect()
-        at = QPointF(_clamp(at.x(), picture.left(), picture.right()), _clamp(at.y(), picture.top(), picture.bottom()))
-        seen = QPointF(_clamp(at.x(), 0, area.width()), _clamp(at.y(), 0, area.height()))
-        if seen != at:
-            area.view.pan(seen - at)
-        area.hover, area.by_keys = seen, True
-
     def _switch(self, erase: bool) -> None:
         """Press, or lift; let go of a shape."""
         if self._down or self.painter.shape:
             self.settle() if self._down else self.painter.let_go()
             return
-        self._move_point(QPointF())
+        move_point(self.area, QPointF())
         self._down = True
         self.painter.begin(self._point(), 1.0, erase)
 
     def _point(self) -> QPointF:
         return self.area.view.to_picture(self.area.hover)
+
+
+def move_point(area: PictureArea, by: QPointF) -> None:
+    """The point that keys lead, by logical pixels: the picture follows where it would leave what can be seen of it."""
+    at = (area.rect().toRectF().center() if area.hover == NOWHERE else area.hover) + by
+    picture = area.view.rect()
+    at = QPointF(_clamp(at.x(), picture.left(), picture.right()), _clamp(at.y(), picture.top(), picture.bottom()))
+    seen = QPointF(_clamp(at.x(), 0, area.width()), _clamp(at.y(), 0, area.height()))
+    if seen != at:
+        area.view.pan(seen - at)
+    area.hover, area.by_keys = seen, True
 
 
 def _clamp(value: float, low: float, high: float) -> float:

@@ -12,13 +12,14 @@ from PySide6.QtGui import QImage, QPixmap
 
 from mlx_model.errors import FluxLocalError
 
-from ...pictures.images import open_mask, open_small
+from ...pictures.images import open_layer, open_mask, open_small
 
 BUDGET = 384 * 2**20  # bytes of decoded pixels that are kept
 SMALL = 4 * 2**10  # a file below this decodes in about a millisecond: no thread, no flicker
 SMALL_FILE = 96 * 2**10  # bytes: read or stored within a frame or so, without a thread
 
 Key = tuple[str, int]
+Reader = Callable[[str, int], QImage]  # a path and the largest side
 
 
 def read(path: str, max_side: int) -> QImage:
@@ -31,6 +32,19 @@ def read(path: str, max_side: int) -> QImage:
     # As screens have it: the window converts nothing. The fourth byte is full: Qt copies it where it need not blend.
     packed = Image.fromarray(pixels).convert("RGBA").tobytes("raw", "BGRA")
     return QImage(packed, width, height, 4 * width, QImage.Format.Format_RGB32).copy()
+
+
+def read_layer(path: str, max_side: int) -> QImage:
+    """The same with its transparency, for what lies on another picture."""
+    try:
+        pixels = Image.fromarray(open_layer(path))
+    except FluxLocalError:
+        return QImage()
+    if max_side and max(pixels.size) > max_side:
+        pixels.thumbnail((max_side, max_side), Image.Resampling.BILINEAR)
+    width, height = pixels.size
+    made = QImage(pixels.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888)
+    return made.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)
 
 
 def read_mask(path: Path) -> np.ndarray:
@@ -52,12 +66,12 @@ class _Signals(QObject):
 
 
 class _Load(QRunnable):
-    def __init__(self, key: Key, path: str, signals: _Signals):
+    def __init__(self, key: Key, path: str, signals: _Signals, reader: Reader):
         super().__init__()
-        self.key, self.path, self.signals = key, path, signals
+        self.key, self.path, self.signals, self.reader = key, path, signals, reader
 
     def run(self) -> None:
-        self.signals.read.emit(self.key, read(self.path, self.key[1]))
+        self.signals.read.emit(self.key, self.reader(self.path, self.key[1]))
 
 
 class Pixmaps(QObject):
@@ -65,9 +79,9 @@ class Pixmaps(QObject):
 
     ready = Signal(str)  # sha256
 
-    def __init__(self, path_of: Callable[[str], Path], parent: QObject | None = None):
+    def __init__(self, path_of: Callable[[str], Path], parent: QObject | None = None, reader: Reader = read):
         super().__init__(parent)
-        self._path_of = path_of
+        self._path_of, self._reader = path_of, reader
         self._kept: OrderedDict[Key, QPixmap] = OrderedDict()
         self._bytes = 0
         self._waiting: set[Key] = set()
@@ -91,7 +105,7 @@ class Pixmaps(QObject):
         key = (sha256, max_side)
         if key not in self._kept:
             path = self._path(sha256)
-            self._keep(key, QPixmap.fromImage(read(str(path), max_side)) if path else QPixmap())
+            self._keep(key, QPixmap.fromImage(self._reader(str(path), max_side)) if path else QPixmap())
         return self._kept[key]
 
     def close(self) -> None:
@@ -103,11 +117,11 @@ class Pixmaps(QObject):
     def _ask(self, key: Key) -> None:
         path = self._path(key[0])
         if path is None or path.stat().st_size < SMALL:
-            self._keep(key, QPixmap.fromImage(read(str(path), key[1])) if path else QPixmap())
+            self._keep(key, QPixmap.fromImage(self._reader(str(path), key[1])) if path else QPixmap())
             return
         self._waiting.add(key)
         # The newest request is what the eye rests on: it goes first.
-        self._pool.start(_Load(key, str(path), self._signals), len(self._waiting))
+        self._pool.start(_Load(key, str(path), self._signals, self._reader), len(self._waiting))
 
     def _path(self, sha256: str) -> Path | None:
         try:

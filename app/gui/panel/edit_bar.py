@@ -67,7 +67,10 @@ class EditBar(PanelPart, QWidget):
         self.remove_mask = button("Remove Mask", self.clear_mask, kind="quiet")
         describe(self.remove_mask, "Remove mask", "The whole picture may change again")
         self.hint.setFixedHeight(self.remove_mask.sizeHint().height())
-        self._last = row(self.hint, self.mask_words, self.remove_mask)
+        self.placed_words = OneLine(tone="muted")
+        self.remove_placed = button("Remove Layers", self.clear_placed, kind="quiet")
+        describe(self.remove_placed, "Remove layers", "All that is placed and painted on the picture")
+        self._last = row(self.hint, self.placed_words, self.remove_placed, self.mask_words, self.remove_mask)
         self._last.setStretchFactor(self.hint, 1)
         return self._last
 
@@ -90,7 +93,8 @@ class EditBar(PanelPart, QWidget):
         """What takes the keyboard, in its order."""
         bar = self.render_bar
         return [self.to_change, self.to_make, self.place, self.go_on, self.start, self.text, bar.button, bar.counts,
-                bar.live, bar.cancel, self.remove_mask, self.change_settings, self.anyway]  # fmt: skip
+                bar.live, bar.cancel, self.remove_placed, self.remove_mask, self.change_settings,
+                self.anyway]  # fmt: skip
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -153,8 +157,11 @@ class EditBar(PanelPart, QWidget):
         self.go_on.setText(words)
 
     def _show_mask(self) -> None:
-        """A mask of another size than the start's is not used by the run, and that is said."""
+        """A mask of another size than the start's is not used by the run, and that is said; also what is placed."""
         panel = self.panel
+        self.placed_words.setText(f"With {say_count(len(panel.placed), 'layer')} on it")
+        for part in (self.placed_words, self.remove_placed):
+            part.setVisible(bool(panel.placed))
         source = source_picture(self.document.board, panel)
         fits = source and panel.mask and fits_mask(panel.mask, source)
         self.mask_words.setText("Only the masked part changes" if fits else "The mask fits another picture: not used")
@@ -190,7 +197,7 @@ class EditBar(PanelPart, QWidget):
         panel, shown = self.panel, self.panel.take
         start = look(self.document.board).find_start(panel)
         return bool(shown and shown.request and shown.parent == (start.id if start else None)
-                    and shown.instruction == panel.words.strip())  # fmt: skip
+                    and shown.instruction == panel.words.strip() and shown.placed == panel.placed)  # fmt: skip
 
     def set_note(self, text: str) -> None:
         """Why a live run can't start yet, "" for nothing."""
@@ -240,6 +247,10 @@ class EditBar(PanelPart, QWidget):
         self._show_choice(self.panel.source.kind != "blank")  # also of the one that is pressed once more
         self.text.setFocus()
         self.text.selectAll()
+
+    def clear_placed(self) -> None:
+        """The picture alone, as it is."""
+        self.change("Remove Placed Pictures", placed=())
 
     def clear_mask(self) -> None:
         """Let everything change again."""

@@ -1,33 +1,36 @@
 """The picture's side of the panel view: canvas with its bars, what is shown on it and compared with."""
 
-from functools import partial
 from typing import Literal
 
-import numpy as np
-from PySide6.QtCore import QMimeData, Signal
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Signal
 from PySide6.QtGui import QImage, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from mlx_model.errors import FluxLocalError, Hint
-from mlx_model.geometry import Size
 
-from ...board import commands
-from ...board.data import Board, Picture, Source, Take, numbers, pictures
+from ...board.data import Board, Picture, Take, numbers, pictures
 from ...board.panel_job import read_request
-from ...board.seen import mask_size, source_picture
-from ..canvas import mask as masks
+from ...board.seen import find_ground
 from ..canvas.bars import CanvasBar, MaskBar
 from ..canvas.canvas import Canvas
+from ..canvas.layer_bars import PaintBar, PlaceBar
+from ..canvas.mask_painter import Tool as MaskTool
 from ..document import picture_drag
 from ..document.document import Document
 from ..document.forecast import PanelModel
 from ..document.panel_part import PanelPart
-from ..document.pixmaps import read_mask
+from ..kit.messages import choose_files
 from ..kit.theme import GAP
+from ..prompt.menu import FILES
 from .branches import name_file
+from .laying import Laying
+from .masking import Masking
+from .onion import Onion
 from .run_card import RunCard
 
-Tool = Literal["move", "eraser", "brush", "rectangle", "ellipse", "lasso"]
+Tool = Literal["move", "eraser", "brush", "rectangle", "ellipse", "lasso", "place", "paint"]
+LAYERS = ("place", "paint")
+SHAPES: dict[str, MaskTool] = {"rectangle": "rectangle", "ellipse": "ellipse", "lasso": "lasso"}
 NAMED = 4  # members of the cast that an empty panel names
 
 
@@ -52,6 +55,7 @@ class PanelStage(PanelPart, QWidget):
     keep_asked = Signal()
     dismissed = Signal()
     dropped = Signal()  # a picture, which is the panel's now
+    menu_asked = Signal(QPoint)  # of what can be done with the picture; where, on the screen
     compared_changed = Signal(str)  # the id of the take that the picture is compared with, "" for none
 
     def __init__(self, document: Document, parent: QWidget | None = None):
@@ -60,43 +64,58 @@ class PanelStage(PanelPart, QWidget):
         self._preview = 0  # counts what was asked for
         self.tool: Tool = "move"
         self.compared = ""  # id of a take
-        self._loaded: tuple[str, tuple[int, int]] | None = None  # the mask on the canvas: (its picture, its size)
         self.canvas = Canvas(picture_drag.has_pictures)
         self.bar, self.mask_bar = CanvasBar(self.canvas), MaskBar(self.canvas)
-        self.card = RunCard(self.canvas)
+        self.laying, self.masks = Laying(document, self.canvas, self), Masking(document, self.canvas, self)
+        self.place_bar, self.paint_bar = PlaceBar(self.canvas), PaintBar(self.canvas, self.laying.brush)
+        self.card, self.onion = RunCard(self.canvas), Onion(document, self.canvas)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GAP // 2)
         self.canvas.set_invitation(invitation(document.board))
-        column.addWidget(self.mask_bar)
+        for bar in (self.mask_bar, self.place_bar, self.paint_bar):
+            column.addWidget(bar)
+            bar.setContentsMargins(GAP, 0, GAP, 0)
+            bar.hide()
         column.addWidget(self.canvas, 1)
-        self.mask_bar.setContentsMargins(GAP, 0, GAP, 0)
-        self.mask_bar.hide()
         self._connect()
+        self._connect_layers()
 
     def _connect(self) -> None:
-        canvas, painter = self.canvas, self.canvas.painter
-        canvas.dropped.connect(self._drop)
+        canvas = self.canvas
+        canvas.dropped.connect(self.drop)
         canvas.drag_wanted.connect(self._drag_out)
         canvas.copy_asked.connect(self._copy_take)
         canvas.compare_asked.connect(self.bar.compare.click)
-        painter.committed.connect(self._keep_mask)
         self.bar.tool_chosen.connect(self.set_tool)
         self.bar.compare_toggled.connect(canvas.set_comparing)
         self.mask_bar.done.clicked.connect(lambda: self.set_tool("move"))
-        self.mask_bar.remove_asked.connect(self._clear_mask)
-        canvas.clear_asked.connect(self._clear_mask)
+        self.mask_bar.remove_asked.connect(self.masks.clear)
+        self.masks.resized.connect(self.mask_bar.suit)
+        canvas.clear_asked.connect(self.masks.clear)
         self.card.acted.connect(self._card_acted)
         self.card.dismissed.connect(self.dismissed)
         self.document.picture_ready.connect(self.show_pictures)
         self.document.preview_read.connect(self._show_preview)
 
+    def _connect_layers(self) -> None:
+        for bar in (self.place_bar, self.paint_bar):
+            bar.done.clicked.connect(lambda: self.set_tool("move"))
+        self.place_bar.add_asked.connect(self.choose_pictures)
+        self.paint_bar.clear_asked.connect(self.laying.clear_paint)
+        self.canvas.menu_asked.connect(self.menu_asked)
+        self.canvas.onion_asked.connect(self.bar.onion.click)
+        self.bar.onion_toggled.connect(self.onion.set_on)
+        self.onion.closed.connect(lambda: self.bar.onion.setChecked(False))
+
     def show_panel(self, panel_id: str) -> None:
         """Another panel, seen whole."""
-        self.panel_id = panel_id
+        self.panel_id = self.onion.panel_id = panel_id
+        self.laying.visible = False
+        self.laying.show_panel(panel_id)
+        self.masks.show_panel(panel_id)
         self._preview += 1
         self.canvas.set_preview(QPixmap())
-        self._loaded = None
         self.bar.compare.setChecked(False)
         self.set_tool("move")
         self.compared = ""
@@ -107,7 +126,9 @@ class PanelStage(PanelPart, QWidget):
         if self.compared and self.panel.find_take(self.compared) is None:
             self._set_compared("")
         self._allow_masks()
+        self._allow_layers()
         self.show_pictures()
+        self.onion.refresh()
 
     def _allow_masks(self) -> None:
         why_not = ""
@@ -116,19 +137,26 @@ class PanelStage(PanelPart, QWidget):
         elif self.base() is None:
             why_not = "There is no picture yet to paint a mask on"
         self.bar.set_masks(not why_not, why_not)
-        if why_not and self.tool != "move":
+        if why_not and self.tool not in ("move", *LAYERS):
+            self.set_tool("move")
+
+    def _allow_layers(self) -> None:
+        why_not = ""
+        if not self.model.limit:
+            why_not = f"{self.model.subject} can't change pictures"
+        elif self.base() is None:
+            why_not = "There is no picture yet to lay anything on"
+        self.bar.set_layers(not why_not, why_not)
+        self.canvas.placing = not why_not
+        if why_not and self.tool in LAYERS:
             self.set_tool("move")
 
     # What is shown
 
     def base(self) -> Picture | None:
-        """What a mask is painted on: another panel's picture where that is the start, else what is shown.
-
-        A mask that is there already shows on the picture that it was painted on.
-        """
-        panel, start = self.panel, source_picture(self.document.board, self.panel)
-        shown = None if panel.mask or panel.source.kind == "panel" else self._take_picture()
-        return shown or start or self._take_picture()
+        """What a mask and placed pictures lie on: what is shown, unless some lie on the start already."""
+        ground = find_ground(self.document.board, self.panel)
+        return ground.picture if ground else None
 
     def _take_picture(self) -> Picture | None:
         return self.panel.take.picture if self.panel.take else None
@@ -148,10 +176,27 @@ class PanelStage(PanelPart, QWidget):
             self.canvas.tags = tags
             self.canvas.update()
         self.canvas.set_before(self.document.pixmap(before.sha256) if before else QPixmap())
+        self._show_layers(picture)
         self.bar.set_before(before is not None)
         self.bar.set_picture(picture is not None or not self.canvas.preview.isNull())
-        if self.tool != "move":
-            self._load_mask()
+        if self.masking:
+            self.masks.load()
+
+    @property
+    def masking(self) -> bool:
+        """One of the tools of the mask is chosen."""
+        return self.tool not in ("move", *LAYERS)
+
+    def _show_layers(self, shown: Picture | None) -> None:
+        """What is placed is only seen on what it lies on; that this isn't the current take is said."""
+        board, panel = self.document.board, self.panel
+        ground = find_ground(board, panel)
+        self.laying.visible = bool(ground and shown == ground.picture)
+        self.laying.refresh()
+        elsewhere = self.tool != "move" and ground and panel.take and ground.id != panel.take.id
+        place = next((place for place, one in enumerate(panel.takes, 1) if ground and one.id == ground.id), 0)
+        start = f"Start: take {place}" if place else "Start: another panel's picture"
+        self.canvas.set_caption(start if elsewhere else "")
 
     def _frame(self) -> tuple[int, int]:
         """The size of the picture to come."""
@@ -214,86 +259,53 @@ class PanelStage(PanelPart, QWidget):
     # Mask
 
     def set_tool(self, tool: Tool) -> None:
-        """ "move", or one of the tools of the mask."""
-        self.tool = tool
-        masking = tool != "move"
+        """ "move", one of the tools of the mask, or one that lays something on the picture."""
+        again, self.tool = self.tool == tool, tool
         painter = self.canvas.painter
-        painter.tool = "brush" if tool == "move" or tool == "eraser" else tool  # mypy narrows by ==
-        painter.erasing = tool == "eraser"
+        painter.tool, painter.erasing = SHAPES.get(tool, "brush"), tool == "eraser"
         self.bar.set_tool(tool)
-        self.mask_bar.setVisible(masking)
-        self.canvas.set_masking(masking)
-        if masking:
+        for bar, shown in ((self.mask_bar, self.masking), (self.place_bar, tool == "place"),
+                           (self.paint_bar, tool == "paint")):  # fmt: skip
+            bar.setVisible(shown)
+        self.canvas.set_masking(self.masking)
+        self.canvas.set_hand({"place": self.canvas.arranger, "paint": self.laying.brush}.get(tool))
+        if tool != "move":
             self.bar.compare.setChecked(False)
         if self.panel_id:
             self.show_pictures()
+        if tool in LAYERS:
+            self._take_hand(again)
 
-    def _load_mask(self) -> None:
-        """The panel's mask onto the canvas, unless it is there already."""
-        base, mask = self.base(), self.panel.mask
-        size = mask_size(base) if base else Size(1, 1)
-        wanted = (mask.sha256 if mask else "", size)
-        if wanted == self._loaded or self.canvas.painter.busy:
-            return
-        if self._loaded is None or self._loaded[1] != wanted[1]:
-            self.mask_bar.suit()
-        drawn = self._read_mask(mask, size) if mask else masks.blank(size)
-        self.canvas.painter.load(drawn, size.width / base.width if base else 1.0)
-        self._loaded = wanted
-
-    def _read_mask(self, mask: Picture, size: tuple[int, int]) -> np.ndarray:
-        """Blank where its file is missing or no picture, which a run tells."""
-        try:
-            return masks.resize(read_mask(self.document.picture_path(mask.sha256)), size)
-        except FluxLocalError:
-            return masks.blank(size)
-
-    def _keep_mask(self, what: str) -> None:
-        """One gesture is one change of the board, made once the mask is stored."""
-        painter, panel_id = self.canvas.painter, self.panel_id
-        if painter.is_blank:
-            self.document.settle()
-            self._use_mask(what, panel_id, painter.mask.shape, None)
-        else:
-            stored = partial(self._follow_storing, what, panel_id, painter.mask.shape)
-            self.document.store(painter.mask.copy(), "mask", stored)
-
-    def _follow_storing(self, what: str, panel_id: str, shape: tuple[int, int], picture: Picture | None) -> None:
-        """Where the disk refused it, the canvas goes back to the mask that the board has."""
-        if picture:
-            self._use_mask(what, panel_id, shape, picture)
-        elif panel_id == self.panel_id:
-            self._loaded = None
-            self.show_pictures()
-
-    def _use_mask(self, what: str, panel_id: str, shape: tuple[int, int], picture: Picture | None) -> None:
-        """The panel starts from what the mask was painted on."""
-        if all(panel.id != panel_id for panel in self.document.board.panels()):  # deleted meanwhile
-            return
-
-        def change(board: Board) -> Board:
-            panel = board.panel(panel_id)
-            if panel.mask is None and panel.take and panel.source.kind != "panel" and panel.source != Source("take"):
-                board = commands.set_panel(board, panel_id, source=Source("take"))
-            return commands.set_mask(board, panel_id, picture)
-
-        if panel_id == self.panel_id:
-            self._loaded = (picture.sha256 if picture else "", (shape[1], shape[0]))
-        self.document.do(what, change)
-
-    def _clear_mask(self) -> None:
-        self.document.settle()
-        if self.panel.mask is None:
-            return
-        self.document.do("Clear Mask", lambda board: commands.set_mask(board, self.panel_id, None))
+    def _take_hand(self, again: bool) -> None:
+        """The keys go to the picture, unless arrows go along the tools; what is placed on top is held."""
+        button = self.bar.tools[self.tool]
+        if again or button.underMouse() or not button.hasFocus():
+            self.canvas.setFocus()
+        if self.tool == "place" and self.canvas.arranger.one is None:
+            self.canvas.arranger.hold_next(-1)
+        elif self.tool == "paint" and not again:
+            self.paint_bar.suit()
 
     # In and out
 
-    def _drop(self, mime: QMimeData) -> None:
-        """Dropped pictures become takes: the panel's picture, to be changed or continued from."""
+    def drop(self, mime: QMimeData, at: QPointF | None) -> None:
+        """Dropped pictures are laid on this one, at a point of it, or become takes: the panel's picture."""
         panel_id, found = self.panel_id, picture_drag.pictures_in(mime, self.document)
-        if picture_drag.fill_panel(self.document, panel_id, found):
+        if at is not None or (self.tool == "place" and self.canvas.placing):
+            self.lay(found, at)
+        elif picture_drag.fill_panel(self.document, panel_id, found):
             self.dropped.emit()
+
+    def lay(self, found: list[Picture], at: QPointF | None = None) -> None:
+        """Lay pictures on what is seen, to be moved and scaled there."""
+        if found:
+            self.set_tool("place")
+            self.laying.place(found, at)
+
+    def choose_pictures(self) -> None:
+        """Lay pictures from files on what is seen."""
+        if paths := choose_files(self, "Place Pictures", FILES):
+            self.lay(self.document.import_pictures(paths))
 
     def _copy_take(self) -> None:
         if take := self.panel.take:
@@ -330,3 +342,4 @@ class PanelStage(PanelPart, QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self.card.place()
+        self.onion.place()

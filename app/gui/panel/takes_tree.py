@@ -61,6 +61,7 @@ class TakesTree(PanelPart, QListWidget):
     """Chooses takes through the document; what else can be done with one is asked for by signals."""
 
     source_asked = Signal(str)  # take id
+    placed_asked = Signal(str)  # back to what lay on the picture that it was made from
     reference_asked = Signal(str)
     cast_asked = Signal(str)
     save_asked = Signal(str)
@@ -245,6 +246,13 @@ class TakesTree(PanelPart, QListWidget):
         menu = QMenu(self)
         menu.aboutToHide.connect(menu.deleteLater)
         menu.addAction("Start from This Take", partial(self.source_asked.emit, take.id))
+        self.add_commands(menu, take)
+        return menu
+
+    def add_commands(self, menu: QMenu, take: Take) -> None:
+        """The same for a menu of the picture, which has its own way to start from it."""
+        if take.placed:
+            menu.addAction("Edit What Was Placed", partial(self.placed_asked.emit, take.id))
         compare = menu.addAction("Compare with This Take", partial(self.compare_asked.emit, take.id))
         compare.setEnabled(take.id != self.panel.current)
         menu.addAction("Take the Star Off" if take.star else "Star", partial(self.star, take))
@@ -263,7 +271,6 @@ class TakesTree(PanelPart, QListWidget):
         menu.addAction("Show File", partial(self.reveal_asked.emit, take.id))
         menu.addSeparator()
         menu.addAction("Delete Take", partial(self.remove, take.id))
-        return menu
 
 
 def spots_of(row: QRect) -> dict[str, QRect]:

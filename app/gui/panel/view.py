@@ -1,5 +1,6 @@
 """The panel view: one panel's picture, large, and everything that makes it."""
 
+from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -22,6 +23,7 @@ from ..kit.theme import GAP
 from ..kit.widgets import OneLine, icon_button, key_text, label, order_tabs
 from ..kit.words import in_window
 from .branches import name_file
+from .canvas_menu import Parts, open_menu
 from .edit_bar import EditBar
 from .render_bar import RenderBar, words_of
 from .side import PanelSide
@@ -114,6 +116,7 @@ class PanelView(PanelPart, QWidget):
         stage.keep_asked.connect(self.keep_live)
         stage.dismissed.connect(self._dismiss)
         stage.dropped.connect(self.edit.write)
+        stage.menu_asked.connect(lambda at: open_menu(Parts(stage, self.edit, self.side.takes), at))
 
     def _connect_side(self, side: PanelSide) -> None:
         side.tray.mention_asked.connect(self._mention)
@@ -122,6 +125,7 @@ class PanelView(PanelPart, QWidget):
         side.takes.compare_asked.connect(self.stage.compare_with)
         self.stage.compared_changed.connect(side.takes.set_compared)
         side.takes.source_asked.connect(self._use_as_source)
+        side.takes.placed_asked.connect(self._take_up_placed)
         side.takes.reference_asked.connect(self._use_as_reference)
         side.takes.cast_asked.connect(self._add_to_cast)
         side.takes.save_asked.connect(self._save_picture)
@@ -294,6 +298,12 @@ class PanelView(PanelPart, QWidget):
         self.document.do("Start from Take", start)
         self.edit.write()
 
+    def _take_up_placed(self, take_id: str) -> None:
+        """Back to what lay on the picture that a take was made from, to be moved and rendered once more."""
+        change = partial(commands.take_up_placed, panel_id=self.panel_id, take_id=take_id)
+        if self.document.do("Edit What Was Placed", change):
+            self.stage.set_tool("place")
+
     def _take(self, take_id: str) -> Take:
         return find_id(self.panel.takes, take_id, "take")
 
@@ -376,4 +386,4 @@ class PanelView(PanelPart, QWidget):
 def _decides(panel: Panel, board: Board) -> tuple:
     """What a live run depends on."""
     return (panel.words, panel.references, panel.source.kind, panel.mask, panel.seed, panel.settings, board.style,
-            source_picture(board, panel), board.cast)  # fmt: skip
+            source_picture(board, panel), board.cast, panel.placed)  # fmt: skip

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PySide6.QtCore import QPointF, QSizeF
 
-from app.gui.canvas.area import MARGIN, Viewport
+from app.gui.canvas.viewport import MARGIN, Viewport
 
 
 def view(picture=(400, 200), widget=(432, 332), ratio=1.0) -> Viewport:

@@ -208,16 +208,29 @@ def test_without_a_picture_there_is_nothing_to_mask(view, document, ids):
     assert view.stage.tool == "move"
 
 
-def test_masking_shows_the_picture_of_the_other_panel(view, document, ids, qtbot):
+def test_a_mask_is_of_the_picture_that_is_shown(view, document, ids, qtbot):
     other = add_take(document, ids()[1], 8, (160, 160))
-    add_take(document, ids()[0], 3)
     document.do("Start", commands.set_panel(document.board, ids()[0], source=Source("panel", ids()[1])))
-    assert view.stage.to_show() == view.panel.take.picture
-    view.stage.set_tool("brush")
     assert view.stage.to_show() == other.picture
+    own = add_take(document, ids()[0], 3)
+    view.stage.set_tool("brush")
+    assert view.stage.to_show() == own.picture, "another picture than the one that was seen"
     paint(view)
-    assert (view.panel.mask.width, view.panel.mask.height) == (160, 160)
-    assert view.panel.source == Source("panel", ids()[1])
+    assert (view.panel.mask.width, view.panel.mask.height) == (192, 108)
+    assert view.panel.source == Source("take")
+
+
+def test_a_mask_that_lies_on_the_start_says_which_picture_it_is(view, document, ids, qtbot):
+    start = add_take(document, ids()[0], 3)
+    view.stage.set_tool("brush")
+    paint(view)
+    document.do("Start", commands.set_panel(document.board, ids()[0], source=Source("take", take=start.id),
+                                            mask=view.panel.mask))  # fmt: skip
+    add_take(document, ids()[0], 5)
+    assert view.stage.to_show() == start.picture
+    assert view.stage.canvas.caption == "Start: take 1"
+    view.stage.set_tool("move")
+    assert view.stage.canvas.caption == ""
 
 
 # Comparing
@@ -411,7 +424,7 @@ def test_a_dropped_picture_becomes_the_take(view, document, picture_file, qtbot)
 
     mime = QMimeData()
     mime.setUrls([QUrl.fromLocalFile(str(picture_file("sketch.png", "yellow")))])
-    view.stage.canvas.dropped.emit(mime)
+    view.stage.canvas.dropped.emit(mime, None)
     assert view.panel.take.note == "imported"
     assert view.edit.to_change.isChecked()
     assert view.edit.text.text() == ""

@@ -1,0 +1,168 @@
+"""The rows above the picture while something is placed or painted on it."""
+
+from collections.abc import Callable
+
+from PySide6.QtCore import QSignalBlocker, Qt, Signal
+from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtWidgets import QColorDialog, QHBoxLayout, QSlider, QToolButton, QWidget
+
+from ..kit.theme import GAP
+from ..kit.widgets import OneLine, PushButton, button, describe, icon_button, label
+from .arranging import TURN, Arranger
+from .canvas import Canvas
+from .paint_brush import PaintBrush
+
+STEPS = 100
+LARGEST = 0.25  # brush radius as a share of the picture's longer side
+SIDE = 18  # px of a swatch
+READY = {  # of a rough sketch: light and shadow, and the colours of most things
+    "Black": "#1b1b1d", "White": "#ffffff", "Grey": "#8a8a8e", "Red": "#d94f30", "Yellow": "#f2c14e",
+    "Green": "#4f9d5d", "Blue": "#3f7fbf", "Brown": "#7a5236",
+}  # fmt: skip
+
+
+class LayerBar(QWidget):
+    """A row of tools that ends in Done."""
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.line = QHBoxLayout(self)
+        self.line.setContentsMargins(0, 0, 0, 0)
+        self.line.setSpacing(GAP // 2)
+        self.done = PushButton("Done", self)
+
+    def add_slider(self, name: str, hint: str, act: Callable[[int], None]) -> QSlider:
+        """From 0 to STEPS, with its name before it."""
+        slider = QSlider(Qt.Orientation.Horizontal, self)
+        slider.setRange(0, STEPS)
+        slider.setMinimumWidth(40)
+        slider.setMaximumWidth(110)
+        describe(slider, name, hint)
+        words = label(name, "muted")
+        words.setBuddy(slider)
+        self.line.addWidget(words)
+        self.line.addWidget(slider)
+        self.line.addSpacing(GAP // 2)
+        slider.valueChanged.connect(act)
+        return slider
+
+    def end(self, words: str, hint: str) -> None:
+        """What all of it is for, and the way out."""
+        self.line.addStretch(1)
+        self.line.addWidget(OneLine(words, "muted"))
+        describe(self.done, "Done", hint)
+        self.line.addWidget(self.done)
+
+
+class PlaceBar(LayerBar):
+    """Works on the canvas's Arranger."""
+
+    add_asked = Signal()
+
+    def __init__(self, canvas: Canvas, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.arranger = canvas.arranger
+        self.add = button("Place Picture…", self.add_asked.emit, "plus")
+        describe(self.add, "Place Picture…", "A picture from a file, to be laid on this one; or drop it here")
+        self.line.addWidget(self.add)
+        self.line.addSpacing(GAP // 2)
+        self.opacity = self.add_slider("Opacity", "How much it hides what is below, O and P", self._set_opacity)
+        self.tools = [self._add_tool(*row) for row in self._list_tools(self.arranger)]
+        self.end("The model sees both as one picture", "Back to looking; what is placed stays")
+        self.arranger.chosen.connect(self.refresh)
+        self.refresh()
+
+    def _list_tools(self, arranger: Arranger) -> list[tuple[str, str, str, Callable[[], None]]]:
+        return [
+            ("Turn left", "undo", ", (comma); or drag the round handle", lambda: arranger.turn_held(-TURN)),
+            ("Turn right", "redo", ". (full stop); with Shift the round handle goes by 15°",
+             lambda: arranger.turn_held(TURN)),
+            ("Mirror", "mirror", "Left and right, M", arranger.mirror_held),
+            ("Bring forward", "up", "Over the next one, Page Up", lambda: arranger.order_held(1)),
+            ("Send backward", "down", "Under the one below, Page Down", lambda: arranger.order_held(-1)),
+            ("Remove what is held", "trash", "Delete", arranger.remove_held),
+        ]  # fmt: skip
+
+    def _add_tool(self, name: str, icon: str, hint: str, act: Callable[[], None]) -> QToolButton:
+        made = icon_button(name, icon, hint, act)
+        self.line.addWidget(made)
+        return made
+
+    def _set_opacity(self, value: int) -> None:
+        self.arranger.change("Change Opacity", "fade", opacity=value / STEPS)
+
+    def refresh(self) -> None:
+        """Show what is held."""
+        one = self.arranger.one
+        for widget in (self.opacity, *self.tools):
+            widget.setEnabled(one is not None)
+        with QSignalBlocker(self.opacity):
+            self.opacity.setValue(round(STEPS * (one.opacity if one else 1.0)))
+
+
+class PaintBar(LayerBar):
+    """Works on a PaintBrush."""
+
+    clear_asked = Signal()
+
+    def __init__(self, canvas: Canvas, brush: PaintBrush, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.canvas, self.brush = canvas, brush
+        self.colour = icon_button("Colour", "picture", "Any colour; Ctrl and a click takes it from the picture",
+                                  self._choose_colour)  # fmt: skip
+        self.line.addWidget(self.colour)
+        for name, colour in READY.items():
+            self.line.addWidget(self._add_swatch(name, QColor(colour)))
+        self.line.addSpacing(GAP // 2)
+        self.eraser = icon_button("Eraser", "eraser", "Takes paint away, E", checkable=True)
+        self.eraser.clicked.connect(brush.set_erasing)
+        self.line.addWidget(self.eraser)
+        self.size_slider = self.add_slider("Size", "Brush size, [ and ]", self._set_size)
+        clear = icon_button("Remove paint", "trash", "All that is painted on top", self.clear_asked.emit)
+        self.line.addWidget(clear)
+        self.end("Rough is enough", "Back to looking; what is painted stays")
+        brush.resized.connect(self.show_size)
+        brush.dressed.connect(self._dress)
+        self._dress()
+
+    def _add_swatch(self, name: str, colour: QColor) -> QToolButton:
+        made = icon_button(name, "picture", "Paint with it", lambda: self.brush.set_colour(colour))
+        made.setIcon(_swatch(colour))
+        return made
+
+    def _choose_colour(self) -> None:
+        chosen = QColorDialog.getColor(self.brush.colour, self, "Colour of the Brush")
+        if chosen.isValid():
+            self.brush.set_colour(chosen)
+
+    def _dress(self) -> None:
+        self.colour.setIcon(_swatch(self.brush.colour, True))
+        self.eraser.setChecked(self.brush.erasing)
+
+    def _largest(self) -> float:
+        return LARGEST * max(self.canvas.view.picture.width(), self.canvas.view.picture.height(), 4.0)
+
+    def _set_size(self, value: int) -> None:
+        self.brush.radius = max(0.5, self._largest() * (value / STEPS) ** 2)
+        self.canvas.update()
+
+    def show_size(self) -> None:
+        """The slider follows the brush."""
+        with QSignalBlocker(self.size_slider):
+            self.size_slider.setValue(round(STEPS * min(1.0, self.brush.radius / self._largest()) ** 0.5))
+
+    def suit(self) -> None:
+        """A brush of a size that suits the picture."""
+        self.brush.radius = self._largest() / (16 * LARGEST)
+        self.show_size()
+
+
+def _swatch(colour: QColor, current: bool = False) -> QIcon:
+    """A plain square; the current one is framed."""
+    made = QPixmap(SIDE, SIDE)
+    made.fill(QColor("#808080") if current else colour)
+    if current:
+        painter = QPainter(made)
+        painter.fillRect(2, 2, SIDE - 4, SIDE - 4, colour)
+        painter.end()
+    return QIcon(made)

@@ -1,0 +1,115 @@
+"""What a right click on the picture shows: all that can be done with it, by the same commands as elsewhere."""
+
+from collections.abc import Callable
+from functools import partial
+from typing import NamedTuple
+
+from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QKeySequence
+from PySide6.QtWidgets import QApplication, QMenu
+
+from ..canvas.arranging import Arranger
+from ..document import picture_drag
+from ..kit.widgets import as_action
+from .edit_bar import EditBar
+from .stage import PanelStage
+from .takes_tree import TakesTree
+
+
+class Parts(NamedTuple):
+    """Of the panel view: where the commands are."""
+
+    stage: PanelStage
+    edit: EditBar
+    takes: TakesTree
+
+
+def open_menu(parts: Parts, at: QPoint) -> None:
+    """At a point of the screen; over a placed picture that is held, what can be done with that."""
+    stage = parts.stage
+    held = stage.tool == "place" and stage.canvas.arranger.one is not None
+    (menu_of_held(stage) if held else menu_of_picture(parts)).popup(at)
+
+
+def menu_of_picture(parts: Parts) -> QMenu:
+    """For the picture that is shown, or the empty panel."""
+    stage, take = parts.stage, parts.stage.panel.take
+    menu = _new_menu(stage)
+    _add_changes(menu, parts)
+    menu.addSeparator()
+    _add_tools(menu, stage)
+    menu.addSeparator()
+    if take:
+        parts.takes.add_commands(menu, take)
+        menu.addSeparator()
+    _add_views(menu, stage)
+    return menu
+
+
+def _new_menu(stage: PanelStage) -> QMenu:
+    menu = QMenu(stage)
+    menu.aboutToHide.connect(menu.deleteLater)
+    return menu
+
+
+def _add(menu: QMenu, text: str, act: Callable[[], object], can: bool = True, key: str = "") -> None:
+    """`key` is shown: the canvas or the menus know it already."""
+    action = menu.addAction(as_action(text))
+    action.triggered.connect(lambda: act())
+    action.setEnabled(can)
+    if key:
+        action.setShortcut(QKeySequence(key))
+        action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)
+
+
+def _add_changes(menu: QMenu, parts: Parts) -> None:
+    edit, stage = parts.edit, parts.stage
+    _add(menu, "Change This Picture", edit.to_change.click, edit.to_change.isEnabled())
+    if not edit.go_on.isHidden():
+        _add(menu, edit.go_on.text(), edit.go_on_from_shown)
+    _add(menu, "New from Words", edit.to_make.click)
+    mime = QApplication.clipboard().mimeData()
+    there = picture_drag.has_pictures(mime)
+    _add(menu, "Paste as This Panel's Picture", lambda: stage.drop(mime, None), there)
+    _add(menu, "Paste onto This Picture", lambda: stage.lay(picture_drag.pictures_in(mime, stage.document)),
+         there and stage.canvas.placing)  # fmt: skip
+
+
+def _add_tools(menu: QMenu, stage: PanelStage) -> None:
+    can = stage.canvas.placing
+    _add(menu, "Place Picture…", stage.choose_pictures, can)
+    _add(menu, "Arrange What Is Placed", lambda: stage.set_tool("place"), can and bool(stage.panel.placed))
+    _add(menu, "Paint", lambda: stage.set_tool("paint"), can)
+    _add(menu, "Remove All That Is Placed", stage.laying.clear, bool(stage.panel.placed))
+    mask = stage.bar.tools["brush"]
+    _add(menu, "Paint a Mask", lambda: stage.set_tool("brush"), mask.isEnabled())
+    _add(menu, "Remove Mask", stage.masks.clear, stage.panel.mask is not None)
+
+
+def _add_views(menu: QMenu, stage: PanelStage) -> None:
+    bar, canvas = stage.bar, stage.canvas
+    _add(menu, "Compare Before and After", bar.compare.click, bar.compare.isEnabled(), "C")
+    _add(menu, "Onion Skin", bar.onion.click, True, "O")
+    _add(menu, "Fit", canvas.fit, bar.fit.isEnabled(), "0")
+    _add(menu, "Actual Pixels", canvas.actual_size, bar.fit.isEnabled(), "1")
+
+
+def menu_of_held(stage: PanelStage) -> QMenu:
+    """For the placed picture that is held."""
+    menu, arranger = _new_menu(stage), stage.canvas.arranger
+    last = len(arranger.placed) - 1
+    _add(menu, "Bring Forward", lambda: arranger.order_held(1), arranger.held < last, "PgUp")
+    _add(menu, "Send Backward", lambda: arranger.order_held(-1), arranger.held > 0, "PgDown")
+    _add(menu, "Mirror", arranger.mirror_held, True, "M")
+    _add(menu, "Straighten", lambda: arranger.change("Turn Picture", angle=0.0))
+    _add_opacities(menu, arranger)
+    menu.addSeparator()
+    _add(menu, "Place Picture…", stage.choose_pictures)
+    _add(menu, "Remove", arranger.remove_held, True, "Del")
+    return menu
+
+
+def _add_opacities(menu: QMenu, arranger: Arranger) -> None:
+    sub = menu.addMenu("Opacity")
+    for share in (100, 75, 50, 25):
+        _add(sub, f"{share} %", partial(arranger.change, "Change Opacity", opacity=share / 100))

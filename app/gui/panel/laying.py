@@ -1,0 +1,203 @@
+"""What is placed and painted on the picture: from the board onto the canvas, and back as changes of the board."""
+
+from collections.abc import Sequence
+from functools import partial
+
+import numpy as np
+from PySide6.QtCore import QObject, QPointF, QSizeF
+from PySide6.QtGui import QColor, QImage, QPixmap
+
+from ...board import commands
+from ...board.data import Board, Picture
+from ...board.picture import Placed
+from ...board.rules import FAR
+from ...board.seen import MASK_SIDE, find_ground, mask_size
+from ..canvas.canvas import Canvas
+from ..canvas.paint_brush import PaintBrush, Sheet
+from ..document.document import Document
+from ..document.panel_part import PanelPart
+from ..document.pixmaps import Pixmaps, read_layer
+
+SHARE = 0.4  # of the ground: how large a picture is at first, across or down
+PREMULTIPLIED = QImage.Format.Format_ARGB32_Premultiplied
+
+
+class Laying(PanelPart, QObject):
+    """Shows what lies on one panel's picture, and keeps what is done to it."""
+
+    def __init__(self, document: Document, canvas: Canvas, parent: QObject):
+        super().__init__(parent)
+        self.document, self.canvas = document, canvas
+        self.arranger, self.brush = canvas.arranger, PaintBrush(canvas.arranger, canvas.lead_point)
+        self._pixmaps = Pixmaps(document.picture_path, self, read_layer)
+        self._painted: dict[str, QPixmap] = {}  # by sha256, so that what was just painted needs no reading
+        self._storing = 0  # strokes on their way to the disk
+        self._pixmaps.ready.connect(lambda _: self.refresh())
+        self.arranger.committed.connect(self._keep_placed)
+        self.brush.open_sheet = self._open_sheet
+        self.brush.committed.connect(self._keep_paint)
+        self.brush.pick_asked.connect(self._pick_colour)
+        self.visible = False  # whether the picture is shown that all of it lies on
+
+    @property
+    def ground(self) -> Picture | None:
+        """What is placed and painted on."""
+        take = find_ground(self.document.board, self.panel)
+        return take.picture if take else None
+
+    def show_panel(self, panel_id: str) -> None:
+        self.arranger.hold(-1)
+        self._drop_sketch()
+        super().show_panel(panel_id)
+
+    def refresh(self) -> None:
+        """Show the board as it is, unless a hand is at it."""
+        if not self.panel_id or self.arranger.busy or self.brush.busy or self._storing:
+            return
+        ground = self.ground if self.visible else None
+        placed = self.panel.placed if ground else ()
+        pixmaps = {one.picture.sha256: self._find_pixmap(one.picture) for one in placed}
+        shown = (placed, ground, [pixmap.cacheKey() for pixmap in pixmaps.values()])
+        if shown == self._shown:
+            return
+        self._shown = shown
+        self._drop_sketch()
+        size = QSizeF(ground.width, ground.height) if ground else QSizeF(1, 1)
+        self.arranger.show_placed(placed, size, pixmaps)
+
+    def _find_pixmap(self, picture: Picture) -> QPixmap:
+        return self._painted.get(picture.sha256) or self._pixmaps.get(picture.sha256, MASK_SIDE)
+
+    def _drop_sketch(self) -> None:
+        self.arranger.sketch = QImage()
+
+    # Placing
+
+    def place(self, found: Sequence[Picture], at: QPointF | None = None) -> None:
+        """Lay pictures on the ground, the first with its middle at a point of that; the last is held."""
+        ground = self.ground
+        if ground is None or not found:
+            return
+        middle = at or QPointF(ground.width / 2, ground.height / 2)
+        x, y = middle.x() / ground.width, middle.y() / ground.height
+        new = tuple(
+            Placed(picture, _clamp(x + 0.04 * step), _clamp(y + 0.04 * step), _choose_width(picture, ground))
+            for step, picture in enumerate(found)
+        )
+        placed = (*self.panel.placed, *new)
+        if self._put("Place Picture" if len(new) == 1 else "Place Pictures", placed):
+            self.arranger.hold(len(placed) - 1)
+
+    def clear(self) -> None:
+        """Take away all that is placed and painted."""
+        self.document.settle()
+        if self.panel.placed:
+            self._put("Remove Placed Pictures", ())
+
+    def clear_paint(self) -> None:
+        """Take away the uppermost sheet that is painted."""
+        self.document.settle()
+        place = self._find_sheet()
+        if place is not None:
+            placed = self.panel.placed
+            self._put("Remove Paint", (*placed[:place], *placed[place + 1 :]))
+
+    def _keep_placed(self, what: str, merge: str) -> None:
+        self._put(what, self.arranger.placed, f"{merge} {self.panel_id}" if merge else None)
+
+    def _put(self, what: str, placed: tuple[Placed, ...], merge: str | None = None) -> bool:
+        """Make it a change of the board; where that is refused the canvas goes back to what the board has."""
+        panel_id = self.panel_id
+
+        def change(board: Board) -> Board:
+            return commands.set_panel(commands.start_from_seen(board, panel_id), panel_id, placed=placed)
+
+        done = self.document.do(what, change, merge)
+        if not done:
+            self._shown = None
+            self.refresh()
+        return done
+
+    # Painting
+
+    def _find_sheet(self) -> int | None:
+        """The uppermost that is painted."""
+        painted = [place for place, one in enumerate(self.panel.placed) if is_sheet(one)]
+        return painted[-1] if painted else None
+
+    def _open_sheet(self, erase: bool) -> Sheet | None:
+        """What a stroke goes on: the sheet on top, else a new one over all; an eraser finds the uppermost sheet."""
+        if not self.arranger.sketch.isNull():
+            return self.arranger.sketch_at, self.arranger.sketch
+        ground, place = self.ground, self._find_sheet()
+        if ground is None or (erase and place is None):
+            return None
+        if place is None or not (erase or place == len(self.panel.placed) - 1):
+            return len(self.panel.placed), _make_sheet(ground)
+        picture = self.panel.placed[place].picture
+        pixmap = self._painted.get(picture.sha256) or self._pixmaps.get_now(picture.sha256, MASK_SIDE)
+        return place, pixmap.toImage().convertToFormat(PREMULTIPLIED)
+
+    def _keep_paint(self, what: str) -> None:
+        """One stroke is one change of the board, made once it is stored."""
+        sketch, place = self.arranger.sketch.copy(), self.arranger.sketch_at
+        pixels = _read_pixels(sketch)
+        if not pixels[..., 3].any():
+            self.document.settle()
+            self._use_paint(what, self.panel_id, place, sketch, None)
+            return
+        self._storing += 1
+        self.document.store(pixels, "paint", partial(self._follow_storing, what, self.panel_id, place, sketch))
+
+    def _follow_storing(self, what: str, panel_id: str, place: int, sketch: QImage, picture: Picture | None) -> None:
+        self._storing -= 1
+        if picture:
+            self._use_paint(what, panel_id, place, sketch, picture)
+        elif panel_id == self.panel_id:  # the disk refused it, which is told
+            self._shown = None
+            self.refresh()
+
+    def _use_paint(self, what: str, panel_id: str, place: int, sketch: QImage, picture: Picture | None) -> None:
+        """`picture` None: there is nothing left on the sheet."""
+        panel = next((panel for panel in self.document.board.panels() if panel.id == panel_id), None)
+        if panel is None or panel_id != self.panel_id:  # deleted, or left, meanwhile
+            return
+        if picture:
+            self._painted = {picture.sha256: QPixmap.fromImage(sketch)}
+        sheets = (Placed(picture, width=1.0, painted=True),) if picture else ()
+        self._shown = None
+        if not self._put(what, (*panel.placed[:place], *sheets, *panel.placed[place + 1 :])):
+            return
+        self.refresh()
+
+    def _pick_colour(self, point: QPointF) -> None:
+        self.brush.set_colour(QColor(self.canvas.colour_at(point)))
+
+
+def is_sheet(one: Placed) -> bool:
+    """Whether it can be painted on: it lies exactly on the ground, as the brush left it."""
+    return one.painted and one == Placed(one.picture, width=1.0, painted=True)
+
+
+def _choose_width(picture: Picture, ground: Picture) -> float:
+    """As a share of the ground's: SHARE of it across or down, whichever is smaller."""
+    down = SHARE * ground.height * picture.width / max(1, picture.height) / ground.width
+    return max(0.01, min(SHARE, down))
+
+
+def _make_sheet(ground: Picture) -> QImage:
+    size = mask_size(ground)
+    made = QImage(size.width, size.height, PREMULTIPLIED)
+    made.fill(0)
+    return made
+
+
+def _read_pixels(image: QImage) -> np.ndarray:
+    """(H, W, 4) uint8."""
+    plain = image.convertToFormat(QImage.Format.Format_RGBA8888)
+    rows = np.frombuffer(plain.constBits(), np.uint8).reshape(plain.height(), plain.bytesPerLine())
+    return rows[:, : 4 * plain.width()].reshape(plain.height(), plain.width(), 4).copy()
+
+
+def _clamp(share: float) -> float:
+    return min(max(share, -FAR), FAR)

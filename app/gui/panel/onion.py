@@ -1,0 +1,78 @@
+"""The onion skin: the panel before shines through the picture, and which one it is stands on it."""
+
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QPixmap
+from PySide6.QtWidgets import QFrame, QHBoxLayout, QSlider, QWidget
+
+from ...board.data import Panel
+from ...board.seen import look
+from ..canvas.canvas import Canvas
+from ..document.document import Document
+from ..document.panel_part import PanelPart
+from ..kit.theme import GAP
+from ..kit.widgets import describe, icon_button, label
+
+STEPS = 100
+FIRST = 40  # percent
+NOTHING = "There is no panel before this one"
+EMPTY = "The panel before has no picture yet"
+
+
+class Onion(PanelPart, QFrame):
+    """A strip at the head of the canvas while the skin is on."""
+
+    closed = Signal()
+
+    def __init__(self, document: Document, canvas: Canvas):
+        super().__init__(canvas)
+        self.document, self.canvas, self.on = document, canvas, False
+        self.setObjectName("toast")
+        self.setAutoFillBackground(True)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(12, 4, 6, 4)
+        self.words = label()
+        self.opacity = QSlider(Qt.Orientation.Horizontal)
+        self.opacity.setRange(0, STEPS)
+        self.opacity.setValue(FIRST)
+        self.opacity.setFixedWidth(96)
+        describe(self.opacity, "Opacity of the onion skin", "How much the panel before is seen")
+        self.opacity.valueChanged.connect(lambda _: self.refresh())
+        close = icon_button("Take the onion skin off", "close", "O", self.closed.emit)
+        parts: tuple[QWidget, ...] = (self.words, self.opacity, close)
+        for part in parts:
+            row.addWidget(part)
+        document.picture_ready.connect(lambda _: self.refresh())
+        self.hide()
+
+    def set_on(self, on: bool) -> None:
+        self.on = on
+        self.refresh()
+
+    def find_before(self) -> tuple[Panel | None, str]:
+        """The panel that would be seen, and why there is none."""
+        before = self.document.board.before(self.panel_id)
+        if before is None:
+            return None, NOTHING
+        return (before, "") if before.take else (None, EMPTY)
+
+    def refresh(self) -> None:
+        if not self.panel_id:
+            return
+        before, why_not = self.find_before()
+        take = before.take if before and self.on else None
+        self.canvas.set_onion(self.document.pixmap(take.picture.sha256) if take else QPixmap(), self.share)
+        self.words.setText(f"Panel {look(self.document.board).numbers[before.id]}" if before else why_not)
+        self.opacity.setVisible(before is not None)
+        self.setVisible(self.on)
+        self.place()
+
+    @property
+    def share(self) -> float:
+        return self.opacity.value() / STEPS
+
+    def place(self) -> None:
+        """In the upper right corner: the left one has the names of what is compared."""
+        if self.on:
+            self.adjustSize()
+            self.move(max(0, self.canvas.width() - self.width() - GAP), GAP)
+            self.raise_()

@@ -1,0 +1,133 @@
+"""What lies on a panel's picture: dropped onto it, kept by the board, seen on nothing else; onion skin; the menu."""
+
+import pytest
+from msgspec.structs import replace
+from PySide6.QtCore import QMimeData, QPointF, QUrl
+
+from app.board import commands
+from app.board.data import Source
+from app.board.picture import Placed
+from app.gui.canvas.hand import Touch
+from app.gui.panel.canvas_menu import Parts, menu_of_held, menu_of_picture
+from tests.gui.panel_board import add_take, drawn, shown_panel
+
+
+@pytest.fixture
+def view(document, ids, qtbot):
+    return shown_panel(document, ids()[1], qtbot)
+
+
+def texts(menu):
+    return [action.text() for action in menu.actions() if action.text()]
+
+
+def test_a_picture_dropped_onto_one_lies_there_and_the_edit_starts_from_it(view, document, ids, picture_file):
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(picture_file("sofa.png", "yellow")))])
+    canvas = view.stage.canvas
+    assert not canvas.placing, "there is nothing to lay it on"
+    take = add_take(document, ids()[1], 3)
+    assert canvas.placing
+    canvas.dropped.emit(mime, QPointF(48, 27))
+    one = view.panel.placed[0]
+    assert (one.x, one.y, one.picture.name) == (0.25, 0.25, "sofa")
+    assert (view.panel.takes, view.panel.source) == ((take,), Source("take"))
+    assert (view.stage.tool, canvas.arranger.held) == ("place", 0)
+    canvas.dropped.emit(mime, None)
+    assert len(view.panel.placed) == 2, "with that tool it lies there wherever it is dropped"
+    document.undo()
+    document.undo()
+    assert view.panel.placed == ()
+    assert canvas.arranger.placed == ()
+
+
+def test_the_drop_fields_are_two_where_a_picture_can_be_laid(view, document, ids):
+    canvas = view.stage.canvas
+    assert not canvas.places_at(QPointF(50, 50))
+    add_take(document, ids()[1], 3)
+    assert canvas.places_at(QPointF(50, 50))
+    assert not canvas.places_at(QPointF(50, canvas.height() - 5))
+
+
+def test_it_is_seen_on_what_it_lies_on_and_not_on_the_result(view, document, ids):
+    start = add_take(document, ids()[1], 3)
+    placed = (Placed(drawn(document, 9)),)
+    document.do("Place", commands.set_panel(document.board, ids()[1], source=Source("take"), placed=placed))
+    assert view.stage.canvas.arranger.placed == placed
+    assert "1 layer" in view.edit.placed_words.text()
+    result = replace(add_take(document, ids()[1], 4), parent=start.id)
+    document.do("Start", commands.set_panel(document.board, ids()[1], source=Source("take", take=start.id),
+                                            placed=placed))  # fmt: skip
+    assert view.panel.current == result.id
+    assert view.stage.canvas.arranger.placed == ()
+    view.stage.set_tool("place")
+    assert view.stage.canvas.arranger.placed == placed
+    assert view.stage.canvas.caption == "Start: take 1"
+    view.edit.remove_placed.click()
+    assert view.panel.placed == ()
+
+
+def test_strokes_go_onto_one_sheet_and_over_what_was_placed_since(view, document, ids, qtbot):
+    add_take(document, ids()[1], 3)
+    view.stage.set_tool("paint")
+    brush = view.stage.laying.brush
+
+    def stroke(x):
+        brush.press(Touch(QPointF(x, 20)))
+        brush.release()
+        document.settle()
+
+    stroke(20)
+    stroke(60)
+    assert [one.painted for one in view.panel.placed] == [True]
+    view.stage.laying.place([drawn(document, 9)])
+    stroke(90)
+    assert [one.painted for one in view.panel.placed] == [True, False, True]
+    view.stage.laying.clear_paint()
+    assert [one.painted for one in view.panel.placed] == [True, False]
+
+
+def test_all_that_is_erased_leaves_no_sheet(view, document, ids):
+    add_take(document, ids()[1], 3)
+    view.stage.set_tool("paint")
+    brush = view.stage.laying.brush
+    for erase in (False, True):
+        brush.set_erasing(erase)
+        brush.radius = 10 + 10 * erase
+        brush.press(Touch(QPointF(50, 50)))
+        brush.release()
+        document.settle()
+    assert view.panel.placed == ()
+
+
+def test_the_onion_skin_is_the_panel_before_and_says_which(view, document, ids):
+    onion = view.stage.onion
+    view.stage.bar.onion.click()
+    assert onion.words.text() == "The panel before has no picture yet"
+    assert view.stage.canvas.onion.isNull()
+    add_take(document, ids()[0], 5)
+    assert onion.words.text() == "Panel 1A"
+    assert not view.stage.canvas.onion.isNull()
+    onion.opacity.setValue(70)
+    assert view.stage.canvas.onion_opacity == 0.7
+    view.show_panel(ids()[0])
+    assert (onion.words.text(), view.stage.canvas.onion.isNull()) == ("There is no panel before this one", True)
+    view.stage.bar.onion.click()
+    assert not onion.isVisible()
+
+
+def test_the_menu_has_what_the_panel_can_do_now(view, document, ids):
+    parts = Parts(view.stage, view.edit, view.side.takes)
+    empty = menu_of_picture(parts)
+    assert "Delete Take" not in texts(empty)
+    assert not next(one for one in empty.actions() if one.text() == "Place Picture…").isEnabled()
+    add_take(document, ids()[1], 3)
+    menu = menu_of_picture(parts)
+    assert {"Change This Picture", "Place Picture…", "Paint", "Save Picture As…", "Use as Reference", "Delete Take",
+            "Compare Before and After", "Onion Skin"} <= set(texts(menu))  # fmt: skip
+    next(one for one in menu.actions() if one.text() == "Paint").trigger()
+    assert view.stage.tool == "paint"
+    view.stage.lay([drawn(document, 9), drawn(document, 10)])
+    held = menu_of_held(view.stage)
+    next(one for one in held.actions() if one.text() == "Send Backward").trigger()
+    assert view.panel.placed[0].picture == drawn(document, 10)
