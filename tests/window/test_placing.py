@@ -154,3 +154,33 @@ def test_paint_and_eraser_and_the_colour_of_the_picture(window):
     window.wait(lambda: window.ask("document.history.undo_label") == "Paint", "a stroke by keys")
     window.press("ctrl+z", "ctrl+z", "ctrl+z")
     assert placed(window) == []
+
+
+def test_a_reference_is_cropped_and_the_run_sees_the_part(window):
+    open_panel(window, 0)
+    references = f"[(r.crop.box if r.crop else None) for r in {PANEL}.references]"
+    before = window.ask(f"{PANEL}.references[0].picture.sha256")
+    tile = next(w for w in window.question("widgets") if "gull, character" in w["name"])
+    window.click(middle(tile["rect"]), button=3)
+    window.click("Crop…")
+    window.wait(lambda: "Crop Reference" in window.question("windows"), "the crop")
+    field = window.find("Part of the picture")["rect"]
+    width, height = window.ask(f"[{PANEL}.references[0].picture.width, {PANEL}.references[0].picture.height]")
+    scale = min((field[2] - 28) / width, (field[3] - 28) / height)
+    corner = round(field[0] + field[2] / 2 + scale * width / 2), round(field[1] + field[3] / 2 + scale * height / 2)
+    window.drag(corner, (round(corner[0] - scale * width / 2), round(corner[1] - scale * height / 4)))
+    window.press("Return")
+    window.wait(lambda: window.ask(references)[0], "the crop of the reference")
+    left, top, right, bottom = window.ask(references)[0]
+    assert (left, top) == (0, 0)
+    assert abs(right / width - 0.5) < 0.03
+    assert abs(bottom / height - 0.75) < 0.03
+    assert window.ask(f"{PANEL}.references[0].picture.sha256") == before, "the picture itself stays"
+    window.click("New from words")
+    window.type("@gull on the beach")
+    window.press("ctrl+Return")
+    wait_for_takes(window, 2)
+    asked = json.loads(window.ask(f"{PANEL}.takes[-1].request"))["references"]
+    assert [left, top, right, bottom] in [one["crop"] for one in asked]
+    window.press("ctrl+z", "ctrl+z", "ctrl+z")
+    window.wait(lambda: window.ask(references)[0] is None, "the whole picture")

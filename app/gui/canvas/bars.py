@@ -77,6 +77,11 @@ class CanvasBar(QWidget):
             self.tools[key] = button
         self.tools["move"].setChecked(True)
 
+    def set_narrow(self, narrow: bool) -> None:
+        """Leave out what keys, the wheel and the menu of the picture do as well."""
+        for button in (self.hold, self.ground, self.zooms[0], self.zooms[2]):
+            button.setVisible(not narrow)
+
     def set_tool(self, key: str) -> None:
         """Show a tool as chosen."""
         self.tools[key].setChecked(True)

@@ -153,7 +153,7 @@ class PaintBar(LayerBar):
 
     def suit(self) -> None:
         """A brush of a size that suits the picture."""
-        self.brush.radius = self._largest() / (16 * LARGEST)
+        self.brush.radius = self._largest() / (32 * LARGEST)
         self.show_size()
 
 

@@ -53,10 +53,11 @@ def _new_menu(stage: PanelStage) -> QMenu:
 
 
 def _add(menu: QMenu, text: str, act: Callable[[], object], can: bool = True, key: str = "") -> None:
-    """`key` is shown: the canvas or the menus know it already."""
+    """Only where it can be done now. `key` is shown: the canvas or the menus know it already."""
+    if not can:
+        return
     action = menu.addAction(as_action(text))
     action.triggered.connect(lambda: act())
-    action.setEnabled(can)
     if key:
         action.setShortcut(QKeySequence(key))
         action.setShortcutContext(Qt.ShortcutContext.WidgetShortcut)

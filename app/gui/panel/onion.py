@@ -27,6 +27,7 @@ class Onion(PanelPart, QFrame):
         super().__init__(canvas)
         self.document, self.canvas, self.on = document, canvas, False
         self.setObjectName("toast")
+        self.setProperty("good", True)
         self.setAutoFillBackground(True)
         row = QHBoxLayout(self)
         row.setContentsMargins(12, 4, 6, 4)
@@ -61,7 +62,7 @@ class Onion(PanelPart, QFrame):
         before, why_not = self.find_before()
         take = before.take if before and self.on else None
         self.canvas.set_onion(self.document.pixmap(take.picture.sha256) if take else QPixmap(), self.share)
-        self.words.setText(f"Panel {look(self.document.board).numbers[before.id]}" if before else why_not)
+        self.words.setText(f"Onion skin: panel {look(self.document.board).numbers[before.id]}" if before else why_not)
         self.opacity.setVisible(before is not None)
         self.setVisible(self.on)
         self.place()

@@ -85,6 +85,7 @@ def tile_menu(tray: ReferenceTray, tile: ReferenceTile) -> QMenu:
     if one.kind == "reference":
         _add_roles(tray, tile, menu)
         _add_looks(tray, tile, menu)
+        _add_crop(tray, tile, menu)
         _add_order(tray, tile, menu)
         menu.addSeparator()
         menu.addAction("Remove", lambda: tray.remove(tile))
@@ -111,6 +112,13 @@ def _add_looks(tray: ReferenceTray, tile: ReferenceTile, menu: QMenu) -> None:
         action.setChecked(colour == tile.seen.colour)
         action.triggered.connect(_changer(tray, tile, "Change Colour", colour=colour))
         colours.addAction(action)
+
+
+def _add_crop(tray: ReferenceTray, tile: ReferenceTile, menu: QMenu) -> None:
+    menu.addSeparator()
+    menu.addAction("Crop…", partial(tray.crop, tile))
+    if tile.seen.crop:
+        menu.addAction("Use the Whole Picture", _changer(tray, tile, "Use the Whole Picture", crop=None))
 
 
 def _add_order(tray: ReferenceTray, tile: ReferenceTile, menu: QMenu) -> None:

@@ -88,6 +88,7 @@ class ReferenceTile(QWidget):
     def _describe(self) -> None:
         role = self.seen.role or ("picture to start from" if self.seen.kind == "source" else "")
         called = f"Image {self.number}: {self.title()}" if self.number else f"{self.title()}: {self._word}"
+        role = f"{role}, cropped" if self.seen.crop else role
         parts = [called, role, "mentioned" if self.seen.kind == "cast" else ""]
         parts.append("more than the model looks at" if self.over_limit else "")
         self.setAccessibleName(", ".join(part for part in parts if part))

@@ -22,6 +22,7 @@ from mlx_model.errors import Refused
 from ...board import commands
 from ...board.data import Board, PanelReference, Picture, Role, Taught, new_id
 from ...board.panel_job import find_taught, is_known
+from ...board.picture import Crop
 from ...board.seen import Seen, see
 from ..document import picture_drag
 from ..document.document import Document
@@ -29,10 +30,12 @@ from ..document.forecast import find_model
 from ..document.panel_part import PanelPart
 from ..kit.theme import theme
 from ..kit.widgets import icon_button, wins_over_menus
+from .crop import CropDialog
 from .tile import SIZE, NameField, ReferenceTile
 
 GAP, EMPTY, WORDS = 6, 44, 32  # between tiles; the height of an empty tray; what stands under a tile's picture
 STEPS: dict[int, int] = {Qt.Key.Key_Left: -1, Qt.Key.Key_Right: 1, Qt.Key.Key_Up: -1, Qt.Key.Key_Down: 1}
+LARGEST = 1024  # pixels of a side, of a copy that is cut or cropped
 FAR = 40  # pixels outside the tray where a tile leaves it
 
 
@@ -54,6 +57,7 @@ class ReferenceTray(PanelPart, QWidget):
         self._dragged: ReferenceTile | None = None
         self._gap: int | None = None
         self._dropping = False
+        self._parts: dict[tuple[int, Crop], QPixmap] = {}  # what is shown of cropped ones
         self.add_button = icon_button(
             "Add a reference", "plus", "From a file, the clipboard, the cast or a panel", self._open_add_menu
         )
@@ -119,8 +123,18 @@ class ReferenceTray(PanelPart, QWidget):
         return tile
 
     def _pixmap(self, one: Seen) -> QPixmap:
+        """With a crop, the part: of a larger copy, so that it is sharp too."""
         side = round(2 * SIZE.width() * self.devicePixelRatioF())
-        return self.document.pixmap(one.picture.sha256, side) if one.picture else QPixmap()
+        if one.picture is None:
+            return QPixmap()
+        if one.crop is None:
+            return self.document.pixmap(one.picture.sha256, side)
+        pixmap = self.document.pixmap(one.picture.sha256, LARGEST)
+        key = (pixmap.cacheKey(), one.crop)
+        if key not in self._parts:
+            self._parts = {kept: part for kept, part in self._parts.items() if kept[1] != one.crop}
+            self._parts[key] = cut(pixmap, one.crop, one.picture)
+        return self._parts[key]
 
     def _picture_ready(self, sha256: str) -> None:
         for tile in self.tiles:
@@ -331,6 +345,15 @@ class ReferenceTray(PanelPart, QWidget):
         elif tile.seen.member:
             self.told.emit(f"{tile.title()} is named in the cast: change it there.")
 
+    def crop(self, tile: ReferenceTile) -> None:
+        """Ask for the part of a reference that the model looks at."""
+        one = tile.seen
+        if one.picture is None:
+            return
+        dialog = CropDialog(self.document.pixmap_now(one.picture.sha256, LARGEST), one.picture, one.crop, self)
+        if dialog.exec() and dialog.chosen != one.crop:
+            self.change_reference(tile.reference, "Crop Reference", crop=dialog.chosen)
+
     def _rename(self, reference_id: str, name: str) -> None:
         self.change_reference(reference_id, "Rename Reference", name=name)
 
@@ -359,3 +382,10 @@ class ReferenceTray(PanelPart, QWidget):
 
 def _key(one: Seen) -> tuple:
     return (one.kind, one.reference, one.member)
+
+
+def cut(pixmap: QPixmap, crop: Crop, picture: Picture) -> QPixmap:
+    """The part of a picture, of which `pixmap` may be a smaller copy."""
+    across, down = pixmap.width() / picture.width, pixmap.height() / picture.height
+    width, height = crop.size
+    return pixmap.copy(round(crop.left * across), round(crop.top * down), round(width * across), round(height * down))

@@ -157,7 +157,7 @@ def test_a_take_that_comes_while_a_picture_is_read_is_kept(window, engine, pictu
     QTimer.singleShot(100, lambda: (monkeypatch.undo(), engine.done(picture_file("take.png"))))
     monkeypatch.setattr(document_module, "read_picture", slow)
     window.open_panel(ids[1])
-    window.pages["panel"].stage._drop(urls(picture_file("dropped.png")))
+    window.pages["panel"].stage.drop(urls(picture_file("dropped.png")), None)
     assert document.board.panel(ids[0]).take is not None
     assert document.board.panel(ids[1]).take.picture.name == "dropped"
 

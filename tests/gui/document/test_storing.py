@@ -232,7 +232,7 @@ def test_a_mask_that_the_disk_refuses_is_not_shown_as_if_it_were_there(document,
     view.stage.set_tool("brush")
     monkeypatch.setattr(document.file, "put_picture", full)
     view.stage.canvas.painter.load(np.full((108, 192), 200, np.uint8))
-    view.stage._keep_mask("Paint Mask")
+    view.stage.canvas.painter.committed.emit("Paint Mask")
     assert view.panel.mask is None
     assert view.stage.canvas.painter.is_blank
 

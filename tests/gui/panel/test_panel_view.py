@@ -436,7 +436,7 @@ def test_a_dropped_picture_becomes_the_take(view, document, picture_file, qtbot)
 def test_a_dropped_picture_that_is_a_take_is_chosen_and_no_second_one(view, document, ids):
     first, other = (add_take(document, ids()[0], number) for number in (1, 2))
     assert view.panel.current == other.id
-    view.stage.canvas.dropped.emit(mime_of(document, first.picture, "1A"))
+    view.stage.canvas.dropped.emit(mime_of(document, first.picture, "1A"), None)
     assert (len(view.panel.takes), view.panel.current) == (2, first.id)
 
 
