@@ -1,4 +1,5 @@
-"""What the engine and the worker say to each other: one JSON line per message; pictures travel as files.
+"""What the engine and the worker say to each other: one JSON line per message; pictures travel as files, to and from
+another machine in pieces.
 
 Both sides read strictly: an unknown message, field or type is a ProtocolError, and so is a line without end.
 """
@@ -134,6 +135,8 @@ class Run(Message, frozen=True):
     """Make a picture. `folder` exists and is the job's own: result and previews go there.
 
     `anyway`: without the question whether it fits the memory. `ahead`: requests that wait for the same model.
+    `weights`: what another machine's model must be (Folder.identity); that one uses a folder of its own. `cache`,
+    `low_memory`: see running.Output.
     """
 
     job: str
@@ -143,6 +146,9 @@ class Run(Message, frozen=True):
     previews: bool = True
     anyway: bool = False
     ahead: tuple[msgspec.Raw, ...] = ()
+    weights: str = ""
+    cache: bool = True
+    low_memory: bool = False
 
     def load_request(self) -> Request:
         """Raises RequestError."""
@@ -152,6 +158,31 @@ class Run(Message, frozen=True):
         """Those of `ahead`. Raises RequestError."""
         for text in self.ahead:
             yield from_json(bytes(text).decode())
+
+
+PIECE = 2**20  # bytes of a file in one message
+
+
+class Piece(Message, frozen=True):
+    """The next bytes of a file that has this sha256 and name (without folders); the last one is said to be it."""
+
+    sha256: str
+    name: str
+    data: bytes
+    last: bool = False
+
+
+def cut_file(path: Path, sha256: str) -> Iterator[Piece]:
+    """A file in pieces. Raises OSError."""
+    with open(path, "rb") as file:
+        left = path.stat().st_size
+        while True:
+            data = file.read(PIECE)
+            left -= len(data)
+            last = not data or left <= 0
+            yield Piece(sha256, path.name, data, last)
+            if last:
+                return
 
 
 class Teach(Message, frozen=True):
@@ -207,8 +238,8 @@ class Happened(Message, frozen=True):
             raise ProtocolError(str(error)) from error
 
 
-_TO_WORKER = msgspec.json.Decoder(Run | Teach | Cancel | Unload | Quit)
-_FROM_WORKER = msgspec.json.Decoder(Ready | Beat | Happened)
+_TO_WORKER = msgspec.json.Decoder(Run | Teach | Piece | Cancel | Unload | Quit)
+_FROM_WORKER = msgspec.json.Decoder(Ready | Beat | Piece | Happened)
 
 
 def line(message: Message) -> bytes:

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mlx_model.events import Cancelled, Done, Event, Failed, Note
-from mlx_model.request import check
-from mlx_model.store.folder import MANIFEST, open_folder
+from mlx_model.request import Request, check
+from mlx_model.store.folder import MANIFEST, Folder, open_folder
 
 from ..base import faults
 from ..models import library
@@ -53,12 +53,15 @@ PREVIEW_TIME = 0.03  # of the steps' time
 TeachFunction = Callable[[Path, Lesson], Generator[Event, None, None]]  # of a model's folder; app/training has it
 
 
-def main(teach: TeachFunction) -> None:
-    """Serve until the pipe ends. Only messages reach the real stdout: whatever else is printed goes to the log."""
+def main(teach: TeachFunction, kind: "type[Worker] | None" = None) -> None:
+    """Serve until the pipe ends, as a worker of this kind.
+
+    Only messages reach the real stdout: whatever else is printed goes to the log.
+    """
     faulthandler.enable()
     with os.fdopen(os.dup(1), "wb", buffering=0) as out:
         os.dup2(2, 1)
-        Worker(0, out, teach).serve()
+        (kind or Worker)(0, out, teach).serve()
 
 
 class Worker:
@@ -148,17 +151,22 @@ class Worker:
     def _say_event(self, job: str, event: Event) -> None:
         self.say(Happened(job, raw(event.to_json())))
 
+    def _find(self, message: Run) -> tuple[Folder, Request, Path]:
+        """The model, the request with the places of its files here, and the folder of the result."""
+        return open_folder(library.resolve(message.model)), message.load_request(), Path(message.folder)
+
     def _run(self, message: Run) -> Generator[Event, None, None]:
-        folder = open_folder(library.resolve(message.model))
+        folder, named, place = self._find(message)
         notes: list[str] = []
-        request = check(inputs.load(message.load_request(), notes), folder.spec)
+        request = check(inputs.load(named, notes), folder.spec)
         yield from map(Note, notes)
         if not message.anyway:
-            running.require_memory(folder, request)
-        place = Path(message.folder)
+            running.require_memory(folder, request, message.low_memory)
         place.mkdir(parents=True, exist_ok=True)  # here, where a full disk is told as an error of the job
         previews = place if message.previews else None
-        output = running.Output(place / RESULT, previews, preview_time=PREVIEW_TIME, paths=False)
+        output = running.Output(
+            place / RESULT, previews, None, PREVIEW_TIME, message.cache, paths=False, low_memory=message.low_memory
+        )
         with running.awake():
             pipeline = self._open(folder.path, request.dtype)
             yield from running.run_and_save(pipeline, request, output, message.look_ahead)

@@ -107,6 +107,13 @@ class Folder:
         return self.path / "pooled_tokenizer"
 
     @property
+    def identity(self) -> str:
+        """Hex sha256 of what its weights and tokenizer are: two folders that have the same draw the same."""
+        parts = (*(part.files for part in self.components.values()), self.tokenizer)
+        known = sorted((name, facts["sha256"]) for files in parts for name, facts in files.items())
+        return hashlib.sha256(json.dumps(known).encode()).hexdigest()
+
+    @property
     def bytes(self) -> int:
         return sum(facts["bytes"] for facts in self.list_files().values())
 

@@ -30,13 +30,32 @@ from . import objective
 from .adapters import add_adapters, choose_layers, name_for_files, unpack_layers
 from .examples import Features, Source, Store, features_of
 from .flow import WEIGHT
-from .loop import Tree, average, checkpoint_blocks, load_trees, muon_and_adam, read_step, save_trees
+from .loop import (
+    Tree,
+    average,
+    average_figures,
+    checkpoint_blocks,
+    load_trees,
+    muon_and_adam,
+    read_step,
+    save_trees,
+    tell_lost,
+)
 from .needs import STATE, Settings
 
 WARMUP = 20  # steps of a rising rate: a fixed number, so that a run can be made longer
 PRIOR = 2**32  # the number of the first prior example: its chance is another one than that of what is learned
 LOG = "log.jsonl"
 SAVE_SECONDS = 150.0
+
+
+def require_shares(batch: int) -> None:
+    """Raises RequestError where a process of the group would have no example of a step."""
+    processes = mx.distributed.init().size()
+    if batch < processes:
+        raise RequestError(
+            f"A step of {batch} can't be shared by {processes} processes.", f"Let it have {processes} examples or more."
+        )
 
 
 class Trained(nn.Module):
@@ -62,6 +81,7 @@ class Trainer:
         self.pipe, self.sources, self.store, self.settings = pipe, sources, store, settings
         self.priors = priors if settings.prior else ()
         self.step = 0
+        require_shares(settings.batch)
         model = pipe.transformer
         pipe.banks = objective.Unkept()
         layers = choose_layers(model, settings.targets) if settings.rank else []
@@ -105,9 +125,11 @@ class Trainer:
             mx.eval(total, one)
             figures |= {name: figures.get(name, 0.0) + value.item() for name, value in one.items()}
         share = group.size() / self.settings.batch
-        mean = average(group, tree_map(lambda x: share * x.astype(mx.float32), prune(total)))
-        clipped, norm = optim.clip_grad_norm(mean, self.settings.clip)
-        figures = {name: value * share for name, value in figures.items()} | {"norm": norm.item()}
+        with tell_lost():
+            mean = average(group, tree_map(lambda x: share * x.astype(mx.float32), prune(total)))
+            clipped, norm = optim.clip_grad_norm(mean, self.settings.clip)
+            figures = average_figures(group, {name: value * share for name, value in figures.items()})
+            figures["norm"] = norm.item()
         if not all(math.isfinite(value) for value in figures.values()):
             raise NotFinite(
                 f"The loss is no number at step {self.step + 1}; the last checkpoint is whole.",

@@ -15,12 +15,15 @@ from typing import Any, BinaryIO
 import mlx.core as mx
 import mlx.nn as nn
 import mlx.optimizers as optim
+import numpy as np
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from .. import files
+from ..errors import SampleError
 
 Tree = dict[str, Any]  # parameters, gradients: arrays in dictionaries and lists
 Rate = float | Callable[[mx.array], mx.array]
+LOST = re.compile(r"connection to a peer was lost|peer closed|\[(?:ring|jaccl|nccl)\]", re.IGNORECASE)
 BLOCK = re.compile(r"(\w+\.)*\w*blocks(\.\w+)?\.\d+")  # the name of a block among a network's modules
 Loss = Callable[..., tuple[mx.array, dict[str, mx.array]]]  # (model, batch) -> (loss, figures to log)
 
@@ -58,6 +61,26 @@ def average(group: mx.distributed.Group, tree: Tree) -> Tree:
         at += leaf.size
     mean: Tree = tree_unflatten(parts)
     return mean
+
+
+def average_figures(group: mx.distributed.Group, figures: dict[str, float]) -> dict[str, float]:
+    """Mean over all processes."""
+    if group.size() == 1:
+        return figures
+    values = mx.distributed.all_sum(mx.array(list(figures.values())), group=group) / group.size()
+    return dict(zip(figures, map(float, np.array(values)), strict=True))
+
+
+@contextmanager
+def tell_lost() -> Iterator[None]:
+    """Raises SampleError where another process of the group has ended: MLX says so to all within a second or two."""
+    try:
+        yield
+    except RuntimeError as error:
+        if LOST.search(str(error)):
+            hint = "What it had learned at the last step is kept: start all of them again, going on from there."
+            raise SampleError("Another process of this run has ended, so this one ends too.", hint) from error
+        raise
 
 
 def save_state(path: Path, model: nn.Module, ema: Tree, optimizer: optim.Optimizer, step: int) -> None:
@@ -169,12 +192,13 @@ def train(
     totals: dict[str, list[float]] = {}
     clock = time.time()
     for step in range(first + 1, steps + 1):
-        (_, figures), gradients = gradient(next(batches))
-        gradients, norm = optim.clip_grad_norm(average(group, gradients), clip)
-        optimizer.update(model, gradients)
-        decay = min(ema_decay, step / (step + 10))
-        ema = tree_map(lambda old, new: decay * old + (1 - decay) * new, ema, model.parameters())  # noqa: B023
-        mx.eval(model.parameters(), optimizer.state, ema, figures, norm)
+        with tell_lost():
+            (_, figures), gradients = gradient(next(batches))
+            gradients, norm = optim.clip_grad_norm(average(group, gradients), clip)
+            optimizer.update(model, gradients)
+            decay = min(ema_decay, step / (step + 10))
+            ema = tree_map(lambda old, new: decay * old + (1 - decay) * new, ema, model.parameters())  # noqa: B023
+            mx.eval(model.parameters(), optimizer.state, ema, figures, norm)
         if teacher is not None:
             teacher.update(ema)
         for name, value in {**figures, "norm": norm}.items():

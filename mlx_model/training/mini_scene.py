@@ -297,7 +297,8 @@ def call(rng: np.random.Generator, scene: Scene, index: int) -> str:
     if actor.name and not chance(rng, 0.08):
         return f"the {actor.name}"
     if count == 1:
-        return pick(rng, ("it", "it", "him", "her", *([f"the {actor.name}"] * 3 if actor.name else ())))
+        named = [f"the {actor.name}"] * 3 if actor.name else []
+        return pick(rng, ["it", "it", "him", "her", *named])
     rank = sorted(a.x for a in scene.actors).index(actor.x)
     side = words.SIDES[rank] if count == 3 else words.SIDES[2 * rank]
     return f"the one {side}"

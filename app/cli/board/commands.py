@@ -213,6 +213,9 @@ def cast(board: str, name: str | None, image: tuple[str, ...], as_json: bool, **
 @click.option("--count", type=click.IntRange(1, 100), default=1, metavar="N", help="Takes of each panel.")
 @click.option("--seed", type=click.IntRange(min=0), help="Of the first take of each panel; the next have the next.")
 @click.option("--instruction", metavar="TEXT", help="Edit each panel's current take by this, whatever its prompt is.")
+@click.option(
+    "--machine", multiple=True, metavar="[USER@]HOST[:PROGRAM]", help="Render there too, through ssh; repeat for more."
+)
 @cache_option()
 @low_memory_option()
 @json_option

@@ -25,6 +25,7 @@ from mlx_model.store.folder import Folder
 
 from ..say import Reporter, echo
 from .edit import open_board
+from .fleet import Fleet
 
 if TYPE_CHECKING:
     from mlx_model.run.pipeline import Pipeline
@@ -46,17 +47,30 @@ def render_panels(path: str, options: Options, as_json: bool) -> None:
         if not ids:
             report.note("There is nothing to render.")
         run = _Run(file, options, report)
-        failed: list[FluxLocalError] = []
         try:
             with running.awake():
-                for place, panel_id in enumerate(ids):
-                    report(Stage("panel", f"{numbers(file.board)[panel_id]} ({place + 1} of {len(ids)})"))
-                    run.waiting = ids[place + 1 :]
-                    _try(run, panel_id, report, failed if len(ids) > 1 else None)
+                failed = _render_on(run, ids) if ids and options["machine"] else _render_here(run, ids)
         finally:
             report.clear()
     if failed:
         raise _summary(failed, len(ids))
+
+
+def _render_on(run: "_Run", ids: list[str]) -> list[FluxLocalError]:
+    """With other machines; what failed."""
+    options = run.options
+    with Fleet(options["machine"], run, run.report, options["cache"], options["low_memory"]) as fleet:
+        return fleet.render(ids, options["count"])
+
+
+def _render_here(run: "_Run", ids: list[str]) -> list[FluxLocalError]:
+    """One after the other in this process; what failed of several."""
+    failed: list[FluxLocalError] = []
+    for place, panel_id in enumerate(ids):
+        run.report(Stage("panel", f"{numbers(run.board)[panel_id]} ({place + 1} of {len(ids)})"))
+        run.waiting = ids[place + 1 :]
+        _try(run, panel_id, failed if len(ids) > 1 else None)
+    return failed
 
 
 def _select(file: BoardFile, options: Options) -> list[str]:
@@ -65,7 +79,7 @@ def _select(file: BoardFile, options: Options) -> list[str]:
     return naming.render_order(board, ids) if options["instruction"] is None else ids
 
 
-def _try(run: "_Run", panel_id: str, report: Reporter, failed: list[FluxLocalError] | None) -> None:
+def _try(run: "_Run", panel_id: str, failed: list[FluxLocalError] | None) -> None:
     """One panel that can't be rendered does not stop the others; a missing model or a board that is gone does."""
     try:
         run.panel(panel_id)
@@ -75,7 +89,7 @@ def _try(run: "_Run", panel_id: str, report: Reporter, failed: list[FluxLocalErr
         if failed is None:
             raise
         failed.append(error)
-        report.say_failure(error, numbers(run.file.board)[panel_id])
+        run.report.say_failure(error, numbers(run.board)[panel_id])
 
 
 def _summary(failed: list[FluxLocalError], count: int) -> FluxLocalError:
@@ -93,11 +107,15 @@ class _Run:
         self._opened: tuple[Path, str | None] | None = None
         self._pipeline: Pipeline | None = None
 
+    @property
+    def board(self) -> Board:
+        return self.file.board
+
     def panel(self, panel_id: str) -> None:
         for number in range(self.options["count"]):
-            self._job(*self._prepare(panel_id, number))
+            self._job(*self.prepare(panel_id, number))
 
-    def _prepare(self, panel_id: str, number: int) -> tuple[jobs.Job, Folder]:
+    def prepare(self, panel_id: str, number: int) -> tuple[jobs.Job, Folder]:
         seed = self.options["seed"]
         board, instruction = self.file.board, self.options["instruction"]
         panel = board.panel(panel_id)
@@ -111,7 +129,7 @@ class _Run:
         """Of the waiting panels those of this model that can be told already: some go on from a take to be made."""
         for panel_id in self.waiting:
             with contextlib.suppress(FluxLocalError):
-                job, other = self._prepare(panel_id, 0)
+                job, other = self.prepare(panel_id, 0)
                 if other.path == folder.path:
                     yield job.request
 
@@ -133,7 +151,7 @@ class _Run:
         running.require_memory(folder, request, self.options["low_memory"])
         with use_scratch_folder() as place, closing(self._events(folder, request, place)) as events:
             for event in events:
-                self.report(self._keep(job, event) if isinstance(event, Done) else event)
+                self.report(self.keep(job, event) if isinstance(event, Done) else event)
 
     def _events(self, folder: Folder, request: Request, place: Path) -> Generator[Event, None, None]:
         options = {key: self.options[key] for key in ("cache", "low_memory")}
@@ -147,7 +165,7 @@ class _Run:
             self._pipeline, self._opened = running.open_pipeline(folder.path, dtype), (folder.path, dtype)
         return self._pipeline
 
-    def _keep(self, job: jobs.Job, done: Done) -> Done:
+    def keep(self, job: jobs.Job, done: Done) -> Done:
         """The take is in the board and the board on the disk; the event with the place of the picture there."""
         assert done.path  # it was saved
         assert job.panel

@@ -1,0 +1,190 @@
+"""Other machines that make pictures: each is a worker reached through ssh, asked for one picture at a time.
+
+What a job needs (its pictures, masks and LoRAs) goes there once, in pieces; models stay where they are and must be the
+same. Nothing here knows of Qt: what machines say waits in one queue, for who hands out the work.
+"""
+
+import collections
+import contextlib
+import dataclasses
+import os
+import queue
+import re
+import subprocess
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from msgspec import structs
+
+from mlx_model.errors import RequestError
+from mlx_model.files import make_scratch_folder, remove_scratch_folder
+from mlx_model.request import Request
+from mlx_model.store.folder import sha256_of
+
+from ..base.faults import say_plainly
+from ..pictures.metadata import hide_paths
+from . import protocol
+
+HERE = "this machine"
+SSH = ("ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=5", "--")
+PLACE = re.compile(r"(?P<host>(?:[\w.-]+@)?(?:[\w.-]+|\[[0-9a-fA-F:]+\]))(?::(?P<program>[^\s'\"\\;|&<>$`]+))?")
+READY, BEAT, QUIT = 60.0, 30.0, 5.0  # seconds: until it is up, between two words while it works, to end
+WORDS = 20  # last lines of what it says besides, for when it is lost
+
+
+@dataclasses.dataclass(frozen=True)
+class Lost:
+    """A machine is gone, in words; `refused`: it never began to work."""
+
+    reason: str
+    refused: bool
+
+
+def command_for(place: str) -> list[str]:
+    """The command line of the worker on [USER@]HOST[:PROGRAM], PROGRAM being where flux-local is there.
+
+    Raises RequestError for what is no such place.
+    """
+    found = PLACE.fullmatch(place)
+    if found is None or place.startswith("-"):
+        raise RequestError(
+            f"{place!r} is no machine that ssh can reach.", "Say HOST, USER@HOST or HOST:/path/to/flux-local."
+        )
+    return [*SSH, found["host"], found["program"] or "flux-local", "worker", "--far"]
+
+
+class Machine:
+    """One of them. What it says comes into `heard` as (machine, message or Lost)."""
+
+    def __init__(self, name: str, words: Sequence[str], heard: "queue.SimpleQueue[Heard]"):
+        self.name, self.heard = name, heard
+        self.ready = self.lost = False
+        self.picture: Path | None = None  # that has come whole
+        self._folder = make_scratch_folder()
+        self._sent: set[str] = set()
+        self._said: collections.deque[str] = collections.deque(maxlen=WORDS)
+        self._outbox: queue.SimpleQueue[Iterable[protocol.Message] | None] = queue.SimpleQueue()
+        self._last, self._patience = time.monotonic(), READY
+        pipe = subprocess.PIPE
+        # A group of its own: Ctrl-C in the terminal is ours to pass on.
+        self._process = subprocess.Popen(
+            words, stdin=pipe, stdout=pipe, stderr=pipe, env=protocol.environment(), start_new_session=True
+        )
+        self._threads = [
+            threading.Thread(target=target, daemon=True) for target in (self._listen, self._read, self._write)
+        ]
+        for thread in self._threads:
+            thread.start()
+
+    def render(self, run: protocol.Run, request: Request) -> None:
+        """Ask for a picture as `run` says, whose request this is; its files go first.
+
+        Raises RequestError for a LoRA that can't be read.
+        """
+        loras = tuple(dataclasses.replace(one, sha256=one.sha256 or digest_of(one.path)) for one in request.loras)
+        request = dataclasses.replace(request, loras=loras)
+        for file in (*request.references, *((request.mask,) if request.mask else ()), *loras):
+            if file.sha256 not in self._sent:
+                self._sent.add(file.sha256)
+                self._outbox.put(protocol.cut_file(Path(file.path), file.sha256))
+        self._outbox.put((structs.replace(run, request=protocol.raw(hide_paths(request.to_json()))),))
+        self._patience, self._last, self.picture = BEAT, time.monotonic(), None
+
+    def rest(self) -> None:
+        """It has nothing to do, and may be silent."""
+        self._patience = float("inf")
+
+    def is_silent(self) -> bool:
+        return time.monotonic() - self._last > self._patience
+
+    def drop(self, reason: str) -> None:
+        """End it at once; `heard` gets Lost with this reason."""
+        self._said.append(reason)
+        self._process.kill()
+
+    def ask_to_end(self) -> None:
+        """It stops within a step."""
+        self._outbox.put((protocol.Quit(),))
+        self._outbox.put(None)
+
+    def end(self) -> None:
+        """Wait a little until it has, else end it."""
+        try:
+            self._process.wait(QUIT)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        for thread in self._threads:
+            thread.join(1.0)
+        remove_scratch_folder(self._folder)
+
+    # its three threads
+
+    def _write(self) -> None:
+        assert self._process.stdin
+        try:
+            while (messages := self._outbox.get()) is not None:
+                for message in messages:
+                    self._process.stdin.write(protocol.line(message))
+                    self._last = time.monotonic()
+                self._process.stdin.flush()
+        except OSError as error:  # it is gone, or a file is: both end it
+            self._said.append(f"Nothing more can be sent to it: {error.strerror}.")
+        with contextlib.suppress(OSError):
+            self._process.stdin.close()
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        lines = protocol.Lines()
+        try:
+            while data := os.read(self._process.stdout.fileno(), 65536):
+                self._last = time.monotonic()
+                for text in lines.feed(data):
+                    self._receive(protocol.from_worker(text))
+        except (protocol.ProtocolError, OSError) as error:
+            self._said.append(f"It said something that can't be understood: {error}"[:200])
+            self._process.kill()
+        self._process.stdout.close()
+        self._process.wait()
+        self._threads[0].join(1.0)  # it may still have the reason; who holds the pipe longer is not waited for
+        self.heard.put((self, Lost(self._explain(), not self.ready)))
+
+    def _listen(self) -> None:
+        assert self._process.stderr
+        with self._process.stderr as lines:
+            for line in lines:
+                if text := line.decode("utf-8", "replace").strip():
+                    self._said.append(text)
+
+    def _receive(self, message: protocol.Message) -> None:
+        if isinstance(message, protocol.Piece):
+            self._add(message)
+        elif not isinstance(message, protocol.Beat):
+            self.ready = self.ready or isinstance(message, protocol.Ready)
+            self.heard.put((self, message))
+
+    def _add(self, piece: protocol.Piece) -> None:
+        part = self._folder / "coming"
+        with open(part, "ab") as out:
+            out.write(piece.data)
+        if piece.last:
+            if sha256_of(part) != piece.sha256:
+                raise protocol.ProtocolError("a picture that did not arrive as it was sent")
+            self.picture = part.replace(self._folder / "picture")
+
+    def _explain(self) -> str:
+        said = say_plainly(self._said[-1]) if self._said else ""
+        return said or f"It ended ({self._process.returncode})."
+
+
+Heard = tuple[Machine, protocol.Message | Lost]
+
+
+def digest_of(path: str) -> str:
+    """Raises RequestError."""
+    try:
+        return sha256_of(Path(path))
+    except OSError as error:
+        raise RequestError(f"{path} can't be read: {error.strerror}.") from error
