@@ -38,6 +38,8 @@ class MaskKeys:
     def press(self, event: QKeyEvent) -> bool:
         """Whether the key was one for the mask."""
         key, modifiers = event.key(), event.modifiers()
+        if not self.painter.busy:  # another mask came, or another tool, and took away what was begun
+            self._down, self._nudge = False, None
         if not self.area.paintable or modifiers & Qt.KeyboardModifier.ControlModifier:
             return False
         if key in WAYS:

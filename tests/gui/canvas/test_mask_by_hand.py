@@ -190,6 +190,16 @@ def test_what_is_begun_by_keys_is_done_before_a_key_of_the_menus(canvas):  # noq
     assert not canvas.painter.busy
 
 
+def test_what_another_panel_took_away_is_not_gone_on_with(canvas):  # noqa: F811
+    begin_masking(canvas, "rectangle")
+    press(canvas, Key.Key_Return, Key.Key_Right)
+    begin_masking(canvas, "rectangle")
+    press(canvas, Key.Key_Return)
+    press(canvas, Key.Key_Right, Key.Key_Down, modifier=Modifier.ShiftModifier)
+    press(canvas, Key.Key_Return)
+    assert not canvas.painter.is_blank
+
+
 def test_the_picture_follows_the_point_out_of_what_is_seen(canvas):  # noqa: F811
     begin_masking(canvas)
     canvas.view.zoom_to(4.0)
