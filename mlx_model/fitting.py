@@ -65,15 +65,16 @@ def expect(
     number_bytes: int,
     low: bool = False,
     seen_at: int | None = None,
+    beside: int = 0,
 ) -> tuple[Forecast, int]:
     """The forecast of a run on this machine with what stays loaded, and the bytes that banks may take.
 
-    `seen_at`: as Request.reference_size.
+    `seen_at`: as Request.reference_size; `beside`: bytes of adapters.
 
     Banks of other references than the run's get half of what nothing else needs.
     """
     here, spec = memory.machine(), folder.spec.limit_references(seen_at)
-    needed = choose(spec, here, size, references, weigh(folder, number_bytes), low)
+    needed = choose(spec, here, size, references, weigh(folder, number_bytes).add(beside), low)
     bank = bank_bytes(spec, references, number_bytes)
     return needed, bank + max(0, here.usable - needed.peak) // 2
 

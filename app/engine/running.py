@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlx_model import files
-from mlx_model.errors import RequestError
 from mlx_model.events import Done, Event, Note, Preview
 from mlx_model.geometry import Size
 from mlx_model.request import Lora, Request, demand
@@ -110,26 +109,13 @@ def require_room(
     Raises WillNotFit, naming what would, where this machine can't hold it; LayoutError for a file that is no LoRA.
     """
     from mlx_model import fitting, memory
+    from mlx_model.store.counting import count_adapters
 
     here = memory.machine()
     number_bytes = 4 if dtype == "float32" else here.number_bytes
-    weights = fitting.weigh(folder, number_bytes).add(_weigh_adapters(folder, loras, number_bytes))
-    return fitting.require(
-        folder.spec.limit_references(seen_at), here, size, references, weights, low or _is_set("low_memory")
-    )
-
-
-def _weigh_adapters(folder: "Folder", loras: Sequence[Lora], number_bytes: int) -> int:
-    """Bytes in memory. A transformer's largest matrix is at most nine times as high as wide."""
-    if not loras:
-        return 0
-    from mlx_model.store.lora_names import count_bytes
-
-    largest = 9 * int(folder.components["transformer"].params.get("hidden_size", 0)) ** 2
-    try:
-        return sum(count_bytes(Path(lora.path), number_bytes, largest) for lora in loras)
-    except OSError as error:
-        raise RequestError(f"A LoRA is no longer there: {error.filename}.", "Put it back, or take it off.") from error
+    weights = fitting.weigh(folder, number_bytes).add(count_adapters(folder, loras, number_bytes))
+    spec, low = folder.spec.limit_references(seen_at), low or _is_set("low_memory")
+    return fitting.require(spec, here, size, references, weights, low)
 
 
 def run_and_save(

@@ -33,6 +33,7 @@ from ..nets.autoencoder import pack
 from ..request import Reference, Request, check, demand
 from ..spec_parts import DTYPES
 from ..store.cache import Cache, name_entry
+from ..store.counting import count_adapters
 from ..store.folder import Folder, open_folder
 from ..store.weights import build, check_components, open_component
 from . import noise
@@ -233,8 +234,9 @@ class Pipeline:
         """What this run leaves loaded, how much banks may take, and what is read from the disk, which is told."""
         number_bytes = getattr(mx, self.dtype).size
         sizes = [Size.of(demand(reference.pixels)) for reference in request.references]
+        beside = count_adapters(self.folder, request.loras, number_bytes)
         needed, self.banks.limit = expect(
-            self.folder, request.size, sizes, number_bytes, self.low_memory, request.reference_size
+            self.folder, request.size, sizes, number_bytes, self.low_memory, request.reference_size, beside
         )
         self.stay = needed.stay
         if needed.streamed != self.streamed:
@@ -273,7 +275,11 @@ class Pipeline:
     def unload(self, *roles: str) -> None:
         """Let networks go that are not needed for a while."""
         for role in roles:
-            self._loaded.pop(role, None)
+            network = self._loaded.pop(role, None)
+            if network is not None and role in self.streamed:
+                from ..store.streamed import close
+
+                close(network)
         mx.clear_cache()
 
     def _denoise(

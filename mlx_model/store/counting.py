@@ -6,12 +6,15 @@ other, see streamed.py: then only what lies outside of them stays.
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
+from ..errors import RequestError
 from ..foreign import parse_json
 from ..memory import Streamed
+from ..request import Lora
 
 HEADER_LIMIT = 10**8  # bytes, of a shard; the safetensors library's own
 # What networks call their blocks, and their table of tokens, which is one more.
@@ -65,3 +68,19 @@ def _count_file(file: Path, sha256: str, number_bytes: int) -> dict[str, int]:
         return counted
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
         return {"": file.stat().st_size} if file.exists() else {}
+
+
+def count_adapters(folder: Any, loras: Sequence[Lora], number_bytes: int) -> int:
+    """Bytes in memory of adapters. A transformer's largest matrix is at most nine times as high as wide.
+
+    Raises RequestError, LayoutError.
+    """
+    if not loras:
+        return 0
+    from .lora_names import count_bytes
+
+    largest = 9 * int(folder.components["transformer"].params.get("hidden_size", 0)) ** 2
+    try:
+        return sum(count_bytes(Path(lora.path), number_bytes, largest) for lora in loras)
+    except OSError as error:
+        raise RequestError(f"A LoRA is no longer there: {error.filename}.", "Put it back, or take it off.") from error

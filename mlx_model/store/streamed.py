@@ -77,6 +77,13 @@ def rest(module: nn.Module) -> None:
         streamer.rest()
 
 
+def close(module: nn.Module) -> None:
+    """Of a network that is not needed any more: it and what reads for it know each other, which would keep both."""
+    streamer = getattr(module, KEPT, None)
+    if streamer is not None:
+        streamer.blocks.clear()
+
+
 class Streamer:
     """Which block is at work and which is on its way."""
 

@@ -1,7 +1,8 @@
 """The forecast of memory against MLX's peak, for a first run and one with a new prompt and new pictures, on a model of
 middle size: python -m tests.bench.forecast
 
-Machines of three sizes: all stays loaded, the transformer stays, as little as can be. Bar: 0.9 to 1.1 of the peak.
+Machines of three sizes: all stays loaded, the transformer stays, as little as can be. --bank: with a bank;
+--low: weights are read from the disk as they are used. Bar: 0.9 to 1.1 of the peak.
 """
 
 import dataclasses
@@ -68,13 +69,14 @@ def runs() -> Iterator[Request]:
         yield Request("mini", f"a beach {number}", SIDE, SIDE, steps=1, guidance=1.0, references=given)
 
 
-def measure(folder: Path, total: int, bank: bool) -> Iterator[tuple[memory.Forecast, list[dict[str, int]]]]:
+def measure(folder: Path, total: int, bank: bool, low: bool) -> Iterator[tuple[memory.Forecast, list[dict[str, int]]]]:
     """The forecast, and of each of two runs the peak of each phase in bytes, on a machine of `total` bytes."""
     from mlx_model.run.pipeline import Pipeline
 
     here = dataclasses.replace(memory.machine(), total=total)
     memory.machine = lambda *_: here
     pipeline, peaks = Pipeline.open(folder, "float32"), []
+    pipeline.low_memory = low
     pipeline.spec = dataclasses.replace(pipeline.spec, reference_bank=bank)
     pipeline.folder = dataclasses.replace(pipeline.folder, spec=pipeline.spec)
     mx.set_cache_limit(0)
@@ -90,20 +92,20 @@ def measure(folder: Path, total: int, bank: bool) -> Iterator[tuple[memory.Forec
                 mx.reset_peak_memory()
         found[phase] = mx.get_peak_memory() - before
         peaks.append({name: count for name, count in found.items() if name})
-    needed, _ = fitting.expect(pipeline.folder, request.size, [request.size] * COUNT, 4)
+    needed, _ = fitting.expect(pipeline.folder, request.size, [request.size] * COUNT, 4, low)
     yield needed, peaks
 
 
 def main() -> None:
     blas.preload()
-    bank = "--bank" in sys.argv
+    bank, low = "--bank" in sys.argv, "--low" in sys.argv
     with use_scratch_folder() as root:
         folder = make_folder(root)
         weights = fitting.weigh(open_folder(folder), 4).whole
         print({role: f"{count / 1e6:.0f} MB" for role, count in weights.items()}, "banked" if bank else "")
-        for total in (10**9, 180 * 10**6, 120 * 10**6):
-            for needed, peaks in measure(folder, total, bank):
-                print(f"a machine of {total / 1e6:.0f} MB, {sorted(needed.stay)}")
+        for total in (10**9, 180 * 10**6, 120 * 10**6)[: 1 if low else None]:
+            for needed, peaks in measure(folder, total, bank, low):
+                print(f"a machine of {total / 1e6:.0f} MB, {sorted(needed.stay)}, streamed {sorted(needed.streamed)}")
                 for name, phases, found in zip(("first", "later"), (needed.phases, needed.later), peaks, strict=True):
                     said = ", ".join(
                         f"{phase} {phases[phase].total / 1e6:.0f} / {found[phase] / 1e6:.0f}" for phase in found

@@ -21,7 +21,7 @@ from mlx_model.request import Lora, Reference, Request
 from mlx_model.run.latents import grid_ids, text_ids
 from mlx_model.run.pipeline import Pipeline
 from mlx_model.store.counting import add_up, block_of, count_blocks
-from mlx_model.store.streamed import KEPT, Streamer, rest, stream
+from mlx_model.store.streamed import KEPT, Streamer, close, rest, stream
 from mlx_model.store.weights import build, load, save_component
 from tests.bench.bank import made_network
 from tests.measuring import peak_of_mlx
@@ -98,6 +98,22 @@ def test_a_file_that_changes_meanwhile_ends_the_run(files, tmp_path, change):
         os.utime(last, ns=(0, 0))
     with pytest.raises(LayoutError, match="no longer there" if change == "vanish" else "was changed"):
         step(network)
+
+
+def test_a_network_that_is_closed_leaves_nothing(files):
+    """Without a collection of Python's, which may be long in coming."""
+    step(opened(files, True))
+    gc.collect()
+    gc.disable()
+    try:
+        before = mx.get_active_memory()
+        network = opened(files, True)
+        step(network)
+        close(network)
+        del network
+        assert mx.get_active_memory() - before < 100_000
+    finally:
+        gc.enable()
 
 
 def test_what_is_raised_between_two_blocks_ends_the_step(files):
