@@ -13,6 +13,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -62,6 +63,10 @@ def main(teach: TeachFunction, kind: "type[Worker] | None" = None) -> None:
     with os.fdopen(os.dup(1), "wb", buffering=0) as out:
         os.dup2(2, 1)
         (kind or Worker)(0, out, teach).serve()
+
+
+class _Ended(Exception):
+    """In the middle of a step: nobody waits for it any more."""
 
 
 class Worker:
@@ -132,6 +137,8 @@ class Worker:
         except KeyboardInterrupt:
             self._say_event(message.job, Cancelled("The worker was asked to end."))
             raise
+        except _Ended:
+            last = Cancelled(self._cancelled.get(message.job, ""))
         except Exception as error:
             last = _describe_failure(error)
         self._cancelled.pop(message.job, None)
@@ -144,9 +151,17 @@ class Worker:
                 if isinstance(event, Done):
                     return event
                 self._say_event(message.job, event)
-                if self._quitting or message.job in self._cancelled:
+                if self._is_over(message.job):
                     break
         return Cancelled(self._cancelled.get(message.job, ""))
+
+    def _is_over(self, job: str) -> bool:
+        return self._quitting or job in self._cancelled
+
+    def _end_if_over(self, job: str) -> None:
+        """Between the blocks of a model that is read from the disk, whose steps may be long. Raises _Ended."""
+        if self._is_over(job):
+            raise _Ended
 
     def _say_event(self, job: str, event: Event) -> None:
         self.say(Happened(job, raw(event.to_json())))
@@ -169,6 +184,7 @@ class Worker:
         )
         with running.awake():
             pipeline = self._open(folder.path, request.dtype)
+            pipeline.between = partial(self._end_if_over, message.job)
             yield from running.run_and_save(pipeline, request, output, message.look_ahead)
 
     def _teach(self, message: Teach) -> Generator[Event, None, None]:

@@ -58,13 +58,6 @@ def default_dtype() -> str:
     return "bfloat16" if mx.metal.is_available() or mx.cuda.is_available() else "float32"
 
 
-def _stream(folder: Folder, role: str, dtype: mx.Dtype) -> Any:
-    """What few machines have no room for whole."""
-    from ..store.streamed import open_streamed
-
-    return open_streamed(folder, role, dtype)
-
-
 class Pipeline:
     """One converted folder, opened. Load and run on the same thread: lazy MLX arrays are bound to theirs."""
 
@@ -80,6 +73,7 @@ class Pipeline:
         )
         self.stay = frozenset(folder.components)  # what is not let go: as fitting.expect says of each run
         self.low_memory = False  # whether all that can be is read from the disk as it runs
+        self.between: Callable[[], None] = lambda: None  # is called after each block of these; raising ends the run
         self.streamed: frozenset[str] = frozenset()  # what is, as fitting.expect says
         self.adapted: tuple | None = ()  # lora.stamp of the adapters on the networks
         self.adapters: dict[str, Gathered] = {}  # by role: a network gets its own when it is loaded
@@ -102,13 +96,21 @@ class Pipeline:
         if role not in self._loaded:
             if role in ENCODERS:
                 self.unload(*(other for other in self._loaded if other not in (*self.stay, *ENCODERS)))
-            network = (_stream if role in self.streamed else open_component)(self.folder, role, getattr(mx, self.dtype))
+            network = (self._stream if role in self.streamed else open_component)(
+                self.folder, role, getattr(mx, self.dtype)
+            )
             if self.adapters.get(role):
                 from ..store import lora
 
                 lora.attach(network, self.adapters[role])
             self._loaded[role] = network
         return self._loaded[role]
+
+    def _stream(self, folder: Folder, role: str, dtype: mx.Dtype) -> Any:
+        """What few machines have no room for whole."""
+        from ..store.streamed import open_streamed
+
+        return open_streamed(folder, role, dtype, lambda: self.between())
 
     @property
     def transformer(self) -> Any:

@@ -36,21 +36,24 @@ class Matrix:
     key: str | int
 
 
-def open_streamed(folder: Folder, role: str, dtype: mx.Dtype) -> nn.Module:
-    """weights.open_component, but for the network's blocks. Raises LayoutError."""
+def open_streamed(folder: Folder, role: str, dtype: mx.Dtype, between: Callable[[], None]) -> nn.Module:
+    """weights.open_component, but for the network's blocks; after each `between` is called, whose errors end the run.
+
+    Raises LayoutError.
+    """
     component = folder.components[role]
     module = build(role, component.family, component.params)
-    stream(module, folder.files(role), dtype)
+    stream(module, folder.files(role), dtype, between)
     return module
 
 
-def stream(module: nn.Module, files: list[Path], dtype: mx.Dtype) -> None:
+def stream(module: nn.Module, files: list[Path], dtype: mx.Dtype, between: Callable[[], None] = lambda: None) -> None:
     """Fill `module` as weights.load does, but for the matrices of its blocks, which come as they are used.
 
     Call it on the thread that runs the network. Raises LayoutError, then or while it runs.
     """
     prepare(module, files)
-    streamer = Streamer(files, dtype)
+    streamer = Streamer(files, dtype, between)
     for file in files:
         for name, array in streamer.fetch_all(file).items():
             parent, key = locate(module, name)
@@ -87,11 +90,10 @@ def close(module: nn.Module) -> None:
 class Streamer:
     """Which block is at work and which is on its way."""
 
-    def __init__(self, files: list[Path], dtype: mx.Dtype):
+    def __init__(self, files: list[Path], dtype: mx.Dtype, between: Callable[[], None]):
         self.blocks: dict[str, list[Matrix]] = {}
-        self.dtype = dtype
+        self.dtype, self.between = dtype, between
         self.line = mx.new_stream(mx.cpu)  # reading waits for the disk beside the work
-        self.between: Callable[[], None] = lambda: None  # is called after every block: what it raises ends the run
         self._stamps: dict[Path, Stamp] = {file: _stamp(file) for file in files}
         self._spare: dict[Path, dict[str, mx.array]] = {}
         self._following: dict[str, str] = {}  # what was used after each block

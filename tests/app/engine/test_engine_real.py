@@ -5,7 +5,9 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -277,3 +279,21 @@ def test_elsewhere_nothing_is_started(monkeypatch):
     monkeypatch.setattr(running.subprocess, "Popen", lambda *a, **k: pytest.fail("started something"))
     with running.awake():
         pass
+
+
+def test_a_long_step_of_a_model_that_is_read_from_the_disk_ends_between_two_blocks(monkeypatch, tmp_path):
+    """Nothing comes out of the run from the cancel to the end of the step."""
+    worker, opened = Worker(0, BytesIO(), None), SimpleNamespace()
+
+    def run(pipeline, *_):
+        worker._receive(protocol.Cancel("job", "enough"))
+        pipeline.between()
+        pytest.fail("the step went on")
+        yield
+
+    monkeypatch.setattr(running, "open_pipeline", lambda *_: opened)
+    monkeypatch.setattr(running, "run_and_save", run)
+    request = Request("mini", "a fox", 64, 64)
+    worker._job(protocol.Run("job", "mini", protocol.raw(request.to_json()), str(tmp_path / "out")))
+    assert b'"cancelled"' in worker.out.getvalue()
+    assert b"enough" in worker.out.getvalue()
