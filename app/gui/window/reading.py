@@ -29,7 +29,8 @@ PIXELS = 1280  # of the file
 UPDATE = "It never looks for a newer version by itself. "
 BY_FILE = "To update, put a newer Flux Local in the place of this one; boards and models stay."
 BY_PIP = (
-    "To update, in this repository's folder: git pull, then .venv/bin/pip install -e . again; boards and models stay."
+    "To update, in the repository's folder: git pull, then .venv/bin/pip\u00a0install\u00a0-e\u00a0. with its full stop. "
+    "Boards and models stay."
 )
 
 
@@ -49,7 +50,7 @@ class Pages(QTextBrowser):
         path = (self.folder / url.fileName()).resolve()
         if path.parent == self.folder and path.suffix == ".md" and path.is_file():
             self.setSource(QUrl.fromLocalFile(str(path)))
-            self._dress_tables()
+            self._give_air()
 
     def loadResource(self, kind: int, url: QUrl | str) -> object:
         """Pictures as wide as the words, sharp on dense screens; text as Qt reads it."""
@@ -63,8 +64,15 @@ class Pages(QTextBrowser):
         image.setDevicePixelRatio(max(1.0, image.width() / WIDTH))
         return image
 
-    def _dress_tables(self) -> None:
-        """Air between the cells, which Markdown can't ask for."""
+    def _give_air(self) -> None:
+        """Around the page, below each paragraph, in the cells of tables: Markdown can't ask for it."""
+        self.document().setDocumentMargin(24)
+        block = self.document().begin()
+        while block.isValid():
+            form = block.blockFormat()
+            form.setBottomMargin(4 if block.textList() else 10)
+            QTextCursor(block).setBlockFormat(form)
+            block = block.next()
         for frame in self.document().rootFrame().childFrames():
             if isinstance(frame, QTextTable):
                 form = frame.format().toTableFormat()
@@ -72,6 +80,7 @@ class Pages(QTextBrowser):
                 form.setCellSpacing(0)
                 form.setBorder(0.5)
                 frame.setFormat(form)
+        self.document().clearUndoRedoStacks()
         self.moveCursor(QTextCursor.MoveOperation.Start)
 
 
@@ -91,7 +100,7 @@ class Guide(QDialog):
         box.setContentsMargins(12, 12, 12, 12)
         box.addLayout(row(self.back, contents, None))
         box.addWidget(self.pages)
-        size_window(self, WIDTH + 80, 760)
+        size_window(self, WIDTH + 110, 760)
         self.pages.setFocus()
 
 
@@ -108,12 +117,13 @@ class Acknowledgements(QDialog):
         self.text.setReadOnly(True)
         self.text.setTabChangesFocus(True)
         self.list.addItems([as_line(f"{library.name} {library.version}") for library in self.libraries])
+        self.list.setMinimumWidth(self.list.sizeHintForColumn(0) + 48)  # and its scroll bar
         self.list.currentRowChanged.connect(lambda place: self._show(self.libraries[place]))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
         middle = QHBoxLayout()
-        middle.addWidget(self.list, 1)
-        middle.addWidget(self.text, 3)
+        middle.addWidget(self.list, 2)
+        middle.addWidget(self.text, 5)
         box = QVBoxLayout(self)
         box.setContentsMargins(20, 20, 20, 16)
         box.setSpacing(12)
