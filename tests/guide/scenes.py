@@ -2,7 +2,7 @@
 
 import numpy as np
 import pypdfium2
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from tests.window.driver import ROOT, Window, middle
 from tests.window.test_loras import make_lora
@@ -112,6 +112,32 @@ def masks(film) -> None:
     film.shoot("mask-result")
 
 
+def placing(film) -> None:
+    window = film.start()
+    sofa = film.folder / "sofa.png"
+    draw_sofa().save(sofa)
+    new_picture(window, "a room by day")
+    window.click("Place pictures")
+    window.click("Place Picture…")
+    window.wait(lambda: len(window.question("windows")) > 1, "the files")
+    window.answer(sofa)
+    window.wait(lambda: window.ask(f"len({PANEL}.placed)"), "the sofa")
+    x, y = middle(window.ask("place(window.stack.currentWidget().stage.canvas)"))
+    window.drag((x, y), (x - 60, y + 110))
+    window.click("Instruction")
+    window.type("a red sofa in the room")
+    film.shoot("placing")
+
+
+def draw_sofa() -> Image.Image:
+    """A red sofa on nothing."""
+    made = Image.new("RGBA", (300, 200), (0, 0, 0, 0))
+    pen = ImageDraw.Draw(made)
+    pen.rounded_rectangle((10, 60, 290, 180), 30, fill=(200, 60, 60, 255))
+    pen.rounded_rectangle((30, 10, 270, 120), 30, fill=(170, 40, 40, 255))
+    return made
+
+
 def takes(film) -> None:
     window = film.start()
     new_picture(window, "a unicorn in the forest by day")
@@ -203,5 +229,19 @@ def trouble(film) -> None:
 
 SCENES = {
     scene.__name__: scene
-    for scene in (first_picture, panels, cast, edits, masks, takes, scripts, export, models, loras, training, trouble)
+    for scene in (
+        first_picture,
+        panels,
+        cast,
+        edits,
+        masks,
+        placing,
+        takes,
+        scripts,
+        export,
+        models,
+        loras,
+        training,
+        trouble,
+    )
 }

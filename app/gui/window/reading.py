@@ -29,7 +29,7 @@ PIXELS = 1280  # of the file
 UPDATE = "It never looks for a newer version by itself. "
 BY_FILE = "To update, put a newer Flux Local in the place of this one; boards and models stay."
 BY_PIP = (
-    "To update, in the repository's folder: git pull, then .venv/bin/pip\u00a0install\u00a0-e\u00a0. with its full stop. "
+    "To update, in the repository's folder: git pull, then .venv/bin/pip\u00a0install\u00a0-e\u00a0. (with the stop). "
     "Boards and models stay."
 )
 
