@@ -156,6 +156,26 @@ def test_paint_and_eraser_and_the_colour_of_the_picture(window):
     assert placed(window) == []
 
 
+def test_the_panel_before_shines_through_and_says_which_it_is(window):
+    open_panel(window, 1)
+    alone = colour(window, 0.5, 0.9)
+    window.click("Onion skin")
+    window.wait(lambda: window.shows("Onion skin: panel 1A"), "the name of the panel")
+    window.wait(lambda: not window.ask(f"{CANVAS}.onion.isNull()"), "its picture")
+    assert window.ask(f"{CANVAS}.onion_opacity") == 0.4
+    window.tab_to("Opacity of the onion skin")
+    window.press("End")
+    assert window.ask(f"{CANVAS}.onion_opacity") == 1.0
+    window.click("Take the onion skin off")
+    assert window.ask(f"{CANVAS}.onion.isNull()")
+    assert colour(window, 0.5, 0.9) == alone
+    window.click(middle(window.ask(f"place({CANVAS})")))
+    window.press("o")
+    assert window.shows("Onion skin: panel 1A")
+    window.press("ctrl+bracketleft")
+    window.wait(lambda: window.shows("There is no panel before this one"), "that there is none")
+
+
 def test_a_reference_is_cropped_and_the_run_sees_the_part(window):
     open_panel(window, 0)
     references = f"[(r.crop.box if r.crop else None) for r in {PANEL}.references]"

@@ -29,6 +29,7 @@ class PictureArea(QWidget):
         super().__init__(parent)
         self.view, self.painter, self.arranger = Viewport(), MaskPainter(self), Arranger()
         self.hand: Hand | None = None  # the tool that works on the picture, if that is not the mask's
+        self.working = False  # it does so now: that is seen rather than a preview
         self.onion, self.onion_opacity, self.caption = QPixmap(), 0.4, ""
         self.picture, self.before, self.preview = QPixmap(), QPixmap(), QPixmap()
         self.masking, self.comparing, self.holding, self.split = False, False, False, 0.5
@@ -162,13 +163,14 @@ class PictureArea(QWidget):
 
     def _draw_pictures(self, painter: QPainter, rect: QRectF) -> None:
         ratio = self.devicePixelRatioF()
-        after = ("picture", self.picture) if self.preview.isNull() else ("preview", self.preview)
+        preview = not self.preview.isNull() and not self.working
+        after = ("preview", self.preview) if preview else ("picture", self.picture)
         if self.holding and not self.before.isNull():
             layers.draw_picture(painter, self.before, rect, self._smaller["before"], ratio)
             layers.draw_tag(painter, self.tags[0], self._corner(rect))
             return
         layers.draw_picture(painter, after[1], rect, self._smaller[after[0]], ratio)
-        if self.preview.isNull():
+        if not preview:
             self.arranger.draw_placed(painter, rect, ratio)
             if self.caption and not self.comparing:
                 layers.draw_tag(painter, self.caption, self._corner(rect))

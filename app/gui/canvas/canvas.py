@@ -164,7 +164,7 @@ class Canvas(PictureArea):
             self._grip = "split"
             self.split_to(at.x())
         elif button == LEFT and self.hand:
-            self._grip = "hand"
+            self._grip, self.working = "hand", True
             self.hand.press(self._touch(at, modifiers, pressure))
         elif button == LEFT and self.paintable:
             self._grip = "paint"
@@ -195,7 +195,7 @@ class Canvas(PictureArea):
                 self.update()
 
     def _release(self) -> None:
-        grip, self._grip = self._grip, None
+        grip, self._grip, self.working = self._grip, None, False
         if grip == "paint":
             self.painter.finish()
             self._describe()

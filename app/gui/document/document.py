@@ -23,7 +23,6 @@ from ...board.panel_job import choose_size, further_seed, instruct, name_model, 
 from ...board.seen import look
 from ...engine.engine import Engine
 from ...engine.jobs import Job, JobState
-from ...fluxboard.composite import compose
 from ...fluxboard.file import COPY_HINT, BoardFile
 from ...models import library
 from ...models.library import Model
@@ -56,7 +55,7 @@ class Document(QObject):
     def __init__(self, file: BoardFile, engine: Engine, parent: QObject | None = None):
         super().__init__(parent)
         self.file, self.engine, self.history = file, engine, History(file.board)
-        self.previews, self.compose = True, partial(compose, file)
+        self.previews = True
         self.model: str | None = None  # the default model: for panels and boards that name none
         self.watched: str | None = None  # the panel whose view is open: it tells its failures itself
         self._dirty = self._closed = self._told_read_only = False
@@ -67,6 +66,7 @@ class Document(QObject):
         self._pixmaps = Pixmaps(self.picture_path, self)
         self._pixmaps.ready.connect(self.picture_ready)
         self._storing = Storing(self)
+        self.compose = partial(self._storing.compose, file)
         self._keeping = Keeping(file, self._storing, self.number_of, self)
         self._keeping.made.connect(self._take_made)
         self._keeping.stored.connect(self.troubles.mend)

@@ -18,7 +18,9 @@ from mlx_model.errors import FluxLocalError, Hint
 from ...base.words import say_count
 from ...board.data import Picture
 from ...board.panel_job import make_take
+from ...board.picture import Placed
 from ...engine.jobs import JobState
+from ...fluxboard.composite import compose
 from ...fluxboard.disk import BadPicture
 from ...fluxboard.file import BoardFile
 from ...pictures import images
@@ -155,6 +157,16 @@ class Storing(QObject):
         future = self._pool.submit(task)
         self._line.append((future, then))
         future.add_done_callback(lambda _: self._came.emit())
+
+    def compose(self, file: BoardFile, ground: Picture, placed: Sequence[Placed]) -> Picture:
+        """See composite.compose: by a thread, while the window goes on painting; of photos it takes most of a second.
+
+        What was asked for before is stored by then.
+        """
+        self.settle()
+        (made,) = in_background(partial(compose, file, ground), [placed])
+        composite: Picture = made
+        return composite
 
     def settle(self) -> None:
         """Wait for everything that was asked for so far."""

@@ -49,7 +49,7 @@ class RenderBar(QWidget):
         self.counts.setMinimumContentsLength(3)
         self.counts.setFixedSize(70, HEIGHT)
         self.live = icon_button(
-            "Live", "live", "Renders while you type or paint; the latest change wins", checkable=True
+            "Live", "live", "A draft while you type or paint, the full picture when you pause", checkable=True
         )
         self.live.setText(" Live")
         self.live.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)

@@ -328,10 +328,12 @@ class PanelStage(PanelPart, QWidget):
         self._card = self.settings_asked if misfit else self.retry_asked
         self.card.say(reason, hint, "Change Settings" if misfit else "Try Again")
 
-    def say_live(self, seconds: float) -> None:
+    def say_live(self, seconds: float, draft: bool) -> None:
         """A live result is on the canvas."""
         self._card = self.keep_asked
-        self.card.say("Live result", f"Made in {seconds:.1f} s. Keep it, or go on changing.", "Keep as Take", good=True)
+        title = "Draft" if draft else "Live result"
+        follows = "The full picture follows." if draft else "Keep it, or go on changing."
+        self.card.say(title, f"Made in {seconds:.1f} s. {follows}", "Keep as Take", good=True)
 
     def hush(self) -> None:
         self.card.hide()

@@ -17,8 +17,8 @@ from ...board.seen import source_picture
 from ...engine import jobs
 from ..document import picture_drag
 from ..document.document import Document
+from ..document.live import Live
 from ..document.panel_part import PanelPart
-from ..document.runs import Live
 from ..kit.theme import GAP
 from ..kit.widgets import OneLine, icon_button, key_text, label, order_tabs
 from ..kit.words import in_window
@@ -27,7 +27,7 @@ from .canvas_menu import Parts, open_menu
 from .edit_bar import EditBar
 from .render_bar import RenderBar, words_of
 from .side import PanelSide
-from .stage import PanelStage, invitation
+from .stage import LAYERS, PanelStage, invitation
 from .take_details import settings_of
 
 NARROW = 640  # px: a header with less room has the tools in a row of their own
@@ -201,7 +201,7 @@ class PanelView(PanelPart, QWidget):
         if before and len(panel.takes) > len(before.takes):  # a take that came, a live one that is kept too: no change
             panel = replace(panel, current=before.current)
         if before is None or _decides(before, old) != _decides(panel, new):
-            self.live.touch()
+            self._touch_live()
         if before and before.takes != self.panel.takes:
             self.live.forget()
             self._show_state(self.panel_id)
@@ -245,7 +245,7 @@ class PanelView(PanelPart, QWidget):
 
     def _dismiss(self) -> None:
         """Put the card away: a failure is forgotten, a live result dropped."""
-        self.live.forget()
+        self.live.keep()
         self.stage.hush()
         self.stage.show_preview(None)
         if self.document.panel_state(self.panel_id).state == "failed":
@@ -264,22 +264,29 @@ class PanelView(PanelPart, QWidget):
         if self.panel_id:
             self._show_state(self.panel_id)
 
+    def _touch_live(self) -> None:
+        """What is laid on the picture is seen until the draft shows what becomes of it."""
+        self.live.touch()
+        if self.live.on and self.stage.tool in LAYERS:
+            self.live.forget()
+            self.stage.hush()
+            self.stage.show_preview(None)
+
     def _live_job(self) -> jobs.Job:
         """One seed for all live runs of a panel, so that only what is changed changes."""
         panel, document = self.panel, self.document
         choice = resolve(document.board, panel, document.model)
-        return panel_job(document.board, self.panel_id, document.picture_path, choice, seed=panel.seed)
+        return panel_job(document.board, self.panel_id, document.picture_path, choice, seed=panel.seed,
+                         compose=document.compose)  # fmt: skip
 
     def _show_live(self, job: jobs.JobState) -> None:
         self.edit.set_note("")
         self.stage.show_preview(job.result)
-        self.stage.say_live(job.seconds)
+        self.stage.say_live(job.seconds, self.live.is_draft)
 
     def keep_live(self) -> None:
-        """The live result becomes a take."""
-        job = self.live.latest
-        self.live.forget()
-        if job:
+        """What is seen of live mode, a draft too, becomes a take as it is."""
+        if job := self.live.keep():
             self.document.keep(job)
         self.stage.hush()
         self.stage.show_preview(None)

@@ -2,15 +2,17 @@
 
 import shutil
 import threading
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
-from PySide6.QtCore import QPoint, Qt
+from PySide6.QtCore import QPoint, Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog
 
 from app.board import commands
+from app.board.picture import Placed
 from app.fluxboard.file import BoardFile
 from app.gui.document import pixmaps, storing
 from app.gui.panel.view import PanelView
@@ -18,7 +20,7 @@ from app.gui.window import window_commands
 from app.pictures.images import read_request, save_picture
 from mlx_model.errors import DiskFull
 from mlx_model.request import Request
-from tests.gui.panel_board import add_take, shown_panel
+from tests.gui.panel_board import add_take, drawn, shown_panel
 
 
 @pytest.fixture
@@ -261,3 +263,15 @@ def test_what_is_no_picture_is_told_and_not_held(document, engine, ids, tmp_path
     assert len(told) == 1
     assert document.panel(ids()[0]).takes == ()
     assert not document.store_again(ids()[0])
+
+
+def test_the_window_lives_while_pictures_are_put_together(document, ids, monkeypatch, qtbot):
+    ground, sofa = add_take(document, ids()[0], 3), drawn(document, 9)
+    beats, timer = [], QTimer(interval=5)
+    timer.timeout.connect(lambda: beats.append(1))
+    timer.start()
+    put = document.file.put_picture
+    monkeypatch.setattr(document.file, "put_picture", lambda *given: time.sleep(0.2) or put(*given))
+    made = document.compose(ground.picture, (Placed(sofa),))
+    assert (made.width, made.height) == (192, 108)
+    assert len(beats) > 5

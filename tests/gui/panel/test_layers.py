@@ -130,3 +130,27 @@ def test_the_menu_has_what_the_panel_can_do_now(view, document, ids):
     held = menu_of_held(view.stage)
     next(one for one in held.actions() if one.text() == "Send Backward").trigger()
     assert view.panel.placed[0].picture == drawn(document, 10)
+
+
+def test_live_is_given_what_was_painted_which_is_seen_until_its_draft(view, document, ids, engine, picture_file, qtbot):
+    start = add_take(document, ids()[1], 3, (256, 256))
+    document.do("Edit", lambda board: commands.set_panel(board, ids()[1], source=Source("take"), instruction="night"))
+    view.edit.render_bar.live.setChecked(True)
+    qtbot.waitUntil(lambda: len(engine.submitted) == 1)
+    engine.done(picture_file("draft.png", "green"))
+    view.stage.set_tool("paint")
+    assert not view.stage.canvas.preview.isNull()
+    brush = view.stage.laying.brush
+    brush.press(Touch(QPointF(50, 50)))
+    brush.release()
+    document.settle()
+    assert view.stage.canvas.preview.isNull()
+    assert not view.stage.card.isVisible()
+    qtbot.waitUntil(lambda: len(engine.submitted) == 2)
+    first = engine.submitted[1].request.references[0].sha256
+    assert first != start.picture.sha256
+    engine.done(picture_file("painted.png", "yellow"))
+    view.keep_live()
+    qtbot.waitUntil(lambda: len(view.panel.takes) == 2)
+    take = view.panel.takes[1]
+    assert (take.composite.sha256, [one.painted for one in take.placed]) == (first, [True])

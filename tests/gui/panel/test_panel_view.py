@@ -20,7 +20,7 @@ from PySide6.QtWidgets import (
 
 from app.board import commands
 from app.board.data import Source
-from app.gui.document import runs
+from app.gui.document import live
 from app.gui.document.picture_drag import mime_of
 from app.gui.panel.view import PanelView
 from app.pictures.images import open_mask
@@ -264,8 +264,15 @@ def test_live_mode_waits_for_a_pause_and_the_latest_wins(view, engine, picture_f
     assert (first.slot, first.request.seed) == (second.slot, second.request.seed)
     assert engine.job(first.id).state == "cancelled"
     assert second.request.prompt.endswith("at night")
-    engine.preview(picture_file("step.png", "green"))
+    assert (second.request.steps, second.previews) == (2, False)
+    engine.done(picture_file("draft.png", "green"))
     assert view.stage.canvas.preview.toImage().pixelColor(4, 4).name() == "#008000"
+    assert view.stage.card.message.text() == "Draft"
+    qtbot.waitUntil(lambda: len(engine.submitted) == 3)
+    full = engine.submitted[2]
+    assert (full.slot, full.request.seed, full.request.steps) == (first.slot, first.request.seed, 4)
+    engine.preview(picture_file("step.png", "red"))
+    assert view.stage.canvas.preview.toImage().pixelColor(4, 4).name() == "#008000", "a draft is more than a step"
     engine.done(picture_file("live.png", "yellow"))
     assert view.stage.canvas.preview.toImage().pixelColor(4, 4).name() == "#ffff00"
     assert view.panel.takes == ()
@@ -283,13 +290,33 @@ def test_a_live_result_that_is_kept_runs_nothing_again(view, engine, ids, pictur
     view.edit.render_bar.live.setChecked(True)
     qtbot.waitUntil(lambda: len(engine.submitted) == 1)
     engine.done(picture_file("live.png", "yellow"))
+    assert view.live.is_draft
     view.keep_live()
     qtbot.waitUntil(lambda: len(view.panel.takes) == 2)
-    qtbot.wait(2 * runs.PAUSE)
-    assert len(engine.submitted) == 1
+    qtbot.wait(live.REST + live.PAUSE)
+    assert len(engine.submitted) == 1, "what is seen was kept, a draft; nothing ran again"
     kept = Source("take", take=view.panel.takes[1].id)
     document.do("Go On", lambda board: commands.set_panel(board, ids()[0], source=kept))
     qtbot.waitUntil(lambda: len(engine.submitted) == 2)
+
+
+def test_a_change_while_the_full_picture_runs_is_drafted_first(view, engine, picture_file, qtbot):
+    view.edit.render_bar.live.setChecked(True)
+    qtbot.waitUntil(lambda: len(engine.submitted) == 1)
+    engine.done(picture_file("draft.png", "green"))
+    qtbot.waitUntil(lambda: len(engine.submitted) == 2)
+    QTest.keyClicks(view.edit.text, " at night")
+    qtbot.waitUntil(lambda: len(engine.submitted) == 3)
+    assert engine.job(engine.submitted[1].id).state == "cancelled"
+    assert [job.request.steps for job in engine.submitted] == [2, 4, 2]
+    qtbot.wait(live.REST)
+    assert len(engine.submitted) == 3, "the full picture waits for its draft"
+    engine.done(picture_file("draft.png", "green"))
+    assert len(engine.submitted) == 4
+
+
+def test_steps_of_a_draft():
+    assert [live.choose_steps(full) for full in (1, 2, 4, 8, 16, 28, 50)] == [1, 2, 2, 2, 5, 8, 8]
 
 
 def test_live_mode_says_what_is_missing_and_stops_when_left(view, engine, ids, qtbot):
