@@ -82,7 +82,7 @@ def set_options(window: Window, name: str) -> None:
 
 def export(window: Window, name: str, out: Path, changed: bool = False) -> None:
     window.press("ctrl+e")
-    window.wait(lambda: "Export" in window.question("windows"), "the export dialog")
+    window.wait(lambda: (window.question("focus") or {}).get("name") == "Format", "the export dialog to have the keys")
     window.press(*["Down"] * EXPORTS.index(name))
     window.wait(lambda: FORMATS[name].title in str(window.question("focus")), "the format")
     if changed:

@@ -252,8 +252,9 @@ class SettingsDialog(QDialog):
         self.cache = _box("Keep what is computed for later runs", settings.cache)
         self.forget = button("Delete It", self._clear_cache)
         self.low_memory = _box("Need little memory: read models from the disk while they work", settings.low_memory)
-        words = "Look at a single large picture in full, up to 4 megapixels: 3 to 4 times the work"
+        words = "See a single large picture in full: up to 4 times the work"
         self.full_references = _box(words, settings.full_references)
+        self.full_references.setToolTip("With up to 4 megapixels, where it is the only one that is looked at")
         self._lay_out()
         self.appearance.activated.connect(lambda place: self._set(appearance=SCHEMES[place]))
         self.model.activated.connect(lambda _: self._set(model=self.model.currentData()))
