@@ -25,6 +25,8 @@ COMMANDS = {
     "train": ("train", "Teach a model from pictures of your own."),
     "convert": ("convert", "Turn a downloaded checkpoint into a model that Flux Local opens."),
     "bench": ("bench", "Measure how fast a model runs on this machine."),
+    "serve": ("serve", "Answer programs that speak OpenAI's images API, on this machine alone."),
+    "mcp": ("serve", "Give programs that speak MCP tools to make pictures."),
     "doctor": ("doctor", "Say what this machine can do, what is wrong and how to mend it."),
 }
 HIDDEN = {"worker": "worker", "window": "window", "train character": "train"}

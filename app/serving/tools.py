@@ -1,0 +1,156 @@
+"""The tools of `flux-local mcp`, over stdin and stdout: generate, edit, board_list and board_render."""
+
+from __future__ import annotations
+
+import asyncio
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mcp.server.mcpserver import Image, MCPServer
+from mcp.server.mcpserver.exceptions import ToolError
+
+from mlx_model import files
+from mlx_model.errors import BoardError, FluxLocalError, RequestError
+
+from ..base import paths
+from ..board import commands, naming
+from ..board.data import Board, numbers
+from ..board.panel_job import further_seed, make_take, panel_job, resolve
+from ..fluxboard.composite import compose
+from ..fluxboard.file import BoardFile
+from .asked import Asked, make_jobs
+from .runner import Made, Runner
+
+INSTRUCTIONS = (
+    "Makes and edits pictures with FLUX models on this machine. Paths are those of this machine. In an edit the first "
+    "picture is changed, the others are references; the prompt calls them @1, @2 or by their file's name."
+)
+
+
+def make_server(runner: Runner) -> MCPServer[Any]:
+    """The server with its tools."""
+    server: MCPServer[Any] = MCPServer("flux-local", instructions=INSTRUCTIONS)
+
+    async def generate(
+        prompt: str, model: str = "", size: str = "auto", seed: int | None = None, save_to: str = ""
+    ) -> list[Any]:
+        """Make a picture from words. size: 1024x1024 or a shape such as 16:9. save_to: a new PNG file."""
+        return await _make(runner, Asked(prompt, model or None, size=size, seed=seed), save_to)
+
+    async def edit(
+        pictures: list[str],
+        prompt: str,
+        model: str = "",
+        size: str = "auto",
+        seed: int | None = None,
+        save_to: str = "",
+    ) -> list[Any]:
+        """Change the first picture by an instruction; the others are references. save_to: a new PNG file."""
+        given = tuple(Path(path).expanduser() for path in pictures)
+        return await _make(runner, Asked(prompt, model or None, given, size=size, seed=seed), save_to)
+
+    async def board_list(board: str) -> list[dict[str, Any]]:
+        """The panels of a board (a .fluxboard folder): number, words, whether there is a picture and where."""
+        return await asyncio.to_thread(_tell_errors(list_panels), board)
+
+    async def board_render(board: str, panels: str = "") -> list[dict[str, Any]]:
+        """Make a new take of each of the panels, such as 1A,2B-3A; of those without a picture where none is named."""
+        return await asyncio.to_thread(_tell_errors(partial(render_panels, runner)), board, panels)
+
+    for tool in (generate, edit, board_list, board_render):
+        server.add_tool(tool, structured_output=False)
+    return server
+
+
+def _tell_errors(work: Any) -> Any:
+    """Errors of ours become what the program is told."""
+
+    def attempt(*given: Any) -> Any:
+        try:
+            return work(*given)
+        except FluxLocalError as error:
+            raise ToolError(say(error)) from error
+
+    return attempt
+
+
+def say(error: FluxLocalError) -> str:
+    """The error in words; advice that names buttons or options of ours is no use to a program."""
+    return f"{error.message} {error.hint if isinstance(error.hint, str) else ''}".strip()
+
+
+async def _make(runner: Runner, asked: Asked, save_to: str) -> list[Any]:
+    """The picture, and in words how it was made."""
+    place = _tell_errors(_check_place)(save_to, asked.pictures) if save_to else None
+    (job,) = await asyncio.to_thread(_tell_errors(make_jobs), asked)
+    try:
+        made = await asyncio.wrap_future(runner.run(job))
+    except asyncio.CancelledError:
+        runner.cancel(job.id)
+        raise
+    except FluxLocalError as error:
+        raise ToolError(say(error)) from error
+    words = f"{job.request.model}, seed {made.state.seed}, {made.state.seconds:.1f} s"
+    if place:
+        words += f", saved as {_tell_errors(_save)(made, place, asked)}"
+    return [words, *made.state.notes, Image(data=made.data, format="png")]
+
+
+def _check_place(save_to: str, given: tuple[Path, ...]) -> Path:
+    """Raises RequestError for what is no place for a new PNG file."""
+    place = Path(save_to).expanduser().absolute()
+    if place.suffix.lower() != ".png":
+        raise RequestError(f"{place.name} is no name of a PNG file.", "End it in .png.")
+    paths.require_free(place)
+    files.check_writable(place)
+    return place
+
+
+def _save(made: Made, place: Path, asked: Asked) -> Path:
+    """Under a number where the name is taken: nothing is overwritten."""
+    return files.write_new(place, lambda handle: handle.write(made.data), given=tuple(map(str, asked.pictures)))
+
+
+def list_panels(path: str) -> list[dict[str, Any]]:
+    """What board_list tells. Raises BoardError."""
+    with BoardFile.open(Path(path).expanduser(), write=False) as file:
+        label = numbers(file.board)
+        return [
+            {
+                "panel": label[panel.id],
+                "words": panel.words,
+                "takes": len(panel.takes),
+                "picture": str(file.picture_path(panel.take.picture.sha256)) if panel.take else None,
+            }
+            for panel in file.board.panels()
+        ]
+
+
+def render_panels(runner: Runner, path: str, panels: str) -> list[dict[str, Any]]:
+    """What board_render tells; each take is kept as soon as it is made. Raises BoardError and what a run raises."""
+    with BoardFile.open(Path(path).expanduser()) as file:
+        if file.read_only:
+            raise BoardError(f"{file.path} is open elsewhere, so no take could be kept.", "Close it there first.")
+        ids = naming.render_order(file.board, naming.select(file.board, panels or None))
+        wanted = [panel_id for panel_id in ids if panels or not file.board.panel(panel_id).take]
+        return [_render(runner, file, panel_id) for panel_id in wanted]
+
+
+def _render(runner: Runner, file: BoardFile, panel_id: str) -> dict[str, Any]:
+    board: Board = file.board
+    panel = board.panel(panel_id)
+    choice = resolve(board, panel)
+    job = panel_job(
+        board, panel_id, file.picture_path, choice, seed=further_seed(panel, 0), compose=partial(compose, file)
+    )
+    made = runner.run(job).result()
+    picture = file.put_picture(made.data)
+    take = make_take(job, picture, made.state.seed, made.state.seconds)
+    file.save(commands.add_take(file.board, panel_id, take))
+    return {"panel": job.label, "seed": take.seed, "picture": str(file.picture_path(picture.sha256))}
+
+
+def answer_stdio(runner: Runner) -> None:
+    """Serve on stdin and stdout until the program closes them."""
+    asyncio.run(make_server(runner).run_stdio_async())

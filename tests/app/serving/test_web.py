@@ -1,0 +1,118 @@
+"""Who is let in, what is taken, and what is refused, without a socket and without a model."""
+
+import asyncio
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from app.pictures.images import open_mask
+from app.serving.asked import MOST, Asked, make_jobs
+from app.serving.web import HOST, MOST_BYTES, _read_json, _take_fields, _turn_mask, listen, make_app
+from mlx_model.errors import NotInstalled, RequestError
+
+GOOD = {"host": "127.0.0.1:8188", "authorization": "Bearer word"}
+
+
+def ask(path="/v1/models", headers=GOOD, body=(b"",), method="GET"):
+    """(status, JSON) of one request, in the pieces of `body`."""
+    said, pieces = [], list(body)
+
+    async def receive():
+        return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+
+    async def send(message):
+        said.append(message)
+
+    scope = {"type": "http", "method": method, "path": path, "raw_path": path.encode(), "query_string": b"",
+             "headers": [(name.encode(), value.encode()) for name, value in headers.items()]}  # fmt: skip
+    asyncio.run(make_app(None, "word", 8188)(scope, receive, send))
+    return said[0]["status"], json.loads(said[1]["body"] or b"null")
+
+
+def test_who_knows_the_token_and_the_host_is_let_in():
+    status, models = ask()
+    assert status == 200
+    assert "mini" in [model["id"] for model in models["data"]]
+    assert ask(headers={**GOOD, "host": "localhost:8188"})[0] == 200
+
+
+@pytest.mark.parametrize(
+    ("changed", "status"),
+    [
+        ({"host": "evil.example:8188"}, 403),  # a name that somebody has pointed at 127.0.0.1
+        ({"host": "127.0.0.1"}, 403),
+        ({"host": ""}, 403),
+        ({"origin": "http://localhost:3000"}, 403),
+        ({"authorization": "Bearer wor"}, 401),
+        ({"authorization": "word"}, 401),
+        ({"authorization": ""}, 401),
+        ({"content-length": str(MOST_BYTES + 1)}, 413),
+        ({"content-length": "1e9"}, 413),
+        ({"content-length": "-1"}, 413),
+    ],
+)
+def test_nobody_else_is(changed, status):
+    found, told = ask(headers={**GOOD, **changed})
+    assert found == status
+    assert told["error"]["message"]
+
+
+def test_a_body_without_a_length_is_counted_as_it_comes():
+    piece = bytes(2**20)
+    status, _ = ask("/v1/images/generations", body=[piece] * 101, method="POST")
+    assert status == 413
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"1", b'"a"', b"[" * 100_000, b"\xff", b"null"])
+def test_what_is_no_request_is_told(body):
+    assert ask("/v1/images/generations", body=[body], method="POST")[0] == 400
+    with pytest.raises(RequestError):
+        _read_json(body)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"n": "x"}, {"n": None, "seed": []}, {"prompt": 3}, {"stream": True}, {"stream": "true"},
+     {"response_format": "url"}, {"output_format": "webp"}, {"seed": float("inf")}, {"model": {}}],
+)  # fmt: skip
+def test_fields_of_another_kind_are_refused(wrong):
+    with pytest.raises(RequestError):
+        _take_fields(wrong)
+
+
+def test_fields_of_other_services_are_passed_over():
+    given = {"prompt": "a dog", "n": "2", "quality": "hd", "style": "vivid", "user": "me", "size": None}
+    assert _take_fields(given) == {"prompt": "a dog", "count": 2}
+    assert _take_fields({"negative_prompt": "fog", "guidance": 2}) == {"negative": "fog", "guidance": 2.0}
+
+
+def test_clear_parts_of_a_mask_change(tmp_path):
+    clear = Image.new("RGBA", (64, 64), (255, 255, 255, 255))
+    clear.paste((0, 0, 0, 0), (0, 0, 32, 64))
+    clear.save(tmp_path / "clear.png")
+    Image.new("L", (64, 64), 255).save(tmp_path / "white.png")
+    turned = open_mask(_turn_mask(tmp_path / "clear.png"))
+    assert np.array_equal(turned > 0.5, np.arange(64)[None] < np.full((64, 1), 32))
+    assert _turn_mask(tmp_path / "white.png") == tmp_path / "white.png"
+
+
+def test_one_request_is_as_many_jobs():
+    jobs = make_jobs(Asked("a dog", "mini", size="64x64", count=3, seed=2**64 - 1, steps=1))
+    assert [job.request.seed for job in jobs] == [2**64 - 1, 0, 1]
+    assert len({job.id for job in jobs}) == 3
+    for wrong in (Asked("a dog", count=MOST + 1), Asked("a dog", count=0), Asked("", "mini"), Asked("x", size="7")):
+        with pytest.raises(RequestError):
+            make_jobs(wrong)
+    with pytest.raises(NotInstalled):
+        make_jobs(Asked("a dog", "flux2-dev"))
+
+
+def test_it_listens_on_this_machine_alone():
+    with listen(0) as opened:
+        host, port = opened.getsockname()
+        assert host == HOST == "127.0.0.1"
+        opened.listen()
+        with pytest.raises(RequestError, match="can't be used"):
+            listen(port)
