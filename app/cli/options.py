@@ -62,6 +62,7 @@ def _options() -> list[Callable]:
         option("--preview", type=FILE, metavar="DIR", help="Save a picture after each step into DIR."),
         option("--noise", type=FILE, metavar="FILE", help="Start from this noise (.safetensors, tensor `noise`)."),
         option("--save-latents", type=FILE, metavar="FILE", help="Also save the final latents (.safetensors)."),
+        option("--write", type=FILE, metavar="FOLDER", help="Write the prompt out first, with this language model."),
         option("--reference-size", type=int, metavar="PIXELS", help=SEEN),
         *_saving(),
     ]

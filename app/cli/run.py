@@ -40,6 +40,8 @@ def run(options: Options, prompt: str | None, pictures: Sequence[str], default_n
     """Do what generate and edit do. Raises FluxLocalError of every kind; KeyboardInterrupt closes the run."""
     report = Reporter(options["as_json"])
     notes: list[str] = []
+    if options.get("write") and prompt:
+        prompt = _write_out(options, prompt, pictures, report)
     folder, request = prepare(options, prompt, pictures, notes)
     for note in notes:
         report.note(note)
@@ -55,6 +57,16 @@ def run(options: Options, prompt: str | None, pictures: Sequence[str], default_n
                 _one(pipeline, seeded, place, options["as_json"], report)
     finally:
         report.clear()
+
+
+def _write_out(options: Options, prompt: str, pictures: Sequence[str], report: Reporter) -> str:
+    """What the writer makes of the prompt, said and recorded. The writer is gone before the model comes."""
+    from .write import write_out
+
+    names = [f"@{number} ({Path(picture).stem})" for number, picture in enumerate(pictures, 1)]
+    text = write_out(prompt, options["write"], names, bool(pictures), options["seed"] or 0, report)
+    report.note(f"Written out: {text}")
+    return text
 
 
 def _list_given(options: Options, request: Request) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ MORE = {
     "mlx_model/store/lora_kinds.py": {"regex"},
     "mlx_model/run/pictures.py": {"PIL", "cv2"},
     "mlx_model/training/": {"PIL"},
+    "mlx_model/run/write.py": {"mlx_lm"},
     "converters/hub.py": {"huggingface_hub"},
     "converters/formats/gguf_file.py": {"gguf"},
     "converters/survey.py": {"gguf", "yaml"},

@@ -45,7 +45,7 @@ def test_every_dependency_is_imported_and_every_import_is_a_dependency():
     declared = {names.get(name, name) for name in declared}
     used = {module.split(".")[0] for name in NAMES for module in imported(name)}
     used -= set(sys.stdlib_module_names) | set(PACKAGES)
-    optional = {"coremltools", "av", "psd_tools", "cv2", "mcp", "starlette", "uvicorn"}
+    optional = {"coremltools", "av", "psd_tools", "cv2", "mcp", "mlx_lm", "starlette", "uvicorn"}
     assert used - optional <= declared
     assert declared - {"PySide6"} <= used
 

@@ -1,0 +1,88 @@
+"""What a language model is told so that it writes a prompt out, and whether its answer may be used.
+
+Models that were trained on long descriptions give generic pictures for a few words. An answer that loses or invents a
+mention (@fox, @1), has no end or says nothing is thrown away: the artist's own words stay.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
+
+from .errors import RequestError
+
+MOST_TOKENS = 600  # of an answer: three times the longest that the texts below ask for
+MOST_WORDS = 4000  # characters of what is to be written out
+MENTION = re.compile(r"(?<![\w@.])(\\?@\w[\w-]*)")
+THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
+FENCE = re.compile(r"\A```\w*\n(.*?)\n?```\Z", re.DOTALL)
+QUOTES = {'"': '"', "“": "”", "'": "'"}
+BROKEN, NO_TEXT = "\N{REPLACEMENT CHARACTER}", ("Cc", "Cs", "Co", "Cn")  # categories of Unicode
+KEEP = "Words that begin with @ are names: keep each exactly as it is, and use no others. Answer with the text alone."
+NEW = (
+    "You write descriptions for a model that paints pictures. Turn the user's words into one paragraph of 60 to 150 "
+    "words that says what is to be seen: the subject first, then what it does, the place, the light, the colours, the "
+    "framing and the style. Keep everything that the user says, invent only what does not contradict it, and say what "
+    f"is there, not what is missing. Write in English. {KEEP}"
+)
+EDIT = (
+    "You write instructions for a model that edits pictures. Turn the user's instruction into two to four plain "
+    "sentences that say exactly what changes, where and how it should look, and that everything else stays as it is. "
+    f"Do not add changes of your own. Write in English. {KEEP}"
+)
+
+
+def compose_messages(words: str, references: Sequence[str] = (), changes: bool = False) -> list[dict[str, str]]:
+    """The conversation that a chat template takes. `references`: what the pictures are called, with their roles.
+
+    `changes`: it is an instruction for an edit. Raises RequestError where there is nothing to write out.
+    """
+    if not words.strip():
+        raise RequestError("There are no words to write out.", "Say in a few words what the picture should show.")
+    if len(words) > MOST_WORDS:
+        raise RequestError("These words are long enough already.", "Leave the writer out.")
+    seen = f"\n\nPictures that the model sees: {'; '.join(references)}." if references else ""
+    return [{"role": "system", "content": EDIT if changes else NEW}, {"role": "user", "content": f"{words}{seen}"}]
+
+
+def list_mentions(text: str) -> Counter[str]:
+    """What a text mentions, as it is written there."""
+    return Counter(MENTION.findall(unicodedata.normalize("NFC", text)))
+
+
+def accept(words: str, answer: str, ended: bool = True) -> str:
+    """The text of an answer. Raises RequestError, saying why, where it can't stand for `words`.
+
+    `ended`: the model came to an end by itself.
+    """
+    text = unicodedata.normalize("NFC", _unwrap(answer))
+    given, found = list_mentions(words), list_mentions(text)
+    lost, invented = sorted(set(given) - set(found)), sorted(set(found) - set(given))
+    if not ended:
+        raise _refuse("it had no end")
+    if len(re.findall(r"\w", text)) < 3:
+        raise _refuse("it says nothing")
+    if (
+        any(unicodedata.category(sign) in ("Cc", "Cs", "Co", "Cn") for sign in text)
+        or "\N{REPLACEMENT CHARACTER}" in text
+    ):
+        raise _refuse("it holds characters that are no text")
+    if lost or invented:
+        raise _refuse(f"it {'lost' if lost else 'made up'} {', '.join(lost or invented)[:80]}")
+    return text
+
+
+def _unwrap(answer: str) -> str:
+    """Without thoughts, a fence and quotes around it, in one line."""
+    text = THOUGHT.sub("", answer).strip()
+    fenced = FENCE.match(text)
+    text = fenced[1].strip() if fenced else text
+    if len(text) > 1 and QUOTES.get(text[0]) == text[-1] and text[0] not in text[1:-1]:
+        text = text[1:-1]
+    return " ".join(text.split())
+
+
+def _refuse(why: str) -> RequestError:
+    return RequestError(f"What the writer made is not used: {why}.", "Your own words stay; another seed may do better.")

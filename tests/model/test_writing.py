@@ -1,0 +1,69 @@
+"""What a language model's answer may do to an artist's words: mentions survive or it is thrown away."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlx_model.errors import RequestError
+from mlx_model.writing import EDIT, MOST_WORDS, NEW, accept, compose_messages, list_mentions
+
+NAMES = st.lists(st.sampled_from(["@fox", "@1", "@12", "@red-hat", "@Älva", r"\@home"]), max_size=4)
+FILL = st.text(st.sampled_from("abc ,.é\n"), min_size=4, max_size=30).filter(
+    lambda text: sum(map(str.isalpha, text)) > 3
+)
+
+
+@given(NAMES, NAMES, FILL)
+def test_an_answer_mentions_what_the_words_mention_or_is_not_used(asked, said, fill):
+    words = " and ".join([*asked, "in the snow"])
+    answer = f"{fill} {' beside '.join(said)}, in deep snow."
+    if set(asked) == set(said):
+        assert set(list_mentions(accept(words, answer))) == set(asked)
+    else:
+        with pytest.raises(RequestError, match=r"lost|made up"):
+            accept(words, answer)
+
+
+@given(st.text(max_size=200))
+def test_any_answer_is_text_of_one_line_or_not_used(answer):
+    try:
+        text = accept("a fox", answer)
+    except RequestError:
+        return
+    assert text == " ".join(text.split())
+    assert not list_mentions(text)
+
+
+def test_what_stands_around_an_answer_goes():
+    for answer in (
+        "<think>snow is white</think>\n\nA red fox.",
+        '"A red fox."',
+        "“A red fox.”",
+        "```text\nA red fox.\n```",
+        "  A red\n fox. ",
+    ):
+        assert accept("a fox", answer) == "A red fox."
+    assert accept("a fox", '"Run" and "hide" say two foxes') == '"Run" and "hide" say two foxes'
+
+
+@pytest.mark.parametrize(
+    "answer", ["", "  \n", "<think>it goes on and on", "!!", "a\x07fox in snow", "a fox \ufffd here"]
+)
+def test_answers_that_say_nothing_are_not_used(answer):
+    with pytest.raises(RequestError, match="not used"):
+        accept("a fox", answer)
+
+
+def test_an_endless_answer_is_not_used():
+    with pytest.raises(RequestError, match="no end"):
+        accept("a fox", "A red fox " * 99, ended=False)
+
+
+def test_the_conversation_says_what_is_asked_for():
+    system, user = compose_messages("@1 at night", ["@1 (fox)", "@2 (bar, a place)"], changes=True)
+    assert system == {"role": "system", "content": EDIT}
+    assert user["content"] == "@1 at night\n\nPictures that the model sees: @1 (fox); @2 (bar, a place)."
+    assert compose_messages("a fox")[0]["content"] == NEW
+    for wrong in (" ", "x" * (MOST_WORDS + 1)):
+        with pytest.raises(RequestError):
+            compose_messages(wrong)
