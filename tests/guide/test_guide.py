@@ -46,6 +46,17 @@ def test_every_page_is_in_the_contents_and_shows_something():
     assert all(text.startswith("# ") for text in PAGES.values())
 
 
+MADE = {"× 4", "8 bits", "4 bits", "FLUX.2 klein 4B"}  # words that the window puts together
+
+
+def test_what_it_tells_to_press_is_in_the_window():
+    window = "\n".join(path.read_text("utf-8") for path in (ROOT / "app" / "gui").rglob("*.py"))
+    told = {words.replace("\n", " ") for text in PAGES.values() for words in re.findall(r"\*\*([^*]+)\*\*", text)}
+    names = {name for words in told for name in re.split(r"^(?:File|Help), ", words) if name}
+    assert len(names) > 40
+    assert sorted(name for name in names if name not in window) == sorted(MADE)
+
+
 def test_the_readme_shows_the_board_an_edit_and_the_takes():
     readme = (ROOT / "README.md").read_text("utf-8")
     assert re.findall(r"\]\((docs/guide/pictures/\S+)\)", readme) == [
