@@ -10,11 +10,14 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
-from .errors import RequestError
+from .errors import LayoutError, RequestError, WillNotFit
+from .foreign import parse_json, read_small
 
 MOST_TOKENS = 600  # of an answer: three times the longest that the texts below ask for
 MOST_WORDS = 4000  # characters of what is to be written out
+OWN_CODE = ("auto_map", "model_file")  # of config.json: Python files of the folder
 MENTION = re.compile(r"(?<![\w@.])(\\?@\w[\w-]*)")
 THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
 FENCE = re.compile(r"\A```\w*\n(.*?)\n?```\Z", re.DOTALL)
@@ -86,3 +89,18 @@ def _unwrap(answer: str) -> str:
 
 def _refuse(why: str) -> RequestError:
     return RequestError(f"What the writer made is not used: {why}.", "Your own words stay; another seed may do better.")
+
+
+def check_folder(folder: Path, usable: int) -> None:
+    """Before anything of it is loaded. Raises LayoutError for what is no such folder, WillNotFit."""
+    try:
+        config = parse_json(read_small(folder / "config.json"))
+    except (OSError, ValueError) as error:
+        raise LayoutError(f"{folder} is no language model: it has no sound config.json.") from error
+    if not isinstance(config, dict) or any(config.get(key) for key in OWN_CODE):
+        raise LayoutError(f"{folder} brings code of its own, which is not run.", "Take a model that mlx-lm knows.")
+    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    if not weights:
+        raise LayoutError(f"{folder} has no weights as safetensors.", "Download the model again.")
+    if weights > usable:
+        raise WillNotFit(f"The writer needs {weights / 2**30:.1f} GiB of memory.", "Take a smaller one, or fewer bits.")

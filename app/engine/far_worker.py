@@ -18,7 +18,7 @@ from mlx_model.request import Lora, Mask, Reference, Request
 from mlx_model.store.folder import Folder, open_folder, sha256_of
 
 from ..models import library
-from .protocol import Message, Piece, ProtocolError, Run, Teach, cut_file
+from .protocol import Message, Piece, ProtocolError, Run, Teach, Write, cut_file
 from .worker import Worker
 
 BLOBS = "blobs"  # a board's pictures lie in a folder of this name, which is what a picture's own request says of them
@@ -98,7 +98,7 @@ class FarWorker(Worker):
         loras = tuple(map(self.arrivals.find, request.loras))
         return folder, dataclasses.replace(request, references=references, mask=mask, loras=loras), self.scratch / "out"
 
-    def _events(self, message: Run | Teach) -> Event:
+    def _events(self, message: Run | Teach | Write) -> Event:
         """The same; the picture goes ahead of Done, and is not kept."""
         last = super()._events(message)
         if isinstance(last, Done) and last.path:

@@ -40,6 +40,17 @@ class Lesson:
     prior_weight: float = 1.0
 
 
+@dataclass(frozen=True)
+class Draft:
+    """Words to be written out by the language model in `folder`; see mlx_model/writing.py. The result is a text."""
+
+    words: str
+    folder: str
+    references: tuple[str, ...] = ()
+    changes: bool = False
+    seed: int = 0
+
+
 State = Literal["waiting", "running", "done", "failed", "cancelled"]
 OVER: tuple[State, ...] = ("done", "failed", "cancelled")
 
@@ -64,6 +75,7 @@ class Job:
     start: str | None = None  # the id of the take that it changes
     origin: object = None  # what whoever made the job will want to know of it; the engine does not look
     lesson: Lesson | None = None  # in place of a picture: the request has the model and the words alone
+    draft: Draft | None = None  # in place of a picture, too
     anyway: bool = False  # also where this machine's memory is predicted not to do
 
 
@@ -180,7 +192,7 @@ class Queue:
     def list_alike(self, job: Job) -> Iterator[Job]:
         """The pictures that wait for the model of `job`."""
         waiting = (state.job for state in self.waiting.values())
-        return (other for other in waiting if other.model == job.model and not other.lesson)
+        return (other for other in waiting if other.model == job.model and not (other.lesson or other.draft))
 
     def start_next(self) -> Job | None:
         """The first waiting job, running now; None where one runs already or none waits."""

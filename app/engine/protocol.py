@@ -25,7 +25,7 @@ from mlx_model.request import Request, from_json
 
 from ..base import paths
 from ..base.faults import say_plainly
-from .jobs import Job, Lesson
+from .jobs import Draft, Job, Lesson
 
 LIMIT = 1_000_000  # bytes of log, then it becomes worker.1.log
 TAIL = 20_000
@@ -193,10 +193,20 @@ class Teach(Message, frozen=True):
     lesson: Lesson
 
 
+class Write(Message, frozen=True):
+    """Write words out; `folder` exists and gets the text."""
+
+    job: str
+    draft: Draft
+    folder: str
+
+
 def order(job: Job, folder: Path, alike: Iterable[Job]) -> Message:
     """What the worker is told of a job; `alike` wait for the same model."""
     if job.lesson:
         return Teach(job.id, job.model, job.lesson)
+    if job.draft:
+        return Write(job.id, job.draft, str(folder))
     ahead = tuple(raw(other.request.to_json()) for other in islice(alike, AHEAD))
     return Run(job.id, job.model, raw(job.request.to_json()), str(folder), job.previews, job.anyway, ahead)
 
@@ -238,7 +248,7 @@ class Happened(Message, frozen=True):
             raise ProtocolError(str(error)) from error
 
 
-_TO_WORKER = msgspec.json.Decoder(Run | Teach | Piece | Cancel | Unload | Quit)
+_TO_WORKER = msgspec.json.Decoder(Run | Teach | Write | Piece | Cancel | Unload | Quit)
 _FROM_WORKER = msgspec.json.Decoder(Ready | Beat | Piece | Happened)
 
 

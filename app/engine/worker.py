@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mlx_model.events import Cancelled, Done, Event, Failed, Note
+from mlx_model.memory import machine
 from mlx_model.request import Request, check
 from mlx_model.store.folder import MANIFEST, Folder, open_folder
 
@@ -38,6 +39,7 @@ from .protocol import (
     Run,
     Teach,
     Unload,
+    Write,
     line,
     raw,
     to_worker,
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from mlx_model.run.pipeline import Pipeline
 
 BEAT = 1.0  # seconds between two heartbeats
-RESULT = "result.png"
+RESULT, TEXT = "result.png", "words.txt"
 PREVIEW_TIME = 0.03  # of the steps' time
 
 
@@ -89,7 +91,7 @@ class Worker:
         threading.Thread(target=self._beat, daemon=True).start()
         try:
             while not isinstance(message := self._inbox.get(), Quit):
-                if isinstance(message, Run | Teach):
+                if isinstance(message, Run | Teach | Write):
                     self._busy.set()
                     self._job(message)
                     self._busy.clear()
@@ -130,7 +132,7 @@ class Worker:
         self._quitting = self._quitting or isinstance(message, Quit)
         self._inbox.put(message)
 
-    def _job(self, message: Run | Teach) -> None:
+    def _job(self, message: Run | Teach | Write) -> None:
         """Every job ends with Done, Failed or Cancelled."""
         try:
             last = self._events(message)
@@ -144,9 +146,9 @@ class Worker:
         self._cancelled.pop(message.job, None)
         self._say_event(message.job, last)
 
-    def _events(self, message: Run | Teach) -> Event:
+    def _events(self, message: Run | Teach | Write) -> Event:
         """Say all events of a job but the last, which is returned."""
-        with closing(self._run(message) if isinstance(message, Run) else self._teach(message)) as events:
+        with closing(self._begin(message)) as events:
             for event in events:
                 if isinstance(event, Done):
                     return event
@@ -154,6 +156,11 @@ class Worker:
                 if self._is_over(message.job):
                     break
         return Cancelled(self._cancelled.get(message.job, ""))
+
+    def _begin(self, message: Run | Teach | Write) -> Generator[Event, None, None]:
+        if isinstance(message, Write):
+            return self._write(message)
+        return self._run(message) if isinstance(message, Run) else self._teach(message)
 
     def _is_over(self, job: str) -> bool:
         return self._quitting or job in self._cancelled
@@ -195,6 +202,20 @@ class Worker:
                 yield from self.teach(library.resolve(message.model), message.lesson)
         finally:
             self._unload()
+
+    def _write(self, message: Write) -> Generator[Event, None, None]:
+        """A language model is large: it and the one that paints are never loaded at once."""
+        from mlx_model.run.write import Writer  # an extra
+
+        began, draft, place = time.perf_counter(), message.draft, Path(message.folder)
+        self._unload()
+        writer = Writer.open(Path(draft.folder), machine().usable)
+        text = yield from writer.write(draft.words, draft.references, draft.changes, draft.seed)
+        del writer
+        self._unload()
+        place.mkdir(parents=True, exist_ok=True)
+        (place / TEXT).write_text(text, "utf-8")
+        yield Done(time.perf_counter() - began, str(place / TEXT))
 
     def _open(self, folder: Path, dtype: str | None) -> "Pipeline":
         """The loaded pipeline where it is this one; a folder that was installed anew counts as another."""

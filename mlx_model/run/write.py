@@ -11,13 +11,11 @@ from typing import Any
 
 import mlx.core as mx
 
-from ..errors import Advice, LayoutError, RequestError, WillNotFit, say_reason
+from ..errors import Advice, LayoutError, RequestError, say_reason
 from ..events import Event, Stage, Step
-from ..foreign import parse_json, read_small
-from ..writing import MOST_TOKENS, accept, compose_messages
+from ..writing import MOST_TOKENS, accept, check_folder, compose_messages
 
 WARMTH, NUCLEUS = 0.7, 0.8  # as Qwen3's card has it for answers without thinking
-OWN_CODE = ("auto_map", "model_file")  # of config.json: Python files of the folder
 
 
 class Writer:
@@ -64,18 +62,3 @@ class Writer:
             ended = piece.finish_reason == "stop"
             yield Step(min(number, MOST_TOKENS), MOST_TOKENS, 0.0, 0.0)
         return accept(words, "".join(said), ended)
-
-
-def check_folder(folder: Path, usable: int) -> None:
-    """Before anything of it is loaded. Raises LayoutError for what is no such folder, WillNotFit."""
-    try:
-        config = parse_json(read_small(folder / "config.json"))
-    except (OSError, ValueError) as error:
-        raise LayoutError(f"{folder} is no language model: it has no sound config.json.") from error
-    if not isinstance(config, dict) or any(config.get(key) for key in OWN_CODE):
-        raise LayoutError(f"{folder} brings code of its own, which is not run.", "Take a model that mlx-lm knows.")
-    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    if not weights:
-        raise LayoutError(f"{folder} has no weights as safetensors.", "Download the model again.")
-    if weights > usable:
-        raise WillNotFit(f"The writer needs {weights / 2**30:.1f} GiB of memory.", "Take a smaller one, or fewer bits.")

@@ -111,7 +111,7 @@ class JobRow(QFrame):
         self.stop.setEnabled(not job.cancelling)
         self.retry.setVisible(job.state in ("failed", "cancelled") and bool(job.job.panel or job.job.lesson))
         self.next.setVisible(job.state == "waiting")
-        self._show_picture(job.preview if job.job.lesson else job.result or job.preview, job.step)
+        self._show_picture(job.preview if job.job.lesson or job.job.draft else job.result or job.preview, job.step)
 
     def _show_picture(self, path: str | None, step: int) -> None:
         if (path, step) == self._shown:
@@ -134,6 +134,8 @@ def job_words(job: JobState) -> str:
         return f"{job.reason} {in_window(job.hint)}".strip()
     if job.state == "done" and job.job.lesson:
         return f"{model_title(job.job.request.model)} knows @{job.job.lesson.name} now"
+    if job.state == "done" and job.job.draft:
+        return f"The words are written out, in {say_duration(job.seconds)}"
     if job.state == "done":
         done = f"Done in {say_duration(job.seconds)} · {model_title(job.job.request.model)} · seed {job.seed}"
         return "\n".join([done, *job.notes])  # such as: a picture was used at a smaller size

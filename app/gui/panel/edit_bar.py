@@ -18,6 +18,7 @@ from ..kit.widgets import OneLine, as_action, button, describe, key_text, label,
 from ..kit.words import in_window
 from ..prompt.instruction_box import InstructionBox
 from .fields import TAKE, StartBox
+from .pen import Pen
 from .render_bar import RenderBar
 
 LOW, HIGH = 78, 116  # height of words and start, in px; on a tall screen
@@ -39,6 +40,7 @@ class EditBar(PanelPart, QWidget):
         self._note, self._refusal, self._mild = "", "", False
         self._left: dict[str, str] = {}  # panel -> the panel that it continued, before it was made from words
         self.start, self.text, self.render_bar = StartBox(document), InstructionBox(self._thumbnail), RenderBar()
+        self.pen = Pen(document, self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, GAP, 0)
         column.setSpacing(6)
@@ -70,7 +72,9 @@ class EditBar(PanelPart, QWidget):
         self.placed_words = OneLine(tone="muted")
         self.remove_placed = button("Remove Layers", self.clear_placed, kind="quiet")
         describe(self.remove_placed, "Remove layers", "All that is placed and painted on the picture")
-        self._last = row(self.hint, self.placed_words, self.remove_placed, self.mask_words, self.remove_mask)
+        self._last = row(
+            self.hint, self.pen.button, self.placed_words, self.remove_placed, self.mask_words, self.remove_mask
+        )
         self._last.setStretchFactor(self.hint, 1)
         return self._last
 
@@ -93,7 +97,7 @@ class EditBar(PanelPart, QWidget):
         """What takes the keyboard, in its order."""
         bar = self.render_bar
         return [self.to_change, self.to_make, self.place, self.go_on, self.start, self.text, bar.button, bar.counts,
-                bar.live, bar.cancel, self.remove_placed, self.remove_mask, self.change_settings,
+                bar.live, bar.cancel, self.pen.button, self.remove_placed, self.remove_mask, self.change_settings,
                 self.anyway]  # fmt: skip
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -113,12 +117,14 @@ class EditBar(PanelPart, QWidget):
     def show_panel(self, panel_id: str) -> None:
         self.panel_id, self._note = panel_id, ""
         self.start.show_panel(panel_id)
+        self.pen.panel_id = panel_id
         self.refresh()
 
     def refresh(self) -> None:
         panel, board = self.panel, self.document.board
         changes = panel.source.kind != "blank"
         self.start.refresh()
+        self.pen.refresh()
         self.start.setVisible(changes)
         self._show_choice(changes)
         self._show_place()

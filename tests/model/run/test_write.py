@@ -11,8 +11,8 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from mlx_model.errors import LayoutError, RequestError, WillNotFit
 from mlx_model.events import Stage, Step
-from mlx_model.run.write import Writer, check_folder
-from mlx_model.writing import MOST_TOKENS
+from mlx_model.run.write import Writer
+from mlx_model.writing import MOST_TOKENS, check_folder
 
 mlx_lm = pytest.importorskip("mlx_lm")
 CHAT = (

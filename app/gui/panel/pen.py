@@ -1,0 +1,93 @@
+"""The pen beside the words: a language model on this disk writes them out; undo brings the artist's own back."""
+
+from pathlib import Path
+
+from PySide6.QtCore import QObject
+from PySide6.QtWidgets import QFileDialog
+
+from mlx_model import memory
+from mlx_model.errors import FluxLocalError
+from mlx_model.request import Request
+
+from ...board import commands
+from ...board.data import new_id
+from ...board.seen import look, see
+from ...engine.jobs import Draft, Job, JobState
+from ...models import writers
+from ..document.document import Document
+from ..document.panel_part import PanelPart
+from ..kit.widgets import describe, icon_button
+
+NAME, HINT = (
+    "Write the words out",
+    "A language model on this disk makes a long description of few words; undo takes it back",
+)
+BUSY = "It is writing; cancel it in the queue"
+CHOOSE = "Choose the Folder of a Language Model"
+
+
+class Pen(PanelPart, QObject):
+    """Its `button` asks for the words of the panel that is shown; one at a time."""
+
+    def __init__(self, document: Document, parent: QObject | None = None):
+        super().__init__(parent)
+        self.document, self.button = document, icon_button(NAME, "pen", HINT, self.ask)
+        self._job, self._asked, self._tries = "", ("", ""), 0  # the job; its panel and the words then
+        self._own: dict[str, tuple[str, str]] = {}  # panel -> the artist's words, and what was made of them
+        document.engine.finished.connect(self._finish)
+
+    def refresh(self) -> None:
+        self.button.setEnabled(bool(self.panel.words.strip()) and not self._job)
+        describe(self.button, NAME, BUSY if self._job else HINT)
+
+    def ask(self) -> None:
+        """Put the job in line; the first time a folder is asked for."""
+        folder = writers.find_writer() or self._choose()
+        if folder is None or self._job:
+            return
+        panel, board = self.panel, self.document.board
+        own, written = self._own.get(panel.id, ("", ""))
+        words = own if panel.words == written and own else panel.words  # once more, from what the artist wrote
+        shown = tuple(
+            f"@{one.name} ({one.role})" if one.role else f"@{one.name}" for one in see(board, panel) if one.name
+        )
+        draft = Draft(words, str(folder), shown, panel.source.kind != "blank", self._tries)
+        label = f"Words of panel {look(board).numbers[panel.id]}"
+        self._job, self._asked, self._tries = new_id(), (panel.id, panel.words), self._tries + 1
+        request = Request(self.document.model or "", prompt=words)
+        self.document.engine.submit(
+            Job(self._job, label, request, "", slot="write", previews=False, words=words, draft=draft)
+        )
+        self.refresh()
+
+    def _choose(self) -> Path | None:
+        chosen = QFileDialog.getExistingDirectory(self.button.window(), CHOOSE)
+        if not chosen:
+            return None
+        try:
+            return writers.choose_writer(Path(chosen), memory.machine().usable)
+        except FluxLocalError as error:
+            self.document.tell(error)
+            return None
+
+    def _finish(self, job_id: str) -> None:
+        if job_id != self._job:
+            return
+        self._job, state = "", self.document.engine.job(job_id)
+        if state and state.state == "done" and state.result:
+            self._use(state, Path(state.result).read_text("utf-8"))
+        elif state and state.state == "failed":
+            self.document.message.emit(state.reason, state.hint)
+        if self.panel_id:
+            self.refresh()
+
+    def _use(self, state: JobState, text: str) -> None:
+        """In the place of the words, unless they have become others meanwhile."""
+        panel_id, before = self._asked
+        panel = next((one for one in self.document.board.panels() if one.id == panel_id), None)
+        if panel is None or panel.words != before:
+            self.document.message.emit("The words have changed meanwhile: what was written out is not used.", "")
+            return
+        self._own[panel_id] = (state.job.words, text)
+        field = panel.words_field
+        self.document.do("Write Out Words", lambda board: commands.set_panel(board, panel_id, **{field: text}))

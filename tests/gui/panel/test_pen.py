@@ -1,0 +1,91 @@
+"""The pen: words go out to a language model, come back as one undoable change, and nothing typed meanwhile is lost."""
+
+import json
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QFileDialog
+
+from app.models import writers
+from mlx_model.errors import LayoutError
+from tests.gui.panel_board import shown_panel
+
+LONG = "A grey gull stands on a wet beach in the evening light."
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Looks like a language model from outside."""
+    made = tmp_path / "Qwen"
+    made.mkdir()
+    (made / "config.json").write_text(json.dumps({"model_type": "qwen3"}))
+    (made / "model.safetensors").write_bytes(bytes(100))
+    return made
+
+
+@pytest.fixture
+def view(document, ids, qtbot, folder):
+    writers.choose_writer(folder, 2**40)
+    return shown_panel(document, ids()[0], qtbot)
+
+
+def press(view):
+    QTest.mouseClick(view.edit.pen.button, Qt.MouseButton.LeftButton)
+
+
+def answer(engine, tmp_path, text=LONG):
+    (tmp_path / "words.txt").write_text(text)
+    engine.done(str(tmp_path / "words.txt"))
+
+
+def test_words_are_written_out_and_undo_brings_them_back(view, document, engine, tmp_path, folder):
+    press(view)
+    (job,) = engine.submitted
+    assert (job.draft.words, job.draft.folder, job.draft.changes) == ("a gull at the beach", str(folder), False)
+    assert not view.edit.pen.button.isEnabled()
+    answer(engine, tmp_path)
+    assert view.panel.prompt == LONG
+    assert view.edit.text.toPlainText() == LONG
+    assert view.edit.pen.button.isEnabled()
+    document.undo()
+    assert view.panel.prompt == "a gull at the beach"
+
+
+def test_once_more_goes_on_from_the_artist_s_own_words(view, engine, tmp_path):
+    press(view)
+    answer(engine, tmp_path)
+    press(view)
+    first, second = (job.draft for job in engine.submitted)
+    assert second.words == first.words
+    assert second.seed != first.seed
+
+
+def test_what_was_typed_meanwhile_stays(view, engine, tmp_path, qtbot):
+    press(view)
+    view.edit.text.setFocus()
+    view.edit.text.selectAll()
+    QTest.keyClicks(view.edit.text, "a dog")
+    with qtbot.waitSignal(view.document.message):
+        answer(engine, tmp_path)
+    assert view.panel.prompt == "a dog"
+
+
+def test_an_answer_that_can_t_be_used_is_told(view, engine, qtbot):
+    press(view)
+    with qtbot.waitSignal(view.document.message) as told:
+        engine.fail("What the writer made is not used: it lost @fox.")
+    assert "lost @fox" in told.args[0]
+    assert view.panel.prompt == "a gull at the beach"
+    assert view.edit.pen.button.isEnabled()
+
+
+def test_the_first_time_a_folder_is_asked_for(document, ids, qtbot, engine, folder, monkeypatch, tmp_path):
+    view = shown_panel(document, ids()[0], qtbot)
+    for chosen, jobs in (("", 0), (str(tmp_path), 0), (str(folder), 1)):
+        monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_, chosen=chosen: chosen)
+        press(view)
+        assert len(engine.submitted) == jobs
+    assert writers.find_writer() == folder
+    with pytest.raises(LayoutError):
+        writers.choose_writer(tmp_path, 2**40)
