@@ -15,7 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
-from mlx_model.errors import ConvertError, FluxLocalError, LicenceNotAccepted, Unreachable, UnsafeFile
+from mlx_model.errors import Advice, ConvertError, FluxLocalError, LicenceNotAccepted, Unreachable, UnsafeFile
 from mlx_model.spec_parts import Download
 from mlx_model.store.folder import sha256_of
 
@@ -235,8 +235,8 @@ def explain(error: Exception, repo: str) -> Exception:
         hint = "Unset HF_ENDPOINT, or give it one such as https://huggingface.co"
         return ConvertError(f"{endpoint()!r} is no address of a hub.", hint)
     if isinstance(error, UnicodeEncodeError):
-        hint = "Look at HF_TOKEN, or run: hf auth login"
-        return ConvertError("The token on this computer is not one that Hugging Face gives out.", hint)
+        text = "The token on this computer is not one that Hugging Face gives out."
+        return ConvertError(text, Advice("look_at_token"))
     if "CERTIFICATE" in str(error).upper():
         hint = "Look at the date and the time of this computer, and at what filters its connection."
         return Unreachable(f"The certificate of {endpoint()} is not accepted.", hint)
@@ -265,11 +265,9 @@ def _explain_answer(answer: Answer, repo: str) -> FluxLocalError:
 
 def _explain_refusal(answer: Answer, repo: str, page: str) -> LicenceNotAccepted:
     """401: it does not know who asks, or by a token that is not valid; 403: it does, and they may not."""
-    accept = f"Open {page}, log in and accept the licence there; then run: hf auth login"
     if answer.status == 401 and _library().get_token():
-        hint = f"The token on this computer may be too old: run hf auth login. Or: {accept[0].lower()}{accept[1:]}"
+        hint = Advice("log_in_again", {"page": page})
         return LicenceNotAccepted(f"{endpoint()} does not let this account have {repo}.", hint)
-    if answer.status == 403:
-        hint = f"{accept} (a fine-grained token needs the right to read gated repositories)"
-        return LicenceNotAccepted(f"{repo} is open only to accounts that accepted its licence.", hint)
-    return LicenceNotAccepted(f"{repo} is open only to accounts that accepted its licence.", accept)
+    rights = Advice("log_in_with_rights", {"page": page})
+    hint = rights if answer.status == 403 else Advice("log_in", {"page": page})
+    return LicenceNotAccepted(f"{repo} is open only to accounts that accepted its licence.", hint)

@@ -37,7 +37,8 @@ AdviceCode = Literal[
     "draw_edges_yourself", "give_member_a_picture", "give_picture", "import_zip", "install_part", "leave_out",
     "make_board", "make_scene", "name_class", "name_model", "name_other_model", "put_on_base", "replace_model",
     "save_with_request",
-    "stay_under_size", "try_other_numbers", "unset_offline", "where_to_paint",
+    "log_in", "log_in_again", "log_in_with_rights",
+    "look_at_token", "stay_under_size", "try_other_numbers", "unset_offline", "where_to_paint",
 ]  # fmt: skip
 
 

@@ -40,6 +40,16 @@ WORDS: dict[AdviceCode, str] = {
     "install_part": 'Install it with: pip install "flux-local-studio[{name}]"',
     "import_zip": "A zipped board: flux-local board import.",
     "leave_out": "Leave --{setting} out.",
+    "log_in": "Open {page}, log in and accept the licence there; then run: hf auth login",
+    "log_in_again": (
+        "The token on this computer may be too old: run hf auth login. Or: open {page}, log in and accept the licence "
+        "there; then run: hf auth login"
+    ),
+    "log_in_with_rights": (
+        "Open {page}, log in and accept the licence there; then run: hf auth login (a fine-grained token needs the "
+        "right to read gated repositories)"
+    ),
+    "look_at_token": "Look at HF_TOKEN, or run: hf auth login",
     "make_board": "flux-local board new makes one.",
     "make_scene": "The board has {count}; --new-scene adds one.",
     "name_class": "Name a class from 0 to {last}.",

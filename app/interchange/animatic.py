@@ -127,10 +127,9 @@ def _cut(image: Image.Image, seen: Frame, size: Size) -> np.ndarray:
     if seen == Frame() and image.size == size:
         return np.asarray(image)
     half = seen.width / 2
-    box = ((seen.x - half) * image.width, (seen.y - half) * image.height,
-           (seen.x + half) * image.width, (seen.y + half) * image.height)  # fmt: skip
-    inside = tuple(min(most, max(0.0, edge)) for edge, most in zip(box, image.size * 2, strict=True))
-    return np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=inside, reducing_gap=None))
+    left, top = max(0.0, seen.x - half) * image.width, max(0.0, seen.y - half) * image.height
+    right, bottom = min(1.0, seen.x + half) * image.width, min(1.0, seen.y + half) * image.height
+    return np.asarray(image.resize(size, Image.Resampling.BICUBIC, box=(left, top, right, bottom)))
 
 
 def _add_stream(container: "av.container.OutputContainer", rate: Fraction, picture: Size, bar: int) -> "av.VideoStream":

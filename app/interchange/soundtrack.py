@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from fractions import Fraction
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,7 +28,7 @@ def add_sound(container: "av.container.OutputContainer", job: Job) -> Callable[[
     clip = _find(job)
     if clip is None or job.board.sound is None:
         return lambda end: None
-    stream = cast("AudioStream", container.add_stream("aac", rate=RATE, layout="stereo"))
+    stream = container.add_stream("aac", rate=RATE, layout="stereo")
     writer = _Writer(container, stream, clip, job.board.sound.start, Fraction(job.frames) / job.board.rate)
     return writer.write
 

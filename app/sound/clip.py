@@ -42,7 +42,7 @@ class Clip(NamedTuple):
 
 def look_at(path: str | Path) -> Clip:
     """What a file holds, by its content. Raises RequestError where it is no sound that can be used."""
-    import soundfile
+    import soundfile  # type: ignore[import-untyped]  # it has no stubs
 
     path = Path(path)
     try:
@@ -97,4 +97,5 @@ def measure_peaks(clip: Clip, a_second: int = 50) -> np.ndarray:
         peaks.append(loud[:whole].reshape(-1, size).max(axis=1))
         rest = loud[whole:]
     last = [rest.max(keepdims=True)] if len(rest) else []
-    return np.minimum(np.concatenate([*peaks, *last, np.empty(0, np.float32)]), 1.0)
+    joined: np.ndarray = np.concatenate([*peaks, *last, np.empty(0, np.float32)])
+    return joined.clip(max=1.0)

@@ -28,7 +28,7 @@ class Silent(Exception):
 def open_output(rate: int) -> Output:
     """The system's own output, for two channels. Raises Silent."""
     try:
-        import sounddevice
+        import sounddevice  # type: ignore[import-untyped]  # it has no stubs
     except (OSError, ImportError) as error:
         raise Silent(NO_LIBRARY) from error
     try:
@@ -43,8 +43,8 @@ class Player:
     """One sound at a time, in a thread of its own."""
 
     def __init__(self, output: Callable[[int], Output] = open_output):
-        self._open, self._thread, self._stop = output, None, threading.Event()
-        self._thread: threading.Thread | None
+        self._open, self._stop = output, threading.Event()
+        self._thread: threading.Thread | None = None
         self.problem = ""  # why nothing is heard
 
     @property

@@ -38,6 +38,7 @@ MORE = {
     "app/interchange/animatic.py": {"PySide6", "av"},
     "app/interchange/soundtrack.py": {"av"},
     "app/sound/": {"soundfile", "sounddevice"},
+    "app/models/access.py": {"keyring"},
     "app/interchange/layers.py": {"psd_tools"},
     **{f"app/interchange/{name}.py": {"PySide6"} for name in ("pdf", "sheet", "typeset")},
 }

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from app.cli.say import on_command_line
 from converters import download as module
 from converters.download import claim, download
 from converters.hub import Remote
@@ -109,8 +110,9 @@ def test_a_gated_listing(hub, here, status):
     hub.faults.answers[""] = [(status, {"X-Error-Code": "GatedRepo"})]
     with pytest.raises(LicenceNotAccepted) as error:
         list(download(SPEC, here))
-    assert f"{hub.endpoint}/{SPEC.repo}" in error.value.hint
-    assert "hf auth login" in error.value.hint
+    said = on_command_line(error.value.hint)
+    assert f"{hub.endpoint}/{SPEC.repo}" in said
+    assert "hf auth login" in said
     assert not here.exists()
 
 

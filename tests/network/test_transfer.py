@@ -8,6 +8,7 @@ import time
 
 import pytest
 
+from app.cli.say import on_command_line
 from converters import transfer
 from converters.hub import Remote
 from mlx_model.errors import ConvertError, DiskFull, LicenceNotAccepted, Unreachable
@@ -309,7 +310,7 @@ def test_each_refusal_says_what_to_do(hub, here, status, headers, kind, message,
     put(here, CONTENT[:5])
     with pytest.raises(kind, match=message) as error:
         fetch(here)
-    assert hint in error.value.hint
+    assert hint in on_command_line(error.value.hint)
     assert error.value.exit_code == 3
     assert transfer.Partial(here, FILE).size == 5
 
@@ -319,7 +320,7 @@ def test_a_token_that_is_too_old(hub, here, monkeypatch):
     hub.faults.answers[NAME] = [(401, {})]
     with pytest.raises(LicenceNotAccepted, match="does not let this account") as error:
         fetch(here)
-    assert "token" in error.value.hint
+    assert "token" in on_command_line(error.value.hint)
 
 
 def test_a_token_that_is_none_is_not_shown(hub, here, monkeypatch):

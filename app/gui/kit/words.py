@@ -39,6 +39,15 @@ WORDS: dict[AdviceCode, str] = {
     "install_part": "This installation lacks it; one by pip adds it, as its part “{name}”. Or choose another format.",
     "import_zip": "A zipped board: File > Import.",
     "leave_out": "Leave {setting} at the model's own, under Settings.",
+    "log_in": "Open {page} and accept the licence there, then choose Log In above the models.",
+    "log_in_again": (
+        "The token may be too old: log out and in again above the models. Or open {page} and accept the licence there."
+    ),
+    "log_in_with_rights": (
+        "Open {page} and accept the licence there, then choose Log In above the models. A fine-grained token needs the "
+        "right to read gated repositories."
+    ),
+    "look_at_token": "Log out and in again above the models, or look at HF_TOKEN.",
     "make_board": "File > New makes one.",
     "make_scene": "The board has {count}; Add Scene adds one.",
     "name_class": "Choose a model that reads words.",

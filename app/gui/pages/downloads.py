@@ -17,6 +17,7 @@ from ...base import paths
 from ...base.faults import say_plainly
 from ...base.words import say_duration, say_stage
 from ...engine.protocol import command_line, environment
+from ...models import access
 from ..kit.widgets import button, label, row
 from ..kit.words import in_window
 
@@ -51,7 +52,7 @@ class Fetch(QProcess):
     def __init__(self, name: str, parent: QObject):
         super().__init__(parent)
         self.name = name
-        self.setProcessEnvironment(make_environment())
+        self.setProcessEnvironment(make_environment(access.add_token(environment())))
         self.readyReadStandardOutput.connect(self._read)
         self.finished.connect(self._over)
         self.errorOccurred.connect(self._fail)
@@ -183,15 +184,15 @@ def after(download: Download, event: Event) -> Download:
     return download
 
 
-def make_environment() -> QProcessEnvironment:
-    """What a process of ours is given."""
+def make_environment(given: dict[str, str] | None = None) -> QProcessEnvironment:
+    """What a process of ours is given, with the token of who is logged in only where it downloads."""
     made = QProcessEnvironment()
-    for name, value in environment().items():
+    for name, value in (given or environment()).items():
         made.insert(name, value)
     return made
 
 
-GATED = "Its page on Hugging Face asks you to agree there too; then run `hf auth login` once in Terminal."
+GATED = "Its page on Hugging Face asks you to agree there too; then choose Log In above the models, once."
 
 
 class Consent(QDialog):

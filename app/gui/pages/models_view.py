@@ -1,294 +1,312 @@
-"""The models page: what there is, what it may be used for, what it needs here, and getting it."""
+"""The models page: the best one for this computer, a table of all to search in, and the chosen one in full."""
 
+from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QTimer, QUrl, Signal
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QRectF, QSize, Qt, Signal
+from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPixmap
 from PySide6.QtWidgets import (
+    QAbstractItemView,
     QDialog,
     QFileDialog,
     QFrame,
-    QHBoxLayout,
-    QProgressBar,
+    QHeaderView,
+    QTableWidget,
+    QTableWidgetItem,
     QVBoxLayout,
     QWidget,
 )
 
 from mlx_model import memory
-from mlx_model.errors import FluxLocalError
-from mlx_model.spec_parts import BITS
 
 from ...base import blas, paths
-from ...base.words import say_duration
-from ...models import library
-from ..kit.fields import ChoiceField
-from ..kit.messages import sure, tell
-from ..kit.widgets import bar, button, fill_page, label, row, scroll_column, set_tone
-from ..kit.words import in_window
-from .downloads import Consent, Download, Downloads
+from ...models import access, library
+from ..document.pixmaps import read
+from ..kit import portrait
+from ..kit.widgets import OneLine, OneLineEdit, bar, button, describe, label, row, scroll_column
+from ..kit.words import model_title
+from .downloads import Downloads
 from .found import FoundDialog
+from .log_in import LogIn
+from .model_card import SLOW, ModelCard, is_slow, list_badges, picture_seconds
 
-AT_ONCE = 4  # cards: what a large window shows
-SLOW = 600  # seconds of a picture: beyond that nobody waits for it, and the page says so
 FIRST_LINE = "The built-in model is small and for trying the app. The models that artists use are below."
+COLUMNS = ("Model", "Does", "One picture", "Memory", "Download", "")
+SAMPLE = paths.ASSETS / "samples" / "gull_1c.png"
+TITLE = 190  # px: most of a model's name in the table
+CARD = 400  # px: width of the chosen model
+NAME = Qt.ItemDataRole.UserRole
+STATES = {
+    "Used for new panels": "In use", "Built in": "Built in", "Installed": "Installed",
+    "Does not fit this machine": "Too large", "Very slow here": "Very slow",
+}  # fmt: skip
 
 
-class ModelCard(QFrame):
-    """One model. `entry` is a row of app.catalogue."""
+class Sample(QWidget):
+    """A picture with round corners."""
 
-    default_wanted = Signal(str)  # name
-    changed = Signal()  # installed, removed, made the default
+    def __init__(self, path: str, size: QSize):
+        super().__init__()
+        self.setFixedSize(size)
+        self.pixmap = QPixmap.fromImage(read(path, 2 * size.width()))
 
-    def __init__(self, entry: dict[str, Any], downloads: Downloads, default: str | None):
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter, path = QPainter(self), QPainterPath()
+        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        path.addRoundedRect(QRectF(self.rect()), 8, 8)
+        painter.setClipPath(path)
+        if not self.pixmap.isNull():
+            portrait.cover(painter, QRectF(self.rect()), self.pixmap, self.pixmap.rect())
+        painter.end()
+
+
+class BestCard(QFrame):
+    """The model to begin with on this computer: what it is like, and one button."""
+
+    def __init__(self, entry: dict[str, Any], default: str | None, act: Callable[[], None]):
         super().__init__()
         self.setObjectName("card")
-        self.entry, self.downloads = entry, downloads
-        self.bits = ChoiceField()
-        self.bits.setAccessibleName(f"Precision of {entry['title']}")
-        self.bits.currentIndexChanged.connect(lambda _: self._needs())
-        self.needs = label(tone="muted", wrap=True)
-        self.progress = QProgressBar()
-        self.progress.setTextVisible(False)
-        self.progress.setAccessibleName(f"Download of {entry['title']}")
-        self.words = label(tone="muted", wrap=True)
-        self.get = button("Download…", self._start, "download")
-        self.pause = button("Pause", self._pause, "pause")
-        self.cancel = button("Cancel", lambda: downloads.cancel(entry["name"]), "close", "quiet")
-        self._fill_bits()
-        self._lay_out(default)
-        self.show_download()
+        self.entry = entry
+        drawn = Sample(str(SAMPLE), QSize(150, 112))
+        describe(drawn, "Sample picture", "Drawn, to show what such a model is for: it makes its own")
+        words = QVBoxLayout()
+        words.setSpacing(4)
+        words.addWidget(label("Best for this computer", "muted"))
+        words.addWidget(label(model_title(entry["name"]), name="heading"))
+        words.addWidget(label(say_facts(entry), wrap=True))
+        words.addWidget(label("The picture is drawn, to show what it is for.", "muted"))
+        words.addStretch(1)
+        self.button = button(self._say_act(default), act, "download" if self._is_wanted() else "check", "primary")
+        self.button.setEnabled(self._is_wanted() or entry["name"] != default)
+        box = row(drawn, spacing=16)
+        box.setContentsMargins(14, 14, 18, 14)
+        box.addLayout(words, 1)
+        box.addWidget(self.button, 0, Qt.AlignmentFlag.AlignVCenter)
+        self.setLayout(box)
 
-    @property
-    def installed(self) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.entry["installed"]
-        return found
+    def _is_wanted(self) -> bool:
+        return not self.entry["installed"] and self.entry["repo"] is not None
 
-    def _fill_bits(self) -> None:
-        best = library.best_bits(self.entry)
-        for bits in BITS:
-            quality = {16: "as published", 8: "nearly the same", 6: "good", 5: "", 4: "smallest"}[bits]
-            self.bits.addItem(f"{bits} bits" + (f", {quality}" if quality else ""), bits)
-        wanted = min(8, best) if best else 4
-        self.bits.setCurrentIndex(BITS.index(wanted))
-        self._needs()
-
-    def _lay_out(self, default: str | None) -> None:
-        entry = self.entry
-        title = label(entry["title"], name="subheading")
-        badges = [label(text, "badge") for text in _badges(entry, default)]
-        box = QVBoxLayout(self)
-        box.setContentsMargins(18, 14, 18, 14)
-        box.setSpacing(6)
-        box.addLayout(row(title, 6, *badges, None))
-        box.addWidget(label(_does(entry), wrap=True))
-        if entry["advice"]:
-            box.addWidget(label(entry["advice"], "muted", wrap=True))
-        if not self._is_built_in():
-            box.addLayout(self._licence())
-        self._problem(box)
-        box.addWidget(self.needs)
-        box.addWidget(self.progress)
-        box.addWidget(self.words)
-        box.addLayout(self._buttons(default))
-
-    def _licence(self) -> QHBoxLayout:
-        licence = self.entry["licence"]
-        name = licence["name"][:1].upper() + licence["name"][1:]
-        words = label(f"{name}: {licence['summary']}", "muted", wrap=True)
-        read = button("Read Licence", lambda: QDesktopServices.openUrl(QUrl(licence["url"])), kind="quiet")
-        read.setAccessibleName(f"Read the licence of {self.entry['title']}")
-        box = QHBoxLayout()
-        box.addWidget(words, 1)
-        box.addWidget(read)
-        return box
-
-    def _problem(self, box: QVBoxLayout) -> None:
-        for one in self.installed:
-            if one["problem"]:
-                box.addWidget(label(f"Can't be used: {one['problem']}", "danger", wrap=True))
-
-    def _buttons(self, default: str | None) -> QHBoxLayout:
-        usable = self.installed and not self.installed[0]["problem"]
-        box = row(self.bits, self.get, self.pause, self.cancel, None)
-        if usable and self.entry["name"] != default:
-            use = button("Use for New Panels", lambda: self._use(self.entry["name"]), "check")
-            box.insertWidget(0, use)
-        if self.installed and not self._is_built_in():
-            box.addWidget(button("Remove…", self._remove, "trash", "quiet"))
-        return box
-
-    def _use(self, name: str) -> None:
-        self.default_wanted.emit(name)
-        self.changed.emit()
-
-    def _is_built_in(self) -> bool:
-        return any(one["built_in"] for one in self.installed) or self.entry["repo"] is None
-
-    def _needs(self) -> None:
-        if self._is_built_in():
-            self.needs.setText("Part of the app: nothing to download.")
-            return
-        if self.installed:
-            self.needs.setText(f"{memory.say_bytes(self.installed[0]['bytes'])} on this disk.")
-            return
-        bits = str(self.bits.currentData())
-        whole = self.entry["fits"][bits]
-        peak, fits = self.entry["memory_bytes" if whole else "streamed_bytes"][bits], self.entry["runs"][bits]
-        download, disk = (
-            memory.say_bytes(count) for count in (self.entry["download_bytes"], self.entry["disk_bytes"][bits])
-        )
-        words = f"Download {download}, then {disk} on disk. "
-        words += f"Needs about {memory.gib(peak)} of memory"
-        words += "" if whole else ", read from the disk while it works"
-        seconds = self.entry["seconds_per_step"]
-        if not fits:
-            words += ": more than this machine can give."
-        elif is_slow(self.entry):
-            took = say_duration(picture_seconds(self.entry))
-            words += f". Much slower here: about {took} for one picture (predicted)."
-        elif seconds:
-            words += f"; a picture takes about {say_duration(picture_seconds(self.entry))} here (predicted)."
-        self.needs.setText(words)
-        set_tone(self.needs, "warning" if not fits or is_slow(self.entry) else "muted")
-
-    def show_download(self) -> None:
-        """Bring buttons and progress up to date."""
-        download = self.downloads.get(self.entry["name"])
-        idle = download is None or download.over
-        offered = idle and not self.installed and not self._is_built_in()
-        self.bits.setVisible(offered)
-        self.get.setVisible(offered)
-        self.pause.setVisible(not idle)
-        self.cancel.setVisible(not idle)
-        self.progress.setVisible(not idle)
-        self.words.setVisible(download is not None and download.state != "done")
-        if download:
-            self._show_progress(download)
-
-    def _show_progress(self, download: Download) -> None:
-        paused = download.state == "paused"
-        self.pause.setText("Continue" if paused else "Pause")
-        self.pause.setAccessibleName("Continue" if paused else "Pause")
-        self.progress.setRange(0, 1000 if download.share is not None else 0)
-        self.progress.setValue(round(1000 * (download.share or 0)))
-        self.words.setText(download.words)
-        set_tone(self.words, "danger" if download.state == "failed" else "muted")
-        self.get.setText("Continue Download" if self._has_begun() else "Download…")
-        self.get.setAccessibleName(self.get.text())
-
-    def _start(self) -> None:
-        """Ask, unless a download that was agreed to goes on."""
-        if self._has_begun() or self.agree(self.bits.currentData()):
-            self.downloads.start(self.entry["name"], self.bits.currentData())
-
-    def agree(self, bits: int | None = None) -> bool:
-        """Whether the person agrees to the licence, where it asks for that, and with `bits` to a download."""
-        if bits is None and not (self.entry["licence"]["consent"] or self.entry["licence"]["gated"]):
-            return True
-        dialog = Consent(self.entry, self, bits)
-        agreed = dialog.exec() == QDialog.DialogCode.Accepted
-        dialog.deleteLater()
-        return agreed
-
-    def _has_begun(self) -> bool:
-        """Whether there is something on the disk to go on with."""
-        download = self.downloads.get(self.entry["name"])
-        return download is not None and download.state in ("failed", "cancelled") and bool(download.share)
-
-    def _pause(self) -> None:
-        download = self.downloads.get(self.entry["name"])
-        if download and download.state == "paused":
-            self.downloads.start(self.entry["name"], download.bits, download.source)
-        else:
-            self.downloads.pause(self.entry["name"])
-
-    def _remove(self) -> None:
-        title = self.entry["title"]
-        more = "Panels that name it can't be rendered until it is added again."
-        if not sure(self, "Remove Model", f"Move {title} to the Trash?", more, "Move to Trash"):
-            return
-        try:
-            library.remove(self.entry["name"])
-        except FluxLocalError as error:
-            tell(self, "Remove Model", error.message, in_window(error.hint))
-        self.changed.emit()
+    def _say_act(self, default: str | None) -> str:
+        if self._is_wanted():
+            return "Download…"
+        return "In Use" if self.entry["name"] == default else "Use for New Panels"
 
 
 class ModelsView(QWidget):
-    """Cards of all models: installed ones first, then what fits this machine, then the rest."""
+    """Installed ones come first in the table, then what fits this machine, then the rest."""
 
     default_chosen = Signal(str)
 
     def __init__(self, downloads: Downloads, default: str | None, parent: QWidget | None = None):
         super().__init__(parent)
         self.downloads, self.default = downloads, default
+        self.entries: dict[str, dict[str, Any]] = {}
         self._cards: dict[str, ModelCard] = {}
-        self._to_come: list[dict[str, Any]] = []
-        self._more = QTimer(self)  # one after the other, as long as nobody waits
-        self._more.timeout.connect(self._add_next)
-        self.disk = label(tone="muted")
-        self.here = blas.machine()
+        self.disk, self.here = label(tone="muted"), blas.machine()
+        self.line, self.slow = label(tone="muted", wrap=True), label(tone="warning", wrap=True)
+        self.search = OneLineEdit()
+        self.search.setPlaceholderText("Search models: a name, a licence, what they do")
+        describe(self.search, "Search models")
+        self.search.textChanged.connect(self._filter)
+        self.none = label("No model is like that.", "muted")
+        self.table = self._make_table()
+        self.log_in = button("Log In…", self._log_in, "key")
+        self.said = OneLine(tone="good")
+        self.said.hide()
         self._lay_out()
         downloads.changed.connect(self._download)
         downloads.installed.connect(self.refresh)
         self.refresh()
 
+    def _make_table(self) -> QTableWidget:
+        made = QTableWidget(0, len(COLUMNS))
+        made.setAccessibleName("Models")
+        made.setHorizontalHeaderLabels(COLUMNS)
+        made.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
+        made.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        made.verticalHeader().hide()
+        made.verticalHeader().setDefaultSectionSize(38)
+        made.setShowGrid(False)
+        made.setWordWrap(False)
+        made.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        made.setEditTriggers(QAbstractItemView.EditTrigger.NoEditTriggers)
+        made.setSelectionBehavior(QAbstractItemView.SelectionBehavior.SelectRows)
+        made.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
+        made.setTabKeyNavigation(False)
+        made.currentCellChanged.connect(lambda *_: self._show_chosen())
+        return made
+
     def _lay_out(self) -> None:
         have = button("I Have ComfyUI, mflux or Hugging Face Files…", self.add_from_folder, "folder")
-        top = bar(label("Models", name="heading"), None, self.disk, have)
-        self.area, self.column = scroll_column("Models", 10)
-        fill_page(self, top, self.area)
+        top = bar(label("Models", name="heading"), self.disk, None, self.log_in, have)
+        self.best = QVBoxLayout()
+        left = QVBoxLayout()
+        left.setContentsMargins(20, 14, 14, 14)
+        left.setSpacing(10)
+        for part in (self.line, self.slow):
+            left.addWidget(part)
+        left.addLayout(self.best)
+        left.addWidget(self.search)
+        left.addWidget(self.said)
+        left.addWidget(self.none)
+        left.addWidget(self.table, 1)
+        self.area, self.column = scroll_column("Chosen model", 10)
+        self.column.addStretch(1)
+        self.area.setFixedWidth(CARD)
+        self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        body = QWidget()
+        middle = row(spacing=0)
+        middle.setContentsMargins(0, 0, 0, 0)
+        middle.addLayout(left, 1)
+        middle.addWidget(self.area)
+        body.setLayout(middle)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(0, 0, 0, 0)
+        box.setSpacing(0)
+        box.addWidget(top)
+        box.addWidget(body, 1)
 
     def refresh(self) -> None:
         """Read again what is installed."""
-        while self.column.count():
-            item = self.column.takeAt(0)
-            if item and (widget := item.widget()):
-                widget.deleteLater()
-        entries = library.catalogue(self.here)
-        real = any(entry["installed"] and entry["repo"] for entry in entries)
-        self.column.addWidget(label(FIRST_LINE if not real else _machine_line(self.here), "muted", wrap=True))
-        if warning := slow_line(entries, self.here.gpu):
-            self.column.addWidget(label(warning, "warning", wrap=True))
-        self._cards, self._to_come = {}, sorted(entries, key=_order)
-        self.column.addStretch(1)
-        for _ in range(AT_ONCE):
-            self._add_next()
-        self._more.start()
-        taken = sum(one["bytes"] for entry in entries for one in entry["installed"])
+        chosen = self.find_chosen()
+        for card in self._cards.values():
+            self.column.removeWidget(card)
+            card.hide()
+            card.deleteLater()
+        self._cards = {}
+        listed = sorted(library.catalogue(self.here), key=_order)
+        self.entries = {entry["name"]: entry for entry in listed}
+        real = any(entry["installed"] and entry["repo"] for entry in listed)
+        self.line.setText(FIRST_LINE if not real else _machine_line(self.here))
+        self.slow.setText(slow_line(listed, self.here.gpu))
+        self.slow.setVisible(bool(self.slow.text()))
+        self._show_best(find_best(listed))
+        self._fill(listed)
+        self.choose(chosen if chosen in self.entries else listed[0]["name"])
+        taken = sum(one["bytes"] for entry in listed for one in entry["installed"])
         free = paths.free_bytes(paths.models())
         self.disk.setText(f"Models take {memory.say_bytes(taken)} · {memory.say_bytes(free)} free on this disk")
+        self._show_log_in()
+
+    def _show_best(self, entry: dict[str, Any]) -> None:
+        while item := self.best.takeAt(0):
+            if widget := item.widget():
+                widget.hide()
+                widget.deleteLater()
+        self.best.addWidget(BestCard(entry, self.default, lambda: self._take_best(entry["name"])))
+
+    def _take_best(self, name: str) -> None:
+        self.choose(name)
+        card = self.card(name)
+        card.get.click() if not self.entries[name]["installed"] and self.entries[name]["repo"] else card.use()
+
+    def _fill(self, listed: list[dict[str, Any]]) -> None:
+        self.table.blockSignals(True)
+        self.table.setRowCount(len(listed))
+        for place, entry in enumerate(listed):
+            for column, text in enumerate(self._list_cells(entry)):
+                item = QTableWidgetItem(text)
+                item.setData(NAME, entry["name"])
+                self.table.setItem(place, column, item)
+        for column in (0, 2, 3, 4, 5):
+            self.table.resizeColumnToContents(column)
+        self.table.setColumnWidth(0, min(TITLE, self.table.columnWidth(0)))
+        self.table.blockSignals(False)
+        self._filter()
+
+    def _list_cells(self, entry: dict[str, Any]) -> tuple[str, ...]:
+        title, made, took, state = model_title(entry["name"]), say_short(entry), say_time(entry), self._say_state(entry)
+        if entry["repo"] is None:
+            return title, made, took, "", "", state
+        return title, made, took, say_memory(entry), memory.say_bytes(entry["download_bytes"]), state
+
+    def _say_state(self, entry: dict[str, Any]) -> str:
+        download = self.downloads.get(entry["name"])
+        if download and not download.over:
+            return "Paused" if download.state == "paused" else f"{100 * (download.share or 0):.0f} % downloaded"
+        return STATES.get(next(reversed(list_badges(entry, self.default)), ""), "")
+
+    def _filter(self) -> None:
+        """Rows that have all the words, in their cells or their licence."""
+        words = self.search.text().casefold().split()
+        for place in range(self.table.rowCount()):
+            entry = self.entries[self._name_at(place)]
+            cells = " ".join(self._list_cells(entry))
+            said = f"{entry['name']} {cells} {entry['licence']['name']} {entry['advice']}".casefold()
+            self.table.setRowHidden(place, not all(word in said for word in words))
+        shown = [place for place in range(self.table.rowCount()) if not self.table.isRowHidden(place)]
+        self.none.setVisible(not shown)
+        if shown and self.table.currentRow() not in shown:
+            self.table.setCurrentCell(shown[0], 0)
+
+    def _name_at(self, place: int) -> str:
+        item = self.table.item(place, 0)
+        return str(item.data(NAME)) if item else ""
+
+    def find_chosen(self) -> str:
+        """The name of the model that is shown in full."""
+        return self._name_at(self.table.currentRow())
+
+    def choose(self, name: str) -> None:
+        """Show a model in full."""
+        place = next((one for one in range(self.table.rowCount()) if self._name_at(one) == name), 0)
+        self.table.setCurrentCell(place, 0)
+        self._show_chosen()
+
+    def _show_chosen(self) -> None:
+        if name := self.find_chosen():
+            shown = self.card(name)
+            for card in self._cards.values():
+                card.setVisible(card is shown)
+
+    def card(self, name: str) -> ModelCard:
+        """Of a model, made when it is first wanted."""
+        if name not in self._cards:
+            card = self._cards[name] = ModelCard(self.entries[name], self.downloads, self.default)
+            card.default_wanted.connect(self._set_default)
+            card.changed.connect(self.refresh)
+            card.hide()
+            self.column.insertWidget(0, card)
+        return self._cards[name]
 
     @property
     def cards(self) -> dict[str, ModelCard]:
         """By the model's name, all of them."""
-        while self._to_come:
-            self._add_next()
-        return self._cards
+        return {name: self.card(name) for name in self.entries}
 
-    def _add_next(self) -> None:
-        if not self._to_come:
-            self._more.stop()
-            return
-        entry = self._to_come.pop(0)
-        card = self._cards[entry["name"]] = ModelCard(entry, self.downloads, self.default)
-        card.default_wanted.connect(self._set_default)
-        card.changed.connect(self.refresh)
-        self.column.insertWidget(self.column.count() - 1, card)
+    def _log_in(self) -> None:
+        """Ask for a token, or log out."""
+        if access.find_token():
+            access.forget_token()
+            self.said.setText("Logged out.")
+        else:
+            dialog = LogIn(self)
+            dialog.exec()
+            self.said.setText(dialog.said)
+            dialog.deleteLater()
+        self.said.setVisible(bool(self.said.text()))
+        self._show_log_in()
+
+    def _show_log_in(self) -> None:
+        known = bool(access.find_token())
+        words = "Log Out" if known else "Log In…"
+        self.log_in.setText(words)
+        describe(self.log_in, words, "At Hugging Face, for models that ask you to agree on their page")
 
     def add_from_folder(self) -> None:
         """Ask for a folder, show what it holds, and add what is chosen of it."""
         place = QFileDialog.getExistingDirectory(self, "Folder of ComfyUI, mflux or Hugging Face")
         if not place:
             return
-        installed = {name for name, card in self.cards.items() if card.installed}
+        installed = {name for name, entry in self.entries.items() if entry["installed"]}
         dialog = FoundDialog(place, installed, self)
         if dialog.exec() != QDialog.DialogCode.Accepted or dialog.chosen is None:
             return
-        card = self.cards[dialog.chosen["name"]]
+        self.choose(dialog.chosen["name"])
+        card = self.card(dialog.chosen["name"])
         if card.agree():
             self.downloads.start(dialog.chosen["name"], dialog.bits, place)
-            self.area.ensureWidgetVisible(card)
 
     def _set_default(self, name: str) -> None:
         self.default = name
@@ -297,16 +315,53 @@ class ModelsView(QWidget):
     def _download(self, name: str) -> None:
         if name in self._cards:
             self._cards[name].show_download()
+        for place in range(self.table.rowCount()):
+            item = self.table.item(place, len(COLUMNS) - 1)
+            if item and self._name_at(place) == name:
+                item.setText(self._say_state(self.entries[name]))
 
 
-def picture_seconds(entry: dict[str, Any]) -> float:
-    """Predicted for a picture of the model's own size and steps; 0.0 where nothing is known."""
-    return float((entry["seconds_per_step"] or 0.0) * entry["steps"])
+def find_best(entries: list[dict[str, Any]]) -> dict[str, Any]:
+    """The quickest that fits here and takes several pictures; where all of them are slow, the built-in model."""
+    real = [one for one in entries if one["repo"] and one["does"]["references"] > 1 and library.best_bits(one)]
+    quick = [one for one in real if picture_seconds(one) and not is_slow(one)]
+    return min(quick, key=picture_seconds) if quick else next(one for one in entries if one["repo"] is None)
 
 
-def is_slow(entry: dict[str, Any]) -> bool:
-    """Whether a picture takes longer here than anybody waits for."""
-    return picture_seconds(entry) > SLOW
+def say_facts(entry: dict[str, Any]) -> str:
+    """Seconds, memory, download."""
+    took = f"{say_time(entry)} for a picture (predicted)".capitalize()
+    if entry["repo"] is None:
+        return f"{took} · part of the app, nothing to download."
+    download = memory.say_bytes(entry["download_bytes"])
+    return f"{took} · {say_memory(entry)} of memory · {download} to download."
+
+
+def say_time(entry: dict[str, Any]) -> str:
+    """How long a picture takes here, roughly."""
+    seconds = picture_seconds(entry)
+    if not seconds:
+        return ""
+    for unit, word in ((3600, "h"), (60, "min"), (1, "s")):
+        if seconds >= 1.5 * unit:
+            return f"about {round(seconds / unit)} {word}"
+    return "about a second"
+
+
+def say_memory(entry: dict[str, Any]) -> str:
+    """What a run takes at 8 bits, or at as many as fit."""
+    bits = str(min(8, library.best_bits(entry, "runs") or 4))
+    return memory.gib(entry["memory_bytes" if entry["fits"][bits] else "streamed_bytes"][bits])
+
+
+def say_short(entry: dict[str, Any]) -> str:
+    """What it makes, for a cell."""
+    does = entry["does"]
+    kinds = (
+        ("by class", does["classes"]), ("from words", does["generate"] and not does["classes"]),
+        ("edits", does["edit"]), ("masks", does["mask"]),
+    )  # fmt: skip
+    return ", ".join(word for word, true in kinds if true)
 
 
 def slow_line(entries: list[dict[str, Any]], gpu: bool) -> str:
@@ -330,34 +385,3 @@ def _order(entry: dict[str, Any]) -> tuple:
     """Installed ones, then those that fit this machine; those that take several pictures first, then the quickest."""
     few = entry["does"]["references"] < 2
     return not entry["installed"], library.best_bits(entry, "runs") is None, few, picture_seconds(entry)
-
-
-def _badges(entry: dict[str, Any], default: str | None) -> list[str]:
-    badges = []
-    if entry["repo"] is None:
-        badges.append("Built in")
-    elif entry["installed"]:
-        badges.append("Installed")
-    if default == entry["name"]:
-        badges.append("Used for new panels")
-    if not entry["installed"] and library.best_bits(entry, "runs") is None:
-        badges.append("Does not fit this machine")
-    elif not entry["installed"] and is_slow(entry):
-        badges.append("Very slow here")
-    return badges
-
-
-def _does(entry: dict[str, Any]) -> str:
-    does = entry["does"]
-    parts = ["pictures from words"] if does["generate"] else []
-    if does["classes"]:
-        parts = [f"pictures of {does['classes']} numbered classes, without words"]
-    if does["edit"]:
-        count = does["references"]
-        parts.append(f"edits with up to {count} pictures" if count > 1 else "edits of one picture")
-    if does["mask"]:
-        parts.append("repaints under a mask")
-    if does["negative"]:
-        parts.append("negative prompts")
-    text = ", ".join(parts)
-    return f"{text[:1].upper()}{text[1:]}."

@@ -209,6 +209,7 @@ def test_every_model_has_a_card_and_honest_words(window):
     mini = next(card for card in cards.values() if card.entry["repo"] is None)
     assert not mini.get.isVisible()
     klein = cards["flux2-klein-4b"]
+    window.page("models").choose("flux2-klein-4b")
     assert klein.get.isVisible()
     klein.bits.setCurrentIndex(0)
     small = klein.needs.text()
@@ -222,7 +223,7 @@ def test_every_model_has_a_card_and_honest_words(window):
 def test_a_licence_that_asks_for_consent_must_be_ticked(window, qtbot):
     from PySide6.QtWidgets import QCheckBox, QDialogButtonBox
 
-    from app.gui.pages.models_view import Consent
+    from app.gui.pages.downloads import Consent
 
     card = next(
         c for c in (window.go("models"), *window.page("models").cards.values())[1:] if c.entry["licence"]["consent"]

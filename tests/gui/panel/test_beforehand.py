@@ -104,7 +104,7 @@ def test_a_slow_machine_is_told_plainly_and_a_quick_one_is_not():
     assert "FLUX.2 klein 4B" in words
     assert models_view.slow_line(quick, gpu=True) == ""
     klein = next(entry for entry in slow if entry["name"] == "flux2-klein-4b")
-    assert "Very slow here" in models_view._badges(klein, None)
+    assert "Very slow here" in models_view.list_badges(klein, None)
 
 
 def test_the_cards_of_a_slow_machine_warn(window, monkeypatch):

@@ -109,13 +109,15 @@ def test_everything_has_a_name_and_is_reached_by_tab(full, qtbot, page):
 def dialogs(window):
     from app.gui.kit.messages import ReadingDialog
     from app.gui.pages.animatic import Animatic
-    from app.gui.pages.models_view import Consent
+    from app.gui.pages.downloads import Consent
+    from app.gui.pages.log_in import LogIn
     from app.gui.window.dialogs import BoardSettings, RestoreDialog, SettingsDialog, Shortcuts
     from app.gui.window.exchange import ExportDialog
 
     entry = {"title": "X", "licence": {"name": "N", "summary": "s", "url": "https://x", "consent": True, "gated": True}}
     return [
         SettingsDialog(window.session.settings, lambda _: None, window),
+        LogIn(window),
         BoardSettings(window.document, window),
         Shortcuts(window.actions_.list_shortcuts(), window),
         RestoreDialog(window.document, window),

@@ -1,0 +1,60 @@
+"""Logging in to the hub: a token that is pasted, and where it is kept is said."""
+
+from PySide6.QtCore import QUrl
+from PySide6.QtGui import QDesktopServices
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLineEdit, QVBoxLayout, QWidget
+
+from mlx_model.errors import RequestError
+
+from ...models import access
+from ..kit.widgets import OneLineEdit, button, describe, label, row
+from ..kit.words import in_window
+
+WHY = (
+    "Some models are given only to who has agreed to their licence on their page. Hugging Face knows you by a token: "
+    "make one there (the right to read is enough) and paste it here."
+)
+WHERE = "It is kept in this computer's keychain and sent to Hugging Face alone."
+KEPT, FOR_NOW = "Logged in.", "Logged in until Flux Local is closed: this computer has no keychain that could keep it."
+
+
+class LogIn(QDialog):
+    """Asks for a token; `said` is what to tell afterwards."""
+
+    def __init__(self, parent: QWidget):
+        super().__init__(parent)
+        self.said = ""
+        self.setWindowTitle("Log In to Hugging Face")
+        self.field = OneLineEdit()
+        self.field.setEchoMode(QLineEdit.EchoMode.Password)
+        self.field.setPlaceholderText("hf_…")
+        describe(self.field, "Token", "Begins with hf_")
+        self.wrong = label(tone="danger", wrap=True)
+        self.wrong.hide()
+        page = button("Make a Token…", lambda: QDesktopServices.openUrl(QUrl(access.PAGE)), "key")
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.ok = buttons.addButton("Log In", QDialogButtonBox.ButtonRole.AcceptRole)
+        self.ok.setProperty("kind", "primary")
+        buttons.accepted.connect(self.agree)
+        buttons.rejected.connect(self.reject)
+        box = QVBoxLayout(self)
+        box.setContentsMargins(24, 20, 24, 20)
+        box.setSpacing(12)
+        box.addWidget(label(WHY, wrap=True))
+        box.addLayout(row(page, None))
+        for part in (self.field, self.wrong, label(WHERE, "muted", wrap=True), buttons):
+            box.addWidget(part)
+        self.setMinimumWidth(460)
+        self.field.setFocus()
+
+    def agree(self) -> None:
+        """Keep the token and close, or say what is wrong with it."""
+        try:
+            kept = access.keep_token(self.field.text())
+        except RequestError as error:
+            self.wrong.setText(f"{error.message} {in_window(error.hint)}")
+            self.wrong.show()
+            self.field.setFocus()
+            return
+        self.said = KEPT if kept else FOR_NOW
+        self.accept()

@@ -1,0 +1,94 @@
+"""The models page: the best model as a card, the table with its search, logging in."""
+
+import keyring
+import pytest
+from keyring.backends import fail
+from PySide6.QtCore import Qt
+from PySide6.QtTest import QTest
+
+from app.gui.pages import models_view
+from app.gui.pages.log_in import FOR_NOW, LogIn
+from app.models import access
+from mlx_model.memory import Machine
+from mlx_model.specs import SPECS
+
+TOKEN = "hf_" + "a" * 34
+MAC = Machine("M4 Max", 64 << 30, 48 << 30, 16, True, 17.0)
+
+
+@pytest.fixture(autouse=True)
+def no_keychain(monkeypatch):
+    before = keyring.get_keyring()
+    keyring.set_keyring(fail.Keyring())
+    monkeypatch.setattr(access, "_session", {"token": ""})
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    yield
+    keyring.set_keyring(before)
+
+
+@pytest.fixture
+def page(window):
+    window.go("models")
+    return window.page("models")
+
+
+def shown(page):
+    return [page._name_at(place) for place in range(page.table.rowCount()) if not page.table.isRowHidden(place)]
+
+
+def test_all_models_are_in_the_table_and_a_search_finds_them_by_name_licence_and_use(page):
+    assert sorted(shown(page)) == sorted(SPECS)
+    for words, names in (
+        ("krea", {"flux1-krea-dev"}),
+        ("KOMMUNITY base", {"flux3-image-klein-base"}),
+        ("by class", {"selfflow-imagenet"}),
+    ):
+        page.search.setText(words)
+        assert set(shown(page)) == names
+        assert page.find_chosen() in names
+        assert page.card(page.find_chosen()).isVisible()
+    page.search.setText("nothing like this")
+    assert (shown(page), page.none.isVisible()) == ([], True)
+    page.search.clear()
+    assert len(shown(page)) == len(SPECS)
+
+
+def test_one_model_is_shown_in_full_the_chosen_one_by_keys_too(page):
+    page.table.setFocus()
+    first = page.find_chosen()
+    QTest.keyClick(page.table, Qt.Key.Key_Down)
+    assert page.find_chosen() != first
+    assert [name for name, card in page.cards.items() if card.isVisible()] == [page.find_chosen()]
+
+
+def test_the_best_for_a_mac_is_quick_and_edits_and_where_all_are_slow_it_is_the_built_in_one():
+    entries = models_view.library.catalogue(MAC)
+    best = models_view.find_best(entries)
+    assert best["repo"]
+    assert best["does"]["references"] > 1
+    assert models_view.picture_seconds(best) <= min(
+        models_view.picture_seconds(one) for one in entries if one["repo"] and one["does"]["references"] > 1
+    )
+    slow = [{**one, "seconds_per_step": 900.0} for one in entries]
+    assert models_view.find_best(slow)["repo"] is None
+
+
+def test_logging_in_without_a_keychain_is_said_and_ends_with_the_session(page, monkeypatch, qtbot):
+    dialogs = []
+
+    def answer(dialog):
+        dialogs.append(dialog)
+        dialog.field.setText("secret")
+        dialog.ok.click()
+        assert dialog.wrong.isVisibleTo(dialog)
+        assert "secret" not in dialog.wrong.text()
+        dialog.field.setText(TOKEN)
+        dialog.ok.click()
+
+    monkeypatch.setattr(LogIn, "exec", answer)
+    assert page.log_in.text() == "Log In…"
+    QTest.mouseClick(page.log_in, Qt.MouseButton.LeftButton)
+    assert page.said.text() == FOR_NOW
+    assert (page.log_in.text(), access.find_token()) == ("Log Out", TOKEN)
+    QTest.mouseClick(page.log_in, Qt.MouseButton.LeftButton)
+    assert (page.log_in.text(), access.find_token()) == ("Log In…", "")
