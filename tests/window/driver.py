@@ -61,6 +61,8 @@ class Window:
         try:
             self.wait(self._connect, "the window to come up")
             self.wait(lambda: self.ask("document is not None and window.isActiveWindow()"), "a board to be open")
+            self.began = self.ask("[name for name, button in window.places.items() if button.isChecked()]")
+            self.ask("window.go('board')")  # the first run begins on Home
         except BaseException:
             self.process.kill()  # nobody gets to know it: it would stand on the screen of all tests after it
             self.process.wait()

@@ -1,7 +1,8 @@
 """A person starts the program for the first time and looks around."""
 
 
-def test_a_sample_is_open_and_nothing_is_asked(window):
+def test_it_begins_on_home_with_a_sample_open_and_nothing_is_asked(window):
+    assert window.began == ["home"]
     assert window.ask("len(list(board.panels()))") > 0
     assert window.question("windows") == [window.ask("window.windowTitle()")], "a dialog is open"
 
@@ -42,3 +43,12 @@ def test_a_story_of_home_is_played_by_mouse_and_by_keys(window):
         window.press("Tab")
     window.press("Return")
     window.wait(lambda: window.ask("board.title") == "The Gull Goes Out", "the other story")
+
+
+def test_the_second_run_begins_on_the_board_that_was_open_last(start):
+    first = start()
+    first.press("ctrl+n")
+    first.wait(lambda: first.ask("board.title") == "Untitled", "a new board")
+    first.close()
+    second = start()
+    assert (second.began, second.ask("board.title")) == (["board"], "Untitled")

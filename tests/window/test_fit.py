@@ -133,7 +133,12 @@ def look_at_dialogs(shown):
     for words in ENTRIES:
         shown.choose(words)
         look_at_dialog(shown, words)
-    for page, words in (("ctrl+2", "Teach This Character…"), ("ctrl+2", "Add Member…"), ("ctrl+3", "Download…")):
+    shown.press("ctrl+3")
+    shown.ask("window.page('models').choose('flux2-klein-9b')")
+    check(shown, "a gated model in full")
+    for page, words in (
+        ("ctrl+2", "Teach This Character…"), ("ctrl+2", "Add Member…"), ("ctrl+3", "Download…"), ("ctrl+3", "Log In…"),
+    ):  # fmt: skip
         shown.press(page)
         shown.tab_to(words)
         shown.press("Return")

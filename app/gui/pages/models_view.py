@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPixmap
+from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPixmap, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
@@ -34,7 +34,7 @@ FIRST_LINE = "The built-in model is small and for trying the app. The models tha
 COLUMNS = ("Model", "Does", "One picture", "Memory", "Download", "")
 SAMPLE = paths.ASSETS / "samples" / "gull_1c.png"
 TITLE = 190  # px: most of a model's name in the table
-CARD = 400  # px: width of the chosen model
+CARD, NARROW, ROOMY = 400, 340, 1050  # px: width of the chosen model; of a page that has room for both
 NAME = Qt.ItemDataRole.UserRole
 STATES = {
     "Used for new panels": "In use", "Built in": "Built in", "Installed": "Installed",
@@ -166,6 +166,14 @@ class ModelsView(QWidget):
         box.setSpacing(0)
         box.addWidget(top)
         box.addWidget(body, 1)
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Where there is little room the chosen model says the rest."""
+        super().resizeEvent(event)
+        narrow = self.width() < ROOMY
+        self.area.setFixedWidth(NARROW if narrow else CARD)
+        for column in (3, 4):
+            self.table.setColumnHidden(column, narrow)
 
     def refresh(self) -> None:
         """Read again what is installed."""

@@ -95,13 +95,18 @@ class Session(QObject):
 
     # Boards
 
-    def start(self, path: str | None = None) -> None:
-        """Open `path`, a zipped board as a new one; else the board that was open last, else the first run's sample."""
+    def start(self, path: str | None = None) -> bool:
+        """Open `path`, a zipped board as a new one; else the board that was open last, else the first sample.
+
+        Whether this is the first run.
+        """
+        first = not path and not self.settings.recent
         recent = [one for one in self.settings.recent if Path(one).is_dir()]
         for one in ([path] if path else []) + recent[:1]:
             if self.import_board(one) if one.casefold().endswith(".zip") else self.open(one):
-                return
+                return False
         self.open_sample(samples.FIRST)
+        return first
 
     def open(self, path: str | Path, anyway: bool = False) -> bool:
         """Show the board; False (and a message) where it can't be opened.

@@ -84,7 +84,8 @@ def main(path: str | None = None) -> int:
     app.file_wanted.disconnect(waiting.append)
     app.file_wanted.connect(window.session.open_or_import)
     sys.excepthook = partial(tell_fault, window.say)
-    window.session.start(waiting[0] if waiting else None)
+    if window.session.start(waiting[0] if waiting else None):
+        window.go("home")  # where somebody new sees what there is to do; a sample stands ready on the board
     QTimer.singleShot(0, lambda: app.quit() if signals.asked else None)
     code = app.exec()
     window.session.close()
