@@ -10,7 +10,7 @@ from typing import NamedTuple
 from .paths import ASSETS
 
 OURS = "flux-local-studio"
-PARTS = frozenset(("coreml", "edges", "layers", "video"))  # extras of ours that a person may have; the rest are tools
+PARTS = frozenset(("coreml", "edges", "layers", "serve", "video", "writer"))  # extras for people; the rest are tools
 REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)\s*(\[(?P<extras>[^\]]*)\])?")
 EXTRA = re.compile(r"""extra\s*==\s*["']([\w.-]+)["']""")
 TEXTS = re.compile(r"(licen[sc]e|copying|notice|authors)[^/]*$", re.IGNORECASE)

@@ -1,5 +1,7 @@
 """Help on this disk: each page of the guide with its pictures and links, a licence for every library, the version."""
 
+import tomllib
+
 import pytest
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import QTextDocument
@@ -65,6 +67,12 @@ def test_every_library_comes_with_its_licence(qtbot, window):
     assert not {"pytest", "torch", credits.OURS} & names
     shown.list.setCurrentRow([one.name for one in shown.libraries].index("pyside6-essentials"))
     assert "GNU LESSER GENERAL PUBLIC LICENSE" in shown.text.toPlainText()
+
+
+def test_every_part_that_a_person_may_install_is_among_them():
+    project = tomllib.loads((paths.ASSETS.parent / "pyproject.toml").read_text("utf-8"))["project"]
+    tools = {"test", "packaging", "guide", "audit", "parity"}
+    assert project["optional-dependencies"].keys() - tools == credits.PARTS
 
 
 @pytest.mark.parametrize("frozen", [True, False])
