@@ -31,6 +31,7 @@ class FakePipeline:
     ahead: ClassVar[list] = []  # of each run, the prompts of those that come later
     cached: ClassVar[list] = []  # of each run, the folder where things are kept, or None
     cache = None
+    dtype, streamed = "float32", frozenset()
     closed = 0
 
     def __init__(self, path, dtype):
