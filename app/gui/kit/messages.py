@@ -24,9 +24,12 @@ from PySide6.QtWidgets import (
 from mlx_model.errors import Hint
 
 from ...base.words import show_plainly
+from . import icons
+from .theme import theme
 from .widgets import button, icon_button, label, row
 from .words import in_window
 
+SIGN = 40  # px of the sign beside a question
 READ = 70  # ms of showing for each letter
 LEAST = 6000
 MOST = 4  # messages at once, besides those that last
@@ -205,9 +208,16 @@ class ReadingDialog(QDialog):
         self.stop_asked.emit()
 
 
-def _make_box(icon: QMessageBox.Icon, parent: QWidget, title: str, text: str, more: str) -> QMessageBox:
-    """Names of files, scenes and people in the words are never read as HTML: Qt would do so in the second text."""
-    box = QMessageBox(icon, title, show_plainly(text), parent=parent)
+def _make_box(icon: str, parent: QWidget, title: str, text: str, more: str) -> QMessageBox:
+    """`icon` is one of ours, "" for none. Names of files, scenes and people in the words are never read as HTML: Qt
+    would do so in the second text.
+    """
+    box = QMessageBox(QMessageBox.Icon.NoIcon, title, show_plainly(text), parent=parent)
+    if icon:
+        colour = theme.colours.warning if icon == "warning" else theme.colours.accent
+        drawn = icons.pixmap(icon, round(SIGN * box.devicePixelRatioF()), colour).copy()  # theirs is shared
+        drawn.setDevicePixelRatio(box.devicePixelRatioF())
+        box.setIconPixmap(drawn)
     box.setInformativeText(show_plainly(more))
     for words in box.findChildren(QLabel):
         words.setTextFormat(Qt.TextFormat.PlainText)
@@ -217,7 +227,7 @@ def _make_box(icon: QMessageBox.Icon, parent: QWidget, title: str, text: str, mo
 
 def tell(parent: QWidget, title: str, text: str, more: str, trouble: bool = True) -> None:
     """Something to know now, with one button."""
-    box = _make_box(QMessageBox.Icon.Warning if trouble else QMessageBox.Icon.NoIcon, parent, title, text, more)
+    box = _make_box("warning" if trouble else "", parent, title, text, more)
     box.exec()
     box.deleteLater()
 
@@ -235,7 +245,7 @@ def show_progress(parent: QWidget, words: str) -> QProgressDialog:
 
 def ask(parent: QWidget, title: str, text: str, more: str, *ways: str) -> str:
     """Which of the buttons `ways` was pressed: the first is what Return does, the last what Esc does."""
-    box = _make_box(QMessageBox.Icon.Question, parent, title, text, more)
+    box = _make_box("question", parent, title, text, more)
     role = QMessageBox.ButtonRole
     roles = [role.AcceptRole, *[role.DestructiveRole] * (len(ways) - 2), role.RejectRole]
     buttons = [box.addButton(way, one) for way, one in zip(ways, roles, strict=True)]
@@ -248,7 +258,7 @@ def ask(parent: QWidget, title: str, text: str, more: str, *ways: str) -> str:
 
 def sure(parent: QWidget, title: str, text: str, more: str, go: str, stay: str = "Cancel") -> bool:
     """Whether the button `go` was pressed."""
-    box = _make_box(QMessageBox.Icon.Question, parent, title, text, more)
+    box = _make_box("question", parent, title, text, more)
     yes = box.addButton(go, QMessageBox.ButtonRole.DestructiveRole)
     box.setDefaultButton(box.addButton(stay, QMessageBox.ButtonRole.RejectRole))
     box.exec()

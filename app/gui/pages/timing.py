@@ -123,9 +123,10 @@ class Timing(QWidget):
         if panel.take:
             pixmap = self.document.pixmap(panel.take.picture.sha256, round(160 * self.devicePixelRatioF()))
             wide, high = self.document.board.aspect
-            picture = QRectF(rect.left(), rect.top(), min(rect.width(), rect.height() * wide / high), rect.height())
-            if not pixmap.isNull():
+            picture = QRectF(rect.left(), rect.top(), max(8.0, rect.height() * wide / high), rect.height())
+            while not pixmap.isNull() and picture.left() < min(rect.right(), self.width()):  # as a strip of film
                 portrait.cover(painter, picture, pixmap, pixmap.rect())
+                picture.translate(picture.width() + 1, 0)
         self._paint_words(painter, rect, panel)
         painter.restore()
         painter.setPen(QPen(QColor(colours.accent if current else colours.line), 2 if current else 1))

@@ -5,9 +5,10 @@ import json
 import re
 
 import pytest
+from PySide6.QtWidgets import QMessageBox
 
 from app.base import faults
-from app.gui.kit.messages import MOST
+from app.gui.kit.messages import MOST, sure, tell
 from app.gui.window.start import tell_fault
 
 PYTHON = re.compile(r"Error\b|Errno|0x|C\+\+|object at|module named|attribute|argument|NoneType|pip ")
@@ -81,3 +82,15 @@ def test_no_fault_speaks_of_python(window, code, capsys):
 def test_what_a_library_says_for_people_is_kept():
     assert faults.say_plainly("The file is not a font.") == "The file is not a font."
     assert faults.say_plainly("ModuleNotFoundError: No module named 'x'") == faults.MISSING
+
+
+def test_a_question_has_a_sign_of_our_own(window, monkeypatch):
+    seen = []
+
+    def look(box):
+        seen.append((box.icon(), box.iconPixmap().deviceIndependentSize().width()))
+
+    monkeypatch.setattr(QMessageBox, "exec", look)
+    sure(window, "Title", "Sure?", "", "Yes")
+    tell(window, "Title", "Oh.", "")
+    assert seen == [(QMessageBox.Icon.NoIcon, 40)] * 2
