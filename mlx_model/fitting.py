@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from . import memory
 from .errors import Advice, WillNotFit
 from .geometry import Size
-from .memory import Forecast, Machine, Streamed, bank_bytes, count_streamed, fits, forecast, gib
+from .memory import STEERING, Forecast, Machine, Streamed, bank_bytes, count_streamed, fits, forecast, gib
 from .spec_parts import BITS
 from .specs import PACKED_ROLES, ModelSpec
 
@@ -32,6 +32,9 @@ class Weights(NamedTuple):
 def weigh(folder: Any, number_bytes: int) -> Weights:
     """Packed codes as on disk, all else in the dtype of the run."""
     whole = {role: folder.count_held(role, number_bytes) for role in folder.components}
+    if folder.spec.steers_apart:
+        whole[STEERING] = folder.count_steering(number_bytes)
+        whole["transformer"] -= whole[STEERING]
     return Weights(whole, {role: folder.count_streamed(role, number_bytes) for role in PACKED_ROLES if role in whole})
 
 

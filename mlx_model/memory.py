@@ -187,11 +187,16 @@ def weight_bytes(parameters: int, bits: int, number_bytes: int, finer: Finer | N
 
 
 def component_bytes(spec: ModelSpec, bits: int, number_bytes: int) -> dict[str, int]:
-    """By component, as a plan of so many bits makes it."""
-    return {
+    """By component, as a plan of so many bits makes it; STEERING apart from its transformer."""
+    found = {
         role: weight_bytes(count, bits if role in PACKED_ROLES else max(bits, 16), number_bytes, spec.finer.get(role))
         for role, count in spec.parameters.items()
     }
+    if spec.steers_apart and found:
+        count = spec.finer["transformer"].steering - (spec.blocks["transformer"].steering or 0)
+        found[STEERING] = weight_bytes(count, bits, number_bytes, Finer(0, count))
+        found["transformer"] -= found[STEERING]
+    return found
 
 
 def count_streamed(spec: ModelSpec, bits: int, number_bytes: int) -> dict[str, Streamed]:
@@ -223,6 +228,7 @@ def forecast(
 
     text:       encoders + T (8 h + 3 intermediate) b + its scores; later also the bank of the run before
     references: autoencoder and image encoders + maps at the largest reference; later also that bank
+    steer:      STEERING alone, where a model has it
     denoise:    transformer + autoencoder + L (3 + 7 r) h b + the largest layer unpacked + scores + bank
     decode:     transformer + autoencoder + maps at the output size + bank
     Scores are 2 H L^2 b on a CPU, where attention is not fused (checked against mlx 0.32.4: 0.8 to 1.1 of the peak
@@ -237,12 +243,18 @@ def forecast(
         largest = max(width * height for width, height in references)
         cap = spec.reference_pixels[0 if len(references) == 1 else 1]
         work["references"] = _maps(spec, int(min(largest, cap)), b)
+    if STEERING in held and "transformer" in (streamed or {}):
+        held["transformer"] += held.pop(STEERING)
+    if STEERING in held:
+        work["steer"] = 0
     work |= {"denoise": step, "decode": _maps(spec, size[0] * size[1], b) + bank}
     return _choose_stay(Held(held, streamed or {}), work, bank, usable)
 
 
 ALWAYS = frozenset(("autoencoder", "tiny_autoencoder"))  # small, and every run needs them twice
+STEERING = "steering"  # of a transformer whose blocks steer themselves, what does: no component of its own on the disk
 NEEDS = {
+    "steer": (STEERING,),
     "text": TEXT_ROLES,
     "references": ("autoencoder", *PICTURE_ROLES),
     "denoise": ("transformer", "autoencoder"),

@@ -161,6 +161,7 @@ def count_flux1(dense: int) -> dict[str, Finer]:
 
 FLUX1: dict[str, Any] = {
     "family": "flux1",
+    "steers_apart": True,
     "text": T5_XXL,
     "text_family": "text_t5",
     "template": "t5",

@@ -63,6 +63,7 @@ class ModelSpec:
     steps: int = 4
     mu: float | None = None  # a fixed shift of the schedule; None: the family's own rule
     reference_bank: bool = False  # references run alone at t = 0 and their K and V are kept (the KV checkpoints)
+    steers_apart: bool = False  # blocks have a modulation each: a quarter of the weights, which go before the steps
     mlp_matrices: int = 3  # of each MLP: 3 where it is gated, else 2
     keeps_whole: bool = False  # a single picture is filled up to whole tokens, not cropped; so is what is made of it
     boxes: bool = False  # a prompt may end in a list of places: see boxes.py

@@ -15,6 +15,7 @@ import numpy as np
 
 from ..events import Note
 from ..geometry import Grid, Size, reference_size
+from ..memory import STEERING
 from ..nets.autoencoder import pack
 from ..nets.ops import Walk, timestep_features
 from ..nets.redux import with_pictures
@@ -147,6 +148,8 @@ def velocity(
     pipe: Pipeline, request: Request, grid: Grid, texts: list[Text], pictures: Pictures, times: np.ndarray
 ) -> Velocity:
     """The velocity as a function of (latents, step); all that is the same in every step is prepared here."""
+    scale = demand(request.guidance)
+    steering = [_steer(pipe, pooled, times, scale) for _, pooled in texts]  # before the blocks are loaded
     model: flux1.Transformer = pipe.transformer
     conditions = []
     for context, pooled in texts:
@@ -154,19 +157,32 @@ def velocity(
         ids = (text_ids(context.shape[1]), grid_ids(grid), reference_ids(list(pictures.grids)))
         rope = model.rope(np.concatenate(ids))
         conditions.append(model.condition(context, rope, pictures.tokens, pooled=pooled, beside=pictures.beside))
-    features = timestep_features(times[:-1])
-    guidance = timestep_features([demand(request.guidance)]) if model.params.guidance_embed else None
-    prepared = []
-    for condition in conditions:
-        vectors = [model.time_vector(features[i : i + 1], condition.vector, guidance) for i in range(len(features))]
-        steering = list(map(model.steer_later if "transformer" in pipe.streamed else model.steer, vectors))
-        mx.eval(steering)  # once for all steps
-        prepared.append((condition, steering))
+    prepared = list(zip(conditions, steering, strict=True))
 
     def one(given: tuple[flux1.Condition, list[flux1.Steering]], latents: mx.array, i: int) -> Walk:
         return model.walk(latents, given[1][i], given[0])
 
-    return guide(one, prepared, demand(request.guidance))
+    return guide(one, prepared, scale)
+
+
+def _steer(pipe: Pipeline, pooled: mx.array, times: np.ndarray, guidance: float) -> list[flux1.Steering]:
+    """What each time does to the blocks: the same for every seed and picture, so it is kept."""
+
+    def make() -> list[flux1.Steering]:
+        model: flux1.Transformer = pipe.component(STEERING if pipe.steers_apart else "transformer")
+        told = timestep_features([guidance]) if model.params.guidance_embed else None
+        vector = model.vector_in(pooled.astype(model.dtype))
+        features = [timestep_features([t]) for t in times[:-1]]
+        vectors = [model.time_vector(one, vector, told) for one in features]
+        return list(map(model.steer_later if "transformer" in pipe.streamed else model.steer, vectors))
+
+    if not pipe.steers_apart:
+        return make()
+    key = (np.array(pooled.astype(mx.float32)).tobytes(), times.tobytes(), guidance, pipe.adapted)
+    made: list[flux1.Steering] = pipe.steering.get(key, make)
+    if STEERING not in pipe.stay:
+        pipe.unload(STEERING)
+    return made
 
 
 REFERENCE_TIME = 1  # Kontext's picture has time coordinate 1, the one being made 0

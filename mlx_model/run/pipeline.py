@@ -28,14 +28,15 @@ from ..errors import RequestError, say_reason, tell_device
 from ..events import Done, Event, Loaded, Note, Stage, Step
 from ..fitting import expect
 from ..geometry import Grid, Size
+from ..memory import STEERING
 from ..nets import autoencoder
 from ..nets.autoencoder import pack
 from ..request import Reference, Request, check, demand
 from ..spec_parts import DTYPES
 from ..store.cache import Cache, name_entry
-from ..store.counting import count_adapters
+from ..store.counting import count_adapters, steers
 from ..store.folder import Folder, open_folder
-from ..store.weights import build, check_components, open_component
+from ..store.weights import build, check_components, open_component, open_part
 from . import noise
 from .pictures import centre, first_picture, fit_colours, map_colours, resize_and_crop, to_signed
 from .references import Kept, fingerprint
@@ -75,6 +76,8 @@ class Pipeline:
         self.low_memory = False  # whether all that can be is read from the disk as it runs
         self.between: Callable[[], None] = lambda: None  # is called after each block of these; raising ends the run
         self.streamed: frozenset[str] = frozenset()  # what is, as fitting.expect says
+        self.steering = Kept(2**28)  # of blocks that steer themselves, by prompt and times
+        self.whole = not self.spec.steers_apart  # whether the transformer is one; else what steers it is apart
         self.adapted: tuple | None = ()  # lora.stamp of the adapters on the networks
         self.adapters: dict[str, Gathered] = {}  # by role: a network gets its own when it is loaded
         self._loaded: dict[str, Any] = {}
@@ -89,28 +92,36 @@ class Pipeline:
         check_components(folder)
         return cls(folder, dtype)
 
-    # what the functions of a family use
-
     def component(self, role: str) -> Any:
         """The network of a role, loaded when first asked for. Raises LayoutError."""
         if role not in self._loaded:
-            if role in ENCODERS:
+            if role in (*ENCODERS, STEERING):
                 self.unload(*(other for other in self._loaded if other not in (*self.stay, *ENCODERS)))
-            network = (self._stream if role in self.streamed else open_component)(
-                self.folder, role, getattr(mx, self.dtype)
-            )
-            if self.adapters.get(role):
-                from ..store import lora
-
-                lora.attach(network, self.adapters[role])
-            self._loaded[role] = network
+            self._loaded[role] = self._open(role)
+            if self.adapters:
+                self._attach(role)
         return self._loaded[role]
 
-    def _stream(self, folder: Folder, role: str, dtype: mx.Dtype) -> Any:
-        """What few machines have no room for whole."""
-        from ..store.streamed import open_streamed
+    @property
+    def steers_apart(self) -> bool:
+        """Whether what steers the transformer's blocks is apart from it."""
+        return not self.whole and "transformer" not in self.streamed
 
-        return open_streamed(folder, role, dtype, lambda: self.between())
+    def _open(self, role: str) -> Any:
+        given = self.folder, role, getattr(mx, self.dtype)
+        if role in self.streamed:
+            from ..store.streamed import open_streamed  # what few machines have no room for whole
+
+            return open_streamed(*given, lambda: self.between())
+        return open_part(*given) if self.steers_apart else open_component(*given)
+
+    def _attach(self, role: str) -> None:
+        from ..store import lora
+
+        every = self.adapters.get("transformer" if role == STEERING else role, {})
+        found = {n: one for n, one in every.items() if not self.steers_apart or steers(n) == (role == STEERING)}
+        if found or role in self.adapters:
+            lora.attach(self._loaded[role], found)
 
     @property
     def transformer(self) -> Any:
@@ -227,8 +238,8 @@ class Pipeline:
         adapters = lora.gather(networks, request.loras, notes)
         self.adapted = None  # should attaching fail halfway
         self.adapters = adapters
-        for role in [role for role in adapters if role in self._loaded]:
-            lora.attach(self._loaded[role], adapters[role])
+        for role in self._loaded:
+            self._attach(role)
         self.adapted = stamp
         yield from map(Note, notes)
 
@@ -242,7 +253,7 @@ class Pipeline:
         )
         self.stay = needed.stay
         if needed.streamed != self.streamed:
-            self.unload(*(needed.streamed ^ self.streamed))
+            self.unload(*(needed.streamed ^ self.streamed), STEERING)
             self.streamed = needed.streamed
             if self.streamed:
                 why = "To need less memory" if self.low_memory else "As it doesn't fit this machine's memory whole"
@@ -270,8 +281,7 @@ class Pipeline:
         return self.prompts.get((words, adapted), partial(self.family.encode_text, self, words))
 
     def _let_encoders_go(self) -> None:
-        encoders = [role for role in self._loaded if role in ENCODERS and role not in self.stay]
-        if encoders:
+        if encoders := [role for role in self._loaded if role in ENCODERS and role not in self.stay]:
             self.unload(*encoders)
 
     def unload(self, *roles: str) -> None:

@@ -24,6 +24,15 @@ BLOCK = re.compile(
 )
 
 
+# What a time does to a block, where each has it of its own.
+STEERING = re.compile(r"(?:double_blocks|single_blocks)\.\d+\.(?:img_mod|txt_mod|modulation)\.lin(?:\.|$)")
+
+
+def steers(name: str) -> bool:
+    """Whether a tensor or layer is of a block's own modulation, which is needed before the steps alone."""
+    return STEERING.match(name) is not None
+
+
 def block_of(name: str, axes: int) -> str:
     """The block that the tensor `name`, with so many axes, comes and goes with.
 
@@ -46,28 +55,35 @@ def count_blocks(files: Iterable[tuple[Path, str]], number_bytes: int) -> dict[s
     """
     counted: dict[str, int] = {}
     for file, sha256 in files:
-        for block, count in _count_file(file, sha256, number_bytes).items():
+        for block, (count, _) in _count_file(file, sha256, number_bytes).items():
             counted[block] = counted.get(block, 0) + count
     return counted
 
 
+def count_steering(files: Iterable[tuple[Path, str]], number_bytes: int) -> int:
+    """Bytes in memory of what steers blocks, of files as count_blocks has them."""
+    return sum(own for file, sha256 in files for _, own in _count_file(file, sha256, number_bytes).values())
+
+
 @lru_cache(maxsize=256)
-def _count_file(file: Path, sha256: str, number_bytes: int) -> dict[str, int]:
-    """A file whose header can't be read, which loading will refuse, counts as it lies."""
+def _count_file(file: Path, sha256: str, number_bytes: int) -> dict[str, tuple[int, int]]:
+    """By block, and how much of that steers it. A file whose header can't be read, which loading will refuse, counts
+    as it lies."""
     try:
         with file.open("rb") as handle:
             size = int.from_bytes(handle.read(8), "little")
             if size > HEADER_LIMIT:
                 raise ValueError("too large")
             entries = parse_json(handle.read(size).decode())
-        counted: dict[str, int] = {}
+        counted: dict[str, tuple[int, int]] = {}
         for name, entry in entries.items():
             if name != "__metadata__":
                 block, width = block_of(name, len(entry["shape"])), 4 if entry["dtype"] == "U32" else number_bytes
-                counted[block] = counted.get(block, 0) + int(math.prod(entry["shape"]) * width)
+                count, (whole, own) = int(math.prod(entry["shape"]) * width), counted.get(block, (0, 0))
+                counted[block] = whole + count, own + count * steers(name)
         return counted
     except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError):
-        return {"": file.stat().st_size} if file.exists() else {}
+        return {"": (file.stat().st_size, 0)} if file.exists() else {}
 
 
 def count_adapters(folder: Any, loras: Sequence[Lora], number_bytes: int) -> int:

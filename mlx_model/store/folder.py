@@ -17,7 +17,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -29,7 +29,7 @@ from ..foreign import check_sizes, parse_json
 from ..held import is_plain
 from ..memory import Streamed
 from ..specs import OPTIONAL, SPECS, ModelSpec
-from .counting import add_up, count_blocks
+from .counting import add_up, count_blocks, count_steering
 
 SCHEMA = 1
 MANIFEST = "model.json"
@@ -55,8 +55,7 @@ class Component:
         return sum(facts["bytes"] for facts in self.files.values())
 
 
-SMALL_BYTES = 2**26
-AGAIN = "Remove the model and add or convert it again."
+AGAIN, SMALL_BYTES = "Remove the model and add or convert it again.", 2**26
 
 
 @dataclass(frozen=True)
@@ -81,20 +80,24 @@ class Folder:
 
     def count_held(self, component: str, number_bytes: int) -> int:
         """Bytes in memory of a component: packed codes as they are, every other number in `number_bytes`."""
-        held = sum(self._count(component, number_bytes).values())
-        return max(held, 4 * self.components[component].parameters * self.is_held_dense(component, number_bytes))
+        dense = 4 * self.components[component].parameters * self.is_held_dense(component, number_bytes)
+        return max(dense, int(sum(self._count(component, number_bytes).values())))
 
     def count_streamed(self, component: str, number_bytes: int) -> Streamed:
         """The same where the network's blocks are read one after the other as it runs."""
         return add_up(self._count(component, number_bytes))
 
-    def _count(self, component: str, number_bytes: int) -> dict[str, int]:
-        files = self.components[component].files
-        return count_blocks(((self.path / name, facts["sha256"]) for name, facts in files.items()), number_bytes)
+    def _count(self, component: str, number_bytes: int, count: Callable[..., Any] = count_blocks) -> Any:
+        files = self.components[component].files.items()
+        return count(((self.path / name, facts["sha256"]) for name, facts in files), number_bytes)
+
+    def count_steering(self, number_bytes: int) -> int:
+        """Of the transformer's bytes in memory, those of its blocks' own modulation."""
+        return int(self._count("transformer", number_bytes, count_steering))
 
     def is_held_dense(self, component: str, number_bytes: int) -> bool:
         """Whether packed weights are unpacked once, when they are loaded: small ones on a CPU, which has float32."""
-        return number_bytes == 4 and self.components[component].parameters * number_bytes <= SMALL_BYTES
+        return number_bytes == 4 and 4 * self.components[component].parameters <= SMALL_BYTES
 
     @property
     def tokenizer_path(self) -> Path:

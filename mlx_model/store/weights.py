@@ -17,6 +17,8 @@ from mlx.utils import tree_flatten
 
 from ..errors import LayoutError, say_reason
 from ..foreign import check_params
+from ..memory import STEERING
+from .counting import block_of, steers
 from .folder import Folder
 from .shards import SHARD_BYTES, Entry, Unmade, header, load_lazily, unbroken, write_shards
 
@@ -188,15 +190,31 @@ def open_component(folder: Folder, role: str, dtype: mx.Dtype) -> nn.Module:
     return module
 
 
-def load(module: nn.Module, files: list[Path], dtype: mx.Dtype) -> None:
+def open_part(folder: Folder, role: str, dtype: mx.Dtype) -> nn.Module:
+    """open_component where a transformer's blocks steer themselves: what that needs is the role STEERING, all else
+    "transformer". The rest of either stands for nothing and takes no memory.
+    """
+    if role not in ("transformer", STEERING):
+        return open_component(folder, role, dtype)
+    component, steering = folder.components["transformer"], role == STEERING
+    module = build("transformer", component.family, component.params)
+    wanted = lambda name: steers(name) == steering or (steering and not block_of(name, 2))  # noqa: E731
+    load(module, folder.files("transformer"), dtype, wanted)
+    return module
+
+
+def load(
+    module: nn.Module, files: list[Path], dtype: mx.Dtype, wanted: Callable[[str], bool] = lambda name: True
+) -> None:
     """Fill `module` with the tensors of `files`, evaluated; floating ones in `dtype` (batch-norm statistics: float32).
+    Those that aren't `wanted` are not read.
 
     Replaces layers by packed ones where the files hold scales. Raises LayoutError naming the first offending tensors.
     """
     prepare(module, files)
     for file in files:
         arrays = load_lazily(file)
-        for name in list(arrays):
+        for name in filter(wanted, list(arrays)):
             array = in_dtype(name, arrays.pop(name), dtype)
             with unbroken(file.name):
                 mx.eval(array)  # here: lazy arrays belong to this thread; one by one: no second copy of the model

@@ -82,6 +82,9 @@ class Trainer:
         self.priors = priors if settings.prior else ()
         self.step = 0
         require_shares(settings.batch)
+        if not pipe.whole:  # what steers blocks learns too
+            pipe.whole = True
+            pipe.unload("transformer")
         model = pipe.transformer
         pipe.banks = objective.Unkept()
         layers = choose_layers(model, settings.targets) if settings.rank else []

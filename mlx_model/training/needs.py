@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STATE = "state.checkpoint"  # of a run, in its folder
 HELD, OUTER = 28, 40  # numbers h wide, of each token: kept by a block for its gradient, and outside the blocks
-HELD_BETWEEN, OUTER_BETWEEN = 12, 65  # the same with gradient checkpoints: between blocks, inside the one at work
+HELD_BETWEEN, OUTER_BETWEEN = 12, 55  # the same with gradient checkpoints: between blocks, inside the one at work
 UNPACKED = 3.5  # largest layers that stand unpacked at once
 STATE_BYTES = 28  # of a trained weight: itself, its average, two moments, its gradient, and the next of two of them
 ADAPTED = 0.9  # of a block's weights lie in layers that are adapted

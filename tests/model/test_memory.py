@@ -13,7 +13,7 @@ from mlx_model.memory import GIB, Machine, Phase, forecast, step_flops
 from mlx_model.nets import strips
 from mlx_model.spec_parts import BITS, Finer
 from mlx_model.specs import SPECS
-from mlx_model.store.counting import add_up, block_of
+from mlx_model.store.counting import add_up, block_of, steers
 from mlx_model.store.weights import build
 from tests.measuring import peak_of_mlx
 
@@ -83,8 +83,14 @@ def test_weights_are_counted_as_the_plan_packs_them(name, bits):
     for role, (family, params) in networks.items():
         if role in spec.parameters:
             tensors = tree_flatten(build(role, family, params).parameters())
-            stored = [part for name, array in tensors for part in encode(name, array, PLANS[BY_BITS[bits]]).values()]
-            assert memory.component_bytes(spec, bits, 2)[role] == sum(part.nbytes for part in stored)
+            stored = {
+                n: part for name, array in tensors for n, part in encode(name, array, PLANS[BY_BITS[bits]]).items()
+            }
+            told = memory.component_bytes(spec, bits, 2)
+            apart = told.get(memory.STEERING, 0) if role == "transformer" else 0
+            assert told[role] + apart == sum(part.nbytes for part in stored.values())
+            own = sum(part.nbytes for name, part in stored.items() if steers(name)) if spec.steers_apart else 0
+            assert apart == pytest.approx(own * (role == "transformer"), rel=1e-3)  # but for its biases
 
 
 @pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.blocks])

@@ -208,6 +208,7 @@ def test_what_is_left_of_the_difference_is_their_table_of_sines(models, noise, m
         return mx.array(get_timestep_embedding(scaled, 256, flip_sin_to_cos=True, downscale_freq_shift=0).numpy())
 
     monkeypatch.setattr(flux1, "timestep_features", table)
+    ours.steering.clear()
     injected = ours_on(ours, noise, references=references(given), ready_made=True)[0]
     differences = [float(np.abs(made - wanted).max()) for made in (plain, injected)]
     print("canny: latents differ by {:.1e}, with their table by {:.1e}".format(*differences))

@@ -49,11 +49,13 @@ def test_a_bank_holds_what_is_counted(network):
 
 
 def test_the_old_bank_goes_before_the_new_one_is_made(network):
+    """The least of some tries: how far MLX runs ahead of its thread, and so its peak, is chance on a busy machine."""
     kept = Kept(limit=int(1.5 * COUNTED))
-    size = network.bank_bytes(512)
-    alone = peak_of_mlx(lambda: kept.get("a", lambda: bank_of(network), size))
-    assert peak_of_mlx(lambda: kept.get("b", lambda: bank_of(network, 2), size)) < alone - 0.9 * COUNTED
-    assert kept.misses == 2
+    size, peaks = network.bank_bytes(512), []
+    for seed in range(1, 6):
+        peaks.append(peak_of_mlx(lambda seed=seed: kept.get(seed, lambda: bank_of(network, seed), size)))
+    assert min(peaks[1:]) < peaks[0] - 0.9 * COUNTED
+    assert kept.misses == 5
 
 
 def test_making_a_bank_takes_as_much_beside_it_however_many_blocks_there_are():
@@ -61,7 +63,8 @@ def test_making_a_bank_takes_as_much_beside_it_however_many_blocks_there_are():
     for blocks in (4, 12):
         deep = made_network(dataclasses.replace(SIZES, depth_single_blocks=blocks), mx.float32)
         size = deep.bank_bytes(512)
-        beside.append(peak_of_mlx(lambda deep=deep, size=size: Kept().get("a", lambda: bank_of(deep), size)) - size)
+        work = lambda deep=deep, size=size: Kept().get("a", lambda: bank_of(deep), size)  # noqa: E731
+        beside.append(min(peak_of_mlx(work) for _ in range(5)) - size)
     assert beside[1] < 1.05 * beside[0]
 
 

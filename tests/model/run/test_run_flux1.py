@@ -1,18 +1,22 @@
 """FLUX.1 in the pipeline: what each kind of model does with its pictures, on tiny random models."""
 
 import dataclasses
+import gc
 import sys
 
+import mlx.core as mx
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from mlx_model import fitting
 from mlx_model.errors import Advice, RequestError
 from mlx_model.events import Done, Note, Stage
 from mlx_model.geometry import Size
-from mlx_model.request import Mask, Reference, Request
+from mlx_model.request import Lora, Mask, Reference, Request
 from mlx_model.run import pipeline as pipelines
 from mlx_model.run.pipeline import Pipeline
+from mlx_model.store.weights import open_part
 from tests.model.run.tiny_flux1 import tiny_folder
 
 KONTEXT, FILL, CANNY, DEPTH, REDUX = (f"flux1-{name}-dev" for name in ("kontext", "fill", "canny", "depth", "redux"))
@@ -220,3 +224,59 @@ def test_stages(models):
     pipeline = models(REDUX)
     events = pipeline.run(Request(REDUX, references=(picture(1),), steps=2, width=96, height=64))
     assert [event.name for event in events if isinstance(event, Stage)] == ["text", "references", "denoise", "decode"]
+
+
+def opened(models, model, whole, stay, monkeypatch):
+    pipeline = Pipeline.open(models(model).folder.path, "float32")
+    pipeline.spec, pipeline.whole = models(model).spec, whole
+    needed, room = fitting.expect(pipeline.folder, pipeline.spec.size, [], 4)
+    monkeypatch.setattr(pipelines, "expect", lambda *_: (dataclasses.replace(needed, stay=frozenset(stay)), room))
+    return pipeline
+
+
+@pytest.mark.parametrize("model", ["flux1-schnell", "flux1-dev", KONTEXT])
+def test_what_steers_the_blocks_is_let_go_before_they_come(models, model, monkeypatch):
+    whole, apart_ = (opened(models, model, how, ("autoencoder", "transformer"), monkeypatch) for how in (True, False))
+    given = [picture(1)] if model == KONTEXT else []
+    assert run(apart_, *given)[0].latents.tobytes() == run(whole, *given)[0].latents.tobytes()
+    assert set(apart_._loaded) == {"transformer", "autoencoder"}
+    again = run(apart_, *given, seed=9)[0]
+    assert apart_.steering.misses == 1  # it is the same for every seed
+    assert again.latents.tobytes() == run(whole, *given, seed=9)[0].latents.tobytes()
+    run(apart_, *given, prompt="a blue cat")
+    assert apart_.steering.misses == 2
+
+
+def test_the_blocks_hold_no_modulation(models):
+    folder = models("flux1-dev").folder
+    counted = fitting.weigh(folder, 4).whole
+    held = {}
+    for steering in (True, False):
+        gc.collect()
+        before = mx.get_active_memory()
+        network = open_part(folder, "steering" if steering else "transformer", mx.float32)
+        gc.collect()
+        held[steering] = mx.get_active_memory() - before
+        del network
+    assert held[False] == pytest.approx(counted["transformer"], rel=0.03)
+    assert counted["steering"] < held[True] < 0.7 * counted["transformer"]  # tiny: what both need is a third of it
+    assert counted["steering"] > 0.2 * counted["transformer"]
+
+
+def test_adapters_of_the_modulation_work_apart(models, tmp_path, monkeypatch):
+    network, rng = models("flux1-dev"), np.random.default_rng(5)
+    inputs = network.folder.components["transformer"].params["hidden_size"]
+    tensors = {}
+    for layer, count in (("double_blocks.0.img_mod.lin", 6 * inputs), ("double_blocks.0.img_attn.proj", inputs)):
+        tensors[f"diffusion_model.{layer}.lora_A.weight"] = rng.normal(size=(2, inputs)).astype(np.float32)
+        tensors[f"diffusion_model.{layer}.lora_B.weight"] = rng.normal(size=(count, 2)).astype(np.float32)
+    save_file(tensors, tmp_path / "a.safetensors")
+    loras = (Lora(str(tmp_path / "a.safetensors")),)
+    whole, apart_ = (
+        opened(models, "flux1-dev", how, ("autoencoder", "transformer"), monkeypatch) for how in (True, False)
+    )
+    plain = run(apart_)[0]
+    moved = run(apart_, loras=loras)[0]
+    assert moved.latents.tobytes() == run(whole, loras=loras)[0].latents.tobytes()
+    assert apart(moved, plain) > 1e-3
+    assert run(apart_)[0].latents.tobytes() == plain.latents.tobytes()
