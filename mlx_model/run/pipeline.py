@@ -373,14 +373,11 @@ class Pipeline:
             given = given["noise"].astype(mx.float32)
             mx.eval(given)  # here, where it is known which file could not be read
         except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            raise RequestError(
-                f"{request.noise} holds no tensor `noise`: {say_reason(error)}.", "Give a .safetensors file."
-            ) from error
+            why = f"{request.noise} holds no tensor `noise`: {say_reason(error)}."
+            raise RequestError(why, "Give a .safetensors file.") from error
         if given.shape != (tokens, channels):
-            raise RequestError(
-                f"The noise in {request.noise} is {given.shape}, this picture needs {(tokens, channels)}.",
-                "Make it for this model and size.",
-            )
+            why = f"The noise in {request.noise} is {given.shape}, this picture needs {(tokens, channels)}."
+            raise RequestError(why, "Make it for this model and size.")
         return given[None]
 
     def _start_from(
