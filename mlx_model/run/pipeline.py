@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 import numpy as np
 
-from ..errors import RequestError, say_reason, tell_device
+from ..errors import LayoutError, RequestError, say_reason, tell_device
 from ..events import Done, Event, Loaded, Note, Stage, Step
 from ..fitting import expect
 from ..geometry import Grid, Size
@@ -202,11 +202,11 @@ class Pipeline:
         yield Stage("text")
         if self.spec.takes_text and (count := self.tokenizer.left_out(request.prompt)):
             yield Note(f"The prompt is too long for {self.spec.title}: its last {count} tokens are left out.")
-        texts = self._texts(request, ahead)
-        yield Loaded(self.spec.name, time.perf_counter() - began)
-        if request.references:
-            yield Stage("references", total=len(request.references))
         try:
+            texts = self._texts(request, ahead)
+            yield Loaded(self.spec.name, time.perf_counter() - began)
+            if request.references:
+                yield Stage("references", total=len(request.references))
             references = yield from self.family.encode_references(self, request)
             self._let_encoders_go()
             latents = yield from self._denoise(request, grid, texts, references, previews)
@@ -214,6 +214,9 @@ class Pipeline:
             pixels = self._decode(latents, grid)
         except RuntimeError as error:  # what MLX raises when the device refuses an allocation
             raise (tell_device(str(error)) or error) from error
+        except LayoutError:  # of a file that changed while it was read: the next run opens it anew
+            self.unload(*self.streamed)
+            raise
         pixels = self._finish(request, pixels)
         seconds = time.perf_counter() - began
         yield Done(seconds, seed=request.seed, pixels=pixels, latents=np.array(latents[0]))

@@ -232,6 +232,17 @@ def test_the_same_pipeline_may_read_and_hold():
         assert bool(pipeline.streamed) == low
 
 
+def test_after_a_file_has_changed_the_next_run_opens_it_anew(tmp_path):
+    copy = Path(shutil.copytree(MINI, tmp_path / "mini"))
+    request = Request("mini", "a fox", 64, 64, steps=1)
+    first, _, pipeline, _ = run(True, request, path=copy)
+    os.utime(copy / "transformer" / "00001.safetensors", ns=(0, 0))
+    with pytest.raises(LayoutError, match="was changed"):
+        list(pipeline.run(request))
+    *_, done = pipeline.run(request)
+    assert done.latents.tobytes() == first
+
+
 def made_lora(folder):
     """Of a matrix inside a block, one of low rank and one whole."""
     rng = np.random.default_rng(3)
