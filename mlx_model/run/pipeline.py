@@ -264,8 +264,7 @@ class Pipeline:
 
     def _texts(self, request: Request, ahead: Callable[[], Iterable[Request]]) -> list[Any]:
         """Features of the prompt or class, and of what guidance leads away from, where there is guidance."""
-        wanted = self._words(request)
-        texts = [self._features(words) for words in wanted]
+        texts = [self._features(words) for words in self._words(request)]
         if any(role in self._loaded and role not in self.stay for role in ENCODERS):
             for other in islice(ahead(), AHEAD):
                 for words in self._words(other) if other.loras == request.loras else ():
