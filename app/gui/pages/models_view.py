@@ -31,7 +31,7 @@ from .log_in import LogIn
 from .model_card import SLOW, ModelCard, is_slow, list_badges, picture_seconds
 
 FIRST_LINE = "The built-in model is small and for trying the app. The models that artists use are below."
-COLUMNS = ("Model", "Does", "One picture", "Memory", "Download", "")
+COLUMNS = ("Model", "Works from", "One picture", "Memory", "Download", "")
 SAMPLE = paths.ASSETS / "samples" / "gull_1c.png"
 TITLE = 190  # px: most of a model's name in the table
 CARD, NARROW, ROOMY = 400, 340, 1050  # px: width of the chosen model; of a page that has room for both
@@ -363,11 +363,11 @@ def say_memory(entry: dict[str, Any]) -> str:
 
 
 def say_short(entry: dict[str, Any]) -> str:
-    """What it makes, for a cell."""
+    """What it makes pictures from, for a cell."""
     does = entry["does"]
     kinds = (
-        ("by class", does["classes"]), ("from words", does["generate"] and not does["classes"]),
-        ("edits", does["edit"]), ("masks", does["mask"]),
+        ("a class", does["classes"]), ("words", does["generate"] and not does["classes"]),
+        ("pictures", does["edit"]), ("masks", does["mask"]),
     )  # fmt: skip
     return ", ".join(word for word, true in kinds if true)
 
