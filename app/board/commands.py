@@ -30,7 +30,7 @@ from .data import (
     reference_names,
 )
 from .rules import change_fields, check_board, check_panel, check_type, keep_take, settle_panel
-from .seen import find_ground, look
+from .seen import find_ground
 
 __all__ = [
     "add_member", "add_members", "add_panel", "add_reference", "add_scene", "add_take", "apply_to_all", "choose_take",
@@ -152,12 +152,16 @@ def set_mask(board: Board, panel_id: str, picture: Picture | None) -> Board:
 
 
 def start_from_seen(board: Board, panel_id: str) -> Board:
-    """The next edit changes what a mask or a placed picture would lie on, see seen.find_ground."""
+    """The next edit changes what a mask or a placed picture would lie on, see seen.find_ground.
+
+    It is this take from then on, whichever is chosen later: what lies on one picture must not come to lie on another.
+    """
     panel = board.panel(panel_id)
     ground = find_ground(board, panel)
-    if ground is None or ground == look(board).find_start(panel):
+    if ground is None or panel.find_take(ground.id) is None:
         return board
-    return set_panel(board, panel_id, source=Source("take"))
+    kept = {"mask": panel.mask, "placed": panel.placed}
+    return set_panel(board, panel_id, source=Source("take", take=ground.id), **kept)
 
 
 def continue_from(board: Board, panel_id: str, new: str) -> Board:

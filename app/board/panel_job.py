@@ -125,7 +125,8 @@ def instruct(panel: Panel, instruction: str | None) -> Panel:
     """The panel as an instruction renders it: an edit of its current take, whatever its own words and source are."""
     if instruction is None:
         return panel
-    mask = panel.mask if panel.source.kind == "take" else None
+    start = panel.find_take(panel.source.take) or panel.take
+    mask = panel.mask if panel.source.kind == "take" and start == panel.take else None
     return structs.replace(panel, instruction=instruction, source=Source("take"), mask=mask, placed=())
 
 

@@ -99,6 +99,21 @@ def test_a_picture_is_dragged_in_from_another_program(window, other):
     )
 
 
+def test_a_picture_from_another_program_is_laid_on_the_picture_or_becomes_it(window, other):
+    open_first(window)
+    begin_other(window, other)
+    x, y, width, height = window.find("Picture", "Canvas")["rect"]
+    panel = "document.panel(window.open_panel_id())"
+    window.drag(OTHER, (x + width // 2 - 60, y + height // 2))
+    window.wait(lambda: window.ask(f"len({panel}.placed)") == 1, "the picture on the picture")
+    assert window.ask(f"len({panel}.takes)") == 1
+    assert window.ask(f"{panel}.placed[0].x") < 0.5, "where it was let go"
+    x, y, width, height = window.find("Picture", "Canvas")["rect"]
+    window.drag(OTHER, (x + width // 2 - 60, y + height - 20))
+    window.wait(lambda: window.ask(f"len({panel}.takes)") == 2, "a take of it")
+    assert window.ask(f"len({panel}.placed)") == 0, "it lay on another picture"
+
+
 def test_a_picture_let_go_where_it_was_taken_changes_nothing(window):
     open_first(window)
     before = window.ask("document.history.undo_label"), window.ask("len(next(board.panels()).takes)")

@@ -114,7 +114,7 @@ def test_the_same_by_keys_alone(window, sofa):
     window.answer(sofa)
     window.wait(lambda: placed(window), "the sofa")
     window.wait(lambda: (window.question("focus") or {}).get("name") == "Picture", "the keys on the picture")
-    window.press("shift+Left", "shift+Left", "bracketright", "comma", "m", "o", "o")
+    window.press("shift+Left", "shift+Left", "bracketright", "comma", "m", "less", "less")
     (x, _, width, angle, opacity, _) = placed(window)[0]
     assert (round(x, 2), round(width, 2), angle, opacity) == (0.4, 0.42, -5.0, 0.8)
     assert "turned by -5 degrees" in window.ask(f"{CANVAS}.accessibleDescription()")

@@ -25,7 +25,10 @@ CURSORS: dict[Grip | None, Qt.CursorShape] = {
     "upper left": SHAPES.SizeFDiagCursor, "lower right": SHAPES.SizeFDiagCursor,
     "upper right": SHAPES.SizeBDiagCursor, "lower left": SHAPES.SizeBDiagCursor,
 }  # fmt: skip
-KEYS = "arrows move it, [ and ] scale, comma and full stop turn, M mirrors, Page Up and Page Down order, Delete removes"
+KEYS = (
+    "arrows move it, [ and ] scale, comma and full stop turn, < and > fade, M mirrors, Page Up and Page Down order, "
+    "Delete removes"
+)
 HELP = f"N takes hold of the next placed picture; {KEYS}"
 
 
@@ -204,8 +207,8 @@ class Arranger(Hand):
                 self.turn_held(TURN if text == "." else -TURN)
             case "m":
                 self.mirror_held()
-            case "o" | "p":
-                opacity = min(1.0, max(FADE, one.opacity + (FADE if text == "p" else -FADE)))
+            case "<" | ">":
+                opacity = min(1.0, max(FADE, one.opacity + (FADE if text == ">" else -FADE)))
                 self.change("Change Opacity", "fade", opacity=round(opacity, 2))
             case _:
                 return False

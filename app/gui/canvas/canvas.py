@@ -301,8 +301,10 @@ class Canvas(PictureArea):
             super().keyPressEvent(event)
 
     def paste(self) -> None:
-        """What is on the clipboard, as if it were dropped."""
-        self.dropped.emit(QApplication.clipboard().mimeData(), None)
+        """What is on the clipboard, as if it were dropped; while pictures are placed, into the middle."""
+        laid = self.placing and self.hand is self.arranger
+        middle = QPointF(self.view.picture.width() / 2, self.view.picture.height() / 2)
+        self.dropped.emit(QApplication.clipboard().mimeData(), middle if laid else None)
 
     def _type(self, text: str, repeated: bool) -> bool:
         match text.lower():

@@ -66,7 +66,7 @@ class PlaceBar(LayerBar):
         describe(self.add, "Place Picture…", "A picture from a file, to be laid on this one; or drop it here")
         self.line.addWidget(self.add)
         self.line.addSpacing(GAP // 2)
-        self.opacity = self.add_slider("Opacity", "How much it hides what is below, O and P", self._set_opacity)
+        self.opacity = self.add_slider("Opacity", "How much it hides what is below, < and >", self._set_opacity)
         self.tools = [self._add_tool(*row) for row in self._list_tools(self.arranger)]
         self.end("The model sees both as one picture", "Back to looking; what is placed stays")
         self.arranger.chosen.connect(self.refresh)
@@ -158,11 +158,10 @@ class PaintBar(LayerBar):
 
 
 def _swatch(colour: QColor, current: bool = False) -> QIcon:
-    """A plain square; the current one is framed."""
-    made = QPixmap(SIDE, SIDE)
-    made.fill(QColor("#808080") if current else colour)
-    if current:
-        painter = QPainter(made)
-        painter.fillRect(2, 2, SIDE - 4, SIDE - 4, colour)
-        painter.end()
+    """A square with a thin rim, so that it is seen on any ground; the current one has a broad one."""
+    made, rim = QPixmap(SIDE, SIDE), 3 if current else 1
+    made.fill(QColor("#808080"))
+    painter = QPainter(made)
+    painter.fillRect(rim, rim, SIDE - 2 * rim, SIDE - 2 * rim, colour)
+    painter.end()
     return QIcon(made)

@@ -291,7 +291,7 @@ class PanelStage(PanelPart, QWidget):
     def drop(self, mime: QMimeData, at: QPointF | None) -> None:
         """Dropped pictures are laid on this one, at a point of it, or become takes: the panel's picture."""
         panel_id, found = self.panel_id, picture_drag.pictures_in(mime, self.document)
-        if at is not None or (self.tool == "place" and self.canvas.placing):
+        if at is not None:
             self.lay(found, at)
         elif picture_drag.fill_panel(self.document, panel_id, found):
             self.dropped.emit()

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 
 from app.board import commands
 from app.board.data import Board, Panel, PanelReference, Picture, Scene, Source, Take, pictures
-from app.board.panel_job import make_take, panel_job
+from app.board.panel_job import instruct, make_take, panel_job
 from app.board.picture import Crop, Placed
 from app.board.seen import see
 from app.fluxboard.codec import decode, encode
@@ -112,3 +112,19 @@ def test_a_crop_is_part_of_what_is_seen_and_of_the_request():
 def test_a_crop_outside_its_picture_or_too_small_is_refused(crop):
     with pytest.raises(Refused):
         commands.add_reference(board(), "p", PanelReference("r", SOFA, "prop", "sofa", crop=crop))
+
+
+def test_what_lies_on_a_picture_never_comes_to_lie_on_another():
+    mask, other = picture("e"), Take("t2", RESULT, "", "", "2026-01-01T00:00:00Z", 0)
+    one = commands.add_take(commands.start_from_seen(board(), "p"), "p", other)
+    one = commands.choose_take(commands.set_panel(one, "p", mask=mask, placed=(SOFA_LEFT,)), "p", "t2")
+    assert job(one).request.mask.sha256 == mask.sha256
+    assert make_take(job(one), BOTH, 1, 1.0).parent == "t1", "it was painted on this one"
+    assert instruct(one.panel("p"), "make it night").mask is None
+    one = commands.set_panel(one, "p", source=Source("take"))
+    assert (one.panel("p").mask, one.panel("p").placed) == (None, ())
+
+
+def test_a_mask_of_the_current_take_counts_for_an_instruction_too():
+    one = commands.set_panel(commands.start_from_seen(board(), "p"), "p", mask=picture("e"))
+    assert instruct(one.panel("p"), "make it night").mask == picture("e")

@@ -109,12 +109,12 @@ def paint(view, start=(300, 250), end=(420, 260)):
 
 def test_a_stroke_is_a_grey_blob_of_the_source_s_size_and_one_step(view, document, ids, qtbot):
     first = ids()[0]
-    add_take(document, first, 3)
+    take = add_take(document, first, 3)
     shown_name(view, qtbot)
     QTest.mouseClick(view.stage.bar.tools["brush"], LEFT)
     paint(view)
     panel = view.panel
-    assert panel.source == Source("take")
+    assert panel.source == Source("take", take=take.id), "of this take, whichever is chosen later"
     assert (panel.mask.width, panel.mask.height) == (192, 108)
     mask = open_mask(document.picture_path(panel.mask.sha256))
     assert np.array_equal(np.rint(mask * 255), view.stage.canvas.painter.mask)
@@ -217,7 +217,7 @@ def test_a_mask_is_of_the_picture_that_is_shown(view, document, ids, qtbot):
     assert view.stage.to_show() == own.picture, "another picture than the one that was seen"
     paint(view)
     assert (view.panel.mask.width, view.panel.mask.height) == (192, 108)
-    assert view.panel.source == Source("take")
+    assert view.panel.source == Source("take", take=own.id)
 
 
 def test_a_mask_that_lies_on_the_start_says_which_picture_it_is(view, document, ids, qtbot):
