@@ -226,6 +226,7 @@ KLEIN: dict[str, Any] = {
     "template": "klein",
     "files": DIFFUSERS_FILES,
     "max_references": 10,
+    "follows": True,
     "mask": True,
 }
 BASE: dict[str, Any] = {"guidance_kind": "cfg", "guidance": 4.0, "steps": 50}
@@ -269,6 +270,7 @@ FLUX3: dict[str, Any] = {
     "files": DIFFUSERS_FILES,
     "download_bytes": 20_300_000_000,
     "max_references": 10,
+    "follows": True,
     "mask": True,
     "reference_most": 4 * MEGAPIXEL,
     "keeps_whole": True,

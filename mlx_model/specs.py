@@ -55,6 +55,7 @@ class ModelSpec:
     # its edges or a depth map, beside each token; or tokens of text (variations).
     pictures: Literal["tokens", "erased", "edges", "depth", "features"] = "tokens"
     trained_references: int = 0  # more than this goes beyond the authors' code; 0: max_references
+    follows: bool = False  # a pose, edges, a depth map or a layout among its references, when told so
     needs_picture: bool = False  # there is nothing to do without one
     needs_prompt: bool = True
     mask: bool = False
@@ -251,6 +252,7 @@ _ROWS = (
         },
         download_bytes=112_800_000_000,
         max_references=10,
+        follows=True,
         mask=True,
         guidance_kind="embedded",
         guidance=4.0,

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from functools import cache
 from itertools import count
-from typing import Literal, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar, get_args
 
 from mlx_model.errors import Refused
 
@@ -26,8 +26,8 @@ SCHEMA = 2
 ASPECTS: dict[str, tuple[int, int]] = {
     "16:9": (16, 9), "2.39:1": (239, 100), "1.85:1": (185, 100), "4:3": (4, 3), "1:1": (1, 1), "9:16": (9, 16),
 }  # fmt: skip
-Role = Literal["character", "prop", "place", "style", "pose", "composition"]
-ROLES: tuple[Role, ...] = ("character", "prop", "place", "style", "pose", "composition")
+Role = Literal["character", "prop", "place", "style", "pose", "composition", "edges", "depth", "layout"]
+ROLES: tuple[Role, ...] = get_args(Role)
 # One per reference of a panel, told apart in light and dark and by most colour-blind people (after Okabe and Ito).
 COLOUR_NAMES = {
     "#0072B2": "blue", "#E69F00": "orange", "#009E73": "green", "#CC79A7": "pink", "#D55E00": "vermilion",

@@ -130,6 +130,12 @@ def instruct(panel: Panel, instruction: str | None) -> Panel:
     return structs.replace(panel, instruction=instruction, source=Source("take"), mask=mask, placed=())
 
 
+FOLLOW = {  # what is said of a reference of that role
+    "pose": "The main figure takes the pose of {}; nothing else is taken from it.",
+    "edges": "All outlines follow the edges drawn in {}; its colours are not used.",
+    "depth": "The space follows the depth map {}, in which near is white and far is black; its colours are not used.",
+    "layout": "Everything stands where {} shows it, as large as there; its colours and style are not used.",
+}
 Compose = Callable[[Picture, tuple[Placed, ...]], Picture]  # a ground and what lies on it -> both as one picture
 
 
@@ -172,7 +178,7 @@ def panel_job(
     pictures = [_show_laid(one, laid) for one in shown if not is_known(one, known)]
     request = Request(
         choice.model.name,
-        prompt=compile_prompt(_describe(board, panel), names(shown), _call(shown, known, spec)),
+        prompt=_compile(board, panel, shown, _call(shown, known, spec), spec),
         width=width,
         height=height,
         steps=panel.settings.steps,
@@ -188,6 +194,15 @@ def panel_job(
     words, start_id = panel.words.strip(), start.id if start else None
     made = new_id(), label, check(request, spec), folder, panel_id, slot, previews, instruction, words, start_id, laid
     return Job(*made)
+
+
+def _compile(board: Board, panel: Panel, shown: Sequence[Seen], called: list[str], spec: ModelSpec) -> str:
+    """The words for the model; last what it is to follow in pictures that are there for that."""
+    prompt = compile_prompt(_describe(board, panel), names(shown), called)
+    for one, name in zip(shown, called, strict=True):
+        if spec.follows and one.kind == "reference" and one.role in FOLLOW:
+            prompt = _join(prompt, FOLLOW[one.role].format(name))
+    return prompt
 
 
 def _lay(panel: Panel, source: Picture | None, compose: Compose | None) -> Laid:

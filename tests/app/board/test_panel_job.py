@@ -256,3 +256,14 @@ def test_a_single_picture_is_seen_in_full_where_a_person_chose_that(tmp_path, mo
     settings.save(settings.Settings(full_references=True))
     assert job(one).request.reference_size == 2024 * 2024
     assert job(one, model=SPECS["flux1-schnell"]).request.reference_size is None
+
+
+@pytest.mark.parametrize("role", ["pose", "edges", "depth", "layout"])
+def test_a_reference_that_is_to_be_followed_is_said_so_to_models_that_can(role):
+    followed = PanelReference("ref", picture("stick"), role, "stick")
+    one = board(Panel("p", "a dancer on a stage", references=(reference("hat"), followed)))
+    prompt = job(one).request.prompt
+    assert prompt.startswith("a dancer on a stage. ")
+    assert prompt.count("image 2") == 1
+    assert "image 1" not in prompt
+    assert job(one, model=MINI).request.prompt == "a dancer on a stage"
