@@ -245,8 +245,7 @@ def forecast(
         work["references"] = _maps(spec, int(min(largest, cap)), b)
     if STEERING in held and "transformer" in (streamed or {}):
         held["transformer"] += held.pop(STEERING)
-    if STEERING in held:
-        work["steer"] = 0
+    work |= {"steer": 0} if STEERING in held else {}
     work |= {"denoise": step, "decode": _maps(spec, size[0] * size[1], b) + bank}
     return _choose_stay(Held(held, streamed or {}), work, bank, usable)
 

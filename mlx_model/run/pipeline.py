@@ -120,7 +120,7 @@ class Pipeline:
 
         every = self.adapters.get("transformer" if role == STEERING else role, {})
         found = {n: one for n, one in every.items() if not self.steers_apart or steers(n) == (role == STEERING)}
-        if found or role in self.adapters:
+        if found or role in (*self.adapters, STEERING):
             lora.attach(self._loaded[role], found)
 
     @property
@@ -234,13 +234,10 @@ class Pipeline:
         if stamp == self.adapted:
             return
         parts = {role: part for role, part in self.folder.components.items() if role in lora_files.ADAPTED}
-        networks = {
-            role: lora.describe(build(role, part.family, part.params), part.family) for role, part in parts.items()
-        }
+        networks = {r: lora.describe(build(r, one.family, one.params), one.family) for r, one in parts.items()}
         notes: list[str] = []
         adapters = lora.gather(networks, request.loras, notes)
-        self.adapted = None  # should attaching fail halfway
-        self.adapters = adapters
+        self.adapted, self.adapters = None, adapters  # None: should attaching fail halfway
         for role in self._loaded:
             self._attach(role)
         self.adapted = stamp
