@@ -79,12 +79,14 @@ def _edit(pipeline: Any, request: Request, number: int) -> tuple[float, float]:
 
 
 def _peak_bytes() -> int:
-    """The most memory this process has held; MLX's own count includes what Metal holds."""
+    """The most memory this process has held; MLX's own count includes what Metal holds, a card's is apart."""
     import resource
 
     import mlx.core as mx
 
     resident = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+    if mx.cuda.is_available():
+        return int(mx.get_peak_memory())
     return max(resident, mx.get_peak_memory() if mx.metal.is_available() else 0)
 
 
@@ -103,7 +105,7 @@ def sum_up(task: Task, found: Sequence[Facts], load: float) -> Facts:
         "memory_bytes": here.total,
         "system": platform.platform(),
         "versions": {name: metadata.version(name) for name in ("mlx", "flux-local-studio")},
-        "backend": "Metal" if here.metal else "CPU",
+        "backend": here.backend,
         **{key: found[0][key] for key in ("blas", "dtype", "streamed")},
         "size": [request.width, request.height],
         "references": len(request.references),
@@ -114,7 +116,7 @@ def sum_up(task: Task, found: Sequence[Facts], load: float) -> Facts:
         "step_flops": flops,
         "step_tflops": reached,
         "peak_tflops": here.tflops,
-        "peak_basis": "table of chips" if here.metal else "predicted from cores",
+        "peak_basis": "table of chips" if here.gpu else "predicted from cores",
         "share_of_peak": reached / here.tflops if here.tflops else None,
         "peak_bytes": max(one["peak_bytes"] for one in found),
         "load_before": round(load, 2),

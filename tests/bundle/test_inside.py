@@ -116,7 +116,7 @@ def test_the_document_s_icon_is_one_that_macs_read():
 
 def test_an_nvidia_environment_never_has_two_mlx_s():
     steps = list(nvidia.list_commands(Path("there"), ["test"]))
-    asked = [word for step in steps for word in step if word.startswith("mlx")]
+    asked = [word for step in steps for word in step if word.startswith("mlx[")]
     assert len(asked) == 1
     assert asked[0].startswith("mlx[cuda13]>=")
     own = next(step for step in steps if str(ROOT) in step)

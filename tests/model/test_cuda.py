@@ -5,12 +5,13 @@ import sys
 
 import pytest
 
-from app.models import doctor
+from app.models import benchmark, doctor
 from app.models.library import catalogue
 from mlx_model import cuda, memory
 from mlx_model.errors import GpuFailed, OutOfMemory, tell_device
 from mlx_model.run.pipeline import default_dtype
 from mlx_model.specs import SPECS
+from tests.house.tree import NAMES, ROOT
 
 GIB = 2**30
 H200 = {  # the keys of mlx_cuda_13 0.32.4
@@ -100,7 +101,7 @@ def test_bench_counts_the_card_s_own_memory(card, monkeypatch):
     import mlx.core as mx
 
     monkeypatch.setattr(mx, "get_peak_memory", lambda: 12345)
-    assert doctor._peak_bytes() == 12345
+    assert benchmark._peak_bytes() == 12345
 
 
 TOLD = {
@@ -114,3 +115,11 @@ TOLD = {
 @pytest.mark.parametrize("text", TOLD)
 def test_what_cuda_says_is_told_as_memory_or_as_the_chip_s(text):
     assert type(tell_device(text)) is TOLD[text]
+
+
+def test_nothing_asks_for_metal_alone():
+    texts = {name: (ROOT / name).read_text("utf-8") for name in NAMES}
+    assert [name for name, text in texts.items() if "metal.is_av" in text and "cuda.is_available" not in text] == []
+    assert [name for name, text in texts.items() if "here.metal" in text] == [
+        "app/models/doctor.py"
+    ]  # a Mac's own fault
