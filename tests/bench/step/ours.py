@@ -60,7 +60,7 @@ def _trace_flux1(network: Any, case: Case) -> graph.Step:
 
     def step(latents: mx.array, text: mx.array, rope: mx.array, *rest: mx.array) -> mx.array:
         given = flux1.Condition(text, vec, rest[0] if references is not None else None, None, rope)
-        velocity: mx.array = network.step(latents, steering, given)
+        velocity: mx.array = ops.finish(network.walk(latents, steering, given))[0]
         return velocity
 
     rope = _rope(case.text + IMAGE + seen)
@@ -93,7 +93,7 @@ def _trace_flux2(network: Any, case: Case) -> graph.Step:
     def step(latents: mx.array, text: mx.array, rope: mx.array, *rest: mx.array) -> mx.array:
         pairs = list(zip(rest[::2], rest[1::2], strict=True)) if bank else None
         given = flux2.Condition(text, rest[0] if references else None, pairs, rope)
-        velocity: mx.array = network.step(latents, steering, given)
+        velocity: mx.array = ops.finish(network.walk(latents, steering, given))[0]
         return velocity
 
     text = _zeros(case, case.text, h, dtype)
@@ -109,7 +109,7 @@ def _trace_flux3(network: Any, case: Case) -> graph.Step:
 
     def step(latents: mx.array, text: mx.array, rope: mx.array, *rest: mx.array) -> mx.array:
         given = flux3.Condition(text, rest[0] if rest else None, rope)
-        velocity: mx.array = network.step(network.begin(latents, steering, given), steering, given)
+        velocity: mx.array = ops.finish(network.walk(network.begin(latents, steering, given), steering, given))[0]
         return velocity
 
     text, rope = _zeros(case, case.text, h, dtype), _rope(case.text + IMAGE + seen)
