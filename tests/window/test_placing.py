@@ -146,7 +146,7 @@ def test_paint_and_eraser_and_the_colour_of_the_picture(window):
     assert colour(window, 0.5, 0.2) == before
     assert colour(window, 0.4, 0.2) == [0x3F, 0x7F, 0xBF]
     window.press("ctrl+z")
-    assert colour(window, 0.5, 0.2) == [0x3F, 0x7F, 0xBF]
+    window.wait(lambda: colour(window, 0.5, 0.2) == [0x3F, 0x7F, 0xBF], "the paint again")
     wanted = colour(window, 0.1, 0.9)
     window.click(spot(window, 0.1, 0.9), keys="ctrl")
     assert window.ask("list(window.stack.currentWidget().stage.laying.brush.colour.getRgb())[:3]") == wanted

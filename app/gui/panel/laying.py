@@ -19,6 +19,7 @@ from ..document.panel_part import PanelPart
 from ..document.pixmaps import Pixmaps, read_layer
 
 SHARE = 0.4  # of the ground: how large a picture is at first, across or down
+REMEMBERED = 4  # sheets as they were after the last strokes: undo shows them at once
 PREMULTIPLIED = QImage.Format.Format_ARGB32_Premultiplied
 
 
@@ -163,7 +164,8 @@ class Laying(PanelPart, QObject):
         if panel is None or panel_id != self.panel_id:  # deleted, or left, meanwhile
             return
         if picture:
-            self._painted = {picture.sha256: QPixmap.fromImage(sketch)}
+            latest = list(self._painted.items())[1 - REMEMBERED :]
+            self._painted = {**dict(latest), picture.sha256: QPixmap.fromImage(sketch)}
         sheets = (Placed(picture, width=1.0, painted=True),) if picture else ()
         self._shown = None
         if not self._put(what, (*panel.placed[:place], *sheets, *panel.placed[place + 1 :])):

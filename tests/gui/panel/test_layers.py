@@ -91,6 +91,22 @@ def test_strokes_go_onto_one_sheet_and_over_what_was_placed_since(view, document
     assert [one.painted for one in view.panel.placed] == [True, False]
 
 
+def test_undo_of_a_stroke_shows_the_sheet_before_at_once(view, document, ids, monkeypatch):
+    add_take(document, ids()[1], 3)
+    view.stage.set_tool("paint")
+    laying, brush = view.stage.laying, view.stage.laying.brush
+    for x in (20, 60, 100):
+        brush.press(Touch(QPointF(x, 20)))
+        brush.release()
+        document.settle()
+    monkeypatch.setattr(laying, "_pixmaps", None)
+    document.undo()
+    document.undo()
+    assert laying.arranger.placed == view.panel.placed != ()
+    document.redo()
+    assert laying.arranger.placed == view.panel.placed
+
+
 def test_all_that_is_erased_leaves_no_sheet(view, document, ids):
     add_take(document, ids()[1], 3)
     view.stage.set_tool("paint")
