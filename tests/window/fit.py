@@ -106,7 +106,7 @@ def measure(widget: QWidget) -> Iterator[tuple[str, Size, Size]]:
         text = widget.displayText() or widget.placeholderText()
         yield text, (metrics.horizontalAdvance(text), 1), (widget.contentsRect().width(), widget.height())
     elif isinstance(widget, QHeaderView) and widget.orientation() == Qt.Orientation.Horizontal:
-        for place in range(widget.count()):
+        for place in (one for one in range(widget.count()) if not widget.isSectionHidden(one)):
             text = str(widget.model().headerData(place, widget.orientation()) or "")
             yield text, (metrics.horizontalAdvance(text), 1), (widget.sectionSize(place), widget.height())
 

@@ -1,15 +1,13 @@
 """The models page: the best one for this computer, a table of all to search in, and the chosen one in full."""
 
-from collections.abc import Callable
 from typing import Any
 
-from PySide6.QtCore import QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPixmap, QResizeEvent
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
     QFileDialog,
-    QFrame,
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
@@ -21,10 +19,9 @@ from mlx_model import memory
 
 from ...base import blas, paths
 from ...models import access, library
-from ..document.pixmaps import read
-from ..kit import portrait
 from ..kit.widgets import OneLine, OneLineEdit, bar, button, describe, label, row, scroll_column
 from ..kit.words import model_title
+from .best_card import BestCard, say_memory, say_time
 from .downloads import Downloads
 from .found import FoundDialog
 from .log_in import LogIn
@@ -32,65 +29,14 @@ from .model_card import SLOW, ModelCard, is_slow, list_badges, picture_seconds
 
 FIRST_LINE = "The built-in model is small and for trying the app. The models that artists use are below."
 COLUMNS = ("Model", "Works from", "One picture", "Memory", "Download", "")
-SAMPLE = paths.ASSETS / "samples" / "gull_1c.png"
 TITLE = 190  # px: most of a model's name in the table
-CARD, NARROW, ROOMY = 400, 340, 1050  # px: width of the chosen model; of a page that has room for both
+CARD, NARROW, ROOMY = 400, 380, 1050  # px: width of the chosen model; of a page that has room for both
 NAME = Qt.ItemDataRole.UserRole
+Stretch, Interactive = QHeaderView.ResizeMode.Stretch, QHeaderView.ResizeMode.Interactive
 STATES = {
     "Used for new panels": "In use", "Built in": "Built in", "Installed": "Installed",
     "Does not fit this machine": "Too large", "Very slow here": "Very slow",
 }  # fmt: skip
-
-
-class Sample(QWidget):
-    """A picture with round corners."""
-
-    def __init__(self, path: str, size: QSize):
-        super().__init__()
-        self.setFixedSize(size)
-        self.pixmap = QPixmap.fromImage(read(path, 2 * size.width()))
-
-    def paintEvent(self, event: QPaintEvent) -> None:
-        painter, path = QPainter(self), QPainterPath()
-        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
-        path.addRoundedRect(QRectF(self.rect()), 8, 8)
-        painter.setClipPath(path)
-        if not self.pixmap.isNull():
-            portrait.cover(painter, QRectF(self.rect()), self.pixmap, self.pixmap.rect())
-        painter.end()
-
-
-class BestCard(QFrame):
-    """The model to begin with on this computer: what it is like, and one button."""
-
-    def __init__(self, entry: dict[str, Any], default: str | None, act: Callable[[], None]):
-        super().__init__()
-        self.setObjectName("card")
-        self.entry = entry
-        drawn = Sample(str(SAMPLE), QSize(150, 112))
-        describe(drawn, "Sample picture", "Drawn, to show what such a model is for: it makes its own")
-        words = QVBoxLayout()
-        words.setSpacing(4)
-        words.addWidget(label("Best for this computer", "muted"))
-        words.addWidget(label(model_title(entry["name"]), name="heading"))
-        words.addWidget(label(say_facts(entry), wrap=True))
-        words.addWidget(label("The picture is drawn, to show what it is for.", "muted"))
-        words.addStretch(1)
-        self.button = button(self._say_act(default), act, "download" if self._is_wanted() else "check", "primary")
-        self.button.setEnabled(self._is_wanted() or entry["name"] != default)
-        box = row(drawn, spacing=16)
-        box.setContentsMargins(14, 14, 18, 14)
-        box.addLayout(words, 1)
-        box.addWidget(self.button, 0, Qt.AlignmentFlag.AlignVCenter)
-        self.setLayout(box)
-
-    def _is_wanted(self) -> bool:
-        return not self.entry["installed"] and self.entry["repo"] is not None
-
-    def _say_act(self, default: str | None) -> str:
-        if self._is_wanted():
-            return "Download…"
-        return "In Use" if self.entry["name"] == default else "Use for New Panels"
 
 
 class ModelsView(QWidget):
@@ -170,10 +116,19 @@ class ModelsView(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Where there is little room the chosen model says the rest."""
         super().resizeEvent(event)
+        self._suit()
+
+    def _suit(self) -> None:
         narrow = self.width() < ROOMY
         self.area.setFixedWidth(NARROW if narrow else CARD)
-        for column in (3, 4):
+        self.disk.setVisible(not narrow)
+        for column in (1, 3, 4):
             self.table.setColumnHidden(column, narrow)
+        self.table.horizontalHeader().setSectionResizeMode(0, Stretch if narrow else Interactive)
+        card = self.best.itemAt(0)
+        if card and isinstance(best := card.widget(), BestCard):
+            best.sample.setVisible(not narrow)
+            best.note.setVisible(not narrow)
 
     def refresh(self) -> None:
         """Read again what is installed."""
@@ -203,6 +158,7 @@ class ModelsView(QWidget):
                 widget.hide()
                 widget.deleteLater()
         self.best.addWidget(BestCard(entry, self.default, lambda: self._take_best(entry["name"])))
+        self._suit()
 
     def _take_best(self, name: str) -> None:
         self.choose(name)
@@ -334,32 +290,6 @@ def find_best(entries: list[dict[str, Any]]) -> dict[str, Any]:
     real = [one for one in entries if one["repo"] and one["does"]["references"] > 1 and library.best_bits(one)]
     quick = [one for one in real if picture_seconds(one) and not is_slow(one)]
     return min(quick, key=picture_seconds) if quick else next(one for one in entries if one["repo"] is None)
-
-
-def say_facts(entry: dict[str, Any]) -> str:
-    """Seconds, memory, download."""
-    took = f"{say_time(entry)} for a picture (predicted)".capitalize()
-    if entry["repo"] is None:
-        return f"{took} · part of the app, nothing to download."
-    download = memory.say_bytes(entry["download_bytes"])
-    return f"{took} · {say_memory(entry)} of memory · {download} to download."
-
-
-def say_time(entry: dict[str, Any]) -> str:
-    """How long a picture takes here, roughly."""
-    seconds = picture_seconds(entry)
-    if not seconds:
-        return ""
-    for unit, word in ((3600, "h"), (60, "min"), (1, "s")):
-        if seconds >= 1.5 * unit:
-            return f"about {round(seconds / unit)} {word}"
-    return "about a second"
-
-
-def say_memory(entry: dict[str, Any]) -> str:
-    """What a run takes at 8 bits, or at as many as fit."""
-    bits = str(min(8, library.best_bits(entry, "runs") or 4))
-    return memory.gib(entry["memory_bytes" if entry["fits"][bits] else "streamed_bytes"][bits])
 
 
 def say_short(entry: dict[str, Any]) -> str:

@@ -1,0 +1,98 @@
+"""The model to begin with on this computer, as a card, and its time and memory in words."""
+
+from collections.abc import Callable
+from typing import Any
+
+from PySide6.QtCore import QRectF, QSize, Qt
+from PySide6.QtGui import QPainter, QPainterPath, QPaintEvent, QPixmap
+from PySide6.QtWidgets import QFrame, QVBoxLayout, QWidget
+
+from mlx_model import memory
+
+from ...base import paths
+from ...models import library
+from ..document.pixmaps import read
+from ..kit import portrait
+from ..kit.widgets import button, describe, label, row
+from ..kit.words import model_title
+from .model_card import picture_seconds
+
+SAMPLE = paths.ASSETS / "samples" / "gull_1c.png"
+
+
+class Sample(QWidget):
+    """A picture with round corners."""
+
+    def __init__(self, path: str, size: QSize):
+        super().__init__()
+        self.setFixedSize(size)
+        self.pixmap = QPixmap.fromImage(read(path, 2 * size.width()))
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        painter, path = QPainter(self), QPainterPath()
+        painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
+        path.addRoundedRect(QRectF(self.rect()), 8, 8)
+        painter.setClipPath(path)
+        if not self.pixmap.isNull():
+            portrait.cover(painter, QRectF(self.rect()), self.pixmap, self.pixmap.rect())
+        painter.end()
+
+
+class BestCard(QFrame):
+    """The model to begin with on this computer: what it is like, and one button."""
+
+    def __init__(self, entry: dict[str, Any], default: str | None, act: Callable[[], None]):
+        super().__init__()
+        self.setObjectName("card")
+        self.entry = entry
+        drawn = self.sample = Sample(str(SAMPLE), QSize(150, 112))
+        describe(drawn, "Sample picture", "Drawn, to show what such a model is for: it makes its own")
+        words = QVBoxLayout()
+        words.setSpacing(4)
+        words.addWidget(label("Best for this computer", "muted"))
+        words.addWidget(label(model_title(entry["name"]), name="heading"))
+        words.addWidget(label(say_facts(entry), wrap=True))
+        self.note = label("The picture is drawn, to show what it is for.", "muted", wrap=True)
+        words.addWidget(self.note)
+        words.addStretch(1)
+        self.button = button(self._say_act(default), act, "download" if self._is_wanted() else "check", "primary")
+        self.button.setEnabled(self._is_wanted() or entry["name"] != default)
+        box = row(drawn, spacing=16)
+        box.setContentsMargins(14, 14, 18, 14)
+        box.addLayout(words, 1)
+        box.addWidget(self.button, 0, Qt.AlignmentFlag.AlignVCenter)
+        self.setLayout(box)
+
+    def _is_wanted(self) -> bool:
+        return not self.entry["installed"] and self.entry["repo"] is not None
+
+    def _say_act(self, default: str | None) -> str:
+        if self._is_wanted():
+            return "Download…"
+        return "In Use" if self.entry["name"] == default else "Use for New Panels"
+
+
+def say_facts(entry: dict[str, Any]) -> str:
+    """Seconds, memory, download."""
+    took = f"{say_time(entry)} for a picture (predicted)".capitalize()
+    if entry["repo"] is None:
+        return f"{took} · part of the app, nothing to download."
+    download = memory.say_bytes(entry["download_bytes"])
+    return f"{took} · {say_memory(entry)} of memory · {download} to download."
+
+
+def say_time(entry: dict[str, Any]) -> str:
+    """How long a picture takes here, roughly."""
+    seconds = picture_seconds(entry)
+    if not seconds:
+        return ""
+    for unit, word in ((3600, "h"), (60, "min"), (1, "s")):
+        if seconds >= 1.5 * unit:
+            return f"about {round(seconds / unit)} {word}"
+    return "about a second"
+
+
+def say_memory(entry: dict[str, Any]) -> str:
+    """What a run takes at 8 bits, or at as many as fit."""
+    bits = str(min(8, library.best_bits(entry, "runs") or 4))
+    return memory.gib(entry["memory_bytes" if entry["fits"][bits] else "streamed_bytes"][bits])
