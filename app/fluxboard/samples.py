@@ -104,9 +104,9 @@ SAMPLES: dict[str, Sample] = {
         (("chair", "prop", "chair"), ("room", "place", "room")),
         (
             ("THE ROOM", (
-                Shot("@room by day", "The empty room.", "", "room", 2, "EST", "", ("room",)),
+                Shot("@room at sunset", "The empty room.", "", "product_1a", 2, "EST", "", ("room",)),
                 Shot("put @chair on the left", "With the chair.", "", "product_1b", 2, "EST", "", ("chair",), True),
-                Shot("make it sunset", "The same, in the evening.", "", "", 2, "EST", "", (), True),
+                Shot("make it night", "The same, late.", "", "", 2, "EST", "", (), True),
             )),
         ),
     ),

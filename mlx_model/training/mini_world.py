@@ -78,9 +78,9 @@ def plan_text(rng: np.random.Generator, split: str, size: Size) -> Plan:
 def plan_two(rng: np.random.Generator, split: str, size: Size) -> Plan:
     """Two references."""
     kind = rng.random()
-    if kind < 0.22:
+    if kind < 0.4:
         return tasks.plan_outfit(rng, split, size, 2)
-    if kind < 0.32:
+    if kind < 0.5:
         return tasks.plan_seat(rng, split, size)
     kind = rng.random()
     if kind < 0.45:
@@ -126,8 +126,8 @@ MIX: dict[str, dict[str, float]] = {  # weights; they need not add up to 1
         "friends": 0.06, "snow": 0.02,
     },
     "all": {
-        "copy": 0.02, "text": 0.2, **dict.fromkeys(EDITS, 0.05), "wear": 0.09, "hold": 0.06, "snow": 0.02,
-        "friends": 0.05, "identity": 0.13, "two": 0.16, "three": 0.06, "four": 0.01, "five": 0.008, "six": 0.01,
+        "copy": 0.02, "text": 0.15, **dict.fromkeys(EDITS, 0.05), "wear": 0.11, "hold": 0.06, "snow": 0.02,
+        "friends": 0.05, "identity": 0.13, "two": 0.22, "three": 0.08, "four": 0.01, "five": 0.008, "six": 0.01,
     },
 }  # fmt: skip
 
