@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import openai
 import pytest
 from mcp import ClientSession, StdioServerParameters
 from mcp.client.stdio import stdio_client
@@ -19,6 +18,7 @@ from PIL import Image
 from app.board.data import Board, Panel, Scene, Settings
 from app.fluxboard.file import BoardFile
 
+openai = pytest.importorskip("openai", reason="the extra `clients` brings it")
 pytestmark = [pytest.mark.network, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = ROOT / "assets" / "examples"
