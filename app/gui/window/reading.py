@@ -75,11 +75,11 @@ class Pages(QTextBrowser):
             block = block.next()
         for frame in self.document().rootFrame().childFrames():
             if isinstance(frame, QTextTable):
-                form = frame.format().toTableFormat()
-                form.setCellPadding(6)
-                form.setCellSpacing(0)
-                form.setBorder(0.5)
-                frame.setFormat(form)
+                table = frame.format().toTableFormat()
+                table.setCellPadding(6)
+                table.setCellSpacing(0)
+                table.setBorder(0.5)
+                frame.setFormat(table)
         self.document().clearUndoRedoStacks()
         self.moveCursor(QTextCursor.MoveOperation.Start)
 

@@ -1,5 +1,7 @@
 """What the window says before a run or a download: refusals, misfits that can be tried all the same, slow machines."""
 
+from types import SimpleNamespace
+
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
@@ -88,7 +90,7 @@ def test_the_worker_asks_for_memory_unless_it_is_told_to_go_on(monkeypatch, tmp_
     monkeypatch.setattr(running, "require_memory", refuse)
     monkeypatch.setattr(inputs, "load", lambda request, notes: request)
     monkeypatch.setattr(running, "run_and_save", lambda *_: iter(["ran"]))
-    monkeypatch.setattr(Worker, "_open", lambda *_: None)
+    monkeypatch.setattr(Worker, "_open", lambda *_: SimpleNamespace())
     request = raw(Request("mini", "a gull", width=128, height=128).to_json())
     worker = Worker(0, None, None)
     with pytest.raises(WillNotFit):
