@@ -71,7 +71,7 @@ def test_every_library_comes_with_its_licence(qtbot, window):
 
 def test_every_part_that_a_person_may_install_is_among_them():
     project = tomllib.loads((paths.ASSETS.parent / "pyproject.toml").read_text("utf-8"))["project"]
-    tools = {"test", "packaging", "guide", "audit", "parity"}
+    tools = {"test", "packaging", "guide", "audit", "parity", "clients"}
     assert project["optional-dependencies"].keys() - tools == credits.PARTS
 
 
