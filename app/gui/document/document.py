@@ -18,7 +18,7 @@ from mlx_model.errors import FluxLocalError, Hint, Refused, WillNotFit
 from ...board import commands
 from ...board.data import Board, Panel, Picture, Take, new_id, no_longer
 from ...board.history import History
-from ...board.naming import anchor, renumber
+from ...board.naming import anchor, render_order, renumber
 from ...board.panel_job import choose_size, further_seed, instruct, name_model, panel_job
 from ...board.seen import look
 from ...engine.engine import Engine
@@ -309,16 +309,17 @@ class Document(QObject):
         return PanelState("running", kept.step, kept.total, preview=kept.preview, stage="decode")
 
     def render(self, panel_ids: Iterable[str], anyway: bool = False) -> None:
-        """Put the panels in line, each for one take. What can't run fails at once, with its reason in its state.
-
-        `anyway`: also what will not fit this machine's memory, as predicted.
-        """
+        """Put the panels in line, each for one take; what can't run fails at once, its reason in its state. `anyway`:
+        also what is predicted not to fit this machine's memory."""
         self._submit_all([(panel_id, 0, None) for panel_id in panel_ids], anyway)
 
+    def render_in_turn(self, panel_ids: Iterable[str]) -> None:
+        """Put the panels in line; one that continues another of them comes once that one has its new picture."""
+        self.render(self.runs.line_up(map(self.panel, render_order(self.board, panel_ids))))
+
     def render_outdated(self) -> None:
-        """Put in line what is out of date, each panel as soon as the one that it continues has its new picture."""
-        stale = look(self.board).outdated.values()
-        self.render(self.runs.line_up(panel for panel in stale if not self.panel_state(panel.id).busy))
+        """What is out of date, in turn."""
+        self.render_in_turn([one for one in look(self.board).outdated if not self.panel_state(one).busy])
 
     def render_variations(self, panel_ids: Iterable[str], count: int = 4, anyway: bool = False) -> None:
         """Put `count` takes of each panel in line, each with another seed; from a locked one on they count up."""
@@ -332,8 +333,7 @@ class Document(QObject):
         """Add a panel behind this one whose first reference is this one's take; its id, "" where that was refused."""
         self.settle()
         new = new_id()
-        done = self.do("Continue from Panel", lambda board: commands.continue_from(board, panel_id, new))
-        return new if done else ""
+        return new if self.do("Continue from Panel", lambda b: commands.continue_from(b, panel_id, new)) else ""
 
     def apply_to_all(self, panel_ids: Iterable[str], instruction: str) -> None:
         """Edit the current take of each panel by one instruction; each gets a new take and keeps its own prompt."""

@@ -191,7 +191,7 @@ class BoardCommands(QObject):
         words = ("Render", f"Render {len(ids)} panels?", "They are put in the queue.", "Render")
         if len(ids) > MANY and not sure(self.window, *words):
             return
-        self.document.render(ids)
+        self.document.render_in_turn(ids)
 
     def render_again(self) -> None:
         """One more take of each chosen panel; no other panel is touched."""

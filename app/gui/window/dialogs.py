@@ -7,7 +7,6 @@ from datetime import UTC, datetime
 
 import msgspec
 from PySide6.QtCore import Qt
-from PySide6.QtGui import QAction
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -35,7 +34,6 @@ from ...board import commands
 from ...board.data import ASPECTS
 from ...models import library
 from ..document.document import Document
-from ..kit import icons
 from ..kit.fields import ChoiceField
 from ..kit.messages import size_window
 from ..kit.theme import SCHEMES
@@ -193,9 +191,6 @@ class Shortcuts(QDialog):
         self.search = QLineEdit()
         self.search.setPlaceholderText("Search")
         self.search.setAccessibleName("Search shortcuts")
-        self.search.setClearButtonEnabled(True)
-        for clear in self.search.findChildren(QAction):  # its own
-            icons.dress(clear, "close")
         self.search.textChanged.connect(self._filter)
         self.table = QTableWidget(0, 3)
         self.table.setAccessibleName("Shortcuts")

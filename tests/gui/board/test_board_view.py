@@ -458,6 +458,18 @@ def test_a_whole_chain_is_rendered_by_one_click_each_from_the_new_picture_of_the
     qtbot.waitUntil(outdated.isHidden)
 
 
+def test_chosen_panels_that_continue_each_other_are_rendered_in_turn(window, engine, picture_file, chain):
+    """As on the command line: none starts from the picture that is about to be replaced."""
+    document = window.document
+    window.board.grid.select([chain[2], chain[1]])
+    window.run("render")
+    assert [document.panel_state(one).state for one in chain] == ["done", "running", "queued"]
+    engine.done(picture_file("second.png", "green"))
+    assert engine.running.job.panel == chain[2]
+    engine.done(picture_file("third.png", "yellow"))
+    assert document.panel(chain[2]).take.parent == document.panel(chain[1]).current
+
+
 @pytest.mark.parametrize("end", ["fail", "cancel", "cancel the last", "unreadable"])
 def test_a_chain_that_breaks_waits_for_nothing(window, engine, chain, end, tmp_path, qtbot):
     document = window.document
