@@ -1,0 +1,5 @@
+"""Tiny models stay packed here too."""
+
+from tests.converters.conftest import packed
+
+__all__ = ["packed"]
