@@ -15,6 +15,10 @@ def test_a_download_without_a_network_says_so_and_can_be_tried_again(screen, sta
     cut_off.environment = {**screen.environment, "HF_ENDPOINT": address}
     window = start(on=cut_off)
     window.press("ctrl+3")
+    window.tab_to("Search models")
+    window.type("klein 4B")
+    window.tab_to("Models")
+    window.press("Down", "Home")
     window.tab_to("Download…")
     window.press("Return")
     window.wait(lambda: any("Download" in title for title in window.question("windows")), "the question")
