@@ -17,6 +17,7 @@ from app.fluxboard.file import BoardFile
 from app.gui.document import document as document_module
 from app.gui.document import storing
 from app.gui.document.storing import in_background, read_picture
+from app.gui.kit import turns
 from app.gui.kit.messages import ReadingDialog
 from tests.gui.board.test_board_view import drop, now, spot, urls
 
@@ -109,6 +110,7 @@ def test_the_window_lives_while_a_large_picture_is_read_and_keys_wait(window, pi
     timer.timeout.connect(lambda: ticks.append(time.monotonic()))
     timer.timeout.connect(lambda: said.extend(one.words.text() for one in reading_dialogs()))
     timer.start()
+    turns._lull().stop()  # a process of thousands of tests has more to collect than any window
     document = window.document
     pictures = document.import_pictures([picture_file(f"{name}.png") for name in "abc"])
     order.append(len(pictures))
