@@ -242,6 +242,7 @@ def listen(port: int) -> socket.socket:
     try:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         opened.bind((HOST, port))
+        opened.listen()  # who reads the address may ask at once: it waits until there is an answer
     except OSError as error:
         opened.close()
         raise RequestError(f"Port {port} can't be used: {error.strerror}.", "Choose another port.") from error

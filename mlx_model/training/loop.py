@@ -78,7 +78,7 @@ def tell_lost() -> Iterator[None]:
         yield
     except RuntimeError as error:
         if LOST.search(str(error)):
-            hint = "What it had learned at the last step is kept: start all of them again, going on from there."
+            hint = "The last checkpoint is whole: start all of them again, going on from there."
             raise SampleError("Another process of this run has ended, so this one ends too.", hint) from error
         raise
 

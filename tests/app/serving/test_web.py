@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import socket
 
 import numpy as np
 import pytest
@@ -29,6 +30,11 @@ def ask(path="/v1/models", headers=GOOD, body=(b"",), method="GET"):
              "headers": [(name.encode(), value.encode()) for name, value in headers.items()]}  # fmt: skip
     asyncio.run(make_app(None, "word", 8188)(scope, receive, send))
     return said[0]["status"], json.loads(said[1]["body"] or b"null")
+
+
+def test_who_reads_the_address_may_ask_at_once():
+    with listen(0) as opened, socket.create_connection(opened.getsockname(), timeout=5):
+        pass
 
 
 def test_who_knows_the_token_and_the_host_is_let_in():
