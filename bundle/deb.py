@@ -35,6 +35,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Make a Debian package of dist/flux-local.")
     parser.add_argument("--quick", action="store_true", help="hardly compressed, for trials")
     arguments = parser.parse_args()
+    if not BUILT.is_dir():
+        parser.error("there is no dist/flux-local yet; this makes it: pyinstaller --noconfirm build_app.spec")
     with tempfile.TemporaryDirectory() as folder:
         tree = Path(folder)
         fill(tree, BUILT)

@@ -95,9 +95,11 @@ def check_folder(folder: Path, usable: int) -> None:
     """Before anything of it is loaded. Raises LayoutError for what is no such folder, WillNotFit."""
     try:
         config = parse_json(read_small(folder / "config.json"))
+        if not isinstance(config, dict):
+            raise ValueError("no object")
     except (OSError, ValueError) as error:
         raise LayoutError(f"{folder} is no language model: it has no sound config.json.") from error
-    if not isinstance(config, dict) or any(config.get(key) for key in OWN_CODE):
+    if any(config.get(key) for key in OWN_CODE):
         raise LayoutError(f"{folder} brings code of its own, which is not run.", "Take a model that mlx-lm knows.")
     weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     if not weights:

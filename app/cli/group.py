@@ -114,7 +114,9 @@ def _fail(ctx: click.Context, error: "FluxLocalError") -> None:
         from mlx_model.events import Failed
 
         _say_event(Failed.of(error, hint))
-    echo(f" {' '.join(error.message.splitlines())}", err=True, lead="Error:", colour="red")
+    # Further lines are set in, so that none of a stranger's words passes for one of ours.
+    message = "\n  ".join(error.message.splitlines())
+    echo(f" {message}", err=True, lead="Error:", colour="red")
     if hint:
         echo(hint, err=True)
     ctx.exit(error.exit_code)

@@ -64,6 +64,7 @@ class Machine:
         self.picture: Path | None = None  # that has come whole
         self._folder = make_scratch_folder()
         self._sent: set[str] = set()
+        self._greeting = ""
         self._said: collections.deque[str] = collections.deque(maxlen=WORDS)
         self._outbox: queue.SimpleQueue[Iterable[protocol.Message] | None] = queue.SimpleQueue()
         self._last, self._patience = time.monotonic(), READY
@@ -142,7 +143,7 @@ class Machine:
             while data := os.read(self._process.stdout.fileno(), 65536):
                 self._last = time.monotonic()
                 for text in lines.feed(data):
-                    self._receive(protocol.from_worker(text))
+                    self._hear(text)
         except (protocol.ProtocolError, OSError) as error:
             self._said.append(f"It said something that can't be understood: {error}"[:200])
             self._process.kill()
@@ -157,6 +158,13 @@ class Machine:
             for line in lines:
                 if text := line.decode("utf-8", "replace").strip():
                     self._said.append(text)
+
+    def _hear(self, text: bytes) -> None:
+        """A message; or, before the first one, a greeting that a shell prints there, told where there is no reason."""
+        if self.ready or text.startswith(b"{"):
+            self._receive(protocol.from_worker(text))
+        elif greeting := text.decode("utf-8", "replace").strip():
+            self._greeting = greeting[:200]
 
     def _receive(self, message: protocol.Message) -> None:
         if isinstance(message, protocol.Piece):
@@ -175,7 +183,7 @@ class Machine:
             self.picture = part.replace(self._folder / "picture")
 
     def _explain(self) -> str:
-        said = say_plainly(self._said[-1]) if self._said else ""
+        said = say_plainly(self._said[-1] if self._said else self._greeting)
         return said or f"It ended ({self._process.returncode})."
 
 

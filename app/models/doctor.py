@@ -25,8 +25,8 @@ PACKAGES = (
     "tokenizers",
     "huggingface-hub",
     "send2trash",
-    "coremltools",
 )
+EXTRAS = ("coremltools",)  # told, but no fault where they are missing
 
 
 def examine() -> dict[str, Any]:
@@ -45,7 +45,7 @@ def examine() -> dict[str, Any]:
             "tflops_basis": "table of chips" if here.gpu else "cores, predicted",
         },
         "python": platform.python_version(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: _version(name) for name in (*PACKAGES, *EXTRAS)},
         "backend": backend,
         "blas": library,
         "previews": "Core ML" if sys.platform == "darwin" and _version("coremltools") else "MLX",

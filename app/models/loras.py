@@ -120,7 +120,7 @@ def add(path: Path) -> Path:
         digest_of(target)
         return target
     except OSError as error:
-        raise explain(error, path) from error
+        raise explain(error, Path(error.filename or paths.loras())) from error
 
 
 def _choose_name(path: Path) -> Path:

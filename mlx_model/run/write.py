@@ -35,7 +35,8 @@ class Writer:
                 "Writing prompts out needs mlx-lm.", Advice("install_part", {"name": "writer"})
             ) from error
         try:
-            model, tokenizer, *_ = mlx_lm.load(str(folder))
+            # Left open, transformers asks on the terminal whether to run a tokenizer's own code.
+            model, tokenizer, *_ = mlx_lm.load(str(folder), tokenizer_config={"trust_remote_code": False})
         except (ValueError, KeyError, TypeError, OSError, RuntimeError, AttributeError) as error:
             raise LayoutError(f"{folder} is no language model that mlx-lm opens: {say_reason(error)}.") from error
         return cls(model, tokenizer)

@@ -122,3 +122,19 @@ def test_an_nvidia_environment_never_has_two_mlx_s():
     own = next(step for step in steps if str(ROOT) in step)
     assert "--no-deps" in own
     assert "pytest>=8.4" in steps[1]
+
+
+def test_an_environment_with_mlx_for_processors_is_left_alone(tmp_path, monkeypatch, capsys):
+    (tmp_path / "lib/python3.11/site-packages/mlx_cpu-0.32.4.dist-info").mkdir(parents=True)
+    monkeypatch.setattr(sys, "argv", ["nvidia", "--dry-run", str(tmp_path)])
+    with pytest.raises(SystemExit, match="2"):
+        nvidia.main()
+    assert "has MLX for processors already" in capsys.readouterr().err
+
+
+def test_a_package_of_what_was_not_built_says_how_to_build(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(deb, "BUILT", tmp_path / "flux-local")
+    monkeypatch.setattr(sys, "argv", ["deb"])
+    with pytest.raises(SystemExit, match="2"):
+        deb.main()
+    assert "pyinstaller" in capsys.readouterr().err

@@ -187,6 +187,13 @@ def test_private_pictures_leave_nothing_on_the_disk(words):
     assert FakePipeline.cached == [paths.cache(), None, None]
 
 
+def test_doctor_finds_no_fault_where_only_an_extra_is_missing(monkeypatch):
+    monkeypatch.setattr("app.models.doctor._version", lambda name: None if name == "coremltools" else "1.0")
+    found = json.loads(run("doctor", "--json").stdout)
+    assert found["packages"]["coremltools"] is None
+    assert "coremltools" not in json.dumps(found["problems"])
+
+
 def test_doctor_names_what_is_wrong(monkeypatch):
     (paths.models() / EDITOR / "model.json").write_text("{}")
     monkeypatch.setattr("app.base.blas.preload", lambda: None)

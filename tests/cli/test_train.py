@@ -48,6 +48,14 @@ def test_what_is_refused(pictures, tmp_path):
     assert "b.txt" in train(pictures, tmp_path / "out", "--steps", "1", code=2).output
 
 
+def test_each_fault_of_a_set_stands_on_its_own_line(pictures, tmp_path):
+    for name in ("a", "b"):
+        (pictures / f"{name}.txt").write_bytes(b"")
+    said = train(pictures, tmp_path / "none", "--steps", "1", code=2).stderr.splitlines()
+    assert "  a.txt: it is empty" in said
+    assert "  b.txt: it is empty" in said
+
+
 def test_what_is_kept_beside_plain_training(pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "Pipeline", REAL)
     mine = tmp_path / "mine"

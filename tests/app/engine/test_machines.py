@@ -27,6 +27,7 @@ ROOT = Path(__file__).resolve().parents[3]
 SSH = """#!/bin/sh
 while [ "$1" != "--" ]; do shift; done
 host=$2; shift 3
+echo "Welcome to $host"
 case $host in gone*) echo "ssh: Could not resolve hostname $host" >&2; exit 255;; esac
 export FLUX_LOCAL_HOME="{home}/$host"
 exec "{python}" -P -m app "$@"

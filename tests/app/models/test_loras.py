@@ -109,6 +109,12 @@ def test_what_is_no_lora_is_refused_or_told(tmp_path):
     assert "not a sound" in loras.list_loras()[0].problem
 
 
+def test_a_library_that_takes_no_file_is_named_not_the_lora(tmp_path):
+    (tmp_path / "home").write_text("a file where a folder should be")
+    with pytest.raises(RequestError, match=r"home.* can't be written"):
+        loras.add(made(tmp_path))
+
+
 def test_a_changed_file_has_another_digest(tmp_path):
     added = loras.add(made(tmp_path))
     first = loras.digest_of(added)

@@ -98,7 +98,27 @@ def test_the_text_is_what_the_model_said(writer, monkeypatch):
     assert find_end(events) == "A red @fox in deep snow."
 
 
+def test_no_code_of_a_tokenizer_runs_and_nobody_is_asked(folder, tmp_path, monkeypatch):
+    """Of a kind that transformers has no tokenizer for, it would ask."""
+    config = {**CONFIG, "model_type": "bailing_moe"}
+    for file in folder.iterdir():
+        (tmp_path / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "tokenizer_config.json").write_text(json.dumps({"auto_map": {"AutoTokenizer": ["own.T", "own.T"]}}))
+    (tmp_path / "own.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')\nclass T: pass\n")
+    asked = []
+    monkeypatch.setattr("builtins.input", lambda *words: asked.append(words) or "y")
+    monkeypatch.setattr("mlx_lm.utils.load_model", lambda *_, **__: (None, config))
+    with pytest.raises(LayoutError):
+        Writer.open(tmp_path, PLENTY)
+    assert asked == []
+    assert not (tmp_path / "ran").exists()
+
+
 def test_folders_that_are_no_writer_are_told(folder, tmp_path):
+    with pytest.raises(LayoutError, match="sound config"):
+        check_folder(tmp_path, PLENTY)
+    (tmp_path / "config.json").write_text("[]")
     with pytest.raises(LayoutError, match="sound config"):
         check_folder(tmp_path, PLENTY)
     (tmp_path / "config.json").write_text(json.dumps({**CONFIG, "model_file": "own.py"}))
