@@ -52,7 +52,7 @@ def write_out(
     here = machine().usable
     place = writers.choose_writer(Path(folder), here) if folder else writers.find_writer()
     if place is None:
-        raise RequestError("No writer is chosen yet.", "Name the folder of a language model.")
+        raise RequestError("No writer is chosen yet.", "Name the folder of a language model: --writer FOLDER.")
     events = Writer.open(place, here).write(words, references, changes, seed)
     try:
         while True:

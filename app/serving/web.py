@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hmac
 import json
+import os
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -54,7 +56,7 @@ def make_app(runner: Runner, token: str, port: int) -> ASGIApp:
         return await _answer(runner, request, Asked(**_take_fields(values)), values)
 
     async def edit(request: Request) -> Response:
-        with use_scratch_folder() as folder:
+        with use_scratch_folder() as folder, _hide_folder(folder):
             async with request.form(max_files=MOST_PICTURES + 1, max_part_size=MOST_JSON) as form:
                 pictures = await _store(form.getlist("image") + form.getlist("image[]"), folder)
                 if not pictures:
@@ -141,6 +143,16 @@ def _tell_errors(answer: Answer) -> Answer:
             return _say(500, known.message if known else faults.WRONG, "OSError")
 
     return answer_or_tell
+
+
+@contextlib.contextmanager
+def _hide_folder(folder: Path) -> Iterator[None]:
+    """A picture that was sent is called image1, not by our place for it."""
+    try:
+        yield
+    except FluxLocalError as error:
+        error.message = error.message.replace(f"{folder}{os.sep}", "")
+        raise
 
 
 def _words(error: FluxLocalError) -> str:

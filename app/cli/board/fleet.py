@@ -79,7 +79,14 @@ class Fleet:
                 raise WorkerDied("No machine is left that renders.", "What was made is kept; render what is --missing.")
             if self.waiting or self.working:
                 self._hear()
+        self._tell_unready()
         return self.failed
+
+    def _tell_unready(self) -> None:
+        """Of machines that never came up, all the rest having been quicker."""
+        for machine in self._left():
+            if not machine.ready:
+                self.report.note(f"{machine.name} had not answered when the last panel was done.")
 
     def _left(self) -> list[Machine]:
         return [machine for machine in self.machines if not machine.lost]

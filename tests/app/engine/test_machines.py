@@ -28,6 +28,7 @@ SSH = """#!/bin/sh
 while [ "$1" != "--" ]; do shift; done
 host=$2; shift 3
 echo "Welcome to $host"
+case $host in silent*) exec sleep 60;; esac
 case $host in gone*) echo "ssh: Could not resolve hostname $host" >&2; exit 255;; esac
 export FLUX_LOCAL_HOME="{home}/$host"
 exec "{python}" -P -m app "$@"
@@ -82,6 +83,13 @@ def test_two_machines_make_what_one_makes(film, capfd):
     assert takes(film) == two
     assert len(two) == 3
     assert not list((film.parent / "homes" / "mini.local").rglob("*.png"))
+
+
+def test_a_machine_that_never_answers_is_told(film, capfd, monkeypatch):
+    monkeypatch.setattr(machines, "QUIT", 0.1)
+    render_on(film, "silent.local")
+    assert "silent.local had not answered when the last panel was done." in [e.get("text") for e in said(capfd)]
+    assert len(takes(film)) == 3
 
 
 @pytest.mark.sweep

@@ -88,6 +88,21 @@ def test_fields_of_another_kind_are_refused(wrong):
         _take_fields(wrong)
 
 
+def test_a_picture_that_was_sent_is_named_without_our_place_for_it():
+    lines = (
+        b"--edge",
+        b'Content-Disposition: form-data; name="image"; filename="a.png"',
+        b"",
+        b"hello",
+        b"--edge--",
+        b"",
+    )
+    headers = GOOD | {"content-type": "multipart/form-data; boundary=edge"}
+    status, said = ask("/v1/images/edits", headers, (b"\r\n".join(lines),), "POST")
+    assert status == 400
+    assert said["error"]["message"].startswith("image1 is text")
+
+
 def test_fields_of_other_services_are_passed_over():
     given = {"prompt": "a dog", "n": "2", "quality": "hd", "style": "vivid", "user": "me", "size": None}
     assert _take_fields(given) == {"prompt": "a dog", "count": 2}
