@@ -13,7 +13,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mlx_model import files
 from mlx_model.errors import BoardError, FluxLocalError, RequestError
 
-from ..base import paths
+from ..base import faults, paths
 from ..board import commands, naming
 from ..board.data import Board, numbers
 from ..board.panel_job import further_seed, make_take, panel_job, resolve
@@ -47,7 +47,7 @@ def make_server(runner: Runner) -> MCPServer[Any]:
         save_to: str = "",
     ) -> list[Any]:
         """Change the first picture by an instruction; the others are references. save_to: a new PNG file."""
-        given = tuple(Path(path).expanduser() for path in pictures)
+        given = _tell_errors(_name_pictures)(pictures)
         return await _make(runner, Asked(prompt, model or None, given, size=size, seed=seed), save_to)
 
     async def board_list(board: str) -> list[dict[str, Any]]:
@@ -69,8 +69,10 @@ def _tell_errors(work: Any) -> Any:
     def attempt(*given: Any) -> Any:
         try:
             return work(*given)
-        except FluxLocalError as error:
-            raise ToolError(say(error)) from error
+        except Exception as error:
+            if (known := faults.tell(error)) is None:
+                raise
+            raise ToolError(say(known)) from error
 
     return attempt
 
@@ -95,6 +97,13 @@ async def _make(runner: Runner, asked: Asked, save_to: str) -> list[Any]:
     if place:
         words += f", saved as {_tell_errors(_save)(made, place, asked)}"
     return [words, *made.state.notes, Image(data=made.data, format="png")]
+
+
+def _name_pictures(pictures: list[str]) -> tuple[Path, ...]:
+    """Raises RequestError where there is none."""
+    if not pictures:
+        raise RequestError("There is no picture to edit.", "Name it in `pictures`.")
+    return tuple(Path(path).expanduser() for path in pictures)
 
 
 def _check_place(save_to: str, given: tuple[Path, ...]) -> Path:

@@ -138,9 +138,10 @@ def _tell_errors(answer: Answer) -> Answer:
             return _say(404, _words(error), "model_not_found")
         except FluxLocalError as error:
             return _say(500 if isinstance(error, ModelError) else 400, _words(error), error.code)
-        except OSError as error:
-            known = faults.tell(error)
-            return _say(500, known.message if known else faults.WRONG, "OSError")
+        except (OSError, RuntimeError) as error:
+            if (known := faults.tell(error)) is None and isinstance(error, RuntimeError):
+                raise
+            return _say(500, known.message if known else faults.WRONG, type(error).__name__)
 
     return answer_or_tell
 

@@ -103,6 +103,14 @@ def test_a_picture_that_was_sent_is_named_without_our_place_for_it():
     assert said["error"]["message"].startswith("image1 is text")
 
 
+def test_a_model_in_nobody_s_home_is_told():
+    headers = GOOD | {"content-type": "application/json"}
+    body = b'{"prompt": "x", "model": "~no-such-person/a"}'
+    status, said = ask("/v1/images/generations", headers, (body,), "POST")
+    assert status >= 400
+    assert "begins with ~" in said["error"]["message"]
+
+
 def test_fields_of_other_services_are_passed_over():
     given = {"prompt": "a dog", "n": "2", "quality": "hd", "style": "vivid", "user": "me", "size": None}
     assert _take_fields(given) == {"prompt": "a dog", "count": 2}

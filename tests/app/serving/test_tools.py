@@ -1,0 +1,24 @@
+"""What the tools of `flux-local mcp` refuse in words, without a model."""
+
+import asyncio
+
+import pytest
+
+pytest.importorskip("mcp")
+from mcp.server.mcpserver.exceptions import ToolError
+
+from app.serving.tools import make_server
+
+
+@pytest.mark.parametrize(
+    ("tool", "given", "said"),
+    [
+        ("edit", {"pictures": [], "prompt": "x"}, "no picture to edit"),
+        ("edit", {"pictures": ["~no-such-person/a.png"], "prompt": "x"}, "begins with ~"),
+        ("generate", {"prompt": "x", "save_to": "~no-such-person/a.png"}, "begins with ~"),
+        ("board_list", {"board": "~no-such-person/a.fluxboard"}, "begins with ~"),
+    ],
+)
+def test_what_can_not_be_done_is_said(tool, given, said):
+    with pytest.raises(ToolError, match=said):
+        asyncio.run(make_server(None).call_tool(tool, given))
