@@ -12,7 +12,12 @@ from .options import FILE, Number, enlarge_options
 @click.argument("image", type=FILE)
 @click.option("--by", type=click.Choice(("2", "4")), default="2", show_default=True, help="How many times.")
 @click.option("-p", "--prompt", help="What to ask for in place of sharpness and fine detail.")
-@click.option("--strength", type=Number(0, 1), metavar="S", help="How much is made anew: 0.2 little, 0.35, 0.5 much.")
+@click.option(
+    "--strength",
+    type=Number(0, 1, min_open=True),
+    metavar="S",
+    help="How much is made anew: 0.2 little, 0.35, 0.5 much.",
+)
 @enlarge_options
 def enlarge(image: str, by: str, prompt: str | None, **options: Any) -> None:
     """Make IMAGE 2 or 4 times as wide and as high, with detail that a model that edits adds.

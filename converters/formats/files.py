@@ -36,7 +36,7 @@ def check_kind(file: Path) -> None:
     if not whole and start.startswith((b"PK\x03\x04", b"\x80\x02", b"\x80\x04", b"\x80\x05")):
         raise UnsafeFile(f"{file} is a PyTorch pickle by another name, which can run code.", NO_PICKLE)
     if file.suffix.lower() not in (*SAFETENSORS, ".gguf"):
-        raise ConvertError(f"{file} is not a .safetensors file.", "Other formats can't be converted.")
+        raise ConvertError(f"{file} is no checkpoint, by its name.", "Give a .safetensors, .gguf, .pt or .pth file.")
 
 
 def read_json(file: Path) -> dict[str, Any]:

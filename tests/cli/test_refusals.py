@@ -29,6 +29,8 @@ BAD = {
     "negative": (2, ("generate", "x", "--negative", "fog"), "negative"),
     "seed": (2, ("generate", "x", "--seed", "-1"), "out of range"),
     "strength": (2, ("edit", "room.png", "-p", "x", "--strength", "2"), "out of range"),
+    "strength of nothing": (2, ("enlarge", "room.png", "--strength", "0"), "0<x<=1"),
+    "convert a picture": (3, ("convert", "room.png", "-o", "out"), ".safetensors, .gguf, .pt or .pth"),
     "mask of another shape": (2, ("edit", "chair.png", "-p", "x", "--mask", "mask.png"), "another shape"),
     "noise": (2, ("generate", "x", "--noise", "gone.safetensors"), "gone.safetensors"),
     "format": (2, ("generate", "x", "-o", "out.psd"), ".png"),
