@@ -37,7 +37,7 @@ class LogIn(QDialog):
         self.ok.setProperty("kind", "primary")
         buttons.accepted.connect(self.agree)
         buttons.rejected.connect(self.reject)
-        box = QVBoxLayout(self)
+        self._box = box = QVBoxLayout(self)
         box.setContentsMargins(24, 20, 24, 20)
         box.setSpacing(12)
         box.addWidget(label(WHY, wrap=True))
@@ -54,7 +54,13 @@ class LogIn(QDialog):
         except RequestError as error:
             self.wrong.setText(f"{error.message} {in_window(error.hint)}")
             self.wrong.show()
+            self._make_room()
             self.field.setFocus()
             return
         self.said = KEPT if kept else FOR_NOW
         self.accept()
+
+    def _make_room(self) -> None:
+        """A window does not grow by itself when wrapped words are added: those above would be cut."""
+        self._box.activate()
+        self.resize(self.width(), max(self.height(), self._box.totalHeightForWidth(self.width())))

@@ -152,6 +152,16 @@ def test_the_place_to_add_adds_with_mouse_and_key(grid, window, qtbot):
     assert len(now(window)) == count + 2
 
 
+def test_a_double_click_that_began_on_a_card_of_home_opens_no_panel(window, grid, here, qtbot):
+    window.go("home")
+    window.go("board")  # the first click
+    qtbot.mouseDClick(grid.viewport(), Qt.MouseButton.LeftButton, pos=spot(grid, here[0], 0.5))
+    assert window.open_panel_id() is None
+    qtbot.mouseClick(grid.viewport(), Qt.MouseButton.LeftButton, pos=spot(grid, here[0], 0.5))
+    qtbot.mouseDClick(grid.viewport(), Qt.MouseButton.LeftButton, pos=spot(grid, here[0], 0.5))
+    assert window.open_panel_id() == here[0]
+
+
 def test_captions_and_headings_are_edited_in_place(grid, window, here, qtbot):
     grid.select(here[:1])
     grid.setFocus()

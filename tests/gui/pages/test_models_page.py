@@ -5,6 +5,7 @@ import pytest
 from keyring.backends import fail
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QLabel
 
 from app.gui.pages import models_view
 from app.gui.pages.log_in import FOR_NOW, LogIn
@@ -92,3 +93,17 @@ def test_logging_in_without_a_keychain_is_said_and_ends_with_the_session(page, m
     assert (page.log_in.text(), access.find_token()) == ("Log Out", TOKEN)
     QTest.mouseClick(page.log_in, Qt.MouseButton.LeftButton)
     assert (page.log_in.text(), access.find_token()) == ("Log In…", "")
+
+
+def test_a_wrong_token_leaves_all_words_of_the_dialog_whole(qtbot, window):
+    dialog = LogIn(window)
+    qtbot.addWidget(dialog)
+    dialog.show()
+    qtbot.wait(50)
+    dialog.field.setText("no token")
+    dialog.agree()
+    qtbot.wait(50)
+    assert dialog.wrong.isVisible()
+    wrapped = [words for words in dialog.findChildren(QLabel) if words.wordWrap()]
+    assert len(wrapped) == 3
+    assert [words.text() for words in wrapped if words.height() < words.heightForWidth(words.width())] == []
