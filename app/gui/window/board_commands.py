@@ -75,7 +75,8 @@ class BoardCommands(QObject):
     def _add(self, path: str) -> None:
         before, ids = {panel.id for panel in self.document.board.panels()}, self.list_chosen()
         behind = self.document.board.scene_of(ids[-1]).id if ids else None
-        if path and self.session.import_into(path, behind):
+        if path and (added := self.session.import_into(path, behind)):
+            self.said.emit(" ".join(added), "", True)
             self.board_wanted.emit()
             self._select_new(before)
 

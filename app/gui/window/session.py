@@ -173,26 +173,26 @@ class Session(QObject):
             self.message.emit(note, "")
         return True
 
-    def import_into(self, path: str, behind: str | None = None) -> bool:
+    def import_into(self, path: str, behind: str | None = None) -> list[str]:
         """What a script, timeline or folder of pictures holds joins the open board, one step that undo takes back.
 
-        `behind`: the id of the scene that it follows; None for the end.
+        `behind`: the id of the scene that it follows; None for the end. Returns what was added, in words.
         """
         from ...interchange.formats import import_board
         from ...interchange.joined import join_boards
 
         document = self.document
         if document is None:
-            return False
+            return []
         put, fps = document.file.put_picture, document.board.fps
         made = self._try(lambda: in_background(lambda _: import_board(path, put, fps=fps), [path])[0])
         joined = self._try(lambda: join_boards(document.board, made.board, behind)) if made else None
         if made is None or joined is None:
-            return False
+            return []
         document.do("Import", joined[0])
-        for note in (*made.notes, *joined[1]):
+        for note in made.notes:
             self.message.emit(note, "")
-        return True
+        return joined[1]
 
     def import_onto(self, path: str) -> bool:
         """An edited timeline back onto the open board: order and lengths, one step that undo takes back."""

@@ -473,8 +473,7 @@ def test_an_edited_timeline_comes_back_onto_the_open_board(window, tmp_path, mon
 
 
 def test_a_script_joins_the_open_board_as_one_step(window, tmp_path, monkeypatch):
-    document, said = window.document, []
-    window.session.message.connect(lambda text, _: said.append(text))
+    document = window.document
     script = tmp_path / "night.fountain"
     script.write_text("INT. BAR - NIGHT\n\nA gull.\n\nANA\nHello.\n")
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_, **__: (str(script), ""))
@@ -483,7 +482,8 @@ def test_a_script_joins_the_open_board_as_one_step(window, tmp_path, monkeypatch
     assert window.document is document
     assert [scene.heading for scene in document.board.scenes] == ["", "INT. BAR - NIGHT"]
     assert document.board.scenes[1].panels[0].prompt == "A gull. @Ana speaks."
-    assert said == ["Added 1 panel in 1 scene, 1 member of the cast."]
+    said = [(one.said, one.property("good")) for one in window.toasts.shown]
+    assert said == [("Added 1 panel in 1 scene, 1 member of the cast.", "true")]
     document.undo()
     assert document.board == before
     script.write_text("")
