@@ -11,8 +11,8 @@ from ..kit.widgets import OneLineEdit, button, describe, label, row
 from ..kit.words import in_window
 
 WHY = (
-    "Some models are given only to who has agreed to their licence on their page. Hugging Face knows you by a token: "
-    "make one there (the right to read is enough) and paste it here."
+    "Some models are only for people who have agreed to their licence on their page. Hugging Face knows you by a "
+    "token: make one there (the right to read is enough) and paste it here."
 )
 WHERE = "It is kept in this computer's keychain and sent to Hugging Face alone."
 KEPT, FOR_NOW = "Logged in.", "Logged in until Flux Local is closed: this computer has no keychain that could keep it."

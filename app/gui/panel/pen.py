@@ -16,6 +16,7 @@ from ...engine.jobs import Draft, Job, JobState
 from ...models import writers
 from ..document.document import Document
 from ..document.panel_part import PanelPart
+from ..kit.messages import sure
 from ..kit.widgets import describe, icon_button
 
 NAME, HINT = (
@@ -23,6 +24,12 @@ NAME, HINT = (
     "A language model on this disk makes a long description of few words; undo takes it back",
 )
 BUSY = "It is writing; cancel it in the queue"
+WHAT = (
+    "Write Out the Prompt",
+    "A language model writes a few words out into a prompt. It has to be on this disk already.",
+    "That is a folder as Hugging Face keeps it, with config.json, tokenizer.json and .safetensors files, such as "
+    "Qwen3-4B. It is asked for once; your own words come back with Undo.",
+)
 CHOOSE = "Choose the Folder of a Language Model"
 
 
@@ -61,7 +68,8 @@ class Pen(PanelPart, QObject):
         self.refresh()
 
     def _choose(self) -> Path | None:
-        chosen = QFileDialog.getExistingDirectory(self.button.window(), CHOOSE)
+        window = self.button.window()
+        chosen = sure(window, *WHAT, "Choose Folder…") and QFileDialog.getExistingDirectory(window, CHOOSE)
         if not chosen:
             return None
         try:

@@ -7,6 +7,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog
 
+from app.gui.panel import pen
 from app.models import writers
 from mlx_model.errors import LayoutError
 from tests.gui.panel_board import shown_panel
@@ -81,7 +82,10 @@ def test_an_answer_that_can_t_be_used_is_told(view, engine, qtbot):
 
 
 def test_the_first_time_a_folder_is_asked_for(document, ids, qtbot, engine, folder, monkeypatch, tmp_path):
-    view = shown_panel(document, ids()[0], qtbot)
+    view, asked = shown_panel(document, ids()[0], qtbot), []
+    monkeypatch.setattr(pen, "sure", lambda _, *words: asked.append(words) or len(asked) > 1)
+    press(view)
+    assert "has to be on this disk" in asked[0][1]
     for chosen, jobs in (("", 0), (str(tmp_path), 0), (str(folder), 1)):
         monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *_, chosen=chosen: chosen)
         press(view)
