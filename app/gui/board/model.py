@@ -107,7 +107,7 @@ class BoardModel(QAbstractListModel):
         if row.kind == "add":
             return "Add a panel"
         panel, state = self.document.panel(row.panel), self.document.panel_state(row.panel)
-        parts = [f"Panel {row.number}", caption(panel), WORDS[state.state], state.reason]
+        parts = [f"Panel {row.number}", caption(panel), "" if state.held else WORDS[state.state], state.reason]
         parts += ["the queue is paused"] if state.paused else []
         parts += [OUTDATED.lower()] if is_out_of_date(self.document.board, panel) else []
         return ", ".join(part for part in parts if part)

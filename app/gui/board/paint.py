@@ -22,6 +22,7 @@ from .model import OUTDATED, ROW, Index, Row, caption
 
 SELECTED, FOCUS = QStyle.StateFlag.State_Selected, QStyle.StateFlag.State_HasFocus
 HOVER = QStyle.StateFlag.State_MouseOver
+HELD = "Made, not stored yet"
 EMPTY, CONTINUED = "Press Return and say what it shows", "Press Return and say what changes"
 FRAMED = 160  # pixmaps that are kept at the size they are painted in: some three screens of them
 CENTRE = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
@@ -236,6 +237,8 @@ def _status(painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> N
         more = f" ({state.waiting + 1})" if state.waiting else ""
         words, colour = ("Queue paused", c.warning) if state.paused else ("Waiting", c.text)
         _chip(painter, box, f"{words}{more}", colour)
+    elif state.held:
+        _chip(painter, box, HELD, c.warning)
     elif state.state == "failed" and panel.take:
         _chip(painter, box, f"Failed: {state.reason}", c.danger)
     elif state.state == "failed":

@@ -396,5 +396,5 @@ class Document(QObject):
         text = f"The picture of panel {self.number_of(job)} is made, but not stored. {message}"
         hint = f"{in_window(hint)} It is held until then."
         if job.job.panel:
-            self.runs.fail(job.job.panel, anchor(text, self.board), hint)
+            self.runs.fail(job.job.panel, anchor(text, self.board), hint, held=True)
         self.troubles.tell(job.id, text, hint)

@@ -29,6 +29,7 @@ class PanelState:
     hint: Hint = ""
     job: str | None = None
     misfit: bool = False  # refused before it ran, because of its settings: the same again is no help
+    held: bool = False  # its picture is made, and waits for a disk that takes it
     waiting: int = 0  # jobs of this panel that wait behind the running one
     paused: bool = False  # the queue is: what waits goes on waiting
 
@@ -95,9 +96,9 @@ class Runs(QObject):
         for panel in line[1:]:
             self._tell(panel)
 
-    def fail(self, panel: str, reason: str, hint: Hint, misfit: bool = False) -> bool:
+    def fail(self, panel: str, reason: str, hint: Hint, misfit: bool = False, held: bool = False) -> bool:
         """Record why a panel could not even be put in line, or its picture not be stored; whether that is new."""
-        state = PanelState("failed", reason=reason, hint=hint, misfit=misfit)
+        state = PanelState("failed", reason=reason, hint=hint, misfit=misfit, held=held)
         if self._failed.get(panel) == state:
             return False
         self._failed[panel] = state

@@ -7,6 +7,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from app.board import commands
+from app.gui.board import paint
 from app.gui.board.layout import CAPTION, GAP, MARGIN, SLIM, lay_out
 from app.gui.board.model import PANELS
 
@@ -258,8 +259,6 @@ def test_an_empty_panel_asks_for_what_it_has_to_be_told(window, here):
 
 
 def test_a_panel_that_waits_still_says_what_it_will_show(grid, window, here, engine, monkeypatch):
-    from app.gui.board import paint
-
     window.document.do("Say", lambda board: commands.set_panel(board, here[1], prompt="a fox at sea"))
     window.document.render(here[:2])
     assert window.document.panel_state(here[1]).state == "queued"
@@ -450,6 +449,17 @@ def chain(window, here, engine, picture_file):
     document.render(names[:1])
     engine.done(picture_file("new.png", "blue"))
     return names
+
+
+def test_a_picture_that_waits_for_a_disk_has_not_failed(window, here, monkeypatch):
+    chips = []
+    monkeypatch.setattr(paint, "_chip", lambda _, box, text, colour: chips.append(text))
+    window.document.runs.fail(here[0], "The picture of panel 1A is made, but not stored.", "", held=True)
+    window.board.grid.viewport().grab()
+    assert chips == [paint.HELD]
+    spoken = window.board.grid.model().index(1, 0).data(Qt.ItemDataRole.AccessibleTextRole)
+    assert "not stored" in spoken
+    assert "failed" not in spoken.casefold()
 
 
 def test_a_whole_chain_is_rendered_by_one_click_each_from_the_new_picture_of_the_one_before(
