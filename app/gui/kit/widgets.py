@@ -120,7 +120,7 @@ def focus_main(page: QWidget) -> None:
     min(found, key=lambda one: one.mapTo(page, QPoint()).x(), default=page).setFocus()
 
 
-FEW = 6  # letters that say nothing
+FEW = 10  # letters that say nothing, such as "INT. …"
 LEAST = 24  # px: of a text that gives way to its neighbours
 PLAIN = (Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.KeypadModifier)
 

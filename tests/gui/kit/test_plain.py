@@ -88,3 +88,14 @@ def test_painted_words_show_hidden_marks(qtbot):
 
     assert paint("a\u202ebcd") == paint("a\ufffdbcd")
     assert paint("abcd") != paint("abce")
+
+
+def test_a_few_letters_of_a_line_are_none(qtbot):
+    """A hint says it all; "INT. …" said nothing."""
+    line = OneLine("INT. BAR - DAY")
+    qtbot.addWidget(line)
+    for letters, shown in (("INT. B…", False), ("INT. BAR - DAY ", True)):
+        line.resize(line.fontMetrics().horizontalAdvance(letters), 24)
+        image = line.grab().toImage()
+        colours = {image.pixel(x, y) for x in range(image.width()) for y in range(image.height())}
+        assert (len(colours) > 1) == shown

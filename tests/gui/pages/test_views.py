@@ -3,6 +3,7 @@
 import json
 import sys
 import textwrap
+import threading
 from pathlib import Path
 
 import pytest
@@ -418,9 +419,11 @@ def test_no_progress_is_shown_of_work_that_is_over_though_another_dialog_was_ope
         QTimer.singleShot(800, lambda: shown.extend(window.findChildren(QProgressDialog)) or other.accept())
         other.exec()
 
-    task = exchange.Task("Working", lambda progress: progress(0.0), lambda made: None)
+    go = threading.Event()  # it may be over before anybody listens
+    task = exchange.Task("Working", lambda progress: go.wait() and progress(0.0), lambda made: None)
     work = exchange.run(task, window, lambda *words: None)
     work.finished.connect(open_another)
+    go.set()
     qtbot.waitUntil(lambda: bool(other.result()), timeout=5000)
     assert [dialog.isVisible() for dialog in shown] == [False]
 
