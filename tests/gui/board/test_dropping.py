@@ -109,8 +109,9 @@ def test_the_window_lives_while_a_large_picture_is_read_and_keys_wait(window, pi
     timer = QTimer(interval=10)
     timer.timeout.connect(lambda: ticks.append(time.monotonic()))
     timer.timeout.connect(lambda: said.extend(one.words.text() for one in reading_dialogs()))
+    turns._collect()  # a process of thousands of tests has more to go through than any window
+    turns._lull().stop()
     timer.start()
-    turns._lull().stop()  # a process of thousands of tests has more to collect than any window
     document = window.document
     pictures = document.import_pictures([picture_file(f"{name}.png") for name in "abc"])
     order.append(len(pictures))
