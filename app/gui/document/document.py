@@ -30,7 +30,7 @@ from ..kit.turns import pace
 from ..kit.words import in_window, say_moved
 from .forecast import PanelModel, forecast
 from .pixmaps import Pixmaps, is_small, read
-from .runs import PanelState, Runs
+from .runs import Asked, PanelState, Runs
 from .storing import AGAIN, SAVING, Keeping, ReadPicture, Storing, Troubles, in_background, keep_picture, read_picture
 from .teaching import Teaching
 
@@ -76,7 +76,7 @@ class Document(QObject):
         self.runs = Runs(engine, self)
         self.runs.panel_changed.connect(self.state_changed)
         self.runs.finished.connect(self._job_finished)
-        self._keeping.lost.connect(self.runs.drop_behind)
+        self._keeping.lost.connect(self.runs.give_up_behind)
         self.teaching = Teaching(self.runs, self.history, self.do, self.save, self.message.emit, self.picture_path)
         self._autosave = QTimer(self, singleShot=True, interval=AUTOSAVE)
         self._autosave.timeout.connect(self.save)
@@ -308,22 +308,20 @@ class Document(QObject):
             return state
         return PanelState("running", kept.step, kept.total, preview=kept.preview, stage="decode")
 
-    def render(self, panel_ids: Iterable[str], anyway: bool = False) -> None:
-        """Put the panels in line, each for one take; what can't run fails at once, its reason in its state. `anyway`:
-        also what is predicted not to fit this machine's memory."""
-        self._submit_all([(panel_id, 0, None) for panel_id in panel_ids], anyway)
+    def render(self, panel_ids: Iterable[str], anyway: bool = False, count: int = 1) -> None:
+        """Put the panels in line, each for `count` takes with other seeds, which from a locked one on count up; what
+        can't run fails at once, its reason in its state. One that continues a panel whose picture is about to be
+        another one comes once that is there. `anyway`: also what is predicted not to fit this machine's memory."""
+        order = map(self.panel, render_order(self.board, panel_ids))
+        now = self.runs.line_up(order, Asked(count, anyway), self._gets_take)
+        self._submit_all([(panel_id, number, None) for panel_id in now for number in range(count)], anyway)
 
-    def render_in_turn(self, panel_ids: Iterable[str]) -> None:
-        """Put the panels in line; one that continues another of them comes once that one has its new picture."""
-        self.render(self.runs.line_up(map(self.panel, render_order(self.board, panel_ids))))
+    def _gets_take(self, panel_id: str) -> bool:
+        return self.runs.makes(panel_id) or self._keeping.latest(panel_id) is not None
 
     def render_outdated(self) -> None:
         """What is out of date, in turn."""
-        self.render_in_turn([one for one in look(self.board).outdated if not self.panel_state(one).busy])
-
-    def render_variations(self, panel_ids: Iterable[str], count: int = 4, anyway: bool = False) -> None:
-        """Put `count` takes of each panel in line, each with another seed; from a locked one on they count up."""
-        self._submit_all([(panel_id, number, None) for panel_id in panel_ids for number in range(count)], anyway)
+        self.render([one for one in look(self.board).outdated if not self.panel_state(one).busy])
 
     def cancel(self, panel_id: str) -> None:
         """Cancel the panel's jobs; also dismisses its failure."""
@@ -389,7 +387,9 @@ class Document(QObject):
         old, seen = self.board, self.watched in (None, panel_id)  # what changes out of sight is no step to undo
         if (self.history.show_take if seen else self.history.add_take)(panel_id, take):
             self._now(old)
-        self.render(self.runs.take_behind(panel_id))
+        if not self._gets_take(panel_id):  # else a later picture replaces this one
+            for behind, asked in self.runs.take_behind(panel_id).items():
+                self.render([behind], asked.anyway, asked.count)
 
     def _take_refused(self, job: JobState, message: str, hint: Hint) -> None:
         """Told once, and shown at the panel until it is stored."""

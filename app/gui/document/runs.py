@@ -1,6 +1,6 @@
 """What the engine does for the panels of a board: jobs in, panel states out, finished pictures handed on."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Literal
 
@@ -38,6 +38,14 @@ class PanelState:
         return self.state in ("queued", "running")
 
 
+@dataclass(frozen=True)
+class Asked:
+    """What is wanted of a panel: how many takes, and whether also where it is predicted not to fit."""
+
+    count: int = 1
+    anyway: bool = False
+
+
 class Runs(QObject):
     """Knows which job belongs to which panel of this board, and the last failure of each panel."""
 
@@ -50,7 +58,7 @@ class Runs(QObject):
         self._panels: dict[str, str] = {}  # job id -> panel id, "" for a lesson of the cast
         self._jobs: dict[str, list[str]] = {}  # the same the other way round, in the order submitted
         self._failed: dict[str, PanelState] = {}  # panel id -> its last failure
-        self._behind: dict[str, str] = {}  # panel id -> the panel whose next picture it waits for
+        self._behind: dict[str, tuple[str, Asked]] = {}  # panel id -> the panel whose next picture it waits for
         self._there: tuple[Board | None, set[str]] = None, set()  # the board asked about last, what it has
         self._paused = engine.paused
         engine.happened.connect(self._event)
@@ -66,27 +74,36 @@ class Runs(QObject):
         self.engine.submit(job)
         self._tell(job.panel)
 
-    def line_up(self, panels: Iterable[Panel]) -> list[str]:
-        """Those that can be rendered now; one that continues a panel named before waits for that one's next picture.
+    def makes(self, panel: str) -> bool:
+        """Whether a job of the panel is not over that makes a take."""
+        jobs = (self.engine.job(job_id) for job_id in self._jobs.get(panel, ()))
+        return any(job and not job.over and not job.job.slot for job in jobs)
 
-        It is told by take_behind, and given up where there is none.
+    def line_up(self, panels: Iterable[Panel], asked: Asked, gets_take: Callable[[str], bool]) -> list[str]:
+        """Those that can be rendered now; one that continues a panel named before, or one of which a picture is made,
+        waits for that. It is told by take_behind, and given up where there is none.
         """
         now: list[str] = []
         for panel in panels:
             origin = panel.source.panel
-            if origin and (origin in now or origin in self._behind):
-                self._behind[panel.id] = origin
+            if origin and origin != panel.id and (origin in now or origin in self._behind or gets_take(origin)):
+                self._behind[panel.id] = origin, asked
                 self._tell(panel.id)
             else:
                 now.append(panel.id)
         return now
 
-    def take_behind(self, origin: str) -> list[str]:
-        """The panels that waited for a picture of this one, and no longer do."""
-        ready = [panel for panel, other in self._behind.items() if other == origin]
+    def take_behind(self, origin: str) -> dict[str, Asked]:
+        """The panels that waited for a picture of this one, and no longer do, with what is wanted of them."""
+        ready = {panel: asked for panel, (other, asked) in self._behind.items() if other == origin}
         for panel in ready:
             del self._behind[panel]
         return ready
+
+    def give_up_behind(self, origin: str) -> None:
+        """One picture of this panel less: where no other is on its way nothing waits for it."""
+        if not self.makes(origin):
+            self.drop_behind(origin)
 
     def drop_behind(self, origin: str) -> None:
         """There will be no picture of this panel: nothing waits for it, nor for those that did."""
@@ -98,6 +115,8 @@ class Runs(QObject):
 
     def fail(self, panel: str, reason: str, hint: Hint, misfit: bool = False, held: bool = False) -> bool:
         """Record why a panel could not even be put in line, or its picture not be stored; whether that is new."""
+        if not held:
+            self.give_up_behind(panel)
         state = PanelState("failed", reason=reason, hint=hint, misfit=misfit, held=held)
         if self._failed.get(panel) == state:
             return False
@@ -176,7 +195,7 @@ class Runs(QObject):
         if job:  # else it is forgotten already, as so many ended at once
             self.finished.emit(job)
         if job is None or (job.state != "done" and not job.job.slot):
-            self.drop_behind(panel)
+            self.give_up_behind(panel)
         self._tell(panel)
 
     def _own(self, job_id: str, panel: str) -> None:

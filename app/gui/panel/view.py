@@ -214,11 +214,7 @@ class PanelView(PanelPart, QWidget):
         `anyway`: also where it will not fit, as predicted.
         """
         self.stage.set_tool("move")
-        count = self.edit.render_bar.count
-        if count == 1:
-            self.document.render([self.panel_id], anyway)
-        else:
-            self.document.render_variations([self.panel_id], count, anyway)
+        self.document.render([self.panel_id], anyway, self.edit.render_bar.count)
 
     def _retry(self) -> None:
         if not self.document.store_again(self.panel_id):

@@ -192,7 +192,7 @@ class BoardCommands(QObject):
         words = ("Render", f"Render {len(ids)} panels?", "They are put in the queue.", "Render")
         if len(ids) > MANY and not sure(self.window, *words):
             return
-        self.document.render_in_turn(ids)
+        self.document.render(ids)
 
     def render_again(self) -> None:
         """One more take of each chosen panel; no other panel is touched."""
@@ -200,7 +200,7 @@ class BoardCommands(QObject):
 
     def render_variations(self) -> None:
         """Four more takes of each chosen panel."""
-        self.document.render_variations(self.list_chosen(), 4)
+        self.document.render(self.list_chosen(), count=4)
 
     def cancel(self) -> None:
         for panel in self.list_chosen():

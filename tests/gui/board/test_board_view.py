@@ -478,16 +478,44 @@ def test_a_whole_chain_is_rendered_by_one_click_each_from_the_new_picture_of_the
     qtbot.waitUntil(outdated.isHidden)
 
 
-def test_chosen_panels_that_continue_each_other_are_rendered_in_turn(window, engine, picture_file, chain):
+@pytest.mark.parametrize(("command", "count"), [("render", 1), ("again", 1), ("variations", 4)])
+def test_chosen_panels_that_continue_each_other_are_rendered_in_turn(
+    window, engine, picture_file, chain, command, count
+):
     """As on the command line: none starts from the picture that is about to be replaced."""
     document = window.document
     window.board.grid.select([chain[2], chain[1]])
-    window.run("render")
+    window.run(command)
     assert [document.panel_state(one).state for one in chain] == ["done", "running", "queued"]
+    for number in range(count):
+        assert engine.running.job.panel == chain[1]
+        engine.done(picture_file(f"second {number}.png", (number, 99, 0)))
+    for number in range(count):
+        assert engine.running.job.panel == chain[2]
+        engine.done(picture_file(f"third {number}.png", (number, 0, 99)))
+    assert document.panel(chain[2]).take.parent == document.panel(chain[1]).current
+    assert document.runs.busy() == 0
+
+
+def test_a_panel_waits_for_the_one_that_it_continues_whoever_asked_for_that(window, engine, picture_file, chain):
+    document = window.document
+    document.render(chain[1:2])
+    window.open_panel(chain[2])
+    window.page("panel").render_panel()
+    assert [job.panel for job in engine.submitted][-1] == chain[1]
+    assert document.panel_state(chain[2]).state == "queued"
     engine.done(picture_file("second.png", "green"))
-    assert engine.running.job.panel == chain[2]
     engine.done(picture_file("third.png", "yellow"))
     assert document.panel(chain[2]).take.parent == document.panel(chain[1]).current
+
+
+def test_nothing_waits_for_a_panel_that_can_not_even_be_put_in_line(window, chain):
+    document = window.document
+    document.do("Edit", commands.set_panel(document.board, chain[1], instruction=""))
+    document.render(chain[1:])
+    assert document.panel_state(chain[1]).state == "failed"
+    assert document.panel_state(chain[2]).state == "done"
+    assert document.runs.busy() == 0
 
 
 @pytest.mark.parametrize("end", ["fail", "cancel", "cancel the last", "unreadable"])

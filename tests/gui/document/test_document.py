@@ -159,7 +159,7 @@ def test_panels_whose_jobs_end_all_at_once_no_longer_wait(document, engine, ids)
 
 def test_variations_have_seeds_of_their_own_and_cancel_takes_them_all(document, engine, ids):
     first = ids()[0]
-    document.render_variations([first], 4)
+    document.render([first], count=4)
     assert len({job.request.seed for job in engine.submitted}) == 4
     assert document.panel_state(first).waiting == 3
     document.cancel(first)
@@ -170,7 +170,7 @@ def test_variations_have_seeds_of_their_own_and_cancel_takes_them_all(document, 
 def test_several_of_a_locked_seed_start_at_it(document, engine, ids):
     first = ids()[0]
     document.do("Lock", commands.set_panel(document.board, first, seed=2**32 - 1, seed_locked=True))
-    document.render_variations([first], 3)
+    document.render([first], count=3)
     seeds = [job.request.seed for job in engine.submitted]
     assert seeds == [2**32 - 1, *((2**32 - 1 + n) % (MAX_SEED + 1) for n in (1, 2))]
 
