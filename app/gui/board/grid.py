@@ -10,7 +10,6 @@ from PySide6.QtGui import (
     QInputEvent,
     QKeyEvent,
     QMouseEvent,
-    QShowEvent,
     QWheelEvent,
 )
 from PySide6.QtWidgets import QWidget
@@ -33,7 +32,6 @@ class BoardGrid(BoardCells):
         super().__init__(document, parent)
         self.dropping = Dropping(self)
         self.dropping.file_dropped.connect(self.file_dropped)
-        self._pressed = False  # since it is shown
 
     def marker(self) -> QRect | None:
         return self.dropping.marker()
@@ -56,15 +54,9 @@ class BoardGrid(BoardCells):
         if event.button() == Qt.MouseButton.LeftButton and index.isValid() and index.data(ROW).kind == "add":
             self.add_wanted.emit(index.data(ROW).scene)
 
-    def showEvent(self, event: QShowEvent) -> None:
-        self._pressed = False
-        super().showEvent(event)
-
     def mouseDoubleClickEvent(self, event: QMouseEvent) -> None:
         index = self.indexAt(event.position().toPoint())
         if not index.isValid() or event.button() != Qt.MouseButton.LeftButton:
-            return
-        if not self._pressed:  # the first click was on what stood here before, such as a card of Home
             return
         row, below = index.data(ROW), self.visualRect(index).bottom() - event.position().y() < 38
         if row.kind == "heading" or (row.kind == "panel" and below):
@@ -77,7 +69,7 @@ class BoardGrid(BoardCells):
         super().focusInEvent(event)
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        self.keyboard, self._pressed = False, True
+        self.keyboard = False
         super().mousePressEvent(event)
         if event.button() == Qt.MouseButton.LeftButton:
             self._move_anchor(event)

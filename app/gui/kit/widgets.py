@@ -13,6 +13,7 @@ from PySide6.QtCore import (
     QRectF,
     QSize,
     Qt,
+    QTimer,
 )
 from PySide6.QtGui import QKeyEvent, QKeySequence, QMouseEvent, QPainter, QPaintEvent, QPalette, QShowEvent
 from PySide6.QtGui import Qt as RichText  # the same, with what its text knows
@@ -20,12 +21,14 @@ from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
     QAbstractScrollArea,
+    QApplication,
     QFrame,
     QHBoxLayout,
     QLabel,
     QLineEdit,
     QPushButton,
     QScrollArea,
+    QStackedWidget,
     QStyle,
     QStyleOptionFrame,
     QToolButton,
@@ -337,3 +340,39 @@ def wins_over_menus(event: QEvent, keys: Iterable[int] = (), standard: Iterable[
         event.accept()
         return True
     return False
+
+
+SETTLES = 1000  # ms after which a press is none that was meant for the page before
+
+
+class Pages(QStackedWidget):
+    """One page of many. The second press of a double click whose first one brought another page does nothing there:
+    it was meant for what stood here before.
+    """
+
+    def __init__(self, parent: QWidget | None = None):
+        super().__init__(parent)
+        app = QApplication.instance()
+        assert app  # there is a widget
+        self._app, self._eaten = app, False
+        self._settled = QTimer(self, singleShot=True, interval=SETTLES)
+        self._settled.timeout.connect(self._end)
+        self.currentChanged.connect(self._begin)
+
+    def _begin(self) -> None:
+        self._eaten = False
+        self._settled.start()
+        self._app.installEventFilter(self)
+
+    def _end(self) -> None:
+        self._settled.stop()
+        self._app.removeEventFilter(self)
+
+    def eventFilter(self, _: QObject, event: QEvent) -> bool:
+        kind = event.type()
+        if kind == QEvent.Type.MouseButtonDblClick:
+            self._eaten = True
+            return True
+        if kind == QEvent.Type.MouseButtonPress or (kind == QEvent.Type.MouseButtonRelease and self._eaten):
+            self._end()
+        return self._eaten and kind == QEvent.Type.MouseButtonRelease

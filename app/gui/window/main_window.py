@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 from PySide6.QtCore import QByteArray, QCoreApplication, QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QCloseEvent
-from PySide6.QtWidgets import QFrame, QMainWindow, QMenu, QStackedWidget, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QFrame, QMainWindow, QMenu, QToolButton, QVBoxLayout, QWidget
 
 from mlx_model.errors import FluxLocalError, Hint
 
@@ -22,7 +22,7 @@ from ..document.panel_part import PanelPart
 from ..kit.messages import Toasts
 from ..kit.theme import theme
 from ..kit.turns import OnceATurn, breathe, spare_collections
-from ..kit.widgets import as_title, focus_main, icon_button, row
+from ..kit.widgets import Pages, as_title, focus_main, icon_button, row
 from ..pages.cast_view import CastView
 from ..pages.home import HomeView
 from ..pages.models_view import ModelsView
@@ -56,7 +56,7 @@ class MainWindow(QMainWindow):
         self.session = session
         self.places: dict[str, QToolButton] = {}
         self.pages: dict[str, QWidget] = {}
-        self.stack = QStackedWidget()
+        self.stack = Pages()
         self.stack.setAccessibleName("Page")
         self.commands = WindowCommands(session, self)
         self._update_soon = OnceATurn(self, self.update_actions)

@@ -153,14 +153,25 @@ def test_the_place_to_add_adds_with_mouse_and_key(grid, window, qtbot):
     assert len(now(window)) == count + 2
 
 
-def test_a_double_click_that_began_on_a_card_of_home_opens_no_panel(window, grid, here, qtbot):
-    window.go("home")
-    window.go("board")  # the first click
-    qtbot.mouseDClick(grid.viewport(), Qt.MouseButton.LeftButton, pos=spot(grid, here[0], 0.5))
+def test_the_second_press_of_a_double_click_does_nothing_on_the_page_that_the_first_one_brought(
+    window, grid, here, qtbot
+):
+    """Such as one on a card of Home."""
+    left, add = Qt.MouseButton.LeftButton, grid.visualRect(grid.model().index(4)).center()
+    for place in (spot(grid, here[0], 0.5), add):
+        window.go("home")
+        window.go("board")  # the first click
+        qtbot.mouseDClick(grid.viewport(), left, pos=place)
+        qtbot.mouseRelease(grid.viewport(), left, pos=place)
     assert window.open_panel_id() is None
-    qtbot.mouseClick(grid.viewport(), Qt.MouseButton.LeftButton, pos=spot(grid, here[0], 0.5))
-    qtbot.mouseDClick(grid.viewport(), Qt.MouseButton.LeftButton, pos=spot(grid, here[0], 0.5))
+    assert now(window) == here
+    qtbot.mouseClick(grid.viewport(), left, pos=add)
+    assert len(now(window)) == len(here) + 1
+    qtbot.mouseDClick(grid.viewport(), left, pos=spot(grid, here[0], 0.5))
     assert window.open_panel_id() == here[0]
+    window.page("panel").edit.render_bar.button.setEnabled(True)
+    qtbot.mouseDClick(window.page("panel").edit.render_bar.button, left)
+    assert window.document.runs.busy() == 0
 
 
 def test_captions_and_headings_are_edited_in_place(grid, window, here, qtbot):
