@@ -94,6 +94,7 @@ def _bank(pipe: Pipeline, request: Request, references: References) -> flux2.Ban
     key = (
         tuple(fingerprint(demand(reference.pixels)) for reference in request.references),
         tuple(references.grids),
+        request.reference_size,  # of pictures cropped to one size it tells how large they were before
         pipe.adapted,
     )
 

@@ -85,3 +85,12 @@ def computed_after(pipeline, request):
 def test_nothing_is_written_without_a_cache(opened, tmp_path):
     latents(opened(cached=False), edit(1))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_picture_that_is_seen_at_another_size_has_a_bank_of_its_own(opened):
+    """Both are cropped to 128 x 128, one of them from a smaller one."""
+    one = opened(cached=False)
+    pixels = np.random.default_rng(5).integers(0, 256, (158, 158, 3), np.uint8)
+    whole = Request("mini", "x", steps=1, width=64, height=64, references=(Reference(pixels=pixels),))
+    smaller = dataclasses.replace(whole, reference_size=146 * 146)
+    assert latents(one, whole) != latents(one, smaller) == latents(opened(cached=False), smaller)
