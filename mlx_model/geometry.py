@@ -7,6 +7,7 @@ modular_pipelines/flux3 image_processor.py, after black-forest-labs/flux-3-image
 from __future__ import annotations
 
 import math
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from .errors import RequestError
@@ -90,3 +91,13 @@ def reference_canvas(size: Size, cap: int = MAX_PIXELS) -> Canvas:
         if whole.area <= cap:
             return Canvas(used, whole)
         scale *= 0.995
+
+
+def parse_margins(text: str) -> tuple[int, int, int, int]:
+    """Pixels to add left, above, right and below. Raises RequestError."""
+    sides = [side.strip() for side in text.split(",")]
+    if len(sides) != 4 or not all(re.fullmatch(r"[0-9]{1,5}", side) for side in sides):
+        hint = "Say how many pixels to add left, above, right and below, such as 0,0,256,0."
+        raise RequestError(f"{text!r} are no margins.", hint)
+    left, top, right, bottom = map(int, sides)
+    return left, top, right, bottom

@@ -138,6 +138,8 @@ def from_json(text: str) -> Request:
         values["loras"] = tuple(Lora(**item) for item in values.get("loras", ()))
         values["mask"] = Mask(**values["mask"]) if values.get("mask") else None
         values["outpaint"] = tuple(values["outpaint"]) if values.get("outpaint") else None
+        if values["references"]:  # where nothing is recorded it was made when references were seen as large as can be
+            values.setdefault("reference_size", MAX_PIXELS)
         request = Request(**values)
         for part in (request, *request.references, *request.loras, *([request.mask] if request.mask else [])):
             _check_kinds(part)
@@ -362,7 +364,7 @@ def _own_size(request: Request, spec: ModelSpec) -> Size:
     return spec.output_size(pixels, len(request.references) == 1)
 
 
-# What people write: 1024x768 or a shape such as 16:9; pixels on four sides
+# What people write: 1024x768 or a shape such as 16:9
 
 
 def parse_size(text: str, spec: ModelSpec) -> Size:
@@ -377,16 +379,6 @@ def parse_size(text: str, spec: ModelSpec) -> Size:
     if shape := SHAPE.fullmatch(text):
         return size_of_shape(float(shape[1]), float(shape[2]), spec)
     raise RequestError(f"{text!r} is not a size.", "Say it as 1024x768, or as a shape such as 16:9.")
-
-
-def parse_margins(text: str) -> tuple[int, int, int, int]:
-    """Pixels to add left, above, right and below. Raises RequestError."""
-    sides = [side.strip() for side in text.split(",")]
-    if len(sides) != 4 or not all(re.fullmatch(r"[0-9]{1,5}", side) for side in sides):
-        hint = "Say how many pixels to add left, above, right and below, such as 0,0,256,0."
-        raise RequestError(f"{text!r} are no margins.", hint)
-    left, top, right, bottom = map(int, sides)
-    return left, top, right, bottom
 
 
 def size_of_shape(across: float, down: float, spec: ModelSpec) -> Size:

@@ -178,13 +178,11 @@ def _read_recorded(options: Options) -> Request | None:
 
 def _for_model(recorded: Request, folder: Folder) -> Request:
     """With another model than the recorded one, its own steps and guidance count."""
-    name = library.name_of(folder)
-    if name == recorded.model:
-        return recorded
-    recorded = dataclasses.replace(
-        recorded, reference_size=recorded.reference_size and choose_reference_size(folder.spec)
-    )
-    return dataclasses.replace(recorded, model=name, steps=None, guidance=None, sampler=None)
+    name, seen = library.name_of(folder), recorded.reference_size
+    if name != recorded.model:
+        seen = seen and choose_reference_size(folder.spec)
+        recorded = dataclasses.replace(recorded, model=name, steps=None, guidance=None, sampler=None)
+    return dataclasses.replace(recorded, reference_size=seen if folder.spec.takes_reference_size else None)
 
 
 def _choose_pictures(pictures: Sequence[str], options: Options, folder: Folder) -> Sequence[str]:
@@ -254,7 +252,7 @@ def _changes(options: Options, folder: Folder, recorded: Request | None) -> Opti
     if options.get("control") and folder.spec.pictures == "edges":
         changes["ready_made"] = True
     if options.get("outpaint"):
-        from mlx_model.request import parse_margins
+        from mlx_model.geometry import parse_margins
 
         changes |= {"outpaint": parse_margins(options["outpaint"]), "width": None, "height": None}
     if options["size"]:

@@ -9,7 +9,8 @@ from safetensors.numpy import load_file
 
 from app.pictures.images import open_picture, read_request
 from mlx_model.events import Stage, Step
-from tests.cli.scripted_pipeline import BASE, EDITOR, FakePipeline, events, run
+from mlx_model.request import Request
+from tests.cli.scripted_pipeline import BASE, EDITOR, FakePipeline, events, install, run
 
 
 def test_generate_prints_the_path_on_stdout_only():
@@ -136,6 +137,19 @@ def test_again_with_another_model_uses_its_own_steps():
     run("generate", "x", "-o", "one.png", "--size", "64x64")
     run("generate", "--again", "one.png", "-m", BASE)
     assert (FakePipeline.requests[1].steps, FakePipeline.requests[1].guidance) == (50, 4.0)
+
+
+@pytest.mark.parametrize(("model", "seen"), [(EDITOR, 2**22), ("flux1-canny-dev", None)])
+def test_again_of_a_picture_of_before_sees_references_as_they_were_seen(monkeypatch, model, seen):
+    install("flux1-canny-dev", 2000)
+    run("edit", "room.png", "-p", "x", "-m", model, "-o", "one.png")
+    plain = Request.to_json
+    cut = lambda request: plain(request).replace('"reference_size": null, ', "")  # noqa: E731
+    monkeypatch.setattr(Request, "to_json", cut)
+    run("edit", "room.png", "-p", "x", "-m", model, "-o", "older.png")
+    run("edit", "--again", "one.png", "-o", "two.png")
+    run("edit", "--again", "older.png", "-o", "three.png")
+    assert [request.reference_size for request in FakePipeline.requests] == [None, None, None, seen]
 
 
 def test_again_notices_changed_and_missing_pictures():

@@ -1,6 +1,7 @@
 """A request: what is refused, with which words, what is filled in, and that JSON loses nothing."""
 
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -162,6 +163,17 @@ requests = st.builds(
 @given(requests)
 def test_json_round_trip(request_):
     assert from_json(request_.to_json()) == request_
+
+
+def test_a_request_of_before_sees_its_picture_as_large_as_it_was_seen_then():
+    older = json.loads(Request("x", references=(Reference("a.png"),)).to_json())
+    assert from_json(json.dumps(older)).reference_size is None
+    del older["reference_size"]
+    assert SPECS["flux2-klein-4b"].limit_references(from_json(json.dumps(older)).reference_size).reference_pixels == (
+        2024 * 2024,
+        2**20,
+    )
+    assert from_json(json.dumps(older | {"references": []})).reference_size is None
 
 
 @pytest.mark.parametrize("line", ["", "[]", "null", "{}", '{"model": "x", "colour": 1}', '{"model": "x", "mask": 3}'])
