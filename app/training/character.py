@@ -102,7 +102,7 @@ def choose_settings(lesson: Lesson, spec: ModelSpec, keeps: bool) -> Settings:
 
 
 def _list_rows(lesson: Lesson) -> Rows:
-    found = Rows([], [], [])
+    found = Rows([], [], [], [])
     given = lesson.captions or [None] * len(lesson.pictures)
     for picture, words in zip(map(Path, lesson.pictures), given, strict=True):
         said = _read_words(picture, found.faults) if words is None else words.strip()

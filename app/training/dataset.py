@@ -37,6 +37,7 @@ SHOWN = 1000  # faults in a message
 TABLE_LIMIT = 64 * 2**20  # bytes
 CAPTION_LIMIT = 100_000
 MOST_ROWS = 10_000_000
+NO_WORDS, NO_LABEL = "-", 0  # stand in for what is told to be lacking
 
 
 class Row(NamedTuple):
@@ -50,9 +51,15 @@ class Row(NamedTuple):
 
 
 class Rows(NamedTuple):
+    """`faulty` are examples of which a fault is told already, with a stand-in for what they lack.
+
+    They are opened all the same, so that whatever else is wrong with them is told at once.
+    """
+
     rows: list[Row]
     faults: list[str]
     notes: list[str]
+    faulty: list[Row]
 
 
 def read_rows(data: Path, classes: int = 0, words: str = "") -> Rows:
@@ -88,7 +95,7 @@ def tell_faults(data: Path, faults: list[str]) -> None:
 
 
 def _read_folder(data: Path, classes: int, words: str) -> Rows:
-    found = Rows([], [], [])
+    found = Rows([], [], [], [])
     starts = [folder for folder in sorted(data.iterdir()) if folder.is_dir() and STARTS.fullmatch(folder.name)]
     for picture in _pictures(data):
         inside = picture.relative_to(data)
@@ -96,34 +103,36 @@ def _read_folder(data: Path, classes: int, words: str) -> Rows:
             continue
         repeats = REPEATED.fullmatch(inside.parts[0]) if len(inside.parts) > 1 else None
         said = repeats[2].replace("_", " ") if repeats else words
+        count = int(repeats[1][:9]) if repeats and not classes else 1
+        if len(found.rows) + count > MOST_ROWS:
+            raise RequestError(
+                f"{data} has more than {MOST_ROWS:,} examples, by the numbers in the names of its folders.",
+                "Give folders such as 12_name smaller numbers.",
+            )
+        before = len(found.faults)
         row = _row_of(picture, str(inside), starts, classes, said, found.faults)
-        if row:
-            count = int(repeats[1][:9]) if repeats and not classes else 1
-            if len(found.rows) + count > MOST_ROWS:
-                raise RequestError(
-                    f"{data} has more than {MOST_ROWS:,} examples, by the numbers in the names of its folders.",
-                    "Give folders such as 12_name smaller numbers.",
-                )
-            found.rows.extend([row] * count)
-            if repeats and not classes:
-                _note(found.notes, f"{inside.parts[0]}: each picture counts {repeats[1]} times.")
+        if len(found.faults) > before:
+            found.faulty.append(row)
+            continue
+        found.rows.extend([row] * count)
+        if repeats and not classes:
+            _note(found.notes, f"{inside.parts[0]}: each picture counts {repeats[1]} times.")
     return found
 
 
-def _row_of(picture: Path, name: str, starts: list[Path], classes: int, words: str, faults: list[str]) -> Row | None:
+def _row_of(picture: Path, name: str, starts: list[Path], classes: int, words: str, faults: list[str]) -> Row:
+    label, prompt = None, ""
     references = tuple(path for folder in starts for path in _belonging(folder, picture.stem))
     if starts and not references:
         faults.append(f"{name}: there is no picture of this name in {starts[0].name}")
-        return None
     if classes:
         label = _parse_label(picture.parent.name, classes)
         if label is None:
+            label = NO_LABEL
             faults.append(f"{name}: its folder is no class from 0 to {classes - 1}")
-            return None
-        return Row(name, picture, "", label, references)
-    before = len(faults)
-    prompt = read_caption(picture, name, faults, needed=not words) or words
-    return None if len(faults) > before else Row(name, picture, prompt, None, references)
+    else:
+        prompt = read_caption(picture, name, faults, needed=not words) or words or NO_WORDS
+    return Row(name, picture, prompt, label, references)
 
 
 def read_caption(picture: Path, name: str, faults: list[str], needed: bool = True) -> str | None:
@@ -176,11 +185,11 @@ def _read_table(table: Path, classes: int) -> Rows:
         text = table.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise RequestError(f"{table} can't be read as UTF-8 text.", "Save it again as UTF-8.") from error
-    found = Rows([], [], [])
+    found = Rows([], [], [], [])
     for number, entry in _entries(table, text, found.faults):
+        before = len(found.faults)
         row = _parse_row(table, f"line {number}", entry, classes, found)
-        if row:
-            found.rows.append(row)
+        (found.faulty if len(found.faults) > before else found.rows).append(row)
     return found
 
 
@@ -204,29 +213,30 @@ def _entries(table: Path, text: str, faults: list[str]) -> Iterable[tuple[int, d
             faults.append(f"{table.name} line {number}: it is no JSON object")
 
 
-def _parse_row(table: Path, line: str, entry: dict[str, Any], classes: int, found: Rows) -> Row | None:
+def _parse_row(table: Path, line: str, entry: dict[str, Any], classes: int, found: Rows) -> Row:
     where = f"{table.name} {line}"
     values = {ours: _column(entry, names) for ours, names in COLUMNS.items()}
     for name in sorted(set(entry) - {name for names in COLUMNS.values() for name in names}):
         if not _is_numbered(name):
             _note(found.notes, f"{table.name}: the column {name} is not used.")
-    pictures, prompt = _paths(table, values["picture"]), values["prompt"]
+    pictures, words = _paths(table, values["picture"]), values["prompt"]
     if len(pictures) != 1:
         found.faults.append(f"{where}: it names no picture; columns for it are {', '.join(COLUMNS['picture'][:3])} ...")
-        return None
-    label = _parse_label(values["label"], classes) if classes else None
+    label, prompt = _parse_label(values["label"], classes) if classes else None, ""
     if classes and label is None:
+        label = NO_LABEL
         found.faults.append(f"{where}: it has no label from 0 to {classes - 1}")
-        return None
-    if not classes and (not isinstance(prompt, str) or not prompt.strip() or len(prompt) > CAPTION_LIMIT):
+    if not classes:
+        prompt = words.strip() if isinstance(words, str) else ""
+    if not classes and not 0 < len(prompt) <= CAPTION_LIMIT:
+        prompt = NO_WORDS
         found.faults.append(f"{where}: it has no prompt; columns for it are {', '.join(COLUMNS['prompt'][:3])} ...")
-        return None
     further = [value for name, value in sorted(entry.items()) if _is_numbered(name)]
     references = [path for value in (values["references"], *further) for path in _paths(table, value)]
-    missing = [path for path in (*pictures, *references) if not _is_file(path)]
+    missing = [path for path in (*pictures, *references) if not is_file(path)]
     found.faults.extend(f"{where}: there is no file {path}" for path in missing)
-    words = "" if classes else str(prompt).strip()
-    return None if missing else Row(f"{where} ({pictures[0].name})", pictures[0], words, label, tuple(references))
+    picture = pictures[0] if pictures else Path()
+    return Row(f"{where} ({picture.name})", picture, prompt, label, tuple(references))
 
 
 def _column(entry: dict[str, Any], names: Iterable[str]) -> Any:
@@ -245,7 +255,8 @@ def _paths(table: Path, value: Any) -> list[Path]:
     return [table.parent / Path(str(text).strip()).expanduser() for text in texts if str(text).strip()]
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """Whether there is one, whatever the name."""
     try:
         return os.path.isfile(path)
     except ValueError:  # a zero byte in the name

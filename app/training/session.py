@@ -26,16 +26,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from app.base.paths import free_bytes
 from app.base.words import say_count, say_duration
 from app.engine.running import open_pipeline
 from app.pictures import images
 from mlx_model import files
-from mlx_model.errors import RequestError, say_reason
+from mlx_model.errors import DiskFull, RequestError, say_reason
 from mlx_model.events import Done, Event, Note, Preview, Stage
 from mlx_model.foreign import parse_json, read_small
 from mlx_model.geometry import Size
 from mlx_model.held import is_plain, list_links
-from mlx_model.memory import gib, machine, step_flops, step_seconds
+from mlx_model.memory import gib, machine, say_bytes, step_flops, step_seconds
 from mlx_model.request import check
 from mlx_model.store.folder import MANIFEST
 from mlx_model.training.needs import STATE
@@ -140,6 +141,7 @@ def _train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:
     largest = max((source.size for source in (*sources, *priors)), key=lambda size: size.area)
     settings, note = require(folder, largest, plan.settings, plan.steps, plan.kept)
     yield Note(note)
+    _require_room(folder.spec, plan)
     _begin(folder, plan, settings)
     pipe = open_pipeline(folder.path, None)
     if wishes:
@@ -183,7 +185,7 @@ def _open_sets(spec: "ModelSpec", plan: Plan) -> "Generator[Event, None, tuple[l
     from .examples import open_examples  # which loads MLX, as the window doesn't
 
     rows = plan.rows or read_rows(plan.data, spec.classes)
-    kept = read_rows(plan.prior, spec.classes, plan.about) if plan.prior else Rows([], [], [])
+    kept = read_rows(plan.prior, spec.classes, plan.about) if plan.prior else Rows([], [], [], [])
     _check_given(plan, [*rows.rows, *kept.rows])
     sources = yield from open_examples(plan.data, rows, spec, plan.area)
     return sources, (yield from open_examples(plan.prior, kept, spec, plan.area)) if plan.prior else []
@@ -254,6 +256,20 @@ def require(folder: "Folder", largest: Size, settings: "Settings", steps: int, k
         note += f" First it paints {say_count(kept, 'picture')} of what it knows"
         note += f", {say_duration(first)}." if known else "."
     return dataclasses.replace(settings, gradient_checkpoints=checkpoints or settings.gradient_checkpoints), note
+
+
+def _require_room(spec: "ModelSpec", plan: Plan) -> None:
+    """Raises DiskFull where checkpoints have no room: the one before stays until the next is whole."""
+    from mlx_model.training import needs
+
+    copies = 1 if (plan.out / STATE).is_file() else 2
+    needed, free = copies * needs.count_checkpoint_bytes(spec, plan.settings), free_bytes(plan.out)
+    if needed > free:
+        raise DiskFull(
+            f"What this run keeps needs about {say_bytes(needed)} on the disk of {plan.out} (predicted), and "
+            f"{say_bytes(free)} are free.",
+            "Free some space, or choose another folder.",
+        )
 
 
 def _begin(folder: "Folder", plan: Plan, settings: "Settings") -> None:

@@ -22,7 +22,7 @@ HELD, OUTER = 28, 40  # numbers h wide, of each token: kept by a block for its g
 HELD_BETWEEN, OUTER_BETWEEN = 12, 55  # the same with gradient checkpoints: between blocks, inside the one at work
 UNPACKED = 3.5  # largest layers that stand unpacked at once
 STATE_BYTES = 28  # of a trained weight: itself, its average, two moments, its gradient, and the next of two of them
-ADAPTED = 0.9  # of a block's weights lie in layers that are adapted
+KEPT_BYTES = 16  # of a trained weight in a checkpoint: itself, its average, two moments
 FORWARD_AND_BACKWARD = 3.0  # times the operations of a forward pass; 2 where no weight of the base is trained
 
 
@@ -81,6 +81,11 @@ def count_trained(spec: ModelSpec, settings: Settings) -> int:
     blocks = t["depth"] + t.get("depth_single_blocks", 0)
     sides = (8 + 4 * t.get("mlp_ratio", 3.0)) * t["hidden_size"]  # inputs and outputs of a block's layers together
     return int(2 * blocks * sides * settings.rank)
+
+
+def count_checkpoint_bytes(spec: ModelSpec, settings: Settings) -> int:
+    """Of one checkpoint on the disk: exact where all weights learn with AdamW, else an upper bound."""
+    return KEPT_BYTES * count_trained(spec, settings)
 
 
 def seconds(spec: ModelSpec, size: Size, settings: Settings, here: Machine) -> float | None:

@@ -73,6 +73,44 @@ def test_all_faults_are_told_together_with_their_number(tmp_path):
     assert "fine" not in text
 
 
+def tell(data, classes=0):
+    with pytest.raises(RequestError) as raised:
+        drain(open_examples(data, read_rows(data, classes), SPECS["mini"], None))
+    return raised.value.message
+
+
+def test_all_faults_of_one_example_are_told_in_the_first_round(tmp_path):
+    for name in ("mute.png", "alone.png", "both.png"):
+        caption(tmp_path / name)
+    (tmp_path / "mute.txt").write_bytes(b"\xff\xfe\xff")
+    for path in ("mute.png", "alone.png", "control/both_0.png", "control/both_1.png", "control/mute.png"):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_bytes(b"no picture")
+    assert "7 faults" in tell(tmp_path)
+
+
+def test_all_faults_of_one_line_are_told_in_the_first_round(tmp_path):
+    (tmp_path / "bad.png").write_bytes(b"no picture")
+    lines = [
+        {"image": "bad.png", "prompt": "", "control": "gone.png"},
+        {"image": "", "prompt": "", "control": ["bad.png", "gone.png"]},
+        {"image": "gone.png", "prompt": "a dog", "control": "bad.png"},
+    ]
+    (tmp_path / "set.jsonl").write_text("\n".join(map(json.dumps, lines)))
+    text = tell(tmp_path / "set.jsonl")
+    assert [text.count(f"line {number}") for number in (1, 2, 3)] == [3, 4, 2], text
+
+
+def test_a_faulty_reference_hides_no_fault_of_the_request(tmp_path):
+    caption(tmp_path / "a.png")
+    for number in range(11):
+        picture(tmp_path / "control" / f"a_{number}.png")
+    (tmp_path / "control" / "a_3.png").write_bytes(b"no picture")
+    text = tell(tmp_path)
+    assert "a_3.png" in text
+    assert "too many" in text
+
+
 def test_pictures_without_a_caption_are_called_by_their_folder_as_in_kohyas(tmp_path):
     picture(tmp_path / "3_red_fox" / "a.png")
     caption(tmp_path / "3_red_fox" / "b.png", "a fox asleep")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.training import session
 from app.training.session import Plan, train
 from mlx_model.errors import DiskFull, LayoutError, RequestError
 from mlx_model.events import Done, Learned, Preview
@@ -17,7 +18,7 @@ from mlx_model.request import Lora, Request
 from mlx_model.run.pipeline import Pipeline
 from mlx_model.store.folder import open_folder
 from mlx_model.training import loop
-from mlx_model.training.needs import Settings
+from mlx_model.training.needs import Settings, count_checkpoint_bytes
 
 MINI = Path(__file__).parents[3] / "assets" / "mini"
 
@@ -102,6 +103,19 @@ def test_a_full_disk_keeps_the_last_checkpoint(plan, monkeypatch):
     with pytest.raises(DiskFull):
         run(replace(plan, steps=3, resume=True, sample_every=0))
     assert (plan.out / "state.checkpoint").read_bytes() == before
+
+
+def test_a_disk_without_room_for_the_checkpoints_is_told_before_the_first_step(plan, monkeypatch):
+    monkeypatch.setattr(session, "free_bytes", lambda path: 2**20)
+    with pytest.raises(DiskFull, match="are free"):
+        run(plan)
+    assert not any(plan.out.iterdir())
+    room = count_checkpoint_bytes(open_folder(MINI).spec, plan.settings)
+    monkeypatch.setattr(session, "free_bytes", lambda path: 2 * room)
+    run(plan)
+    assert (plan.out / "state.checkpoint").stat().st_size <= room
+    monkeypatch.setattr(session, "free_bytes", lambda path: room)  # the checkpoint before lies there already
+    run(replace(plan, steps=3, resume=True))
 
 
 def test_a_run_is_gone_on_with_by_its_own_model_and_begun_in_an_empty_folder(plan, tmp_path):
