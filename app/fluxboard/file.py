@@ -248,16 +248,16 @@ class BoardFile:
         self._good.add(path.stem)
 
     def picture_path(self, sha256: str) -> Path:
-        """The file of a picture. Raises BoardError where it is not there; its bytes are not looked at (see damage)."""
+        """The file of a picture or sound. Raises BoardError where it is not there; its bytes are not read (see damage)."""
         path = self._blob(sha256)
         if not is_plain(path, self._path):
             what = "missing" if not os.path.lexists(path) else "a link, which is not followed"
             what = "still in iCloud" if self._is_in_cloud(sha256) else what
-            raise BoardError(f"The picture {sha256[:12]} of this board is {what}.", f"It belongs at {path}.")
+            raise BoardError(f"The file {sha256[:12]} of this board is {what}.", f"It belongs at {path}.")
         return path
 
     def missing(self) -> int:
-        """How many pictures of the board are not there."""
+        """How many pictures and sounds of the board are not there."""
         return sum(not self._has(sha256) for sha256 in blobs(self.board))
 
     def damage(self, picture: Picture | Sound) -> str:

@@ -23,6 +23,7 @@ ENDINGS = {
 NAMES = "WAV, AIFF, FLAC, Ogg or MP3"
 FILTER = f"Sound ({' '.join(f'*{ending}' for ending in (*dict.fromkeys(ENDINGS.values()), '.aif', '.oga', '.opus'))})"
 MAX_SECONDS, MAX_BYTES, MAX_CHANNELS = 3 * 3600.0, 1 << 30, 8
+RATES = range(1000, 768_000 + 1)  # samples a second; no file of sound has fewer or more
 BLOCK = 2048  # frames: 46 ms at 44.1 kHz
 
 
@@ -45,13 +46,16 @@ def look_at(path: str | Path) -> Clip:
     import soundfile  # type: ignore[import-untyped]  # it has no stubs
 
     path = Path(path)
+    refusal = RequestError(f"{path} is no sound that can be used.", f"Save it as {NAMES}.")
+    if not path.is_file():  # opening a pipe waits for ever
+        raise refusal
     try:
         size = path.stat().st_size
         found = soundfile.info(str(path))
     except (OSError, RuntimeError) as error:  # what libsndfile says is a RuntimeError
-        raise RequestError(f"{path} is no sound that can be used.", f"Save it as {NAMES}.") from error
-    if found.format not in ENDINGS or not (found.samplerate > 0 and found.frames > 0):
-        raise RequestError(f"{path} is no sound that can be used.", f"Save it as {NAMES}.")
+        raise refusal from error
+    if found.format not in ENDINGS or found.samplerate not in RATES or found.frames <= 0:
+        raise refusal
     if size > MAX_BYTES or found.frames > MAX_SECONDS * found.samplerate or found.channels > MAX_CHANNELS:
         raise RequestError(
             f"{path} is too long or large for the sound of a board.", "Up to 3 hours, 1 GB and 8 channels: cut it."
@@ -62,7 +66,8 @@ def look_at(path: str | Path) -> Clip:
 def read_blocks(clip: Clip, begin: float = 0.0) -> Iterator[np.ndarray]:
     """The sound from `begin` seconds on as (n, 2) float32 of -1 to 1, n up to BLOCK; it ends where the file does.
 
-    One channel is heard on both sides, of more than two the first two. A file that breaks off is silent from there.
+    One channel is heard on both sides, of more than two the first two. A file that breaks off is silent from there, and
+    where it holds no numbers; what is louder than 1, as files of floats may be, is cut there.
     """
     import soundfile
 
@@ -73,7 +78,7 @@ def read_blocks(clip: Clip, begin: float = 0.0) -> Iterator[np.ndarray]:
         with soundfile.SoundFile(str(clip.path)) as file:
             file.seek(first)
             while len(block := file.read(BLOCK, "float32", always_2d=True)):
-                yield block[:, [0, min(1, clip.channels - 1)]]
+                yield np.nan_to_num(block[:, [0, min(1, clip.channels - 1)]], nan=0.0).clip(-1.0, 1.0)
     except (OSError, RuntimeError):
         return
 
@@ -98,4 +103,4 @@ def measure_peaks(clip: Clip, a_second: int = 50) -> np.ndarray:
         rest = loud[whole:]
     last = [rest.max(keepdims=True)] if len(rest) else []
     joined: np.ndarray = np.concatenate([*peaks, *last, np.empty(0, np.float32)])
-    return joined.clip(max=1.0)
+    return joined

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from functools import partial
 from itertools import accumulate
 
+import numpy as np
 from msgspec.structs import replace
 from PySide6.QtCore import QElapsedTimer, Qt, QTimer
 from PySide6.QtGui import QCloseEvent, QKeyEvent, QShortcut
@@ -30,6 +31,7 @@ from .stage import Stage
 from .timing import PEAKS, Timing
 
 TICK = 16  # ms; the clock decides what is shown, not the number of ticks
+NO_PEAKS = np.empty(0, np.float32)
 AGAIN = 120  # ms after the last leap: the sound goes on from there
 
 
@@ -137,27 +139,26 @@ class Animatic(QWidget):
     def _follow_sound(self, old: Sound | None, sound: Sound | None) -> None:
         self.no_sound.setVisible(sound is not None)
         self.sound.setText("Change Sound…" if sound else "Add Sound…")
-        same = old is not None and sound is not None and old.sha256 == sound.sha256
-        if sound is None:
-            self.clip, peaks = None, None
-        elif same:
-            peaks = self.timing.peaks
-        else:
-            peaks = None
-            self._open_sound(sound)
+        peaks = self.timing.peaks
+        if sound is None or old is None or old.sha256 != sound.sha256:
+            peaks = self._open_sound(sound)
         self.timing.show_sound(peaks, sound.start if sound else 0.0, (sound.name or "Sound") if sound else "")
         if self.playing:
             self._sound_again.start()
 
-    def _open_sound(self, sound: Sound) -> None:
-        """Its loudness is measured beside: that takes a second for a song."""
+    def _open_sound(self, sound: Sound | None) -> np.ndarray | None:
+        """Its peaks where they are known: of none there are none, others are measured beside, a second for a song."""
+        self.clip = None
+        self.said.setText("")
+        if sound is None:
+            return None
         try:
             self.clip = clip = look_at(self.document.picture_path(sound.sha256))
         except FluxLocalError as error:
-            self.clip = None
-            self.said.setText(error.message)
-            return
+            self._say_error(error)
+            return NO_PEAKS
         beside().do(self, lambda: measure_peaks(clip, PEAKS), lambda peaks: self._show_peaks(sound.sha256, peaks))
+        return None
 
     def _show_peaks(self, sha256: str, peaks: object) -> None:
         sound = self.document.board.sound
@@ -172,11 +173,14 @@ class Animatic(QWidget):
         try:
             read = in_background(self.document.file.put_sound, [path])  # none where it was stopped
         except FluxLocalError as error:
-            self.said.setText(f"{error.message} {in_window(error.hint)}".strip())
+            self._say_error(error)
             return
         self.said.setText("")
         for sound in read:
             self._set_sound(sound)
+
+    def _say_error(self, error: FluxLocalError) -> None:
+        self.said.setText(f"{error.message} {in_window(error.hint)}".strip())
 
     def _set_sound(self, sound: Sound | None) -> None:
         words = "Add Sound" if sound else "Remove Sound"

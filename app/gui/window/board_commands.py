@@ -117,8 +117,9 @@ class BoardCommands(QObject):
             self.said.emit("Every picture of this board is in use.", "By the board, undo or an earlier state.", True)
             return
         taken = say_bytes(sum(path.stat().st_size for path in unused))
-        text = f"{say_count(len(unused), 'picture')} of this board ({taken}) are not used any more."
-        more = "Neither undo nor an earlier state needs them."
+        verb, them = ("is", "it") if len(unused) == 1 else ("are", "them")
+        text = f"{say_count(len(unused), 'file')} of this board ({taken}) {verb} not used any more."
+        more = f"Neither undo nor an earlier state needs {them}."
         if not sure(self.window, "Unused Pictures", text, more, "Move to Trash", "Cancel"):
             return
         try:

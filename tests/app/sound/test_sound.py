@@ -1,6 +1,7 @@
 """Sound: what files are taken, what is read of them, and how they are played, on an output that only counts."""
 
 import hashlib
+import os
 import sys
 import threading
 import time
@@ -68,6 +69,35 @@ def test_what_is_no_sound_is_refused(tmp_path, data):
 def test_too_many_channels_are_refused(tmp_path):
     with pytest.raises(RequestError, match="too long or large"):
         look_at(write(tmp_path / "nine.wav", channels=9))
+
+
+def test_numbers_that_are_none_are_silent_and_nothing_is_louder_than_full(tmp_path):
+    samples = np.full((4000, 2), 0.25, np.float32)
+    samples[:1000], samples[1000:2000, 0], samples[2000:3000] = np.nan, -np.inf, 50
+    soundfile.write(tmp_path / "odd.wav", samples, 8000, subtype="FLOAT")
+    clip = look_at(tmp_path / "odd.wav")
+    sound = np.concatenate(list(read_blocks(clip)))
+    assert [float(sound[at, 0]) for at in (500, 1500, 2500, 3500)] == [0, -1, 1, 0.25]
+    assert measure_peaks(clip, 8).tolist() == [0, 1, 1, 0.25]
+
+
+@pytest.mark.parametrize("rate", [1, 2_000_000_000])
+def test_rates_that_no_sound_has_are_refused(tmp_path, rate):
+    with pytest.raises(RequestError, match="is no sound"):
+        look_at(_set_rate(write(tmp_path / "a.wav"), rate))
+
+
+def _set_rate(path, rate):
+    data = bytearray(path.read_bytes())
+    data[24:28] = rate.to_bytes(4, "little")  # of its header
+    path.write_bytes(data)
+    return path
+
+
+def test_a_pipe_is_no_sound_and_nobody_waits_for_it(tmp_path):
+    os.mkfifo(tmp_path / "pipe.wav")
+    with pytest.raises(RequestError, match="is no sound"):
+        look_at(tmp_path / "pipe.wav")
 
 
 def test_one_channel_is_heard_on_both_sides_from_where_it_is_asked_for(tmp_path):

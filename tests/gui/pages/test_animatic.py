@@ -32,6 +32,18 @@ def animatic(window, qtbot):
     return made
 
 
+def test_a_sound_whose_file_is_gone_is_told_and_not_waited_for(window, tmp_path, animatic):
+    document = window.document
+    sound = document.file.put_sound(write_sound(tmp_path / "song.ogg"))
+    document.picture_path(sound.sha256).unlink()
+    animatic._set_sound(sound)
+    assert animatic.said.text().startswith("The file ")
+    assert "missing" in animatic.said.text()
+    assert list(animatic.timing.peaks) == []  # nothing is read: the strip does not say so
+    animatic._set_sound(None)
+    assert animatic.said.text() == ""
+
+
 def test_the_sound_plays_in_step_and_is_moved_and_removed_with_undo(window, qtbot, monkeypatch, tmp_path, animatic):
     from app.gui.pages import animatic as module
 
