@@ -318,15 +318,20 @@ def pictures(board: Board) -> Iterator[Picture]:
     for member in board.cast:
         yield from member.pictures
     for panel in board.panels():
-        yield from (reference.picture for reference in panel.references)
-        yield from (one.picture for one in panel.placed)
-        for take in panel.takes:
-            yield take.picture
-            yield from (one.picture for one in take.placed)
-            if take.composite:
-                yield take.composite
-        if panel.mask:
-            yield panel.mask
+        yield from list_pictures(panel)
+
+
+def list_pictures(panel: Panel) -> Iterator[Picture]:
+    """Every picture that a panel names, some of them several times."""
+    yield from (reference.picture for reference in panel.references)
+    yield from (one.picture for one in panel.placed)
+    for take in panel.takes:
+        yield take.picture
+        yield from (one.picture for one in take.placed)
+        if take.composite:
+            yield take.composite
+    if panel.mask:
+        yield panel.mask
 
 
 def blobs(board: Board) -> dict[str, Picture | Sound]:

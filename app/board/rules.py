@@ -156,7 +156,7 @@ def _check_placed(placed: tuple[Placed, ...]) -> None:
         raise Refused(f"No more than {MAX_PLACED} pictures can lie on another.", "Remove one first.")
     for one in placed:
         check_picture(one.picture)
-        near = max(abs(one.x), abs(one.y)) <= FAR and abs(one.angle) <= TURNS
+        near = abs(one.x) <= FAR and abs(one.y) <= FAR and abs(one.angle) <= TURNS  # which NaN is not
         if not (near and 0 < one.width <= WIDE and 0 <= one.opacity <= 1):
             raise Refused("A picture lies too far off, or is too large, on another.", "Place it again.")
 

@@ -10,7 +10,7 @@ from mlx_model.errors import Advice, FluxLocalError, Hint
 from mlx_model.specs import ModelSpec
 
 from ..board import mentions
-from ..board.data import Board, Panel, Sound, blobs, numbers
+from ..board.data import Board, Panel, Sound, blobs, list_pictures, numbers
 from ..board.panel_job import name_model
 from ..board.seen import fits_mask, look, names
 from ..models import library
@@ -60,9 +60,7 @@ def _uses(board: Board) -> Iterator[tuple[str, str]]:
     for member in board.cast:
         yield from ((f"@{member.name}", picture.sha256) for picture in member.pictures)
     for panel in board.panels():
-        yield from ((label[panel.id], reference.picture.sha256) for reference in panel.references)
-        yield from ((label[panel.id], take.picture.sha256) for take in panel.takes)
-        yield from ((label[panel.id], mask.sha256) for mask in [panel.mask] if mask)
+        yield from ((label[panel.id], picture.sha256) for picture in list_pictures(panel))
 
 
 class _View:

@@ -9,6 +9,7 @@ from app.board import commands
 from app.board.data import Board, Panel, PanelReference, Picture, Scene, Source, Take, pictures
 from app.board.panel_job import instruct, make_take, panel_job
 from app.board.picture import Crop, Placed
+from app.board.rules import check_panel
 from app.board.seen import see
 from app.fluxboard.codec import decode, encode
 from mlx_model.errors import Refused
@@ -128,3 +129,10 @@ def test_what_lies_on_a_picture_never_comes_to_lie_on_another():
 def test_a_mask_of_the_current_take_counts_for_an_instruction_too():
     one = commands.set_panel(commands.start_from_seen(board(), "p"), "p", mask=picture("e"))
     assert instruct(one.panel("p"), "make it night").mask == picture("e")
+
+
+@pytest.mark.parametrize("field", ["x", "y", "width", "angle", "opacity"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_no_place_is_a_number_that_is_none(field, value):
+    with pytest.raises(Refused):
+        check_panel(Panel("p", placed=(replace(SOFA_LEFT, **{field: value}),)))

@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from app.board.data import new_board
+from app.board import commands
+from app.board.data import Take, new_board
 from app.board.picture import Placed
+from app.fluxboard.check import problems
 from app.fluxboard.composite import compose, lay
 from app.fluxboard.file import BoardFile
 from app.pictures.images import open_picture
@@ -72,6 +74,16 @@ def test_the_composite_is_a_picture_of_the_board_no_larger_than_a_mask(tmp_path)
     assert (made.width, made.height) == (2048, 68) == pixels.shape[1::-1]
     assert tuple(pixels[34, 1024 + 50]) == (255, 0, 0)
     assert tuple(pixels[34, 1024 - 50]) == (255, 255, 255), "what is clear hides nothing"
+
+
+def test_a_lost_picture_is_told_also_where_it_lies_on_another_or_both_together_are_kept(tmp_path):
+    with BoardFile.create(tmp_path / "a", new_board()) as file:
+        ground, layer, both = (file.put_picture(np.full((64, 64, 3), value, np.uint8)) for value in (1, 2, 3))
+        take = Take("t", ground, "", "", "2026-01-01T00:00:00Z", 0, placed=(Placed(layer),), composite=both)
+        file.save(commands.add_take(file.board, next(file.board.panels()).id, take))
+        for lost in (layer, both):
+            file.picture_path(lost.sha256).unlink()
+        assert [(one.where, "lost" in one.what) for one in problems(file)][:2] == [("1A", True)] * 2
 
 
 def test_what_can_t_be_pixels_is_refused(tmp_path):
