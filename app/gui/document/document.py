@@ -48,7 +48,7 @@ class Document(QObject):
     state_changed = Signal(str)  # panel id: its job
     picture_ready = Signal(str)  # sha256: a pixmap that was asked for has come
     preview_read = Signal(int, QImage)  # by read_preview; null where the file can't be read
-    message = Signal(str, object)  # what happened; what to do, a Hint
+    message, noted = Signal(str, object), Signal(str, object)  # trouble, news: what happened; what to do, a Hint
     lasting = Signal(str, object)  # the same, of what stays so until `mended` says the words again
     mended = Signal(str)
 
@@ -268,7 +268,7 @@ class Document(QObject):
         """
         read = in_background(lambda one: read_picture(self.file, one, name), sources)
         if len(read) < len(sources):
-            self.message.emit(f"Stopped after {len(read)} of {len(sources)} pictures.", "Undo takes them away too.")
+            self.noted.emit(f"Stopped after {len(read)} of {len(sources)} pictures.", "Undo takes them away too.")
         self._tell_read(*read)
         return [taken.picture for taken in read if taken.picture]
 
@@ -289,8 +289,8 @@ class Document(QObject):
         self._storing.settle()
 
     def _tell_read(self, *read: ReadPicture) -> Picture | None:
-        for message, hint in ReadPicture.list_messages(read):
-            self.message.emit(message, hint)
+        for message, hint, good in ReadPicture.list_messages(read):
+            (self.noted if good else self.message).emit(message, hint)
         return read[0].picture if read else None
 
     # Rendering

@@ -44,10 +44,13 @@ class ReadPicture(NamedTuple):
     disk: bool = False
 
     @staticmethod
-    def list_messages(read: "Iterable[ReadPicture]") -> list[tuple[str, Hint]]:
-        """The first that are said of pictures which came together, and how many more there are."""
-        said = [one for taken in read for one in taken.messages]
-        more = (f"There is more to say about {say_count(len(said) - TOLD, 'picture')}.", "Add fewer at once.")
+    def list_messages(read: "Iterable[ReadPicture]") -> list[tuple[str, Hint, bool]]:
+        """The first that are said of pictures which came together, each with whether its picture was taken.
+
+        And how many more there are.
+        """
+        said = [(*one, taken.picture is not None) for taken in read for one in taken.messages]
+        more = (f"There is more to say about {say_count(len(said) - TOLD, 'picture')}.", "Add fewer at once.", False)
         return said if len(said) <= TOLD else [*said[:TOLD], more]
 
 

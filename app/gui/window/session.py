@@ -36,7 +36,7 @@ class Session(QObject):
     """Opens boards. One document is shown; others stay alive until their jobs are over, so that no take is lost."""
 
     document_changed = Signal(object)  # Document
-    message = Signal(str, object)  # as of a document
+    message = Signal(str, object, bool)  # as of a document; whether it is no trouble, only good to know
     lasting = Signal(str, object)  # as of a document
     mended = Signal(str)
     locked_elsewhere = Signal(str, str)  # path, who has it: may be opened anyway
@@ -127,11 +127,11 @@ class Session(QObject):
             return False
         self._show(self._document(file))
         if file.read_only:
-            self.message.emit(f"{path.name} is open for reading only.", READ_ONLY_HINT)
+            self.message.emit(f"{path.name} is open for reading only.", READ_ONLY_HINT, False)
         if file.recovered:
-            self.message.emit(file.recovered, "File > Restore an Earlier State has the others.")
+            self.message.emit(file.recovered, "File > Restore an Earlier State has the others.", False)
         for repair in file.repairs[:3]:
-            self.message.emit(repair, "")
+            self.message.emit(repair, "", False)
         return True
 
     def new(self, board: Board | None = None) -> bool:
@@ -170,7 +170,7 @@ class Session(QObject):
             return False
         self._show(self._document(file))
         for note in notes:
-            self.message.emit(note, "")
+            self.message.emit(note, "", True)
         return True
 
     def import_into(self, path: str, behind: str | None = None) -> list[str]:
@@ -191,7 +191,7 @@ class Session(QObject):
             return []
         document.do("Import", joined[0])
         for note in made.notes:
-            self.message.emit(note, "")
+            self.message.emit(note, "", True)
         return joined[1]
 
     def import_onto(self, path: str) -> bool:
@@ -209,7 +209,7 @@ class Session(QObject):
         changed, notes = apply_edit(document.board, edit)
         document.do("Import Timeline", changed)
         for note in notes:
-            self.message.emit(note, "")
+            self.message.emit(note, "", True)
         return True
 
     def _import_zip(self, path: Path) -> bool:
@@ -277,7 +277,7 @@ class Session(QObject):
         if owner and job and job.lesson:
             owner.teaching.again(job)
         elif owner is None or job is None or job.panel is None:
-            self.message.emit("The panel of this job is not on a board that is open.", "Open its board first.")
+            self.message.emit("The panel of this job is not on a board that is open.", "Open its board first.", False)
         elif job.instruction is not None:
             owner.apply_to_all([job.panel], job.instruction)
         else:
@@ -312,15 +312,16 @@ class Session(QObject):
     def _document(self, file: BoardFile) -> Document:
         document = Document(file, self.engine, self)
         document.message.connect(partial(self._tell, document))
+        document.noted.connect(partial(self._tell, document, good=True))
         document.lasting.connect(self.lasting)
         document.mended.connect(self.mended)
         document.runs.finished.connect(lambda _: self._let_go())
         return document
 
-    def _tell(self, document: Document, text: str, hint: Hint) -> None:
+    def _tell(self, document: Document, text: str, hint: Hint, good: bool = False) -> None:
         """What another board than the one that is shown says, with its title."""
         mine = self.document in (None, document)
-        self.message.emit(text if mine else f"“{document.board.title}”: {text}", hint)
+        self.message.emit(text if mine else f"“{document.board.title}”: {text}", hint, good)
 
     def _show(self, document: Document) -> None:
         before = self.document
@@ -361,10 +362,11 @@ class Session(QObject):
         except passed:
             raise
         except FluxLocalError as error:
-            self.message.emit(error.message, error.hint)
+            self.message.emit(error.message, error.hint, False)
         except OSError as error:
             place = os.fsdecode(error.filename) if isinstance(error.filename, str | bytes) else "The folder"
-            self.message.emit(f"{place} can't be used: {say_reason(error)}.", "Choose another folder in the settings.")
+            text = f"{place} can't be used: {say_reason(error)}."
+            self.message.emit(text, "Choose another folder in the settings.", False)
         return None
 
 

@@ -463,6 +463,7 @@ def test_an_edited_timeline_comes_back_onto_the_open_board(window, tmp_path, mon
     now = [panel.id for panel in document.board.panels()]
     assert sorted(now) == sorted(cut)
     assert any("got the order and length of the edit" in text for text in said)
+    assert {one.property("good") for one in window.toasts.shown} == {"true"}  # notes are no errors
     assert any("by the number" in text for text in said) == (name == "edl")
     if name == "otio":
         assert now == cut

@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from PIL import Image
 from PySide6.QtCore import Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
@@ -111,6 +112,16 @@ def test_the_queue_says_what_was_done_to_the_artist_s_pictures(document: Documen
     engine.say(Note("sea.png: 4000x3000 is used at 1024x768."))
     engine.done(picture_file())
     assert job_words(engine.jobs()[-1]).endswith("sea.png: 4000x3000 is used at 1024x768.")
+
+
+def test_what_a_picture_that_was_taken_is_noted_for_is_news_and_what_was_refused_is_trouble(window, tmp_path):
+    frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "blue")]
+    frames[0].save(tmp_path / "moves.gif", save_all=True, append_images=frames[1:])
+    (tmp_path / "none.png").write_bytes(b"no picture")
+    for name, good in (("moves.gif", "true"), ("none.png", "false")):
+        window.document.import_pictures([tmp_path / name])
+        assert window.toasts.shown[0].property("good") == good, window.toasts.title.text()
+        assert name in window.toasts.title.text()
 
 
 @pytest.mark.parametrize(
