@@ -248,7 +248,7 @@ class BoardFile:
         self._good.add(path.stem)
 
     def picture_path(self, sha256: str) -> Path:
-        """The file of a picture or sound. Raises BoardError where it is not there; its bytes are not read (see damage)."""
+        """The file of a picture or sound. Raises BoardError where it is not there; see damage for what is in it."""
         path = self._blob(sha256)
         if not is_plain(path, self._path):
             what = "missing" if not os.path.lexists(path) else "a link, which is not followed"
