@@ -79,6 +79,7 @@ class ModelSpec:
     preferred_sizes: tuple[Size, ...] = ()  # a picture is brought to the one nearest in shape
     reference_pixels: tuple[int, int] = (MEGAPIXEL, MEGAPIXEL)  # cap with one reference, with several, if none is asked
     reference_most: int = 2024 * 2024  # of one reference, on request: what its makers' code uses
+    dtypes: tuple[str, ...] = parts.DTYPES  # of a run
     pipelines: tuple[str, ...] = ()  # classes that model_index.json may name; (): any that no other row names
 
     @property
@@ -154,6 +155,7 @@ _ROWS = (
         output_pixels=256 * 256,
         reference_pixels=(256 * 256, 256 * 256),
         reference_most=256 * 256,
+        dtypes=("bfloat16", "float32"),  # its streams reach 1e6, its autoencoder's maps 2.4e5: float16 ends at 65504
     ),
     ModelSpec(
         "flux1-schnell",

@@ -7,7 +7,10 @@ written with +, -, *, / and square root only, which IEEE 754 rounds alike everyw
 
 import math
 
+import mlx.core as mx
 import numpy as np
+
+from ..errors import RequestError, say_reason
 
 # Wichura 1988, Algorithm AS 241 (PPND16), Applied Statistics 37(3): coefficients of the three rational functions.
 _CENTRE = (
@@ -70,3 +73,20 @@ def normal(seed: int, shape: tuple[int, ...], stream: int = 0) -> np.ndarray:
     bits = np.random.Philox(key=np.array([seed, stream], np.uint64)).random_raw(count)
     uniform = ((bits >> np.uint64(11)).astype(np.float64) + 0.5) * 2.0**-53  # never 0 or 1
     return normal_from_uniform(uniform).astype(np.float32).reshape(shape)
+
+
+def load(path: str, shape: tuple[int, int]) -> mx.array:
+    """Noise from a .safetensors file, whose tensor `noise` has that shape. Raises RequestError."""
+    try:
+        given = mx.load(path)
+        if not isinstance(given, dict):
+            raise TypeError("it is one array")
+        given = given["noise"].astype(mx.float32)
+        mx.eval(given)  # here, where it is known which file could not be read
+    except (RuntimeError, ValueError, KeyError, TypeError) as error:
+        why = f"{path} holds no tensor `noise`: {say_reason(error)}."
+        raise RequestError(why, "Give a .safetensors file.") from error
+    if given.shape != shape:
+        why = f"The noise in {path} is {given.shape}, this picture needs {shape}."
+        raise RequestError(why, "Make it for this model and size.")
+    return given

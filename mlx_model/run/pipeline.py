@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import mlx.core as mx
 import numpy as np
 
-from ..errors import LayoutError, RequestError, say_reason, tell_device
+from ..errors import LayoutError, RequestError, tell_device
 from ..events import Done, Event, Loaded, Note, Stage, Step
 from ..fitting import expect
 from ..geometry import Grid, Size
@@ -32,7 +32,6 @@ from ..memory import STEERING
 from ..nets import autoencoder
 from ..nets.autoencoder import pack
 from ..request import Reference, Request, check, demand
-from ..spec_parts import DTYPES
 from ..store.cache import Cache, name_entry
 from ..store.counting import count_adapters, steers
 from ..store.folder import Folder, open_folder
@@ -65,8 +64,9 @@ class Pipeline:
     def __init__(self, folder: Folder, dtype: str | None = None):
         self.folder, self.spec = folder, folder.spec
         self.dtype = dtype or default_dtype()
-        if self.dtype not in DTYPES:
-            raise RequestError(f"There is no dtype {self.dtype!r}.", f"Choose one of {', '.join(DTYPES)}.")
+        if self.dtype not in self.spec.dtypes:
+            words = f"{self.spec.title} can't be run with the dtype {self.dtype!r}."
+            raise RequestError(words, f"Choose one of {', '.join(self.spec.dtypes)}.")
         self.family = import_module(f"mlx_model.run.{self.spec.family}")
         self.cache: Cache | None = None  # on the disk; None: nothing outlives this pipeline
         self.prompts, self.encoded, self.banks = (
@@ -363,21 +363,9 @@ class Pipeline:
         channels = self.channels
         if self.given_noise is not None:
             return mx.array(self.given_noise)[None]
-        if request.noise is None:
-            return mx.array(noise.normal(request.seed, (tokens, channels)))[None]
-        try:
-            given = mx.load(request.noise)
-            if not isinstance(given, dict):
-                raise TypeError("it is one array")
-            given = given["noise"].astype(mx.float32)
-            mx.eval(given)  # here, where it is known which file could not be read
-        except (RuntimeError, ValueError, KeyError, TypeError) as error:
-            why = f"{request.noise} holds no tensor `noise`: {say_reason(error)}."
-            raise RequestError(why, "Give a .safetensors file.") from error
-        if given.shape != (tokens, channels):
-            why = f"The noise in {request.noise} is {given.shape}, this picture needs {(tokens, channels)}."
-            raise RequestError(why, "Make it for this model and size.")
-        return given[None]
+        if request.noise is not None:
+            return noise.load(request.noise, (tokens, channels))[None]
+        return mx.array(noise.normal(request.seed, (tokens, channels)))[None]
 
     def _start_from(
         self, request: Request, grid: Grid, source_noise: mx.array

@@ -189,9 +189,11 @@ def test_closing_cancels(pipeline):
     assert done(pipeline).pixels.shape == (64, 64, 3)  # and the next run is whole
 
 
-def test_unknown_dtype():
-    with pytest.raises(RequestError, match="dtype"):
-        Pipeline.open(MINI, "int8")
+@pytest.mark.parametrize("dtype", ["int8", "float16"])
+def test_a_dtype_that_the_model_can_not_be_run_with(dtype):
+    with pytest.raises(RequestError, match=dtype) as caught:
+        Pipeline.open(MINI, dtype)
+    assert "Choose one of bfloat16, float32" in str(caught.value.hint)
 
 
 def test_the_built_in_model_edits():
