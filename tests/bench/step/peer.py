@@ -45,28 +45,22 @@ def _build_flux1(case: Case) -> Any:
 def _build_flux2(case: Case) -> Any:
     from mflux.models.flux2.model.flux2_transformer.transformer import Flux2Transformer
 
-    return _halve(
-        Flux2Transformer(
-            num_layers=case.double,
-            num_single_layers=case.single,
-            num_attention_heads=case.heads,
-            joint_attention_dim=case.context,
-        )
-    )
+    return _halve(Flux2Transformer(**_sizes(case)))
 
 
 def _build_flux3(case: Case) -> Any:
     from mflux.models.flux3.model.flux3_transformer.flux3_transformer import Flux3Transformer
 
-    return _halve(
-        Flux3Transformer(
-            num_layers=case.double,
-            num_single_layers=case.single,
-            num_attention_heads=case.heads,
-            joint_attention_dim=case.context,
-            flow_map=not case.base,
-        )
-    )
+    return _halve(Flux3Transformer(**_sizes(case), flow_map=not case.base))
+
+
+def _sizes(case: Case) -> dict[str, int]:
+    return {
+        "num_layers": case.double,
+        "num_single_layers": case.single,
+        "num_attention_heads": case.heads,
+        "joint_attention_dim": case.context,
+    }
 
 
 def _halve(network: Any) -> Any:
