@@ -51,7 +51,7 @@ def choose(
     it runs, else those of the text encoder too. `low`: all that can be. It may be more than the machine has.
     """
     whole = weights.whole if weights else None
-    tell = partial(forecast, spec, size, references, bits, weights=whole, metal=here.gpu, usable=here.usable)
+    tell = partial(forecast, spec, size, references, bits, weights=whole, gpu=here.gpu, usable=here.usable)
     needed = tell()
     light = weights.streamed if weights else count_streamed(spec, bits, here.number_bytes)
     ways = [role for role in PACKED_ROLES if role in light]

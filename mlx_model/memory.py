@@ -218,7 +218,7 @@ def forecast(
     bits: int = 16,
     tokens: int | None = None,
     weights: Mapping[str, int] | None = None,
-    metal: bool = False,
+    gpu: bool = False,
     usable: int = 0,
     streamed: Mapping[str, Streamed] | None = None,
 ) -> Forecast:
@@ -232,13 +232,13 @@ def forecast(
     denoise:    transformer + autoencoder + L (3 + 7 r) h b + the largest layer unpacked + scores + bank
     decode:     transformer + autoencoder + maps at the output size + bank
     Scores are 2 H L^2 b on a CPU, where attention is not fused (checked against mlx 0.32.4: 0.8 to 1.1 of the peak
-    measured), and nothing on Metal. Maps: see `_maps`.
+    measured), and nothing on a GPU. Maps: see `_maps`.
     """
-    size, b = size or spec.size, 2 if metal else 4
+    size, b = size or spec.size, 2 if gpu else 4
     held = dict(weights) if weights else component_bytes(spec, bits, b)
     bank = bank_bytes(spec, references, b)
-    step = _step_activations(spec, size, references, tokens, b, metal) + bank
-    work = {"text": _text_activations(spec, tokens or spec.usual_tokens, b, metal)}
+    step = _step_activations(spec, size, references, tokens, b, gpu) + bank
+    work = {"text": _text_activations(spec, tokens or spec.usual_tokens, b, gpu)}
     if references:
         largest = max(width * height for width, height in references)
         cap = spec.reference_pixels[0 if len(references) == 1 else 1]
@@ -308,17 +308,17 @@ def bank_bytes(spec: ModelSpec, references: Sequence[Size], b: int) -> int:
     return 2 * tokens * _shape(spec)[0] * _blocks(spec) * b
 
 
-def _scores(heads: int, rows: int, keys: int, b: int, metal: bool) -> int:
-    return 0 if metal else 2 * heads * rows * keys * b
+def _scores(heads: int, rows: int, keys: int, b: int, gpu: bool) -> int:
+    return 0 if gpu else 2 * heads * rows * keys * b
 
 
-def _text_activations(spec: ModelSpec, tokens: int, b: int, metal: bool) -> int:
+def _text_activations(spec: ModelSpec, tokens: int, b: int, gpu: bool) -> int:
     text = spec.text
     if not text:
         return 0
     width, inner = _of(text, "hidden_size", "d_model"), _of(text, "intermediate_size", "d_ff")
     heads = _of(text, "num_attention_heads", "num_heads")
-    return tokens * (8 * width + 3 * inner) * b + _scores(heads, tokens, tokens, b, metal)
+    return tokens * (8 * width + 3 * inner) * b + _scores(heads, tokens, tokens, b, gpu)
 
 
 def _of(params: Mapping[str, Any], *names: str) -> int:
@@ -327,7 +327,7 @@ def _of(params: Mapping[str, Any], *names: str) -> int:
 
 
 def _step_activations(
-    spec: ModelSpec, size: Size, references: Sequence[Size], tokens: int | None, b: int, metal: bool
+    spec: ModelSpec, size: Size, references: Sequence[Size], tokens: int | None, b: int, gpu: bool
 ) -> int:
     """L (3 + 7 r) h b, 24 h a token at r = 3: the stream, the widest layer's output, q, k, v twice.
 
@@ -338,7 +338,7 @@ def _step_activations(
     extra = reference_tokens(spec, references)
     length = max(rows, extra) if spec.reference_bank else rows + extra
     layer = int((3 + 2 * ratio) * h * h * b)
-    return int(length * (3 + 7 * ratio) * h * b) + layer + _scores(heads, length, rows + extra, b, metal)
+    return int(length * (3 + 7 * ratio) * h * b) + layer + _scores(heads, length, rows + extra, b, gpu)
 
 
 def _shape(spec: ModelSpec) -> tuple[int, float, int]:
@@ -355,7 +355,7 @@ def _maps(spec: ModelSpec, pixels: int, b: int) -> int:
 
     A block's input has 2 c, its inner map and its result c each, and one is written while another is there; 5 c and 12
     strips are within 4 % of what mlx 0.32.4 took on a CPU at 256, 384 and 512 px. Where the outer layers see p x p
-    pixels as channels, full resolution is p times smaller. Metal: the same in half precision,
+    pixels as channels, full resolution is p times smaller. On a GPU: the same in half precision,
     1.5 GB at 1024 x 1024; published strip decodes took 1.6 GB with their weights.
     """
     width: int = spec.autoencoder.get("decoder_ch") or spec.autoencoder.get("ch", 128)

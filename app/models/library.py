@@ -196,7 +196,7 @@ def catalogue(here: memory.Machine) -> list[dict[str, Any]]:
 
 def facts(spec: ModelSpec, here: memory.Machine, there: list[Installed]) -> dict[str, Any]:
     """One model, ready for JSON. Memory and seconds are predicted for this machine, at the model's default size."""
-    peaks = {bits: memory.forecast(spec, bits=bits, metal=here.gpu) for bits in BITS}
+    peaks = {bits: memory.forecast(spec, bits=bits, gpu=here.gpu) for bits in BITS}
     read = {bits: fitting.choose(spec, here, spec.size, bits=bits, low=True) for bits in BITS}
     seconds = memory.step_seconds(memory.step_flops(spec, spec.size), here)
     return {

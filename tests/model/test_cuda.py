@@ -56,7 +56,7 @@ def test_the_forecast_goes_by_the_card_s_memory(card):
     assert memory.step_seconds(1e12, here) is None
     mine = {entry["name"]: entry for entry in catalogue(here)}["flux2-klein-9b"]
     assert mine["fits"]["16"] is True
-    assert mine["memory_bytes"]["16"] == memory.forecast(KLEIN, bits=16, metal=True).peak
+    assert mine["memory_bytes"]["16"] == memory.forecast(KLEIN, bits=16, gpu=True).peak
 
 
 def test_the_window_hears_of_it_from_the_driver(card, monkeypatch):

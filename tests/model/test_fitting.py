@@ -111,7 +111,7 @@ def test_on_request_all_is_read_as_it_runs():
 
 def test_what_is_streamed_counts_two_blocks_where_it_works_and_what_stays_elsewhere():
     whole, streamed = {"transformer": 90, "text_encoder": 50, "autoencoder": 7}, {"transformer": Streamed(9, 20)}
-    phases = forecast(KLEIN, weights=whole, streamed=streamed, metal=True).phases
+    phases = forecast(KLEIN, weights=whole, streamed=streamed, gpu=True).phases
     assert [phases[name].weights for name in ("text", "denoise", "decode")] == [50, 9 + 20 + 7, 9 + 7]
 
 

@@ -38,16 +38,16 @@ def test_guidance_doubles_and_a_bank_saves():
 
 
 @pytest.mark.parametrize("name", SPECS)
-@pytest.mark.parametrize("metal", [True, False])
-def test_more_needs_more(name, metal):
+@pytest.mark.parametrize("gpu", [True, False])
+def test_more_needs_more(name, gpu):
     spec = SPECS[name]
-    small = forecast(spec, metal=metal)
+    small = forecast(spec, gpu=gpu)
     assert small.peak > 0
     double = (2 * spec.size[0], 2 * spec.size[1])
-    assert forecast(spec, double, metal=metal).peak > small.peak
-    none, one = (forecast(spec, references=[spec.size] * n, metal=metal).phases["denoise"] for n in (0, 1))
+    assert forecast(spec, double, gpu=gpu).peak > small.peak
+    none, one = (forecast(spec, references=[spec.size] * n, gpu=gpu).phases["denoise"] for n in (0, 1))
     assert (one.activations > none.activations) == (spec.pictures in ("tokens", "features"))
-    peaks = [forecast(spec, bits=bits, metal=metal).phases["denoise"].weights for bits in BITS]
+    peaks = [forecast(spec, bits=bits, gpu=gpu).phases["denoise"].weights for bits in BITS]
     assert peaks == sorted(peaks)
     assert small.peak == max(phase.weights + phase.activations for phase in small.phases.values())
 
@@ -115,7 +115,7 @@ def test_scales_take_the_dtype_of_the_run():
 
 
 def test_weights_of_a_folder_replace_the_estimate():
-    given = forecast(KLEIN, weights={"transformer": 5, "text_encoder": 7, "autoencoder": 11}, metal=True)
+    given = forecast(KLEIN, weights={"transformer": 5, "text_encoder": 7, "autoencoder": 11}, gpu=True)
     assert given.phases["text"].weights == 7
     assert given.phases["denoise"].weights == 16
 
@@ -164,7 +164,7 @@ MANY = [MEGAPIXEL] * 4
 
 def test_a_later_prompt_finds_the_transformer_still_there():
     weights = {"transformer": 5 * GIB, "text_encoder": 3 * GIB, "autoencoder": GIB}
-    short, roomy = (forecast(KLEIN, weights=weights, metal=True, usable=n * GIB) for n in (8, 12))
+    short, roomy = (forecast(KLEIN, weights=weights, gpu=True, usable=n * GIB) for n in (8, 12))
     assert short.later["text"].weights == 4 * GIB
     assert roomy.later["text"].weights == 9 * GIB
     assert roomy.phases["text"].weights == 3 * GIB
@@ -173,7 +173,7 @@ def test_a_later_prompt_finds_the_transformer_still_there():
 
 def test_a_kept_bank_is_there_when_the_next_prompt_comes():
     kv = SPECS["flux2-klein-9b-kv"]
-    needed = forecast(kv, references=MANY, bits=8, metal=True)
+    needed = forecast(kv, references=MANY, bits=8, gpu=True)
     assert memory.bank_bytes(kv, MANY, 2) == 8 * GIB
     assert needed.later["text"].activations - needed.phases["text"].activations == 8 * GIB
     assert memory.bank_bytes(KLEIN, MANY, 2) == 0
