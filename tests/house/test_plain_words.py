@@ -76,8 +76,7 @@ OUR_HINTS = {
 }
 PIXELS = {  # made of pixels, or of a picture that is open already
     "app/gui/board/paint.py": {"QPixmap(size * ratio)"},
-    "app/gui/canvas/bars.py": {"QIcon(swatch)", "QPixmap(18, 18)"},
-    "app/gui/canvas/layer_bars.py": {"QIcon(made)", "QPixmap(SIDE, SIDE)"},
+    "app/gui/canvas/tool_bars.py": {"QIcon(made)", "QPixmap(SIDE, SIDE)"},
     "app/gui/canvas/layers.py": {"QPixmap(2 * CHECKS, 2 * CHECKS)"},
     "app/gui/canvas/mask_painter.py": {
         "QImage(self._pixels.data, width, height, 4 * width, QImage.Format.Format_ARGB32_Premultiplied)"

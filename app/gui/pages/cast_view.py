@@ -16,7 +16,6 @@ from PySide6.QtWidgets import (
     QAbstractItemView,
     QFrame,
     QListView,
-    QMenu,
     QScrollArea,
     QSplitter,
     QStackedLayout,
@@ -38,7 +37,7 @@ from ..document.document import Document
 from ..kit import portrait
 from ..kit.messages import choose_files
 from ..kit.theme import font, theme
-from ..kit.widgets import Empty, LeftButton, OneLine, bar, button, draw_words, fill_page, label
+from ..kit.widgets import Empty, LeftButton, OneLine, bar, button, draw_words, fill_page, label, make_menu
 from .cast_member import WIDTH, MemberPanel, accept_pictures, uses
 from .teach import name_lesson
 
@@ -165,8 +164,7 @@ class CastList(QListView):
         if member is None:
             return
         self.view.show_member(member.id)
-        menu = QMenu(self)
-        menu.aboutToHide.connect(menu.deleteLater)
+        menu = make_menu(self)
         menu.addAction(name_lesson(member), self.view.member.taught.open)
         menu.addSeparator()
         menu.addAction("Remove from Cast", self.view.member.remove)

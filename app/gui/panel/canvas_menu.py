@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QApplication, QMenu
 
 from ..canvas.arranging import Arranger
 from ..document import picture_drag
-from ..kit.widgets import as_action
+from ..kit.widgets import as_action, make_menu
 from .edit_bar import EditBar
 from .stage import PanelStage
 from .takes_tree import TakesTree
@@ -34,7 +34,7 @@ def open_menu(parts: Parts, at: QPoint) -> None:
 def menu_of_picture(parts: Parts) -> QMenu:
     """For the picture that is shown, or the empty panel."""
     stage, take = parts.stage, parts.stage.panel.take
-    menu = _new_menu(stage)
+    menu = make_menu(stage)
     _add_changes(menu, parts)
     menu.addSeparator()
     _add_tools(menu, stage)
@@ -43,12 +43,6 @@ def menu_of_picture(parts: Parts) -> QMenu:
         parts.takes.add_commands(menu, take)
         menu.addSeparator()
     _add_views(menu, stage)
-    return menu
-
-
-def _new_menu(stage: PanelStage) -> QMenu:
-    menu = QMenu(stage)
-    menu.aboutToHide.connect(menu.deleteLater)
     return menu
 
 
@@ -97,7 +91,7 @@ def _add_views(menu: QMenu, stage: PanelStage) -> None:
 
 def menu_of_held(stage: PanelStage) -> QMenu:
     """For the placed picture that is held."""
-    menu, arranger = _new_menu(stage), stage.canvas.arranger
+    menu, arranger = make_menu(stage), stage.canvas.arranger
     last = len(arranger.placed) - 1
     _add(menu, "Bring Forward", lambda: arranger.order_held(1), arranger.held < last, "PgUp")
     _add(menu, "Send Backward", lambda: arranger.order_held(-1), arranger.held > 0, "PgDown")

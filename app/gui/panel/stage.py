@@ -11,10 +11,10 @@ from mlx_model.errors import FluxLocalError, Hint
 from ...board.data import Board, Picture, Take, numbers, pictures
 from ...board.panel_job import read_request
 from ...board.seen import find_ground
-from ..canvas.bars import CanvasBar, MaskBar
+from ..canvas.bars import CanvasBar
 from ..canvas.canvas import Canvas
-from ..canvas.layer_bars import PaintBar, PlaceBar
 from ..canvas.mask_painter import Tool as MaskTool
+from ..canvas.tool_bars import MaskBar, PaintBar, PlaceBar
 from ..document import picture_drag
 from ..document.document import Document
 from ..document.forecast import PanelModel

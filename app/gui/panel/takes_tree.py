@@ -45,7 +45,7 @@ from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..kit import icons, portrait
 from ..kit.theme import theme
-from ..kit.widgets import LeftButton, as_tip, draw_words, wins_over_menus
+from ..kit.widgets import LeftButton, as_tip, draw_words, make_menu, wins_over_menus
 from .branches import Branch, break_lines, grow, hint_at, name_file, name_take, read_out
 
 HEIGHT, PICTURE, PAD = 58, QSize(62, 46), 6
@@ -243,8 +243,7 @@ class TakesTree(PanelPart, QListWidget):
 
     def menu_for(self, take: Take) -> QMenu:
         """What can be done with a take."""
-        menu = QMenu(self)
-        menu.aboutToHide.connect(menu.deleteLater)
+        menu = make_menu(self)
         menu.addAction("Start from This Take", partial(self.source_asked.emit, take.id))
         self.add_commands(menu, take)
         return menu

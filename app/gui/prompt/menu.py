@@ -11,7 +11,7 @@ from ...board.data import COLOUR_NAMES, ROLES, PanelReference, new_id, numbers
 from ...pictures.kinds import FILTER
 from ..document import picture_drag
 from ..kit.messages import choose_files
-from ..kit.widgets import as_action
+from ..kit.widgets import as_action, make_menu
 from .tile import ReferenceTile
 from .tray import ReferenceTray
 
@@ -26,18 +26,12 @@ def attach_menus(tray: ReferenceTray) -> None:
 
 def add_menu(tray: ReferenceTray) -> QMenu:
     """File, clipboard, cast, panels."""
-    menu = _menu(tray)
+    menu = make_menu(tray)
     menu.addAction("From a File…", lambda: _from_files(tray))
     paste = menu.addAction("Paste", lambda: tray.add_from(QApplication.clipboard().mimeData()))
     paste.setEnabled(picture_drag.has_pictures(QApplication.clipboard().mimeData()))
     _add_cast(tray, menu)
     _add_panels(tray, menu)
-    return menu
-
-
-def _menu(tray: ReferenceTray) -> QMenu:
-    menu = QMenu(tray)
-    menu.aboutToHide.connect(menu.deleteLater)
     return menu
 
 
@@ -76,7 +70,7 @@ def _thumbnail(tray: ReferenceTray, sha256: str) -> QIcon:
 
 def tile_menu(tray: ReferenceTray, tile: ReferenceTile) -> QMenu:
     """Mention, role, name, colour, order, remove; for a mentioned member: keep it as a reference."""
-    menu, one = _menu(tray), tile.seen
+    menu, one = make_menu(tray), tile.seen
     menu.addAction(as_action(f"Mention @{one.name or tile.number}"), lambda: tile.activated.emit(tile))
     if one.kind == "cast":
         member = tray.board.member(one.member or "")

@@ -1,27 +1,29 @@
-"""The rows above the picture while something is placed or painted on it."""
+"""The rows above the picture while a mask is painted, or something is placed or painted on it."""
 
 from collections.abc import Callable
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
-from PySide6.QtWidgets import QColorDialog, QHBoxLayout, QSlider, QToolButton, QWidget
+from PySide6.QtWidgets import QApplication, QColorDialog, QHBoxLayout, QSlider, QToolButton, QWidget
 
 from ..kit.theme import GAP
 from ..kit.widgets import OneLine, PushButton, button, describe, icon_button, label
 from .arranging import TURN, Arranger
 from .canvas import Canvas
+from .mask_painter import MaskPainter
 from .paint_brush import PaintBrush
 
-STEPS = 100
+STEPS = 100  # of a slider
 LARGEST = 0.25  # brush radius as a share of the picture's longer side
 SIDE = 18  # px of a swatch
+TINTS = ("#FF3B6B", "#2D7DFF", "#19C37D", "#FFD400")  # of the mask
 READY = {  # of a rough sketch: light and shadow, and the colours of most things
     "Black": "#1b1b1d", "White": "#ffffff", "Grey": "#8a8a8e", "Red": "#d94f30", "Yellow": "#f2c14e",
     "Green": "#4f9d5d", "Blue": "#3f7fbf", "Brown": "#7a5236",
 }  # fmt: skip
 
 
-class LayerBar(QWidget):
+class ToolBar(QWidget):
     """A row of tools that ends in Done."""
 
     def __init__(self, parent: QWidget | None = None):
@@ -29,7 +31,7 @@ class LayerBar(QWidget):
         self.line = QHBoxLayout(self)
         self.line.setContentsMargins(0, 0, 0, 0)
         self.line.setSpacing(GAP // 2)
-        self.done = PushButton("Done", self)
+        self.done = PushButton("Done")
 
     def add_slider(self, name: str, hint: str, act: Callable[[int], None]) -> QSlider:
         """From 0 to STEPS, with its name before it."""
@@ -54,7 +56,7 @@ class LayerBar(QWidget):
         self.line.addWidget(self.done)
 
 
-class PlaceBar(LayerBar):
+class PlaceBar(ToolBar):
     """Works on the canvas's Arranger."""
 
     add_asked = Signal()
@@ -100,14 +102,89 @@ class PlaceBar(LayerBar):
             self.opacity.setValue(round(STEPS * (one.opacity if one else 1.0)))
 
 
-class PaintBar(LayerBar):
+class BrushBar(ToolBar):
+    """With the size of a brush, on a scale that is quadratic, as small brushes need finer steps."""
+
+    def __init__(self, canvas: Canvas, brush: MaskPainter | PaintBrush, share: int, parent: QWidget | None = None):
+        """The picture's longer side is `share` times as long as the radius that suits it."""
+        super().__init__(parent)
+        self.canvas, self.brush, self._share = canvas, brush, share
+
+    def add_size(self) -> None:
+        """The slider of the size."""
+        self.size_slider = self.add_slider("Size", "Brush size, [ and ]", self._set_size)
+
+    def _largest(self) -> float:
+        return LARGEST * max(self.canvas.view.picture.width(), self.canvas.view.picture.height(), 4.0)
+
+    def _set_size(self, value: int) -> None:
+        self.brush.radius = max(0.5, self._largest() * (value / STEPS) ** 2)
+        self.canvas.update()
+
+    def show_size(self) -> None:
+        """The slider follows the brush."""
+        with QSignalBlocker(self.size_slider):
+            self.size_slider.setValue(round(STEPS * min(1.0, self.brush.radius / self._largest()) ** 0.5))
+
+    def suit(self) -> None:
+        """A brush of a size that suits the picture."""
+        self.brush.radius = self._largest() / (self._share * LARGEST)
+        self.show_size()
+
+
+class MaskBar(BrushBar):
+    """Works on the canvas's MaskPainter."""
+
+    brush: MaskPainter
+    remove_asked = Signal()
+
+    def __init__(self, canvas: Canvas, parent: QWidget | None = None):
+        super().__init__(canvas, canvas.painter, 20, parent)
+        self.add_size()
+        self.edge = self.add_slider("Soft edge", "How softly what is painted ends", self._set_edge)
+        self.edge.setValue(round(self.brush.edge * STEPS))
+        self.line.addSpacing(GAP)
+        for name, icon, hint, act in (
+            ("Invert mask", "invert", "Change what was kept, keep what was changed", self.brush.invert),
+            ("Feather mask", "feather", "Soften all its borders a little", self.brush.feather),
+            ("Clear mask", "clear", "Mark nothing", self.remove_asked.emit),
+        ):
+            self.line.addWidget(icon_button(name, icon, hint, act))
+        self.tint = icon_button(
+            "Mask colour", "picture", "How the mask is shown; the result is the same", self._choose_tint
+        )
+        self.line.addWidget(self.tint)
+        self.end("Only what you paint will change", "Back to looking; the mask stays")
+        canvas.brush_resized.connect(self.show_size)
+        self._show_tint()
+
+    def _set_edge(self, value: int) -> None:
+        self.brush.edge = value / STEPS
+
+    def _choose_tint(self) -> None:
+        """The next of the ready colours; with Shift any colour."""
+        if QApplication.keyboardModifiers() & Qt.KeyboardModifier.ShiftModifier:
+            chosen = QColorDialog.getColor(self.brush.tint, self, "Colour of the Mask")
+        else:
+            names = [tint.lower() for tint in TINTS]
+            now = self.brush.tint.name()
+            chosen = QColor(TINTS[(names.index(now) + 1) % len(TINTS) if now in names else 0])
+        if chosen.isValid():
+            self.brush.set_tint(chosen)
+            self._show_tint()
+
+    def _show_tint(self) -> None:
+        self.tint.setIcon(_swatch(self.brush.tint))
+
+
+class PaintBar(BrushBar):
     """Works on a PaintBrush."""
 
+    brush: PaintBrush
     clear_asked = Signal()
 
     def __init__(self, canvas: Canvas, brush: PaintBrush, parent: QWidget | None = None):
-        super().__init__(parent)
-        self.canvas, self.brush = canvas, brush
+        super().__init__(canvas, brush, 32, parent)
         self.colour = icon_button("Colour", "picture", "Any colour; Ctrl and a click takes it from the picture",
                                   self._choose_colour)  # fmt: skip
         self.line.addWidget(self.colour)
@@ -117,7 +194,7 @@ class PaintBar(LayerBar):
         self.eraser = icon_button("Eraser", "eraser", "Takes paint away, E", checkable=True)
         self.eraser.clicked.connect(brush.set_erasing)
         self.line.addWidget(self.eraser)
-        self.size_slider = self.add_slider("Size", "Brush size, [ and ]", self._set_size)
+        self.add_size()
         clear = icon_button("Remove paint", "trash", "All that is painted on top", self.clear_asked.emit)
         self.line.addWidget(clear)
         self.end("Rough is enough", "Back to looking; what is painted stays")
@@ -138,23 +215,6 @@ class PaintBar(LayerBar):
     def _dress(self) -> None:
         self.colour.setIcon(_swatch(self.brush.colour, True))
         self.eraser.setChecked(self.brush.erasing)
-
-    def _largest(self) -> float:
-        return LARGEST * max(self.canvas.view.picture.width(), self.canvas.view.picture.height(), 4.0)
-
-    def _set_size(self, value: int) -> None:
-        self.brush.radius = max(0.5, self._largest() * (value / STEPS) ** 2)
-        self.canvas.update()
-
-    def show_size(self) -> None:
-        """The slider follows the brush."""
-        with QSignalBlocker(self.size_slider):
-            self.size_slider.setValue(round(STEPS * min(1.0, self.brush.radius / self._largest()) ** 0.5))
-
-    def suit(self) -> None:
-        """A brush of a size that suits the picture."""
-        self.brush.radius = self._largest() / (32 * LARGEST)
-        self.show_size()
 
 
 def _swatch(colour: QColor, current: bool = False) -> QIcon:
