@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,30 @@ INSTRUCTIONS = (
 )
 
 
+class Server(MCPServer[Any]):
+    """One that refuses arguments which a tool doesn't know, and says in plain words what is wrong with the others."""
+
+    async def call_tool(self, name: str, arguments: dict[str, Any], context: Any = None) -> Any:
+        takes = {tool.name: list(tool.input_schema["properties"]) for tool in await self.list_tools()}.get(name)
+        if takes and (strange := sorted(set(arguments) - set(takes))):
+            raise ToolError(f"{name} does not take {', '.join(strange)}, but {', '.join(takes)}.")
+        try:
+            return await super().call_tool(name, arguments, context)
+        except ToolError as error:
+            if (list_wrong := getattr(error.__cause__, "errors", None)) is None:  # pydantic's, which mcp brings along
+                raise
+            raise ToolError(" ".join(map(_say_wrong, list_wrong()))) from error
+
+
+def _say_wrong(found: Mapping[str, Any]) -> str:
+    """An argument that pydantic refuses."""
+    name = ".".join(map(str, found["loc"]))
+    return f"{name} is lacking." if found["type"] == "missing" else f"{name} can't be {str(found['input'])[:60]!r}."
+
+
 def make_server(runner: Runner) -> MCPServer[Any]:
     """The server with its tools."""
-    server: MCPServer[Any] = MCPServer("flux-local", instructions=INSTRUCTIONS)
+    server = Server("flux-local", instructions=INSTRUCTIONS)
 
     async def generate(
         prompt: str, model: str = "", size: str = "auto", seed: int | None = None, save_to: str = ""

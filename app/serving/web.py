@@ -14,7 +14,7 @@ import json
 import os
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,8 +44,10 @@ LOOK = 0.3  # seconds between two looks whether somebody still waits
 NUMBERS = {"n": int, "seed": int, "steps": int, "guidance": float, "strength": float}
 FIELDS = {"n": "count", "negative_prompt": "negative"}  # where we call it otherwise
 TAKEN = ("prompt", "model", "size", "negative_prompt", *NUMBERS)
-
-Answer = Callable[[Request], Awaitable[Response]]
+HTTP = {
+    404: "There is no such address here: it has /v1/images/generations, /v1/images/edits and /v1/models.",
+    405: "This address takes another method: POST for pictures, GET for the list of models.",
+}  # instead of starlette's words
 
 
 def make_app(runner: Runner, token: str, port: int) -> ASGIApp:
@@ -73,11 +75,13 @@ def make_app(runner: Runner, token: str, port: int) -> ASGIApp:
         return JSONResponse({"object": "list", "data": there})
 
     routes = [
-        Route("/v1/images/generations", _tell_errors(generate), methods=["POST"]),
-        Route("/v1/images/edits", _tell_errors(edit), methods=["POST"]),
-        Route("/v1/models", _tell_errors(models)),
+        Route("/v1/images/generations", generate, methods=["POST"]),
+        Route("/v1/images/edits", edit, methods=["POST"]),
+        Route("/v1/models", models),
     ]
-    return Guard(Starlette(routes=routes), token, {f"{HOST}:{port}", f"localhost:{port}"})
+    told: dict[Any, Any] = dict.fromkeys((HTTPException, FluxLocalError, OSError, RuntimeError), _tell)
+    told[Exception] = _tell_fault
+    return Guard(Starlette(routes=routes, exception_handlers=told), token, {f"{HOST}:{port}", f"localhost:{port}"})
 
 
 class Guard:
@@ -120,30 +124,30 @@ def _limit(receive: Receive) -> Receive:
     return receive_counted
 
 
-def _say(status: int, message: str, code: str) -> JSONResponse:
+def _say(status: int, message: str, code: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
     """An error as OpenAI's clients read it."""
     kind = "invalid_request_error" if status < 500 else "server_error"
-    return JSONResponse({"error": {"message": message, "type": kind, "code": code, "param": None}}, status)
+    return JSONResponse({"error": {"message": message, "type": kind, "code": code, "param": None}}, status, headers)
 
 
-def _tell_errors(answer: Answer) -> Answer:
-    async def answer_or_tell(request: Request) -> Response:
-        try:
-            return await answer(request)
-        except JobEnded as error:
-            return _say(499 if error.cancelled else 500, _words(error), error.code)
-        except HTTPException as error:
-            return _say(error.status_code, str(error.detail), "bad_request")
-        except NotInstalled as error:
-            return _say(404, _words(error), "model_not_found")
-        except FluxLocalError as error:
-            return _say(500 if isinstance(error, ModelError) else 400, _words(error), error.code)
-        except (OSError, RuntimeError) as error:
-            if (known := faults.tell(error)) is None and isinstance(error, RuntimeError):
-                raise
-            return _say(500, known.message if known else faults.WRONG, type(error).__name__)
+def _tell(_: Request, error: Exception) -> Response:
+    """What went wrong, also in starlette itself, in that form. Raises a fault of ours again, for _tell_fault."""
+    if isinstance(error, HTTPException):
+        return _say(error.status_code, HTTP.get(error.status_code, error.detail), "bad_request", error.headers)
+    if isinstance(error, JobEnded):
+        return _say(499 if error.cancelled else 500, _words(error), error.code)
+    if isinstance(error, NotInstalled):
+        return _say(404, _words(error), "model_not_found")
+    if isinstance(error, FluxLocalError):
+        return _say(500 if isinstance(error, ModelError) else 400, _words(error), error.code)
+    if (known := faults.tell(error)) is None and not isinstance(error, OSError):
+        raise error
+    return _say(500, known.message if known else faults.WRONG, type(error).__name__)
 
-    return answer_or_tell
+
+def _tell_fault(_: Request, error: Exception) -> Response:
+    """What starlette then raises once more, for the log."""
+    return _say(500, faults.WRONG, type(error).__name__)
 
 
 @contextlib.contextmanager

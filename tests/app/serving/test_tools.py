@@ -17,6 +17,11 @@ from app.serving.tools import make_server
         ("edit", {"pictures": ["~no-such-person/a.png"], "prompt": "x"}, "begins with ~"),
         ("generate", {"prompt": "x", "save_to": "~no-such-person/a.png"}, "begins with ~"),
         ("board_list", {"board": "~no-such-person/a.fluxboard"}, "begins with ~"),
+        ("generate", {"prompt": "x", "sead": 3}, "does not take sead, but prompt, model, size"),
+        ("board_render", {"board": "a.fluxboard", "panel": "1A"}, "does not take panel, but board, panels"),
+        ("generate", {}, r"^prompt is lacking\.$"),
+        ("generate", {"prompt": "x", "seed": "abc"}, r"^seed can't be 'abc'\.$"),
+        ("edit", {"pictures": "a.png", "prompt": 3}, r"^pictures can't be 'a.png'\. prompt can't be '3'\.$"),
     ],
 )
 def test_what_can_not_be_done_is_said(tool, given, said):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from app.models import library
 from app.pictures.images import open_mask
 from app.serving.asked import MOST, Asked, make_jobs
 from app.serving.web import HOST, MOST_BYTES, _read_json, _take_fields, _turn_mask, listen, make_app
@@ -16,9 +17,9 @@ from mlx_model.errors import NotInstalled, RequestError
 GOOD = {"host": "127.0.0.1:8188", "authorization": "Bearer word"}
 
 
-def ask(path="/v1/models", headers=GOOD, body=(b"",), method="GET"):
-    """(status, JSON) of one request, in the pieces of `body`."""
-    said, pieces = [], list(body)
+def ask(path="/v1/models", headers=GOOD, body=(b"",), method="GET", said=None):
+    """(status, JSON) of one request, in the pieces of `body`; the messages go into `said`."""
+    said, pieces = [] if said is None else said, list(body)
 
     async def receive():
         return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
@@ -145,3 +146,31 @@ def test_it_listens_on_this_machine_alone():
         opened.listen()
         with pytest.raises(RequestError, match="can't be used"):
             listen(port)
+
+
+@pytest.mark.parametrize(
+    ("path", "method", "status"),
+    [
+        ("/", "GET", 404),
+        ("/v1/chat/completions", "POST", 404),
+        ("/v1/models", "DELETE", 405),
+        ("/v1/images/edits", "GET", 405),
+    ],
+)
+def test_an_address_that_is_not_there_is_told_as_all_else(path, method, status):
+    found, told = ask(path, method=method)
+    assert found == status
+    assert "/v1" in told["error"]["message"] or "POST" in told["error"]["message"]
+    assert told["error"]["type"] == "invalid_request_error"
+
+
+def test_a_fault_of_ours_is_told_in_that_form_too(monkeypatch):
+    def fail():
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(library, "list_installed", fail)
+    said = []
+    with pytest.raises(ZeroDivisionError):  # for the log
+        ask(said=said)
+    assert said[0]["status"] == 500
+    assert json.loads(said[1]["body"])["error"]["type"] == "server_error"
