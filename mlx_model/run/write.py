@@ -37,7 +37,7 @@ class Writer:
         try:
             # Left open, transformers asks on the terminal whether to run a tokenizer's own code.
             model, tokenizer, *_ = mlx_lm.load(str(folder), tokenizer_config={"trust_remote_code": False})
-        except (ValueError, KeyError, TypeError, OSError, RuntimeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, OSError, RuntimeError, AttributeError, ImportError) as error:
             raise LayoutError(f"{folder} is no language model that mlx-lm opens: {say_reason(error)}.") from error
         return cls(model, tokenizer)
 
@@ -46,13 +46,14 @@ class Writer:
     ) -> Generator[Event, None, str]:
         """Yields Stage and a Step every token; returns the text. Closing it cancels within a token.
 
-        `references`, `changes`: see writing.compose_messages. Raises RequestError where the answer can't be used.
+        `references`, `changes`: see writing.compose_messages. Raises RequestError where the answer can't be used,
+        LayoutError where the model can't be asked.
         """
         from mlx_lm import stream_generate
         from mlx_lm.sample_utils import make_sampler
 
         messages = compose_messages(words, references, changes)
-        prompt = self.tokenizer.apply_chat_template(messages, add_generation_prompt=True, enable_thinking=False)
+        prompt = self._make_prompt(messages)
         mx.random.seed(seed)
         sampler, said, ended = make_sampler(WARMTH, NUCLEUS), [], False
         yield Stage("write", total=MOST_TOKENS)
@@ -63,3 +64,18 @@ class Writer:
             ended = piece.finish_reason == "stop"
             yield Step(min(number, MOST_TOKENS), MOST_TOKENS, 0.0, 0.0)
         return accept(words, "".join(said), ended)
+
+    def _make_prompt(self, messages: list[dict[str, str]]) -> list[int]:
+        """Tokens. Gemma's template and a few others refuse a system message: to them all is said by the user."""
+        together = [{"role": "user", "content": "\n\n".join(message["content"] for message in messages)}]
+        for form in (messages, together):
+            try:
+                tokens: list[int] = self.tokenizer.apply_chat_template(
+                    form, add_generation_prompt=True, enable_thinking=False
+                )
+                return tokens
+            except Exception as error:  # the folder's own program, which fails as it likes
+                failed = error
+        raise LayoutError(
+            "The writer has no chat template that can be used.", "Take a model that was taught to follow instructions."
+        ) from failed

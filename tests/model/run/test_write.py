@@ -1,6 +1,7 @@
 """The writer on a tiny Qwen3 with random weights, opened by mlx-lm's own loader."""
 
 import json
+import shutil
 from contextlib import closing
 from types import SimpleNamespace
 
@@ -12,7 +13,7 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from mlx_model.errors import LayoutError, RequestError, WillNotFit
 from mlx_model.events import Stage, Step
 from mlx_model.run.write import Writer
-from mlx_model.writing import MOST_TOKENS, check_folder
+from mlx_model.writing import MOST_TOKENS, check_folder, compose_messages
 
 mlx_lm = pytest.importorskip("mlx_lm")
 CHAT = (
@@ -132,3 +133,35 @@ def test_folders_that_are_no_writer_are_told(folder, tmp_path):
     (tmp_path / "model.safetensors").write_bytes(b"no weights at all")
     with pytest.raises(LayoutError):
         Writer.open(tmp_path, PLENTY)
+
+
+REFUSES = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}" + CHAT
+
+
+def change(folder, out, **settings):
+    """The same model with other settings of its tokenizer; None takes one out."""
+    shutil.copytree(folder, out)
+    path = out / "tokenizer_config.json"
+    kept = {key: value for key, value in (json.loads(path.read_text()) | settings).items() if value}
+    path.write_text(json.dumps(kept))
+    return out
+
+
+def test_a_template_without_a_system_role_is_asked_by_the_user_alone(folder, tmp_path):
+    gemma = Writer.open(change(folder, tmp_path / "gemma", chat_template=REFUSES), PLENTY)
+    said = gemma.tokenizer.decode(gemma._make_prompt(compose_messages("a fox")))
+    assert "a fox" in said
+    assert "You write" in said
+
+
+@pytest.mark.parametrize("template", [None, "{% if %}", "{{ a.b.c }}", "{{ 1 / 0 }}", "{{ raise_exception('no') }}"])
+def test_a_model_that_can_not_be_asked_is_told(folder, tmp_path, template):
+    broken = Writer.open(change(folder, tmp_path / "broken", chat_template=template), PLENTY)
+    with pytest.raises(LayoutError, match="chat template"):
+        list(broken.write("a fox"))
+
+
+@pytest.mark.parametrize("key", ["chat_template_type", "tool_parser_type"])
+def test_a_kind_that_mlx_lm_does_not_know_is_told(folder, tmp_path, key):
+    with pytest.raises(LayoutError, match="mlx-lm opens"):
+        Writer.open(change(folder, tmp_path / "other", **{key: "nope"}), PLENTY)
