@@ -119,7 +119,7 @@ class Worker(QObject):
             for text in self._lines.feed(data):
                 self._receive(protocol.from_worker(text))
         except protocol.ProtocolError as error:
-            protocol.add_to_log(self.log, f"the worker said what can't be understood: {error}")
+            protocol.add_to_log(self.log, f"the worker said what can't be understood: {error} ({error.__cause__})")
             self.end("It said something that can't be understood.")
 
     def _receive(self, message: protocol.Message) -> None:

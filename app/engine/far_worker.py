@@ -31,6 +31,7 @@ class Arrivals:
     def __init__(self, folder: Path):
         self.folder = folder
         self.whole: dict[str, Path] = {}
+        self.failed: dict[str, OSError] = {}  # what could not be stored
         self._part: tuple[str, Path] | None = None
 
     def add(self, piece: Piece) -> None:
@@ -40,18 +41,27 @@ class Arrivals:
         digest, path = self._part
         if digest != piece.sha256:
             raise ProtocolError(f"a piece of {piece.name} among those of {path.name}")
-        with open(path, "ab") as out:
-            out.write(piece.data)
+        if digest not in self.failed:
+            self._store(piece, path)
         if piece.last:
             self._part = None
-            self._keep(digest, path)
+            if digest not in self.failed:
+                self._keep(digest, path)
+
+    def _store(self, piece: Piece, path: Path) -> None:
+        """A full disk is told when a job needs the file."""
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with open(path, "ab") as out:
+                out.write(piece.data)
+        except OSError as error:
+            self.failed[piece.sha256] = error
+            shutil.rmtree(path.parent, ignore_errors=True)
 
     def _place(self, piece: Piece) -> Path:
         if piece.name in ("", ".", "..") or "/" in piece.name or "\0" in piece.name:
             raise ProtocolError(f"{piece.name!r} is no name of a file")
-        place = self.folder / hashlib.sha256(piece.sha256.encode()).hexdigest() / BLOBS
-        place.mkdir(parents=True)
-        return place / piece.name
+        return self.folder / hashlib.sha256(piece.sha256.encode()).hexdigest() / BLOBS / piece.name
 
     def _keep(self, digest: str, path: Path) -> None:
         if sha256_of(path) != digest:
@@ -59,7 +69,9 @@ class Arrivals:
         self.whole[digest] = path
 
     def find(self, file: File) -> File:
-        """The same with its path here. Raises RequestError for what has not come."""
+        """The same with its path here. Raises RequestError for what has not come, OSError where it had no room."""
+        if file.sha256 in self.failed:
+            raise self.failed[file.sha256]
         if file.sha256 not in self.whole:
             raise RequestError(f"{Path(file.path).name} has not arrived.")
         return dataclasses.replace(file, path=str(self.whole[file.sha256]))

@@ -10,6 +10,8 @@ import dataclasses
 import os
 import queue
 import re
+import shutil
+import signal
 import subprocess
 import threading
 import time
@@ -19,6 +21,7 @@ from pathlib import Path
 from msgspec import structs
 
 from mlx_model.errors import RequestError
+from mlx_model.events import Done, Event
 from mlx_model.files import make_scratch_folder, remove_scratch_folder
 from mlx_model.request import Request
 from mlx_model.store.folder import sha256_of
@@ -30,7 +33,8 @@ from . import protocol
 HERE = "this machine"
 SSH = ("ssh", "-T", "-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=5", "--")
 PLACE = re.compile(r"(?P<host>(?:[\w.-]+@)?(?:[\w.-]+|\[[0-9a-fA-F:]+\]))(?::(?P<program>[^\s'\"\\;|&<>$`]+))?")
-READY, BEAT, QUIT = 60.0, 30.0, 5.0  # seconds: until it is up, between two words while it works, to end
+READY, BEAT = 60.0, 30.0  # seconds: until it is up, between two words while it works
+QUIT, HARDLY = 5.0, 1.0  # seconds to end, and for one that never began
 WORDS = 20  # last lines of what it says besides, for when it is lost
 
 
@@ -45,18 +49,20 @@ class Lost:
 def command_for(place: str) -> list[str]:
     """The command line of the worker on [USER@]HOST[:PROGRAM], PROGRAM being where flux-local is there.
 
-    Raises RequestError for what is no such place.
+    Raises RequestError for what is no such place, or where there is no ssh.
     """
     found = PLACE.fullmatch(place)
     if found is None or place.startswith("-"):
         raise RequestError(
             f"{place!r} is no machine that ssh can reach.", "Say HOST, USER@HOST or HOST:/path/to/flux-local."
         )
+    if not shutil.which(SSH[0]):
+        raise RequestError("Other machines are reached through ssh, which is not installed here.", "Install OpenSSH.")
     return [*SSH, found["host"], found["program"] or "flux-local", "worker", "--far"]
 
 
 class Machine:
-    """One of them. What it says comes into `heard` as (machine, message or Lost)."""
+    """One of them. What it says comes into `heard` as (machine, Ready, an event of its job or Lost)."""
 
     def __init__(self, name: str, words: Sequence[str], heard: "queue.SimpleQueue[Heard]"):
         self.name, self.heard = name, heard
@@ -64,7 +70,7 @@ class Machine:
         self.picture: Path | None = None  # that has come whole
         self._folder = make_scratch_folder()
         self._sent: set[str] = set()
-        self._greeting = ""
+        self._greeting = self._reason = ""  # why we ended it
         self._said: collections.deque[str] = collections.deque(maxlen=WORDS)
         self._outbox: queue.SimpleQueue[Iterable[protocol.Message] | None] = queue.SimpleQueue()
         self._last, self._patience = time.monotonic(), READY
@@ -102,24 +108,29 @@ class Machine:
 
     def drop(self, reason: str) -> None:
         """End it at once; `heard` gets Lost with this reason."""
-        self._said.append(reason)
-        self._process.kill()
+        self._reason = self._reason or reason
+        self._kill()
 
     def ask_to_end(self) -> None:
         """It stops within a step."""
         self._outbox.put((protocol.Quit(),))
         self._outbox.put(None)
 
-    def end(self) -> None:
-        """Wait a little until it has, else end it."""
-        try:
-            self._process.wait(QUIT)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+    def end(self, until: float) -> None:
+        """Wait for it until then (time.monotonic) at most, hardly where it never began, else end it."""
+        patience = min(until - time.monotonic(), QUIT if self.ready else HARDLY)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(max(patience, 0))
+        self._kill()
+        self._process.wait()
         for thread in self._threads:
             thread.join(1.0)
         remove_scratch_folder(self._folder)
+
+    def _kill(self) -> None:
+        """It and what it has started: ssh may be a script, or have a program between it and the host."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody of them is left
+            os.killpg(self._process.pid, signal.SIGKILL)
 
     # its three threads
 
@@ -131,8 +142,10 @@ class Machine:
                     self._process.stdin.write(protocol.line(message))
                     self._last = time.monotonic()
                 self._process.stdin.flush()
-        except OSError as error:  # it is gone, or a file is: both end it
-            self._said.append(f"Nothing more can be sent to it: {error.strerror}.")
+        except BrokenPipeError:  # it is gone, and others say why
+            pass
+        except OSError as error:
+            self.drop(f"A file for it can't be read: {error.strerror}.")
         with contextlib.suppress(OSError):
             self._process.stdin.close()
 
@@ -144,9 +157,10 @@ class Machine:
                 self._last = time.monotonic()
                 for text in lines.feed(data):
                     self._hear(text)
-        except (protocol.ProtocolError, OSError) as error:
-            self._said.append(f"It said something that can't be understood: {error}"[:200])
-            self._process.kill()
+        except protocol.ProtocolError as error:
+            self.drop(f"It said something that can't be understood: {error}"[:200])
+        except OSError as error:
+            self.drop(f"Its picture can't be stored here: {error.strerror}.")
         self._process.stdout.close()
         self._process.wait()
         self._threads[0].join(1.0)  # it may still have the reason; who holds the pipe longer is not waited for
@@ -169,8 +183,13 @@ class Machine:
     def _receive(self, message: protocol.Message) -> None:
         if isinstance(message, protocol.Piece):
             self._add(message)
-        elif not isinstance(message, protocol.Beat):
-            self.ready = self.ready or isinstance(message, protocol.Ready)
+        elif isinstance(message, protocol.Happened):
+            event = message.event()
+            if isinstance(event, Done) and self.picture is None:
+                raise protocol.ProtocolError("it is done, and there is no picture")
+            self.heard.put((self, event))
+        elif isinstance(message, protocol.Ready):
+            self.ready = True
             self.heard.put((self, message))
 
     def _add(self, piece: protocol.Piece) -> None:
@@ -184,10 +203,10 @@ class Machine:
 
     def _explain(self) -> str:
         said = say_plainly(self._said[-1] if self._said else self._greeting)
-        return said or f"It ended ({self._process.returncode})."
+        return self._reason or said or f"It ended ({self._process.returncode})."
 
 
-Heard = tuple[Machine, protocol.Message | Lost]
+Heard = tuple[Machine, protocol.Ready | Event | Lost]
 
 
 def digest_of(path: str) -> str:

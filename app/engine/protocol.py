@@ -245,7 +245,7 @@ class Happened(Message, frozen=True):
         try:
             return events.from_json(bytes(self.what).decode())
         except ValueError as error:
-            raise ProtocolError(str(error)) from error
+            raise ProtocolError(bytes(self.what)[:200].decode("utf-8", "replace")) from error
 
 
 _TO_WORKER = msgspec.json.Decoder(Run | Teach | Write | Piece | Cancel | Unload | Quit)
@@ -276,7 +276,7 @@ def _decode(decoder: msgspec.json.Decoder, text: bytes) -> Message:
     try:
         message: Message = decoder.decode(text)
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        raise ProtocolError(f"{error}: {text[:200]!r}") from error
+        raise ProtocolError(text[:200].decode("utf-8", "replace")) from error
     return message
 
 
@@ -291,5 +291,5 @@ class Lines:
         *whole, self._rest = (self._rest + data).split(b"\n")
         for text in (*whole, self._rest):
             if len(text) > self.limit:
-                raise ProtocolError(f"a line of {len(text)} bytes: {text[:200]!r}")
+                raise ProtocolError(f"a line of {len(text)} bytes")
         yield from whole

@@ -5,13 +5,14 @@ A machine that is lost or refuses costs its panel the time and nothing else: the
 
 import dataclasses
 import queue
+import time
 from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from app.board.data import Board, numbers
 from app.engine import protocol
 from app.engine.jobs import Job
-from app.engine.machines import HERE, Heard, Lost, Machine, command_for
+from app.engine.machines import HERE, QUIT, Heard, Lost, Machine, command_for
 from mlx_model import errors
 from mlx_model.errors import FluxLocalError, ModelError, WillNotFit, WorkerDied
 from mlx_model.events import Done, Event, Failed, Note, Stage
@@ -66,8 +67,9 @@ class Fleet:
     def __exit__(self, *_: object) -> None:
         for machine in self.machines:
             machine.ask_to_end()
+        until = time.monotonic() + QUIT  # for all of them together
         for machine in self.machines:
-            machine.end()
+            machine.end(until)
 
     def render(self, panels: Iterable[str], count: int) -> list[FluxLocalError]:
         """What failed. Raises what makes going on pointless: no model here, no machine left, a board that is gone."""
@@ -142,8 +144,8 @@ class Fleet:
             self._lose(machine, message.reason, "is lost" if not message.refused else "can't be used", 1)
         elif isinstance(message, protocol.Ready):
             machine.rest()
-        elif isinstance(message, protocol.Happened) and machine in self.working:
-            self._happen(machine, message.event())
+        elif machine in self.working:
+            self._happen(machine, message)
 
     def _happen(self, machine: Machine, event: Event) -> None:
         task, job = self.working[machine]

@@ -20,6 +20,7 @@ from app.engine.machines import command_for
 from app.engine.protocol import Piece, ProtocolError, cut_file
 from app.fluxboard.file import BoardFile
 from mlx_model.errors import RequestError
+from mlx_model.request import Reference
 from mlx_model.store.folder import sha256_of
 
 QUICK = Settings(steps=2, width=64, height=64)
@@ -29,6 +30,12 @@ while [ "$1" != "--" ]; do shift; done
 host=$2; shift 3
 echo "Welcome to $host"
 case $host in silent*) exec sleep 60;; esac
+case $host in wrapped*) sleep 61.25; exit;; esac
+case $host in strange*) echo '{{"is":"ready","pid":1}}'; echo '{{"is":"news"}}'; exec sleep 60;; esac
+case $host in newer*) echo '{{"is":"ready","pid":1}}'; read order
+  echo '{{"is":"happened","job":"a","what":{{"event":"dream"}}}}'; exec sleep 60;; esac
+case $host in empty*) echo '{{"is":"ready","pid":1}}'; read order
+  echo '{{"is":"happened","job":"a","what":{{"event":"done","seconds":1.0,"path":"a.png"}}}}'; exec sleep 60;; esac
 case $host in gone*) echo "ssh: Could not resolve hostname $host" >&2; exit 255;; esac
 export FLUX_LOCAL_HOME="{home}/$host"
 exec "{python}" -P -m app "$@"
@@ -86,9 +93,23 @@ def test_two_machines_make_what_one_makes(film, capfd):
 
 
 def test_a_machine_that_never_answers_is_told(film, capfd, monkeypatch):
-    monkeypatch.setattr(machines, "QUIT", 0.1)
-    render_on(film, "silent.local")
+    monkeypatch.setattr(machines, "HARDLY", 0.1)
+    render_on(film, "silent.local", "wrapped.local")
     assert "silent.local had not answered when the last panel was done." in [e.get("text") for e in said(capfd)]
+    assert len(takes(film)) == 3
+    assert not [one.pid for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == ["sleep", "61.25"]]
+
+
+@pytest.mark.parametrize(
+    ("place", "said_there"),
+    [("strange.local", '{"is":"news"}'), ("newer.local", '{"event":"dream"}'), ("empty.local", "there is no picture")],
+)
+def test_what_a_machine_says_wrongly_costs_its_panel_the_time_alone(film, capfd, place, said_there):
+    """Of another version perhaps, or no machine of ours at all."""
+    render_on(film, place)
+    (lost,) = (text for event in said(capfd) if " is lost: " in (text := event.get("text", "")))
+    assert lost.startswith(f"{place} is lost: It said something that can't be understood: ")
+    assert lost.endswith(said_there)
     assert len(takes(film)) == 3
 
 
@@ -146,6 +167,12 @@ def test_what_is_no_machine_is_refused(place):
         command_for(place)
 
 
+def test_a_machine_without_ssh_is_told(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(RequestError, match="ssh, which is not installed"):
+        command_for("mini.local")
+
+
 def test_places():
     assert command_for("me@mini.local:/opt/flux-local")[-4:] == ["me@mini.local", "/opt/flux-local", "worker", "--far"]
     assert command_for("10.0.0.2")[-3:] == ["flux-local", "worker", "--far"]
@@ -166,5 +193,11 @@ def test_files_arrive_whole_or_not_at_all(tmp_path):
     ):
         with pytest.raises(ProtocolError):
             Arrivals(tmp_path / bad.sha256[:3] / "else").add(bad)
+    (tmp_path / "full").touch()  # no folder can be made in it
+    full = Arrivals(tmp_path / "full")
+    for piece in pieces:
+        full.add(piece)
+    with pytest.raises(OSError, match="full"):
+        full.find(Reference(str(file), "a", sha256=digest))
     (empty := tmp_path / "empty").touch()
     assert [piece.data for piece in cut_file(empty, "e")] == [b""]
