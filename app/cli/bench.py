@@ -39,7 +39,7 @@ def bench(runs: int, one: bool, as_json: bool, **options: Any) -> None:
     if one:
         say_json(measure(task))
         return
-    report, before = Reporter(as_json), load()
+    report, before = Reporter(as_json=False), load()  # on stderr: what --json prints is the result alone
     task.open()  # what is wrong is said before anything starts
     try:
         found = [_repeat(task, number, runs, report) for number in range(runs)]

@@ -207,7 +207,7 @@ def test_doctor_names_what_is_wrong(monkeypatch):
 
 def test_bench(monkeypatch):
     monkeypatch.setattr("app.cli.bench._repeat", lambda task, *_: measure(task))  # else in processes of their own
-    found = json.loads(run("bench", "--size", "64x64", "--runs", "2", "--json").stdout.splitlines()[-1])
+    found = json.loads(run("bench", "--size", "64x64", "--runs", "2", "--json").stdout)
     assert found["model"] == EDITOR
     assert found["runs"] == 2
     assert found["step_seconds"] == pytest.approx(0.1)
