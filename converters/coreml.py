@@ -191,7 +191,7 @@ def load_tools() -> Any:
         with silence():
             import coremltools
     except ImportError as error:
-        hint = 'Install it with: pip install "flux-local-studio[coreml]"'
+        hint = 'An installation with pip has it after: pip install "flux-local-studio[coreml]"'
         raise RequestError("Packages for Core ML need coremltools, which is not installed.", hint) from error
     return coremltools
 

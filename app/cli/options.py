@@ -59,7 +59,7 @@ def _options() -> list[Callable]:
         option("--negative", metavar="TEXT", help="What to avoid (base models)."),
         lora_option(help="A LoRA and how strongly it counts; may be repeated. `none` takes a recorded one off."),
         option("--again", type=FILE, metavar="OUT.png", help="Redo a saved picture; other options change it."),
-        option("--preview", type=FILE, metavar="DIR", help="Save a picture after each step into DIR."),
+        option("--preview", type=FILE, metavar="DIR", help="Save a picture after each step but the last into DIR."),
         option("--noise", type=FILE, metavar="FILE", help="Start from this noise (.safetensors, tensor `noise`)."),
         option("--save-latents", type=FILE, metavar="FILE", help="Also save the final latents (.safetensors)."),
         option("--write", type=FILE, metavar="FOLDER", help="Write the prompt out first, with this language model."),

@@ -33,11 +33,12 @@ WORDS: dict[AdviceCode, str] = {
     "choose_smaller_model": "A smaller model would fit: see flux-local models list.",
     "convert_it": "See: flux-local convert --help",
     "draw_edges_yourself": (
-        'Install it with: pip install "flux-local-studio[edges]", or give a ready-made edge map (--ready-made).'
+        'An installation with pip has it after: pip install "flux-local-studio[edges]". Or give a ready-made edge map '
+        "(--ready-made)."
     ),
     "give_member_a_picture": "Give it one: flux-local board cast.",
     "give_picture": "Give one: flux-local edit PICTURE -p ...",
-    "install_part": 'Install it with: pip install "flux-local-studio[{name}]"',
+    "install_part": 'An installation with pip has it after: pip install "flux-local-studio[{name}]"',
     "import_zip": "A zipped board: flux-local board import.",
     "leave_out": "Leave --{setting} out.",
     "log_in": "Open {page}, log in and accept the licence there; then run: hf auth login",
