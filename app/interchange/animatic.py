@@ -2,11 +2,14 @@
 board's sound and the words burnt in below (which needs the extra "video": av).
 """
 
+from collections.abc import Iterator
 from fractions import Fraction
+from math import floor
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 from PySide6.QtGui import QColor, QFont, QImage, QPainter
 
 from mlx_model.errors import RequestError
@@ -22,12 +25,14 @@ from .values import clean, clean_line
 
 if TYPE_CHECKING:
     import av
-from collections.abc import Iterator
-from math import floor
-
-from PIL import Image
 
 GIF_LONGEST = 65_535  # hundredths of a second that a frame can last
+ENCODERS = ("libx264", "h264_videotoolbox", "libopenh264", "mpeg4")  # the first that av was built with
+QUALITY = {"libx264": {"crf": "18", "preset": "veryfast", "tune": "stillimage"}}
+GROUND, WORDS, QUIET = "#101012", "#f4f4f5", "#a8a8ae"
+LARGEST = 4.0  # times the size of the film: what is held of a picture that the camera comes near to
+LINES = 3  # of words that a caption bar has room for
+BT709 = 1  # in ffmpeg's lists of primaries, transfer curves and matrices
 
 
 def export_gif(job: Job, width: int) -> Path:
@@ -65,14 +70,6 @@ def _list_lengths(job: Job, rate: int) -> list[int]:
 
 def _place_border(frame: int, rate: int, job: Job) -> int:
     return floor(frame * rate / job.board.rate + Fraction(1, 2))
-
-
-ENCODERS = ("libx264", "h264_videotoolbox", "libopenh264", "mpeg4")  # the first that av was built with
-QUALITY = {"libx264": {"crf": "18", "preset": "veryfast", "tune": "stillimage"}}
-GROUND, WORDS, QUIET = "#101012", "#f4f4f5", "#a8a8ae"
-LARGEST = 4.0  # times the size of the film: what is held of a picture that the camera comes near to
-LINES = 3  # of words that a caption bar has room for
-BT709 = 1  # in ffmpeg's lists of primaries, transfer curves and matrices
 
 
 def export(job: Job, width: int, captions: bool) -> Path:
