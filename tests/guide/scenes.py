@@ -55,6 +55,20 @@ def new_picture(window: Window, words: str) -> None:
     render(window, words)
 
 
+def give_file(window: Window, path, above: int = 1) -> None:
+    """To the dialog for files that comes up over so many windows."""
+    window.wait(lambda: len(window.question("windows")) > above, "the dialog for files")
+    window.answer(path)
+
+
+def begin_edit(film, words: str) -> Window:
+    """A new picture made from words, about to be changed."""
+    window = film.start()
+    new_picture(window, words)
+    window.click("Change this picture")
+    return window
+
+
 def first_picture(film) -> None:
     window = film.start()
     window.press("ctrl+0")
@@ -89,18 +103,14 @@ def cast(film) -> None:
 
 
 def edits(film) -> None:
-    window = film.start()
-    new_picture(window, "a fox on the beach by day")
-    window.click("Change this picture")
+    window = begin_edit(film, "a fox on the beach by day")
     render(window, "make it night")
     window.click("Compare")
     film.shoot("edit")
 
 
 def masks(film) -> None:
-    window = film.start()
-    new_picture(window, "a robot in the park by day")
-    window.click("Change this picture")
+    window = begin_edit(film, "a robot in the park by day")
     window.click("Mask a rectangle")
     x, y, width, height = window.ask("place(window.stack.currentWidget().stage.canvas)")
     side, left = min(width, height), x + (width - min(width, height)) // 2
@@ -119,8 +129,7 @@ def placing(film) -> None:
     new_picture(window, "a room by day")
     window.click("Place pictures")
     window.click("Place Picture…")
-    window.wait(lambda: len(window.question("windows")) > 1, "the files")
-    window.answer(sofa)
+    give_file(window, sofa)
     window.wait(lambda: window.ask(f"len({PANEL}.placed)"), "the sofa")
     x, y = middle(window.ask("place(window.stack.currentWidget().stage.canvas)"))
     window.drag((x, y), (x - 60, y + 110))
@@ -139,9 +148,7 @@ def draw_sofa() -> Image.Image:
 
 
 def takes(film) -> None:
-    window = film.start()
-    new_picture(window, "a unicorn in the forest by day")
-    window.click("Change this picture")
+    window = begin_edit(film, "a unicorn in the forest by day")
     render(window, "make it night")
     render(window, "make it sunset")
     window.click("Go on from this result")
@@ -154,8 +161,7 @@ def scripts(film) -> None:
     path = film.folder / "walk.fountain"
     path.write_text(SCRIPT, "utf-8")
     window.press("ctrl+i")
-    window.wait(lambda: len(window.question("windows")) > 1, "the file dialog")
-    window.answer(path)
+    give_file(window, path)
     window.wait(lambda: "Walk" in window.ask("board.title"), "the script")
     film.shoot("script")
 
@@ -165,9 +171,8 @@ def export(film) -> None:
     window.press("ctrl+e")
     film.shoot("export")
     window.click("Export…")
-    window.wait(lambda: len(window.question("windows")) > 1, "the file dialog")
     path = film.folder / "gull.pdf"
-    window.answer(path)
+    give_file(window, path)
     window.wait(path.is_file, "the sheets", PATIENCE)
     with pypdfium2.PdfDocument(path) as document:
         film.keep("sheets", document[0].render(scale=1.4).to_pil())
@@ -187,8 +192,7 @@ def loras(film) -> None:
     window = film.start()
     window.press("ctrl+5")
     window.click("Choose Files…")
-    window.wait(lambda: len(window.question("windows")) > 1, "the file dialog")
-    window.answer(lora)
+    give_file(window, lora)
     window.wait(lambda: window.shows("For mini, the small built-in model"), "its card")
     window.click("Use warm for the whole board")
     film.shoot("loras")
@@ -202,14 +206,12 @@ def training(film) -> None:
     window = film.start()
     window.press("ctrl+2")
     window.click("Add Member…")
-    window.wait(lambda: len(window.question("windows")) > 1, "the file dialog")
-    window.answer(folder / "bolt-0.png")
+    give_file(window, folder / "bolt-0.png")
     window.wait(lambda: "bolt-0" in window.ask("[one.name for one in board.cast]"), "the member")
     window.click("Teach This Character…")
     window.wait(lambda: window.shows("too few to teach"), "the dialog")
     window.click("Add Pictures…")
-    window.wait(lambda: len(window.question("windows")) > 2, "the file dialog")
-    window.answer(" ".join(f'"{path}"' for path in sorted(folder.glob("*.png"))[1:]))
+    give_file(window, " ".join(f'"{path}"' for path in sorted(folder.glob("*.png"))[1:]), above=2)
     window.wait(lambda: window.shows("5 pictures. Predicted:"), "the forecast")
     film.shoot("teach")
 
