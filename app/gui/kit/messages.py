@@ -1,9 +1,10 @@
 """Messages at the foot of the window: what happened and what to do. They never block, cover nothing, never pile up."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 
-from PySide6.QtCore import QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QDir, QSize, Qt, QTimer, Signal
 from PySide6.QtGui import QAccessible, QAccessibleEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -279,9 +280,32 @@ SHORT = QFileDialog.Option.HideNameFilterDetails  # what kinds are called: a doz
 
 def choose_file(parent: QWidget, words: str, filters: str) -> str:
     """Ask for a file to read; "" for none."""
-    return QFileDialog.getOpenFileName(parent, words, "", filters, options=SHORT)[0]
+    chosen = QFileDialog.getOpenFileName(parent, words, _find_beginning(), filters, options=SHORT)[0]
+    _remember(chosen)
+    return chosen
 
 
 def choose_files(parent: QWidget, words: str, filters: str) -> list[str]:
     """Ask for files to read."""
-    return QFileDialog.getOpenFileNames(parent, words, "", filters, options=SHORT)[0]
+    chosen = QFileDialog.getOpenFileNames(parent, words, _find_beginning(), filters, options=SHORT)[0]
+    _remember(*chosen[:1])
+    return chosen
+
+
+def choose_folder(parent: QWidget, words: str) -> str:
+    """Ask for a folder to read; "" for none."""
+    chosen = QFileDialog.getExistingDirectory(parent, words, _find_beginning())
+    _remember(chosen)
+    return chosen
+
+
+_lately = {"folder": ""}  # where the last file or folder was chosen
+
+
+def _find_beginning() -> str:
+    """There, or at home: told nothing, Qt begins where the program was started, which is often its own folder."""
+    return _lately["folder"] if os.path.isdir(_lately["folder"]) else QDir.homePath()
+
+
+def _remember(*chosen: str) -> None:
+    _lately["folder"] = next((os.path.dirname(one) for one in chosen if one), _lately["folder"])

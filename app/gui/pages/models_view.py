@@ -7,7 +7,6 @@ from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
-    QFileDialog,
     QHeaderView,
     QTableWidget,
     QTableWidgetItem,
@@ -19,6 +18,7 @@ from mlx_model import memory
 
 from ...base import blas, paths
 from ...models import access, library
+from ..kit.messages import choose_folder
 from ..kit.widgets import OneLine, OneLineEdit, bar, button, describe, label, row, scroll_column
 from ..kit.words import model_title
 from .best_card import BestCard, say_memory, say_time
@@ -260,7 +260,7 @@ class ModelsView(QWidget):
 
     def add_from_folder(self) -> None:
         """Ask for a folder, show what it holds, and add what is chosen of it."""
-        place = QFileDialog.getExistingDirectory(self, "Folder of ComfyUI, mflux or Hugging Face")
+        place = choose_folder(self, "Folder of ComfyUI, mflux or Hugging Face")
         if not place:
             return
         installed = {name for name, entry in self.entries.items() if entry["installed"]}

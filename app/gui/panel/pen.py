@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from PySide6.QtCore import QObject
-from PySide6.QtWidgets import QFileDialog
 
 from mlx_model import memory
 from mlx_model.errors import FluxLocalError
@@ -16,7 +15,7 @@ from ...engine.jobs import Draft, Job, JobState
 from ...models import writers
 from ..document.document import Document
 from ..document.panel_part import PanelPart
-from ..kit.messages import sure
+from ..kit.messages import choose_folder, sure
 from ..kit.widgets import describe, icon_button
 
 NAME, HINT = (
@@ -69,7 +68,7 @@ class Pen(PanelPart, QObject):
 
     def _choose(self) -> Path | None:
         window = self.button.window()
-        chosen = sure(window, *WHAT, "Choose Folder…") and QFileDialog.getExistingDirectory(window, CHOOSE)
+        chosen = sure(window, *WHAT, "Choose Folder…") and choose_folder(window, CHOOSE)
         if not chosen:
             return None
         try:

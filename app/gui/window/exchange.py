@@ -30,7 +30,7 @@ from ...interchange.files import make_safe_name
 from ...interchange.formats import EXPORTS, FORMATS, Format, Option
 from ..document.document import Document
 from ..kit.fields import ChoiceField
-from ..kit.messages import choose_file, show_progress
+from ..kit.messages import choose_file, choose_folder, show_progress
 from ..kit.widgets import label, order_tabs, set_tone
 from ..kit.words import in_window
 
@@ -292,7 +292,7 @@ def ask_into(parent: QWidget) -> str:
 
 def ask_folder(parent: QWidget) -> str:
     """Ask for a folder of pictures; "" for none."""
-    return QFileDialog.getExistingDirectory(parent, "Import a Folder of Pictures")
+    return choose_folder(parent, "Import a Folder of Pictures")
 
 
 def ask_import(parent: QWidget) -> str:

@@ -5,10 +5,12 @@ import json
 import re
 
 import pytest
-from PySide6.QtWidgets import QMessageBox
+from PySide6.QtCore import QDir
+from PySide6.QtWidgets import QFileDialog, QMessageBox
 
 from app.base import faults
-from app.gui.kit.messages import MOST, sure, tell
+from app.gui.kit import messages
+from app.gui.kit.messages import MOST, choose_file, choose_files, choose_folder, sure, tell
 from app.gui.window.start import tell_fault
 
 PYTHON = re.compile(r"Error\b|Errno|0x|C\+\+|object at|module named|attribute|argument|NoneType|pip ")
@@ -94,3 +96,19 @@ def test_a_question_has_a_sign_of_our_own(window, monkeypatch):
     sure(window, "Title", "Sure?", "", "Yes")
     tell(window, "Title", "Oh.", "")
     assert seen == [(QMessageBox.Icon.NoIcon, 40)] * 2
+
+
+def test_dialogs_for_files_begin_at_home_and_then_where_the_last_file_was(window, tmp_path, monkeypatch):
+    begun, given = [], tmp_path / "given"
+    given.mkdir()
+    monkeypatch.setitem(messages._lately, "folder", "")
+    monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *of, **_: (begun.append(of[2]) or str(given / "a"), ""))
+    monkeypatch.setattr(QFileDialog, "getOpenFileNames", lambda *of, **_: (begun.append(of[2]) or [], ""))
+    monkeypatch.setattr(QFileDialog, "getExistingDirectory", lambda *of, **_: begun.append(of[2]) or "")
+    choose_folder(window, "Folder")  # nothing is chosen
+    choose_file(window, "File", "")
+    choose_files(window, "Files", "")
+    given.rmdir()
+    choose_folder(window, "Folder")
+    home = QDir.homePath()
+    assert begun == [home, home, str(given), home]
