@@ -49,13 +49,16 @@ def test_a_bank_holds_what_is_counted(network):
 
 
 def test_the_old_bank_goes_before_the_new_one_is_made(network):
-    """Held beside it the difference would be none, let go it is one bank: half of it tells them apart. How far MLX runs
-    ahead of its thread, and so its peak, is chance on a busy machine."""
-    kept = Kept(limit=int(1.5 * COUNTED))
-    size, peaks = network.bank_bytes(512), []
+    kept, held_then = Kept(limit=int(1.5 * COUNTED)), []
+
+    def make(seed):
+        mx.synchronize()
+        held_then.append(mx.get_active_memory())
+        return bank_of(network, seed)
+
     for seed in range(1, 6):
-        peaks.append(peak_of_mlx(lambda seed=seed: kept.get(seed, lambda: bank_of(network, seed), size)))
-    assert min(peaks[1:]) < peaks[0] - 0.5 * COUNTED
+        kept.get(seed, lambda seed=seed: make(seed), network.bank_bytes(512))
+    assert max(held_then) - held_then[0] < 0.01 * COUNTED
     assert kept.misses == 5
 
 

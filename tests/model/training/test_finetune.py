@@ -264,7 +264,10 @@ def test_every_example_comes_once_in_each_round():
 
 @pytest.mark.parametrize("checkpoints", [False, True])
 def test_the_forecast_of_memory_is_the_peak(checkpoints):
-    """0.85 to 1.25: the factors hold one model's blocks against another's within that, see needs.py."""
+    """0.85 to 1.25: the factors hold one model's blocks against another's within that, see needs.py.
+
+    Of the highest of five peaks: how far MLX runs ahead of its thread, a tenth of one, is chance.
+    """
     params = flux2.Params(256, 4, 2, 4, 128, axes_dim=(16, 16, 16, 16))
     model = flux2.Transformer(params)
     adapters.add_adapters(model, adapters.choose_layers(model, "blocks"), 8, 8)
@@ -281,7 +284,7 @@ def test_the_forecast_of_memory_is_the_peak(checkpoints):
     limit = mx.set_cache_limit(0)
     try:
         with loop.checkpoint_blocks(model, checkpoints):
-            peak = peak_of_mlx(lambda: mx.eval(nn.value_and_grad(model, loss)()))
+            peak = max(peak_of_mlx(lambda: mx.eval(nn.value_and_grad(model, loss)())) for _ in range(5))
     finally:
         mx.set_cache_limit(limit)
     transformer = {"hidden_size": 256, "num_heads": 4, "depth": 2, "depth_single_blocks": 4}
@@ -290,7 +293,7 @@ def test_the_forecast_of_memory_is_the_peak(checkpoints):
     here = Machine("x", 2**34, 2**34, 1, False, None)
     held = needs.forecast(spec, weights, Size(256, 256), 0, settings, here, checkpoints).peak
     learned = needs.STATE_BYTES * needs.count_trained(spec, settings)
-    assert 0.85 < (held - weights - learned) / peak < 1.3
+    assert 0.85 < (held - weights - learned) / peak < 1.25
 
 
 def test_what_does_not_fit_is_refused_with_what_would():
