@@ -32,14 +32,15 @@ def keep_token(token: str) -> bool:
     return False
 
 
-def forget_token() -> None:
-    """Log out, here and in the keychain."""
+def forget_token() -> bool:
+    """Log out, here and in the keychain; whether that let go of it."""
     import keyring
     from keyring.errors import KeyringError
 
     _session["token"] = ""
     with contextlib.suppress(KeyringError, OSError, RuntimeError):
         keyring.delete_password(SERVICE, ACCOUNT)
+    return not _ask_keychain()
 
 
 def add_token(environment: dict[str, str]) -> dict[str, str]:

@@ -48,7 +48,7 @@ WORDS: dict[AdviceCode, str] = {
         "right to read gated repositories."
     ),
     "look_at_token": "Log out and in again above the models, or look at HF_TOKEN.",
-    "make_board": "File > New makes one.",
+    "make_board": "File > New Board makes one.",
     "make_scene": "The board has {count}; Add Scene adds one.",
     "name_class": "Choose a model that reads words.",
     "name_model": "Add the model by its name under Models.",

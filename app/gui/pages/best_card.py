@@ -73,16 +73,19 @@ class BestCard(QFrame):
 
 
 def say_facts(entry: dict[str, Any]) -> str:
-    """Seconds, memory, download."""
-    took = f"{say_time(entry)} for a picture (predicted)".capitalize()
+    """Seconds, where this chip is known, memory, download."""
+    took = say_time(entry)
+    parts = [f"{took} for a picture (predicted)"] if took else []
     if entry["repo"] is None:
-        return f"{took} · part of the app, nothing to download."
-    download = memory.say_bytes(entry["download_bytes"])
-    return f"{took} · {say_memory(entry)} of memory · {download} to download."
+        parts += ["part of the app, nothing to download"]
+    else:
+        parts += [f"{say_memory(entry)} of memory", f"{memory.say_bytes(entry['download_bytes'])} to download"]
+    text = " · ".join(parts)
+    return f"{text[:1].upper()}{text[1:]}."
 
 
 def say_time(entry: dict[str, Any]) -> str:
-    """How long a picture takes here, roughly."""
+    """How long a picture takes here, roughly; "" where that is not known."""
     seconds = picture_seconds(entry)
     if not seconds:
         return ""

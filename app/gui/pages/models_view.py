@@ -28,6 +28,8 @@ from .log_in import LogIn
 from .model_card import SLOW, ModelCard, is_slow, list_badges, picture_seconds
 
 FIRST_LINE = "The built-in model is small and for trying the app. The models that artists use are below."
+LOGGED_OUT = "Logged out."
+STILL_KNOWN = f"This computer's keychain did not let go of the token: remove “{access.SERVICE}” from it there."
 COLUMNS = ("Model", "Works from", "One picture", "Memory", "Download", "")
 TITLE = 190  # px: most of a model's name in the table
 CARD, NARROW, ROOMY = 400, 380, 1050  # px: width of the chosen model; of a page that has room for both
@@ -242,8 +244,7 @@ class ModelsView(QWidget):
     def _log_in(self) -> None:
         """Ask for a token, or log out."""
         if access.find_token():
-            access.forget_token()
-            self.said.setText("Logged out.")
+            self.said.setText(LOGGED_OUT if access.forget_token() else STILL_KNOWN)
         else:
             dialog = LogIn(self)
             dialog.exec()

@@ -53,6 +53,20 @@ def test_a_token_is_kept_in_the_keychain_and_forgotten_again(keychain, monkeypat
     access.forget_token()
 
 
+def test_a_keychain_that_does_not_let_go_is_told(keychain, monkeypatch):
+    made = Keychain()
+    keychain(made)
+    access.keep_token(TOKEN)
+
+    def refuse(*_):
+        raise PasswordDeleteError("locked")
+
+    with monkeypatch.context() as harmed:
+        harmed.setattr(made, "delete_password", refuse)
+        assert access.forget_token() is False
+    assert access.forget_token() is True
+
+
 def test_without_a_keychain_it_lasts_as_long_as_the_program(keychain):
     keychain(fail.Keyring())
     assert access.keep_token(TOKEN) is False

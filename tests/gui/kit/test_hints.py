@@ -1,11 +1,16 @@
 """No message in the window tells an illustrator to type a command: it words what to do itself."""
 
+import re
+from pathlib import Path
+
 import pytest
 
+import app.gui
 from app.board import commands
 from app.board.data import Settings
 from app.gui.pages.downloads import Download, after
 from app.gui.pages.queue_view import job_words
+from app.gui.window.actions import TABLE
 from mlx_model.errors import Advice, NotInstalled
 from mlx_model.events import Failed
 
@@ -46,3 +51,10 @@ def test_what_stands_in_the_way_of_a_run_is_said_in_them(window, settings, said)
     window.open_panel(panel.id)
     edit = window.pages["panel"].edit
     assert (edit.misfit.text() or edit.hint.text()).endswith(said)
+
+
+def test_words_that_lead_to_a_menu_name_what_is_in_it():
+    titles = tuple(row.text.rstrip("…") for row in TABLE["&File"] if row)
+    for file in Path(app.gui.__file__).parent.rglob("*.py"):
+        for found in re.finditer(r"File > (.{1,40})", file.read_text("utf-8")):
+            assert found[1].startswith(titles), f"{file.name}: {found[0]}"

@@ -8,6 +8,7 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QLabel
 
 from app.gui.pages import models_view
+from app.gui.pages.best_card import say_facts
 from app.gui.pages.log_in import FOR_NOW, LogIn
 from app.models import access
 from mlx_model.memory import Machine
@@ -72,6 +73,14 @@ def test_the_best_for_a_mac_is_quick_and_edits_and_where_all_are_slow_it_is_the_
     )
     slow = [{**one, "seconds_per_step": 900.0} for one in entries]
     assert models_view.find_best(slow)["repo"] is None
+
+
+def test_the_best_card_says_no_time_where_the_chip_is_not_known():
+    best = models_view.find_best(models_view.library.catalogue(MAC))
+    assert say_facts(best).startswith("About ")
+    unknown = say_facts({**best, "seconds_per_step": None})
+    assert " for a picture" not in unknown
+    assert unknown[0].strip()
 
 
 def test_logging_in_without_a_keychain_is_said_and_ends_with_the_session(page, monkeypatch, qtbot):
