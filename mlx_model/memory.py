@@ -1,4 +1,4 @@
-"""What a run will need, said before it starts: peak memory by phase, arithmetic per step, and this machine's share.
+"""What a run will need, said before it starts: peak memory by phase, and this machine's share.
 
 Everything here is predicted from shapes, not measured on the machine. It needs no mlx, so that `models list` is quick.
 Letters: L tokens of a step, T text, N image, R reference tokens, h hidden width, r MLP ratio, m matrices of an MLP (3
@@ -27,7 +27,6 @@ SCALE_BITS = 0.25  # a scale and a bias for every 64 packed weights, a byte of e
 MAPS, WHOLE_MAPS = 5, 23  # of an autoencoder that goes by strips, of one strip that is the whole picture: see _maps
 STRIPS = 12 * 2**23  # twelve times strips.STRIP
 PATCHES = 729  # of SigLIP at 384 pixels
-EFFICIENCY = 0.6  # of a chip's peak; published good MLX runs reach 0.67 to 0.73, poor ones 0.39
 # fp16 = fp32 matrix rate, TFLOPS: huggingface.js hardware.ts; M5 with its matrix units (tzakharko.github.io), estimated
 CHIPS = {
     "M1": 2.6,
@@ -305,7 +304,7 @@ def _add_weights(
 def bank_bytes(spec: ModelSpec, references: Sequence[Size], b: int) -> int:
     """K and V of all reference tokens in all blocks, for the models that keep them."""
     tokens = reference_tokens(spec, references) if spec.reference_bank else 0
-    return 2 * tokens * _shape(spec)[0] * _blocks(spec) * b
+    return 2 * tokens * shape_of(spec)[0] * blocks_of(spec) * b
 
 
 def _scores(heads: int, rows: int, keys: int, b: int, gpu: bool) -> int:
@@ -333,7 +332,7 @@ def _step_activations(
 
     Banked references are computed alone, before the first step.
     """
-    h, ratio, heads = _shape(spec)
+    h, ratio, heads = shape_of(spec)
     rows = (tokens or spec.usual_tokens) + image_tokens(spec, size)
     extra = reference_tokens(spec, references)
     length = max(rows, extra) if spec.reference_bank else rows + extra
@@ -341,12 +340,14 @@ def _step_activations(
     return int(length * (3 + 7 * ratio) * h * b) + layer + _scores(heads, length, rows + extra, b, gpu)
 
 
-def _shape(spec: ModelSpec) -> tuple[int, float, int]:
+def shape_of(spec: ModelSpec) -> tuple[int, float, int]:
+    """h, r and H of the transformer."""
     t = spec.transformer
     return t.get("hidden_size", 0), t.get("mlp_ratio", 3.0), t.get("num_heads", 0)
 
 
-def _blocks(spec: ModelSpec) -> int:
+def blocks_of(spec: ModelSpec) -> int:
+    """How many blocks the transformer has."""
     return int(spec.transformer.get("depth", 0) + spec.transformer.get("depth_single_blocks", 0))
 
 
@@ -361,25 +362,6 @@ def _maps(spec: ModelSpec, pixels: int, b: int) -> int:
     width: int = spec.autoencoder.get("decoder_ch") or spec.autoencoder.get("ch", 128)
     maps: int = pixels // spec.autoencoder.get("pixel_patch", 1) ** 2 * width
     return min(MAPS * maps + STRIPS, WHOLE_MAPS * maps) * b
-
-
-def step_flops(spec: ModelSpec, size: Size, references: Sequence[Size] = (), tokens: int | None = None) -> float:
-    """Floating-point operations of one step: blocks (2 L (4 + m r) h^2 + 4 L M h), M the keys; twice with guidance.
-
-    Every token passes (4 + m r) h^2 weights in each block, in either kind. FLUX.2 klein 4B at 1024x1024: 34.8e12.
-    Where references are banked their tokens are only keys.
-    """
-    h, ratio, _ = _shape(spec)
-    rows = (tokens or spec.usual_tokens) + image_tokens(spec, size)
-    keys = rows + reference_tokens(spec, references)
-    length = rows if spec.reference_bank else keys
-    once = _blocks(spec) * (2 * length * (4 + spec.mlp_matrices * ratio) * h * h + 4 * length * keys * h)
-    return once * (2 if spec.guidance_kind == "cfg" and spec.guidance != 1 else 1)
-
-
-def step_seconds(flops: float, here: Machine) -> float | None:
-    """Predicted seconds of a step: operations / (peak rate x EFFICIENCY); None for a chip that isn't in the table."""
-    return None if here.tflops is None else flops / (here.tflops * 1e12 * EFFICIENCY)
 
 
 def fits(needed: Forecast, here: Machine) -> bool:

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from mlx_model.memory import CHIPS, EFFICIENCY, step_flops
+from mlx_model.memory import CHIPS
 from mlx_model.specs import SPECS
+from mlx_model.speed import EFFICIENCY, step_flops
 from tests.made_tables import Place
 
 PLACE = Place(

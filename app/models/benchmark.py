@@ -14,10 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from mlx_model import fitting, memory
+from mlx_model import fitting
 from mlx_model.events import Step
 from mlx_model.geometry import Size
 from mlx_model.request import Reference, Request, check, parse_size
+from mlx_model.speed import step_flops
 from mlx_model.store.folder import Folder, open_folder
 
 from ..base import blas
@@ -94,7 +95,7 @@ def sum_up(task: Task, found: Sequence[Facts], load: float) -> Facts:
     """Medians of the repetitions, with what the machine is; `load`: how many programs worked before the first."""
     folder, request = task.open()
     spec, here = folder.spec, blas.machine()
-    flops = memory.step_flops(spec, request.size, [spec.size] * len(request.references))
+    flops = step_flops(spec, request.size, [spec.size] * len(request.references))
     times = {key: statistics.median(one[key] for one in found) for key in ("first_seconds", "edit_seconds")}
     step = statistics.median(one["step_seconds"] for one in found)
     reached = flops / step / 1e12 if step else 0.0

@@ -196,9 +196,11 @@ def catalogue(here: memory.Machine) -> list[dict[str, Any]]:
 
 def facts(spec: ModelSpec, here: memory.Machine, there: list[Installed]) -> dict[str, Any]:
     """One model, ready for JSON. Memory and seconds are predicted for this machine, at the model's default size."""
+    from mlx_model.speed import step_flops, step_seconds  # for lists of models, not for a run
+
     peaks = {bits: memory.forecast(spec, bits=bits, gpu=here.gpu) for bits in BITS}
     read = {bits: fitting.choose(spec, here, spec.size, bits=bits, low=True) for bits in BITS}
-    seconds = memory.step_seconds(memory.step_flops(spec, spec.size), here)
+    seconds = step_seconds(step_flops(spec, spec.size), here)
     return {
         "name": spec.name,
         "title": spec.title,

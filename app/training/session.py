@@ -36,8 +36,9 @@ from mlx_model.events import Done, Event, Note, Preview, Stage
 from mlx_model.foreign import parse_json, read_small
 from mlx_model.geometry import Size
 from mlx_model.held import is_plain, list_links
-from mlx_model.memory import gib, machine, say_bytes, step_flops, step_seconds
+from mlx_model.memory import gib, machine, say_bytes
 from mlx_model.request import check
+from mlx_model.speed import step_flops, step_seconds
 from mlx_model.store.folder import MANIFEST
 from mlx_model.training.needs import STATE
 

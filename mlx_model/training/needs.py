@@ -1,7 +1,8 @@
 """How a run learns, and what that takes before it starts: memory and time of a step, as predicted. Loads no MLX.
 
 The factors were fitted to what mlx 0.32.4 took on a CPU (FLUX.2 blocks 512 and 1024 wide, 320 and 640 tokens): 0.93 to
-1.17 of the measured peak (tests/model/training/test_needs.py). On Metal they are predictions.
+1.17 of the measured peak; tests/model/training/test_finetune.py holds a smaller one against them. On Metal they are
+predictions.
 """
 
 from __future__ import annotations
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..errors import WillNotFit
 from ..geometry import Size
-from ..memory import Forecast, Machine, Phase, fits, gib, image_tokens, step_flops, step_seconds
+from ..memory import Forecast, Machine, Phase, fits, gib, image_tokens
+from ..speed import step_flops, step_seconds
 
 if TYPE_CHECKING:
     from ..specs import ModelSpec

@@ -11,6 +11,7 @@ from mlx_model import cuda, memory
 from mlx_model.errors import GpuFailed, OutOfMemory, tell_device
 from mlx_model.run.pipeline import default_dtype
 from mlx_model.specs import SPECS
+from mlx_model.speed import step_seconds
 from tests.house.tree import NAMES, ROOT
 
 GIB = 2**30
@@ -53,7 +54,7 @@ def test_the_forecast_goes_by_the_card_s_memory(card):
     assert (here.chip, here.total, here.available) == ("NVIDIA H200", 139 * GIB, 138 * GIB)
     assert (here.backend, here.gpu, here.metal, here.number_bytes) == ("CUDA", True, False, 2)
     assert here.usable == int(0.9 * 139 * GIB)
-    assert memory.step_seconds(1e12, here) is None
+    assert step_seconds(1e12, here) is None
     mine = {entry["name"]: entry for entry in catalogue(here)}["flux2-klein-9b"]
     assert mine["fits"]["16"] is True
     assert mine["memory_bytes"]["16"] == memory.forecast(KLEIN, bits=16, gpu=True).peak

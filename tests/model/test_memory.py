@@ -9,10 +9,11 @@ from mlx.utils import tree_flatten
 
 from converters.quantize import BY_BITS, PLANS, encode
 from mlx_model import memory
-from mlx_model.memory import GIB, Machine, Phase, forecast, step_flops
+from mlx_model.memory import GIB, Machine, Phase, forecast
 from mlx_model.nets import strips
 from mlx_model.spec_parts import BITS, Finer
 from mlx_model.specs import SPECS
+from mlx_model.speed import EFFICIENCY, step_flops, step_seconds
 from mlx_model.store.counting import add_up, block_of, steers
 from mlx_model.store.weights import build
 from tests.measuring import peak_of_mlx
@@ -149,8 +150,8 @@ def test_this_machine():
 
 
 def test_seconds():
-    assert memory.step_seconds(34.8e12, M1) == pytest.approx(34.8 / 2.6 / memory.EFFICIENCY)
-    assert memory.step_seconds(1e12, dataclasses.replace(M1, tflops=None)) is None
+    assert step_seconds(34.8e12, M1) == pytest.approx(34.8 / 2.6 / EFFICIENCY)
+    assert step_seconds(1e12, dataclasses.replace(M1, tflops=None)) is None
 
 
 def test_words():
