@@ -15,7 +15,8 @@ REQUIREMENT = re.compile(r"(?P<name>[\w.-]+)\s*(\[(?P<extras>[^\]]*)\])?")
 EXTRA = re.compile(r"""extra\s*==\s*["']([\w.-]+)["']""")
 TEXTS = re.compile(r"(licen[sc]e|copying|notice|authors)[^/]*$", re.IGNORECASE)
 SHARED = ASSETS / "licences"
-# Wheels without a licence's text in them -> the texts that their licence means.
+GENERAL = ("Apache-2.0",)  # its text names no author, so that it is the same for every library
+# Wheels without a licence's text in them that don't name one of those -> the texts that their licence means.
 LACKING = {
     "pyside6-essentials": ("LGPL-3.0", "GPL-3.0"),
     "shiboken6": ("LGPL-3.0", "GPL-3.0"),
@@ -65,8 +66,10 @@ def _walk(
 
 def _describe(name: str, one: metadata.Distribution) -> Library:
     files = [Path(str(one.locate_file(file))) for file in one.files or () if _is_text(str(file))]
-    texts = [*filter(None, map(_read, files))] or [_read(SHARED / f"{way}.txt") for way in LACKING.get(name, ())]
-    return Library(name, one.version, _name_licence(one), "\n\n".join([*NOTES.get(name, ()), *texts]))
+    licence = _name_licence(one)
+    shared = LACKING.get(name, (licence,) if licence in GENERAL else ())
+    texts = [*filter(None, map(_read, files))] or [_read(SHARED / f"{way}.txt") for way in shared]
+    return Library(name, one.version, licence, "\n\n".join([*NOTES.get(name, ()), *texts]))
 
 
 def _is_text(file: str) -> bool:
