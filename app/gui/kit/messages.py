@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable
 from functools import partial
 
-from PySide6.QtCore import QDir, QSize, Qt, QTimer, Signal
+from PySide6.QtCore import QDir, Qt, QTimer, Signal
 from PySide6.QtGui import QAccessible, QAccessibleEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -265,14 +265,6 @@ def sure(parent: QWidget, title: str, text: str, more: str, go: str, stay: str =
     box.exec()
     box.deleteLater()
     return box.clickedButton() is yes
-
-
-FRAME = QSize(16, 48)  # px: what a window's own frame may take of the screen
-
-
-def size_window(window: QWidget, width: int, height: int) -> None:
-    """So large, or as large as the screen allows."""
-    window.resize(QSize(width, height).boundedTo(window.screen().availableSize() - FRAME))
 
 
 SHORT = QFileDialog.Option.HideNameFilterDetails  # what kinds are called: a dozen endings are wider than the dialog

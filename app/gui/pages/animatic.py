@@ -23,7 +23,8 @@ from ..document.document import Document
 from ..document.storing import in_background
 from ..kit import icons
 from ..kit.fields import choice
-from ..kit.messages import choose_file, size_window
+from ..kit.messages import choose_file
+from ..kit.placing import size_window
 from ..kit.turns import beside
 from ..kit.widgets import OneLine, as_action, as_title, button, describe, icon_button, label, row
 from ..kit.words import in_window

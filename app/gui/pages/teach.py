@@ -31,7 +31,8 @@ from ..document.pixmaps import read
 from ..document.runs import PanelState
 from ..document.teaching import count_steps, curve_of, set_strength
 from ..kit.fields import StrengthField, WholeField, choice
-from ..kit.messages import choose_files, size_window, sure
+from ..kit.messages import choose_files, sure
+from ..kit.placing import size_window
 from ..kit.widgets import (
     OneLineEdit,
     as_title,

@@ -10,7 +10,7 @@ from mlx_model.request import LEAST_CROP
 
 from ...board.data import Picture
 from ...board.picture import Crop
-from ..kit.messages import size_window
+from ..kit.placing import size_window
 from ..kit.theme import theme
 from ..kit.widgets import button, describe, label
 

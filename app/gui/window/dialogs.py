@@ -35,7 +35,7 @@ from ...board.data import ASPECTS
 from ...models import library
 from ..document.document import Document
 from ..kit.fields import ChoiceField
-from ..kit.messages import size_window
+from ..kit.placing import size_window
 from ..kit.theme import SCHEMES
 from ..kit.widgets import OneLineEdit, button, label, row
 from ..kit.words import model_title

@@ -20,6 +20,7 @@ from ..board.view import BoardView
 from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..kit.messages import Toasts
+from ..kit.placing import size_first
 from ..kit.theme import theme
 from ..kit.turns import OnceATurn, breathe, spare_collections
 from ..kit.widgets import Pages, as_title, focus_main, icon_button, row
@@ -40,7 +41,7 @@ PLACES = (
     ("models", "Models"),
     ("queue", "Queue"),
 )
-USUAL, LEAST, FRAME = (1280, 800), (860, 540), 40  # px: of a window, and what its frame may take of the screen
+LEAST = (860, 540)  # px
 IDLE = 60  # ms between the steps of what is built before it is wanted
 AHEAD = ("psutil", "..canvas.canvas", "..canvas.bars", "..prompt.instruction_box", "..prompt.tile", "..prompt.tray",
          "..panel.render_settings", "..panel.takes_tree", "..panel.edit_bar", "..panel.side", "..panel.stage",
@@ -376,10 +377,7 @@ class MainWindow(QMainWindow):
         kept = QByteArray.fromBase64(self.session.settings.geometry.encode())
         self.setMinimumSize(*LEAST)
         if kept.isEmpty() or not self.restoreGeometry(kept):
-            self.resize(*USUAL)
-            room = self.screen().availableSize()
-            if room.width() < USUAL[0] + FRAME or room.height() < USUAL[1] + FRAME:
-                self.setWindowState(Qt.WindowState.WindowMaximized)
+            size_first(self)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Everything is saved; only running jobs are worth a question."""

@@ -20,7 +20,8 @@ from PySide6.QtWidgets import (
 from ...base import paths
 from ...base.credits import OURS, Library, list_libraries
 from ..document.pixmaps import read
-from ..kit.messages import size_window, tell
+from ..kit.messages import tell
+from ..kit.placing import size_window
 from ..kit.widgets import as_line, button, row
 
 FIRST = "README.md"
