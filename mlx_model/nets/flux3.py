@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike
 
 from ..foreign import check_heads
 from .flux2 import ALL, TIME_FEATURES
+from .joined import Joined
 from .ops import (
     LastLayer,
     Layer,
@@ -32,6 +33,7 @@ from .ops import (
     modulate,
     rope_factors,
     rotate_pairs,
+    run_rows,
     silu,
     split_heads,
     timestep_features,
@@ -93,22 +95,24 @@ class Block(nn.Module):
         self.mlp_in: Layer = nn.Linear(h, 2 * p.mlp_width, bias=False)
         self.mlp_act = SiLUGate()
         self.mlp_out: Layer = nn.Linear(p.mlp_width, h, bias=False)
+        self._joined = Joined()
 
     def __call__(self, streams: list[mx.array], mods: list[ModulationOut], rope: Rope) -> list[mx.array]:
         """Streams (B, L_i, h), each with its modulation, attend to all of them; rope covers them in order."""
         x = self._modulate(streams, mods)
-        # In float16 the feed-forward is float32, as are the streams from there on: they carry its 3e5.
-        y = self._attend(x, x, rope, ALL) + self.feed_forward(x)
         ends = np.cumsum([stream.shape[1] for stream in streams])[:-1].tolist()
-        parts = mx.split(y, ends, axis=1)  # (B, L, h) -> (B, L_i, h) each
-        return [add_times(x, m.gate, part) for x, m, part in zip(streams, mods, parts, strict=True)]
+        attended = mx.split(self._attend(x, x, rope, ALL), ends, axis=1)  # (B, L, h) -> (B, L_i, h) each
+        # In float16 the feed-forward is float32, as are the streams from there on: they carry its 3e5.
+        fed = mx.split(self.feed_forward(x), ends, axis=1)
+        parts = zip(streams, mods, attended, fed, strict=True)
+        return [add_times(stream, mod.gate, *more) for stream, mod, *more in parts]
 
     def run_last(self, streams: list[mx.array], mods: list[ModulationOut], rope: Rope) -> mx.array:
         """The second stream alone, the image's: of the others only keys and values are needed."""
         x, first = self._modulate(streams, mods), streams[0].shape[1]
         image = slice(first, first + streams[1].shape[1])
         own = x[:, image]
-        return add_times(streams[1], mods[1].gate, self._attend(own, x, rope, image) + self.feed_forward(own))
+        return add_times(streams[1], mods[1].gate, self._attend(own, x, rope, image), self.feed_forward(own))
 
     def _modulate(self, streams: list[mx.array], mods: list[ModulationOut]) -> mx.array:
         """All streams in one, (B, L, h)."""
@@ -122,13 +126,29 @@ class Block(nn.Module):
 
     def _attend(self, own: mx.array, x: mx.array, rope: Rope, asking: slice) -> mx.array:
         """`own` (B, N, h) are the tokens `asking` of x (B, L, h)."""
-        q = split_heads(self.q_proj(own), self.heads)  # (B, N, h) -> (B, H, N, D)
-        k = split_heads(self.k_proj(x), self.heads)
-        v = split_heads(self.v_proj(x), self.heads)
+        q, k, v = (split_heads(y, self.heads) for y in self._project(own, x))  # (B, N, h) -> (B, H, N, D)
         # Norm and rotation in float32 with one cast back, as the reference: the second cast would cost accuracy.
         q, k = self.norm(q.astype(mx.float32), k.astype(mx.float32))
         q, k = (rotate_pairs(y, own_rope).astype(v.dtype) for y, own_rope in ((q, rope[asking]), (k, rope)))
         return self.attn_out(attention(q, k, v))
+
+    def _project(self, own: mx.array, x: mx.array) -> tuple[mx.array, mx.array, mx.array]:
+        """Queries of `own` (B, N, h), keys and values of x (B, L, h), by one product where both are the same tokens."""
+        joined, h = self._joined.find(self._seeing), x.shape[-1]
+        if joined is None:
+            return self.q_proj(own), self.k_proj(x), self.v_proj(x)
+        if own is not x:
+            return (run_rows(joined, own, 0, h), *mx.split(run_rows(joined, x, h, None), 2, axis=-1))
+        q, k, v = mx.split(joined(x), 3, axis=-1)
+        return q, k, v
+
+    @property
+    def _seeing(self) -> tuple[Layer, Layer, Layer]:
+        return self.q_proj, self.k_proj, self.v_proj
+
+    def join(self) -> None:
+        """Keep the matrix of that product, of which those of the layers become parts."""
+        self._joined.keep(self._seeing)
 
 
 class Transformer(nn.Module):
@@ -155,6 +175,12 @@ class Transformer(nn.Module):
     @property
     def dtype(self) -> mx.Dtype:
         return self.single_blocks[0].norm.query_norm.scale.dtype
+
+    def join(self) -> None:
+        """Once the weights are there: what all blocks multiply in one product, for as long as the weights stay."""
+        for block in self.modules():
+            if isinstance(block, Block):
+                block.join()
 
     def rope(self, ids: np.ndarray) -> Rope:
         """Position ids (L, 4) of [text, image, references] -> the tables that `condition` takes."""

@@ -171,8 +171,8 @@ def _fuse_gate(gate: mx.array, up: mx.array) -> mx.array:
 
 
 @partial(mx.compile, shapeless=True)
-def _fuse_add(x: mx.array, gate: mx.array, y: mx.array) -> mx.array:
-    return x + gate * y
+def _fuse_add(x: mx.array, gate: mx.array, *parts: mx.array) -> mx.array:
+    return x + gate * sum(parts[1:], parts[0])
 
 
 def silu_times(gate: mx.array, up: mx.array) -> mx.array:
@@ -180,9 +180,9 @@ def silu_times(gate: mx.array, up: mx.array) -> mx.array:
     return silu(gate) * up if on_cpu() else _fuse_gate(gate, up)
 
 
-def add_times(x: mx.array, gate: mx.array, y: mx.array) -> mx.array:
-    """x + gate y: one kernel on a GPU, the same bits as two."""
-    return x + gate * y if on_cpu() else _fuse_add(x, gate, y)
+def add_times(x: mx.array, gate: mx.array, *parts: mx.array) -> mx.array:
+    """x + gate (the sum of parts): one kernel on a GPU, the same bits as several."""
+    return x + gate * sum(parts[1:], parts[0]) if on_cpu() else _fuse_add(x, gate, *parts)
 
 
 def add_gated(x: mx.array, gate: mx.array, y: mx.array) -> mx.array:

@@ -187,6 +187,8 @@ def open_component(folder: Folder, role: str, dtype: mx.Dtype) -> nn.Module:
     load(module, folder.files(role), dtype)
     if folder.is_held_dense(role, dtype.size):
         unpack_layers(module)
+    if hasattr(module, "join"):
+        module.join()
     return module
 
 

@@ -1,13 +1,13 @@
 """Our steps, traced as a run makes them: what stays the same over all steps is there before."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
 
-from mlx_model.nets import flux1, flux2, flux3, ops
+from mlx_model.nets import flux1, flux2, flux3, joined, ops
 from mlx_model.store import weights
 from tests.bench.step import graph
 from tests.bench.step.cases import IMAGE, REFERENCE, Case
@@ -100,20 +100,38 @@ def _trace_flux2(network: Any, case: Case) -> graph.Step:
     return graph.trace(network, step, mx.zeros((1, IMAGE, 128)), text, rope, *references, *bank)
 
 
+def _join(network: Any) -> tuple[list[mx.array], Callable[[list[mx.array]], None]]:
+    """The matrices that blocks make one product of, and what puts others in their place: a run has them beforehand."""
+    kept = [block._joined for block in network.modules() if isinstance(block, flux3.Block)]
+    layers = [joined.join(block._seeing) for block in network.modules() if isinstance(block, flux3.Block)]
+    places = [(layer, name) for layer in layers for name in joined.ARRAYS if name in layer]
+
+    def put(arrays: list[mx.array]) -> None:
+        for (layer, name), array in zip(places, arrays, strict=True):
+            layer[name] = array
+        for one, layer in zip(kept, layers, strict=True):
+            one.find = lambda _, layer=layer: layer
+
+    return [layer[name] for layer, name in places], put
+
+
 def _trace_flux3(network: Any, case: Case) -> graph.Step:
     seen, dtype, h = case.references * REFERENCE, network.dtype, case.hidden
     modes = (flux3.IMAGE, flux3.REFERENCES, flux3.TEXT)
     early = {mode: _mods(h, dtype, 1) for mode in modes}
     steering = flux3.Steering(early, {mode: _mods(h, dtype, 1)[0] for mode in modes}, _last(h, dtype))
     references = [_zeros(case, seen, h, dtype)] if seen else []
+    matrices, put = _join(network)
+    made = [mx.zeros(matrix.shape, matrix.dtype) for matrix in matrices]
 
     def step(latents: mx.array, text: mx.array, rope: mx.array, *rest: mx.array) -> mx.array:
-        given = flux3.Condition(text, rest[0] if rest else None, rope)
+        put(list(rest[: len(made)]))
+        given = flux3.Condition(text, rest[-1] if references else None, rope)
         velocity: mx.array = ops.finish(network.walk(network.begin(latents, steering, given), steering, given))[0]
         return velocity
 
     text, rope = _zeros(case, case.text, h, dtype), _rope(case.text + IMAGE + seen)
-    return graph.trace(network, step, mx.zeros((1, IMAGE, 128)), text, rope, *references)
+    return graph.trace(network, step, mx.zeros((1, IMAGE, 128)), text, rope, *made, *references)
 
 
 STEPS = {"flux1": _trace_flux1, "flux2": _trace_flux2, "flux3": _trace_flux3}
