@@ -21,6 +21,7 @@ from .camera import Camera
 from .heading import OWN_NUMBER
 from .picture import Crop, Placed, Struct
 from .picture import Picture as Picture  # so that what a board holds is found here
+from .pose import Figure
 
 SCHEMA = 2
 ASPECTS: dict[str, tuple[int, int]] = {
@@ -79,6 +80,7 @@ class PanelReference(Struct, frozen=True):
     colour: str = COLOURS[0]
     member: str | None = None
     crop: Crop | None = None  # the part that the model looks at; None: all of it
+    figures: tuple[Figure, ...] = ()  # that its picture was drawn of, to be posed anew
 
 
 class Source(Struct, frozen=True):

@@ -131,7 +131,7 @@ def instruct(panel: Panel, instruction: str | None) -> Panel:
 
 
 FOLLOW = {  # what is said of a reference of that role
-    "pose": "The main figure takes the pose of {}; nothing else is taken from it.",
+    "pose": "Whoever is in the picture takes the pose drawn in {}; nothing else is taken from it.",
     "edges": "All outlines follow the edges drawn in {}; its colours are not used.",
     "depth": "The space follows the depth map {}, in which near is white and far is black; its colours are not used.",
     "layout": "Everything stands where {} shows it, as large as there; its colours and style are not used.",

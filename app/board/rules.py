@@ -33,11 +33,13 @@ from .data import (
     free_name,
 )
 from .picture import Crop, Placed
+from .pose import JOINTS, LEAST, MOST, Figure
 
 MAX_SCENES, MAX_PANELS, MAX_MEMBERS, MAX_TAKES = 2_000, 20_000, 1_000, 5_000
 MAX_SECONDS = 3_600.0
 MAX_LORAS, MAX_STRENGTH = 16, 20
 MAX_PLACED = 100  # on one picture
+MAX_FIGURES = 20  # of one pose
 FAR, WIDE, TURNS = 10.0, 20.0, 3600.0  # of what is placed: its middle and its width in shares of the ground, degrees
 COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -141,7 +143,19 @@ def check_reference(reference: PanelReference) -> None:
         raise Refused(f"{reference.colour!r} is not a colour.", "Say it as #0072B2.")
     if reference.crop:
         _check_crop(reference.crop, reference.picture)
+    _check_figures(reference.figures)
     _text(reference.name)
+
+
+def _check_figures(figures: tuple[Figure, ...]) -> None:
+    if len(figures) > MAX_FIGURES:
+        raise Refused(f"A pose has no more than {MAX_FIGURES} figures.", "Remove one first.")
+    for figure in figures:
+        if len(figure.joints) != len(JOINTS):
+            raise Refused(f"A figure has {len(JOINTS)} joints, not {len(figure.joints)}.")
+        near = all(abs(side) <= FAR for point in figure.joints for side in point)  # which NaN is not
+        if not (near and 0.9 * LEAST <= figure.height <= 1.1 * MOST):
+            raise Refused("A figure stands too far off its picture, or is too large.", "Move it nearer.")
 
 
 def _check_crop(crop: Crop, picture: Picture) -> None:

@@ -138,6 +138,17 @@ def placing(film) -> None:
     film.shoot("placing")
 
 
+def posing(film) -> None:
+    window = film.start()
+    new_picture(window, "a bar by day")
+    window.click("Pose figures")
+    for place, pose in enumerate(("Walking", "Pointing"), 1):
+        window.click("Add Figure")
+        window.click(pose)
+        window.wait(lambda: window.ask(f"sum(len(one.figures) for one in {PANEL}.references)") == place, pose)  # noqa: B023
+    film.shoot("pose")
+
+
 def draw_sofa() -> Image.Image:
     """A red sofa on nothing."""
     made = Image.new("RGBA", (300, 200), (0, 0, 0, 0))
@@ -238,6 +249,7 @@ SCENES = {
         edits,
         masks,
         placing,
+        posing,
         takes,
         scripts,
         export,

@@ -42,6 +42,7 @@ OURS = {  # words of our own or of the system, numbers, actions that are made al
     "app/gui/board/rail.py": {"item"},
     "app/gui/board/view.py": {"names"},
     "app/gui/canvas/bars.py": {"action", "name"},
+    "app/gui/canvas/tool_bars.py": {"name"},
     "app/gui/pages/cast_view.py": {"name_lesson(member)"},
     "app/gui/pages/cast_member.py": {"item", "role.capitalize()"},
     "app/gui/pages/downloads.py": {"entry['title']"},
@@ -81,6 +82,7 @@ PIXELS = {  # made of pixels, or of a picture that is open already
     "app/gui/canvas/mask_painter.py": {
         "QImage(self._pixels.data, width, height, 4 * width, QImage.Format.Format_ARGB32_Premultiplied)"
     },
+    "app/gui/canvas/figures.py": {"QImage(size.width(), size.height(), QImage.Format.Format_RGB32)"},
     "app/gui/document/pixmaps.py": {
         "QImage(packed, width, height, 4 * width, QImage.Format.Format_RGB32)",
         "QImage(pixels.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888)",

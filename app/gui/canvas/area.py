@@ -204,12 +204,14 @@ class PictureArea(QWidget):
         return seen.pixelColor(0, 0)
 
     def _draw_invitation(self, painter: QPainter, rect: QRectF) -> None:
-        """What to do in an empty panel, in the frame of the picture to come."""
+        """The frame of the picture to come; unless a tool works in it, what to do in an empty panel."""
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
         pen = QPen(QColor(theme.colours.line), 1.5)
         pen.setDashPattern([5, 5])
         painter.setPen(pen)
         painter.drawRoundedRect(rect.adjusted(1, 1, -1, -1), 8, 8)
+        if self.hand:
+            return
         painter.setPen(QColor(theme.colours.muted))
         font = painter.font()
         font.setPixelSize(15)

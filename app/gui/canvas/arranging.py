@@ -9,16 +9,11 @@ from PySide6.QtGui import QImage, QKeyEvent, QPainter, QPainterPath, QPixmap, QT
 from ...board.picture import Placed
 from . import frame, layers
 from .frame import Frame, Grip, Pull
-from .hand import REACH, Hand, Touch
+from .hand import REACH, REMOVES, WAYS, Hand, Touch
 from .viewport import Viewport
 
-WAYS: dict[int, QPointF] = {
-    Qt.Key.Key_Left: QPointF(-1, 0), Qt.Key.Key_Right: QPointF(1, 0),
-    Qt.Key.Key_Up: QPointF(0, -1), Qt.Key.Key_Down: QPointF(0, 1),
-}  # fmt: skip
 STEP, STRIDE = 1 / 200, 1 / 20  # of the picture's longer side; the second with Shift
 GROWTH, TURN, FADE = 1.05, 5.0, 0.1  # what one key press does
-REMOVES = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
 SHAPES = Qt.CursorShape
 CURSORS: dict[Grip | None, Qt.CursorShape] = {
     None: SHAPES.ArrowCursor, "move": SHAPES.SizeAllCursor, "turn": SHAPES.PointingHandCursor,

@@ -1,5 +1,6 @@
 """The row above the picture: tools on the left, compare and zoom on the right."""
 
+from collections.abc import Iterable
 from functools import partial
 
 from PySide6.QtCore import Qt, Signal
@@ -23,6 +24,10 @@ LAYER_TOOLS = (
     ("place", "Place pictures", "layers", "Lay pictures on this one, move, scale and turn them before the next run"),
     ("paint", "Paint", "paint", "A rough brush in colour, for the model to work out"),
 )
+GUIDE_TOOLS = (
+    ("pose", "Pose figures", "pose", "Stick figures, bent at their joints; the next picture takes their pose"),
+)
+ROWS = {row[0]: row for row in (*TOOLS, *LAYER_TOOLS, *GUIDE_TOOLS)}
 
 
 class CanvasBar(QWidget):
@@ -59,8 +64,8 @@ class CanvasBar(QWidget):
 
     def _add_tools(self, row: QHBoxLayout) -> None:
         group = QButtonGroup(self)
-        for key, name, icon, hint in (*TOOLS, *LAYER_TOOLS):
-            if key == LAYER_TOOLS[0][0]:
+        for key, name, icon, hint in ROWS.values():
+            if key in (LAYER_TOOLS[0][0], GUIDE_TOOLS[0][0]):
                 row.addSpacing(GAP // 2)
             button = icon_button(name, icon, hint, partial(self.tool_chosen.emit, key), checkable=True)
             group.addButton(button)
@@ -77,17 +82,12 @@ class CanvasBar(QWidget):
         """Show a tool as chosen."""
         self.tools[key].setChecked(True)
 
-    def set_masks(self, can: bool, why_not: str = "") -> None:
-        """Whether a mask can be painted."""
-        for key, name, _, hint in TOOLS[1:]:
-            self.tools[key].setEnabled(can)
-            describe(self.tools[key], name, hint if can else why_not)
-
-    def set_layers(self, can: bool, why_not: str = "") -> None:
-        """Whether something can be placed and painted."""
-        for key, name, _, hint in LAYER_TOOLS:
-            self.tools[key].setEnabled(can)
-            describe(self.tools[key], name, hint if can else why_not)
+    def allow(self, keys: Iterable[str], why_not: str) -> None:
+        """Whether these tools can be used: "" where they can."""
+        for key in keys:
+            _, name, _, hint = ROWS[key]
+            self.tools[key].setEnabled(not why_not)
+            describe(self.tools[key], name, why_not or hint)
 
     def _add_compare(self, row: QHBoxLayout) -> None:
         self.compare = icon_button(

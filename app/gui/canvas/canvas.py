@@ -25,24 +25,16 @@ from PySide6.QtWidgets import QApplication, QWidget
 
 from ..kit.widgets import wins_over_menus
 from .area import NOWHERE, PictureArea
-from .hand import Hand, Touch
+from .grips import CURSORS, Grip
+from .hand import REACH, REMOVES, Hand, Touch
 from .mask_keys import MaskKeys, move_point
-from .mask_shape import Grip
 
 GRAB = 14  # logical pixels around the line of the slider that take hold of it
-REACH = 9  # logical pixels around a handle of a mask's shape
 LOOKS = "+ and - zoom, 0 fits, 1 shows pixels, arrows move, C compares, B shows before, O shows the panel before"
 ARROWS: dict[int, QPointF] = {
     Qt.Key.Key_Left: QPointF(1, 0), Qt.Key.Key_Right: QPointF(-1, 0),
     Qt.Key.Key_Up: QPointF(0, 1), Qt.Key.Key_Down: QPointF(0, -1),
 }  # fmt: skip
-SHAPES = Qt.CursorShape
-PULLS: dict[Grip, Qt.CursorShape] = {
-    (0, 0): SHAPES.SizeAllCursor, (-1, 0): SHAPES.SizeHorCursor, (1, 0): SHAPES.SizeHorCursor,
-    (0, -1): SHAPES.SizeVerCursor, (0, 1): SHAPES.SizeVerCursor, (-1, -1): SHAPES.SizeFDiagCursor,
-    (1, 1): SHAPES.SizeFDiagCursor, (1, -1): SHAPES.SizeBDiagCursor, (-1, 1): SHAPES.SizeBDiagCursor,
-}  # fmt: skip
-CLEARS = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)  # the mask; a panel is deleted on the board only
 PAN_STEP, SPLIT_STEP = 40, 0.02
 LEFT, MIDDLE = Qt.MouseButton.LeftButton, Qt.MouseButton.MiddleButton
 
@@ -235,7 +227,7 @@ class Canvas(PictureArea):
         elif self.hand:
             shape = self.hand.shape_at(self._touch(self.hover, QApplication.keyboardModifiers()))
         elif self.paintable and (grip := self._grip_under()) is not None:
-            shape = PULLS[grip]
+            shape = CURSORS[grip]
         elif self.paintable:
             shape = shapes.BlankCursor if self.painter.tool == "brush" else shapes.CrossCursor
         else:
@@ -261,9 +253,9 @@ class Canvas(PictureArea):
         if isinstance(event, QNativeGestureEvent):
             return self._native_gesture(event)
         if isinstance(event, QKeyEvent) and event.type() == QEvent.Type.ShortcutOverride:
-            self.keys.settle_before(event)
+            (self.hand or self.keys).settle_before(event)
         standard = (QKeySequence.StandardKey.Copy, QKeySequence.StandardKey.Paste)
-        return wins_over_menus(event, (*ARROWS, *CLEARS, Qt.Key.Key_Space), standard) or super().event(event)
+        return wins_over_menus(event, (*ARROWS, *REMOVES, Qt.Key.Key_Space), standard) or super().event(event)
 
     def _native_gesture(self, event: QNativeGestureEvent) -> bool:
         kind, at = event.gestureType(), event.position()
@@ -286,7 +278,7 @@ class Canvas(PictureArea):
         elif key in ARROWS:
             self.view.pan(ARROWS[key] * PAN_STEP)
             self._show_zoom()
-        elif key in CLEARS:
+        elif key in REMOVES:  # of the mask; a panel is deleted on the board only
             self.clear_asked.emit()
         elif event.matches(QKeySequence.StandardKey.Copy):
             self.copy_asked.emit()

@@ -8,6 +8,13 @@ from PySide6.QtGui import QKeyEvent, QPainter
 from .viewport import Viewport
 
 REACH = 9.0  # logical pixels around a handle
+WAYS: dict[int, QPointF] = {
+    Qt.Key.Key_Left: QPointF(-1, 0), Qt.Key.Key_Right: QPointF(1, 0),
+    Qt.Key.Key_Up: QPointF(0, -1), Qt.Key.Key_Down: QPointF(0, 1),
+}  # fmt: skip
+RETURNS = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+REMOVES = (Qt.Key.Key_Delete, Qt.Key.Key_Backspace)
+MODIFIERS = (Qt.Key.Key_Shift, Qt.Key.Key_Control, Qt.Key.Key_Alt, Qt.Key.Key_AltGr, Qt.Key.Key_Meta)
 
 
 @dataclass(frozen=True)
@@ -48,6 +55,9 @@ class Hand(QObject):
 
     def settle(self) -> None:
         """End what is under way, with what it has done so far."""
+
+    def settle_before(self, event: QKeyEvent) -> None:
+        """A key that isn't for it, as one of the menus, finds what keys do finished."""
 
     def draw(self, painter: QPainter, view: Viewport, hover: QPointF | None) -> None:
         """Over the picture, in widget pixels; `hover` is where the mouse is, None outside."""

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from PySide6.QtCore import QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPainterPath, QPen, QPixmap
 
+from ..kit.theme import theme
 from ..kit.widgets import draw_words
 
 PIXELS_FROM = 12.0  # screen pixels per picture pixel at which the pixels themselves are shown
@@ -122,11 +123,12 @@ def draw_handles(painter: QPainter, points: Iterable[QPointF]) -> None:
         painter.drawRect(QRectF(at.x() - HANDLE / 2, at.y() - HANDLE / 2, HANDLE, HANDLE))
 
 
-def draw_knob(painter: QPainter, at: QPointF) -> None:
-    """A handle that turns."""
+def draw_knob(painter: QPainter, at: QPointF, held: bool = False) -> None:
+    """A round handle; one that is held is larger, in the colour of what is chosen."""
     painter.setPen(QPen(QColor(0, 0, 0, 200), 1))
-    painter.setBrush(Qt.GlobalColor.white)
-    painter.drawEllipse(at, HANDLE / 2 + 0.5, HANDLE / 2 + 0.5)
+    painter.setBrush(QColor(theme.colours.accent) if held else Qt.GlobalColor.white)
+    radius = HANDLE / 2 + (2.5 if held else 0.5)
+    painter.drawEllipse(at, radius, radius)
 
 
 def cross(middle: QPointF) -> QPainterPath:

@@ -4,18 +4,11 @@ from PySide6.QtCore import QPointF, Qt
 from PySide6.QtGui import QKeyEvent
 
 from .area import NOWHERE, PictureArea
-from .mask_shape import CORNER, WHOLE
+from .grips import CORNER, WHOLE
+from .hand import MODIFIERS, RETURNS, WAYS
 
-WAYS: dict[int, QPointF] = {
-    Qt.Key.Key_Left: QPointF(-1, 0), Qt.Key.Key_Right: QPointF(1, 0),
-    Qt.Key.Key_Up: QPointF(0, -1), Qt.Key.Key_Down: QPointF(0, 1),
-}  # fmt: skip
 STEP, STRIDE = 4, 40  # logical pixels; the second with Shift
-RETURNS = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
-MINE = (
-    *WAYS, *RETURNS, Qt.Key.Key_Escape, Qt.Key.Key_BracketLeft, Qt.Key.Key_BracketRight,
-    Qt.Key.Key_Shift, Qt.Key.Key_Control, Qt.Key.Key_Alt, Qt.Key.Key_AltGr, Qt.Key.Key_Meta,
-)  # fmt: skip
+MINE = (*WAYS, *RETURNS, *MODIFIERS, Qt.Key.Key_Escape, Qt.Key.Key_BracketLeft, Qt.Key.Key_BracketRight)
 POINT = "Arrows move the point, with Shift faster."
 HINTS = {
     "brush": "Return puts the brush down and lifts it, [ and ] change its size",

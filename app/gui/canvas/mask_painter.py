@@ -3,7 +3,7 @@
 The rectangle or ellipse that was drawn last can be taken hold of: pressed inside it moves, at a handle it is resized.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -11,12 +11,55 @@ from PySide6.QtCore import QObject, QPointF, QRect, QRectF, Signal
 from PySide6.QtGui import QColor, QImage, QPainterPath, QTransform
 
 from . import mask as masks
-from .mask_shape import CORNER, NAMES, WHOLE, Grip, Shape
+from .grips import CORNER, WHOLE, Grip, find_grip, list_handles, pull_box
 
 Tool = Literal["brush", "rectangle", "ellipse", "lasso"]
 TINT = QColor("#FF3B6B")
 OPACITY = 0.5
 LEAST_PRESSURE = 0.1  # of the brush's size, so that a light touch still marks something
+Kind = Literal["rectangle", "ellipse"]
+PAINT = {"rectangle": masks.paint_rectangle, "ellipse": masks.paint_ellipse}
+NAMES = {"rectangle": "Mask a rectangle", "ellipse": "Mask an ellipse"}
+
+
+@dataclass(frozen=True, eq=False)
+class Shape:
+    """`box` is in pixels of the mask, `under` the mask (H, W) without it; `erase`: it takes away."""
+
+    kind: Kind
+    under: np.ndarray
+    box: QRectF
+    erase: bool
+
+    @property
+    def is_empty(self) -> bool:
+        return self.box.width() < 1 or self.box.height() < 1
+
+    def handles(self) -> dict[Grip, QPointF]:
+        """The points that borders and corners are pulled at, in pixels of the mask."""
+        return list_handles(self.box)
+
+    def grip_at(self, point: QPointF, reach: float) -> Grip | None:
+        """What is taken hold of there; `reach` is how far a handle does, in pixels of the mask."""
+        return find_grip(self.box, point, reach, self.path())
+
+    def pull(self, grip: Grip, by: QPointF) -> "Shape":
+        """It with what is held moved."""
+        return replace(self, box=pull_box(self.box, grip, by))
+
+    def path(self) -> QPainterPath:
+        """Its outline, in pixels of the mask."""
+        path = QPainterPath()
+        if self.kind == "ellipse":
+            path.addEllipse(self.box)
+        else:
+            path.addRect(self.box)
+        return path
+
+    def paint(self, soft: float = 0.0) -> np.ndarray:
+        """The mask with it; its border fades over `soft` pixels."""
+        corner, opposite = self.box.topLeft().toTuple(), self.box.bottomRight().toTuple()
+        return PAINT[self.kind](self.under, corner, opposite, self.erase, soft)
 
 
 @dataclass

@@ -6,14 +6,13 @@ from PySide6.QtCore import QPointF, Qt, Signal
 from PySide6.QtGui import QColor, QImage, QKeyEvent, QPainter, QPen
 
 from . import layers
-from .arranging import WAYS, Arranger
-from .hand import Hand, Touch
+from .arranging import Arranger
+from .hand import RETURNS, WAYS, Hand, Touch
 from .mask_painter import LEAST_PRESSURE
 from .viewport import Viewport
 
 STEP, STRIDE = 4, 40  # logical pixels; the second with Shift
 GROWTH = 1.15
-RETURNS = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 HELP = ("Arrows move the brush, with Shift faster. Return puts it down and lifts it. [ and ] change its size. "
         "E erases. With Ctrl a click takes the colour of the picture, I does where the brush is.")  # fmt: skip
 Sheet = tuple[int, QImage]  # which of the placed pictures it is, and what is painted on it so far

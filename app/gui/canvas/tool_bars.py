@@ -1,15 +1,18 @@
-"""The rows above the picture while a mask is painted, or something is placed or painted on it."""
+"""The rows above the picture while a tool works on it: masks, placed pictures, paint, figures."""
 
 from collections.abc import Callable
+from functools import partial
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
 from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QApplication, QColorDialog, QHBoxLayout, QSlider, QToolButton, QWidget
 
+from ...board.pose import POSES
 from ..kit.theme import GAP
-from ..kit.widgets import OneLine, PushButton, button, describe, icon_button, label
+from ..kit.widgets import OneLine, PushButton, button, describe, icon_button, label, make_menu
 from .arranging import TURN, Arranger
 from .canvas import Canvas
+from .figures import Poser
 from .mask_painter import MaskPainter
 from .paint_brush import PaintBrush
 
@@ -31,7 +34,7 @@ class ToolBar(QWidget):
         self.line = QHBoxLayout(self)
         self.line.setContentsMargins(0, 0, 0, 0)
         self.line.setSpacing(GAP // 2)
-        self.done = PushButton("Done")
+        self.done, self.words = PushButton("Done"), OneLine(tone="muted")
 
     def add_slider(self, name: str, hint: str, act: Callable[[int], None]) -> QSlider:
         """From 0 to STEPS, with its name before it."""
@@ -51,12 +54,24 @@ class ToolBar(QWidget):
     def end(self, words: str, hint: str) -> None:
         """What all of it is for, and the way out."""
         self.line.addStretch(1)
-        self.line.addWidget(OneLine(words, "muted"))
+        self.words.setText(words)
+        self.line.addWidget(self.words)
         describe(self.done, "Done", hint)
         self.line.addWidget(self.done)
 
 
-class PlaceBar(ToolBar):
+class HoldBar(ToolBar):
+    """Works on a tool that holds one thing at a time: buttons for what is held."""
+
+    def add_tools(self, *rows: tuple[str, str, str, Callable[[], None]]) -> list[QToolButton]:
+        """(name, icon, hint, what it does) of each."""
+        made = [icon_button(*row) for row in rows]
+        for one in made:
+            self.line.addWidget(one)
+        return made
+
+
+class PlaceBar(HoldBar):
     """Works on the canvas's Arranger."""
 
     add_asked = Signal()
@@ -69,7 +84,7 @@ class PlaceBar(ToolBar):
         self.line.addWidget(self.add)
         self.line.addSpacing(GAP // 2)
         self.opacity = self.add_slider("Opacity", "How much it hides what is below, < and >", self._set_opacity)
-        self.tools = [self._add_tool(*row) for row in self._list_tools(self.arranger)]
+        self.tools = self.add_tools(*self._list_tools(self.arranger))
         self.end("The model sees both as one picture", "Back to looking; what is placed stays")
         self.arranger.chosen.connect(self.refresh)
         self.refresh()
@@ -85,11 +100,6 @@ class PlaceBar(ToolBar):
             ("Remove what is held", "trash", "Delete", arranger.remove_held),
         ]  # fmt: skip
 
-    def _add_tool(self, name: str, icon: str, hint: str, act: Callable[[], None]) -> QToolButton:
-        made = icon_button(name, icon, hint, act)
-        self.line.addWidget(made)
-        return made
-
     def _set_opacity(self, value: int) -> None:
         self.arranger.change("Change Opacity", "fade", opacity=value / STEPS)
 
@@ -100,6 +110,47 @@ class PlaceBar(ToolBar):
             widget.setEnabled(one is not None)
         with QSignalBlocker(self.opacity):
             self.opacity.setValue(round(STEPS * (one.opacity if one else 1.0)))
+
+
+class PoseBar(HoldBar):
+    """Works on a Poser."""
+
+    def __init__(self, canvas: Canvas, poser: Poser, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.canvas, self.poser = canvas, poser
+        self.add = button("Add Figure", self._open_menu, "plus")
+        describe(self.add, "Add Figure", "Standing, walking, sitting and others, to be bent at the joints")
+        self.line.addWidget(self.add)
+        self.line.addSpacing(GAP // 2)
+        self.tools = self.add_tools(
+            ("Turn left", "undo", ", (comma)", lambda: poser.turn_held(-TURN)),
+            ("Turn right", "redo", ". (full stop)", lambda: poser.turn_held(TURN)),
+            ("Mirror", "mirror", "Left and right, M", poser.mirror_held),
+            ("Remove this figure", "trash", "Delete", poser.remove_held),
+        )
+        self.end("", "Back to looking; the pose stays a reference")
+        poser.chosen.connect(self.refresh)
+        self.refresh()
+
+    def show_model(self, subject: str, follows: bool) -> None:
+        """Say what becomes of a pose with the panel's model."""
+        told = "A reference of its own: the model takes the pose"
+        self.words.setText(told if follows else f"{subject} has not learned to take a pose")
+
+    def _open_menu(self) -> None:
+        menu = make_menu(self)
+        for name in POSES:
+            menu.addAction(name, partial(self._add_figure, name))
+        menu.popup(self.add.mapToGlobal(self.add.rect().bottomLeft()))
+
+    def _add_figure(self, name: str) -> None:
+        self.poser.place(name)
+        self.canvas.setFocus()
+
+    def refresh(self) -> None:
+        """Whether a figure is held."""
+        for one in self.tools:
+            one.setEnabled(self.poser.one is not None)
 
 
 class BrushBar(ToolBar):

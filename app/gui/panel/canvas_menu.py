@@ -76,6 +76,7 @@ def _add_tools(menu: QMenu, stage: PanelStage) -> None:
     _add(menu, "Arrange What Is Placed", lambda: stage.set_tool("place"), can and bool(stage.panel.placed))
     _add(menu, "Paint", lambda: stage.set_tool("paint"), can)
     _add(menu, "Remove All That Is Placed", stage.laying.clear, bool(stage.panel.placed))
+    _add(menu, "Pose Figures", lambda: stage.set_tool("pose"), stage.bar.tools["pose"].isEnabled())
     mask = stage.bar.tools["brush"]
     _add(menu, "Paint a Mask", lambda: stage.set_tool("brush"), mask.isEnabled())
     _add(menu, "Remove Mask", stage.masks.clear, stage.panel.mask is not None)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from functools import partial
 
-import numpy as np
 from PySide6.QtCore import QObject, QPointF, QSizeF
 from PySide6.QtGui import QColor, QImage, QPixmap
 
@@ -16,7 +15,7 @@ from ..canvas.canvas import Canvas
 from ..canvas.paint_brush import PaintBrush, Sheet
 from ..document.document import Document
 from ..document.panel_part import PanelPart
-from ..document.pixmaps import Pixmaps, read_layer
+from ..document.pixmaps import Pixmaps, read_layer, read_pixels
 
 SHARE = 0.4  # of the ground: how large a picture is at first, across or down
 REMEMBERED = 4  # sheets as they were after the last strokes: undo shows them at once
@@ -142,7 +141,7 @@ class Laying(PanelPart, QObject):
     def _keep_paint(self, what: str) -> None:
         """One stroke is one change of the board, made once it is stored."""
         sketch, place = self.arranger.sketch.copy(), self.arranger.sketch_at
-        pixels = _read_pixels(sketch)
+        pixels = read_pixels(sketch)
         if not pixels[..., 3].any():
             self.document.settle()
             self._use_paint(what, self.panel_id, place, sketch, None)
@@ -192,13 +191,6 @@ def _make_sheet(ground: Picture) -> QImage:
     made = QImage(size.width, size.height, PREMULTIPLIED)
     made.fill(0)
     return made
-
-
-def _read_pixels(image: QImage) -> np.ndarray:
-    """(H, W, 4) uint8."""
-    plain = image.convertToFormat(QImage.Format.Format_RGBA8888)
-    rows = np.frombuffer(plain.constBits(), np.uint8).reshape(plain.height(), plain.bytesPerLine())
-    return rows[:, : 4 * plain.width()].reshape(plain.height(), plain.width(), 4).copy()
 
 
 def _clamp(share: float) -> float:

@@ -1,5 +1,6 @@
 """The picture's side of the panel view: canvas with its bars, what is shown on it and compared with."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Signal
@@ -8,13 +9,16 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 
 from mlx_model.errors import FluxLocalError, Hint
 
+from ...base.words import say_count
 from ...board.data import Board, Picture, Take, numbers, pictures
 from ...board.panel_job import read_request
 from ...board.seen import find_ground
+from ..canvas.arranging import Arranger
 from ..canvas.bars import CanvasBar
 from ..canvas.canvas import Canvas
+from ..canvas.holding import Holder
 from ..canvas.mask_painter import Tool as MaskTool
-from ..canvas.tool_bars import MaskBar, PaintBar, PlaceBar
+from ..canvas.tool_bars import MaskBar, PaintBar, PlaceBar, PoseBar
 from ..document import picture_drag
 from ..document.document import Document
 from ..document.forecast import PanelModel
@@ -26,10 +30,12 @@ from .branches import name_file
 from .laying import Laying
 from .masking import Masking
 from .onion import Onion
+from .posing import Posing
 from .run_card import RunCard
 
-Tool = Literal["move", "eraser", "brush", "rectangle", "ellipse", "lasso", "place", "paint"]
-LAYERS = ("place", "paint")
+Tool = Literal["move", "eraser", "brush", "rectangle", "ellipse", "lasso", "place", "paint", "pose"]
+LAYERS, GUIDES = ("place", "paint"), ("pose",)
+MASKS = ("brush", "eraser", "rectangle", "ellipse", "lasso")
 SHAPES: dict[str, MaskTool] = {"rectangle": "rectangle", "ellipse": "ellipse", "lasso": "lasso"}
 NAMED = 4  # members of the cast that an empty panel names
 
@@ -68,12 +74,17 @@ class PanelStage(PanelPart, QWidget):
         self.bar, self.mask_bar = CanvasBar(self.canvas), MaskBar(self.canvas)
         self.laying, self.masks = Laying(document, self.canvas, self), Masking(document, self.canvas, self)
         self.place_bar, self.paint_bar = PlaceBar(self.canvas), PaintBar(self.canvas, self.laying.brush)
+        self.posing = Posing(document, self.canvas, self)
+        self.pose_bar = PoseBar(self.canvas, self.posing.poser)
+        self._bars = {**dict.fromkeys(MASKS, self.mask_bar), "place": self.place_bar, "paint": self.paint_bar,
+                      "pose": self.pose_bar}  # fmt: skip
+        self._hands = {"place": self.canvas.arranger, "paint": self.laying.brush, "pose": self.posing.poser}
         self.card, self.onion = RunCard(self.canvas), Onion(document, self.canvas)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(GAP // 2)
         self.canvas.set_invitation(invitation(document.board))
-        for bar in (self.mask_bar, self.place_bar, self.paint_bar):
+        for bar in dict.fromkeys(self._bars.values()):
             column.addWidget(bar)
             bar.setContentsMargins(GAP, 0, GAP, 0)
             bar.hide()
@@ -89,7 +100,8 @@ class PanelStage(PanelPart, QWidget):
         canvas.compare_asked.connect(self.bar.compare.click)
         self.bar.tool_chosen.connect(self.set_tool)
         self.bar.compare_toggled.connect(canvas.set_comparing)
-        self.mask_bar.done.clicked.connect(lambda: self.set_tool("move"))
+        for bar in dict.fromkeys(self._bars.values()):
+            bar.done.clicked.connect(lambda: self.set_tool("move"))
         self.mask_bar.remove_asked.connect(self.masks.clear)
         self.masks.resized.connect(self.mask_bar.suit)
         canvas.clear_asked.connect(self.masks.clear)
@@ -99,8 +111,6 @@ class PanelStage(PanelPart, QWidget):
         self.document.preview_read.connect(self._show_preview)
 
     def _connect_layers(self) -> None:
-        for bar in (self.place_bar, self.paint_bar):
-            bar.done.clicked.connect(lambda: self.set_tool("move"))
         self.place_bar.add_asked.connect(self.choose_pictures)
         self.paint_bar.clear_asked.connect(self.laying.clear_paint)
         self.canvas.menu_asked.connect(self.menu_asked)
@@ -114,6 +124,7 @@ class PanelStage(PanelPart, QWidget):
         self.laying.visible = False
         self.laying.show_panel(panel_id)
         self.masks.show_panel(panel_id)
+        self.posing.show_panel(panel_id)
         self._preview += 1
         self.canvas.set_preview(QPixmap())
         self.bar.compare.setChecked(False)
@@ -127,6 +138,7 @@ class PanelStage(PanelPart, QWidget):
             self._set_compared("")
         self._allow_masks()
         self._allow_layers()
+        self._allow_guides()
         self.show_pictures()
         self.onion.refresh()
 
@@ -136,8 +148,12 @@ class PanelStage(PanelPart, QWidget):
             why_not = f"{self.model.subject} can't repaint under a mask"
         elif self.base() is None:
             why_not = "There is no picture yet to paint a mask on"
-        self.bar.set_masks(not why_not, why_not)
-        if why_not and self.tool not in ("move", *LAYERS):
+        self._allow(MASKS, why_not)
+
+    def _allow(self, tools: Iterable[str], why_not: str) -> None:
+        """Offer these tools, or say why not and leave the one of them that is chosen."""
+        self.bar.allow(tools, why_not)
+        if why_not and self.tool in tools:
             self.set_tool("move")
 
     def _allow_layers(self) -> None:
@@ -146,10 +162,17 @@ class PanelStage(PanelPart, QWidget):
             why_not = f"{self.model.subject} can't change pictures"
         elif self.base() is None:
             why_not = "There is no picture yet to lay anything on"
-        self.bar.set_layers(not why_not, why_not)
+        self._allow(LAYERS, why_not)
         self.canvas.placing = not why_not
-        if why_not and self.tool in LAYERS:
-            self.set_tool("move")
+
+    def _allow_guides(self) -> None:
+        limit, why_not = self.model.limit, ""
+        if not limit:
+            why_not = f"{self.model.subject} can't look at pictures"
+        elif not self.posing.has_room(limit):
+            why_not = f"{self.model.subject} looks at {say_count(limit, 'picture')} at most. Remove one first"
+        self._allow(("pose",), why_not)
+        self.pose_bar.show_model(self.model.subject, bool(self.model.spec and self.model.spec.follows))
 
     # What is shown
 
@@ -162,8 +185,9 @@ class PanelStage(PanelPart, QWidget):
         return self.panel.take.picture if self.panel.take else None
 
     def to_show(self) -> Picture | None:
-        """While masking what the mask is painted on, else the take, else what the panel starts from."""
-        return self.base() if self.tool != "move" else self._take_picture() or self.base()
+        """While something is laid on it what that lies on, else the take, else what the panel starts from."""
+        laid = self.masking or self.tool in LAYERS
+        return self.base() if laid else self._take_picture() or self.base()
 
     def show_pictures(self) -> None:
         """Put the pictures of the board on the canvas."""
@@ -181,11 +205,12 @@ class PanelStage(PanelPart, QWidget):
         self.bar.set_picture(picture is not None or not self.canvas.preview.isNull())
         if self.masking:
             self.masks.load()
+        self.posing.refresh()
 
     @property
     def masking(self) -> bool:
         """One of the tools of the mask is chosen."""
-        return self.tool not in ("move", *LAYERS)
+        return self.tool in MASKS
 
     def _show_layers(self, shown: Picture | None) -> None:
         """What is placed is only seen on what it lies on; that this isn't the current take is said."""
@@ -193,7 +218,7 @@ class PanelStage(PanelPart, QWidget):
         ground = find_ground(board, panel)
         self.laying.visible = bool(ground and shown == ground.picture)
         self.laying.refresh()
-        elsewhere = self.tool != "move" and ground and panel.take and ground.id != panel.take.id
+        elsewhere = (self.masking or self.tool in LAYERS) and ground and panel.take and ground.id != panel.take.id
         place = next((place for place, one in enumerate(panel.takes, 1) if ground and one.id == ground.id), 0)
         start = f"Start: take {place}" if place else "Start: another panel's picture"
         self.canvas.set_caption(start if elsewhere else "")
@@ -264,16 +289,15 @@ class PanelStage(PanelPart, QWidget):
         painter = self.canvas.painter
         painter.tool, painter.erasing = SHAPES.get(tool, "brush"), tool == "eraser"
         self.bar.set_tool(tool)
-        for bar, shown in ((self.mask_bar, self.masking), (self.place_bar, tool == "place"),
-                           (self.paint_bar, tool == "paint")):  # fmt: skip
-            bar.setVisible(shown)
+        for bar in dict.fromkeys(self._bars.values()):
+            bar.setVisible(bar is self._bars.get(tool))
         self.canvas.set_masking(self.masking)
-        self.canvas.set_hand({"place": self.canvas.arranger, "paint": self.laying.brush}.get(tool))
+        self.canvas.set_hand(self._hands.get(tool))
         if tool != "move":
             self.bar.compare.setChecked(False)
         if self.panel_id:
             self.show_pictures()
-        if tool in LAYERS:
+        if tool in self._hands:
             self._take_hand(again)
 
     def _take_hand(self, again: bool) -> None:
@@ -281,10 +305,16 @@ class PanelStage(PanelPart, QWidget):
         button = self.bar.tools[self.tool]
         if again or button.underMouse() or not button.hasFocus():
             self.canvas.setFocus()
-        if self.tool == "place" and self.canvas.arranger.one is None:
-            self.canvas.arranger.hold_next(-1)
+        hand = self._hands[self.tool]
+        if isinstance(hand, (Arranger, Holder)) and hand.one is None:
+            hand.hold_next(-1)
         elif self.tool == "paint" and not again:
             self.paint_bar.suit()
+
+    def pose(self, reference_id: str) -> None:
+        """Pose the figures of one of the panel's references."""
+        self.posing.open(reference_id)
+        self.set_tool("pose")
 
     # In and out
 

@@ -120,6 +120,7 @@ class PanelView(PanelPart, QWidget):
 
     def _connect_side(self, side: PanelSide) -> None:
         side.tray.mention_asked.connect(self._mention)
+        side.tray.pose_asked.connect(self.stage.pose)
         side.take.again_asked.connect(self._use_settings)
         side.continue_asked.connect(self._continue)
         side.takes.compare_asked.connect(self.stage.compare_with)

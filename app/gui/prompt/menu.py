@@ -77,6 +77,8 @@ def tile_menu(tray: ReferenceTray, tile: ReferenceTile) -> QMenu:
         keep = menu.addAction("Keep as a Reference", lambda: tray.add([commands.member_reference(member)]))
         keep.setEnabled(one.picture is not None)
     if one.kind == "reference":
+        if any(other.id == one.reference and other.figures for other in tray.panel.references):
+            menu.addAction("Change the Pose", lambda: tray.pose_asked.emit(one.reference))
         _add_roles(tray, tile, menu)
         _add_looks(tray, tile, menu)
         _add_crop(tray, tile, menu)

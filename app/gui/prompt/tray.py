@@ -48,6 +48,7 @@ class ReferenceTray(PanelPart, QWidget):
     mention_asked = Signal(str)  # word
     add_menu_wanted = Signal(QPoint)  # where, on the screen
     tile_menu_wanted = Signal(object, QPoint)  # the tile; where, on the screen
+    pose_asked = Signal(str)  # id of a reference whose figures are to be posed anew
     told = Signal(str)  # what can't be done and why, "" to take it back
 
     def __init__(self, document: Document, parent: QWidget | None = None):
