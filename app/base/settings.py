@@ -90,12 +90,16 @@ def with_recent(settings: Settings, board: Path, title: str) -> Settings:
 
 
 def name_recent(settings: Settings) -> list[tuple[str, str]]:
-    """(path, title) of the recent boards; where two have one title, or it isn't known, their files are named too."""
+    """(path, title) of the recent boards; where two have one title, or it isn't known, their files are named too.
+
+    A file that begins with the title, such as Harbour-2, tells them apart alone.
+    """
     titles = list(settings.titles.values())
     named = []
     for path in settings.recent:
         title, file = settings.titles.get(path, ""), Path(path).stem
-        named.append((path, title if titles.count(title) == 1 else f"{title} ({file})" if title else file))
+        both = file if file.startswith(title) else f"{title} ({file})"
+        named.append((path, title if titles.count(title) == 1 else both))
     return named
 
 

@@ -38,6 +38,11 @@ def say_duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def say_left(seconds: float | None) -> str:
+    """Such as 1 s left, 2 min 5 s left: a guess has no hundredths. Empty where there is none."""
+    return f"{say_duration(max(1, round(seconds)))} left" if seconds else ""
+
+
 def say_moment(made: str, now: datetime | None = None) -> str:
     """An ISO time by the clock here: 14:05 today, 3 Nov 14:05 before, 3 Nov 2025 of another year; "" for none."""
     try:

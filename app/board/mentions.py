@@ -39,11 +39,18 @@ class Mention:
 class Names:
     """What a prompt may mention, by place from 1, ready to be looked up; `further` names come behind these.
 
-    `hidden`: keys of `further` (see make_key) that can't be said here.
+    `hidden`: keys of `further` (see make_key) that can't be said here. `offered`: names that would mean a picture if
+    they were said, for the hint alone.
     """
 
-    def __init__(self, names: Sequence[str], further: "Names | None" = None, hidden: Container[str] = ()):
-        self.names, self.further, self.hidden = names, further, hidden
+    def __init__(
+        self,
+        names: Sequence[str],
+        further: "Names | None" = None,
+        hidden: Container[str] = (),
+        offered: Sequence[str] = (),
+    ):
+        self.names, self.further, self.hidden, self.offered = names, further, hidden, offered
         self.places: dict[str, list[int]] = {}
         for place, name in enumerate(names, 1):
             if name:
@@ -69,9 +76,17 @@ class Names:
     @cached_property
     def hint(self) -> str:
         """Which pictures there are, for a mention of none."""
-        known = [f"@{name}" for name in islice(filter(None, self.names), LISTED + 1)]
+        said = dict.fromkeys(islice(self._list(), LISTED + 1))
+        known = [f"@{name}" for name in said]
         more = ", ..." if len(known) > LISTED else ""
-        return f"The pictures are {', '.join(known[:LISTED]) or 'none: no pictures are given'}{more}. {ESCAPE_HINT}"
+        there = f"There are {', '.join(known[:LISTED])}{more}." if known else "There is no picture to mention."
+        return f"{there} {ESCAPE_HINT}"
+
+    def _list(self) -> Iterator[str]:
+        """What may be said: the names, of those without one the number, and what comes behind these."""
+        yield from (name or str(place) for place, name in enumerate(self.names[:LIMIT], 1))
+        behind = self.further.names if self.further else self.offered
+        yield from (name for name in behind if name and make_key(name) not in self.hidden)
 
 
 def find(text: str, names: Sequence[str] | Names) -> Iterator[Mention]:
@@ -98,7 +113,7 @@ def _mention(text: str, keys: str, match: re.Match, names: Names) -> Mention:
     return Mention(start, at, end, number)
 
 
-def compile_prompt(prompt: str, names: Sequence[str], called: str | Sequence[str] = "image {}") -> str:
+def compile_prompt(prompt: str, names: Sequence[str] | Names, called: str | Sequence[str] = "image {}") -> str:
     r"""The prompt with each mention replaced; `names` are the references' names in their order.
 
     `called` is what the model calls a picture, {} for its number (ModelSpec.mention), or what it calls each.

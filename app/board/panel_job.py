@@ -29,7 +29,7 @@ from ..engine import running
 from ..engine.jobs import Job
 from ..models import library, loras
 from .data import Adapter, Board, Panel, Picture, Source, Take, Taught, find_id, new_id
-from .mentions import compile_prompt
+from .mentions import Names, compile_prompt
 from .picture import Placed
 from .seen import Seen, fits_mask, look, names, see, source_picture
 
@@ -198,7 +198,8 @@ def panel_job(
 
 def _compile(board: Board, panel: Panel, shown: Sequence[Seen], called: list[str], spec: ModelSpec) -> str:
     """The words for the model; last what it is to follow in pictures that are there for that."""
-    prompt = compile_prompt(_describe(board, panel), names(shown), called)
+    known = Names(names(shown), offered=[member.name for member in board.cast])
+    prompt = compile_prompt(_describe(board, panel), known, called)
     for one, name in zip(shown, called, strict=True):
         if spec.follows and one.kind == "reference" and one.role in FOLLOW:
             prompt = _join(prompt, FOLLOW[one.role].format(name))

@@ -181,12 +181,12 @@ class Reporter:
 
     def _show_step(self, event: "Step") -> None:
         if self.terminal:
-            from app.base.words import say_duration
+            from app.base.words import say_left
 
             filled = BAR * event.step // max(1, event.total)
             bar = "#" * filled + "-" * (BAR - filled)
-            left = f", {say_duration(event.left)} left" if event.left else ""
-            self._line(f"{self.stage} [{bar}] {event.step}/{event.total}{self.loss}{left}", moving=True)
+            far = f"{self.stage} [{bar}] {event.step}/{event.total}{self.loss}"
+            self._line(", ".join(part for part in (far, say_left(event.left)) if part), moving=True)
 
     def _line(self, text: str, moving: bool = False) -> None:
         from app.base.words import show_plainly

@@ -76,7 +76,7 @@ class _View:
         if not panel.words.strip():
             what = ("prompt", "show") if panel.source.kind == "blank" else ("instruction", "change to")
             yield f"has no {what[0]}.", f"Say what the picture should {what[1]}."
-        called = mentions.Names(names(shown))
+        called = mentions.Names(names(shown), offered=[member.name for member in self.board.cast])
         for text, whose in ((unicodedata.normalize("NFC", panel.words), ""), (self.sight.style, STYLE)):
             for mention in mentions.find(text, called):
                 if mention.error and not (whose and mention.error.message in self.told):

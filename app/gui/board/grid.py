@@ -81,7 +81,7 @@ class BoardGrid(BoardCells):
         editing = self.state() == self.State.EditingState
         row = index.data(ROW) if index.isValid() and not editing else None
         if row and plain and event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self._return(index, row)
+            None if event.isAutoRepeat() else self._return(index, row)  # one press opens one thing
         elif row and row.panel and plain and event.key() == Qt.Key.Key_Space:
             self.peek_wanted.emit(row.panel)
         elif row and event.key() == Qt.Key.Key_F2:

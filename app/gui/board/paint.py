@@ -7,7 +7,7 @@ from PySide6.QtCore import QAbstractItemModel, QEvent, QObject, QPoint, QPointF,
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from ...base.words import say_duration, say_stage
+from ...base.words import say_left, say_stage
 from ...board.data import Member, Panel
 from ...board.heading import OWN_NUMBER
 from ...board.seen import is_out_of_date, see
@@ -255,8 +255,7 @@ def running_words(state: PanelState) -> str:
     """Such as "4 of 16, 12 s left"."""
     if not state.total:
         return say_stage(state.stage or "starting")
-    left = f", {say_duration(state.left)} left" if state.left else ""
-    return f"{state.step} of {state.total}{left}"
+    return ", ".join(part for part in (f"{state.step} of {state.total}", say_left(state.left)) if part)
 
 
 def _words(painter: QPainter, box: QRect, text: str, colour: str) -> None:

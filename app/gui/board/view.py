@@ -5,7 +5,7 @@ from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QResizeEvent
-from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QSlider, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QSlider, QStackedLayout, QVBoxLayout, QWidget
 
 from ...base.words import say_count, say_duration
 from ...board import commands
@@ -42,6 +42,7 @@ class BoardView(QWidget):
         self.title.setProperty("kind", "title")
         self.title.setAccessibleName("Title of the board")
         self.title.editingFinished.connect(self._retitle)
+        self.title.returnPressed.connect(self.grid.setFocus)
         self.aspect = ChoiceField()
         self.aspect.setAccessibleName("Shape of the pictures")
         self.aspect.setToolTip("Shape of the pictures")
@@ -54,6 +55,7 @@ class BoardView(QWidget):
         self.style_line.setPlaceholderText("How all panels look, such as: ink and watercolour, soft light")
         describe(self.style_line, "Style of all panels", "These words are added to those of every panel")
         self.style_line.editingFinished.connect(self._restyle)
+        self.style_line.returnPressed.connect(self.grid.setFocus)
         self.outdated = button("", document.render_outdated, "again")
         self._built_in = False
         self.count = label(tone="muted")
@@ -211,7 +213,13 @@ class BoardView(QWidget):
         self.outdated.setText(words)
         tip = "Panels that continue one whose picture is another one now, and what continues those, one after the other"
         describe(self.outdated, words, tip)
+        self._offer(self.outdated, count > 0)
         self.outdated.setVisible(count > 0)
+
+    def _offer(self, target: QPushButton, can: bool) -> None:
+        """Before a button goes by its own press: Qt would give the keys to what comes next, the line of the style."""
+        if not can and target.hasFocus():
+            self.grid.setFocus()
 
     def _restyle(self) -> None:
         style = self.style_line.text().strip()
@@ -236,6 +244,7 @@ class BoardView(QWidget):
         text = f"Render {say_count(count, 'Panel')}" if count else f"Render {len(ready)} New" if ready else "Render"
         self.start.setText(text)
         self.start.setAccessibleName(text)
+        self._offer(self.start, bool(count or ready))
         self.start.setEnabled(bool(count or ready))
         self.start.setToolTip("The selected panels" if count else "Every panel that has words but no picture yet")
         self._show_outdated()

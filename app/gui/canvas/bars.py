@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from functools import partial
 
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction, QActionGroup, QResizeEvent
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QMenu, QToolButton, QWidget
 
 from ..kit.theme import GAP
-from ..kit.widgets import ToolButton, describe, icon_button, key_text
+from ..kit.widgets import ToolButton, describe, icon_button, key_text, leave_keys
 from .canvas import Canvas
 from .layers import GROUNDS
 
@@ -49,6 +49,7 @@ class CanvasBar(QWidget):
         self._add_compare(row)
         row.addSpacing(GAP)
         self._add_zoom(row)
+        leave_keys(self)
         canvas.zoomed.connect(self._show_zoom)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -126,7 +127,6 @@ class CanvasBar(QWidget):
         smaller = icon_button("Zoom out", "zoom_out", "-", lambda: self.canvas.zoom_by(-1))
         larger = icon_button("Zoom in", "zoom_in", "+", lambda: self.canvas.zoom_by(1))
         self.zoom = ToolButton()  # what has its parent earlier comes first for Tab
-        self.zoom.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.zoom.setMinimumWidth(58)
         self.zoom.clicked.connect(self.canvas.actual_size)
         self.fit = icon_button("Fit", "fit", "The whole picture (0)", self.canvas.fit)

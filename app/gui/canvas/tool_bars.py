@@ -9,7 +9,7 @@ from PySide6.QtWidgets import QApplication, QColorDialog, QHBoxLayout, QSlider, 
 
 from ...board.pose import POSES
 from ..kit.theme import GAP
-from ..kit.widgets import OneLine, PushButton, button, describe, icon_button, label, make_menu
+from ..kit.widgets import OneLine, PushButton, button, describe, icon_button, label, leave_keys, make_menu
 from .arranging import TURN, Arranger
 from .canvas import Canvas
 from .figures import Poser
@@ -58,6 +58,7 @@ class ToolBar(QWidget):
         self.line.addWidget(self.words)
         describe(self.done, "Done", hint)
         self.line.addWidget(self.done)
+        leave_keys(self)
 
 
 class HoldBar(ToolBar):

@@ -34,6 +34,7 @@ SIGN = 40  # px of the sign beside a question
 READ = 70  # ms of showing for each letter
 LEAST = 6000
 MOST = 4  # messages at once, besides those that last
+READING = 340  # px: width of what says how far something is
 SHARE = 0.3  # of the window's height
 Offer = tuple[str, Callable[[], None]]
 
@@ -195,7 +196,8 @@ class ReadingDialog(QDialog):
         box.addWidget(self.words)
         box.addWidget(self.bar)
         box.addLayout(row(None, self.stop))
-        self.setMinimumWidth(340)
+        self.setMinimumWidth(READING)
+        _take_keys(self)
 
     def show_done(self, done: int) -> None:
         """How many pictures are read."""
@@ -233,10 +235,23 @@ def tell(parent: QWidget, title: str, text: str, more: str, trouble: bool = True
     box.deleteLater()
 
 
+def _take_keys(dialog: QDialog) -> None:
+    """Itself, not its button, which the second Return of a double press on what began this would press."""
+    dialog.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+    dialog.setFocus()
+
+
 def show_progress(parent: QWidget, words: str) -> QProgressDialog:
     """Appears where the work takes longer than half a second, and stays until it is deleted; of 1000."""
-    dialog = QProgressDialog("", "Cancel", 0, 1000, parent)
+    dialog, bar = QProgressDialog("", "Cancel", 0, 1000, parent), QProgressBar()
+    bar.setTextVisible(False)  # it is lower than its words would be
+    for stop in dialog.findChildren(QPushButton):
+        stop.setAutoDefault(False)
+    dialog.setWindowTitle(words)
+    dialog.setMinimumWidth(READING)
     dialog.setLabel(label(words))
+    dialog.setBar(bar)
+    _take_keys(dialog)
     dialog.setWindowModality(Qt.WindowModality.WindowModal)
     dialog.setMinimumDuration(500)
     dialog.setAutoReset(False)

@@ -121,6 +121,12 @@ def order_tabs(*stops: QWidget) -> None:
         QWidget.setTabOrder(before, after)
 
 
+def leave_keys(tools: QWidget) -> None:
+    """A click on one of the `tools` leaves the keys to what they work on; Tab still comes to them."""
+    for one in tools.findChildren(QAbstractButton):
+        one.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+
+
 def focus_main(page: QWidget) -> None:
     """The keys go to what a page is about: its list, or what an empty one offers, not to what comes next."""
     found: list[QWidget] = []

@@ -15,7 +15,7 @@ from ..document.pixmaps import read
 from ..kit import portrait
 from ..kit.widgets import button, describe, label, row
 from ..kit.words import model_title
-from .model_card import picture_seconds
+from .model_card import say_time
 
 SAMPLE = paths.ASSETS / "samples" / "gull_1c.png"
 
@@ -82,17 +82,6 @@ def say_facts(entry: dict[str, Any]) -> str:
         parts += [f"{say_memory(entry)} of memory", f"{memory.say_bytes(entry['download_bytes'])} to download"]
     text = " · ".join(parts)
     return f"{text[:1].upper()}{text[1:]}."
-
-
-def say_time(entry: dict[str, Any]) -> str:
-    """How long a picture takes here, roughly; "" where that is not known."""
-    seconds = picture_seconds(entry)
-    if not seconds:
-        return ""
-    for unit, word in ((3600, "h"), (60, "min"), (1, "s")):
-        if seconds >= 1.5 * unit:
-            return f"about {round(seconds / unit)} {word}"
-    return "about a second"
 
 
 def say_memory(entry: dict[str, Any]) -> str:

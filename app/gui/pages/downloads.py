@@ -15,7 +15,7 @@ from mlx_model.events import Done, Event, Failed, Note, Stage, Step, from_json
 
 from ...base import paths
 from ...base.faults import say_plainly
-from ...base.words import say_duration, say_stage
+from ...base.words import say_left, say_stage
 from ...engine.protocol import command_line, environment
 from ...models import access
 from ..kit.widgets import button, label, row
@@ -172,8 +172,8 @@ def after(download: Download, event: Event) -> Download:
         case Stage():
             return replace(download, stage=event.name, share=None, words=say_stage(event.name))
         case Step() if event.total:
-            left = f", {say_duration(event.left)} left" if event.left else ""
-            words = f"{say_stage(download.stage or 'working')}: {100 * event.step // event.total} %{left}"
+            words = f"{say_stage(download.stage or 'working')}: {100 * event.step // event.total} %"
+            words = ", ".join(part for part in (words, say_left(event.left)) if part)
             return replace(download, share=event.step / event.total, words=words)
         case Failed():
             return replace(download, state="failed", words=f"{event.message} {in_window(event.what_to_do)}".strip())

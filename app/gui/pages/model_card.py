@@ -10,7 +10,6 @@ from mlx_model import memory
 from mlx_model.errors import FluxLocalError
 from mlx_model.spec_parts import BITS
 
-from ...base.words import say_duration
 from ...models import library
 from ..kit.fields import ChoiceField
 from ..kit.messages import sure, tell
@@ -138,10 +137,9 @@ class ModelCard(QFrame):
         if not fits:
             words += ": more than this machine can give."
         elif is_slow(self.entry):
-            took = say_duration(picture_seconds(self.entry))
-            words += f". Much slower here: about {took} for one picture (predicted)."
+            words += f". Much slower here: {say_time(self.entry)} for one picture (predicted)."
         elif seconds:
-            words += f"; a picture takes about {say_duration(picture_seconds(self.entry))} here (predicted)."
+            words += f"; a picture takes {say_time(self.entry)} here (predicted)."
         self.needs.setText(words)
         set_tone(self.needs, "warning" if not fits or is_slow(self.entry) else "muted")
 
@@ -211,6 +209,17 @@ class ModelCard(QFrame):
 def picture_seconds(entry: dict[str, Any]) -> float:
     """Predicted for a picture of the model's own size and steps; 0.0 where nothing is known."""
     return float((entry["seconds_per_step"] or 0.0) * entry["steps"])
+
+
+def say_time(entry: dict[str, Any]) -> str:
+    """How long a picture takes here, roughly; "" where that is not known."""
+    seconds = picture_seconds(entry)
+    if not seconds:
+        return ""
+    for unit, word in ((3600, "h"), (60, "min"), (1, "s")):
+        if seconds >= 1.5 * unit:
+            return f"about {round(seconds / unit)} {word}"
+    return "about a second"
 
 
 def is_slow(entry: dict[str, Any]) -> bool:

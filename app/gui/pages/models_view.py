@@ -21,11 +21,11 @@ from ...models import access, library
 from ..kit.messages import choose_folder
 from ..kit.widgets import OneLine, OneLineEdit, bar, button, describe, label, row, scroll_column
 from ..kit.words import model_title
-from .best_card import BestCard, say_memory, say_time
+from .best_card import BestCard, say_memory
 from .downloads import Downloads
 from .found import FoundDialog
 from .log_in import LogIn
-from .model_card import SLOW, ModelCard, is_slow, list_badges, picture_seconds
+from .model_card import SLOW, ModelCard, is_slow, list_badges, picture_seconds, say_time
 
 FIRST_LINE = "The built-in model is small and for trying the app. The models that artists use are below."
 LOGGED_OUT = "Logged out."
@@ -127,6 +127,7 @@ class ModelsView(QWidget):
         for column in (1, 3, 4):
             self.table.setColumnHidden(column, narrow)
         self.table.horizontalHeader().setSectionResizeMode(0, Stretch if narrow else Interactive)
+        self._fit_titles()
         card = self.best.itemAt(0)
         if card and isinstance(best := card.widget(), BestCard):
             best.sample.setVisible(not narrow)
@@ -175,11 +176,16 @@ class ModelsView(QWidget):
                 item = QTableWidgetItem(text)
                 item.setData(NAME, entry["name"])
                 self.table.setItem(place, column, item)
-        for column in (0, 2, 3, 4, 5):
+        for column in (2, 3, 4, 5):
             self.table.resizeColumnToContents(column)
-        self.table.setColumnWidth(0, min(TITLE, self.table.columnWidth(0)))
+        self._fit_titles()
         self.table.blockSignals(False)
         self._filter()
+
+    def _fit_titles(self) -> None:
+        """Also after the table was narrow, whose stretched column would push the last ones out of sight."""
+        self.table.resizeColumnToContents(0)
+        self.table.setColumnWidth(0, min(TITLE, self.table.columnWidth(0)))
 
     def _list_cells(self, entry: dict[str, Any]) -> tuple[str, ...]:
         title, made, took, state = model_title(entry["name"]), say_short(entry), say_time(entry), self._say_state(entry)

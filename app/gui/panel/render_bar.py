@@ -3,7 +3,7 @@
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QComboBox, QHBoxLayout, QProgressBar, QStackedLayout, QVBoxLayout, QWidget
 
-from ...base.words import say_duration, say_stage
+from ...base.words import say_left, say_stage
 from ..document.runs import PanelState
 from ..kit import icons
 from ..kit.fields import choice
@@ -110,13 +110,12 @@ class RenderBar(QWidget):
 
 
 def words_of(state: PanelState) -> str:
-    """Such as Step 3 of 16 · 12 s left · 2 more."""
+    """Such as Step 3 of 16 · 12 s left, or with others behind it Step 3 of 16 · 2 more."""
     if state.state == "queued":
         text = "Waiting: the queue is paused" if state.paused else "Waiting in the queue"
     elif state.step and state.stage in ("", "denoise"):
         text = f"Step {state.step} of {state.total}"
     else:
         text = say_stage(state.stage or "starting")
-    left = say_duration(state.left) if state.left and state.step else ""
-    more = f"{state.waiting} more" if state.waiting else ""
-    return " · ".join(part for part in (text, f"{left} left" if left else "", more) if part)
+    more = f"{state.waiting} more" if state.waiting else say_left(state.left) if state.step else ""
+    return " · ".join(part for part in (text, more) if part)

@@ -138,6 +138,7 @@ class PanelView(PanelPart, QWidget):
             ("Ctrl+Return", self.render_panel), ("Ctrl+[", lambda: self._step(-1)), ("Ctrl+]", lambda: self._step(1)),
         ):  # fmt: skip
             shortcut = QShortcut(QKeySequence(keys), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            shortcut.setAutoRepeat(act != self.render_panel)
             shortcut.activated.connect(act)
 
     def show_panel(self, panel_id: str) -> None:

@@ -261,7 +261,7 @@ class InstructionBox(BoardText):
             return
         if event.key() in ENTER and event.modifiers() & Qt.KeyboardModifier.ControlModifier:
             self._close_list()
-            self.render_asked.emit()
+            None if event.isAutoRepeat() else self.render_asked.emit()
         else:
             super().keyPressEvent(event)
 

@@ -120,6 +120,7 @@ CONTEXT = (
     "open_panel", "peek", None, "render", "again", "variations", "apply_to_all", "cancel", None, "continue_from",
     "duplicate", "copy", None, "rename", "delete",
 )  # fmt: skip
+HELD = ("undo", "redo", "earlier", "later", "zoom_in", "zoom_out")  # goes on while the keys are held; the rest is once
 ALSO = {"delete": ("Backspace",), "zoom_in": ("Ctrl+=",)}
 
 
@@ -149,6 +150,7 @@ class Actions:
         action.setMenuRole(row.role)
         keys = [QKeySequence(text) for text in (row.keys, *ALSO.get(row.name, ())) if text]
         action.setShortcuts(keys)
+        action.setAutoRepeat(row.name in HELD)
         if row.icon:
             icons.dress(action, row.icon)
         action.triggered.connect(lambda *_: run(row))

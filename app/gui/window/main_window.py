@@ -78,6 +78,7 @@ class MainWindow(QMainWindow):
         session.mended.connect(lambda _: self.queue.refresh())
         session.locked_elsewhere.connect(self.commands.open_anyway)
         session.document_changed.connect(self.show_document)
+        session.shown_already.connect(partial(self.go, "board"))
         session.engine.changed.connect(self._queue_changed)
         self._busy_since, self._was_busy = QTimer(self, singleShot=True, interval=LONG), False
         self._ahead = QTimer(self, interval=IDLE)

@@ -36,6 +36,7 @@ class Session(QObject):
     """Opens boards. One document is shown; others stay alive until their jobs are over, so that no take is lost."""
 
     document_changed = Signal(object)  # Document
+    shown_already = Signal()  # the board that was to be opened is the one that is
     message = Signal(str, object, bool)  # as of a document; whether it is no trouble, only good to know
     lasting = Signal(str, object)  # as of a document
     mended = Signal(str)
@@ -326,6 +327,7 @@ class Session(QObject):
     def _show(self, document: Document) -> None:
         before = self.document
         if document is before:
+            self.shown_already.emit()
             return
         self._behind = [one for one in self._behind if one is not document]
         if before:

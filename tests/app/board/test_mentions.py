@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.board.mentions import compile_prompt, find
+from app.board.mentions import Names, compile_prompt, find
 from mlx_model.errors import RequestError
 
 NAMES = ["room", "Red-Hat", "red", "Café", "IMG_001"]
@@ -91,3 +91,12 @@ def test_what_is_coloured_is_what_is_compiled(text):
 
 def test_a_model_may_call_pictures_otherwise():
     assert compile_prompt("image @2 and @Anna", ["Anna", "b"], "<ref_image_{}>") == "<ref_image_2> and <ref_image_1>"
+
+
+def test_a_mention_of_nothing_says_what_there_is_also_without_a_name_and_in_the_cast():
+    with pytest.raises(RequestError) as told:
+        compile_prompt("add @rob", Names(["", "hat"], offered=["robot"]))
+    assert told.value.hint.startswith("There are @1, @hat, @robot. ")
+    with pytest.raises(RequestError) as told:
+        compile_prompt("add @rob", [])
+    assert told.value.hint.startswith("There is no picture to mention. ")

@@ -144,6 +144,12 @@ def test_refusals(panel, message):
         job(one)
 
 
+def test_a_mention_of_nothing_is_told_whom_the_cast_has():
+    with pytest.raises(RequestError) as told:
+        job(board(Panel("p", "a dog and @nobody"), cast=(FOX,)))
+    assert "@fox" in told.value.hint
+
+
 def test_a_member_without_a_picture_is_told_by_its_name_and_counts_as_none():
     request = job(board(Panel("p", "@ghost looks at @fox"), cast=(Member("g", "ghost"), FOX))).request
     assert (names(request), request.prompt) == (["fox"], "ghost looks at image 1")

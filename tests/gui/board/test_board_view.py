@@ -1,8 +1,8 @@
 """The board view: rows and places, keyboard, editing, dragging both ways, states, menus."""
 
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent, QImage
+from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QDropEvent, QImage, QKeyEvent
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
@@ -377,6 +377,35 @@ def test_selection_survives_a_change_of_rows(window, here):
     window.board.grid.select(here[2:])
     window.document.do("Delete", commands.remove_panels(window.document.board, here[:1]))
     assert window.board.grid.list_selected() == (here[2],)
+
+
+def test_a_button_that_its_own_press_ends_gives_the_keys_to_the_panels_not_to_the_style(window, engine, qtbot):
+    window.show()
+    view = window.board
+    view.start.setFocus()
+    qtbot.keyClick(view.start, Qt.Key.Key_Return)
+    qtbot.waitUntil(lambda: not view.start.isEnabled())
+    assert window.focusWidget() is view.grid
+    view.outdated.show()
+    view.outdated.setFocus()
+    view._show_outdated()
+    assert (view.outdated.isVisible(), window.focusWidget()) == (False, view.grid)
+
+
+def test_return_ends_the_title_and_the_style(window, qtbot):
+    for field, words in ((window.board.title, "The Gull"), (window.board.style_line, "ink")):
+        field.setFocus()
+        field.setText(words)
+        qtbot.keyClick(field, Qt.Key.Key_Return)
+        assert window.focusWidget() is window.board.grid
+    assert (window.document.board.title, window.document.board.style) == ("The Gull", "ink")
+
+
+def test_a_held_return_opens_nothing_again(grid, window, here):
+    grid.select(here[:1])
+    held = QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_Return, Qt.KeyboardModifier.NoModifier, "\r", True)
+    QApplication.sendEvent(grid, held)
+    assert window.open_panel_id() is None
 
 
 def test_the_title_and_the_shape(window, qtbot):

@@ -5,8 +5,9 @@ import json
 import re
 
 import pytest
-from PySide6.QtCore import QDir
-from PySide6.QtWidgets import QFileDialog, QMessageBox
+from PySide6.QtCore import QDir, Qt
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QFileDialog, QMessageBox, QProgressBar
 
 from app.base import faults
 from app.gui.kit import messages
@@ -112,3 +113,27 @@ def test_dialogs_for_files_begin_at_home_and_then_where_the_last_file_was(window
     choose_folder(window, "Folder")
     home = QDir.homePath()
     assert begun == [home, home, str(given), home]
+
+
+def test_a_second_return_does_not_stop_the_reading(window, qtbot):
+    shown = messages.ReadingDialog(3)
+    qtbot.addWidget(shown)
+    shown.show()
+    qtbot.waitUntil(shown.isActiveWindow)
+    with qtbot.assertNotEmitted(shown.stop_asked):
+        QTest.keyClick(shown.focusWidget(), Qt.Key.Key_Return)
+
+
+def test_how_far_something_is_has_a_name_and_no_key_but_escape_ends_it(window, qtbot):
+    shown = messages.show_progress(window, "Exporting Animated GIF")
+    shown.forceShow()
+    qtbot.waitUntil(shown.isActiveWindow)
+    assert shown.windowTitle() == "Exporting Animated GIF"
+    bar = shown.findChild(QProgressBar)
+    assert not bar.isTextVisible()
+    assert (shown.width() >= 340, bar.height() >= bar.sizeHint().height()) == (True, True)
+    QTest.keyClick(shown, Qt.Key.Key_Return)
+    QTest.keyClick(shown.focusWidget() or shown, Qt.Key.Key_Space)
+    assert not shown.wasCanceled(), "a second Return was meant for the dialog before"
+    QTest.keyClick(shown.windowHandle(), Qt.Key.Key_Escape)
+    assert shown.wasCanceled()

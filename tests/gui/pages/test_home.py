@@ -41,6 +41,22 @@ def test_a_story_is_opened_by_mouse_and_by_keys(window, qtbot):
     assert window.document.board.title == samples.SAMPLES["face"].title
 
 
+def test_the_board_that_is_open_is_gone_to_from_its_card_and_from_every_page(window):
+    here = str(window.document.file.path)
+    QTest.mouseClick(show_home(window).boards.cards[here], LEFT)
+    assert window.stack.currentWidget() is window.board
+    window.go("queue")
+    assert window.session.open(here)
+    assert window.stack.currentWidget() is window.board
+
+
+def test_boards_of_one_title_are_told_apart_by_what_can_be_seen_of_it(window):
+    for _ in range(2):
+        window.session.new(new_board("The Gull Goes Out"))
+    cards = [*show_home(window).boards.cards.values()]
+    assert sorted(card.text() for card in cards) == ["Harbour", "The Gull Goes Out", "The Gull Goes Out-2"]
+
+
 def test_boards_of_lately_show_their_first_picture(window, picture_file, qtbot):
     document = window.document
     picture = document.import_picture(picture_file("cover.png", "red"))

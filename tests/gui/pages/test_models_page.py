@@ -55,6 +55,15 @@ def test_all_models_are_in_the_table_and_a_search_finds_them_by_name_licence_and
     assert len(shown(page)) == len(SPECS)
 
 
+def test_all_columns_are_seen_where_there_is_room(window, page, qtbot):
+    for width in (900, 1280, 2000):
+        window.resize(width, 800)
+        qtbot.waitUntil(lambda width=width: window.width() == width)
+        table = page.table
+        assert table.columnViewportPosition(5) + table.columnWidth(5) <= table.viewport().width()
+        assert table.columnWidth(5) > 0
+
+
 def test_one_model_is_shown_in_full_the_chosen_one_by_keys_too(page):
     page.table.setFocus()
     first = page.find_chosen()

@@ -276,7 +276,7 @@ def test_recent_boards_are_called_by_their_titles(window, tmp_path):
     window.session.new(new_board("Second"))
     window.commands.fill_recent(window.recent)
     shown = [(action.text(), Path(action.toolTip()).stem) for action in window.recent.actions()]
-    assert shown == [("Second (Second-2)", "Second-2"), ("Second (Second)", "Second"),
+    assert shown == [("Second-2", "Second-2"), ("Second", "Second"),
                      ("Gulls && sons", window.session.path.stem)]  # fmt: skip
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 from msgspec.structs import replace
-from PySide6.QtCore import QMimeData, QPointF, QUrl
+from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QAbstractButton, QApplication
 
 from app.board import commands
 from app.board.data import Source
@@ -68,6 +68,24 @@ def test_it_is_seen_on_what_it_lies_on_and_not_on_the_result(view, document, ids
     assert view.stage.canvas.arranger.placed == placed
     assert view.stage.canvas.caption == "Start: take 1"
     view.edit.remove_placed.click()
+    assert view.panel.placed == ()
+
+
+def test_a_click_on_a_tool_leaves_the_keys_to_the_canvas(view, document, ids, picture_file):
+    take = add_take(document, ids()[1], 3)
+    placed = (Placed(drawn(document, 9)),)
+    document.do(
+        "Place", commands.set_panel(document.board, ids()[1], source=Source("take", take=take.id), placed=placed)
+    )
+    view.stage.set_tool("place")
+    view.stage.canvas.arranger.hold(0)
+    view.stage.canvas.setFocus()
+    for bar in (view.stage.place_bar, view.stage.bar):
+        for tool in bar.findChildren(QAbstractButton):
+            assert tool.focusPolicy() == Qt.FocusPolicy.TabFocus, tool.accessibleName()
+    QTest.mouseClick(view.stage.place_bar.tools[2], Qt.MouseButton.LeftButton)
+    assert view.stage.canvas.hasFocus()
+    QTest.keyClick(view.stage.canvas, Qt.Key.Key_Delete)
     assert view.panel.placed == ()
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QObject, QPoint, Qt
-from PySide6.QtGui import QAction, QKeySequence, QPixmap
+from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QPixmap, QShortcut
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -62,6 +62,23 @@ def test_render_shows_progress_the_preview_and_the_take(view, document, engine, 
     assert view.stage.canvas.picture.toImage().pixelColor(4, 4).name() == "#0000ff"
     assert view.side.takes.count() == 1
     assert bar.button.text() == "Render Again"
+
+
+def test_with_others_behind_it_a_run_says_how_many_and_no_time_that_is_only_its_own(view, engine):
+    bar = view.edit.render_bar
+    bar.counts.setCurrentIndex(3)
+    QTest.mouseClick(bar.button, LEFT)
+    engine.step(2, 4, 0.94)
+    assert bar.progress_text.text() == "Step 2 of 4 · 7 more"
+    assert bar.progress_text.sizeHint().width() <= bar.progress_text.width()
+
+
+def test_held_keys_ask_for_one_run(view, engine):
+    for _ in range(3):
+        held = QKeyEvent(QEvent.Type.KeyPress, Qt.Key.Key_Return, CONTROL, "\r", True)
+        QApplication.sendEvent(view.edit.text, held)
+    assert engine.submitted == []
+    assert [one.key().toString() for one in view.findChildren(QShortcut) if not one.autoRepeat()] == ["Ctrl+Return"]
 
 
 def test_variations_differ_by_seed_and_cancel_takes_all(view, engine):

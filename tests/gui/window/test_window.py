@@ -154,6 +154,11 @@ def test_dialogs_have_names_and_are_reached_by_tab(full, qtbot):
         dialog.close()
 
 
+def test_what_makes_something_is_done_once_however_long_its_keys_are_held(window):
+    going_on = {name for name, action in window.actions_.made.items() if action.autoRepeat()}
+    assert going_on == {"undo", "redo", "earlier", "later", "zoom_in", "zoom_out"}
+
+
 def test_every_action_is_in_a_menu_has_a_slot_and_shortcuts_are_unique(window):
     keys = {}
     for name, action in window.actions_.made.items():
