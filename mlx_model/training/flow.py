@@ -135,7 +135,7 @@ def self_flow_loss(
     v, states = _run(model, batch, noise, per_token)
     velocity = (batch.weights * (v - (noise - batch.latents)).square().mean(-1)).mean()
     cleaner = np.minimum(batch.times, others)
-    _, seen = _run(teacher, batch, noise, np.repeat(cleaner[:, None], tokens, 1))
+    _, seen = _run(teacher, batch._replace(times=cleaner), noise, np.repeat(cleaner[:, None], tokens, 1))
     blocks = len(states)
     wanted = mx.stop_gradient(seen[layer_at(TEACHER_LAYER, blocks)])
     likeness = cosine(model.predict(states[layer_at(STUDENT_LAYER, blocks)]), wanted)
@@ -150,11 +150,10 @@ def cosine(a: mx.array, b: mx.array) -> mx.array:
 
 
 def _run(model: TextToFlow, batch: Batch, noise: mx.array, times: np.ndarray) -> tuple[mx.array, list[mx.array]]:
-    """Velocity and states at per-token `times` (B, N)."""
+    """Velocity and states at per-token `times` (B, N); text and references go with the batch's."""
     condition = model.condition(batch)
     t = mx.array(times.astype(np.float32))[..., None]
-    first = batch.times if times.std(1).max() > 0 else times[:, 0]
-    features = token_features(times, first, batch.ids.shape[1], condition.rope.shape[0])
+    features = token_features(times, batch.times, batch.ids.shape[1], condition.rope.shape[0])
     return model.transformer.with_states((1 - t) * batch.latents + t * noise, features, condition)
 
 

@@ -86,13 +86,14 @@ def self_flow_losses(
 
 def see_as_teacher(pipe: Pipeline, request: Request, given: Features, drawn: Draw) -> mx.array:
     """The tokens (1, N, h) of the teacher's deeper layer, all at the cleaner of the two times."""
-    times = np.full((1, len(drawn.masked)), min(drawn.time, drawn.other))
+    drawn = drawn._replace(time=min(drawn.time, drawn.other))
+    times = np.full((1, len(drawn.masked)), drawn.time)
     _, states = run_per_token(pipe, request, given, drawn, times)
     return states[layer_at(TEACHER_LAYER, len(states))].astype(mx.float32)
 
 
 def run_per_token(pipe: Pipeline, request: Request, given: Features, drawn: Draw, times: np.ndarray) -> States:
-    """Velocity and states at `times` (1, N); text and references go with the first time."""
+    """Velocity and states at `times` (1, N); text and references go with `drawn.time`."""
     t = mx.array(times.astype(np.float32))[..., None]
     latents = (1 - t) * given.latents + t * drawn.noise
     return RUNS[pipe.spec.family](pipe, request, given, drawn, times, latents)
@@ -103,8 +104,7 @@ def _run_flux2(
 ) -> States:
     text = _text(pipe, given, drawn)
     (condition,) = flux2.conditions(pipe, request, given.grid, [text], given.references)
-    first = np.array([drawn.time]) if times.std() else times[:, 0]
-    features = token_features(times, first, text.shape[1], condition.rope.shape[0])
+    features = token_features(times, np.array([drawn.time]), text.shape[1], condition.rope.shape[0])
     told = timestep_features([demand(request.guidance)]) if pipe.transformer.params.guidance_embed else None
     states: States = pipe.transformer.with_states(latents, features, condition, told)
     return states

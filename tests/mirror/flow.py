@@ -8,9 +8,11 @@ from typing import NamedTuple
 import numpy as np
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 
 from mlx_model.geometry import Grid
 from mlx_model.nets import flux2, text_qwen3
+from mlx_model.training.flow import STUDENT_LAYER, TEACHER_LAYER, layer_at
 
 from .text_encoder import TextEncoder
 from .transformer import Transformer
@@ -47,10 +49,48 @@ def sample_times(generator: torch.Generator, count: int, shift: float) -> torch.
 
 
 def velocity_loss(model: TextToFlow, batch: Batch, noise: torch.Tensor) -> torch.Tensor:
+    """Flow matching at the batch's times."""
+    return velocity_error(run_states(model, batch, noise)[0], batch, noise)
+
+
+class Two(NamedTuple):
+    """Self-Flow's second time for some tokens; the batch's is the first."""
+
+    times: torch.Tensor  # (B,)
+    masked: torch.Tensor  # (B, N) bool: which have it
+
+
+def feature_head(width: int, wanted: int) -> nn.Sequential:
+    """Predicts features `wanted` wide from states: the form of the released Self-Flow head."""
+    return nn.Sequential(nn.Linear(width, 2 * width), nn.SiLU(), nn.Linear(2 * width, wanted))
+
+
+def run_states(
+    model: TextToFlow, batch: Batch, noise: torch.Tensor, two: Two | None = None
+) -> tuple[torch.Tensor, list[torch.Tensor]]:
+    """The velocity (B, N, C), and the picture's tokens (B, N, h) after every block; words go with the batch's time."""
+    times = batch.times if two is None else torch.stack([batch.times, two.times], 1)
+    t = times[:, None, None] if two is None else torch.where(two.masked, times[:, 1:], times[:, :1])[..., None]
+    noisy, text = (1 - t) * batch.latents + t * noise, model.text_encoder(batch.ids, batch.real)
+    masked = None if two is None else two.masked
+    return model.transformer.with_states(noisy, times, text, batch.references, batch.grids, masked)
+
+
+def velocity_error(v: torch.Tensor, batch: Batch, noise: torch.Tensor) -> torch.Tensor:
     """Weighted mean squared error of the velocity noise - data."""
-    t = batch.times[:, None, None]
-    v = model((1 - t) * batch.latents + t * noise, batch)
     return (batch.weights * (v - (noise - batch.latents)).square().mean(-1)).mean()
+
+
+def self_flow_losses(
+    model: TextToFlow, head: nn.Module, teacher: TextToFlow, batch: Batch, noise: torch.Tensor, two: Two
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The velocity's error at two noise levels, and the cosine to the teacher's features at the cleaner of the two."""
+    v, states = run_states(model, batch, noise, two)
+    with torch.no_grad():
+        _, seen = run_states(teacher, batch._replace(times=torch.minimum(batch.times, two.times)), noise)
+    wanted, blocks = seen[layer_at(TEACHER_LAYER, len(seen))], len(states)
+    likeness = F.cosine_similarity(head(states[layer_at(STUDENT_LAYER, blocks)]), wanted, -1).mean()
+    return velocity_error(v, batch, noise), likeness
 
 
 @torch.no_grad()

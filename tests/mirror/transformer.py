@@ -5,6 +5,7 @@ Token order is [text, image, references].
 """
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
@@ -29,6 +30,16 @@ def timestep_features(times: torch.Tensor) -> torch.Tensor:
     return torch.cat([angles.cos(), angles.sin()], -1).float()
 
 
+def spread(values: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """(B, 2, w) of two times, and which tokens have the second (B, L) -> (B, L, w)."""
+    return torch.where(second[..., None], values[:, 1:], values[:, :1])
+
+
+def rows(values: torch.Tensor, kept: slice) -> torch.Tensor:
+    """Of the tokens `kept`; a single row serves all."""
+    return values if values.shape[1] == 1 else values[:, kept]
+
+
 def modulated(x, shift, scale):
     """Layer norm without weights of its own, then shifted and scaled by the time."""
     return F.layer_norm(x, (x.shape[-1],), None, None, EPS) * (1 + scale) + shift
@@ -50,12 +61,11 @@ class MLPEmbedder(nn.Module):
 
 
 class Modulation(nn.Module):
+    """Shift, scale and gate of each part, of what a time makes."""
+
     def __init__(self, hidden: int, parts: int):
         super().__init__()
-        self.parts, self.lin = parts, nn.Linear(hidden, parts * hidden, bias=False)
-
-    def forward(self, v):
-        return self.lin(v).chunk(self.parts, -1)
+        self.lin = nn.Linear(hidden, parts * hidden, bias=False)
 
 
 class Gated(nn.Module):
@@ -122,7 +132,7 @@ class SingleBlock(nn.Module):
         q, k = self.norm.query_norm(split_heads(q, self.heads)), self.norm.key_norm(k)
         seen = merge_heads(attention(rotate_pairs(q, *mine), rotate_pairs(k, *rope), v))
         gate, up = mlp.chunk(2, -1)
-        return x[:, kept] + mod[2] * self.linear2(torch.cat([seen, F.silu(gate) * up], -1))
+        return x[:, kept] + rows(mod[2], kept) * self.linear2(torch.cat([seen, F.silu(gate) * up], -1))
 
 
 class LastLayer(nn.Module):
@@ -131,9 +141,9 @@ class LastLayer(nn.Module):
         self.linear = nn.Linear(p.hidden_size, p.in_channels, bias=False)
         self.adaLN_modulation = nn.Sequential(nn.SiLU(), nn.Linear(p.hidden_size, 2 * p.hidden_size, bias=False))
 
-    def forward(self, x, v):
-        """`v` has been through SiLU already."""
-        return self.linear(modulated(x, *self.adaLN_modulation[1](v).chunk(2, -1)))
+    def forward(self, x, steering):
+        """`steering`: shift and scale, which its adaLN_modulation makes of the time."""
+        return self.linear(modulated(x, *steering))
 
 
 @lru_cache(maxsize=64)
@@ -157,16 +167,47 @@ class Transformer(nn.Module):
 
     def forward(self, noisy, times, text, references, grids: tuple[Grid, ...]) -> torch.Tensor:
         """(B, N, C) at (B,) times, with (B, T, c) features of words and (B, R, C) or None -> (B, N, C) velocities."""
+        return self.with_states(noisy, times, text, references, grids)[0]
+
+    def with_states(
+        self, noisy, times, text, references, grids: tuple[Grid, ...], second: torch.Tensor | None = None
+    ) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """The velocity, and the picture's tokens (B, N, h) after every block.
+
+        Times are (B,), or (B, 2) with the tokens of the picture that have the `second` (B, N) bool.
+        """
         rope = rope_tables(self.params, text.shape[1], grids)
-        v = F.silu(self.time_in(timestep_features(times)))[:, None]
         img = self.img_in(noisy if references is None else torch.cat([noisy, references], 1))
-        txt = self.txt_in(text)
-        img_mod, txt_mod = self.double_stream_modulation_img(v), self.double_stream_modulation_txt(v)
+        txt, length, count = self.txt_in(text), text.shape[1], noisy.shape[1]
+        picture = slice(length, length + count)
+        steering = self.steer(times, None if second is None else self._among_all(second, length, img.shape[1]))
+        img_mod, txt_mod, mod, last = (steering[name] for name in ("img", "txt", "single", "last"))
+        img_mod, txt_mod = [rows(x, slice(length, None)) for x in img_mod], [rows(x, slice(length)) for x in txt_mod]
+        states = []
         for block in self.double_blocks:
             img, txt = block(img, txt, img_mod, txt_mod, rope)
-        mod, x, length = self.single_stream_modulation(v), torch.cat([txt, img], 1), txt.shape[1]
+            states.append(img[:, :count])
+        x = torch.cat([txt, img], 1)
         for block in self.single_blocks[:-1]:
             x = block(x, mod, rope)
-        picture = slice(length, length + noisy.shape[1])
+            states.append(x[:, picture])
         # The last block makes what is looked at afterwards, and nothing else.
-        return self.final_layer(self.single_blocks[-1](x, mod, rope, picture), v)
+        states.append(self.single_blocks[-1](x, mod, rope, picture))
+        return self.final_layer(states[-1], [rows(part, picture) for part in last]), states
+
+    def _among_all(self, second: torch.Tensor, text: int, img: int) -> torch.Tensor:
+        """(B, N) of the picture -> (B, L): words and references have the first time."""
+        return F.pad(second, (text, img - second.shape[1]))
+
+    def steer(self, times: torch.Tensor, second: torch.Tensor | None) -> dict[str, Sequence[torch.Tensor]]:
+        """What times do to all blocks, of one row (B, 1, h) each or, with `second` (B, L), of one for each token."""
+        v = F.silu(self.time_in(timestep_features(times.reshape(-1)))).unflatten(0, (len(times), -1))
+        layers = {
+            "img": self.double_stream_modulation_img.lin,
+            "txt": self.double_stream_modulation_txt.lin,
+            "single": self.single_stream_modulation.lin,
+            "last": self.final_layer.adaLN_modulation[1],
+        }
+        made = {name: layer(v) for name, layer in layers.items()}
+        every = made if second is None else {name: spread(x, second) for name, x in made.items()}
+        return {name: x.split(self.params.hidden_size, -1) for name, x in every.items()}

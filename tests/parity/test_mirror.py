@@ -120,6 +120,37 @@ def test_loss_and_gradients():
         assert distance(found[name], parameter.grad) < 1e-3, name
 
 
+def test_self_flow_and_its_gradients():
+    """Two noise levels in one picture, a teacher with weights of its own, and the head."""
+    _, theirs = both_models()
+    ours, teacher = flow.Student(TEXT, NET), flow.TextToFlow(TEXT, NET)
+    head, their_teacher = torch_flow.feature_head(NET.hidden_size, NET.hidden_size), torch_flow.TextToFlow(TEXT, NET)
+    their_teacher.load_state_dict({name: 0.9 * x for name, x in theirs.state_dict().items()})
+    teacher.load_weights(list(to_mlx(their_teacher.state_dict()).items()), strict=True)
+    named = {**theirs.state_dict(), **{f"head.{name}": x for name, x in head.state_dict().items()}}
+    ours.load_weights(list(to_mlx(named).items()), strict=True)
+    batch, their_batch, _ = both_batches()
+    batch = batch._replace(times=batch.times.astype(np.float32))  # in float64 the sinusoids differ by 3e-4
+    others = flow.sample_times(np.random.default_rng(5), 3, 0.4).astype(np.float32)
+    masked = flow.token_times(np.random.default_rng(6), np.zeros(3), np.ones(3), GRIDS[0][0] * GRIDS[0][1]) == 1
+    mx.random.seed(7)
+    noise = torch.from_numpy(np.array(mx.random.normal(batch.latents.shape)))
+
+    def loss():
+        mx.random.seed(7)
+        return flow.self_flow_loss(ours, teacher, batch, others, np.random.default_rng(6))[0]
+
+    value, gradients = nn.value_and_grad(ours, loss)()
+    two = torch_flow.Two(torch.from_numpy(others), torch.from_numpy(masked))
+    error, likeness = torch_flow.self_flow_losses(theirs, head, their_teacher, their_batch, noise, two)
+    their_loss = error - flow.WEIGHT * likeness
+    their_loss.backward()
+    assert value.item() == pytest.approx(their_loss.item(), rel=1e-5)
+    found = dict(tree_flatten(gradients))
+    for name, parameter in (*theirs.named_parameters(), *head.named_parameters(prefix="head")):
+        assert distance(found[name], parameter.grad) < 1e-3, name
+
+
 def test_two_steps_of_the_optimisers():
     """On the same gradients: Newton-Schulz and Adam's first steps would blow up the last bits of two networks' own."""
     ours, theirs = both_models()

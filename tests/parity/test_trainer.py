@@ -20,7 +20,7 @@ from mlx_model.run.pipeline import Pipeline  # noqa: E402
 from mlx_model.training import examples, finetune, flow, objective  # noqa: E402
 from mlx_model.training.needs import Settings  # noqa: E402
 from tests.mirror.names import to_torch  # noqa: E402
-from tests.mirror.transformer import Transformer, rope_tables, timestep_features  # noqa: E402
+from tests.mirror.transformer import Transformer  # noqa: E402
 
 MINI = Path(__file__).parents[2] / "assets" / "mini"
 SIDE, SHIFT, RATE, SEED = Size(64, 64), 0.3, 1e-3, 5
@@ -77,33 +77,19 @@ class Torch:
         noisy = (1 - t) * self.latents + t * self.noise
         return self.error(self.model(noisy, torch.tensor([t]), self.text, self.references, self.grids))
 
-    def run_per_token(self, times: np.ndarray, first: float) -> tuple[torch.Tensor, list[torch.Tensor]]:
-        """Velocity, and picture tokens after each block; `times` (N,), `first` for words and references."""
-        m, count, length = self.model, len(times), self.text.shape[1]
-        t = torch.from_numpy(times).float()[None, :, None]
-        rest = np.full(self.references.shape[1], first)
-        every = torch.from_numpy(np.concatenate([np.full(length, first), times, rest]))
-        v = F.silu(m.time_in(timestep_features(every)))[None]
-        rope = rope_tables(m.params, length, self.grids)
-        img = m.img_in(torch.cat([(1 - t) * self.latents + t * self.noise, self.references], 1))
-        txt, states = m.txt_in(self.text), []
-        img_mod, txt_mod = m.double_stream_modulation_img(v[:, length:]), m.double_stream_modulation_txt(v[:, :length])
-        for block in m.double_blocks:
-            img, txt = block(img, txt, img_mod, txt_mod, rope)
-            states.append(img[:, :count])
-        x, mod = torch.cat([txt, img], 1), m.single_stream_modulation(v)
-        for block in m.single_blocks:
-            x = block(x, mod, rope)
-            states.append(x[:, length : length + count])
-        return m.final_layer(states[-1], v[:, length : length + count]), states
+    def run_at(self, first: float, second: float, masked: np.ndarray) -> tuple[torch.Tensor, list[torch.Tensor]]:
+        """Velocity, and picture tokens after each block; words and references go with the `first` time."""
+        t = torch.from_numpy(np.where(masked, second, first)).float()[None, :, None]
+        noisy, times = (1 - t) * self.latents + t * self.noise, torch.tensor([[first, second]])
+        second_ones = torch.from_numpy(masked)[None]
+        return self.model.with_states(noisy, times, self.text, self.references, self.grids, second_ones)
 
     def self_flow_losses(self, head: torch.nn.Module) -> tuple[torch.Tensor, torch.Tensor]:
         """The paper's: a quarter of the tokens at the second time; the teacher at the cleaner, without gradient."""
         first, second = self.drawn.time, self.drawn.other
-        velocity, states = self.run_per_token(np.where(self.drawn.masked, second, first), first)
+        velocity, states = self.run_at(first, second, self.drawn.masked)
         with torch.no_grad():
-            cleaner = min(first, second)
-            _, seen = self.run_per_token(np.full(len(self.drawn.masked), cleaner), cleaner)
+            _, seen = self.run_at(min(first, second), second, np.zeros_like(self.drawn.masked))
         depth = len(states)
         student, teacher = (max(0, round(share * depth) - 1) for share in (0.3, 0.7))
         return self.error(velocity), F.cosine_similarity(head(states[student]), seen[teacher], dim=-1).mean()
