@@ -122,10 +122,12 @@ class Cache:
 
 def name_entry(folder: Folder, roles: Iterable[str], dtype: str, key: Hashable) -> str:
     """What an entry is called that the components `roles` of a folder made of `key`, of which repr tells all."""
+    import mlx.core as mx
+
     parts = {role: part for role, part in folder.components.items() if role in roles}
     weights = [(role, part.family, part.params, _hashes(part.files)) for role, part in sorted(parts.items())]
     words = (folder.spec.template, folder.spec.max_tokens, folder.spec.token_step, _hashes(folder.tokenizer))
-    device = (importlib.metadata.version("mlx"), sys.platform, dtype)
+    device = (importlib.metadata.version("mlx"), sys.platform, str(mx.default_device()), dtype)
     return hashlib.sha256(repr((_stamp_code(), device, weights, words, key)).encode()).hexdigest()
 
 

@@ -137,3 +137,10 @@ def test_an_entry_is_called_by_all_that_it_depends_on():
     }
     assert len(names) == 5
     assert name_entry(other, ("text_encoder",), "float32", "a") in names
+
+
+def test_what_another_chip_made_is_another_entry(monkeypatch):
+    """One version of MLX, on one system, computes on the processor or on a card."""
+    name = name_entry(open_folder(MINI), ("autoencoder",), "float32", "a")
+    monkeypatch.setattr(mx, "default_device", lambda: mx.Device(mx.gpu))
+    assert name_entry(open_folder(MINI), ("autoencoder",), "float32", "a") != name
