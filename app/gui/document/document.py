@@ -27,7 +27,7 @@ from ...fluxboard.file import COPY_HINT, BoardFile
 from ...models import library
 from ...models.library import Model
 from ..kit.turns import pace
-from ..kit.words import in_window, say_moved
+from ..kit.words import in_window, is_in_trash, say_moved
 from .forecast import PanelModel, forecast
 from .pixmaps import Pixmaps, is_small, read
 from .runs import Asked, PanelState, Runs
@@ -198,7 +198,7 @@ class Document(QObject):
         """A folder that was moved is followed, which nobody may notice who threw it away."""
         if self.file.path != self._place:
             self._place = self.file.path
-            self.message.emit(*say_moved(self._place))
+            (self.message if is_in_trash(self._place) else self.noted).emit(*say_moved(self._place))
 
     def _tell_read_only(self) -> None:
         if not self._told_read_only:

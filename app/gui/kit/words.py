@@ -73,8 +73,12 @@ def in_window(hint: Hint) -> str:
 TRASHES = (".Trash", "Trash", ".Trashes")  # names of folders
 
 
+def is_in_trash(board: Path) -> bool:
+    return any(part in TRASHES for part in board.parts)
+
+
 def say_moved(board: Path) -> tuple[str, str]:
     """What is told of a board whose folder is elsewhere now, and what to do."""
-    if any(part in TRASHES for part in board.parts):
+    if is_in_trash(board):
         return f"{board.name} is in the Trash now.", "To keep it, save a copy: File > Save a Copy."
     return f"The board is now {board}.", "It goes on being saved there."

@@ -25,7 +25,7 @@ from ...fluxboard.file import BoardFile
 from ...models import library
 from ..document.document import READ_ONLY_HINT, Document
 from ..document.storing import in_background
-from ..kit.words import model_title
+from ..kit.words import is_in_trash, model_title
 from ..pages.downloads import Downloads
 from ..pages.home import Story
 
@@ -77,10 +77,12 @@ class Session(QObject):
         self.store(msgspec.structs.replace(self.settings, model=name))
 
     def remember_title(self) -> Settings:
-        """The settings, with what the open board is called now."""
+        """The settings, with what the open board is called now and where it is, should somebody have moved it."""
         path, title = self._try_path(), self.document.board.title if self.document else ""
         if path in self.settings.recent and self.settings.titles.get(path) != title:
             self.store(msgspec.structs.replace(self.settings, titles=self.settings.titles | {path: title}))
+        elif path and path not in self.settings.recent and not is_in_trash(Path(path)):
+            self.store(settings.with_recent(self.settings, Path(path), title))
         return self.settings
 
     def _try_path(self) -> str:
@@ -256,6 +258,7 @@ class Session(QObject):
         if self._closed:
             return
         self._closed = True
+        self.remember_title()
         for document in self._all():
             keep_thumbnail(document.file)
             document.close()

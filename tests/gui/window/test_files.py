@@ -8,6 +8,7 @@ from PySide6.QtCore import Qt, QTimer
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox
 
+from app.base import settings
 from app.board import commands
 from app.board.data import new_board
 from app.fluxboard.archive import export_zip
@@ -35,6 +36,30 @@ def test_a_board_for_reading_only_says_so_and_the_window_asks_before_changes_are
     monkeypatch.setattr(window.commands, "sure_to_lose", lambda: asked.append(1) or len(asked) > 1)
     assert not window.close()
     assert window.close()
+
+
+def test_a_board_that_is_moved_while_it_is_open_is_news_stays_on_home_and_is_opened_next_time(window, tmp_path):
+    moved = tmp_path / "elsewhere.fluxboard"
+    window.document.file.path.rename(moved)
+    window.document.do("Rename", commands.set_board(window.document.board, title="Mine"))
+    assert window.document.save()
+    assert window.toasts.title.text() == f"The board is now {moved}."
+    assert window.toasts.shown[0].property("tone") != "danger"
+    assert window.session.list_boards()[0] == (str(moved), "Mine")
+    second = tmp_path / "second.fluxboard"
+    moved.rename(second)
+    assert window.close()
+    assert settings.load().recent[0] == str(second)
+
+
+def test_a_board_in_the_trash_is_trouble_and_not_opened_next_time(window, tmp_path):
+    (tmp_path / "Trash").mkdir()
+    before = window.session.settings.recent
+    window.document.file.path.rename(tmp_path / "Trash" / "harbour.fluxboard")
+    window.document.look_around()
+    assert "in the Trash" in window.toasts.title.text()
+    assert window.close()
+    assert settings.load().recent == before
 
 
 def test_a_zip_goes_out_and_comes_back_as_the_same_board(window, tmp_path, monkeypatch, qtbot):
