@@ -24,7 +24,6 @@ from PySide6.QtWidgets import (
     QPlainTextEdit,
     QPushButton,
     QStyle,
-    QStyleOptionButton,
     QStyleOptionComboBox,
     QTabBar,
     QToolButton,
@@ -124,15 +123,13 @@ def measure_label(label: QLabel) -> tuple[str, Size, Size]:
 
 
 def measure_button(button: QAbstractButton) -> tuple[str, Size, Size]:
-    text, style = button.text().replace("&", ""), button.style()
+    text = button.text().replace("&", "")
     needed = button.fontMetrics().size(Qt.TextFlag.TextShowMnemonic, button.text())
     icon = 0 if button.icon().isNull() else button.iconSize().width() + 4
     room = button.contentsRect()
-    if isinstance(button, QPushButton):
-        option = QStyleOptionButton()
-        button.initStyleOption(option)
-        room = style.subElementRect(QStyle.SubElement.SE_PushButtonContents, option, button)
-    elif isinstance(button, QToolButton):
+    if isinstance(button, QPushButton):  # the style knows its padding and its weight while it is pressed
+        return text, (button.sizeHint().width(), needed.height()), (button.width(), room.height())
+    if isinstance(button, QToolButton):
         if button.toolButtonStyle() == Qt.ToolButtonStyle.ToolButtonIconOnly:
             return text, (0, 0), (0, 0)
         if button.toolButtonStyle() == Qt.ToolButtonStyle.ToolButtonTextUnderIcon:

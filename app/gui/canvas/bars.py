@@ -55,7 +55,7 @@ class CanvasBar(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Where there is little room, what wheel and keys do as well goes first."""
         super().resizeEvent(event)
-        spare = (*self.zooms[:3:2], self.ground)
+        spare = (*self.zooms[:3:2], self.ground, self.zoom)
         gap = self._row.spacing()
         missing = sum(gap + one.sizeHint().width() for one in spare if not one.isVisibleTo(self))
         missing += self._row.minimumSize().width() - self.width()

@@ -104,6 +104,8 @@ class EditBar(PanelPart, QWidget):
         super().resizeEvent(event)
         self._set_height(HIGH if self.window().height() >= TALL else LOW)
         (self._last if self.width() < NARROW else self._top).addWidget(self.go_on)
+        if self.panel_id:
+            self._show_place()
 
     def _set_height(self, height: int) -> None:
         self.text.setFixedHeight(height)
@@ -140,12 +142,16 @@ class EditBar(PanelPart, QWidget):
         self.to_change.setEnabled(self._find_start() is not None)
 
     def _show_place(self) -> None:
-        """Where the scene is, as the heading has it: pressed, it is added to the words of a new picture."""
+        """Where the scene is, as the heading has it: pressed, it is added to the words of a new picture.
+
+        Where there is little room its sign and its hint say so.
+        """
         place = look(self.document.board).find_place(self.panel)
         self.place.setVisible(bool(place))
         self.place.setChecked(self.panel.in_place)
         elide = Qt.TextElideMode.ElideRight
-        self.place.setText(as_action(self.place.fontMetrics().elidedText(place, elide, PLACE)))
+        text = self.place.fontMetrics().elidedText(place, elide, PLACE) if self.width() >= NARROW else ""
+        self.place.setText(as_action(text))
         describe(
             self.place, f"Place: {place}", "The scene's place is added to the words of this panel. Press to change"
         )

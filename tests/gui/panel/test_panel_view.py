@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from PySide6.QtWidgets import (
     QComboBox,
     QLineEdit,
     QPlainTextEdit,
+    QToolButton,
     QWidget,
 )
 
@@ -79,6 +81,26 @@ def test_held_keys_ask_for_one_run(view, engine):
         QApplication.sendEvent(view.edit.text, held)
     assert engine.submitted == []
     assert [one.key().toString() for one in view.findChildren(QShortcut) if not one.autoRepeat()] == ["Ctrl+Return"]
+
+
+def test_in_the_smallest_window_no_tool_and_no_choice_is_cut_or_lies_on_another(window, qtbot):
+    document = window.document
+    scene = document.board.scenes[0]
+    document.do("Head", commands.set_scene(document.board, scene.id, heading="INT. BAR AT THE OLD HARBOUR - DAY"))
+    window.open_panel(next(document.board.panels()).id)
+    view = window.page("panel")
+    for size in ((1280, 800), (900, 600)):
+        window.resize(*size)
+        qtbot.waitUntil(lambda size=size: window.size().toTuple() == size)
+        QApplication.processEvents()
+        edit = view.edit
+        for one in (edit.to_change, edit.to_make, edit.place):
+            assert one.isVisible()
+            assert one.width() >= one.sizeHint().width(), one.text()
+        assert edit.place.accessibleName() == "Place: interior, bar at the old harbour, day"
+        tools = [one for one in view.stage.bar.findChildren(QToolButton) if one.isVisible()]
+        for one, other in pairwise(sorted(tools, key=lambda tool: tool.x())):
+            assert one.geometry().right() < other.x(), (one.accessibleName(), other.accessibleName())
 
 
 def test_variations_differ_by_seed_and_cancel_takes_all(view, engine):
