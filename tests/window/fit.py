@@ -107,7 +107,7 @@ def measure(widget: QWidget) -> Iterator[tuple[str, Size, Size]]:
     elif isinstance(widget, QHeaderView) and widget.orientation() == Qt.Orientation.Horizontal:
         for place in (one for one in range(widget.count()) if not widget.isSectionHidden(one)):
             text = str(widget.model().headerData(place, widget.orientation()) or "")
-            yield text, (metrics.horizontalAdvance(text), 1), (widget.sectionSize(place), widget.height())
+            yield text, (widget.sectionSizeHint(place), 1), (widget.sectionSize(place), widget.height())
 
 
 def measure_label(label: QLabel) -> tuple[str, Size, Size]:

@@ -127,7 +127,7 @@ class ModelsView(QWidget):
         for column in (1, 3, 4):
             self.table.setColumnHidden(column, narrow)
         self.table.horizontalHeader().setSectionResizeMode(0, Stretch if narrow else Interactive)
-        self._fit_titles()
+        self._fit_columns()
         card = self.best.itemAt(0)
         if card and isinstance(best := card.widget(), BestCard):
             best.sample.setVisible(not narrow)
@@ -176,15 +176,16 @@ class ModelsView(QWidget):
                 item = QTableWidgetItem(text)
                 item.setData(NAME, entry["name"])
                 self.table.setItem(place, column, item)
-        for column in (2, 3, 4, 5):
-            self.table.resizeColumnToContents(column)
-        self._fit_titles()
+        self._fit_columns()
         self.table.blockSignals(False)
         self._filter()
 
-    def _fit_titles(self) -> None:
-        """Also after the table was narrow, whose stretched column would push the last ones out of sight."""
-        self.table.resizeColumnToContents(0)
+    def _fit_columns(self) -> None:
+        """Also after the table was narrow: its stretched column would push the last ones out of sight, and columns that
+        were hidden did not ask for their headings' width.
+        """
+        for column in (0, 2, 3, 4, 5):
+            self.table.resizeColumnToContents(column)
         self.table.setColumnWidth(0, min(TITLE, self.table.columnWidth(0)))
 
     def _list_cells(self, entry: dict[str, Any]) -> tuple[str, ...]:
