@@ -137,6 +137,7 @@ class Settings(Struct, frozen=True):
     width: int | None = None
     height: int | None = None
     loras: tuple[Adapter, ...] | None = None
+    step_cache: float | None = None  # approximate; None is off
 
 
 class Panel(Struct, frozen=True):

@@ -22,6 +22,7 @@ from mlx_model.foreign import parse_json
 from mlx_model.geometry import Size
 from mlx_model.memory import Forecast
 from mlx_model.request import MAX_SEED, Lora, Mask, Reference, Request, check, size_of_shape
+from mlx_model.shortcuts import gains_from_cache
 from mlx_model.specs import ModelSpec
 from mlx_model.store.folder import Folder
 
@@ -71,13 +72,20 @@ def choose_size(board: Board, panel: Panel, model: library.Model) -> Choice:
     return Choice(model, size_of_shape(*board.aspect, model.folder.spec))
 
 
+def choose_step_cache(panel: Panel, spec: ModelSpec) -> float | None:
+    """The panel's, where the model takes so many steps that it gains something."""
+    steps = spec.steps if panel.settings.steps is None else panel.settings.steps
+    return panel.settings.step_cache if gains_from_cache(steps) else None
+
+
 def require_memory(board: Board, panel: Panel, choice: Choice) -> Forecast:
     """What a run of the panel needs. Raises WillNotFit where this machine can't hold it."""
     shown = see(board, panel)
     known = find_taught(board, shown, choice.model.name)
     sizes = [one.size for one in shown if one.size and not is_known(one, known)]
     adapters, seen_at = list_loras(board, panel, known), running.choose_reference_size(choice.spec)
-    return running.require_room(choice.folder, choice.size, sizes, loras=adapters, seen_at=seen_at)
+    cache = choose_step_cache(panel, choice.spec)
+    return running.require_room(choice.folder, choice.size, sizes, loras=adapters, seen_at=seen_at, step_cache=cache)
 
 
 def find_taught(board: Board, shown: Sequence[Seen], model: str) -> dict[str, Taught]:
@@ -189,6 +197,7 @@ def panel_job(
         strength=panel.settings.strength if source else None,
         loras=list_loras(board, panel, known),
         reference_size=running.choose_reference_size(spec),
+        step_cache=choose_step_cache(panel, spec),
     )
     folder, start = str(choice.folder.path), look(board).find_start(panel)
     words, start_id = panel.words.strip(), start.id if start else None

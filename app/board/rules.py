@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from mlx_model.errors import Refused
 from mlx_model.request import LEAST_CROP, MAX_SEED, MAX_SIDE, MAX_STEPS, MAX_TEXT
+from mlx_model.shortcuts import MOST_CHANGE
 
 from .camera import Camera
 from .data import (
@@ -215,6 +216,8 @@ def _check_settings(settings: Settings) -> None:
         raise Refused(f"The guidance {guidance} is out of range.", "Choose 0 to 100.")
     if not (strength is None or 0 < strength <= 1):
         raise Refused(f"The strength {strength} is out of range.", "Choose above 0, up to 1.")
+    if not (settings.step_cache is None or 0 < settings.step_cache <= MOST_CHANGE):
+        raise Refused(f"A step cache of {settings.step_cache} is out of range.", "Choose above 0, up to 1.")
     for side in (settings.width, settings.height):
         if not (side is None or 16 <= side <= MAX_SIDE):
             raise Refused(f"{side} pixels are out of range.", f"Choose 16 to {MAX_SIDE}.")

@@ -181,7 +181,8 @@ def _for_model(recorded: Request, folder: Folder) -> Request:
     name, seen = library.name_of(folder), recorded.reference_size
     if name != recorded.model:
         seen = seen and choose_reference_size(folder.spec)
-        recorded = dataclasses.replace(recorded, model=name, steps=None, guidance=None, sampler=None)
+        own: Options = dict.fromkeys(("steps", "guidance", "sampler", "step_cache"))
+        recorded = dataclasses.replace(recorded, model=name, **own)
     return dataclasses.replace(recorded, reference_size=seen if folder.spec.takes_reference_size else None)
 
 
@@ -247,6 +248,8 @@ def _changes(options: Options, folder: Folder, recorded: Request | None) -> Opti
         "reference_size",
     )
     changes = {key: options[key] for key in (*direct, "reference_size") if options.get(key) is not None}
+    if options.get("step_cache") is not None:
+        changes["step_cache"] = options["step_cache"] or None
     if recorded is None and (seen := choose_reference_size(folder.spec)):
         changes.setdefault("reference_size", seen)
     if options.get("control") and folder.spec.pictures == "edges":

@@ -91,7 +91,8 @@ def require_memory(folder: "Folder", request: Request, low: bool = False) -> Non
         require_room(folder, size, sizes, request.dtype, request.loras, low)
         return
     sizes = [Size.of(demand(reference.pixels)) for reference in request.references]
-    require_room(folder, request.size, sizes, request.dtype, request.loras, low, request.reference_size)
+    given = request.dtype, request.loras, low, request.reference_size, request.step_cache
+    require_room(folder, request.size, sizes, *given)
 
 
 def require_room(
@@ -102,18 +103,21 @@ def require_room(
     loras: Sequence[Lora] = (),
     low: bool = False,
     seen_at: int | None = None,
+    step_cache: float | None = None,
 ) -> "Forecast":
     """What a run needs of this machine's memory; `low`: with weights read from the disk, also where the model fits;
-    `seen_at`: as Request.reference_size.
+    `seen_at` and `step_cache`: as Request.reference_size and step_cache.
 
     Raises WillNotFit, naming what would, where this machine can't hold it; LayoutError for a file that is no LoRA.
     """
     from mlx_model import fitting, memory
-    from mlx_model.store.counting import count_adapters
+    from mlx_model.store.counting import count_adapters, count_step_cache
 
     here = memory.machine()
     number_bytes = 4 if dtype == "float32" else here.number_bytes
-    weights = fitting.weigh(folder, number_bytes).add(count_adapters(folder, loras, number_bytes))
+    beside = count_adapters(folder, loras, number_bytes)
+    beside += count_step_cache(folder.spec, size, step_cache, number_bytes)
+    weights = fitting.weigh(folder, number_bytes).add(beside)
     spec, low = folder.spec.limit_references(seen_at), low or _is_set("low_memory")
     return fitting.require(spec, here, size, references, weights, low)
 

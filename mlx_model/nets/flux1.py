@@ -7,8 +7,9 @@ Axis letters: B batch, T text tokens, N image tokens, R reference tokens, L = T 
 H heads, D head width, C latent channels. Token order is always [text, image, references].
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import mlx.core as mx
@@ -261,17 +262,22 @@ class Transformer(nn.Module):
         return finish(self.walk(latents, self.steer_later(vec), condition))[0]
 
     def walk(self, latents: mx.array, steering: Steering, condition: Condition) -> Walk:
-        """`__call__` for a time whose steering is there: yields the image's tokens, and others, after every block."""
-        img, txt, rope = self._image(latents.astype(self.dtype), condition), condition.text, condition.rope
+        """`__call__` for a time whose steering is there."""
+        img, count = self._image(latents.astype(self.dtype), condition), latents.shape[1]
+        blocks = self._run_blocks(img, count, steering, condition)
+        return Walk(img[:, :count], blocks, partial(self.final_layer, steering=steering.last))
+
+    def _run_blocks(self, img: mx.array, count: int, steering: Steering, condition: Condition) -> Iterator[mx.array]:
+        """The picture's `count` tokens (B, N, h) after every block."""
+        txt, rope = condition.text, condition.rope
         for double, pair in zip(self.double_blocks, steering.double, strict=True):
             img, txt = double(img, txt, pair, rope)
-            yield img
-        x, image = mx.concatenate([txt, img], axis=1), slice(txt.shape[1], txt.shape[1] + latents.shape[1])
+            yield img[:, :count]
+        x, image = mx.concatenate([txt, img], axis=1), slice(txt.shape[1], txt.shape[1] + count)
         for single, mod in zip(self.single_blocks[:-1], steering.single[:-1], strict=True):
             x = single(x, mod, rope)  # (B, T + N + R, h)
-            yield x
-        x = self.single_blocks[-1].run_last(x, steering.single[-1], rope, image)
-        return self.final_layer(x, steering.last)
+            yield x[:, image]
+        yield self.single_blocks[-1].run_last(x, steering.single[-1], rope, image)
 
     def _image(self, latents: mx.array, condition: Condition) -> mx.array:
         """(B, N, C) -> the image stream (B, N + R, h)."""

@@ -5,7 +5,9 @@ Axis letters: B batch, T text tokens, N image tokens, R reference tokens, L = T 
 H heads, D head width, C latent channels. Token order is always [text, image, references].
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import mlx.core as mx
@@ -324,21 +326,23 @@ class Transformer(nn.Module):
         return self.walk(latents, self.steer(time_features, guidance_features, image), condition)
 
     def walk(self, latents: mx.array, steering: Steering, condition: Condition) -> Walk:
-        """`__call__` for a time whose steering is there: yields the image tokens (B, N, h) after every block."""
-        img, txt, rope = self._image(latents, condition), condition.text, condition.rope
-        image, kept = _find_image(latents, condition), iter(condition.bank or ())
+        """`__call__` for a time whose steering is there."""
+        img, image = self._image(latents, condition), _find_image(latents, condition)
+        blocks = self._run_blocks(img, image, steering, condition)
+        return Walk(img[:, : latents.shape[1]], blocks, partial(self.final_layer, steering=steering.last))
+
+    def _run_blocks(self, img: mx.array, image: slice, steering: Steering, condition: Condition) -> Iterator[mx.array]:
+        """The image tokens (B, N, h) after every block; `image`: where they are among all."""
+        txt, rope, kept = condition.text, condition.rope, iter(condition.bank or ())
         for double in self.double_blocks:
             img, txt = double(img, txt, steering.img, steering.txt, rope, next(kept, None))
-            yield img[:, : latents.shape[1]]
+            yield img[:, : image.stop - image.start]
         x = mx.concatenate([txt, img], axis=1)  # (B, T + N + R, h)
         for single in self.single_blocks[:-1]:
             x = single(x, steering.single, rope, next(kept, None))
             yield x[:, image]
-        img = x[:, image]
         for single in self.single_blocks[-1:]:
-            img = single.run_last(x, steering.single, rope, image, next(kept, None))
-            yield img
-        return self.final_layer(img, steering.last)
+            yield single.run_last(x, steering.single, rope, image, next(kept, None))
 
     def _image(self, latents: mx.array, condition: Condition) -> mx.array:
         """(B, N, C) -> the image stream (B, N + R, h)."""

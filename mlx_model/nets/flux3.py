@@ -5,6 +5,7 @@ Axis letters: B batch, T text tokens, N image tokens, R reference tokens, L = T 
 H heads, D head width, C latent channels. Token order is always [text, image, references].
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -238,7 +239,12 @@ class Transformer(nn.Module):
         return self._run_alone(self.content_mode_blocks[IMAGE], image, steering.early[IMAGE], own)
 
     def walk(self, image: mx.array, steering: Steering, condition: Condition) -> Walk:
-        """What `begin` made of the latents -> their velocity (B, N, C); yields the image after every block."""
+        """What `begin` made of the latents -> their velocity (B, N, C)."""
+        blocks = self._run_joint(image, steering, condition)
+        return Walk(image, blocks, lambda x: self.final_layer[IMAGE](x, steering.last).astype(self.dtype))
+
+    def _run_joint(self, image: mx.array, steering: Steering, condition: Condition) -> Iterator[mx.array]:
+        """The image (B, N, h) after every block of all together."""
         if self.params.flow_map:
             condition = self._run_early(condition, steering.early)
         text, references, rope = condition
@@ -248,8 +254,7 @@ class Transformer(nn.Module):
         for block in self.single_blocks[:-1]:
             streams = block(streams, mods, rope)
             yield streams[1]
-        image = self.single_blocks[-1].run_last(streams, mods, rope)
-        return self.final_layer[IMAGE](image, steering.last).astype(self.dtype)
+        yield self.single_blocks[-1].run_last(streams, mods, rope)
 
     def _still(self, target_features: mx.array | None = None) -> mx.array:
         return self._vector(timestep_features([0.0]), target_features)

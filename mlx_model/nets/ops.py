@@ -4,8 +4,9 @@ Axis letters: B batch, L tokens, D width of one head, H heads, h hidden width.
 """
 
 import math
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
+from itertools import zip_longest
 from typing import Any, NamedTuple, Protocol
 
 import mlx.core as mx
@@ -264,31 +265,26 @@ def run_layers(layers: Chain, x: mx.array) -> mx.array:
     return x
 
 
-# A network at work: yields its tokens after each block, at last it returns the result.
-Walk = Generator[mx.array, None, mx.array]
+class Walk(NamedTuple):
+    """A network at work, block by block. All tokens are those of the picture alone, (B, N, h)."""
+
+    entering: mx.array  # as the first block gets them
+    blocks: Iterator[mx.array]  # after each block, when asked for
+    leave: Callable[[mx.array], mx.array]  # from what is behind the last block to the result
 
 
 def finish(*walks: Walk) -> list[mx.array]:
     """The results of networks that go side by side, each block of all before the next: its weights are needed once."""
-    results: dict[int, mx.array] = {}
-    while len(results) < len(walks):
-        for number, walk in enumerate(walks):
-            try:
-                if number not in results:
-                    next(walk)
-            except StopIteration as end:
-                results[number] = end.value
-    return [results[number] for number in range(len(walks))]
+    states = [walk.entering for walk in walks]
+    for after in zip_longest(*(walk.blocks for walk in walks)):
+        states = [old if new is None else new for old, new in zip(states, after, strict=True)]
+    return [walk.leave(state) for walk, state in zip(walks, states, strict=True)]
 
 
 def keep_states(walk: Walk) -> tuple[mx.array, list[mx.array]]:
     """The result, and the tokens after every block."""
-    states = []
-    while True:
-        try:
-            states.append(next(walk))
-        except StopIteration as end:
-            return end.value, states
+    states = list(walk.blocks)
+    return walk.leave(states[-1]), states
 
 
 class RMSNorm(nn.Module):

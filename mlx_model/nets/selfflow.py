@@ -5,6 +5,7 @@ Axis letters: B batch, N tokens, h hidden width, C numbers per token (c p p, as 
 Times run from 1 (noise) to 0 (picture) like everywhere here; the network itself takes s = 1 - t.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import mlx.core as mx
@@ -200,14 +201,17 @@ class Transformer(nn.Module):
         return keep_states(self.walk(latents, time_features, condition))
 
     def walk(self, latents: mx.array, time_features: mx.array, condition: mx.array) -> Walk:
-        """`__call__`, which yields the tokens (B, N, h) after every block."""
+        """`__call__`, block by block."""
         x = self.x_embedder(latents.astype(self.dtype)) + self.pos_embed  # (B, N, h)
         time = self.t_embedder(time_features.astype(self.dtype))
         vec = silu((time if time.ndim == 3 else time[:, None]) + condition)  # (B, 1 or N, h)
+        last = self.final_layer.steer(vec)
+        return Walk(x, self._run_blocks(x, vec), lambda x: self._unpack(self.final_layer(x, last)))
+
+    def _run_blocks(self, x: mx.array, vec: mx.array) -> Iterator[mx.array]:
         for block in self.blocks:
             x = block(x, vec)
             yield x
-        return self._unpack(self.final_layer(x, self.final_layer.steer(vec)))
 
     def _unpack(self, x: mx.array) -> mx.array:
         """(B, N, p q c) -> (B, N, c p q) of the first half of the channels, with the sign of our direction of time."""

@@ -162,7 +162,7 @@ def velocity(
     def one(given: tuple[flux1.Condition, list[flux1.Steering]], latents: mx.array, i: int) -> Walk:
         return model.walk(latents, given[1][i], given[0])
 
-    return guide(one, prepared, scale)
+    return guide(one, prepared, scale, cache=pipe.step_cache)
 
 
 def _steer(pipe: Pipeline, pooled: mx.array, times: np.ndarray, guidance: float) -> list[flux1.Steering]:

@@ -71,7 +71,7 @@ def velocity(
     def one(condition: flux2.Condition, latents: mx.array, i: int) -> Walk:
         return model.walk(latents, steering[i], condition)
 
-    return guide(one, given, demand(request.guidance))
+    return guide(one, given, demand(request.guidance), cache=pipe.step_cache)
 
 
 def conditions(

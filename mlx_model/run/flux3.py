@@ -99,7 +99,7 @@ def velocity(
     def one(condition: flux3.Condition, image: mx.array, i: int) -> Walk:
         return model.walk(image, steering[i], condition)
 
-    guided = guide(one, conditions, demand(request.guidance))
+    guided = guide(one, conditions, demand(request.guidance), cache=pipe.step_cache)
     return lambda latents, i: guided(model.begin(latents, steering[i], conditions[0]), i)
 
 

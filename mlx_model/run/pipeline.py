@@ -33,7 +33,7 @@ from ..nets import autoencoder
 from ..nets.autoencoder import pack
 from ..request import Reference, Request, check, demand
 from ..store.cache import Cache, name_entry
-from ..store.counting import count_adapters, steers
+from ..store.counting import count_adapters, count_step_cache, steers
 from ..store.folder import Folder, open_folder
 from ..store.weights import build, check_components, open_component, open_part
 from . import noise
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from ..store.lora import Gathered
     from .latents import Placed
     from .previews import Costs, DrawBeside, Previews
+    from .step_cache import StepCache
 
 ENCODERS = ("text_encoder", "pooled_encoder", "image_encoder", "image_embedder")
 SEEING = ("autoencoder", "image_encoder", "image_embedder")
@@ -84,6 +85,7 @@ class Pipeline:
         self.given_noise: np.ndarray | None = None  # (N, C) in place of what the seed gives
         self.draw_beside: DrawBeside | None = None  # draws previews where MLX doesn't have to
         self.preview_costs: Costs = {}
+        self.step_cache: StepCache | None = None  # of the run, where it has one
 
     @classmethod
     def open(cls, path: Path, dtype: str | None = None) -> "Pipeline":
@@ -248,6 +250,7 @@ class Pipeline:
         number_bytes = getattr(mx, self.dtype).size
         sizes = [Size.of(demand(reference.pixels)) for reference in request.references]
         beside = count_adapters(self.folder, request.loras, number_bytes)
+        beside += count_step_cache(self.spec, request.size, request.step_cache, number_bytes)
         needed, self.banks.limit = expect(
             self.folder, request.size, sizes, number_bytes, self.low_memory, request.reference_size, beside
         )
@@ -306,6 +309,11 @@ class Pipeline:
         if source is not None and request.strength is not None:
             t = float(times[start])  # a numpy number would turn the product into a numpy array
             latents = (1 - t) * source + t * source_noise
+        self.step_cache = None
+        if request.step_cache is not None:
+            from .step_cache import StepCache  # few runs have one
+
+            self.step_cache = StepCache(request.step_cache)
         velocity = self.family.velocity(self, request, grid, texts, references, times)
         own = getattr(self.family, "solver", None)
         solver = own(self, request, latents.shape) if own else euler
@@ -323,6 +331,8 @@ class Pipeline:
             from ..store.streamed import rest
 
             rest(self.transformer)
+        if self.step_cache:
+            yield self.step_cache.tell()
         return progress.latents
 
     def _draw_previews(self, request: Request, share: float) -> "AbstractContextManager[Previews | None]":

@@ -5,13 +5,16 @@ Times run from 1 (noise) to 0 (picture); a transformer's output is the velocity 
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import mlx.core as mx
 import numpy as np
 
 from ..errors import Advice, NotFinite
 from ..nets.ops import Walk, finish
+
+if TYPE_CHECKING:
+    from .step_cache import StepCache
 
 # black-forest-labs/flux2 src/flux2/sampling.py, compute_empirical_mu: two lines fitted at 10 and at 200 steps.
 SLOPE_10, OFFSET_10 = 8.73809524e-05, 1.89833333
@@ -57,20 +60,21 @@ def guide(
     conditions: list,
     scale: float,
     is_guided: Callable[[int], bool] = lambda i: True,
+    cache: "StepCache | None" = None,
 ) -> Velocity:
     """The velocity from `one(condition, latents, step)`: with a second condition away from that one, scale times.
 
     Both go side by side, so that weights that are read from the disk are read once a step.
     `is_guided(step)`: whether that step is; another one follows the first condition alone.
     """
-    if len(conditions) == 1:
-        return lambda latents, i: finish(one(conditions[0], latents, i))[0]
 
     def velocity(latents: mx.array, i: int) -> mx.array:
-        if not is_guided(i):
-            return finish(one(conditions[0], latents, i))[0]
-        towards, away = finish(*(one(condition, latents, i) for condition in conditions))
-        return away + scale * (towards - away)
+        used = conditions if is_guided(i) else conditions[:1]
+        walks = [one(condition, latents, i) for condition in used]
+        if cache:
+            walks = [cache.shorten(number, walk) for number, walk in enumerate(walks)]
+        towards, *away = finish(*walks)
+        return away[0] + scale * (towards - away[0]) if away else towards
 
     return velocity
 

@@ -58,7 +58,8 @@ def velocity(
     def one(condition: mx.array, latents: mx.array, i: int) -> Walk:
         return model.walk(latents, features[i : i + 1], condition)
 
-    return guide(one, texts, demand(request.guidance), lambda i: bool(np.float32(times[i]) <= GUIDED_UNTIL))
+    is_guided = lambda i: bool(np.float32(times[i]) <= GUIDED_UNTIL)  # noqa: E731
+    return guide(one, texts, demand(request.guidance), is_guided, pipe.step_cache)
 
 
 def solver(pipe: Pipeline, request: Request, shape: tuple[int, ...]) -> Solver:

@@ -13,8 +13,10 @@ from typing import Any
 
 from ..errors import RequestError
 from ..foreign import parse_json
-from ..memory import Streamed
+from ..geometry import Size
+from ..memory import Streamed, image_tokens, shape_of
 from ..request import Lora
+from ..specs import ModelSpec
 
 HEADER_LIMIT = 10**8  # bytes, of a shard; the safetensors library's own
 # What networks call their blocks, and their table of tokens, which is one more.
@@ -100,3 +102,9 @@ def count_adapters(folder: Any, loras: Sequence[Lora], number_bytes: int) -> int
         return sum(count_bytes(Path(lora.path), number_bytes, largest) for lora in loras)
     except OSError as error:
         raise RequestError(f"A LoRA is no longer there: {error.filename}.", "Put it back, or take it off.") from error
+
+
+def count_step_cache(spec: ModelSpec, size: Size, threshold: float | None, number_bytes: int) -> int:
+    """Bytes in memory of a step cache: what is kept of each pass, and what that is compared with, (1, N, h) each."""
+    passes = 2 if spec.guidance_kind == "cfg" else 1
+    return 0 if threshold is None else 4 * passes * image_tokens(spec, size) * shape_of(spec)[0] * number_bytes

@@ -191,6 +191,27 @@ def test_references_are_looked_at_at_the_size_that_is_asked_for(model, work):
     assert "can't be seen" in call(work, *words, "--reference-size", "5", code=2).stderr
 
 
+def test_a_step_cache_is_told_recorded_and_taken_off_again(model, work):
+    words = ("edit", "room.png", "-p", "a cat", "--size", "64x64", "--steps", "8", "--seed", "1")
+
+    def make(name, *words):
+        said = call(work, *words, "-m", model, "-o", f"{name}.png", "--save-latents", f"{name}.safetensors").stderr
+        return said, load_file(work / f"{name}.safetensors")["latents"], read_request(work / f"{name}.png").step_cache
+
+    exact, short = make("exact", *words), make("short", *words, "--step-cache", "1")
+    again = make("again", "edit", "--again", "short.png")
+    off = make("off", "edit", "--again", "short.png", "--step-cache", "0")
+    assert [made[2] for made in (exact, short, again, off)] == [None, 1, 1, None]
+    assert ["Step cache" in made[0] for made in (exact, short, again, off)] == [False, True, True, False]
+    assert np.array_equal(again[1], short[1])
+    assert np.array_equal(off[1], exact[1])
+    assert not np.array_equal(short[1], exact[1])
+    for wrong in ("2", "-1", "nan", "much"):
+        assert "step-cache" in call(work, *words, "-m", model, "--step-cache", wrong, code=2).stderr
+    few = ("--again", "short.png", "-m", model, "--steps", "4")
+    assert "In 4 steps a step cache gains nothing" in call(work, "edit", *few, code=2).stderr
+
+
 def test_a_picture_is_enlarged_and_that_is_done_again(model, work):
     made = call(work, "enlarge", "room.png", "-m", model, "-o", "large.png", "--steps", "1")
     assert "One tile" in made.stderr or "1 tile" in made.stderr

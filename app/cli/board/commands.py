@@ -7,7 +7,7 @@ import click
 from app.board.camera import SHOTS
 from app.board.data import ROLES
 
-from ..options import FILE, Number, cache_option, low_memory_option
+from ..options import FILE, Number, cache_option, low_memory_option, step_cache_option
 from ..say import JSON, Command, json_option
 
 
@@ -87,6 +87,7 @@ def _panel_options(command: Command) -> Command:
         option("--strength", type=float, metavar="S", help="With --from: near 0 keeps the take, 1 repaints."),
         option("--guidance", type=float, metavar="G", help="How closely to follow the prompt."),
         option("--steps", type=int, metavar="N", help="Sampling steps."),
+        step_cache_option(),
         option("--model", metavar="MODEL", help="Another model than the board's."),
         option("--seconds", type=float, metavar="T", help="How long it stands in the animatic."),
         option("--move", metavar="TEXT", help="Camera move, such as pan or push in."),
@@ -216,6 +217,7 @@ def cast(board: str, name: str | None, image: tuple[str, ...], as_json: bool, **
 @click.option(
     "--machine", multiple=True, metavar="[USER@]HOST[:PROGRAM]", help="Render there too, through ssh; repeat for more."
 )
+@step_cache_option()
 @cache_option()
 @low_memory_option()
 @json_option

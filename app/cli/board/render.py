@@ -20,7 +20,8 @@ from app.pictures import inputs
 from mlx_model.errors import BoardError, FluxLocalError, ModelError, RequestError, WillNotFit
 from mlx_model.events import Done, Event, Stage
 from mlx_model.files import use_scratch_folder
-from mlx_model.request import Request, check
+from mlx_model.request import Request, check, demand
+from mlx_model.shortcuts import gains_from_cache
 from mlx_model.store.folder import Folder
 
 from ..say import Reporter, echo
@@ -104,6 +105,7 @@ class _Run:
     def __init__(self, file: BoardFile, options: Options, report: Reporter):
         self.file, self.options, self.report = file, options, report
         self.waiting: list[str] = []  # the panels that come after this one
+        self._told: set[str] = set()
         self._opened: tuple[Path, str | None] | None = None
         self._pipeline: Pipeline | None = None
 
@@ -123,7 +125,22 @@ class _Run:
         choice, seed = self._choose(board, panel), further_seed(locked, number)
         job = panel_job(board, panel_id, self.file.picture_path, choice, seed=seed, instruction=instruction,
                         compose=partial(compose, self.file))  # fmt: skip
-        return job, choice.folder
+        return self._set_cache(job), choice.folder
+
+    def _set_cache(self, job: jobs.Job) -> jobs.Job:
+        """With --step-cache in place of the panel's own, where the run has so many steps that it gains something."""
+        wanted, steps = self.options["step_cache"], demand(job.request.steps)
+        if wanted is None:
+            return job
+        if wanted and not gains_from_cache(steps):
+            self._tell_once(f"{job.label}: in {steps} steps a step cache gains nothing, so none is used.")
+            wanted = None
+        return dataclasses.replace(job, request=dataclasses.replace(job.request, step_cache=wanted or None))
+
+    def _tell_once(self, words: str) -> None:
+        if words not in self._told:
+            self._told.add(words)
+            self.report.note(words)
 
     def _look_ahead(self, folder: Folder) -> Iterator[Request]:
         """Of the waiting panels those of this model that can be told already: some go on from a take to be made."""

@@ -87,7 +87,8 @@ class Live(QObject):
         steps = choose_steps(full)
         self._drafting = steps < full
         if self._drafting:
-            job = dataclasses.replace(job, request=dataclasses.replace(job.request, steps=steps))
+            draft = dataclasses.replace(job.request, steps=steps, step_cache=None)
+            job = dataclasses.replace(job, request=draft)
         else:
             self._rest.stop()
         self._submit(job)

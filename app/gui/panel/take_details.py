@@ -139,7 +139,7 @@ def _facts(take: Take, request: Request | None) -> dict[str, str]:
         pictures = [f"{place} {one.name or 'unnamed'}" for place, one in enumerate(request.references, 1)]
         facts |= {
             "Model": model_title(take.model),
-            "Steps": str(request.steps),
+            "Steps": f"{request.steps}{_name_shortcuts(request)}",
             "Guidance": f"{request.guidance:g}" if request.guidance is not None else "–",
             "Seed": str(take.seed),
             "Pictures": ", ".join(pictures) or "none",
@@ -149,7 +149,12 @@ def _facts(take: Take, request: Request | None) -> dict[str, str]:
     return facts
 
 
+def _name_shortcuts(request: Request) -> str:
+    """What made the run shorter and the picture a little different."""
+    return f", step cache {request.step_cache:g}" if request.step_cache else ""
+
+
 def settings_of(take: Take) -> dict[str, object]:
-    """The steps, guidance, strength and size of a take's request, for a panel's Settings."""
+    """The steps, guidance, strength, size and step cache of a take's request, for a panel's Settings."""
     values = read_request(take)
-    return {name: values.get(name) for name in ("steps", "guidance", "strength", "width", "height")}
+    return {name: values.get(name) for name in ("steps", "guidance", "strength", "width", "height", "step_cache")}

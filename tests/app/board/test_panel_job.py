@@ -264,6 +264,13 @@ def test_a_single_picture_is_seen_in_full_where_a_person_chose_that(tmp_path, mo
     assert job(one, model=SPECS["flux1-schnell"]).request.reference_size is None
 
 
+def test_a_step_cache_is_used_where_it_gains_something():
+    one = board(Panel("p", "a fox", settings=Settings(step_cache=0.1)))
+    assert job(one, model=SPECS["flux1-dev"]).request.step_cache == 0.1
+    assert job(one, model=SPECS["flux2-klein-4b"]).request.step_cache is None
+    assert job(board(Panel("p", "a fox")), model=SPECS["flux1-dev"]).request.step_cache is None
+
+
 @pytest.mark.parametrize("role", ["pose", "edges", "depth", "layout"])
 def test_a_reference_that_is_to_be_followed_is_said_so_to_models_that_can(role):
     followed = PanelReference("ref", picture("stick"), role, "stick")

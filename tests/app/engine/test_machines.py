@@ -41,7 +41,7 @@ export FLUX_LOCAL_HOME="{home}/$host"
 exec "{python}" -P -m app "$@"
 """
 OPTIONS = {"panels": "", "model": None, "missing": False, "count": 1, "seed": 3, "instruction": None, "cache": False,
-           "low_memory": False, "machine": ()}  # fmt: skip
+           "low_memory": False, "machine": (), "step_cache": None}  # fmt: skip
 
 
 @pytest.fixture

@@ -139,7 +139,8 @@ def numbers(board, pick):
     one = any_panel(board, pick)
     if one is None:
         return board
-    settings = Settings(steps=pick((None, 1, 50)), guidance=pick((None, 0, 3.5)), width=pick((None, 512)))
+    given = {"guidance": pick((None, 0, 3.5)), "step_cache": pick((None, 0.1, 1))}
+    settings = Settings(steps=pick((None, 1, 50)), width=pick((None, 512)), **given)
     values = {"seed": pick((0, 2**64 - 1)), "seconds": pick((0.04, 2, 90.5)), "camera": Camera(pick(WORDS))}
     return commands.set_panel(board, one.id, settings=settings, **values)
 

@@ -222,6 +222,22 @@ def test_json_says_which_panel_and_where_its_picture_is(gull):
     assert Path(said[-1].path).parent == gull / "blobs"
 
 
+def test_a_step_cache_of_a_render_and_of_a_panel(gull):
+    """One that can gain something has it; the render's goes before the panel's own, 0 takes it off."""
+    run("board", "set", "gull", "1B", "--steps", "20", "--step-cache", "0.2")
+    assert panel("1B").settings.step_cache == 0.2
+    said = run("board", "render", "gull", "--panels", "1A-1B", "--step-cache", "0.1").stderr
+    assert "1A: in 4 steps a step cache gains nothing, so none is used" in said
+    assert said.count("gains nothing") == 1
+    run("board", "render", "gull", "--panels", "1B")
+    run("board", "render", "gull", "--panels", "1B", "--step-cache", "0")
+    assert [request.step_cache for request in FakePipeline.requests] == [None, 0.1, 0.2, None]
+    assert from_json(panel("1B").takes[0].request).step_cache == 0.1
+    assert "step-cache" in run("board", "render", "gull", "--step-cache", "3", code=2).stderr
+    run("board", "set", "gull", "1B", "--step-cache", "0")
+    assert panel("1B").settings.step_cache is None
+
+
 def test_a_panel_that_can_t_be_rendered_does_not_stop_the_others(gull):
     run("board", "set", "gull", "1A", "--prompt", "@nobody")
     result = run("board", "render", "gull", code=2)

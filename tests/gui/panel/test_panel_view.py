@@ -439,6 +439,37 @@ def test_settings(view, document, engine, picture_file, ids):
     assert settings.advice.text() == "Write it out."
 
 
+def test_a_step_cache_is_off_until_it_is_chosen_and_stands_beside_the_steps(view, engine, picture_file):
+    """The built-in model takes 4 steps, in which it gains nothing; a draft has none."""
+    settings = view.side.settings
+    assert (settings.step_cache.text(), settings.step_cache.isEnabled()) == ("No gain in 4 steps", False)
+    settings.steps.setValue(20)
+    assert (settings.step_cache.text(), settings.step_cache.isEnabled()) == ("Off", True)
+    settings.step_cache.setValue(0.1)
+    assert "step cache 0.1" in settings.summary.text()
+    view.render_panel()
+    assert engine.submitted[0].request.step_cache == 0.1
+    engine.done(picture_file("short.png"))
+    assert view.side.take.values["Steps"].text() == "20, step cache 0.1"
+    settings.step_cache.setValue(0)
+    assert view.panel.settings.step_cache is None
+    view.side.take.again.click()
+    assert view.panel.settings.step_cache == 0.1
+    settings.steps.setValue(4)
+    assert settings.step_cache.text() == "No gain in 4 steps"
+    view.render_panel()
+    assert engine.submitted[1].request.step_cache is None
+
+
+def test_a_draft_of_live_has_no_step_cache(view, engine, qtbot):
+    view.side.settings.steps.setValue(20)
+    view.side.settings.step_cache.setValue(0.1)
+    view.edit.render_bar.live.setChecked(True)
+    qtbot.waitUntil(lambda: len(engine.submitted) == 1)
+    draft = engine.submitted[0].request
+    assert (draft.steps, draft.step_cache) == (6, None)
+
+
 def test_shot_fields(view, document):
     view.side.tabs.setCurrentIndex(1)
     QTest.keyClicks(view.side.shot.texts["action"], "The gull lands.")
