@@ -48,7 +48,7 @@ def new_board(window) -> None:
     assert window.document.board.title == "The Gull Goes Out"
     QTest.keyClick(window, Qt.Key.Key_N, CONTROL)
     wait(lambda: window.document.board.title == "Untitled")
-    QTest.mouseClick(window.board.square, LEFT)
+    assert window.board.square.isHidden()
     assert window.document.board.aspect == (1, 1)
 
 

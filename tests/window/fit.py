@@ -91,6 +91,7 @@ Size = tuple[int, int]
 def measure(widget: QWidget) -> Iterator[tuple[str, Size, Size]]:
     """Text, the size it needs, the size it has."""
     metrics, elides = widget.fontMetrics(), getattr(widget, "elides", False)
+    elides = elides or widget.objectName() == "lookInCombo"  # of Qt's dialog for files: a path, elided in its middle
     if isinstance(widget, QLabel) and widget.text() and not elides:
         yield measure_label(widget)
     elif isinstance(widget, QComboBox) and not widget.isEditable() and not elides:

@@ -28,8 +28,9 @@ from PySide6.QtWidgets import QAbstractItemView, QStyle, QStyleOptionViewItem, Q
 
 from ...board.data import Board
 from ..document.document import Document
+from ..kit.measures import CHIP, MARGIN
 from ..kit.theme import theme
-from .layout import GAP, Layout, lay_out
+from .layout import Layout, lay_out
 from .model import BoardModel, Index
 from .paint import BoardDelegate
 
@@ -95,7 +96,7 @@ class BoardCells(QAbstractItemView):
             first = rows[row + 1].panel if row + 1 < len(rows) else ""
             self.select((first,) if first else ())
             bar = self.verticalScrollBar()
-            bar.setValue(bar.value() + self.visualRect(self.model().index(row)).top() - GAP)
+            bar.setValue(bar.value() + self.visualRect(self.model().index(row)).top() - MARGIN)
             self.setFocus()
 
     def _join(self, rows: Iterable[int]) -> QItemSelection:
@@ -119,7 +120,7 @@ class BoardCells(QAbstractItemView):
     @property
     def least(self) -> int:
         """The least width of a cell that counts now."""
-        return self.cell or max(USUAL, min(LARGEST, self.viewport().width() // ACROSS - GAP))
+        return self.cell or max(USUAL, min(LARGEST, self.viewport().width() // ACROSS - MARGIN))
 
     def current_panel(self) -> str | None:
         """The panel that the keyboard stands on."""
@@ -188,10 +189,10 @@ class BoardCells(QAbstractItemView):
         rect, bar = self.visualRect(index), self.verticalScrollBar()
         if rect.isNull():
             return
-        if rect.top() < GAP:
-            bar.setValue(bar.value() + rect.top() - GAP)
-        elif rect.bottom() > self.viewport().height() - GAP:
-            bar.setValue(bar.value() + rect.bottom() - self.viewport().height() + GAP)
+        if rect.top() < MARGIN:
+            bar.setValue(bar.value() + rect.top() - MARGIN)
+        elif rect.bottom() > self.viewport().height() - MARGIN:
+            bar.setValue(bar.value() + rect.bottom() - self.viewport().height() + MARGIN)
 
     def horizontalOffset(self) -> int:
         return 0
@@ -309,7 +310,7 @@ class BoardCells(QAbstractItemView):
         if marker is not None:
             painter.setPen(QPen(QColor(theme.colours.accent), 3))
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(marker, 3, 3)
+            painter.drawRoundedRect(marker, CHIP, CHIP)
 
     def dataChanged(self, top: Index, bottom: Index, roles: Sequence[int] = ()) -> None:
         super().dataChanged(top, bottom, roles)

@@ -19,8 +19,8 @@ from ...interchange.formats import FORMATS, IMPORTS
 from ..document import picture_drag
 from ..document.document import Document
 from ..document.picture_drag import pictures_in
+from ..kit.measures import MARGIN
 from .cells import BoardCells
-from .layout import GAP
 from .model import PANELS
 
 # A dropped .txt may be anything; File > Import reads it as a script.
@@ -111,7 +111,7 @@ class Dropping(QObject):
         rect = self.grid.visualRect(self.grid.model().index(self._row))
         if self._onto:
             return rect.adjusted(-3, -3, 3, 3)
-        return QRect(rect.left() - GAP // 2 - 1, rect.top(), 2, rect.height())
+        return QRect(rect.left() - MARGIN // 2 - 1, rect.top(), 2, rect.height())
 
     def drop(self, event: QDropEvent) -> None:
         row, onto = self._row, self._onto

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from PySide6.QtCore import QPoint, QRect
 
-MARGIN, GAP = 24, 16
+from ..kit.measures import GAP, MARGIN
+
 HEADING, CAPTION, SLIM = 44, 62, 40
 TALLEST = 1.25  # height of a picture box by its width: upright pictures are shown smaller, not endless
 
@@ -25,7 +26,7 @@ class Layout:
         """The rows that a strip from `top` to `bottom` may touch."""
         if not self.rects:
             return range(0)
-        return range(bisect_left(self.tops, top - self.tallest - GAP), bisect_right(self.tops, bottom))
+        return range(bisect_left(self.tops, top - self.tallest - MARGIN), bisect_right(self.tops, bottom))
 
     def at(self, point: QPoint) -> int:
         """The row under `point`, or -1."""
@@ -44,25 +45,25 @@ def lay_out(kinds: Sequence[str], width: int, cell: int, aspect: tuple[int, int]
     of its own is slim: full lines of panels are the rule on a long board.
     """
     inner = max(cell, width - 2 * MARGIN)
-    columns = max(1, (inner + GAP) // (cell + GAP))
-    side = (inner - GAP * (columns - 1)) // columns
+    columns = max(1, (inner + MARGIN) // (cell + MARGIN))
+    side = (inner - MARGIN * (columns - 1)) // columns
     height = picture_height(side, aspect) + CAPTION
-    made, y, column = Layout(columns=columns), MARGIN // 2, 0
+    made, y, column = Layout(columns=columns), GAP, 0
     for kind in kinds:
         if kind == "heading":
-            y += height + GAP if column else 0
+            y += height + MARGIN if column else 0
             made.rects.append(QRect(MARGIN, y, inner, HEADING))
             y, column = y + HEADING, 0
             continue
         if kind == "add" and not column and made.rects and len(made.rects) > 1 and made.rects[-1].height() == height:
-            made.rects.append(QRect(MARGIN, y - GAP // 2, side, SLIM))
-            y += SLIM + GAP // 2
+            made.rects.append(QRect(MARGIN, y - GAP, side, SLIM))
+            y += SLIM + GAP
             continue
-        made.rects.append(QRect(MARGIN + column * (side + GAP), y, side, height))
+        made.rects.append(QRect(MARGIN + column * (side + MARGIN), y, side, height))
         column += 1
         if column == columns:
-            y, column = y + height + GAP, 0
-    made.height = y + (height + GAP if column else 0) + MARGIN
+            y, column = y + height + MARGIN, 0
+    made.height = y + (height + MARGIN if column else 0) + MARGIN
     made.tops = [rect.top() for rect in made.rects]
     made.tallest = max((rect.height() for rect in made.rects), default=0)
     return made

@@ -15,7 +15,8 @@ from ..document.document import Document
 from ..document.pixmaps import read
 from ..document.runs import PanelState
 from ..kit import icons
-from ..kit.theme import RADIUS, font, theme
+from ..kit.measures import CORNER, FINE, GAP, HAIR, LARGE, RADIUS, TEXT
+from ..kit.theme import font, theme
 from ..kit.widgets import draw_words
 from .layout import CAPTION, SLIM
 from .model import OUTDATED, ROW, Index, Row, caption
@@ -99,7 +100,7 @@ class BoardDelegate(QStyledItemDelegate):
 
     def _heading(self, painter: QPainter, option: QStyleOptionViewItem, row: Row, text: str) -> None:
         c, rect = theme.colours, option.rect.adjusted(0, 6, 0, -6)
-        painter.setFont(_font(1.5, QFont.Weight.DemiBold))
+        painter.setFont(_font(LARGE, QFont.Weight.DemiBold))
         painter.setPen(QColor(c.muted))
         draw_words(painter, rect, LEFT, row.number)
         painter.setPen(QColor(c.text if text else c.muted))
@@ -120,7 +121,7 @@ class BoardDelegate(QStyledItemDelegate):
         elif is_out_of_date(self.document.board, panel):
             _chip(painter, box, OUTDATED, theme.colours.warning)
         _border(painter, box, option)
-        _below(painter, option.rect.adjusted(2, box.height() + 8, -2, 0), row, panel, self._colours(panel))
+        _below(painter, option.rect.adjusted(0, box.height() + GAP, 0, 0), row, panel, self._colours(panel))
 
     def _picture(self, painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> None:
         pixmap, ratio = self._pixmap(painter, box, panel, state), painter.device().devicePixelRatioF()
@@ -175,8 +176,8 @@ def _preview(path: str, step: int) -> QPixmap:
 
 
 @lru_cache(maxsize=32)
-def _font(points: float, weight: QFont.Weight) -> QFont:
-    return font(points, weight)
+def _font(size: int, weight: QFont.Weight) -> QFont:
+    return font(size, weight)
 
 
 def _round_up(side: float) -> int:
@@ -216,7 +217,7 @@ def _add(painter: QPainter, option: QStyleOptionViewItem) -> None:
     colour = c.text if lively else c.muted
     _icon(painter, box.translated(-44, 0) if slim else box.translated(0, -11), "plus", colour, 18 if slim else 22)
     painter.setPen(QColor(colour))
-    painter.setFont(_font(0, QFont.Weight.Normal))
+    painter.setFont(_font(TEXT, QFont.Weight.Normal))
     draw_words(painter, box.translated(8, 0) if slim else box.translated(0, 16), CENTRE, "Add panel")
 
 
@@ -259,7 +260,7 @@ def running_words(state: PanelState) -> str:
 
 
 def _words(painter: QPainter, box: QRect, text: str, colour: str) -> None:
-    painter.setFont(_font(0, QFont.Weight.Normal))
+    painter.setFont(_font(TEXT, QFont.Weight.Normal))
     painter.setPen(QColor(colour))
     metrics = painter.fontMetrics()
     lines = max(1, box.height() // metrics.lineSpacing())
@@ -268,8 +269,8 @@ def _words(painter: QPainter, box: QRect, text: str, colour: str) -> None:
 
 
 @lru_cache(maxsize=4096)
-def _cut(text: str, family: str, points: float, width: int, lines: int) -> str:
-    metrics = QFontMetrics(_font(points, QFont.Weight.Normal))
+def _cut(text: str, family: str, size: int, width: int, lines: int) -> str:
+    metrics = QFontMetrics(_font(size, QFont.Weight.Normal))
     words = text.split()
     made: list[str] = []
     while words and len(made) < lines:
@@ -282,9 +283,9 @@ def _cut(text: str, family: str, points: float, width: int, lines: int) -> str:
     return "\n".join(metrics.elidedText(line, Qt.TextElideMode.ElideRight, width) for line in made)
 
 
-def _elide(text: str, metrics: QFontMetrics, width: int, lines: int, points: float = 0) -> str:
+def _elide(text: str, metrics: QFontMetrics, width: int, lines: int, size: int = TEXT) -> str:
     """At most so many lines, the last one with an ellipsis where more would follow."""
-    return _cut(text, _font(points, QFont.Weight.Normal).family(), points, width, lines)
+    return _cut(text, _font(size, QFont.Weight.Normal).family(), size, width, lines)
 
 
 def _progress(painter: QPainter, box: QRect, state: PanelState) -> None:
@@ -292,15 +293,15 @@ def _progress(painter: QPainter, box: QRect, state: PanelState) -> None:
     line = QRectF(box.left() + 8, box.bottom() - 10, box.width() - 16, 4)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(QColor(0, 0, 0, 140))
-    painter.drawRoundedRect(line, 2, 2)
+    painter.drawRoundedRect(line, HAIR, HAIR)
     line.setWidth(line.width() * (state.step / state.total if state.total else 0.02))
     painter.setBrush(QColor(c.accent))
-    painter.drawRoundedRect(line, 2, 2)
+    painter.drawRoundedRect(line, HAIR, HAIR)
 
 
 def _chip(painter: QPainter, box: QRect, text: str, colour: str) -> None:
     """A small plate in the upper left corner; readable over any picture."""
-    painter.setFont(_font(-1, QFont.Weight.Medium))
+    painter.setFont(_font(FINE, QFont.Weight.Medium))
     metrics = painter.fontMetrics()
     text = metrics.elidedText(text, Qt.TextElideMode.ElideRight, box.width() - 32)
     plate = QRectF(box.left() + 8, box.top() + 8, metrics.horizontalAdvance(text) + 16, metrics.height() + 6)
@@ -308,20 +309,20 @@ def _chip(painter: QPainter, box: QRect, text: str, colour: str) -> None:
     ground.setAlpha(235)
     painter.setPen(Qt.PenStyle.NoPen)
     painter.setBrush(ground)
-    painter.drawRoundedRect(plate, 6, 6)
+    painter.drawRoundedRect(plate, CORNER, CORNER)
     painter.setPen(QColor(colour))
     draw_words(painter, plate, CENTRE, text)
 
 
 def _below(painter: QPainter, rect: QRect, row: Row, panel: Panel, colours: Sequence[str]) -> None:
     c = theme.colours
-    painter.setFont(_font(0, QFont.Weight.DemiBold))
+    painter.setFont(_font(TEXT, QFont.Weight.DemiBold))
     line = painter.fontMetrics().lineSpacing()
     top = QRect(rect.left(), rect.top(), rect.width(), line)
     painter.setPen(QColor(c.text))
     draw_words(painter, top, LEFT, row.number)
     start = painter.fontMetrics().horizontalAdvance(row.number) + 8
-    painter.setFont(_font(-1, QFont.Weight.Normal))
+    painter.setFont(_font(FINE, QFont.Weight.Normal))
     painter.setPen(QColor(c.muted))
     camera = " · ".join(part for part in (panel.camera.shot, panel.camera.angle, panel.camera.move) if part)
     draw_words(painter, top.adjusted(start, 0, -48, 0), LEFT, camera)
@@ -329,7 +330,7 @@ def _below(painter: QPainter, rect: QRect, row: Row, panel: Panel, colours: Sequ
     _marks(painter, top.adjusted(start, 0, -48, 0), colours, painter.fontMetrics().horizontalAdvance(camera))
     text = caption(panel) if panel.take or panel.action else ""
     spoken = f"“{panel.dialogue}”" if panel.dialogue else ""
-    lines = _elide(f"{text} {spoken}".strip(), painter.fontMetrics(), rect.width(), 2, -1)
+    lines = _elide(f"{text} {spoken}".strip(), painter.fontMetrics(), rect.width(), 2, FINE)
     painter.setPen(QColor(c.muted))
     draw_words(
         painter, QRect(rect.left(), rect.top() + line + 3, rect.width(), 2 * line), Qt.AlignmentFlag.AlignLeft, lines

@@ -7,6 +7,7 @@ from PySide6.QtWidgets import QFrame, QLineEdit, QListWidget, QListWidgetItem, Q
 from ...board.data import Board, Panel, numbers, scene_numbers
 from ...board.heading import OWN_NUMBER
 from ..document.document import Document
+from ..kit.measures import GAP, MARGIN
 from ..kit.widgets import LeftButton, as_line, as_tip, describe, label
 
 WIDTH = 208
@@ -35,7 +36,7 @@ class SceneRail(QFrame):
         self.list.setTextElideMode(Qt.TextElideMode.ElideRight)
         LeftButton(self.list)
         column = QVBoxLayout(self)
-        column.setContentsMargins(16, 8, 0, 8)
+        column.setContentsMargins(MARGIN, GAP, 0, GAP)
         self.nothing = label("No panel has these words.", "muted", wrap=True)
         column.addWidget(self.field)
         column.addWidget(self.nothing)

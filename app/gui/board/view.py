@@ -14,6 +14,7 @@ from ...board.seen import list_out_of_date
 from ..document import picture_drag
 from ..document.document import Document
 from ..kit.fields import ChoiceField
+from ..kit.measures import GAP, INSET, MARGIN, WIDE
 from ..kit.turns import OnceATurn
 from ..kit.widgets import Empty, OneLineEdit, as_action, bar, button, describe, icon_button, label, row
 from ..kit.words import model_title
@@ -87,6 +88,8 @@ class BoardView(QWidget):
             export,
             self.start,
         )
+        if inside := top.layout():  # its letters begin where the pictures do
+            inside.setContentsMargins(MARGIN - INSET, WIDE, MARGIN, WIDE)
         self.title.setMinimumWidth(TITLE)
         self.title.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.stack = QStackedLayout(self.body)
@@ -97,7 +100,7 @@ class BoardView(QWidget):
         box.setSpacing(0)
         box.addWidget(top)
         second = row(label("Style", "muted"), self.style_line, self.outdated)
-        second.setContentsMargins(20, 8, 16, 8)
+        second.setContentsMargins(MARGIN, GAP, MARGIN, GAP)
         box.addLayout(second)
         middle = row(self.rail, self.body, spacing=0)
         middle.setStretchFactor(self.body, 1)
@@ -125,7 +128,7 @@ class BoardView(QWidget):
         self.grid.zoomed.connect(slider.setValue)
         box.setSizePolicy(QSizePolicy.Policy.Fixed, QSizePolicy.Policy.Preferred)
         inside = QHBoxLayout(box)
-        inside.setContentsMargins(0, 0, 6, 0)
+        inside.setContentsMargins(0, 0, GAP, 0)
         inside.addWidget(slider)
         return box
 

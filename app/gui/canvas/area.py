@@ -7,6 +7,7 @@ from PySide6.QtCore import QPointF, QRect, QRectF, QSizeF, Qt, Signal
 from PySide6.QtGui import QColor, QPainter, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QWidget
 
+from ..kit.measures import CORNER, LARGE, RADIUS
 from ..kit.theme import theme
 from ..kit.widgets import draw_words
 from . import layers
@@ -209,12 +210,12 @@ class PictureArea(QWidget):
         pen = QPen(QColor(theme.colours.line), 1.5)
         pen.setDashPattern([5, 5])
         painter.setPen(pen)
-        painter.drawRoundedRect(rect.adjusted(1, 1, -1, -1), 8, 8)
+        painter.drawRoundedRect(rect.adjusted(1, 1, -1, -1), RADIUS, RADIUS)
         if self.hand:
             return
         painter.setPen(QColor(theme.colours.muted))
         font = painter.font()
-        font.setPixelSize(15)
+        font.setPixelSize(LARGE)
         painter.setFont(font)
         flags = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
         draw_words(painter, rect.adjusted(24, 24, -24, -24), flags, self.invitation)
@@ -263,7 +264,7 @@ class PictureArea(QWidget):
             painter.setPen(QPen(accent, 3 if meant else 1))
             accent.setAlpha(70 if meant else 24)
             painter.setBrush(accent)
-            painter.drawRoundedRect(field, 6, 6)
+            painter.drawRoundedRect(field, CORNER, CORNER)
             layers.draw_tag(painter, words, self._corner(field))
 
     def _repaint_picture(self, box: QRect) -> None:

@@ -7,7 +7,7 @@ from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction, QActionGroup, QResizeEvent
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QMenu, QToolButton, QWidget
 
-from ..kit.theme import GAP
+from ..kit.measures import GAP, HAIR, TIGHT
 from ..kit.widgets import ToolButton, describe, icon_button, key_text, leave_keys
 from .canvas import Canvas
 from .layers import GROUNDS
@@ -42,7 +42,7 @@ class CanvasBar(QWidget):
         self.canvas = canvas
         row = self._row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
-        row.setSpacing(2)
+        row.setSpacing(HAIR)
         self.tools: dict[str, QToolButton] = {}
         self._add_tools(row)
         row.addStretch(1)
@@ -55,7 +55,7 @@ class CanvasBar(QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Where there is little room, what wheel and keys do as well goes first."""
         super().resizeEvent(event)
-        spare = (*self.zooms[:3:2], self.ground, self.zoom)
+        spare = (*self.zooms[:3:2], self.ground, self.hold, self.zoom)
         gap = self._row.spacing()
         missing = sum(gap + one.sizeHint().width() for one in spare if not one.isVisibleTo(self))
         missing += self._row.minimumSize().width() - self.width()
@@ -67,7 +67,7 @@ class CanvasBar(QWidget):
         group = QButtonGroup(self)
         for key, name, icon, hint in ROWS.values():
             if key in (LAYER_TOOLS[0][0], GUIDE_TOOLS[0][0]):
-                row.addSpacing(GAP // 2)
+                row.addSpacing(TIGHT)
             button = icon_button(name, icon, hint, partial(self.tool_chosen.emit, key), checkable=True)
             group.addButton(button)
             row.addWidget(button)

@@ -8,7 +8,7 @@ from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QApplication, QColorDialog, QHBoxLayout, QSlider, QToolButton, QWidget
 
 from ...board.pose import POSES
-from ..kit.theme import GAP
+from ..kit.measures import GAP, TIGHT
 from ..kit.widgets import OneLine, PushButton, button, describe, icon_button, label, leave_keys, make_menu
 from .arranging import TURN, Arranger
 from .canvas import Canvas
@@ -33,7 +33,7 @@ class ToolBar(QWidget):
         super().__init__(parent)
         self.line = QHBoxLayout(self)
         self.line.setContentsMargins(0, 0, 0, 0)
-        self.line.setSpacing(GAP // 2)
+        self.line.setSpacing(TIGHT)
         self.done, self.words = PushButton("Done"), OneLine(tone="muted")
 
     def add_slider(self, name: str, hint: str, act: Callable[[int], None]) -> QSlider:
@@ -47,7 +47,7 @@ class ToolBar(QWidget):
         words.setBuddy(slider)
         self.line.addWidget(words)
         self.line.addWidget(slider)
-        self.line.addSpacing(GAP // 2)
+        self.line.addSpacing(TIGHT)
         slider.valueChanged.connect(act)
         return slider
 
@@ -83,7 +83,7 @@ class PlaceBar(HoldBar):
         self.add = button("Place Picture…", self.add_asked.emit, "plus")
         describe(self.add, "Place Picture…", "A picture from a file, to be laid on this one; or drop it here")
         self.line.addWidget(self.add)
-        self.line.addSpacing(GAP // 2)
+        self.line.addSpacing(TIGHT)
         self.opacity = self.add_slider("Opacity", "How much it hides what is below, < and >", self._set_opacity)
         self.tools = self.add_tools(*self._list_tools(self.arranger))
         self.end("The model sees both as one picture", "Back to looking; what is placed stays")
@@ -122,7 +122,7 @@ class PoseBar(HoldBar):
         self.add = button("Add Figure", self._open_menu, "plus")
         describe(self.add, "Add Figure", "Standing, walking, sitting and others, to be bent at the joints")
         self.line.addWidget(self.add)
-        self.line.addSpacing(GAP // 2)
+        self.line.addSpacing(TIGHT)
         self.tools = self.add_tools(
             ("Turn left", "undo", ", (comma)", lambda: poser.turn_held(-TURN)),
             ("Turn right", "redo", ". (full stop)", lambda: poser.turn_held(TURN)),
@@ -242,7 +242,7 @@ class PaintBar(BrushBar):
         self.line.addWidget(self.colour)
         for name, colour in READY.items():
             self.line.addWidget(self._add_swatch(name, QColor(colour)))
-        self.line.addSpacing(GAP // 2)
+        self.line.addSpacing(TIGHT)
         self.eraser = icon_button("Eraser", "eraser", "Takes paint away, E", checkable=True)
         self.eraser.clicked.connect(brush.set_erasing)
         self.line.addWidget(self.eraser)

@@ -18,6 +18,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from .measures import GAP, HAIR, TIGHT
 from .widgets import describe, label
 
 MOST_ROWS = 16
@@ -27,12 +28,20 @@ LABEL_WIDTH, LABEL_HEIGHT = 84, 30
 class WholeField(QSpinBox):
     """A wheel that turns over it scrolls the page behind it."""
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.lineEdit().setTextMargins(TIGHT + HAIR, 0, 0, 0)  # as far in as the words of other fields
+
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()
 
 
 class FractionField(QDoubleSpinBox):
     """A wheel that turns over it scrolls the page behind it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.lineEdit().setTextMargins(TIGHT + HAIR, 0, 0, 0)  # as far in as the words of other fields
 
     def wheelEvent(self, event: QWheelEvent) -> None:
         event.ignore()
@@ -94,7 +103,7 @@ class StrengthField(QWidget):
         self.number.valueChanged.connect(lambda value: self._choose(round(value, 4)))
         box = QHBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
-        box.setSpacing(8)
+        box.setSpacing(GAP)
         box.addWidget(self.slider, 1)
         box.addWidget(self.number)
 
@@ -132,7 +141,6 @@ def fraction(name: str, hint: str, highest: float, step: float, act: Callable[[f
 
 def _suit_number(box: QSpinBox | QDoubleSpinBox, name: str, hint: str) -> None:
     describe(box, name, hint)
-    box.lineEdit().setTextMargins(6, 0, 0, 0)
     box.setFocusPolicy(Qt.FocusPolicy.StrongFocus)  # a wheel over a field that was not clicked scrolls the page
 
 
@@ -161,8 +169,8 @@ def form() -> QFormLayout:
     """Labels on the left, fields as wide as there is room."""
     layout = QFormLayout()
     layout.setContentsMargins(0, 0, 0, 0)
-    layout.setVerticalSpacing(6)
-    layout.setHorizontalSpacing(8)
+    layout.setVerticalSpacing(GAP)
+    layout.setHorizontalSpacing(GAP)
     layout.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
     layout.setLabelAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
     return layout

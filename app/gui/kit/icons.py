@@ -5,18 +5,41 @@ from collections.abc import Iterable
 from functools import cache
 
 from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
-from PySide6.QtGui import QAction, QGuiApplication, QIcon, QPainter, QPixmap
+from PySide6.QtGui import QGuiApplication, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
-from PySide6.QtWidgets import QAbstractButton, QPushButton
+from PySide6.QtWidgets import QAbstractButton, QProxyStyle, QPushButton, QStyle, QStyleOption, QWidget
 
 from ...base.paths import ASSETS
 
 FOLDER = ASSETS / "icons"
 GAP = 0.35
-Dressed = QAbstractButton | QAction
-SIZES = (16, 20, 24)  # of menus and views; what is dressed has the size that it shows
+SIZES = (16, 20, 24)  # of lists and views; a button has the size that it shows
+Standard = QStyle.StandardPixmap
+FOLDERS = (Standard.SP_DirIcon, Standard.SP_DirOpenIcon, Standard.SP_DirClosedIcon, Standard.SP_DirLinkIcon)
+DISKS = (Standard.SP_DriveHDIcon, Standard.SP_DriveFDIcon, Standard.SP_DriveCDIcon, Standard.SP_DriveDVDIcon,
+         Standard.SP_DriveNetIcon, Standard.SP_ComputerIcon, Standard.SP_DesktopIcon)  # fmt: skip
+OURS = {
+    **dict.fromkeys(FOLDERS, "folder"),
+    **dict.fromkeys(DISKS, "computer"),
+    **dict.fromkeys((Standard.SP_FileIcon, Standard.SP_FileLinkIcon), "file"),
+    Standard.SP_DirHomeIcon: "home",
+    Standard.SP_ArrowBack: "back",
+    Standard.SP_ArrowForward: "forward",
+    Standard.SP_ArrowLeft: "back",
+    Standard.SP_ArrowRight: "forward",
+    Standard.SP_FileDialogToParent: "up",
+    Standard.SP_FileDialogNewFolder: "folder_new",
+    Standard.SP_FileDialogDetailedView: "list",
+    Standard.SP_FileDialogListView: "board",
+    Standard.SP_MessageBoxQuestion: "question",
+    Standard.SP_MessageBoxWarning: "warning",
+    Standard.SP_MessageBoxCritical: "warning",
+    Standard.SP_MessageBoxInformation: "info",
+    Standard.SP_LineEditClearButton: "close",
+    Standard.SP_TrashIcon: "trash",
+}
 _colours = {"normal": "#1b1b1d", "dim": "#88888c", "on": "#1b1b1d", "primary": "#ffffff"}
-_dressed: "weakref.WeakKeyDictionary[Dressed, tuple[str, str]]" = weakref.WeakKeyDictionary()
+_dressed: "weakref.WeakKeyDictionary[QAbstractButton, tuple[str, str]]" = weakref.WeakKeyDictionary()
 
 
 def icon(name: str, tone: str = "normal", gap: float = 0.0, sizes: Iterable[int] = SIZES) -> QIcon:
@@ -32,8 +55,8 @@ def icon(name: str, tone: str = "normal", gap: float = 0.0, sizes: Iterable[int]
     return made
 
 
-def dress(target: Dressed, name: str, tone: str = "normal") -> None:
-    """Give a button or action its icon, now and after every change of theme."""
+def dress(target: QAbstractButton, name: str, tone: str = "normal") -> None:
+    """Give a button its icon, now and after every change of theme."""
     _dressed[target] = (name, tone)
     if isinstance(target, QPushButton):  # it has words: style sheets can't set them apart from the icon
         height = target.iconSize().height()
@@ -41,12 +64,9 @@ def dress(target: Dressed, name: str, tone: str = "normal") -> None:
     _put_on(target, name, tone)
 
 
-def _put_on(target: Dressed, name: str, tone: str) -> None:
-    if isinstance(target, QAction):
-        target.setIcon(icon(name, tone))
-    else:
-        gap = GAP if isinstance(target, QPushButton) else 0.0
-        target.setIcon(icon(name, tone, gap, [target.iconSize().height()]))
+def _put_on(target: QAbstractButton, name: str, tone: str) -> None:
+    gap = GAP if isinstance(target, QPushButton) else 0.0
+    target.setIcon(icon(name, tone, gap, [target.iconSize().height()]))
 
 
 def pixmap(name: str, side: int, colour: str) -> QPixmap:
@@ -78,3 +98,15 @@ def _draw(name: str, colour: str, side: int, gap: float = 0.0) -> QPixmap:
     _renderer(name, colour).render(painter, QRectF(0, 0, side, side))
     painter.end()
     return made
+
+
+class Style(QProxyStyle):
+    """Fusion draws alike on every system. Qt's dialogs for files, colours and questions have our icons too."""
+
+    def __init__(self) -> None:
+        super().__init__("fusion")
+
+    def standardIcon(
+        self, which: QStyle.StandardPixmap, option: QStyleOption | None = None, widget: QWidget | None = None
+    ) -> QIcon:
+        return icon(OURS[which]) if which in OURS else super().standardIcon(which, option, widget)

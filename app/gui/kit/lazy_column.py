@@ -9,7 +9,8 @@ from PySide6.QtCore import QEvent, QObject, Qt, QTimer
 from PySide6.QtGui import QResizeEvent, QShowEvent
 from PySide6.QtWidgets import QScrollArea, QWidget
 
-MARGINS = (20, 16)  # px: beside the cards, above and below them
+from .measures import MARGIN
+
 FEW = 4  # cards that are made at once; the others come one in each turn of the event loop
 FAR = 3  # heights of the view: a card further away than that goes
 
@@ -115,17 +116,16 @@ class LazyColumn(QScrollArea):
         return self._tops.get(key, 0)
 
     def _lay_out(self) -> None:
-        beside, y = MARGINS
-        width = self.viewport().width() - 2 * beside
+        y, width = MARGIN, self.viewport().width() - 2 * MARGIN
         self._tops = {}
         for key in self._keys:
             card = self._cards.get(key)
             if card:
                 self._heights[key] = _height_of(card, width)
-                card.setGeometry(beside, y, width, self._heights[key])
+                card.setGeometry(MARGIN, y, width, self._heights[key])
             self._tops[key] = y
             y += self._heights.get(key, self._usual) + self._spacing
-        self._inside.setFixedHeight(y - self._spacing + MARGINS[1])
+        self._inside.setFixedHeight(y - self._spacing + MARGIN)
 
     def _put_into_tab_order(self, key: str) -> None:
         """Tab goes through the cards by their places, whichever was made first."""

@@ -26,8 +26,10 @@ from mlx_model.errors import Hint
 
 from ...base.words import show_plainly
 from . import icons
+from .dialog import fill_dialog
+from .measures import GAP, HAIR, MARGIN, WIDE
 from .theme import theme
-from .widgets import button, icon_button, label, row
+from .widgets import as_title, button, icon_button, label, row
 from .words import in_window
 
 SIGN = 40  # px of the sign beside a question
@@ -52,11 +54,11 @@ class Message(QFrame):
         self._offered: Callable[[], None] | None = None
         self.lasting, self.said = False, ""
         words = QVBoxLayout()
-        words.setSpacing(2)
+        words.setSpacing(HAIR)
         words.addWidget(self.title)
         words.addWidget(self.hint)
         box = QHBoxLayout(self)
-        box.setContentsMargins(14, 8, 8, 8)
+        box.setContentsMargins(WIDE, GAP, GAP, GAP)
         self.offer = button("", self._accept_offer)
         box.addLayout(words, 1)
         box.addWidget(self.offer)
@@ -102,8 +104,8 @@ class Toasts(QScrollArea):
         inside = QWidget()
         inside.setObjectName("plain")
         self._column = QVBoxLayout(inside)
-        self._column.setContentsMargins(16, 6, 16, 8)
-        self._column.setSpacing(6)
+        self._column.setContentsMargins(MARGIN, GAP, MARGIN, GAP)
+        self._column.setSpacing(GAP)
         self.setWidget(inside)
         self.shown: list[Message] = []  # newest first
         self._none = Message()
@@ -190,9 +192,7 @@ class ReadingDialog(QDialog):
         self.bar.setAccessibleName("Pictures read")
         self.stop = button("Stop", self.reject)
         self.stop.setVisible(count > 1)  # one thing can't be stopped halfway
-        box = QVBoxLayout(self)
-        box.setContentsMargins(20, 18, 20, 16)
-        box.setSpacing(10)
+        box = fill_dialog(self)
         box.addWidget(self.words)
         box.addWidget(self.bar)
         box.addLayout(row(None, self.stop))
@@ -247,7 +247,7 @@ def show_progress(parent: QWidget, words: str) -> QProgressDialog:
     bar.setTextVisible(False)  # it is lower than its words would be
     for stop in dialog.findChildren(QPushButton):
         stop.setAutoDefault(False)
-    dialog.setWindowTitle(words)
+    dialog.setWindowTitle(as_title(words))
     dialog.setMinimumWidth(READING)
     dialog.setLabel(label(words))
     dialog.setBar(bar)

@@ -10,11 +10,10 @@ from PySide6.QtGui import QColor, QFont, QGuiApplication, QPalette
 from PySide6.QtWidgets import QApplication
 
 from . import icons
-from .icons import FOLDER
+from .icons import FOLDER, Style
+from .measures import name_measures
 from .turns import breathe
 
-GAP = 8  # the unit of all spacing
-RADIUS = 8
 SCHEMES = ("system", "light", "dark")
 
 
@@ -104,7 +103,7 @@ class Theme(QObject):
         self.changing.emit()
         between()
         if not self._styled:  # each time would dress every widget once more; a style under a sheet has another name
-            app.setStyle("fusion")
+            app.setStyle(Style())
             self._styled = True
         app.setPalette(palette(self.colours))
         app.setStyleSheet("")  # one sheet after another dresses each widget once for every widget above it
@@ -143,56 +142,69 @@ def mix(over: str, under: str, share: float) -> QColor:
     return QColor(*(round(x * share + y * (1 - share)) for x, y in pairs))
 
 
-def font(points: float = 0, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
-    """The application's font, larger or smaller by `points`."""
+def font(size: int, weight: QFont.Weight = QFont.Weight.Normal) -> QFont:
+    """The application's font in one of the sizes of measures.py, for what is painted by hand."""
     made = QFont(QApplication.font())
-    made.setPointSizeF(max(7.0, made.pointSizeF() + points))
+    made.setPixelSize(size)
     made.setWeight(weight)
     return made
 
 
 SHEET = Template("""
 * { outline: 0; }
-QWidget { font-size: 13px; }
-QToolTip { background: $surface; color: $text; border: 1px solid $line; padding: 4px 6px; }
+QWidget { font-size: $letters; }
+QToolTip { background: $surface; color: $text; border: 1px solid $line; padding: $tight $gap; }
 QMainWindow, QDialog { background: $window; }
 
 QPushButton, QToolButton[kind="button"] {
-    background: $raised; color: $text; border: 1px solid $line; border-radius: 6px; padding: 5px 12px; min-height: 18px;
+    background: $raised; color: $text; border: 1px solid $line; border-radius: $corner;
+    padding: $tight_1 $wide_1; min-height: $row;
 }
 QPushButton:hover, QToolButton[kind="button"]:hover { border-color: $muted; }
 QPushButton:pressed, QToolButton[kind="button"]:pressed { background: $line; }
-QPushButton:focus, QToolButton[kind="button"]:focus { border: 2px solid $accent; padding: 4px 11px; }
+QPushButton:focus, QToolButton[kind="button"]:focus { border: 2px solid $accent; padding: $tight_2 $wide_2; }
 QPushButton:disabled { color: $muted; background: $window; }
-QPushButton[kind="primary"] { background: $accent; color: $on_accent; border-color: $accent; font-weight: 600; }
-QPushButton[kind="primary"]:hover { background: $accent_hover; border-color: $accent_hover; }
-QPushButton[kind="primary"]:focus { border: 2px solid $text; }
-QPushButton[kind="primary"]:disabled { background: $raised; color: $muted; border-color: $line; }
-QPushButton[kind="choice"] { background: transparent; color: $muted; font-weight: 600; padding: 7px 14px; }
+QPushButton[kind="primary"], QDialogButtonBox QPushButton:default {
+    background: $accent; color: $on_accent; border-color: $accent; font-weight: 600;
+}
+QPushButton[kind="primary"]:hover, QDialogButtonBox QPushButton:default:hover {
+    background: $accent_hover; border-color: $accent_hover;
+}
+QPushButton[kind="primary"]:pressed, QDialogButtonBox QPushButton:default:pressed { background: $muted; }
+QPushButton[kind="primary"]:focus, QDialogButtonBox QPushButton:default:focus { border: 2px solid $text; }
+QPushButton[kind="primary"]:disabled, QDialogButtonBox QPushButton:default:disabled {
+    background: $raised; color: $muted; border-color: $line;
+}
+QPushButton[kind="choice"] { background: transparent; color: $muted; font-weight: 600; min-height: $tall_row; }
 QPushButton[kind="choice"]:checked { background: $selection; color: $text; border-color: $accent; }
-QPushButton[kind="choice"]:focus { border: 2px solid $text; padding: 6px 13px; }
-QPushButton[kind="quiet"], QToolButton { background: transparent; border: 2px solid transparent; border-radius: 6px; }
-QToolButton { padding: 4px; color: $text; }
-QPushButton[kind="quiet"] { padding: 4px 8px; }
+QPushButton[kind="choice"]:focus { border: 2px solid $text; }
+QPushButton[kind="quiet"], QToolButton {
+    background: transparent; border: 2px solid transparent; border-radius: $corner;
+}
+QToolButton { padding: $tight; color: $text; }
+QToolButton[kind="swatch"] { padding: 0; }
+QPushButton[kind="quiet"] { padding: $tight_2 $gap_2; }
 QPushButton[kind="quiet"]:hover, QToolButton:hover { background: $raised; }
+QPushButton[kind="quiet"]:pressed, QToolButton:pressed { background: $line; }
 QPushButton[kind="quiet"]:focus, QToolButton:focus { border: 2px solid $accent; }
 QToolButton:checked { background: $raised; }
 QToolButton::menu-indicator { image: none; }
 QPushButton::menu-indicator { image: none; }
 
 QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QComboBox {
-    background: $surface; color: $text; border: 1px solid $line; border-radius: 6px; padding: 4px 8px;
-    selection-background-color: $selection; selection-color: $text;
+    background: $surface; color: $text; border: 1px solid $line; border-radius: $corner;
+    padding: $tight_1 $gap_1; selection-background-color: $selection; selection-color: $text;
 }
-QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox { min-height: 20px; }
+QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox { min-height: $row; }
 QLineEdit:hover, QPlainTextEdit:hover, QTextEdit:hover, QSpinBox:hover, QDoubleSpinBox:hover, QComboBox:hover {
     border-color: $muted;
 }
 QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QSpinBox:focus, QDoubleSpinBox:focus, QComboBox:focus {
-    border: 2px solid $accent; padding: 3px 7px;
+    border: 2px solid $accent; padding: $tight_2 $gap_2;
 }
-QSpinBox, QDoubleSpinBox { padding-right: 26px; }
-QLineEdit[kind="title"] { background: transparent; border: 2px solid transparent; font-size: 17px; font-weight: 600; }
+QSpinBox, QDoubleSpinBox { padding-right: $arrows; max-height: $row; }
+QLineEdit[kind="title"] { background: transparent; border: 2px solid transparent; font-size: $heading;
+    padding: 0 $tight; font-weight: 600; }
 QLineEdit[kind="title"]:hover { border-color: $line; }
 QLineEdit[kind="title"]:focus { background: $surface; border-color: $accent; }
 QComboBox { combobox-popup: 0; }
@@ -205,10 +217,12 @@ QSpinBox::up-button, QDoubleSpinBox::up-button, QSpinBox::down-button, QDoubleSp
     border: 0; background: transparent; width: 22px;
 }
 QComboBox QAbstractItemView { background: $surface; border: 1px solid $line; selection-background-color: $selection; }
-QComboBox QAbstractItemView::item { padding: 3px 8px; min-height: 20px; }
+QComboBox QAbstractItemView::item { padding: $tight $gap; min-height: 20px; }
 
-QCheckBox, QRadioButton { spacing: 8px; padding: 3px; border: 2px solid transparent; border-radius: 6px; }
-QCheckBox::indicator { width: 15px; height: 15px; border: 1px solid $muted; border-radius: 4px; background: $surface; }
+QCheckBox, QRadioButton { spacing: $gap; padding: $hair; border: 2px solid transparent; border-radius: $corner; }
+QCheckBox::indicator {
+    width: 16px; height: 16px; border: 1px solid $muted; border-radius: $chip; background: $surface;
+}
 QCheckBox::indicator:hover { border-color: $text; }
 QCheckBox::indicator:checked {
     background: $accent; border-color: $accent; image: url($icons/tick_$tick.svg);
@@ -216,69 +230,69 @@ QCheckBox::indicator:checked {
 QCheckBox::indicator:disabled { border-color: $line; }
 QCheckBox:focus, QRadioButton:focus { border-color: $accent; }
 
-QMenuBar { background: $window; color: $text; padding: 2px 6px; }
-QMenuBar::item { padding: 4px 9px; border-radius: 5px; background: transparent; }
+QMenuBar { background: $window; color: $text; padding: $hair $gap; }
+QMenuBar::item { padding: $tight $gap; border-radius: $chip; background: transparent; }
 QMenuBar::item:selected { background: $raised; }
-QMenu { background: $surface; color: $text; border: 1px solid $line; padding: 5px; }
-QMenu::item { padding: 5px 26px 5px 12px; border-radius: 5px; }
+QMenu { background: $surface; color: $text; border: 1px solid $line; padding: $tight; }
+QMenu::item { padding: $tight $room $tight $wide; border-radius: $chip; min-height: 18px; }
 QMenu::item:selected { background: $selection; }
 QMenu::item:disabled { color: $muted; }
-QMenu::separator { height: 1px; background: $line; margin: 5px 8px; }
-QMenu::icon { padding-left: 8px; }
+QMenu::separator { height: 1px; background: $line; margin: $tight $gap; }
 
 QScrollBar:vertical { background: transparent; width: 12px; margin: 0; }
 QScrollBar:horizontal { background: transparent; height: 12px; margin: 0; }
-QScrollBar::handle { background: $line; border-radius: 4px; margin: 2px; min-height: 28px; min-width: 28px; }
+QScrollBar::handle { background: $line; border-radius: $chip; margin: $hair; min-height: 28px; min-width: 28px; }
 QScrollBar::handle:hover { background: $muted; }
 QScrollBar::add-line, QScrollBar::sub-line, QScrollBar::add-page, QScrollBar::sub-page {
     background: transparent; width: 0; height: 0;
 }
-QListWidget, QTableWidget { background: $surface; border: 1px solid $line; border-radius: 8px; padding: 4px; }
-QListWidget:focus, QTableWidget:focus { border: 2px solid $accent; padding: 3px; }
-QListWidget::item, QTableWidget::item { padding: 5px 8px; border-radius: 5px; }
+QListWidget, QTableWidget { background: $surface; border: 1px solid $line; border-radius: $radius; padding: $tight_1; }
+QListWidget:focus, QTableWidget:focus { border: 2px solid $accent; padding: $tight_2; }
+QListWidget::item, QTableWidget::item { padding: $tight $gap; border-radius: $chip; }
 QListWidget::item:selected, QTableWidget::item:selected { background: $selection; color: $text; }
 QHeaderView::section {
-    background: $surface; color: $muted; border: 0; border-bottom: 1px solid $line; padding: 6px 8px;
+    background: $surface; color: $muted; border: 0; border-bottom: 1px solid $line; padding: $gap;
 }
+QTableWidget QHeaderView::section { padding: $gap $wide; }
 QSplitter::handle { background: $line; }
 QDialogButtonBox { dialogbuttonbox-buttons-have-icons: 0; }
-QScrollArea, QAbstractScrollArea#plain { background: transparent; border: 0; }
+QScrollArea, QAbstractScrollArea#plain { background: transparent; border: 0; padding: 0; }
 QScrollArea > QWidget > QWidget#plain { background: transparent; }
 
-QSlider::groove:horizontal { height: 4px; background: $line; border-radius: 2px; }
-QSlider::sub-page:horizontal { background: $muted; border-radius: 2px; }
+QSlider::groove:horizontal { height: 4px; background: $line; border-radius: $hair; }
+QSlider::sub-page:horizontal { background: $muted; border-radius: $hair; }
 QSlider::handle:horizontal {
     background: $text; width: 14px; height: 14px; margin: -5px 0; border-radius: 7px; border: 0;
 }
 QSlider::handle:horizontal:focus, QSlider::handle:horizontal:hover { background: $accent; }
 
-QProgressBar { background: $line; border: 0; border-radius: 3px; max-height: 6px; min-height: 6px; }
-QProgressBar::chunk { background: $accent; border-radius: 3px; }
+QProgressBar { background: $line; border: 0; border-radius: $hair; max-height: 4px; min-height: 4px; }
+QProgressBar::chunk { background: $accent; border-radius: $hair; }
 
-QTabBar::tab { padding: 6px 14px; border: 0; border-bottom: 2px solid transparent; color: $muted; }
+QTabBar::tab { padding: $gap $wide; border: 0; border-bottom: 2px solid transparent; color: $muted; }
 QTabBar::tab:selected { color: $text; border-bottom-color: $accent; }
 QTabBar::tab:focus { background: $raised; }
 
-QLabel#thumb { background: $canvas; border-radius: 5px; }
-QFrame#card { background: $surface; border: 1px solid $line; border-radius: 10px; }
+QLabel#thumb { background: $canvas; border-radius: $chip; }
+QFrame#card { background: $surface; border: 1px solid $line; border-radius: $radius; }
 QFrame#card[selected="true"] { border: 2px solid $accent; }
-QListWidget#popup { background: $surface; border: 1px solid $line; border-radius: 8px; padding: 3px; }
-QListWidget#popup::item { border-radius: 5px; padding: 1px; color: $text; }
+QListWidget#popup { background: $surface; border: 1px solid $line; border-radius: $radius; padding: $tight; }
+QListWidget#popup::item { border-radius: $chip; padding: $hair; color: $text; }
 QListWidget#popup::item:selected { background: $selection; }
-QFrame#toast { background: $surface; border: 1px solid $line; border-left: 4px solid $danger; border-radius: 8px; }
+QFrame#toast { background: $surface; border: 1px solid $line; border-left: 4px solid $danger; border-radius: $radius; }
 QFrame#toast[good="true"] { border-left-color: $accent; }
 QFrame#rail { background: $canvas; border: 0; border-right: 1px solid $line; }
 QFrame#bar { background: $window; border: 0; border-bottom: 1px solid $line; }
-QLabel#heading { font-size: 20px; font-weight: 600; }
-QLabel#subheading { font-size: 15px; font-weight: 600; }
+QLabel#heading { font-size: $heading; font-weight: 600; }
+QLabel#subheading { font-size: $large; font-weight: 600; }
 QLabel[tone="muted"] { color: $muted; }
 QLabel[tone="danger"] { color: $danger; }
 QLabel[tone="warning"] { color: $warning; }
 QLabel[tone="good"] { color: $good; }
 QLabel[tone="badge"] {
-    background: $raised; color: $text; border-radius: 5px; padding: 2px 7px; font-size: 12px;
+    background: $raised; color: $text; border-radius: $chip; padding: $hair $gap; font-size: $fine;
 }
-QToolButton#place { color: $muted; padding: 7px 2px; border-radius: 8px; font-size: 11px; }
+QToolButton#place { color: $muted; padding: $gap $hair; border-radius: $radius; font-size: $fine; }
 QToolButton#place:hover { color: $text; background: $surface; }
 QToolButton#place:checked { color: $text; background: $raised; font-weight: 600; }
 """)
@@ -287,4 +301,4 @@ QToolButton#place:checked { color: $text; background: $raised; font-weight: 600;
 def style_sheet(colours: dict[str, str]) -> str:
     """The sheet with `colours` (field of Colours -> "#rrggbb") filled in."""
     tick = "dark" if int(colours["on_accent"][1:3], 16) < 128 else "light"
-    return SHEET.substitute(colours, icons=FOLDER.as_posix(), tick=tick)
+    return SHEET.substitute(colours, **name_measures(), icons=FOLDER.as_posix(), tick=tick)

@@ -39,6 +39,7 @@ from PySide6.QtWidgets import (
 
 from ...base.words import show_plainly
 from . import icons
+from .measures import BAR, GAP, MARGIN, WIDE
 from .theme import theme
 
 
@@ -97,7 +98,7 @@ def scroll_column(name: str, spacing: int) -> tuple[QScrollArea, QVBoxLayout]:
     inside = QWidget()
     inside.setObjectName("plain")
     column = QVBoxLayout(inside)
-    column.setContentsMargins(20, 16, 20, 16)
+    column.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
     column.setSpacing(spacing)
     area = QScrollArea()
     area.setWidgetResizable(True)
@@ -292,13 +293,13 @@ def bar(*widgets: QWidget | int | None) -> QFrame:
     frame = QFrame()
     frame.setObjectName("bar")
     box = row(*widgets)
-    box.setContentsMargins(20, 10, 16, 10)
+    box.setContentsMargins(MARGIN, WIDE, MARGIN, WIDE)
     frame.setLayout(box)
-    frame.setFixedHeight(54)
+    frame.setFixedHeight(BAR)
     return frame
 
 
-WIDE = 440
+READABLE = 440  # px: of words in the middle of a page
 
 
 class Empty(QWidget):
@@ -311,17 +312,17 @@ class Empty(QWidget):
         heading, words = label(title, name="subheading"), label(text, "muted", wrap=True)
         heading.setAlignment(Qt.AlignmentFlag.AlignCenter)
         words.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        words.setFixedWidth(WIDE)
+        words.setFixedWidth(READABLE)
         self._words = words
         box = QVBoxLayout(self)
-        box.setSpacing(10)
+        box.setSpacing(WIDE)
         box.addStretch(2)
         box.addWidget(self._icon)
         box.addWidget(heading)
         box.addWidget(words, 0, Qt.AlignmentFlag.AlignHCenter)
         if buttons:
             self.setFocusProxy(buttons[0])
-            box.addSpacing(6)
+            box.addSpacing(GAP)
             box.addLayout(row(None, *buttons, None))
         box.addStretch(3)
         theme.changed.connect(self._dress)
@@ -330,7 +331,7 @@ class Empty(QWidget):
     def showEvent(self, event: QShowEvent) -> None:
         """A wrapped label in the middle of a layout does not ask for its height."""
         super().showEvent(event)
-        self._words.setFixedHeight(self._words.heightForWidth(WIDE))
+        self._words.setFixedHeight(self._words.heightForWidth(READABLE))
 
     def _dress(self) -> None:
         drawn = icons.pixmap(self._name, 96, theme.colours.muted)

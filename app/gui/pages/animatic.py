@@ -23,6 +23,7 @@ from ..document.document import Document
 from ..document.storing import in_background
 from ..kit import icons
 from ..kit.fields import choice
+from ..kit.measures import GAP, TIGHT, WIDE
 from ..kit.messages import choose_file
 from ..kit.placing import size_window
 from ..kit.turns import beside
@@ -92,9 +93,9 @@ class Animatic(QWidget):
         back = icon_button("Previous panel", "back", act=lambda: self.step(-1))
         on = icon_button("Next panel", "forward", act=lambda: self.step(1))
         first = row(self.play_button, back, on, self.slider, self.time)
-        first.setContentsMargins(14, 8, 14, 4)
+        first.setContentsMargins(WIDE, GAP, WIDE, TIGHT)
         second = self._second_row()
-        second.setContentsMargins(14, 4, 14, 10)
+        second.setContentsMargins(WIDE, TIGHT, WIDE, WIDE)
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(0)
@@ -119,7 +120,7 @@ class Animatic(QWidget):
         describe(self.sound, "Add Sound", "One file of music, voices or noise under the whole board")
         self.no_sound = button("Remove Sound", lambda: self._set_sound(None), "close", "quiet")
         self.said = OneLine(tone="muted")
-        made = row(self.camera, self.move_, 12, self.sound, self.no_sound, self.said, self.captions)
+        made = row(self.camera, self.move_, WIDE, self.sound, self.no_sound, self.said, self.captions)
         made.setStretchFactor(self.said, 1)
         return made
 

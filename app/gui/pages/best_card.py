@@ -13,6 +13,7 @@ from ...base import paths
 from ...models import library
 from ..document.pixmaps import read
 from ..kit import portrait
+from ..kit.measures import MARGIN, RADIUS, TIGHT, WIDE
 from ..kit.widgets import button, describe, label, row
 from ..kit.words import model_title
 from .model_card import say_time
@@ -31,7 +32,7 @@ class Sample(QWidget):
     def paintEvent(self, event: QPaintEvent) -> None:
         painter, path = QPainter(self), QPainterPath()
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
-        path.addRoundedRect(QRectF(self.rect()), 8, 8)
+        path.addRoundedRect(QRectF(self.rect()), RADIUS, RADIUS)
         painter.setClipPath(path)
         if not self.pixmap.isNull():
             portrait.cover(painter, QRectF(self.rect()), self.pixmap, self.pixmap.rect())
@@ -48,7 +49,7 @@ class BestCard(QFrame):
         drawn = self.sample = Sample(str(SAMPLE), QSize(150, 112))
         describe(drawn, "Sample picture", "Drawn, to show what such a model is for: it makes its own")
         words = QVBoxLayout()
-        words.setSpacing(4)
+        words.setSpacing(TIGHT)
         words.addWidget(label("Best for this computer", "muted"))
         words.addWidget(label(model_title(entry["name"]), name="heading"))
         words.addWidget(label(say_facts(entry), wrap=True))
@@ -57,8 +58,8 @@ class BestCard(QFrame):
         words.addStretch(1)
         self.button = button(self._say_act(default), act, "download" if self._is_wanted() else "check", "primary")
         self.button.setEnabled(self._is_wanted() or entry["name"] != default)
-        box = row(drawn, spacing=16)
-        box.setContentsMargins(14, 14, 18, 14)
+        box = row(drawn, spacing=MARGIN)
+        box.setContentsMargins(WIDE, WIDE, MARGIN, WIDE)
         box.addLayout(words, 1)
         box.addWidget(self.button, 0, Qt.AlignmentFlag.AlignVCenter)
         self.setLayout(box)

@@ -7,7 +7,6 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QColor, QDragEnterEvent, QDragMoveEvent, QDropEvent, QIcon, QKeyEvent, QPixmap
 from PySide6.QtWidgets import (
     QButtonGroup,
-    QFormLayout,
     QListView,
     QListWidget,
     QListWidgetItem,
@@ -21,7 +20,9 @@ from ...board.data import COLOUR_NAMES, COLOURS, ROLES, Board, Member, Panel, Pi
 from ...pictures.kinds import FILTER
 from ..document import picture_drag
 from ..document.document import Document
+from ..kit.dialog import make_form
 from ..kit.fields import ChoiceField
+from ..kit.measures import GAP, HAIR, MARGIN, WIDE
 from ..kit.messages import choose_files, sure
 from ..kit.text_field import BoardText
 from ..kit.widgets import LeftButton, OneLineEdit, ToolButton, as_line, as_tip, button, label, row
@@ -29,7 +30,7 @@ from .teach import TaughtBox
 
 ACROSS = 3  # pictures beside each other
 WIDTH = 330  # pixels, least
-NOTES = 160  # pixels: notes taller than the pictures read as the main thing
+NOTES = 96  # pixels: notes taller than the pictures read as the main thing
 
 
 def accept_pictures(event: QDragEnterEvent) -> None:
@@ -105,22 +106,20 @@ class MemberPanel(QWidget):
         document.picture_ready.connect(self.refresh)
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setVerticalSpacing(12)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.ExpandingFieldsGrow)
+        form = make_form()
         form.addRow("Name", self.name)
         form.addRow("Role", self.role)
         form.addRow("Colour", self._swatches())
         box = QVBoxLayout(self)
-        box.setContentsMargins(20, 20, 20, 20)
-        box.setSpacing(12)
+        box.setContentsMargins(MARGIN, MARGIN, MARGIN, MARGIN)
+        box.setSpacing(WIDE)
         box.addLayout(form)
-        box.addWidget(label("Pictures", name="subheading"))
+        box.addWidget(label("Pictures", "muted"))
         box.addWidget(self.pictures)
         self.first = button("Make First", self._first, kind="quiet")
         self.first.setToolTip("Make the chosen picture the one that a mention shows")
         self.pictures.currentRowChanged.connect(lambda place: self.first.setEnabled(place > 0))
-        box.addLayout(row(button("Add…", self._add_files, "plus"), self.first, None, spacing=6))
+        box.addLayout(row(button("Add…", self._add_files, "plus"), self.first, None, spacing=GAP))
         box.addWidget(self.taught)
         box.addWidget(self.notes, 3)
         self.notes.setMaximumHeight(NOTES)
@@ -132,7 +131,7 @@ class MemberPanel(QWidget):
 
     def _swatches(self) -> QWidget:
         box = QWidget()
-        inside = row(spacing=2)
+        inside = row(spacing=HAIR)
         inside.setContentsMargins(0, 0, 0, 0)
         for place, (colour, name) in enumerate(COLOUR_NAMES.items()):
             swatch = ToolButton()
@@ -142,7 +141,7 @@ class MemberPanel(QWidget):
             swatch.setIcon(_dot(colour))
             swatch.setIconSize(QSize(12, 12))
             swatch.setFixedSize(22, 24)
-            swatch.setStyleSheet("padding: 0px;")
+            swatch.setProperty("kind", "swatch")
             swatch.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
             self.colours.addButton(swatch, place)
             inside.addWidget(swatch)

@@ -35,6 +35,7 @@ from ..board.paint import LEFT, draw_ring
 from ..document import picture_drag
 from ..document.document import Document
 from ..kit import portrait
+from ..kit.measures import FINE, GAP, RADIUS, TEXT
 from ..kit.messages import choose_files
 from ..kit.theme import font, theme
 from ..kit.widgets import Empty, LeftButton, OneLine, bar, button, draw_words, fill_page, label, make_menu
@@ -99,11 +100,11 @@ class CastDelegate(QStyledItemDelegate):
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(member.colour))
         painter.drawEllipse(QRectF(box.left() + 2, box.bottom() + 14, 10, 10))
-        painter.setFont(font(0.5, QFont.Weight.DemiBold))
+        painter.setFont(font(TEXT, QFont.Weight.DemiBold))
         painter.setPen(QColor(c.text))
         name = QRect(box.left() + 18, box.bottom() + 8, box.width() - 18, 22)
         draw_words(painter, name, LEFT, painter.fontMetrics().elidedText(f"@{member.name}", _RIGHT, name.width()))
-        painter.setFont(font(-1))
+        painter.setFont(font(FINE))
         painter.setPen(QColor(c.muted))
         below = f"{member.role} · {say_uses(self.document.board, member)}"
         draw_words(painter, name.translated(0, 20), LEFT, painter.fontMetrics().elidedText(below, _RIGHT, name.width()))
@@ -111,7 +112,7 @@ class CastDelegate(QStyledItemDelegate):
 
     def _picture(self, painter: QPainter, box: QRect, member: Member) -> None:
         path = QPainterPath()
-        path.addRoundedRect(QRectF(box), 8, 8)
+        path.addRoundedRect(QRectF(box), RADIUS, RADIUS)
         painter.fillPath(path, QColor(theme.colours.canvas))
         if not member.pictures:
             painter.setPen(QColor(theme.colours.muted))
@@ -144,7 +145,7 @@ class CastList(QListView):
         self.setFrameShape(self.Shape.NoFrame)
         self.setAcceptDrops(True)
         LeftButton(self)
-        self.setViewportMargins(14, 12, 8, 12)
+        self.setViewportMargins(GAP, GAP, GAP, GAP)
         self.card = QSize(CARD, round(SHAPE * (CARD - 16)) + WORDS + 16)
 
     def suit(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QUrl, Signal
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QWidget
 
 from mlx_model import memory
 from mlx_model.events import Done, Event, Failed, Note, Stage, Step, from_json
@@ -18,6 +18,8 @@ from ...base.faults import say_plainly
 from ...base.words import say_left, say_stage
 from ...engine.protocol import command_line, environment
 from ...models import access
+from ..kit.dialog import fill_dialog
+from ..kit.measures import GAP
 from ..kit.widgets import button, label, row
 from ..kit.words import in_window
 
@@ -214,12 +216,10 @@ class Consent(QDialog):
         agree.toggled.connect(download.setEnabled)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(24, 20, 24, 20)
-        box.setSpacing(12)
+        box = fill_dialog(self)
         for words, tone in say_download(entry, bits) if bits else ():
             box.addWidget(label(words, tone, wrap=True))
-        box.addSpacing(6)
+        box.addSpacing(GAP)
         box.addWidget(label(f"Licence: {licence['name']}", name="subheading"))
         box.addWidget(label(f"{licence['summary'][:1].upper()}{licence['summary'][1:]}.", wrap=True))
         if licence["gated"]:

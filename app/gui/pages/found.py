@@ -14,7 +14,6 @@ from PySide6.QtWidgets import (
     QDialogButtonBox,
     QListWidget,
     QProgressBar,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -23,6 +22,7 @@ from mlx_model.spec_parts import BITS
 
 from ...base.words import say_count
 from ...engine.protocol import command_line
+from ..kit.dialog import fill_dialog
 from ..kit.widgets import as_title, label, row
 from .downloads import make_environment
 
@@ -110,9 +110,7 @@ class FoundDialog(QDialog):
         self.add = self.buttons.addButton("Add", QDialogButtonBox.ButtonRole.AcceptRole)
         self.buttons.accepted.connect(self._accept)
         self.buttons.rejected.connect(self.reject)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(24, 20, 24, 20)
-        box.setSpacing(12)
+        box = fill_dialog(self)
         for widget in (self.words, self.progress, self.models, self.details, self.notes):
             box.addWidget(widget)
         box.addWidget(label(EXPLAINED, "muted", wrap=True))

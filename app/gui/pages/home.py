@@ -24,12 +24,14 @@ from PySide6.QtWidgets import QAbstractButton, QGridLayout, QVBoxLayout, QWidget
 
 from ..document.pixmaps import read
 from ..kit import portrait
+from ..kit.measures import GAP, HAIR, LARGE, MARGIN, RADIUS, TEXT, WIDE
 from ..kit.theme import font, theme
 from ..kit.widgets import bar, button, describe, draw_words, label, row, scroll_column
 
 SHAPE = 0.62  # height of a card's picture as a share of its width
-STORY, BOARD = (270, 430, 92), (170, 260, 40)  # px: least and most width of a card, what its words take
-GAP, AIR = 16, 64  # between cards; what stands beside them
+LEAST, MOST = 260, 480  # px: of a story's width
+STORY, BOARD = 104, 40  # px: what the words of a card take
+LARGE_BOARD = 300  # px: a board as wide as a story would be too large
 SIDE = 640  # pixels of a cover
 DRAWN = "The pictures shown here are drawn; yours are made by the model."
 
@@ -83,7 +85,7 @@ class Card(QAbstractButton):
         painter.setRenderHints(QPainter.RenderHint.Antialiasing | QPainter.RenderHint.SmoothPixmapTransform)
         frame = QRectF(self.rect()).adjusted(1.5, 1.5, -1.5, -1.5)
         path = QPainterPath()
-        path.addRoundedRect(frame, 10, 10)
+        path.addRoundedRect(frame, RADIUS, RADIUS)
         painter.fillPath(path, QColor(colours.surface))
         painter.save()
         painter.setClipPath(path)
@@ -96,19 +98,21 @@ class Card(QAbstractButton):
         lit = self.hasFocus() or self.underMouse()
         painter.setPen(QPen(QColor(colours.accent if lit else colours.line), 2.5 if self.hasFocus() else 1.5))
         painter.drawPath(path)
-        self._paint_words(painter, QRect(14, round(picture.bottom()) + 8, self.width() - 28, self._below - 14))
+        self._paint_words(
+            painter, QRect(WIDE, round(picture.bottom()) + GAP, self.width() - 2 * WIDE, self._below - GAP - WIDE)
+        )
 
     def _paint_words(self, painter: QPainter, room: QRect) -> None:
         colours, end = theme.colours, Qt.TextElideMode.ElideRight
-        painter.setFont(font(1 if self.words else 0, QFont.Weight.DemiBold))
+        painter.setFont(font(LARGE if self.words else TEXT, QFont.Weight.DemiBold))
         painter.setPen(QColor(colours.text))
         line = painter.fontMetrics().lineSpacing()
         title = painter.fontMetrics().elidedText(self.text(), end, room.width())
         draw_words(painter, room, Qt.AlignmentFlag.AlignLeft, title)
-        painter.setFont(font(-0.5))
+        painter.setFont(font(TEXT))
         painter.setPen(QColor(colours.muted))
         flags = Qt.AlignmentFlag.AlignLeft | Qt.TextFlag.TextWordWrap
-        draw_words(painter, room.adjusted(0, line + 2, 0, 0), flags, self.words)
+        draw_words(painter, room.adjusted(0, line + HAIR, 0, 0), flags, self.words)
         painter.setPen(QColor(colours.accent if self.words else colours.muted))
         at = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignBottom
         draw_words(painter, room, at, painter.fontMetrics().elidedText(self.note, end, room.width()))
@@ -132,8 +136,8 @@ class HomeView(QWidget):
         self._list_boards, self._find_cover = list_boards, find_cover
         self._covers = _Covers(self)
         self._covers.read.connect(self._show_cover)
-        area, column = scroll_column("Home", GAP)
-        self.stories, self.boards = _Cards(STORY), _Cards(BOARD)
+        area, column = scroll_column("Home", MARGIN)
+        self.stories, self.boards = _Cards(), _Cards()
         self.lately = label("Your boards", name="subheading")
         column.addLayout(row(label("Stories to play", name="subheading"), label(DRAWN, "muted"), None))
         for part in (self.stories, self.lately, self.boards):
@@ -148,7 +152,7 @@ class HomeView(QWidget):
             self._add_story(story)
 
     def _add_story(self, story: Story) -> None:
-        card = self.stories.add(story.name, Card(story.title, story.words, f"Best with {story.needs}", STORY[2]))
+        card = self.stories.add(story.name, Card(story.title, story.words, f"Best with {story.needs}", STORY))
         card.clicked.connect(lambda *_: self.story_wanted.emit(story.name))
         card.set_picture(read(str(story.picture), SIDE))
 
@@ -157,7 +161,7 @@ class HomeView(QWidget):
         super().showEvent(event)
         self.boards.clear()
         for path, title in self._list_boards():
-            card = self.boards.add(path, Card(title, "", "", BOARD[2]))
+            card = self.boards.add(path, Card(title, "", "", BOARD))
             card.clicked.connect(lambda *_, path=path: self.board_wanted.emit(path))
             self._covers.ask(path, self._find_cover)
         self.lately.setVisible(bool(self.boards.cards))
@@ -174,8 +178,10 @@ class HomeView(QWidget):
         self._suit()
 
     def _suit(self) -> None:
-        for cards in (self.stories, self.boards):
-            cards.suit(self.width() - AIR)
+        columns, width = divide(self.width() - 2 * MARGIN - WIDE, len(self.stories.cards))  # WIDE: of the scroll bar
+        self.stories.suit(columns, width)
+        half = 2 if width > LARGE_BOARD else 1
+        self.boards.suit(columns * half, (width + MARGIN) // half - MARGIN)
 
 
 def _top(run: Callable[[str], None]) -> QWidget:
@@ -188,13 +194,12 @@ def _top(run: Callable[[str], None]) -> QWidget:
 class _Cards(QWidget):
     """Cards in rows, as wide as fills them."""
 
-    def __init__(self, sizes: tuple[int, int, int]):
+    def __init__(self) -> None:
         super().__init__()
         self.cards: dict[str, Card] = {}
-        self._least, self._most, _ = sizes
         self._grid = QGridLayout(self)
         self._grid.setContentsMargins(0, 0, 0, 0)
-        self._grid.setSpacing(GAP)
+        self._grid.setSpacing(MARGIN)
         self._grid.setAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop)
 
     def add(self, key: str, card: Card) -> Card:
@@ -208,15 +213,17 @@ class _Cards(QWidget):
             card.deleteLater()
         self.cards = {}
 
-    def suit(self, room: int) -> None:
-        """As many columns as `room` pixels hold, but no row with one card alone where two rows could share."""
-        count = len(self.cards)
-        columns = max(1, min(count, (room + GAP) // (self._least + GAP)))
-        columns = 2 if columns == 3 and count == 4 else columns
-        width = min(self._most, (room + GAP) // columns - GAP)
+    def suit(self, columns: int, width: int) -> None:
         for place, card in enumerate(self.cards.values()):
             card.set_width(width)
             self._grid.addWidget(card, *divmod(place, columns))
+
+
+def divide(room: int, count: int) -> tuple[int, int]:
+    """Columns of `room` pixels and their width: no row has one of `count` cards alone where two rows could share."""
+    columns = max(1, min(count, (room + MARGIN) // (LEAST + MARGIN)))
+    columns = 2 if columns == 3 and count == 4 else columns
+    return columns, min(MOST, (room + MARGIN) // columns - MARGIN)
 
 
 class _Covers(QObject):

@@ -2,11 +2,12 @@
 
 from PySide6.QtCore import QUrl
 from PySide6.QtGui import QDesktopServices
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLineEdit, QWidget
 
 from mlx_model.errors import RequestError
 
 from ...models import access
+from ..kit.dialog import fill_dialog
 from ..kit.widgets import OneLineEdit, button, describe, label, row
 from ..kit.words import in_window
 
@@ -34,12 +35,9 @@ class LogIn(QDialog):
         page = button("Make a Token…", lambda: QDesktopServices.openUrl(QUrl(access.PAGE)), "key")
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.ok = buttons.addButton("Log In", QDialogButtonBox.ButtonRole.AcceptRole)
-        self.ok.setProperty("kind", "primary")
         buttons.accepted.connect(self.agree)
         buttons.rejected.connect(self.reject)
-        self._box = box = QVBoxLayout(self)
-        box.setContentsMargins(24, 20, 24, 20)
-        box.setSpacing(12)
+        self._box = box = fill_dialog(self)
         box.addWidget(label(WHY, wrap=True))
         box.addLayout(row(page, None))
         for part in (self.field, self.wrong, label(WHERE, "muted", wrap=True), buttons):

@@ -26,6 +26,7 @@ from ..document.document import Document
 from ..document.forecast import Library
 from ..kit.fields import StrengthField
 from ..kit.lazy_column import LazyColumn
+from ..kit.measures import MARGIN, TIGHT, WIDE
 from ..kit.messages import choose_files, sure
 from ..kit.turns import beside
 from ..kit.widgets import Empty, Plain, bar, button, describe, fill_page, label, row, set_tone
@@ -86,7 +87,7 @@ class LoraCard(QFrame):
     def _lay_out(self) -> None:
         entry = self.entry
         words = QVBoxLayout()
-        words.setSpacing(4)
+        words.setSpacing(TIGHT)
         words.addLayout(row(label(entry.name, name="subheading"), None, label(memory.say_bytes(entry.bytes), "muted")))
         if entry.problem:
             words.addWidget(label(f"Can't be used: {entry.problem}", "danger", wrap=True))
@@ -99,8 +100,8 @@ class LoraCard(QFrame):
         words.addStretch(1)
         words.addLayout(self._buttons())
         box = QHBoxLayout(self)
-        box.setContentsMargins(14, 12, 18, 12)
-        box.setSpacing(16)
+        box.setContentsMargins(WIDE, WIDE, MARGIN, WIDE)
+        box.setSpacing(MARGIN)
         box.addWidget(Portrait(entry), 0, Qt.AlignmentFlag.AlignTop)
         box.addLayout(words, 1)
 

@@ -12,6 +12,7 @@ from mlx_model.spec_parts import BITS
 
 from ...models import library
 from ..kit.fields import ChoiceField
+from ..kit.measures import GAP, MARGIN, WIDE
 from ..kit.messages import sure, tell
 from ..kit.widgets import button, label, row, set_tone
 from ..kit.words import in_window
@@ -64,8 +65,8 @@ class ModelCard(QFrame):
         title = label(entry["title"], name="subheading", wrap=True)
         badges = [label(text, "badge") for text in list_badges(entry, default)]
         box = QVBoxLayout(self)
-        box.setContentsMargins(18, 14, 18, 14)
-        box.setSpacing(6)
+        box.setContentsMargins(MARGIN, WIDE, MARGIN, WIDE)
+        box.setSpacing(GAP)
         box.addWidget(title)
         if badges:
             box.addLayout(row(*badges, None))
@@ -98,7 +99,7 @@ class ModelCard(QFrame):
 
     def _buttons(self, default: str | None) -> QHBoxLayout:
         usable = self.installed and not self.installed[0]["problem"]
-        box = row(self.bits, self.get, self.pause, self.cancel, None, spacing=6)
+        box = row(self.bits, self.get, self.pause, self.cancel, None, spacing=GAP)
         if usable and self.entry["name"] != default:
             use = button("Use for New Panels", lambda: self._use(self.entry["name"]), "check")
             box.insertWidget(0, use)

@@ -18,6 +18,7 @@ from mlx_model import memory
 
 from ...base import blas, paths
 from ...models import access, library
+from ..kit.measures import MARGIN, WIDE
 from ..kit.messages import choose_folder
 from ..kit.widgets import OneLine, OneLineEdit, bar, button, describe, label, row, scroll_column
 from ..kit.words import model_title
@@ -73,6 +74,7 @@ class ModelsView(QWidget):
         made.setHorizontalHeaderLabels(COLUMNS)
         made.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
         made.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        made.horizontalHeader().setHighlightSections(False)  # bold words are wider than their column was made for
         made.verticalHeader().hide()
         made.verticalHeader().setDefaultSectionSize(38)
         made.setShowGrid(False)
@@ -90,8 +92,8 @@ class ModelsView(QWidget):
         top = bar(label("Models", name="heading"), self.disk, None, self.log_in, have)
         self.best = QVBoxLayout()
         left = QVBoxLayout()
-        left.setContentsMargins(20, 14, 14, 14)
-        left.setSpacing(10)
+        left.setContentsMargins(MARGIN, MARGIN, 0, MARGIN)
+        left.setSpacing(WIDE)
         for part in (self.line, self.slow):
             left.addWidget(part)
         left.addLayout(self.best)
@@ -99,7 +101,7 @@ class ModelsView(QWidget):
         left.addWidget(self.said)
         left.addWidget(self.none)
         left.addWidget(self.table, 1)
-        self.area, self.column = scroll_column("Chosen model", 10)
+        self.area, self.column = scroll_column("Chosen model", WIDE)
         self.column.addStretch(1)
         self.area.setFixedWidth(CARD)
         self.area.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)

@@ -6,6 +6,7 @@ from PySide6.QtWidgets import QWidget
 
 from ...board.data import numbers
 from ..document.document import Document
+from ..kit.measures import LARGE
 from ..kit.theme import font
 from ..kit.widgets import draw_words
 
@@ -74,7 +75,7 @@ class Peek(QWidget):
                 corner = room.center() - QRect(0, 0, target.width(), target.height()).center()
                 painter.drawPixmap(QRect(corner, target), pixmap)
         painter.setPen(QColor(235, 235, 236))
-        painter.setFont(font(1))
+        painter.setFont(font(LARGE))
         number = numbers(self.document.board).get(self.panel_id, "")
         caption = panel.caption if panel else ""
         foot = QRect(32, self.height() - 56, self.width() - 64, 40)

@@ -22,6 +22,7 @@ from ..document.pixmaps import read
 from ..document.runs import PanelState
 from ..kit import icons
 from ..kit.lazy_column import LazyColumn
+from ..kit.measures import TIGHT, WIDE
 from ..kit.theme import theme
 from ..kit.turns import OnceATurn
 from ..kit.widgets import Empty, OneLine, bar, button, fill_page, icon_button, label, set_tone
@@ -77,10 +78,10 @@ class JobRow(QFrame):
 
     def _lay_out(self) -> None:
         words = QVBoxLayout()
-        words.setSpacing(3)
+        words.setSpacing(TIGHT)
         words.addStretch(1)
         head = QHBoxLayout()
-        head.setSpacing(10)
+        head.setSpacing(WIDE)
         head.addWidget(self.title)
         head.addWidget(self.prompt, 1)
         words.addLayout(head)
@@ -88,8 +89,8 @@ class JobRow(QFrame):
         words.addWidget(self.progress)
         words.addStretch(1)
         box = QHBoxLayout(self)
-        box.setContentsMargins(12, 10, 10, 10)
-        box.setSpacing(14)
+        box.setContentsMargins(WIDE, WIDE, WIDE, WIDE)
+        box.setSpacing(WIDE)
         box.addWidget(self.picture)
         box.addLayout(words, 1)
         for one in (self.next, self.retry, self.stop):

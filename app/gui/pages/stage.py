@@ -9,11 +9,13 @@ from PySide6.QtWidgets import QWidget
 from ...board.camera import Frame, find_way, keep_inside, look_through
 from ...board.data import Panel
 from ..document.document import Document
+from ..kit.measures import CHIP, CORNER, HEADING, TEXT
 from ..kit.theme import font
 from ..kit.widgets import draw_words
 
 ENDS = ("begin", "end")
 COLOURS = {"begin": QColor("#6ea8ff"), "end": QColor("#f0b95a")}  # on pictures, in light and dark
+CAPTIONS = 52  # as wide as that many times the height of their letters
 HANDLE, STEP, GROWTH = 14, 0.01, 1.05  # px of a corner; shares that a key moves and grows by
 WAYS = {Qt.Key.Key_Left: (-1, 0), Qt.Key.Key_Right: (1, 0), Qt.Key.Key_Up: (0, -1), Qt.Key.Key_Down: (0, 1)}
 WORDS = "B and E choose a frame, arrows move it, plus and minus change its size; Escape ends"
@@ -89,7 +91,7 @@ class Stage(QWidget):
         if panel.take is None:
             painter.fillRect(frame, QColor(42, 42, 44))
             painter.setPen(QColor(160, 160, 165))
-            painter.setFont(font(6))
+            painter.setFont(font(HEADING))
             draw_words(painter, frame, Qt.AlignmentFlag.AlignCenter, f"{self.number}\nno picture yet")
             return
         pixmap = self.document.pixmap(panel.take.picture.sha256)
@@ -102,18 +104,18 @@ class Stage(QWidget):
         text = f"“{panel.dialogue}”" if panel.dialogue else panel.action
         if not text:
             return
-        painter.setFont(font(max(1, frame.width() / 180)))
+        painter.setFont(font(max(TEXT, frame.width() // CAPTIONS)))
         inner = frame.adjusted(40, 0, -40, -24)
         flags = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom | Qt.TextFlag.TextWordWrap
         box = painter.boundingRect(inner, flags, text).adjusted(-14, -6, 14, 6)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(QColor(0, 0, 0, 165))
-        painter.drawRoundedRect(box, 6, 6)
+        painter.drawRoundedRect(box, CORNER, CORNER)
         painter.setPen(QColor(255, 255, 255))
         draw_words(painter, inner, flags, text)
 
     def _draw_frames(self, painter: QPainter, panel: Panel) -> None:
-        painter.setFont(font(0))
+        painter.setFont(font(TEXT))
         for name in sorted(ENDS, key=lambda name: name == self.chosen):  # the chosen one on top
             rect, colour = self.place(name), COLOURS[name]
             line = Qt.PenStyle.SolidLine if name == "begin" else Qt.PenStyle.DashLine
@@ -133,7 +135,7 @@ class Stage(QWidget):
         box = QRectF(rect.left() + 4, rect.top() + 4 if high else rect.bottom() - 26, width, 22)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(colour)
-        painter.drawRoundedRect(box, 4, 4)
+        painter.drawRoundedRect(box, CHIP, CHIP)
         painter.setPen(QColor(20, 20, 22))
         draw_words(painter, box, Qt.AlignmentFlag.AlignCenter, text)
 

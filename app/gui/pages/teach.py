@@ -30,7 +30,9 @@ from ..document.document import Document
 from ..document.pixmaps import read
 from ..document.runs import PanelState
 from ..document.teaching import count_steps, curve_of, set_strength
+from ..kit.dialog import fill_dialog
 from ..kit.fields import StrengthField, WholeField, choice
+from ..kit.measures import GAP, ROOM
 from ..kit.messages import choose_files, sure
 from ..kit.placing import size_window
 from ..kit.widgets import (
@@ -86,8 +88,8 @@ class TeachDialog(QDialog):
         self.setWindowTitle(as_title(f"Teach @{member.name}"))
         self.setAcceptDrops(True)
         self.examples: list[Example] = []
-        self.area, self.column = scroll_column("Pictures to learn from", 6)
-        self.column.setContentsMargins(0, 0, 8, 0)
+        self.area, self.column = scroll_column("Pictures to learn from", GAP)
+        self.column.setContentsMargins(0, 0, GAP, 0)
         self.column.addStretch(1)
         self.model = choice("Model", "Which model learns it", lambda _: self.refresh())
         for one in library.list_installed():
@@ -98,7 +100,6 @@ class TeachDialog(QDialog):
         self.steps.setRange(1, 100_000)
         self.steps.setSuffix(" steps")
         describe(self.steps, "Steps", "How long it learns; more is nearer to the pictures, and takes longer")
-        self.steps.lineEdit().setTextMargins(6, 0, 0, 0)
         self._own_steps = False
         self.steps.valueChanged.connect(self._choose_steps)
         self.told = label(tone="muted", wrap=True)
@@ -115,14 +116,12 @@ class TeachDialog(QDialog):
         buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.begin)
         buttons.rejected.connect(self.reject)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(24, 20, 24, 20)
-        box.setSpacing(12)
+        box = fill_dialog(self)
         box.addWidget(label(words, "muted", wrap=True))
         box.addWidget(self.area, 1)
         more = button("Add Pictures…", self._add_files, "plus")
         self._stops = (more, self.model, self.steps, self.start)
-        choices = row(more, 24, self.model, self.steps)
+        choices = row(more, ROOM, self.model, self.steps)
         choices.setStretch(2, 1)
         box.addLayout(choices)
         box.addWidget(self.told)
@@ -278,7 +277,7 @@ class TaughtBox(QWidget):
         self._lines: list[Known] = []
         box = QVBoxLayout(self)
         box.setContentsMargins(0, 0, 0, 0)
-        box.setSpacing(8)
+        box.setSpacing(GAP)
         box.addLayout(self.known)
         box.addWidget(self.words)
         box.addWidget(self.progress)

@@ -11,6 +11,7 @@ from PySide6.QtWidgets import QWidget
 from ...board.data import Panel
 from ..document.document import Document
 from ..kit import portrait
+from ..kit.measures import CHIP, FINE
 from ..kit.theme import font, theme
 from ..kit.widgets import describe, draw_words
 
@@ -116,7 +117,7 @@ class Timing(QWidget):
     def _paint_panel(self, painter: QPainter, rect: QRectF, place: int, current: bool) -> None:
         panel, colours = self.panels[place], theme.colours
         path = QPainterPath()
-        path.addRoundedRect(rect, 5, 5)
+        path.addRoundedRect(rect, CHIP, CHIP)
         painter.save()
         painter.setClipPath(path)
         painter.fillRect(rect, QColor(colours.raised))
@@ -134,7 +135,7 @@ class Timing(QWidget):
         painter.drawPath(path)
 
     def _paint_words(self, painter: QPainter, rect: QRectF, panel: Panel) -> None:
-        painter.setFont(font(-1.5))
+        painter.setFont(font(FINE))
         for text, flag in (
             (self.numbers.get(panel.id, ""), Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft),
             (f"{panel.seconds:.3g} s", Qt.AlignmentFlag.AlignBottom | Qt.AlignmentFlag.AlignRight),
@@ -147,7 +148,7 @@ class Timing(QWidget):
                 box.moveBottomRight(rect.bottomRight() - QPointF(3, 3))
             painter.setPen(Qt.PenStyle.NoPen)
             painter.setBrush(QColor(0, 0, 0, 150))
-            painter.drawRoundedRect(box, 4, 4)
+            painter.drawRoundedRect(box, CHIP, CHIP)
             painter.setPen(QColor(255, 255, 255))
             draw_words(painter, box, Qt.AlignmentFlag.AlignCenter, text)
 
@@ -161,7 +162,7 @@ class Timing(QWidget):
                 high = self._loudest(x) * (SOUND - 6) / 2
                 painter.drawLine(QPointF(x + 0.5, room.center().y() - high - 0.5),
                                  QPointF(x + 0.5, room.center().y() + high + 0.5))  # fmt: skip
-        painter.setFont(font(-1.5))
+        painter.setFont(font(FINE))
         painter.setPen(QColor(colours.text))
         reading = "" if self.peaks is not None else " · reading…"
         flags = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignTop

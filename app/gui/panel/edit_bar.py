@@ -13,7 +13,7 @@ from ...board.seen import fits_mask, look, see, source_picture
 from ..document.document import Document
 from ..document.forecast import Forecast, PanelModel, forecast, obstacle
 from ..document.panel_part import PanelPart
-from ..kit.theme import GAP
+from ..kit.measures import GAP
 from ..kit.widgets import OneLine, as_action, button, describe, key_text, label, row, set_tone
 from ..kit.words import in_window
 from ..prompt.instruction_box import InstructionBox
@@ -43,7 +43,7 @@ class EditBar(PanelPart, QWidget):
         self.pen = Pen(document, self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, GAP, 0)
-        column.setSpacing(6)
+        column.setSpacing(GAP)
         column.addLayout(self._choices())
         column.addLayout(row(self.start, self.text, self.render_bar))
         column.addLayout(self._foot())
@@ -60,7 +60,7 @@ class EditBar(PanelPart, QWidget):
         self.place = button("", self._turn_place, "place", "choice")
         self.place.setCheckable(True)
         self.go_on = button(GO_ON, self.go_on_from_shown, "continue")
-        self._top = row(self.to_change, self.to_make, self.place, None, self.go_on, spacing=6)
+        self._top = row(self.to_change, self.to_make, self.place, None, self.go_on, spacing=GAP)
         return self._top
 
     def _foot(self) -> QHBoxLayout:

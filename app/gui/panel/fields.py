@@ -1,11 +1,11 @@
 """The fields of a panel: what it means in the story, what it starts from, which LoRAs it is rendered with."""
 
 import contextlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSignalBlocker, QSize, Qt
-from PySide6.QtGui import QColor, QIcon, QPainter, QPainterPath, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QIcon, QPainter, QPainterPath, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from mlx_model.errors import Refused
@@ -20,6 +20,7 @@ from ..document.forecast import Library, PanelModel
 from ..document.panel_part import PanelPart
 from ..kit import portrait
 from ..kit.fields import ChoiceField, FractionField, StrengthField, add_row, choice, form
+from ..kit.measures import FINE, GAP, HAIR, RADIUS, TIGHT
 from ..kit.text_field import BoardText
 from ..kit.theme import theme
 from ..kit.widgets import OneLine, as_line, describe, draw_words, icon_button, label, row, set_tone
@@ -42,7 +43,7 @@ class LorasField(PanelPart, QWidget):
         self._read = False  # once, since this was made
         self.column = QVBoxLayout(self)
         self.column.setContentsMargins(0, 0, 0, 0)
-        self.column.setSpacing(4)
+        self.column.setSpacing(TIGHT)
         self.column.addWidget(self.box)
 
     @property
@@ -96,8 +97,8 @@ class LorasField(PanelPart, QWidget):
         made = QWidget()
         column = QVBoxLayout(made)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(2)
-        top = row(name, off, spacing=4)
+        column.setSpacing(HAIR)
+        top = row(name, off, spacing=TIGHT)
         top.setStretch(0, 1)
         column.addLayout(top)
         column.addWidget(strength)
@@ -144,6 +145,7 @@ class StartBox(PanelPart, ChoiceField):
         self.document = document
         self._pictures: dict[int, str] = {}  # row -> sha256
         self._picture: Picture | None = None
+        self.layer: Callable[[Panel, QPixmap], QPixmap] = lambda _, pixmap: pixmap  # with what lies on it
         describe(self, "Start from", HINT)
         self.setIconSize(QSize(36, 24))
         self.view().installEventFilter(self)
@@ -152,7 +154,13 @@ class StartBox(PanelPart, ChoiceField):
 
     def refresh(self) -> None:
         panel, board = self.panel, self.document.board
-        wanted = (panel.source, panel.current, panel.takes, [(one.id, one.current) for one in board.panels()])
+        wanted = (
+            panel.source,
+            panel.current,
+            panel.takes,
+            panel.placed,
+            [(one.id, one.current) for one in board.panels()],
+        )
         if wanted == self._shown:
             return
         self._shown = wanted
@@ -219,12 +227,13 @@ class StartBox(PanelPart, ChoiceField):
         painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
         frame = QRectF(self.rect()).adjusted(1, 1, -1, -1)
         path = QPainterPath()
-        path.addRoundedRect(frame, 8, 8)
+        path.addRoundedRect(frame, RADIUS, RADIUS)
         painter.setClipPath(path)
         painter.fillPath(path, QColor(theme.colours.raised))
         if self._picture:
             pixmap = self.document.pixmap(self._picture.sha256, round(2 * self.width() * self.devicePixelRatioF()))
             if not pixmap.isNull():
+                pixmap = self.layer(self.panel, pixmap)
                 portrait.cover(painter, frame, pixmap, pixmap.rect())
         self._paint_caption(painter, frame)
         painter.setClipping(False)
@@ -238,7 +247,7 @@ class StartBox(PanelPart, ChoiceField):
         strip = QRectF(frame.left(), frame.bottom() - CAPTION, frame.width(), CAPTION)
         painter.fillRect(strip, QColor(0, 0, 0, 170))
         font = painter.font()
-        font.setPixelSize(11)
+        font.setPixelSize(FINE)
         painter.setFont(font)
         painter.setPen(Qt.GlobalColor.white)
         words = strip.adjusted(6, 0, -18, 0)
@@ -266,14 +275,13 @@ class ShotFields(PanelPart, QWidget):
         self.document = document
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
+        column.setSpacing(GAP)
         layout = form()
         self.camera: dict[str, QComboBox] = {}
         for field, name, values in (("shot", "Shot", SHOTS), ("angle", "Angle", ANGLES), ("move", "Move", MOVES)):
             self.camera[field] = self._camera_box(field, name, values)
             add_row(layout, name, self.camera[field])
         self.seconds = FractionField()
-        self.seconds.lineEdit().setTextMargins(6, 0, 0, 0)
         self.seconds.setRange(0.1, LONGEST)
         self.seconds.setSingleStep(0.5)
         self.seconds.setDecimals(1)
@@ -303,7 +311,7 @@ class ShotFields(PanelPart, QWidget):
         box.redo_asked.connect(self.document.redo)
         words = label(name, "muted")
         words.setBuddy(box)
-        column.addSpacing(4)
+        column.addSpacing(TIGHT)
         column.addWidget(words)
         column.addWidget(box)
         return box

@@ -3,14 +3,15 @@
 from collections.abc import Sequence
 from functools import partial
 
-from PySide6.QtCore import QObject, QPointF, QSizeF
-from PySide6.QtGui import QColor, QImage, QPixmap
+from PySide6.QtCore import QObject, QPointF, QRectF, QSizeF, Signal
+from PySide6.QtGui import QColor, QImage, QPainter, QPixmap
 
 from ...board import commands
-from ...board.data import Board, Picture
+from ...board.data import Board, Panel, Picture
 from ...board.picture import Placed
 from ...board.rules import FAR
 from ...board.seen import MASK_SIDE, find_ground, mask_size
+from ..canvas.arranging import Arranger
 from ..canvas.canvas import Canvas
 from ..canvas.paint_brush import PaintBrush, Sheet
 from ..document.document import Document
@@ -25,6 +26,8 @@ PREMULTIPLIED = QImage.Format.Format_ARGB32_Premultiplied
 class Laying(PanelPart, QObject):
     """Shows what lies on one panel's picture, and keeps what is done to it."""
 
+    read = Signal()  # a picture that lies there has come
+
     def __init__(self, document: Document, canvas: Canvas, parent: QObject):
         super().__init__(parent)
         self.document, self.canvas = document, canvas
@@ -33,10 +36,12 @@ class Laying(PanelPart, QObject):
         self._painted: dict[str, QPixmap] = {}  # by sha256, so that what was just painted needs no reading
         self._storing = 0  # strokes on their way to the disk
         self._pixmaps.ready.connect(lambda _: self.refresh())
+        self._pixmaps.ready.connect(lambda _: self.read.emit())
         self.arranger.committed.connect(self._keep_placed)
         self.brush.open_sheet = self._open_sheet
         self.brush.committed.connect(self._keep_paint)
         self.brush.pick_asked.connect(self._pick_colour)
+        self._layered: dict[tuple[object, ...], QPixmap] = {}
         self.visible = False  # whether the picture is shown that all of it lies on
 
     @property
@@ -64,6 +69,23 @@ class Laying(PanelPart, QObject):
         self._drop_sketch()
         size = QSizeF(ground.width, ground.height) if ground else QSizeF(1, 1)
         self.arranger.show_placed(placed, size, pixmaps)
+
+    def layer(self, panel: Panel, start: QPixmap) -> QPixmap:
+        """The start of a panel, at any size, with what lies on it, as the model will see it."""
+        take, placed = find_ground(self.document.board, panel), panel.placed
+        if take is None or not placed or start.isNull():
+            return start
+        ground = take.picture
+        pixmaps = {one.picture.sha256: self._find_pixmap(one.picture) for one in placed}
+        key = (start.cacheKey(), placed, *(pixmap.cacheKey() for pixmap in pixmaps.values()))
+        if key not in self._layered:
+            made, lying = start.copy(), Arranger()
+            lying.show_placed(placed, QSizeF(ground.width, ground.height), pixmaps)
+            painter = QPainter(made)
+            lying.draw_placed(painter, QRectF(made.rect()), 1.0)
+            painter.end()
+            self._layered = {**dict([*self._layered.items()][1 - REMEMBERED :]), key: made}
+        return self._layered[key]
 
     def _find_pixmap(self, picture: Picture) -> QPixmap:
         return self._painted.get(picture.sha256) or self._pixmaps.get(picture.sha256, MASK_SIDE)

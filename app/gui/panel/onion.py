@@ -9,7 +9,7 @@ from ...board.seen import look
 from ..canvas.canvas import Canvas
 from ..document.document import Document
 from ..document.panel_part import PanelPart
-from ..kit.theme import GAP
+from ..kit.measures import GAP, TIGHT, WIDE
 from ..kit.widgets import describe, icon_button, label
 
 STEPS = 100
@@ -30,7 +30,7 @@ class Onion(PanelPart, QFrame):
         self.setProperty("good", True)
         self.setAutoFillBackground(True)
         row = QHBoxLayout(self)
-        row.setContentsMargins(12, 4, 6, 4)
+        row.setContentsMargins(WIDE, TIGHT, GAP, TIGHT)
         self.words = label()
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self.opacity.setRange(0, STEPS)

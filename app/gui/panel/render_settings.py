@@ -19,6 +19,7 @@ from ..document.forecast import PanelModel, find_model
 from ..document.panel_part import PanelPart
 from ..kit import icons
 from ..kit.fields import add_row, choice, form, fraction, show_number, whole
+from ..kit.measures import GAP, HAIR, RING, TIGHT
 from ..kit.widgets import describe, icon_button, label
 from ..kit.words import model_title
 from .fields import LorasField
@@ -34,7 +35,7 @@ class RenderSettings(PanelPart, QWidget):
         self.document, self.model = document, PanelModel()
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(6)
+        column.setSpacing(GAP)
         self.fold = icon_button("Settings", "down", "Model, size, steps, guidance, seed", checkable=True)
         self.fold.setText("Settings")
         self.fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
@@ -42,6 +43,7 @@ class RenderSettings(PanelPart, QWidget):
         self.fold.toggled.connect(self._unfold)
         self.summary = label(tone="muted", wrap=True)
         heading = QHBoxLayout()
+        heading.setContentsMargins(-TIGHT - RING, 0, 0, 0)  # its word begins where all others do
         heading.addWidget(self.fold)
         heading.addStretch(1)
         column.addLayout(heading)
@@ -89,7 +91,7 @@ class RenderSettings(PanelPart, QWidget):
 
     def _seed_row(self) -> QHBoxLayout:
         row = QHBoxLayout()
-        row.setSpacing(2)
+        row.setSpacing(HAIR)
         self.seed = QLineEdit()
         self.seed.setValidator(QRegularExpressionValidator(r"\d{0,20}", self.seed))
         describe(self.seed, "Seed", "The same seed and settings make the same picture again")

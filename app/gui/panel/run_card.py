@@ -5,7 +5,7 @@ from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from mlx_model.errors import Hint
 
-from ..kit.theme import GAP
+from ..kit.measures import GAP, HAIR, WIDE
 from ..kit.widgets import PushButton, describe, icon_button, label
 from ..kit.words import in_window
 
@@ -23,9 +23,9 @@ class RunCard(QFrame):
         self.setObjectName("toast")
         self.setAutoFillBackground(True)
         row = QHBoxLayout(self)
-        row.setContentsMargins(14, 10, 10, 10)
+        row.setContentsMargins(WIDE, WIDE, WIDE, WIDE)
         words = QVBoxLayout()
-        words.setSpacing(2)
+        words.setSpacing(HAIR)
         self.message, self.hint = label(wrap=True), label(tone="muted", wrap=True)
         words.addWidget(self.message)
         words.addWidget(self.hint)

@@ -8,7 +8,7 @@ from ...board.seen import see
 from ..document.document import Document
 from ..document.forecast import PanelModel, find_model
 from ..document.panel_part import PanelPart
-from ..kit.theme import GAP
+from ..kit.measures import GAP, MARGIN, TIGHT, WIDE
 from ..kit.widgets import button, describe, icon_button, label, row, set_tone
 from ..prompt.menu import attach_menus
 from ..prompt.tray import ReferenceTray
@@ -22,7 +22,6 @@ TABS = (
     ("Shot", "Description, camera, action, dialogue, notes, duration"),
     ("Take", "What made the current take, and a note on it"),
 )
-MARGIN = 14
 TALL = 1000  # pixels
 
 
@@ -38,15 +37,15 @@ class PanelSide(PanelPart, QFrame):
         self._tall = False
         self._wanted: tuple[str | None, ...] | None = None  # what the model was found for
         column = QVBoxLayout(self)
-        column.setContentsMargins(0, 6, 0, 12)
-        column.setSpacing(6)
+        column.setContentsMargins(0, GAP, 0, WIDE)
+        column.setSpacing(GAP)
         self.tabs, self.pages = QTabBar(), QStackedWidget()
         self.tabs.setDrawBase(False)
         self.tabs.setExpanding(False)
         self.tabs.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.tabs.setAccessibleName("Fields of the panel")
         top = QHBoxLayout()
-        top.setContentsMargins(MARGIN - 8, 0, MARGIN, 0)
+        top.setContentsMargins(MARGIN - WIDE, 0, MARGIN, 0)
         top.addWidget(self.tabs)
         top.addStretch(1)
         column.addLayout(top)
@@ -69,11 +68,11 @@ class PanelSide(PanelPart, QFrame):
         self.go_on = button("Continue in the Next Panel", self.continue_asked.emit, "continue")
         describe(self.go_on, "Continue in the next panel", "A panel behind this one that starts from this take")
         column = QVBoxLayout()
-        column.setContentsMargins(MARGIN, 4, MARGIN, 0)
-        column.setSpacing(4)
+        column.setContentsMargins(MARGIN, TIGHT, MARGIN, 0)
+        column.setSpacing(TIGHT)
         column.addLayout(row(label("Takes"), None, self.takes_count, self.more))
         column.addWidget(self.takes, 1)
-        column.addSpacing(4)
+        column.addSpacing(TIGHT)
         column.addWidget(self.go_on)
         return column
 
@@ -100,7 +99,7 @@ class PanelSide(PanelPart, QFrame):
         self.pages.addWidget(area)
         area.setWidget(inner)
         column = QVBoxLayout(inner)
-        column.setContentsMargins(MARGIN, 6, MARGIN, 6)
+        column.setContentsMargins(MARGIN, GAP, MARGIN, GAP)
         column.addWidget(page)
 
     def _build_picture(self) -> None:

@@ -23,8 +23,8 @@ from ..document import picture_drag
 from ..document.document import Document
 from ..document.forecast import PanelModel
 from ..document.panel_part import PanelPart
+from ..kit.measures import GAP, TIGHT
 from ..kit.messages import choose_files
-from ..kit.theme import GAP
 from ..prompt.menu import FILES
 from .branches import name_file
 from .laying import Laying
@@ -82,7 +82,7 @@ class PanelStage(PanelPart, QWidget):
         self.card, self.onion = RunCard(self.canvas), Onion(document, self.canvas)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP // 2)
+        column.setSpacing(TIGHT)
         self.canvas.set_invitation(invitation(document.board))
         for bar in dict.fromkeys(self._bars.values()):
             column.addWidget(bar)

@@ -15,6 +15,7 @@ from ...board.panel_job import read_request
 from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..kit.fields import add_row, form
+from ..kit.measures import GAP
 from ..kit.text_field import BoardText
 from ..kit.widgets import PushButton, describe, label
 from ..kit.words import model_title
@@ -33,7 +34,7 @@ class TakeDetails(PanelPart, QWidget):
         self._pointed: tuple[str | None, str] | None = None  # the current take then, and the one pointed at
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(8)
+        column.setSpacing(GAP)
         self.empty = label(EMPTY, "muted")
         self.empty.setWordWrap(True)
         column.addWidget(self.empty)
@@ -45,7 +46,7 @@ class TakeDetails(PanelPart, QWidget):
     def _build(self) -> None:
         column = QVBoxLayout(self.body)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(8)
+        column.setSpacing(GAP)
         self.note = BoardText("Note on this take", "Why it is good, what is wrong with it")
         self.note.setPlaceholderText("A note on this take")
         self.note.setFixedHeight(56)

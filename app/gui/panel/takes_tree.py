@@ -44,6 +44,7 @@ from ..document import picture_drag
 from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..kit import icons, portrait
+from ..kit.measures import CHIP, FINE, RADIUS, TEXT
 from ..kit.theme import theme
 from ..kit.widgets import LeftButton, as_tip, draw_words, make_menu, wins_over_menus
 from .branches import Branch, break_lines, grow, hint_at, name_file, name_take, read_out
@@ -312,7 +313,7 @@ class _Rows(QStyledItemDelegate):
             colours = theme.colours
             painter.setPen(QPen(QColor(colours.accent), 2) if current and self.tree.hasFocus() else Qt.PenStyle.NoPen)
             painter.setBrush(QColor(colours.selection if current else colours.raised))
-            painter.drawRoundedRect(QRectF(row).adjusted(1, 1, -1, -1), 8, 8)
+            painter.drawRoundedRect(QRectF(row).adjusted(1, 1, -1, -1), RADIUS, RADIUS)
 
     def _paint_lines(self, painter: QPainter, row: QRect, branch: Branch) -> None:
         """Down past the takes of the same start, and to the right into this one."""
@@ -329,7 +330,7 @@ class _Rows(QStyledItemDelegate):
     def _paint_picture(self, painter: QPainter, frame: QRectF, take: Take) -> None:
         tree = self.tree
         path = QPainterPath()
-        path.addRoundedRect(frame, 5, 5)
+        path.addRoundedRect(frame, CHIP, CHIP)
         painter.save()
         painter.setClipPath(path)
         painter.fillPath(path, QColor(theme.colours.canvas))
@@ -341,19 +342,19 @@ class _Rows(QStyledItemDelegate):
             pen = QPen(QColor(theme.colours.warning), 2, Qt.PenStyle.DashLine)
             painter.setPen(pen)
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(frame, 5, 5)
+            painter.drawRoundedRect(frame, CHIP, CHIP)
 
     def _paint_words(self, painter: QPainter, room: QRect, branch: Branch, current: bool) -> None:
         take, colours = branch.take, theme.colours
         font = painter.font()
-        font.setPixelSize(13)
+        font.setPixelSize(TEXT)
         font.setBold(current)
         painter.setFont(font)
         painter.setPen(QColor(colours.text))
         metrics, left = painter.fontMetrics(), Qt.AlignmentFlag.AlignLeft
         for place, line in enumerate(break_lines(name_take(take), metrics, room.width())):
             draw_words(painter, room.translated(0, place * metrics.height()), left, line)
-        font.setPixelSize(11)
+        font.setPixelSize(FINE)
         font.setBold(False)
         painter.setFont(font)
         painter.setPen(QColor(colours.text if current else colours.muted))

@@ -19,7 +19,7 @@ from ..document import picture_drag
 from ..document.document import Document
 from ..document.live import Live
 from ..document.panel_part import PanelPart
-from ..kit.theme import GAP
+from ..kit.measures import GAP, HAIR, TIGHT
 from ..kit.widgets import OneLine, icon_button, key_text, label, order_tabs
 from ..kit.words import in_window
 from .branches import name_file
@@ -30,6 +30,7 @@ from .side import PanelSide
 from .stage import LAYERS, PanelStage, invitation
 from .take_details import settings_of
 
+HEADED = 130  # px: of a scene's heading, before what the wheel and keys do as well takes its room
 NARROW = 640  # px: a header with less room has the tools in a row of their own
 SIDE = (348, 0.24, 460)  # width of the side: least, share of the window, most
 
@@ -62,8 +63,8 @@ class PanelView(PanelPart, QWidget):
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
         left = QVBoxLayout()
-        left.setContentsMargins(GAP, GAP // 2, 0, GAP // 2)
-        left.setSpacing(GAP // 2)
+        left.setContentsMargins(GAP, TIGHT, 0, TIGHT)
+        left.setSpacing(TIGHT)
         self._head, self._below = self._header(), QHBoxLayout()
         self._below.setContentsMargins(0, 0, GAP, 0)
         left.addLayout(self._head)
@@ -79,7 +80,7 @@ class PanelView(PanelPart, QWidget):
     def _header(self) -> QHBoxLayout:
         row = QHBoxLayout()
         row.setContentsMargins(0, 0, GAP, 0)
-        row.setSpacing(2)
+        row.setSpacing(HAIR)
         self.back = icon_button("Back to the board", "back", "Esc", self.closed.emit)
         self.earlier = icon_button("Panel before", "up", key_text("Ctrl+["), lambda: self._step(-1))
         self.later = icon_button("Next panel", "down", key_text("Ctrl+]"), lambda: self._step(1))
@@ -121,6 +122,9 @@ class PanelView(PanelPart, QWidget):
     def _connect_side(self, side: PanelSide) -> None:
         side.tray.mention_asked.connect(self._mention)
         side.tray.pose_asked.connect(self.stage.pose)
+        side.tray.layer = self.edit.start.layer = self.stage.laying.layer
+        self.stage.laying.read.connect(side.tray.refresh)
+        self.stage.laying.read.connect(self.edit.start.update)
         side.take.again_asked.connect(self._use_settings)
         side.continue_asked.connect(self._continue)
         side.takes.compare_asked.connect(self.stage.compare_with)
@@ -177,6 +181,7 @@ class PanelView(PanelPart, QWidget):
         board = self.document.board
         self.number.setText(f"Panel {numbers(board)[self.panel_id]}")
         self.heading.setText(board.scene_of(self.panel_id).heading)
+        self.heading.setMinimumWidth(min(HEADED, self.heading.sizeHint().width()))
         ids = [panel.id for panel in board.panels()]
         place = ids.index(self.panel_id)
         self.earlier.setEnabled(place > 0)

@@ -17,6 +17,7 @@ from PySide6.QtWidgets import QLineEdit, QWidget
 
 from ...board.seen import Seen
 from ..kit import portrait
+from ..kit.measures import CORNER, FINE, RADIUS, TEXT
 from ..kit.theme import theme
 from ..kit.widgets import as_tip, describe, draw_words, wins_over_menus
 
@@ -113,19 +114,19 @@ class ReferenceTile(QWidget):
             pen.setDashPattern([2, 1.5])
         painter.setPen(pen)
         painter.setBrush(Qt.BrushStyle.NoBrush)
-        painter.drawRoundedRect(frame, 7, 7)
+        painter.drawRoundedRect(frame, CORNER, CORNER)
         self._paint_number(painter, colour)
         self._paint_words(painter)
         if self.hasFocus():
             painter.setPen(QPen(QColor(colours.accent), 2))
             painter.setBrush(Qt.BrushStyle.NoBrush)
-            painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), 8, 8)
+            painter.drawRoundedRect(QRectF(self.rect()).adjusted(1, 1, -1, -1), RADIUS, RADIUS)
         if self._dragging:
             painter.fillRect(self.rect(), QColor(colours.window).darker(100))
 
     def _paint_picture(self, painter: QPainter, frame: QRectF) -> None:
         path = QPainterPath()
-        path.addRoundedRect(frame, 7, 7)
+        path.addRoundedRect(frame, CORNER, CORNER)
         painter.save()
         painter.setClipPath(path)
         painter.fillRect(frame, QColor(theme.colours.raised))
@@ -141,26 +142,26 @@ class ReferenceTile(QWidget):
     def _paint_number(self, painter: QPainter, colour: QColor) -> None:
         text, font = str(self.number) if self.number else self._word, painter.font()
         font.setBold(True)
-        font.setPixelSize(12)
+        font.setPixelSize(FINE)
         painter.setFont(font)
         box = QRectF(5, 5, max(18, painter.fontMetrics().horizontalAdvance(text) + 9), 18)
         painter.setPen(Qt.PenStyle.NoPen)
         painter.setBrush(colour)
-        painter.drawRoundedRect(box, 9, 9)
+        painter.drawRoundedRect(box, RADIUS, RADIUS)
         dark = colour.lightnessF() > 0.55 or colour.green() > 150
         painter.setPen(QColor("#141414") if dark else QColor("#ffffff"))
         draw_words(painter, box, Qt.AlignmentFlag.AlignCenter, text)
 
     def _paint_words(self, painter: QPainter) -> None:
         font = self.font()
-        font.setPixelSize(12)
+        font.setPixelSize(TEXT)
         font.setWeight(font.Weight.DemiBold)
         painter.setFont(font)
         painter.setPen(QColor(theme.colours.text))
         line = QRect(2, PICTURE.height() + 1, SIZE.width() - 4, 16)
         elide, centre = Qt.TextElideMode.ElideMiddle, Qt.AlignmentFlag.AlignCenter
         draw_words(painter, line, centre, painter.fontMetrics().elidedText(self.title(), elide, line.width()))
-        font.setPixelSize(10)
+        font.setPixelSize(FINE)
         font.setWeight(font.Weight.Normal)
         painter.setFont(font)
         painter.setPen(QColor(theme.colours.muted))

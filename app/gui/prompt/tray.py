@@ -1,5 +1,6 @@
 """The pictures the model looks at, numbered in its order: drop, reorder, name, give a role, remove."""
 
+from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import QEvent, QMimeData, QPoint, QRect, QSize, Qt, Signal
@@ -20,7 +21,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from mlx_model.errors import Refused
 
 from ...board import commands
-from ...board.data import Board, PanelReference, Picture, Role, Taught, new_id
+from ...board.data import Board, Panel, PanelReference, Picture, Role, Taught, new_id
 from ...board.panel_job import find_taught, is_known
 from ...board.picture import Crop
 from ...board.seen import Seen, see
@@ -28,6 +29,7 @@ from ..document import picture_drag
 from ..document.document import Document
 from ..document.forecast import find_model
 from ..document.panel_part import PanelPart
+from ..kit.measures import RADIUS
 from ..kit.theme import theme
 from ..kit.widgets import icon_button, wins_over_menus
 from .crop import CropDialog
@@ -59,6 +61,7 @@ class ReferenceTray(PanelPart, QWidget):
         self._gap: int | None = None
         self._dropping = False
         self._parts: dict[tuple[int, Crop], QPixmap] = {}  # what is shown of cropped ones
+        self.layer: Callable[[Panel, QPixmap], QPixmap] = lambda _, pixmap: pixmap  # with what lies on it
         self.add_button = icon_button(
             "Add a reference", "plus", "From a file, the clipboard, the cast or a panel", self._open_add_menu
         )
@@ -129,7 +132,8 @@ class ReferenceTray(PanelPart, QWidget):
         if one.picture is None:
             return QPixmap()
         if one.crop is None:
-            return self.document.pixmap(one.picture.sha256, side)
+            pixmap = self.document.pixmap(one.picture.sha256, side)
+            return self.layer(self.panel, pixmap) if one.kind == "source" else pixmap
         pixmap = self.document.pixmap(one.picture.sha256, LARGEST)
         key = (pixmap.cacheKey(), one.crop)
         if key not in self._parts:
@@ -194,7 +198,7 @@ class ReferenceTray(PanelPart, QWidget):
             painter.setPen(accent)
             accent.setAlpha(40)
             painter.setBrush(accent)
-            painter.drawRoundedRect(self.rect().adjusted(0, 0, -1, -1), 8, 8)
+            painter.drawRoundedRect(self.rect().adjusted(0, 0, -1, -1), RADIUS, RADIUS)
         if self._gap is not None:
             cell = self._cell(self._gap)
             painter.fillRect(QRect(cell.left() - GAP // 2 - 1, cell.top(), 3, SIZE.height()), QColor(accent.name()))

@@ -1,4 +1,4 @@
-"""Every action of the window in one table: its words, shortcut, icon, menu, and what it does."""
+"""Every action of the window in one table: its words, shortcut, menu, and what it does."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from typing import Literal, NamedTuple
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
-from ..kit import icons
 from .board_commands import BoardCommands
 from .window_commands import WindowCommands
 
@@ -25,7 +24,6 @@ class Row:
     name: str
     text: str
     keys: str = ""
-    icon: str = ""
     needs: Need = ""
     window: Callable[[WindowCommands], object] | None = None
     board: Callable[[BoardCommands], object] | None = None
@@ -40,43 +38,43 @@ TABLE: dict[str, tuple[Row | None, ...]] = {
         Row("recent", "Open Recent"),
         Row("samples", "Open a Sample"),
         None,
-        Row("import_", "Import…", "Ctrl+I", "import", window=Window.import_),
+        Row("import_", "Import…", "Ctrl+I", window=Window.import_),
         Row("import_folder", "Import a Folder of Pictures…", window=Window.import_folder),
         Row("import_into", "Import into This Board…", "Ctrl+Shift+I", board=Board.import_into),
         Row("import_folder_into", "Import a Folder into This Board…", board=Board.import_folder_into),
         Row("import_onto", "Import a Timeline onto This Board…", window=Window.import_onto),
-        Row("export", "Export…", "Ctrl+E", "export", board=Board.export),
+        Row("export", "Export…", "Ctrl+E", board=Board.export),
         None,
         Row("copy_as", "Save a Copy…", "Ctrl+Shift+S", board=Board.copy_as),
-        Row("restore", "Restore an Earlier State…", icon="history", board=Board.restore),
+        Row("restore", "Restore an Earlier State…", board=Board.restore),
         Row("share", "Save as Zip for Sharing…", board=Board.share),
         Row("tidy", "Move Unused Pictures to the Trash…", board=Board.tidy),
         Row("reveal", "Show in Finder", board=Board.reveal),
         None,
-        Row("settings", "Settings…", "Ctrl+,", "settings", window=Window.settings, role=Role.PreferencesRole),
+        Row("settings", "Settings…", "Ctrl+,", window=Window.settings, role=Role.PreferencesRole),
         Row("close", "Close Window", "Ctrl+W", window=Window.close),
         Row("quit", "Quit Flux Local", "Ctrl+Q", window=Window.quit, role=Role.QuitRole),
     ),
     "&Edit": (
-        Row("undo", "Undo", "Ctrl+Z", "undo", "undo", board=Board.undo),
-        Row("redo", "Redo", "Ctrl+Shift+Z", "redo", "redo", board=Board.redo),
+        Row("undo", "Undo", "Ctrl+Z", "undo", board=Board.undo),
+        Row("redo", "Redo", "Ctrl+Shift+Z", "redo", board=Board.redo),
         None,
-        Row("copy", "Copy", "Ctrl+C", "", "panels", board=Board.copy),
+        Row("copy", "Copy", "Ctrl+C", "panels", board=Board.copy),
         Row("paste", "Paste", "Ctrl+V", board=Board.paste),
-        Row("duplicate", "Duplicate", "Ctrl+D", "duplicate", "panels", board=Board.duplicate),
-        Row("delete", "Delete", "Del", "trash", "selected", board=Board.delete),
+        Row("duplicate", "Duplicate", "Ctrl+D", "panels", board=Board.duplicate),
+        Row("delete", "Delete", "Del", "selected", board=Board.delete),
         None,
         Row("find", "Find a Panel…", "Ctrl+F", board=Board.find),
         Row("select_all", "Select All Panels", "Ctrl+A", board=Board.select_all),
-        Row("rename", "Edit Caption", "F2", "", "one", board=Board.rename),
+        Row("rename", "Edit Caption", "F2", "one", board=Board.rename),
     ),
     "&Board": (
-        Row("add_panel", "Add Panel", "Ctrl+Shift+N", "plus", board=Board.add_panel),
-        Row("add_scene", "Add Scene", "Ctrl+Alt+N", "scene", board=Board.add_scene),
-        Row("continue_from", "Continue from This Panel", "Ctrl+K", "continue", "panels", board=Board.continue_from),
+        Row("add_panel", "Add Panel", "Ctrl+Shift+N", board=Board.add_panel),
+        Row("add_scene", "Add Scene", "Ctrl+Alt+N", board=Board.add_scene),
+        Row("continue_from", "Continue from This Panel", "Ctrl+K", "panels", board=Board.continue_from),
         None,
-        Row("earlier", "Move Earlier", "Alt+Left", "", "panels", board=Board.move_earlier),
-        Row("later", "Move Later", "Alt+Right", "", "panels", board=Board.move_later),
+        Row("earlier", "Move Earlier", "Alt+Left", "panels", board=Board.move_earlier),
+        Row("later", "Move Later", "Alt+Right", "panels", board=Board.move_later),
         Row("scene_earlier", "Move Scene Earlier", board=Board.move_scene_earlier),
         Row("scene_later", "Move Scene Later", board=Board.move_scene_later),
         Row("remove_scene", "Delete Scene", board=Board.remove_scene),
@@ -84,13 +82,13 @@ TABLE: dict[str, tuple[Row | None, ...]] = {
         Row("board_settings", "Board Settings…", "Ctrl+Shift+B", board=Board.settings),
     ),
     "&Render": (
-        Row("render", "Render", "Ctrl+R", "render", board=Board.render),
-        Row("again", "Re-generate This One", "Ctrl+Shift+R", "again", "panels", board=Board.render_again),
-        Row("variations", "Four Variations", "Ctrl+Alt+R", "variations", "panels", board=Board.render_variations),
-        Row("apply_to_all", "Apply to All…", "Ctrl+Shift+A", "all", board=Board.apply_to_all),
+        Row("render", "Render", "Ctrl+R", board=Board.render),
+        Row("again", "Re-generate This One", "Ctrl+Shift+R", "panels", board=Board.render_again),
+        Row("variations", "Four Variations", "Ctrl+Alt+R", "panels", board=Board.render_variations),
+        Row("apply_to_all", "Apply to All…", "Ctrl+Shift+A", board=Board.apply_to_all),
         None,
-        Row("cancel", "Cancel These", "Ctrl+.", "stop", "busy", board=Board.cancel),
-        Row("cancel_all", "Cancel All", "Ctrl+Shift+.", "", "busy", window=Window.cancel_all),
+        Row("cancel", "Cancel These", "Ctrl+.", "busy", board=Board.cancel),
+        Row("cancel_all", "Cancel All", "Ctrl+Shift+.", "busy", window=Window.cancel_all),
     ),
     "&View": (
         Row("show_home", "Home", "Ctrl+0", window=Window.show_home),
@@ -100,12 +98,12 @@ TABLE: dict[str, tuple[Row | None, ...]] = {
         Row("show_queue", "Queue", "Ctrl+4", window=Window.show_queue),
         Row("show_loras", "LoRAs", "Ctrl+5", window=Window.show_loras),
         None,
-        Row("open_panel", "Open Panel", "Ctrl+Down", "panel", "one", board=Board.open_panel),
-        Row("peek", "Quick Look", "Ctrl+Y", "eye", "picture", board=Board.peek),
-        Row("play", "Play Animatic", "Ctrl+P", "play", board=Board.play),
+        Row("open_panel", "Open Panel", "Ctrl+Down", "one", board=Board.open_panel),
+        Row("peek", "Quick Look", "Ctrl+Y", "picture", board=Board.peek),
+        Row("play", "Play Animatic", "Ctrl+P", board=Board.play),
         None,
-        Row("zoom_in", "Larger Panels", "Ctrl++", "zoom_in", board=Board.zoom_in),
-        Row("zoom_out", "Smaller Panels", "Ctrl+-", "zoom_out", board=Board.zoom_out),
+        Row("zoom_in", "Larger Panels", "Ctrl++", board=Board.zoom_in),
+        Row("zoom_out", "Smaller Panels", "Ctrl+-", board=Board.zoom_out),
         Row("full_screen", "Full Screen", "F11", window=Window.toggle_full_screen),
     ),
     "&Help": (
@@ -151,8 +149,6 @@ class Actions:
         keys = [QKeySequence(text) for text in (row.keys, *ALSO.get(row.name, ())) if text]
         action.setShortcuts(keys)
         action.setAutoRepeat(row.name in HELD)
-        if row.icon:
-            icons.dress(action, row.icon)
         action.triggered.connect(lambda *_: run(row))
         parent.addAction(action)
         return action

@@ -216,7 +216,7 @@ class BoardCommands(QObject):
             return
         from .dialogs import InstructionDialog
 
-        if text := InstructionDialog(len(ids), self.window).ask():
+        if text := InstructionDialog(self.document, ids, self.window).ask():
             self.document.apply_to_all(ids, text)
 
     # Panels and scenes

@@ -2,7 +2,7 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
@@ -13,16 +13,13 @@ from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFileDialog,
-    QFormLayout,
     QHeaderView,
     QLineEdit,
     QListWidget,
     QListWidgetItem,
     QPlainTextEdit,
-    QSpinBox,
     QTableWidget,
     QTableWidgetItem,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -32,13 +29,17 @@ from ...base.settings import Settings, boards_folder
 from ...base.words import say_count
 from ...board import commands
 from ...board.data import ASPECTS
+from ...board.panel_job import instruct
+from ...board.seen import see
 from ...models import library
 from ..document.document import Document
-from ..kit.fields import ChoiceField
+from ..kit.dialog import explain, fill_dialog, make_form, stack
+from ..kit.fields import ChoiceField, WholeField
 from ..kit.placing import size_window
 from ..kit.theme import SCHEMES
 from ..kit.widgets import OneLineEdit, button, label, row
 from ..kit.words import model_title
+from ..prompt.instruction_box import InstructionBox
 
 SHAPE = re.compile(r"\s*(\d{1,4})\s*[:x]\s*(\d{1,4})\s*")
 
@@ -56,8 +57,7 @@ class BoardSettings(QDialog):
         self.aspect.addItems([*ASPECTS])
         name = next((name for name, sides in ASPECTS.items() if sides == board.aspect), None)
         self.aspect.setCurrentText(name or f"{board.aspect[0]}:{board.aspect[1]}")
-        self.fps = QSpinBox()
-        self.fps.lineEdit().setTextMargins(6, 0, 0, 0)
+        self.fps = WholeField()
         self.fps.setRange(1, 240)
         self.fps.setValue(round(board.fps))
         exact = "" if board.fps == round(board.fps) else f" (exactly {board.fps:.3f})"
@@ -91,24 +91,17 @@ class BoardSettings(QDialog):
         return box
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setVerticalSpacing(12)
-        form.setHorizontalSpacing(16)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form = make_form()
         form.addRow("Title", self.title)
         form.addRow("Shape", self.aspect)
         form.addRow("Frame rate", self.fps)
-        form.addRow("Style", self.style_)
-        form.addRow(
-            "", label("Added to the prompt of every panel. @names of the cast work here too.", "muted", wrap=True)
-        )
+        words = "Added to the prompt of every panel. @names of the cast work here too."
+        form.addRow("Style", explain(self.style_, words))
         form.addRow("Model", self.model)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
         buttons.accepted.connect(self.agree)
         buttons.rejected.connect(self.reject)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(24, 20, 24, 20)
-        box.setSpacing(16)
+        box = fill_dialog(self)
         box.addLayout(form)
         box.addWidget(self.wrong)
         box.addWidget(buttons)
@@ -136,29 +129,42 @@ class BoardSettings(QDialog):
 
 
 class InstructionDialog(QDialog):
-    """Asks for one instruction for so many panels. Tab leaves its field, which QInputDialog's keeps."""
+    """Asks for one instruction for so many panels, in the same box as a panel has. Their pictures differ: what can be
+    mentioned is the start, as @1, and the cast.
+    """
 
-    def __init__(self, panels: int, parent: QWidget):
+    def __init__(self, document: Document, ids: Sequence[str], parent: QWidget):
         super().__init__(parent)
+        self.document = document
+        self._panel = msgspec.structs.replace(instruct(document.panel(ids[0]), ""), references=())
         self.setWindowTitle("Apply to All")
-        words = f"Change {say_count(panels, 'panel')} by one instruction, such as “make it night”:"
-        self.field = QPlainTextEdit()
-        self.field.setAccessibleName("Instruction")
-        self.field.setTabChangesFocus(True)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
+        words = f"Change {say_count(len(ids), 'panel')} by one instruction, such as “make it night”:"
+        self.field = InstructionBox(lambda picture, side: document.pixmap(picture.sha256, 2 * side))
+        self.field.setUndoRedoEnabled(True)  # it is no field of the board
+        self.field.undo_asked.connect(self.field.undo)
+        self.field.redo_asked.connect(self.field.redo)
+        self.field.edited.connect(self._show)
+        self.field.render_asked.connect(self.accept)
+        self.hint = label(tone="danger", wrap=True)
+        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
+        self.ok = buttons.addButton("Render", QDialogButtonBox.ButtonRole.AcceptRole)
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(24, 20, 24, 20)
-        box.setSpacing(12)
-        for part in (label(words, wrap=True), self.field, buttons):
+        box = fill_dialog(self)
+        for part in (label(words, wrap=True), self.field, self.hint, buttons):
             box.addWidget(part)
-        size_window(self, 440, 220)
+        size_window(self, 560, 360)
+        self._show("")
+
+    def _show(self, text: str) -> None:
+        self.field.set_context(self.document.board, see(self.document.board, self._panel, text), changes=True)
+        self.hint.setText(self.field.problem)
+        self.ok.setEnabled(bool(text.strip()))
 
     def ask(self) -> str:
         """What is to be done; "" for nothing."""
         agreed = self.exec() == QDialog.DialogCode.Accepted
-        text = self.field.toPlainText().strip() if agreed else ""
+        text = self.field.text().strip() if agreed else ""
         self.deleteLater()
         return text
 
@@ -207,9 +213,7 @@ class Shortcuts(QDialog):
         self.table.resizeColumnToContents(2)
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(20, 20, 20, 16)
-        box.setSpacing(12)
+        box = fill_dialog(self)
         box.addWidget(self.search)
         box.addWidget(self.table)
         box.addWidget(buttons)
@@ -274,25 +278,17 @@ class SettingsDialog(QDialog):
         return box
 
     def _lay_out(self) -> None:
-        form = QFormLayout()
-        form.setVerticalSpacing(14)
-        form.setHorizontalSpacing(16)
-        form.setFieldGrowthPolicy(QFormLayout.FieldGrowthPolicy.AllNonFixedFieldsGrow)
+        form = make_form()
         form.addRow("Appearance", self.appearance)
-        form.addRow("Model", self.model)
-        form.addRow("", label("For panels and boards that don't name one of their own.", "muted", wrap=True))
-        form.addRow("New boards", row(self.folder, button("Choose…", self._choose)))
-        form.addRow("", label("Everything is saved by itself, at most 2 seconds after a change.", "muted", wrap=True))
-        form.addRow("Rendering", self.previews)
-        form.addRow("", self.notifications)
-        form.addRow("", row(self.cache, self.forget))
-        form.addRow("", self.low_memory)
-        form.addRow("", self.full_references)
+        form.addRow("Model", explain(self.model, "For panels and boards that don't name one of their own."))
+        folder = row(self.folder, button("Choose…", self._choose))
+        form.addRow("New boards", explain(folder, "Everything is saved by itself, at most 2 seconds after a change."))
+        cache = row(self.cache, self.forget, None)
+        boxes = (self.previews, self.notifications, cache, self.low_memory, self.full_references)
+        form.addRow("Rendering", stack(*boxes))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.accept)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(24, 20, 24, 20)
-        box.setSpacing(18)
+        box = fill_dialog(self)
         box.addLayout(form)
         box.addWidget(buttons)
         self.setMinimumWidth(620)
@@ -343,9 +339,7 @@ class RestoreDialog(QDialog):
         buttons.rejected.connect(self.reject)
         self.list.itemActivated.connect(lambda _: self.restore())
         self.list.setCurrentRow(0)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(24, 20, 24, 20)
-        box.setSpacing(12)
+        box = fill_dialog(self)
         none = "There is none yet: one is kept every few minutes while you work."
         some = "Today's state is kept too, and undo takes you back to it."
         box.addWidget(label(some if self.list.count() else none, "muted", wrap=True))

@@ -16,9 +16,7 @@ from PySide6.QtWidgets import (
     QDialog,
     QDialogButtonBox,
     QFileDialog,
-    QFormLayout,
     QSpinBox,
-    QVBoxLayout,
     QWidget,
 )
 
@@ -29,7 +27,8 @@ from ...interchange import formats
 from ...interchange.files import make_safe_name
 from ...interchange.formats import EXPORTS, FORMATS, Format, Option
 from ..document.document import Document
-from ..kit.fields import ChoiceField
+from ..kit.dialog import fill_dialog, make_form, stack
+from ..kit.fields import ChoiceField, WholeField
 from ..kit.messages import choose_file, choose_folder, show_progress
 from ..kit.widgets import label, order_tabs, set_tone
 from ..kit.words import in_window
@@ -134,19 +133,14 @@ class ExportDialog(QDialog):
         self.only = QCheckBox(f"Only the {more}")
         self.only.setVisible(bool(selected))
         self.note = label(tone="warning", wrap=True)
-        self.form = QFormLayout()
-        self.form.setVerticalSpacing(10)
-        self.form.setHorizontalSpacing(16)
+        self.form = make_form()
         self.fields: dict[str, QWidget] = {}
         self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.ok = self.buttons.addButton("Export…", QDialogButtonBox.ButtonRole.AcceptRole)
-        self.ok.setProperty("kind", "primary")
         self.buttons.accepted.connect(self.accept)
         self.buttons.rejected.connect(self.reject)
         self.form.addRow("Format", self.format)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(24, 20, 24, 20)
-        box.setSpacing(14)
+        box = fill_dialog(self)
         box.addLayout(self.form)
         box.addWidget(self.only)
         box.addWidget(self.note)
@@ -176,11 +170,14 @@ class ExportDialog(QDialog):
             field.setAccessibleName(words)
             if isinstance(field, QCheckBox):
                 field.setText(words)
-                self.form.addRow("", field)
             else:
                 field.setToolTip(words)
                 self.form.addRow(option.name.capitalize(), field)
-        order_tabs(self.format, *self.fields.values(), self.only, self.ok)
+        ticks = [one for one in self.fields.values() if isinstance(one, QCheckBox)]
+        others = [one for one in self.fields.values() if not isinstance(one, QCheckBox)]
+        if ticks:
+            self.form.addRow("", stack(*ticks))
+        order_tabs(self.format, *others, *ticks, self.only, self.ok)
         lacks = Advice("install_part", {"name": chosen.extra.name if chosen.extra else ""})
         self.note.setText("" if chosen.available else in_window(lacks))
         self.note.setVisible(not chosen.available)
@@ -203,8 +200,7 @@ def _field(option: Option) -> QWidget:
 
 
 def _number_field(option: Option, default: int) -> QSpinBox:
-    box = QSpinBox()
-    box.lineEdit().setTextMargins(6, 0, 0, 0)
+    box = WholeField()
     box.setRange(option.low, option.high)
     box.setValue(default)
     if default == 0:

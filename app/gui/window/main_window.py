@@ -19,6 +19,7 @@ from ...models.library import BUILT_IN
 from ..board.view import BoardView
 from ..document.document import Document
 from ..document.panel_part import PanelPart
+from ..kit.measures import GAP, WIDE
 from ..kit.messages import Toasts
 from ..kit.placing import size_first
 from ..kit.theme import theme
@@ -41,7 +42,7 @@ PLACES = (
     ("models", "Models"),
     ("queue", "Queue"),
 )
-LEAST = (860, 540)  # px
+LEAST, RAIL = (860, 540), 80  # px
 IDLE = 60  # ms between the steps of what is built before it is wanted
 AHEAD = ("psutil", "..canvas.canvas", "..canvas.bars", "..prompt.instruction_box", "..prompt.tile", "..prompt.tray",
          "..panel.render_settings", "..panel.takes_tree", "..panel.edit_bar", "..panel.side", "..panel.stage",
@@ -93,10 +94,10 @@ class MainWindow(QMainWindow):
     def _lay_out(self) -> None:
         rail = QFrame()
         rail.setObjectName("rail")
-        rail.setFixedWidth(78)
+        rail.setFixedWidth(RAIL)
         column = QVBoxLayout(rail)
-        column.setContentsMargins(7, 12, 7, 12)
-        column.setSpacing(6)
+        column.setContentsMargins(GAP, WIDE, GAP, WIDE)
+        column.setSpacing(GAP)
         for name, text in PLACES:
             column.addWidget(self._place(name, text))
         column.addStretch(1)

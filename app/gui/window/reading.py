@@ -13,13 +13,14 @@ from PySide6.QtWidgets import (
     QListWidget,
     QPlainTextEdit,
     QTextBrowser,
-    QVBoxLayout,
     QWidget,
 )
 
 from ...base import paths
 from ...base.credits import OURS, Library, list_libraries
 from ..document.pixmaps import read
+from ..kit.dialog import fill_dialog
+from ..kit.measures import GAP, ROOM, TIGHT, WIDE
 from ..kit.messages import tell
 from ..kit.placing import size_window
 from ..kit.widgets import as_line, button, row
@@ -67,17 +68,17 @@ class Pages(QTextBrowser):
 
     def _give_air(self) -> None:
         """Around the page, below each paragraph, in the cells of tables: Markdown can't ask for it."""
-        self.document().setDocumentMargin(24)
+        self.document().setDocumentMargin(ROOM)
         block = self.document().begin()
         while block.isValid():
             form = block.blockFormat()
-            form.setBottomMargin(4 if block.textList() else 10)
+            form.setBottomMargin(TIGHT if block.textList() else WIDE)
             QTextCursor(block).setBlockFormat(form)
             block = block.next()
         for frame in self.document().rootFrame().childFrames():
             if isinstance(frame, QTextTable):
                 table = frame.format().toTableFormat()
-                table.setCellPadding(6)
+                table.setCellPadding(GAP)
                 table.setCellSpacing(0)
                 table.setBorder(0.5)
                 frame.setFormat(table)
@@ -97,8 +98,7 @@ class Guide(QDialog):
         self.back.setEnabled(False)
         self.pages.backwardAvailable.connect(self.back.setEnabled)
         contents = button("Contents", lambda: self.pages.go(QUrl(FIRST)), "board", "quiet")
-        box = QVBoxLayout(self)
-        box.setContentsMargins(12, 12, 12, 12)
+        box = fill_dialog(self)
         box.addLayout(row(self.back, contents, None))
         box.addWidget(self.pages)
         size_window(self, WIDTH + 110, 760)
@@ -125,9 +125,7 @@ class Acknowledgements(QDialog):
         middle = QHBoxLayout()
         middle.addWidget(self.list, 2)
         middle.addWidget(self.text, 5)
-        box = QVBoxLayout(self)
-        box.setContentsMargins(20, 20, 20, 16)
-        box.setSpacing(12)
+        box = fill_dialog(self)
         box.addLayout(middle)
         box.addWidget(buttons)
         size_window(self, 900, 600)

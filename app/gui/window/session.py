@@ -16,7 +16,7 @@ from mlx_model.files import make_folders, number_names
 from ...base import settings
 from ...base.paths import SUFFIX
 from ...base.settings import Settings
-from ...board.data import Board, new_board
+from ...board.data import ASPECTS, Board, new_board
 from ...engine.engine import Engine
 from ...engine.jobs import JobState
 from ...fluxboard import samples
@@ -138,8 +138,8 @@ class Session(QObject):
         return True
 
     def new(self, board: Board | None = None) -> bool:
-        """A new board in the folder of boards, saved from the start."""
-        board = board or new_board()
+        """A new board in the folder of boards, saved from the start, in the shape that the model in use knows."""
+        board = board or new_board(aspect=ASPECTS["1:1" if self.default_model() == library.BUILT_IN else "16:9"])
         file = self._try(lambda: BoardFile.create(self._free_path(board.title), board))
         if file is None:
             return False

@@ -8,7 +8,7 @@ from PySide6.QtWidgets import QApplication
 
 from app.board import commands
 from app.gui.board import paint
-from app.gui.board.layout import CAPTION, GAP, MARGIN, SLIM, lay_out
+from app.gui.board.layout import CAPTION, MARGIN, SLIM, lay_out
 from app.gui.board.model import PANELS
 
 
@@ -61,19 +61,19 @@ def ids_mime(*ids) -> QMimeData:
 
 
 def test_cells_share_the_width_and_keep_the_pictures_shape():
-    made = lay_out(["heading", *["panel"] * 5, "add"], 1000, 230, (16, 9))
+    made = lay_out(["heading", *["panel"] * 5, "add"], 980, 230, (16, 9))
     first, second, fifth = made.rects[1], made.rects[2], made.rects[5]
     assert made.columns == 3
-    assert second.left() - first.right() == GAP + 1
-    assert made.rects[3].right() <= 1000 - MARGIN
+    assert second.left() - first.right() == MARGIN + 1
+    assert made.rects[3].right() <= 980 - MARGIN
     assert first.height() - CAPTION == round(first.width() * 9 / 16)
     assert fifth.top() > first.bottom()
     assert made.rects[6].top() == fifth.top()  # there is room beside the fifth
 
 
 def test_a_place_to_add_that_begins_a_line_is_slim_unless_the_scene_is_empty():
-    full = lay_out(["heading", *["panel"] * 3, "add"], 1000, 230, (16, 9))
-    empty = lay_out(["heading", "add"], 1000, 230, (16, 9))
+    full = lay_out(["heading", *["panel"] * 3, "add"], 980, 230, (16, 9))
+    empty = lay_out(["heading", "add"], 980, 230, (16, 9))
     assert full.rects[-1].height() == SLIM
     assert empty.rects[-1].height() > SLIM
 

@@ -1,9 +1,10 @@
-"""A change of theme dresses every widget a fixed number of times, however deep it lies."""
+"""A change of theme dresses every widget a fixed number of times, however deep it lies; its colours can be read."""
 
+import pytest
 from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QLabel, QPlainTextEdit, QVBoxLayout, QWidget
 
-from app.gui.kit.theme import theme
+from app.gui.kit.theme import DARK, LIGHT, theme
 
 DEEP = 12
 
@@ -70,3 +71,26 @@ def test_a_window_that_was_about_to_paint_still_paints_after_it(qtbot):
         before = label.times
         label.setText(text)
         qtbot.waitUntil(lambda before=before: label.times > before, timeout=2000)
+
+
+def luminance(colour: str) -> float:
+    """As WCAG 2 defines it."""
+    shares = [int(colour[place : place + 2], 16) / 255 for place in (1, 3, 5)]
+    red, green, blue = (one / 12.92 if one <= 0.04045 else ((one + 0.055) / 1.055) ** 2.4 for one in shares)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue
+
+
+def contrast(one: str, other: str) -> float:
+    light, dark = sorted((luminance(one), luminance(other)), reverse=True)
+    return (light + 0.05) / (dark + 0.05)
+
+
+@pytest.mark.parametrize("colours", [DARK, LIGHT], ids=["dark", "light"])
+def test_words_are_readable_on_every_ground(colours):
+    """WCAG AA: 4.5 : 1 for words; what is selected is written in the first colour."""
+    grounds = (colours.window, colours.canvas, colours.surface, colours.raised)
+    words = (colours.text, colours.muted, colours.danger, colours.good, colours.warning, colours.accent)
+    pairs = [(word, ground) for word in words for ground in grounds]
+    pairs += [(colours.text, colours.selection), (colours.on_accent, colours.accent),
+              (colours.on_accent, colours.accent_hover), (colours.on_accent, colours.muted)]  # fmt: skip
+    assert [(one, ground) for one, ground in pairs if contrast(one, ground) < 4.5] == []

@@ -191,3 +191,20 @@ def test_live_is_given_what_was_painted_which_is_seen_until_its_draft(view, docu
     qtbot.waitUntil(lambda: len(view.panel.takes) == 2)
     take = view.panel.takes[1]
     assert (take.composite.sha256, [one.painted for one in take.placed]) == (first(), [True])
+
+
+def test_the_start_is_seen_with_what_lies_on_it(view, document, ids, qtbot):
+    """In the tray and beside the words, where it says what the model will see; and without it after an undo."""
+    add_take(document, ids()[1], 3)
+    document.do("Start", commands.set_panel(document.board, ids()[1], source=Source("take")))
+
+    def seen() -> list[str]:
+        tile, box = view.side.tray.tiles[0].pixmap, view.edit.start.grab().toImage()
+        return [image.pixelColor(image.rect().center()).name() for image in (tile.toImage(), box)]
+
+    qtbot.waitUntil(lambda: len(set(seen())) == 1)
+    plain = seen()
+    document.do("Place", commands.set_panel(document.board, ids()[1], placed=(Placed(drawn(document, 9)),)))
+    qtbot.waitUntil(lambda: plain[0] not in seen())
+    document.undo()
+    qtbot.waitUntil(lambda: seen() == plain)

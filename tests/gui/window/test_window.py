@@ -327,6 +327,14 @@ def test_jobs_of_a_board_that_is_no_longer_shown_still_become_takes(window, sess
         assert len(file.board.panel(first).takes) == 1
 
 
+def test_a_new_board_has_the_shape_that_the_model_in_use_knows(window, session, monkeypatch):
+    session.new()
+    assert session.document.board.aspect == (1, 1), "the built-in model has only learned squares"
+    monkeypatch.setattr(session, "default_model", lambda: "flux2-klein-4b")
+    session.new()
+    assert session.document.board.aspect == (16, 9)
+
+
 def test_the_queue_says_which_board_a_panel_is_on(window, session, engine, picture_file):
     title = session.document.board.title
     session.document.render([next(session.document.board.panels()).id])
