@@ -17,6 +17,7 @@ from mlx_model.events import Done, Event, Note, Stage, Step
 from mlx_model.files import make_folders, write_new
 from mlx_model.foreign import JSON_LIMIT
 from mlx_model.held import hold
+from mlx_model.languages import LanguageModel
 from mlx_model.memory import say_bytes
 from mlx_model.spec_parts import Download
 from mlx_model.specs import ModelSpec
@@ -91,7 +92,7 @@ def _read_names(into: Path) -> list[str]:
 
 
 def download(
-    spec: ModelSpec,
+    spec: ModelSpec | LanguageModel,
     into: Path,
     consent: bool = False,
     without: Collection[str] = (),
@@ -127,7 +128,9 @@ def download(
     yield Done(time.monotonic() - start, str(into))
 
 
-def _take_from_hub(spec: ModelSpec, into: Path, without: Collection[str], beside: int) -> Iterator[Event]:
+def _take_from_hub(
+    spec: ModelSpec | LanguageModel, into: Path, without: Collection[str], beside: int
+) -> Iterator[Event]:
     try:
         files = yield from _ask(spec, _parts(spec, without))
     except Unreachable as error:
@@ -143,7 +146,7 @@ def _take_from_hub(spec: ModelSpec, into: Path, without: Collection[str], beside
     yield from _fetch_all(spec, missing, into)
 
 
-def _take_some(spec: ModelSpec, into: Path, only: Collection[Download], beside: int) -> Iterator[Event]:
+def _take_some(spec: ModelSpec | LanguageModel, into: Path, only: Collection[Download], beside: int) -> Iterator[Event]:
     """A part of the model."""
     files = yield from _ask(spec, only)
     make_folders(into)
@@ -159,7 +162,7 @@ def _has_begun(into: Path) -> bool:
     return any(path.is_file() and path.name not in ours and path.stat().st_size for path in into.rglob("*"))
 
 
-def _take_from_disk(spec: ModelSpec, into: Path, parts: Collection[Download]) -> Iterator[Event]:
+def _take_from_disk(spec: ModelSpec | LanguageModel, into: Path, parts: Collection[Download]) -> Iterator[Event]:
     """An earlier download that is whole, or the Hugging Face cache. Raises NotInstalled."""
     broken = _find_broken(into)
     if broken == []:
@@ -189,13 +192,13 @@ def _read_record(into: Path, name: str = RECORD) -> list[Remote]:
         return []
 
 
-def _parts(spec: ModelSpec, without: Collection[str]) -> list[Download]:
+def _parts(spec: ModelSpec | LanguageModel, without: Collection[str]) -> list[Download]:
     """What is asked of each repository."""
     further = [part for part in spec.further if not (part.model and part.model in without)]
     return [Download(spec.repo or "", spec.files), *further]
 
 
-def _ask(spec: ModelSpec, parts: Collection[Download]) -> Generator[Event, None, list[Remote]]:
+def _ask(spec: ModelSpec | LanguageModel, parts: Collection[Download]) -> Generator[Event, None, list[Remote]]:
     """The files of all repositories that are asked; an optional one that can't be had is told of."""
     files: list[Remote] = []
     for part in parts:
@@ -226,7 +229,7 @@ def _notes(progress: transfer.Progress[list[Remote]]) -> Generator[Event, None, 
             yield said
 
 
-def _write_record(into: Path, spec: ModelSpec, files: list[Remote], name: str = RECORD) -> None:
+def _write_record(into: Path, spec: ModelSpec | LanguageModel, files: list[Remote], name: str = RECORD) -> None:
     record = {"repo": spec.repo, "commit": files[0].commit if files else "", "files": [asdict(file) for file in files]}
     text = json.dumps(record).encode()
     write_new(into / name, lambda handle: handle.write(text), force=True)
@@ -265,7 +268,7 @@ def _check(files: list[Remote], into: Path) -> Generator[Event, None, list[Remot
     return missing
 
 
-def _require_room(spec: ModelSpec, into: Path, missing: list[Remote], beside: int) -> Iterator[Event]:
+def _require_room(spec: ModelSpec | LanguageModel, into: Path, missing: list[Remote], beside: int) -> Iterator[Event]:
     """Say what is to come. Raises DiskFull."""
     fetched = sum(file.bytes - min(file.bytes, transfer.Partial(into, file).size) for file in missing)
     needed, free = fetched + beside, shutil.disk_usage(into).free
@@ -275,7 +278,7 @@ def _require_room(spec: ModelSpec, into: Path, missing: list[Remote], beside: in
         raise DiskFull(message, "Free some space, use fewer bits, or choose another disk.")
 
 
-def _fetch_all(spec: ModelSpec, missing: list[Remote], into: Path) -> Iterator[Event]:
+def _fetch_all(spec: ModelSpec | LanguageModel, missing: list[Remote], into: Path) -> Iterator[Event]:
     total, done = sum(file.bytes for file in missing), 0
     yield Stage("download", spec.repo or "", -(-total // MEGABYTE))
     clock = _Clock(total)

@@ -235,6 +235,7 @@ FOUR_B: dict[str, Any] = {
     **KLEIN,
     "transformer": KLEIN_4B,
     "text": QWEN3_4B,
+    "writer": "qwen3-4b",
     "licence": APACHE,
     "parameters": {"transformer": 3_875_544_576, "text_encoder": 3_114_088_192, "autoencoder": 84_046_372},
     "finer": {
@@ -248,6 +249,7 @@ NINE_B: dict[str, Any] = {
     **KLEIN,
     "transformer": KLEIN_9B,
     "text": QWEN3_8B,
+    "writer": "qwen3-8b",
     "licence": FLUX_NC_9B,
     "gated": True,
     "parameters": {"transformer": 9_078_581_248, "text_encoder": 5_831_883_520, "autoencoder": 84_046_372},
@@ -277,6 +279,8 @@ FLUX3: dict[str, Any] = {
     "boxes": True,
     "blocks": {"transformer": Blocks(245_366_784), "text_encoder": QWEN3_4B_BLOCKS},
     "mention": "<ref_image_{}>",
+    "writer": "flux3-writer",
+    "needs_writer": True,
     "advice": "By its makers' own words it needs a prompt that is written out: a few words give a generic picture.",
 }
 FLUX3_TEXT_FINER = Finer(172_032, 0, 388_956_160)

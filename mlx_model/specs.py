@@ -69,6 +69,8 @@ class ModelSpec:
     keeps_whole: bool = False  # a single picture is filled up to whole tokens, not cropped; so is what is made of it
     boxes: bool = False  # a prompt may end in a list of places: see boxes.py
     advice: str = ""  # what to know before choosing it, a sentence
+    writer: str = ""  # the row of LANGUAGES that writes its prompts out: its own, or its text encoder in full
+    needs_writer: bool = False  # taught on long descriptions alone: a few words give a generic picture
     mention: str = "image {}"  # what a prompt calls the picture of a number
     cheap_decode: bool = False  # the autoencoder costs little beside a step, so that each can be shown in full
     size: Size = parts.SQUARE
@@ -243,6 +245,7 @@ _ROWS = (
         gated=True,
         transformer=parts.DEV,
         text=parts.MISTRAL_24B,
+        writer="mistral-small",
         text_family="text_mistral3",
         template="flux2-dev",
         files=parts.DIFFUSERS_FILES,

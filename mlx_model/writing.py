@@ -6,6 +6,7 @@ mention (@fox, @1), has no end or says nothing is thrown away: the artist's own 
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections import Counter
@@ -16,7 +17,13 @@ from .errors import LayoutError, RequestError, WillNotFit
 from .foreign import parse_json, read_small
 
 MOST_TOKENS = 600  # of an answer: three times the longest that the texts below ask for
+MAKERS = "system_prompts.json"  # in the folder of FLUX.3's own writer: the texts that it was taught with, by task
+MAKERS_TOKENS = 3584  # of an answer to those, by its makers' code (diffusers modular_pipelines/flux3)
+ROOM = 2**29  # bytes that writing takes beside the weights: a step's activations and the scores of its words
+SHORT = 40  # words: fewer are no description as the models that need one were taught with
+RECORD = "writer.json"  # of a folder that `models add` has made: what it is, and its files
 MOST_WORDS = 4000  # characters of what is to be written out
+MOST_TOLD = 20_000  # characters of what a model's makers tell it
 OWN_CODE = ("auto_map", "model_file")  # of config.json: Python files of the folder
 MENTION = re.compile(r"(?<![\w@.])(\\?@\w[\w-]*)")
 THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
@@ -37,17 +44,41 @@ EDIT = (
 )
 
 
-def compose_messages(words: str, references: Sequence[str] = (), changes: bool = False) -> list[dict[str, str]]:
+def compose_messages(
+    words: str, references: Sequence[str] = (), changes: bool = False, makers: str = ""
+) -> list[dict[str, str]]:
     """The conversation that a chat template takes. `references`: what the pictures are called, with their roles.
 
-    `changes`: it is an instruction for an edit. Raises RequestError where there is nothing to write out.
+    `changes`: it is an instruction for an edit; `makers`: what the model's makers tell it in place of our text. Raises
+    RequestError where there is nothing to write out.
     """
     if not words.strip():
         raise RequestError("There are no words to write out.", "Say in a few words what the picture should show.")
     if len(words) > MOST_WORDS:
         raise RequestError("These words are long enough already.", "Leave the writer out.")
     seen = f"\n\nPictures that the model sees: {'; '.join(references)}." if references else ""
-    return [{"role": "system", "content": EDIT if changes else NEW}, {"role": "user", "content": f"{words}{seen}"}]
+    told = EDIT if changes else NEW
+    if makers:
+        told = f"{makers}\n\n{KEEP}" if list_mentions(words) else makers
+    return [{"role": "system", "content": told}, {"role": "user", "content": f"{words}{seen}"}]
+
+
+def read_makers(folder: Path, changes: bool = False) -> str:
+    """What the makers of a writer tell it, "" where they say nothing.
+
+    Nothing for an edit: they show it the pictures, which mlx-lm does not.
+    """
+    try:
+        told = parse_json(read_small(folder / MAKERS))
+    except (OSError, ValueError):
+        return ""
+    text = told.get("t2i") if isinstance(told, dict) and not changes else None
+    return text if isinstance(text, str) and len(text) <= MOST_TOLD else ""
+
+
+def is_short(words: str) -> bool:
+    """Whether a model that needs written-out prompts should have these written out."""
+    return len(words.split()) < SHORT
 
 
 def list_mentions(text: str) -> Counter[str]:
@@ -67,10 +98,7 @@ def accept(words: str, answer: str, ended: bool = True) -> str:
         raise _refuse("it had no end")
     if len(re.findall(r"\w", text)) < 3:
         raise _refuse("it says nothing")
-    if (
-        any(unicodedata.category(sign) in ("Cc", "Cs", "Co", "Cn") for sign in text)
-        or "\N{REPLACEMENT CHARACTER}" in text
-    ):
+    if BROKEN in text or any(unicodedata.category(sign) in NO_TEXT for sign in text):
         raise _refuse("it holds characters that are no text")
     if lost or invented:
         raise _refuse(f"it {'lost' if lost else 'made up'} {', '.join(lost or invented)[:80]}")
@@ -91,8 +119,8 @@ def _refuse(why: str) -> RequestError:
     return RequestError(f"What the writer made is not used: {why}.", "Your own words stay; another seed may do better.")
 
 
-def check_folder(folder: Path, usable: int) -> None:
-    """Before anything of it is loaded. Raises LayoutError for what is no such folder, WillNotFit."""
+def check_folder(folder: Path, usable: float = math.inf) -> None:
+    """Before anything of it is loaded. `usable`: bytes. Raises LayoutError for what is no such folder, WillNotFit."""
     try:
         config = parse_json(read_small(folder / "config.json"))
         if not isinstance(config, dict):
@@ -104,5 +132,7 @@ def check_folder(folder: Path, usable: int) -> None:
     weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
     if not weights:
         raise LayoutError(f"{folder} has no weights as safetensors.", "Download the model again.")
-    if weights > usable:
-        raise WillNotFit(f"The writer needs {weights / 2**30:.1f} GiB of memory.", "Take a smaller one, or fewer bits.")
+    if weights + ROOM > usable:
+        needed, room = (f"{count / 2**30:.1f} GB" for count in (weights + ROOM, usable))
+        what = f"The writer needs about {needed} of memory (predicted); this machine can give {room}."
+        raise WillNotFit(what, "Take a smaller one, or fewer bits.")

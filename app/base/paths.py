@@ -42,6 +42,11 @@ def loras() -> Path:
     return home() / "loras"
 
 
+def writers() -> Path:
+    """Language models that write prompts out, one folder each."""
+    return home() / "writers"
+
+
 def downloads() -> Path:
     """Sources while they are fetched and, with --keep-source, afterwards."""
     return home() / "downloads"
@@ -79,14 +84,14 @@ def free_bytes(path: Path) -> int:
 def require_free(path: Path, model: bool = False) -> None:
     """The one rule for everything that a command writes where it is told: nothing that Flux Local keeps is there.
 
-    Raises RequestError where `path`, links followed, lies in a board or in a folder of models, LoRAs or downloads; a
-    `model` may have its place among the models.
+    Raises RequestError where `path`, links followed, lies in a board or in a folder of models, LoRAs, writers or
+    downloads; a `model` may have its place among the models.
     """
     from mlx_model.errors import RequestError
     from mlx_model.files import lies_in
 
     whole = Path(os.path.realpath(path))
-    for kept, what in ((models(), "models"), (loras(), "LoRAs"), (downloads(), "downloads")):
+    for kept, what in ((models(), "models"), (loras(), "LoRAs"), (writers(), "writers"), (downloads(), "downloads")):
         own_place = model and kept == models() and whole.parent == Path(os.path.realpath(kept))
         if lies_in(path, kept) and not own_place:
             raise RequestError(f"{path} is inside the folder of the {what}.", "Choose another place.")

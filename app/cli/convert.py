@@ -59,7 +59,7 @@ def convert(
     from app.pictures import inputs
     from converters.convert import convert as converted
 
-    from .add import show
+    from .asking import show
 
     extra = Path(companions) if companions else None
     adapters = [inputs.load_lora(text, find) for text in loras]
@@ -71,7 +71,7 @@ def convert(
 def _add_packages(source: Path, output: Path | None, as_json: bool) -> None:
     from converters.coreml import add_packages
 
-    from .add import show
+    from .asking import show
 
     show(add_packages(source, output), Reporter(as_json))
     if not as_json:

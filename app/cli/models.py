@@ -22,13 +22,22 @@ def models() -> None:
     """
 
 
-def _spec(name: str) -> Any:
+def _row(name: str) -> Any:
+    """Of SPECS or of LANGUAGES."""
     from mlx_model.errors import RequestError
+    from mlx_model.languages import LANGUAGES
     from mlx_model.specs import SPECS
 
-    if name not in SPECS:
-        raise RequestError(f"There is no model called {name}.", f"Known are {', '.join(SPECS)}.")
-    return SPECS[name]
+    known = {**SPECS, **LANGUAGES}
+    if name not in known:
+        raise RequestError(f"There is no model called {name}.", f"Known are {', '.join(known)}.")
+    return known[name]
+
+
+def _is_writer(name: str | None) -> bool:
+    from mlx_model.languages import LANGUAGES
+
+    return name in LANGUAGES
 
 
 @models.command("list")
@@ -41,9 +50,10 @@ def list_models(as_json: bool) -> None:
       flux-local models list
     """
     from app.base import blas
-    from app.models.library import catalogue
+    from app.models import library, writers
 
-    entries = catalogue(blas.machine())
+    here = blas.machine()
+    entries = library.catalogue(here) + writers.catalogue(here)
     if as_json:
         say_json({"models": entries})
         return
@@ -101,19 +111,26 @@ def info(name: str, as_json: bool) -> None:
     Example:
       flux-local models info flux2-klein-4b
     """
-    from app.base import blas
-    from app.models.library import facts, list_installed
-
-    spec = _spec(name)
-    entry = facts(spec, blas.machine(), [model for model in list_installed() if model.name == name])
+    entry = _find_facts(name)
     if as_json:
         say_json(entry)
         return
     _say_entry(entry)
     echo(f"  licence text {entry['licence']['url']}")
-    echo(f"  default {entry['size'][0]}x{entry['size'][1]}, {entry['steps']} steps; {_speed(entry)}")
+    if entry["steps"]:
+        echo(f"  default {entry['size'][0]}x{entry['size'][1]}, {entry['steps']} steps; {_speed(entry)}")
     for model in entry["installed"]:
         echo(f"  at {model['path']}")
+
+
+def _find_facts(name: str) -> dict[str, Any]:
+    from app.base import blas
+    from app.models import library, writers
+
+    row, here = _row(name), blas.machine()
+    if _is_writer(name):
+        return writers.facts(row, here)
+    return library.facts(row, here, [model for model in library.list_installed() if model.name == name])
 
 
 def _speed(entry: dict[str, Any]) -> str:
@@ -133,6 +150,7 @@ def _speed(entry: dict[str, Any]) -> str:
 @click.option("--accept-licence", is_flag=True, help="Agree to the licence without being asked.")
 @click.option("--yes", is_flag=True, help="Download without being asked.")
 @click.option("--force", is_flag=True, help="Replace the installed model.")
+@click.option("--writer", is_flag=True, help="Keep FLUX.2's text encoder in full, so that it writes prompts out.")
 @json_option
 def add(name: str | None, bits: int, **options: Any) -> None:
     """Download a model, or take it from files of another program, and convert it.
@@ -145,13 +163,17 @@ def add(name: str | None, bits: int, **options: Any) -> None:
       flux-local models add flux2-klein-4b --bits 8
       flux-local models add --from ~/ComfyUI
       flux-local models add flux1-dev --from ~/ComfyUI --dry-run
+      flux-local models add flux3-writer --bits 4
     """
     from .add import add_model, tell_place
+    from .add_writer import add_writer
 
     if name is None:
         tell_place(options["source"], options["as_json"])
+    elif _is_writer(name):
+        add_writer(_row(name), bits, options)
     else:
-        add_model(_spec(name), bits, options)
+        add_model(_row(name), bits, options)
 
 
 @models.command()
@@ -164,10 +186,14 @@ def verify(name: str | None, as_json: bool) -> None:
     Example:
       flux-local models verify flux2-klein-4b
     """
+    from app.models import writers
     from app.models.library import list_installed, resolve
     from mlx_model.errors import ModelError
     from mlx_model.store import folder
 
+    if name and _is_writer(name):
+        echo(f"{writers.verify(name)}: good")
+        return
     report, damaged = Reporter(as_json), []
     places = [resolve(name)] if name else [model.path for model in list_installed()]
     for path in places:
@@ -198,14 +224,15 @@ def remove(name: str, yes: bool) -> None:
     """
     from app.base import paths
     from app.base.words import show_plainly
-    from app.models import library
+    from app.models import library, writers
     from mlx_model.errors import NotInstalled
     from mlx_model.specs import SPECS
 
-    places = [paths.downloads() / place for place in (name, f"{name}.rest")] if name in SPECS else []
+    known = name in SPECS or _is_writer(name)
+    places = [paths.downloads() / place for place in (name, f"{name}.rest")] if known else []
     begun = [place for place in places if place.is_dir()]
     try:
-        path = library.find_removable(name)
+        path = writers.resolve(name) if _is_writer(name) else library.find_removable(name)
     except NotInstalled:
         if not begun:
             raise
@@ -214,7 +241,7 @@ def remove(name: str, yes: bool) -> None:
         question = f"Move {path} to the Trash?" if path else f"Delete what was downloaded of {name}?"
         click.confirm(show_plainly(question, lines=False), abort=True, err=True)
     if path:
-        echo(f"{library.remove(name)} is in the Trash.")
+        echo(f"{library.throw_away(path)} is in the Trash.")
     for place in begun:
         _discard(place)
 
@@ -238,6 +265,6 @@ def path(name: str | None) -> None:
     Example:
       flux-local models path flux2-klein-4b
     """
-    from app.models.library import resolve
+    from app.models import library, writers
 
-    echo_path(resolve(name))
+    echo_path(writers.resolve(name) if name and _is_writer(name) else library.resolve(name))

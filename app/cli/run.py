@@ -18,6 +18,7 @@ from mlx_model import files
 from mlx_model.errors import DiskFull, RequestError
 from mlx_model.events import Done
 from mlx_model.request import MAX_SEED, Request
+from mlx_model.specs import ModelSpec
 
 from .say import Reporter, echo_path
 
@@ -40,9 +41,12 @@ def run(options: Options, prompt: str | None, pictures: Sequence[str], default_n
     """Do what generate and edit do. Raises FluxLocalError of every kind; KeyboardInterrupt closes the run."""
     report = Reporter(options["as_json"])
     notes: list[str] = []
-    if options.get("write") and prompt:
+    written = bool(prompt and (options.get("write") or options.get("writer")))
+    if prompt and written:
         prompt = _write_out(options, prompt, pictures, report)
     folder, request = prepare(options, prompt, pictures, notes)
+    if folder.spec.needs_writer and not written:
+        notes += _tell_need(folder.spec, request.prompt)
     for note in notes:
         report.note(note)
     given = _list_given(options, request)
@@ -61,12 +65,26 @@ def run(options: Options, prompt: str | None, pictures: Sequence[str], default_n
 
 def _write_out(options: Options, prompt: str, pictures: Sequence[str], report: Reporter) -> str:
     """What the writer makes of the prompt, said and recorded. The writer is gone before the model comes."""
-    from .write import write_out
+    from .write import Asked, find_spec, write_out
 
+    recorded = _read_recorded(options)
+    spec = find_spec(options["model"] or (recorded.model if recorded else None))
     names = [f"@{number} ({Path(picture).stem})" for number, picture in enumerate(pictures, 1)]
-    text = write_out(prompt, options["write"], names, bool(pictures), options["seed"] or 0, report)
+    asked = Asked(prompt, names, bool(pictures), options["seed"] or 0)
+    text = write_out(asked, options["writer"], spec, report)
     report.note(f"Written out: {text}")
     return text
+
+
+def _tell_need(spec: ModelSpec, prompt: str) -> list[str]:
+    """What a prompt of a few words lacks."""
+    from app.models.writers import find_writer
+    from mlx_model.writing import is_short
+
+    if not is_short(prompt):
+        return []
+    how = "" if find_writer(spec) else f", once there is a writer: flux-local models add {spec.writer}"
+    return [f"{spec.title} makes generic pictures of a few words. --write writes them out{how}."]
 
 
 def _list_given(options: Options, request: Request) -> tuple[str, ...]:

@@ -167,7 +167,11 @@ def remove(name: str) -> Path:
     Raises NotInstalled, RequestError for the built-in model, ModelError where the Trash can't take it (nothing is
     deleted then).
     """
-    path = find_removable(name)
+    return throw_away(find_removable(name))
+
+
+def throw_away(path: Path) -> Path:
+    """Move a folder of ours to the Trash; where it was. Raises ModelError where that can't take it."""
     from send2trash import send2trash  # type: ignore[import-untyped]  # it ships no types
 
     try:
@@ -266,6 +270,8 @@ def best_bits(entry: dict[str, Any], how: Literal["fits", "runs"] = "fits") -> i
 
 def does_line(does: dict[str, Any]) -> str:
     """generate, edit (10 pictures, mask), negative"""
+    if does.get("writes"):
+        return "write prompts out"
     parts = ["generate"] if does["generate"] else []
     if does["classes"]:
         parts = [f"generate ({does['classes']} classes, no words)"]

@@ -1,13 +1,20 @@
-"""Which language model on this disk writes prompts out: chosen once, for the window and the command line."""
+"""Which language model on this disk writes prompts out, and which of those that can be added are here."""
 
 import os
 from pathlib import Path
+from typing import Any
 
-from mlx_model import files
-from mlx_model.foreign import read_small
-from mlx_model.writing import check_folder
+from mlx_model import files, memory
+from mlx_model.errors import Advice, FluxLocalError, ModelError, NotInstalled
+from mlx_model.foreign import parse_json, read_small
+from mlx_model.languages import LANGUAGES, LanguageModel
+from mlx_model.spec_parts import BITS
+from mlx_model.specs import ModelSpec
+from mlx_model.store.folder import sha256_of
+from mlx_model.writing import MAKERS_TOKENS, RECORD, check_folder
 
 from ..base import paths
+from . import library
 
 LONGEST = 4096  # bytes of a path
 
@@ -16,13 +23,51 @@ def _note() -> Path:
     return paths.home() / "writer.txt"
 
 
-def find_writer() -> Path | None:
-    """The chosen folder; None where none is, or it is gone."""
+def find_writer(spec: ModelSpec | None = None) -> Path | None:
+    """The folder that writes for a model; None where none does.
+
+    FLUX.3's own comes before the chosen one, then what was kept of the model's text encoder, then any other.
+    """
+    own = _find_added(spec.writer) if spec else None
+    if own and spec and spec.needs_writer:
+        return own
+    added = (found for row in LANGUAGES if (found := _find_added(row)))
+    return _read_note() or own or next(added, None)
+
+
+def _read_note() -> Path | None:
     try:
         folder = Path(os.fsdecode(read_small(_note(), LONGEST)).strip())
     except (OSError, ValueError):
         return None
     return folder if folder.is_absolute() and os.path.isdir(folder) else None
+
+
+def _find_added(name: str) -> Path | None:
+    folder = paths.writers() / name
+    return folder if name and os.path.isfile(folder / RECORD) else None
+
+
+def resolve(text: str) -> Path:
+    """The folder that a name or a path means. Raises NotInstalled for the name of one that is not here."""
+    if text not in LANGUAGES:
+        return Path(text).expanduser().absolute()
+    if found := _find_added(text):
+        return found
+    raise NotInstalled(f"{text} is not installed.", Advice("add_model", {"name": text}))
+
+
+def pick(text: str | None, spec: ModelSpec | None, usable: int) -> Path:
+    """The folder of a name, or of a path, which is the usual one from then on; None: the one that writes for `spec`.
+
+    `usable`: bytes of memory. Raises NotInstalled where there is none, and what choose_writer does.
+    """
+    if text is not None:
+        return resolve(text) if text in LANGUAGES else choose_writer(resolve(text), usable)
+    if found := find_writer(spec):
+        return found
+    name = (spec.writer if spec else "") or next(iter(LANGUAGES))
+    raise NotInstalled("No language model is here that writes prompts out.", Advice("add_model", {"name": name}))
 
 
 def choose_writer(folder: Path, usable: int) -> Path:
@@ -32,3 +77,80 @@ def choose_writer(folder: Path, usable: int) -> Path:
     files.make_folders(_note().parent)
     files.write_new(_note(), lambda handle: handle.write(os.fsencode(folder)), force=True)
     return folder
+
+
+def catalogue(here: memory.Machine) -> list[dict[str, Any]]:
+    """`facts` of all that can be added, as library.catalogue has models."""
+    return [facts(row, here) for row in LANGUAGES.values()]
+
+
+def facts(row: LanguageModel, here: memory.Machine) -> dict[str, Any]:
+    """One writer as a row of library.catalogue, ready for JSON."""
+    needed = {str(bits): row.memory_bytes(bits, MAKERS_TOKENS) for bits in BITS}
+    fits = {bits: count <= here.usable for bits, count in needed.items()}
+    licence = row.licence
+    return {
+        "name": row.name,
+        "title": row.title,
+        "family": "language",
+        "does": dict.fromkeys(("generate", "edit", "mask", "negative"), False)
+        | {"pictures": "", "references": 0, "classes": 0, "writes": True},
+        "advice": row.advice,
+        "licence": {"name": licence.name, "url": licence.url, "summary": licence.summary, "consent": licence.consent}
+        | {"gated": row.gated},
+        "repo": row.repo,
+        "download_bytes": row.download_bytes,
+        "disk_bytes": {str(bits): row.disk_bytes(bits) for bits in BITS},
+        "memory_bytes": needed,
+        "fits": fits,
+        "streamed_bytes": needed,
+        "runs": fits,
+        "seconds_per_step": None,
+        "basis": "predicted",
+        "steps": 0,
+        "size": [0, 0],
+        "installed": [_describe(found)] if (found := _find_added(row.name)) else [],
+    }
+
+
+def _describe(folder: Path) -> dict[str, Any]:
+    try:
+        record, problem = _check(folder), ""
+    except FluxLocalError as error:
+        record, problem = {"bits": 16}, error.message
+    size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+    plan = f"{record['bits']}bit"
+    return {"path": str(folder), "bytes": size, "plan": plan, "built_in": False, "problem": problem}
+
+
+def _check(folder: Path, hashes: bool = False) -> dict[str, Any]:
+    """Its record, once its files are those that it names. Raises ModelError."""
+    try:
+        record = parse_json(read_small(folder / RECORD))
+        bits = int(record["bits"])
+        for name, told in record["files"].items():
+            file = folder / Path(name).name
+            if not file.is_file() or file.stat().st_size != told["bytes"]:
+                raise _tell(folder, f"{name} is missing or altered")
+            if hashes and sha256_of(file) != told["sha256"]:
+                raise _tell(folder, f"{name} is damaged")
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise _tell(folder, f"{RECORD} is damaged") from error
+    return {"bits": bits}
+
+
+def _tell(folder: Path, what: str) -> ModelError:
+    again = Advice("add_model_again", {"name": folder.name, "path": str(folder)})
+    return ModelError(f"{folder.name}: {what}.", again)
+
+
+def verify(name: str) -> Path:
+    """The folder of an added one, once every file has its recorded sha256. Raises NotInstalled, ModelError."""
+    folder = resolve(name)
+    _check(folder, hashes=True)
+    return folder
+
+
+def remove(name: str) -> Path:
+    """Move an added one to the Trash; where it was. Raises what library.throw_away does, NotInstalled."""
+    return library.throw_away(resolve(name))

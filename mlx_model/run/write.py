@@ -13,33 +13,42 @@ import mlx.core as mx
 
 from ..errors import Advice, LayoutError, RequestError, say_reason
 from ..events import Event, Stage, Step
-from ..writing import MOST_TOKENS, accept, check_folder, compose_messages
+from ..store.shards import header
+from ..writing import MAKERS_TOKENS, MOST_TOKENS, accept, check_folder, compose_messages, read_makers
 
 WARMTH, NUCLEUS = 0.7, 0.8  # as Qwen3's card has it for answers without thinking
+FAILS = (ValueError, KeyError, TypeError, OSError, RuntimeError, AttributeError, ImportError)  # of what mlx-lm opens
+
+
+def require_library() -> None:
+    """Raises RequestError without mlx-lm."""
+    try:
+        import mlx_lm  # noqa: F401
+    except ImportError as error:
+        raise RequestError("Writing prompts out needs mlx-lm.", Advice("install_part", {"name": "writer"})) from error
 
 
 class Writer:
     """One language model, loaded. It lives on the thread that opened it."""
 
-    def __init__(self, model: Any, tokenizer: Any):
-        self.model, self.tokenizer = model, tokenizer
+    def __init__(self, model: Any, tokenizer: Any, folder: Path):
+        self.model, self.tokenizer, self.folder = model, tokenizer, folder
 
     @classmethod
     def open(cls, folder: Path, usable: int) -> Writer:
         """`usable`: bytes of memory. Raises RequestError without mlx-lm, LayoutError, WillNotFit."""
         check_folder(folder, usable)
+        require_library()
+        import mlx_lm
+
         try:
-            import mlx_lm
-        except ImportError as error:
-            raise RequestError(
-                "Writing prompts out needs mlx-lm.", Advice("install_part", {"name": "writer"})
-            ) from error
-        try:
+            for file in sorted(folder.glob("*.safetensors")):
+                header(file)
             # Left open, transformers asks on the terminal whether to run a tokenizer's own code.
             model, tokenizer, *_ = mlx_lm.load(str(folder), tokenizer_config={"trust_remote_code": False})
-        except (ValueError, KeyError, TypeError, OSError, RuntimeError, AttributeError, ImportError) as error:
+        except FAILS as error:
             raise LayoutError(f"{folder} is no language model that mlx-lm opens: {say_reason(error)}.") from error
-        return cls(model, tokenizer)
+        return cls(model, tokenizer, folder)
 
     def write(
         self, words: str, references: Sequence[str] = (), changes: bool = False, seed: int = 0
@@ -52,17 +61,21 @@ class Writer:
         from mlx_lm import stream_generate
         from mlx_lm.sample_utils import make_sampler
 
-        messages = compose_messages(words, references, changes)
-        prompt = self._make_prompt(messages)
+        makers = read_makers(self.folder, changes)
+        prompt = self._make_prompt(compose_messages(words, references, changes, makers))
+        most = MAKERS_TOKENS if makers else MOST_TOKENS
         mx.random.seed(seed)
-        sampler, said, ended = make_sampler(WARMTH, NUCLEUS), [], False
-        yield Stage("write", total=MOST_TOKENS)
+        # Its makers let it say the likeliest; another seed is asked for where that was not liked.
+        sampler = make_sampler(WARMTH if seed or not makers else 0.0, NUCLEUS)
+        said: list[str] = []
+        ended = False
+        yield Stage("write", total=most)
         for number, piece in enumerate(
-            stream_generate(self.model, self.tokenizer, prompt, max_tokens=MOST_TOKENS, sampler=sampler), 1
+            stream_generate(self.model, self.tokenizer, prompt, max_tokens=most, sampler=sampler), 1
         ):
             said.append(piece.text)
             ended = piece.finish_reason == "stop"
-            yield Step(min(number, MOST_TOKENS), MOST_TOKENS, 0.0, 0.0)
+            yield Step(min(number, most), most, 0.0, 0.0)
         return accept(words, "".join(said), ended)
 
     def _make_prompt(self, messages: list[dict[str, str]]) -> list[int]:

@@ -16,6 +16,7 @@ from app.models import library
 from app.models.benchmark import measure
 from app.models.library import disk_bytes, does_line
 from mlx_model.events import Done
+from mlx_model.languages import LANGUAGES
 from mlx_model.specs import SPECS
 from mlx_model.store.cache import Cache
 from tests.cli.scripted_pipeline import BASE, EDITOR, ROOT, FakePipeline, install, run
@@ -77,7 +78,7 @@ def timed(command):
 
 def test_models_list_and_info():
     listed = json.loads(run("models", "list", "--json").stdout)["models"]
-    assert [entry["name"] for entry in listed] == list(SPECS)
+    assert [entry["name"] for entry in listed] == [*SPECS, *LANGUAGES]
     entry = json.loads(run("models", "info", EDITOR, "--json").stdout)
     assert entry == next(e for e in listed if e["name"] == EDITOR)
     assert entry["does"]["references"] == 10
@@ -236,13 +237,23 @@ def test_the_built_in_model_is_refused_before_anything_is_asked(machine, monkeyp
 
 
 def test_a_download_asks_on_a_terminal_with_its_size_and_place(machine, monkeypatch):
-    from app.cli import add
+    from app.cli import add, asking
 
     asked = []
     monkeypatch.setattr(add.sys, "stdin", type("Terminal", (), {"isatty": lambda self: True})())
-    monkeypatch.setattr(add.click, "confirm", lambda text, **_: asked.append(text) or (_ for _ in ()).throw(KeyError))
+    monkeypatch.setattr(
+        asking.click, "confirm", lambda text, **_: asked.append(text) or (_ for _ in ()).throw(KeyError)
+    )
     spec = SPECS["flux2-klein-9b"]
-    options = {"source": None, "force": False, "dry_run": False, "accept_licence": True, "yes": False, "as_json": False}
+    options = {
+        "source": None,
+        "writer": False,
+        "force": False,
+        "dry_run": False,
+        "accept_licence": True,
+        "yes": False,
+        "as_json": False,
+    }
     with pytest.raises(KeyError):
         add.add_model(spec, 8, options)
     assert asked == ["Download it?"]

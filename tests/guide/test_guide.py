@@ -133,7 +133,7 @@ ALONE = {"flux-local"} | {line for line in LINE.findall(PAGES["models.md"]) if "
 @pytest.mark.sweep
 @pytest.mark.parametrize("name", [name for name, text in PAGES.items() if LINE.search(text)])
 def test_every_command_runs(name, work, models):
-    """Opening the window is what tests/window do; a download is tests/network/test_models_add.py's."""
+    """Opening the window is what tests/window do; a download is that of tests/network."""
     lines = LINE.findall(PAGES[name])
     if "day.fluxboard" in PAGES[name] and name != "panels.md":
         lines = [*BOARD, *lines]
@@ -145,4 +145,7 @@ def test_every_command_runs(name, work, models):
 
 
 def test_a_download_of_the_guide_is_one_that_is_tested():
-    assert {line for line in ALONE if " add " in line} == {"flux-local models add flux2-klein-4b --bits 8"}
+    assert {line for line in ALONE if " add " in line} == {
+        "flux-local models add flux2-klein-4b --bits 8",
+        "flux-local models add flux3-writer --bits 4",
+    }

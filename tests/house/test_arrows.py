@@ -24,6 +24,7 @@ MORE = {
     "mlx_model/run/pictures.py": {"PIL", "cv2"},
     "mlx_model/training/": {"PIL"},
     "mlx_model/run/write.py": {"mlx_lm"},
+    "converters/language.py": {"mlx_lm"},
     "converters/hub.py": {"huggingface_hub"},
     "converters/formats/gguf_file.py": {"gguf"},
     "converters/survey.py": {"gguf", "yaml"},

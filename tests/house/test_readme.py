@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from mlx_model.languages import LANGUAGES
 from mlx_model.specs import SPECS
 from tests import predicted_macs, readme_models
 
@@ -17,7 +18,7 @@ def test_tables_are_made_from_specs(made):
 
 def test_the_table_has_every_model_once_and_its_licence():
     lines = readme_models.table().splitlines()[2:]
-    assert [re.match(r"\| `([\w-]+)` \|", line)[1] for line in lines] == list(SPECS)
-    for line, spec in zip(lines, SPECS.values(), strict=True):
+    assert [re.match(r"\| `([\w-]+)` \|", line)[1] for line in lines] == [*SPECS, *LANGUAGES]
+    for line, spec in zip(lines, [*SPECS.values(), *LANGUAGES.values()], strict=True):
         assert spec.licence.name in line
         assert (", gated" in line) == spec.gated

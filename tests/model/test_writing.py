@@ -5,7 +5,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlx_model.errors import RequestError
-from mlx_model.writing import EDIT, MOST_WORDS, NEW, accept, compose_messages, list_mentions
+from mlx_model.specs import SPECS
+from mlx_model.writing import (
+    EDIT,
+    KEEP,
+    MOST_WORDS,
+    NEW,
+    SHORT,
+    accept,
+    compose_messages,
+    is_short,
+    list_mentions,
+)
 
 NAMES = st.lists(st.sampled_from(["@fox", "@1", "@12", "@red-hat", "@Älva", r"\@home"]), max_size=4)
 FILL = st.text(st.sampled_from("abc ,.é\n"), min_size=4, max_size=30).filter(
@@ -67,3 +78,16 @@ def test_the_conversation_says_what_is_asked_for():
     for wrong in (" ", "x" * (MOST_WORDS + 1)):
         with pytest.raises(RequestError):
             compose_messages(wrong)
+
+
+def test_what_makers_tell_gets_our_word_on_mentions_only_where_there_are_some():
+    assert compose_messages("a fox", makers="Be brief.")[0]["content"] == "Be brief."
+    assert compose_messages("@fox", makers="Be brief.")[0]["content"] == f"Be brief.\n\n{KEEP}"
+
+
+def test_few_words_are_too_few_for_those_that_need_many():
+    assert is_short("a fox in the snow")
+    assert not is_short("word " * SHORT)
+    assert {name for name, spec in SPECS.items() if spec.needs_writer} == {
+        "flux3-image-klein", "flux3-image-klein-base",
+    }  # fmt: skip

@@ -232,7 +232,8 @@ class Consent(QDialog):
 
 def say_download(entry: dict[str, Any], bits: int) -> list[tuple[str, str]]:
     """Sizes, room and destination, each with its tone."""
-    size, later, place = entry["download_bytes"], entry["disk_bytes"][str(bits)], paths.models() / entry["name"]
+    size, later = entry["download_bytes"], entry["disk_bytes"][str(bits)]
+    place = (paths.writers() if entry["does"].get("writes") else paths.models()) / entry["name"]
     free = paths.free_bytes(paths.models())
     say = memory.say_bytes
     lines = [

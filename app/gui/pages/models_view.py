@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 from mlx_model import memory
 
 from ...base import blas, paths
-from ...models import access, library
+from ...models import access, library, writers
 from ..kit.measures import MARGIN, WIDE
 from ..kit.messages import choose_folder
 from ..kit.widgets import OneLine, OneLineEdit, bar, button, describe, label, row, scroll_column
@@ -143,9 +143,9 @@ class ModelsView(QWidget):
             card.hide()
             card.deleteLater()
         self._cards = {}
-        listed = sorted(library.catalogue(self.here), key=_order)
+        listed = sorted(library.catalogue(self.here) + writers.catalogue(self.here), key=_order)
         self.entries = {entry["name"]: entry for entry in listed}
-        real = any(entry["installed"] and entry["repo"] for entry in listed)
+        real = any(entry["installed"] and entry["repo"] and not _writes(entry) for entry in listed)
         self.line.setText(FIRST_LINE if not real else _machine_line(self.here))
         self.slow.setText(slow_line(listed, self.here.gpu))
         self.slow.setVisible(bool(self.slow.text()))
@@ -191,7 +191,12 @@ class ModelsView(QWidget):
         self.table.setColumnWidth(0, min(TITLE, self.table.columnWidth(0)))
 
     def _list_cells(self, entry: dict[str, Any]) -> tuple[str, ...]:
-        title, made, took, state = model_title(entry["name"]), say_short(entry), say_time(entry), self._say_state(entry)
+        title, made, took, state = (
+            entry["title"] if _writes(entry) else model_title(entry["name"]),
+            say_short(entry),
+            say_time(entry),
+            self._say_state(entry),
+        )
         if entry["repo"] is None:
             return title, made, took, "", "", state
         return title, made, took, say_memory(entry), memory.say_bytes(entry["download_bytes"]), state
@@ -305,6 +310,8 @@ def find_best(entries: list[dict[str, Any]]) -> dict[str, Any]:
 def say_short(entry: dict[str, Any]) -> str:
     """What it makes pictures from, for a cell."""
     does = entry["does"]
+    if _writes(entry):
+        return "writes prompts out"
     kinds = (
         ("a class", does["classes"]), ("words", does["generate"] and not does["classes"]),
         ("pictures", does["edit"]), ("masks", does["mask"]),
@@ -332,4 +339,10 @@ def _machine_line(here: memory.Machine) -> str:
 def _order(entry: dict[str, Any]) -> tuple:
     """Installed ones, then those that fit this machine; those that take several pictures first, then the quickest."""
     few = entry["does"]["references"] < 2
-    return not entry["installed"], library.best_bits(entry, "runs") is None, few, picture_seconds(entry)
+    unfit = library.best_bits(entry, "runs") is None
+    return not entry["installed"], unfit, _writes(entry), few, picture_seconds(entry)
+
+
+def _writes(entry: dict[str, Any]) -> bool:
+    """Whether it is a language model."""
+    return bool(entry["does"].get("writes"))

@@ -6,6 +6,8 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPixmap, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from mlx_model.writing import is_short
+
 from ...base.words import say_count
 from ...board import commands
 from ...board.data import Picture, Source
@@ -126,6 +128,7 @@ class EditBar(PanelPart, QWidget):
         panel, board = self.panel, self.document.board
         changes = panel.source.kind != "blank"
         self.start.refresh()
+        self.pen.model = self.model
         self.pen.refresh()
         self.start.setVisible(changes)
         self._show_choice(changes)
@@ -219,9 +222,16 @@ class EditBar(PanelPart, QWidget):
     def _show_hint(self) -> None:
         problem = self.text.problem
         wrong = problem or self._note or self._refusal
-        self.hint.setText(wrong or f"@ mentions a picture · {key_text('Ctrl+Return')} renders")
-        calm = not wrong or (wrong == self._refusal and self._mild)
+        lacking = self._find_need()
+        self.hint.setText(wrong or lacking or f"@ mentions a picture · {key_text('Ctrl+Return')} renders")
+        calm = not (wrong or lacking) or (wrong == self._refusal and self._mild)
         set_tone(self.hint, "danger" if problem else "muted" if calm else "warning")
+
+    def _find_need(self) -> str:
+        """Where the model was taught on long descriptions and these words are few."""
+        spec, words = self.model.spec, self.panel.words
+        needed = spec and spec.needs_writer and words.strip() and is_short(words)
+        return f"{self.model.title} makes generic pictures of a few words: the pen writes them out" if needed else ""
 
     # Changing
 

@@ -14,6 +14,7 @@ from ...board.seen import look, see
 from ...engine.jobs import Draft, Job, JobState
 from ...models import writers
 from ..document.document import Document
+from ..document.forecast import PanelModel
 from ..document.panel_part import PanelPart
 from ..kit.messages import choose_folder, sure
 from ..kit.widgets import describe, icon_button
@@ -26,8 +27,8 @@ BUSY = "It is writing; cancel it in the queue"
 WHAT = (
     "Write Out the Prompt",
     "A language model writes a few words out into a prompt. It has to be on this disk already.",
-    "That is a folder as Hugging Face keeps it, with config.json, tokenizer.json and .safetensors files, such as "
-    "Qwen3-4B. It is asked for once; your own words come back with Undo.",
+    "Models has some to add: search for “writer” there. Or choose a folder as Hugging Face keeps it, with config.json, "
+    "tokenizer.json and .safetensors files. It is asked for once; your own words come back with Undo.",
 )
 CHOOSE = "Choose the Folder of a Language Model"
 
@@ -38,6 +39,7 @@ class Pen(PanelPart, QObject):
     def __init__(self, document: Document, parent: QObject | None = None):
         super().__init__(parent)
         self.document, self.button = document, icon_button(NAME, "pen", HINT, self.ask)
+        self.model = PanelModel()
         self._job, self._asked, self._tries = "", ("", ""), 0  # the job; its panel and the words then
         self._own: dict[str, tuple[str, str]] = {}  # panel -> the artist's words, and what was made of them
         document.engine.finished.connect(self._finish)
@@ -48,7 +50,7 @@ class Pen(PanelPart, QObject):
 
     def ask(self) -> None:
         """Put the job in line; the first time a folder is asked for."""
-        folder = writers.find_writer() or self._choose()
+        folder = writers.find_writer(self.model.spec) or self._choose()
         if folder is None or self._job:
             return
         panel, board = self.panel, self.document.board

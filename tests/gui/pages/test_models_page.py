@@ -5,14 +5,17 @@ import pytest
 from keyring.backends import fail
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QLabel
+from PySide6.QtWidgets import QLabel, QPushButton
 
-from app.gui.pages import models_view
+from app.base import paths
+from app.gui.pages import model_card, models_view
 from app.gui.pages.best_card import say_facts
 from app.gui.pages.log_in import FOR_NOW, LogIn
 from app.models import access
+from mlx_model.languages import LANGUAGES
 from mlx_model.memory import Machine
 from mlx_model.specs import SPECS
+from mlx_model.writing import RECORD
 
 TOKEN = "hf_" + "a" * 34
 MAC = Machine("M4 Max", 64 << 30, 48 << 30, 16, True, 17.0)
@@ -39,11 +42,13 @@ def shown(page):
 
 
 def test_all_models_are_in_the_table_and_a_search_finds_them_by_name_licence_and_use(page):
-    assert sorted(shown(page)) == sorted(SPECS)
+    assert sorted(shown(page)) == sorted([*SPECS, *LANGUAGES])
     for words, names in (
         ("krea", {"flux1-krea-dev"}),
         ("KOMMUNITY base", {"flux3-image-klein-base"}),
         ("a class", {"selfflow-imagenet"}),
+        ("writer flux.3", {"flux3-writer"}),
+        ("writes prompts", set(LANGUAGES)),
     ):
         page.search.setText(words)
         assert set(shown(page)) == names
@@ -52,7 +57,7 @@ def test_all_models_are_in_the_table_and_a_search_finds_them_by_name_licence_and
     page.search.setText("nothing like this")
     assert (shown(page), page.none.isVisible()) == ([], True)
     page.search.clear()
-    assert len(shown(page)) == len(SPECS)
+    assert len(shown(page)) == len(SPECS) + len(LANGUAGES)
 
 
 def test_all_columns_are_seen_where_there_is_room(window, page, qtbot):
@@ -127,3 +132,21 @@ def test_a_wrong_token_leaves_all_words_of_the_dialog_whole(qtbot, window):
     wrapped = [words for words in dialog.findChildren(QLabel) if words.wordWrap()]
     assert len(wrapped) == 3
     assert [words.text() for words in wrapped if words.height() < words.heightForWidth(words.width())] == []
+
+
+def test_a_writer_is_no_model_for_new_panels_and_goes_to_the_trash(window, page, monkeypatch):
+    folder = paths.writers() / "qwen3-4b"
+    folder.mkdir(parents=True)
+    (folder / RECORD).write_text('{"name": "qwen3-4b", "bits": 8, "files": {}}')
+    page.refresh()
+    page.choose("qwen3-4b")
+    card = page.card("qwen3-4b")
+    said = [button.text() for button in card.findChildren(QPushButton) if button.isVisibleTo(card)]
+    assert "Use for New Panels" not in said
+    assert any("the pen" in words.text() for words in card.findChildren(QLabel))
+    assert page.line.text() == models_view.FIRST_LINE  # no model that paints was added
+    trash = []
+    monkeypatch.setattr("send2trash.send2trash", trash.append)
+    monkeypatch.setattr(model_card, "sure", lambda *words: "The pen then asks for another." in words)
+    next(button for button in card.findChildren(QPushButton) if button.text() == "Remove…").click()
+    assert trash == [str(folder)]

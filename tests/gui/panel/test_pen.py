@@ -1,15 +1,23 @@
 """The pen: words go out to a language model, come back as one undoable change, and nothing typed meanwhile is lost."""
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog
 
-from app.gui.panel import pen
+from app.base import paths
+from app.board import commands
+from app.gui.document.forecast import Forecast, PanelModel
+from app.gui.panel import edit_bar, pen
 from app.models import writers
+from app.models.library import Model
 from mlx_model.errors import LayoutError
+from mlx_model.specs import SPECS
+from mlx_model.writing import RECORD
 from tests.gui.panel_board import shown_panel
 
 LONG = "A grey gull stands on a wet beach in the evening light."
@@ -93,3 +101,32 @@ def test_the_first_time_a_folder_is_asked_for(document, ids, qtbot, engine, fold
     assert writers.find_writer() == folder
     with pytest.raises(LayoutError):
         writers.choose_writer(tmp_path, 2**40)
+
+
+@pytest.fixture
+def flux3(view, monkeypatch):
+    """The panel is rendered with FLUX.3."""
+    spec = SPECS["flux3-image-klein"]
+    found = Model(SimpleNamespace(spec=spec, path=Path("nowhere")), spec.name)
+    view.edit.model = PanelModel(found)
+    monkeypatch.setattr(edit_bar, "forecast", lambda *_: Forecast())
+    monkeypatch.setattr(edit_bar, "obstacle", lambda *_: None)
+    view.edit.refresh()
+    return view
+
+
+def test_few_words_are_told_to_be_few_where_the_model_needs_many(flux3, document, engine, tmp_path):
+    assert "generic pictures" in flux3.edit.hint.text()
+    assert flux3.edit.hint.property("tone") == "warning"
+    field = flux3.panel.words_field
+    document.do("Edit", commands.set_panel(document.board, flux3.panel_id, **{field: "a gull on a beach " * 10}))
+    flux3.edit.refresh()
+    assert "generic" not in flux3.edit.hint.text()
+
+
+def test_flux3_s_own_writer_is_used_without_being_chosen(flux3, engine):
+    own = paths.writers() / "flux3-writer"
+    own.mkdir(parents=True)
+    (own / RECORD).write_text("{}")
+    press(flux3)
+    assert engine.submitted[0].draft.folder == str(own)

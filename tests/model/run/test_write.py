@@ -5,48 +5,22 @@ import shutil
 from contextlib import closing
 from types import SimpleNamespace
 
-import mlx.core as mx
 import pytest
-from mlx.utils import tree_flatten
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from mlx_model.errors import LayoutError, RequestError, WillNotFit
 from mlx_model.events import Stage, Step
 from mlx_model.run.write import Writer
-from mlx_model.writing import MOST_TOKENS, check_folder, compose_messages
+from mlx_model.writing import MAKERS, MAKERS_TOKENS, MOST_TOKENS, check_folder, compose_messages
+from tests.tiny_language import CHAT, CONFIG, save_language
 
 mlx_lm = pytest.importorskip("mlx_lm")
-CHAT = (
-    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
-    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
-)
-CONFIG = {
-    "model_type": "qwen3", "hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 4,
-    "num_key_value_heads": 2, "head_dim": 8, "rms_norm_eps": 1e-6, "vocab_size": 320, "rope_theta": 10000.0,
-    "max_position_embeddings": 4096, "tie_word_embeddings": True, "eos_token_id": 0,
-}  # fmt: skip
 PLENTY = 2**40
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """As a published model lies on the disk."""
-    from mlx_lm.models.qwen3 import Model, ModelArgs
-
-    path = tmp_path_factory.mktemp("writer")
-    model = Model(ModelArgs.from_dict(CONFIG))
-    mx.save_safetensors(str(path / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"})
-    (path / "config.json").write_text(json.dumps(CONFIG))
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(), decoders.ByteLevel()
-    special = ["<|im_end|>", "<|im_start|>"]
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=special, initial_alphabet=alphabet)
-    tokenizer.train_from_iterator(["a fox in the snow"], trainer)
-    tokenizer.save(str(path / "tokenizer.json"))
-    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "eos_token": "<|im_end|>", "chat_template": CHAT}
-    (path / "tokenizer_config.json").write_text(json.dumps(settings))
-    return path
+    return save_language(tmp_path_factory.mktemp("writer"))
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +139,42 @@ def test_a_model_that_can_not_be_asked_is_told(folder, tmp_path, template):
 def test_a_kind_that_mlx_lm_does_not_know_is_told(folder, tmp_path, key):
     with pytest.raises(LayoutError, match="mlx-lm opens"):
         Writer.open(change(folder, tmp_path / "other", **{key: "nope"}), PLENTY)
+
+
+def test_what_its_makers_tell_it_is_told_and_it_may_say_more(folder, tmp_path, monkeypatch):
+    own = shutil.copytree(folder, tmp_path / "own")
+    (own / MAKERS).write_text(json.dumps({"t2i": "You are the upsampler.", "i2i": "You see pictures."}))
+    asked = []
+
+    def speak(model, tokenizer, prompt, max_tokens, sampler):
+        asked.append((tokenizer.decode(prompt), max_tokens))
+        yield SimpleNamespace(text="A red @fox in deep snow.", finish_reason="stop")
+
+    monkeypatch.setattr(mlx_lm, "stream_generate", speak)
+    for changes in (False, True):
+        assert find_end(Writer.open(own, PLENTY).write("@fox in the snow", (), changes))
+    (made, most), (changed, fewer) = asked
+    assert "You are the upsampler." in made
+    assert "keep each exactly as it is" in made
+    assert most == MAKERS_TOKENS
+    assert "You see pictures." not in changed  # it sees none here
+    assert "instructions for a model that edits" in changed
+    assert fewer == MOST_TOKENS
+
+
+@pytest.mark.parametrize("told", [b"\xff", b"[1]", b'{"t2i": 5}', b"{", json.dumps({"t2i": "x" * 30000}).encode()])
+def test_makers_words_that_are_none_are_passed_over(folder, tmp_path, told):
+    own = shutil.copytree(folder, tmp_path / "own")
+    (own / MAKERS).write_bytes(told)
+    writer = Writer.open(own, PLENTY)
+    assert next(writer.write("a fox")).total == MOST_TOKENS
+
+
+def test_weights_that_overlap_are_not_opened(folder, tmp_path):
+    """mx.load takes them."""
+    bad = shutil.copytree(folder, tmp_path / "bad")
+    header = json.dumps({"a": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]},
+                         "b": {"dtype": "F32", "shape": [4], "data_offsets": [0, 16]}}).encode()  # fmt: skip
+    (bad / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
+    with pytest.raises(LayoutError, match=r"model\.safetensors"):
+        Writer.open(bad, PLENTY)

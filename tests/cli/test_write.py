@@ -1,0 +1,107 @@
+"""`write` and `--write`: who writes, what is told where nobody does, and where FLUX.3 needs it."""
+
+import json
+import sys
+
+import pytest
+
+from app.base import paths
+from app.cli import run as running
+from app.cli.write import Asked, find_spec, write_out
+from app.models import writers
+from mlx_model.errors import NotInstalled
+from mlx_model.run.write import Writer
+from mlx_model.specs import SPECS
+from mlx_model.writing import RECORD
+from tests.cli.scripted_pipeline import install, run
+
+FLUX3 = SPECS["flux3-image-klein"]
+
+
+@pytest.fixture
+def said(monkeypatch):
+    """Every writer opens, and says what it was asked with its folder's name."""
+    heard = []
+
+    class Scripted:
+        def __init__(self, folder):
+            self.folder = folder
+
+        def write(self, words, references=(), changes=False, seed=0):
+            heard.append((self.folder.name, words, tuple(references), changes, seed))
+            yield from ()
+            return f"{words}, in long words"
+
+    monkeypatch.setattr(Writer, "open", lambda folder, usable: Scripted(folder))
+    return heard
+
+
+def add(name):
+    folder = paths.writers() / name
+    folder.mkdir(parents=True)
+    (folder / RECORD).write_text('{"bits": 8, "files": {}}')
+    return folder
+
+
+def test_flux3_writes_with_its_own_and_others_with_what_is_there(said):
+    add("qwen3-4b"), add("flux3-writer")
+    assert run("write", "a fox", "-m", FLUX3.name).stdout.strip() == "a fox, in long words"
+    run("write", "a fox", "-m", "flux2-klein-base-4b")
+    run("write", "a fox", "--writer", "flux3-writer", "--change", "--reference", "@1 (fox)", "--seed", "3")
+    assert [name for name, *_ in said] == ["flux3-writer", "qwen3-4b", "flux3-writer"]
+    assert said[-1][1:] == ("a fox", ("@1 (fox)",), True, 3)
+
+
+def test_without_one_the_way_to_it_is_told():
+    told = run("write", "a fox", "-m", FLUX3.name, code=3)
+    assert "flux-local models add flux3-writer" in told.stderr
+    told = run("write", "a fox", "--writer", "mistral-small", code=3)
+    assert "flux-local models add mistral-small" in told.stderr
+    with pytest.raises(NotInstalled):
+        write_out(Asked("a fox", (), False, 0), None, find_spec("flux2-dev"), None)
+
+
+def test_a_folder_is_remembered_a_name_is_not(said, tmp_path):
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "config.json").write_text("{}")
+    (mine / "model.safetensors").write_bytes(bytes(9))
+    add("qwen3-4b")
+    run("write", "a fox", "--writer", "qwen3-4b")
+    assert writers.find_writer().name == "qwen3-4b"
+    run("write", "a fox", "--writer", str(mine))
+    assert writers.find_writer() == mine
+
+
+def test_a_few_words_for_flux3_are_told_to_be_few():
+    (told,) = running._tell_need(FLUX3, "a fox")
+    assert "--write" in told
+    assert f"models add {FLUX3.writer}" in told
+    add(FLUX3.writer)
+    (told,) = running._tell_need(FLUX3, "a fox")
+    assert "models add" not in told
+    assert running._tell_need(FLUX3, "a fox in deep snow " * 20) == []
+
+
+def test_the_run_says_so_and_not_where_the_words_were_written_out(said, tmp_path):
+    add("qwen3-4b")
+    install(FLUX3.name, 1)
+    words = ("a panda", "-m", FLUX3.name, "--steps", "1", "--size", "64x64", "-o", str(tmp_path / "out.png"), "--json")
+    notes = [one["text"] for one in events(run("generate", *words)) if one["event"] == "note"]
+    assert any("generic pictures" in text for text in notes)
+    notes = [one["text"] for one in events(run("generate", *words, "--write")) if one["event"] == "note"]
+    assert not any("generic pictures" in text for text in notes)
+    assert "Written out: a panda, in long words" in notes
+
+
+def events(done):
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_models_add_writer_is_refused_where_there_is_none(monkeypatch):
+    told = run("models", "add", "flux1-dev", "--writer", code=2)
+    assert "no language model to keep" in told.stderr
+    monkeypatch.setitem(sys.modules, "mlx_lm", None)
+    told = run("models", "add", "flux2-klein-4b", "--writer", code=2)
+    assert 'pip install "flux-local-studio[writer]"' in told.stderr
+    assert not paths.downloads().exists()

@@ -1,0 +1,53 @@
+"""A tiny Qwen3 with random weights as a published language model lies on the disk."""
+
+import json
+from pathlib import Path
+
+import mlx.core as mx
+from mlx.utils import tree_flatten
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+CHAT = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+CONFIG = {
+    "model_type": "qwen3", "hidden_size": 32, "num_hidden_layers": 2, "intermediate_size": 64, "num_attention_heads": 4,
+    "num_key_value_heads": 2, "head_dim": 8, "rms_norm_eps": 1e-6, "vocab_size": 320, "rope_theta": 10000.0,
+    "max_position_embeddings": 4096, "tie_word_embeddings": True, "eos_token_id": 0,
+}  # fmt: skip
+
+
+def save_language(path: Path, tokenizer: Path | None = None, **sizes: int) -> Path:
+    """Into the folder `path`; the tokenizer's files into another one where that is asked for. The folder.
+
+    `sizes`: other ones than CONFIG has.
+    """
+    from mlx_lm.models.qwen3 import Model, ModelArgs
+
+    mx.random.seed(0)
+    path.mkdir(parents=True, exist_ok=True)
+    config = CONFIG | sizes
+    model = Model(ModelArgs.from_dict(config))
+    mx.save_safetensors(str(path / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"})
+    (path / "config.json").write_text(json.dumps(config))
+    save_tokenizer(tokenizer or path)
+    return path
+
+
+def save_tokenizer(path: Path) -> None:
+    path.mkdir(parents=True, exist_ok=True)
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer, tokenizer.decoder = pre_tokenizers.ByteLevel(), decoders.ByteLevel()
+    special = ["<|im_end|>", "<|im_start|>", "<|endoftext|>", "<think>", "</think>"]
+    alphabet = pre_tokenizers.ByteLevel.alphabet()
+    trainer = trainers.BpeTrainer(vocab_size=300, special_tokens=special, initial_alphabet=alphabet)
+    tokenizer.train_from_iterator(["a fox in the snow"], trainer)
+    tokenizer.save(str(path / "tokenizer.json"))
+    settings = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "eos_token": "<|im_end|>",
+        "pad_token": "<|endoftext|>",
+        "chat_template": CHAT,
+    }
+    (path / "tokenizer_config.json").write_text(json.dumps(settings))
