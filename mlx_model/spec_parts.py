@@ -222,6 +222,7 @@ FLUX1_REDUX: dict[str, Any] = {
 }
 KLEIN: dict[str, Any] = {
     "family": "flux2",
+    "structured": True,
     "text_family": "text_qwen3",
     "template": "klein",
     "files": DIFFUSERS_FILES,

@@ -70,6 +70,7 @@ class ModelSpec:
     boxes: bool = False  # a prompt may end in a list of places: see boxes.py
     advice: str = ""  # what to know before choosing it, a sentence
     writer: str = ""  # the row of LANGUAGES that writes its prompts out: its own, or its text encoder in full
+    structured: bool = False  # reads a description as a JSON object too, by its makers' guide
     needs_writer: bool = False  # taught on long descriptions alone: a few words give a generic picture
     mention: str = "image {}"  # what a prompt calls the picture of a number
     cheap_decode: bool = False  # the autoencoder costs little beside a step, so that each can be shown in full
@@ -246,6 +247,7 @@ _ROWS = (
         transformer=parts.DEV,
         text=parts.MISTRAL_24B,
         writer="mistral-small",
+        structured=True,
         text_family="text_mistral3",
         template="flux2-dev",
         files=parts.DIFFUSERS_FILES,

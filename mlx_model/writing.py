@@ -6,6 +6,7 @@ mention (@fox, @1), has no end or says nothing is thrown away: the artist's own 
 
 from __future__ import annotations
 
+import json
 import math
 import re
 import unicodedata
@@ -37,6 +38,14 @@ NEW = (
     "framing and the style. Keep everything that the user says, invent only what does not contradict it, and say what "
     f"is there, not what is missing. Write in English. {KEEP}"
 )
+PARTS = (
+    "scene, subjects (a list: description, position, action), style, color_palette, lighting, mood, background, camera"
+)
+STRUCTURED = (
+    "You write descriptions for a model that paints pictures. Turn the user's words into one JSON object with the keys "
+    f"{PARTS}. Keep everything that the user says, invent only what does not contradict it, and say what is there, not "
+    f"what is missing. Write in English. {KEEP}"
+)
 EDIT = (
     "You write instructions for a model that edits pictures. Turn the user's instruction into two to four plain "
     "sentences that say exactly what changes, where and how it should look, and that everything else stays as it is. "
@@ -45,12 +54,12 @@ EDIT = (
 
 
 def compose_messages(
-    words: str, references: Sequence[str] = (), changes: bool = False, makers: str = ""
+    words: str, references: Sequence[str] = (), changes: bool = False, makers: str = "", as_json: bool = False
 ) -> list[dict[str, str]]:
     """The conversation that a chat template takes. `references`: what the pictures are called, with their roles.
 
-    `changes`: it is an instruction for an edit; `makers`: what the model's makers tell it in place of our text. Raises
-    RequestError where there is nothing to write out.
+    `changes`: it is an instruction for an edit; `makers`: what the model's makers tell it in place of our text;
+    `as_json`: the description is to be one JSON object. Raises RequestError where there is nothing to write out.
     """
     if not words.strip():
         raise RequestError("There are no words to write out.", "Say in a few words what the picture should show.")
@@ -58,7 +67,9 @@ def compose_messages(
         raise RequestError("These words are long enough already.", "Leave the writer out.")
     seen = f"\n\nPictures that the model sees: {'; '.join(references)}." if references else ""
     told = EDIT if changes else NEW
-    if makers:
+    if as_json and not changes:
+        told = STRUCTURED
+    elif makers:
         told = f"{makers}\n\n{KEEP}" if list_mentions(words) else makers
     return [{"role": "system", "content": told}, {"role": "user", "content": f"{words}{seen}"}]
 
@@ -86,12 +97,12 @@ def list_mentions(text: str) -> Counter[str]:
     return Counter(MENTION.findall(unicodedata.normalize("NFC", text)))
 
 
-def accept(words: str, answer: str, ended: bool = True) -> str:
+def accept(words: str, answer: str, ended: bool = True, as_json: bool = False) -> str:
     """The text of an answer. Raises RequestError, saying why, where it can't stand for `words`.
 
-    `ended`: the model came to an end by itself.
+    `ended`: the model came to an end by itself; `as_json`: it was asked for an object, which comes in one line.
     """
-    text = unicodedata.normalize("NFC", _unwrap(answer))
+    text = unicodedata.normalize("NFC", _read_object(answer) if as_json and ended else _unwrap(answer))
     given, found = list_mentions(words), list_mentions(text)
     lost, invented = sorted(set(given) - set(found)), sorted(set(found) - set(given))
     if not ended:
@@ -103,6 +114,19 @@ def accept(words: str, answer: str, ended: bool = True) -> str:
     if lost or invented:
         raise _refuse(f"it {'lost' if lost else 'made up'} {', '.join(lost or invented)[:80]}")
     return text
+
+
+def _read_object(answer: str) -> str:
+    """The JSON object of an answer, whatever stands around it. Raises RequestError where there is none."""
+    text = THOUGHT.sub("", answer)
+    begin, end = text.find("{"), text.rfind("}") + 1
+    try:
+        read = parse_json(text[max(0, begin) : end].encode())
+        if isinstance(read, dict) and any(read.values()):
+            return json.dumps(read, ensure_ascii=False, allow_nan=False)
+    except ValueError:
+        pass
+    raise _refuse("it is no JSON object")
 
 
 def _unwrap(answer: str) -> str:

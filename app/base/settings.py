@@ -27,6 +27,7 @@ class Settings(msgspec.Struct, frozen=True):
     cache: bool = True  # what is computed of prompts and pictures is kept on the disk for later runs
     low_memory: bool = False  # weights are read from the disk as they are used, also where a model fits
     full_references: bool = False  # one large reference is looked at up to 4 megapixels, as the models' makers do
+    json_prompts: bool = False  # the pen writes descriptions as JSON for the models that read it
     folder: str | None = None  # where new boards go; None: see paths.boards
     notifications: bool = True
     recent: tuple[str, ...] = ()

@@ -64,6 +64,7 @@ def _options() -> list[Callable]:
         option("--save-latents", type=FILE, metavar="FILE", help="Also save the final latents (.safetensors)."),
         option("--write", is_flag=True, help="Write the prompt out first, with a language model on this disk."),
         option("--writer", type=FILE, metavar="NAME|FOLDER", help="The same with this one; see `flux-local write`."),
+        option("--as-json", "as_object", is_flag=True, help="Write it out as a JSON object, which FLUX.2 reads too."),
         option("--reference-size", type=int, metavar="PIXELS", help=SEEN),
         step_cache_option(),
         *_saving(),

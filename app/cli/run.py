@@ -41,7 +41,7 @@ def run(options: Options, prompt: str | None, pictures: Sequence[str], default_n
     """Do what generate and edit do. Raises FluxLocalError of every kind; KeyboardInterrupt closes the run."""
     report = Reporter(options["as_json"])
     notes: list[str] = []
-    written = bool(prompt and (options.get("write") or options.get("writer")))
+    written = bool(prompt and any(options.get(name) for name in ("write", "writer", "as_object")))
     if prompt and written:
         prompt = _write_out(options, prompt, pictures, report)
     folder, request = prepare(options, prompt, pictures, notes)
@@ -70,7 +70,7 @@ def _write_out(options: Options, prompt: str, pictures: Sequence[str], report: R
     recorded = _read_recorded(options)
     spec = find_spec(options["model"] or (recorded.model if recorded else None))
     names = [f"@{number} ({Path(picture).stem})" for number, picture in enumerate(pictures, 1)]
-    asked = Asked(prompt, names, bool(pictures), options["seed"] or 0)
+    asked = Asked(prompt, names, bool(pictures), options["seed"] or 0, options["as_object"])
     text = write_out(asked, options["writer"], spec, report)
     report.note(f"Written out: {text}")
     return text

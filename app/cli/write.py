@@ -7,6 +7,7 @@ import click
 
 from app.base import blas
 from app.models import library, writers
+from mlx_model.errors import RequestError
 from mlx_model.memory import machine
 from mlx_model.specs import SPECS, ModelSpec
 
@@ -25,6 +26,9 @@ from .say import Reporter, echo, json_option, say_json
 )
 @click.option("-m", "--model", metavar="MODEL", help="What the words are for: FLUX.3 has a writer of its own.")
 @click.option("--change", is_flag=True, help="WORDS are an instruction for an edit, not a description.")
+@click.option(
+    "--as-json", "as_object", is_flag=True, help="As a JSON object, which FLUX.2 reads too; not for a change."
+)
 @click.option("--reference", "references", multiple=True, metavar="NAME", help="A picture that the edit sees.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="S", help="Another seed, other words.")
 @json_option
@@ -41,7 +45,7 @@ def write(words: str, writer: str | None, model: str | None, change: bool, **opt
       flux-local write "a fox in the snow" --writer ~/models/Qwen3-4B
       flux-local write "make it night" --change --writer ~/models/Qwen3-4B
     """
-    asked = Asked(words, options["references"], change, options["seed"])
+    asked = Asked(words, options["references"], change, options["seed"], options["as_object"])
     text = write_out(asked, writer, find_spec(model) if model else None, Reporter(options["as_json"]))
     say_json({"text": text}) if options["as_json"] else echo(text)
 
@@ -53,6 +57,7 @@ class Asked(NamedTuple):
     references: Sequence[str]
     changes: bool
     seed: int
+    as_json: bool = False
 
 
 def find_spec(name: str | None) -> ModelSpec:
@@ -60,11 +65,20 @@ def find_spec(name: str | None) -> ModelSpec:
     return SPECS[name] if name in SPECS else library.find(name).folder.spec
 
 
+def _check_form(asked: Asked, spec: ModelSpec | None) -> None:
+    """Raises RequestError where a JSON object is asked for that nobody reads."""
+    if asked.as_json and asked.changes:
+        raise RequestError("An instruction for an edit is plain words.", "Leave --as-json out.")
+    if asked.as_json and spec and not spec.structured:
+        raise RequestError(f"{spec.title} reads no JSON.", "FLUX.2 does; leave --as-json out.")
+
+
 def write_out(asked: Asked, writer: str | None, spec: ModelSpec | None, report: Reporter) -> str:
     """The written-out text. `writer`: a name or a folder, None for the one that writes for `spec`.
 
     Raises RequestError where it can't be used, NotInstalled, LayoutError, WillNotFit.
     """
+    _check_form(asked, spec)
     blas.preload()
     from mlx_model.run.write import Writer
 

@@ -49,6 +49,7 @@ class Draft:
     references: tuple[str, ...] = ()
     changes: bool = False
     seed: int = 0
+    as_json: bool = False
 
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]

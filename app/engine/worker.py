@@ -210,7 +210,7 @@ class Worker:
         began, draft, place = time.perf_counter(), message.draft, Path(message.folder)
         self._unload()
         writer = Writer.open(Path(draft.folder), machine().usable)
-        text = yield from writer.write(draft.words, draft.references, draft.changes, draft.seed)
+        text = yield from writer.write(draft.words, draft.references, draft.changes, draft.seed, draft.as_json)
         del writer
         self._unload()
         place.mkdir(parents=True, exist_ok=True)

@@ -51,18 +51,19 @@ class Writer:
         return cls(model, tokenizer, folder)
 
     def write(
-        self, words: str, references: Sequence[str] = (), changes: bool = False, seed: int = 0
+        self, words: str, references: Sequence[str] = (), changes: bool = False, seed: int = 0, as_json: bool = False
     ) -> Generator[Event, None, str]:
         """Yields Stage and a Step every token; returns the text. Closing it cancels within a token.
 
-        `references`, `changes`: see writing.compose_messages. Raises RequestError where the answer can't be used,
-        LayoutError where the model can't be asked.
+        See writing.compose_messages; `as_json` is for a description alone. Raises RequestError where the answer
+        can't be used, LayoutError where the model can't be asked.
         """
         from mlx_lm import stream_generate
         from mlx_lm.sample_utils import make_sampler
 
-        makers = read_makers(self.folder, changes)
-        prompt = self._make_prompt(compose_messages(words, references, changes, makers))
+        as_json = as_json and not changes
+        makers = "" if as_json else read_makers(self.folder, changes)
+        prompt = self._make_prompt(compose_messages(words, references, changes, makers, as_json))
         most = MAKERS_TOKENS if makers else MOST_TOKENS
         mx.random.seed(seed)
         # Its makers let it say the likeliest; another seed is asked for where that was not liked.
@@ -76,7 +77,7 @@ class Writer:
             said.append(piece.text)
             ended = piece.finish_reason == "stop"
             yield Step(min(number, most), most, 0.0, 0.0)
-        return accept(words, "".join(said), ended)
+        return accept(words, "".join(said), ended, as_json)
 
     def _make_prompt(self, messages: list[dict[str, str]]) -> list[int]:
         """Tokens. Gemma's template and a few others refuse a system message: to them all is said by the user."""

@@ -27,7 +27,7 @@ def said(monkeypatch):
         def __init__(self, folder):
             self.folder = folder
 
-        def write(self, words, references=(), changes=False, seed=0):
+        def write(self, words, references=(), changes=False, seed=0, as_json=False):
             heard.append((self.folder.name, words, tuple(references), changes, seed))
             yield from ()
             return f"{words}, in long words"
@@ -105,3 +105,14 @@ def test_models_add_writer_is_refused_where_there_is_none(monkeypatch):
     told = run("models", "add", "flux2-klein-4b", "--writer", code=2)
     assert 'pip install "flux-local-studio[writer]"' in told.stderr
     assert not paths.downloads().exists()
+
+
+def test_json_is_refused_where_nobody_reads_it(said):
+    add("qwen3-4b")
+    told = run("write", "a fox", "--as-json", "-m", FLUX3.name, code=2)
+    assert "reads no JSON" in told.stderr
+    told = run("write", "a fox", "--as-json", "--change", code=2)
+    assert "plain words" in told.stderr
+    assert said == []
+    run("write", "a fox", "--as-json", "-m", "flux2-klein-4b")
+    assert len(said) == 1

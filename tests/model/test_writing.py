@@ -1,5 +1,7 @@
 """What a language model's answer may do to an artist's words: mentions survive or it is thrown away."""
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,6 +14,7 @@ from mlx_model.writing import (
     MOST_WORDS,
     NEW,
     SHORT,
+    STRUCTURED,
     accept,
     compose_messages,
     is_short,
@@ -91,3 +94,28 @@ def test_few_words_are_too_few_for_those_that_need_many():
     assert {name for name, spec in SPECS.items() if spec.needs_writer} == {
         "flux3-image-klein", "flux3-image-klein-base",
     }  # fmt: skip
+
+
+@given(NAMES, st.sampled_from(["{}", "```json\n{}\n```", "Here it is: {} I hope.", "<think>{{</think>{}"]))
+def test_a_json_answer_comes_in_one_line_with_its_mentions(asked, around):
+    words = " and ".join([*asked, "in the snow"])
+    made = {"scene": "deep\tsnow", "subjects": [{"description": name} for name in asked]}
+    text = accept(words, around.format(json.dumps(made, indent=2)), as_json=True)
+    assert json.loads(text) == made
+    assert "\n" not in text
+    assert set(list_mentions(text)) == set(asked)
+    with pytest.raises(RequestError, match="made up"):
+        accept(words, json.dumps({**made, "mood": "@stranger"}), as_json=True)
+
+
+@pytest.mark.parametrize(
+    "answer", ["", "a fox", "{", "}{", "[1, 2]", "{}", '{"a": ""}', '{"a": "b"', '{"a": NaN}', "{" * 5000]
+)
+def test_what_is_no_json_object_is_not_used(answer):
+    with pytest.raises(RequestError, match="not used"):
+        accept("a fox", answer, as_json=True)
+
+
+def test_a_change_is_asked_for_in_words_whatever_the_form():
+    assert compose_messages("a fox", as_json=True)[0]["content"] == STRUCTURED
+    assert compose_messages("a fox", changes=True, as_json=True)[0]["content"] == EDIT

@@ -8,6 +8,7 @@ from mlx_model import memory
 from mlx_model.errors import FluxLocalError
 from mlx_model.request import Request
 
+from ...base import settings
 from ...board import commands
 from ...board.data import new_id
 from ...board.seen import look, see
@@ -59,7 +60,9 @@ class Pen(PanelPart, QObject):
         shown = tuple(
             f"@{one.name} ({one.role})" if one.role else f"@{one.name}" for one in see(board, panel) if one.name
         )
-        draft = Draft(words, str(folder), shown, panel.source.kind != "blank", self._tries)
+        changes, spec = panel.source.kind != "blank", self.model.spec
+        as_json = bool(spec and spec.structured and not changes and settings.load().json_prompts)
+        draft = Draft(words, str(folder), shown, changes, self._tries, as_json)
         label = f"Words of panel {look(board).numbers[panel.id]}"
         self._job, self._asked, self._tries = new_id(), (panel.id, panel.words), self._tries + 1
         request = Request(self.document.model or "", prompt=words)

@@ -258,12 +258,15 @@ class SettingsDialog(QDialog):
         words = "See a single large picture in full: up to 4 times the work"
         self.full_references = _box(words, settings.full_references)
         self.full_references.setToolTip("With up to 4 megapixels, where it is the only one that is looked at")
+        self.json_prompts = _box("The pen writes JSON for FLUX.2", settings.json_prompts)
+        self.json_prompts.setToolTip("A description in parts: scene, subjects, light. Changes stay plain words")
         self._lay_out()
         self.appearance.activated.connect(lambda place: self._set(appearance=SCHEMES[place]))
         self.model.activated.connect(lambda _: self._set(model=self.model.currentData()))
         self.previews.toggled.connect(lambda on: self._set(previews=on))
         self.cache.toggled.connect(lambda on: self._set(cache=on))
         self.low_memory.toggled.connect(lambda on: self._set(low_memory=on))
+        self.json_prompts.toggled.connect(lambda on: self._set(json_prompts=on))
         self.full_references.toggled.connect(lambda on: self._set(full_references=on))
         self.notifications.toggled.connect(lambda on: self._set(notifications=on))
 
@@ -284,7 +287,14 @@ class SettingsDialog(QDialog):
         folder = row(self.folder, button("Choose…", self._choose))
         form.addRow("New boards", explain(folder, "Everything is saved by itself, at most 2 seconds after a change."))
         cache = row(self.cache, self.forget, None)
-        boxes = (self.previews, self.notifications, cache, self.low_memory, self.full_references)
+        boxes = (
+            self.previews,
+            self.notifications,
+            cache,
+            self.low_memory,
+            self.full_references,
+            self.json_prompts,
+        )
         form.addRow("Rendering", stack(*boxes))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.accept)

@@ -304,6 +304,8 @@ def test_the_dialog_changes_settings_at_once(window, qtbot):
     assert settings.load().low_memory is True
     dialog.full_references.setChecked(True)
     assert settings.load().full_references is True
+    dialog.json_prompts.setChecked(True)
+    assert settings.load().json_prompts is True
     theme.apply("dark")
 
 

@@ -9,7 +9,7 @@ from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog
 
-from app.base import paths
+from app.base import paths, settings
 from app.board import commands
 from app.gui.document.forecast import Forecast, PanelModel
 from app.gui.panel import edit_bar, pen
@@ -130,3 +130,12 @@ def test_flux3_s_own_writer_is_used_without_being_chosen(flux3, engine):
     (own / RECORD).write_text("{}")
     press(flux3)
     assert engine.submitted[0].draft.folder == str(own)
+
+
+def test_json_is_asked_for_where_it_was_chosen_and_the_model_reads_it(view, engine, monkeypatch):
+    settings.save(settings.Settings(json_prompts=True))
+    for name in ("flux2-klein-4b", "flux1-dev"):
+        view.edit.pen.model = PanelModel(Model(SimpleNamespace(spec=SPECS[name], path=Path("nowhere")), name))
+        view.edit.pen._job = ""
+        view.edit.pen.ask()
+    assert [job.draft.as_json for job in engine.submitted] == [True, False]
