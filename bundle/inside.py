@@ -14,7 +14,10 @@ from pathlib import Path
 from app.base.credits import OURS, list_libraries
 
 # GTK's platform theme brings forty libraries of the system's for a file dialog; Qt has its own.
-UNWANTED = re.compile("libqgtk3|libgtk-3|libgdk-3|libgdk_pixbuf|libatk|libatspi|libcairo|libpango|libepoxy|libcolord")
+# transformers looks for NVIDIA's runtime, which PyInstaller takes from a system that has it; it isn't ours to give.
+UNWANTED = re.compile(
+    "libqgtk3|libgtk-3|libgdk-3|libgdk_pixbuf|libatk|libatspi|libcairo|libpango|libepoxy|libcolord|libcudart"
+)
 SYSTEM = ("/usr/lib/", "/lib/")
 NAX = b"_nax_"  # in the names of the kernels for the Neural Accelerators of an M5
 OLDER = "FLUX_LOCAL_OLDER_MACS"  # in the environment: build for macOS 14 too, without them
@@ -27,6 +30,11 @@ def list_metadata() -> list[str]:
     if lacking:
         raise SystemExit(f"No licence text of {', '.join(lacking)}: add it to app/base/credits.py.")
     return [OURS, *(library.name for library in libraries)]
+
+
+def is_for_words(module: str) -> bool:
+    """Whether a module of transformers.models reads words or a model's settings: its networks need torch."""
+    return not re.match(r"(modeling|modular|image|video|processing|feature|convert)_", module.rpartition(".")[2])
 
 
 def gather_licences(out: Path, binaries: Iterable[str]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import partial
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from mcp.server.mcpserver.exceptions import ToolError
 from mlx_model import files
 from mlx_model.errors import BoardError, FluxLocalError, RequestError
 
-from ..base import faults, paths
+from ..base import credits, faults, paths
 from ..board import commands, naming
 from ..board.data import Board, numbers
 from ..board.panel_job import further_seed, make_take, panel_job, resolve
@@ -52,7 +53,7 @@ def _say_wrong(found: Mapping[str, Any]) -> str:
 
 def make_server(runner: Runner) -> MCPServer[Any]:
     """The server with its tools."""
-    server = Server("flux-local", instructions=INSTRUCTIONS)
+    server = Server("flux-local", instructions=INSTRUCTIONS, version=metadata.version(credits.OURS))
 
     async def generate(
         prompt: str, model: str = "", size: str = "auto", seed: int | None = None, save_to: str = ""

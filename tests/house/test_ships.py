@@ -66,7 +66,7 @@ def test_no_two_test_files_share_a_name():
     assert sorted({name for name in bare if bare.count(name) > 1}) == []
 
 
-BUNDLED = ("edges", "video", "layers", "packaging")
+BUNDLED = ("edges", "video", "layers", "serve", "writer", "packaging")
 
 
 def test_the_lock_pins_what_the_bundle_needs_by_hash():

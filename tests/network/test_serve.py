@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+from importlib import metadata
 from pathlib import Path
 
 import numpy as np
@@ -113,6 +114,7 @@ def test_mcp_s_client_makes_edits_and_renders(surroundings, tmp_path):
     BoardFile.create(tmp_path / "day.fluxboard", Board("day", scenes=(Scene("s", panels=(panel,)),))).close()
     found = asyncio.run(_use_tools(surroundings, tmp_path))
     assert found["tools"] == {"generate", "edit", "board_list", "board_render"}
+    assert found["version"] == metadata.version("flux-local-studio")
     assert Image.open(io.BytesIO(base64.b64decode(found["made"]))).size == (64, 64)
     assert sorted(path.name for path in tmp_path.glob("*.png")) == ["dog-2.png", "dog.png"]
     assert "not installed" in found["refused"]
@@ -124,7 +126,7 @@ async def _use_tools(surroundings, place):
     server = StdioServerParameters(command=WORDS[0], args=[*WORDS[1:], "mcp"], env=surroundings)
     found = {}
     async with stdio_client(server) as streams, ClientSession(*streams) as session:
-        await session.initialize()
+        found["version"] = (await session.initialize()).server_info.version
         found["tools"] = {tool.name for tool in (await session.list_tools()).tools}
         asked = {"prompt": "a dog", "size": "64x64", "seed": 1, "save_to": str(place / "dog.png")}
         made = await session.call_tool("generate", asked)
