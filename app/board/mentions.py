@@ -91,6 +91,8 @@ class Names:
 
 def find(text: str, names: Sequence[str] | Names) -> Iterator[Mention]:
     """All mentions in `text` (in Unicode form NFC) in order, for compiling and for colouring: they can't disagree."""
+    if "@" not in text:
+        return  # with every letter that is typed; what is not ASCII is lowered letter by letter
     known = names if isinstance(names, Names) else Names(names)
     keys, position = _lower(text), 0
     for match in MENTION.finditer(text):

@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.board import mentions
 from app.board.mentions import Names, compile_prompt, find
 from mlx_model.errors import RequestError
 
@@ -81,12 +82,12 @@ def test_found_mentions_say_where_they_stand_and_what_is_wrong():
 
 @given(st.text(alphabet="@\\ab1- image", max_size=40))
 def test_what_is_coloured_is_what_is_compiled(text):
-    mentions = list(find(text, NAMES))
-    if any(mention.error for mention in mentions):
+    found = list(find(text, NAMES))
+    if any(mention.error for mention in found):
         with pytest.raises(RequestError):
             compile_prompt(text, NAMES)
     else:
-        assert compile_prompt(text, NAMES).count("image ") >= sum(mention.place is not None for mention in mentions)
+        assert compile_prompt(text, NAMES).count("image ") >= sum(mention.place is not None for mention in found)
 
 
 def test_a_model_may_call_pictures_otherwise():
@@ -100,3 +101,8 @@ def test_a_mention_of_nothing_says_what_there_is_also_without_a_name_and_in_the_
     with pytest.raises(RequestError) as told:
         compile_prompt("add @rob", [])
     assert told.value.hint.startswith("There is no picture to mention. ")
+
+
+def test_words_without_a_mention_are_not_gone_through_letter_by_letter(monkeypatch):
+    monkeypatch.setattr(mentions, "_lower", lambda text: pytest.fail("they were"))
+    assert list(find("ein 🦊 im Wald", [])) == []
