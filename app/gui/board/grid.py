@@ -112,6 +112,7 @@ class BoardGrid(BoardCells):
             super().wheelEvent(event)
 
     def startDrag(self, actions: Qt.DropAction) -> None:
+        self.hovered = -1  # the mouse moves that follow are the drag's, and another panel comes to lie there
         self.dropping.start(self.list_selected())
 
     def dragEnterEvent(self, event: QDragEnterEvent) -> None:

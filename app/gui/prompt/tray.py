@@ -380,7 +380,7 @@ class ReferenceTray(PanelPart, QWidget):
         self.update()
 
     def dropEvent(self, event: QDropEvent) -> None:
-        self._dropping = False
+        self.dragLeaveEvent(QDragLeaveEvent())
         event.acceptProposedAction()
         self.add_from(event.mimeData())
 

@@ -222,6 +222,15 @@ def test_panels_are_moved_into_another_scene(grid, window, here):
     assert [panel.id for panel in window.document.board.scenes[1].panels] == [here[0]]
 
 
+def test_after_a_drag_no_panel_is_lit_where_it_began(grid, here, monkeypatch):
+    QTest.mouseMove(grid.viewport(), cell(grid, here[1]).center())
+    grid.hovered = grid.model().row_of(here[1])
+    grid.select(here[1:2])
+    monkeypatch.setattr(grid.dropping, "start", lambda panels: None)
+    grid.startDrag(Qt.DropAction.MoveAction)
+    assert grid.hovered == -1
+
+
 def test_pictures_from_finder_become_panels_between_and_fill_or_join_where_they_fall(grid, window, here, picture_file):
     one, two = picture_file("one.png", (1, 2, 3)), picture_file("two.png", (4, 5, 6))
     drop(grid, urls(one, two), spot(grid, here[1], 0.05))

@@ -1,8 +1,8 @@
 """The tray under real events: what is numbered on screen is what the model gets."""
 
 import pytest
-from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QImage
+from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QImage, QRegion
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
@@ -189,6 +189,31 @@ def test_drops_from_finder_from_another_panel_and_paste(tray, document, ids, pic
     QTest.keyClick(tray, "v", Qt.KeyboardModifier.ControlModifier)
     assert len(order(tray)) == 4
     assert sent(tray) == order(tray)
+
+
+class Painted(QObject):
+    """What of a widget was painted since."""
+
+    def __init__(self, widget):
+        super().__init__(widget)
+        self.parts = QRegion()
+        widget.installEventFilter(self)
+
+    def eventFilter(self, watched, event):
+        if event.type() == QEvent.Type.Paint:
+            self.parts += event.region()
+        return False
+
+
+def test_after_a_drop_nothing_of_the_tray_says_drop_here(tray, tmp_path, qtbot):
+    (tmp_path / "empty.png").touch()
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(tmp_path / "empty.png"))])
+    QApplication.sendEvent(tray, QDragEnterEvent(QPoint(10, 10), Qt.DropAction.CopyAction, mime, LEFT, NONE))
+    QTest.qWait(50)
+    painted = Painted(tray)
+    QApplication.sendEvent(tray, QDropEvent(QPointF(10, 10), Qt.DropAction.CopyAction, mime, LEFT, NONE))
+    qtbot.waitUntil(lambda: (QRegion(tray.rect()) - painted.parts).isEmpty())
 
 
 def test_a_refused_file_is_told_and_the_others_come_in(tray, document, tmp_path, picture_file, qtbot):
