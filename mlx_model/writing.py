@@ -54,12 +54,18 @@ EDIT = (
 
 
 def compose_messages(
-    words: str, references: Sequence[str] = (), changes: bool = False, makers: str = "", as_json: bool = False
+    words: str,
+    references: Sequence[str] = (),
+    changes: bool = False,
+    makers: str = "",
+    as_json: bool = False,
+    scene: str = "",
 ) -> list[dict[str, str]]:
     """The conversation that a chat template takes. `references`: what the pictures are called, with their roles.
 
     `changes`: it is an instruction for an edit; `makers`: what the model's makers tell it in place of our text;
-    `as_json`: the description is to be one JSON object. Raises RequestError where there is nothing to write out.
+    `as_json`: the description is to be one JSON object; `scene`: what other pictures of it share. Raises RequestError
+    where there is nothing to write out.
     """
     if not words.strip():
         raise RequestError("There are no words to write out.", "Say in a few words what the picture should show.")
@@ -71,7 +77,16 @@ def compose_messages(
         told = STRUCTURED
     elif makers:
         told = f"{makers}\n\n{KEEP}" if list_mentions(words) else makers
-    return [{"role": "system", "content": told}, {"role": "user", "content": f"{words}{seen}"}]
+    return [{"role": "system", "content": told}, {"role": "user", "content": f"{_tell_scene(scene)}{words}{seen}"}]
+
+
+def _tell_scene(scene: str) -> str:
+    if not scene:
+        return ""
+    return (
+        f"This picture is one of a scene. {scene} Describe places, people and things as in every other picture of it. "
+        "Show only this moment:\n\n"
+    )
 
 
 def read_makers(folder: Path, changes: bool = False) -> str:

@@ -50,6 +50,7 @@ class Draft:
     changes: bool = False
     seed: int = 0
     as_json: bool = False
+    lines: tuple[str, ...] = ()  # of a scene: each is written out, `words` is what they share, the result is JSON
 
 
 State = Literal["waiting", "running", "done", "failed", "cancelled"]

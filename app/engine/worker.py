@@ -6,6 +6,7 @@ MLX lets go of the interpreter while it computes, so these come also in the midd
 
 import faulthandler
 import gc
+import json
 import os
 import queue
 import threading
@@ -210,7 +211,11 @@ class Worker:
         began, draft, place = time.perf_counter(), message.draft, Path(message.folder)
         self._unload()
         writer = Writer.open(Path(draft.folder), machine().usable)
-        text = yield from writer.write(draft.words, draft.references, draft.changes, draft.seed, draft.as_json)
+        if draft.lines:
+            text = json.dumps((yield from writer.write_scene(draft.lines, draft.words, draft.seed)))
+        else:
+            asked = draft.words, draft.references, draft.changes, draft.seed, draft.as_json
+            text = yield from writer.write(*asked)
         del writer
         self._unload()
         place.mkdir(parents=True, exist_ok=True)

@@ -51,7 +51,13 @@ class Writer:
         return cls(model, tokenizer, folder)
 
     def write(
-        self, words: str, references: Sequence[str] = (), changes: bool = False, seed: int = 0, as_json: bool = False
+        self,
+        words: str,
+        references: Sequence[str] = (),
+        changes: bool = False,
+        seed: int = 0,
+        as_json: bool = False,
+        scene: str = "",
     ) -> Generator[Event, None, str]:
         """Yields Stage and a Step every token; returns the text. Closing it cancels within a token.
 
@@ -63,7 +69,7 @@ class Writer:
 
         as_json = as_json and not changes
         makers = "" if as_json else read_makers(self.folder, changes)
-        prompt = self._make_prompt(compose_messages(words, references, changes, makers, as_json))
+        prompt = self._make_prompt(compose_messages(words, references, changes, makers, as_json, scene))
         most = MAKERS_TOKENS if makers else MOST_TOKENS
         mx.random.seed(seed)
         # Its makers let it say the likeliest; another seed is asked for where that was not liked.
@@ -78,6 +84,18 @@ class Writer:
             ended = piece.finish_reason == "stop"
             yield Step(min(number, most), most, 0.0, 0.0)
         return accept(words, "".join(said), ended, as_json)
+
+    def write_scene(
+        self, lines: Sequence[str], about: str, seed: int = 0
+    ) -> Generator[Event, None, list[tuple[str, str]]]:
+        """Each line of a scene by itself, `about` what they share: (the text, "" where it can't be used; why)."""
+        written: list[tuple[str, str]] = []
+        for line in lines:
+            try:
+                written.append(((yield from self.write(line, seed=seed, scene=about)), ""))
+            except RequestError as error:  # the others are written all the same
+                written.append(("", error.message))
+        return written
 
     def _make_prompt(self, messages: list[dict[str, str]]) -> list[int]:
         """Tokens. Gemma's template and a few others refuse a system message: to them all is said by the user."""

@@ -2,12 +2,14 @@
 
 import json
 import sys
+from pathlib import Path
 
 import pytest
 
 from app.base import paths
 from app.cli import run as running
 from app.cli.write import Asked, find_spec, write_out
+from app.fluxboard.file import BoardFile
 from app.models import writers
 from mlx_model.errors import NotInstalled
 from mlx_model.run.write import Writer
@@ -116,3 +118,27 @@ def test_json_is_refused_where_nobody_reads_it(said):
     assert said == []
     run("write", "a fox", "--as-json", "-m", "flux2-klein-4b")
     assert len(said) == 1
+
+
+def test_a_scene_of_a_board_is_written_out_and_a_restore_point_keeps_it(said, monkeypatch, tmp_path):
+    add("qwen3-4b")
+    place = str(tmp_path / "day.fluxboard")
+    run("board", "new", place)
+    run("board", "add", place, "a fox in the snow", "a fox by the fire")
+    monkeypatch.setattr(Writer, "open", lambda folder, usable: Scene(), raising=True)
+    told = run("board", "write", place, "--json")
+    texts = [one["text"] for one in events(told) if "panel" in one]
+    assert texts == ["A fox in the snow, long."]
+    assert "kept no fox" in told.stdout
+    with BoardFile.open(Path(place), write=False) as file:
+        first, second = file.board.panels()
+    assert (first.prompt, first.action) == ("A fox in the snow, long.", "a fox in the snow")
+    assert (second.prompt, second.action) == ("a fox by the fire", "")
+
+
+class Scene:
+    def write_scene(self, lines, about, seed=0):
+        assert lines == ["a fox in the snow", "a fox by the fire"]
+        assert "a fox by the fire" in about
+        yield from ()
+        return [("A fox in the snow, long.", ""), ("", "kept no fox.")]

@@ -182,6 +182,28 @@ def move(board: str, panels: str, as_json: bool, **options: Any) -> None:
     move_panels(board, panels, options, as_json)
 
 
+@board.command("write")
+@board_argument
+@click.option("--scene", metavar="N", help="The scene of that number; the last one if not given.")
+@click.option("-w", "--writer", type=FILE, metavar="NAME|FOLDER", help="See `flux-local write`.")
+@click.option("-m", "--model", metavar="MODEL", help="What the words are for; the board's model if not given.")
+@click.option("--seed", type=int, default=0, show_default=True, metavar="S", help="Another seed, other words.")
+@json_option
+def write_panels(board: str, as_json: bool, **options: Any) -> None:
+    """Write the panels of a scene out into descriptions that fit each other.
+
+    What a panel says stays beside it as its action; mentions of the cast stay, a text that loses one is not used. A
+    restore point keeps the board as it was.
+
+    \b
+    Example:
+      flux-local board write gull.fluxboard --scene 1
+    """
+    from .write import write_scene
+
+    write_scene(board, options, as_json)
+
+
 @board.command()
 @board_argument
 @click.argument("name", required=False)

@@ -78,6 +78,7 @@ TABLE: dict[str, tuple[Row | None, ...]] = {
         Row("scene_earlier", "Move Scene Earlier", board=Board.move_scene_earlier),
         Row("scene_later", "Move Scene Later", board=Board.move_scene_later),
         Row("remove_scene", "Delete Scene", board=Board.remove_scene),
+        Row("write_scene", "Write Out Scene", board=Board.write_scene),
         None,
         Row("board_settings", "Board Settings…", "Ctrl+Shift+B", board=Board.settings),
     ),

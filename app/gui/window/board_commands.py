@@ -21,6 +21,7 @@ from ..board.view import BoardView, wanting
 from ..document import picture_drag
 from ..document.document import Document
 from ..kit.messages import sure
+from ..panel.pen import ScenePen
 from .session import Session
 
 MANY = 24  # panels: more are rendered only after a question
@@ -46,6 +47,7 @@ class BoardCommands(QObject):
         self._ask_copy = ask_copy
         self.session, self.view, self.opened, self.window = session, view, opened, window
         self.document = view.document
+        self.scene_pen = ScenePen(self.document, window)
 
     def list_chosen(self) -> tuple[str, ...]:
         """The panels an action is about: what can be seen to be chosen, so none on the other pages."""
@@ -245,6 +247,11 @@ class BoardCommands(QObject):
         text = f"Delete the scene {scene.heading!r} and its panels?"
         if not filled or sure(self.window, "Delete Scene", text, "Undo brings it back.", "Delete"):
             self.document.do("Delete Scene", lambda board: commands.remove_scene(board, scene.id))
+
+    def write_scene(self) -> None:
+        """The panels of the chosen panel's scene, by a language model."""
+        wanted = self._scene()
+        self.scene_pen.ask(next(scene for scene in self.document.board.scenes if scene.id == wanted))
 
     def move_scene_earlier(self) -> None:
         self._shift_scene(-1)

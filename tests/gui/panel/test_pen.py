@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QFileDialog
+from PySide6.QtWidgets import QFileDialog, QWidget
 
 from app.base import paths, settings
 from app.board import commands
@@ -139,3 +139,46 @@ def test_json_is_asked_for_where_it_was_chosen_and_the_model_reads_it(view, engi
         view.edit.pen._job = ""
         view.edit.pen.ask()
     assert [job.draft.as_json for job in engine.submitted] == [True, False]
+
+
+@pytest.fixture
+def scene_pen(document, folder, qtbot):
+    """Of the board's only scene, whose panels are script's: the first has an action too."""
+    writers.choose_writer(folder, 2**40)
+    first = next(document.board.panels())
+    document.do("Edit", commands.set_panel(document.board, first.id, action="A GULL lands."))
+    window = QWidget()
+    qtbot.addWidget(window)
+    return pen.ScenePen(document, window)
+
+
+def test_a_scene_is_written_out_in_one_step_beside_what_was_there(scene_pen, document, engine, tmp_path):
+    before = document.board
+    scene_pen.ask(before.scenes[0])
+    (job,) = engine.submitted
+    assert job.draft.lines == ("a gull at the beach", "a dog in a bar", "a robot in the city")
+    assert "A GULL lands." in job.draft.words
+    answer(engine, tmp_path, json.dumps([["A grey gull.", ""], ["", "it lost @dog"], ["A tin robot.", ""]]))
+    panels = list(document.board.panels())
+    assert [panel.prompt for panel in panels] == ["A grey gull.", "a dog in a bar", "A tin robot."]
+    assert [panel.action for panel in panels] == ["A GULL lands.", "", "a robot in the city"]
+    document.undo()
+    assert document.board.scenes == before.scenes
+
+
+def test_what_was_typed_meanwhile_stays_and_refusals_are_told(scene_pen, document, engine, tmp_path, qtbot):
+    scene_pen.ask(document.board.scenes[0])
+    third = list(document.board.panels())[2]
+    document.do("Edit", commands.set_panel(document.board, third.id, prompt="a cat"))
+    with qtbot.waitSignal(document.message) as told:
+        answer(engine, tmp_path, json.dumps([["A grey gull.", ""], ["", "It lost @dog."], ["A tin robot.", ""]]))
+    assert told.args[0].startswith("2 panels kept the words that were there. It lost @dog.")
+    assert [panel.prompt for panel in document.board.panels()] == ["A grey gull.", "a dog in a bar", "a cat"]
+
+
+def test_a_scene_without_few_words_asks_nobody(scene_pen, document, engine, qtbot):
+    for panel in list(document.board.panels()):
+        document.do("Edit", commands.set_panel(document.board, panel.id, prompt="many words " * 30))
+    with qtbot.waitSignal(document.message):
+        scene_pen.ask(document.board.scenes[0])
+    assert engine.submitted == []

@@ -178,3 +178,18 @@ def test_weights_that_overlap_are_not_opened(folder, tmp_path):
     (bad / "model.safetensors").write_bytes(len(header).to_bytes(8, "little") + header + bytes(16))
     with pytest.raises(LayoutError, match=r"model\.safetensors"):
         Writer.open(bad, PLENTY)
+
+
+def test_a_scene_s_lines_are_written_each_by_itself_and_a_bad_one_stops_none(writer, monkeypatch):
+    asked = []
+
+    def speak(model, tokenizer, prompt, max_tokens, sampler):
+        asked.append(tokenizer.decode(prompt))
+        text = "A red @fox." if "@fox comes in" in asked[-1] else "Nobody."
+        yield SimpleNamespace(text=text, finish_reason="stop")
+
+    monkeypatch.setattr(mlx_lm, "stream_generate", speak)
+    made = find_end(writer.write_scene(["@fox comes in", "@fox sits", "it rains"], "Place: a bar."))
+    assert [text for text, _ in made] == ["A red @fox.", "", "Nobody."]
+    assert "lost @fox" in made[1][1]
+    assert all("Place: a bar." in one for one in asked)
