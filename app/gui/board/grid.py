@@ -88,7 +88,8 @@ class BoardGrid(BoardCells):
             self.edit(index)
         else:
             super().keyPressEvent(event)
-            self._move_anchor(event)
+            if self.currentIndex() != index:  # Shift alone, as the first of Ctrl+Shift+A, leads nowhere
+                self._move_anchor(event)
 
     def _move_anchor(self, event: QInputEvent) -> None:
         """With Shift the selection reaches from the anchor to where the press led; without, that is the new anchor."""

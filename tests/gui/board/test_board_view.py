@@ -123,6 +123,19 @@ def test_arrows_walk_return_opens_space_looks(grid, window, here, qtbot):
     assert opened.args == [here[1]]
 
 
+def test_shift_alone_as_the_first_of_a_shortcut_changes_no_selection(grid, here):
+    shift, control = Qt.KeyboardModifier.ShiftModifier, Qt.KeyboardModifier.ControlModifier
+    grid.setFocus()
+    grid.select((here[0], here[2]))
+    for key, held in (
+        (Qt.Key.Key_Shift, shift),
+        (Qt.Key.Key_Control, control | shift),
+        (Qt.Key.Key_Shift, control | shift),
+    ):
+        QTest.keyClick(grid, key, held)
+    assert grid.list_selected() == (here[0], here[2])
+
+
 def test_up_and_down_keep_the_column(window, qtbot):
     grid, document = window.board.grid, window.document
     board = commands.add_scene(document.board, heading="NEXT")
