@@ -8,12 +8,15 @@ src/flux3/bbox.py.
 
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import count
 
 from .errors import RequestError, say_reason
 
 GRID = 1000
 ID = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+CITED = re.compile(r"<([A-Za-z][A-Za-z0-9_]*)>")
 REFERENCE = re.compile(r"<ref_image_(\d+)>")
 LIST = re.compile(r'\[\s*\{\s*"')
 PLACES = {"bbox": "bbox", "src_bbox": "source", "tgt_bbox": "target"}  # keys of a row -> fields of a Box
@@ -55,16 +58,43 @@ def check_boxes(prompt: str, references: int = 0) -> str:
 
     Raises RequestError: the list can't be read, or a box is not usable.
     """
+    return with_boxes(*split_boxes(prompt), references)
+
+
+def split_boxes(prompt: str) -> tuple[str, list[Box]]:
+    """The caption, and the boxes of its list, not yet checked. Raises RequestError where the list can't be read."""
     found = LIST.search(prompt)
     if not found:
-        return with_boxes(prompt, [], references)
+        return prompt, []
     try:
         rows, end = json.JSONDecoder().raw_decode(prompt, found.start())
         boxes = [_box(row) for row in rows]
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise RequestError(f"The list of boxes in the prompt can't be read: {say_reason(error)}.", EXAMPLE) from error
-    caption = f"{prompt[: found.start()].rstrip()} {prompt[end:].strip()}".strip()
-    return with_boxes(caption, boxes, references)
+    return f"{prompt[: found.start()].rstrip()} {prompt[end:].strip()}".strip(), boxes
+
+
+def add_boxes(prompt: str, placed: Iterable[tuple[str, Corners]], edit: bool = False) -> str:
+    """The prompt, which may hold boxes, with more: (words, place) of each, cited behind the caption by their words.
+
+    `edit`: there are pictures to work from, in none of which they are. Raises RequestError as split_boxes does.
+    """
+    (caption, boxes), cited = split_boxes(prompt), []
+    taken = {box.id for box in boxes} | set(CITED.findall(caption))
+    names = (name for name in map("box_{}".format, count(1)) if name not in taken)
+    for (words, corners), name in zip(placed, names, strict=False):
+        place = {"origin": TARGET, "target": corners} if edit else {"bbox": corners}
+        boxes.append(Box(name, words, **place))
+        cited.append(f"{words.rstrip('.,;: ')} <{name}>")
+    if not cited:
+        return prompt
+    caption = caption.rstrip()
+    joined = f"{caption} " if not caption or caption[-1] in ".!?…,;:" else f"{caption}. "
+    return f"{joined}{', '.join(cited)}. {_list_rows(boxes)}".strip()
+
+
+def _list_rows(boxes: list[Box]) -> str:
+    return json.dumps([box.row() for box in boxes], ensure_ascii=False)
 
 
 def _box(row: dict) -> Box:
@@ -96,7 +126,7 @@ def with_boxes(caption: str, boxes: list[Box], references: int = 0) -> str:
         _check(box, caption, references)
         if ids.count(box.id) > 1:
             raise RequestError(f"Two boxes are called {box.id!r}.", "Give each its own id.")
-    return f"{caption.rstrip()} {json.dumps([box.row() for box in boxes], ensure_ascii=False)}"
+    return f"{caption.rstrip()} {_list_rows(boxes)}"
 
 
 def _check(box: Box, caption: str, references: int) -> None:

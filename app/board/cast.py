@@ -11,6 +11,7 @@ from mlx_model.errors import Refused
 
 from . import mentions
 from .data import Board, Member, NamesInUse, Panel, PanelReference, Scene, name_references, new_id
+from .regions import replace_words
 from .rules import Settler, change_fields, check_board, check_member, check_panel, check_type
 
 
@@ -98,6 +99,13 @@ def rename_mentions(prompt: str, renamed: Mapping[str, str], names: Sequence[str
     return "".join(parts) + text[position:] if parts else prompt
 
 
+def rename_in_panel(panel: Panel, renamed: Mapping[str, str], names: Sequence[str] | mentions.Names) -> Panel:
+    """The panel with all of its words that can mention something renamed: see rename_mentions."""
+    prompt, instruction = (rename_mentions(text, renamed, names) for text in (panel.prompt, panel.instruction))
+    boxes = replace_words(panel.boxes, lambda words: rename_mentions(words, renamed, names))
+    return replace(panel, prompt=prompt, instruction=instruction, boxes=boxes)
+
+
 def _require_free(name: str, names: NamesInUse) -> None:
     if name in names:
         raise Refused(f"The cast has a {name} already.", "Choose another name.")
@@ -135,12 +143,11 @@ class _Following:
         was = name_references(before.references, self.before)
         new_names = ChainMap(dict(zip(was, name_references(references, self.after), strict=True)), self.renamed)
         known = mentions.Names(was, self.known)
-        prompt, instruction = (rename_mentions(text, new_names, known) for text in (panel.prompt, panel.instruction))
-        if (prompt, instruction, references) == (panel.prompt, panel.instruction, panel.references):
+        after = rename_in_panel(replace(panel, references=references), new_names, known)
+        if after == panel:
             return panel
-        panel = replace(panel, references=references, prompt=prompt, instruction=instruction)
-        _check_prompt(panel)
-        return panel
+        _check_prompt(after)
+        return after
 
 
 def _check_prompt(panel: Panel) -> None:

@@ -245,11 +245,9 @@ def set_reference(board: Board, panel_id: str, reference_id: str, **changes: Any
 
 
 def _prompt_follows(panel: Panel, before: Sequence[str], after: Sequence[str]) -> Panel:
-    from .cast import rename_mentions
+    from .cast import rename_in_panel
 
-    names = dict(zip(before, after, strict=True))
-    prompt, instruction = (rename_mentions(text, names, before) for text in (panel.prompt, panel.instruction))
-    return replace(panel, prompt=prompt, instruction=instruction)
+    return rename_in_panel(panel, dict(zip(before, after, strict=True)), before)
 
 
 # Takes

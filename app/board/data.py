@@ -22,6 +22,7 @@ from .heading import OWN_NUMBER
 from .picture import Crop, Placed, Struct
 from .picture import Picture as Picture  # so that what a board holds is found here
 from .pose import Figure
+from .regions import Region
 
 SCHEMA = 2
 ASPECTS: dict[str, tuple[int, int]] = {
@@ -152,6 +153,7 @@ class Panel(Struct, frozen=True):
     source: Source = Source()
     instruction: str = ""  # what the next edit is to change
     placed: tuple[Placed, ...] = ()  # on the picture that the next edit starts from
+    boxes: tuple[Region, ...] = ()  # what is to be where, for models that read boxes
     mask: Picture | None = None  # grey PNG, white = repaint; its size: seen.mask_size
     seed: int = 0
     seed_locked: bool = False

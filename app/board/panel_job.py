@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from msgspec import structs
 from msgspec.structs import replace
 
+from mlx_model.boxes import add_boxes
 from mlx_model.enlarging import find_words
 from mlx_model.errors import RequestError
 from mlx_model.foreign import parse_json
@@ -32,6 +33,7 @@ from ..models import library, loras
 from .data import Adapter, Board, Panel, Picture, Source, Take, Taught, find_id, new_id
 from .mentions import Names, compile_prompt
 from .picture import Placed
+from .regions import list_worded
 from .seen import Seen, fits_mask, look, names, see, source_picture
 
 
@@ -135,7 +137,8 @@ def instruct(panel: Panel, instruction: str | None) -> Panel:
         return panel
     start = panel.find_take(panel.source.take) or panel.take
     mask = panel.mask if panel.source.kind == "take" and start == panel.take else None
-    return structs.replace(panel, instruction=instruction, source=Source("take"), mask=mask, placed=())
+    return structs.replace(panel, instruction=instruction, source=Source("take"), mask=mask, placed=(),
+                           boxes=())  # fmt: skip
 
 
 FOLLOW = {  # what is said of a reference of that role
@@ -206,13 +209,21 @@ def panel_job(
 
 
 def _compile(board: Board, panel: Panel, shown: Sequence[Seen], called: list[str], spec: ModelSpec) -> str:
-    """The words for the model; last what it is to follow in pictures that are there for that."""
+    """The words for the model; then what it is to follow in pictures that are there for that, and what is in boxes."""
     known = Names(names(shown), offered=[member.name for member in board.cast])
     prompt = compile_prompt(_describe(board, panel), known, called)
     for one, name in zip(shown, called, strict=True):
         if spec.follows and one.kind == "reference" and one.role in FOLLOW:
             prompt = _join(prompt, FOLLOW[one.role].format(name))
-    return prompt
+    return _add_boxes(prompt, panel, known, shown, called) if spec.boxes else prompt
+
+
+def _add_boxes(prompt: str, panel: Panel, known: Names, shown: Sequence[Seen], called: list[str]) -> str:
+    """Something is new in an edit, whose pictures don't have it."""
+    worded = list_worded(panel.boxes)
+    words = [compile_prompt(one.words.strip(), known, called) for one in worded]
+    placed = zip(words, (one.corners for one in worded), strict=True)
+    return add_boxes(prompt, placed, edit=any(one.picture for one in shown))
 
 
 def _lay(panel: Panel, source: Picture | None, compose: Compose | None) -> Laid:

@@ -41,6 +41,7 @@ MAX_SECONDS = 3_600.0
 MAX_LORAS, MAX_STRENGTH = 16, 20
 MAX_PLACED = 100  # on one picture
 MAX_FIGURES = 20  # of one pose
+MAX_BOXES = 50  # of a panel
 FAR, WIDE, TURNS = 10.0, 20.0, 3600.0  # of what is placed: its middle and its width in shares of the ground, degrees
 COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -133,6 +134,12 @@ def check_panel(panel: Panel) -> None:
     for take in panel.takes:
         check_take(take)
     _check_placed(panel.placed)
+    if len(panel.boxes) > MAX_BOXES:
+        raise Refused(f"A panel has no more than {MAX_BOXES} boxes.", "Remove one first.")
+    for box in panel.boxes:
+        _text(box.words)
+        if not box.is_whole:  # which NaN is not
+            raise Refused("A box must lie inside the picture.", "Draw it again.")
     if panel.mask:
         check_picture(panel.mask)
 

@@ -110,7 +110,8 @@ class Sight:
         source = [] if panel.source.kind == "blank" else [Seen("source", self.find_source(panel))]
         own = _name_once([*source, *(self._see_reference(reference) for reference in panel.references)])
         hidden = {reference.member for reference in panel.references}
-        prompt = normalize("NFC", panel.words if text is None else text)
+        words = (panel.words if text is None else text, *(box.words for box in panel.boxes))
+        prompt = normalize("NFC", " ".join(words))
         return (*own, *(_portrait(member) for member in self._find_mentioned(f"{prompt} {self.style}", own, hidden)))
 
     def find_source(self, panel: Panel) -> Picture | None:

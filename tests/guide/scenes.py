@@ -4,6 +4,8 @@ import numpy as np
 import pypdfium2
 from PIL import Image, ImageDraw
 
+from converters.convert import convert
+from tests.converters.tiny import TINY, checkpoint
 from tests.window.driver import ROOT, Window, middle
 from tests.window.test_loras import make_lora
 
@@ -146,6 +148,22 @@ def posing(film) -> None:
     film.shoot("pose")
 
 
+def boxing(film) -> None:
+    model = "flux3-image-klein"
+    list(convert(checkpoint(TINY[model], film.folder / "source"), film.folder / "home/models" / model, model=model))
+    window = film.start()
+    open_panel(window, 0)
+    window.click("Draw boxes")
+    x, y, width, height = window.ask("place(window.stack.currentWidget().stage.canvas)")
+    side, left = min(width, height) - 32, x + (width - min(width, height)) // 2 + 16
+    for words, box in (("a sleeping cat", (0.08, 0.5, 0.4, 0.8)), ("a green lamp", (0.6, 0.05, 0.95, 0.35))):
+        corners = [round(at * side) for at in box]
+        window.drag((left + corners[0], y + 16 + corners[1]), (left + corners[2], y + 16 + corners[3]))
+        window.type(words)
+        window.press("Return")
+    film.shoot("boxes")
+
+
 def draw_sofa() -> Image.Image:
     """A red sofa on nothing."""
     made = Image.new("RGBA", (300, 200), (0, 0, 0, 0))
@@ -247,6 +265,7 @@ SCENES = {
         masks,
         placing,
         posing,
+        boxing,
         takes,
         scripts,
         export,

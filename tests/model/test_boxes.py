@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlx_model.boxes import check_boxes
+from mlx_model.boxes import add_boxes, check_boxes, split_boxes
 from mlx_model.errors import RequestError
 from mlx_model.request import Reference, Request, check
 from mlx_model.specs import SPECS
@@ -89,3 +89,17 @@ def test_a_single_picture_keeps_its_size_and_several_do_not():
     assert (one.width, one.height) == (90, 70)
     two = check(Request(SPEC.name, "x", references=(PICTURE, PICTURE)), SPEC)
     assert (two.width, two.height) == (80, 64)
+
+
+@given(st.text(max_size=30), st.lists(st.text(min_size=1, max_size=20).filter(str.strip), max_size=4), st.booleans())
+def test_boxes_added_to_any_caption_are_read_again(caption, words, edit):
+    try:
+        split_boxes(caption)
+    except RequestError:
+        return
+    placed = [(one, (0, 0, 500, 10 + place)) for place, one in enumerate(words)]
+    made = add_boxes(caption, placed, edit)
+    assert made == caption or placed
+    found = split_boxes(made)[1]
+    assert [(box.description, box.target if edit else box.bbox) for box in found] == placed
+    assert len({box.id for box in found}) == len(found)

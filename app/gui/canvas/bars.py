@@ -26,6 +26,7 @@ LAYER_TOOLS = (
 )
 GUIDE_TOOLS = (
     ("pose", "Pose figures", "pose", "Stick figures, bent at their joints; the next picture takes their pose"),
+    ("boxes", "Draw boxes", "boxes", "Draw where something is to be, and write into it what"),
 )
 ROWS = {row[0]: row for row in (*TOOLS, *LAYER_TOOLS, *GUIDE_TOOLS)}
 
@@ -89,6 +90,10 @@ class CanvasBar(QWidget):
             _, name, _, hint = ROWS[key]
             self.tools[key].setEnabled(not why_not)
             describe(self.tools[key], name, why_not or hint)
+
+    def offer_boxes(self, offered: bool) -> None:
+        """Only few models read them."""
+        self.tools["boxes"].setVisible(offered)
 
     def _add_compare(self, row: QHBoxLayout) -> None:
         self.compare = icon_button(

@@ -1,4 +1,4 @@
-"""The rows above the picture while a tool works on it: masks, placed pictures, paint, figures."""
+"""The rows above the picture while a tool works on it: masks, placed pictures, paint, figures, boxes."""
 
 from collections.abc import Callable
 from functools import partial
@@ -11,8 +11,10 @@ from ...board.pose import POSES
 from ..kit.measures import GAP, TIGHT
 from ..kit.widgets import OneLine, PushButton, button, describe, icon_button, label, leave_keys, make_menu
 from .arranging import TURN, Arranger
+from .boxes import BoxDrawer
 from .canvas import Canvas
 from .figures import Poser
+from .holding import Holder
 from .mask_painter import MaskPainter
 from .paint_brush import PaintBrush
 
@@ -64,12 +66,26 @@ class ToolBar(QWidget):
 class HoldBar(ToolBar):
     """Works on a tool that holds one thing at a time: buttons for what is held."""
 
-    def add_tools(self, *rows: tuple[str, str, str, Callable[[], None]]) -> list[QToolButton]:
+    def __init__(self, hand: Arranger | Holder, parent: QWidget | None = None):
+        super().__init__(parent)
+        self.hand = hand
+        self.tools: list[QWidget] = []  # for what is held
+        hand.chosen.connect(self.refresh)
+
+    def add_tools(self, *rows: tuple[str, str, str, Callable[[], None]]) -> None:
         """(name, icon, hint, what it does) of each."""
-        made = [icon_button(*row) for row in rows]
-        for one in made:
-            self.line.addWidget(one)
-        return made
+        for row in rows:
+            self.tools.append(icon_button(*row))
+            self.line.addWidget(self.tools[-1])
+
+    def end(self, words: str, hint: str) -> None:
+        super().end(words, hint)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Whether something is held."""
+        for one in self.tools:
+            one.setEnabled(self.hand.one is not None)
 
 
 class PlaceBar(HoldBar):
@@ -78,17 +94,16 @@ class PlaceBar(HoldBar):
     add_asked = Signal()
 
     def __init__(self, canvas: Canvas, parent: QWidget | None = None):
-        super().__init__(parent)
+        super().__init__(canvas.arranger, parent)
         self.arranger = canvas.arranger
         self.add = button("Place Picture…", self.add_asked.emit, "plus")
         describe(self.add, "Place Picture…", "A picture from a file, to be laid on this one; or drop it here")
         self.line.addWidget(self.add)
         self.line.addSpacing(TIGHT)
         self.opacity = self.add_slider("Opacity", "How much it hides what is below, < and >", self._set_opacity)
-        self.tools = self.add_tools(*self._list_tools(self.arranger))
+        self.tools.append(self.opacity)
+        self.add_tools(*self._list_tools(self.arranger))
         self.end("The model sees both as one picture", "Back to looking; what is placed stays")
-        self.arranger.chosen.connect(self.refresh)
-        self.refresh()
 
     def _list_tools(self, arranger: Arranger) -> list[tuple[str, str, str, Callable[[], None]]]:
         return [
@@ -106,9 +121,8 @@ class PlaceBar(HoldBar):
 
     def refresh(self) -> None:
         """Show what is held."""
+        super().refresh()
         one = self.arranger.one
-        for widget in (self.opacity, *self.tools):
-            widget.setEnabled(one is not None)
         with QSignalBlocker(self.opacity):
             self.opacity.setValue(round(STEPS * (one.opacity if one else 1.0)))
 
@@ -117,21 +131,19 @@ class PoseBar(HoldBar):
     """Works on a Poser."""
 
     def __init__(self, canvas: Canvas, poser: Poser, parent: QWidget | None = None):
-        super().__init__(parent)
+        super().__init__(poser, parent)
         self.canvas, self.poser = canvas, poser
         self.add = button("Add Figure", self._open_menu, "plus")
         describe(self.add, "Add Figure", "Standing, walking, sitting and others, to be bent at the joints")
         self.line.addWidget(self.add)
         self.line.addSpacing(TIGHT)
-        self.tools = self.add_tools(
+        self.add_tools(
             ("Turn left", "undo", ", (comma)", lambda: poser.turn_held(-TURN)),
             ("Turn right", "redo", ". (full stop)", lambda: poser.turn_held(TURN)),
             ("Mirror", "mirror", "Left and right, M", poser.mirror_held),
             ("Remove this figure", "trash", "Delete", poser.remove_held),
         )
         self.end("", "Back to looking; the pose stays a reference")
-        poser.chosen.connect(self.refresh)
-        self.refresh()
 
     def show_model(self, subject: str, follows: bool) -> None:
         """Say what becomes of a pose with the panel's model."""
@@ -148,10 +160,21 @@ class PoseBar(HoldBar):
         self.poser.place(name)
         self.canvas.setFocus()
 
-    def refresh(self) -> None:
-        """Whether a figure is held."""
-        for one in self.tools:
-            one.setEnabled(self.poser.one is not None)
+
+class BoxBar(HoldBar):
+    """Works on a BoxDrawer."""
+
+    def __init__(self, drawer: BoxDrawer, parent: QWidget | None = None):
+        super().__init__(drawer, parent)
+        self.add = button("Add Box", drawer.place, "plus")
+        describe(self.add, "Add Box", "In the middle, to be written into; or drag on the picture, with Ctrl in a box")
+        self.line.addWidget(self.add)
+        self.line.addSpacing(TIGHT)
+        self.add_tools(
+            ("Words of this box", "pen", "What is to be there, Return", drawer.words_asked.emit),
+            ("Remove this box", "trash", "Delete", drawer.remove_held),
+        )
+        self.end("What a box says will be there", "Back to looking; the boxes stay")
 
 
 class BrushBar(ToolBar):

@@ -1,10 +1,10 @@
-"""A text field of the board: its undo is the board's undo, its text is kept in one form of Unicode."""
+"""Text fields of the board. The large one: its undo is the board's undo, its text is kept in one form of Unicode."""
 
 import unicodedata
 
-from PySide6.QtCore import QMimeData, Qt, Signal
-from PySide6.QtGui import QKeyEvent, QKeySequence, QTextCursor, QTextOption
-from PySide6.QtWidgets import QPlainTextEdit, QToolTip, QWidget
+from PySide6.QtCore import QMimeData, QPoint, QRect, Qt, Signal
+from PySide6.QtGui import QFocusEvent, QKeyEvent, QKeySequence, QTextCursor, QTextOption
+from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QToolTip, QWidget
 
 from mlx_model.request import MAX_TEXT
 
@@ -88,3 +88,49 @@ def differing(a: str, b: str) -> tuple[int, int]:
 def utf16(text: str, place: int) -> int:
     """Qt counts UTF-16 units, Python characters: an emoji is two of the former."""
     return len(text[:place].encode("utf-16-le", "surrogatepass")) // 2
+
+
+class FloatingField(QLineEdit):
+    """One line over something that it names: Return or leaving the field takes it, Escape doesn't."""
+
+    taken = Signal(str)  # in form NFC, where it was changed
+    closed = Signal()  # by a key
+
+    def __init__(self, over: QWidget):
+        super().__init__(over)
+        self._over, self._before = over, ""
+        self.hide()
+
+    def begin(self, text: str, where: QRect) -> None:
+        """Edit `text` there, moved so that it is seen."""
+        self._before = text
+        self.setText(text)
+        left, top = self._over.width() - where.width(), self._over.height() - where.height()
+        self.setGeometry(QRect(QPoint(min(max(0, where.x()), max(0, left)), min(max(0, where.y()), max(0, top))),
+                               where.size()))  # fmt: skip
+        self.show()
+        self.raise_()
+        self.selectAll()
+        self.setFocus()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        takes = event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter)
+        if takes or event.key() == Qt.Key.Key_Escape:
+            self.close_field(takes)
+            self.closed.emit()
+        else:
+            super().keyPressEvent(event)
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        super().focusOutEvent(event)
+        if event.reason() != Qt.FocusReason.PopupFocusReason:
+            self.close_field()
+
+    def close_field(self, take: bool = True) -> None:
+        """Away with it, its words taken or not."""
+        if self.isHidden():
+            return
+        self.hide()
+        words = unicodedata.normalize("NFC", self.text().strip())
+        if take and words != self._before:
+            self.taken.emit(words)

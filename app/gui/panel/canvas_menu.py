@@ -77,6 +77,7 @@ def _add_tools(menu: QMenu, stage: PanelStage) -> None:
     _add(menu, "Paint", lambda: stage.set_tool("paint"), can)
     _add(menu, "Remove All That Is Placed", stage.laying.clear, bool(stage.panel.placed))
     _add(menu, "Pose Figures", lambda: stage.set_tool("pose"), stage.bar.tools["pose"].isEnabled())
+    _add(menu, "Draw Boxes", lambda: stage.set_tool("boxes"), stage.bar.tools["boxes"].isEnabled())
     mask = stage.bar.tools["brush"]
     _add(menu, "Paint a Mask", lambda: stage.set_tool("brush"), mask.isEnabled())
     _add(menu, "Remove Mask", stage.masks.clear, stage.panel.mask is not None)

@@ -19,6 +19,7 @@ from ..kit.measures import GAP
 from ..kit.widgets import OneLine, as_action, button, describe, key_text, label, row, set_tone
 from ..kit.words import in_window
 from ..prompt.instruction_box import InstructionBox
+from .boxing import tell_boxes
 from .fields import TAKE, StartBox
 from .pen import Pen
 from .render_bar import RenderBar
@@ -74,9 +75,13 @@ class EditBar(PanelPart, QWidget):
         self.placed_words = OneLine(tone="muted")
         self.remove_placed = button("Remove Layers", self.clear_placed, kind="quiet")
         describe(self.remove_placed, "Remove layers", "All that is placed and painted on the picture")
+        self.box_words = OneLine(tone="muted")
+        self.remove_boxes = button("Remove Boxes", self.clear_boxes, kind="quiet")
+        describe(self.remove_boxes, "Remove boxes", "All that say what is to be where")
         self._last = row(
-            self.hint, self.pen.button, self.placed_words, self.remove_placed, self.mask_words, self.remove_mask
-        )
+            self.hint, self.pen.button, self.box_words, self.remove_boxes, self.placed_words, self.remove_placed,
+            self.mask_words, self.remove_mask,
+        )  # fmt: skip
         self._last.setStretchFactor(self.hint, 1)
         return self._last
 
@@ -99,8 +104,8 @@ class EditBar(PanelPart, QWidget):
         """What takes the keyboard, in its order."""
         bar = self.render_bar
         return [self.to_change, self.to_make, self.place, self.go_on, self.start, self.text, bar.button, bar.counts,
-                bar.live, bar.cancel, self.pen.button, self.remove_placed, self.remove_mask, self.change_settings,
-                self.anyway]  # fmt: skip
+                bar.live, bar.cancel, self.pen.button, self.remove_boxes, self.remove_placed, self.remove_mask,
+                self.change_settings, self.anyway]  # fmt: skip
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -135,6 +140,7 @@ class EditBar(PanelPart, QWidget):
         self._show_place()
         self._show_go_on()
         self._show_mask()
+        self._show_boxes()
         self.text.set_context(board, see(board, panel), changes)
         self.text.set_text(getattr(panel, panel.words_field))
         self._show_forecast(forecast(board, panel, self.model))
@@ -183,6 +189,13 @@ class EditBar(PanelPart, QWidget):
         set_tone(self.mask_words, "muted" if fits else "warning")
         for part in (self.mask_words, self.remove_mask):
             part.setVisible(panel.mask is not None)
+
+    def _show_boxes(self) -> None:
+        told, used = tell_boxes(self.panel, self.model)
+        self.box_words.setText(told)
+        set_tone(self.box_words, "muted" if used else "warning")
+        for part in (self.box_words, self.remove_boxes):
+            part.setVisible(bool(told))
 
     def _show_forecast(self, needed: Forecast) -> None:
         """Before the run: what it needs, or why there can be none and what would do instead."""
@@ -273,6 +286,10 @@ class EditBar(PanelPart, QWidget):
     def clear_placed(self) -> None:
         """The picture alone, as it is."""
         self.change("Remove Placed Pictures", placed=())
+
+    def clear_boxes(self) -> None:
+        """Nothing says any more what is to be where."""
+        self.change("Remove Boxes", boxes=())
 
     def clear_mask(self) -> None:
         """Let everything change again."""

@@ -18,7 +18,7 @@ from ..canvas.bars import CanvasBar
 from ..canvas.canvas import Canvas
 from ..canvas.holding import Holder
 from ..canvas.mask_painter import Tool as MaskTool
-from ..canvas.tool_bars import MaskBar, PaintBar, PlaceBar, PoseBar
+from ..canvas.tool_bars import BoxBar, MaskBar, PaintBar, PlaceBar, PoseBar
 from ..document import picture_drag
 from ..document.document import Document
 from ..document.forecast import PanelModel
@@ -26,6 +26,7 @@ from ..document.panel_part import PanelPart
 from ..kit.measures import GAP, TIGHT
 from ..kit.messages import choose_files
 from ..prompt.menu import FILES
+from .boxing import Boxing
 from .branches import name_file
 from .laying import Laying
 from .masking import Masking
@@ -33,8 +34,8 @@ from .onion import Onion
 from .posing import Posing
 from .run_card import RunCard
 
-Tool = Literal["move", "eraser", "brush", "rectangle", "ellipse", "lasso", "place", "paint", "pose"]
-LAYERS, GUIDES = ("place", "paint"), ("pose",)
+Tool = Literal["move", "eraser", "brush", "rectangle", "ellipse", "lasso", "place", "paint", "pose", "boxes"]
+LAYERS = ("place", "paint")
 MASKS = ("brush", "eraser", "rectangle", "ellipse", "lasso")
 SHAPES: dict[str, MaskTool] = {"rectangle": "rectangle", "ellipse": "ellipse", "lasso": "lasso"}
 NAMED = 4  # members of the cast that an empty panel names
@@ -76,9 +77,12 @@ class PanelStage(PanelPart, QWidget):
         self.place_bar, self.paint_bar = PlaceBar(self.canvas), PaintBar(self.canvas, self.laying.brush)
         self.posing = Posing(document, self.canvas, self)
         self.pose_bar = PoseBar(self.canvas, self.posing.poser)
+        self.boxing = Boxing(document, self.canvas, self)
+        self.box_bar = BoxBar(self.boxing.drawer)
         self._bars = {**dict.fromkeys(MASKS, self.mask_bar), "place": self.place_bar, "paint": self.paint_bar,
-                      "pose": self.pose_bar}  # fmt: skip
-        self._hands = {"place": self.canvas.arranger, "paint": self.laying.brush, "pose": self.posing.poser}
+                      "pose": self.pose_bar, "boxes": self.box_bar}  # fmt: skip
+        self._hands = {"place": self.canvas.arranger, "paint": self.laying.brush, "pose": self.posing.poser,
+                       "boxes": self.boxing.drawer}  # fmt: skip
         self.card, self.onion = RunCard(self.canvas), Onion(document, self.canvas)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, 0, 0)
@@ -125,6 +129,7 @@ class PanelStage(PanelPart, QWidget):
         self.laying.show_panel(panel_id)
         self.masks.show_panel(panel_id)
         self.posing.show_panel(panel_id)
+        self.boxing.show_panel(panel_id)
         self._preview += 1
         self.canvas.set_preview(QPixmap())
         self.bar.compare.setChecked(False)
@@ -173,6 +178,9 @@ class PanelStage(PanelPart, QWidget):
             why_not = f"{self.model.subject} looks at {say_count(limit, 'picture')} at most. Remove one first"
         self._allow(("pose",), why_not)
         self.pose_bar.show_model(self.model.subject, bool(self.model.spec and self.model.spec.follows))
+        reads = bool(self.model.spec and self.model.spec.boxes)
+        self.bar.offer_boxes(reads)
+        self._allow(("boxes",), "" if reads else f"{self.model.subject} reads no boxes")
 
     # What is shown
 
@@ -206,6 +214,7 @@ class PanelStage(PanelPart, QWidget):
         if self.masking:
             self.masks.load()
         self.posing.refresh()
+        self.boxing.refresh()
 
     @property
     def masking(self) -> bool:

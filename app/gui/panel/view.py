@@ -397,4 +397,4 @@ class PanelView(PanelPart, QWidget):
 def _decides(panel: Panel, board: Board) -> tuple:
     """What a live run depends on."""
     return (panel.words, panel.references, panel.source.kind, panel.mask, panel.seed, panel.settings, board.style,
-            source_picture(board, panel), board.cast, panel.placed)  # fmt: skip
+            source_picture(board, panel), board.cast, panel.placed, panel.boxes)  # fmt: skip

@@ -3,7 +3,6 @@
 from PySide6.QtCore import QEvent, QPoint, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
-    QFocusEvent,
     QKeyEvent,
     QKeySequence,
     QMouseEvent,
@@ -13,11 +12,12 @@ from PySide6.QtGui import (
     QPen,
     QPixmap,
 )
-from PySide6.QtWidgets import QLineEdit, QWidget
+from PySide6.QtWidgets import QWidget
 
 from ...board.seen import Seen
 from ..kit import portrait
 from ..kit.measures import CORNER, FINE, RADIUS, TEXT
+from ..kit.text_field import FloatingField
 from ..kit.theme import theme
 from ..kit.widgets import as_tip, describe, draw_words, wins_over_menus
 
@@ -217,48 +217,19 @@ class ReferenceTile(QWidget):
 FIELD = QSize(120, 28)
 
 
-class NameField(QLineEdit):
-    """Return or leaving the field takes the name, Escape doesn't."""
+class NameField(FloatingField):
+    """For the name of a tile's reference."""
 
     named = Signal(str, str)  # id of the reference, name
 
     def __init__(self, parent: QWidget):
         super().__init__(parent)
-        self._over = parent
-        self._tile: ReferenceTile | None = None
+        self._id = ""
         describe(self, "Name of the reference", "One word, mentioned with @")
-        self.hide()
+        self.taken.connect(lambda name: self.named.emit(self._id, name) if name else None)
 
     def open(self, tile: ReferenceTile) -> None:
         """Edit the name of a tile's reference."""
-        self._tile, self._id, self._before = tile, tile.reference, tile.seen.name
-        self.setText(self._before)
+        self._id = tile.reference
         corner = tile.pos() + QPoint((tile.width() - FIELD.width()) // 2, PICTURE.height() - 4)
-        room = max(0, self._over.width() - FIELD.width())
-        self.setGeometry(min(max(0, corner.x()), room), corner.y(), FIELD.width(), FIELD.height())
-        self.show()
-        self.raise_()
-        self.selectAll()
-        self.setFocus()
-
-    def keyPressEvent(self, event: QKeyEvent) -> None:
-        if event.key() == Qt.Key.Key_Escape:
-            self._close(take=False)
-        elif event.key() in (Qt.Key.Key_Return, Qt.Key.Key_Enter):
-            self._close(take=True)
-        else:
-            super().keyPressEvent(event)
-
-    def focusOutEvent(self, event: QFocusEvent) -> None:
-        super().focusOutEvent(event)
-        if event.reason() != Qt.FocusReason.PopupFocusReason:
-            self._close(take=True)
-
-    def _close(self, take: bool) -> None:
-        tile, self._tile = self._tile, None
-        if tile is None:
-            return
-        self.hide()
-        name = self.text().strip()
-        if take and name and name != self._before:
-            self.named.emit(self._id, name)
+        self.begin(tile.seen.name, QRect(corner, FIELD))
