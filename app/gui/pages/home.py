@@ -93,7 +93,7 @@ class Card(QAbstractButton):
         painter.setClipRect(picture, Qt.ClipOperation.IntersectClip)
         painter.fillRect(picture, QColor(colours.canvas))
         if not self.pixmap.isNull():
-            portrait.cover(painter, picture, self.pixmap, self.pixmap.rect())
+            portrait.cover(painter, picture, self.pixmap, self.choose_part(picture.height() / picture.width()))
         painter.restore()
         lit = self.hasFocus() or self.underMouse()
         painter.setPen(QPen(QColor(colours.accent if lit else colours.line), 2.5 if self.hasFocus() else 1.5))
@@ -101,6 +101,15 @@ class Card(QAbstractButton):
         self._paint_words(
             painter, QRect(WIDE, round(picture.bottom()) + GAP, self.width() - 2 * WIDE, self._below - GAP - WIDE)
         )
+
+    def choose_part(self, shape: float) -> QRect:
+        """What of the picture is shown, in its pixels, where the frame's height is `shape` times its width.
+
+        All, of which the middle is seen; but the foot of a story's, where its figures stand: they lost chin or feet.
+        """
+        whole = self.pixmap.rect()
+        over = whole.height() - round(whole.width() * shape)
+        return whole.adjusted(0, max(0, over), 0, 0) if self.words else whole
 
     def _paint_words(self, painter: QPainter, room: QRect) -> None:
         colours, end = theme.colours, Qt.TextElideMode.ElideRight

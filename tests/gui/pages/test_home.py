@@ -1,14 +1,17 @@
 """Home: stories and boards as cards, by mouse and by keys."""
 
 import shutil
+from itertools import product
 
 from PySide6.QtCore import QSize, Qt
+from PySide6.QtGui import QColor, QImage
 from PySide6.QtTest import QTest
 
 from app.board import commands
 from app.board.data import new_board
 from app.board.panel_job import import_take
 from app.fluxboard import samples
+from app.gui.pages.home import Card
 from app.models.library import BUILT_IN
 from mlx_model.specs import SPECS
 
@@ -29,6 +32,19 @@ def test_each_story_has_its_picture_and_names_the_model_that_plays_it_well(windo
         assert cards[name].accessibleName() == sample.title
         assert sample.needs in SPECS
         assert sample.needs != BUILT_IN
+
+
+def test_who_stands_at_the_foot_of_a_story_s_picture_is_not_cut_off(qtbot):
+    """Figures without chin or feet were the first thing that a new user saw."""
+    card = Card("The Gull", "One character.", "", height=80)
+    qtbot.addWidget(card)
+    card.set_width(270)
+    picture = QImage(256, 256, QImage.Format.Format_RGB32)
+    picture.fill(QColor("white"))
+    for x, y in product(range(256), range(250, 256)):
+        picture.setPixelColor(x, y, QColor("red"))
+    card.set_picture(picture)
+    assert QColor("red").rgb() in [card.grab().toImage().pixel(135, y) for y in range(card.height() - 80)]
 
 
 def test_a_story_is_opened_by_mouse_and_by_keys(window, qtbot):
