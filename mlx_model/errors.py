@@ -27,6 +27,8 @@ The number is the exit code of the command line.
 
 import json
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -214,3 +216,17 @@ def tell_device(text: str) -> SampleError | None:
         return OutOfMemory(f"The machine ran out of memory: {short}", SMALLER)
     pattern, message, hint = GPU[-1]
     return GpuFailed(f"{message} ({short})", hint) if re.search(pattern, text, re.IGNORECASE) else None
+
+
+LOST = re.compile(r"connection to a peer was lost|peer closed|\[(?:ring|jaccl|nccl)\]", re.IGNORECASE)
+
+
+@contextmanager
+def tell_lost(hint: str) -> Iterator[None]:
+    """Raises SampleError where another process of the group has ended: MLX says so to all within a second or two."""
+    try:
+        yield
+    except RuntimeError as error:
+        if LOST.search(str(error)):
+            raise SampleError("Another process of this run has ended, so this one ends too.", hint) from error
+        raise

@@ -28,6 +28,13 @@ class Weights(NamedTuple):
         more = {"transformer": transformer._replace(resting=transformer.resting + count)}
         return Weights(self.whole | {"transformer": self.whole["transformer"] + count}, self.streamed | more)
 
+    def share(self, machines: int) -> "Weights":
+        """Of each of several machines that share the transformer's blocks, all of which stay."""
+        resting = self.streamed["transformer"].resting
+        own = resting + -(-(self.whole["transformer"] + self.whole.get(STEERING, 0) - resting) // machines)
+        whole = {role: count for role, count in self.whole.items() if role != STEERING} | {"transformer": own}
+        return Weights(whole, {role: parts for role, parts in self.streamed.items() if role != "transformer"})
+
 
 def weigh(folder: Any, number_bytes: int) -> Weights:
     """Packed codes as on disk, all else in the dtype of the run."""
@@ -69,15 +76,17 @@ def expect(
     low: bool = False,
     seen_at: int | None = None,
     beside: int = 0,
+    machines: int = 1,
 ) -> tuple[Forecast, int]:
     """The forecast of a run on this machine with what stays loaded, and the bytes that banks may take.
 
-    `seen_at`: as Request.reference_size; `beside`: bytes of adapters.
+    `seen_at`: as Request.reference_size; `beside`: bytes of adapters; `machines`: how many share the transformer.
 
     Banks of other references than the run's get half of what nothing else needs.
     """
     here, spec = memory.machine(), folder.spec.limit_references(seen_at)
-    needed = choose(spec, here, size, references, weigh(folder, number_bytes).add(beside), low)
+    weights = weigh(folder, number_bytes).add(beside)
+    needed = choose(spec, here, size, references, weights.share(machines) if machines > 1 else weights, low)
     bank = bank_bytes(spec, references, number_bytes)
     return needed, bank + max(0, here.usable - needed.peak) // 2
 

@@ -12,17 +12,27 @@ from typing import TYPE_CHECKING, Any
 
 from app.base import paths
 from app.base.words import say_count
-from app.engine.running import Output, awake, choose_reference_size, open_pipeline, require_memory, run_and_save
+from app.engine.running import (
+    Output,
+    awake,
+    choose_reference_size,
+    is_launched,
+    open_pipeline,
+    require_memory,
+    run_and_save,
+)
 from app.pictures import images
 from mlx_model import files
 from mlx_model.errors import DiskFull, RequestError
-from mlx_model.events import Done
-from mlx_model.request import MAX_SEED, Request
+from mlx_model.events import Done, Stage
+from mlx_model.geometry import Size
+from mlx_model.request import MAX_SEED, Request, demand
 from mlx_model.specs import ModelSpec
 
 from .say import Reporter, echo_path
 
 if TYPE_CHECKING:
+    from app.engine.together import Group
     from mlx_model.run.pipeline import Pipeline
     from mlx_model.store.folder import Folder
 
@@ -41,26 +51,83 @@ def run(options: Options, prompt: str | None, pictures: Sequence[str], default_n
     """Do what generate and edit do. Raises FluxLocalError of every kind; KeyboardInterrupt closes the run."""
     report = Reporter(options["as_json"])
     notes: list[str] = []
+    group = _join(options) if is_launched() else None
     written = bool(prompt and any(options.get(name) for name in ("write", "writer", "as_object")))
     if prompt and written:
         prompt = _write_out(options, prompt, pictures, report)
     folder, request = prepare(options, prompt, pictures, notes)
+    if group:
+        request = _agree(group, folder, request)
+        if group.rank():
+            _take_part(folder, request, options, group)
+            return
     if folder.spec.needs_writer and not written:
         notes += _tell_need(folder.spec, request.prompt)
     for note in notes:
         report.note(note)
     given = _list_given(options, request)
     output = _output(options, default_name, request, folder.path, given)
-    report.note(_forecast(folder, request, options))
+    report.note(_forecast(folder, request, options, group.size() if group else 1))
     pipeline = open_pipeline(folder.path, request.dtype)
+    pipeline.group = group
     try:
         with awake():
             for number in range(options["count"]):
-                seeded = dataclasses.replace(request, seed=(request.seed + number) % (MAX_SEED + 1))
+                seeded = _nth_seed(request, number)
                 place = _place(options, _nth(output, number, options["force"]), number, given)
                 _one(pipeline, seeded, place, options["as_json"], report)
     finally:
         report.clear()
+
+
+def _join(options: Options) -> "Group | None":
+    """The processes that share the model. Raises RequestError for what they would not do alike."""
+    from app.engine import together  # most runs are alone
+
+    if not (group := together.join()):
+        return None
+    together.end_when_deaf()
+    if any(options.get(name) for name in ("write", "writer", "as_object")):
+        raise RequestError("Processes that share a model don't take --write.", "Have the words written out before.")
+    if options.get("enlarge"):
+        raise RequestError("Processes that share a model don't enlarge.", "Let one machine do it.")
+    return group
+
+
+def _agree(group: "Group", folder: "Folder", request: Request) -> Request:
+    """With the first one's seed. Raises RequestError where all else isn't the same."""
+    from app.engine import together
+
+    if request.step_cache:
+        raise RequestError("Processes that share a model don't take --step-cache.", "Leave it out.")
+    request = dataclasses.replace(request, seed=together.agree(group, request.seed))
+    together.require_same(group, _tell_apart(folder, request))
+    return request
+
+
+def _tell_apart(folder: "Folder", request: Request) -> str:
+    """What has to be the same on every machine; where its files lie may differ."""
+    weights = sorted(sha256 for one in folder.components.values() for sha256 in map(str, one.files.values()))
+    bare = dataclasses.replace(request, model="", references=(), mask=None, loras=(), noise=None)
+    sizes = [Size.of(demand(reference.pixels)) for reference in request.references]
+    return f"{weights} {sizes} {bare.to_json()}"
+
+
+def _take_part(folder: "Folder", request: Request, options: Options, group: "Group") -> None:
+    """What a process that isn't the first does: its blocks of every picture, which the first one decodes and saves."""
+    require_memory(folder, request, options["low_memory"], group.size())
+    pipeline = open_pipeline(folder.path, request.dtype)
+    pipeline.group, pipeline.low_memory = group, options["low_memory"]
+    with awake():
+        for number in range(options["count"]):
+            with closing(pipeline.run(_nth_seed(request, number))) as events:
+                for event in events:
+                    if isinstance(event, Stage) and event.name == "decode":
+                        break
+
+
+def _nth_seed(request: Request, number: int) -> Request:
+    return dataclasses.replace(request, seed=(request.seed + number) % (MAX_SEED + 1))
 
 
 def _write_out(options: Options, prompt: str, pictures: Sequence[str], report: Reporter) -> str:
@@ -139,9 +206,9 @@ def _check_space(output: Path, request: Request, count: int) -> None:
         raise DiskFull(f"There is no room for the pictures in {output.parent}.", "Free some space.")
 
 
-def _forecast(folder: "Folder", request: Request, options: Options) -> str:
+def _forecast(folder: "Folder", request: Request, options: Options, machines: int) -> str:
     """What the person reads before it starts. Raises WillNotFit."""
-    require_memory(folder, request, options["low_memory"])
+    require_memory(folder, request, options["low_memory"], machines)
     count = options["count"]
     several = f" to {(request.seed + count - 1) % (MAX_SEED + 1)}" if count > 1 else ""
     size = f"{request.width}x{request.height}"

@@ -65,6 +65,11 @@ def open_pipeline(folder: Path, dtype: str | None) -> "Pipeline":
     return pipeline
 
 
+def is_launched() -> bool:
+    """Whether mlx.launch has started this process: it tells each its rank, whatever carries their words."""
+    return "MLX_RANK" in os.environ
+
+
 def load_mlx() -> None:
     """Load MLX now rather than with the first picture."""
     blas.preload()
@@ -78,7 +83,7 @@ def clear_cache() -> None:
     mx.clear_cache()
 
 
-def require_memory(folder: "Folder", request: Request, low: bool = False) -> None:
+def require_memory(folder: "Folder", request: Request, low: bool = False, machines: int = 1) -> None:
     """require_room for a checked and loaded request. What is enlarged needs the room of one tile."""
     if request.enlarge:
         from mlx_model import enlarging
@@ -91,7 +96,7 @@ def require_memory(folder: "Folder", request: Request, low: bool = False) -> Non
         require_room(folder, size, sizes, request.dtype, request.loras, low)
         return
     sizes = [Size.of(demand(reference.pixels)) for reference in request.references]
-    given = request.dtype, request.loras, low, request.reference_size, request.step_cache
+    given = request.dtype, request.loras, low, request.reference_size, request.step_cache, machines
     require_room(folder, request.size, sizes, *given)
 
 
@@ -104,9 +109,10 @@ def require_room(
     low: bool = False,
     seen_at: int | None = None,
     step_cache: float | None = None,
+    machines: int = 1,
 ) -> "Forecast":
     """What a run needs of this machine's memory; `low`: with weights read from the disk, also where the model fits;
-    `seen_at` and `step_cache`: as Request.reference_size and step_cache.
+    `seen_at` and `step_cache`: as Request.reference_size and step_cache; `machines`: how many share the transformer.
 
     Raises WillNotFit, naming what would, where this machine can't hold it; LayoutError for a file that is no LoRA.
     """
@@ -118,6 +124,7 @@ def require_room(
     beside = count_adapters(folder, loras, number_bytes)
     beside += count_step_cache(folder.spec, size, step_cache, number_bytes)
     weights = fitting.weigh(folder, number_bytes).add(beside)
+    weights = weights.share(machines) if machines > 1 else weights
     spec, low = folder.spec.limit_references(seen_at), low or _is_set("low_memory")
     return fitting.require(spec, here, size, references, weights, low)
 

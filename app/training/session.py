@@ -16,8 +16,6 @@ import hashlib
 import io
 import json
 import os
-import signal
-import threading
 import time
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
@@ -28,6 +26,7 @@ import numpy as np
 
 from app.base.paths import free_bytes
 from app.base.words import say_count, say_duration
+from app.engine import together
 from app.engine.running import open_pipeline
 from app.pictures import images
 from mlx_model import files
@@ -102,37 +101,10 @@ def train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:
     DiskFull, NotFinite.
     """
     _check_out(plan, folder.path)
-    _end_when_deaf()
+    if together.join():
+        together.end_when_deaf()
     with _hold_alone(plan.out):
         yield from _train(folder, plan)
-
-
-def _end_when_deaf(patience: float = 5.0) -> None:
-    """From now on a signal to end, where the main thread does not hear it within `patience` seconds, ends the process.
-
-    Where another process of the group is lost, MLX's ring may wait for it forever, deaf to what mlx.launch then sends.
-    """
-    from mlx.core import distributed
-
-    if distributed.init().size() == 1:
-        return
-    read, write = os.pipe()
-    os.set_blocking(write, False)
-    signal.set_wakeup_fd(write, warn_on_full_buffer=False)
-    heard = threading.Event()
-
-    def hear(*_: object) -> None:
-        heard.set()
-        raise KeyboardInterrupt
-
-    def watch() -> None:
-        os.read(read, 1)
-        if not heard.wait(patience):
-            os._exit(130)
-
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, hear)
-    threading.Thread(target=watch, daemon=True).start()
 
 
 def _train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:

@@ -174,7 +174,8 @@ def _steer(pipe: Pipeline, pooled: mx.array, times: np.ndarray, guidance: float)
         vector = model.vector_in(pooled.astype(model.dtype))
         features = [timestep_features([t]) for t in times[:-1]]
         vectors = [model.time_vector(one, vector, told) for one in features]
-        return list(map(model.steer_later if "transformer" in pipe.streamed else model.steer, vectors))
+        later = "transformer" in pipe.streamed or pipe.group is not None  # a block's weights are there while it works
+        return list(map(model.steer_later if later else model.steer, vectors))
 
     if not pipe.steers_apart:
         return make()

@@ -35,7 +35,7 @@ from ..request import Reference, Request, check, demand
 from ..store.cache import Cache, name_entry
 from ..store.counting import count_adapters, count_step_cache, steers
 from ..store.folder import Folder, open_folder
-from ..store.weights import build, check_components, open_component, open_part
+from ..store.weights import build, check_components, default_dtype, open_component, open_part
 from . import noise
 from .pictures import centre, first_picture, fit_colours, map_colours, resize_and_crop, to_signed
 from .references import Kept, fingerprint
@@ -52,11 +52,6 @@ ENCODERS = ("text_encoder", "pooled_encoder", "image_encoder", "image_embedder")
 SEEING = ("autoencoder", "image_encoder", "image_embedder")
 FULL, PART = 0.25, 0.02  # what a preview is taken to cost before one was made, in steps: decoded in full, or not
 AHEAD = 64  # runs whose prompts are encoded with the first's
-
-
-def default_dtype() -> str:
-    """bfloat16 on a GPU, Apple's or NVIDIA's; float32 on a CPU, where bfloat16 is slower and rounds its own sums."""
-    return "bfloat16" if mx.metal.is_available() or mx.cuda.is_available() else "float32"
 
 
 class Pipeline:
@@ -77,6 +72,7 @@ class Pipeline:
         self.low_memory = False  # whether all that can be is read from the disk as it runs
         self.between: Callable[[], None] = lambda: None  # is called after each block of these; raising ends the run
         self.streamed: frozenset[str] = frozenset()  # what is, as fitting.expect says
+        self.group: mx.distributed.Group | None = None  # of processes that share the transformer's blocks
         self.steering = Kept(2**28)  # of blocks that steer themselves, by prompt and times
         self.whole = not self.spec.steers_apart  # whether the transformer is one; else what steers it is apart
         self.adapted: tuple | None = ()  # lora.stamp of the adapters on the networks
@@ -107,7 +103,7 @@ class Pipeline:
     @property
     def steers_apart(self) -> bool:
         """Whether what steers the transformer's blocks is apart from it."""
-        return not self.whole and "transformer" not in self.streamed
+        return not self.whole and "transformer" not in self.streamed and self.group is None
 
     def _open(self, role: str) -> Any:
         given = self.folder, role, getattr(mx, self.dtype)
@@ -115,6 +111,10 @@ class Pipeline:
             from ..store.streamed import open_streamed  # what few machines have no room for whole
 
             return open_streamed(*given, lambda: self.between())
+        if self.group is not None and role == "transformer":
+            from ..store.shared import open_shared  # what a single machine has no room for
+
+            return open_shared(*given, self.group)
         return open_part(*given) if self.steers_apart else open_component(*given)
 
     def _attach(self, role: str) -> None:
@@ -251,9 +251,8 @@ class Pipeline:
         sizes = [Size.of(demand(reference.pixels)) for reference in request.references]
         beside = count_adapters(self.folder, request.loras, number_bytes)
         beside += count_step_cache(self.spec, request.size, request.step_cache, number_bytes)
-        needed, self.banks.limit = expect(
-            self.folder, request.size, sizes, number_bytes, self.low_memory, request.reference_size, beside
-        )
+        given = self.low_memory, request.reference_size, beside, self.group.size() if self.group else 1
+        needed, self.banks.limit = expect(self.folder, request.size, sizes, number_bytes, *given)
         self.stay = needed.stay
         if needed.streamed != self.streamed:
             self.unload(*(needed.streamed ^ self.streamed), STEERING)

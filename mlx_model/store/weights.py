@@ -180,6 +180,11 @@ def check_components(folder: Folder) -> None:
             raise LayoutError(f"{folder.path.name}: the {role} gives {gives} numbers, the transformer takes {takes}.")
 
 
+def default_dtype() -> str:
+    """bfloat16 on a GPU, Apple's or NVIDIA's; float32 on a CPU, where bfloat16 is slower and rounds its own sums."""
+    return "bfloat16" if mx.metal.is_available() or mx.cuda.is_available() else "float32"
+
+
 def open_component(folder: Folder, role: str, dtype: mx.Dtype) -> nn.Module:
     """Build a component of a folder and fill it; a small one in float32 is unpacked. Raises LayoutError."""
     component = folder.components[role]

@@ -20,7 +20,7 @@ import numpy as np
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from .. import files
-from ..errors import LayoutError, NotFinite, RequestError
+from ..errors import LayoutError, NotFinite, RequestError, tell_lost
 from ..events import Event, Learned, Stage, Step
 from ..foreign import parse_json
 from ..request import Request
@@ -31,6 +31,7 @@ from .adapters import add_adapters, choose_layers, name_for_files, unpack_layers
 from .examples import Features, Source, Store, features_of
 from .flow import WEIGHT
 from .loop import (
+    LOST_HINT,
     Tree,
     average,
     average_figures,
@@ -39,7 +40,6 @@ from .loop import (
     muon_and_adam,
     read_step,
     save_trees,
-    tell_lost,
 )
 from .needs import STATE, Settings
 
@@ -128,7 +128,7 @@ class Trainer:
             mx.eval(total, one)
             figures |= {name: figures.get(name, 0.0) + value.item() for name, value in one.items()}
         share = group.size() / self.settings.batch
-        with tell_lost():
+        with tell_lost(LOST_HINT):
             mean = average(group, tree_map(lambda x: share * x.astype(mx.float32), prune(total)))
             clipped, norm = optim.clip_grad_norm(mean, self.settings.clip)
             figures = average_figures(group, {name: value * share for name, value in figures.items()})

@@ -19,12 +19,12 @@ import numpy as np
 from mlx.utils import tree_flatten, tree_map, tree_unflatten
 
 from .. import files
-from ..errors import SampleError
+from ..errors import tell_lost
 
 Tree = dict[str, Any]  # parameters, gradients: arrays in dictionaries and lists
 Rate = float | Callable[[mx.array], mx.array]
-LOST = re.compile(r"connection to a peer was lost|peer closed|\[(?:ring|jaccl|nccl)\]", re.IGNORECASE)
 BLOCK = re.compile(r"(\w+\.)*\w*blocks(\.\w+)?\.\d+")  # the name of a block among a network's modules
+LOST_HINT = "The last checkpoint is whole: start all of them again, going on from there."
 Loss = Callable[..., tuple[mx.array, dict[str, mx.array]]]  # (model, batch) -> (loss, figures to log)
 
 
@@ -69,18 +69,6 @@ def average_figures(group: mx.distributed.Group, figures: dict[str, float]) -> d
         return figures
     values = mx.distributed.all_sum(mx.array(list(figures.values())), group=group) / group.size()
     return dict(zip(figures, map(float, np.array(values)), strict=True))
-
-
-@contextmanager
-def tell_lost() -> Iterator[None]:
-    """Raises SampleError where another process of the group has ended: MLX says so to all within a second or two."""
-    try:
-        yield
-    except RuntimeError as error:
-        if LOST.search(str(error)):
-            hint = "The last checkpoint is whole: start all of them again, going on from there."
-            raise SampleError("Another process of this run has ended, so this one ends too.", hint) from error
-        raise
 
 
 def save_state(path: Path, model: nn.Module, ema: Tree, optimizer: optim.Optimizer, step: int) -> None:
@@ -192,7 +180,7 @@ def train(
     totals: dict[str, list[float]] = {}
     clock = time.time()
     for step in range(first + 1, steps + 1):
-        with tell_lost():
+        with tell_lost(LOST_HINT):
             (_, figures), gradients = gradient(next(batches))
             gradients, norm = optim.clip_grad_norm(average(group, gradients), clip)
             optimizer.update(model, gradients)

@@ -9,9 +9,9 @@ from app.models import benchmark, doctor
 from app.models.library import catalogue
 from mlx_model import cuda, memory
 from mlx_model.errors import GpuFailed, OutOfMemory, tell_device
-from mlx_model.run.pipeline import default_dtype
 from mlx_model.specs import SPECS
 from mlx_model.speed import step_seconds
+from mlx_model.store.weights import default_dtype
 from tests.house.tree import NAMES, ROOT
 
 GIB = 2**30
