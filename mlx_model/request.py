@@ -101,6 +101,7 @@ class Request:
     noise: str | None = None
     sampler: str | None = None
     reference_size: int | None = None  # pixels that a reference is looked at with, at most; None: as the model does
+    region: bool = False  # only what a mask repaints is computed, with a rim: see run/masked.py, approximate
     step_cache: float | None = None  # see run/step_cache.py: approximate, None is exact
     enlarge: int | None = None  # how many times the picture becomes as wide and as high: see enlarging.py
 
@@ -183,10 +184,10 @@ def check(request: Request, spec: ModelSpec) -> Request:
     _check_numbers(request, spec)
     width, height = _size(request, spec)
     steps = spec.steps if request.steps is None else request.steps
-    if request.step_cache is not None:
-        from .shortcuts import check_step_cache  # of few requests
+    if request.region or request.step_cache is not None:
+        from .shortcuts import check_shortcuts  # of few requests
 
-        check_step_cache(request.step_cache, steps)
+        check_shortcuts(spec, steps, request.step_cache, request.region, request.repaints)
     guidance = spec.guidance if request.guidance is None else float(request.guidance)
     sampler = request.sampler or next(iter(spec.samplers), None)
     prompt = request.prompt

@@ -1,13 +1,22 @@
 """What makes a run shorter and its picture a little different. None of it is used unless it is asked for."""
 
 from .errors import RequestError
+from .specs import ModelSpec
 
 MOST_CHANGE = 1.0  # of a step cache: beyond it nothing is too different
 LEAST_STEPS = 8  # in fewer no two are alike
 
 
-def check_step_cache(threshold: float, steps: int) -> None:
-    """Raises RequestError for what makes no sense, or would gain nothing."""
+def check_shortcuts(spec: ModelSpec, steps: int, threshold: float | None, region: bool, repaints: bool) -> None:
+    """Of a step cache and of a region, for a request that `repaints` a part. Raises RequestError for what makes no
+    sense, or would gain nothing."""
+    if threshold is not None:
+        _check_step_cache(threshold, steps)
+    if region:
+        _check_region(repaints, spec)
+
+
+def _check_step_cache(threshold: float, steps: int) -> None:
     if not 0 < threshold <= MOST_CHANGE:  # nan too
         raise RequestError(
             f"A step cache of {threshold:g} is out of range.",
@@ -21,3 +30,10 @@ def check_step_cache(threshold: float, steps: int) -> None:
 def gains_from_cache(steps: int) -> bool:
     """Whether a step cache is of use in so many steps."""
     return steps >= LEAST_STEPS
+
+
+def _check_region(repaints: bool, spec: ModelSpec) -> None:
+    if not repaints:
+        raise RequestError("There is no region without a mask.", "Say with a mask where to repaint, or take it off.")
+    if spec.pictures != "tokens":
+        raise RequestError(f"{spec.name} needs the whole picture around the mask.", "Choose a model that edits.")

@@ -7,6 +7,10 @@ import click
 
 from .options import FILE, run_options
 
+REGION = (
+    "With a mask: compute only what lies under it and a rim around it. Quicker where the mask is small; approximate."
+)
+
 
 @click.command()
 @click.argument("image", nargs=-1, type=FILE)
@@ -15,6 +19,7 @@ from .options import FILE, run_options
 @click.option("--outpaint", metavar="L,T,R,B", help="Paint new ground: pixels to add left, above, right and below.")
 @click.option("--ready-made", is_flag=True, default=None, help="For Canny: IMAGE is an edge map already, not a photo.")
 @click.option("--strength", type=float, metavar="S", help="Start from the first picture: near 0 keeps it, 1 repaints.")
+@click.option("--region/--no-region", default=None, help=REGION)
 @run_options
 def edit(image: tuple[str, ...], prompt: str | None, **options: Any) -> None:
     """Change the first IMAGE by instruction; the others are references.

@@ -285,7 +285,7 @@ def _with_pictures(base: Request, options: Options, pictures: Sequence[str], not
         references = tuple(inputs.load_reference(path, notes) for path in pictures)
         if base.outpaint:
             base = dataclasses.replace(base, outpaint=None, width=None, height=None)
-        base = dataclasses.replace(base, references=references, mask=None, ready_made=False)
+        base = dataclasses.replace(base, references=references, mask=None, region=False, ready_made=False)
     elif options["again"]:
         base = inputs.reload(base, Path(options["again"]).absolute(), notes)
     if mask and base.references:
@@ -331,6 +331,7 @@ def _changes(options: Options, folder: Folder, recorded: Request | None) -> Opti
         "ready_made",
         "enlarge",
         "reference_size",
+        "region",
     )
     changes = {key: options[key] for key in (*direct, "reference_size") if options.get(key) is not None}
     if options.get("step_cache") is not None:

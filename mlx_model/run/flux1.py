@@ -154,7 +154,7 @@ def velocity(
     conditions = []
     for context, pooled in texts:
         context = with_pictures(context, list(pictures.features))
-        ids = (text_ids(context.shape[1]), grid_ids(grid), reference_ids(list(pictures.grids)))
+        ids = (text_ids(context.shape[1]), pipe.choose(grid_ids(grid)), reference_ids(list(pictures.grids)))
         rope = model.rope(np.concatenate(ids))
         conditions.append(model.condition(context, rope, pictures.tokens, pooled=pooled, beside=pictures.beside))
     prepared = list(zip(conditions, steering, strict=True))

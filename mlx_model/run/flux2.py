@@ -79,7 +79,7 @@ def conditions(
 ) -> list[flux2.Condition]:
     """What stays the same over all steps, for each text; the order of tokens is [text, image, references]."""
     model: flux2.Transformer = pipe.transformer
-    ids, joined, bank = [text_ids(texts[0].shape[1]), grid_ids(grid)], None, None
+    ids, joined, bank = [text_ids(texts[0].shape[1]), pipe.choose(grid_ids(grid))], None, None
     if references is not None and pipe.spec.reference_bank:
         bank = _bank(pipe, request, references)
     elif references is not None:

@@ -86,7 +86,7 @@ def velocity(
     model: flux3.Transformer = pipe.transformer
     conditions: list[flux3.Condition] = []
     joined = None if references is None else references.latents.astype(model.dtype)
-    pictures = [image_ids(grid), reference_ids(references.grids if references else [])]
+    pictures = [pipe.choose(image_ids(grid)), reference_ids(references.grids if references else [])]
     for text in texts:  # prompts are of different lengths
         rope = model.rope(np.concatenate([text_ids(text.shape[1]), *pictures]))
         first = conditions[0] if conditions else None

@@ -37,16 +37,6 @@ def composite(request: Request, pixels: np.ndarray) -> np.ndarray:
     return mixed
 
 
-def mark_cells(mask: np.ndarray, cell: int) -> np.ndarray:
-    """A mask (H, W) by cells of `cell` pixels: the most that any pixel in it says.
-
-    Not the mean: what is half repainted keeps a ghost of what was there. Pixels outside the mask come back at the end.
-    """
-    rows, columns = mask.shape[0] // cell, mask.shape[1] // cell
-    largest: np.ndarray = mask.reshape(rows, cell, columns, cell).max(axis=(1, 3))
-    return largest
-
-
 def _outpaint(request: Request) -> Placed:
     """The source with new ground around it: all of that is repainted, and of the source what a mask says."""
     left, top, right, bottom = demand(request.outpaint)

@@ -30,7 +30,6 @@ from ..fitting import expect
 from ..geometry import Grid, Size
 from ..memory import STEERING
 from ..nets import autoencoder
-from ..nets.autoencoder import pack
 from ..request import Reference, Request, check, demand
 from ..store.cache import Cache, name_entry
 from ..store.counting import count_adapters, count_step_cache, steers
@@ -39,7 +38,7 @@ from ..store.weights import build, check_components, default_dtype, open_compone
 from . import noise
 from .pictures import centre, first_picture, fit_colours, map_colours, resize_and_crop, to_signed
 from .references import Kept, fingerprint
-from .sampler import Repaint, denoise, euler, start_step
+from .sampler import denoise, euler, start_step
 from .tokenize import PromptTokenizer
 
 if TYPE_CHECKING:
@@ -82,6 +81,7 @@ class Pipeline:
         self.draw_beside: DrawBeside | None = None  # draws previews where MLX doesn't have to
         self.preview_costs: Costs = {}
         self.step_cache: StepCache | None = None  # of the run, where it has one
+        self.region: np.ndarray | None = None  # numbers of the picture's tokens that the run computes; None: of all
 
     @classmethod
     def open(cls, path: Path, dtype: str | None = None) -> "Pipeline":
@@ -303,17 +303,31 @@ class Pipeline:
         times = self.family.schedule(self, request, tokens)
         start = start_step(len(times) - 1, request.strength)
         source_noise = self._noise(request, tokens)
-        source, repaint = self._start_from(request, grid, source_noise)
-        latents = source_noise
-        if source is not None and request.strength is not None:
-            t = float(times[start])  # a numpy number would turn the product into a numpy array
-            latents = (1 - t) * source + t * source_noise
+        latents, repaint = source_noise, None
+        if request.repaints or request.strength is not None:
+            placed = self.place(request)
+            source = self.encode_pixels(placed.pixels)
+            if request.repaints and self.spec.pictures != "erased":  # there the transformer itself sees the mask
+                from .masked import keep_rest
+
+                repaint = keep_rest(placed.mask, source, source_noise, self.spec.size_multiple // 2)
+            if request.strength is not None:
+                t = float(times[start])  # a numpy number would turn the product into a numpy array
+                latents = (1 - t) * source + t * source_noise
         self.step_cache = None
         if request.step_cache is not None:
             from .step_cache import StepCache  # few runs have one
 
             self.step_cache = StepCache(request.step_cache)
+        self.region = None
+        if request.region:
+            from .masked import find_region, limit, tell_region
+
+            self.region = find_region(self.place(request).mask, self.spec.size_multiple)
+            yield tell_region(self.region, tokens)
         velocity = self.family.velocity(self, request, grid, texts, references, times)
+        if self.region is not None:
+            velocity = limit(velocity, self.region)
         own = getattr(self.family, "solver", None)
         solver = own(self, request, latents.shape) if own else euler
         total = len(times) - 1 - start
@@ -333,6 +347,10 @@ class Pipeline:
         if self.step_cache:
             yield self.step_cache.tell()
         return progress.latents
+
+    def choose(self, ids: np.ndarray) -> np.ndarray:
+        """Of position ids (N, axes) those of the tokens that the run computes."""
+        return ids if self.region is None else ids[self.region]
 
     def _draw_previews(self, request: Request, share: float) -> "AbstractContextManager[Previews | None]":
         if not share:
@@ -375,22 +393,6 @@ class Pipeline:
         if request.noise is not None:
             return noise.load(request.noise, (tokens, channels))[None]
         return mx.array(noise.normal(request.seed, (tokens, channels)))[None]
-
-    def _start_from(
-        self, request: Request, grid: Grid, source_noise: mx.array
-    ) -> tuple[mx.array | None, Repaint | None]:
-        """Latents of the picture that strength or a mask starts from, and what keeps the rest of it; None without."""
-        if not request.repaints and request.strength is None:
-            return None, None
-        from .latents import mark_cells
-
-        placed = self.place(request)
-        source = self.encode_pixels(placed.pixels)
-        if not request.repaints or self.spec.pictures == "erased":  # there the transformer itself sees the mask
-            return source, None
-        cell = self.spec.size_multiple // 2  # pixels of one latent
-        mask = pack(mx.array(mark_cells(placed.mask, cell))[None, ..., None]).reshape(1, -1, 4)
-        return source, Repaint(source, source_noise, mx.tile(mask, (1, 1, self.channels // 4)))
 
     def _decode(self, latents: mx.array, grid: Grid) -> np.ndarray:
         """(1, N, C) -> (H, W, 3) uint8."""

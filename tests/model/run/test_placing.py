@@ -5,7 +5,8 @@ import pytest
 
 from mlx_model.geometry import Size
 from mlx_model.request import Mask, Reference, Request
-from mlx_model.run.latents import composite, mark_cells, place
+from mlx_model.run.latents import composite, place
+from mlx_model.run.masked import mark_cells
 from mlx_model.run.pictures import centre
 
 SOURCE = np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)
