@@ -115,3 +115,13 @@ def test_the_queue_says_what_each_job_was_made_with(window):
     window.wait(lambda: "something else" not in window.order(), "the panel to go")
     window.press("ctrl+4")
     assert window.ask("[row.prompt.text() for row in window.queue.rows.values()]") == ["something else", words]
+
+
+def test_one_instruction_goes_to_all_that_are_chosen(window):
+    """Shift goes down before the other key does, as a hand presses it."""
+    window.press("ctrl+a")
+    pictures = window.ask("sum(panel.take is not None for panel in board.panels())")
+    window.press("ctrl+shift+a")
+    window.wait(lambda: window.shows(f"Change {pictures} panels by one instruction"), "all of them to be meant")
+    window.press("Escape")
+    assert len(window.selected()) == len(window.order())
