@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from itertools import combinations
 
 from PySide6.QtCore import QRect, Qt
+from PySide6.QtGui import QFontMetrics
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractScrollArea,
@@ -108,7 +109,15 @@ def measure(widget: QWidget) -> Iterator[tuple[str, Size, Size]]:
     elif isinstance(widget, QHeaderView) and widget.orientation() == Qt.Orientation.Horizontal:
         for place in (one for one in range(widget.count()) if not widget.isSectionHidden(one)):
             text = str(widget.model().headerData(place, widget.orientation()) or "")
-            yield text, (widget.sectionSizeHint(place), 1), (widget.sectionSize(place), widget.height())
+            needed = header_metrics(widget).horizontalAdvance(text)
+            yield text, (needed, 1), (widget.sectionSize(place), widget.height())
+
+
+def header_metrics(header: QHeaderView) -> QFontMetrics:
+    """The style paints them bold, which the widget's own font doesn't know."""
+    font = header.font()
+    font.setBold(True)
+    return QFontMetrics(font)
 
 
 def measure_label(label: QLabel) -> tuple[str, Size, Size]:
