@@ -213,7 +213,8 @@ class ModelsView(QWidget):
         for place in range(self.table.rowCount()):
             entry = self.entries[self._name_at(place)]
             cells = " ".join(self._list_cells(entry))
-            said = f"{entry['name']} {cells} {entry['licence']['name']} {entry['advice']}".casefold()
+            said = f"{entry['name']} {cells} {entry['licence']['name']} {entry['advice']}"
+            said = f"{said} {'writer' if _writes(entry) else ''}".casefold()
             self.table.setRowHidden(place, not all(word in said for word in words))
         shown = [place for place in range(self.table.rowCount()) if not self.table.isRowHidden(place)]
         self.none.setVisible(not shown)
