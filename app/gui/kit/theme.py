@@ -183,6 +183,7 @@ QPushButton[kind="quiet"], QToolButton {
 }
 QToolButton { padding: $tight; color: $text; }
 QToolButton[kind="swatch"] { padding: 0; }
+QToolButton[kind="fold"] { padding: $tight 0; }
 QPushButton[kind="quiet"] { padding: $tight_2 $gap_2; }
 QPushButton[kind="quiet"]:hover, QToolButton:hover { background: $raised; }
 QPushButton[kind="quiet"]:pressed, QToolButton:pressed { background: $line; }

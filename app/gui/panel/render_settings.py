@@ -19,7 +19,7 @@ from ..document.forecast import PanelModel, find_model
 from ..document.panel_part import PanelPart
 from ..kit import icons
 from ..kit.fields import add_row, choice, form, fraction, show_number, whole
-from ..kit.measures import GAP, HAIR, RING, TIGHT
+from ..kit.measures import GAP, HAIR
 from ..kit.widgets import describe, icon_button, label
 from ..kit.words import model_title
 from .fields import LorasField
@@ -38,12 +38,12 @@ class RenderSettings(PanelPart, QWidget):
         column.setSpacing(GAP)
         self.fold = icon_button("Settings", "down", "Model, size, steps, guidance, seed", checkable=True)
         self.fold.setText("Settings")
+        self.fold.setProperty("kind", "fold")
         self.fold.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
         self.fold.setLayoutDirection(Qt.LayoutDirection.RightToLeft)  # the arrow behind the word
         self.fold.toggled.connect(self._unfold)
         self.summary = label(tone="muted", wrap=True)
         heading = QHBoxLayout()
-        heading.setContentsMargins(-TIGHT - RING, 0, 0, 0)  # its word begins where all others do
         heading.addWidget(self.fold)
         heading.addStretch(1)
         column.addLayout(heading)
