@@ -52,6 +52,7 @@ class Output:
 def open_pipeline(folder: Path, dtype: str | None) -> "Pipeline":
     """The pipeline, with a fast BLAS where one is installed: that must be loaded before mlx."""
     blas.preload()
+    blas.keep_freed()
     import mlx.core as mx
 
     from mlx_model.run.pipeline import Pipeline
@@ -77,10 +78,11 @@ def load_mlx() -> None:
 
 
 def clear_cache() -> None:
-    """Give memory that MLX holds for reuse back to the system."""
+    """Give memory that is held for reuse back to the system."""
     import mlx.core as mx
 
     mx.clear_cache()
+    blas.give_back()
 
 
 def require_memory(folder: "Folder", request: Request, low: bool = False, machines: int = 1) -> None:

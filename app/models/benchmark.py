@@ -59,6 +59,7 @@ def _picture(number: int, size: Size) -> Reference:
 def measure(task: Task) -> Facts:
     """One repetition, in this process: an edit with loading, then one with another prompt and seed."""
     fast = blas.preload()
+    blas.keep_freed()
     folder, request = task.open()
     from mlx_model.run.pipeline import Pipeline
 
