@@ -15,6 +15,7 @@ from mlx.utils import tree_flatten
 from mlx_model.nets import flux2
 from mlx_model.run.latents import reference_ids
 from mlx_model.run.references import Kept
+from tests.bench.table import print_row
 
 WIDTH, HEADS, DOUBLE, SINGLE = 256, 2, 2, 6  # 4096, 32, 8, 24 in the model
 GRIDS = [(8, 8)] * 4
@@ -43,7 +44,7 @@ def main() -> None:
     bank = kept.get("set", lambda: network.reference_bank(latents, rope))
     gc.collect()
     held, peak = mx.get_active_memory() - before, mx.get_peak_memory() - before
-    print(f"counted {kept.nbytes / 1e6:.1f} MB, held {held / 1e6:.1f} MB: {held / kept.nbytes:.3f}")
+    print_row("bank: MB held beside those counted", held / 1e6, kept.nbytes / 1e6, 1.05)
     print(f"the most while it is made {peak / 1e6:.1f} MB: {peak / kept.nbytes:.3f}")
     at_once = network.reference_bank(latents, rope)
     mx.eval(at_once)
@@ -52,7 +53,7 @@ def main() -> None:
         for made, whole in zip(bank, at_once, strict=True)
         for pair in zip(made, whole, strict=True)
     )
-    print(f"bit-equal: {same}")
+    print_row("bank: whether made all at once it differs", not same, bar=0)
 
 
 if __name__ == "__main__":

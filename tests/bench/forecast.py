@@ -24,6 +24,7 @@ from mlx_model.request import Reference, Request
 from mlx_model.spec_parts import MINI, MINI_TEXT
 from mlx_model.store.folder import Facts, open_folder, sha256_of, write_manifest
 from mlx_model.store.weights import build, save_component
+from tests.bench.table import print_row
 
 TRANSFORMER = flux2.Params(**{**MINI, "hidden_size": 384, "num_heads": 6, "context_in_dim": 1152})
 TEXT = text_qwen3.Params(**{**MINI_TEXT, "hidden_size": 384, "intermediate_size": 2560, "num_attention_heads": 12})
@@ -110,8 +111,9 @@ def main() -> None:
                     said = ", ".join(
                         f"{phase} {phases[phase].total / 1e6:.0f} / {found[phase] / 1e6:.0f}" for phase in found
                     )
-                    ratio = max(one.total for one in phases.values()) / max(found.values())
-                    print(f"  {name}: forecast / measured MB {said}; peak {ratio:.2f}")
+                    print(f"  {name}: forecast / measured MB {said}")
+                    told, peak = max(one.total for one in phases.values()) / 1e6, max(found.values()) / 1e6
+                    print_row(f"forecast / measured, {total / 1e6:.0f} MB, {name} run", told, peak, (0.9, 1.1), " MB")
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ graphs. The same pictures once more in a new process must encode nothing (edit_r
 """
 
 import dataclasses
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ from app.base import blas, paths
 from mlx_model.files import use_scratch_folder
 from mlx_model.request import Reference, Request
 from mlx_model.store.cache import Cache
+from tests.bench.table import print_row
 
 PANELS, STEPS = 12, 4
 TEXT_AND_DECODE, ENCODE = 16.0, 4.73  # TFLOP, of one prompt and one picture, and of one reference
@@ -66,22 +66,19 @@ def price(counts: Counts, references: int) -> float:
     return pictures * TEXT_AND_DECODE + encoded * ENCODE + banks * BANK[references] + steps * STEP[references]
 
 
-def measure() -> Iterator[str]:
+def measure() -> None:
     for name, (panels, alone, bar) in SESSIONS.items():
         with use_scratch_folder() as root:
             references = len(panels[0])
             counts, again = run(panels, alone, root / "kept"), run(panels, True, root / "kept")
             ours, theirs = price(counts, references), PANELS * MFLUX[references]
-            yield (
-                f"{name}: {counts[0]} prompts, {counts[1]} encodes, {counts[2]} banks; {ours:.0f} of mflux's "
-                f"{theirs:.0f} TF: {ours / theirs:.3f} (bar {bar}); again in new processes: {again[:3]}"
-            )
+            print(f"{name}: prompts, encodes, banks {counts[:3]}; again in new processes {again[:3]}")
+            print_row(name, ours, theirs, bar, " TFLOP")
 
 
 def main() -> None:
     blas.preload()
-    for line in measure():
-        print(line, flush=True)
+    measure()
 
 
 if __name__ == "__main__":

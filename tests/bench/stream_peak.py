@@ -34,6 +34,7 @@ from mlx_model.store.counting import add_up, count_blocks
 from mlx_model.store.streamed import stream
 from mlx_model.store.weights import build, load, save_component
 from tests.bench.bank import made_network
+from tests.bench.table import print_row
 
 SIZES = flux2.Params(1024, 8, 2, 8, 64, in_channels=64)  # klein 9B's proportions: 4096, 32, 8, 24
 TEXT, STEPS, ROUNDS = 64, 2, 3
@@ -107,14 +108,15 @@ def _say(found: dict[str, list[dict]], files: list[tuple[Path, str]]) -> None:
     blocks = (peaks["streamed"] - resting - work) / (moving / 2)
     print(f"{sum(os.path.getsize(file) for file, _ in files) / 1e6:.0f} MB of weights, {resting / 1e6:.0f} MB stay")
     print(f"peak whole {peaks['whole'] / 1e6:.0f} MB, of it the work {work / 1e6:.0f} MB")
-    print(f"peak streamed {peaks['streamed'] / 1e6:.0f} MB: beside what stays and the work {blocks:.2f} blocks")
+    print(f"peak streamed {peaks['streamed'] / 1e6:.0f} MB")
+    print_row("streamed: blocks beside what stays and the work", blocks, bar=2.5)
     for key, of in (("seconds", "the clock"), ("processor", "the processor")):
         whole, streamed = (statistics.median(one[key] for one in found[how]) for how in ("whole", "streamed"))
         best = min(one[key] for one in found["streamed"]) / min(one[key] for one in found["whole"])
-        print(
-            f"a step by {of}: {whole:.2f} s whole, {streamed:.2f} s streamed: {streamed / whole:.3f}, best {best:.3f}"
-        )
-    print(f"bit-equal: {len({one['bits'] for measured in found.values() for one in measured}) == 1}")
+        print(f"a step by {of}: best against best {best:.3f}")
+        print_row(f"streamed / whole: a step by {of}", streamed, whole, 1.05, " s")
+    results = {one["bits"] for measured in found.values() for one in measured}
+    print_row("streamed: results that differ", len(results) - 1, bar=0)
 
 
 if __name__ == "__main__":

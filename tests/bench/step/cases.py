@@ -50,7 +50,7 @@ class Case(NamedTuple):
 FLUX1 = Case("flux1", 512, 3072, 24, 19, 38, 4096, 4.0, 2)
 KLEIN4 = Case("flux2", 512, 3072, 24, 5, 20, 7680, compiled_by_peer=True)
 KLEIN9 = Case("flux2", 512, 4096, 32, 8, 24, 12288, compiled_by_peer=True)
-FLUX3 = Case("flux3", 160, 3072, 24, 5, 28, 7680)
+FLUX3 = Case("flux3", 160, 3072, 24, 5, 28, 20480)
 CASES = {
     "FLUX.1 dev": FLUX1,
     "Kontext, 1 reference": FLUX1._replace(references=1),
