@@ -45,18 +45,22 @@ def weigh(folder: Any, number_bytes: int) -> Weights:
     return Weights(whole, {role: folder.count_streamed(role, number_bytes) for role in PACKED_ROLES if role in whole})
 
 
-def choose(
-    spec: ModelSpec,
-    here: Machine,
-    size: Size,
-    references: Sequence[Size] = (),
-    weights: Weights | None = None,
-    low: bool = False,
-    bits: int = 16,
-) -> Forecast:
+class Wanted(NamedTuple):
+    """A run that a machine is asked for."""
+
+    spec: ModelSpec
+    size: Size
+    references: Sequence[Size] = ()
+    weights: Weights | None = None  # None: as a plan of so many bits makes them
+    low: bool = False  # whether all that can be is read from the disk as it runs
+    bits: int = 16
+
+
+def choose(wanted: Wanted, here: Machine) -> Forecast:
     """The forecast of a run as it would be done here: whole where that fits, else the transformer's blocks are read as
-    it runs, else those of the text encoder too. `low`: all that can be. It may be more than the machine has.
+    it runs, else those of the text encoder too. It may be more than the machine has.
     """
+    spec, size, references, weights, low, bits = wanted
     whole = weights.whole if weights else None
     tell = partial(forecast, spec, size, references, bits, weights=whole, gpu=here.gpu, usable=here.usable)
     needed = tell()
@@ -86,37 +90,33 @@ def expect(
     """
     here, spec = memory.machine(), folder.spec.limit_references(seen_at)
     weights = weigh(folder, number_bytes).add(beside)
-    needed = choose(spec, here, size, references, weights.share(machines) if machines > 1 else weights, low)
+    shared = weights.share(machines) if machines > 1 else weights
+    needed = choose(Wanted(spec, size, references, shared, low), here)
     bank = bank_bytes(spec, references, number_bytes)
     return needed, bank + max(0, here.usable - needed.peak) // 2
 
 
-def require(
-    spec: ModelSpec,
-    here: Machine,
-    size: Size,
-    references: Sequence[Size] = (),
-    weights: Weights | None = None,
-    low: bool = False,
-) -> Forecast:
+def require(wanted: Wanted, here: Machine) -> Forecast:
     """The forecast of a run. Raises WillNotFit, naming what would fit, where this machine can't hold it."""
-    needed = choose(spec, here, size, references, weights, low)
+    needed = choose(wanted, here)
     if fits(needed, here):
         return needed
-    ways = list(_ways_out(spec, here, size, references, weights))
+    ways = list(_ways_out(wanted, here))
     how = ", even with its weights read from the disk as it runs," if needed.streamed else ""
     raise WillNotFit(
-        f"{spec.name} at {size[0]}x{size[1]} with {len(references)} references{how} needs about {gib(needed.peak)} of "
-        f"memory (predicted); this machine can give {gib(here.usable)}.",
+        f"{wanted.spec.name} at {wanted.size} with {len(wanted.references)} references{how} needs about "
+        f"{gib(needed.peak)} of memory (predicted); this machine can give {gib(here.usable)}.",
         f"What would fit: {'; '.join(ways)}." if ways else Advice("choose_smaller_model"),
     )
 
 
-def _ways_out(
-    spec: ModelSpec, here: Machine, size: Size, references: Sequence[Size], weights: Weights | None
-) -> Iterator[str]:
-    def would(size: Size = size, count: int = len(references), **other: Any) -> bool:
-        return fits(choose(spec, here, size, references[:count], **{"weights": weights, **other}), here)
+def _ways_out(wanted: Wanted, here: Machine) -> Iterator[str]:
+    """In few words each. Those with other bits would not be read from the disk on request."""
+    spec, size, references = wanted[:3]
+
+    def would(count: int = len(references), **other: Any) -> bool:
+        asked = wanted._replace(references=references[:count], low=False, **other)
+        return fits(choose(asked, here), here)
 
     fewer = next((count for count in range(len(references) - 1, -1, -1) if would(count=count)), None)
     if fewer is not None and references:

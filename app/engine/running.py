@@ -128,7 +128,7 @@ def require_room(
     weights = fitting.weigh(folder, number_bytes).add(beside)
     weights = weights.share(machines) if machines > 1 else weights
     spec, low = folder.spec.limit_references(seen_at), low or _is_set("low_memory")
-    return fitting.require(spec, here, size, references, weights, low)
+    return fitting.require(fitting.Wanted(spec, size, references, weights, low), here)
 
 
 def run_and_save(

@@ -46,7 +46,8 @@ class Task:
         pictures = tuple(_picture(number, spec.size) for number in range(min(self.references, spec.max_references)))
         request = check(Request(spec.name, "a bench", *chosen, self.steps, references=pictures), spec)
         weights = fitting.weigh(folder, here.number_bytes)
-        fitting.require(spec, here, request.size, [spec.size] * len(pictures), weights, self.low_memory)
+        seen = [spec.size] * len(pictures)
+        fitting.require(fitting.Wanted(spec, request.size, seen, weights, self.low_memory), here)
         return folder, request
 
 

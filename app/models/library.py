@@ -203,7 +203,7 @@ def facts(spec: ModelSpec, here: memory.Machine, there: list[Installed]) -> dict
     from mlx_model.speed import step_flops, step_seconds  # for lists of models, not for a run
 
     peaks = {bits: memory.forecast(spec, bits=bits, gpu=here.gpu) for bits in BITS}
-    read = {bits: fitting.choose(spec, here, spec.size, bits=bits, low=True) for bits in BITS}
+    read = {bits: fitting.choose(fitting.Wanted(spec, spec.size, bits=bits, low=True), here) for bits in BITS}
     seconds = step_seconds(step_flops(spec, spec.size), here)
     return {
         "name": spec.name,

@@ -6,7 +6,7 @@ import pytest
 
 from mlx_model import fitting, memory
 from mlx_model.errors import Advice, WillNotFit
-from mlx_model.fitting import choose, expect, require
+from mlx_model.fitting import Wanted, choose, expect, require
 from mlx_model.memory import GIB, Machine, Streamed, forecast
 from mlx_model.specs import SPECS
 
@@ -18,7 +18,7 @@ MEGAPIXEL = (1024, 1024)
 def test_what_would_fit_is_said():
     spec = SPECS["flux2-klein-9b"]
     with pytest.raises(WillNotFit, match="the model at 6 bits") as caught:
-        require(spec, dataclasses.replace(M1, total=5 * GIB), MEGAPIXEL, [MEGAPIXEL] * 2)
+        require(Wanted(spec, MEGAPIXEL, [MEGAPIXEL] * 2), dataclasses.replace(M1, total=5 * GIB))
     assert caught.value.exit_code == 4
     assert "predicted" in caught.value.message
 
@@ -29,7 +29,7 @@ def test_what_is_offered_does_fit(name):
     for total in (1, 2, 4, 8, 12, 16, 24, 32, 64):
         here = dataclasses.replace(M1, total=total * GIB)
         try:
-            require(spec, here, spec.size, [spec.size] * spec.max_references)
+            require(Wanted(spec, spec.size, [spec.size] * spec.max_references), here)
         except WillNotFit as error:
             hint = error.hint
         else:
@@ -38,10 +38,12 @@ def test_what_is_offered_does_fit(name):
             continue
         if "references" in hint:
             count = int(hint.split(" references")[0].rsplit(" ", 1)[1])
-            assert memory.fits(choose(spec, here, spec.size, [spec.size] * count), here)
+            assert memory.fits(choose(Wanted(spec, spec.size, [spec.size] * count), here), here)
         if " bits" in hint:
             bits = int(hint.split(" bits")[0].rsplit(" ", 1)[1])
-            assert memory.fits(choose(spec, here, spec.size, [spec.size] * spec.max_references, bits=bits), here)
+            assert memory.fits(
+                choose(Wanted(spec, spec.size, [spec.size] * spec.max_references, bits=bits), here), here
+            )
 
 
 class Converted:
@@ -95,17 +97,19 @@ def say_streamed(needed):
 @pytest.mark.parametrize(("total", "streamed"), [(32, ""), (12, "transformer"), (8, "text_encoder transformer")])
 def test_as_little_as_needed_is_read_as_it_runs(total, streamed):
     here = dataclasses.replace(M1, total=total * GIB)
-    needed = require(KLEIN, here, MEGAPIXEL, weights=weighed(KLEIN, 2.6))
+    needed = require(Wanted(KLEIN, MEGAPIXEL, weights=weighed(KLEIN, 2.6)), here)
     assert say_streamed(needed) == streamed
     assert needed.peak <= here.usable
 
 
 def test_on_request_all_is_read_as_it_runs():
-    needed = require(KLEIN, dataclasses.replace(M1, total=64 * GIB), MEGAPIXEL, weights=weighed(KLEIN), low=True)
+    needed = require(
+        Wanted(KLEIN, MEGAPIXEL, weights=weighed(KLEIN), low=True), dataclasses.replace(M1, total=64 * GIB)
+    )
     assert say_streamed(needed) == "text_encoder transformer"
     assert (
         needed.peak
-        < require(KLEIN, dataclasses.replace(M1, total=64 * GIB), MEGAPIXEL, weights=weighed(KLEIN)).peak / 2
+        < require(Wanted(KLEIN, MEGAPIXEL, weights=weighed(KLEIN)), dataclasses.replace(M1, total=64 * GIB)).peak / 2
     )
 
 
@@ -123,5 +127,5 @@ def test_adapters_stay_whatever_is_streamed():
 
 def test_what_is_too_much_even_so_is_told():
     with pytest.raises(WillNotFit, match="even with its weights read from the disk as it runs") as caught:
-        require(KLEIN, dataclasses.replace(M1, total=2 * GIB), MEGAPIXEL, [MEGAPIXEL] * 4, weighed(KLEIN))
+        require(Wanted(KLEIN, MEGAPIXEL, [MEGAPIXEL] * 4, weighed(KLEIN)), dataclasses.replace(M1, total=2 * GIB))
     assert "256x256 and no references" in caught.value.hint
