@@ -45,10 +45,14 @@ CHANGED = {  # what each field is changed to, beside which others
     "outpaint": {"outpaint": (0, 0, 64, 0), "references": (draw(1, 64),), "width": None, "height": None},
     "strength": {"strength": 0.5},
     "reference_size": {"reference_size": 128 * 128},
+    "region": {"region": True},
+    "step_cache": {"step_cache": 1.0},
     "loras": {},  # made in a test of their own
 }
 BESIDE = {  # what both runs have, so that the field alone changes something
     "strength": {"steps": 2},
+    "region": {"mask": half(32), "references": (draw(1),), "width": None, "height": None},
+    "step_cache": {"steps": 8},
     "reference_size": {"references": (draw(1, 158), draw(2, 158))},
 }
 # What a run does not go by: the pipeline is opened for the model and dtype; others belong to other families, which
