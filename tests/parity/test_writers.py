@@ -5,14 +5,15 @@ import json
 import mlx.core as mx
 import numpy as np
 import pytest
-import torch
-import transformers
 
-from converters.language import make_writer
-from mlx_model.languages import LANGUAGES
-from mlx_model.run.write import Writer
-from mlx_model.writing import compose_messages
-from tests.tiny_language import save_tokenizer
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+
+from converters.language import make_writer  # noqa: E402
+from mlx_model.languages import LANGUAGES  # noqa: E402
+from mlx_model.run.write import Writer  # noqa: E402
+from mlx_model.writing import compose_messages  # noqa: E402
+from tests.tiny_language import save_tokenizer  # noqa: E402
 
 WORDS = {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 4, "num_attention_heads": 4,
          "num_key_value_heads": 2, "head_dim": 32, "vocab_size": 320}  # fmt: skip
