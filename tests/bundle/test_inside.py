@@ -36,6 +36,19 @@ def test_a_library_without_them_is_refused_or_warned_of(tmp_path):
         assert inside.choose_system(library, WHEEL.format("15_0"), older=True) == "15.0"
 
 
+def test_of_a_language_model_s_library_what_reads_words_goes_in():
+    """Its networks are torch's, which no bundle has."""
+    modules = [
+        "qwen3.tokenization_qwen3",
+        "qwen3.configuration_qwen3",
+        "auto",
+        "qwen3.modeling_qwen3",
+        "clip.image_processing_clip",
+    ]
+    kept = [module for module in modules if inside.is_for_words(f"transformers.models.{module}")]
+    assert kept == modules[:3]
+
+
 @pytest.mark.parametrize(("system", "has"), [("14_0", False), ("15_0", False), ("26_0", True)])
 def test_which_of_mlx_s_wheels_has_them(tmp_path, system, has):
     """The wheels themselves, as files for another platform."""

@@ -27,7 +27,7 @@ def play(monkeypatch, platform, work):
     mlx = ([("/x/mlx/lib/mlx.metallib", "mlx/lib"), ("/x/mlx/include/mlx.h", "mlx/include")], [], ["mlx.core"])
     hooks = SimpleNamespace(
         collect_all=lambda package: mlx if package == "mlx" else ([], [], []),
-        collect_submodules=lambda package: [f"{package}.something"],
+        collect_submodules=lambda package, **_: [f"{package}.something"],
         copy_metadata=lambda name: [(f"/x/{name}.dist-info", f"{name}.dist-info")],
     )
     monkeypatch.setitem(sys.modules, "PyInstaller.utils.hooks", hooks)
