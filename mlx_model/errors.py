@@ -33,8 +33,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 AdviceCode = Literal[
-    "add_a_model", "add_model", "add_model_again", "agree_to_licence", "bake_control_lora", "bring_companions",
-    "bring_missing", "choose_class", "choose_model_for_edits",
+    "add_a_model", "add_depth", "add_model", "add_model_again", "agree_to_licence", "bake_control_lora",
+    "bring_companions", "bring_missing", "choose_class", "choose_model_for_edits",
     "choose_model_for_masks", "choose_size", "choose_smaller_model", "convert_it",
     "draw_edges_yourself", "give_member_a_picture", "give_picture", "import_zip", "install_part", "leave_out",
     "make_board", "make_scene", "name_class", "name_model", "name_other_model", "put_on_base", "replace_model",

@@ -309,10 +309,12 @@ def _check_control(request: Request, spec: ModelSpec) -> None:
     if request.ready_made and spec.pictures != "edges":
         _fail(f"{spec.name} takes no edge map.", _leave_out("ready-made"))
     pixels = request.references[0].pixels if request.references else None
-    if spec.pictures == "depth" and pixels is not None:
-        colour = (pixels.max(axis=2).astype(int) - pixels.min(axis=2)).mean()
-        if colour > COLOURFUL:
-            _fail(f"{spec.name} takes a depth map, and this picture is in colour.", "Near is white, far is black.")
+    if spec.pictures == "depth" and pixels is not None and is_in_colour(pixels):
+        _fail(f"{spec.name} takes a depth map, and this picture is in colour.", Advice("add_depth"))
+
+
+def is_in_colour(pixels: np.ndarray) -> bool:
+    return bool((pixels.max(axis=2).astype(int) - pixels.min(axis=2)).mean() > COLOURFUL)  # so it is no depth map
 
 
 def _check_numbers(request: Request, spec: ModelSpec) -> None:

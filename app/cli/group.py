@@ -19,6 +19,7 @@ COMMANDS = {
     "generate": ("generate", "Make a picture from a description."),
     "edit": ("edit", "Change a picture by instruction, with others as references."),
     "enlarge": ("enlarge", "Make a picture twice or four times as wide and as high."),
+    "depth": ("depth", "Make a depth map of a photo."),
     "write": ("write", "Write a few words out into the description that a model wants."),
     "board": ("board.commands", "Make, render and share storyboards."),
     "models": ("models", "List, add, check and remove models."),

@@ -60,7 +60,18 @@ def list_models(as_json: bool) -> None:
     for entry in entries:
         _say_entry(entry)
         echo()
+    _say_depth()
     echo("Memory and speed are predicted from the model's shapes, not measured.")
+
+
+def _say_depth() -> None:
+    from app.models.depth import is_there
+    from mlx_model.memory import say_bytes
+    from mlx_model.specs import DEPTH
+
+    state = "installed" if is_there() else "not installed"
+    echo(f"  {DEPTH.title}  [{state}]", lead=DEPTH.name)
+    echo(f"  makes depth maps of photos; {DEPTH.licence.name}; download {say_bytes(DEPTH.download_bytes)}\n")
 
 
 def _say_entry(entry: dict[str, Any]) -> None:
@@ -165,10 +176,16 @@ def add(name: str | None, bits: int, **options: Any) -> None:
       flux-local models add flux1-dev --from ~/ComfyUI --dry-run
       flux-local models add flux3-writer --bits 4
     """
+    from mlx_model.specs import DEPTH
+
     from .add import add_model, tell_place
     from .add_writer import add_writer
 
-    if name is None:
+    if name == DEPTH.name:
+        from .depth import add_depth
+
+        add_depth(options)
+    elif name is None:
         tell_place(options["source"], options["as_json"])
     elif _is_writer(name):
         add_writer(_row(name), bits, options)

@@ -247,6 +247,10 @@ def prepare(options: Options, prompt: str | None, pictures: Sequence[str], notes
     folder = open_folder(library.resolve(name))
     base = _for_model(recorded, folder) if recorded else Request(library.name_of(folder))
     base = _with_pictures(base, options, _choose_pictures(pictures, options, folder), notes)
+    if folder.spec.follows or folder.spec.pictures == "depth":
+        from app.models import depth  # few models take maps
+
+        base = depth.with_maps(base, folder.spec, notes)
     if options.get("enlarge") and prompt is None:
         from mlx_model.enlarging import find_words
 

@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 WORDS: dict[AdviceCode, str] = {
     "add_a_model": "Add one, for example: flux-local models add {name}",
+    "add_depth": (
+        "Near is white, far is black. What makes one of a photo is 99 MB: flux-local models add depth-anything-v2-small"
+    ),
     "add_model": "Add it with: flux-local models add {name}",
     "add_model_again": "flux-local models add {name} --force, or remove {path}",
     "agree_to_licence": "Read {url} and agree with --accept-licence.",

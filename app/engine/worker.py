@@ -24,7 +24,7 @@ from mlx_model.request import Request, check
 from mlx_model.store.folder import MANIFEST, Folder, open_folder
 
 from ..base import faults
-from ..models import library
+from ..models import depth, library
 from ..pictures import inputs
 from . import running
 from .jobs import Lesson
@@ -181,7 +181,7 @@ class Worker:
     def _run(self, message: Run) -> Generator[Event, None, None]:
         folder, named, place = self._find(message)
         notes: list[str] = []
-        request = check(inputs.load(named, notes), folder.spec)
+        request = check(depth.with_maps(inputs.load(named, notes), folder.spec, notes), folder.spec)
         yield from map(Note, notes)
         if not message.anyway:
             running.require_memory(folder, request, message.low_memory)

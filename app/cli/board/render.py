@@ -16,6 +16,7 @@ from app.board.panel_job import Choice, further_seed, make_take, panel_job, reso
 from app.engine import jobs, running
 from app.fluxboard.composite import compose
 from app.fluxboard.file import BoardFile
+from app.models import depth
 from app.pictures import inputs
 from mlx_model.errors import BoardError, FluxLocalError, ModelError, RequestError, WillNotFit
 from mlx_model.events import Done, Event, Stage
@@ -162,7 +163,7 @@ class _Run:
 
     def _job(self, job: jobs.Job, folder: Folder) -> None:
         notes: list[str] = []
-        request = check(inputs.load(job.request, notes), folder.spec)
+        request = check(depth.with_maps(inputs.load(job.request, notes), folder.spec, notes), folder.spec)
         for note in notes:
             self.report.note(note)
         running.require_memory(folder, request, self.options["low_memory"])
