@@ -7,11 +7,12 @@ import click
 
 from app.base import blas, paths
 from app.models import depth as maps
-from mlx_model.errors import Advice, NotInstalled, RequestError
+from mlx_model.errors import RequestError
+from mlx_model.memory import say_bytes
 from mlx_model.specs import DEPTH
 
 from .options import FILE
-from .say import Reporter, echo_path, json_option, say_json
+from .say import Reporter, echo, echo_path, json_option, say_json
 
 
 @click.command()
@@ -40,8 +41,7 @@ def make(photo: Path, out: Path, force: bool, report: Reporter) -> Path:
     from app.pictures import inputs
     from mlx_model import files
 
-    if not maps.is_there():
-        raise NotInstalled(f"{DEPTH.title} is not installed.", Advice("add_model", {"name": DEPTH.name}))
+    maps.resolve()
     if out.suffix.lower() != ".png":
         raise RequestError(f"{out.name} is no name for a map.", "End it in .png.")
     paths.require_free(out)
@@ -58,6 +58,10 @@ def add_depth(options: dict[str, Any]) -> None:
     """Download it, or take it from a folder. Raises RequestError, LayoutError and what download does."""
     if maps.is_there() and not options["force"]:
         raise RequestError(f"{DEPTH.name} is installed already, in {maps.folder()}.", "Replace it with --force.")
+    if options["dry_run"]:
+        what = "reads" if options["source"] else "downloads"
+        echo(f"{DEPTH.title}: {what} {say_bytes(DEPTH.download_bytes)} and keeps it in {maps.folder()}.")
+        return
     blas.preload()
     if options["source"]:
         maps.install(Path(options["source"]))

@@ -8,6 +8,7 @@ from .options import FILE, bits_option
 from .say import Reporter, echo, echo_path, json_option, say_json
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -34,6 +35,21 @@ def _row(name: str) -> Any:
     return known[name]
 
 
+def _is_depth(name: str | None) -> bool:
+    from mlx_model.specs import DEPTH
+
+    return name == DEPTH.name
+
+
+def _resolve(name: str, resolve_model: "Callable[[str], Path]") -> "Path":
+    """The folder of what is called so, whatever it does. Raises NotInstalled and what `resolve_model` does."""
+    from app.models import depth, writers
+
+    if _is_depth(name):
+        return depth.resolve()
+    return writers.resolve(name) if _is_writer(name) else resolve_model(name)
+
+
 def _is_writer(name: str | None) -> bool:
     from mlx_model.languages import LANGUAGES
 
@@ -50,12 +66,12 @@ def list_models(as_json: bool) -> None:
       flux-local models list
     """
     from app.base import blas
-    from app.models import library, writers
+    from app.models import depth, library, writers
 
     here = blas.machine()
     entries = library.catalogue(here) + writers.catalogue(here)
     if as_json:
-        say_json({"models": entries})
+        say_json({"models": entries, "helpers": [depth.facts()]})
         return
     for entry in entries:
         _say_entry(entry)
@@ -65,13 +81,13 @@ def list_models(as_json: bool) -> None:
 
 
 def _say_depth() -> None:
-    from app.models.depth import is_there
+    from app.models import depth
     from mlx_model.memory import say_bytes
-    from mlx_model.specs import DEPTH
 
-    state = "installed" if is_there() else "not installed"
-    echo(f"  {DEPTH.title}  [{state}]", lead=DEPTH.name)
-    echo(f"  makes depth maps of photos; {DEPTH.licence.name}; download {say_bytes(DEPTH.download_bytes)}\n")
+    facts = depth.facts()
+    echo(f"  {facts['title']}  [{'installed' if facts['installed'] else 'not installed'}]", lead=facts["name"])
+    download = say_bytes(facts["download_bytes"])
+    echo(f"  makes {facts['makes']}; {facts['licence']['name']}; download {download}\n")
 
 
 def _say_entry(entry: dict[str, Any]) -> None:
@@ -122,6 +138,9 @@ def info(name: str, as_json: bool) -> None:
     Example:
       flux-local models info flux2-klein-4b
     """
+    if _is_depth(name):
+        _say_depth_facts(as_json)
+        return
     entry = _find_facts(name)
     if as_json:
         say_json(entry)
@@ -132,6 +151,17 @@ def info(name: str, as_json: bool) -> None:
         echo(f"  default {entry['size'][0]}x{entry['size'][1]}, {entry['steps']} steps; {_speed(entry)}")
     for model in entry["installed"]:
         echo(f"  at {model['path']}")
+
+
+def _say_depth_facts(as_json: bool) -> None:
+    from app.models import depth
+
+    facts = depth.facts()
+    if as_json:
+        say_json(facts)
+        return
+    _say_depth()
+    echo("\n".join([f"  licence text {facts['licence']['url']}", *(f"  at {place}" for place in facts["installed"])]))
 
 
 def _find_facts(name: str) -> dict[str, Any]:
@@ -176,12 +206,10 @@ def add(name: str | None, bits: int, **options: Any) -> None:
       flux-local models add flux1-dev --from ~/ComfyUI --dry-run
       flux-local models add flux3-writer --bits 4
     """
-    from mlx_model.specs import DEPTH
-
     from .add import add_model, tell_place
     from .add_writer import add_writer
 
-    if name == DEPTH.name:
+    if _is_depth(name):
         from .depth import add_depth
 
         add_depth(options)
@@ -203,13 +231,13 @@ def verify(name: str | None, as_json: bool) -> None:
     Example:
       flux-local models verify flux2-klein-4b
     """
-    from app.models import writers
+    from app.models import depth, writers
     from app.models.library import list_installed, resolve
     from mlx_model.errors import ModelError
     from mlx_model.store import folder
 
-    if name and _is_writer(name):
-        echo(f"{writers.verify(name)}: good")
+    if name and (_is_writer(name) or _is_depth(name)):
+        echo(f"{depth.verify() if _is_depth(name) else writers.verify(name)}: good")
         return
     report, damaged = Reporter(as_json), []
     places = [resolve(name)] if name else [model.path for model in list_installed()]
@@ -241,15 +269,15 @@ def remove(name: str, yes: bool) -> None:
     """
     from app.base import paths
     from app.base.words import show_plainly
-    from app.models import library, writers
+    from app.models import library
     from mlx_model.errors import NotInstalled
     from mlx_model.specs import SPECS
 
-    known = name in SPECS or _is_writer(name)
+    known = name in SPECS or _is_writer(name) or _is_depth(name)
     places = [paths.downloads() / place for place in (name, f"{name}.rest")] if known else []
     begun = [place for place in places if place.is_dir()]
     try:
-        path = writers.resolve(name) if _is_writer(name) else library.find_removable(name)
+        path = _resolve(name, library.find_removable)
     except NotInstalled:
         if not begun:
             raise
@@ -282,6 +310,6 @@ def path(name: str | None) -> None:
     Example:
       flux-local models path flux2-klein-4b
     """
-    from app.models import library, writers
+    from app.models import library
 
-    echo_path(writers.resolve(name) if name and _is_writer(name) else library.resolve(name))
+    echo_path(_resolve(name, library.resolve) if name else library.resolve(None))

@@ -3,10 +3,12 @@
 import dataclasses
 import shutil
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mlx_model import files
+from mlx_model.errors import Advice, LayoutError, NotInstalled
 from mlx_model.request import Reference, Request, is_in_colour
 from mlx_model.specs import DEPTH, ModelSpec
 
@@ -25,13 +27,43 @@ def is_there() -> bool:
     return (folder() / FILE).is_file()
 
 
-def install(source: Path) -> None:
-    """Take the checkpoint in a folder, whole or not at all. Raises LayoutError for another one, DiskFull."""
+def resolve() -> Path:
+    """Where it is. Raises NotInstalled."""
+    if not is_there():
+        raise NotInstalled(f"{DEPTH.title} is not installed.", Advice("add_model", {"name": DEPTH.name}))
+    return folder()
+
+
+def verify() -> Path:
+    """Where it is, once all its weights are the network's. Raises NotInstalled, LayoutError."""
     from mlx_model.run.depth import open_depth
 
-    open_depth(source)
+    open_depth(resolve() / FILE)
+    return folder()
+
+
+def facts() -> dict[str, Any]:
+    """For machines, as library.facts has them of a model that paints."""
+    return {
+        "name": DEPTH.name,
+        "title": DEPTH.title,
+        "makes": "depth maps of photos",
+        "licence": dataclasses.asdict(DEPTH.licence),
+        "download_bytes": DEPTH.download_bytes,
+        "installed": [str(folder())] if is_there() else [],
+    }
+
+
+def install(source: Path) -> None:
+    """Take a checkpoint, or the one in a folder, whole or not at all. Raises LayoutError for another one, DiskFull."""
+    from mlx_model.run.depth import open_depth
+
+    file = source if source.is_file() else source / FILE
+    if not file.is_file():
+        raise LayoutError(f"There is no {FILE} in {source}.", "Name the checkpoint of Depth Anything V2 Small.")
+    open_depth(file)
     files.make_folders(folder())
-    with open(source / FILE, "rb") as given:
+    with open(file, "rb") as given:
         files.write_new(folder() / FILE, lambda handle: shutil.copyfileobj(given, handle), force=True)
 
 
@@ -39,7 +71,7 @@ def make_map(pixels: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 of a photo -> its depth map, as large. Raises LayoutError, SampleError."""
     from mlx_model.run.depth import find_depth, open_depth
 
-    return find_depth(open_depth(folder()), pixels)
+    return find_depth(open_depth(folder() / FILE), pixels)
 
 
 def with_maps(request: Request, spec: ModelSpec, notes: list[str]) -> Request:

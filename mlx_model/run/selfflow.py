@@ -58,7 +58,9 @@ def velocity(
     def one(condition: mx.array, latents: mx.array, i: int) -> Walk:
         return model.walk(latents, features[i : i + 1], condition)
 
-    is_guided = lambda i: bool(np.float32(times[i]) <= GUIDED_UNTIL)  # noqa: E731
+    def is_guided(i: int) -> bool:
+        return bool(np.float32(times[i]) <= GUIDED_UNTIL)
+
     return guide(one, texts, demand(request.guidance), is_guided, pipe.step_cache)
 
 

@@ -43,3 +43,26 @@ def test_flux1_depth_starts_from_a_photo_says_so_and_again_does_the_same(given):
     assert np.ptp(first, axis=2).max() == 0
     run("edit", "--again", "bay.png", "-o", "again.png")
     assert np.array_equal(FakePipeline.requests[-1].references[0].pixels, first)
+
+
+def test_what_finds_depth_is_shown_checked_and_removed_like_a_model(given, monkeypatch):
+    thrown = []
+    monkeypatch.setattr("app.models.library.throw_away", lambda path: thrown.append(path) or path)
+    assert "reads 99" in run("models", "add", NAME, "--from", str(given), "--dry-run").output
+    assert "not installed" in run("models", "path", NAME, code=3).output
+    run("models", "add", NAME, "--from", str(given / "model.safetensors"))
+    place = str(depth.folder())
+    assert run("models", "path", NAME).output.strip() == place
+    assert f"at {place}" in run("models", "info", NAME).output
+    assert json.loads(run("models", "info", NAME, "--json").output)["installed"] == [place]
+    assert [one["name"] for one in json.loads(run("models", "list", "--json").output)["helpers"]] == [NAME]
+    assert run("models", "verify", NAME).output.strip() == f"{place}: good"
+    (depth.folder() / "model.safetensors").write_bytes(b"cut off")
+    run("models", "verify", NAME, code=3)
+    run("models", "remove", NAME, "--yes")
+    assert thrown == [depth.folder()]
+
+
+def test_a_place_without_its_file_is_told(machine, tmp_path):
+    assert "There is no model.safetensors" in run("models", "add", NAME, "--from", str(tmp_path), code=3).output
+    assert not depth.is_there()

@@ -59,7 +59,7 @@ def test_numbers(reference, folder, size):
     images = np.random.default_rng(3).normal(size=(1, *size, 3)).astype(np.float32)
     with torch.no_grad():
         wanted = reference(torch.tensor(images).permute(0, 3, 1, 2)).predicted_depth.numpy()
-    made = np.array(open_depth(folder, TINY)(mx.array(images)))
+    made = np.array(open_depth(folder / "model.safetensors", TINY)(mx.array(images)))
     assert made.shape == wanted.shape
     assert wanted.std() > 1e-3, "it says something"
     assert np.abs(made - wanted).max() < 1e-4 * max(1.0, np.abs(wanted).max())
@@ -82,7 +82,7 @@ def test_the_size_that_it_sees_is_the_processor_s(size, seen):
 
 
 def test_a_map_is_grey_as_large_as_the_photo_and_the_same_each_time(folder):
-    net = open_depth(folder, TINY)
+    net = open_depth(folder / "model.safetensors", TINY)
     photo = np.random.default_rng(1).integers(0, 255, (60, 90, 3)).astype(np.uint8)
     made = find_depth(net, photo)
     assert (made.shape, made.dtype) == (photo.shape, np.uint8)
@@ -93,4 +93,4 @@ def test_a_map_is_grey_as_large_as_the_photo_and_the_same_each_time(folder):
 
 def test_another_file_is_refused_by_name(folder):
     with pytest.raises(LayoutError, match=r"not Depth Anything V2 Small.*head\.conv1"):
-        open_depth(folder, dataclasses.replace(TINY, head_hidden_size=16, fusion_hidden_size=32))
+        open_depth(folder / "model.safetensors", dataclasses.replace(TINY, head_hidden_size=16, fusion_hidden_size=32))

@@ -37,7 +37,7 @@ WORDS: dict[AdviceCode, str] = {
     "draw_edges_yourself": "This installation can't draw edges: start from a picture of them, or choose another model.",
     "give_member_a_picture": "Give it one under Cast.",
     "give_picture": "Choose one beside the words, or add a reference.",
-    "install_part": "This installation lacks it; one by pip adds it, as its part “{name}”. Or choose another format.",
+    "install_part": "This installation lacks it; one by pip adds it, as its part “{name}”.",
     "import_zip": "A zipped board: File > Import.",
     "leave_out": "Leave {setting} at the model's own, under Settings.",
     "log_in": "Open {page} and accept the licence there, then choose Log In above the models.",

@@ -52,5 +52,5 @@ def make_depth(folder: Path, monkeypatch: Any) -> Path:
         tensors[name] = one.transpose((3, 0, 1, 2) if up else (0, 3, 1, 2)) if one.ndim == 4 else one
     tensors["head.conv3.bias"] = mx.ones(1)
     folder.mkdir(parents=True, exist_ok=True)
-    mx.save_safetensors(str(folder / depth.FILE), {name: mx.contiguous(one) for name, one in tensors.items()})
+    mx.save_safetensors(str(folder / "model.safetensors"), {name: mx.contiguous(one) for name, one in tensors.items()})
     return folder
