@@ -102,9 +102,9 @@ class Pen(PanelPart, QObject):
 class ScenePen(QObject):
     """Writes the panels of a scene out, one scene at a time; undo takes all of them back."""
 
-    def __init__(self, document: Document, window: QWidget):
-        super().__init__(window)
-        self.document, self.window = document, window
+    def __init__(self, document: Document, view: QWidget):
+        super().__init__(view)  # it goes with the board
+        self.document, self.view = document, view
         self._job, self._lines = "", dict[str, str]()  # the job; by panel what it was asked
         document.engine.finished.connect(self._finish)
 
@@ -115,7 +115,7 @@ class ScenePen(QObject):
             self.document.message.emit(BUSY if self._job else NOTHING, "")
             return
         model = find_model(board, board.panel(next(iter(drafted.lines))), self.document.model)
-        folder = find_or_ask(model, self.document, self.window)
+        folder = find_or_ask(model, self.document, self.view)
         if folder is None:
             return
         self._job, self._lines = new_id(), drafted.lines

@@ -47,7 +47,7 @@ class BoardCommands(QObject):
         self._ask_copy = ask_copy
         self.session, self.view, self.opened, self.window = session, view, opened, window
         self.document = view.document
-        self.scene_pen = ScenePen(self.document, window)
+        self.scene_pen = ScenePen(self.document, view)
 
     def list_chosen(self) -> tuple[str, ...]:
         """The panels an action is about: what can be seen to be chosen, so none on the other pages."""

@@ -31,4 +31,4 @@ def test_the_worker_writes_the_text_and_lets_other_models_go(tmp_path, monkeypat
     assert isinstance(done, Done)
     assert worker._pipeline is None
     assert (tmp_path / "w1" / "words.txt").read_text() == "A red fox."
-    assert asked == ["/models/Qwen", ("a fox", ("@fox (character)",), True, 3)]
+    assert asked == ["/models/Qwen", ("a fox", ("@fox (character)",), True, 3, False)]
