@@ -54,8 +54,11 @@ class CanvasBar(QWidget):
         canvas.zoomed.connect(self._show_zoom)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
-        """Where there is little room, what wheel and keys do as well goes first."""
         super().resizeEvent(event)
+        self._use_room()
+
+    def _use_room(self) -> None:
+        """Where there is little, what keys, the wheel and the menu of the picture do as well goes first."""
         spare = (*self.zooms[:3:2], self.ground, self.hold, self.zoom)
         gap = self._row.spacing()
         missing = sum(gap + one.sizeHint().width() for one in spare if not one.isVisibleTo(self))
@@ -75,11 +78,6 @@ class CanvasBar(QWidget):
             self.tools[key] = button
         self.tools["move"].setChecked(True)
 
-    def set_narrow(self, narrow: bool) -> None:
-        """Leave out what keys, the wheel and the menu of the picture do as well."""
-        for button in (self.hold, self.ground, self.zooms[0], self.zooms[2]):
-            button.setVisible(not narrow)
-
     def set_tool(self, key: str) -> None:
         """Show a tool as chosen."""
         self.tools[key].setChecked(True)
@@ -94,6 +92,7 @@ class CanvasBar(QWidget):
     def offer_boxes(self, offered: bool) -> None:
         """Only few models read them."""
         self.tools["boxes"].setVisible(offered)
+        self._use_room()
 
     def _add_compare(self, row: QHBoxLayout) -> None:
         self.compare = icon_button(

@@ -390,7 +390,6 @@ class PanelView(PanelPart, QWidget):
         side = round(min(most, max(least, share * self.width())))
         self.side.setFixedWidth(side)
         narrow = self.width() - side < NARROW
-        self.stage.bar.set_narrow(narrow)
         (self._below if narrow else self._head).addWidget(self.stage.bar)
 
 
