@@ -41,7 +41,8 @@ class EditBar(PanelPart, QWidget):
         super().__init__(parent)
         self.document, self.model = document, PanelModel()
         self._note, self._refusal, self._mild = "", "", False
-        self._left: dict[str, str] = {}  # panel -> the panel that it continued, before it was made from words
+        # panel -> what a change of it started from before it was made from words, and the take it showed then
+        self._left: dict[str, tuple[Source, str | None]] = {}
         self.start, self.text, self.render_bar = StartBox(document), InstructionBox(self._thumbnail), RenderBar()
         self.pen = Pen(document, self)
         column = QVBoxLayout(self)
@@ -254,12 +255,15 @@ class EditBar(PanelPart, QWidget):
 
     def _find_start(self) -> Source | None:
         """What a change of the picture starts from; None where there is no picture."""
-        panel, left = self.panel, self._left.get(self.panel_id)
+        panel = self.panel
+        left, shown = self._left.get(self.panel_id, (None, None))
         if panel.source.kind != "blank":
             return panel.source
-        if panel.take:
-            return TAKE
-        return Source("panel", left) if any(one.id == left for one in self.document.board.panels()) else None
+        there = {None, *(one.id for one in self.document.board.panels()), *(one.id for one in panel.takes)}
+        same = shown == (panel.take.id if panel.take else None)  # nothing was made from words meanwhile
+        if left and same and {left.panel, left.take} <= there:
+            return left
+        return TAKE if panel.take else None
 
     def _change(self) -> None:
         if start := self._find_start():
@@ -267,8 +271,9 @@ class EditBar(PanelPart, QWidget):
         self.write()
 
     def _make(self) -> None:
-        if self.panel.source.panel:
-            self._left[self.panel_id] = self.panel.source.panel
+        panel = self.panel
+        if panel.source.kind != "blank":
+            self._left[panel.id] = panel.source, panel.take.id if panel.take else None
         self.change("New from Words", source=Source())
         self.write()
 

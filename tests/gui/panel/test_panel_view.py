@@ -621,6 +621,22 @@ def test_an_edit_leaves_the_description_and_says_what_it_starts_from(view, docum
     assert (edit.start.caption, edit.render_bar.button.text()) == ("Take 1", "Render Again")
 
 
+def test_a_look_at_new_from_words_leaves_where_the_change_starts(view, document, engine, ids, picture_file):
+    """The panel that this one continues was lost for a take of its own, which had the change already."""
+    add_take(document, ids()[1], 1)
+    add_take(document, ids()[0], 2)
+    document.do("start", lambda board: commands.set_panel(board, ids()[0], source=Source("panel", ids()[1])))
+    before = view.panel.source
+    QTest.mouseClick(view.edit.to_make, LEFT)
+    QTest.mouseClick(view.edit.to_change, LEFT)
+    assert view.panel.source == before
+    QTest.mouseClick(view.edit.to_make, LEFT)
+    view.render_panel()
+    engine.done(picture_file("new.png", "blue"))
+    QTest.mouseClick(view.edit.to_change, LEFT)
+    assert view.panel.source.kind == "take", "what was made from words since is what one wants to change"
+
+
 def test_again_starts_where_the_last_try_did_and_going_on_is_a_choice(view, document, engine, ids, picture_file):
     edit, first = view.edit, add_take(document, ids()[0], 1)
     QTest.mouseClick(edit.to_change, LEFT)
