@@ -38,6 +38,11 @@ def say_duration(seconds: float | None) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
+def say_length(seconds: float) -> str:
+    """How long a panel is shown, such as 2 s, 2.42 s: frames make fractions without an end."""
+    return f"{round(seconds, 2):g} s"
+
+
 def say_left(seconds: float | None) -> str:
     """Such as 1 s left, 2 min 5 s left: a guess has no hundredths. Empty where there is none."""
     return f"{say_duration(max(1, round(seconds)))} left" if seconds else ""

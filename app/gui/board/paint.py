@@ -7,7 +7,7 @@ from PySide6.QtCore import QAbstractItemModel, QEvent, QObject, QPoint, QPointF,
 from PySide6.QtGui import QColor, QFont, QFontMetrics, QKeyEvent, QPainter, QPainterPath, QPen, QPixmap
 from PySide6.QtWidgets import QLineEdit, QPlainTextEdit, QStyle, QStyledItemDelegate, QStyleOptionViewItem, QWidget
 
-from ...base.words import say_left, say_stage
+from ...base.words import say_left, say_length, say_stage
 from ...board.data import Member, Panel
 from ...board.heading import OWN_NUMBER
 from ...board.seen import is_out_of_date, see
@@ -326,7 +326,7 @@ def _below(painter: QPainter, rect: QRect, row: Row, panel: Panel, colours: Sequ
     painter.setPen(QColor(c.muted))
     camera = " · ".join(part for part in (panel.camera.shot, panel.camera.angle, panel.camera.move) if part)
     draw_words(painter, top.adjusted(start, 0, -48, 0), LEFT, camera)
-    draw_words(painter, top, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, f"{panel.seconds:g} s")
+    draw_words(painter, top, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, say_length(panel.seconds))
     _marks(painter, top.adjusted(start, 0, -48, 0), colours, painter.fontMetrics().horizontalAdvance(camera))
     text = caption(panel) if panel.take or panel.action else ""
     spoken = f"“{panel.dialogue}”" if panel.dialogue else ""

@@ -8,6 +8,7 @@ from PySide6.QtCore import QEvent, QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
+from ...base.words import say_length
 from ...board.data import Panel
 from ..document.document import Document
 from ..kit import portrait
@@ -138,7 +139,7 @@ class Timing(QWidget):
         painter.setFont(font(FINE))
         for text, flag in (
             (self.numbers.get(panel.id, ""), Qt.AlignmentFlag.AlignTop | Qt.AlignmentFlag.AlignLeft),
-            (f"{panel.seconds:.3g} s", Qt.AlignmentFlag.AlignBottom | Qt.AlignmentFlag.AlignRight),
+            (say_length(panel.seconds), Qt.AlignmentFlag.AlignBottom | Qt.AlignmentFlag.AlignRight),
         ):
             width = painter.fontMetrics().horizontalAdvance(text) + 10
             if width > rect.width() - 4:

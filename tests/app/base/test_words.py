@@ -1,4 +1,4 @@
-from app.base.words import say_count, say_duration, say_left
+from app.base.words import say_count, say_duration, say_left, say_length
 
 
 def test_durations():
@@ -10,6 +10,11 @@ def test_a_guess_of_what_is_left_has_no_hundredths():
     assert [say_left(seconds) for seconds in (0.61, 0.96, 12.4, 65, None)] == [
         "1 s left", "1 s left", "12 s left", "1 min 5 s left", "",
     ]  # fmt: skip
+
+
+def test_how_long_a_panel_is_shown_is_rounded_alike_everywhere():
+    """The board's card said 2.41667 s, the animatic 2.42."""
+    assert [say_length(seconds) for seconds in (58 / 24, 2.0, 0.5, 125.5)] == ["2.42 s", "2 s", "0.5 s", "125.5 s"]
 
 
 def test_counts():
