@@ -1,4 +1,5 @@
-"""A tool whose things lie on the picture and are held one at a time: what figures and boxes share under mouse and keys.
+"""A tool whose things lie on the picture and are held one at a time: what pictures, figures and boxes share under mouse
+and keys.
 
 What the mouse does between press and release, and keys until they come up, is one change.
 """
@@ -60,9 +61,13 @@ class Holder(Hand, Generic[T]):
 
     # What is held
 
+    def can_hold(self, one: T) -> bool:
+        """Whether a hand can take hold of it."""
+        return True
+
     def show_items(self, items: tuple[T, ...], ground: QSizeF) -> None:
         """What the board has; what is under way is dropped."""
-        same = len(items) == len(self.items)
+        same = len(items) == len(self.items) and ground == self.ground
         self.items, self.ground, self._pull, self._keyed = items, ground, None, None
         self.hold(self.held if same else -1)
 
@@ -78,14 +83,16 @@ class Holder(Hand, Generic[T]):
 
     def hold(self, place: int) -> None:
         """Take hold of one; -1 lets go."""
-        self.held = place if 0 <= place < len(self.items) else -1
+        self.held = place if 0 <= place < len(self.items) and self.can_hold(self.items[place]) else -1
         self.chosen.emit()
         self.changed.emit()
 
     def hold_next(self, by: int = 1) -> None:
-        """Round and round."""
-        if self.items:
-            self.hold((self.held + by) % len(self.items) if self.one else (0 if by > 0 else len(self.items) - 1))
+        """Round and round, of those that can be held."""
+        able = [place for place, one in enumerate(self.items) if self.can_hold(one)]
+        if able:
+            at = able.index(self.held) + by if self.held in able else (0 if by > 0 else -1)
+            self.hold(able[at % len(able)])
 
     def add(self, one: T) -> None:
         """On top, and held."""

@@ -66,7 +66,7 @@ class ToolBar(QWidget):
 class HoldBar(ToolBar):
     """Works on a tool that holds one thing at a time: buttons for what is held."""
 
-    def __init__(self, hand: Arranger | Holder, parent: QWidget | None = None):
+    def __init__(self, hand: Holder, parent: QWidget | None = None):
         super().__init__(parent)
         self.hand = hand
         self.tools: list[QWidget] = []  # for what is held
@@ -117,7 +117,7 @@ class PlaceBar(HoldBar):
         ]  # fmt: skip
 
     def _set_opacity(self, value: int) -> None:
-        self.arranger.change("Change Opacity", "fade", opacity=value / STEPS)
+        self.arranger.set_fields("Change Opacity", "fade", opacity=value / STEPS)
 
     def refresh(self) -> None:
         """Show what is held."""

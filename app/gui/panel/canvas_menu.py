@@ -94,11 +94,11 @@ def _add_views(menu: QMenu, stage: PanelStage) -> None:
 def menu_of_held(stage: PanelStage) -> QMenu:
     """For the placed picture that is held."""
     menu, arranger = make_menu(stage), stage.canvas.arranger
-    last = len(arranger.placed) - 1
+    last = len(arranger.items) - 1
     _add(menu, "Bring Forward", lambda: arranger.order_held(1), arranger.held < last, "PgUp")
     _add(menu, "Send Backward", lambda: arranger.order_held(-1), arranger.held > 0, "PgDown")
     _add(menu, "Mirror", arranger.mirror_held, True, "M")
-    _add(menu, "Straighten", lambda: arranger.change("Turn Picture", angle=0.0))
+    _add(menu, "Straighten", lambda: arranger.set_fields("Turn Picture", angle=0.0))
     _add_opacities(menu, arranger)
     menu.addSeparator()
     _add(menu, "Place Picture…", stage.choose_pictures)
@@ -109,4 +109,4 @@ def menu_of_held(stage: PanelStage) -> QMenu:
 def _add_opacities(menu: QMenu, arranger: Arranger) -> None:
     sub = menu.addMenu("Opacity")
     for share in (100, 75, 50, 25):
-        _add(sub, f"{share} %", partial(arranger.change, "Change Opacity", opacity=share / 100))
+        _add(sub, f"{share} %", partial(arranger.set_fields, "Change Opacity", opacity=share / 100))

@@ -125,7 +125,7 @@ class Laying(PanelPart, QObject):
             self._put("Remove Paint", (*placed[:place], *placed[place + 1 :]))
 
     def _keep_placed(self, what: str, merge: str) -> None:
-        self._put(what, self.arranger.placed, f"{merge} {self.panel_id}" if merge else None)
+        self._put(what, self.arranger.items, f"{merge} {self.panel_id}" if merge else None)
 
     def _put(self, what: str, placed: tuple[Placed, ...], merge: str | None = None) -> bool:
         """Make it a change of the board; where that is refused the canvas goes back to what the board has."""

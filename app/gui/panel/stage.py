@@ -13,7 +13,6 @@ from ...base.words import say_count
 from ...board.data import Board, Picture, Take, numbers, pictures
 from ...board.panel_job import read_request
 from ...board.seen import find_ground
-from ..canvas.arranging import Arranger
 from ..canvas.bars import CanvasBar
 from ..canvas.canvas import Canvas
 from ..canvas.holding import Holder
@@ -315,7 +314,7 @@ class PanelStage(PanelPart, QWidget):
         if again or button.underMouse() or not button.hasFocus():
             self.canvas.setFocus()
         hand = self._hands[self.tool]
-        if isinstance(hand, (Arranger, Holder)) and hand.one is None:
+        if isinstance(hand, Holder) and hand.one is None:
             hand.hold_next(-1)
         elif self.tool == "paint" and not again:
             self.paint_bar.suit()

@@ -106,17 +106,17 @@ def test_escape_gives_back_what_is_dragged(canvas):
     hand.press(Touch(QPointF(200, 100)))
     hand.move(Touch(QPointF(300, 150)))
     assert hand.cancel()
-    assert hand.placed == (SOFA,)
+    assert hand.items == (SOFA,)
 
 
 def test_keys_order_and_the_description_says_where_it_is(canvas):
     hand = show(canvas, SOFA, replace(SOFA, angle=20.0))
     QTest.keyClick(canvas, "n")
     QTest.keyClick(canvas, Qt.Key.Key_PageUp)
-    assert [one.angle for one in hand.placed] == [20.0, 0.0]
+    assert [one.angle for one in hand.items] == [20.0, 0.0]
     assert "sofa.png at 50 % from the left" in canvas.accessibleDescription()
     QTest.keyClick(canvas, Qt.Key.Key_Delete)
-    assert [one.angle for one in hand.placed] == [20.0]
+    assert [one.angle for one in hand.items] == [20.0]
 
 
 def test_a_stroke_that_is_cancelled_was_never_there(canvas, qtbot):

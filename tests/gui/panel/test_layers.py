@@ -42,7 +42,7 @@ def test_a_picture_dropped_onto_one_lies_there_and_the_edit_starts_from_it(view,
     document.undo()
     document.undo()
     assert view.panel.placed == ()
-    assert canvas.arranger.placed == ()
+    assert canvas.arranger.items == ()
 
 
 def test_the_drop_fields_are_two_where_a_picture_can_be_laid(view, document, ids):
@@ -57,15 +57,15 @@ def test_it_is_seen_on_what_it_lies_on_and_not_on_the_result(view, document, ids
     start = add_take(document, ids()[1], 3)
     placed = (Placed(drawn(document, 9)),)
     document.do("Place", commands.set_panel(document.board, ids()[1], source=Source("take"), placed=placed))
-    assert view.stage.canvas.arranger.placed == placed
+    assert view.stage.canvas.arranger.items == placed
     assert "1 layer" in view.edit.placed_words.text()
     result = replace(add_take(document, ids()[1], 4), parent=start.id)
     document.do("Start", commands.set_panel(document.board, ids()[1], source=Source("take", take=start.id),
                                             placed=placed))  # fmt: skip
     assert view.panel.current == result.id
-    assert view.stage.canvas.arranger.placed == ()
+    assert view.stage.canvas.arranger.items == ()
     view.stage.set_tool("place")
-    assert view.stage.canvas.arranger.placed == placed
+    assert view.stage.canvas.arranger.items == placed
     assert view.stage.canvas.caption == "Start: take 1"
     view.edit.remove_placed.click()
     assert view.panel.placed == ()
@@ -120,9 +120,9 @@ def test_undo_of_a_stroke_shows_the_sheet_before_at_once(view, document, ids, mo
     monkeypatch.setattr(laying, "_pixmaps", None)
     document.undo()
     document.undo()
-    assert laying.arranger.placed == view.panel.placed != ()
+    assert laying.arranger.items == view.panel.placed != ()
     document.redo()
-    assert laying.arranger.placed == view.panel.placed
+    assert laying.arranger.items == view.panel.placed
 
 
 def test_all_that_is_erased_leaves_no_sheet(view, document, ids):
