@@ -3,7 +3,6 @@ that is asked for, with its tokenizer beside it, whole or not at all.
 """
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Generator
@@ -14,7 +13,7 @@ from typing import Any
 
 from mlx_model.errors import ConvertError, LayoutError, say_reason
 from mlx_model.events import Done, Event, Stage
-from mlx_model.files import finish, sync, sync_folder, use_scratch_folder
+from mlx_model.files import finish, sync_file, sync_folder, use_scratch_folder
 from mlx_model.languages import LanguageModel
 from mlx_model.run.write import FAILS, require_library
 from mlx_model.store.folder import sha256_of
@@ -88,18 +87,10 @@ def _save(model: Any, config: dict[str, Any], folder: Path) -> None:
 def _record(folder: Path, row: LanguageModel, config: dict[str, Any]) -> None:
     """What it is and what its files hold, last and durably."""
     for file in folder.iterdir():
-        _sync(file)
+        sync_file(file)
     files = {file.name: {"bytes": file.stat().st_size, "sha256": sha256_of(file)} for file in sorted(folder.iterdir())}
     bits = (config.get("quantization") or {}).get("bits", 16)
     values = {"name": row.name, "repo": row.repo, "licence": row.licence.name, "bits": bits, "files": files}
     (folder / RECORD).write_text(json.dumps(values, indent=1), "utf-8")
-    _sync(folder / RECORD)
+    sync_file(folder / RECORD)
     sync_folder(folder)
-
-
-def _sync(file: Path) -> None:
-    descriptor = os.open(file, os.O_RDONLY)
-    try:
-        sync(descriptor)
-    finally:
-        os.close(descriptor)

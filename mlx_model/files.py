@@ -323,6 +323,15 @@ def sync(descriptor: int) -> None:
                 raise
 
 
+def sync_file(path: Path) -> None:
+    """What was written into a file that is closed by now, down to the drive. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        sync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def make_folders(folder: Path) -> None:
     """The folder and those above it that are missing, each with a name that lasts. Raises OSError."""
     missing = [one for one in (folder, *folder.parents) if not one.exists()]

@@ -24,7 +24,7 @@ from typing import Any
 
 from ..errors import Advice, FolderVersionError, LayoutError, NotInstalled, say_reason
 from ..events import Done, Event, Note, Stage, Step
-from ..files import make_folders, number_names, sync, sync_folder
+from ..files import make_folders, number_names, sync_file, sync_folder
 from ..foreign import check_sizes, parse_json
 from ..held import is_plain
 from ..memory import Streamed
@@ -332,7 +332,7 @@ def _give_name(file: Path, to: Path) -> None:
             os.link(file, to)
         except OSError:
             shutil.copy2(file, to)
-            _sync(to)
+            sync_file(to)
     sync_folder(to.parent)
 
 
@@ -342,7 +342,7 @@ def save_tokenizer(folder_dir: Path, files: Iterable[Path], name: str = "tokeniz
     make_folders(target)
     for file in files:
         copy = Path(shutil.copyfile(file, target / file.name))
-        _sync(copy)
+        sync_file(copy)
         entry[f"{name}/{file.name}"] = {"bytes": copy.stat().st_size, "sha256": sha256_of(copy)}
     sync_folder(target)
     return entry
@@ -385,16 +385,7 @@ def _write_manifest(folder_dir: Path, values: dict[str, Any]) -> Path:
     file = folder_dir / MANIFEST
     part = file.with_name(MANIFEST + ".part")
     part.write_text(json.dumps(values, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    _sync(part)
+    sync_file(part)
     os.replace(part, file)
     sync_folder(folder_dir)
     return file
-
-
-def _sync(path: Path) -> None:
-    """Flush a file to the disk."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        sync(handle)
-    finally:
-        os.close(handle)

@@ -5,16 +5,15 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import mlx.core as mx
-import psutil
 import pytest
 
 from converters.convert import convert
 from mlx_model.store.shared import share_out
 from tests.converters.tiny import TINY, checkpoint
+from tests.launched import lose_one
 
 ROOT = Path(__file__).parents[3]
 LOADED = """
@@ -131,15 +130,7 @@ def test_each_holds_about_half(start):
 def test_a_process_that_ends_ends_the_other_with_its_reason(start, tmp_path):
     words = ["-m", "app", "generate", "a fox", "-m", "mini", "--steps", "50", "--count", "100", "-o"]
     launcher = start([*words, str(tmp_path / "fox.png")], 2)
-    while not list(tmp_path.glob("*.png")):
-        assert launcher.poll() is None
-        time.sleep(0.2)
-    ranks = psutil.Process(launcher.pid).children(recursive=True)
-    ranks[-1].kill()
-    said, _ = launcher.communicate(timeout=60)
-    assert "exited with code -9" in said
-    assert "Traceback" not in said
-    assert not psutil.wait_procs(ranks, timeout=10)[1]
+    lose_one(launcher, lambda: any(tmp_path.glob("*.png")))
 
 
 @pytest.mark.sweep

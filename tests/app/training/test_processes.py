@@ -5,13 +5,13 @@ import os
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import mlx.core as mx
-import psutil
 import pytest
 from PIL import Image
+
+from tests.launched import lose_one
 
 ROOT = Path(__file__).parents[3]
 pytestmark = pytest.mark.sweep
@@ -79,15 +79,7 @@ def test_a_process_that_ends_ends_the_others_with_its_reason(start, tmp_path):
     """By mlx.launch, which looks after them: without it MLX's ring may wait for the lost one forever."""
     (launcher,) = start("two", 0, "--steps", "2000", "--batch", "2")
     log = tmp_path / "two" / "log.jsonl"
-    while not log.exists() or len(log.read_text().splitlines()) < 3:
-        assert launcher.poll() is None
-        time.sleep(0.2)
-    ranks = psutil.Process(launcher.pid).children(recursive=True)
-    ranks[-1].kill()
-    said, _ = launcher.communicate(timeout=60)
-    assert "exited with code -9" in said
-    assert "Traceback" not in said
-    assert not psutil.wait_procs(ranks, timeout=10)[1]
+    lose_one(launcher, lambda: log.exists() and len(log.read_text().splitlines()) >= 3)
 
 
 def test_a_step_too_small_to_share_is_refused(start):

@@ -2,12 +2,10 @@
 
 import pytest
 from PySide6.QtCore import QPointF, QSizeF, Qt
-from PySide6.QtGui import QPixmap
 from PySide6.QtTest import QTest
 
 from app.board.regions import LEAST, Region
 from app.gui.canvas.boxes import BoxDrawer
-from app.gui.canvas.canvas import Canvas
 from app.gui.canvas.hand import Touch
 
 GROUND = QSizeF(800, 400)
@@ -16,19 +14,9 @@ Key, Modifier = Qt.Key, Qt.KeyboardModifier
 
 
 @pytest.fixture
-def canvas(qtbot):
-    made = Canvas()
-    qtbot.addWidget(made)
-    made.resize(900, 500)
-    made.set_picture(QPixmap(800, 400), 800, 400)
-    made.show()
-    made.set_hand(BoxDrawer())
-    return made
-
-
-@pytest.fixture
 def drawer(canvas):
-    hand = canvas.hand
+    hand = BoxDrawer()
+    canvas.set_hand(hand)
     hand.show_items((), GROUND)
     hand.told, hand.asked = [], []
     hand.committed.connect(lambda what, _: hand.told.append(what))

@@ -2,12 +2,10 @@
 
 import pytest
 from PySide6.QtCore import QPointF, QSizeF, Qt
-from PySide6.QtGui import QPixmap
 from PySide6.QtTest import QTest
 
 from app.board import pose
 from app.board.pose import JOINTS
-from app.gui.canvas.canvas import Canvas
 from app.gui.canvas.figures import Poser, draw_pose, frame, place_sheet
 from app.gui.canvas.hand import Touch
 
@@ -17,18 +15,8 @@ Key, Modifier = Qt.Key, Qt.KeyboardModifier
 
 
 @pytest.fixture
-def canvas(qtbot):
-    made = Canvas()
-    qtbot.addWidget(made)
-    made.resize(900, 500)
-    made.set_picture(QPixmap(800, 400), 800, 400)
-    made.show()
-    made.set_hand(Poser())
-    return made
-
-
-@pytest.fixture
 def poser(canvas):
+    canvas.set_hand(Poser())
     canvas.hand.show_items((pose.make_figure("Standing"), pose.make_figure("Standing", (0.5, 0.5))), GROUND)
     canvas.hand.told = []
     canvas.hand.committed.connect(lambda what, _: canvas.hand.told.append(what))
