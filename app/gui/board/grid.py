@@ -19,6 +19,8 @@ from .cells import BoardCells
 from .drop import Dropping
 from .model import ROW, Row
 
+ARROWS = (Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down)
+
 
 class BoardGrid(BoardCells):
     """Signals say what the user wants; the page does it."""
@@ -75,7 +77,7 @@ class BoardGrid(BoardCells):
             self._move_anchor(event)
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
-        self.keyboard = True
+        unseen, self.keyboard = not self.keyboard and not self.list_selected(), True
         index, plain = self.currentIndex(), event.modifiers() == Qt.KeyboardModifier.NoModifier
         # A line edit lets Return through to its parents, which must not open the next thing.
         editing = self.state() == self.State.EditingState
@@ -86,6 +88,9 @@ class BoardGrid(BoardCells):
             self.peek_wanted.emit(row.panel)
         elif row and event.key() == Qt.Key.Key_F2:
             self.edit(index)
+        elif unseen and row and plain and event.key() in ARROWS:
+            self.setCurrentIndex(index)  # where the keys stand was not to be seen: it is shown first
+            self._move_anchor(event)
         else:
             super().keyPressEvent(event)
             if self.currentIndex() != index:  # Shift alone, as the first of Ctrl+Shift+A, leads nowhere

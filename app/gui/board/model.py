@@ -8,7 +8,7 @@ from PySide6.QtCore import QAbstractListModel, QByteArray, QMimeData, QModelInde
 
 from ...board import commands
 from ...board.data import Board, Panel, numbers, scene_numbers
-from ...board.seen import is_out_of_date
+from ...board.seen import is_out_of_date, look
 from ..document.document import Document
 from ..kit.widgets import as_tip
 
@@ -108,6 +108,7 @@ class BoardModel(QAbstractListModel):
             return "Add a panel"
         panel, state = self.document.panel(row.panel), self.document.panel_state(row.panel)
         parts = [f"Panel {row.number}", caption(panel), "" if state.held else WORDS[state.state], state.reason]
+        parts += list_origins(self.document.board, panel)
         parts += ["the queue is paused"] if state.paused else []
         parts += [OUTDATED.lower()] if is_out_of_date(self.document.board, panel) else []
         return ", ".join(part for part in parts if part)
@@ -130,6 +131,14 @@ class BoardModel(QAbstractListModel):
 def caption(panel: Panel) -> str:
     """What stands below the picture: what happens, else the words it is made from."""
     return panel.caption
+
+
+def list_origins(board: Board, panel: Panel) -> list[str]:
+    """Where its picture comes from: the panel that it continues, and what a picture is that no model made."""
+    source, take = panel.source, panel.take
+    continued = look(board).numbers.get(source.panel or "") if source.kind == "panel" else None
+    found = [f"continues {continued}"] if continued else []
+    return [*found, take.note] if take and take.note and not take.request else found
 
 
 def _rows(board: Board) -> list[Row]:

@@ -19,7 +19,7 @@ from ..kit.measures import CORNER, FINE, GAP, HAIR, LARGE, RADIUS, TEXT
 from ..kit.theme import font, theme
 from ..kit.widgets import draw_words
 from .layout import CAPTION, SLIM
-from .model import OUTDATED, ROW, Index, Row, caption
+from .model import OUTDATED, ROW, Index, Row, caption, list_origins
 
 SELECTED, FOCUS = QStyle.StateFlag.State_Selected, QStyle.StateFlag.State_HasFocus
 HOVER = QStyle.StateFlag.State_MouseOver
@@ -121,7 +121,8 @@ class BoardDelegate(QStyledItemDelegate):
         elif is_out_of_date(self.document.board, panel):
             _chip(painter, box, OUTDATED, theme.colours.warning)
         _border(painter, box, option)
-        _below(painter, option.rect.adjusted(0, box.height() + GAP, 0, 0), row, panel, self._colours(panel))
+        _below(painter, option.rect.adjusted(0, box.height() + GAP, 0, 0), row, panel, self._colours(panel),
+               list_origins(self.document.board, panel))  # fmt: skip
 
     def _picture(self, painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> None:
         pixmap, ratio = self._pixmap(painter, box, panel, state), painter.device().devicePixelRatioF()
@@ -314,27 +315,34 @@ def _chip(painter: QPainter, box: QRect, text: str, colour: str) -> None:
     draw_words(painter, plate, CENTRE, text)
 
 
-def _below(painter: QPainter, rect: QRect, row: Row, panel: Panel, colours: Sequence[str]) -> None:
-    c = theme.colours
+def _below(
+    painter: QPainter, rect: QRect, row: Row, panel: Panel, colours: Sequence[str], origins: Sequence[str]
+) -> None:
     painter.setFont(_font(TEXT, QFont.Weight.DemiBold))
     line = painter.fontMetrics().lineSpacing()
     top = QRect(rect.left(), rect.top(), rect.width(), line)
-    painter.setPen(QColor(c.text))
+    painter.setPen(QColor(theme.colours.text))
     draw_words(painter, top, LEFT, row.number)
     start = painter.fontMetrics().horizontalAdvance(row.number) + 8
     painter.setFont(_font(FINE, QFont.Weight.Normal))
-    painter.setPen(QColor(c.muted))
-    camera = " · ".join(part for part in (panel.camera.shot, panel.camera.angle, panel.camera.move) if part)
-    draw_words(painter, top.adjusted(start, 0, -48, 0), LEFT, camera)
+    painter.setPen(QColor(theme.colours.muted))
     draw_words(painter, top, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter, say_length(panel.seconds))
-    _marks(painter, top.adjusted(start, 0, -48, 0), colours, painter.fontMetrics().horizontalAdvance(camera))
     text = caption(panel) if panel.take or panel.action else ""
     spoken = f"“{panel.dialogue}”" if panel.dialogue else ""
     lines = _elide(f"{text} {spoken}".strip(), painter.fontMetrics(), rect.width(), 2, FINE)
-    painter.setPen(QColor(c.muted))
-    draw_words(
-        painter, QRect(rect.left(), rect.top() + line + 3, rect.width(), 2 * line), Qt.AlignmentFlag.AlignLeft, lines
-    )
+    below = QRect(rect.left(), rect.top() + line + 3, rect.width(), 2 * line)
+    draw_words(painter, below, Qt.AlignmentFlag.AlignLeft, lines)
+    _facts(painter, top.adjusted(start, 0, -48, 0), panel, colours, origins)
+
+
+def _facts(painter: QPainter, room: QRect, panel: Panel, colours: Sequence[str], origins: Sequence[str]) -> None:
+    """Where the picture comes from and how it is seen; behind it a dot for each reference, which stays whole."""
+    camera = panel.camera.shot, panel.camera.angle, panel.camera.move
+    metrics, dots = painter.fontMetrics(), 10 * (len(colours) + 1)
+    facts = " · ".join(part for part in (*origins, *camera) if part)
+    shown = metrics.elidedText(facts, Qt.TextElideMode.ElideRight, max(0, room.width() - dots))
+    draw_words(painter, room, LEFT, shown)
+    _marks(painter, room, colours, metrics.horizontalAdvance(shown))
 
 
 def _marks(painter: QPainter, rect: QRect, colours: Sequence[str], after: int) -> None:

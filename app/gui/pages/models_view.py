@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QResizeEvent
+from PySide6.QtCore import QEvent, Qt, Signal
+from PySide6.QtGui import QKeyEvent, QKeySequence, QResizeEvent
 from PySide6.QtWidgets import (
     QAbstractItemView,
     QDialog,
@@ -224,6 +224,18 @@ class ModelsView(QWidget):
     def _name_at(self, place: int) -> str:
         item = self.table.item(place, 0)
         return str(item.data(NAME)) if item else ""
+
+    def event(self, event: QEvent) -> bool:
+        """The keys that find a panel elsewhere find a model here."""
+        finds = isinstance(event, QKeyEvent) and event.matches(QKeySequence.StandardKey.Find)
+        if finds and event.type() == QEvent.Type.ShortcutOverride:
+            event.accept()
+        elif finds and event.type() == QEvent.Type.KeyPress:
+            self.search.setFocus(Qt.FocusReason.ShortcutFocusReason)
+            self.search.selectAll()
+        else:
+            return super().event(event)
+        return True
 
     def find_chosen(self) -> str:
         """The name of the model that is shown in full."""

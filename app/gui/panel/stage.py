@@ -291,6 +291,15 @@ class PanelStage(PanelPart, QWidget):
 
     # Mask
 
+    def step_back(self) -> bool:
+        """Lay the tool away, or else end the comparison; whether there was something."""
+        under_way = self.tool != "move" or self.bar.compare.isChecked()
+        if self.tool != "move":
+            self.set_tool("move")
+        else:
+            self.bar.compare.setChecked(False)
+        return under_way
+
     def set_tool(self, tool: Tool) -> None:
         """ "move", one of the tools of the mask, or one that lays something on the picture."""
         again, self.tool = self.tool == tool, tool

@@ -369,9 +369,7 @@ class PanelView(PanelPart, QWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape:
-            if self.stage.tool != "move":
-                self.stage.set_tool("move")
-            else:
+            if not self.stage.step_back():
                 self.closed.emit()
         else:
             super().keyPressEvent(event)

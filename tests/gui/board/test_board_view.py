@@ -7,9 +7,10 @@ from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
 from app.board import commands
+from app.board.panel_job import import_take
 from app.gui.board import paint
 from app.gui.board.layout import CAPTION, MARGIN, SLIM, lay_out
-from app.gui.board.model import PANELS
+from app.gui.board.model import PANELS, list_origins
 
 
 @pytest.fixture
@@ -104,6 +105,31 @@ def test_what_a_screen_reader_hears(grid, window, here, engine):
     window.document.render(here[:1])
     engine.fail("Out of memory.")
     assert "failed, Out of memory." in grid.model().index(1).data(Qt.ItemDataRole.AccessibleTextRole)
+
+
+def test_the_first_arrow_shows_where_the_keys_stand(window, grid, here, qtbot):
+    """On a board that was opened by mouse nothing is held, and the first Right went to the second panel."""
+    grid.clearSelection()
+    grid.keyboard = False
+    grid.setCurrentIndex(grid.model().index(1))
+    grid.clearSelection()
+    qtbot.keyClick(grid, Qt.Key.Key_Right)
+    assert grid.list_selected() == (here[0],)
+    qtbot.keyClick(grid, Qt.Key.Key_Right)
+    assert grid.list_selected() == (here[1],)
+
+
+def test_what_a_panel_continues_and_what_no_model_made_are_said_below_it(window, here, picture_file, monkeypatch):
+    document = window.document
+    new = document.continue_from(here[0])
+    picture = document.import_picture(picture_file("drawn.png", "red"))
+    document.do("Import", commands.add_take(document.board, here[0], import_take(picture, "sample art")))
+    origins = {panel.id: list_origins(document.board, panel) for panel in document.board.panels()}
+    assert (origins[here[0]], origins[new]) == (["sample art"], ["continues 1A"])
+    shown = []
+    monkeypatch.setattr(paint, "draw_words", lambda *words: shown.append(words[-1]))
+    window.board.grid.viewport().grab()
+    assert {"sample art", "continues 1A"} <= set(shown)
 
 
 def test_arrows_walk_return_opens_space_looks(grid, window, here, qtbot):

@@ -60,6 +60,14 @@ def test_all_models_are_in_the_table_and_a_search_finds_them_by_name_licence_and
     assert len(shown(page)) == len(SPECS) + len(LANGUAGES)
 
 
+def test_the_keys_to_find_go_to_the_search_of_this_page(window, page):
+    """They led to the board's panels, and what was typed then too."""
+    page.table.setFocus()
+    QTest.keyClick(page.table, Qt.Key.Key_F, Qt.KeyboardModifier.ControlModifier)
+    assert page.search.hasFocus()
+    assert window.stack.currentWidget() is page
+
+
 def test_all_columns_are_seen_where_there_is_room(window, page, qtbot):
     for width in (900, 1280, 2000):
         window.resize(width, 800)

@@ -566,6 +566,18 @@ def test_other_panels_and_back(view, document, ids, qtbot):
         document.do("Remove", commands.remove_panels(document.board, [ids()[1]]))
 
 
+def test_escape_ends_a_comparison_before_it_leaves_the_panel(view, document, ids, qtbot):
+    add_take(document, ids()[0], 1)
+    add_take(document, ids()[0], 2)
+    left = []
+    view.closed.connect(lambda: left.append(True))
+    view.stage.bar.compare.setChecked(True)
+    QTest.keyClick(view.stage.canvas, Qt.Key.Key_Escape)
+    assert (view.stage.canvas.comparing, left) == (False, [])
+    QTest.keyClick(view.stage.canvas, Qt.Key.Key_Escape)
+    assert left == [True]
+
+
 def controls(view):
     kinds = (QAbstractButton, QComboBox, QAbstractSpinBox, QLineEdit, QPlainTextEdit)
     found = [w for kind in kinds for w in view.findChildren(kind)]
