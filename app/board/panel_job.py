@@ -22,7 +22,7 @@ from mlx_model.errors import RequestError
 from mlx_model.foreign import parse_json
 from mlx_model.geometry import Size
 from mlx_model.memory import Forecast
-from mlx_model.request import MAX_SEED, Lora, Mask, Reference, Request, check, size_of_shape
+from mlx_model.request import MAX_SEED, Lora, Mask, Reference, Request, check, from_json, size_of_shape
 from mlx_model.shortcuts import gains_from_cache
 from mlx_model.specs import ModelSpec
 from mlx_model.store.folder import Folder
@@ -358,6 +358,33 @@ def read_request(take: Take) -> dict[str, Any]:
     except ValueError:
         return {}
     return values if isinstance(values, dict) else {}
+
+
+def is_repeat(job: Job, panel: Panel) -> bool:
+    """Whether the job, made by panel_job without `compose`, would try once more what made the panel's current take.
+
+    Requests are compared whole, so that nothing which a panel may hold one day is forgotten; but a seed only where it
+    is locked, and no paths: a board may have been moved.
+    """
+    shown = panel.take
+    if shown is None or (job.start, panel.placed) != (shown.parent, shown.placed):
+        return False
+    try:
+        made = from_json(shown.request)
+    except RequestError:  # a picture from outside has none
+        return False
+    asked = job.request if panel.seed_locked else dataclasses.replace(job.request, seed=made.seed)
+    if panel.placed:  # on the same picture as then: both together were what the model saw first
+        asked = dataclasses.replace(asked, references=(*made.references[:1], *asked.references[1:]))
+    return _hide_places(asked) == _hide_places(made)
+
+
+def _hide_places(request: Request) -> Request:
+    """Without the places of its files on this machine."""
+    shown = tuple(dataclasses.replace(one, path="") for one in request.references)
+    loras = tuple(dataclasses.replace(one, path="") for one in request.loras)
+    mask = dataclasses.replace(request.mask, path="") if request.mask else None
+    return dataclasses.replace(request, references=shown, loras=loras, mask=mask)
 
 
 def _now() -> str:

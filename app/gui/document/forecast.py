@@ -14,6 +14,7 @@ from mlx_model.specs import ModelSpec
 
 from ...board.data import Board, Panel
 from ...board.panel_job import Choice, choose_size, name_model, panel_job, require_memory
+from ...engine.jobs import Job
 from ...models import library, loras
 from ..kit.turns import beside
 from ..kit.words import model_title
@@ -94,17 +95,17 @@ def forecast(board: Board, panel: Panel, model: PanelModel) -> Forecast:
     return Forecast(f"Needs about {memory.gib(needed.peak)} of {room} memory{how}", "", True)
 
 
-def obstacle(
+def attempt(
     board: Board, panel: Panel, model: PanelModel, picture_path: Callable[[str], Path]
-) -> FluxLocalError | None:
-    """Why a run of the panel would be refused before it starts, apart from memory; None where it would not."""
+) -> Job | FluxLocalError | None:
+    """The job that a run of the panel would be, or why it would be refused before it starts, apart from memory; None
+    without a model, of which the forecast says it. What is placed is not in it: it takes a while to put together."""
     if model.found is None:
-        return None  # the forecast says it
+        return None
     try:
-        panel_job(board, panel.id, picture_path, model.choose(board, panel))
+        return panel_job(board, panel.id, picture_path, model.choose(board, panel))
     except FluxLocalError as error:
         return error
-    return None
 
 
 class Library(QObject):

@@ -6,14 +6,17 @@ from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPixmap, QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from mlx_model.errors import FluxLocalError
 from mlx_model.writing import is_short
 
 from ...base.words import say_count
 from ...board import commands
 from ...board.data import Picture, Source
+from ...board.panel_job import is_repeat
 from ...board.seen import fits_mask, look, see, source_picture
+from ...engine.jobs import Job
 from ..document.document import Document
-from ..document.forecast import Forecast, PanelModel, forecast, obstacle
+from ..document.forecast import Forecast, PanelModel, attempt, forecast
 from ..document.panel_part import PanelPart
 from ..kit.measures import GAP
 from ..kit.widgets import OneLine, as_action, button, describe, key_text, label, row, set_tone
@@ -201,32 +204,25 @@ class EditBar(PanelPart, QWidget):
     def _show_forecast(self, needed: Forecast) -> None:
         """Before the run: what it needs, or why there can be none and what would do instead."""
         misfit = needed.fits is False
-        self._refusal, self._mild = self._find_refusal(), not self.panel.words.strip()
+        tried = attempt(self.document.board, self.panel, self.model, self.document.picture_path)
+        self._refusal, self._mild = self._find_refusal(tried), not self.panel.words.strip()
         self.misfit.setText(f"{needed.text} {in_window(needed.hint)}".strip() if misfit else "")
         self.misfit.setVisible(misfit)
         self.change_settings.setVisible(misfit)
         self.anyway.setVisible(needed.predicted)
         usable = not misfit and not self._refusal
-        words = "Render Again" if self._is_repeated() else "Render"
+        words = "Render Again" if isinstance(tried, Job) and is_repeat(tried, self.panel) else "Render"
         self.render_bar.set_words(words, needed.text if usable else self.misfit.text() or self._refusal, usable)
         self._show_hint()
 
-    def _find_refusal(self) -> str:
+    def _find_refusal(self, tried: Job | FluxLocalError | None) -> str:
         panel, document = self.panel, self.document
         over = sum(one.picture is not None for one in see(document.board, panel)) - self.model.limit
         if self.model.limit and over > 0:  # the line under the pictures says the rest
             return f"{say_count(over, 'picture')} too many."
-        refused = obstacle(document.board, panel, self.model, document.picture_path)
-        if refused is None or self.text.highlighter.problem:  # a mention, perhaps half typed: it is told as such
+        if not isinstance(tried, FluxLocalError) or self.text.highlighter.problem:  # a mention is told as such
             return ""
-        return f"{refused.message} {in_window(refused.hint)}".strip()
-
-    def _is_repeated(self) -> bool:
-        """Whether a run would try once more what made the picture above."""
-        panel, shown = self.panel, self.panel.take
-        start = look(self.document.board).find_start(panel)
-        return bool(shown and shown.request and shown.parent == (start.id if start else None)
-                    and shown.instruction == panel.words.strip() and shown.placed == panel.placed)  # fmt: skip
+        return f"{tried.message} {in_window(tried.hint)}".strip()
 
     def set_note(self, text: str) -> None:
         """Why a live run can't start yet, "" for nothing."""

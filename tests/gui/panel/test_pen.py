@@ -110,7 +110,7 @@ def flux3(view, monkeypatch):
     found = Model(SimpleNamespace(spec=spec, path=Path("nowhere")), spec.name)
     view.edit.model = PanelModel(found)
     monkeypatch.setattr(edit_bar, "forecast", lambda *_: Forecast())
-    monkeypatch.setattr(edit_bar, "obstacle", lambda *_: None)
+    monkeypatch.setattr(edit_bar, "attempt", lambda *_: None)
     view.edit.refresh()
     return view
 
