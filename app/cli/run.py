@@ -21,12 +21,11 @@ from app.engine.running import (
     require_memory,
     run_and_save,
 )
-from app.pictures import images
+from app.pictures import images, metadata
 from mlx_model import files
 from mlx_model.errors import DiskFull, RequestError
 from mlx_model.events import Done, Stage
-from mlx_model.geometry import Size
-from mlx_model.request import MAX_SEED, Request, demand
+from mlx_model.request import MAX_SEED, Request
 from mlx_model.specs import ModelSpec
 
 from .say import Reporter, echo_path
@@ -42,7 +41,7 @@ import unicodedata
 from app.models import library
 from app.pictures import inputs
 from mlx_model.request import Lora, check
-from mlx_model.store.folder import Folder, open_folder
+from mlx_model.store.folder import Folder, open_folder, sha256_of
 
 Options = dict[str, Any]
 
@@ -101,16 +100,16 @@ def _agree(group: "Group", folder: "Folder", request: Request) -> Request:
     if request.step_cache:
         raise RequestError("Processes that share a model don't take --step-cache.", "Leave it out.")
     request = dataclasses.replace(request, seed=together.agree(group, request.seed))
-    together.require_same(group, _tell_apart(folder, request))
+    together.require_same(group, tell_apart(folder, request))
     return request
 
 
-def _tell_apart(folder: "Folder", request: Request) -> str:
+def tell_apart(folder: "Folder", request: Request) -> str:
     """What has to be the same on every machine; where its files lie may differ."""
     weights = sorted(sha256 for one in folder.components.values() for sha256 in map(str, one.files.values()))
-    bare = dataclasses.replace(request, model="", references=(), mask=None, loras=(), noise=None)
-    sizes = [Size.of(demand(reference.pixels)) for reference in request.references]
-    return f"{weights} {sizes} {bare.to_json()}"
+    noise = sha256_of(Path(request.noise)) if request.noise else None
+    bare = dataclasses.replace(request, model="", noise=noise)
+    return f"{weights} {metadata.hide_paths(bare.to_json())}"
 
 
 def _take_part(folder: "Folder", request: Request, options: Options, group: "Group") -> None:

@@ -1,21 +1,30 @@
 """A model shared by two processes of mlx.launch: the picture of one, half of its blocks each, and a common end."""
 
+import dataclasses
 import json
 import os
 import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import mlx.core as mx
 import pytest
+from PIL import Image
 
+from app.cli import run
 from converters.convert import convert
+from mlx_model.request import Lora, Mask, Reference, Request
 from mlx_model.store.shared import share_out
 from tests.converters.tiny import TINY, checkpoint
 from tests.launched import lose_one
+from tests.model.store.made_loras import low_rank, peft, save
 
 ROOT = Path(__file__).parents[3]
+ROBOT = str(ROOT / "assets" / "examples" / "robot.png")
+EDIT = ["-m", "app", "edit"]
 LOADED = """
 import sys, mlx.core as mx
 from pathlib import Path
@@ -98,15 +107,70 @@ def test_two_processes_draw_what_one_draws(start, tmp_path, model, bits):
 @pytest.mark.sweep
 def test_guidance_a_picture_and_a_seed_that_nobody_named(start, tmp_path):
     """Two prompts side by side, a reference, and the first process's seed for both; it alone writes and speaks."""
-    robot = str(ROOT / "assets" / "examples" / "robot.png")
-    words = ["-m", "app", "edit", robot, "-p", "make it night", "-m", "mini", "--count", "2", "--json", "-o"]
+    words = [*EDIT, ROBOT, "-p", "make it night", "-m", "mini", "--count", "2", "--json", "-o"]
     said = finish(start([*words, str(tmp_path / "two.png")], 2))
     done = [event for event in map(json.loads, said.splitlines()) if event["event"] == "done"]
     assert len(done) == 2
-    again = ["-m", "app", "edit", "--again", done[1]["path"], "--save-latents", str(tmp_path / "one.safetensors")]
+    again = [*EDIT, "--again", done[1]["path"], "--save-latents", str(tmp_path / "one.safetensors")]
     finish(start([*again, "-o", str(tmp_path / "one.png")], 1))
     assert (tmp_path / "one.png").read_bytes() == Path(done[1]["path"]).read_bytes()
     assert len(list(tmp_path.glob("*.png"))) == 3
+
+
+@pytest.mark.sweep
+def test_a_region_an_adapter_and_previews_made_again_by_two(start, tmp_path):
+    """To the bit, pictures of the steps too; of which machine they come from, nothing tells."""
+    mask = Image.new("L", (256, 256))
+    mask.paste(255, (64, 64, 160, 128))
+    mask.save(tmp_path / "mask.png")
+    to_out = "transformer.single_transformer_blocks.{}.attn.to_out"
+    pairs = [
+        peft(to_out.format(number), *low_rank(number, 256, 1024)) for number in (0, 3)
+    ]  # a block of either process
+    lora = save(tmp_path / "a.safetensors", pairs[0] | pairs[1])
+    words = ["-p", "make it night", "-m", "mini", "--mask", str(tmp_path / "mask.png"), "--region"]
+    finish(start([*EDIT, ROBOT, *words, "--lora", f"{lora}:9", *places(tmp_path / "one")], 1))
+    finish(start([*EDIT, "--again", str(tmp_path / "one.png"), *places(tmp_path / "two")], 2))
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    one, two = (sorted((tmp_path / name).iterdir()) for name in ("one", "two"))
+    assert len(one) == 3
+    assert [file.read_bytes() for file in one] == [file.read_bytes() for file in two]
+
+
+def places(out: Path) -> list[str]:
+    return ["-o", f"{out}.png", "--preview", str(out)]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"loras": (Lora("there/a.safetensors", 0.8, "ff"),)},
+        {"loras": (Lora("there/a.safetensors", 0.9, "aa"),)},
+        {"references": (Reference("there/room.png", "room", sha256="ff"),)},
+        {"mask": Mask("there/mask.png", "ff")},
+        {"noise": "there/other.safetensors"},
+    ],
+)
+def test_files_are_the_same_by_what_they_hold(tmp_path, monkeypatch, other):
+    """Another adapter or picture at the same place of another machine would draw a bit of both."""
+    monkeypatch.chdir(tmp_path)
+    for place in ("here", "there"):
+        Path(place).mkdir()
+        Path(place, "noise.safetensors").write_text("noise")
+        Path(place, "other.safetensors").write_text(place)
+
+    def tell(place: str, **other: Any) -> str:
+        request = Request(
+            "mini",
+            references=(Reference(f"{place}/room.png", "room", sha256="aa"),),
+            mask=Mask(f"{place}/mask.png", "aa"),
+            loras=(Lora(f"{place}/a.safetensors", 0.8, "aa"),),
+            noise=f"{place}/noise.safetensors",
+        )
+        return run.tell_apart(SimpleNamespace(components={}), dataclasses.replace(request, **other))
+
+    assert tell("here") == tell("there")
+    assert tell("here") != tell("there", **other)
 
 
 @pytest.mark.sweep
@@ -136,7 +200,11 @@ def test_a_process_that_ends_ends_the_other_with_its_reason(start, tmp_path):
 @pytest.mark.sweep
 @pytest.mark.parametrize(
     ("model", "words", "said"),
-    [("flux3-image-klein", (), "can't be shared by 2 processes"), ("mini", ("--write",), "don't take --write")],
+    [
+        ("flux3-image-klein", (), "can't be shared by 2 processes"),
+        ("mini", ("--write",), "don't take --write"),
+        ("mini", ("--step-cache", "0.1", "--steps", "8"), "don't take --step-cache"),
+    ],
 )
 def test_what_can_t_be_shared_is_refused(start, tmp_path, model, words, said):
     if model != "mini":
