@@ -32,8 +32,13 @@ def gains_from_cache(steps: int) -> bool:
     return steps >= LEAST_STEPS
 
 
+def computes_regions(spec: ModelSpec) -> bool:
+    """Whether the model sees the rest of the picture as a reference, so that a part can be computed alone."""
+    return spec.pictures == "tokens"
+
+
 def _check_region(repaints: bool, spec: ModelSpec) -> None:
     if not repaints:
         raise RequestError("There is no region without a mask.", "Say with a mask where to repaint, or take it off.")
-    if spec.pictures != "tokens":
+    if not computes_regions(spec):
         raise RequestError(f"{spec.name} needs the whole picture around the mask.", "Choose a model that edits.")

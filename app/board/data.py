@@ -139,6 +139,7 @@ class Settings(Struct, frozen=True):
     height: int | None = None
     loras: tuple[Adapter, ...] | None = None
     step_cache: float | None = None  # approximate; None is off
+    region: bool = False  # with a mask: only what it repaints is computed; approximate
 
 
 class Panel(Struct, frozen=True):

@@ -23,7 +23,7 @@ from mlx_model.foreign import parse_json
 from mlx_model.geometry import Size
 from mlx_model.memory import Forecast
 from mlx_model.request import MAX_SEED, Lora, Mask, Reference, Request, check, from_json, size_of_shape
-from mlx_model.shortcuts import gains_from_cache
+from mlx_model.shortcuts import computes_regions, gains_from_cache
 from mlx_model.specs import ModelSpec
 from mlx_model.store.folder import Folder
 
@@ -78,6 +78,11 @@ def choose_step_cache(panel: Panel, spec: ModelSpec) -> float | None:
     """The panel's, where the model takes so many steps that it gains something."""
     steps = spec.steps if panel.settings.steps is None else panel.settings.steps
     return panel.settings.step_cache if gains_from_cache(steps) else None
+
+
+def choose_region(mask: Mask | None, panel: Panel, spec: ModelSpec) -> bool:
+    """Whether only what the mask repaints is computed: the panel asks for it, and the model can."""
+    return panel.settings.region and mask is not None and computes_regions(spec)
 
 
 def require_memory(board: Board, panel: Panel, choice: Choice) -> Forecast:
@@ -185,7 +190,7 @@ def panel_job(
         raise _no_words(panel, label)
     known = find_taught(board, see(board, panel), choice.model.name)
     shown, source = _pictures(board, panel, label), source_picture(board, panel)
-    laid = _lay(panel, source, compose)
+    laid, mask = _lay(panel, source, compose), _mask(panel, source, picture_path)
     pictures = [_show_laid(one, laid) for one in shown if not is_known(one, known)]
     request = Request(
         choice.model.name,
@@ -196,11 +201,12 @@ def panel_job(
         guidance=panel.settings.guidance,
         seed=further_seed(panel, 0) if seed is None else seed,
         references=tuple(_reference(one, one.picture, picture_path) for one in pictures if one.picture),
-        mask=_mask(panel, source, picture_path),
+        mask=mask,
         strength=panel.settings.strength if source else None,
         loras=list_loras(board, panel, known),
         reference_size=running.choose_reference_size(spec),
         step_cache=choose_step_cache(panel, spec),
+        region=choose_region(mask, panel, spec),
     )
     folder, start = str(choice.folder.path), look(board).find_start(panel)
     words, start_id = panel.words.strip(), start.id if start else None

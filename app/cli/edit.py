@@ -5,11 +5,7 @@ from typing import Any
 
 import click
 
-from .options import FILE, run_options
-
-REGION = (
-    "With a mask: compute only what lies under it and a rim around it. Quicker where the mask is small; approximate."
-)
+from .options import FILE, region_option, run_options
 
 
 @click.command()
@@ -19,7 +15,7 @@ REGION = (
 @click.option("--outpaint", metavar="L,T,R,B", help="Paint new ground: pixels to add left, above, right and below.")
 @click.option("--ready-made", is_flag=True, default=None, help="For Canny: IMAGE is an edge map already, not a photo.")
 @click.option("--strength", type=float, metavar="S", help="Start from the first picture: near 0 keeps it, 1 repaints.")
-@click.option("--region/--no-region", default=None, help=REGION)
+@region_option()
 @run_options
 def edit(image: tuple[str, ...], prompt: str | None, **options: Any) -> None:
     """Change the first IMAGE by instruction; the others are references.

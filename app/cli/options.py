@@ -125,6 +125,12 @@ def step_cache_option() -> Callable:
     return click.option("--step-cache", type=Number(0, 1), metavar="THRESHOLD", help=words)
 
 
+def region_option() -> Callable:
+    """--region and --no-region."""
+    words = "With a mask: compute only what lies under it and a rim around it. Quicker where it is small; approximate."
+    return click.option("--region/--no-region", default=None, help=words)
+
+
 def lora_option(help: str) -> Callable:
     """--lora, any number of times."""
     return click.option("--lora", "loras", multiple=True, metavar="PATH|NAME[:SCALE]", help=help)

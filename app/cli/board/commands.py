@@ -7,7 +7,7 @@ import click
 from app.board.camera import SHOTS
 from app.board.data import ROLES
 
-from ..options import FILE, Number, cache_option, low_memory_option, step_cache_option
+from ..options import FILE, Number, cache_option, low_memory_option, region_option, step_cache_option
 from ..say import JSON, Command, json_option
 
 
@@ -88,6 +88,7 @@ def _panel_options(command: Command) -> Command:
         option("--guidance", type=float, metavar="G", help="How closely to follow the prompt."),
         option("--steps", type=int, metavar="N", help="Sampling steps."),
         step_cache_option(),
+        region_option(),
         option("--model", metavar="MODEL", help="Another model than the board's."),
         option("--seconds", type=float, metavar="T", help="How long it stands in the animatic."),
         option("--move", metavar="TEXT", help="Camera move, such as pan or push in."),

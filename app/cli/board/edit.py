@@ -154,7 +154,8 @@ def _change_panel(board: Board, panel: Panel, options: Options) -> Panel:
     direct = ("action", "dialogue", "notes", "seconds")
     changes = {key: options[key] for key in direct if options.get(key) is not None}
     camera = {key: options[key] for key in ("shot", "angle", "move") if options[key] is not None}
-    settings = {key: options[key] for key in ("model", "steps", "guidance", "strength") if options[key] is not None}
+    own = ("model", "steps", "guidance", "strength", "region")
+    settings = {key: options[key] for key in own if options[key] is not None}
     if options["step_cache"] is not None:
         settings["step_cache"] = options["step_cache"] or None
     if options["model"] is not None:

@@ -5,11 +5,11 @@ import secrets
 from msgspec.structs import replace
 from PySide6.QtCore import QSignalBlocker, Qt
 from PySide6.QtGui import QRegularExpressionValidator
-from PySide6.QtWidgets import QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QLineEdit, QVBoxLayout, QWidget
 
 from mlx_model.errors import FluxLocalError
 from mlx_model.request import MAX_SEED, MAX_STEPS, parse_size
-from mlx_model.shortcuts import MOST_CHANGE, gains_from_cache
+from mlx_model.shortcuts import MOST_CHANGE, computes_regions, gains_from_cache
 
 from ...board.data import ASPECTS, Panel, Settings
 from ...board.panel_job import name_loras
@@ -71,6 +71,10 @@ class RenderSettings(PanelPart, QWidget):
             "Skips most of a step that is like one before: 0.1 saves a third or more, and changes the picture a little",
             MOST_CHANGE, 0.05, lambda v: self._set("Step Cache", step_cache=v or None),
         )  # fmt: skip
+        self.region = QCheckBox("Only under the mask")
+        hint = "Compute what is under the mask and a rim around it: quicker where it is small, a little different"
+        describe(self.region, "Only under the mask", hint)
+        self.region.clicked.connect(lambda on: self._set("Region", region=on))
         self.strength = fraction(
             "Strength",
             "Off: the text says what changes. 0.05 to 1: paint over the start picture, more with more strength",
@@ -85,6 +89,7 @@ class RenderSettings(PanelPart, QWidget):
         self.guidance_label = add_row(layout, "Guidance", self.guidance)
         self.strength_label = add_row(layout, "Strength", self.strength)
         add_row(layout, "Step cache", self.step_cache)
+        self.region_label = add_row(layout, "Compute", self.region)
         add_row(layout, "Seed", self._seed_row(), self.seed)
         self.loras = LorasField(self.document)
         add_row(layout, "LoRAs", self.loras, self.loras.box)
@@ -106,7 +111,7 @@ class RenderSettings(PanelPart, QWidget):
     def controls(self) -> list[QWidget]:
         """What takes the keyboard, in its order."""
         return [self.fold, self.model_box, self.size_box, self.size_field, self.steps, self.guidance, self.strength,
-                self.step_cache, self.seed, self.lock, self.dice, self.loras.box]  # fmt: skip
+                self.step_cache, self.region, self.seed, self.lock, self.dice, self.loras.box]  # fmt: skip
 
     # Showing
 
@@ -133,9 +138,12 @@ class RenderSettings(PanelPart, QWidget):
         show_number(self.guidance, settings.guidance, f"{spec.guidance:g} (model's own)" if spec else "Model's own")
         show_number(self.strength, settings.strength, "Off")
         has_guidance = bool(spec and spec.guidance_kind != "none")
+        has_region = bool(spec and starts and computes_regions(spec))
+        self.region.setChecked(settings.region)
         for widget, there in (
             (self.guidance, has_guidance), (self.guidance_label, has_guidance),
             (self.strength, starts), (self.strength_label, starts),
+            (self.region, has_region), (self.region_label, has_region),
         ):  # fmt: skip
             widget.setVisible(there)
         self._show_step_cache(settings)

@@ -2,6 +2,7 @@
 
 from functools import partial
 
+import msgspec
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtWidgets import QApplication, QHBoxLayout, QLabel, QVBoxLayout, QWidget
 
@@ -10,7 +11,7 @@ from mlx_model.request import Request, from_json
 
 from ...base.words import say_duration
 from ...board import commands
-from ...board.data import Take
+from ...board.data import Settings, Take
 from ...board.panel_job import read_request
 from ..document.document import Document
 from ..document.panel_part import PanelPart
@@ -152,10 +153,11 @@ def _facts(take: Take, request: Request | None) -> dict[str, str]:
 
 def _name_shortcuts(request: Request) -> str:
     """What made the run shorter and the picture a little different."""
-    return f", step cache {request.step_cache:g}" if request.step_cache else ""
+    cache = f", step cache {request.step_cache:g}" if request.step_cache else ""
+    return f"{cache}, only under the mask" if request.region else cache
 
 
 def settings_of(take: Take) -> dict[str, object]:
-    """The steps, guidance, strength, size and step cache of a take's request, for a panel's Settings."""
-    values = read_request(take)
-    return {name: values.get(name) for name in ("steps", "guidance", "strength", "width", "height", "step_cache")}
+    """How a take was rendered, for a panel's Settings: of its request what those hold but the model and the LoRAs."""
+    values, unset = read_request(take), msgspec.structs.asdict(Settings())
+    return {name: values.get(name, unset[name]) for name in unset.keys() - {"model", "loras"}}

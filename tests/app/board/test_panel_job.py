@@ -280,3 +280,12 @@ def test_a_reference_that_is_to_be_followed_is_said_so_to_models_that_can(role):
     assert prompt.count("image 2") == 1
     assert "image 1" not in prompt
     assert job(one, model=MINI).request.prompt == "a dancer on a stage"
+
+
+def test_only_the_region_is_computed_where_a_mask_is_in_force_and_the_model_can():
+    one = Panel("p", instruction="x", mask=picture("mask"), takes=(take(),), current="t1", source=Source("take"),
+                settings=Settings(region=True))  # fmt: skip
+    assert job(board(one)).request.region
+    assert not job(board(one), model=SPECS["flux1-fill-dev"]).request.region
+    assert not job(board(replace(one, mask=None))).request.region
+    assert not job(board(replace(one, settings=Settings()))).request.region

@@ -222,6 +222,15 @@ def test_json_says_which_panel_and_where_its_picture_is(gull):
     assert Path(said[-1].path).parent == gull / "blobs"
 
 
+def test_the_region_of_a_panel_is_chosen_and_taken_back(gull):
+    run("board", "set", "gull", "1B", "--region")
+    assert panel("1B").settings.region
+    run("board", "set", "gull", "1B", "--steps", "5")
+    assert panel("1B").settings.region
+    run("board", "set", "gull", "1B", "--no-region")
+    assert not panel("1B").settings.region
+
+
 def test_a_step_cache_of_a_render_and_of_a_panel(gull):
     """One that can gain something has it; the render's goes before the panel's own, 0 takes it off."""
     run("board", "set", "gull", "1B", "--steps", "20", "--step-cache", "0.2")

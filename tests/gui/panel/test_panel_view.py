@@ -461,6 +461,23 @@ def test_a_step_cache_is_off_until_it_is_chosen_and_stands_beside_the_steps(view
     assert engine.submitted[1].request.step_cache is None
 
 
+def test_only_what_is_under_the_mask_is_computed_where_that_is_chosen(view, document, ids, engine, picture_file):
+    settings = view.side.settings
+    assert settings.region.isHidden()
+    add_take(document, ids()[0], 3)
+    view.change("Start", source=Source("take"), instruction="a hat", mask=view.panel.take.picture)
+    assert not settings.region.isHidden()
+    settings.region.click()
+    view.render_panel()
+    assert engine.submitted[0].request.region
+    engine.done(picture_file("part.png"))
+    assert view.side.take.values["Steps"].text() == "4, only under the mask"
+    settings.region.click()
+    assert not view.panel.settings.region
+    view.side.take.again.click()
+    assert (view.panel.settings.region, settings.region.isChecked()) == (True, True)
+
+
 def test_a_draft_of_live_has_no_step_cache(view, engine, qtbot):
     view.side.settings.steps.setValue(20)
     view.side.settings.step_cache.setValue(0.1)
