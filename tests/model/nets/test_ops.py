@@ -84,3 +84,13 @@ def test_rotation_is_few_kernels():
     mx.eval(rope, angles)
     ours = count_kernels(lambda x: turn_pairs(x, rope), heads(mx.bfloat16))
     assert ours <= count_kernels(lambda x: turn_in_reals(x, *angles), heads(mx.bfloat16)) / 3
+
+
+def test_counting_kernels_leaves_compilation_off():
+    """Turned on, each kernel of each later test costs a second of g++. What is compiled is called in Python once."""
+    count_kernels(mx.sin, mx.ones(3))
+    calls = []
+    function = mx.compile(lambda x: calls.append(1) or mx.sin(x))
+    for _ in range(2):
+        function(mx.ones(3))
+    assert len(calls) == 2

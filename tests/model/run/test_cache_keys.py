@@ -84,6 +84,7 @@ def assert_warm_is_cold(open_one, first, then, folder):
     assert latents(open_one(folder), then) == cold
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("field", [field for field in CHANGED if CHANGED[field]])
 def test_a_field_of_the_request(field, tmp_path):
     """Of a KV model, which keeps most."""
@@ -92,6 +93,7 @@ def test_a_field_of_the_request(field, tmp_path):
     assert_warm_is_cold(lambda folder: opened(folder, reference_bank=True), first, then, tmp_path / "kept")
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("change", ["file", "scale", "order"])
 def test_adapters(change, tmp_path):
     """Another file under the same name too."""
@@ -130,6 +132,7 @@ OTHERS = {  # of other families of pictures: two requests each, of which one fin
 }
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("what", OTHERS)
 def test_flux1(what, tmp_path):
     model, first, then = OTHERS[what]
