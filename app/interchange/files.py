@@ -17,7 +17,7 @@ from defusedxml import ElementTree
 from mlx_model.errors import RequestError, say_reason
 from mlx_model.files import begin, explain, finish, number_names, sync, sync_folder
 
-from ..board.data import Picture
+from ..board.data import ASPECTS, Picture
 from ..pictures.kinds import read_bytes
 
 DECLARED = re.compile(rb"^\s*<\?xml[^>]*\?>")
@@ -41,13 +41,14 @@ class Source:
 
     `put_picture` takes a picture's bytes, looked through or not, or (H, W, 3) uint8, and stores them. `notes` collects
     what the person should know, `names` what a timeline calls the clip of a panel (by its id), the surest name first,
-    `lost` which of the notes are about its picture. `fps` is for formats that do not say theirs.
+    `lost` which of the notes are about its picture. `fps` and `aspect` are for formats that do not say theirs.
     """
 
     path: Path
     put_picture: Callable[[Any], Picture]
     notes: list[str]
     fps: float | None = None
+    aspect: tuple[int, int] = ASPECTS["16:9"]
     names: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lost: dict[str, tuple[str, ...]] = field(default_factory=dict)
 

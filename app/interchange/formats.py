@@ -184,11 +184,15 @@ def export_board(
 
 
 def import_board(
-    path: str | Path, put_picture: "Callable[[Any], Picture]", name: str | None = None, fps: float | None = None
+    path: str | Path,
+    put_picture: "Callable[[Any], Picture]",
+    name: str | None = None,
+    fps: float | None = None,
+    aspect: tuple[int, int] = (16, 9),
 ) -> Imported:
     """The file or folder as a new board; `name` of the format, None decides by the extension.
 
-    `fps` is the rate of what comes back, for a format that does not say its own.
+    `fps` is the rate of what comes back, `aspect` the shape, for a format that does not say its own.
 
     Raises RequestError, naming the file, for whatever can't be read.
     """
@@ -197,7 +201,7 @@ def import_board(
 
     path = _look_inside(Path(path).absolute())
     format = _find(name or guess(path), IMPORTS)
-    source = Source(path, put_picture, [], fps)
+    source = Source(path, put_picture, [], fps, aspect)
     board = _load_function(format.load, format)(source)
     try:
         check(board)

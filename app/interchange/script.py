@@ -233,6 +233,7 @@ def build_board(source: Source, title: str, elements: Iterable[Element]) -> Boar
     return Board(
         new_id(),
         clean_line(title) or clean_line(source.path.stem) or "Untitled",
+        source.aspect,
         cast=cast.build(),
         scenes=scenes,
     )

@@ -75,6 +75,7 @@ def load(source: Source) -> Board:
     return Board(
         new_id(),
         clean_line(source.path.stem) or "Untitled",
+        source.aspect,
         scenes=tuple(Scene(new_id(), heading, tuple(panels)) for (_, heading), panels in scenes),
     )
 

@@ -40,7 +40,7 @@ def load(source: Source) -> Board:
     panels = tuple(_read_panel(board, number, usual, source) for number, board in enumerate(boards, 1))
     title = clean_line(source.path.stem) or "Untitled"
     return Board(
-        new_id(), title, _read_aspect(found.get("aspectRatio")), _read_fps(found.get("fps")),
+        new_id(), title, _read_aspect(found.get("aspectRatio"), source.aspect), _read_fps(found.get("fps")),
         scenes=(Scene(new_id(), "", panels),),
     )  # fmt: skip
 
@@ -56,10 +56,10 @@ def _parse(source: Source) -> dict[str, Any]:
     return found
 
 
-def _read_aspect(ratio: object) -> tuple[int, int]:
+def _read_aspect(ratio: object, otherwise: tuple[int, int]) -> tuple[int, int]:
     ratio = read_number(ratio)
     if ratio is None or not 0.1 <= ratio <= 10:
-        return ASPECTS["16:9"]
+        return otherwise
     nearest = min(ASPECTS.values(), key=lambda aspect: abs(aspect[0] / aspect[1] - ratio))
     return nearest if abs(nearest[0] / nearest[1] - ratio) < 0.02 else (round(ratio * 100), 100)
 

@@ -16,7 +16,7 @@ from mlx_model.errors import RequestError, say_reason
 from mlx_model.foreign import check_nesting
 
 from ..board.camera import Camera
-from ..board.data import ASPECTS, Board, Panel, Scene, choose_rate, new_id
+from ..board.data import Board, Panel, Scene, choose_rate, new_id
 from ..board.rules import MAX_PANELS
 from ..pictures.kinds import ENDINGS
 from .files import Source, find_beside, make_safe_name, read_document, read_xml
@@ -52,7 +52,7 @@ def build_board(timeline: otio.schema.Timeline, source: Source) -> Board:
         scenes[-1][2].append(panel)
     made = tuple(Scene(new_id(), heading, tuple(panels)) for _, heading, panels in scenes)
     title = clean_line(timeline.name) or clean_line(source.path.stem) or "Untitled"
-    return Board(new_id(), title, _read_aspect(timeline, made), _read_fps(timeline, clips), scenes=made)
+    return Board(new_id(), title, _read_aspect(timeline, made, source.aspect), _read_fps(timeline, clips), scenes=made)
 
 
 def _read(source: Source) -> otio.core.SerializableObject:
@@ -332,14 +332,16 @@ def _find_exported(address: str, source: Source) -> Path | None:
     return find_beside(source.path.parent, name) if "/" not in address else None
 
 
-def _read_aspect(timeline: otio.schema.Timeline, scenes: tuple[Scene, ...]) -> tuple[int, int]:
+def _read_aspect(
+    timeline: otio.schema.Timeline, scenes: tuple[Scene, ...], otherwise: tuple[int, int]
+) -> tuple[int, int]:
     ours = timeline.metadata.get(KEY)
     given = list(ours["aspect"]) if hasattr(ours, "get") and hasattr(ours.get("aspect"), "__len__") else []
     if len(given) == 2 and all(isinstance(side, int) and 0 < side <= 10_000 for side in given):
         return given[0], given[1]
     shown = (panel for scene in scenes for panel in scene.panels if panel.takes)
     first = next(shown, None)
-    return choose_aspect(first) if first else ASPECTS["16:9"]
+    return choose_aspect(first) if first else otherwise
 
 
 def _read_fps(timeline: otio.schema.Timeline, clips: list[otio.core.Item]) -> int | float:

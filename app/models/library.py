@@ -149,6 +149,21 @@ def default() -> Path:
     raise NotInstalled("No model is installed.", ADD_ONE)
 
 
+def name_default(chosen: str | None = None) -> str | None:
+    """The name of the model for new pictures: the one that was chosen, else the default; None where none works."""
+    if chosen:
+        return chosen
+    try:
+        return inspect(default()).name
+    except FluxLocalError:
+        return None
+
+
+def choose_aspect(chosen: str | None = None) -> tuple[int, int]:
+    """The shape of a new board, for the model of name_default: the built-in one has only learned squares."""
+    return (1, 1) if name_default(chosen) == BUILT_IN else (16, 9)
+
+
 def _rank(path: Path) -> tuple[bool, float, str]:
     return path == paths.mini(), (path / MANIFEST).stat().st_mtime, path.name
 

@@ -56,7 +56,11 @@ def _board_options(command: Command) -> Command:
             metavar="RATE",
             help="Frames a second: 24, 25, 23.976, 29.97.",
         ),
-        option("--aspect", metavar="W:H", help="16:9, 2.39:1, 1.85:1, 4:3, 1:1, 9:16 or any other."),
+        option(
+            "--aspect",
+            metavar="W:H",
+            help="16:9, 2.39:1, 1.85:1, 4:3, 1:1, 9:16 or any other; as the model knows it if not given.",
+        ),
         option("--title", metavar="TEXT", help="The name of the file if not given."),
     ):
         command = add(command)

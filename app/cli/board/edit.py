@@ -62,8 +62,8 @@ def new_board_file(path: str, options: Options, as_json: bool) -> None:
     if given.get("model"):
         check_model(given["model"])
     given["title"] = given.get("title") or target.name.removesuffix(SUFFIX)
-    if "aspect" in given:
-        given["aspect"] = parse_aspect(given["aspect"])
+    shape = given.get("aspect")
+    given["aspect"] = parse_aspect(shape) if shape else library.choose_aspect(given.get("model"))
     board = commands.set_board(Board(new_id(), scenes=(Scene(new_id()),)), **given)
     with BoardFile.create(target, board) as file:
         say_json({"board": str(file.path)}) if as_json else echo_path(file.path)

@@ -13,6 +13,7 @@ from app.fluxboard.file import BOARD, BoardFile
 from app.interchange import formats
 from app.interchange.edited import apply_edit
 from app.interchange.joined import join_boards
+from app.models import library
 from mlx_model.errors import RequestError
 from mlx_model.events import Done, Stage
 from mlx_model.files import number_names
@@ -104,7 +105,7 @@ def _import(path: Path, out: Path, name: str | None, report: Reporter) -> BoardF
     notes: list[str] = []
 
     def fill(file: BoardFile) -> None:
-        made = formats.import_board(path, file.put_picture, name)
+        made = formats.import_board(path, file.put_picture, name, aspect=library.choose_aspect())
         file.save(made.board)
         notes.extend(made.notes)
 

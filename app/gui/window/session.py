@@ -16,7 +16,7 @@ from mlx_model.files import make_folders, number_names
 from ...base import settings
 from ...base.paths import SUFFIX
 from ...base.settings import Settings
-from ...board.data import ASPECTS, Board, new_board
+from ...board.data import Board, new_board
 from ...engine.engine import Engine
 from ...engine.jobs import JobState
 from ...fluxboard import samples
@@ -66,12 +66,7 @@ class Session(QObject):
 
     def default_model(self) -> str | None:
         """The name of the model for new panels; None where none works."""
-        if self.settings.model:
-            return self.settings.model
-        try:
-            return library.inspect(library.default()).name
-        except FluxLocalError:
-            return None
+        return library.name_default(self.settings.model)
 
     def set_default_model(self, name: str) -> None:
         self.store(msgspec.structs.replace(self.settings, model=name))
@@ -139,7 +134,7 @@ class Session(QObject):
 
     def new(self, board: Board | None = None) -> bool:
         """A new board in the folder of boards, saved from the start, in the shape that the model in use knows."""
-        board = board or new_board(aspect=ASPECTS["1:1" if self.default_model() == library.BUILT_IN else "16:9"])
+        board = board or new_board(aspect=library.choose_aspect(self.settings.model))
         file = self._try(lambda: BoardFile.create(self._free_path(board.title), board))
         if file is None:
             return False
@@ -164,7 +159,8 @@ class Session(QObject):
         empty, notes = new_board(Path(path).stem), list[str]()
 
         def fill(file: BoardFile) -> None:
-            made = in_background(lambda _: import_board(path, file.put_picture), [path])[0]
+            shape = library.choose_aspect(self.settings.model)
+            made = in_background(lambda _: import_board(path, file.put_picture, aspect=shape), [path])[0]
             file.save(made.board)
             notes.extend(made.notes)
 

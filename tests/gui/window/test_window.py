@@ -3,6 +3,7 @@
 import gc
 import weakref
 
+import msgspec
 import pytest
 from PIL import Image
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt
@@ -327,12 +328,14 @@ def test_jobs_of_a_board_that_is_no_longer_shown_still_become_takes(window, sess
         assert len(file.board.panel(first).takes) == 1
 
 
-def test_a_new_board_has_the_shape_that_the_model_in_use_knows(window, session, monkeypatch):
-    session.new()
-    assert session.document.board.aspect == (1, 1), "the built-in model has only learned squares"
-    monkeypatch.setattr(session, "default_model", lambda: "flux2-klein-4b")
-    session.new()
-    assert session.document.board.aspect == (16, 9)
+def test_a_new_board_has_the_shape_that_the_model_in_use_knows(window, session, tmp_path):
+    script = tmp_path / "day.fountain"
+    script.write_text("INT. BAR - DAY\n\nA gull waits.\n", "utf-8")
+    for model, shape in ((None, (1, 1)), ("flux2-klein-4b", (16, 9))):  # the built-in one has only learned squares
+        session.settings = msgspec.structs.replace(session.settings, model=model)
+        for make in (session.new, lambda: session.import_board(str(script))):
+            make()
+            assert session.document.board.aspect == shape
 
 
 def test_the_queue_says_which_board_a_panel_is_on(window, session, engine, picture_file):
