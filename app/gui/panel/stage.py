@@ -82,8 +82,8 @@ class PanelStage(PanelPart, QWidget):
                       "pose": self.pose_bar, "boxes": self.box_bar}  # fmt: skip
         self._hands = {"place": self.canvas.arranger, "paint": self.laying.brush, "pose": self.posing.poser,
                        "boxes": self.boxing.drawer}  # fmt: skip
-        self.card, self.onion = RunCard(self.canvas), Onion(document, self.canvas)
         column = QVBoxLayout(self)
+        self.card, self.onion = RunCard(self, column), Onion(document, self.canvas)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(TIGHT)
         self.canvas.set_invitation(invitation(document.board))
@@ -380,10 +380,10 @@ class PanelStage(PanelPart, QWidget):
         self._card = self.keep_asked
         title = "Draft" if draft else "Live result"
         follows = "The full picture follows." if draft else "Keep it, or go on changing."
-        self.card.say(title, f"Made in {seconds:.1f} s. {follows}", "Keep as Take", good=True)
+        self.card.say(f"{title}, made in {seconds:.1f} s. {follows}", "", "Keep as Take", good=True)
 
     def hush(self) -> None:
-        self.card.hide()
+        self.card.hush()
 
     def _card_acted(self) -> None:
         self._card.emit()

@@ -257,6 +257,7 @@ class PanelView(PanelPart, QWidget):
     # Live mode
 
     def _toggle_live(self, on: bool) -> None:
+        self.stage.card.set_live(on)
         if on:
             self.live.start()
             return

@@ -306,7 +306,9 @@ def test_live_mode_waits_for_a_pause_and_the_latest_wins(view, engine, picture_f
     assert (second.request.steps, second.previews) == (2, False)
     engine.done(picture_file("draft.png", "green"))
     assert view.stage.canvas.preview.toImage().pixelColor(4, 4).name() == "#008000"
-    assert view.stage.card.message.text() == "Draft"
+    assert view.stage.card.message.text().startswith("Draft, made in ")
+    canvas, card = view.stage.canvas.geometry(), view.stage.card.geometry()
+    assert not card.intersects(canvas), "it would hide the foot of the picture"
     qtbot.waitUntil(lambda: len(engine.submitted) == 3)
     full = engine.submitted[2]
     assert (full.slot, full.request.seed, full.request.steps) == (first.slot, first.request.seed, 4)
@@ -315,6 +317,7 @@ def test_live_mode_waits_for_a_pause_and_the_latest_wins(view, engine, picture_f
     engine.done(picture_file("live.png", "yellow"))
     assert view.stage.canvas.preview.toImage().pixelColor(4, 4).name() == "#ffff00"
     assert view.panel.takes == ()
+    assert view.stage.canvas.geometry() == canvas, "the picture stays put"
     QTest.mouseClick(view.stage.card.button, LEFT)
     (take,) = view.panel.takes
     assert json.loads(take.request)["prompt"].endswith("at night")
