@@ -27,13 +27,14 @@ from ..kit.measures import GAP, TIGHT, WIDE
 from ..kit.messages import choose_file
 from ..kit.placing import size_window
 from ..kit.turns import beside
-from ..kit.widgets import OneLine, as_action, as_title, button, describe, icon_button, label, row
+from ..kit.widgets import as_action, as_title, button, describe, icon_button, label, row
 from ..kit.words import in_window
 from .stage import Stage
 from .timing import PEAKS, Timing
 
 TICK = 16  # ms; the clock decides what is shown, not the number of ticks
 NO_PEAKS = np.empty(0, np.float32)
+DRAWN = "drawn"  # no name of a move: beside them in the box
 AGAIN = 120  # ms after the last leap: the sound goes on from there
 
 
@@ -103,6 +104,10 @@ class Animatic(QWidget):
         box.addLayout(first)
         box.addWidget(self.timing)
         box.addLayout(second)
+        self.said = label(tone="warning", wrap=True)
+        self.said.setContentsMargins(WIDE, 0, WIDE, WIDE)
+        self.said.hide()
+        box.addWidget(self.said)
         size_window(self, 1040, 760)
 
     def _second_row(self) -> QHBoxLayout:
@@ -119,10 +124,7 @@ class Animatic(QWidget):
         self.sound = button("Add Sound…", self.choose_sound, "sound")
         describe(self.sound, "Add Sound", "One file of music, voices or noise under the whole board")
         self.no_sound = button("Remove Sound", lambda: self._set_sound(None), "close", "quiet")
-        self.said = OneLine(tone="muted")
-        made = row(self.camera, self.move_, WIDE, self.sound, self.no_sound, self.said, self.captions)
-        made.setStretchFactor(self.said, 1)
-        return made
+        return row(self.camera, self.move_, WIDE, self.sound, self.no_sound, None, self.captions)
 
     # The board
 
@@ -151,7 +153,7 @@ class Animatic(QWidget):
     def _open_sound(self, sound: Sound | None) -> np.ndarray | None:
         """Its peaks where they are known: of none there are none, others are measured beside, a second for a song."""
         self.clip = None
-        self.said.setText("")
+        self._say("")
         if sound is None:
             return None
         try:
@@ -177,12 +179,17 @@ class Animatic(QWidget):
         except FluxLocalError as error:
             self._say_error(error)
             return
-        self.said.setText("")
+        self._say("")
         for sound in read:
             self._set_sound(sound)
 
     def _say_error(self, error: FluxLocalError) -> None:
-        self.said.setText(f"{error.message} {in_window(error.hint)}".strip())
+        self._say(f"{error.message} {in_window(error.hint)}".strip())
+
+    def _say(self, words: str) -> None:
+        """Whole, below everything, however narrow the window is."""
+        self.said.setText(words)
+        self.said.setVisible(bool(words))
 
     def _set_sound(self, sound: Sound | None) -> None:
         words = "Add Sound" if sound else "Remove Sound"
@@ -214,7 +221,7 @@ class Animatic(QWidget):
 
     def _choose_move(self, place: int) -> None:
         """Another move goes its own way: what was drawn for the one before is given up."""
-        if panel := self.panel:
+        if (panel := self.panel) and self.move_.itemData(place) != DRAWN:
             self._set_camera(replace(panel.camera, move=self.move_.itemData(place), begin=None, end=None))
 
     def _turn_camera(self, on: bool) -> None:
@@ -246,7 +253,7 @@ class Animatic(QWidget):
         delay, sound = 0.0, self.document.board.sound
         if self.clip and sound:
             delay = self.player.start(self.clip, self.at / 1000 - sound.start)
-            self.said.setText(self.player.problem)
+            self._say(self.player.problem)
         else:
             self.player.stop()
         self._from = self.at - round(1000 * delay)
@@ -318,7 +325,16 @@ class Animatic(QWidget):
                 self._look_ahead()
             if panel is not self.stage.panel or moves(panel.camera):
                 self.stage.show_panel(panel, self.numbers[panel.id], share)
-            self.move_.setCurrentIndex(max(0, self.move_.findData(panel.camera.move)))
+            self._name_move(panel.camera)
+
+    def _name_move(self, camera: Camera) -> None:
+        """What was drawn goes before the name of a move; the box says so, in words that can't be chosen otherwise."""
+        drawn, there = camera.begin is not None or camera.end is not None, self.move_.findData(DRAWN)
+        if drawn and there < 0:
+            self.move_.addItem("As drawn", DRAWN)
+        elif not drawn and there >= 0:
+            self.move_.removeItem(there)
+        self.move_.setCurrentIndex(max(0, self.move_.findData(DRAWN if drawn else camera.move)))
 
     def _look_ahead(self) -> None:
         """Decode the next picture before its time comes."""

@@ -5,6 +5,7 @@ from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
 from app.board.camera import Camera
+from app.sound.player import NO_LIBRARY
 from tests.app.sound.test_sound import write as write_sound
 
 
@@ -123,5 +124,16 @@ def test_the_camera_is_chosen_drawn_by_hand_and_by_keys_and_seen(window, animati
     assert animatic.isVisible()
     animatic.seek(1990)
     assert stage.share > 0.99
+    assert animatic.move_.currentText() == "As drawn"
     animatic.move_.activated.emit(0)
     assert document.panel(first).camera == Camera()
+    assert (animatic.move_.currentText(), animatic.move_.findText("As drawn")) == ("No move", -1)
+
+
+def test_why_no_sound_is_heard_is_read_whole_in_a_narrow_window(animatic, qtbot):
+    animatic.resize(480, 600)
+    animatic._say(NO_LIBRARY)
+    said = animatic.said
+    qtbot.waitUntil(lambda: said.height() >= said.heightForWidth(said.width()) > 0)
+    assert said.text() == NO_LIBRARY
+    assert said.isVisible()
