@@ -77,15 +77,13 @@ def say_facts(entry: dict[str, Any]) -> str:
     """Seconds, where this chip is known, memory, download."""
     took = say_time(entry)
     parts = [f"{took} for a picture (predicted)"] if took else []
-    if entry["repo"] is None:
-        parts += ["part of the app, nothing to download"]
-    else:
-        parts += [f"{say_memory(entry)} of memory", f"{memory.say_bytes(entry['download_bytes'])} to download"]
+    parts += [f"{say_memory(entry)} of memory"]
+    parts += [f"{memory.say_bytes(entry['download_bytes'])} to download" if entry["repo"] else "nothing to download"]
     text = " · ".join(parts)
     return f"{text[:1].upper()}{text[1:]}."
 
 
 def say_memory(entry: dict[str, Any]) -> str:
-    """What a run takes at 8 bits, or at as many as fit."""
-    bits = str(min(8, library.best_bits(entry, "runs") or 4))
+    """What a run takes at 8 bits, or at as many as fit; of the built-in model at the 16 that it comes with."""
+    bits = str(min(8 if entry["repo"] else 16, library.best_bits(entry, "runs") or 4))
     return memory.gib(entry["memory_bytes" if entry["fits"][bits] else "streamed_bytes"][bits])

@@ -197,9 +197,8 @@ class ModelsView(QWidget):
             say_time(entry),
             self._say_state(entry),
         )
-        if entry["repo"] is None:
-            return title, made, took, "", "", state
-        return title, made, took, say_memory(entry), memory.say_bytes(entry["download_bytes"]), state
+        download = memory.say_bytes(entry["download_bytes"]) if entry["repo"] else "none"
+        return title, made, took, say_memory(entry), download, state
 
     def _say_state(self, entry: dict[str, Any]) -> str:
         download = self.downloads.get(entry["name"])

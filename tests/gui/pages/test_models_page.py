@@ -1,5 +1,7 @@
 """The models page: the best model as a card, the table with its search, logging in."""
 
+import re
+
 import keyring
 import pytest
 from keyring.backends import fail
@@ -105,6 +107,11 @@ def test_the_best_card_says_no_time_where_the_chip_is_not_known():
     unknown = say_facts({**best, "seconds_per_step": None})
     assert " for a picture" not in unknown
     assert unknown[0].strip()
+
+
+def test_the_best_card_says_the_memory_of_every_model():
+    for entry in models_view.library.catalogue(MAC):
+        assert re.search(r"[1-9][\d.]* [MG]B of memory · ", say_facts(entry)), entry["name"]
 
 
 def test_logging_in_without_a_keychain_is_said_and_ends_with_the_session(page, monkeypatch, qtbot):
