@@ -49,7 +49,6 @@ def main() -> None:
         ("anna", ANNA),
         ("hat", "🎩"),
         ("glasses", "🕶"),
-        ("scarf", "🧣"),
         ("chair", CHAIR),
         ("leo", LEO),
     ):

@@ -80,13 +80,14 @@ class Sight:
         return _walk(first, behind) | stale  # what continues itself in a circle comes last
 
     def _find_origin(self, panel: Panel) -> Panel | None:
-        """The panel that it continues, where its picture was made from one of that panel's."""
-        origin, take = self.panels.get(panel.source.panel or ""), panel.take
-        return origin if origin and take and origin.find_take(take.parent) else None
+        """The panel that it continues, where both have a picture and it is known what its own was made from."""
+        origin = self.panels.get(panel.source.panel or "")
+        return origin if origin and origin.take and _find_root(panel) else None
 
     def _is_replaced(self, panel: Panel) -> bool:
-        origin, take = self._find_origin(panel), panel.take
-        return bool(origin and take and take.parent != origin.current)
+        """Also where what it was made from is deleted, or another panel's."""
+        origin = self._find_origin(panel)
+        return bool(origin and _find_root(panel) != origin.current)
 
     def number_makers(self, panel: Panel) -> dict[str, str]:
         """Id of a take that takes of this panel were made from -> the number of the other panel that has it."""
@@ -198,6 +199,18 @@ def is_out_of_date(board: Board, panel: Panel) -> bool:
 def list_out_of_date(board: Board) -> tuple[str, ...]:
     """The ids of such panels, each behind the one that it continues."""
     return tuple(look(board).outdated)
+
+
+def _find_root(panel: Panel) -> str | None:
+    """The id of the take, none of the panel's own, that its picture goes back to; None where that is not known."""
+    take, passed = panel.take, set[str]()
+    while take and take.id not in passed:  # a stranger's board may go round in a circle
+        passed.add(take.id)
+        above = panel.find_take(take.parent)
+        if above is None:
+            return take.parent
+        take = above
+    return None
 
 
 def _walk(starts: Sequence[Panel], behind: Mapping[str, Sequence[Panel]]) -> dict[str, Panel]:

@@ -61,7 +61,7 @@ SAMPLES: dict[str, Sample] = {
         (
             ("INT. BAR - DAY", (
                 Shot("@gull in @bar", "The gull waits, alone.", "", "gull_1a", 3, "MS", "static", ("gull", "bar")),
-                Shot("put on @headset", "It puts on the headset.", "Oh. Oh!", "gull_1b", 2, "CU",
+                Shot("put on the headset from @headset", "It puts on the headset.", "Oh. Oh!", "gull_1b", 2, "CU",
                      "push in", ("headset",), True),
                 Shot("add @fox on the right", "The fox sits down next to it.", "Is that any good?", "gull_1c", 3, "MS",
                      "", ("fox",), True),
@@ -79,20 +79,20 @@ SAMPLES: dict[str, Sample] = {
     ),
     "outfit": Sample(
         "An Outfit from Pieces",
-        "Dress somebody in a hat, glasses and a scarf from pictures.",
+        "Dress somebody in a hat and sunglasses from pictures.",
         "outfit_1b",
         "flux2-klein-4b",
         (
-            ("anna", "character", "anna"), ("hat", "prop", "hat"), ("glasses", "prop", "glasses"),
-            ("scarf", "prop", "scarf"),
+            ("anna", "character", "anna"), ("hat", "prop", "hat"), ("sunglasses", "prop", "glasses"),
         ),
         (
             ("FITTING", (
                 Shot("@anna in the park", "As she comes in.", "", "outfit_1a", 2, "MS", "", ("anna",)),
-                Shot("put on @hat", "First the hat.", "", "outfit_1b", 2, "MS", "", ("hat",), True),
-                Shot("put on @glasses", "Then the glasses.", "", "outfit_1c", 2, "MS", "", ("glasses",), True),
-                Shot("@anna wearing @hat and @scarf in the snow", "Everything at once, outside.", "", "", 3, "LS", "",
-                     ("anna", "hat", "scarf")),
+                Shot("put on the hat from @hat", "First the hat.", "", "outfit_1b", 2, "MS", "", ("hat",), True),
+                Shot("put on the sunglasses from @sunglasses", "Then the sunglasses.", "", "outfit_1c", 2, "MS", "",
+                     ("sunglasses",), True),
+                Shot("@anna wearing the hat from @hat and the sunglasses from @sunglasses in the snow",
+                     "Everything at once, outside.", "", "", 3, "LS", "", ("anna", "hat", "sunglasses")),
             )),
         ),
     ),
@@ -150,7 +150,10 @@ def _scene(file: BoardFile, heading: str, shots: tuple[Shot, ...], cast: tuple[M
     for shot in shots:
         source = Source("panel", panels[-1].id) if shot.continues and panels else Source()
         words = {"instruction": shot.prompt} if source.panel else {"prompt": shot.prompt}
-        panels.append(replace(_panel(file, shot, cast), source=source, **words))
+        made = replace(_panel(file, shot, cast), source=source, **words)
+        start = panels[-1].current if source.panel else None
+        takes = tuple(replace(take, parent=start) for take in made.takes)  # drawn on the picture before
+        panels.append(replace(made, takes=takes))
     return Scene(new_id(), heading, tuple(panels))
 
 

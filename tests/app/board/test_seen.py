@@ -72,10 +72,14 @@ def test_out_of_date_is_what_continues_a_picture_that_was_replaced():
     assert list_out_of_date(board(origin, follower)) == ()
     replaced = msgspec.structs.replace(origin, current="b")
     assert list_out_of_date(board(replaced, follower)) == ("q",)
-    forgotten = msgspec.structs.replace(follower, takes=(made("c", "gone"),))
+    deleted = msgspec.structs.replace(follower, takes=(made("c", "gone"),))
+    changed = msgspec.structs.replace(follower, takes=(made("c", "a"), made("d", "c")), current="d")
+    for panel in (deleted, changed):
+        assert is_out_of_date(board(replaced, panel), panel)
+    ring = msgspec.structs.replace(follower, takes=(made("c", "d"), made("d", "c")))
     drawn = msgspec.structs.replace(follower, takes=(made("c"),))
     alone = msgspec.structs.replace(follower, source=Source())
-    for panel in (forgotten, drawn, alone, Panel("q", source=Source("panel", "p"))):
+    for panel in (ring, drawn, alone, Panel("q", source=Source("panel", "p"))):
         assert not is_out_of_date(board(replaced, panel), panel)
 
 
@@ -90,7 +94,7 @@ def test_a_chain_is_out_of_date_from_the_replaced_picture_on_each_behind_what_it
     origin = Panel("p", takes=(first, second), current="b")
     last, middle = follow("r", "q", "take of q"), follow("q", "p", "a")
     whole = board(last, middle, origin, follow("other", "q", "gone"))
-    assert list_out_of_date(whole) == ("q", "r")
+    assert list_out_of_date(whole) == ("q", "r", "other")
     assert is_out_of_date(whole, last)
     assert list_out_of_date(board(origin, follow("q", "p", "b"), last)) == ()
 

@@ -7,6 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from PySide6.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
@@ -15,6 +16,7 @@ from PySide6.QtWidgets import QDialog, QFileDialog, QProgressDialog, QWidget
 from app.base import paths, settings
 from app.board import commands
 from app.board.data import COLOURS, new_board
+from app.board.seen import list_out_of_date
 from app.fluxboard import samples
 from app.gui.pages.downloads import Download, Downloads, after
 from app.gui.pages.found import FoundDialog
@@ -545,6 +547,15 @@ def test_samples_are_whole_and_every_mention_means_somebody(name, tmp_path):
                 ready += 1
         assert ready >= 2
         assert json.loads((file.path / "board.json").read_bytes())["title"] == samples.SAMPLES[name].title
+
+
+def test_sample_art_that_is_replaced_leaves_what_continues_it_out_of_date(tmp_path):
+    with samples.create("gull", tmp_path / "gull") as file:
+        first, *others = file.board.panels()
+        assert list_out_of_date(file.board) == ()
+        made = replace(first.take, id="made", note="")
+        board = commands.add_take(file.board, first.id, made)
+        assert list_out_of_date(board) == tuple(panel.id for panel in others[:3])
 
 
 FOUND = {
