@@ -1,7 +1,14 @@
 """Numbers and stages as people say them, the same on the command line and in the window."""
 
 import re
+import sys
 from datetime import UTC, datetime
+
+# What a person calls the program that shows files: as on the button that opens it, and in a sentence.
+SHOW_IN_FILES, IN_FILES = {
+    "darwin": ("Show in Finder", "in Finder"),
+    "win32": ("Show in Explorer", "in Explorer"),
+}.get(sys.platform, ("Show in Folder", "in its folder"))
 
 STAGES = {
     "text": "Reading the prompt",  # what a Stage's name is in words; what it is about may follow

@@ -18,6 +18,7 @@ from mlx_model.files import FULL, say_why, sync_folder, write_new
 from mlx_model.geometry import Size
 from mlx_model.held import hold
 
+from ..base.words import IN_FILES
 from ..pictures import images
 from ..pictures.images import MAX_PIXELS, Given
 from ..pictures.kinds import KEPT
@@ -32,7 +33,7 @@ MAX_BLOB = 1 << 30  # a TIFF of the largest size with 16 bits and alpha has 0.8 
 COMPRESS = 3  # of PNG: level 6 takes three times as long and saves a tenth
 F_GETPATH = 50  # of macOS
 ELSEWHERE = "Save a copy in another folder."
-IN_CLOUD = "Download it in Finder first."
+IN_CLOUD = f"Download it {IN_FILES} first."
 COPY = re.compile(r"board(?!\.json$|-damaged).{1,120}\.json")  # of board.json, by Dropbox, Drive, iCloud, Syncthing
 
 

@@ -7,6 +7,8 @@ from typing import Literal
 
 from mlx_model.errors import RequestError
 
+from ..base.words import IN_FILES
+
 MAX_BYTES = 2 * 1024**3
 HEIF = "HEIF"
 OPENED = {  # ending -> Pillow's name; which of them a file is, its content says
@@ -139,7 +141,7 @@ def _check_kind(path: Path, status: os.stat_result) -> None:
 def _unreadable(path: Path, error: Exception) -> RequestError:
     if isinstance(error, FileNotFoundError):
         if path.with_name(f".{path.name}.icloud").exists():
-            return RequestError(f"{path} is still in iCloud.", "Download it in Finder first.")
+            return RequestError(f"{path} is still in iCloud.", f"Download it {IN_FILES} first.")
         return RequestError(f"There is no file {path}.", "Check the name; it may have been moved or deleted.")
     if isinstance(error, IsADirectoryError):
         return RequestError(f"{path} is a folder.", "Give the picture inside it.")

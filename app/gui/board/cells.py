@@ -61,7 +61,6 @@ class BoardCells(QAbstractItemView):
         self.setDragDropMode(self.DragDropMode.DragDrop)
         self.setVerticalScrollMode(self.ScrollMode.ScrollPerPixel)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-        self.setContextMenuPolicy(Qt.ContextMenuPolicy.ActionsContextMenu)
         self.viewport().setMouseTracking(True)
         self.viewport().setAttribute(Qt.WidgetAttribute.WA_Hover)
         self.verticalScrollBar().setSingleStep(40)
@@ -126,6 +125,11 @@ class BoardCells(QAbstractItemView):
         """The panel that the keyboard stands on."""
         index = self.currentIndex()
         return self.model().rows[index.row()].panel or None if index.isValid() else None
+
+    def current_scene(self) -> str:
+        """The scene that the keyboard stands in; "" for none."""
+        index = self.currentIndex()
+        return self.model().rows[index.row()].scene if index.isValid() else ""
 
     # Layout
 

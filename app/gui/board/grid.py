@@ -1,7 +1,8 @@
 """The grid of the board view: what mouse, keys and drops do to the cells."""
 
-from PySide6.QtCore import QEvent, QModelIndex, QRect, Qt, Signal
+from PySide6.QtCore import QEvent, QModelIndex, QPoint, QRect, Qt, Signal
 from PySide6.QtGui import (
+    QContextMenuEvent,
     QDragEnterEvent,
     QDragLeaveEvent,
     QDragMoveEvent,
@@ -29,6 +30,7 @@ class BoardGrid(BoardCells):
     add_wanted = Signal(str)  # scene id
     peek_wanted = Signal(str)  # panel id: space
     file_dropped = Signal(str)  # path of a board, script or timeline
+    menu_wanted = Signal(str, QPoint)  # of what: a "panel" (the selected ones), a "heading", the "board"; where
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(document, parent)
@@ -95,6 +97,16 @@ class BoardGrid(BoardCells):
             super().keyPressEvent(event)
             if self.currentIndex() != index:  # Shift alone, as the first of Ctrl+Shift+A, leads nowhere
                 self._move_anchor(event)
+
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        """The menu of what lies there. Beside the panels nothing is chosen any more: a menu of theirs would mislead."""
+        by_keys = event.reason() == QContextMenuEvent.Reason.Keyboard
+        index = self.currentIndex() if by_keys else self.indexAt(event.pos())
+        kind = index.data(ROW).kind if index.isValid() else "board"
+        if kind != "panel":
+            self.clearSelection()
+        at = self.viewport().mapToGlobal(self.visualRect(index).center()) if by_keys else event.globalPos()
+        self.menu_wanted.emit("board" if kind == "add" else kind, at)
 
     def _move_anchor(self, event: QInputEvent) -> None:
         """With Shift the selection reaches from the anchor to where the press led; without, that is the new anchor."""

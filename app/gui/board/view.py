@@ -110,8 +110,7 @@ class BoardView(QWidget):
         return Empty(
             "board",
             "An empty board",
-            "Add a panel and say what it shows, drop pictures here from Finder, or import a script: its scenes become "
-            "panels.",
+            "Add a panel and say what it shows, drop pictures here, or import a script: its scenes become panels.",
             button("Add Panel", lambda: self.run("add_panel"), "plus", "primary"),
             button("Import Script…", lambda: self.run("import_into"), "import"),
         )

@@ -4,9 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
+from PySide6.QtCore import QPoint, Qt
 from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
 
+from ...base.words import SHOW_IN_FILES
 from .board_commands import BoardCommands
 from .window_commands import WindowCommands
 
@@ -49,7 +51,7 @@ TABLE: dict[str, tuple[Row | None, ...]] = {
         Row("restore", "Restore an Earlier State…", board=Board.restore),
         Row("share", "Save as Zip for Sharing…", board=Board.share),
         Row("tidy", "Move Unused Pictures to the Trash…", board=Board.tidy),
-        Row("reveal", "Show in Finder", board=Board.reveal),
+        Row("reveal", SHOW_IN_FILES, board=Board.reveal),
         None,
         Row("settings", "Settings…", "Ctrl+,", window=Window.settings, role=Role.PreferencesRole),
         Row("close", "Close Window", "Ctrl+W", window=Window.close),
@@ -115,10 +117,17 @@ TABLE: dict[str, tuple[Row | None, ...]] = {
         Row("about", "About Flux Local", window=Window.show_about, role=Role.AboutRole),
     ),
 }
-CONTEXT = (
-    "open_panel", "peek", None, "render", "again", "variations", "apply_to_all", "cancel", None, "continue_from",
-    "duplicate", "copy", None, "rename", "delete",
-)  # fmt: skip
+CONTEXT: dict[str, tuple[str | None, ...]] = {  # what a right click shows, on the board: there are panels, headings
+    "panel": (
+        "open_panel", "peek", None, "render", "again", "variations", "apply_to_all", "cancel", None, "continue_from",
+        "duplicate", "copy", None, "rename", "delete",
+    ),
+    "heading": ("add_panel", None, "write_scene", "scene_earlier", "scene_later", None, "remove_scene"),
+    "board": (
+        "add_panel", "add_scene", "paste", None, "import_into", "import_folder_into", None, "select_all",
+        "apply_to_all", "play", None, "board_settings",
+    ),
+}  # fmt: skip
 HELD = ("undo", "redo", "earlier", "later", "zoom_in", "zoom_out")  # goes on while the keys are held; the rest is once
 ALSO = {"delete": ("Backspace",), "zoom_in": ("Ctrl+=",)}
 
@@ -167,15 +176,13 @@ class Actions:
                 else:
                     menu.addAction(self.made[row.name])
 
-    def add_context_menu(self, target: QWidget) -> None:
-        """What a right click on the grid shows."""
-        for name in CONTEXT:
-            if name is None:
-                separator = QAction(target)
-                separator.setSeparator(True)
-                target.addAction(separator)
-            else:
-                target.addAction(self.made[name])
+    def show_menu(self, kind: str, at: QPoint, parent: QWidget) -> None:
+        """What a right click on the board shows: see CONTEXT; `at` on the screen."""
+        menu = QMenu(parent)
+        menu.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+        for name in CONTEXT[kind]:
+            menu.addAction(self.made[name]) if name else menu.addSeparator()
+        menu.popup(at)
 
     def list_shortcuts(self) -> list[tuple[str, str, str]]:
         """(menu, words, keys as this system writes them) of each action that has keys."""
@@ -202,3 +209,5 @@ class Actions:
         self.made["delete"].setText("Delete" if state.panels <= 1 else f"Delete {state.panels} Panels")
         self.made["again"].setText("Re-generate This One" if state.panels <= 1 else "Re-generate These")
         self.made["variations"].setText("Four Variations" if state.panels <= 1 else "Four Variations of Each")
+        many = f"Apply to {state.panels} Panels…"
+        self.made["apply_to_all"].setText(many if state.panels > 1 else self.rows["apply_to_all"].text)

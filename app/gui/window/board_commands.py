@@ -130,7 +130,7 @@ class BoardCommands(QObject):
             self.said.emit(error.message, error.hint, False)
 
     def reveal(self) -> None:
-        """Show the board's file in Finder."""
+        """Show the folder that the board lies in."""
         QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.document.file.path.parent)))
 
     def restore(self) -> None:
@@ -210,15 +210,16 @@ class BoardCommands(QObject):
             self.document.cancel(panel)
 
     def apply_to_all(self) -> None:
-        """One instruction over the chosen panels that have a picture, or over all of them."""
-        ids = self.list_chosen() or tuple(panel.id for panel in self.document.board.panels())
-        ids = tuple(panel for panel in ids if self.document.board.panel(panel).take)
+        """One instruction over the several panels that are chosen, or over all: one is chosen nearly always."""
+        chosen = self.list_chosen()
+        wanted = chosen if len(chosen) > 1 else tuple(panel.id for panel in self.document.board.panels())
+        ids = tuple(panel for panel in wanted if self.document.board.panel(panel).take)
         if not ids:
             self.document.message.emit("None of these panels has a picture to change yet.", "Render them first.")
             return
         from .dialogs import InstructionDialog
 
-        if text := InstructionDialog(self.document, ids, self.window).ask():
+        if text := InstructionDialog(self.document, wanted, self.window).ask():
             self.document.apply_to_all(ids, text)
 
     # Panels and scenes
@@ -350,11 +351,15 @@ class BoardCommands(QObject):
             self.document.message.emit("There is no picture on the clipboard.", "Copy one in another program first.")
 
     def _scene(self) -> str:
-        """The scene of the chosen panel, else the last one; made where there is none."""
+        """That of the chosen panel, else where the keys or the mouse were last, else the last one; made where there is
+        none."""
         if not self.document.board.scenes:
             self.document.do("Add Scene", commands.add_scene)
         ids = self.list_chosen()
-        return self.document.board.scene_of(ids[-1]).id if ids else self.document.board.scenes[-1].id
+        if ids:
+            return self.document.board.scene_of(ids[-1]).id
+        here = "" if self.view.isHidden() else self.view.grid.current_scene()
+        return here or self.document.board.scenes[-1].id
 
     def _behind(self) -> tuple[str, int]:
         scene_id, ids = self._scene(), self.list_chosen()

@@ -28,9 +28,9 @@ from mlx_model.errors import FluxLocalError, Refused
 from ...base.settings import Settings, boards_folder
 from ...base.words import say_count
 from ...board import commands
-from ...board.data import ASPECTS
+from ...board.data import ASPECTS, Board
 from ...board.panel_job import instruct
-from ...board.seen import see
+from ...board.seen import look, see
 from ...models import library
 from ..document.document import Document
 from ..kit.dialog import explain, fill_dialog, make_form, stack
@@ -41,6 +41,7 @@ from ..kit.widgets import OneLineEdit, button, label, row
 from ..kit.words import model_title
 from ..prompt.instruction_box import InstructionBox
 
+MOST_LISTED = 12  # panels
 SHAPE = re.compile(r"\s*(\d{1,4})\s*[:x]\s*(\d{1,4})\s*")
 
 
@@ -129,16 +130,18 @@ class BoardSettings(QDialog):
 
 
 class InstructionDialog(QDialog):
-    """Asks for one instruction for so many panels, in the same box as a panel has. Their pictures differ: what can be
-    mentioned is the start, as @1, and the cast.
+    """Asks for one instruction for these panels, in the same box as a panel has, and says which of them have no picture
+    to change. Their pictures differ: what can be mentioned is the start, as @1, and the cast.
     """
 
     def __init__(self, document: Document, ids: Sequence[str], parent: QWidget):
         super().__init__(parent)
         self.document = document
-        self._panel = msgspec.structs.replace(instruct(document.panel(ids[0]), ""), references=())
-        self.setWindowTitle("Apply to All")
-        words = f"Change {say_count(len(ids), 'panel')} by one instruction, such as “make it night”:"
+        first = next(panel for one in ids if (panel := document.panel(one)).take)
+        self._panel = msgspec.structs.replace(instruct(first, ""), references=())
+        self.setWindowTitle(
+            "Apply to All" if len(ids) == len([*document.board.panels()]) else "Apply to Several Panels"
+        )
         self.field = InstructionBox(lambda picture, side: document.pixmap(picture.sha256, 2 * side))
         self.field.setUndoRedoEnabled(True)  # it is no field of the board
         self.field.undo_asked.connect(self.field.undo)
@@ -151,7 +154,7 @@ class InstructionDialog(QDialog):
         buttons.accepted.connect(self.accept)
         buttons.rejected.connect(self.reject)
         box = fill_dialog(self)
-        for part in (label(words, wrap=True), self.field, self.hint, buttons):
+        for part in (label(say_reach(document.board, ids), wrap=True), self.field, self.hint, buttons):
             box.addWidget(part)
         size_window(self, 560, 360)
         self._show("")
@@ -167,6 +170,17 @@ class InstructionDialog(QDialog):
         text = self.field.text().strip() if agreed else ""
         self.deleteLater()
         return text
+
+
+def say_reach(board: Board, ids: Sequence[str]) -> str:
+    """Which of the panels an instruction changes, and which it can't."""
+    empty = [look(board).numbers[one] for one in ids if not board.panel(one).take]
+    every, count = len(ids) == len([*board.panels()]), len(ids) - len(empty)
+    which = "the only panel" if every and len(ids) == 1 else f"{'all' if every else 'the'} {count} panels"
+    which += " that have a picture" if empty else "" if every else " that are selected"
+    listed = ", ".join(empty[:MOST_LISTED]) + (f" and {len(empty) - MOST_LISTED} more" if empty[MOST_LISTED:] else "")
+    left = f" Left out, with no picture to change: {listed}." if empty else ""
+    return f"Change {which} by one instruction, such as “make it night”.{left}"
 
 
 FIXED = (  # where, what and by which keys, besides the menus

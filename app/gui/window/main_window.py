@@ -182,7 +182,7 @@ class MainWindow(QMainWindow):
         view.grid.peek_wanted.connect(self.board_commands.peek_at)
         view.grid.add_wanted.connect(self.board_commands.add_panel_to)
         view.selection_changed.connect(self.update_actions)
-        self.actions_.add_context_menu(view.grid)
+        view.grid.menu_wanted.connect(lambda kind, at: self.actions_.show_menu(kind, at, view))
         for name in ("panel", "cast", "loras"):
             self._drop_page(name)
         self._set_page("board", view)

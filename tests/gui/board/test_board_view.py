@@ -2,15 +2,17 @@
 
 import pytest
 from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QDropEvent, QImage, QKeyEvent
+from PySide6.QtGui import QContextMenuEvent, QDropEvent, QImage, QKeyEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QLabel
 
 from app.board import commands
+from app.board.data import numbers
 from app.board.panel_job import import_take
 from app.gui.board import paint
 from app.gui.board.layout import CAPTION, MARGIN, SLIM, lay_out
 from app.gui.board.model import PANELS, list_origins
+from app.gui.window.dialogs import InstructionDialog, say_reach
 
 
 @pytest.fixture
@@ -381,8 +383,6 @@ def test_move_by_keyboard_within_and_over_scenes(window, here):
 
 
 def test_apply_to_all_asks_once_and_edits_every_panel_with_a_picture(window, here, engine, picture_file, monkeypatch):
-    from app.gui.window.dialogs import InstructionDialog
-
     window.document.render(here[:2])
     engine.done(picture_file("a.png"))
     engine.done(picture_file("b.png", (1, 1, 1)))
@@ -392,6 +392,61 @@ def test_apply_to_all_asks_once_and_edits_every_panel_with_a_picture(window, her
     assert [(job.panel, job.request.prompt) for job in engine.submitted[2:]] == [
         (here[0], "make it night"), (here[1], "make it night"),
     ]  # fmt: skip
+
+
+def test_apply_to_all_with_one_panel_chosen_means_all_and_says_who_is_left_out(
+    window, here, engine, picture_file, monkeypatch
+):
+    said = []
+
+    def answer(dialog):
+        said.extend(one.text() for one in dialog.findChildren(QLabel))
+        return "make it night"
+
+    window.document.render(here[:2])
+    engine.done(picture_file("a.png"))
+    engine.done(picture_file("b.png", (1, 1, 1)))
+    monkeypatch.setattr(InstructionDialog, "ask", answer)
+    for chosen, words in ((here[:1], "Apply to All…"), (here[1:], "Apply to 2 Panels…"), (here, "Apply to 3 Panels…")):
+        window.board.grid.select(chosen)
+        assert window.actions_["apply_to_all"].text() == words
+    window.board.grid.select(here[:1])
+    window.actions_["apply_to_all"].trigger()
+    assert [job.panel for job in engine.submitted[2:]] == here[:2]
+    number = numbers(window.document.board)[here[2]]
+    assert "all 2 panels that have a picture" in said[0]
+    assert said[0].endswith(f"Left out, with no picture to change: {number}.")
+    board = window.document.board
+    assert say_reach(board, here[:2]).startswith("Change the 2 panels that are selected by")
+
+
+def test_a_right_click_shows_the_menu_of_what_lies_there(window, grid, here):
+    def menu_at(point: QPoint) -> list[str]:
+        QApplication.sendEvent(
+            grid.viewport(),
+            QContextMenuEvent(QContextMenuEvent.Reason.Mouse, point, grid.viewport().mapToGlobal(point)),
+        )
+        menu = QApplication.activePopupWidget()
+        words = [action.text() for action in menu.actions()]
+        menu.close()
+        return words
+
+    grid.select(here[:1])
+    assert "Open Panel" in menu_at(spot(grid, here[0], 0.5))
+    shown = menu_at(QPoint(grid.viewport().width() - 2, grid.viewport().height() - 2))
+    assert {"Add Panel", "Paste", "Import into This Board…", "Select All Panels"} <= {*shown}
+    assert not {"Open Panel", "Delete"} & {*shown}
+    assert grid.list_selected() == ()
+    heading = grid.visualRect(grid.model().index(0)).center()
+    QTest.mouseClick(grid.viewport(), Qt.MouseButton.RightButton, pos=heading)
+    assert "Delete Scene" in menu_at(heading)
+    count = len(window.document.board.scenes[0].panels)
+    window.actions_["add_scene"].trigger()
+    grid.verticalScrollBar().setValue(0)
+    QTest.mouseClick(grid.viewport(), Qt.MouseButton.RightButton, pos=heading)
+    menu_at(heading)
+    window.actions_["add_panel"].trigger()
+    assert len(window.document.board.scenes[0].panels) == count + 1, "the scene that was clicked on"
 
 
 def test_re_generate_touches_only_that_panel(window, here, engine, picture_file):
