@@ -281,7 +281,13 @@ def _cut(text: str, family: str, size: int, width: int, lines: int) -> str:
         made.append(line)
     if words:
         made[-1] = f"{made[-1]} {' '.join(words)}"
-    return "\n".join(metrics.elidedText(line, Qt.TextElideMode.ElideRight, width) for line in made)
+    return "\n".join(_elide_line(line, metrics, width) for line in made)
+
+
+def _elide_line(line: str, metrics: QFontMetrics, width: int) -> str:
+    """What just fits stays: elidedText counts in fractions, and cut off the ends of lines that others followed."""
+    fits = metrics.horizontalAdvance(line) <= width
+    return line if fits else metrics.elidedText(line, Qt.TextElideMode.ElideRight, width)
 
 
 def _elide(text: str, metrics: QFontMetrics, width: int, lines: int, size: int = TEXT) -> str:

@@ -2,9 +2,9 @@
 
 import pytest
 from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QContextMenuEvent, QDropEvent, QImage, QKeyEvent
+from PySide6.QtGui import QContextMenuEvent, QDropEvent, QFont, QImage, QKeyEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QLabel
+from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 
 from app.board import commands
 from app.board.data import numbers
@@ -400,7 +400,7 @@ def test_apply_to_all_with_one_panel_chosen_means_all_and_says_who_is_left_out(
     said = []
 
     def answer(dialog):
-        said.extend(one.text() for one in dialog.findChildren(QLabel))
+        said.extend(one.text() for kind in (QLabel, QPushButton) for one in dialog.findChildren(kind))
         return "make it night"
 
     window.document.render(here[:2])
@@ -414,6 +414,7 @@ def test_apply_to_all_with_one_panel_chosen_means_all_and_says_who_is_left_out(
     window.actions_["apply_to_all"].trigger()
     assert [job.panel for job in engine.submitted[2:]] == here[:2]
     number = numbers(window.document.board)[here[2]]
+    assert "Render 2 Panels" in said
     assert "all 2 panels that have a picture" in said[0]
     assert said[0].endswith(f"Left out, with no picture to change: {number}.")
     board = window.document.board
@@ -447,6 +448,13 @@ def test_a_right_click_shows_the_menu_of_what_lies_there(window, grid, here):
     menu_at(heading)
     window.actions_["add_panel"].trigger()
     assert len(window.document.board.scenes[0].panels) == count + 1, "the scene that was clicked on"
+
+
+def test_words_on_an_empty_panel_are_cut_only_where_they_do_not_fit(window):
+    text = "@Anna, a tired waitress, wipes the counter. @Leo comes in from the rain."
+    family = paint._font(paint.TEXT, QFont.Weight.Normal).family()
+    for width in range(200, 500):
+        assert paint._cut(text, family, paint.TEXT, width, 9).split() == text.split(), width
 
 
 def test_re_generate_touches_only_that_panel(window, here, engine, picture_file):
