@@ -296,7 +296,7 @@ SCRIPTS = {
     "fountain open notes": ("a.fountain", lambda size: "[[ /* " * size + "\n" + "]] " * size, 20_000),
     "fountain comments": ("a.fountain", lambda size: "/* x */ y\n" * size, 1_000),
     "fountain marks": ("a.fountain", lambda size: "*a " * size + "\n\n" + "_b (_c" * size + "\n\n***_" * size, 1_000),
-    "fountain one speech": ("a.fountain", lambda size: "ANNA\n" + "(x)\nHello.\n" * size, 3_000),
+    "fountain one speech": ("a.fountain", lambda size: "ANNA\n" + "(x)\nHello.\n" * size, 1_000),
     "fountain title page": ("a.fountain", lambda size: "Title: x\n" + "   more\nKey: \n" * size, 3_000),
     "fountain sections": ("a.fountain", lambda size: "# A\n\n= s\n\n> TO:\n\n" * size + "He.", 1_000),
     "fountain speakers": ("a.fountain", lambda size: "".join(f"P{n}\nHello.\n\n" for n in range(size)), 500),
@@ -338,7 +338,7 @@ SCRIPTS = {
     ),
     "otio": ("a.otio", otio, 300),
     "otio, nested": ("a.otio", otio_nested, 300),
-    "edl": ("a.edl", edl, 500),
+    "edl": ("a.edl", edl, 150),
     "edl, words": ("a.edl", lambda size: edl(1) + "* COMMENT: x\n" * size, 5_000),
     "csv": ("a.csv", lambda size: "panel,action\n" + "1,x\n" * size, 2_000),
 }

@@ -35,7 +35,8 @@ class Other(QLabel):
         for file in files:
             shutil.copy(file, self.folder)
         told = {"files": [file.name for file in files], "formats": event.mimeData().formats()}
-        (self.folder / "dropped.json").write_text(json.dumps(told))
+        (self.folder / "half.json").write_text(json.dumps(told))
+        (self.folder / "half.json").rename(self.folder / "dropped.json")  # there only once it is whole
 
     def mousePressEvent(self, event):
         data = QMimeData()

@@ -42,7 +42,6 @@ class Onion(PanelPart, QFrame):
         parts: tuple[QWidget, ...] = (self.words, self.opacity, close)
         for part in parts:
             row.addWidget(part)
-        document.picture_ready.connect(lambda _: self.refresh())
         self.hide()
 
     def set_on(self, on: bool) -> None:

@@ -144,7 +144,6 @@ class PanelStage(PanelPart, QWidget):
         self._allow_layers()
         self._allow_guides()
         self.show_pictures()
-        self.onion.refresh()
 
     def _allow_masks(self) -> None:
         why_not = ""
@@ -207,6 +206,7 @@ class PanelStage(PanelPart, QWidget):
             self.canvas.tags = tags
             self.canvas.update()
         self.canvas.set_before(self.document.pixmap(before.sha256) if before else QPixmap())
+        self.onion.refresh()
         self._show_layers(picture)
         self.bar.set_before(before is not None)
         self.bar.set_picture(picture is not None or not self.canvas.preview.isNull())

@@ -1,5 +1,7 @@
 """What lies on a panel's picture: dropped onto it, kept by the board, seen on nothing else; onion skin; the menu."""
 
+from functools import partial
+
 import pytest
 from msgspec.structs import replace
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
@@ -208,3 +210,12 @@ def test_the_start_is_seen_with_what_lies_on_it(view, document, ids, qtbot):
     qtbot.waitUntil(lambda: plain[0] not in seen())
     document.undo()
     qtbot.waitUntil(lambda: seen() == plain)
+
+
+def test_a_picture_that_comes_when_the_panel_is_gone_troubles_nobody(view, document, ids, qtbot):
+    picture = add_take(document, ids()[0], 3).picture
+    view.stage.bar.onion.click()
+    document.do("Delete", partial(commands.remove_panels, ids=[view.panel_id]))
+    with qtbot.captureExceptions() as raised:
+        document.picture_ready.emit(picture.sha256)
+    assert raised == []
