@@ -6,6 +6,7 @@ os.environ.setdefault("QT_QPA_PLATFORM", "offscreen")
 
 import numpy as np
 import pytest
+from PySide6.QtGui import QGuiApplication
 
 from app.board import commands
 from app.board.data import new_board
@@ -18,6 +19,14 @@ def home(tmp_path, monkeypatch):
     """Nothing of the person who runs the tests is read or written."""
     monkeypatch.setenv("FLUX_LOCAL_HOME", str(tmp_path / "home"))
     return tmp_path / "home"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def empty_clipboard():
+    """What Python made must not lie there once Python has ended: the process would end with a fault."""
+    yield
+    if QGuiApplication.instance():
+        QGuiApplication.clipboard().clear()
 
 
 @pytest.fixture
