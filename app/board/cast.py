@@ -10,7 +10,18 @@ from msgspec.structs import replace
 from mlx_model.errors import Refused
 
 from . import mentions
-from .data import Board, Member, NamesInUse, Panel, PanelReference, Scene, name_references, new_id
+from .data import (
+    Board,
+    Member,
+    NamesInUse,
+    Panel,
+    PanelReference,
+    Picture,
+    Scene,
+    name_references,
+    new_id,
+    numbers,
+)
 from .regions import replace_words
 from .rules import Settler, change_fields, check_board, check_member, check_panel, check_type
 
@@ -74,6 +85,24 @@ def member_reference(member: Member, place: int = 0) -> PanelReference:
         )
     picture = member.pictures[place]
     return PanelReference(new_id(), picture, member.role, member.name, member.colour, member.id)
+
+
+def refer_to(board: Board, panel: Panel, picture: Picture) -> PanelReference:
+    """A panel's reference to a picture as what it is: of a member, a panel's, one of its takes, else a file's.
+
+    A whole panel is there for how it is composed, unless the artist says otherwise.
+    """
+    for member in board.cast:
+        kept = [one.sha256 for one in member.pictures]
+        if picture.sha256 in kept:
+            return member_reference(member, kept.index(picture.sha256))
+    for other in (panel, *board.panels()):
+        for take in other.takes:
+            if take.picture.sha256 == picture.sha256:
+                own, shown = f"take-{take.number}", f"panel-{numbers(board)[other.id]}"
+                name = own if other is panel else shown if take.id == other.current else f"{shown}-{own}"
+                return PanelReference(new_id(), picture, "composition", name)
+    return PanelReference(new_id(), picture, name=picture.name.removesuffix(".png"))
 
 
 def find_members(board: Board, prompt: str) -> list[Member]:

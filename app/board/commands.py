@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from mlx_model.errors import Refused
 
-from .cast import add_member, add_members, find_members, member_reference, remove_member, set_member
+from .cast import add_member, add_members, find_members, member_reference, refer_to, remove_member, set_member
 from .data import (
     Board,
     Panel,
@@ -35,9 +35,9 @@ from .seen import find_ground
 __all__ = [
     "add_member", "add_members", "add_panel", "add_reference", "add_scene", "add_take", "apply_to_all", "choose_take",
     "continue_from", "duplicate_panels", "find_members", "free_colour", "free_name", "member_reference", "move_panels",
-    "move_reference", "move_scene", "remove_member", "remove_panels", "remove_reference", "remove_scene",
+    "move_reference", "move_scene", "refer_to", "remove_member", "remove_panels", "remove_reference", "remove_scene",
     "remove_take", "set_board", "set_mask", "set_member", "set_panel", "set_reference", "set_scene",
-    "set_take", "start_from_seen", "take_up_placed",
+    "set_take", "start_from_seen", "take_up_placed", "turn_to_take",
 ]  # fmt: skip
 T = TypeVar("T")
 
@@ -265,6 +265,18 @@ def choose_take(board: Board, panel_id: str, take_id: str) -> Board:
     """Make a take the current one."""
     panel = board.panel(panel_id)
     return _with_panel(board, replace(panel, current=_take(panel, take_id).id))
+
+
+def turn_to_take(board: Board, panel_id: str, take_id: str) -> Board:
+    """Choose a take, which the next change of the picture then starts from.
+
+    Where something lies on another start, or the panel continues another one, that stays: nothing is lost by looking.
+    """
+    board = choose_take(board, panel_id, take_id)
+    panel = board.panel(panel_id)
+    if panel.source.kind != "take" or panel.mask or panel.placed:
+        return board
+    return set_panel(board, panel_id, source=Source("take"))
 
 
 def set_take(board: Board, panel_id: str, take_id: str, **changes: Any) -> Board:

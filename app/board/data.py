@@ -111,6 +111,7 @@ class Take(Struct, frozen=True):
     star: bool = False
     placed: tuple[Placed, ...] = ()  # what lay on the picture that it was made from, to go back to
     composite: Picture | None = None  # both together, as the model saw them
+    number: int = 0  # what it is called by in its panel, and keeps; 0: not in one yet
 
 
 class Sound(Struct, frozen=True):

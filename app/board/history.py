@@ -97,11 +97,19 @@ class History:
         goes back to what was chosen then. Undo keeps the take.
         """
         check_take(check_type(take))
+        take = self._number(panel_id, take)
         shown = next((panel.current for panel in self.board.panels() if panel.id == panel_id), None)
         gone = all(panel.id != panel_id for panel in self.board.panels())
         arrival = _Arrival(panel_id, take, lambda current: make_current and (gone or current == shown))
         self.amend(arrival.into)
         return arrival.found
+
+    def _number(self, panel_id: str, take: Take) -> Take:
+        """The same one in every board, and of no take that was deleted: undo may bring that back."""
+        scenes = {id(scene): scene for board in self.boards() for scene in board.scenes}
+        panels = (panel for scene in scenes.values() for panel in scene.panels if panel.id == panel_id)
+        last = max((one.number for panel in panels for one in panel.takes), default=0)
+        return take if take.number else replace(take, number=last + 1)
 
     def show_take(self, panel_id: str, take: Take) -> bool:
         """As add_take, and that it is seen is a step: undo shows the former picture of the panel again."""
@@ -109,6 +117,7 @@ class History:
         if former is None:
             return self.add_take(panel_id, take)
         redo, self._redo = self._redo, []
+        take = self._number(panel_id, take)
         self.add_take(panel_id, take, make_current=False)
         self._undo.append(_Step("Change Picture" if take.parent else "Render", self.board))
         shown = _Arrival(panel_id, take, lambda current: current == former)

@@ -37,6 +37,7 @@ from .picture import Crop, Placed
 from .pose import JOINTS, LEAST, MOST, Figure
 
 MAX_SCENES, MAX_PANELS, MAX_MEMBERS, MAX_TAKES = 2_000, 20_000, 1_000, 5_000
+MAX_NUMBER = 10**9  # of a take
 MAX_SECONDS = 3_600.0
 MAX_LORAS, MAX_STRENGTH = 16, 20
 MAX_PLACED = 100  # on one picture
@@ -192,6 +193,8 @@ def check_take(take: Take) -> None:
     _text(take.request, take.model, take.made, take.note, take.instruction, take.parent or "")
     if not 0 <= take.seed <= MAX_SEED:
         raise Refused(f"The seed {take.seed} is out of range.", f"Choose 0 to {MAX_SEED}.")
+    if not 0 <= take.number <= MAX_NUMBER:
+        raise Refused(f"A take can't have the number {take.number}.")
     if not 0 <= take.seconds < math.inf:
         raise Refused(f"{take.seconds} seconds are out of range.")
 
@@ -288,10 +291,10 @@ class Settler:
         if source.take is not None and panel.find_take(source.take) is None:
             source = Source("take")
         mask, placed = (panel.mask, panel.placed) if source == panel.source else (None, ())
-        references = self.settle_references(panel.references)
-        same = (current, source, references) == (panel.current, panel.source, panel.references)
+        references, takes = self.settle_references(panel.references), number_takes(panel.takes)
+        same = (current, source, references) == (panel.current, panel.source, panel.references) and takes is panel.takes
         changes = {"current": current, "source": source, "references": references, "prompt": prompt,
-                   "mask": mask, "placed": placed}  # fmt: skip
+                   "mask": mask, "placed": placed, "takes": takes}  # fmt: skip
         return panel if same else replace(panel, **changes)
 
     def settle_references(self, references: Iterable[PanelReference]) -> tuple[PanelReference, ...]:
@@ -299,12 +302,12 @@ class Settler:
         members = self.members
         kept = [r if r.member is None or r.member in members else replace(r, member=None) for r in references]
         names = NamesInUse(beneath=self.names)
-        colours = [members[r.member].colour for r in kept if r.member]
+        colours, cast = [members[r.member].colour for r in kept if r.member], [one.colour for one in members.values()]
         done = []
         for reference in kept:
             if reference.member is None:
                 name = free_word(reference.name or reference.picture.name.rsplit(".", 1)[0], names)
-                colour = reference.colour if reference.colour not in colours else free_colour(colours)
+                colour = reference.colour if reference.colour not in colours else free_colour([*colours, *cast])
                 names.add(name)
                 colours.append(colour)
                 if (name, colour) != (reference.name, reference.colour):
@@ -327,7 +330,22 @@ def keep_take(panel: Panel, take: Take, show: bool) -> Panel:
     if source == Source("take") and panel.find_take(take.parent):
         source = Source("take", take=take.parent)
     current = take.id if show or panel.current is None else panel.current
-    return replace(panel, takes=(*panel.takes, take), current=current, source=source)
+    return replace(panel, takes=number_takes((*panel.takes, take)), current=current, source=source)
+
+
+def number_takes(takes: tuple[Take, ...]) -> tuple[Take, ...]:
+    """Each with a number of its own, which it keeps when others are deleted; the same tuple where all have one."""
+    if all(take.number for take in takes) and len({take.number for take in takes}) == len(takes):
+        return takes
+    last, taken = max((take.number for take in takes), default=0), {0}
+    done = []
+    for take in takes:
+        if take.number in taken:
+            last += 1
+            take = replace(take, number=last)
+        taken.add(take.number)
+        done.append(take)
+    return tuple(done)
 
 
 def default_colour(colour: str) -> str:

@@ -15,6 +15,7 @@ from ..board.camera import Camera
 from ..board.commands import member_reference
 from ..board.data import COLOURS, Member, Panel, Picture, Role, Scene, Source, new_board, new_id
 from ..board.panel_job import import_take
+from ..board.rules import keep_take
 from .file import BoardFile
 
 FOLDER = ASSETS / "samples"
@@ -159,17 +160,15 @@ def _scene(file: BoardFile, heading: str, shots: tuple[Shot, ...], cast: tuple[M
 
 def _panel(file: BoardFile, shot: Shot, cast: tuple[Member, ...]) -> Panel:
     members = {member.name: member for member in cast}
-    takes = (import_take(_picture(file, shot.picture), DRAWN),) if shot.picture else ()
-    return Panel(
+    panel = Panel(
         new_id(),
         action=shot.action,
         dialogue=shot.dialogue,
         camera=Camera(shot.shot, "", shot.move),
         seconds=shot.seconds,
         references=tuple(member_reference(members[name]) for name in shot.with_),
-        takes=takes,
-        current=takes[0].id if takes else None,
     )
+    return keep_take(panel, import_take(_picture(file, shot.picture), DRAWN), True) if shot.picture else panel
 
 
 def _picture(file: BoardFile, name: str) -> Picture:

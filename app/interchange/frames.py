@@ -162,12 +162,12 @@ def _copy_current(job: Job, entry: Entry, folder: Path) -> None:
 def _copy_all(job: Job, entry: Entry, folder: Path) -> None:
     if not entry.panel.takes:
         copy_take(job, entry, folder / job.name_file(entry, "_empty.png"))
-    for number, take in enumerate(entry.panel.takes, 1):
+    for take in entry.panel.takes:
         mark = "_current" if take.id == entry.panel.current else ""
         if (path := job.find_file(take.picture)) is None:
             job.lost.setdefault(entry.number)
         else:
-            write_png(path, folder / job.name_file(entry, f"_take{number}{mark}.png"))
+            write_png(path, folder / job.name_file(entry, f"_take{take.number}{mark}.png"))
 
 
 def copy_take(job: Job, entry: Entry, target: Path) -> None:

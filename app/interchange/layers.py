@@ -50,9 +50,9 @@ def stack_layers(job: Job, entry: Entry) -> list[Layer]:
     size = max(sizes, key=lambda size: size.area, default=job.choose_size(1280))
     found = [Layer("original", fit_image(original, size), False)] if original else []
     shown = panel.take or (panel.takes[-1] if takes else None)
-    for number, (take, image) in enumerate(takes, 1):
+    for take, image in takes:
         current = take is shown
-        name = f"take {number} seed {take.seed}" + (" (current)" if current else "")
+        name = f"take {take.number} seed {take.seed}" + (" (current)" if current else "")
         found.append(Layer(name, fit_image(image, size) if image else draw_placeholder(entry.number, size), current))
     if not takes:
         job.empty.setdefault(entry.number)

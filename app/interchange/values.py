@@ -18,7 +18,7 @@ from mlx_model.errors import FluxLocalError, RequestError
 from ..board.camera import ANGLES, MOVES, SHOTS, Camera, Frame, keep_inside
 from ..board.data import DEFAULT_SECONDS, Panel
 from ..board.panel_job import import_take
-from ..board.rules import MAX_SECONDS
+from ..board.rules import MAX_SECONDS, keep_take
 from ..pictures.images import Given, inspect
 from .files import Source
 
@@ -137,8 +137,7 @@ def _match_word(word: str, words: tuple[str, ...], where: str, notes: list[str])
 def add_take(panel: Panel, given: np.ndarray | Given, name: str, source: Source) -> Panel:
     """`panel` with one more take, the current one, of a file or (H, W, 3) uint8 sRGB; it has no request."""
     picture = msgspec.structs.replace(source.put_picture(given), name=clean_line(name, 120))
-    take = import_take(picture)
-    return msgspec.structs.replace(panel, takes=(*panel.takes, take), current=take.id)
+    return keep_take(panel, import_take(picture), True)
 
 
 def add_file(panel: Panel, path: Path, source: Source) -> Panel:

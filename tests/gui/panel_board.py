@@ -24,7 +24,7 @@ def add_take(document, panel_id, number: int, size=(192, 108), made_from=()):
     picture = drawn(document, number, size)
     take = Take(new_id(), picture, request.to_json(), "mini", "2026-11-25T09:00:00+00:00", number, 2.5)
     document.do("Add Take", commands.add_take(document.board, panel_id, take))
-    return take
+    return document.panel(panel_id).takes[-1]
 
 
 def add_references(document, panel_id, *names, role="prop"):

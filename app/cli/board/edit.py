@@ -141,9 +141,11 @@ def move_panels(path: str, which: str, options: Options, as_json: bool) -> None:
 
 
 def _take(panel: Panel, number: int) -> str:
-    if number > len(panel.takes):
-        raise BoardError(f"There is no take {number}: the panel has {len(panel.takes)}.")
-    return panel.takes[number - 1].id
+    found = next((take.id for take in panel.takes if take.number == number), None)
+    if found is None:
+        have = ", ".join(str(take.number) for take in panel.takes) or "none"
+        raise BoardError(f"There is no take {number}: the panel has {have}.")
+    return found
 
 
 def _change_panel(board: Board, panel: Panel, options: Options) -> Panel:

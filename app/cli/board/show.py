@@ -86,9 +86,9 @@ def _panel(file: BoardFile, panel: Panel) -> list[str]:
     shown = see(board, panel)
     lines += [f"Image {n}: {one.name or one.kind} {one.role}".rstrip() for n, one in enumerate(shown, 1)]
     lines.append(f"The model reads: {_compile(panel, names(shown))}")
-    for place, take in enumerate(panel.takes, 1):
+    for take in panel.takes:
         mark = "*" if take.id == panel.current else " "
-        lines.append(f"{mark} take {place}: {take.model}, seed {take.seed}, {take.made}  {_find(file, take)}")
+        lines.append(f"{mark} take {take.number}: {take.model}, seed {take.seed}, {take.made}  {_find(file, take)}")
     return lines
 
 

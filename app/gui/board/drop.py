@@ -13,7 +13,7 @@ from mlx_model.files import make_scratch_folder, remove_scratch_folder
 
 from ...base.paths import SUFFIX
 from ...board import commands
-from ...board.data import Board, Panel, PanelReference, Picture, new_id, numbers
+from ...board.data import Board, Panel, Picture, new_id, numbers
 from ...board.panel_job import import_take
 from ...interchange.formats import FORMATS, IMPORTS
 from ..document import picture_drag
@@ -192,8 +192,9 @@ def _insert(board: Board, scene: str, at: int, panels: list[Panel]) -> Board:
 
 def add_references(document: Document, panel_id: str, pictures: list[Picture]) -> None:
     """The pictures become the panel's next references, as far as there is room."""
-    references, step = [PanelReference(new_id(), picture) for picture in pictures], new_id()
-    for reference in references:
+    panel, step = document.board.panel(panel_id), new_id()
+    for picture in pictures:
+        reference = commands.refer_to(document.board, panel, picture)
         add = partial(commands.add_reference, panel_id=panel_id, reference=reference)
         if not document.do("Add Reference", add, merge=step):
             break

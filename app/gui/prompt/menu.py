@@ -7,7 +7,7 @@ from PySide6.QtGui import QAction, QColor, QIcon, QPixmap
 from PySide6.QtWidgets import QApplication, QMenu
 
 from ...board import commands
-from ...board.data import COLOUR_NAMES, ROLES, PanelReference, new_id, numbers
+from ...board.data import COLOUR_NAMES, ROLES, numbers
 from ...pictures.kinds import FILTER
 from ..document import picture_drag
 from ..kit.messages import choose_files
@@ -37,8 +37,7 @@ def add_menu(tray: ReferenceTray) -> QMenu:
 
 def _from_files(tray: ReferenceTray) -> None:
     paths = choose_files(tray, "Add References", FILES)
-    found = tray.document.import_pictures(paths)
-    tray.add([PanelReference(new_id(), picture, name=picture.name) for picture in found])
+    tray.add_pictures(tray.document.import_pictures(paths))
 
 
 def _add_cast(tray: ReferenceTray, menu: QMenu) -> None:
@@ -59,8 +58,7 @@ def _add_panels(tray: ReferenceTray, menu: QMenu) -> None:
         if panel.take:
             picture = panel.take.picture
             action = panels.addAction(_thumbnail(tray, picture.sha256), as_action(f"Panel {number[panel.id]}"))
-            reference = PanelReference(new_id(), picture, "composition", f"panel-{number[panel.id]}")
-            action.triggered.connect(partial(tray.add, [reference]))
+            action.triggered.connect(partial(tray.add_pictures, [picture]))
     panels.setEnabled(not panels.isEmpty())
 
 

@@ -1,6 +1,6 @@
 """The pictures the model looks at, numbered in its order: drop, reorder, name, give a role, remove."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from PySide6.QtCore import QEvent, QMimeData, QPoint, QRect, QSize, Qt, Signal
@@ -21,7 +21,7 @@ from PySide6.QtWidgets import QApplication, QWidget
 from mlx_model.errors import Refused
 
 from ...board import commands
-from ...board.data import Board, Panel, PanelReference, Picture, Role, Taught, new_id
+from ...board.data import Board, Panel, PanelReference, Picture, Taught
 from ...board.panel_job import find_taught, is_known
 from ...board.picture import Crop
 from ...board.seen import Seen, see
@@ -304,10 +304,11 @@ class ReferenceTray(PanelPart, QWidget):
 
     def add_from(self, mime: QMimeData) -> None:
         """What was dropped or pasted becomes references."""
-        self.add([PanelReference(new_id(), p, name=p.name) for p in picture_drag.pictures_in(mime, self.document)])
+        self.add_pictures(picture_drag.pictures_in(mime, self.document))
 
-    def add_picture(self, picture: Picture, name: str = "", role: Role = "character") -> None:
-        self.add([PanelReference(new_id(), picture, role, name or picture.name)])
+    def add_pictures(self, found: Iterable[Picture]) -> None:
+        """Each under a name that says what it is, in the role that is most likely meant."""
+        self.add([commands.refer_to(self.board, self.panel, picture) for picture in found])
 
     def add(self, references: list[PanelReference]) -> None:
         """As many as the model looks at; says so where that is not all of them."""

@@ -19,13 +19,14 @@ from app.board.data import (
     reference_names,
 )
 from app.board.seen import look, names, see
+from app.fluxboard.codec import decode, encode
 from mlx_model.errors import Refused
 
 SHOT, HAT, CAT = (Picture(letter * 64, 64, 64, f"{letter}.png") for letter in "abc")
 
 
 def take(number: int = 1) -> Take:
-    return Take(f"t{number}", SHOT, "{}", "mini", "2026-01-01T00:00:00Z", number)
+    return Take(f"t{number}", SHOT, "{}", "mini", "2026-01-01T00:00:00Z", number, number=number)
 
 
 @pytest.fixture
@@ -299,3 +300,54 @@ def test_names_follow_into_the_instruction_too(board):
     board = commands.set_panel(board, "p1", prompt="@gull", instruction="turn @gull", source=Source("take"))
     panel = commands.set_member(board, "m1", name="tern").panel("p1")
     assert (panel.prompt, panel.instruction) == ("@tern", "turn @tern")
+
+
+def test_takes_keep_their_numbers_when_one_is_deleted(board):
+    """The third was called the second from then on, also in names of files and in the history."""
+    bare = [replace(take(place), number=0) for place in (1, 2, 3)]
+    for one in bare:
+        board = commands.add_take(board, "p1", one)
+    board = commands.remove_take(board, "p1", "t2")
+    assert [one.number for one in board.panel("p1").takes] == [1, 3]
+    twin = commands.duplicate_panels(board, ["p1"]).scenes[0].panels[1]
+    assert [one.number for one in twin.takes] == [1, 3]
+
+
+def test_a_board_without_numbers_of_takes_gets_them(board):
+    for place in (1, 2):
+        board = commands.add_take(board, "p1", take(place))
+    old = encode(board).replace(b',"number":1', b"").replace(b',"number":2', b"")
+    assert b'"number"' not in old
+    assert [one.number for one in decode(old)[0].panel("p1").takes] == [1, 2]
+    twice = encode(board).replace(b',"number":2', b',"number":1')
+    assert [one.number for one in decode(twice)[0].panel("p1").takes] == [1, 2]
+
+
+def test_a_chosen_take_is_what_the_next_change_starts_from(board):
+    for place in (1, 2):
+        board = commands.add_take(board, "p1", take(place))
+    pinned = commands.set_panel(board, "p1", source=Source("take", take="t2"))
+    assert commands.turn_to_take(pinned, "p1", "t1").panel("p1").source == Source("take")
+    masked = commands.set_panel(pinned, "p1", mask=SHOT)
+    kept = commands.turn_to_take(masked, "p1", "t1").panel("p1")
+    assert (kept.current, kept.source.take, kept.mask) == ("t1", "t2", SHOT), "a mask is not lost by a look"
+    linked = commands.set_panel(board, "p1", source=Source("panel", "p2"))
+    assert commands.turn_to_take(linked, "p1", "t1").panel("p1").source.panel == "p2"
+    words = commands.set_panel(board, "p1", source=Source())
+    assert commands.turn_to_take(words, "p1", "t1").panel("p1").source == Source()
+
+
+def test_a_reference_is_called_by_what_its_picture_is(board):
+    """A take dragged from the history was called 1C-png, a character."""
+    board = commands.add_take(board, "p1", replace(take(1), picture=replace(SHOT, name="1C.png")))
+    board = commands.add_take(board, "p1", replace(take(2), picture=Picture("d" * 64, 64, 64, "1C.png")))
+    own, other = board.panel("p1"), board.panel("p2")
+    (first, second), file = (one.picture for one in own.takes), Picture("e" * 64, 64, 64, "old.sofa")
+    named = [(one.name, one.role) for one in (
+        commands.refer_to(board, own, second), commands.refer_to(board, other, second),
+        commands.refer_to(board, other, first), commands.refer_to(board, own, file),
+    )]  # fmt: skip
+    assert named == [("take-2", "composition"), ("panel-1A", "composition"), ("panel-1A-take-1", "composition"),
+                     ("old.sofa", "character")]  # fmt: skip
+    member = next(one for one in board.cast if one.pictures)
+    assert commands.refer_to(board, own, member.pictures[0]).member == member.id

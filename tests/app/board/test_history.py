@@ -1,8 +1,11 @@
 """Undo, redo, typing that merges, and takes that no undo loses."""
 
+from itertools import count
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from app.board import commands
 from app.board.data import Board, Picture, Take, new_board, new_id
@@ -16,8 +19,13 @@ class Clock:
         return self.now
 
 
+COUNTED = count(1)
+
+
 def take() -> Take:
-    return Take(new_id(), Picture("a" * 64, 128, 128), "{}", "mini", "2026-01-01T00:00:00Z", 7)
+    """One with a number of its own, as boards have them."""
+    picture = Picture("a" * 64, 128, 128)
+    return Take(new_id(), picture, "{}", "mini", "2026-01-01T00:00:00Z", 7, number=next(COUNTED))
 
 
 def typed(history: History, text: str, merge: object = "prompt") -> None:
@@ -236,3 +244,17 @@ def test_undo_after_an_edit_shows_the_former_picture_and_keeps_the_new_one(histo
     history.redo()
     assert history.board.panel(panel).current == second.id
     assert not history.show_take("nobody", take())
+
+
+def test_the_number_of_a_deleted_take_is_not_given_again(history):
+    """Undo would bring it back beside the other one of that number."""
+    panel = next(history.board.panels()).id
+    first, second, third = (replace(take(), number=0) for _ in range(3))
+    history.add_take(panel, first)
+    history.add_take(panel, second)
+    history.do("Delete", commands.remove_take(history.board, panel, second.id))
+    history.show_take(panel, third)
+    assert [one.number for one in history.board.panel(panel).takes] == [1, 3]
+    history.undo()
+    history.undo()
+    assert [one.number for one in history.board.panel(panel).takes] == [1, 2, 3]

@@ -29,7 +29,7 @@ SOFA_LEFT = Placed(SOFA, 0.25, 0.7, 0.4, 10.0, 0.9)
 
 
 def board(**changes):
-    first = Take("t1", ROOM, "", "", "2026-01-01T00:00:00Z", 0)
+    first = Take("t1", ROOM, "", "", "2026-01-01T00:00:00Z", 0, number=1)
     panel = Panel("p", instruction="put the sofa there", takes=(first,), current="t1", source=Source("take"))
     return Board("b", scenes=(Scene("s", panels=(replace(panel, **changes),)),))
 

@@ -80,7 +80,9 @@ class Artist(RuleBasedStateMachine):
         assert len(boards) == states
         for board in boards:
             there = [one for one in board.panels() if one.id == panel.id]
-            assert all(made in one.takes for one in there)
+            kept = [take for one in there for take in one.takes if take.id == made.id]
+            assert len(kept) == len(there)
+            assert len({take.number for take in kept}) <= 1, "one number in every state"
         position = len(self.before)
         self.before = [frozen(board) for board in boards[:position]]
         self.undone = [frozen(board) for board in reversed(boards[position + 1 :])]

@@ -88,9 +88,8 @@ def take(blobs: Blobs, place: int, number: int = 1, size: tuple[int, int] = (640
     if number > 1:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
     picture = blobs.put(image)
-    return Take(
-        f"take{place:04d}{number:04d}", picture, "{}", "mini", "2026-11-25T09:00:00Z", seed=100 * place + number
-    )
+    made, seed = "2026-11-25T09:00:00Z", 100 * place + number
+    return Take(f"take{place:04d}{number:04d}", picture, "{}", "mini", made, seed=seed, number=number)
 
 
 def panel(blobs: Blobs, place: int, size: tuple[int, int] = (640, 360), **changes) -> Panel:

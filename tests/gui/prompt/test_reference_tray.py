@@ -144,7 +144,7 @@ def test_beyond_the_limit_it_says_what_to_do(tray, document, ids):
     tray.limit, tray.subject = 3, "mini"
     tray.refresh()
     for number in range(4):
-        tray.add_picture(drawn(document, number), f"thing-{number}")
+        tray.add_pictures([drawn(document, number)])
     assert len(tray.panel.references) == 3
     assert told[-1] == "mini looks at 3 pictures at most. Remove one first, or choose another model."
     tray.remove(tray.tiles[0])
