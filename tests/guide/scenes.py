@@ -177,7 +177,7 @@ def takes(film) -> None:
     window = begin_edit(film, "a unicorn in the forest by day")
     render(window, "make it night")
     render(window, "make it sunset")
-    window.click("Go on from this result")
+    window.click("Change this picture")
     render(window, "move to the beach")
     film.shoot("takes")
 

@@ -15,7 +15,7 @@ shaken struck stuck swung hung
 """
 IRREGULAR = frozenset(WORDS.split())
 NO_PARTICIPLES = ("embed", "feed", "seed", "need", "speed", "exceed", "proceed", "succeed", "red")
-QT = {"dataChanged"}  # overridden: the name is Qt's
+QT = {"currentChanged", "dataChanged"}  # overridden: the name is Qt's
 PRIVATE = re.compile(r"_[a-zA-Z]\w*")
 
 

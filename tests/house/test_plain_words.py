@@ -54,7 +54,7 @@ OURS = {  # words of our own or of the system, numbers, actions that are made al
     "app/gui/panel/render_settings.py": {"name", "own.title", "own[0]", "own[1]", "sides[0]", "sides[1]"},
     "app/gui/panel/side.py": {"name"},
     "app/gui/panel/takes_tree.py": {"str(branch.number)"},
-    "app/gui/prompt/instruction_box.py": {"self._item(choice)"},
+    "app/gui/prompt/completion.py": {"self._item(choice)"},
     "app/gui/prompt/menu.py": {"action", "name", "name.capitalize()", "role.capitalize()"},
     "app/gui/window/actions.py": {
         "action",
@@ -90,7 +90,7 @@ PIXELS = {  # made of pixels, or of a picture that is open already
     "app/gui/pages/loras_view.py": {"QImage(pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)"},
     "app/gui/panel/fields.py": {"QIcon(self.document.pixmap(self._pictures[place], 96))"},
     "app/gui/panel/laying.py": {"QImage(size.width, size.height, PREMULTIPLIED)"},
-    "app/gui/prompt/instruction_box.py": {"QIcon(made)", "QPixmap(side, side)"},
+    "app/gui/prompt/completion.py": {"QIcon(made)", "QPixmap(side, side)"},
     "app/gui/prompt/menu.py": {"QIcon(made)", "QIcon(tray.document.pixmap(sha256, 64))", "QPixmap(32, 32)"},
     "app/gui/window/start.py": {"QIcon(str(ICON))"},
 }

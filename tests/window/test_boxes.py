@@ -59,6 +59,13 @@ def test_a_box_is_drawn_written_into_moved_and_told_to_the_model(reader):
     assert boxes(window) == [box]
     window.click(spot(window, 0.3, 0.5), times=2)
     window.wait(lambda: focus(window) == "Words of the box", "the field")
+    window.type("a white cat like @gu")
+    window.wait(lambda: window.ask(f"{STAGE}.boxing.field.mentions.is_open"), "what can be mentioned")
+    window.press("Return", "Return")
+    assert boxes(window) == [[*box[:4], "a white cat like @gull"]]
+    window.click(spot(window, 0.3, 0.5), button=3)
+    window.click("Write What Is Here")
+    window.wait(lambda: focus(window) == "Words of the box", "the field")
     window.type("a white cat")
     window.press("Return")
     assert boxes(window) == [[*box[:4], "a white cat"]]

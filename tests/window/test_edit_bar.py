@@ -29,6 +29,14 @@ def start(window):
     return window.ask("window.stack.currentWidget().edit.start.caption")
 
 
+def chosen(window):
+    """The one of the choices under the picture that is lit."""
+    return window.ask(
+        "(lambda bar: [one.text() for one in (bar.to_change, bar.from_other, bar.to_make) "
+        "if one.isVisible() and one.isChecked()][0])(window.stack.currentWidget().edit)"
+    )
+
+
 def test_a_picture_is_changed_by_mouse_again_and_on_from_the_result(window):
     open_panel(window, 0)
     words = window.ask(f"{PANEL}.prompt")
@@ -44,8 +52,9 @@ def test_a_picture_is_changed_by_mouse_again_and_on_from_the_result(window):
     assert (second[1], third[1]) == (first[0], first[0])
     assert (second[2], third[2], window.ask(f"{PANEL}.prompt")) == ("make it night", "make it night", words)
     assert start(window) == "Take 1"
-    window.click("Go on from this result")
-    assert start(window) == "Take 3"
+    assert chosen(window) == "Start from take 1"
+    window.click("Change this picture")
+    assert (chosen(window), start(window)) == ("Change this picture", "Take 3")
     window.type("make it sunset")
     window.click(window.find_at("Render", "PushButton"))
     wait_for_takes(window, 4)
@@ -65,8 +74,8 @@ def test_a_picture_is_changed_by_keys_alone(window):
     window.type("make it night")
     window.press("ctrl+Return")
     wait_for_takes(window, 2)
-    window.press("shift+Tab", "shift+Tab")
-    assert window.question("focus")["name"] == "Go on from this result"
+    window.press(*["shift+Tab"] * 4)
+    assert window.question("focus")["name"] == "Change this picture"
     window.press("space")
     assert start(window) == "Take 2"
     window.type("make it day")
@@ -102,10 +111,13 @@ def test_takes_are_starred_compared_deleted_and_brought_back(window):
     window.click(marks(window, 1)[1])
     assert window.ask("window.stack.currentWidget().stage.canvas.comparing")
     assert window.ask("window.stack.currentWidget().stage.canvas.tags") == ["Take 2", "Take 3"]
+    assert chosen(window) == "Start from take 1"
     window.click(middle(take_row(window, 0)))
     assert window.ask("window.stack.currentWidget().stage.canvas.tags") == ["Take 2", "Take 1"]
+    assert (chosen(window), start(window)) == ("Change this picture", "Take 1")
     window.press("Down", "s", "Delete")
     assert [take[2] for take in takes(window)] == ["", "make it sunset"]
+    assert window.ask(f"[take.number for take in {PANEL}.takes]") == [1, 3]
     assert window.ask("place(window.stack.currentWidget().stage.canvas)") == canvas, "the picture jumped"
     window.press("ctrl+z", "ctrl+z")
     assert window.ask(f"[take.star for take in {PANEL}.takes]") == [False, True, False]

@@ -89,7 +89,7 @@ def test_a_sofa_is_placed_in_a_room_moved_scaled_turned_and_rendered(window, sof
     assert pixel[0] > 150 > pixel[1], "the model saw the room without the sofa"
     assert len(placed(window)) == 1, "it can be tried again from the same"
     assert window.ask("window.stack.currentWidget().edit.render_bar.button.text()") == "Render Again"
-    window.click("Go on from this result")
+    window.click("Change this picture")
     assert placed(window) == []
     window.click(middle(window.ask(f"place({CANVAS})")), button=3)
     window.click("Edit What Was Placed")

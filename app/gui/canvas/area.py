@@ -34,6 +34,7 @@ class PictureArea(QWidget):
         self.onion, self.onion_opacity, self.caption = QPixmap(), 0.4, ""
         self.picture, self.before, self.preview = QPixmap(), QPixmap(), QPixmap()
         self.masking, self.comparing, self.holding, self.split = False, False, False, 0.5
+        self.masked = False  # the next run keeps to the mask, whose border is seen while it isn't painted on
         self.ground, self.tags = "Neutral", ("Before", "After")
         self.hover, self.dropping, self.invitation = NOWHERE, False, ""
         self.placing, self.dropping_at = False, QPointF()  # whether what is dropped can be laid on the picture
@@ -103,6 +104,11 @@ class PictureArea(QWidget):
         self.masking = on
         self.update()
 
+    def set_masked(self, on: bool) -> None:
+        if on != self.masked:
+            self.masked = on
+            self.update()
+
     def set_split(self, split: float) -> None:
         self.split = min(1.0, max(0.0, split))
         self.split_moved.emit(self.split)
@@ -150,6 +156,8 @@ class PictureArea(QWidget):
         self._draw_onion(painter, rect)
         if self.masking:
             self._draw_mask(painter, rect)
+        elif self.masked and not self.holding:
+            layers.draw_border(painter, self.painter.border(), rect, self.painter.tint)
         if self.hand and not self.holding:
             seen = self.underMouse() or self.by_keys
             self.hand.draw(painter, self.view, self.hover if seen and self.hover != NOWHERE else None)

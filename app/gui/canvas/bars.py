@@ -28,6 +28,7 @@ GUIDE_TOOLS = (
     ("pose", "Pose figures", "pose", "Stick figures, bent at their joints; the next picture takes their pose"),
     ("boxes", "Draw boxes", "boxes", "Draw where something is to be, and write into it what"),
 )
+ZOOM = 68  # px
 ROWS = {row[0]: row for row in (*TOOLS, *LAYER_TOOLS, *GUIDE_TOOLS)}
 
 
@@ -131,7 +132,7 @@ class CanvasBar(QWidget):
         smaller = icon_button("Zoom out", "zoom_out", "-", lambda: self.canvas.zoom_by(-1))
         larger = icon_button("Zoom in", "zoom_in", "+", lambda: self.canvas.zoom_by(1))
         self.zoom = ToolButton()  # what has its parent earlier comes first for Tab
-        self.zoom.setMinimumWidth(58)
+        self.zoom.setMinimumWidth(ZOOM)  # of any number, so that the tools stand still
         self.zoom.clicked.connect(self.canvas.actual_size)
         self.fit = icon_button("Fit", "fit", "The whole picture (0)", self.canvas.fit)
         self.zooms = (smaller, self.zoom, larger, self.fit)

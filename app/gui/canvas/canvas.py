@@ -27,6 +27,7 @@ from ..kit.widgets import wins_over_menus
 from .area import NOWHERE, PictureArea
 from .grips import CURSORS, Grip
 from .hand import REACH, REMOVES, Hand, Touch
+from .holding import Holder
 from .mask_keys import MaskKeys, move_point
 
 GRAB = 14  # logical pixels around the line of the slider that take hold of it
@@ -44,7 +45,7 @@ class Canvas(PictureArea):
 
     drag_wanted = Signal()  # the picture is being pulled out of the window
     dropped = Signal(object, object)  # QMimeData, also of what is pasted; where in the picture, None: as its own
-    menu_asked = Signal(QPoint)  # where, on the screen
+    menu_asked = Signal(QPoint, bool)  # where, on the screen; whether by the mouse: of what lies there
     copy_asked = Signal()
     clear_asked = Signal()  # the mask
     compare_asked = Signal()  # by key
@@ -199,7 +200,12 @@ class Canvas(PictureArea):
         """By the right button where it is, by the menu key in the middle."""
         if self._grip is None:
             by_key = event.reason() == QContextMenuEvent.Reason.Keyboard
-            self.menu_asked.emit(self.mapToGlobal(self.rect().center()) if by_key else event.globalPos())
+            at = self.mapToGlobal(self.rect().center()) if by_key else event.globalPos()
+            self.menu_asked.emit(at, not by_key)
+
+    def find_in(self, holder: Holder, at: QPoint) -> int:
+        """The place of that one of its things that lies at a point of the screen; -1 for none."""
+        return holder.find_at(self._touch(self.mapFromGlobal(at).toPointF(), Qt.KeyboardModifier.NoModifier))
 
     def leaveEvent(self, event: QEvent) -> None:
         if not self.by_keys:

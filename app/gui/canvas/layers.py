@@ -1,8 +1,8 @@
 """Drawing pictures for the canvas: sharp at any zoom, over a plain or chequered ground, and side by side."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from PySide6.QtCore import QPointF, QRectF, Qt
+from PySide6.QtCore import QLineF, QPointF, QRectF, Qt
 from PySide6.QtGui import QBrush, QColor, QImage, QPainter, QPainterPath, QPen, QPixmap
 
 from ..kit.theme import theme
@@ -101,6 +101,19 @@ def draw_mask(painter: QPainter, overlay: QImage, rect: QRectF) -> None:
     """The tint of the mask over the picture."""
     painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform, True)
     painter.drawImage(rect, overlay, QRectF(overlay.rect()))
+
+
+def draw_border(painter: QPainter, lines: Sequence[QLineF], rect: QRectF, colour: QColor) -> None:
+    """Lines, in shares of the picture, that show on any: the colour within black."""
+    painter.save()
+    painter.setRenderHint(QPainter.RenderHint.Antialiasing)
+    painter.translate(rect.topLeft())
+    painter.scale(rect.width(), rect.height())
+    for pen in (QPen(QColor(0, 0, 0, 180), 3.5), QPen(colour, 1.75)):
+        pen.setCosmetic(True)
+        painter.setPen(pen)
+        painter.drawLines(lines)
+    painter.restore()
 
 
 def draw_outline(painter: QPainter, path: QPainterPath) -> None:

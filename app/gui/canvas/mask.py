@@ -43,6 +43,29 @@ def box_of(points: Sequence[Point], radius: float, size: tuple[int, int]) -> Box
     return left, top, max(left, right), max(top, bottom)
 
 
+FINEST = 1024  # pixels of the longer side in which the border is traced: so fine it is seen, whatever the mask's
+
+
+def trace_border(mask: np.ndarray) -> list[tuple[float, float, float, float]]:
+    """Lines (x, y, x, y), in shares of the picture, between what is marked by half or more and what is not; at the
+    picture's edge too."""
+    size = [round(side * FINEST / max(mask.shape)) or 1 for side in reversed(mask.shape)]
+    marked = np.pad(resize(mask, (size[0], size[1])) > 127, 1)
+    across, down = marked[1:, 1:-1] != marked[:-1, 1:-1], (marked[1:-1, 1:] != marked[1:-1, :-1]).T
+    level = [(start, y, end, y) for y, start, end in _find_runs(across)]
+    upright = [(x, start, x, end) for x, start, end in _find_runs(down)]
+    across_by, down_by = 1 / size[0], 1 / size[1]
+    return [(a * across_by, b * down_by, c * across_by, d * down_by) for a, b, c, d in (*level, *upright)]
+
+
+def _find_runs(rows: np.ndarray) -> list[list[int]]:
+    """[row, start, end] of each run of True."""
+    steps = np.diff(np.pad(rows, ((0, 0), (1, 1))).astype(np.int8), axis=1)
+    starts, ends = np.argwhere(steps == 1), np.argwhere(steps == -1)
+    found: list[list[int]] = np.column_stack([starts, ends[:, 1]]).tolist()
+    return found
+
+
 class Stroke:
     """One gesture of the brush over `mask`, which is not changed; `result` is the mask with it."""
 

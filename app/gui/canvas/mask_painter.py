@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
-from PySide6.QtCore import QObject, QPointF, QRect, QRectF, Signal
+from PySide6.QtCore import QLineF, QObject, QPointF, QRect, QRectF, Signal
 from PySide6.QtGui import QColor, QImage, QPainterPath, QTransform
 
 from . import mask as masks
@@ -87,6 +87,7 @@ class MaskPainter(QObject):
         self._drawn: Shape | None = None
         self._last, self._erase, self._scale = (0.0, 0.0), False, 1.0
         self._pixels = np.zeros((0, 0), np.uint32)
+        self._border: tuple[np.ndarray, list[QLineF]] | None = None  # of which mask
         self.load(masks.blank((1, 1)))
 
     @property
@@ -113,6 +114,12 @@ class MaskPainter(QObject):
         """Show another mask; a gesture under way is dropped. `scale`: pixels of the mask to one of the picture."""
         self._mask, self._gesture, self._drawn, self._scale = mask, None, None, scale
         self._tint_all()
+
+    def border(self) -> list[QLineF]:
+        """Around what is marked, in shares of the picture."""
+        if self._border is None or self._border[0] is not self._mask:
+            self._border = self._mask, [QLineF(*line) for line in masks.trace_border(self._mask)]
+        return self._border[1]
 
     def let_go(self) -> None:
         """The last shape stays as it is; presses inside it draw again."""

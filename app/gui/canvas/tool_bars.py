@@ -8,7 +8,8 @@ from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
 from PySide6.QtWidgets import QApplication, QColorDialog, QHBoxLayout, QSlider, QToolButton, QWidget
 
 from ...board.pose import POSES
-from ..kit.measures import GAP, TIGHT
+from ..kit.icons import wear
+from ..kit.measures import GAP, TALL_ROW, TIGHT
 from ..kit.widgets import OneLine, PushButton, button, describe, icon_button, label, leave_keys, make_menu
 from .arranging import TURN, Arranger
 from .boxes import BoxDrawer
@@ -18,6 +19,7 @@ from .holding import Holder
 from .mask_painter import MaskPainter
 from .paint_brush import PaintBrush
 
+MASKS = ("brush", "eraser", "rectangle", "ellipse", "lasso")
 STEPS = 100  # of a slider
 LARGEST = 0.25  # brush radius as a share of the picture's longer side
 SIDE = 18  # px of a swatch
@@ -249,7 +251,7 @@ class MaskBar(BrushBar):
             self._show_tint()
 
     def _show_tint(self) -> None:
-        self.tint.setIcon(_swatch(self.brush.tint))
+        wear(self.tint, _swatch(self.brush.tint))
 
 
 class PaintBar(BrushBar):
@@ -279,7 +281,7 @@ class PaintBar(BrushBar):
 
     def _add_swatch(self, name: str, colour: QColor) -> QToolButton:
         made = icon_button(name, "picture", "Paint with it", lambda: self.brush.set_colour(colour))
-        made.setIcon(_swatch(colour))
+        wear(made, _swatch(colour))
         return made
 
     def _choose_colour(self) -> None:
@@ -288,8 +290,40 @@ class PaintBar(BrushBar):
             self.brush.set_colour(chosen)
 
     def _dress(self) -> None:
-        self.colour.setIcon(_swatch(self.brush.colour, True))
+        wear(self.colour, _swatch(self.brush.colour, True))
         self.eraser.setChecked(self.brush.erasing)
+
+
+class ToolStrip(QWidget):
+    """What the chosen tool can be set to, else what is seen below. Always as high: the picture keeps its place."""
+
+    done = Signal()  # with the tool
+
+    def __init__(self, canvas: Canvas, brush: PaintBrush, poser: Poser, drawer: BoxDrawer):
+        super().__init__()
+        self.mask_bar, self.place_bar, self.paint_bar = MaskBar(canvas), PlaceBar(canvas), PaintBar(canvas, brush)
+        self.pose_bar, self.box_bar = PoseBar(canvas, poser), BoxBar(drawer)
+        self._bars: dict[str, ToolBar] = {
+            **dict.fromkeys(MASKS, self.mask_bar), "place": self.place_bar, "paint": self.paint_bar,
+            "pose": self.pose_bar, "boxes": self.box_bar,
+        }  # fmt: skip
+        self.seen = OneLine(tone="muted")
+        row = QHBoxLayout(self)
+        row.setContentsMargins(GAP, 0, GAP, 0)
+        row.setSpacing(0)
+        row.addWidget(self.seen)
+        for bar in dict.fromkeys(self._bars.values()):
+            row.addWidget(bar)
+            bar.done.clicked.connect(self.done)
+            bar.hide()
+        self.setFixedHeight(TALL_ROW)
+
+    def set_tool(self, tool: str) -> None:
+        """The row of this one."""
+        chosen = self._bars.get(tool)
+        self.seen.setVisible(chosen is None)
+        for bar in dict.fromkeys(self._bars.values()):
+            bar.setVisible(bar is chosen)
 
 
 def _swatch(colour: QColor, current: bool = False) -> QIcon:

@@ -64,6 +64,12 @@ def dress(target: QAbstractButton, name: str, tone: str = "normal") -> None:
     _put_on(target, name, tone)
 
 
+def wear(target: QAbstractButton, own: QIcon) -> None:
+    """Give a button an icon that no theme changes, such as a colour to choose."""
+    _dressed.pop(target, None)
+    target.setIcon(own)
+
+
 def _put_on(target: QAbstractButton, name: str, tone: str) -> None:
     gap = GAP if isinstance(target, QPushButton) else 0.0
     target.setIcon(icon(name, tone, gap, [target.iconSize().height()]))

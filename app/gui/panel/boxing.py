@@ -5,13 +5,14 @@ from PySide6.QtCore import QObject, QPointF, QRect, QSize, QSizeF
 from ...base.words import say_count
 from ...board.data import Panel
 from ...board.regions import list_worded
+from ...board.seen import see
 from ..canvas.boxes import WORDLESS, BoxDrawer
 from ..canvas.canvas import Canvas
 from ..document.document import Document
 from ..document.forecast import PanelModel
 from ..document.panel_part import PanelPart
-from ..kit.text_field import FloatingField
 from ..kit.widgets import describe
+from ..prompt.completion import MentionField
 
 LEAST, HEIGHT, EDGE = 200, 30, 4  # pixels: the field's width and height, and its way from the box's corner
 
@@ -22,7 +23,7 @@ class Boxing(PanelPart, QObject):
     def __init__(self, document: Document, canvas: Canvas, parent: QObject):
         super().__init__(parent)
         self.document, self.canvas, self.drawer = document, canvas, BoxDrawer()
-        self.field = FloatingField(canvas)
+        self.field = MentionField(canvas, document)
         self.field.setPlaceholderText(WORDLESS)
         describe(self.field, "Words of the box", "What is to be there; @ mentions a picture, Return keeps it")
         self.drawer.committed.connect(self._keep)
@@ -52,6 +53,7 @@ class Boxing(PanelPart, QObject):
         box, view = self.drawer.frame(one), self.canvas.view
         corner = view.to_widget(box.topLeft()) + QPointF(EDGE, EDGE)
         width = max(LEAST, round(box.width() * view.scale) - 2 * EDGE)
+        self.field.mentions.set_context(self.document.board, see(self.document.board, self.panel))
         self.field.begin(one.words, QRect(corner.toPoint(), QSize(width, HEIGHT)))
 
     def _keep(self, what: str, merge: str) -> None:

@@ -12,7 +12,7 @@ from ..kit.words import model_title
 
 
 class Branch(NamedTuple):
-    """One row: `number` counts takes from 1, `depth` steps from the start; `lanes` says of each step whether a line
+    """One row: `number` is the take's own, `depth` steps from the start; `lanes` says of each step whether a line
     goes on below, to a later take that was made from the same one. `maker` is the number of another panel that it was
     made from, such as "1A"."""
 
@@ -40,7 +40,8 @@ def grow(takes: Sequence[Take], makers: Mapping[str, str] | None = None) -> list
     while waiting:
         place, parent, lanes = waiting.pop()
         maker = (makers or {}).get(takes[place].parent or "", "")
-        rows.append(Branch(takes[place], place + 1, parent + 1, lanes, maker))
+        number, above = takes[place].number, takes[parent].number if parent >= 0 else 0
+        rows.append(Branch(takes[place], number, above, lanes, maker))
         further = children.get(place, [])
         waiting += [(child, place, (*lanes, child != further[-1])) for child in reversed(further)]
     return rows
@@ -48,7 +49,7 @@ def grow(takes: Sequence[Take], makers: Mapping[str, str] | None = None) -> list
 
 def name_file(board: Board, panel: Panel, take: Take) -> str:
     """What the file of a take is called, without its ending."""
-    return f"{board.title} {numbers(board)[panel.id]} take {panel.takes.index(take) + 1}"
+    return f"{board.title} {numbers(board)[panel.id]} take {take.number}"
 
 
 def name_take(take: Take) -> str:

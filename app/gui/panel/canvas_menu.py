@@ -9,6 +9,8 @@ from PySide6.QtGui import QKeySequence
 from PySide6.QtWidgets import QApplication, QMenu
 
 from ..canvas.arranging import Arranger
+from ..canvas.boxes import BoxDrawer
+from ..canvas.figures import Poser
 from ..document import picture_drag
 from ..kit.widgets import as_action, make_menu
 from .edit_bar import EditBar
@@ -24,11 +26,26 @@ class Parts(NamedTuple):
     takes: TakesTree
 
 
-def open_menu(parts: Parts, at: QPoint) -> None:
-    """At a point of the screen; over a placed picture that is held, what can be done with that."""
+def open_menu(parts: Parts, at: QPoint, by_mouse: bool = False) -> None:
+    """At a point of the screen: what can be done with the thing that lies there, or is held; else with the picture."""
     stage = parts.stage
-    held = stage.tool == "place" and stage.canvas.arranger.one is not None
+    if by_mouse:
+        _hold_at(stage, at)
+    held = stage.holder is not None and stage.holder.one is not None
     (menu_of_held(stage) if held else menu_of_picture(parts)).popup(at)
+
+
+def _hold_at(stage: PanelStage, at: QPoint) -> None:
+    """Take hold of what is clicked; a placed picture is so also without its tool."""
+    canvas, arranger = stage.canvas, stage.canvas.arranger
+    if stage.holder:
+        stage.holder.settle()
+        stage.holder.hold(canvas.find_in(stage.holder, at))
+    elif stage.tool == "move" and stage.laying.visible and canvas.placing:
+        place = canvas.find_in(arranger, at)
+        if place >= 0:
+            stage.set_tool("place")
+            arranger.hold(place)
 
 
 def menu_of_picture(parts: Parts) -> QMenu:
@@ -60,8 +77,7 @@ def _add(menu: QMenu, text: str, act: Callable[[], object], can: bool = True, ke
 def _add_changes(menu: QMenu, parts: Parts) -> None:
     edit, stage = parts.edit, parts.stage
     _add(menu, "Change This Picture", edit.to_change.click, edit.to_change.isEnabled())
-    if not edit.go_on.isHidden():
-        _add(menu, edit.go_on.text(), edit.go_on_from_shown)
+    _add(menu, edit.from_other.accessibleName(), edit.from_other.click, not edit.from_other.isHidden())
     _add(menu, "New from Words", edit.to_make.click)
     mime = QApplication.clipboard().mimeData()
     there = picture_drag.has_pictures(mime)
@@ -92,8 +108,20 @@ def _add_views(menu: QMenu, stage: PanelStage) -> None:
 
 
 def menu_of_held(stage: PanelStage) -> QMenu:
-    """For the placed picture that is held."""
-    menu, arranger = make_menu(stage), stage.canvas.arranger
+    """For the placed picture, figure or box that is held."""
+    menu, holder = make_menu(stage), stage.holder
+    if isinstance(holder, Arranger):
+        _add_placed(menu, stage, holder)
+    elif isinstance(holder, Poser):
+        _add(menu, "Mirror", holder.mirror_held, True, "M")
+    elif isinstance(holder, BoxDrawer):
+        _add(menu, "Write What Is Here", holder.words_asked.emit, True, "Return")
+    if holder:
+        _add(menu, "Remove", holder.remove_held, True, "Del")
+    return menu
+
+
+def _add_placed(menu: QMenu, stage: PanelStage, arranger: Arranger) -> None:
     last = len(arranger.items) - 1
     _add(menu, "Bring Forward", lambda: arranger.order_held(1), arranger.held < last, "PgUp")
     _add(menu, "Send Backward", lambda: arranger.order_held(-1), arranger.held > 0, "PgDown")
@@ -102,8 +130,6 @@ def menu_of_held(stage: PanelStage) -> QMenu:
     _add_opacities(menu, arranger)
     menu.addSeparator()
     _add(menu, "Place Picture…", stage.choose_pictures)
-    _add(menu, "Remove", arranger.remove_held, True, "Del")
-    return menu
 
 
 def _add_opacities(menu: QMenu, arranger: Arranger) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtGui import QPixmap, QResizeEvent
+from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
 from mlx_model.errors import FluxLocalError
@@ -11,7 +11,7 @@ from mlx_model.writing import is_short
 
 from ...base.words import say_count
 from ...board import commands
-from ...board.data import Picture, Source
+from ...board.data import Source
 from ...board.panel_job import is_repeat
 from ...board.seen import fits_mask, look, see, source_picture
 from ...engine.jobs import Job
@@ -23,15 +23,15 @@ from ..kit.widgets import OneLine, as_action, button, describe, key_text, label,
 from ..kit.words import in_window
 from ..prompt.instruction_box import InstructionBox
 from .boxing import tell_boxes
-from .fields import TAKE, StartBox
+from .fields import StartBox
 from .pen import Pen
 from .render_bar import RenderBar
+from .starts import Starts, name_start, starts_from_seen
 
 LOW, HIGH = 78, 116  # height of words and start, in px; on a tall screen
 TALL = 900  # px: of the window's page
 PLACE = 180  # px of width: the most of a place
-NARROW = 560  # px of width: what goes on from a result stands in the last row
-GO_ON, START = "Go on from this result", "Start from this picture"
+NARROW = 600  # px of width: another start stands in the last row
 
 
 class EditBar(PanelPart, QWidget):
@@ -43,10 +43,9 @@ class EditBar(PanelPart, QWidget):
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
         self.document, self.model = document, PanelModel()
-        self._note, self._refusal, self._mild = "", "", False
-        # panel -> what a change of it started from before it was made from words, and the take it showed then
-        self._left: dict[str, tuple[Source, str | None]] = {}
-        self.start, self.text, self.render_bar = StartBox(document), InstructionBox(self._thumbnail), RenderBar()
+        self._note, self._refusal, self._mild, self._repeats = "", "", False, False
+        self.starts = Starts()
+        self.start, self.text, self.render_bar = StartBox(document), InstructionBox(document), RenderBar()
         self.pen = Pen(document, self)
         column = QVBoxLayout(self)
         column.setContentsMargins(0, 0, GAP, 0)
@@ -63,11 +62,12 @@ class EditBar(PanelPart, QWidget):
 
     def _choices(self) -> QHBoxLayout:
         self.to_change = _choice("Change this picture", "brush", "Say what is to be different in it", self._change)
+        hint = "Change the picture beside the words, not the one above"
+        self.from_other = _choice("Start from another picture", "history", hint, self._start_other)
         self.to_make = _choice("New from words", "render", "Say what is to be seen in a new picture", self._make)
         self.place = button("", self._turn_place, "place", "choice")
         self.place.setCheckable(True)
-        self.go_on = button(GO_ON, self.go_on_from_shown, "continue")
-        self._top = row(self.to_change, self.to_make, self.place, None, self.go_on, spacing=GAP)
+        self._top = row(self.to_change, self.from_other, self.to_make, self.place, None, spacing=GAP)
         return self._top
 
     def _foot(self) -> QHBoxLayout:
@@ -107,23 +107,23 @@ class EditBar(PanelPart, QWidget):
     def controls(self) -> list[QWidget]:
         """What takes the keyboard, in its order."""
         bar = self.render_bar
-        return [self.to_change, self.to_make, self.place, self.go_on, self.start, self.text, bar.button, bar.counts,
-                bar.live, bar.cancel, self.pen.button, self.remove_boxes, self.remove_placed, self.remove_mask,
-                self.change_settings, self.anyway]  # fmt: skip
+        choices = [self.to_change, self.from_other, self.to_make, self.place, self.start, self.text]
+        return [*choices, bar.button, bar.counts, bar.live, bar.cancel, self.pen.button, self.remove_boxes,
+                self.remove_placed, self.remove_mask, self.change_settings, self.anyway]  # fmt: skip
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._set_height(HIGH if self.window().height() >= TALL else LOW)
-        (self._last if self.width() < NARROW else self._top).addWidget(self.go_on)
+        if self.width() < NARROW:
+            self._last.addWidget(self.from_other)
+        else:
+            self._top.insertWidget(1, self.from_other)
         if self.panel_id:
             self._show_place()
 
     def _set_height(self, height: int) -> None:
         self.text.setFixedHeight(height)
         self.start.setFixedSize(height, height)
-
-    def _thumbnail(self, picture: Picture, side: int) -> QPixmap:
-        return self.document.pixmap(picture.sha256, 2 * side)
 
     # Showing
 
@@ -142,7 +142,6 @@ class EditBar(PanelPart, QWidget):
         self.start.setVisible(changes)
         self._show_choice(changes)
         self._show_place()
-        self._show_go_on()
         self._show_mask()
         self._show_boxes()
         self.text.set_context(board, see(board, panel), changes)
@@ -150,9 +149,17 @@ class EditBar(PanelPart, QWidget):
         self._show_forecast(forecast(board, panel, self.model))
 
     def _show_choice(self, changes: bool) -> None:
-        self.to_change.setChecked(changes)
+        """Which of the three is done; another start than the picture that is seen is named."""
+        board, panel = self.document.board, self.panel
+        seen, other = changes and starts_from_seen(board, panel), self.starts.find_other(board, panel)
+        if other:
+            self.from_other.setText(as_action(f"Start from {name_start(board, panel, other)}"))
+            describe(self.from_other, self.from_other.text(), self.from_other.accessibleDescription())
+        self.from_other.setVisible(other is not None)
+        self.from_other.setChecked(changes and not seen and other is not None)
+        self.to_change.setChecked(changes and (seen or other is None))
         self.to_make.setChecked(not changes)
-        self.to_change.setEnabled(self._find_start() is not None)
+        self.to_change.setEnabled(self.starts.find_seen(board, panel) is not None)
 
     def _show_place(self) -> None:
         """Where the scene is, as the heading has it: pressed, it is added to the words of a new picture.
@@ -171,15 +178,6 @@ class EditBar(PanelPart, QWidget):
 
     def _turn_place(self) -> None:
         self.change("Take Place Off" if self.panel.in_place else "Add Place", in_place=not self.panel.in_place)
-
-    def _show_go_on(self) -> None:
-        """Where the next try would start from another picture than the one that is seen."""
-        panel, start = self.panel, look(self.document.board).find_start(self.panel)
-        shown = panel.take
-        self.go_on.setVisible(bool(start and shown and start.id != shown.id))
-        words = GO_ON if shown and shown.request else START
-        describe(self.go_on, words, "The next change starts from the picture above, not from the one beside the words")
-        self.go_on.setText(words)
 
     def _show_mask(self) -> None:
         """A mask of another size than the start's is not used by the run, and that is said; also what is placed."""
@@ -211,7 +209,8 @@ class EditBar(PanelPart, QWidget):
         self.change_settings.setVisible(misfit)
         self.anyway.setVisible(needed.predicted)
         usable = not misfit and not self._refusal
-        words = "Render Again" if isinstance(tried, Job) and is_repeat(tried, self.panel) else "Render"
+        self._repeats = isinstance(tried, Job) and is_repeat(tried, self.panel)
+        words = "Render Again" if self._repeats else "Render"
         self.render_bar.set_words(words, needed.text if usable else self.misfit.text() or self._refusal, usable)
         self._show_hint()
 
@@ -238,7 +237,10 @@ class EditBar(PanelPart, QWidget):
         set_tone(self.hint, "danger" if problem else "muted" if calm else "warning")
 
     def _find_need(self) -> str:
-        """Where the model was taught on long descriptions and these words are few."""
+        """That another picture than the one above is changed; that these words are few for this model."""
+        if self.from_other.isChecked() and self.panel.words.strip() and not self._repeats:
+            name = name_start(self.document.board, self.panel, self.panel.source)
+            return f"This changes {name}, not the picture above"
         spec, words = self.model.spec, self.panel.words
         needed = spec and spec.needs_writer and words.strip() and is_short(words)
         return f"{self.model.title} makes generic pictures of a few words: the pen writes them out" if needed else ""
@@ -249,33 +251,19 @@ class EditBar(PanelPart, QWidget):
         field = self.panel.words_field
         self.change("Edit Instruction", f"{field} {self.panel_id}", **{field: text})
 
-    def _find_start(self) -> Source | None:
-        """What a change of the picture starts from; None where there is no picture."""
-        panel = self.panel
-        left, shown = self._left.get(self.panel_id, (None, None))
-        if panel.source.kind != "blank":
-            return panel.source
-        there = {None, *(one.id for one in self.document.board.panels()), *(one.id for one in panel.takes)}
-        same = shown == (panel.take.id if panel.take else None)  # nothing was made from words meanwhile
-        if left and same and {left.panel, left.take} <= there:
-            return left
-        return TAKE if panel.take else None
-
     def _change(self) -> None:
-        if start := self._find_start():
-            self.change("Change This Picture", source=start)
-        self.write()
+        self._start_from("Change This Picture", self.starts.find_seen(self.document.board, self.panel))
+
+    def _start_other(self) -> None:
+        self._start_from("Change Start", self.starts.find_other(self.document.board, self.panel))
 
     def _make(self) -> None:
-        panel = self.panel
-        if panel.source.kind != "blank":
-            self._left[panel.id] = panel.source, panel.take.id if panel.take else None
-        self.change("New from Words", source=Source())
-        self.write()
+        self._start_from("New from Words", Source())
 
-    def go_on_from_shown(self) -> None:
-        """The next change starts from the picture that is seen."""
-        self.change("Go On from Result", source=TAKE)
+    def _start_from(self, what: str, source: Source | None) -> None:
+        if source and source != self.panel.source:
+            self.starts.leave(self.panel)
+            self.change(what, source=source)
         self.write()
 
     def write(self) -> None:

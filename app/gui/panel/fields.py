@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSignalBlocker, QSize, Qt
-from PySide6.QtGui import QColor, QIcon, QPainter, QPainterPath, QPaintEvent, QPen, QPixmap
+from PySide6.QtGui import QColor, QContextMenuEvent, QIcon, QPainter, QPainterPath, QPaintEvent, QPen, QPixmap
 from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from mlx_model.errors import Refused
@@ -25,6 +25,7 @@ from ..kit.text_field import BoardText
 from ..kit.theme import theme
 from ..kit.widgets import OneLine, as_line, describe, draw_words, icon_button, label, row, set_tone
 from .branches import name_take
+from .starts import TAKE
 
 AS_BOARD = "As the board"
 NONE = "None"
@@ -132,7 +133,6 @@ class LorasField(PanelPart, QWidget):
         self.change("Change LoRAs", f"loras {merge} {self.panel_id}" if merge else None, settings=settings)
 
 
-TAKE = Source("take")
 CAPTION = 20  # pixels: the strip at its foot that names it
 HINT = "The picture that is changed: click to choose another"
 
@@ -183,7 +183,7 @@ class StartBox(PanelPart, ChoiceField):
             if take:
                 self._pictures[self.count()] = take.picture.sha256
                 shown = " (the picture above)" if source == TAKE else ""
-                self.addItem(as_line(f"Take {panel.takes.index(take) + 1}: {name_take(take)}{shown}"), source)
+                self.addItem(as_line(f"Take {take.number}: {name_take(take)}{shown}"), source)
 
     def _add_panels(self, panel: Panel) -> None:
         number = numbers(self.document.board)
@@ -214,6 +214,9 @@ class StartBox(PanelPart, ChoiceField):
         for place in rows:
             self.setItemIcon(place, QIcon(self.document.pixmap(self._pictures[place], 96)))
 
+    def contextMenuEvent(self, event: QContextMenuEvent) -> None:
+        self.showPopup()
+
     def _choose(self, row: int) -> None:
         self.set_source(self.itemData(row))
 
@@ -239,7 +242,7 @@ class StartBox(PanelPart, ChoiceField):
         painter.setClipping(False)
         painter.setBrush(Qt.BrushStyle.NoBrush)
         lit = self.hasFocus() or self.underMouse()
-        painter.setPen(QPen(QColor(theme.colours.accent if lit else theme.colours.line), 2 if self.hasFocus() else 1))
+        painter.setPen(QPen(QColor(theme.colours.accent if lit else theme.colours.edge), 2 if self.hasFocus() else 1))
         painter.drawPath(path)
 
     def _paint_caption(self, painter: QPainter, frame: QRectF) -> None:

@@ -10,12 +10,14 @@ from mlx_model.geometry import Size
 
 from ...board import commands
 from ...board.data import Board, Picture
-from ...board.seen import find_ground, mask_size
+from ...board.seen import find_ground, fits_mask, mask_size, source_picture
 from ..canvas import mask as masks
 from ..canvas.canvas import Canvas
 from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..document.pixmaps import read_mask
+
+ALIKE = 0.02  # shapes of pictures: sizes are rounded to what a model makes
 
 
 class Masking(PanelPart, QObject):
@@ -32,6 +34,13 @@ class Masking(PanelPart, QObject):
     def refresh(self) -> None:
         """What is on the canvas is another panel's."""
         self._loaded = None
+
+    def acts_on(self, shown: Picture | None) -> bool:
+        """Whether the next run keeps to the mask, and its border can be shown on this picture, of the start's shape."""
+        start, mask = source_picture(self.document.board, self.panel), self.panel.mask
+        if not (start and mask and shown and fits_mask(mask, start)):
+            return False
+        return abs(shown.width * start.height / (shown.height * start.width) - 1) < ALIKE
 
     def load(self) -> None:
         """The panel's mask onto the canvas, unless it is there already."""

@@ -17,16 +17,16 @@ from ..canvas.bars import CanvasBar
 from ..canvas.canvas import Canvas
 from ..canvas.holding import Holder
 from ..canvas.mask_painter import Tool as MaskTool
-from ..canvas.tool_bars import BoxBar, MaskBar, PaintBar, PlaceBar, PoseBar
+from ..canvas.tool_bars import MASKS, ToolStrip
 from ..document import picture_drag
 from ..document.document import Document
 from ..document.forecast import PanelModel
 from ..document.panel_part import PanelPart
-from ..kit.measures import GAP, TIGHT
+from ..kit.measures import TIGHT
 from ..kit.messages import choose_files
 from ..prompt.menu import FILES
 from .boxing import Boxing
-from .branches import name_file
+from .branches import name_file, name_take
 from .laying import Laying
 from .masking import Masking
 from .onion import Onion
@@ -35,7 +35,6 @@ from .run_card import RunCard
 
 Tool = Literal["move", "eraser", "brush", "rectangle", "ellipse", "lasso", "place", "paint", "pose", "boxes"]
 LAYERS = ("place", "paint")
-MASKS = ("brush", "eraser", "rectangle", "ellipse", "lasso")
 SHAPES: dict[str, MaskTool] = {"rectangle": "rectangle", "ellipse": "ellipse", "lasso": "lasso"}
 NAMED = 4  # members of the cast that an empty panel names
 
@@ -61,7 +60,7 @@ class PanelStage(PanelPart, QWidget):
     keep_asked = Signal()
     dismissed = Signal()
     dropped = Signal()  # a picture, which is the panel's now
-    menu_asked = Signal(QPoint)  # of what can be done with the picture; where, on the screen
+    menu_asked = Signal(QPoint, bool)  # of what can be done with the picture: see Canvas
     compared_changed = Signal(str)  # the id of the take that the picture is compared with, "" for none
 
     def __init__(self, document: Document, parent: QWidget | None = None):
@@ -71,15 +70,10 @@ class PanelStage(PanelPart, QWidget):
         self.tool: Tool = "move"
         self.compared = ""  # id of a take
         self.canvas = Canvas(picture_drag.has_pictures)
-        self.bar, self.mask_bar = CanvasBar(self.canvas), MaskBar(self.canvas)
+        self.bar = CanvasBar(self.canvas)
         self.laying, self.masks = Laying(document, self.canvas, self), Masking(document, self.canvas, self)
-        self.place_bar, self.paint_bar = PlaceBar(self.canvas), PaintBar(self.canvas, self.laying.brush)
-        self.posing = Posing(document, self.canvas, self)
-        self.pose_bar = PoseBar(self.canvas, self.posing.poser)
-        self.boxing = Boxing(document, self.canvas, self)
-        self.box_bar = BoxBar(self.boxing.drawer)
-        self._bars = {**dict.fromkeys(MASKS, self.mask_bar), "place": self.place_bar, "paint": self.paint_bar,
-                      "pose": self.pose_bar, "boxes": self.box_bar}  # fmt: skip
+        self.posing, self.boxing = Posing(document, self.canvas, self), Boxing(document, self.canvas, self)
+        self.strip = ToolStrip(self.canvas, self.laying.brush, self.posing.poser, self.boxing.drawer)
         self._hands = {"place": self.canvas.arranger, "paint": self.laying.brush, "pose": self.posing.poser,
                        "boxes": self.boxing.drawer}  # fmt: skip
         column = QVBoxLayout(self)
@@ -87,10 +81,7 @@ class PanelStage(PanelPart, QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(TIGHT)
         self.canvas.set_invitation(invitation(document.board))
-        for bar in dict.fromkeys(self._bars.values()):
-            column.addWidget(bar)
-            bar.setContentsMargins(GAP, 0, GAP, 0)
-            bar.hide()
+        column.addWidget(self.strip)
         column.addWidget(self.canvas, 1)
         self._connect()
         self._connect_layers()
@@ -102,11 +93,10 @@ class PanelStage(PanelPart, QWidget):
         canvas.copy_asked.connect(self._copy_take)
         canvas.compare_asked.connect(self.bar.compare.click)
         self.bar.tool_chosen.connect(self.set_tool)
-        self.bar.compare_toggled.connect(canvas.set_comparing)
-        for bar in dict.fromkeys(self._bars.values()):
-            bar.done.clicked.connect(lambda: self.set_tool("move"))
-        self.mask_bar.remove_asked.connect(self.masks.clear)
-        self.masks.resized.connect(self.mask_bar.suit)
+        self.bar.compare_toggled.connect(self._show_comparison)
+        self.strip.done.connect(lambda: self.set_tool("move"))
+        self.strip.mask_bar.remove_asked.connect(self.masks.clear)
+        self.masks.resized.connect(self.strip.mask_bar.suit)
         canvas.clear_asked.connect(self.masks.clear)
         self.card.acted.connect(self._card_acted)
         self.card.dismissed.connect(self.dismissed)
@@ -114,8 +104,8 @@ class PanelStage(PanelPart, QWidget):
         self.document.preview_read.connect(self._show_preview)
 
     def _connect_layers(self) -> None:
-        self.place_bar.add_asked.connect(self.choose_pictures)
-        self.paint_bar.clear_asked.connect(self.laying.clear_paint)
+        self.strip.place_bar.add_asked.connect(self.choose_pictures)
+        self.strip.paint_bar.clear_asked.connect(self.laying.clear_paint)
         self.canvas.menu_asked.connect(self.menu_asked)
         self.canvas.onion_asked.connect(self.bar.onion.click)
         self.bar.onion_toggled.connect(self.onion.set_on)
@@ -175,7 +165,7 @@ class PanelStage(PanelPart, QWidget):
         elif not self.posing.has_room(limit):
             why_not = f"{self.model.subject} looks at {say_count(limit, 'picture')} at most. Remove one first"
         self._allow(("pose",), why_not)
-        self.pose_bar.show_model(self.model.subject, bool(self.model.spec and self.model.spec.follows))
+        self.strip.pose_bar.show_model(self.model.subject, bool(self.model.spec and self.model.spec.follows))
         reads = bool(self.model.spec and self.model.spec.boxes)
         self.bar.offer_boxes(reads)
         self._allow(("boxes",), "" if reads else f"{self.model.subject} reads no boxes")
@@ -210,10 +200,20 @@ class PanelStage(PanelPart, QWidget):
         self._show_layers(picture)
         self.bar.set_before(before is not None)
         self.bar.set_picture(picture is not None or not self.canvas.preview.isNull())
-        if self.masking:
+        take = self.panel.take
+        self.strip.seen.setText(f"Take {take.number}  ·  {name_take(take)}" if take else "")
+        acts = self.masks.acts_on(picture)
+        if self.masking or acts:
             self.masks.load()
+        self.canvas.set_masked(acts)
         self.posing.refresh()
         self.boxing.refresh()
+
+    @property
+    def holder(self) -> Holder | None:
+        """The chosen tool, where it holds things that lie on the picture."""
+        hand = self._hands.get(self.tool)
+        return hand if isinstance(hand, Holder) else None
 
     @property
     def masking(self) -> bool:
@@ -227,8 +227,8 @@ class PanelStage(PanelPart, QWidget):
         self.laying.visible = bool(ground and shown == ground.picture)
         self.laying.refresh()
         elsewhere = (self.masking or self.tool in LAYERS) and ground and panel.take and ground.id != panel.take.id
-        place = next((place for place, one in enumerate(panel.takes, 1) if ground and one.id == ground.id), 0)
-        start = f"Start: take {place}" if place else "Start: another panel's picture"
+        own = panel.find_take(ground.id) if ground else None
+        start = f"Start: take {own.number}" if own else "Start: another panel's picture"
         self.canvas.set_caption(start if elsewhere else "")
 
     def _frame(self) -> tuple[int, int]:
@@ -243,19 +243,18 @@ class PanelStage(PanelPart, QWidget):
     def _before(self) -> tuple[Picture | None, tuple[str, str]]:
         """What to compare with, and what to call both: a chosen take, what the take was made from, the take before."""
         panel, take = self.panel, self.panel.take
-        places = {one.id: place for place, one in enumerate(panel.takes, 1)}
         running = not self.canvas.preview.isNull()
-        now = "Now" if running or take is None else f"Take {places[take.id]}"
-        if self.compared in places and (running or take is None or self.compared != take.id):
-            other = panel.takes[places[self.compared] - 1]
-            return other.picture, (f"Take {places[other.id]}", now)
+        now = "Now" if running or take is None else f"Take {take.number}"
+        other = panel.find_take(self.compared)
+        if other and (running or take is None or other.id != take.id):
+            return other.picture, (f"Take {other.number}", now)
         if take is None or running:
             return self.to_show() if take else None, ("Before", "Now")
         start = self._start_of(take)
         if start:
             return start, ("Start", now)
-        if places[take.id] > 1:
-            return panel.takes[places[take.id] - 2].picture, (f"Take {places[take.id] - 1}", now)
+        if earlier := panel.takes[: panel.takes.index(take)]:
+            return earlier[-1].picture, (f"Take {earlier[-1].number}", now)
         return None, ("Before", "Now")
 
     def _start_of(self, take: Take) -> Picture | None:
@@ -271,6 +270,13 @@ class PanelStage(PanelPart, QWidget):
         self._set_compared(take_id)
         self.show_pictures()
         self.bar.compare.setChecked(bool(take_id))
+
+    def _show_comparison(self, on: bool) -> None:
+        """A take that was chosen for it is marked as long as it lasts."""
+        self.canvas.set_comparing(on)
+        if self.compared and not on:
+            self._set_compared("")
+            self.show_pictures()
 
     def _set_compared(self, take_id: str) -> None:
         self.compared = take_id
@@ -306,8 +312,7 @@ class PanelStage(PanelPart, QWidget):
         painter = self.canvas.painter
         painter.tool, painter.erasing = SHAPES.get(tool, "brush"), tool == "eraser"
         self.bar.set_tool(tool)
-        for bar in dict.fromkeys(self._bars.values()):
-            bar.setVisible(bar is self._bars.get(tool))
+        self.strip.set_tool(tool)
         self.canvas.set_masking(self.masking)
         self.canvas.set_hand(self._hands.get(tool))
         if tool != "move":
@@ -322,11 +327,10 @@ class PanelStage(PanelPart, QWidget):
         button = self.bar.tools[self.tool]
         if again or button.underMouse() or not button.hasFocus():
             self.canvas.setFocus()
-        hand = self._hands[self.tool]
-        if isinstance(hand, Holder) and hand.one is None:
-            hand.hold_next(-1)
+        if self.holder and self.holder.one is None:
+            self.holder.hold_next(-1)
         elif self.tool == "paint" and not again:
-            self.paint_bar.suit()
+            self.strip.paint_bar.suit()
 
     def pose(self, reference_id: str) -> None:
         """Pose the figures of one of the panel's references."""

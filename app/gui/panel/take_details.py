@@ -101,7 +101,7 @@ class TakeDetails(PanelPart, QWidget):
         if take is None:
             return
         current = " (the panel's picture)" if take.id == self.panel.current else ""
-        self.number.setText(f"Take {takes.index(take) + 1}{current}")
+        self.number.setText(f"Take {take.number}{current}")
         self.note.set_text(take.note)
         request = _request(take)
         self.prompt.setText(request.prompt if request else "This picture was imported.")

@@ -137,7 +137,7 @@ class TakesTree(PanelPart, QListWidget):
 
     def _choose(self, item: QListWidgetItem | None, _before: object) -> None:
         if item and item.data(TAKE).take.id != self.panel.current:
-            choose = partial(commands.choose_take, panel_id=self.panel_id, take_id=item.data(TAKE).take.id)
+            choose = partial(commands.turn_to_take, panel_id=self.panel_id, take_id=item.data(TAKE).take.id)
             self.document.do("Choose Take", choose, merge=f"choose {self.panel_id}")
 
     def remove(self, take_id: str) -> None:
@@ -254,7 +254,7 @@ class TakesTree(PanelPart, QListWidget):
         if take.placed:
             menu.addAction("Edit What Was Placed", partial(self.placed_asked.emit, take.id))
         compare = menu.addAction("Compare with This Take", partial(self.compare_asked.emit, take.id))
-        compare.setEnabled(take.id != self.panel.current)
+        compare.setVisible(take.id != self.panel.current)
         menu.addAction("Take the Star Off" if take.star else "Star", partial(self.star, take))
         menu.addSeparator()
         menu.addAction("Use as Reference", partial(self.reference_asked.emit, take.id))

@@ -1,34 +1,27 @@
 """The panel view: one panel's picture, large, and everything that makes it."""
 
-from functools import partial
-from pathlib import Path
-
 from msgspec.structs import replace
-from PySide6.QtCore import Qt, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QHideEvent, QKeyEvent, QKeySequence, QResizeEvent, QShortcut, QShowEvent
-from PySide6.QtWidgets import QFileDialog, QHBoxLayout, QInputDialog, QVBoxLayout, QWidget
+from PySide6.QtCore import Qt, Signal
+from PySide6.QtGui import QHideEvent, QKeyEvent, QKeySequence, QResizeEvent, QShortcut, QShowEvent
+from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
-from mlx_model.errors import FluxLocalError
-
-from ...board import commands
-from ...board.data import Board, Member, Panel, Source, Take, find_id, free_colour, free_name, new_id, numbers
+from ...board.data import Board, Panel, find_id, numbers
 from ...board.panel_job import panel_job, resolve
 from ...board.seen import source_picture
 from ...engine import jobs
-from ..document import picture_drag
 from ..document.document import Document
 from ..document.live import Live
 from ..document.panel_part import PanelPart
 from ..kit.measures import GAP, HAIR, TIGHT
 from ..kit.widgets import OneLine, icon_button, key_text, label, order_tabs
 from ..kit.words import in_window
-from .branches import name_file
 from .canvas_menu import Parts, open_menu
 from .edit_bar import EditBar
 from .render_bar import RenderBar, words_of
 from .side import PanelSide
 from .stage import LAYERS, PanelStage, invitation
-from .take_details import settings_of
+from .take_commands import TakeCommands
+from .takes_tree import TakesTree
 
 HEADED = 130  # px: of a scene's heading, before what the wheel and keys do as well takes its room
 NARROW = 640  # px: a header with less room has the tools in a row of their own
@@ -58,7 +51,7 @@ class PanelView(PanelPart, QWidget):
         self.document = document
         self.stage, self.edit = stage or PanelStage(document), edit or EditBar(document)
         self.side = side or PanelSide(document)
-        self.live = Live(document.runs, self._live_job, self)
+        self.live, self.with_take = Live(document.runs, self._live_job, self), TakeCommands(document, self)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
@@ -117,7 +110,8 @@ class PanelView(PanelPart, QWidget):
         stage.keep_asked.connect(self.keep_live)
         stage.dismissed.connect(self._dismiss)
         stage.dropped.connect(self.edit.write)
-        stage.menu_asked.connect(lambda at: open_menu(Parts(stage, self.edit, self.side.takes), at))
+        parts = Parts(stage, self.edit, self.side.takes)
+        stage.menu_asked.connect(lambda at, by_mouse: open_menu(parts, at, by_mouse))
 
     def _connect_side(self, side: PanelSide) -> None:
         side.tray.mention_asked.connect(self._mention)
@@ -125,17 +119,23 @@ class PanelView(PanelPart, QWidget):
         side.tray.layer = self.edit.start.layer = self.stage.laying.layer
         self.stage.laying.read.connect(side.tray.refresh)
         self.stage.laying.read.connect(self.edit.start.update)
-        side.take.again_asked.connect(self._use_settings)
+        side.take.again_asked.connect(self.with_take.use_settings)
         side.continue_asked.connect(self._continue)
         side.takes.compare_asked.connect(self.stage.compare_with)
         self.stage.compared_changed.connect(side.takes.set_compared)
-        side.takes.source_asked.connect(self._use_as_source)
-        side.takes.placed_asked.connect(self._take_up_placed)
-        side.takes.reference_asked.connect(self._use_as_reference)
-        side.takes.cast_asked.connect(self._add_to_cast)
-        side.takes.save_asked.connect(self._save_picture)
         side.takes.details_asked.connect(self._show_details)
-        side.takes.reveal_asked.connect(self._reveal)
+        self._connect_takes(side.takes, self.with_take)
+
+    def _connect_takes(self, takes: TakesTree, with_take: TakeCommands) -> None:
+        takes.reference_asked.connect(self._use_as_reference)
+        takes.source_asked.connect(with_take.start_from)
+        takes.placed_asked.connect(with_take.take_up_placed)
+        takes.cast_asked.connect(with_take.add_to_cast)
+        takes.save_asked.connect(with_take.save_picture)
+        takes.reveal_asked.connect(with_take.reveal)
+        with_take.started.connect(self.edit.write)
+        with_take.taken_up.connect(lambda: self.stage.set_tool("place"))
+        with_take.said.connect(self.said)
 
     def _shortcuts(self) -> None:
         for keys, act in (
@@ -149,7 +149,7 @@ class PanelView(PanelPart, QWidget):
         self.document.board.panel(panel_id)
         self.edit.render_bar.live.setChecked(False)
         self.live.forget()
-        self.panel_id = panel_id
+        self.panel_id = self.with_take.panel_id = panel_id
         self.document.watched = panel_id if self.isVisible() else None
         self.side.show_panel(panel_id)
         self.stage.model = self.edit.model = self.side.model
@@ -301,70 +301,13 @@ class PanelView(PanelPart, QWidget):
         if new := self.document.continue_from(self.panel_id):
             self.open_panel.emit(new)
 
-    def _use_as_source(self, take_id: str) -> None:
-        def start(board: Board) -> Board:
-            board = commands.choose_take(board, self.panel_id, take_id)
-            return commands.set_panel(board, self.panel_id, source=Source("take"))
-
-        self.document.do("Start from Take", start)
-        self.edit.write()
-
-    def _take_up_placed(self, take_id: str) -> None:
-        """Back to what lay on the picture that a take was made from, to be moved and rendered once more."""
-        change = partial(commands.take_up_placed, panel_id=self.panel_id, take_id=take_id)
-        if self.document.do("Edit What Was Placed", change):
-            self.stage.set_tool("place")
-
-    def _take(self, take_id: str) -> Take:
-        return find_id(self.panel.takes, take_id, "take")
-
     def _use_as_reference(self, take_id: str) -> None:
-        take = self._take(take_id)
-        number = self.panel.takes.index(take) + 1
-        self.side.tray.add_picture(take.picture, f"take-{number}", "composition")
-
-    def _add_to_cast(self, take_id: str) -> None:
-        """Under a name that prompts can mention from now on."""
-        cast, take = self.document.board.cast, self._take(take_id)
-        free = free_name("character", [member.name for member in cast])
-        name, agreed = QInputDialog.getText(self, "Add to Cast", "What prompts call it, behind an @:", text=free)
-        if not agreed or not name.strip():
-            return
-        member = Member(new_id(), name.strip().lstrip("@"), colour=free_colour(one.colour for one in cast),
-                        pictures=(take.picture,))  # fmt: skip
-        if self.document.do("Add to Cast", lambda board: commands.add_member(board, member)):
-            self.said.emit(f"@{member.name} is in the cast.", "Any prompt of this board can mention it.", True)
-
-    def _save_picture(self, take_id: str) -> None:
-        """A copy for others, where the artist says."""
-        document, take = self.document, self._take(take_id)
-        title = name_file(document.board, self.panel, take).replace("/", "-")
-        suggested = document.file.path.parent / f"{title}{document.picture_path(take.picture.sha256).suffix}"
-        chosen, _ = QFileDialog.getSaveFileName(self, "Save Picture As", str(suggested))
-        if not chosen:
-            return
-        try:
-            made = picture_drag.save_as(document, take.picture, Path(chosen))
-        except FluxLocalError as error:
-            document.tell(error)
-            return
-        self.said.emit(f"Saved {made.name}.", f"In {made.parent}.", True)
-
-    def _use_settings(self, take_id: str) -> None:
-        """The seed and numbers of a take for the panel; its words and pictures stay as they are."""
-        take = self._take(take_id)
-        settings = replace(self.panel.settings, model=take.model, **settings_of(take))
-        self.change("Use Settings", settings=settings, seed=take.seed, seed_locked=True)
+        self.side.tray.add_pictures([find_id(self.panel.takes, take_id, "take").picture])
 
     def _show_details(self, take_id: str) -> None:
         self.side.take.point_at(take_id)
         self.side.tabs.setCurrentIndex(2)
         self.side.take.note.setFocus()
-
-    def _reveal(self, take_id: str) -> None:
-        take = self._take(take_id)
-        folder = self.document.picture_path(take.picture.sha256).parent
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
 
     # Window
 

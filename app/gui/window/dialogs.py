@@ -142,7 +142,7 @@ class InstructionDialog(QDialog):
         self.setWindowTitle(
             "Apply to All" if len(ids) == len([*document.board.panels()]) else "Apply to Several Panels"
         )
-        self.field = InstructionBox(lambda picture, side: document.pixmap(picture.sha256, 2 * side))
+        self.field = InstructionBox(document)
         self.field.setUndoRedoEnabled(True)  # it is no field of the board
         self.field.undo_asked.connect(self.field.undo)
         self.field.redo_asked.connect(self.field.redo)

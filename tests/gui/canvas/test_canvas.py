@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import (
+    QColor,
     QDragEnterEvent,
     QDropEvent,
     QInputDevice,
@@ -14,10 +15,13 @@ from PySide6.QtGui import (
     QWheelEvent,
 )
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication
+from PySide6.QtWidgets import QApplication, QToolButton
 
 from app.gui.canvas import mask as masks
 from app.gui.canvas.canvas import Canvas
+from app.gui.canvas.paint_brush import PaintBrush
+from app.gui.canvas.tool_bars import PaintBar
+from app.gui.kit.theme import theme
 
 LEFT, NONE = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
 NOWHERE = QPoint()
@@ -268,3 +272,14 @@ def test_it_is_sharp_when_shown_much_smaller(qtbot):
     row = [canvas.grab().toImage().pixelColor(x, 116).red() for x in range(100, 300, 10)]
     assert max(row) - min(row) < 12
     assert 100 < sum(row) / len(row) < 150
+
+
+def test_colours_to_paint_with_stay_when_the_theme_changes(canvas, qtbot):
+    """All of them turned into the sign of a picture."""
+    theme.apply("light")
+    bar = PaintBar(canvas, PaintBrush(canvas.arranger, canvas.lead_point))
+    qtbot.addWidget(bar)
+    (blue,) = (one for one in bar.findChildren(QToolButton) if one.accessibleName() == "Blue")
+    before = blue.icon().pixmap(18).toImage().pixelColor(9, 9)
+    theme.apply("dark")
+    assert blue.icon().pixmap(18).toImage().pixelColor(9, 9) == before == QColor("#3f7fbf")

@@ -95,3 +95,14 @@ def test_feather_keeps_the_amount():
     soft = masks.feather(box, 4)
     assert abs(int(soft.sum()) - int(box.sum())) < 0.02 * box.sum()
     assert 0 < soft[20, 50] < 255
+
+
+def test_the_border_of_a_mask_goes_round_what_is_marked_and_along_the_edge():
+    mask = masks.blank((100, 50))
+    mask[10:20, 30:60] = 255
+    lines = masks.trace_border(mask)
+    across, down = [x for line in lines for x in line[::2]], [y for line in lines for y in line[1::2]]
+    assert [round(side, 2) for side in (min(across), max(across), min(down), max(down))] == [0.3, 0.6, 0.2, 0.4]
+    assert masks.trace_border(masks.blank((100, 50))) == []
+    whole = np.array(masks.trace_border(np.full((50, 100), 255, np.uint8)))
+    assert sorted(map(tuple, whole.tolist())) == [(0, 0, 0, 1), (0, 0, 1, 0), (0, 1, 1, 1), (1, 0, 1, 1)]

@@ -82,10 +82,10 @@ def test_a_click_on_a_tool_leaves_the_keys_to_the_canvas(view, document, ids, pi
     view.stage.set_tool("place")
     view.stage.canvas.arranger.hold(0)
     view.stage.canvas.setFocus()
-    for bar in (view.stage.place_bar, view.stage.bar):
+    for bar in (view.stage.strip.place_bar, view.stage.bar):
         for tool in bar.findChildren(QAbstractButton):
             assert tool.focusPolicy() == Qt.FocusPolicy.TabFocus, tool.accessibleName()
-    QTest.mouseClick(view.stage.place_bar.tools[2], Qt.MouseButton.LeftButton)
+    QTest.mouseClick(view.stage.strip.place_bar.tools[2], Qt.MouseButton.LeftButton)
     assert view.stage.canvas.hasFocus()
     QTest.keyClick(view.stage.canvas, Qt.Key.Key_Delete)
     assert view.panel.placed == ()
@@ -167,6 +167,11 @@ def test_the_menu_has_what_the_panel_can_do_now(view, document, ids):
     next(one for one in menu.actions() if one.text() == "Paint").trigger()
     assert view.stage.tool == "paint"
     view.stage.lay([drawn(document, 9), drawn(document, 10)])
+    view.stage.set_tool("move")
+    canvas = view.stage.canvas
+    canvas.menu_asked.emit(canvas.mapToGlobal(canvas.view.rect().center().toPoint()), True)
+    assert view.stage.tool == "place", "what is clicked is meant, also without its tool"
+    QApplication.activePopupWidget().close()
     held = menu_of_held(view.stage)
     next(one for one in held.actions() if one.text() == "Send Backward").trigger()
     assert view.panel.placed[0].picture == drawn(document, 10)

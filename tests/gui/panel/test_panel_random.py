@@ -8,7 +8,7 @@ from PySide6.QtTest import QTest
 
 from app.board.data import PanelReference, new_id
 from app.board.panel_job import panel_job
-from app.board.seen import see
+from app.board.seen import look, see
 from mlx_model.errors import RequestError
 from mlx_model.specs import SPECS
 from tests.app.models.made_models import choose
@@ -47,7 +47,7 @@ def remove(view, dice):
 
 def change_start(view, dice):
     edit = view.edit
-    way = dice.choice([edit.to_change, edit.to_make, edit.go_on, edit.start])
+    way = dice.choice([edit.to_change, edit.to_make, edit.from_other, edit.start])
     if way is edit.start and edit.start.count():
         edit.start.activated.emit(dice.randrange(edit.start.count()))
     elif way is not edit.start and way.isVisible():
@@ -93,7 +93,10 @@ def agrees(view):
     """What is on the screen is what the board says and what the model would get."""
     document, panel = view.document, view.panel
     assert view.edit.text.text() == getattr(panel, panel.words_field)
-    assert view.edit.to_change.isChecked() == (panel.source.kind != "blank")
+    start, edit = look(document.board).find_start(panel), view.edit
+    assert edit.to_make.isChecked() == (panel.source.kind == "blank")
+    assert edit.to_change.isChecked() + edit.from_other.isChecked() + edit.to_make.isChecked() == 1
+    assert not edit.to_change.isChecked() or panel.take in (None, start), "what is seen is what is changed"
     if panel.source.kind != "blank":
         assert view.edit.start.currentData() == panel.source
     shown = see(document.board, panel)

@@ -6,8 +6,8 @@ from itertools import pairwise
 
 import numpy as np
 import pytest
-from PySide6.QtCore import QEvent, QObject, QPoint, Qt
-from PySide6.QtGui import QAction, QKeyEvent, QKeySequence, QPixmap, QShortcut
+from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt
+from PySide6.QtGui import QAction, QColor, QKeyEvent, QKeySequence, QPixmap, QShortcut
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 
 from app.board import commands
 from app.board.data import Source
+from app.board.seen import see
 from app.gui.document import live
 from app.gui.document.picture_drag import mime_of
 from app.gui.panel.view import PanelView
@@ -653,6 +654,13 @@ def test_an_edit_leaves_the_description_and_says_what_it_starts_from(view, docum
     assert (edit.start.caption, edit.render_bar.button.text()) == ("Take 1", "Render Again")
 
 
+def lit(edit):
+    """The one of the three choices that is shown as chosen."""
+    choices = (edit.to_change, edit.from_other, edit.to_make)
+    (chosen,) = (one.text() for one in choices if one.isVisible() and one.isChecked())
+    return chosen
+
+
 def test_a_look_at_new_from_words_leaves_where_the_change_starts(view, document, engine, ids, picture_file):
     """The panel that this one continues was lost for a take of its own, which had the change already."""
     add_take(document, ids()[1], 1)
@@ -660,11 +668,13 @@ def test_a_look_at_new_from_words_leaves_where_the_change_starts(view, document,
     document.do("start", lambda board: commands.set_panel(board, ids()[0], source=Source("panel", ids()[1])))
     before = view.panel.source
     QTest.mouseClick(view.edit.to_make, LEFT)
-    QTest.mouseClick(view.edit.to_change, LEFT)
+    assert view.edit.from_other.text() == "Start from panel 1B"
+    QTest.mouseClick(view.edit.from_other, LEFT)
     assert view.panel.source == before
     QTest.mouseClick(view.edit.to_make, LEFT)
     view.render_panel()
     engine.done(picture_file("new.png", "blue"))
+    assert not view.edit.from_other.isVisible()
     QTest.mouseClick(view.edit.to_change, LEFT)
     assert view.panel.source.kind == "take", "what was made from words since is what one wants to change"
 
@@ -672,17 +682,17 @@ def test_a_look_at_new_from_words_leaves_where_the_change_starts(view, document,
 def test_again_starts_where_the_last_try_did_and_going_on_is_a_choice(view, document, engine, ids, picture_file):
     edit, first = view.edit, add_take(document, ids()[0], 1)
     QTest.mouseClick(edit.to_change, LEFT)
-    assert not edit.go_on.isVisible()
+    assert not edit.from_other.isVisible()
     QTest.keyClicks(edit.text, "make it night")
     for colour in ("blue", "navy"):
         QTest.keyClick(edit.text, Qt.Key.Key_Return, CONTROL)
         engine.done(picture_file(f"{colour}.png", colour))
     one, two = view.panel.takes[1:]
     assert (one.parent, two.parent) == (first.id, first.id)
-    assert (edit.go_on.isVisible(), edit.go_on.text()) == (True, "Go on from this result")
-    QTest.mouseClick(edit.go_on, LEFT)
-    assert not edit.go_on.isVisible()
-    assert edit.start.caption == "Take 3"
+    assert lit(edit) == "Start from take 1"
+    QTest.mouseClick(edit.to_change, LEFT)
+    assert (lit(edit), edit.start.caption) == ("Change this picture", "Take 3")
+    assert edit.from_other.isVisible(), "back is one click too"
     assert edit.text.textCursor().selectedText() == "make it night"  # what is typed takes its place
     QTest.keyClicks(edit.text, "add a lamp")
     QTest.keyClick(edit.text, Qt.Key.Key_Return, CONTROL)
@@ -690,7 +700,7 @@ def test_again_starts_where_the_last_try_did_and_going_on_is_a_choice(view, docu
     assert (view.panel.take.parent, view.panel.take.instruction) == (two.id, "add a lamp")
     document.undo()
     assert view.stage.to_show() == two.picture
-    assert not edit.go_on.isVisible()
+    assert lit(edit) == "Change this picture"
 
 
 def test_another_picture_to_start_from_is_chosen_beside_the_words(view, document, ids):
@@ -705,7 +715,42 @@ def test_another_picture_to_start_from_is_chosen_beside_the_words(view, document
     assert view.panel.source == Source("panel", ids()[1])
     assert start.caption == "Panel 1B"
     assert view.side.tray.tiles[0].seen.picture == other.picture
-    assert (view.edit.go_on.isVisible(), view.edit.go_on.text()) == (True, "Go on from this result")
+    assert lit(view.edit) == "Start from panel 1B"
+
+
+def test_what_is_chosen_in_the_history_is_what_a_change_starts_from(view, document, engine, ids, picture_file):
+    """An older take was shown while the change, said in small words, went to another one."""
+    edit, first = view.edit, add_take(document, ids()[0], 1)
+    QTest.mouseClick(edit.to_change, LEFT)
+    QTest.keyClicks(edit.text, "make it night")
+    view.render_panel()
+    engine.done(picture_file("night.png", "blue"))
+    assert lit(edit) == "Start from take 1"
+    QTest.keyClicks(edit.text, " with a moon")
+    assert "changes take 1, not the picture above" in edit.hint.text()
+    view.side.takes.setCurrentRow(0)
+    view.side.takes.setCurrentRow(1)
+    assert (lit(edit), edit.start.caption) == ("Change this picture", "Take 2")
+    assert "@ mentions" in edit.hint.text()
+    document.undo()
+    assert (view.panel.take, lit(edit)) == (view.panel.takes[1], "Start from take 1"), "one step, with the start"
+    view.side.takes.setCurrentRow(0)
+    view.render_panel()
+    engine.done(picture_file("moon.png", "navy"))
+    assert view.panel.take.parent == first.id
+
+
+def test_a_mask_on_another_take_survives_a_look_at_the_history(view, document, engine, ids, picture_file):
+    first = add_take(document, ids()[0], 1)
+    add_take(document, ids()[0], 2)
+    view.side.takes.setCurrentRow(0)
+    document.do(
+        "Mask", lambda board: commands.set_mask(commands.start_from_seen(board, ids()[0]), ids()[0], drawn(document, 9))
+    )
+    view.side.takes.setCurrentRow(1)
+    assert view.panel.mask
+    assert view.panel.source.take == first.id
+    assert lit(view.edit) == "Start from take 1"
 
 
 def test_what_continued_another_panel_can_still_change_its_picture(view, document, ids):
@@ -831,3 +876,71 @@ class Painted(QObject):
         if event.type() == QEvent.Type.Paint:
             self.into.append(watched)
         return False
+
+
+def test_the_picture_keeps_its_place_whichever_tool_is_chosen(view, document, ids):
+    """A row of settings came above it, and it shrank under the hand."""
+    add_take(document, ids()[0], 1)
+    canvas = view.stage.canvas
+    QTest.qWait(0)
+    before = canvas.geometry(), canvas.view.rect()
+    for tool in ("brush", "place", "paint", "pose", "move"):
+        view.stage.set_tool(tool)
+        QApplication.processEvents()
+        assert (canvas.geometry(), canvas.view.rect()) == before, tool
+    assert view.stage.strip.seen.text() == "Take 1  ·  made from words"
+
+
+def test_a_mask_is_seen_as_long_as_it_acts(view, document, engine, ids, picture_file, qtbot):
+    """After a render nothing showed that the next one would keep to it too."""
+    add_take(document, ids()[0], 1)
+    canvas, stage = view.stage.canvas, view.stage
+    QTest.mouseClick(view.edit.to_change, LEFT)
+    stage.set_tool("brush")
+    canvas.painter.begin(QPointF(60, 50))
+    canvas.painter.finish()
+    document.settle()
+    stage.set_tool("move")
+    assert canvas.masked
+    QTest.keyClicks(view.edit.text, "make it night")
+    view.render_panel()
+    engine.done(picture_file("night.png", "blue", (192, 108)))
+    qtbot.waitUntil(lambda: not canvas.picture.isNull())
+    assert (canvas.masked, view.panel.take.number) == (True, 2)
+    left = min(min(line.x1(), line.x2()) for line in canvas.painter.border())
+    at, rect = canvas.grab().toImage(), canvas.view.rect()
+    middle = round(rect.top() + rect.height() * 50 / 108)
+    row = [at.pixelColor(round(rect.left() + left * rect.width()) + by, middle).red() for by in range(-3, 4)]
+    assert max(row) > 200, "a line of the mask's colour on blue"
+    QTest.mouseClick(view.edit.remove_mask, LEFT)
+    assert not canvas.masked
+    document.undo()
+    assert canvas.masked
+    QTest.mouseClick(view.edit.to_make, LEFT)
+    assert not canvas.masked, "a picture from words has no mask"
+
+
+def test_pictures_of_the_completion_come_when_they_are_read(view, document, ids, qtbot):
+    """They stayed squares of a colour for those that no other part of the window had shown."""
+    member = add_member(document, "gull")
+    QTest.keyClicks(view.edit.text, " @gu")
+    item = view.edit.text.mentions._list.item(0)
+    wanted = QColor(document.pixmap_now(member.pictures[0].sha256, 56).toImage().pixelColor(40, 10))
+
+    def seen() -> QColor:
+        return item.icon().pixmap(28).toImage().pixelColor(20, 5)
+
+    qtbot.waitUntil(lambda: seen() == wanted)
+
+
+def test_a_box_is_written_into_with_mentions(view, document, ids):
+    add_member(document, "gull")
+    boxing = view.stage.boxing
+    boxing.drawer.place()
+    QTest.keyClicks(boxing.field, "a small @gu")
+    QTest.keyClick(boxing.field, Qt.Key.Key_Tab)
+    assert boxing.field.text() == "a small @gull "
+    QTest.keyClicks(boxing.field, "asleep @x")
+    QTest.keyClick(boxing.field, Qt.Key.Key_Return)
+    assert view.panel.boxes[0].words == "a small @gull asleep @x"
+    assert [one.name for one in see(document.board, view.panel)] == ["gull"]

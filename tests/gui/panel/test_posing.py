@@ -35,7 +35,7 @@ def test_a_figure_becomes_a_reference_that_shows_it_and_done_leaves_it(view, doc
         to_come = view.stage.canvas.view.picture
         assert abs(image.width / image.height - to_come.width() / to_come.height()) < 0.01
         assert image.getpixel((image.width // 2, round(0.25 * image.height)))[0] < 100, "its trunk"
-    view.stage.pose_bar.done.click()
+    view.stage.strip.pose_bar.done.click()
     assert (view.stage.tool, view.panel.references) == ("move", (reference,))
     assert [tile.seen.role for tile in view.side.tray.tiles] == ["pose"]
 
@@ -104,7 +104,7 @@ def test_many_changes_before_the_first_is_stored_are_one_reference(view, documen
 
 
 def test_that_a_model_has_not_learned_poses_is_said(view):
-    assert "has not learned" in view.stage.pose_bar.words.text()
+    assert "has not learned" in view.stage.strip.pose_bar.words.text()
     view.stage.model = Klein(view.stage.model.found)
     view.stage.refresh()
-    assert view.stage.pose_bar.words.text() == "A reference of its own: the model takes the pose"
+    assert view.stage.strip.pose_bar.words.text() == "A reference of its own: the model takes the pose"

@@ -40,7 +40,7 @@ def current(tree) -> int:
 
 
 def some(name: str, parent: str | None = None) -> Take:
-    return Take(name, Picture("0" * 64, 1, 1), "", "", "", 0, parent=parent)
+    return Take(name, Picture("0" * 64, 1, 1), "", "", "", 0, parent=parent, number="abcdefgh".find(name) + 1)
 
 
 def test_each_take_stands_below_what_it_was_made_from():

@@ -43,7 +43,7 @@ def formats(view) -> dict[str, tuple[str, QTextCharFormat.UnderlineStyle]]:
 
 
 def offered(view) -> list[str]:
-    shown = view.edit.text._list
+    shown = view.edit.text.mentions._list
     return [choice.word for choice in shown.listed] if shown and shown.isVisible() else []
 
 
@@ -69,7 +69,7 @@ def test_tab_picks_too_escape_closes_and_a_click_picks(view, document, ids):
     QTest.keyClick(view.edit.text, Qt.Key.Key_Escape)
     assert offered(view) == []
     QTest.keyClicks(view.edit.text, "o")
-    shown = view.edit.text._list
+    shown = view.edit.text.mentions._list
     QTest.mouseClick(shown.viewport(), Qt.MouseButton.LeftButton, NONE, shown.visualItemRect(shown.item(0)).center())
     assert prompt(view) == "@hat @robot "
 

@@ -24,7 +24,7 @@ def asked(qtbot, document, ids):
 
 def test_a_member_of_the_cast_is_completed_and_coloured(asked):
     QTest.keyClicks(asked.field, "bring in @f")
-    assert [one.word for one in asked.field._list.listed] == ["fox"]
+    assert [one.word for one in asked.field.mentions._list.listed] == ["fox"]
     QTest.keyClick(asked.field, Qt.Key.Key_Tab)
     assert asked.field.text() == "bring in @fox "
     assert (asked.hint.text(), [one.name for one in asked.field.highlighter.seen][1:]) == ("", ["fox"])
