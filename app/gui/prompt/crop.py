@@ -15,6 +15,7 @@ from ..kit.theme import theme
 from ..kit.widgets import button, describe, label
 
 Grip = tuple[int, int]  # the borders held: -1 left or top, 1 right or bottom; (0, 0) holds all of it
+Held = tuple[Grip | None, QPointF, QRectF]  # None: a new frame is drawn; where it began; the frame as it was
 WHOLE: Grip = (0, 0)
 HANDLE, REACH, MARGIN = 10, 12, 14  # logical pixels
 STEPS = 100  # of the longer side: what an arrow moves by; with Shift a tenth of it is ten times that
@@ -37,7 +38,7 @@ class CropField(QWidget):
         self.pixmap, self.whole = pixmap, QRectF(0, 0, picture.width, picture.height)
         self.least = min(LEAST_CROP, picture.width, picture.height)
         self.box = box
-        self._held: tuple[Grip, QPointF, QRectF] | None = None
+        self._held: Held | None = None
         self.setMouseTracking(True)
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setMinimumSize(QSize(320, 240))
@@ -100,19 +101,36 @@ class CropField(QWidget):
         return {(x, y): box.center() + QPointF(x * across, y * down) for x, y in every if (x, y) != WHOLE}
 
     def grip_at(self, at: QPointF) -> Grip | None:
-        """What a press there would take hold of."""
-        handles = self._handles()
-        nearest = min(handles, key=lambda grip: (handles[grip] - at).manhattanLength())
-        if (handles[nearest] - at).manhattanLength() <= REACH:
-            return nearest
-        return WHOLE if self._place(self.box).contains(at) else None
+        """What a press there would take hold of: a border anywhere along it, a frame inside; None: it draws anew."""
+        box = self._place(self.box)
+        if not box.adjusted(-REACH, -REACH, REACH, REACH).contains(at):
+            return None
+        grip = _find_side(at.x(), box.left(), box.right()), _find_side(at.y(), box.top(), box.bottom())
+        return None if grip == WHOLE and self.box == self.whole else grip
+
+    def draw(self, was: QRectF, start: QPointF, end: QPointF) -> None:
+        """A new frame between two points of the widget, as far as the picture goes; a mere click draws none."""
+        if (end - start).manhattanLength() <= REACH:
+            self.set_box(was)
+            return
+        first, last = self._to_picture(start), self._to_picture(end)
+        sides = (
+            _span(a, b, self.least, length)
+            for a, b, length in zip(first.toTuple(), last.toTuple(), self.whole.size().toTuple(), strict=True)
+        )
+        (left, right), (top, bottom) = sides
+        self.set_box(QRectF(left, top, right - left, bottom - top))
+
+    def _to_picture(self, at: QPointF) -> QPointF:
+        """The nearest point of the picture."""
+        point = (at - QPointF(self.rect().center())) / self._scale() + self.whole.center()
+        return QPointF(min(max(point.x(), 0.0), self.whole.width()), min(max(point.y(), 0.0), self.whole.height()))
 
     # Hands
 
     def mousePressEvent(self, event: QMouseEvent) -> None:
-        grip = self.grip_at(event.position())
-        if event.button() == Qt.MouseButton.LeftButton and grip is not None:
-            self._held = grip, event.position(), QRectF(self.box)
+        if event.button() == Qt.MouseButton.LeftButton:
+            self._held = self.grip_at(event.position()), event.position(), QRectF(self.box)
 
     def mouseMoveEvent(self, event: QMouseEvent) -> None:
         if self._held is None:
@@ -120,7 +138,9 @@ class CropField(QWidget):
             return
         grip, start, was = self._held
         by = (event.position() - start) / self._scale()
-        if grip == WHOLE:
+        if grip is None:
+            self.draw(was, start, event.position())
+        elif grip == WHOLE:
             self.move_by(was.topLeft() + by - self.box.topLeft())
         else:
             self.pull(was, grip, by)
@@ -131,7 +151,7 @@ class CropField(QWidget):
     def _show_cursor(self, at: QPointF) -> None:
         grip = self.grip_at(at)
         if grip is None or grip == WHOLE:
-            shape = SHAPES.ArrowCursor if grip is None else SHAPES.SizeAllCursor
+            shape = SHAPES.CrossCursor if grip is None else SHAPES.SizeAllCursor
         elif 0 in grip:
             shape = SHAPES.SizeVerCursor if grip[0] == 0 else SHAPES.SizeHorCursor
         else:
@@ -172,6 +192,22 @@ class CropField(QWidget):
             painter.drawRect(self.rect().adjusted(0, 0, -1, -1))
 
 
+def _find_side(at: float, low: float, high: float) -> int:
+    """-1 or 1 for the nearer of two borders, where it is within reach; else 0."""
+    if min(abs(at - low), abs(at - high)) > REACH:
+        return 0
+    return -1 if abs(at - low) < abs(at - high) else 1
+
+
+def _span(start: float, end: float, least: float, length: float) -> tuple[float, float]:
+    """From the lower to the higher one, at least so long, within 0 to `length`."""
+    low, high = min(start, end), max(start, end)
+    if high - low < least:
+        low, high = (start, start + least) if end >= start else (start - least, start)
+    low = min(max(0.0, low), length - least)
+    return low, min(max(high, low + least), length)
+
+
 class CropDialog(QDialog):
     """Asks for the part; `chosen` is it, None for the whole picture."""
 
@@ -183,8 +219,9 @@ class CropDialog(QDialog):
         self.size_words = label(tone="muted")
         column, row = QVBoxLayout(self), QHBoxLayout()
         column.addWidget(self.field, 1)
-        column.addWidget(label("The model looks at this part only. The picture itself stays whole.", "muted"))
-        row.addWidget(button("Whole Picture", lambda: self.field.set_box(QRectF(self.field.whole)), kind="quiet"))
+        words = "Drag over the part that the model is to look at, or pull a border. The picture itself stays whole."
+        column.addWidget(label(words, "muted"))
+        row.addWidget(button("Whole Picture", lambda: self.field.set_box(QRectF(self.field.whole))))
         row.addWidget(self.size_words, 1)
         row.addWidget(button("Cancel", self.reject))
         done = button("Crop", self.accept, "crop", "primary")

@@ -70,3 +70,24 @@ def test_a_smaller_copy_is_cut_where_the_picture_would_be(qapp):
     pixmap = QPixmap(100, 50)
     pixmap.fill(Qt.GlobalColor.white)
     assert cut(pixmap, Crop(100, 0, 300, 100), PICTURE).size().toTuple() == (50, 25)
+
+
+def test_a_frame_is_drawn_anew_over_all_that_is_looked_at_and_out_to_the_edges(field):
+    """Only eight handles could be pulled, and a drag over the picture did nothing."""
+    drag(field, (114, 64), (264, 164))
+    assert field.crop == Crop(101, 45, 251, 145)
+    drag(field, (2, 2), (426, 226))
+    assert field.crop == Crop(0, 0, 400, 200), "from outside to outside is all of it"
+    drag(field, (300, 100), (120, 20))
+    assert field.crop == Crop(107, 1, 287, 81), "backwards too"
+    drag(field, (350, 180), (353, 183))
+    assert field.crop == Crop(107, 1, 287, 81), "a click draws none"
+    drag(field, (390, 190), (380, 160))
+    assert field.crop == Crop(313, 107, 377, 171), "never below the least size"
+
+
+def test_a_border_is_pulled_anywhere_along_it(field):
+    drag(field, (114, 14), (164, 14))
+    assert field.crop == Crop(0, 0, 400, 200), "at the picture's edge there is no further"
+    drag(field, (50, 219), (50, 119))
+    assert field.crop == Crop(0, 0, 400, 100)
