@@ -8,6 +8,7 @@ from PySide6.QtCore import (
     QEvent,
     QItemSelection,
     QItemSelectionModel,
+    QMargins,
     QModelIndex,
     QPoint,
     QRect,
@@ -36,6 +37,7 @@ from .paint import BoardDelegate
 
 SMALLEST, LARGEST, USUAL = 130, 620, 230
 ACROSS = 5  # cells beside each other, as long as nobody has chosen a size
+RING = QMargins(8, 8, 8, 8)  # px around a cell in which its rings are painted
 VISIBLE = QAbstractItemView.ScrollHint.EnsureVisible
 Flag = QItemSelectionModel.SelectionFlag
 STEPS = {"MoveLeft": -1, "MovePrevious": -1, "MoveRight": 1, "MoveNext": 1}
@@ -274,7 +276,7 @@ class BoardCells(QAbstractItemView):
         region, offset = QRegion(), self.verticalOffset()
         for row in self.layout_.between(offset, offset + self.viewport().height()):
             if any(part.top() <= row <= part.bottom() for part in selection.toList()):
-                region += self.visualRect(self.model().index(row)).adjusted(-6, -6, 6, 6)
+                region += self.visualRect(self.model().index(row)).marginsAdded(RING)
         return region
 
     def viewportSizeHint(self) -> QSize:
@@ -288,7 +290,7 @@ class BoardCells(QAbstractItemView):
         current = self.currentIndex().row() if self.hasFocus() and self.keyboard else -1
         for row in self.layout_.between(area.top() + offset, area.bottom() + offset):
             rect = self.layout_.rects[row].translated(0, -offset)
-            if rect.adjusted(-6, -6, 6, 6).intersects(area):
+            if rect.marginsAdded(RING).intersects(area):
                 self.itemDelegate().paint(painter, self._option(row, rect, current), model.index(row))
         self._paint_marker(painter)
         painter.end()
@@ -316,9 +318,15 @@ class BoardCells(QAbstractItemView):
             painter.setBrush(Qt.BrushStyle.NoBrush)
             painter.drawRoundedRect(marker, CHIP, CHIP)
 
+    def currentChanged(self, current: Index, previous: Index) -> None:
+        """The ring around the one that has the keys lies outside of it: Qt would leave pieces of it behind."""
+        super().currentChanged(current, previous)
+        for index in (current, previous):
+            self.viewport().update(self.visualRect(index).marginsAdded(RING))
+
     def dataChanged(self, top: Index, bottom: Index, roles: Sequence[int] = ()) -> None:
         super().dataChanged(top, bottom, roles)
         for row in range(top.row(), min(bottom.row() + 1, top.row() + 8)):
-            self.viewport().update(self.visualRect(self.model().index(row)).adjusted(-6, -6, 6, 6))
+            self.viewport().update(self.visualRect(self.model().index(row)).marginsAdded(RING))
         if bottom.row() - top.row() > 7:
             self.viewport().update()

@@ -25,7 +25,8 @@ class Colours:
     canvas: str  # behind pictures
     surface: str  # cards, fields
     raised: str  # hover, buttons
-    line: str
+    line: str  # between things
+    edge: str  # around what can be pressed or written into; 3:1 on every ground
     text: str
     muted: str  # second lines; 4.5:1 on window and surface
     accent: str
@@ -38,13 +39,13 @@ class Colours:
 
 
 DARK = Colours(
-    window="#1e1e1f", canvas="#171718", surface="#29292b", raised="#353538", line="#434347", text="#f0f0f1",
-    muted="#a9a9af", accent="#6ea8ff", accent_hover="#8ab9ff", on_accent="#0b1526", selection="#2f4a75",
+    window="#1e1e1f", canvas="#171718", surface="#29292b", raised="#353538", line="#434347", edge="#85858b",
+    text="#f0f0f1", muted="#a9a9af", accent="#6ea8ff", accent_hover="#8ab9ff", on_accent="#0b1526", selection="#2f4a75",
     danger="#ff8378", good="#5ccf94", warning="#f0b95a",
 )  # fmt: skip
 LIGHT = Colours(
-    window="#f4f4f5", canvas="#e6e6e8", surface="#ffffff", raised="#ebebed", line="#cfcfd4", text="#1b1b1d",
-    muted="#5d5d64", accent="#1d5fd1", accent_hover="#174eb0", on_accent="#ffffff", selection="#cfe0fd",
+    window="#f4f4f5", canvas="#e6e6e8", surface="#ffffff", raised="#ebebed", line="#cfcfd4", edge="#7f7f86",
+    text="#1b1b1d", muted="#5d5d64", accent="#1d5fd1", accent_hover="#174eb0", on_accent="#ffffff", selection="#cfe0fd",
     danger="#b3261e", good="#17713f", warning="#8a5a00",
 )  # fmt: skip
 
@@ -157,13 +158,13 @@ QToolTip { background: $surface; color: $text; border: 1px solid $line; padding:
 QMainWindow, QDialog { background: $window; }
 
 QPushButton, QToolButton[kind="button"] {
-    background: $raised; color: $text; border: 1px solid $line; border-radius: $corner;
+    background: $raised; color: $text; border: 1px solid $edge; border-radius: $corner;
     padding: $tight_1 $wide_1; min-height: $row;
 }
 QPushButton:hover, QToolButton[kind="button"]:hover { border-color: $muted; }
 QPushButton:pressed, QToolButton[kind="button"]:pressed { background: $line; }
 QPushButton:focus, QToolButton[kind="button"]:focus { border: 2px solid $accent; padding: $tight_2 $wide_2; }
-QPushButton:disabled { color: $muted; background: $window; }
+QPushButton:disabled { color: $muted; background: $window; border-color: $line; }
 QPushButton[kind="primary"], QDialogButtonBox QPushButton:default {
     background: $accent; color: $on_accent; border-color: $accent; font-weight: 600;
 }
@@ -193,10 +194,11 @@ QToolButton::menu-indicator { image: none; }
 QPushButton::menu-indicator { image: none; }
 
 QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QComboBox {
-    background: $surface; color: $text; border: 1px solid $line; border-radius: $corner;
+    background: $surface; color: $text; border: 1px solid $edge; border-radius: $corner;
     padding: $tight_1 $gap_1; selection-background-color: $selection; selection-color: $text;
 }
 QLineEdit, QSpinBox, QDoubleSpinBox, QComboBox { min-height: $row; }
+QLineEdit:disabled, QSpinBox:disabled, QDoubleSpinBox:disabled, QComboBox:disabled { border-color: $line; }
 QLineEdit:hover, QPlainTextEdit:hover, QTextEdit:hover, QSpinBox:hover, QDoubleSpinBox:hover, QComboBox:hover {
     border-color: $muted;
 }
@@ -206,7 +208,7 @@ QLineEdit:focus, QPlainTextEdit:focus, QTextEdit:focus, QSpinBox:focus, QDoubleS
 QSpinBox, QDoubleSpinBox { padding-right: $arrows; max-height: $row; }
 QLineEdit[kind="title"] { background: transparent; border: 2px solid transparent; font-size: $heading;
     padding: 0 $tight; font-weight: 600; }
-QLineEdit[kind="title"]:hover { border-color: $line; }
+QLineEdit[kind="title"]:hover { border-color: $edge; }
 QLineEdit[kind="title"]:focus { background: $surface; border-color: $accent; }
 QComboBox { combobox-popup: 0; }
 QComboBox::drop-down { border: 0; width: 22px; }
@@ -242,7 +244,7 @@ QMenu::separator { height: 1px; background: $line; margin: $tight $gap; }
 
 QScrollBar:vertical { background: transparent; width: 12px; margin: 0; }
 QScrollBar:horizontal { background: transparent; height: 12px; margin: 0; }
-QScrollBar::handle { background: $line; border-radius: $chip; margin: $hair; min-height: 28px; min-width: 28px; }
+QScrollBar::handle { background: $edge; border-radius: $chip; margin: $hair; min-height: 28px; min-width: 28px; }
 QScrollBar::handle:hover { background: $muted; }
 QScrollBar::add-line, QScrollBar::sub-line, QScrollBar::add-page, QScrollBar::sub-page {
     background: transparent; width: 0; height: 0;

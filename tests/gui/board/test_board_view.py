@@ -1,8 +1,8 @@
 """The board view: rows and places, keyboard, editing, dragging both ways, states, menus."""
 
 import pytest
-from PySide6.QtCore import QEvent, QMimeData, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QContextMenuEvent, QDropEvent, QFont, QImage, QKeyEvent
+from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, QPointF, Qt, QUrl
+from PySide6.QtGui import QContextMenuEvent, QDropEvent, QFont, QImage, QKeyEvent, QRegion
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 
@@ -746,3 +746,33 @@ def test_scenes_are_jumped_to(window, here):
     assert rail.list.count() == 1
     window.resize(900, 600)
     assert rail.isVisible()  # somebody searches
+
+
+class Watch(QObject):
+    """What is painted anew of the panels."""
+
+    def __init__(self):
+        super().__init__()
+        self.region = QRegion()
+
+    def eventFilter(self, watched, event):
+        if event.type() == QEvent.Type.Paint:
+            self.region += event.region()
+        return False
+
+
+def test_the_frame_of_a_heading_goes_whole_when_the_keys_go_on(window, grid, qtbot):
+    """Its upper and lower edges stayed: they lie outside of the row that Qt painted anew."""
+    grid.setFocus()
+    for key in (Qt.Key.Key_Home, Qt.Key.Key_Up):
+        QTest.keyClick(grid, key)
+    assert grid.model().rows[grid.currentIndex().row()].kind == "heading"
+    rows, watch = [grid.currentIndex()], Watch()
+    QApplication.processEvents()
+    grid.viewport().installEventFilter(watch)
+    QTest.keyClick(grid, Qt.Key.Key_Down)
+    rows.append(grid.currentIndex())
+    qtbot.waitUntil(lambda: not watch.region.isEmpty())
+    seen = grid.viewport().rect()
+    rings = [grid.visualRect(row).adjusted(-7, -7, 7, 7).intersected(seen) for row in rows]
+    assert [ring for ring in rings if not (QRegion(ring) - watch.region).isEmpty()] == []

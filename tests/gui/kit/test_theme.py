@@ -1,10 +1,13 @@
 """A change of theme dresses every widget a fixed number of times, however deep it lies; its colours can be read."""
 
+import re
+from dataclasses import fields
+
 import pytest
 from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import QLabel, QPlainTextEdit, QVBoxLayout, QWidget
 
-from app.gui.kit.theme import DARK, LIGHT, theme
+from app.gui.kit.theme import DARK, LIGHT, style_sheet, theme
 
 DEEP = 12
 
@@ -94,3 +97,28 @@ def test_words_are_readable_on_every_ground(colours):
     pairs += [(colours.text, colours.selection), (colours.on_accent, colours.accent),
               (colours.on_accent, colours.accent_hover), (colours.on_accent, colours.muted)]  # fmt: skip
     assert [(one, ground) for one, ground in pairs if contrast(one, ground) < 4.5] == []
+
+
+def borders(selector: str, colours) -> list[str]:
+    """The colours that a rule of the sheet gives to the border of such a control at rest."""
+    rules = re.findall(
+        r"([^{}]+)\{([^{}]*)\}", style_sheet({f.name: getattr(colours, f.name) for f in fields(colours)})
+    )
+    mine = [body for heads, body in rules if selector in [head.strip() for head in heads.split(",")]]
+    return [found for body in mine for found in re.findall(r"border(?:-color)?:[^;]*(#[0-9a-f]{6})", body)]
+
+
+CONTROLS = ("QPushButton", 'QToolButton[kind="button"]', "QLineEdit", "QPlainTextEdit", "QTextEdit", "QSpinBox",
+            "QDoubleSpinBox", "QComboBox", "QCheckBox::indicator")  # fmt: skip
+
+
+@pytest.mark.parametrize("colours", [DARK, LIGHT], ids=["dark", "light"])
+def test_what_can_be_pressed_or_written_into_is_told_by_its_border(colours):
+    """WCAG 1.4.11: 3 : 1. Fields on a dark window had 1.7 : 1."""
+    grounds = (colours.window, colours.canvas, colours.surface, colours.raised)
+    for control in CONTROLS:
+        found = borders(control, colours)
+        assert found, control
+        assert min(contrast(one, ground) for one in found for ground in grounds) >= 3, control
+    assert min(contrast(colours.edge, ground) for ground in grounds) >= 3
+    assert min(contrast(colours.accent, ground) for ground in grounds) >= 3, "the frame of what has the keys"
