@@ -64,6 +64,8 @@ class Animatic(QWidget):
         self.arrows = [QShortcut(key, self, partial(self.step, way)) for key, way in WAYS]  # before the slider's own
         for key, way in ((Qt.Key.Key_Comma, -1), (Qt.Key.Key_Period, 1)):
             QShortcut(key, self, partial(self.lengthen_by, way))
+        for keys, act in (("Ctrl+Z", document.undo), ("Ctrl+Shift+Z", document.redo)):  # the menus' are the board's
+            QShortcut(keys, self, act)
         self.stage.framed.connect(self._draw_camera)
         self.stage.left.connect(lambda: self.camera.setChecked(False))
         self.timing.sought.connect(self.seek)
@@ -108,7 +110,8 @@ class Animatic(QWidget):
         self.said.setContentsMargins(WIDE, 0, WIDE, WIDE)
         self.said.hide()
         box.addWidget(self.said)
-        size_window(self, 1040, 760)
+        room = self.screen().availableSize()
+        size_window(self, max(1040, room.width() * 3 // 5), max(760, room.height() * 3 // 4))
 
     def _second_row(self) -> QHBoxLayout:
         self.captions = QCheckBox("Captions")

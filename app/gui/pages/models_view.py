@@ -32,10 +32,8 @@ FIRST_LINE = "The built-in model is small and for trying the app. The models tha
 LOGGED_OUT = "Logged out."
 STILL_KNOWN = f"This computer's keychain did not let go of the token: remove “{access.SERVICE}” from it there."
 COLUMNS = ("Model", "Works from", "One picture", "Memory", "Download", "")
-TITLE = 190  # px: most of a model's name in the table
 CARD, NARROW, ROOMY = 400, 380, 1050  # px: width of the chosen model; of a page that has room for both
 NAME = Qt.ItemDataRole.UserRole
-Stretch, Interactive = QHeaderView.ResizeMode.Stretch, QHeaderView.ResizeMode.Interactive
 STATES = {
     "Used for new panels": "In use", "Built in": "Built in", "Installed": "Installed",
     "Does not fit this machine": "Too large", "Very slow here": "Very slow",
@@ -73,7 +71,7 @@ class ModelsView(QWidget):
         made.setAccessibleName("Models")
         made.setHorizontalHeaderLabels(COLUMNS)
         made.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        made.horizontalHeader().setSectionResizeMode(1, QHeaderView.ResizeMode.Stretch)
+        made.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         made.horizontalHeader().setHighlightSections(False)  # bold words are wider than their column was made for
         made.verticalHeader().hide()
         made.verticalHeader().setDefaultSectionSize(38)
@@ -128,7 +126,6 @@ class ModelsView(QWidget):
         self.disk.setVisible(not narrow)
         for column in (1, 3, 4):
             self.table.setColumnHidden(column, narrow)
-        self.table.horizontalHeader().setSectionResizeMode(0, Stretch if narrow else Interactive)
         self._fit_columns()
         card = self.best.itemAt(0)
         if card and isinstance(best := card.widget(), BestCard):
@@ -186,9 +183,8 @@ class ModelsView(QWidget):
         """Also after the table was narrow: its stretched column would push the last ones out of sight, and columns that
         were hidden did not ask for their headings' width.
         """
-        for column in (0, 2, 3, 4, 5):
+        for column in range(1, len(COLUMNS)):
             self.table.resizeColumnToContents(column)
-        self.table.setColumnWidth(0, min(TITLE, self.table.columnWidth(0)))
 
     def _list_cells(self, entry: dict[str, Any]) -> tuple[str, ...]:
         title, made, took, state = (
