@@ -80,14 +80,17 @@ class Sight:
         return _walk(first, behind) | stale  # what continues itself in a circle comes last
 
     def _find_origin(self, panel: Panel) -> Panel | None:
-        """The panel that it continues, where both have a picture and it is known what its own was made from."""
+        """The panel that it continues, where both have a picture."""
         origin = self.panels.get(panel.source.panel or "")
-        return origin if origin and origin.take and _find_root(panel) else None
+        return origin if origin and origin.take and panel.take else None
 
     def _is_replaced(self, panel: Panel) -> bool:
-        """Also where what it was made from is deleted, or another panel's."""
-        origin = self._find_origin(panel)
-        return bool(origin and _find_root(panel) != origin.current)
+        """Also where what it was made from is deleted, or another panel's; of a picture that no model made, where it is
+        older."""
+        origin, root = self._find_origin(panel), _find_root(panel)
+        if not (origin and origin.take and panel.take):
+            return False
+        return root != origin.current if root else origin.take.made > panel.take.made
 
     def number_makers(self, panel: Panel) -> dict[str, str]:
         """Id of a take that takes of this panel were made from -> the number of the other panel that has it."""

@@ -79,6 +79,9 @@ def test_out_of_date_is_what_continues_a_picture_that_was_replaced():
     ring = msgspec.structs.replace(follower, takes=(made("c", "d"), made("d", "c")))
     drawn = msgspec.structs.replace(follower, takes=(made("c"),))
     alone = msgspec.structs.replace(follower, source=Source())
+    later = msgspec.structs.replace(made("b"), made="2026-12-01T00:00:00Z")
+    anew = msgspec.structs.replace(origin, takes=(made("a"), later), current="b")
+    assert is_out_of_date(board(anew, drawn), drawn)
     for panel in (ring, drawn, alone, Panel("q", source=Source("panel", "p"))):
         assert not is_out_of_date(board(replaced, panel), panel)
 
@@ -105,7 +108,7 @@ def test_what_continues_itself_in_a_circle_is_listed_once():
     panel = follow("q", "p", "take of p")
     more = (*panel.takes, msgspec.structs.replace(take(TAKE), id="new"))
     turned = board(follow("p", "q", "take of q"), msgspec.structs.replace(panel, takes=more, current="new"))
-    assert sorted(list_out_of_date(turned)) == ["p"]  # q's new picture was made from none of p's
+    assert sorted(list_out_of_date(turned)) == ["p", "q"]
 
 
 def test_a_take_that_was_made_from_another_panel_says_which():
