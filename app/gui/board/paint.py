@@ -219,7 +219,7 @@ def _add(painter: QPainter, option: QStyleOptionViewItem) -> None:
     _icon(painter, box.translated(-44, 0) if slim else box.translated(0, -11), "plus", colour, 18 if slim else 22)
     painter.setPen(QColor(colour))
     painter.setFont(_font(TEXT, QFont.Weight.Normal))
-    draw_words(painter, box.translated(8, 0) if slim else box.translated(0, 16), CENTRE, "Add panel")
+    draw_words(painter, box.translated(8, 0) if slim else box.translated(0, 16), CENTRE, "Add Panel")
 
 
 def _icon(painter: QPainter, box: QRect, name: str, colour: str, side: int = 22) -> None:

@@ -194,7 +194,7 @@ def make_environment(given: dict[str, str] | None = None) -> QProcessEnvironment
     return made
 
 
-GATED = "Its page on Hugging Face asks you to agree there too; then choose Log In above the models, once."
+GATED = "Its page on Hugging Face asks you to agree there too; then choose “Log In” above the models, once."
 
 
 class Consent(QDialog):
