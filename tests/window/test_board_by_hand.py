@@ -11,6 +11,12 @@ def test_a_panel_is_dragged_behind_another(window):
     assert window.order() == [before[1], before[2], before[0], *before[3:]]
     window.press("ctrl+z")
     assert window.order() == before
+    x, y, width, height = window.ask("place(grid.viewport(), grid.viewport().rect())")
+    window.click(middle(window.panel(1)))
+    window.click((x + width - 4, y + height // 2), button=3)  # beside the panels: the board's menu, of none of them
+    assert window.selected() == []
+    window.click(window.find_at("Select All Panels", "entry"))
+    window.wait(lambda: len(window.selected()) == len(before), "all panels to be selected")
 
 
 def test_shift_selects_by_order_on_the_board_not_by_rectangle(window):

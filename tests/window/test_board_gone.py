@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from app.base.words import SHOW_IN_FILES
 from tests.window.driver import middle
 
 
@@ -106,7 +107,7 @@ def test_a_board_that_is_moved_is_followed_with_a_word(window, tmp_path):
 
 def test_no_action_fails_without_words_when_the_folder_is_gone(window):
     shutil.rmtree(folder(window))
-    for text in ("Restore an Earlier State…", "Move Unused Pictures to the Trash…", "Show in Finder"):
+    for text in ("Restore an Earlier State…", "Move Unused Pictures to the Trash…", SHOW_IN_FILES):
         window.choose(text)
         window.wait(lambda: window.shows("is no longer there"), text)
         window.press("Escape")
