@@ -10,6 +10,7 @@ import pytest
 from app.board import commands
 from app.board.data import Member, new_board, new_id
 from app.fluxboard import check, earlier, lock
+from app.fluxboard.disk import IN_CLOUD
 from app.fluxboard.file import BoardFile
 from mlx_model import files
 from mlx_model.errors import BoardError, BoardLocked, DiskFull
@@ -116,7 +117,7 @@ def test_a_board_that_is_still_in_icloud_is_not_taken_for_a_damaged_one(path):
     before = sorted(one.name for one in path.rglob("*"))
     with pytest.raises(BoardError, match="still in iCloud") as error:
         BoardFile.open(path)
-    assert "Finder" in error.value.hint
+    assert error.value.hint == IN_CLOUD
     assert sorted(one.name for one in path.rglob("*")) == before
     shutil.copy(path.parent / "kept", path / "board.json")
     assert BoardFile.open(path, write=False).board.title == "second"
