@@ -5,7 +5,7 @@ from functools import partial
 
 from PySide6.QtCore import Signal
 from PySide6.QtGui import QAction, QActionGroup, QResizeEvent
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QMenu, QToolButton, QWidget
+from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QLayout, QMenu, QToolButton, QWidget
 
 from ..kit.measures import GAP, HAIR, TIGHT
 from ..kit.widgets import ToolButton, describe, icon_button, key_text, leave_keys
@@ -59,14 +59,8 @@ class CanvasBar(QWidget):
         self._use_room()
 
     def _use_room(self) -> None:
-        """Where there is little, what keys, the wheel and the menu of the picture do as well goes first."""
-        spare = (*self.zooms[:3:2], self.ground, self.hold, self.zoom)
-        gap = self._row.spacing()
-        missing = sum(gap + one.sizeHint().width() for one in spare if not one.isVisibleTo(self))
-        missing += self._row.minimumSize().width() - self.width()
-        for one in spare:
-            one.setVisible(missing <= 0)
-            missing -= gap + one.sizeHint().width()
+        """What keys, the wheel and the menu of the picture do as well goes first."""
+        use_room(self, self._row, (*self.zooms[:3:2], self.ground, self.hold, self.zoom))
 
     def _add_tools(self, row: QHBoxLayout) -> None:
         group = QButtonGroup(self)
@@ -146,3 +140,13 @@ class CanvasBar(QWidget):
         describe(
             self.zoom, f"Zoom {percent}", f"Click for 100 %: one pixel on one pixel of the screen ({key_text('1')})"
         )
+
+
+def use_room(bar: QWidget, line: QLayout, spare: Iterable[QWidget]) -> None:
+    """Show as much of a row as there is room for: of `spare` the first go first."""
+    widths = {one: line.spacing() + (one.minimumWidth() or one.minimumSizeHint().width()) for one in spare}
+    missing = sum(width for one, width in widths.items() if not one.isVisibleTo(bar))
+    missing += line.minimumSize().width() - bar.width()
+    for one, width in widths.items():
+        one.setVisible(missing <= 0)
+        missing -= width

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from functools import partial
 
 from PySide6.QtCore import QSignalBlocker, Qt, Signal
-from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap
+from PySide6.QtGui import QColor, QIcon, QPainter, QPixmap, QResizeEvent
 from PySide6.QtWidgets import QApplication, QColorDialog, QHBoxLayout, QSlider, QToolButton, QWidget
 
 from ...board.pose import POSES
@@ -12,6 +12,7 @@ from ..kit.icons import wear
 from ..kit.measures import GAP, TALL_ROW, TIGHT
 from ..kit.widgets import OneLine, PushButton, button, describe, icon_button, label, leave_keys, make_menu
 from .arranging import TURN, Arranger
+from .bars import use_room
 from .boxes import BoxDrawer
 from .canvas import Canvas
 from .figures import Poser
@@ -39,6 +40,11 @@ class ToolBar(QWidget):
         self.line.setContentsMargins(0, 0, 0, 0)
         self.line.setSpacing(TIGHT)
         self.done, self.words = PushButton("Done"), OneLine(tone="muted")
+        self.spare: list[QWidget] = [self.words]  # what goes first where there is little room
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        super().resizeEvent(event)
+        use_room(self, self.line, self.spare)
 
     def add_slider(self, name: str, hint: str, act: Callable[[int], None]) -> QSlider:
         """From 0 to STEPS, with its name before it."""
@@ -50,6 +56,7 @@ class ToolBar(QWidget):
         words = label(name, "muted")
         words.setBuddy(slider)
         self.line.addWidget(words)
+        self.spare.append(words)
         self.line.addWidget(slider)
         self.line.addSpacing(TIGHT)
         slider.valueChanged.connect(act)
@@ -79,6 +86,7 @@ class HoldBar(ToolBar):
         for row in rows:
             self.tools.append(icon_button(*row))
             self.line.addWidget(self.tools[-1])
+        self.spare += self.tools  # keys, handles and the menu do it too
 
     def end(self, words: str, hint: str) -> None:
         super().end(words, hint)
@@ -265,8 +273,10 @@ class PaintBar(BrushBar):
         self.colour = icon_button("Colour", "picture", "Any colour; Ctrl and a click takes it from the picture",
                                   self._choose_colour)  # fmt: skip
         self.line.addWidget(self.colour)
-        for name, colour in READY.items():
-            self.line.addWidget(self._add_swatch(name, QColor(colour)))
+        swatches = [self._add_swatch(name, QColor(colour)) for name, colour in READY.items()]
+        for one in swatches:
+            self.line.addWidget(one)
+        self.spare += reversed(swatches[2:])
         self.line.addSpacing(TIGHT)
         self.eraser = icon_button("Eraser", "eraser", "Takes paint away, E", checkable=True)
         self.eraser.clicked.connect(brush.set_erasing)

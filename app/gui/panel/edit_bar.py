@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from msgspec.structs import replace
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QResizeEvent
 from PySide6.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
@@ -261,9 +262,13 @@ class EditBar(PanelPart, QWidget):
         self._start_from("New from Words", Source())
 
     def _start_from(self, what: str, source: Source | None) -> None:
-        if source and source != self.panel.source:
-            self.starts.leave(self.panel)
-            self.change(what, source=source)
+        """A mask that is seen on the picture stays: it is the same part that one goes on with."""
+        panel = self.panel
+        if source and source != panel.source:
+            start = source_picture(self.document.board, replace(panel, source=source))
+            fits = panel.mask and start and fits_mask(panel.mask, start)
+            self.starts.leave(panel)
+            self.change(what, source=source, mask=panel.mask if fits else None)
         self.write()
 
     def write(self) -> None:

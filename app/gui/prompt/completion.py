@@ -5,13 +5,14 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from PySide6.QtCore import QObject, QPoint, QSize, Qt, Signal
+from PySide6.QtCore import QObject, QPoint, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QFocusEvent, QIcon, QKeyEvent, QPainter, QPixmap
 from PySide6.QtWidgets import QListWidget, QListWidgetItem, QWidget
 
 from ...board.data import Board, Picture
 from ...board.seen import Seen
 from ..document.document import Document
+from ..kit import portrait
 from ..kit.text_field import FloatingField
 from ..kit.widgets import as_line
 
@@ -20,6 +21,7 @@ OPEN_MENTION = re.compile(r"(?<![\w@.\\])@([\w-]*)$")
 NEAR = QPoint(-8, 4)  # from the caret's foot to the list
 THUMB = 28
 ROWS = 7
+FRAME = 12  # px: above and below the rows
 
 
 @dataclass(frozen=True)
@@ -106,12 +108,13 @@ class MentionList(QListWidget):
         side = round(THUMB * self.devicePixelRatioF())
         made = QPixmap(side, side)
         made.fill(QColor(choice.colour))
-        picture = self._document.pixmap(choice.picture.sha256, 2 * side) if choice.picture else QPixmap()
+        picture = self._document.pixmap(choice.picture.sha256, 4 * side) if choice.picture else QPixmap()
         if not picture.isNull():
             painter = QPainter(made)
-            inner = made.rect().adjusted(2, 2, -2, -2)
-            grown = picture.scaled(inner.size(), Qt.AspectRatioMode.KeepAspectRatioByExpanding)
-            painter.drawPixmap(inner, grown, grown.rect().adjusted(0, 0, inner.width() - grown.width(), 0))
+            inner = QRectF(made.rect()).adjusted(2, 2, -2, -2)
+            painter.setClipRect(inner)
+            painter.setRenderHint(QPainter.RenderHint.SmoothPixmapTransform)
+            portrait.draw(painter, inner, picture, fill=True)
             painter.end()
         icon = QIcon(made)
         icon.addPixmap(made, QIcon.Mode.Selected)  # Qt would tint the chosen row's picture
@@ -119,7 +122,7 @@ class MentionList(QListWidget):
 
     def _place(self, below: QPoint) -> None:
         width = max(220, self.sizeHintForColumn(0) + 24)
-        height = self.sizeHintForRow(0) * min(ROWS, self.count()) + 8
+        height = self.sizeHintForRow(0) * min(ROWS, self.count()) + FRAME
         room = self._over.rect()
         x = max(4, min(below.x(), room.width() - width - 4))
         y = below.y() if below.y() + height <= room.height() else below.y() - height - 24

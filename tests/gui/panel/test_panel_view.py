@@ -23,6 +23,7 @@ from PySide6.QtWidgets import (
 from app.board import commands
 from app.board.data import Source
 from app.board.seen import see
+from app.gui.canvas.tool_bars import ToolBar
 from app.gui.document import live
 from app.gui.document.picture_drag import mime_of
 from app.gui.panel.view import PanelView
@@ -912,6 +913,10 @@ def test_a_mask_is_seen_as_long_as_it_acts(view, document, engine, ids, picture_
     middle = round(rect.top() + rect.height() * 50 / 108)
     row = [at.pixelColor(round(rect.left() + left * rect.width()) + by, middle).red() for by in range(-3, 4)]
     assert max(row) > 200, "a line of the mask's colour on blue"
+    QTest.mouseClick(view.edit.to_change, LEFT)
+    assert (canvas.masked, view.panel.source.take) == (True, None), "one goes on with the same part"
+    QTest.mouseClick(view.edit.from_other, LEFT)
+    assert canvas.masked
     QTest.mouseClick(view.edit.remove_mask, LEFT)
     assert not canvas.masked
     document.undo()
@@ -925,10 +930,10 @@ def test_pictures_of_the_completion_come_when_they_are_read(view, document, ids,
     member = add_member(document, "gull")
     QTest.keyClicks(view.edit.text, " @gu")
     item = view.edit.text.mentions._list.item(0)
-    wanted = QColor(document.pixmap_now(member.pictures[0].sha256, 56).toImage().pixelColor(40, 10))
+    wanted = QColor(document.pixmap_now(member.pictures[0].sha256, 112).toImage().pixelColor(0, 0))
 
     def seen() -> QColor:
-        return item.icon().pixmap(28).toImage().pixelColor(20, 5)
+        return item.icon().pixmap(28).toImage().pixelColor(4, 4)
 
     qtbot.waitUntil(lambda: seen() == wanted)
 
@@ -944,3 +949,19 @@ def test_a_box_is_written_into_with_mentions(view, document, ids):
     QTest.keyClick(boxing.field, Qt.Key.Key_Return)
     assert view.panel.boxes[0].words == "a small @gull asleep @x"
     assert [one.name for one in see(document.board, view.panel)] == ["gull"]
+
+
+def test_a_row_of_settings_gives_way_in_a_small_window(view, document, ids):
+    """Done lay under its neighbours at 900 x 600."""
+    add_take(document, ids()[0], 1)
+    view.resize(820, 560)
+    for tool in ("place", "paint", "brush", "pose"):
+        view.stage.set_tool(tool)
+        QApplication.processEvents()
+        bars = view.stage.strip.findChildren(ToolBar)
+        (bar,) = (one for one in bars if one.isVisible())
+        assert bar.line.minimumSize().width() <= bar.width(), tool
+        assert bar.done.width() >= bar.done.sizeHint().width(), tool
+    view.resize(1280, 800)
+    QApplication.processEvents()
+    assert all(one.isVisible() for one in bar.spare)
