@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from functools import partial
 
+from PySide6.QtCore import Qt
 from PySide6.QtGui import QAction, QColor, QIcon, QPixmap
 from PySide6.QtWidgets import QApplication, QMenu
 
@@ -21,6 +22,8 @@ FILES = f"{FILTER};;All files (*)"
 def attach_menus(tray: ReferenceTray) -> None:
     """Open them where the tray asks for them."""
     tray.add_menu_wanted.connect(lambda at: add_menu(tray).popup(at))
+    tray.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)  # beside the tiles
+    tray.customContextMenuRequested.connect(lambda at: add_menu(tray).popup(tray.mapToGlobal(at)))
     tray.tile_menu_wanted.connect(lambda tile, at: tile_menu(tray, tile).popup(at))
 
 

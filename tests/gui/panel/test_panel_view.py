@@ -7,7 +7,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt
-from PySide6.QtGui import QAction, QColor, QKeyEvent, QKeySequence, QPixmap, QShortcut
+from PySide6.QtGui import QAction, QColor, QContextMenuEvent, QKeyEvent, QKeySequence, QPixmap, QShortcut
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -714,6 +714,11 @@ def test_another_picture_to_start_from_is_chosen_beside_the_words(view, document
     ]  # fmt: skip
     QTest.keyClick(start, Qt.Key.Key_Down)
     assert view.panel.source == Source("panel", ids()[1])
+    middle = start.rect().center()
+    asked = QContextMenuEvent(QContextMenuEvent.Reason.Mouse, middle, start.mapToGlobal(middle))
+    QApplication.sendEvent(start, asked)
+    assert start.view().isVisible(), "a right click shows what else there is"
+    start.hidePopup()
     assert start.caption == "Panel 1B"
     assert view.side.tray.tiles[0].seen.picture == other.picture
     assert lit(view.edit) == "Start from panel 1B"

@@ -2,7 +2,7 @@
 
 import pytest
 from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QAction, QDragEnterEvent, QDropEvent, QImage, QRegion
+from PySide6.QtGui import QAction, QContextMenuEvent, QDragEnterEvent, QDropEvent, QImage, QRegion
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
@@ -11,7 +11,7 @@ from app.board import commands
 from app.board.data import MAX_REFERENCES, Source, Taught
 from app.board.panel_job import panel_job
 from app.gui.document import picture_drag
-from app.gui.prompt.menu import add_menu, tile_menu
+from app.gui.prompt.menu import add_menu, attach_menus, tile_menu
 from app.gui.prompt.tray import ReferenceTray
 from mlx_model.specs import SPECS
 from tests.app.models.made_models import choose
@@ -280,3 +280,13 @@ def test_every_tile_says_what_it_is(tray, document, ids):
     assert [tile.accessibleName() for tile in tray.tiles] == ["Image 1: hat, prop", "Image 2: coat, prop"]
     QTest.keyClick(tray.tiles[1], Qt.Key.Key_Left, ALT)
     assert [tile.accessibleName() for tile in tray.tiles] == ["Image 1: coat, prop", "Image 2: hat, prop"]
+
+
+def test_a_right_click_beside_the_pictures_says_where_one_can_come_from(tray):
+    attach_menus(tray)
+    at = QPoint(tray.width() - 3, tray.height() - 3)
+    event = QContextMenuEvent(QContextMenuEvent.Reason.Mouse, at, tray.mapToGlobal(at))
+    QApplication.sendEvent(tray, event)
+    opened = QApplication.activePopupWidget()
+    assert [one.text() for one in opened.actions() if one.text()][:2] == ["From a File…", "Paste"]
+    opened.close()
