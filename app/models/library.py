@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -214,12 +215,7 @@ def catalogue(here: memory.Machine) -> list[dict[str, Any]]:
 
 
 def facts(spec: ModelSpec, here: memory.Machine, there: list[Installed]) -> dict[str, Any]:
-    """One model, ready for JSON. Memory and seconds are predicted for this machine, at the model's default size."""
-    from mlx_model.speed import step_flops, step_seconds  # for lists of models, not for a run
-
-    peaks = {bits: memory.forecast(spec, bits=bits, gpu=here.gpu) for bits in BITS}
-    read = {bits: fitting.choose(fitting.Wanted(spec, spec.size, bits=bits, low=True), here) for bits in BITS}
-    seconds = step_seconds(step_flops(spec, spec.size), here)
+    """A row of SPECS, ready for JSON. Memory and seconds are predicted for `here`, at the model's default size."""
     return {
         "name": spec.name,
         "title": spec.title,
@@ -236,15 +232,29 @@ def facts(spec: ModelSpec, here: memory.Machine, there: list[Installed]) -> dict
         "repo": spec.repo,
         "download_bytes": spec.download_bytes,
         "disk_bytes": {str(bits): disk_bytes(spec, bits) for bits in BITS},
+        **_predict(spec.name, here),
+        "steps": spec.steps,
+        "size": list(spec.size),
+        "installed": [_describe(model) for model in there],
+    }
+
+
+@lru_cache(len(SPECS))
+def _predict(name: str, here: memory.Machine) -> dict[str, Any]:
+    """Of a row: most of the time that a list of models takes."""
+    from mlx_model.speed import step_flops, step_seconds  # for lists of models, not for a run
+
+    spec = SPECS[name]
+    peaks = {bits: memory.forecast(spec, bits=bits, gpu=here.gpu) for bits in BITS}
+    read = {bits: fitting.choose(fitting.Wanted(spec, spec.size, bits=bits, low=True), here) for bits in BITS}
+    seconds = step_seconds(step_flops(spec, spec.size), here)
+    return {
         "memory_bytes": {str(bits): peak.peak for bits, peak in peaks.items()},
         "fits": {str(bits): memory.fits(peak, here) for bits, peak in peaks.items()},
         "streamed_bytes": {str(bits): peak.peak for bits, peak in read.items()},
         "runs": {str(bits): memory.fits(peak, here) for bits, peak in read.items()},  # also where it doesn't fit whole
         "seconds_per_step": None if seconds is None else round(seconds, 3),
         "basis": "predicted",
-        "steps": spec.steps,
-        "size": list(spec.size),
-        "installed": [_describe(model) for model in there],
     }
 
 

@@ -171,6 +171,30 @@ def teach(window: Window) -> None:
     window.wait(lambda: len(window.question("windows")) == 1, "the end of it")
 
 
+def open_story(window: Window) -> None:
+    """The first of Home, by keys."""
+    window.press("ctrl+0")
+    window.wait(lambda: (window.question("focus") or {}).get("class") == "Card", "Home")
+    before = window.ask("str(document.file.path)")
+    window.press("Return")
+    window.wait(lambda: window.ask("str(document.file.path)") != before, "the story")
+    time.sleep(2)
+
+
+def make_new(window: Window) -> None:
+    window.press("ctrl+n")
+    window.wait(lambda: window.ask("document.board.title") == "Untitled", "the new board")
+    time.sleep(2)
+
+
+def type_much(window: Window) -> None:
+    """Letters at the beginning and at the end of as much as a field takes."""
+    open_panel(window)
+    window.ask(f"app.clipboard().setText({'a fox in the snow and a gull, '!r} * 3300)")
+    window.press("ctrl+a", "ctrl+v", "a", "b", "BackSpace", "ctrl+Home", "a", "b", "BackSpace", "ctrl+z")
+    time.sleep(0.5)
+
+
 def open_masked(window: Window) -> None:
     """The panel of the large photo."""
     large = "[i for i, panel in enumerate(board.panels()) if panel.take and panel.take.picture.width == 8000][0]"
@@ -262,6 +286,10 @@ def stories(folder: Path) -> Iterator[Story]:
     yield "first start", lambda window: time.sleep(2)
     yield "first panel of a session", open_panel
     yield "theme", change_theme
+    yield "a story of Home", open_story
+    yield "100,000 characters typed into", type_much
+    yield "a new board", make_new
+    yield "a story after it", open_story
     yield "cast", lambda window: show(window, "ctrl+2")
     yield "teach dialog", teach
     yield "models", lambda window: show(window, "ctrl+3")

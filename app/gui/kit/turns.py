@@ -83,24 +83,20 @@ def beside() -> Beside:
 
 
 def spare_collections() -> None:
-    """What is there now stays: Python's collector would go through all of it again and again, some 30 ms each time.
+    """What is there when the window stands stays: Python's collector would go through all of it again and again, some
+    30 ms each time.
 
-    The first time it does so at once, later when none of this was asked for during LULL: while boards come and go.
+    Later only what came since is gone through, when none of this was asked for during LULL: while boards come and go.
     """
     if gc.get_freeze_count():
         _lull().start()
     else:
-        _collect()
+        gc.collect()
+        gc.freeze()
 
 
 @cache
 def _lull() -> QTimer:
     timer = QTimer(QCoreApplication.instance(), singleShot=True, interval=LULL)
-    timer.timeout.connect(_collect)
+    timer.timeout.connect(lambda: gc.collect())
     return timer
-
-
-def _collect() -> None:
-    gc.unfreeze()
-    gc.collect()
-    gc.freeze()

@@ -21,7 +21,6 @@ from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
     QAbstractScrollArea,
-    QApplication,
     QFrame,
     QHBoxLayout,
     QLabel,
@@ -367,21 +366,24 @@ class Pages(QStackedWidget):
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
-        app = QApplication.instance()
-        assert app  # there is a widget
-        self._app, self._eaten = app, False
+        self._eaten = False
+        self._watched: QObject = self
         self._settled = QTimer(self, singleShot=True, interval=SETTLES)
         self._settled.timeout.connect(self._end)
         self.currentChanged.connect(self._begin)
 
     def _begin(self) -> None:
+        """What comes from the mouse goes through the window's handle; through the application come all events of all
+        widgets, a thousand while a page is shown.
+        """
         self._eaten = False
         self._settled.start()
-        self._app.installEventFilter(self)
+        self._watched = self.window().windowHandle() or self
+        self._watched.installEventFilter(self)
 
     def _end(self) -> None:
         self._settled.stop()
-        self._app.removeEventFilter(self)
+        self._watched.removeEventFilter(self)
 
     def eventFilter(self, _: QObject, event: QEvent) -> bool:
         kind = event.type()

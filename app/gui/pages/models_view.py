@@ -16,10 +16,11 @@ from PySide6.QtWidgets import (
 
 from mlx_model import memory
 
-from ...base import blas, paths
+from ...base import paths
 from ...models import access, library, writers
 from ..kit.measures import MARGIN, WIDE
 from ..kit.messages import choose_folder
+from ..kit.turns import beside
 from ..kit.widgets import OneLine, OneLineEdit, bar, button, describe, label, row, scroll_column
 from ..kit.words import model_title
 from .best_card import BestCard, say_memory
@@ -45,12 +46,13 @@ class ModelsView(QWidget):
 
     default_chosen = Signal(str)
 
-    def __init__(self, downloads: Downloads, default: str | None, parent: QWidget | None = None):
+    def __init__(self, downloads: Downloads, default: str | None, here: memory.Machine, parent: QWidget | None = None):
         super().__init__(parent)
-        self.downloads, self.default = downloads, default
+        self.downloads, self.default, self.here = downloads, default, here
+        self._logged_in = False
         self.entries: dict[str, dict[str, Any]] = {}
         self._cards: dict[str, ModelCard] = {}
-        self.disk, self.here = label(tone="muted"), blas.machine()
+        self.disk = label(tone="muted")
         self.line, self.slow = label(tone="muted", wrap=True), label(tone="warning", wrap=True)
         self.search = OneLineEdit()
         self.search.setPlaceholderText("Search models: a name, a licence, what they do")
@@ -265,7 +267,7 @@ class ModelsView(QWidget):
 
     def _log_in(self) -> None:
         """Ask for a token, or log out."""
-        if access.find_token():
+        if self._logged_in:
             self.said.setText(LOGGED_OUT if access.forget_token() else STILL_KNOWN)
         else:
             dialog = LogIn(self)
@@ -276,8 +278,12 @@ class ModelsView(QWidget):
         self._show_log_in()
 
     def _show_log_in(self) -> None:
-        known = bool(access.find_token())
-        words = "Log Out" if known else "Log In…"
+        """A keychain may take its time, or ask the person."""
+        beside().do(self, access.find_token, self._show_token)
+
+    def _show_token(self, token: str) -> None:
+        self._logged_in = bool(token)
+        words = "Log Out" if token else "Log In…"
         self.log_in.setText(words)
         describe(self.log_in, words, "At Hugging Face, for models that ask you to agree on their page")
 

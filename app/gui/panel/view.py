@@ -1,5 +1,7 @@
 """The panel view: one panel's picture, large, and everything that makes it."""
 
+from collections.abc import Iterator
+
 from msgspec.structs import replace
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent, QKeySequence, QResizeEvent, QShortcut, QShowEvent
@@ -28,9 +30,6 @@ NARROW = 640  # px: a header with less room has the tools in a row of their own
 SIDE = (348, 0.24, 460)  # width of the side: least, share of the window, most
 
 
-PARTS = (PanelStage, EditBar, PanelSide)  # in the order that the view takes them
-
-
 class PanelView(PanelPart, QWidget):
     """Shows one panel of the document at a time."""
 
@@ -38,26 +37,37 @@ class PanelView(PanelPart, QWidget):
     open_panel = Signal(str)  # id: another panel is asked for
     said = Signal(str, object, bool)  # what happened; what to do, a Hint; whether it is good news
 
-    def __init__(
-        self,
-        document: Document,
-        parent: QWidget | None = None,
-        stage: PanelStage | None = None,
-        edit: EditBar | None = None,
-        side: PanelSide | None = None,
-    ):
-        """Its PARTS may have been made before, one after the other."""
+    def __init__(self, document: Document, parent: QWidget | None = None, at_once: bool = True):
+        """Not `at_once`: whoever asked for it goes through `build`."""
         super().__init__(parent)
         self.document = document
-        self.stage, self.edit = stage or PanelStage(document), edit or EditBar(document)
-        self.side = side or PanelSide(document)
-        self.live, self.with_take = Live(document.runs, self._live_job, self), TakeCommands(document, self)
+        for _ in self.build() if at_once else ():
+            pass
+
+    def build(self) -> Iterator[None]:
+        """Its parts, one after the other, from the outside in: a style sheet dresses all that is put into another
+        widget once more.
+        """
+        self.stage = PanelStage(self.document, self)
+        yield
+        self.edit = EditBar(self.document, self)
+        yield
+        self.side = PanelSide(self.document, self)
+        yield
+        self.live = Live(self.document.runs, self._live_job, self)
+        self.with_take = TakeCommands(self.document, self)
+        self._lay_out()
+        self._connect()
+        self._shortcuts()
+
+    def _lay_out(self) -> None:
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         row.setSpacing(0)
         left = QVBoxLayout()
         left.setContentsMargins(GAP, TIGHT, 0, TIGHT)
         left.setSpacing(TIGHT)
+        row.addLayout(left, 1)
         self._head, self._below = self._header(), QHBoxLayout()
         self._below.setContentsMargins(0, 0, GAP, 0)
         left.addLayout(self._head)
@@ -65,10 +75,7 @@ class PanelView(PanelPart, QWidget):
         self._head.addWidget(self.stage.bar)
         left.addWidget(self.stage, 1)
         left.addWidget(self.edit)
-        row.addLayout(left, 1)
         row.addWidget(self.side)
-        self._connect()
-        self._shortcuts()
 
     def _header(self) -> QHBoxLayout:
         row = QHBoxLayout()

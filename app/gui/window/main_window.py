@@ -13,12 +13,14 @@ from PySide6.QtWidgets import QFrame, QMainWindow, QMenu, QToolButton, QVBoxLayo
 
 from mlx_model.errors import FluxLocalError, Hint
 
+from ...base import blas
 from ...base.words import say_count
 from ...board.data import Board
-from ...models.library import BUILT_IN
+from ...models import library
 from ..board.view import BoardView
 from ..document.document import Document
 from ..document.panel_part import PanelPart
+from ..document.storing import in_background
 from ..kit.measures import GAP, WIDE
 from ..kit.messages import Toasts
 from ..kit.placing import size_first
@@ -34,14 +36,8 @@ from .board_commands import BoardCommands
 from .session import Session, list_stories
 from .window_commands import WindowCommands
 
-PLACES = (
-    ("home", "Home"),
-    ("board", "Board"),
-    ("cast", "Cast"),
-    ("loras", "LoRAs"),
-    ("models", "Models"),
-    ("queue", "Queue"),
-)
+PLACES = (("home", "Home"), ("board", "Board"), ("cast", "Cast"), ("loras", "LoRAs"), ("models", "Models"),
+          ("queue", "Queue"))  # fmt: skip
 LEAST, RAIL = (860, 540), 80  # px
 IDLE = 60  # ms between the steps of what is built before it is wanted
 AHEAD = ("psutil", "..canvas.canvas", "..canvas.bars", "..prompt.instruction_box", "..prompt.tile", "..prompt.tray",
@@ -81,6 +77,7 @@ class MainWindow(QMainWindow):
         session.document_changed.connect(self.show_document)
         session.shown_already.connect(partial(self.go, "board"))
         session.engine.changed.connect(self._queue_changed)
+        session.downloads.installed.connect(lambda _: self.show_model())
         self._busy_since, self._was_busy = QTimer(self, singleShot=True, interval=LONG), False
         self._ahead = QTimer(self, interval=IDLE)
         self._ahead.timeout.connect(self._build_ahead)
@@ -191,10 +188,10 @@ class MainWindow(QMainWindow):
         self.go("board")
         self._steps = self._step_ahead(document)
         self._ahead.start()
-        self._follow_document(None, document.board)
+        self._follow_document(document.board, document.board)
         view.grid.setFocus()
 
-    def _follow_document(self, old: Board | None, new: Board) -> None:
+    def _follow_document(self, old: Board, new: Board) -> None:
         """The model is looked for only where the board names another: that reads folders, and letters are typed."""
         document = self.document
         if document and self._undoable[1] != document.history.undo_label:
@@ -203,7 +200,7 @@ class MainWindow(QMainWindow):
         if document:
             with contextlib.suppress(FluxLocalError):  # the board's folder is gone, which is told elsewhere
                 self.setWindowFilePath(str(document.file.path))
-            if old is None or old.model != new.model:
+            if old.model != new.model:
                 self.show_model()
         self.update_actions()
 
@@ -253,11 +250,11 @@ class MainWindow(QMainWindow):
         page.open_panel.connect(self.open_panel)
         return page
 
-    def _make_panel(self, *parts: Any) -> QWidget:
-        """`parts` are those of the view that were built ahead."""
+    def _make_panel(self, ahead: Any = None) -> QWidget:
+        """`ahead` is the view where it was built before it was wanted."""
         from ..panel.view import PanelView
 
-        page = PanelView(self.board.document, self.stack, *parts)
+        page = ahead or PanelView(self.board.document, self.stack)
         page.closed.connect(lambda: self.go("board"))
         page.open_panel.connect(self.open_panel)
         page.said.connect(self.say)
@@ -273,32 +270,34 @@ class MainWindow(QMainWindow):
         for name in AHEAD:
             importlib.import_module(name, __package__)
             yield True
-        from ..panel.view import PARTS
+        from ..panel.view import PanelView
 
         if "panel" in self.pages or self.document is not document:
             return
-        parts: list[QWidget] = []
-        for kind in PARTS:
-            parts.append(kind(document))
-            yield True
-        if "panel" not in self.pages and self.document is document:
-            self._set_page("panel", self._make_panel(*parts))
-        else:  # somebody was quicker
-            for part in parts:
-                part.deleteLater()
+        page = PanelView(document, self.stack, at_once=False)
+        try:
+            for _ in page.build():
+                yield True
+            if "panel" not in self.pages and self.document is document:
+                self._set_page("panel", self._make_panel(page))
+        finally:
+            if self.pages.get("panel") is not page:  # somebody was quicker, or another board came
+                with contextlib.suppress(RuntimeError):  # the window is gone
+                    page.deleteLater()
 
     def _make_models(self) -> ModelsView:
-        page = ModelsView(self.session.downloads, self.session.default_model())
+        here = blas.machine()
+        in_background(library.catalogue, [here])  # what that predicts is remembered
+        page = ModelsView(self.session.downloads, self.session.default_model(), here)
         page.default_chosen.connect(self.session.set_default_model)
         page.default_chosen.connect(lambda _: self.show_model())
-        self.session.downloads.installed.connect(lambda _: self.show_model())
         return page
 
     def show_model(self) -> None:
         """What new pictures of the board are made with."""
         if self.document:
             name = self.document.board.model or self.session.default_model()
-            self.board.show_model(name, name == BUILT_IN)
+            self.board.show_model(name, name == library.BUILT_IN)
 
     def go(self, name: str, stay: bool = False) -> None:
         """Show a place and give it the keys, or `stay` among the places; a panel that was open is selected."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from PySide6.QtCore import QObject, Signal
+from PySide6.QtCore import QObject, QTimer, Signal
 
 from mlx_model.errors import BoardElsewhere, DiskFull, FluxLocalError, Hint, RequestError, say_reason
 from mlx_model.files import make_folders, number_names
@@ -136,18 +136,12 @@ class Session(QObject):
         """A new board in the folder of boards, saved from the start, in the shape that the model in use knows."""
         board = board or new_board(aspect=library.choose_aspect(self.settings.model))
         file = self._try(lambda: BoardFile.create(self._free_path(board.title), board))
-        if file is None:
-            return False
-        self._show(self._document(file))
-        return True
+        return self._show_file(file)
 
     def open_sample(self, name: str) -> bool:
         """A fresh copy of a sample."""
-        file = self._try(lambda: samples.create(name, self._free_path(samples.SAMPLES[name].title)))
-        if file is None:
-            return False
-        self._show(self._document(file))
-        return True
+        title = samples.SAMPLES[name].title
+        return self._show_file(self._try(lambda: samples.create(name, self._free_path(title))))
 
     def import_board(self, path: str) -> bool:
         """A script, timeline, folder of pictures or zipped board as a new board."""
@@ -160,14 +154,12 @@ class Session(QObject):
 
         def fill(file: BoardFile) -> None:
             shape = library.choose_aspect(self.settings.model)
-            made = in_background(lambda _: import_board(path, file.put_picture, aspect=shape), [path])[0]
+            made = import_board(path, file.put_picture, aspect=shape)
             file.save(made.board)
             notes.extend(made.notes)
 
-        file = self._try(lambda: BoardFile.create(self._free_path(empty.title), empty, fill))
-        if file is None:
+        if not self._show_file(self._try(lambda: BoardFile.create(self._free_path(empty.title), empty, fill))):
             return False
-        self._show(self._document(file))
         for note in notes:
             self.message.emit(note, "", True)
         return True
@@ -184,7 +176,7 @@ class Session(QObject):
         if document is None:
             return []
         put, fps = document.file.put_picture, document.board.fps
-        made = self._try(lambda: in_background(lambda _: import_board(path, put, fps=fps), [path])[0])
+        made = self._try(lambda: import_board(path, put, fps=fps))
         joined = self._try(lambda: join_boards(document.board, made.board, behind)) if made else None
         if made is None or joined is None:
             return []
@@ -202,7 +194,7 @@ class Session(QObject):
         if document is None:
             return False
         put, fps = document.file.put_picture, document.board.fps
-        edit = self._try(lambda: in_background(lambda _: import_timeline(path, put, fps), [path])[0])
+        edit = self._try(lambda: import_timeline(path, put, fps))
         if edit is None:
             return False
         changed, notes = apply_edit(document.board, edit)
@@ -215,11 +207,7 @@ class Session(QObject):
         from ...fluxboard import archive
 
         to = self._free_path(path.stem.removesuffix(SUFFIX))
-        file = self._try(lambda: in_background(lambda _: archive.import_zip(path, to), [path])[0])
-        if file is None:
-            return False
-        self._show(self._document(file))
-        return True
+        return self._show_file(self._try(lambda: archive.import_zip(path, to)))
 
     def open_or_import(self, path: str) -> bool:
         """A board is opened; a script, timeline or folder of pictures becomes a new one."""
@@ -254,7 +242,7 @@ class Session(QObject):
         if self._closed:
             return
         self._closed = True
-        self.remember_title()
+        self.store(self.remember_title())
         for document in self._all():
             keep_thumbnail(document.file)
             document.close()
@@ -323,6 +311,12 @@ class Session(QObject):
         mine = self.document in (None, document)
         self.message.emit(text if mine else f"“{document.board.title}”: {text}", hint, good)
 
+    def _show_file(self, file: BoardFile | None) -> bool:
+        """Whether there is one, which is shown then."""
+        if file:
+            self._show(self._document(file))
+        return file is not None
+
     def _show(self, document: Document) -> None:
         before = self.document
         if document is before:
@@ -334,9 +328,15 @@ class Session(QObject):
             self._behind.append(before)
             self.remember_title()
         self.document = document
-        self.store(settings.with_recent(self.settings, document.file.path, document.board.title))
+        self.settings = settings.with_recent(self.settings, document.file.path, document.board.title)
+        self._tell_document()
         self.document_changed.emit(document)
+        QTimer.singleShot(0, self, self._store_recent)  # what waits for the disk, once the board is seen
         self._let_go()
+
+    def _store_recent(self) -> None:
+        if not self._closed:
+            self.store(self.settings)
 
     def _let_go(self) -> None:
         """Close boards behind the shown one whose jobs are over and which are saved."""
@@ -357,9 +357,13 @@ class Session(QObject):
         return next(path for path in number_names(wanted) if not path.exists())
 
     def _try(self, action: Callable[[], T], passed: type[Exception] | tuple[()] = ()) -> T | None:
-        """What `action` gives; None (and a message) where it fails with anything but `passed`."""
+        """What `action` gives, in another thread: the window goes on painting, keys and clicks wait in line.
+
+        None (and a message) where it fails with anything but `passed`.
+        """
         try:
-            return action()
+            given: T = in_background(lambda _: action(), [None])[0]
+            return given
         except passed:
             raise
         except FluxLocalError as error:

@@ -25,11 +25,17 @@ class WindowCommands(QObject):
     def __init__(self, session: Session, window: QMainWindow):
         super().__init__(window)
         self.session, self.window = session, window
+        self._fresh: Document | None = None  # the new board that was made last
 
     # Files
 
     def new(self) -> None:
-        self.session.new()
+        """Keys that are pressed twice make one board: it is new until something is done to it."""
+        shown = self.session.document
+        if shown and shown is self._fresh and not (shown.history.can_undo or shown.history.can_redo):
+            self.place_wanted.emit("board")
+        elif self.session.new():
+            self._fresh = self.session.document
 
     def open(self) -> None:
         """Boards are folders, which Finder and its dialog show as files; elsewhere a folder is chosen."""

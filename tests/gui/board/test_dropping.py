@@ -1,5 +1,6 @@
 """What artists drop: folders, boards, scripts, large pictures, onto a board with and without panels."""
 
+import gc
 import shutil
 import time
 
@@ -17,7 +18,6 @@ from app.fluxboard.file import BoardFile
 from app.gui.document import document as document_module
 from app.gui.document import storing
 from app.gui.document.storing import in_background, read_picture
-from app.gui.kit import turns
 from app.gui.kit.messages import ReadingDialog
 from tests.gui.board.test_board_view import drop, now, spot, urls
 
@@ -109,8 +109,7 @@ def test_the_window_lives_while_a_large_picture_is_read_and_keys_wait(window, pi
     timer = QTimer(interval=10)
     timer.timeout.connect(lambda: ticks.append(time.monotonic()))
     timer.timeout.connect(lambda: said.extend(one.words.text() for one in reading_dialogs()))
-    turns._collect()  # a process of thousands of tests has more to go through than any window
-    turns._lull().stop()
+    gc.freeze()  # a process of thousands of tests has more to go through than any window
     timer.start()
     document = window.document
     pictures = document.import_pictures([picture_file(f"{name}.png") for name in "abc"])

@@ -1,6 +1,7 @@
 """The models page: the best model as a card, the table with its search, logging in."""
 
 import re
+import threading
 
 import keyring
 import pytest
@@ -130,9 +131,11 @@ def test_logging_in_without_a_keychain_is_said_and_ends_with_the_session(page, m
     assert page.log_in.text() == "Log In…"
     QTest.mouseClick(page.log_in, Qt.MouseButton.LeftButton)
     assert page.said.text() == FOR_NOW
-    assert (page.log_in.text(), access.find_token()) == ("Log Out", TOKEN)
+    qtbot.waitUntil(lambda: page.log_in.text() == "Log Out")
+    assert access.find_token() == TOKEN
     QTest.mouseClick(page.log_in, Qt.MouseButton.LeftButton)
-    assert (page.log_in.text(), access.find_token()) == ("Log In…", "")
+    qtbot.waitUntil(lambda: page.log_in.text() == "Log In…")
+    assert access.find_token() == ""
 
 
 def test_a_wrong_token_leaves_all_words_of_the_dialog_whole(qtbot, window):
@@ -165,3 +168,12 @@ def test_a_writer_is_no_model_for_new_panels_and_goes_to_the_trash(window, page,
     monkeypatch.setattr(model_card, "sure", lambda *words: "The pen then asks for another." in words)
     next(button for button in card.findChildren(QPushButton) if button.text() == "Remove…").click()
     assert trash == [str(folder)]
+
+
+def test_a_keychain_that_takes_its_time_holds_nothing_up(window, monkeypatch, qtbot):
+    """It may ask the person first, and what asks it is a hundred files to import."""
+    asked = []
+    monkeypatch.setattr(access, "find_token", lambda: asked.append(threading.current_thread()) or TOKEN)
+    page = window.page("models")
+    qtbot.waitUntil(lambda: page.log_in.text() == "Log Out")
+    assert threading.main_thread() not in asked

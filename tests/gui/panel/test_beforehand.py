@@ -14,6 +14,7 @@ from app.gui.document.forecast import Forecast
 from app.gui.kit import portrait
 from app.gui.kit.messages import Toasts
 from app.gui.pages import models_view
+from app.gui.window import main_window
 from app.models import library
 from app.pictures import inputs
 from mlx_model.errors import WillNotFit
@@ -164,7 +165,7 @@ def test_cards_fill_the_row_and_the_panels_with_a_member_open(window):
 
 def test_the_worker_s_blas_counts(window, monkeypatch):
     """Without it the window told a machine with OpenBLAS twelve hours for what takes half of one."""
-    monkeypatch.setattr(models_view.blas, "preload", lambda: "libopenblas.so.0")
+    monkeypatch.setattr(main_window.blas, "preload", lambda: "libopenblas.so.0")
     monkeypatch.setattr(models_view.memory, "machine", lambda openblas=False: {True: CPU}[openblas])
     assert window.page("models").here == CPU
 

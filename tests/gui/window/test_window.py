@@ -1,6 +1,7 @@
 """The window as a whole: names and keyboard for everything, pages, boards, messages, leaks, quitting."""
 
 import gc
+import threading
 import weakref
 
 import msgspec
@@ -22,6 +23,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.board import commands
+from app.fluxboard import samples
 from app.fluxboard.file import BoardFile
 from app.gui.kit.theme import theme
 from app.gui.window.main_window import MainWindow
@@ -526,3 +528,23 @@ def test_typing_reads_no_models_and_a_change_of_the_default_is_shown(window, mon
     dialog = SettingsDialog(window.session.settings, window.commands.store_settings, window)
     dialog._set(model="flux2-klein-4b")
     assert window.board.model.text() == "FLUX.2 klein 4B"
+
+
+def test_new_pressed_twice_is_one_board_until_something_is_done_to_it(window, session):
+    window.run("new")
+    first = session.document
+    window.go("queue")
+    window.run("new")
+    assert (session.document, window.stack.currentWidget()) == (first, window.board)
+    window.run("add_panel")
+    window.run("new")
+    assert session.document is not first
+
+
+def test_boards_come_from_the_disk_in_another_thread(window, session, monkeypatch):
+    """A sample's pictures are looked through and written: the window stood still for that."""
+    threads, create = [], samples.create
+    monkeypatch.setattr(samples, "create", lambda *of: threads.append(threading.current_thread()) or create(*of))
+    assert session.open_sample("gull")
+    assert threading.main_thread() not in threads
+    assert len(threads) == 1
