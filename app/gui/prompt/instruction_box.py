@@ -29,11 +29,12 @@ TINT = 70  # alpha of the colour behind the text
 
 
 class MentionHighlighter(QSyntaxHighlighter):
-    """`seen` are the pictures in the model's order; `problem` is what is wrong with the first bad mention, or ""."""
+    """`seen` are the pictures in the model's order."""
 
     def __init__(self, document: QTextDocument):
         super().__init__(document)
         self.seen: tuple[Seen, ...] = ()
+        self._judged: tuple[str, tuple[Seen, ...], str] = ("", (), "")  # text, what was seen, its problem
         theme.changed.connect(self.rehighlight)
 
     def set_seen(self, seen: Sequence[Seen]) -> None:
@@ -43,16 +44,23 @@ class MentionHighlighter(QSyntaxHighlighter):
 
     @property
     def problem(self) -> str:
+        """What is wrong with the first bad mention, or ""."""
         text = self.document().toPlainText()
-        errors = (mention.error for mention in find(unicodedata.normalize("NFC", text), names(self.seen)))
-        return next((error.message for error in errors if error), "")
+        if self._judged[:2] != (text, self.seen):
+            errors = (mention.error for mention in find(unicodedata.normalize("NFC", text), names(self.seen)))
+            self._judged = text, self.seen, next((error.message for error in errors if error), "")
+        return self._judged[2]
 
     def highlightBlock(self, text: str) -> None:
-        if unicodedata.is_normalized("NFC", text):
-            for mention in find(text, names(self.seen)):
-                start, end = utf16(text, mention.at), utf16(text, mention.end)
-                if mention.place or mention.error:
-                    self.setFormat(start, end - start, self._format(mention))
+        if not unicodedata.is_normalized("NFC", text):
+            return
+        read = place = 0
+        for mention in find(text, names(self.seen)):
+            place += utf16(text[read : mention.at], mention.at - read)
+            length = utf16(text[mention.at : mention.end], mention.end - mention.at)
+            read = mention.at
+            if mention.place or mention.error:
+                self.setFormat(place, length, self._format(mention))
 
     def _format(self, mention: Mention) -> QTextCharFormat:
         made = QTextCharFormat()
@@ -112,9 +120,10 @@ class InstructionBox(BoardText):
     # Completion
 
     def _line_before_caret(self) -> str:
+        """Read from the block: a cursor that is moved lays out the whole paragraph."""
         cursor = self.textCursor()
-        cursor.movePosition(QTextCursor.MoveOperation.StartOfBlock, QTextCursor.MoveMode.KeepAnchor)
-        return cursor.selectedText()
+        units = cursor.block().text().encode("utf-16-le", "surrogatepass")
+        return units[: 2 * cursor.positionInBlock()].decode("utf-16-le", "surrogatepass")
 
     def _offer(self) -> None:
         if self.textCursor().hasSelection():

@@ -106,3 +106,11 @@ def test_a_mention_of_nothing_says_what_there_is_also_without_a_name_and_in_the_
 def test_words_without_a_mention_are_not_gone_through_letter_by_letter(monkeypatch):
     monkeypatch.setattr(mentions, "_lower", lambda text: pytest.fail("they were"))
     assert list(find("ein 🦊 im Wald", [])) == []
+
+
+PIECES = ("@", "image", "IMAGE", " ", "\t", "\n", "a", "\\", ".", "1", "fox", "@fox", "image @1", "@@", "é", "x.@a")
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
+def test_looking_only_where_a_sign_stands_finds_the_same(text):
+    assert [one.span() for one in mentions.list_signs(text)] == [one.span() for one in mentions.MENTION.finditer(text)]

@@ -8,9 +8,10 @@ from PySide6.QtGui import QInputMethodEvent, QTextCharFormat
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication
 
-from app.board import commands
+from app.board import commands, seen
 from app.board.data import Source
 from app.board.panel_job import panel_job
+from app.gui.kit.text_field import differing
 from tests.gui.panel_board import add_member, add_references, add_take, shown_panel
 
 CONTROL, NONE = Qt.KeyboardModifier.ControlModifier, Qt.KeyboardModifier.NoModifier
@@ -174,3 +175,30 @@ def test_a_double_click_in_the_tray_mentions(view, document, ids):
     QTest.keyClicks(view.edit.text, "put")
     QTest.mouseDClick(view.side.tray.tiles[0], Qt.MouseButton.LeftButton)
     assert prompt(view) == "put @hat "
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("", "a"), ("aaa", "aa"), ("the gull", "the grey gull"), ("abcabc", "abcXabc"), ("ab", "cd")]
+)
+def test_what_differs_between_two_texts_is_all_that_is_replaced(old, new):
+    start, end = differing(old, new)
+    assert old[:start] + new[start : len(new) - end] + old[len(old) - end :] == new
+    assert start + end == min(len(old), len(new)) or old[start] != new[start]
+    assert start + end == min(len(old), len(new)) or old[-1 - end] != new[-1 - end]
+
+
+def test_a_letter_is_looked_at_once_for_what_it_mentions(view, monkeypatch):
+    """By ten parts of the page it was, each going through all of a long text."""
+    looked, really = [], seen.Sight._find_mentioned
+    monkeypatch.setattr(seen.Sight, "_find_mentioned", lambda *of: looked.append(of[1]) or really(*of))
+    QTest.keyClicks(view.edit.text, "a")
+    assert [text.strip() for text in looked] == ["a"]
+
+
+def test_a_description_that_is_not_seen_is_not_laid_out_for_every_letter(view, qtbot):
+    field = view.side.shot.texts["prompt"]
+    QTest.keyClicks(view.edit.text, "a gull")
+    assert field.text() == ""
+    view.side.tabs.setCurrentIndex(1)
+    qtbot.waitUntil(field.isVisible)
+    assert field.text() == "a gull"
