@@ -108,7 +108,7 @@ def read_both(window: Window, folder: Path, name: str, count: int, changed: bool
     alone = FORMATS[name].makes_folder(count)
     hand, line, ending = folder / "hand", folder / "line", FORMATS[name].extensions[0]
     hand.mkdir(), line.mkdir()
-    export(window, name, hand if alone else hand / f"{NAME}{ending}", changed)
+    export(window, name, hand / (NAME if alone else f"{NAME}{ending}"), changed)
     window.wait(lambda: window.shows(f"In {hand}."), f"{name} to be written", 90)
     pairs = [word for one in FORMATS[name].options for word in ("-O", f"{one.name}={other(one)!s}")]
     panels = ["--panels", f"1B-{PANELS[count]}", *pairs] if changed else []

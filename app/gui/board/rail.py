@@ -20,7 +20,7 @@ class SceneRail(QFrame):
 
     scene_wanted = Signal(str)  # id
     panel_wanted = Signal(str)  # id
-    left = Signal()  # by Esc
+    left = Signal()  # by Esc or Return
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
@@ -42,10 +42,11 @@ class SceneRail(QFrame):
         column.addWidget(self.nothing)
         column.addWidget(self.list, 1)
         self.field.textChanged.connect(lambda _: self.refresh())
-        self.field.returnPressed.connect(self._go)
+        self.field.returnPressed.connect(self._jump)
         self.field.installEventFilter(self)
+        self.list.installEventFilter(self)
         self.list.itemClicked.connect(lambda _: self._go())
-        self.list.itemActivated.connect(lambda _: self._go())
+        self.list.itemActivated.connect(lambda _: self._jump())
         document.changed.connect(self._follow_board)
         self.refresh()
 
@@ -74,6 +75,16 @@ class SceneRail(QFrame):
         self.list.setCurrentRow(0 if wanted else -1)
         self.nothing.setVisible(bool(wanted) and not rows)
 
+    def _jump(self) -> None:
+        """By Return: what was looked for is found, and the search is over."""
+        if self.list.currentItem():
+            self._go()
+            self._end()
+
+    def _end(self) -> None:
+        self.field.clear()
+        self.left.emit()
+
     def _go(self) -> None:
         item = self.list.currentItem()
         scene, panel = item.data(PLACE) if item else ("", "")
@@ -97,8 +108,7 @@ class SceneRail(QFrame):
                 self.list.setCurrentRow(min(max(0, self.list.currentRow() + way), self.list.count() - 1))
                 return True
             if event.key() == Qt.Key.Key_Escape:
-                self.field.clear()
-                self.left.emit()
+                self._end()
                 return True
         return super().eventFilter(watched, event)
 

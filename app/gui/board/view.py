@@ -4,7 +4,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from PySide6.QtCore import QSize, Qt, Signal
-from PySide6.QtGui import QDragEnterEvent, QDropEvent, QResizeEvent
+from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QSlider, QStackedLayout, QVBoxLayout, QWidget
 
 from ...base.words import say_count, say_duration
@@ -70,9 +70,16 @@ class BoardView(QWidget):
         self.rail.left.connect(self._leave_rail)
         self.setAcceptDrops(True)
         self._lay_out()
+        self._render_key()
         document.changed.connect(self._show)
         document.state_changed.connect(self._show_soon.ask)
         self._show(document.board, document.board)
+
+    def _render_key(self) -> None:
+        """The same key as beside a panel's words, for what the button says."""
+        keys = QShortcut(QKeySequence("Ctrl+Return"), self, context=Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        keys.setAutoRepeat(False)
+        keys.activated.connect(self.start.click)
 
     def _lay_out(self) -> None:
         play = icon_button("Play the animatic", "play", act=lambda: self.run("play"))

@@ -159,6 +159,7 @@ class HomeView(QWidget):
         box.addWidget(area, 1)
         for story in stories:
             self._add_story(story)
+        area.setFocusProxy(next(iter(self.stories.cards.values()), None))
 
     def _add_story(self, story: Story) -> None:
         card = self.stories.add(story.name, Card(story.title, story.words, f"Best with {story.needs}", STORY))
@@ -175,8 +176,6 @@ class HomeView(QWidget):
             self._covers.ask(path, self._find_cover)
         self.lately.setVisible(bool(self.boards.cards))
         self._suit()
-        for card in [*self.stories.cards.values()][:1]:
-            card.setFocus()
 
     def _show_cover(self, path: str, image: QImage) -> None:
         if path in self.boards.cards:

@@ -1,6 +1,6 @@
 """The queue page: what runs, what waits, what is over, and why."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from PySide6.QtCore import QSize, Qt, Signal
@@ -181,7 +181,7 @@ class QueueView(QWidget):
 
     def refresh(self) -> None:
         """Rows for all jobs: the running one, the waiting ones, then the finished ones, newest first."""
-        jobs = self.engine.jobs()
+        jobs = leave_last(self.engine.jobs())
         ordered = [job for job in jobs if not job.over] + [job for job in reversed(jobs) if job.over]
         self._jobs = {job.id: job for job in ordered}
         self.column.show_keys(list(self._jobs))
@@ -245,3 +245,13 @@ class QueueView(QWidget):
             self.state.setText(WORKER[state])
         else:
             self.refresh()
+
+
+def leave_last(jobs: Sequence[JobState]) -> list[JobState]:
+    """Of what live mode makes again and again only what is at work, or the last that is over."""
+    alive = {job.job.slot for job in jobs if not job.over}
+    last = {job.job.slot: job.id for job in jobs if job.over}
+    return [
+        job for job in jobs
+        if not job.over or not job.job.slot or (job.job.slot not in alive and last[job.job.slot] == job.id)
+    ]  # fmt: skip

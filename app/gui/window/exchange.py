@@ -21,6 +21,7 @@ from PySide6.QtWidgets import (
 )
 
 from mlx_model.errors import Advice, FluxLocalError, Hint
+from mlx_model.files import number_names
 
 from ...base import faults
 from ...interchange import formats
@@ -232,9 +233,16 @@ def ask_place(order: Order, document: Document, parent: QWidget) -> Place | None
     chosen, folder = FORMATS[order.name], _folder_of(document)
     panels = sum(1 for _ in document.board.panels()) if order.panels is None else len(order.panels)
     if chosen.makes_folder(panels):
-        into = QFileDialog.getExistingDirectory(parent, f"Folder for {chosen.title}", str(folder))
-        return Place(Path(into) / make_safe_name(document.board.title)) if into else None
+        return ask_new_folder(parent, f"Folder for {chosen.title}", folder / make_safe_name(document.board.title))
     return ask_file(parent, f"Export {chosen.title}", folder, document.board.title, chosen)
+
+
+def ask_new_folder(parent: QWidget, words: str, suggestion: Path) -> Place | None:
+    """Ask for the name of a folder that is made by the export; None for none."""
+    free = next(path for path in number_names(suggestion) if not os.path.lexists(path))
+    chosen = QFileDialog.getSaveFileName(parent, words, str(free), options=QFileDialog.Option.DontConfirmOverwrite)[0]
+    parent.activateWindow()  # as of a file
+    return Place(Path(chosen)) if chosen else None
 
 
 def ask_file(parent: QWidget, words: str, folder: Path, title: str, kind: Format) -> Place | None:

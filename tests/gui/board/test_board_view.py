@@ -2,7 +2,7 @@
 
 import pytest
 from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QContextMenuEvent, QDropEvent, QFont, QImage, QKeyEvent, QRegion
+from PySide6.QtGui import QContextMenuEvent, QDropEvent, QFont, QImage, QKeyEvent, QMouseEvent, QRegion
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 
@@ -194,6 +194,14 @@ def test_the_place_to_add_adds_with_mouse_and_key(grid, window, qtbot):
     assert len(now(window)) == count + 2
 
 
+def press_again(window, place: QPoint) -> None:
+    """The second press of a double click, as the window system brings it."""
+    handle, left = window.windowHandle(), Qt.MouseButton.LeftButton
+    where = QPointF(place), QPointF(handle.mapToGlobal(place))
+    for kind, held in ((QEvent.Type.MouseButtonDblClick, left), (QEvent.Type.MouseButtonRelease, Qt.MouseButton(0))):
+        QApplication.sendEvent(handle, QMouseEvent(kind, *where, left, held, Qt.KeyboardModifier.NoModifier))
+
+
 def test_the_second_press_of_a_double_click_does_nothing_on_the_page_that_the_first_one_brought(
     window, grid, here, qtbot
 ):
@@ -202,7 +210,7 @@ def test_the_second_press_of_a_double_click_does_nothing_on_the_page_that_the_fi
     for place in (spot(grid, here[0], 0.5), add):
         window.go("home")
         window.go("board")  # the first click
-        QTest.mouseDClick(window.windowHandle(), left, pos=grid.viewport().mapTo(window, place))
+        press_again(window, grid.viewport().mapTo(window, place))
     assert window.open_panel_id() is None
     assert now(window) == here
     qtbot.mouseClick(grid.viewport(), left, pos=add)
@@ -775,3 +783,27 @@ def test_the_frame_of_a_heading_goes_whole_when_the_keys_go_on(window, grid, qtb
     seen = grid.viewport().rect()
     rings = [grid.visualRect(row).adjusted(-7, -7, 7, 7).intersected(seen) for row in rows]
     assert [ring for ring in rings if not (QRegion(ring) - watch.region).isEmpty()] == []
+
+
+def test_the_key_that_renders_beside_the_words_does_what_the_button_says(window, grid, here, qtbot):
+    grid.select(here[1:2])
+    grid.setFocus()
+    qtbot.keyClick(grid, Qt.Key.Key_Return, Qt.KeyboardModifier.ControlModifier)
+    assert [job.job.panel for job in window.session.engine.jobs()] == [here[1]]
+    assert window.open_panel_id() is None
+
+
+def test_return_in_the_search_jumps_and_ends_it(window, grid, here, qtbot):
+    window.run("find")
+    rail = window.board.rail
+    qtbot.keyClicks(rail.field, "robot")
+    qtbot.keyClick(rail.field, Qt.Key.Key_Return)
+    assert grid.list_selected() == (here[2],)
+    assert (rail.isVisible(), rail.field.text(), grid.hasFocus()) == (False, "", True)
+    window.run("find")
+    qtbot.keyClicks(rail.field, "nobody")
+    qtbot.keyClick(rail.field, Qt.Key.Key_Return)
+    assert rail.nothing.isVisible()
+    rail.list.setFocus()
+    qtbot.keyClick(rail.list, Qt.Key.Key_Escape)
+    assert (rail.isVisible(), grid.hasFocus()) == (False, True)

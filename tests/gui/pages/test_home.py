@@ -110,3 +110,13 @@ def test_cards_fill_the_rows(window, qtbot):
         window.resize(QSize(width, 800))
         qtbot.waitUntil(lambda columns=columns: len({card.x() for card in cards}) == columns)
         qtbot.waitUntil(lambda: max(card.geometry().right() for card in cards) <= page.width())
+
+
+def test_whoever_comes_by_keys_stands_on_the_first_story_and_return_plays_it(window):
+    """The list as a whole had the keys, where Return does nothing."""
+    page, before = show_home(window), window.document
+    first = next(iter(page.stories.cards.values()))
+    assert first.hasFocus()
+    QTest.keyClick(first, Qt.Key.Key_Return)
+    assert window.document is not before
+    assert window.document.board.title == first.text()

@@ -1,5 +1,6 @@
 """Cast, queue, models, downloads, settings, animatic, quick look, import, export, restore points, samples."""
 
+import dataclasses
 import json
 import sys
 import textwrap
@@ -16,6 +17,7 @@ from PySide6.QtWidgets import QDialog, QFileDialog, QProgressDialog, QWidget
 from app.base import paths, settings
 from app.board import commands
 from app.board.data import COLOURS, new_board
+from app.board.panel_job import panel_job
 from app.board.seen import list_out_of_date
 from app.fluxboard import samples
 from app.gui.pages.downloads import Download, Downloads, after
@@ -113,6 +115,22 @@ def test_the_queue_shows_and_stops_jobs(window, engine, picture_file, qtbot):
     queue.cancel_all.click()
     assert all(state.over for state in engine.jobs())
     qtbot.waitUntil(lambda: not queue.cancel_all.isEnabled())
+
+
+def test_of_live_runs_the_last_stands_in_the_queue(window, engine, picture_file):
+    """Each letter left rows of drafts between the pictures."""
+    ids = [panel.id for panel in window.document.board.panels()]
+    window.document.render(ids[1:2])
+    engine.done(picture_file())
+    made = panel_job(window.document.board, ids[0], window.document.picture_path, slot="live")
+    for name in "abc":
+        window.document.runs.submit(dataclasses.replace(made, id=f"{made.id}{name}"))
+    window.go("queue")
+    assert [job_id[-1] for job_id in window.queue.rows if job_id.startswith(made.id)] == ["c"]
+    engine.done(picture_file())
+    window.queue.refresh()
+    assert [job_id[-1] for job_id in window.queue.rows if job_id.startswith(made.id)] == ["c"]
+    assert len(window.queue.rows) == 2
 
 
 # Models and downloads
