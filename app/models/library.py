@@ -144,9 +144,13 @@ def how_to_add(name: str) -> Hint:
 
 def default() -> Path:
     """The first installed model that was added first and works, else the built-in one. Raises NotInstalled."""
+    return _find_default().path
+
+
+def _find_default() -> Installed:
     for path in sorted(_folders(), key=_rank):
-        if not inspect(path).problem:
-            return path
+        if not (found := inspect(path)).problem:
+            return found
     raise NotInstalled("No model is installed.", ADD_ONE)
 
 
@@ -155,7 +159,7 @@ def name_default(chosen: str | None = None) -> str | None:
     if chosen:
         return chosen
     try:
-        return inspect(default()).name
+        return _find_default().name
     except FluxLocalError:
         return None
 
