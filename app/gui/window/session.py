@@ -134,9 +134,12 @@ class Session(QObject):
 
     def new(self, board: Board | None = None) -> bool:
         """A new board in the folder of boards, saved from the start, in the shape that the model in use knows."""
-        board = board or new_board(aspect=library.choose_aspect(self.settings.model))
-        file = self._try(lambda: BoardFile.create(self._free_path(board.title), board))
-        return self._show_file(file)
+
+        def make() -> BoardFile:
+            made = board or new_board(aspect=library.choose_aspect(self.settings.model))
+            return BoardFile.create(self._free_path(made.title), made)
+
+        return self._show_file(self._try(make))
 
     def open_sample(self, name: str) -> bool:
         """A fresh copy of a sample."""
