@@ -7,10 +7,11 @@ import pytest
 from tests.window.conftest import programs
 from tests.window.driver import Window
 
-PAGES = {"board": "ctrl+1", "cast": "ctrl+2", "models": "ctrl+3", "queue": "ctrl+4", "LoRAs": "ctrl+5"}
+PAGES = {"home": "ctrl+0", "board": "ctrl+1", "cast": "ctrl+2", "models": "ctrl+3", "queue": "ctrl+4",
+         "LoRAs": "ctrl+5"}  # fmt: skip
 DIALOGS = ("ctrl+comma", "ctrl+shift+b", "ctrl+slash", "ctrl+shift+a", "ctrl+e", "ctrl+p")
-MAIN = {"board": "Panels of the board", "cast": "Members of the cast", "models": "Models", "queue": "",
-        "LoRAs": "Choose Files…"}  # fmt: skip
+MAIN = {"home": "The Gull Goes Out", "board": "Panels of the board", "cast": "Members of the cast", "models": "Models",
+        "queue": "", "LoRAs": "Choose Files…"}  # fmt: skip
 MOST = 90
 QUIET = "Picture of the animatic"  # it fills its window, and a frame would be part of the film
 

@@ -9,6 +9,7 @@ from PySide6.QtCore import QEvent, QObject, QRect, QRectF, QRunnable, Qt, QThrea
 from PySide6.QtGui import (
     QColor,
     QEnterEvent,
+    QFocusEvent,
     QFont,
     QImage,
     QKeyEvent,
@@ -159,7 +160,7 @@ class HomeView(QWidget):
         box.addWidget(area, 1)
         for story in stories:
             self._add_story(story)
-        area.setFocusProxy(next(iter(self.stories.cards.values()), None))
+        area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
 
     def _add_story(self, story: Story) -> None:
         card = self.stories.add(story.name, Card(story.title, story.words, f"Best with {story.needs}", STORY))
@@ -176,6 +177,12 @@ class HomeView(QWidget):
             self._covers.ask(path, self._find_cover)
         self.lately.setVisible(bool(self.boards.cards))
         self._suit()
+
+    def focusInEvent(self, event: QFocusEvent) -> None:
+        """The page gives the keys on to the first story: Return does nothing on the list as a whole."""
+        super().focusInEvent(event)
+        for card in [*self.stories.cards.values()][:1]:
+            card.setFocus(event.reason())
 
     def _show_cover(self, path: str, image: QImage) -> None:
         if path in self.boards.cards:
