@@ -98,6 +98,12 @@ def list_ids(window) -> list[str]:
     return [panel.id for panel in window.session.document.board.panels()]
 
 
+def list_drawn(window) -> list[str]:
+    """All panels, of which one has a picture to change."""
+    add_take(window.session.document, list_ids(window)[0], 1)
+    return list_ids(window)
+
+
 def make_crop(window, picture_file) -> CropDialog:
     picture = window.session.document.import_picture(picture_file())
     return CropDialog(window.session.document.pixmap_now(picture.sha256, 256), picture, None, window)
@@ -127,7 +133,7 @@ DIALOGS = {
     "board": lambda window, _: BoardSettings(window.session.document, window),
     "export": lambda window, _: ExportDialog(window.session.document, (), window),
     "shortcuts": lambda window, _: Shortcuts(window.actions_.list_shortcuts(), window),
-    "apply to all": lambda window, _: InstructionDialog(window.session.document, list_ids(window), window),
+    "apply to all": lambda window, _: InstructionDialog(window.session.document, list_drawn(window), window),
     "restore": lambda window, _: RestoreDialog(window.session.document, window),
     "guide": lambda window, _: Guide(window),
     "acknowledgements": lambda window, _: Acknowledgements(window),
