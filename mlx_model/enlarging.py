@@ -6,6 +6,7 @@ sees the tile and, where it takes several pictures, the whole one.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from .geometry import MAX_ASPECT, Size
@@ -37,6 +38,11 @@ def plan_tiles(size: Size, spec: ModelSpec) -> Tiles:
     tile = Size(*(min(own, -(-side // multiple) * multiple) for own, side in zip(spec.size, size, strict=True)))
     lefts, tops = (_place(side, one, multiple) for side, one in zip(size, tile, strict=True))
     return Tiles(tile, lefts, tops)
+
+
+def list_places(tiles: Tiles) -> Iterator[tuple[int, int]]:
+    """(left, top) of each, row by row."""
+    return ((left, top) for top in tiles.tops for left in tiles.lefts)
 
 
 def _place(length: int, tile: int, multiple: int) -> tuple[int, ...]:

@@ -351,13 +351,3 @@ _ROWS = (
     ),
 )
 SPECS: dict[str, ModelSpec] = {row.name: row for row in _ROWS}
-DEPTH = ModelSpec(  # draws nothing, so it is no row of SPECS: it makes depth maps of photos
-    "depth-anything-v2-small",
-    family="depth_anything",
-    title="Depth Anything V2 Small",
-    licence=parts.APACHE,
-    repo="depth-anything/Depth-Anything-V2-Small-hf",
-    transformer={},
-    files=("config.json", "model.safetensors"),
-    download_bytes=99_200_000,
-)

@@ -24,29 +24,30 @@ def models() -> None:
 
 
 def _row(name: str) -> Any:
-    """Of SPECS or of LANGUAGES."""
+    """Of SPECS, LANGUAGES or HELPERS."""
     from mlx_model.errors import RequestError
+    from mlx_model.helpers import HELPERS
     from mlx_model.languages import LANGUAGES
     from mlx_model.specs import SPECS
 
-    known = {**SPECS, **LANGUAGES}
+    known = {**SPECS, **LANGUAGES, **HELPERS}
     if name not in known:
         raise RequestError(f"There is no model called {name}.", f"Known are {', '.join(known)}.")
     return known[name]
 
 
-def _is_depth(name: str | None) -> bool:
-    from mlx_model.specs import DEPTH
+def _is_helper(name: str | None) -> bool:
+    from mlx_model.helpers import HELPERS
 
-    return name == DEPTH.name
+    return name in HELPERS
 
 
 def _resolve(name: str, resolve_model: "Callable[[str], Path]") -> "Path":
     """The folder of what is called so, whatever it does. Raises NotInstalled and what `resolve_model` does."""
-    from app.models import depth, writers
+    from app.models import helpers, writers
 
-    if _is_depth(name):
-        return depth.resolve()
+    if _is_helper(name):
+        return helpers.resolve(_row(name))
     return writers.resolve(name) if _is_writer(name) else resolve_model(name)
 
 
@@ -66,28 +67,17 @@ def list_models(as_json: bool) -> None:
       flux-local models list
     """
     from app.base import blas
-    from app.models import depth, library, writers
+    from app.models import helpers, library, writers
 
     here = blas.machine()
-    entries = library.catalogue(here) + writers.catalogue(here)
+    entries, small = library.catalogue(here) + writers.catalogue(here), helpers.catalogue(here)
     if as_json:
-        say_json({"models": entries, "helpers": [depth.facts()]})
+        say_json({"models": entries, "helpers": small})
         return
-    for entry in entries:
+    for entry in entries + small:
         _say_entry(entry)
         echo()
-    _say_depth()
     echo("Memory and speed are predicted from the model's shapes, not measured.")
-
-
-def _say_depth() -> None:
-    from app.models import depth
-    from mlx_model.memory import say_bytes
-
-    facts = depth.facts()
-    echo(f"  {facts['title']}  [{'installed' if facts['installed'] else 'not installed'}]", lead=facts["name"])
-    download = say_bytes(facts["download_bytes"])
-    echo(f"  makes {facts['makes']}; {facts['licence']['name']}; download {download}\n")
 
 
 def _say_entry(entry: dict[str, Any]) -> None:
@@ -108,6 +98,13 @@ def _lines(entry: dict[str, Any]) -> list[str]:
     licence = entry["licence"]
     disk = ", ".join(f"{b} bits {say_bytes(n)}" for b, n in entry["disk_bytes"].items())
     sizes = [f"  download {say_bytes(entry['download_bytes'])}; on disk {disk}"]
+    if entry["does"].get("helps"):
+        size, needed = say_bytes(entry["download_bytes"]), gib(entry["memory_bytes"]["16"])
+        return [
+            f"  {entry['advice']}",
+            f"  {licence['name']}: {licence['summary']}",
+            f"  download {size}; memory {needed}",
+        ]
     return [
         f"  {does_line(entry['does'])}",
         *([f"  {entry['advice']}"] if entry["advice"] else []),
@@ -138,9 +135,6 @@ def info(name: str, as_json: bool) -> None:
     Example:
       flux-local models info flux2-klein-4b
     """
-    if _is_depth(name):
-        _say_depth_facts(as_json)
-        return
     entry = _find_facts(name)
     if as_json:
         say_json(entry)
@@ -153,22 +147,13 @@ def info(name: str, as_json: bool) -> None:
         echo(f"  at {model['path']}")
 
 
-def _say_depth_facts(as_json: bool) -> None:
-    from app.models import depth
-
-    facts = depth.facts()
-    if as_json:
-        say_json(facts)
-        return
-    _say_depth()
-    echo("\n".join([f"  licence text {facts['licence']['url']}", *(f"  at {place}" for place in facts["installed"])]))
-
-
 def _find_facts(name: str) -> dict[str, Any]:
     from app.base import blas
-    from app.models import library, writers
+    from app.models import helpers, library, writers
 
     row, here = _row(name), blas.machine()
+    if _is_helper(name):
+        return helpers.facts(row, here)
     if _is_writer(name):
         return writers.facts(row, here)
     return library.facts(row, here, [model for model in library.list_installed() if model.name == name])
@@ -209,10 +194,10 @@ def add(name: str | None, bits: int, **options: Any) -> None:
     from .add import add_model, tell_place
     from .add_writer import add_writer
 
-    if _is_depth(name):
-        from .depth import add_depth
+    if _is_helper(name):
+        from .helper import add_helper
 
-        add_depth(options)
+        add_helper(_row(name), options)
     elif name is None:
         tell_place(options["source"], options["as_json"])
     elif _is_writer(name):
@@ -231,13 +216,13 @@ def verify(name: str | None, as_json: bool) -> None:
     Example:
       flux-local models verify flux2-klein-4b
     """
-    from app.models import depth, writers
+    from app.models import helpers, writers
     from app.models.library import list_installed, resolve
     from mlx_model.errors import ModelError
     from mlx_model.store import folder
 
-    if name and (_is_writer(name) or _is_depth(name)):
-        echo(f"{depth.verify() if _is_depth(name) else writers.verify(name)}: good")
+    if name and (_is_writer(name) or _is_helper(name)):
+        echo(f"{helpers.verify(_row(name)) if _is_helper(name) else writers.verify(name)}: good")
         return
     report, damaged = Reporter(as_json), []
     places = [resolve(name)] if name else [model.path for model in list_installed()]
@@ -273,7 +258,7 @@ def remove(name: str, yes: bool) -> None:
     from mlx_model.errors import NotInstalled
     from mlx_model.specs import SPECS
 
-    known = name in SPECS or _is_writer(name) or _is_depth(name)
+    known = name in SPECS or _is_writer(name) or _is_helper(name)
     places = [paths.downloads() / place for place in (name, f"{name}.rest")] if known else []
     begun = [place for place in places if place.is_dir()]
     try:

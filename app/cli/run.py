@@ -49,6 +49,8 @@ Options = dict[str, Any]
 def run(options: Options, prompt: str | None, pictures: Sequence[str], default_name: str) -> None:
     """Do what generate and edit do. Raises FluxLocalError of every kind; KeyboardInterrupt closes the run."""
     report = Reporter(options["as_json"])
+    if options["again"] and _repeat(options, default_name, report):
+        return
     notes: list[str] = []
     group = _join(options) if is_launched() else None
     written = bool(prompt and any(options.get(name) for name in ("write", "writer", "as_object")))
@@ -77,6 +79,13 @@ def run(options: Options, prompt: str | None, pictures: Sequence[str], default_n
                 _one(pipeline, seeded, place, options["as_json"], report)
     finally:
         report.clear()
+
+
+def _repeat(options: Options, default_name: str, report: Reporter) -> bool:
+    """Where no model has painted the picture; False where one has."""
+    from .helper import repeat  # few pictures are such
+
+    return repeat(options, default_name, report)
 
 
 def _join(options: Options) -> "Group | None":

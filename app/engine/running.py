@@ -6,6 +6,7 @@ import math
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
@@ -152,6 +153,17 @@ def run_and_save(
                     yield Note(f"The latents are in {_save_latents(event, output.latents, output)}.")
                 event = _save(event, request, output)
             yield event
+
+
+def help_and_save(request: Request, output: Output) -> Generator[Event, None, None]:
+    """The events of a network that draws nothing of its own, by a request that helpers.prepare has checked."""
+    from mlx_model.helpers import HELPERS
+
+    from ..models import helpers
+
+    began = time.perf_counter()
+    pixels = yield from helpers.apply(HELPERS[request.model], demand(request.references[0].pixels))
+    yield _save(Done(time.perf_counter() - began, seed=request.seed, pixels=pixels), request, output)
 
 
 def _start(

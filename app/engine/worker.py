@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from mlx_model.events import Cancelled, Done, Event, Failed, Note
+from mlx_model.helpers import HELPERS
 from mlx_model.memory import machine
 from mlx_model.request import Request, check
 from mlx_model.store.folder import MANIFEST, Folder, open_folder
 
 from ..base import faults
-from ..models import depth, library
+from ..models import depth, helpers, library
 from ..pictures import inputs
 from . import running
 from .jobs import Lesson
@@ -161,7 +162,9 @@ class Worker:
     def _begin(self, message: Run | Teach | Write) -> Generator[Event, None, None]:
         if isinstance(message, Write):
             return self._write(message)
-        return self._run(message) if isinstance(message, Run) else self._teach(message)
+        if isinstance(message, Teach):
+            return self._teach(message)
+        return self._help(message) if message.load_request().model in HELPERS else self._run(message)
 
     def _is_over(self, job: str) -> bool:
         return self._quitting or job in self._cancelled
@@ -194,6 +197,16 @@ class Worker:
             pipeline = self._open(folder.path, request.dtype)
             pipeline.between = partial(self._end_if_over, message.job)
             yield from running.run_and_save(pipeline, request, output, message.look_ahead)
+
+    def _help(self, message: Run) -> Generator[Event, None, None]:
+        """A small network, beside the model that is kept loaded."""
+        notes: list[str] = []
+        request = helpers.prepare(inputs.load(message.load_request(), notes))
+        yield from map(Note, notes)
+        place = Path(message.folder)
+        place.mkdir(parents=True, exist_ok=True)
+        running.load_mlx()
+        yield from running.help_and_save(request, running.Output(place / RESULT, paths=False))
 
     def _teach(self, message: Teach) -> Generator[Event, None, None]:
         """A model that learns is another one than that which is kept loaded."""

@@ -18,6 +18,7 @@ from mlx_model.store.folder import MANIFEST
 from ..base import paths
 
 if TYPE_CHECKING:
+    from mlx_model.languages import LanguageModel
     from mlx_model.store.folder import Folder
 from typing import Any, Literal
 
@@ -221,20 +222,9 @@ def catalogue(here: memory.Machine) -> list[dict[str, Any]]:
 def facts(spec: ModelSpec, here: memory.Machine, there: list[Installed]) -> dict[str, Any]:
     """A row of SPECS, ready for JSON. Memory and seconds are predicted for `here`, at the model's default size."""
     return {
-        "name": spec.name,
-        "title": spec.title,
+        **tell_row(spec),
         "family": spec.family,
         "does": _does(spec),
-        "advice": spec.advice,
-        "licence": {
-            "name": spec.licence.name,
-            "url": spec.licence.url,
-            "summary": spec.licence.summary,
-            "consent": spec.licence.consent,
-            "gated": spec.gated,
-        },
-        "repo": spec.repo,
-        "download_bytes": spec.download_bytes,
         "disk_bytes": {str(bits): disk_bytes(spec, bits) for bits in BITS},
         **_predict(spec.name, here),
         "steps": spec.steps,
@@ -259,6 +249,20 @@ def _predict(name: str, here: memory.Machine) -> dict[str, Any]:
         "runs": {str(bits): memory.fits(peak, here) for bits, peak in read.items()},  # also where it doesn't fit whole
         "seconds_per_step": None if seconds is None else round(seconds, 3),
         "basis": "predicted",
+    }
+
+
+def tell_row(row: ModelSpec | LanguageModel) -> dict[str, Any]:
+    """What it is, by its row alone."""
+    licence = row.licence
+    return {
+        "name": row.name,
+        "title": row.title,
+        "advice": row.advice,
+        "licence": {"name": licence.name, "url": licence.url, "summary": licence.summary, "consent": licence.consent}
+        | {"gated": row.gated},
+        "repo": row.repo,
+        "download_bytes": row.download_bytes,
     }
 
 

@@ -88,18 +88,11 @@ def facts(row: LanguageModel, here: memory.Machine) -> dict[str, Any]:
     """One writer as a row of library.catalogue, ready for JSON."""
     needed = {str(bits): row.memory_bytes(bits, MAKERS_TOKENS) for bits in BITS}
     fits = {bits: count <= here.usable for bits, count in needed.items()}
-    licence = row.licence
     return {
-        "name": row.name,
-        "title": row.title,
+        **library.tell_row(row),
         "family": "language",
         "does": dict.fromkeys(("generate", "edit", "mask", "negative"), False)
         | {"pictures": "", "references": 0, "classes": 0, "writes": True},
-        "advice": row.advice,
-        "licence": {"name": licence.name, "url": licence.url, "summary": licence.summary, "consent": licence.consent}
-        | {"gated": row.gated},
-        "repo": row.repo,
-        "download_bytes": row.download_bytes,
         "disk_bytes": {str(bits): row.disk_bytes(bits) for bits in BITS},
         "memory_bytes": needed,
         "fits": fits,

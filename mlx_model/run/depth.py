@@ -4,48 +4,24 @@ Source of the preparation: transformers models/dpt image_processing, with the ch
 """
 
 from pathlib import Path
-from typing import Any
 
 import mlx.core as mx
-import mlx.nn as nn
 import numpy as np
-from mlx.utils import tree_flatten
 
-from ..errors import LayoutError, SampleError
+from ..errors import SampleError
 from ..geometry import Size
+from ..helpers import DEPTH
 from ..nets.depth_anything import DepthAnything, Params
-from ..store.shards import load_lazily
+from ..store.published import load_published
 from .pictures import resize
 
 MEAN = np.array((0.485, 0.456, 0.406), np.float32)  # of ImageNet's colours
 SPREAD = np.array((0.229, 0.224, 0.225), np.float32)
-TURNED = (0, 2, 3, 1)  # (out, in, H, W) of torch -> (out, H, W, in) of MLX
-TURNED_BACK = (1, 2, 3, 0)  # of a transposed convolution, which torch keeps as (in, out, H, W)
 
 
 def open_depth(file: Path, params: Params | None = None) -> DepthAnything:
     """The published checkpoint, strictly. Raises LayoutError naming what does not fit."""
-    net = DepthAnything(params or Params())
-    tensors = {name: _turn(net, name, tensor) for name, tensor in load_lazily(file).items()}
-    flat: Any = tree_flatten(net.parameters())
-    wanted = {name: value.shape for name, value in flat}
-    given = {name: tensor.shape for name, tensor in tensors.items()}
-    if wanted != given:
-        odd = sorted(name for name in wanted.keys() | given.keys() if wanted.get(name) != given.get(name))
-        raise LayoutError(f"{file} is not Depth Anything V2 Small: {', '.join(odd[:5])} do not fit.",
-                          "Download it again.")  # fmt: skip
-    net.load_weights([(name, tensor.astype(mx.float32)) for name, tensor in tensors.items()])
-    mx.eval(net.parameters())
-    return net
-
-
-def _turn(net: DepthAnything, name: str, tensor: mx.array) -> mx.array:
-    if tensor.ndim != 4:
-        return tensor
-    layer: nn.Module = net
-    for part in name.split(".")[:-1]:
-        layer = layer[int(part)] if part.isdigit() and isinstance(layer, list) else dict.get(layer, part, {})
-    return tensor.transpose(TURNED_BACK if isinstance(layer, nn.ConvTranspose2d) else TURNED)
+    return load_published(DepthAnything(params or Params()), file, DEPTH.title)
 
 
 def choose_size(size: Size, side: int, patch: int) -> Size:

@@ -8,7 +8,7 @@ does not grow with its size. What is done of a picture is kept on the disk, so t
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import mlx.core as mx
 import numpy as np
 
-from ..enlarging import Tiles, find_limit, plan_tiles, sees_whole
+from ..enlarging import Tiles, find_limit, list_places, plan_tiles, sees_whole
 from ..events import Done, Event, Loaded, Note, Preview, Stage, Step
 from ..geometry import Size
 from ..request import Reference, Request, check, demand
@@ -72,7 +72,7 @@ class _Run:
         canvas = Canvas(tiles, self.request.size, self.source)
         yield Note(f"{_say_tiles(tiles.amount)} of {tiles.size}.")
         yield Stage("denoise", total=self.total)
-        for number, (left, top) in enumerate(_list_places(tiles)):
+        for number, (left, top) in enumerate(list_places(tiles)):
             plain = cut(self.source, Size(left, top), tiles.size, demand(self.request.enlarge))
             pixels = self._recall((left, top))
             found += pixels is not None
@@ -129,10 +129,6 @@ class _Run:
 
 def _say_tiles(count: int) -> str:
     return "1 tile" if count == 1 else f"{count} tiles"
-
-
-def _list_places(tiles: Tiles) -> Iterator[tuple[int, int]]:
-    return ((left, top) for top in tiles.tops for left in tiles.lefts)
 
 
 def _shorten(pipe: Pipeline, part: Request, request: Request) -> Request:

@@ -109,6 +109,7 @@ class _Run:
         self._told: set[str] = set()
         self._opened: tuple[Path, str | None] | None = None
         self._pipeline: Pipeline | None = None
+        self._maps = depth.Maps()
 
     @property
     def board(self) -> Board:
@@ -163,7 +164,7 @@ class _Run:
 
     def _job(self, job: jobs.Job, folder: Folder) -> None:
         notes: list[str] = []
-        request = check(depth.with_maps(inputs.load(job.request, notes), folder.spec, notes), folder.spec)
+        request = check(depth.with_maps(inputs.load(job.request, notes), folder.spec, notes, self._maps), folder.spec)
         for note in notes:
             self.report.note(note)
         running.require_memory(folder, request, self.options["low_memory"])

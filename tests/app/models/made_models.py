@@ -33,9 +33,6 @@ def fine_tune(name: str, **sizes: object) -> Path:
 
 def make_depth(folder: Path, monkeypatch: Any) -> Path:
     """A tiny Depth Anything with random weights, in the published form, which the program takes for the small one."""
-    import mlx.core as mx
-    from mlx.utils import tree_flatten
-
     from mlx_model.nets.depth_anything import DepthAnything, Params
     from mlx_model.run import depth
 
@@ -44,13 +41,33 @@ def make_depth(folder: Path, monkeypatch: Any) -> Path:
         neck_hidden_sizes=(8, 12, 16, 24), fusion_hidden_size=16, head_hidden_size=8,
     )  # fmt: skip
     monkeypatch.setattr(depth, "Params", lambda: tiny)
+    return save_published(DepthAnything(tiny), folder)
+
+
+def make_enlarger(folder: Path, monkeypatch: Any, factor: int = 2) -> Path:
+    """A tiny Swin2SR with random weights, in the published form, which the program takes for the published one."""
+    from mlx_model.nets.swin2sr import Params, Swin2SR
+    from mlx_model.run import upscale
+
+    tiny = {"embed_dim": 12, "depths": (2, 2), "num_heads": 2}
+    monkeypatch.setattr(upscale, "Params", lambda upscale: Params(upscale, **tiny))
+    return save_published(Swin2SR(Params(factor, **tiny)), folder)
+
+
+def save_published(net: Any, folder: Path) -> Path:
+    """The network with random weights, as torch would have saved it."""
+    import mlx.core as mx
+    import mlx.nn as nn
+    from mlx.utils import tree_flatten
+
     mx.random.seed(3)
+    back = {f"{name}.weight" for name, one in net.named_modules() if isinstance(one, nn.ConvTranspose2d)}
     tensors = {}
-    for name, value in tree_flatten(DepthAnything(tiny).parameters()):
+    for name, value in tree_flatten(net.parameters()):
         one = mx.random.normal(value.shape) * 0.15 + float("norm" in name and "weight" in name)
-        up = "reassemble_stage.layers.0.resize" in name or "reassemble_stage.layers.1.resize" in name
-        tensors[name] = one.transpose((3, 0, 1, 2) if up else (0, 3, 1, 2)) if one.ndim == 4 else one
-    tensors["head.conv3.bias"] = mx.ones(1)
+        tensors[name] = one.transpose((3, 0, 1, 2) if name in back else (0, 3, 1, 2)) if one.ndim == 4 else one
+    if "head.conv3.bias" in tensors:
+        tensors["head.conv3.bias"] = mx.ones(1)
     folder.mkdir(parents=True, exist_ok=True)
     mx.save_safetensors(str(folder / "model.safetensors"), {name: mx.contiguous(one) for name, one in tensors.items()})
     return folder

@@ -1,0 +1,65 @@
+"""Enlarging by Swin2SR, tile by tile: neighbours overlap and fade into each other, so that no border shows, and memory
+beside the picture itself does not grow with its size.
+
+Source of the preparation: transformers models/swin2sr image_processing. Numbers from 0 to 1, mirrored at the edges up
+to whole windows; the further window that it always adds is left out.
+"""
+
+import time
+from collections.abc import Generator
+from pathlib import Path
+
+import mlx.core as mx
+import numpy as np
+
+from ..enlarging import list_places, plan_tiles
+from ..errors import SampleError
+from ..events import Event, Stage, Step
+from ..geometry import Size
+from ..helpers import find_enlarger
+from ..nets.swin2sr import Params, Swin2SR
+from ..specs import ModelSpec
+from ..store.published import load_published
+from .enlarge import Canvas
+
+
+def open_upscaler(file: Path, params: Params) -> Swin2SR:
+    """The published checkpoint, strictly. Raises LayoutError naming what does not fit."""
+    row = find_enlarger(params.upscale)
+    return load_published(Swin2SR(params), file, row.title if row else "Swin2SR")
+
+
+def upscale(net: Swin2SR, pixels: np.ndarray, row: ModelSpec) -> Generator[Event, None, np.ndarray]:
+    """(H, W, 3) uint8 -> (f H, f W, 3) uint8. Yields Stage and a Step after each tile; closing it cancels there.
+
+    Raises SampleError where a tile comes out as no numbers.
+    """
+    factor, began = net.params.upscale, time.perf_counter()
+    size = Size(*(factor * side for side in Size.of(pixels)))
+    tiles = plan_tiles(size, row)
+    canvas = Canvas(tiles, size, pixels)
+    yield Stage("enlarge", total=tiles.amount)
+    for number, (left, top) in enumerate(list_places(tiles), 1):
+        canvas.add(_enlarge_tile(net, pixels, Size(left, top), tiles.size), left, top)
+        spent = time.perf_counter() - began
+        yield Step(number, tiles.amount, round(spent, 3), round(spent / number * (tiles.amount - number), 3))
+    return canvas.pixels
+
+
+def _enlarge_tile(net: Swin2SR, pixels: np.ndarray, start: Size, size: Size) -> np.ndarray:
+    """The part of the enlarged picture that begins at `start` (left, top)."""
+    factor = net.params.upscale
+    part = _cut(pixels, *(Size(*(side // factor for side in one)) for one in (start, size)))
+    made = np.array(net(mx.array(part.astype(np.float32) / 255)[None])[0])
+    if not np.isfinite(made).all():
+        raise SampleError("A part of the picture came out as no numbers.", "Add the model again.")
+    return np.rint(np.clip(made, 0, 1) * 255).astype(np.uint8)
+
+
+def _cut(pixels: np.ndarray, start: Size, size: Size) -> np.ndarray:
+    """A part of the picture; beyond its edge it is mirrored."""
+    (left, top), (width, height) = start, size
+    part = pixels[top : top + height, left : left + width]
+    lacking = (0, height - part.shape[0]), (0, width - part.shape[1]), (0, 0)
+    padded: np.ndarray = np.pad(part, lacking, mode="symmetric")
+    return padded
