@@ -21,7 +21,7 @@ DEPTH = ModelSpec(
     transformer={},
     files=("config.json", "model.safetensors"),
     download_bytes=99_200_000,
-    advice="Makes depth maps of photos, for FLUX.1 Depth and for references with the role depth.",
+    advice="For FLUX.1 Depth, and for references with the role depth.",
 )
 _TILE = 256  # pixels of the picture, a side, that are enlarged at a time
 
@@ -39,7 +39,7 @@ def _enlarger(factor: int, download_bytes: int) -> ModelSpec:
         size=Size(factor * _TILE, factor * _TILE),
         size_multiple=8 * factor,  # whole windows
         takes_text=False,
-        advice=f"Enlarges pictures {factor} times without drawing anything new: the quick way.",
+        advice="The quick way to enlarge: edges become sharp, nothing new is drawn.",
         **fields,
     )
 

@@ -47,6 +47,11 @@ def writers() -> Path:
     return home() / "writers"
 
 
+def helpers() -> Path:
+    """Small networks that draw nothing of their own."""
+    return home() / "helpers"
+
+
 def downloads() -> Path:
     """Sources while they are fetched and, with --keep-source, afterwards."""
     return home() / "downloads"

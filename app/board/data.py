@@ -82,6 +82,7 @@ class PanelReference(Struct, frozen=True):
     member: str | None = None
     crop: Crop | None = None  # the part that the model looks at; None: all of it
     figures: tuple[Figure, ...] = ()  # that its picture was drawn of, to be posed anew
+    map: Picture | None = None  # the depth map made of its picture, which the model gets where the role is depth
 
 
 class Source(Struct, frozen=True):
@@ -330,7 +331,8 @@ def pictures(board: Board) -> Iterator[Picture]:
 
 def list_pictures(panel: Panel) -> Iterator[Picture]:
     """Every picture that a panel names, some of them several times."""
-    yield from (reference.picture for reference in panel.references)
+    for reference in panel.references:
+        yield from (reference.picture, reference.map) if reference.map else (reference.picture,)
     yield from (one.picture for one in panel.placed)
     for take in panel.takes:
         yield take.picture

@@ -21,8 +21,9 @@ from mlx_model.enlarging import find_words
 from mlx_model.errors import RequestError
 from mlx_model.foreign import parse_json
 from mlx_model.geometry import Size
+from mlx_model.helpers import find_enlarger
 from mlx_model.memory import Forecast
-from mlx_model.request import MAX_SEED, Lora, Mask, Reference, Request, check, from_json, size_of_shape
+from mlx_model.request import MAX_SEED, Lora, Mask, Reference, Request, check, demand, from_json, size_of_shape
 from mlx_model.shortcuts import computes_regions, gains_from_cache
 from mlx_model.specs import ModelSpec
 from mlx_model.store.folder import Folder
@@ -314,16 +315,21 @@ SEED = 0  # of what is enlarged: always the same, so that one that was stopped f
 
 
 def enlarge_job(
-    board: Board, panel_id: str, take_id: str, factor: int, picture_path: Callable[[str], Path], model: library.Model
+    board: Board,
+    panel_id: str,
+    take_id: str,
+    factor: int,
+    picture_path: Callable[[str], Path],
+    model: library.Model | None = None,
 ) -> Job:
-    """The job; its take comes from the one that is enlarged.
+    """The job; its take comes from the one that is enlarged. Without a model a small network does it, the quick way.
 
     `picture_path` gives the file of a picture's sha256. Raises Refused for a take that is gone, RequestError.
     """
-    take, spec = find_id(board.panel(panel_id).takes, take_id, "take"), model.folder.spec
-    picture = take.picture
+    take = find_id(board.panel(panel_id).takes, take_id, "take")
+    spec, picture = model.folder.spec if model else demand(find_enlarger(factor)), take.picture
     request = Request(
-        model.name,
+        model.name if model else spec.name,
         prompt=find_words(spec),
         width=picture.width * factor,
         height=picture.height * factor,
@@ -331,7 +337,7 @@ def enlarge_job(
         references=(Reference(str(picture_path(picture.sha256)), sha256=picture.sha256),),
         enlarge=factor,
     )
-    label, folder = look(board).numbers[panel_id], str(model.folder.path)
+    label, folder = look(board).numbers[panel_id], str(model.folder.path) if model else ""
     words = f"enlarged {factor}×"
     return Job(new_id(), label, check(request, spec), folder, panel_id, words=words, start=take.id)
 

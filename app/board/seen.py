@@ -41,6 +41,7 @@ class Seen(Struct, frozen=True):
     reference: str | None = None  # id in Panel.references
     member: str | None = None  # id in Board.cast
     crop: Crop | None = None
+    photo: Picture | None = None  # of which the picture is the depth map
 
     @property
     def size(self) -> Size | None:
@@ -140,8 +141,9 @@ class Sight:
 
     def _see_reference(self, reference: PanelReference) -> Seen:
         named = self.members.get(reference.member or "") or reference
-        return Seen("reference", reference.picture, named.name, reference.role, named.colour, reference.id,
-                    reference.member, reference.crop)  # fmt: skip
+        map_, photo = (reference.map, reference.picture) if reference.role == "depth" else (None, None)
+        return Seen("reference", map_ or reference.picture, named.name, reference.role, named.colour, reference.id,
+                    reference.member, reference.crop, photo if map_ else None)  # fmt: skip
 
     def _find_mentioned(self, text: str, own: list[Seen], here: set[str | None]) -> list[Member]:
         """The members that `text` mentions, in the order of the mentions. Names of references come before theirs."""

@@ -101,7 +101,7 @@ def _lines(entry: dict[str, Any]) -> list[str]:
     if entry["does"].get("helps"):
         size, needed = say_bytes(entry["download_bytes"]), gib(entry["memory_bytes"]["16"])
         return [
-            f"  {entry['advice']}",
+            f"  makes {entry['does']['helps']}. {entry['advice']}",
             f"  {licence['name']}: {licence['summary']}",
             f"  download {size}; memory {needed}",
         ]
@@ -194,7 +194,7 @@ def add(name: str | None, bits: int, **options: Any) -> None:
     from .add import add_model, tell_place
     from .add_writer import add_writer
 
-    if _is_helper(name):
+    if name and _is_helper(name):
         from .helper import add_helper
 
         add_helper(_row(name), options)

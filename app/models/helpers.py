@@ -26,7 +26,7 @@ WORKS_IN = 2**30  # bytes beside the weights: the most that was measured, of Swi
 
 def folder(row: ModelSpec) -> Path:
     """Where it is kept."""
-    return paths.home() / "helpers" / row.name
+    return paths.helpers() / row.name
 
 
 def is_there(row: ModelSpec) -> bool:
@@ -47,9 +47,9 @@ def open_net(row: ModelSpec, file: Path | None = None) -> Any:
         from mlx_model.run.depth import open_depth
 
         return open_depth(file)
-    from mlx_model.run.upscale import Params, open_upscaler
+    from mlx_model.run.upscale import open_upscaler
 
-    return open_upscaler(file, Params(**row.transformer))
+    return open_upscaler(file, row.transformer)
 
 
 def verify(row: ModelSpec) -> Path:
@@ -114,13 +114,19 @@ def facts(row: ModelSpec, here: memory.Machine) -> dict[str, Any]:
         **library.tell_row(row),
         **{name: {str(bits): value for bits in BITS} for name, value in same.items()},
         "family": row.family,
-        "does": does | {"pictures": "", "references": 0, "classes": 0, "helps": True},
+        "does": does | {"pictures": "", "references": 0, "classes": 0, "helps": _say_help(row)},
         "seconds_per_step": None,
         "basis": "predicted",
         "steps": 0,
         "size": [0, 0],
         "installed": [_describe(row)] if is_there(row) else [],
     }
+
+
+def _say_help(row: ModelSpec) -> str:
+    """What it makes, behind the word makes."""
+    factor = row.transformer.get("upscale")
+    return f"pictures {factor}× as wide and high" if factor else "depth maps of photos"
 
 
 def _describe(row: ModelSpec) -> dict[str, Any]:

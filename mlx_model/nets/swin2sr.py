@@ -7,6 +7,7 @@ order. Axis letters: B batch, H W of the small picture in pixels, N windows, L p
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import mlx.core as mx
 import mlx.nn as nn
@@ -86,18 +87,23 @@ class Layer(nn.Module):
     def __init__(self, p: Params, shift: int) -> None:
         super().__init__()
         self.window, self.shift, width = p.window_size, shift, p.embed_dim
-        self.attention = {"self": SelfAttention(p), "output": {"dense": nn.Linear(width, width)}}
+        self.attention: dict[str, Any] = {"self": SelfAttention(p), "output": {"dense": nn.Linear(width, width)}}
         self.layernorm_before, self.layernorm_after = (nn.LayerNorm(width, p.layer_norm_eps) for _ in range(2))
         self.intermediate = {"dense": nn.Linear(width, p.mlp_ratio * width)}
         self.output = {"dense": nn.Linear(p.mlp_ratio * width, width)}
 
     def __call__(self, x: mx.array, mask: mx.array) -> mx.array:
-        seen = mx.roll(x, (-self.shift, -self.shift), axis=(1, 2)) if self.shift else x  # (B, H, W, h)
+        seen = roll(x, -self.shift)  # (B, H, W, h)
         seen = self.attention["self"](cut_windows(seen, self.window), mask if self.shift else None)
         seen = join_windows(self.attention["output"]["dense"](seen), x.shape, self.window)
-        seen = mx.roll(seen, (self.shift, self.shift), axis=(1, 2)) if self.shift else seen
-        x = x + self.layernorm_before(seen)
-        return x + self.layernorm_after(self.output["dense"](nn.gelu(self.intermediate["dense"](x))))
+        x = x + self.layernorm_before(roll(seen, self.shift))
+        further: mx.array = self.layernorm_after(self.output["dense"](nn.gelu(self.intermediate["dense"](x))))
+        return x + further
+
+
+def roll(x: mx.array, by: int) -> mx.array:
+    """(B, H, W, h), by so many pixels across and down; what leaves at an edge comes in at the other."""
+    return mx.roll(mx.roll(x, by, 1), by, 2) if by else x
 
 
 def cut_windows(x: mx.array, window: int) -> mx.array:
@@ -133,7 +139,8 @@ class Stage(nn.Module):
         before = x
         for layer in self.layers:
             x = layer(x, mask)
-        return before + self.patch_embed["projection"](self.conv(x))
+        further: mx.array = self.patch_embed["projection"](self.conv(x))
+        return before + further
 
 
 class Body(nn.Module):
@@ -153,12 +160,14 @@ class Body(nn.Module):
         self.conv_after_body = nn.Conv2d(p.embed_dim, p.embed_dim, 3, padding=1)
 
     def __call__(self, images: mx.array) -> mx.array:
-        first, embed = self.first_convolution(images), self.embeddings["patch_embeddings"]
+        first: mx.array = self.first_convolution(images)
+        embed = self.embeddings["patch_embeddings"]
         x = embed["layernorm"](embed["projection"](first))  # (B, H, W, h)
-        mask = mx.tile(mask_shifted(*x.shape[1:3], self.window), (x.shape[0], 1, 1))
+        mask = mx.tile(mask_shifted(x.shape[1], x.shape[2], self.window), (x.shape[0], 1, 1))
         for stage in self.encoder["stages"]:
             x = stage(x, mask)
-        return first + self.conv_after_body(self.layernorm(x))
+        further: mx.array = self.conv_after_body(self.layernorm(x))
+        return first + further
 
 
 class Upsampler(nn.Module):
@@ -177,7 +186,8 @@ class Upsampler(nn.Module):
         x = nn.leaky_relu(self.conv_before_upsample(x))
         for number in range(len(self.upsample)):
             x = shuffle_pixels(self.upsample[f"convolution_{number}"](x))
-        return self.final_convolution(x)
+        pixels: mx.array = self.final_convolution(x)
+        return pixels
 
 
 def shuffle_pixels(x: mx.array) -> mx.array:
@@ -197,4 +207,5 @@ class Swin2SR(nn.Module):
 
     def __call__(self, images: mx.array) -> mx.array:
         mean = mx.array(MEAN)
-        return self.upsample(self.swin2sr(images - mean)) + mean
+        pixels: mx.array = self.upsample(self.swin2sr(images - mean))
+        return pixels + mean

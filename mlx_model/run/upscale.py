@@ -6,8 +6,9 @@ to whole windows; the further window that it always adds is left out.
 """
 
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from pathlib import Path
+from typing import Any
 
 import mlx.core as mx
 import numpy as np
@@ -23,8 +24,9 @@ from ..store.published import load_published
 from .enlarge import Canvas
 
 
-def open_upscaler(file: Path, params: Params) -> Swin2SR:
-    """The published checkpoint, strictly. Raises LayoutError naming what does not fit."""
+def open_upscaler(file: Path, sizes: Mapping[str, Any]) -> Swin2SR:
+    """The published checkpoint, strictly; `sizes`: Params. Raises LayoutError naming what does not fit."""
+    params = Params(**sizes)
     row = find_enlarger(params.upscale)
     return load_published(Swin2SR(params), file, row.title if row else "Swin2SR")
 
@@ -53,7 +55,8 @@ def _enlarge_tile(net: Swin2SR, pixels: np.ndarray, start: Size, size: Size) -> 
     made = np.array(net(mx.array(part.astype(np.float32) / 255)[None])[0])
     if not np.isfinite(made).all():
         raise SampleError("A part of the picture came out as no numbers.", "Add the model again.")
-    return np.rint(np.clip(made, 0, 1) * 255).astype(np.uint8)
+    pixels_made: np.ndarray = np.rint(np.clip(made, 0, 1) * 255).astype(np.uint8)
+    return pixels_made
 
 
 def _cut(pixels: np.ndarray, start: Size, size: Size) -> np.ndarray:

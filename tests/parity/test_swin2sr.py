@@ -44,7 +44,7 @@ def test_numbers(reference, file, size):
     images = np.random.default_rng(3).uniform(size=(1, *size, 3)).astype(np.float32)
     with torch.no_grad():
         wanted = reference(torch.tensor(images).permute(0, 3, 1, 2)).reconstruction.permute(0, 2, 3, 1).numpy()
-    net = open_upscaler(file, Params(reference.config.upscale, **TINY))
+    net = open_upscaler(file, {"upscale": reference.config.upscale, **TINY})
     made = np.array(net(mx.array(images)))
     assert made.shape == wanted.shape
     assert wanted.std() > 1e-2, "it says something"
@@ -65,4 +65,4 @@ def test_the_published_ones_have_these_shapes(factor):
 
 def test_another_checkpoint_is_refused_by_the_names_that_do_not_fit(file, reference):
     with pytest.raises(LayoutError, match="is not Swin2SR"):
-        open_upscaler(file, Params(reference.config.upscale, embed_dim=24, depths=(2, 2), num_heads=2))
+        open_upscaler(file, {"upscale": reference.config.upscale, **TINY, "embed_dim": 24})

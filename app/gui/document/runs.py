@@ -51,6 +51,7 @@ class Runs(QObject):
 
     panel_changed = Signal(str)  # panel id
     finished = Signal(object)  # JobState of a job that was kept
+    lacking = Signal(str)  # name of what is wanted and not on this disk: the window offers its download
 
     def __init__(self, engine: Engine, parent: QObject | None = None):
         super().__init__(parent)

@@ -21,7 +21,7 @@ def model_title(name: str | None, start: str = "Built-in model") -> str:
 
 WORDS: dict[AdviceCode, str] = {
     "add_a_model": "Add one under Models.",
-    "add_depth": "Near is white, far is black. What makes one of a photo is added by the command line, see README.",
+    "add_depth": "Near is white, far is black. Depth Anything V2 Small makes one of a photo: download it under Models.",
     "add_model": "Add it under Models, or choose another model.",
     "add_model_again": "Remove it under Models and add it again.",
     "agree_to_licence": "Read {url} and agree to it under Models.",

@@ -233,12 +233,13 @@ class Consent(QDialog):
 def say_download(entry: dict[str, Any], bits: int) -> list[tuple[str, str]]:
     """Sizes, room and destination, each with its tone."""
     size, later = entry["download_bytes"], entry["disk_bytes"][str(bits)]
-    place = (paths.writers() if entry["does"].get("writes") else paths.models()) / entry["name"]
+    does, name = entry["does"], entry["name"]
+    place = paths.writers() if does.get("writes") else paths.helpers() if does.get("helps") else paths.models()
     free = paths.free_bytes(paths.models())
-    say = memory.say_bytes
+    say, how = memory.say_bytes, "" if does.get("helps") else f" at {bits} bits"
     lines = [
-        (f"{say(size)} are downloaded from Hugging Face; {say(later)} stay on this disk at {bits} bits.", ""),
-        (f"{say(free)} are free. It goes to {place}.", "muted"),
+        (f"{say(size)} are downloaded from Hugging Face; {say(later)} stay on this disk{how}.", ""),
+        (f"{say(free)} are free. It goes to {place / name}.", "muted"),
     ]
     if free < size + later:
         lines.append((f"That may be too little: {say(size + later)} are needed meanwhile.", "danger"))

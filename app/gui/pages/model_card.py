@@ -10,7 +10,7 @@ from mlx_model import memory
 from mlx_model.errors import FluxLocalError
 from mlx_model.spec_parts import BITS
 
-from ...models import library, writers
+from ...models import helpers, library, writers
 from ..kit.fields import ChoiceField
 from ..kit.measures import GAP, MARGIN, WIDE
 from ..kit.messages import sure, tell
@@ -100,7 +100,7 @@ class ModelCard(QFrame):
     def _buttons(self, default: str | None) -> QHBoxLayout:
         usable = self.installed and not self.installed[0]["problem"]
         box = row(self.bits, self.get, self.pause, self.cancel, None, spacing=GAP)
-        if usable and self.entry["name"] != default and not self._writes():
+        if usable and self.entry["name"] != default and not (self._writes() or self._helps()):
             use = button("Use for New Panels", lambda: self._use(self.entry["name"]), "check")
             box.insertWidget(0, use)
         if self.installed and not self._is_built_in():
@@ -118,6 +118,10 @@ class ModelCard(QFrame):
     def _writes(self) -> bool:
         """Whether it is a language model, which is used by itself."""
         return bool(self.entry["does"].get("writes"))
+
+    def _helps(self) -> bool:
+        """Whether it is a small network that others use, always as it was published."""
+        return bool(self.entry["does"].get("helps"))
 
     def _is_built_in(self) -> bool:
         return any(one["built_in"] for one in self.installed) or self.entry["repo"] is None
@@ -153,7 +157,7 @@ class ModelCard(QFrame):
         download = self.downloads.get(self.entry["name"])
         idle = download is None or download.over
         offered = idle and not self.installed and not self._is_built_in()
-        self.bits.setVisible(offered)
+        self.bits.setVisible(offered and not self._helps())
         self.get.setVisible(offered)
         self.pause.setVisible(not idle)
         self.cancel.setVisible(not idle)
@@ -202,11 +206,11 @@ class ModelCard(QFrame):
     def _remove(self) -> None:
         title = self.entry["title"]
         more = "Panels that name it can't be rendered until it is added again."
-        more = "The pen then asks for another." if self._writes() else more
+        more = "The pen then asks for another." if self._writes() else "" if self._helps() else more
         if not sure(self, "Remove Model", f"Move {title} to the Trash?", more, "Move to Trash"):
             return
         try:
-            (writers if self._writes() else library).remove(self.entry["name"])
+            (writers if self._writes() else helpers if self._helps() else library).remove(self.entry["name"])
         except FluxLocalError as error:
             tell(self, "Remove Model", error.message, in_window(error.hint))
         self.changed.emit()
@@ -252,6 +256,8 @@ def _does(entry: dict[str, Any]) -> str:
     does = entry["does"]
     if does.get("writes"):
         return "Writes prompts out: press the pen beside the words."
+    if does.get("helps"):
+        return f"Makes {does['helps']}."
     parts = ["pictures from words"] if does["generate"] else []
     if does["classes"]:
         parts = [f"pictures of {does['classes']} numbered classes, without words"]

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 from mlx_model import memory
 
 from ...base import paths
-from ...models import access, library, writers
+from ...models import access, helpers, library, writers
 from ..kit.measures import MARGIN, WIDE
 from ..kit.messages import choose_folder
 from ..kit.turns import beside
@@ -142,9 +142,10 @@ class ModelsView(QWidget):
             card.hide()
             card.deleteLater()
         self._cards = {}
-        listed = sorted(library.catalogue(self.here) + writers.catalogue(self.here), key=_order)
+        listed = [entry for room in (library, writers, helpers) for entry in room.catalogue(self.here)]
+        listed.sort(key=_order)
         self.entries = {entry["name"]: entry for entry in listed}
-        real = any(entry["installed"] and entry["repo"] and not _writes(entry) for entry in listed)
+        real = any(entry["installed"] and entry["repo"] and _paints(entry) for entry in listed)
         self.line.setText(FIRST_LINE if not real else _machine_line(self.here))
         self.slow.setText(slow_line(listed, self.here.gpu))
         self.slow.setVisible(bool(self.slow.text()))
@@ -190,7 +191,7 @@ class ModelsView(QWidget):
 
     def _list_cells(self, entry: dict[str, Any]) -> tuple[str, ...]:
         title, made, took, state = (
-            entry["title"] if _writes(entry) else model_title(entry["name"]),
+            model_title(entry["name"]) if _paints(entry) else entry["title"],
             say_short(entry),
             say_time(entry),
             self._say_state(entry),
@@ -233,6 +234,13 @@ class ModelsView(QWidget):
         else:
             return super().event(event)
         return True
+
+    def offer(self, name: str) -> None:
+        """Show it, and ask whether it is to be downloaded."""
+        self.search.clear()
+        self.choose(name)
+        if not self.entries[name]["installed"]:
+            self.card(name).get.click()
 
     def find_chosen(self) -> str:
         """The name of the model that is shown in full."""
@@ -326,6 +334,8 @@ def say_short(entry: dict[str, Any]) -> str:
     does = entry["does"]
     if _writes(entry):
         return "writes prompts out"
+    if does.get("helps"):
+        return str(does["helps"])
     kinds = (
         ("a class", does["classes"]), ("words", does["generate"] and not does["classes"]),
         ("pictures", does["edit"]), ("masks", does["mask"]),
@@ -354,9 +364,14 @@ def _order(entry: dict[str, Any]) -> tuple:
     """Installed ones, then those that fit this machine; those that take several pictures first, then the quickest."""
     few = entry["does"]["references"] < 2
     unfit = library.best_bits(entry, "runs") is None
-    return not entry["installed"], unfit, _writes(entry), few, picture_seconds(entry)
+    return not entry["installed"], unfit, not _paints(entry), few, picture_seconds(entry)
 
 
 def _writes(entry: dict[str, Any]) -> bool:
     """Whether it is a language model."""
     return bool(entry["does"].get("writes"))
+
+
+def _paints(entry: dict[str, Any]) -> bool:
+    """Whether it makes pictures, rather than to write or to help."""
+    return not (_writes(entry) or entry["does"].get("helps"))

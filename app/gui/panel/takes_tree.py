@@ -3,7 +3,6 @@
 The current one is marked; another is chosen with a click or the arrow keys.
 """
 
-from dataclasses import replace
 from functools import partial
 
 from PySide6.QtCore import QEvent, QModelIndex, QPersistentModelIndex, QPoint, QRect, QRectF, QSize, Qt, Signal
@@ -28,18 +27,10 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from mlx_model.enlarging import find_limit
-from mlx_model.errors import FluxLocalError
-from mlx_model.geometry import Size
-from mlx_model.request import MAX_SIDE
-
 from ...base.words import say_moment
 from ...board import commands
 from ...board.data import Panel, Take
-from ...board.panel_job import enlarge_job, name_model
 from ...board.seen import look
-from ...engine.running import require_memory
-from ...models import library
 from ..document import picture_drag
 from ..document.document import Document
 from ..document.panel_part import PanelPart
@@ -48,6 +39,7 @@ from ..kit.measures import CHIP, FINE, RADIUS, TEXT
 from ..kit.theme import theme
 from ..kit.widgets import LeftButton, as_tip, draw_words, make_menu, wins_over_menus
 from .branches import Branch, break_lines, grow, hint_at, name_file, name_take, read_out
+from .enlarging import add_enlarging
 
 HEIGHT, PICTURE, PAD = 58, QSize(62, 46), 6
 LANE, MOST_LANES = 14, 6  # px of a step to the right; deeper ones stand there too
@@ -214,21 +206,6 @@ class TakesTree(PanelPart, QListWidget):
             self.hovered = row
             self._repaint()
 
-    def enlarge(self, take: Take, factor: int) -> None:
-        """Put a run in line that makes a larger take of it; what can't be done, or only plainly, is told."""
-        document, panel = self.document, self.panel
-        document.settle()
-        try:
-            model = library.find(name_model(document.board, panel, document.model))
-            job = enlarge_job(document.board, panel.id, take.id, factor, document.picture_path, model)
-            require_memory(model.folder, job.request)
-        except FluxLocalError as error:
-            document.tell(error)
-            return
-        if limit := find_limit(model.folder.spec, Size(take.picture.width, take.picture.height)):
-            document.message.emit(limit, "A model that edits adds detail: choose one in the panel's Settings.")
-        document.runs.submit(replace(job, previews=document.previews))
-
     def copy(self, take: Take) -> None:
         """The picture, on the clipboard."""
         picture_drag.copy(self.document, take.picture, self.title(take))
@@ -259,11 +236,7 @@ class TakesTree(PanelPart, QListWidget):
         menu.addSeparator()
         menu.addAction("Use as Reference", partial(self.reference_asked.emit, take.id))
         menu.addAction("Add to Cast…", partial(self.cast_asked.emit, take.id))
-        twice = menu.addAction("Enlarge 2×", partial(self.enlarge, take, 2))
-        four_times = menu.addAction("Enlarge 4×", partial(self.enlarge, take, 4))
-        largest = max(take.picture.width, take.picture.height)
-        twice.setEnabled(2 * largest <= MAX_SIDE)
-        four_times.setEnabled(4 * largest <= MAX_SIDE)
+        add_enlarging(menu.addMenu("Enlarge"), self.document, self.panel, take)
         menu.addAction("Save Picture As…", partial(self.save_asked.emit, take.id))
         menu.addAction("Copy Picture", partial(self.copy, take))
         menu.addSeparator()

@@ -81,6 +81,7 @@ def tile_menu(tray: ReferenceTray, tile: ReferenceTile) -> QMenu:
         if any(other.id == one.reference and other.figures for other in tray.panel.references):
             menu.addAction("Change the Pose", lambda: tray.pose_asked.emit(one.reference))
         _add_roles(tray, tile, menu)
+        _add_depth(tray, tile, menu)
         _add_looks(tray, tile, menu)
         _add_crop(tray, tile, menu)
         _add_order(tray, tile, menu)
@@ -96,6 +97,15 @@ def _add_roles(tray: ReferenceTray, tile: ReferenceTile, menu: QMenu) -> None:
         action.setCheckable(True)
         action.setChecked(role == tile.seen.role)
         action.triggered.connect(_changer(tray, tile, "Change Role", role=role))
+
+
+def _add_depth(tray: ReferenceTray, tile: ReferenceTile, menu: QMenu) -> None:
+    if tile.seen.photo:
+        words = "Look at the Depth Map" if tile.reference in tray.mapper.photos else "Look at the Photo"
+        menu.addAction(words, partial(tray.mapper.turn, tile.reference))
+        menu.addAction("Make a Map at Each Render", _changer(tray, tile, "Remove Depth Map", map=None))
+    else:
+        menu.addAction("Make a Depth Map", partial(tray.mapper.ask, tile.reference))
 
 
 def _add_looks(tray: ReferenceTray, tile: ReferenceTile, menu: QMenu) -> None:

@@ -87,7 +87,8 @@ class ReferenceTile(QWidget):
         return "learned" if self.seen.picture else "by name"
 
     def _describe(self) -> None:
-        role = self.seen.role or ("picture to start from" if self.seen.kind == "source" else "")
+        role = "depth map" if self.seen.photo else self.seen.role
+        role = role or ("picture to start from" if self.seen.kind == "source" else "")
         called = f"Image {self.number}: {self.title()}" if self.number else f"{self.title()}: {self._word}"
         role = f"{role}, cropped" if self.seen.crop else role
         parts = [called, role, "mentioned" if self.seen.kind == "cast" else ""]
@@ -165,7 +166,7 @@ class ReferenceTile(QWidget):
         font.setWeight(font.Weight.Normal)
         painter.setFont(font)
         painter.setPen(QColor(theme.colours.muted))
-        role = "to change" if self.seen.kind == "source" else self.seen.role
+        role = "to change" if self.seen.kind == "source" else "depth map" if self.seen.photo else self.seen.role
         text = painter.fontMetrics().elidedText(role, elide, line.width())
         draw_words(painter, line.translated(0, 14), centre, text)
 

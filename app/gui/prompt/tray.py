@@ -33,6 +33,7 @@ from ..kit.measures import RADIUS
 from ..kit.theme import theme
 from ..kit.widgets import icon_button, wins_over_menus
 from .crop import CropDialog
+from .mapping import Mapper
 from .tile import SIZE, NameField, ReferenceTile
 
 GAP, EMPTY, WORDS = 6, 44, 32  # between tiles; the height of an empty tray; what stands under a tile's picture
@@ -68,7 +69,7 @@ class ReferenceTray(PanelPart, QWidget):
         self.add_button.setParent(self)
         self.add_button.setText("Add pictures, or drop them here")
         self.add_button.setProperty("kind", "button")
-        self.name_field = NameField(self)
+        self.name_field, self.mapper = NameField(self), Mapper(self)
         self.name_field.named.connect(self._rename)
         self.setAcceptDrops(True)
         self.setAccessibleName("References")
@@ -87,7 +88,7 @@ class ReferenceTray(PanelPart, QWidget):
 
     def refresh(self) -> None:
         """Show the board as it is now; the tile with the focus keeps it, wherever it moved."""
-        shown = see(self.board, self.panel)
+        shown = self.mapper.show(see(self.board, self.panel))
         focused = next((_key(tile.seen) for tile in self.tiles if tile.hasFocus()), None)
         while len(self.tiles) > len(shown):
             self._drop_tile(self.tiles.pop())

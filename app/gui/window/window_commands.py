@@ -26,6 +26,15 @@ class WindowCommands(QObject):
         super().__init__(window)
         self.session, self.window = session, window
         self._fresh: Document | None = None  # the new board that was made last
+        session.document_changed.connect(lambda document: document.runs.lacking.connect(self.offer_model))
+
+    def offer_model(self, name: str) -> None:
+        """Show the models, this one in full, and ask whether it is to be downloaded."""
+        from ..pages.models_view import ModelsView
+
+        self.place_wanted.emit("models")
+        for page in self.window.findChildren(ModelsView):
+            page.offer(name)
 
     # Files
 

@@ -17,13 +17,18 @@ from app.board.data import Board, Member, Panel, Scene, Settings, Source, Take
 from app.board.panel_job import panel_job
 from app.engine import protocol, running
 from app.engine.engine import Engine
+from app.engine.jobs import Job
 from app.engine.worker import Worker
 from app.fluxboard.file import BoardFile
+from app.models import helpers
 from app.pictures.images import open_picture, read_request, save_picture
 from app.pictures.metadata import hide_paths
 from mlx_model.errors import Advice
 from mlx_model.events import Loaded, Step
-from mlx_model.request import Request, from_json
+from mlx_model.helpers import find_enlarger
+from mlx_model.nets.swin2sr import Params, Swin2SR
+from mlx_model.request import Reference, Request, from_json
+from tests.app.models.made_models import save_published
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICK = Settings(steps=4, width=64, height=64)
@@ -297,3 +302,15 @@ def test_a_long_step_of_a_model_that_is_read_from_the_disk_ends_between_two_bloc
     worker._job(protocol.Run("job", "mini", protocol.raw(request.to_json()), str(tmp_path / "out")))
     assert b'"cancelled"' in worker.out.getvalue()
     assert b"enough" in worker.out.getvalue()
+
+
+def test_a_small_network_runs_in_the_worker_and_is_cancelled_like_a_run(engine, tmp_path, qtbot):
+    """Its result is a picture that carries its request; nothing is loaded of a model that paints."""
+    helpers.install(find_enlarger(2), save_published(Swin2SR(Params(2)), tmp_path / "net"))
+    photo = ROOT / "assets/examples/dog.png"
+    request = Request("swin2sr-x2", references=(Reference(str(photo)),), enlarge=2)
+    engine.submit(Job("quick", "Enlarged", request, "", previews=False))
+    qtbot.waitUntil(lambda: engine.job("quick").stage == "enlarge", timeout=WAIT)
+    engine.cancel("quick")
+    qtbot.waitUntil(lambda: engine.job("quick").over, timeout=WAIT)
+    assert engine.job("quick").state == "cancelled"

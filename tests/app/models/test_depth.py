@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.models import depth
+from app.models import depth, helpers
 from mlx_model.errors import Advice, LayoutError, RequestError
 from mlx_model.request import Reference, Request, check
 from mlx_model.specs import SPECS
@@ -21,7 +21,7 @@ def home(tmp_path, monkeypatch):
 
 @pytest.fixture
 def network(tmp_path, monkeypatch):
-    depth.install(make_depth(tmp_path / "given", monkeypatch))
+    helpers.install(helpers.DEPTH, make_depth(tmp_path / "given", monkeypatch))
 
 
 def prepare(spec, *references):
@@ -70,5 +70,14 @@ def test_another_file_is_not_installed(tmp_path, monkeypatch):
     given = make_depth(tmp_path / "given", monkeypatch)
     (given / "model.safetensors").write_bytes(b"\x00" * 100)
     with pytest.raises(LayoutError):
-        depth.install(given)
-    assert not depth.is_there()
+        helpers.install(helpers.DEPTH, given)
+    assert not helpers.is_there(helpers.DEPTH)
+
+
+def test_the_network_is_opened_once_for_all_pictures(network, monkeypatch):
+    opened, real = [], helpers.open_net
+    monkeypatch.setattr(helpers, "open_net", lambda row: opened.append(row) or real(row))
+    maps, given = depth.Maps(), [Reference(f"{name}.png", role="depth", pixels=PHOTO) for name in "ab"]
+    for _ in range(2):
+        depth.with_maps(Request(KLEIN.name, "a house", references=tuple(given)), KLEIN, [], maps)
+    assert len(opened) == 1

@@ -15,6 +15,7 @@ from app.gui.pages import model_card, models_view
 from app.gui.pages.best_card import say_facts
 from app.gui.pages.log_in import FOR_NOW, LogIn
 from app.models import access
+from mlx_model.helpers import HELPERS
 from mlx_model.languages import LANGUAGES
 from mlx_model.memory import Machine
 from mlx_model.specs import SPECS
@@ -45,13 +46,15 @@ def shown(page):
 
 
 def test_all_models_are_in_the_table_and_a_search_finds_them_by_name_licence_and_use(page):
-    assert sorted(shown(page)) == sorted([*SPECS, *LANGUAGES])
+    assert sorted(shown(page)) == sorted([*SPECS, *LANGUAGES, *HELPERS])
     for words, names in (
         ("krea", {"flux1-krea-dev"}),
         ("KOMMUNITY base", {"flux3-image-klein-base"}),
         ("a class", {"selfflow-imagenet"}),
         ("writer flux.3", {"flux3-writer"}),
         ("writer", set(LANGUAGES)),
+        ("depth maps", {"depth-anything-v2-small"}),
+        ("quick way", {"swin2sr-x2", "swin2sr-x4"}),
     ):
         page.search.setText(words)
         assert set(shown(page)) == names
@@ -60,7 +63,7 @@ def test_all_models_are_in_the_table_and_a_search_finds_them_by_name_licence_and
     page.search.setText("nothing like this")
     assert (shown(page), page.none.isVisible()) == ([], True)
     page.search.clear()
-    assert len(shown(page)) == len(SPECS) + len(LANGUAGES)
+    assert len(shown(page)) == len(SPECS) + len(LANGUAGES) + len(HELPERS)
 
 
 def test_the_keys_to_find_go_to_the_search_of_this_page(window, page):
@@ -177,3 +180,15 @@ def test_a_keychain_that_takes_its_time_holds_nothing_up(window, monkeypatch, qt
     page = window.page("models")
     qtbot.waitUntil(lambda: page.log_in.text() == "Log Out")
     assert threading.main_thread() not in asked
+
+
+def test_a_small_network_that_a_panel_lacks_is_shown_and_its_download_asked_for(window, page, monkeypatch):
+    """It has no precision to choose: it is used as it was published."""
+    asked = []
+    monkeypatch.setattr(page.card("swin2sr-x2"), "agree", lambda bits: asked.append(bits))
+    window.go("board")
+    window.commands.offer_model("swin2sr-x2")
+    card = page.card("swin2sr-x2")
+    assert (page.find_chosen(), card.isVisible(), len(asked)) == ("swin2sr-x2", True, 1)
+    assert not card.bits.isVisible()
+    assert "GB" not in card.needs.text().partition("Needs")[0]

@@ -10,6 +10,7 @@ from app.board import commands
 from app.board.data import Settings, Source
 from app.engine.engine import Engine
 from app.gui.document.document import Document
+from app.gui.panel.enlarging import enlarge
 from tests.gui.panel_board import shown_panel
 
 LEFT, NONE, CONTROL = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, Qt.KeyboardModifier.ControlModifier
@@ -83,7 +84,7 @@ def test_make_change_repaint_continue_undo(view, qtbot):
 def test_a_take_is_enlarged(view, qtbot):
     run(view, qtbot, "a beach, day")
     first = view.panel.takes[0]
-    view.side.takes.enlarge(first, 2)
+    enlarge(view.document, view.panel, first, 2)
     qtbot.waitUntil(lambda: len(view.panel.takes) > 1 or view.stage.card.isVisible(), timeout=PATIENCE)
     large = view.panel.take
     assert (large.picture.width, large.picture.height) == (128, 128)

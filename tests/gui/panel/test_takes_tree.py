@@ -16,6 +16,7 @@ from app.board.data import Picture, Take
 from app.gui.document import picture_drag
 from app.gui.panel.branches import break_lines, grow, name_take
 from app.gui.panel.takes_tree import TakesTree, spots_of
+from app.models import helpers
 from mlx_model.errors import RequestError
 from tests.gui.panel_board import add_take, shown_panel
 
@@ -148,12 +149,27 @@ def test_a_take_is_enlarged_as_far_as_it_goes(tree, document, monkeypatch):
     take, jobs = tree.panel.takes[0], []
     monkeypatch.setattr(document.runs, "submit", jobs.append)
     actions = {action.text(): action for action in tree.menu_for(take).findChildren(QAction) if action.text()}
-    actions["Enlarge 4×"].trigger()
+    actions["4× with New Detail"].trigger()
     (job,) = jobs
     assert (job.request.enlarge, job.request.width, job.start) == (4, 4 * take.picture.width, take.id)
     large = replace(take, picture=replace(take.picture, width=4096))
     actions = {action.text(): action for action in tree.menu_for(large).findChildren(QAction) if action.text()}
-    assert [actions[f"Enlarge {factor}×"].isEnabled() for factor in (2, 4)] == [True, False]
+    assert [actions[f"{factor}× with New Detail"].isEnabled() for factor in (2, 4)] == [True, False]
+
+
+def test_the_quick_way_to_enlarge_is_offered_and_once_it_is_here_needs_no_model(tree, document, monkeypatch, qtbot):
+    take, jobs = tree.panel.takes[0], []
+    monkeypatch.setattr(document.runs, "submit", jobs.append)
+    actions = {action.text(): action for action in tree.menu_for(take).findChildren(QAction) if action.text()}
+    with qtbot.waitSignal(document.runs.lacking) as asked:
+        actions["2× Quickly: Get Swin2SR 2×…"].trigger()
+    assert asked.args == ["swin2sr-x2"]
+    monkeypatch.setattr(helpers, "is_there", lambda row: True)
+    actions = {action.text(): action for action in tree.menu_for(take).findChildren(QAction) if action.text()}
+    actions["2× Quickly"].trigger()
+    (job,) = jobs
+    assert (job.request.model, job.request.enlarge, job.model) == ("swin2sr-x2", 2, "")
+    assert (job.request.width, job.start) == (2 * take.picture.width, take.id)
 
 
 def test_copy_and_drag_carry_pixels_a_named_file_and_the_hash(tree, document):
