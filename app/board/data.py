@@ -387,15 +387,6 @@ def letters(place: int) -> str:
     return text
 
 
-def choose_rate(given: float) -> int | float:
-    """The rate that is meant: 24 for 24.0, 24000 / 1001 for 23.976 and 23.98, as cameras and editors round it."""
-    whole = round(given)
-    if abs(given - whole) < 0.001:
-        return whole
-    slower = whole * 1000 / 1001
-    return slower if abs(given - slower) < 0.006 else given
-
-
 def new_board(title: str = "Untitled", aspect: tuple[int, int] = (16, 9)) -> Board:
     """One scene with one empty panel."""
     return Board(new_id(), title, aspect, scenes=(Scene(new_id(), panels=(Panel(new_id()),)),))

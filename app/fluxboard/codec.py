@@ -16,7 +16,8 @@ from msgspec.structs import asdict, replace
 from mlx_model.errors import BoardError, Refused, say_reason
 from mlx_model.foreign import parse_json
 
-from ..board.data import SCHEMA, Board, Member, NamesInUse, Panel, PanelReference, Scene, Take, choose_rate
+from ..board.data import SCHEMA, Board, Member, NamesInUse, Panel, PanelReference, Scene, Take
+from ..board.rate import choose_rate
 from ..board.rules import ID, Settler, check_board, check_member, check_panel, default_colour, free_word
 
 RATE = re.compile(r"([0-9]{1,9})/([0-9]{1,9})", re.ASCII)

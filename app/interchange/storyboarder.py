@@ -11,7 +11,8 @@ import numpy as np
 from mlx_model.errors import FluxLocalError, RequestError
 from mlx_model.foreign import parse_json
 
-from ..board.data import ASPECTS, Board, Panel, Scene, choose_rate, new_id
+from ..board.data import ASPECTS, Board, Panel, Scene, new_id
+from ..board.rate import choose_rate
 from ..board.rules import MAX_PANELS
 from ..pictures.images import open_layer
 from .files import Source, find_beside, read_document

@@ -16,7 +16,8 @@ from mlx_model.errors import RequestError, say_reason
 from mlx_model.foreign import check_nesting
 
 from ..board.camera import Camera
-from ..board.data import Board, Panel, Scene, choose_rate, new_id
+from ..board.data import Board, Panel, Scene, new_id
+from ..board.rate import choose_rate
 from ..board.rules import MAX_PANELS
 from ..pictures.kinds import ENDINGS
 from .files import Source, find_beside, make_safe_name, read_document, read_xml

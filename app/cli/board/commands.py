@@ -39,7 +39,7 @@ def board() -> None:
 
 
 def _read_rate(ctx: click.Context, parameter: click.Parameter, value: float | None) -> int | float | None:
-    from app.board.data import choose_rate
+    from app.board.rate import choose_rate
 
     return None if value is None else choose_rate(value)
 

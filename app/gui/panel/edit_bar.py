@@ -13,8 +13,8 @@ from mlx_model.writing import is_short
 from ...base.words import say_count
 from ...board import commands
 from ...board.data import Source
-from ...board.panel_job import is_repeat
 from ...board.seen import fits_mask, look, see, source_picture
+from ...board.take_job import is_repeat
 from ...engine.jobs import Job
 from ..document.document import Document
 from ..document.forecast import Forecast, PanelModel, attempt, forecast

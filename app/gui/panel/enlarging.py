@@ -13,7 +13,8 @@ from mlx_model.helpers import find_enlarger
 from mlx_model.request import MAX_SIDE, demand
 
 from ...board.data import Panel, Take
-from ...board.panel_job import enlarge_job, name_model
+from ...board.panel_job import name_model
+from ...board.take_job import enlarge_job
 from ...engine.jobs import Job
 from ...engine.running import require_memory
 from ...models import helpers, library

@@ -6,9 +6,10 @@ import pytest
 from msgspec.structs import replace
 
 from app.board.data import Panel, PanelReference, Settings, Source, Take
-from app.board.panel_job import is_repeat, make_take
+from app.board.panel_job import make_take
 from app.board.picture import Crop, Placed
 from app.board.regions import Region
+from app.board.take_job import is_repeat
 from mlx_model.request import Lora, Mask, Reference, Request
 from mlx_model.specs import SPECS
 from tests.app.board.test_panel_job import FOX, board, job, member, picture, reference

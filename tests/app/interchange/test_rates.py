@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 import pytest
 from msgspec.structs import replace
 
-from app.board.data import choose_rate
+from app.board.rate import choose_rate
 from app.fluxboard.codec import decode, encode
 from app.interchange.edited import apply_edit
 from app.interchange.formats import export_board, import_board

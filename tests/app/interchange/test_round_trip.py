@@ -7,7 +7,8 @@ import opentimelineio as otio
 import pytest
 from msgspec.structs import replace
 
-from app.board.data import Board, choose_rate, numbers
+from app.board.data import Board, numbers
+from app.board.rate import choose_rate
 from app.interchange.edited import apply_edit
 from app.interchange.formats import export_board, import_board, import_timeline
 from app.interchange.job import list_entries
