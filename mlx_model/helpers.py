@@ -23,7 +23,7 @@ DEPTH = ModelSpec(
     download_bytes=99_200_000,
     advice="For FLUX.1 Depth, and for references with the role depth.",
 )
-_TILE = 256  # pixels of the picture, a side, that are enlarged at a time
+_TILE = 128  # pixels of the picture, a side, that are enlarged at a time
 
 
 def _enlarger(factor: int, download_bytes: int) -> ModelSpec:

@@ -19,18 +19,19 @@ from ...engine.jobs import Job
 from ...engine.running import require_memory
 from ...models import helpers, library
 from ..document.document import Document
+from ..kit.widgets import as_action
 
 
 def add_enlarging(menu: QMenu, document: Document, panel: Panel, take: Take) -> None:
     """Twice and four times, each in both ways; a network that is not here is offered."""
     largest = max(take.picture.width, take.picture.height)
     for factor in FACTORS:
-        row = demand(find_enlarger(factor))
-        by_model = menu.addAction(f"{factor}× with New Detail", partial(enlarge, document, panel, take, factor))
-        if helpers.is_there(row):
-            quickly = menu.addAction(f"{factor}× Quickly", partial(enlarge_quickly, document, panel, take, factor))
-        else:
-            quickly = menu.addAction(f"{factor}× Quickly: Get {row.title}…", partial(_ask_for, document, row.name))
+        row, given = demand(find_enlarger(factor)), (document, panel, take, factor)
+        by_model = menu.addAction(as_action(f"{factor}× With New Detail"), partial(enlarge, *given))
+        words, act = f"{factor}× Quickly", partial(enlarge_quickly, *given)
+        if not helpers.is_there(row):
+            words, act = f"{words}: Get {row.title}…", partial(_ask_for, document, row.name)
+        quickly = menu.addAction(as_action(words), act)
         for action in (by_model, quickly):
             action.setEnabled(factor * largest <= MAX_SIDE)
 

@@ -1,8 +1,8 @@
 """Depth maps of references: made by the worker, shown in the tray in the photo's place, and looked at either way."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 from PySide6.QtCore import QObject
@@ -12,13 +12,11 @@ from mlx_model.helpers import DEPTH
 from mlx_model.request import Reference, Request
 
 from ...board import commands
-from ...board.data import PanelReference, new_id
+from ...board.data import Panel, PanelReference, new_id
 from ...board.seen import Seen
 from ...engine.jobs import Job, JobState
 from ...models import helpers
-
-if TYPE_CHECKING:
-    from .tray import ReferenceTray
+from ..document.document import Document
 
 MAKING = "The depth map of @{} is being made; the queue can cancel it."
 
@@ -32,11 +30,14 @@ class Asked:
 
 
 class Mapper(QObject):
-    """Makes the maps of a tray's references; `photos` are those of which the photo is looked at meanwhile."""
+    """Makes the maps of a tray's references, and says by `tell` that it does.
 
-    def __init__(self, tray: "ReferenceTray"):
-        super().__init__(tray)
-        self.tray, self.document = tray, tray.document
+    `photos` are those of which the photo is looked at.
+    """
+
+    def __init__(self, document: Document, tell: Callable[[str], object], parent: QObject):
+        super().__init__(parent)
+        self.document, self.tell = document, tell
         self.photos: set[str] = set()
         self._asked: dict[str, Asked] = {}  # by the job's id
         self.document.engine.finished.connect(self._finish)
@@ -46,24 +47,19 @@ class Mapper(QObject):
         return tuple(replace(one, picture=one.photo) if one.reference in self.photos and one.photo else one
                      for one in shown)  # fmt: skip
 
-    def turn(self, reference_id: str) -> None:
-        """The photo in place of the map, or the map again."""
-        self.photos ^= {reference_id}
-        self.tray.refresh()
-
-    def ask(self, reference_id: str) -> None:
+    def ask(self, panel: Panel, reference_id: str) -> None:
         """Put the job in line, or where nothing makes maps offer its download."""
         if not helpers.is_there(DEPTH):
             self.document.runs.lacking.emit(DEPTH.name)
             return
         self.document.settle()
-        reference = next(one for one in self.tray.panel.references if one.id == reference_id)
+        reference = next(one for one in panel.references if one.id == reference_id)
         if any(one.reference.id == reference_id for one in self._asked.values()):
             return
         picture, job_id = reference.picture, new_id()
         given = Reference(str(self.document.picture_path(picture.sha256)), sha256=picture.sha256)
-        self._asked[job_id] = Asked(self.tray.panel_id, reference)
-        self.tray.told.emit(MAKING.format(reference.name or picture.name))
+        self._asked[job_id] = Asked(panel.id, reference)
+        self.tell(MAKING.format(reference.name or picture.name))
         request, label = Request(DEPTH.name, references=(given,)), f"Depth map of {reference.name or picture.name}"
         slot = f"depth {reference_id}"
         self.document.engine.submit(Job(job_id, label, request, "", slot=slot, previews=False))
@@ -72,7 +68,7 @@ class Mapper(QObject):
         asked = self._asked.pop(job_id, None)
         if asked is None:
             return
-        self.tray.told.emit("")
+        self.tell("")
         state = self.document.engine.job(job_id)
         if state and state.state == "done" and state.result:
             self._use(asked, state)

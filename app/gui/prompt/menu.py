@@ -102,10 +102,16 @@ def _add_roles(tray: ReferenceTray, tile: ReferenceTile, menu: QMenu) -> None:
 def _add_depth(tray: ReferenceTray, tile: ReferenceTile, menu: QMenu) -> None:
     if tile.seen.photo:
         words = "Look at the Depth Map" if tile.reference in tray.mapper.photos else "Look at the Photo"
-        menu.addAction(words, partial(tray.mapper.turn, tile.reference))
+        menu.addAction(as_action(words), partial(_turn, tray, tile.reference))
         menu.addAction("Make a Map at Each Render", _changer(tray, tile, "Remove Depth Map", map=None))
     else:
-        menu.addAction("Make a Depth Map", partial(tray.mapper.ask, tile.reference))
+        menu.addAction("Make a Depth Map", partial(tray.mapper.ask, tray.panel, tile.reference))
+
+
+def _turn(tray: ReferenceTray, reference_id: str) -> None:
+    """The photo in place of the map, or the map again."""
+    tray.mapper.photos ^= {reference_id}
+    tray.refresh()
 
 
 def _add_looks(tray: ReferenceTray, tile: ReferenceTile, menu: QMenu) -> None:

@@ -69,7 +69,7 @@ class ReferenceTray(PanelPart, QWidget):
         self.add_button.setParent(self)
         self.add_button.setText("Add pictures, or drop them here")
         self.add_button.setProperty("kind", "button")
-        self.name_field, self.mapper = NameField(self), Mapper(self)
+        self.name_field, self.mapper = NameField(self), Mapper(document, self.told.emit, self)
         self.name_field.named.connect(self._rename)
         self.setAcceptDrops(True)
         self.setAccessibleName("References")

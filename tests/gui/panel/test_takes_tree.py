@@ -149,12 +149,12 @@ def test_a_take_is_enlarged_as_far_as_it_goes(tree, document, monkeypatch):
     take, jobs = tree.panel.takes[0], []
     monkeypatch.setattr(document.runs, "submit", jobs.append)
     actions = {action.text(): action for action in tree.menu_for(take).findChildren(QAction) if action.text()}
-    actions["4× with New Detail"].trigger()
+    actions["4× With New Detail"].trigger()
     (job,) = jobs
     assert (job.request.enlarge, job.request.width, job.start) == (4, 4 * take.picture.width, take.id)
     large = replace(take, picture=replace(take.picture, width=4096))
     actions = {action.text(): action for action in tree.menu_for(large).findChildren(QAction) if action.text()}
-    assert [actions[f"{factor}× with New Detail"].isEnabled() for factor in (2, 4)] == [True, False]
+    assert [actions[f"{factor}× With New Detail"].isEnabled() for factor in (2, 4)] == [True, False]
 
 
 def test_the_quick_way_to_enlarge_is_offered_and_once_it_is_here_needs_no_model(tree, document, monkeypatch, qtbot):
