@@ -9,6 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import psutil
 import pytest
 from msgspec import structs
@@ -17,7 +18,6 @@ from app.board.data import Board, Member, Panel, Scene, Settings, Source, Take
 from app.board.panel_job import panel_job
 from app.engine import protocol, running
 from app.engine.engine import Engine
-from app.engine.jobs import Job
 from app.engine.worker import Worker
 from app.fluxboard.file import BoardFile
 from app.models import helpers
@@ -26,9 +26,8 @@ from app.pictures.metadata import hide_paths
 from mlx_model.errors import Advice
 from mlx_model.events import Loaded, Step
 from mlx_model.helpers import find_enlarger
-from mlx_model.nets.swin2sr import Params, Swin2SR
 from mlx_model.request import Reference, Request, from_json
-from tests.app.models.made_models import save_published
+from tests.app.models.made_models import make_enlarger
 
 ROOT = Path(__file__).resolve().parents[3]
 QUICK = Settings(steps=4, width=64, height=64)
@@ -304,13 +303,18 @@ def test_a_long_step_of_a_model_that_is_read_from_the_disk_ends_between_two_bloc
     assert b"enough" in worker.out.getvalue()
 
 
-def test_a_small_network_runs_in_the_worker_and_is_cancelled_like_a_run(engine, tmp_path, qtbot):
+def test_a_small_network_runs_in_the_worker_and_is_cancelled_like_a_run(monkeypatch, tmp_path):
     """Its result is a picture that carries its request; nothing is loaded of a model that paints."""
-    helpers.install(find_enlarger(2), save_published(Swin2SR(Params(2)), tmp_path / "net"))
-    photo = ROOT / "assets/examples/dog.png"
-    request = Request("swin2sr-x2", references=(Reference(str(photo)),), enlarge=2)
-    engine.submit(Job("quick", "Enlarged", request, "", previews=False))
-    qtbot.waitUntil(lambda: engine.job("quick").stage == "enlarge", timeout=WAIT)
-    engine.cancel("quick")
-    qtbot.waitUntil(lambda: engine.job("quick").over, timeout=WAIT)
-    assert engine.job("quick").state == "cancelled"
+    monkeypatch.setenv("FLUX_LOCAL_HOME", str(tmp_path / "home"))
+    helpers.install(find_enlarger(2), make_enlarger(tmp_path / "net", monkeypatch))
+    photo = save_picture(np.full((64, 64, 3), 90, np.uint8), tmp_path / "photo.png", None)
+    text = protocol.raw(Request("swin2sr-x2", references=(Reference(str(photo)),), enlarge=2).to_json())
+    worker = Worker(0, BytesIO(), None)
+    worker._job(protocol.Run("quick", "", text, str(tmp_path / "out"), False))
+    assert open_picture(tmp_path / "out" / "result.png").shape == (128, 128, 3)
+    assert read_request(tmp_path / "out" / "result.png").model == "swin2sr-x2"
+    assert (b'"done"' in worker.out.getvalue(), worker._pipeline) == (True, None)
+    worker._receive(protocol.Cancel("again", "enough"))
+    worker._job(protocol.Run("again", "", text, str(tmp_path / "again"), False))
+    assert b"enough" in worker.out.getvalue()
+    assert not (tmp_path / "again" / "result.png").exists()
