@@ -234,14 +234,15 @@ class EditBar(PanelPart, QWidget):
         wrong = problem or self._note or self._refusal
         lacking = self._find_need()
         self.hint.setText(wrong or lacking or f"@ mentions a picture · {key_text('Ctrl+Return')} renders")
-        calm = not (wrong or lacking) or (wrong == self._refusal and self._mild)
+        linked = not wrong and self.from_other.isChecked() and self.panel.source.panel  # as it is meant to be
+        calm = not (wrong or lacking) or (wrong == self._refusal and self._mild) or linked
         set_tone(self.hint, "danger" if problem else "muted" if calm else "warning")
 
     def _find_need(self) -> str:
         """That another picture than the one above is changed; that these words are few for this model."""
         if self.from_other.isChecked() and self.panel.words.strip() and not self._repeats:
             name = name_start(self.document.board, self.panel, self.panel.source)
-            return f"This changes {name}, not the picture above"
+            return f"This starts from {name}, not from the picture above"
         spec, words = self.model.spec, self.panel.words
         needed = spec and spec.needs_writer and words.strip() and is_short(words)
         return f"{self.model.title} makes generic pictures of a few words: the pen writes them out" if needed else ""

@@ -719,6 +719,10 @@ def test_another_picture_to_start_from_is_chosen_beside_the_words(view, document
     QApplication.sendEvent(start, asked)
     assert start.view().isVisible(), "a right click shows what else there is"
     start.hidePopup()
+    QTest.keyClicks(view.edit.text, "make it night")
+    assert (view.edit.hint.text(), view.edit.hint.property("tone")) == (
+        "This starts from panel 1B, not from the picture above", "muted",
+    )  # fmt: skip
     assert start.caption == "Panel 1B"
     assert view.side.tray.tiles[0].seen.picture == other.picture
     assert lit(view.edit) == "Start from panel 1B"
@@ -733,7 +737,9 @@ def test_what_is_chosen_in_the_history_is_what_a_change_starts_from(view, docume
     engine.done(picture_file("night.png", "blue"))
     assert lit(edit) == "Start from take 1"
     QTest.keyClicks(edit.text, " with a moon")
-    assert "changes take 1, not the picture above" in edit.hint.text()
+    assert (edit.hint.text(), edit.hint.property("tone")) == (
+        "This starts from take 1, not from the picture above", "warning",
+    )  # fmt: skip
     view.side.takes.setCurrentRow(0)
     view.side.takes.setCurrentRow(1)
     assert (lit(edit), edit.start.caption) == ("Change this picture", "Take 2")
