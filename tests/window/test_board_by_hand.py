@@ -128,6 +128,7 @@ def test_one_instruction_goes_to_all_that_are_chosen(window):
     window.press("ctrl+a")
     pictures = window.ask("sum(panel.take is not None for panel in board.panels())")
     window.press("ctrl+shift+a")
-    window.wait(lambda: window.shows(f"Change {pictures} panels by one instruction"), "all of them to be meant")
+    wanted = f"Change all {pictures} panels that have a picture by one instruction"
+    window.wait(lambda: window.shows(wanted), "all of them to be meant")
     window.press("Escape")
     assert len(window.selected()) == len(window.order())
