@@ -31,7 +31,7 @@ COMMANDS = {
     "mcp": ("serve", "Give programs that speak MCP tools to make pictures."),
     "doctor": ("doctor", "Say what this machine can do, what is wrong and how to mend it."),
 }
-HIDDEN = {"worker": "worker", "window": "window", "train character": "train"}
+HIDDEN = {"worker": "worker", "window": "window", "train character": "train", "train clips": "train"}
 
 
 # What click calls numbers where one is asked for and another thing is given: not everybody programs.
@@ -53,8 +53,8 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """The path of a board, as a desktop gives it for a double click, opens it; `train character` is one command."""
-        if args[:2] == ["train", "character"]:
-            args = ["train character", *args[2:]]
+        if (joined := " ".join(args[:2])) in HIDDEN:
+            args = [joined, *args[2:]]
         from app.base.paths import SUFFIX
 
         if args[0].rstrip("/").casefold().endswith((SUFFIX, f"{SUFFIX}.zip")):

@@ -157,6 +157,52 @@ def character(
         say_json({"lora": kept.stem}) if as_json else echo(f"In the library as {kept.stem}: --lora {kept.stem}")
 
 
+@click.command()
+@click.argument("data", type=FILE)
+@click.option(
+    "-o", "--output", type=FILE, required=True, metavar="DIR", help="The run's folder; the result goes there."
+)
+@click.option("--self-flow", is_flag=True, help="Also learn from its own average, which sees less noise.")
+@click.option("--steps", type=click.IntRange(1, 10_000_000), default=2000, show_default=True, help="How long to learn.")
+@click.option(
+    "--rate", type=Number(0, 1, min_open=True), default=0.012, show_default=True, help="Of Muon; Adam's is 1/8."
+)
+@click.option("--batch", type=click.IntRange(1, 4096), default=8, show_default=True, help="Of each kind in one step.")
+@click.option(
+    "--seed", type=click.IntRange(0, 2**32 - 1), default=0, show_default=True, help="Of all chance in the run."
+)
+@click.option(
+    "--sample-every", type=click.IntRange(0), default=250, show_default=True, metavar="N", help="0: no samples."
+)
+@click.option("--resume", is_flag=True, help="Go on where DIR stands; --steps may be larger.")
+@json_option
+def clips(data: str, output: str, as_json: bool, **options: Any) -> None:
+    """Research: one small network for pictures, video clips and sounds, trained from nothing.
+
+    DATA holds pictures, clips (.mp4, .mov, .gif ...) and sounds (.wav, .flac, .mp3 ...), each with its caption in a
+    .txt of the same name; of clips and sounds it learns the first second. Losses are logged and drawn for each kind.
+
+    \b
+    Example:
+      flux-local train clips my-clips -o joint --self-flow --steps 5000
+    """
+    from app.engine.running import load_mlx
+
+    load_mlx()  # with its fast BLAS, before anything else does
+    from app.base import paths
+    from app.training.joint_run import train_clips
+    from app.training.session import Plan
+    from mlx_model.training.needs import Settings
+
+    out = Path(output)
+    paths.require_free(out)
+    name = re.sub(r"[^\w.-]+", "-", out.absolute().name).strip(".-") or "trained"
+    chosen = {key: options[key] for key in ("rate", "batch", "self_flow", "seed")}
+    settings = Settings(rank=None, optimizer="muon", ema=0.99, **chosen)
+    plan = Plan(Path(data), out, name, settings, options["steps"], None, options["sample_every"], options["resume"])
+    _show(train_clips(plan), Reporter(as_json), as_json)
+
+
 def _settings(options: dict[str, Any]) -> Any:
     from mlx_model.training.needs import Settings
 

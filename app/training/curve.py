@@ -16,6 +16,12 @@ LARGEST = 2**31  # bytes of a log; ten million steps
 WIDTH, HEIGHT, EDGE = 960, 480, 56
 PAPER, INK, FAINT, LINE, SOFT = (250, 249, 246), (40, 40, 44), (222, 220, 214), (196, 84, 42), (236, 190, 168)
 
+KINDS = {  # of examples, where a run has several: the mean's colour, and that of each step
+    "image": (LINE, SOFT),
+    "video": ((40, 90, 170), (182, 202, 234)),
+    "audio": ((60, 140, 80), (190, 220, 198)),
+}
+
 
 def cut_log(log: Path, step: int) -> None:
     """Without what came after the last checkpoint: those steps are made again."""
@@ -51,12 +57,17 @@ def read_log(file: Path) -> list[dict[str, float]]:
 
 
 def draw_curve(lines: list[dict[str, float]]) -> np.ndarray:
-    """(HEIGHT, WIDTH, 3) uint8: each step's loss, and its running mean over a twentieth of the run, on a log scale."""
+    """(HEIGHT, WIDTH, 3) uint8: each step's loss, and its running mean over a twentieth of the run, on a log scale.
+
+    Where a run has several kinds of examples, each has a line of its own.
+    """
     image = Image.new("RGB", (WIDTH, HEIGHT), PAPER)
     pen = ImageDraw.Draw(image)
+    names = [kind for kind in KINDS if all(kind in line for line in lines)] or ["loss"]
     steps = np.array([line["step"] for line in lines], float)
-    losses = np.log10(np.maximum([line["loss"] for line in lines], 1e-6))
-    low, high = math.floor(losses.min() * 4) / 4, math.ceil(losses.max() * 4 + 1e-9) / 4
+    losses = {name: np.log10(np.maximum([line[name] for line in lines], 1e-6)) for name in names}
+    low = math.floor(min(line.min() for line in losses.values()) * 4) / 4
+    high = math.ceil(max(line.max() for line in losses.values()) * 4 + 1e-9) / 4
     first, last = steps.min(), max(steps.max(), steps.min() + 1)
 
     def place(step: float, value: float) -> tuple[float, float]:
@@ -67,11 +78,15 @@ def draw_curve(lines: list[dict[str, float]]) -> np.ndarray:
         _, y = place(first, mark)
         pen.line((EDGE, y, WIDTH - EDGE, y), fill=FAINT)
         pen.text((8, y - 6), f"{10**mark:.3g}", fill=INK)
-    pen.line([place(*point) for point in zip(steps, losses, strict=True)], fill=SOFT, width=1)
-    pen.line([place(*point) for point in zip(steps, smooth(losses), strict=True)], fill=LINE, width=3)
+    for name, found in losses.items():
+        dark, light = KINDS.get(name, (LINE, SOFT))
+        for values, colour, width in ((found, light, 1), (smooth(found), dark, 3)):
+            pen.line([place(*point) for point in zip(steps, values, strict=True)], fill=colour, width=width)
     pen.text((EDGE, HEIGHT - EDGE + 12), f"step {first:.0f}", fill=INK)
     pen.text((WIDTH - EDGE - 70, HEIGHT - EDGE + 12), f"step {last:.0f}", fill=INK)
-    pen.text((EDGE, 16), f"loss, and its mean over {say_count(window(len(losses)), 'step')}", fill=INK)
+    pen.text((EDGE, 16), f"loss, and its mean over {say_count(window(len(steps)), 'step')}", fill=INK)
+    for number, name in enumerate(name for name in names if name in KINDS):
+        pen.text((WIDTH - EDGE - 70 * (number + 1), 16), name, fill=KINDS[name][0])
     return np.asarray(image)
 
 

@@ -17,7 +17,7 @@ import io
 import json
 import os
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from mlx_model.store.folder import Folder
     from mlx_model.training.examples import Source
     from mlx_model.training.finetune import Trainer
+    from mlx_model.training.learner import Learner
     from mlx_model.training.needs import Settings
 
 RUN, RESULT_ENDING, SAMPLES = "run.json", ".safetensors", 3
@@ -100,10 +101,10 @@ def train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:
     Closing the generator keeps the last checkpoint. Raises RequestError with every fault of the data, WillNotFit,
     DiskFull, NotFinite.
     """
-    _check_out(plan, folder.path)
+    check_out(plan, folder.path)
     if together.join():
         together.end_when_deaf()
-    with _hold_alone(plan.out):
+    with hold_alone(plan.out):
         yield from _train(folder, plan)
 
 
@@ -115,7 +116,7 @@ def _train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:
     settings, note = require(folder, largest, plan.settings, plan.steps, plan.kept)
     yield Note(note)
     _require_room(folder.spec, plan)
-    _begin(folder, plan, settings)
+    begin(folder.spec.name, plan, settings)
     pipe = open_pipeline(folder.path, None)
     if wishes:
         priors += yield from _paint_prior(pipe, wishes, plan)
@@ -123,16 +124,21 @@ def _train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:
     sheet = Sheet(trainer, plan) if plan.sample_every else None
     if sheet and not sheet.before.exists():
         yield from sheet.show(0)  # also of a run that goes on: what it has learned is not restored yet
-    if plan.resume and (plan.out / STATE).is_file():  # else it was stopped before its first step
-        trainer.restore(plan.out)
-        cut_log(plan.out / LOG, trainer.step)
-        yield Note(f"Going on after step {trainer.step}.")
-    yield from _learn(trainer, plan, sheet)
+    yield from go_on(trainer, plan)
+    yield from learn_and_draw(trainer, plan, sheet.show if sheet else None)
     yield _finish(trainer, folder, plan)
 
 
+def go_on(trainer: "Learner", plan: Plan) -> Iterator[Note]:
+    """From the last checkpoint of a run that is resumed; there is none where it was stopped before its first step."""
+    if plan.resume and (plan.out / STATE).is_file():
+        trainer.restore(plan.out)
+        cut_log(plan.out / LOG, trainer.step)
+        yield Note(f"Going on after step {trainer.step}.")
+
+
 @contextmanager
-def _hold_alone(out: Path) -> Iterator[None]:
+def hold_alone(out: Path) -> Iterator[None]:
     """Raises RequestError where another program has the run in hand; one that ended by whatever way has not.
 
     The processes of `mlx.launch` share it: the first holds it for all.
@@ -173,10 +179,10 @@ def _paint_prior(pipe: "Pipeline", wishes: list[Wish], plan: Plan) -> "Generator
     return (yield from open_examples(table, read_rows(table), pipe.spec, plan.area))
 
 
-def _check_out(plan: Plan, model: Path) -> None:
+def check_out(plan: Plan, model: Path | None = None) -> None:
     """Raises RequestError where the folder holds something else, or nothing to go on from."""
     known = plan.out / RUN
-    if files.lies_in(plan.out, model):
+    if model and files.lies_in(plan.out, model):
         raise RequestError(f"{plan.out} is inside the model {model.name}.", "Choose another place.")
     if plan.rows is None and plan.data.is_dir() and plan.out.resolve().is_relative_to(plan.data.resolve()):
         raise RequestError(f"{plan.out} is inside the examples.", "Choose a folder beside them: it gets pictures too.")
@@ -245,13 +251,13 @@ def _require_room(spec: "ModelSpec", plan: Plan) -> None:
         )
 
 
-def _begin(folder: "Folder", plan: Plan, settings: "Settings") -> None:
+def begin(model: str, plan: Plan, settings: "Settings") -> None:
     """run.json of a new run; one that goes on must be of the same model. Raises RequestError."""
-    said = {"model": folder.spec.name, "data": str(plan.data.absolute()), "name": plan.name, "steps": plan.steps}
+    said = {"model": model, "data": str(plan.data.absolute()), "name": plan.name, "steps": plan.steps}
     said |= {"size": plan.size, "trigger": plan.trigger, "settings": dataclasses.asdict(settings)}
     file = plan.out / RUN
     before = _read_run(file) if plan.resume else said
-    if before["model"] != folder.spec.name:
+    if before["model"] != model:
         raise RequestError(f"The run in {plan.out} trains {before['model']}.", "Give that model.")
     if before["name"] != plan.name and os.path.lexists(plan.result):
         raise RequestError(f"{plan.result} is no result of this run.", "Move it away, or go on under the run's name.")
@@ -281,10 +287,13 @@ def _make_trainer(
     return Trainer(pipe, sources, store, settings, priors)
 
 
-def _learn(trainer: "Trainer", plan: Plan, sheet: "Sheet | None") -> Generator[Event, None, None]:
-    from mlx_model.training.finetune import learn
+def learn_and_draw(
+    trainer: "Learner", plan: Plan, show: Callable[[int], Iterator[Event]] | None
+) -> Generator[Event, None, None]:
+    """The steps of a run, with what `show(step)` yields now and then, and the curve of its loss."""
+    from mlx_model.training.learner import learn
 
-    show, drawn = sheet.show if sheet else None, time.monotonic()
+    drawn = time.monotonic()
     with closing(learn(trainer, plan.steps, plan.out, show, plan.sample_every)) as events:
         for event in events:
             yield event

@@ -38,6 +38,7 @@ MORE = {
     "app/interchange/": {"opentimelineio", "defusedxml"},
     "app/interchange/animatic.py": {"PySide6", "av"},
     "app/interchange/soundtrack.py": {"av"},
+    "app/training/clips.py": {"av"},
     "app/sound/": {"soundfile", "sounddevice"},
     "app/models/access.py": {"keyring"},
     "app/interchange/layers.py": {"psd_tools"},

@@ -16,6 +16,8 @@ import torch.nn.functional as F
 from mlx_model.geometry import Grid
 from mlx_model.nets.flux2 import TIME_FEATURES, Params
 from mlx_model.run.latents import grid_ids, reference_ids, text_ids
+from mlx_model.training.joint import clip_ids
+from mlx_model.training.patches import Places
 
 from .ops import RMSNorm, attention, merge_heads, rope_angles, rotate_pairs, split_heads
 
@@ -147,10 +149,10 @@ class LastLayer(nn.Module):
 
 
 @lru_cache(maxsize=64)
-def rope_tables(p: Params, tokens: int, grids: tuple[Grid, ...]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Of `tokens` words, the picture and its references: (L, D/2) each."""
-    ids = np.concatenate([text_ids(tokens), grid_ids(grids[0]), reference_ids(list(grids[1:]))])
-    return rope_angles(torch.from_numpy(ids), p.axes_dim, p.theta)
+def rope_tables(p: Params, tokens: int, grids: tuple[Grid, ...] | Places) -> tuple[torch.Tensor, torch.Tensor]:
+    """Of `tokens` words, the picture and its references, or a clip's places: (L, D/2) each."""
+    ids = [clip_ids(grids)] if isinstance(grids[0], int) else [grid_ids(grids[0]), reference_ids(list(grids[1:]))]
+    return rope_angles(torch.from_numpy(np.concatenate([text_ids(tokens), *ids])), p.axes_dim, p.theta)
 
 
 class Transformer(nn.Module):
@@ -170,7 +172,7 @@ class Transformer(nn.Module):
         return self.with_states(noisy, times, text, references, grids)[0]
 
     def with_states(
-        self, noisy, times, text, references, grids: tuple[Grid, ...], second: torch.Tensor | None = None
+        self, noisy, times, text, references, grids: tuple[Grid, ...] | Places, second: torch.Tensor | None = None
     ) -> tuple[torch.Tensor, list[torch.Tensor]]:
         """The velocity, and the picture's tokens (B, N, h) after every block.
 

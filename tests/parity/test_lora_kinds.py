@@ -15,7 +15,7 @@ from safetensors.torch import save_file  # noqa: E402
 
 from mlx_model.request import Lora  # noqa: E402
 from mlx_model.store import lora  # noqa: E402
-from mlx_model.training import adapters, finetune, loop  # noqa: E402
+from mlx_model.training import adapters, learner, loop  # noqa: E402
 from mlx_model.training.needs import Settings  # noqa: E402
 from tests.parity.test_lora import linears, ours, their_velocity, velocity  # noqa: E402
 from tests.parity.tiny_klein import tiny_transformer  # noqa: E402
@@ -81,7 +81,7 @@ def test_ours_as_the_trainer_writes_it_is_the_same_in_diffusers_and_peft(theirs,
     plain, learning = ours(theirs), ours(theirs)
     adapters.add_adapters(learning, adapters.choose_layers(learning, "blocks"), 4, alpha, seed=3)
     settings = Settings(rank=4, alpha=alpha, rate=2.0)
-    optimizer, rng = finetune.make_optimizer(learning, settings), np.random.default_rng(0)
+    optimizer, rng = learner.make_optimizer(learning, settings), np.random.default_rng(0)
     masters = learning.trainable_parameters()
     optimizer.init(masters)
     for _ in range(3):

@@ -17,7 +17,7 @@ from mlx.utils import tree_flatten  # noqa: E402
 from mlx_model.geometry import Size  # noqa: E402
 from mlx_model.request import Reference, Request  # noqa: E402
 from mlx_model.run.pipeline import Pipeline  # noqa: E402
-from mlx_model.training import examples, finetune, flow, objective  # noqa: E402
+from mlx_model.training import examples, finetune, flow, learner, objective  # noqa: E402
 from mlx_model.training.needs import Settings  # noqa: E402
 from tests.mirror.names import to_torch  # noqa: E402
 from tests.mirror.transformer import Transformer  # noqa: E402
@@ -122,14 +122,12 @@ def test_losses_gradients_and_a_step_are_those_of_torch(begin, self_flow, prior)
     else:
         loss = error = theirs.flow_loss()
     if prior:
-        theirs.take(run.priors[0], finetune.PRIOR)
+        theirs.take(run.priors[0], learner.OTHERS)
         kept = theirs.flow_loss()
         loss = loss + prior * kept
     loss.backward()
     norm = torch.nn.utils.clip_grad_norm_(named.values(), 1.0)
-    optimizer = torch.optim.AdamW(
-        named.values(), RATE / finetune.WARMUP, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.01
-    )
+    optimizer = torch.optim.AdamW(named.values(), RATE / learner.WARMUP, betas=(0.9, 0.99), eps=1e-8, weight_decay=0.01)
     figures = run.advance()
     assert figures["loss"] == pytest.approx(error.item(), rel=1e-4)
     assert figures.get("prior", 0.0) == pytest.approx(kept.item(), rel=1e-4)

@@ -20,7 +20,7 @@ from mlx_model.run.latents import grid_ids, text_ids
 from mlx_model.run.pipeline import Pipeline
 from mlx_model.specs import SPECS
 from mlx_model.store.weights import PackedLinear, locate
-from mlx_model.training import adapters, examples, finetune, loop, needs, objective
+from mlx_model.training import adapters, examples, finetune, learner, loop, needs, objective
 from tests.measuring import peak_of_mlx
 
 MINI = Path(__file__).parents[3] / "assets" / "mini"
@@ -110,9 +110,9 @@ def test_going_on_is_never_having_stopped(store, tmp_path, settings):
 
 def test_a_batch_is_the_mean_of_its_examples(store):
     run = trainer(store, replace(LORA, batch=2, clip=1e9))
-    parts = [run._learn(number) for number in (0, 1)]
-    mean = flat(finetune.prune(parts[0][1]))
-    mean = {name: (x + flat(finetune.prune(parts[1][1]))[name]) / 2 for name, x in mean.items()}
+    parts = [run.learn(number) for number in (0, 1)]
+    mean = flat(learner.prune(parts[0][1]))
+    mean = {name: (x + flat(learner.prune(parts[1][1]))[name]) / 2 for name, x in mean.items()}
     figures = run.advance()
     assert figures["loss"] == pytest.approx(np.mean([loss.item() for (loss, _), _ in parts]), rel=1e-5)
     assert figures["norm"] == pytest.approx(np.sqrt(sum((x**2).sum() for x in mean.values())), rel=1e-4)
@@ -122,10 +122,10 @@ def test_what_is_kept_weighs_as_it_is_told(store):
     """Each step adds the weight times the gradient of a prior example, drawn with chance of its own."""
     settings = replace(LORA, clip=1e9, prior=0.5)
     run = finetune.Trainer(Pipeline.open(MINI), sources(1), store, settings, sources(2)[1:])
-    (own, _), ours = run._learn(0)
-    (kept, figures), theirs = run._learn(finetune.PRIOR)
+    (own, _), ours = run.learn(0)
+    (kept, figures), theirs = run.learn(learner.OTHERS)
     assert kept.item() == pytest.approx(0.5 * figures["prior"].item(), rel=1e-6)
-    both = {name: x + flat(finetune.prune(theirs))[name] for name, x in flat(finetune.prune(ours)).items()}
+    both = {name: x + flat(learner.prune(theirs))[name] for name, x in flat(learner.prune(ours)).items()}
     told = run.advance()
     assert (told["loss"], told["prior"]) == pytest.approx((own.item(), 2 * kept.item()), rel=1e-5)
     assert told["norm"] == pytest.approx(np.sqrt(sum((x**2).sum() for x in both.values())), rel=1e-4)
@@ -163,7 +163,7 @@ def test_an_example_is_learned(store):
     losses = []
     for _ in range(25):
         (loss, _), gradients = run._gradient(given, drawn, None)
-        run._update(finetune.prune(gradients))
+        run._update(learner.prune(gradients))
         losses.append(loss.item())
     assert losses[-1] < losses[0] / 3
 
@@ -192,7 +192,7 @@ def test_gradient_checkpoints_change_no_gradient(store):
         (again, _), forgotten = run._gradient(given, drawn, None)
         mx.eval(again, forgotten)
     assert loss.item() == pytest.approx(again.item(), rel=1e-6)
-    a, b = flat(finetune.prune(plain)), flat(finetune.prune(forgotten))
+    a, b = flat(learner.prune(plain)), flat(learner.prune(forgotten))
     assert all(np.allclose(a[name], b[name], rtol=1e-4, atol=1e-7) for name in a)
     assert flux2.DoubleStreamBlock.__call__.__name__ == "__call__"  # the classes are as they were
 
@@ -257,7 +257,7 @@ def test_buckets_keep_the_shape_and_the_area(size, bucket):
 
 
 def test_every_example_comes_once_in_each_round():
-    seen = [finetune.pick(0, number, 5) for number in range(15)]
+    seen = [learner.pick(0, number, 5) for number in range(15)]
     assert [sorted(seen[start : start + 5]) for start in (0, 5, 10)] == [list(range(5))] * 3
     assert seen[:5] != seen[5:10]
 
