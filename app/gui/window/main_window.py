@@ -302,8 +302,8 @@ class MainWindow(QMainWindow):
     def go(self, name: str, stay: bool = False) -> None:
         """Show a place and give it the keys, or `stay` among the places; a panel that was open is selected."""
         opened = self.open_panel_id()
+        self.places[name].setChecked(True)  # at once: a page may take a moment
         self.stack.setCurrentWidget(self.page(name))
-        self.places[name].setChecked(True)
         if name == "board":
             self.show_model()  # models come and go on the other pages
         if opened:
