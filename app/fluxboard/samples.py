@@ -12,7 +12,6 @@ from msgspec.structs import replace
 
 from ..base.paths import ASSETS
 from ..board.camera import Camera
-from ..board.commands import member_reference
 from ..board.data import COLOURS, Member, Panel, Picture, Role, Scene, Source, new_board, new_id
 from ..board.panel_job import import_take
 from ..board.rules import keep_take
@@ -33,7 +32,6 @@ class Shot(NamedTuple):
     seconds: float = 2.0
     shot: str = ""
     move: str = ""
-    with_: tuple[str, ...] = ()  # members whose pictures the panel has as references
     continues: bool = False  # starts from the panel before
 
 
@@ -61,18 +59,17 @@ SAMPLES: dict[str, Sample] = {
         ),
         (
             ("INT. BAR - DAY", (
-                Shot("@gull in @bar", "The gull waits, alone.", "", "gull_1a", 3, "MS", "static", ("gull", "bar")),
+                Shot("@gull in @bar", "The gull waits, alone.", "", "gull_1a", 3, "MS", "static"),
                 Shot("put on the headset from @headset", "It puts on the headset.", "Oh. Oh!", "gull_1b", 2, "CU",
-                     "push in", ("headset",), True),
+                     "push in", True),
                 Shot("add @fox on the right", "The fox sits down next to it.", "Is that any good?", "gull_1c", 3, "MS",
-                     "", ("fox",), True),
-                Shot("add @robot on the left", "The robot wants a turn.", "", "gull_1d", 2, "MS", "", ("robot",),
+                     "", True),
+                Shot("add @robot on the left", "The robot wants a turn.", "", "gull_1d", 2, "MS", "",
                      True),
             )),
             ("EXT. BEACH - SUNSET", (
-                Shot("@gull and @fox on the beach at sunset", "Out at last.", "", "gull_2a", 4, "LS", "pan",
-                     ("gull", "fox")),
-                Shot("make it night", "They stay until it is dark.", "Same time tomorrow?", "gull_2b", 3, "LS", "", (),
+                Shot("@gull and @fox on the beach at sunset", "Out at last.", "", "gull_2a", 4, "LS", "pan"),
+                Shot("make it night", "They stay until it is dark.", "Same time tomorrow?", "gull_2b", 3, "LS", "",
                      True),
                 Shot("a fox on the beach at night"),
             )),
@@ -88,12 +85,12 @@ SAMPLES: dict[str, Sample] = {
         ),
         (
             ("FITTING", (
-                Shot("@anna in the park", "As she comes in.", "", "outfit_1a", 2, "MS", "", ("anna",)),
-                Shot("put on the hat from @hat", "First the hat.", "", "outfit_1b", 2, "MS", "", ("hat",), True),
+                Shot("@anna in the park", "As she comes in.", "", "outfit_1a", 2, "MS", ""),
+                Shot("put on the hat from @hat", "First the hat.", "", "outfit_1b", 2, "MS", "", True),
                 Shot("put on the sunglasses from @sunglasses", "Then the sunglasses.", "", "outfit_1c", 2, "MS", "",
-                     ("sunglasses",), True),
+                     True),
                 Shot("@anna wearing the hat from @hat and the sunglasses from @sunglasses in the snow",
-                     "Everything at once, outside.", "", "", 3, "LS", "", ("anna", "hat", "sunglasses")),
+                     "Everything at once, outside.", "", "", 3, "LS", ""),
             )),
         ),
     ),
@@ -105,9 +102,9 @@ SAMPLES: dict[str, Sample] = {
         (("chair", "prop", "chair"), ("room", "place", "room")),
         (
             ("THE ROOM", (
-                Shot("@room at sunset", "The empty room.", "", "product_1a", 2, "EST", "", ("room",)),
-                Shot("put @chair on the left", "With the chair.", "", "product_1b", 2, "EST", "", ("chair",), True),
-                Shot("make it night", "The same, late.", "", "", 2, "EST", "", (), True),
+                Shot("@room at sunset", "The empty room.", "", "product_1a", 2, "EST", ""),
+                Shot("put @chair on the left", "With the chair.", "", "product_1b", 2, "EST", "", True),
+                Shot("make it night", "The same, late.", "", "", 2, "EST", "", True),
             )),
         ),
     ),
@@ -119,11 +116,10 @@ SAMPLES: dict[str, Sample] = {
         (("leo", "character", "leo"),),
         (
             ("PORTRAIT", (
-                Shot("@leo wearing sunglasses at the beach", "Hidden behind glasses.", "", "face_1a", 2, "CU", "",
-                     ("leo",)),
-                Shot("remove the sunglasses", "The same face, nothing in front of it.", "", "face_1b", 2, "CU", "", (),
+                Shot("@leo wearing sunglasses at the beach", "Hidden behind glasses.", "", "face_1a", 2, "CU", ""),
+                Shot("remove the sunglasses", "The same face, nothing in front of it.", "", "face_1b", 2, "CU", "",
                      True),
-                Shot("move to the snow", "Another place, the same person.", "", "", 2, "CU", "", (), True),
+                Shot("move to the snow", "Another place, the same person.", "", "", 2, "CU", "", True),
             )),
         ),
     ),
@@ -142,31 +138,29 @@ def _fill(file: BoardFile, sample: Sample) -> None:
         Member(new_id(), name, role, COLOURS[place % len(COLOURS)], (_picture(file, picture),))
         for place, (name, role, picture) in enumerate(sample.cast)
     )
-    scenes = tuple(_scene(file, heading, shots, cast) for heading, shots in sample.scenes)
+    scenes = tuple(_scene(file, heading, shots) for heading, shots in sample.scenes)
     file.save(replace(file.board, cast=cast, scenes=scenes))
 
 
-def _scene(file: BoardFile, heading: str, shots: tuple[Shot, ...], cast: tuple[Member, ...]) -> Scene:
+def _scene(file: BoardFile, heading: str, shots: tuple[Shot, ...]) -> Scene:
     panels: list[Panel] = []
     for shot in shots:
         source = Source("panel", panels[-1].id) if shot.continues and panels else Source()
         words = {"instruction": shot.prompt} if source.panel else {"prompt": shot.prompt}
-        made = replace(_panel(file, shot, cast), source=source, **words)
+        made = replace(_panel(file, shot), source=source, **words)
         start = panels[-1].current if source.panel else None
         takes = tuple(replace(take, parent=start) for take in made.takes)  # drawn on the picture before
         panels.append(replace(made, takes=takes))
     return Scene(new_id(), heading, tuple(panels))
 
 
-def _panel(file: BoardFile, shot: Shot, cast: tuple[Member, ...]) -> Panel:
-    members = {member.name: member for member in cast}
+def _panel(file: BoardFile, shot: Shot) -> Panel:
     panel = Panel(
         new_id(),
         action=shot.action,
         dialogue=shot.dialogue,
         camera=Camera(shot.shot, "", shot.move),
         seconds=shot.seconds,
-        references=tuple(member_reference(members[name]) for name in shot.with_),
     )
     return keep_take(panel, import_take(_picture(file, shot.picture), DRAWN), True) if shot.picture else panel
 

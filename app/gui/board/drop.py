@@ -192,12 +192,14 @@ def _insert(board: Board, scene: str, at: int, panels: list[Panel]) -> Board:
 
 def add_references(document: Document, panel_id: str, pictures: list[Picture]) -> None:
     """The pictures become the panel's next references, as far as there is room."""
-    panel, step = document.board.panel(panel_id), new_id()
+    step = new_id()
     for picture in pictures:
-        reference = commands.refer_to(document.board, panel, picture)
-        add = partial(commands.add_reference, panel_id=panel_id, reference=reference)
-        if not document.do("Add Reference", add, merge=step):
+        if not document.do("Add Reference", partial(_refer, panel_id=panel_id, picture=picture), merge=step):
             break
+
+
+def _refer(board: Board, panel_id: str, picture: Picture) -> Board:
+    return commands.add_reference(board, panel_id, commands.refer_to(board, board.panel(panel_id), picture))
 
 
 def copies(document: Document, panel_ids: tuple[str, ...], folder: Path) -> list[Path]:

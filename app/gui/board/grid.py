@@ -88,6 +88,8 @@ class BoardGrid(BoardCells):
             None if event.isAutoRepeat() else self._return(index, row)  # one press opens one thing
         elif row and row.panel and plain and event.key() == Qt.Key.Key_Space:
             self.peek_wanted.emit(row.panel)
+        elif plain and event.key() == Qt.Key.Key_Escape and not editing and self.list_selected():
+            self.clearSelection()
         elif row and event.key() == Qt.Key.Key_F2:
             self.edit(index)
         elif unseen and row and plain and event.key() in ARROWS:

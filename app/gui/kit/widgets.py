@@ -128,13 +128,15 @@ def leave_keys(tools: QWidget) -> None:
 
 
 def focus_main(page: QWidget) -> None:
-    """The keys go to what a page is about: its list, or what an empty one offers, not to what comes next."""
+    """The keys go to what a page is about: its list, or what an empty one offers, not to what comes next or to a list
+    of places beside it, which is narrow."""
     found: list[QWidget] = []
     for one in page.findChildren(QWidget):
         main = one.focusProxy() if isinstance(one, Empty) else one if isinstance(one, QAbstractScrollArea) else None
         if main and one.isVisibleTo(page) and main.focusPolicy() & Qt.FocusPolicy.TabFocus:
             found.append(main)
-    min(found, key=lambda one: one.mapTo(page, QPoint()).x(), default=page).setFocus()
+    place = lambda one: (2 * one.width() < page.width(), one.mapTo(page, QPoint()).x())  # noqa: E731
+    min(found, key=place, default=page).setFocus()
 
 
 FEW = 10  # letters that say nothing, such as "INT. …"

@@ -175,6 +175,7 @@ class Animatic(QWidget):
     def choose_sound(self) -> None:
         """One file under the whole board; what can't be used is told here."""
         path = choose_file(self, "Add Sound", FILTER)
+        self.play_button.setFocus()  # space is to play it, not to choose another
         if not path:
             return
         try:

@@ -122,6 +122,7 @@ class PanelView(PanelPart, QWidget):
 
     def _connect_side(self, side: PanelSide) -> None:
         side.tray.mention_asked.connect(self._mention)
+        self.edit.text.pictures_dropped.connect(side.tray.add_from)
         side.tray.pose_asked.connect(self.stage.pose)
         side.tray.layer = self.edit.start.layer = self.stage.laying.layer
         self.stage.laying.read.connect(side.tray.refresh)

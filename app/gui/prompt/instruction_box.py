@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import (
     QColor,
+    QDragEnterEvent,
+    QDragMoveEvent,
+    QDropEvent,
     QFocusEvent,
     QFont,
     QKeyEvent,
@@ -19,6 +22,7 @@ from PySide6.QtWidgets import QWidget
 from ...board.data import Board
 from ...board.mentions import Mention, find
 from ...board.seen import Seen, names
+from ..document import picture_drag
 from ..document.document import Document
 from ..kit.text_field import BoardText, utf16
 from ..kit.theme import theme
@@ -86,6 +90,7 @@ class InstructionBox(BoardText):
     """The prompt, with its mentions in the colours of the tray and a list of what can be mentioned."""
 
     render_asked = Signal()
+    pictures_dropped = Signal(object)  # QMimeData
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__("Instruction", "@ mentions a picture, Ctrl+Enter renders", parent)
@@ -116,6 +121,28 @@ class InstructionBox(BoardText):
     def problem(self) -> str:
         """What is wrong with the first mention that names nothing, unless it is still being typed."""
         return "" if self.hasFocus() and self.mentions.is_open else self.highlighter.problem
+
+    # Pictures
+
+    def dragEnterEvent(self, event: QDragEnterEvent) -> None:
+        if picture_drag.has_pictures(event.mimeData()):
+            event.acceptProposedAction()
+        else:
+            super().dragEnterEvent(event)
+
+    def dragMoveEvent(self, event: QDragMoveEvent) -> None:
+        if picture_drag.has_pictures(event.mimeData()):
+            event.acceptProposedAction()
+        else:
+            super().dragMoveEvent(event)
+
+    def dropEvent(self, event: QDropEvent) -> None:
+        """Words are put in; pictures are to be seen by the model, so they go to the references."""
+        if picture_drag.has_pictures(event.mimeData()):
+            event.acceptProposedAction()
+            self.pictures_dropped.emit(event.mimeData())
+        else:
+            super().dropEvent(event)
 
     # Completion
 

@@ -178,9 +178,11 @@ def test_up_and_down_keep_the_column(window, qtbot):
     assert grid.current_panel() is None or grid.current_panel() in second_row
     grid.select((second_row[2],))
     qtbot.keyClick(grid, Qt.Key.Key_Home)
-    assert grid.currentIndex().row() == 0
+    assert grid.list_selected() == (now(window)[0],)
     qtbot.keyClick(grid, Qt.Key.Key_End)
-    assert grid.currentIndex().row() == grid.model().rowCount() - 1
+    assert grid.list_selected() == (second_row[-1],)
+    qtbot.keyClick(grid, Qt.Key.Key_Escape)
+    assert grid.list_selected() == ()
 
 
 def test_the_place_to_add_adds_with_mouse_and_key(grid, window, qtbot):
@@ -703,6 +705,16 @@ def test_a_chain_goes_on_behind_another_board(window, engine, picture_file, chai
 
 
 # The rail of scenes
+
+
+def test_the_board_gives_the_keys_to_its_panels_also_beside_the_rail(window):
+    for _ in range(3):
+        window.document.do("Add Scene", commands.add_scene)
+    window.resize(1280, 800)
+    window.go("home")
+    window.go("board")
+    assert window.board.rail.isVisible()
+    assert window.board.grid.hasFocus()
 
 
 def test_a_panel_is_found_by_its_words_and_chosen_with_keys(window, here):

@@ -222,12 +222,13 @@ def test_words_of_a_download():
 def test_every_model_has_a_card_and_honest_words(window):
     from PySide6.QtWidgets import QLabel
 
+    from mlx_model.helpers import HELPERS
     from mlx_model.languages import LANGUAGES
     from mlx_model.specs import SPECS
 
     window.go("models")
     cards = window.page("models").cards
-    assert set(cards) == {*SPECS, *LANGUAGES}
+    assert set(cards) == {*SPECS, *LANGUAGES, *HELPERS}
     mini = next(card for card in cards.values() if card.entry["repo"] is None)
     assert not mini.get.isVisible()
     klein = cards["flux2-klein-4b"]

@@ -14,6 +14,7 @@ from app.board.data import Source
 from app.board.picture import Placed
 from app.gui.canvas.hand import Touch
 from app.gui.panel.canvas_menu import Parts, menu_of_held, menu_of_picture
+from tests.gui.first_user import drag
 from tests.gui.panel_board import add_take, drawn, shown_panel
 
 
@@ -224,3 +225,12 @@ def test_a_picture_that_comes_when_the_panel_is_gone_troubles_nobody(view, docum
     with qtbot.captureExceptions() as raised:
         document.picture_ready.emit(picture.sha256)
     assert raised == []
+
+
+def test_a_picture_dropped_on_the_words_becomes_a_reference(view, document, ids, picture_file):
+    words, before = view.edit.text, view.panel.words
+    mime = QMimeData()
+    mime.setUrls([QUrl.fromLocalFile(str(picture_file("unicorn.png", "yellow")))])
+    drag(words.window(), words.mapTo(words.window(), words.rect().center()), mime)
+    assert [one.name for one in view.panel.references] == ["unicorn"]
+    assert view.panel.words == before
