@@ -83,9 +83,15 @@ class Relay:
 
     def __init__(self, group: mx.distributed.Group, owners: list[int]) -> None:
         self.group, self.owners, self.rank = group, owners, group.rank()
+        self.working = False
 
     def work(self, number: int, count: int, run: Callable[[], list[mx.array]]) -> list[mx.array] | None:
-        """The `count` arrays that block `number` makes; None, for anything, where nobody here looks at them."""
+        """The `count` arrays that block `number` makes; None, for anything, where nobody here looks at them.
+
+        A block that calls itself, as the last one with an adapter does, works once: only the outer call hands on.
+        """
+        if self.working:
+            return run()
         owner, last = self.owners[number], len(self.owners) - 1
         after = owner if number == last else self.owners[number + 1]
         with tell_lost(HINT):
@@ -100,7 +106,11 @@ class Relay:
         return made
 
     def _make(self, run: Callable[[], list[mx.array]]) -> list[mx.array]:
-        made = run()
+        self.working = True
+        try:
+            made = run()
+        finally:
+            self.working = False
         mx.eval(made)
         return made
 

@@ -123,11 +123,12 @@ def test_a_region_an_adapter_and_previews_made_again_by_two(start, tmp_path):
     mask = Image.new("L", (256, 256))
     mask.paste(255, (64, 64, 160, 128))
     mask.save(tmp_path / "mask.png")
-    to_out = "transformer.single_transformer_blocks.{}.attn.to_out"
-    pairs = [
-        peft(to_out.format(number), *low_rank(number, 256, 1024)) for number in (0, 3)
-    ]  # a block of either process
-    lora = save(tmp_path / "a.safetensors", pairs[0] | pairs[1])
+    layers = ((0, "to_out", 256, 1024), (3, "to_out", 256, 1024), (3, "to_qkv_mlp_proj", 2304, 256))
+    low = {}  # in a block of either process; 3 is the last of all
+    for number, layer, outputs, inputs in layers:
+        stem = f"transformer.single_transformer_blocks.{number}.attn.{layer}"
+        low |= peft(stem, *low_rank(number, outputs, inputs))
+    lora = save(tmp_path / "a.safetensors", low)
     words = ["-p", "make it night", "-m", "mini", "--mask", str(tmp_path / "mask.png"), "--region"]
     finish(start([*EDIT, ROBOT, *words, "--lora", f"{lora}:9", *places(tmp_path / "one")], 1))
     finish(start([*EDIT, "--again", str(tmp_path / "one.png"), *places(tmp_path / "two")], 2))
