@@ -23,10 +23,12 @@ from msgspec import structs
 from mlx_model.errors import RequestError
 from mlx_model.events import Done, Event
 from mlx_model.files import make_scratch_folder, remove_scratch_folder
+from mlx_model.geometry import Size
 from mlx_model.request import Request
 from mlx_model.store.folder import sha256_of
 
 from ..base.faults import say_plainly
+from ..pictures import images
 from ..pictures.metadata import hide_paths
 from . import protocol
 
@@ -68,6 +70,7 @@ class Machine:
         self.name, self.heard = name, heard
         self.ready = self.lost = False
         self.picture: Path | None = None  # that has come whole
+        self._asked: Size | None = None  # of the picture
         self._folder = make_scratch_folder()
         self._sent: set[str] = set()
         self._greeting = self._reason = ""  # why we ended it
@@ -97,7 +100,7 @@ class Machine:
                 self._sent.add(file.sha256)
                 self._outbox.put(protocol.cut_file(Path(file.path), file.sha256))
         self._outbox.put((structs.replace(run, request=protocol.raw(hide_paths(request.to_json()))),))
-        self._patience, self._last, self.picture = BEAT, time.monotonic(), None
+        self._patience, self._last, self.picture, self._asked = BEAT, time.monotonic(), None, request.size
 
     def rest(self) -> None:
         """It has nothing to do, and may be silent."""
@@ -185,8 +188,8 @@ class Machine:
             self._add(message)
         elif isinstance(message, protocol.Happened):
             event = message.event()
-            if isinstance(event, Done) and self.picture is None:
-                raise protocol.ProtocolError("it is done, and there is no picture")
+            if isinstance(event, Done):
+                self._require_picture()
             self.heard.put((self, event))
         elif isinstance(message, protocol.Ready):
             self.ready = True
@@ -200,6 +203,17 @@ class Machine:
             if sha256_of(part) != piece.sha256:
                 raise protocol.ProtocolError("a picture that did not arrive as it was sent")
             self.picture = part.replace(self._folder / "picture")
+
+    def _require_picture(self) -> None:
+        """Raises ProtocolError where what came is not the picture that was asked for."""
+        if self.picture is None:
+            raise protocol.ProtocolError("it is done, and there is no picture")
+        try:
+            size = images.inspect(self.picture, least=1).size
+        except RequestError as error:
+            raise protocol.ProtocolError("what it sent as a picture is none") from error
+        if size != self._asked:
+            raise protocol.ProtocolError(f"a picture of {size}, {self._asked} was asked for")
 
     def _explain(self) -> str:
         said = say_plainly(self._said[-1] if self._said else self._greeting)

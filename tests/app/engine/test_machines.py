@@ -10,6 +10,7 @@ from pathlib import Path
 import psutil
 import pytest
 from msgspec import structs
+from PIL import Image
 
 from app.board.data import Board, Member, Panel, Scene, Settings, Source
 from app.cli.board import render
@@ -17,7 +18,7 @@ from app.cli.board.fleet import Fleet
 from app.engine import machines
 from app.engine.far_worker import Arrivals
 from app.engine.machines import command_for
-from app.engine.protocol import Piece, ProtocolError, cut_file
+from app.engine.protocol import Happened, Piece, ProtocolError, cut_file, line, raw
 from app.fluxboard.file import BoardFile
 from mlx_model.errors import RequestError
 from mlx_model.request import Reference
@@ -36,6 +37,7 @@ case $host in newer*) echo '{{"is":"ready","pid":1}}'; read order
   echo '{{"is":"happened","job":"a","what":{{"event":"dream"}}}}'; exec sleep 60;; esac
 case $host in empty*) echo '{{"is":"ready","pid":1}}'; read order
   echo '{{"is":"happened","job":"a","what":{{"event":"done","seconds":1.0,"path":"a.png"}}}}'; exec sleep 60;; esac
+case $host in wrong*) echo '{{"is":"ready","pid":1}}'; read order; cat "{home}/sent"; exec sleep 60;; esac
 case $host in gone*) echo "ssh: Could not resolve hostname $host" >&2; exit 255;; esac
 export FLUX_LOCAL_HOME="{home}/$host"
 exec "{python}" -P -m app "$@"
@@ -110,6 +112,25 @@ def test_what_a_machine_says_wrongly_costs_its_panel_the_time_alone(film, capfd,
     (lost,) = (text for event in said(capfd) if " is lost: " in (text := event.get("text", "")))
     assert lost.startswith(f"{place} is lost: It said something that can't be understood: ")
     assert lost.endswith(said_there)
+    assert len(takes(film)) == 3
+
+
+@pytest.mark.sweep
+@pytest.mark.parametrize(
+    ("side", "told"), [(0, "what it sent as a picture is none"), (80, "a picture of 80x80, 64x64 was asked for")]
+)
+def test_bytes_that_are_not_the_picture_asked_for_cost_its_panel_the_time_alone(film, capfd, side, told):
+    """Though they arrive as they were sent."""
+    (sent := film.parent / "homes" / "sent").parent.mkdir(exist_ok=True)
+    Image.new("RGB", (side or 1, side or 1)).save(file := film.parent / "a.png")
+    if not side:
+        file.write_text("only words")
+    done = Happened("a", raw('{"event":"done","seconds":1.0,"path":"a.png"}'))
+    sent.write_bytes(b"".join(map(line, (*cut_file(file, sha256_of(file)), done))))
+    render_on(film, "wrong.local")
+    notes = [event.get("text", "") for event in said(capfd)]
+    assert f"wrong.local is lost: It said something that can't be understood: {told}" in notes
+    assert any(note.endswith("waits for another machine.") for note in notes)
     assert len(takes(film)) == 3
 
 
