@@ -83,6 +83,17 @@ def read_blocks(clip: Clip, begin: float = 0.0) -> Iterator[np.ndarray]:
         return
 
 
+def read_start(clip: Clip, frames: int) -> np.ndarray:
+    """(n, channels) float32 as the file has it, numbers or not; n below `frames` where it ends or breaks off before."""
+    import soundfile
+
+    try:
+        start: np.ndarray = soundfile.read(str(clip.path), frames, dtype="float32", always_2d=True)[0]
+    except (OSError, RuntimeError):
+        return np.zeros((0, clip.channels), np.float32)
+    return start
+
+
 def read_from(clip: Clip, at: float) -> Iterator[np.ndarray]:
     """As read_blocks; below 0 seconds it is silent that long first."""
     silence = round(max(0.0, -at) * clip.rate)

@@ -17,7 +17,7 @@ import numpy as np
 from app.base.words import say_count
 from app.pictures import images
 from app.pictures.kinds import ENDINGS
-from app.sound.clip import look_at, read_blocks
+from app.sound.clip import look_at, read_start
 from mlx_model.errors import Advice, FluxLocalError, RequestError
 from mlx_model.events import Event, Note, Stage, Step
 from mlx_model.geometry import Size
@@ -26,14 +26,14 @@ from mlx_model.run.tokenize import PromptTokenizer
 from mlx_model.training.joint import WORDS, Clip, Sizes
 from mlx_model.training.patches import FILMED, HEARD, Codec
 
-from .dataset import read_caption, tell_faults
+from .dataset import list_files, read_caption, tell_faults
 
 if TYPE_CHECKING:
     from av.container import InputContainer
 
 FILMS = (".gif", ".mp4", ".mov", ".m4v", ".webm", ".mkv")
 SOUNDS = (".wav", ".flac", ".mp3", ".ogg", ".aiff", ".aif")
-QUIET = 1e-4  # the loudest sample of what is silence
+QUIET, LOUD = 1e-4, 10.0  # the loudest sample of what is silence, and of any sound; 1 is as loud as it is played
 
 
 class Found(NamedTuple):
@@ -45,12 +45,10 @@ class Found(NamedTuple):
     caption: str
 
 
-def kind_of(path: Path) -> str | None:
+def kind_of(path: Path) -> str:
     """image, video or audio, by the name's ending."""
     ending = path.suffix.lower()
-    if ending in FILMS:
-        return "video"
-    return "audio" if ending in SOUNDS else "image" if ending in ENDINGS else None
+    return "video" if ending in FILMS else "audio" if ending in SOUNDS else "image"
 
 
 def read_folder(data: Path, faults: list[str]) -> list[Found]:
@@ -67,13 +65,9 @@ def read_folder(data: Path, faults: list[str]) -> list[Found]:
 
 
 def _list_files(data: Path, faults: list[str]) -> Iterator[Found]:
-    for path in sorted(data.rglob("*")):
-        inside = path.relative_to(data)
-        kind = kind_of(path)
-        if kind is None or not path.is_file() or any(part.startswith(".") for part in inside.parts):
-            continue
-        caption = read_caption(path, str(inside), faults)
-        yield Found(str(inside), path, kind, caption or "")
+    for path in list_files(data, (*FILMS, *SOUNDS, *ENDINGS), faults):
+        name = str(path.relative_to(data))
+        yield Found(name, path, kind_of(path), read_caption(path, name, faults) or "")
 
 
 def open_clips(data: Path, sizes: Sizes, words: PromptTokenizer) -> Generator[Event, None, dict[str, list[Clip]]]:
@@ -117,13 +111,15 @@ def open_clip(path: Path, kind: str, codec: Codec) -> np.ndarray:
 
 
 def _open_picture(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    return _fit(images.open_picture(path), shape)[None]
+    return _fit(images.open_picture(path, least=1), shape)[None]
 
 
 def _fit(pixels: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """The middle of a picture (H, W, 3), as large as it can be."""
-    size = Size(shape[2], shape[1])
-    return resize_and_crop(pixels, covering_size(Size.of(pixels), size), size)
+    """The middle of a picture (H, W, 3), as large as it can be. Raises RequestError for less than is learned of it."""
+    size, own = Size(shape[2], shape[1]), Size.of(pixels)
+    if own.width < size.width or own.height < size.height:
+        raise RequestError(f"it is too small: {own}, {size} are needed", "Leave it out.")
+    return resize_and_crop(pixels, covering_size(own, size), size)
 
 
 def _open_film(path: Path, shape: tuple[int, ...]) -> np.ndarray:
@@ -166,16 +162,15 @@ def _open_sound(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     if clip.rate < HEARD:
         raise RequestError(f"it has {clip.rate} samples a second, {HEARD} are needed", "Record it again.")
     if clip.frames < count:
-        raise RequestError(f"it is shorter than {shape[0] / HEARD:.3g} seconds", "Leave it out.")
-    blocks, held = [], 0
-    for block in read_blocks(clip):
-        blocks.append(block.mean(1))
-        held += len(block)
-        if held >= count:
-            break
-    heard = np.concatenate([*blocks, np.zeros(1)])[:count]
-    if held < count or np.abs(heard).max() < QUIET:
-        raise RequestError("it breaks off" if held < count else "it is silent", "Leave it out.")
+        raise RequestError(f"it is shorter than {shape[0] / HEARD:g} seconds", "Leave it out.")
+    samples = read_start(clip, count)
+    if len(samples) < count:
+        raise RequestError("it breaks off", "Leave it out.")
+    if not np.all(np.abs(samples) <= LOUD):  # nan too
+        raise RequestError("it holds what are no numbers of a sound, which go from -1 to 1", "Save it again.")
+    heard = samples.clip(-1, 1).mean(1)
+    if np.abs(heard).max() < QUIET:
+        raise RequestError("it is silent", "Leave it out.")
     return _resample(heard, shape[0])
 
 

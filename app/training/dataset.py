@@ -14,7 +14,7 @@ import csv
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -97,7 +97,7 @@ def tell_faults(data: Path, faults: list[str]) -> None:
 def _read_folder(data: Path, classes: int, words: str) -> Rows:
     found = Rows([], [], [], [])
     starts = [folder for folder in sorted(data.iterdir()) if folder.is_dir() and STARTS.fullmatch(folder.name)]
-    for picture in _pictures(data):
+    for picture in list_files(data, ENDINGS, found.faults):
         inside = picture.relative_to(data)
         if inside.parts[0] in {folder.name for folder in starts}:
             continue
@@ -163,11 +163,16 @@ def _belonging(folder: Path, stem: str) -> list[Path]:
     return exact or [path for _, path in sorted(numbered)]
 
 
-def _pictures(data: Path) -> Iterator[Path]:
+def list_files(data: Path, endings: Collection[str], faults: list[str]) -> Iterator[Path]:
+    """Files whose names end so, sorted; hidden ones left out; what is no file (a link to nothing) is a fault."""
     for path in sorted(data.rglob("*")):
-        hidden = any(part.startswith(".") for part in path.relative_to(data).parts)
-        if path.suffix.lower() in ENDINGS and path.is_file() and not hidden:
+        inside = path.relative_to(data)
+        if path.suffix.lower() not in endings or path.is_dir() or any(part.startswith(".") for part in inside.parts):
+            continue
+        if path.is_file():
             yield path
+        else:
+            faults.append(f"{inside}: it is {'a link to nothing' if path.is_symlink() else 'no file'}")
 
 
 def _note(notes: list[str], text: str) -> None:

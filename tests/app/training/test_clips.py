@@ -1,6 +1,7 @@
 """Pictures, clips and sounds with captions: what is read of them, every fault at once, and a run whole."""
 
 import json
+import os
 import wave
 from dataclasses import replace
 from pathlib import Path
@@ -22,8 +23,8 @@ from mlx_model.training.patches import Bands, Pixels, Sound
 from tests.bench.selfflow_clips import world
 
 
-def save_film(file: Path, shades: list[int], milliseconds: int) -> Path:
-    pages = [Image.new("RGB", (12, 8), (shade, shade, shade)) for shade in shades]
+def save_film(file: Path, shades: list[int], milliseconds: int, height: int = 8) -> Path:
+    pages = [Image.new("RGB", (12, height), (shade, shade, shade)) for shade in shades]
     pages[0].save(file, save_all=True, append_images=pages[1:], duration=milliseconds)
     return file
 
@@ -67,6 +68,13 @@ def test_every_fault_of_a_folder_is_told_at_once(tmp_path):
     save_sound(tmp_path / "quiet.wav", 0 * tone, 8000)
     for name in ("broken.mp4", "broken.mp3", "broken.png"):
         (tmp_path / name).write_bytes(b"these are only words")
+    for name, number in (("nan", np.nan), ("endless", np.inf), ("huge", 1e30)):
+        samples = np.stack([tone, np.where(np.arange(20000) == 50, number, tone)], 1)
+        soundfile.write(tmp_path / f"{name}.wav", samples, 8000, subtype="FLOAT")
+    Image.new("RGB", (8, 7)).save(tmp_path / "tiny.png")
+    save_film(tmp_path / "tiny.gif", [10 * number for number in range(24)], 50, height=6)
+    (tmp_path / "lost.wav").symlink_to(tmp_path / "nowhere.wav")
+    os.mkfifo(tmp_path / "pipe.mp4")
     for file in list(tmp_path.iterdir()):
         file.with_suffix(".txt").write_text("a thing")
     save_sound(tmp_path / "untold.wav", tone, 8000)
@@ -75,16 +83,28 @@ def test_every_fault_of_a_folder_is_told_at_once(tmp_path):
     for fault in (
         "short.gif: it is shorter than 1 second",
         "slow.gif: it has 2 frames a second, 8 are needed",
-        "brief.wav: it is shorter than 1.02 seconds",
+        "brief.wav: it is shorter than 1.024 seconds",
         "dull.wav: it has 4000 samples a second, 8000 are needed",
         "quiet.wav: it is silent",
         "broken.mp4: it is no clip that can be read",
         "broken.mp3: ",
         "broken.png: ",
         "untold.wav: it has no caption untold.txt beside it",
-        "9 faults",
+        "nan.wav: it holds what are no numbers",
+        "endless.wav: it holds what are no numbers",
+        "huge.wav: it holds what are no numbers",
+        "tiny.png: it is too small: 8x7, 8x8 are needed",
+        "tiny.gif: it is too small: 12x6, 8x8 are needed",
+        "lost.wav: it is a link to nothing",
+        "pipe.mp4: it is no file",
+        "16 faults",
     ):
         assert fault in told.value.message
+
+
+def test_a_picture_of_the_size_that_is_learned_is_taken(tmp_path):
+    Image.new("RGB", (32, 32), (9, 9, 9)).save(tmp_path / "a.png")
+    assert (clips.open_clip(tmp_path / "a.png", "image", Pixels(1, 32, (1, 4))) == 9).all()
 
 
 @pytest.mark.parametrize("present", [True, False])

@@ -64,11 +64,14 @@ def test_all_faults_are_told_together_with_their_number(tmp_path):
     (tmp_path / "bytes.txt").write_bytes(b"\xff\xfe\xff")
     caption(tmp_path / "broken.png")
     (tmp_path / "broken.png").write_bytes(b"no picture")
+    caption(tmp_path / "linked.png")
+    (tmp_path / "linked.png").unlink()
+    (tmp_path / "linked.png").symlink_to(tmp_path / "nowhere.png")
     with pytest.raises(RequestError) as raised:
         drain(open_examples(tmp_path, read_rows(tmp_path), SPECS["mini"], None))
     text = raised.value.message
-    assert "4 faults" in text
-    for name in ("bare.txt", "empty.txt", "bytes.txt", "broken.png"):
+    assert "5 faults" in text
+    for name in ("bare.txt", "empty.txt", "bytes.txt", "broken.png", "linked.png: it is a link to nothing"):
         assert name in text
     assert "fine" not in text
 
