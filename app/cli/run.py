@@ -53,21 +53,21 @@ def run(options: Options, prompt: str | None, pictures: Sequence[str], default_n
         return
     notes: list[str] = []
     group = _join(options) if is_launched() else None
-    written = bool(prompt and any(options.get(name) for name in ("write", "writer", "as_object")))
-    if prompt and written:
-        prompt = _write_out(options, prompt, pictures, report)
     folder, request = prepare(options, prompt, pictures, notes)
     if group:
         request = _agree(group, folder, request)
         if group.rank():
             _take_part(folder, request, options, group)
             return
-    if folder.spec.needs_writer and not written:
+    given = _list_given(options, request)
+    output = _output(options, default_name, request, folder.path, given)
+    if prompt and any(options.get(name) for name in ("write", "writer", "as_object")):
+        text = _write_out(options, prompt, pictures, report)  # last, as it takes minutes: all else is right by now
+        request = check(dataclasses.replace(request, prompt=_prompt(request, text, None, folder)), folder.spec)
+    elif folder.spec.needs_writer:
         notes += _tell_need(folder.spec, request.prompt)
     for note in notes:
         report.note(note)
-    given = _list_given(options, request)
-    output = _output(options, default_name, request, folder.path, given)
     report.note(_forecast(folder, request, options, group.size() if group else 1))
     pipeline = open_pipeline(folder.path, request.dtype)
     pipeline.group = group

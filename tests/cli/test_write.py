@@ -96,6 +96,16 @@ def test_the_run_says_so_and_not_where_the_words_were_written_out(said, tmp_path
     assert "Written out: a panda, in long words" in notes
 
 
+@pytest.mark.parametrize(
+    "wrong", [("edit", "nope.png", "-p", "a fox"), ("generate", "a fox", "-o", "x.json"), ("generate", "@nobody")]
+)
+def test_nothing_is_written_out_for_a_run_that_can_t_be(said, wrong):
+    add("qwen3-4b")
+    install(FLUX3.name, 1)
+    run(*wrong, "--write", "--writer", "qwen3-4b", "-m", FLUX3.name, code=2)
+    assert said == []
+
+
 def events(done):
     return [json.loads(line) for line in done.stdout.splitlines()]
 

@@ -46,9 +46,7 @@ def main(pictures: list[str]) -> None:
 def new_board(window) -> None:
     """From the sample that the first run shows to a board of one's own, in the shape that the model knows."""
     assert window.document.board.title == "The Gull Goes Out"
-    wait(
-        window.isActiveWindow
-    )  # a dialog may have stood before it while the sample was read: keys go to what is active
+    wait(window.isActiveWindow)  # a dialog stood before it while the sample was read
     QTest.keyClick(window, Qt.Key.Key_N, CONTROL)
     wait(lambda: window.document.board.title == "Untitled")
     assert window.board.square.isHidden()
