@@ -219,8 +219,7 @@ class BoardCells(QAbstractItemView):
         if name in STEPS:
             target = here + STEPS[name]
         elif name in ("MoveHome", "MoveEnd"):
-            first = name == "MoveHome"
-            target = self._panel_row(0, 1, here) if first else self._panel_row(len(rows) - 1, -1, here)
+            target = 0 if name == "MoveHome" else len(rows) - 1
         else:
             target = self._vertical(here, -1 if name.endswith("Up") else 1, name.startswith("MovePage"))
         target = max(0, min(len(rows) - 1, target))

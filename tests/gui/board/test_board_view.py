@@ -178,9 +178,10 @@ def test_up_and_down_keep_the_column(window, qtbot):
     assert grid.current_panel() is None or grid.current_panel() in second_row
     grid.select((second_row[2],))
     qtbot.keyClick(grid, Qt.Key.Key_Home)
-    assert grid.list_selected() == (now(window)[0],)
+    assert grid.currentIndex().row() == 0
     qtbot.keyClick(grid, Qt.Key.Key_End)
-    assert grid.list_selected() == (second_row[-1],)
+    assert grid.currentIndex().row() == grid.model().rowCount() - 1
+    grid.select((second_row[2],))
     qtbot.keyClick(grid, Qt.Key.Key_Escape)
     assert grid.list_selected() == ()
 
