@@ -176,13 +176,20 @@ def test_the_panel_before_shines_through_and_says_which_it_is(window):
     window.wait(lambda: window.shows("There is no panel before this one"), "that there is none")
 
 
+def click_gull(window, item: str) -> None:
+    """In the menu of its picture among the references."""
+    tile = next(w for w in window.question("widgets") if "gull, character" in w["name"])
+    window.click(middle(tile["rect"]), button=3)
+    window.click(item)
+
+
 def test_a_reference_is_cropped_and_the_run_sees_the_part(window):
     open_panel(window, 0)
     references = f"[(r.crop.box if r.crop else None) for r in {PANEL}.references]"
+    click_gull(window, "Keep as a Reference")
+    window.wait(lambda: window.ask(references), "the reference")
     before = window.ask(f"{PANEL}.references[0].picture.sha256")
-    tile = next(w for w in window.question("widgets") if "gull, character" in w["name"])
-    window.click(middle(tile["rect"]), button=3)
-    window.click("Crop…")
+    click_gull(window, "Crop…")
     window.wait(lambda: "Crop Reference" in window.question("windows"), "the crop")
     field = window.find("Part of the picture")["rect"]
     width, height = window.ask(f"[{PANEL}.references[0].picture.width, {PANEL}.references[0].picture.height]")
