@@ -18,5 +18,6 @@ def lose_one(launcher: subprocess.Popen, is_under_way: Callable[[], bool]) -> No
     ranks[-1].kill()
     said, _ = launcher.communicate(timeout=PATIENCE)
     assert "exited with code -9" in said
+    assert "Cancelled" not in said, "nobody did"
     assert "Traceback" not in said
     assert not psutil.wait_procs(ranks, timeout=10)[1]

@@ -80,8 +80,8 @@ class LazyGroup(click.Group):
             raise click.UsageError(show_plainly(error.format_message()), error.ctx) from error
         except (click.ClickException, click.exceptions.Exit, click.Abort):
             raise
-        except KeyboardInterrupt:
-            _say_cancelled(ctx)
+        except KeyboardInterrupt as end:
+            _say_cancelled(ctx, str(end))
         except Exception as error:
             if isinstance(error, OSError) and error.errno == errno.EPIPE:
                 raise  # a closed pipe is click's business
@@ -123,12 +123,13 @@ def _fail(ctx: click.Context, error: "FluxLocalError") -> None:
     ctx.exit(error.exit_code)
 
 
-def _say_cancelled(ctx: click.Context) -> None:
+def _say_cancelled(ctx: click.Context, why: str) -> None:
+    """`why`: "" where a person did."""
     if ctx.meta.get(JSON):
         from mlx_model.events import Cancelled
 
-        _say_event(Cancelled("interrupted"))
-    echo("Cancelled", err=True)
+        _say_event(Cancelled(why or "interrupted"))
+    echo(why or "Cancelled", err=True)
     ctx.exit(130)
 
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlx.core.distributed import Group as Group
 
 PART = 2**16
+ENDED = "Ended from outside: another process of this run was lost, or somebody stopped it. mlx.launch says which."
 
 
 def join() -> "Group | None":
@@ -58,9 +59,9 @@ def end_when_deaf(patience: float = 5.0) -> None:
     signal.set_wakeup_fd(write, warn_on_full_buffer=False)
     heard = threading.Event()
 
-    def hear(*_: object) -> None:
+    def hear(number: int, _: object) -> None:
         heard.set()
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt(*[ENDED] if number == signal.SIGTERM else [])
 
     def watch() -> None:
         os.read(read, 1)

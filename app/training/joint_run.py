@@ -20,7 +20,7 @@ from mlx_model.events import Done, Event, Note, Preview, Stage
 from mlx_model.store.folder import open_folder
 from mlx_model.training.patches import FILMED, HEARD
 
-from .session import Plan, begin, check_out, go_on, hold_alone, learn_and_draw
+from .session import Plan, begin, check_out, go_on, hold_alone, learn_and_draw, require_room
 
 if TYPE_CHECKING:
     from mlx_model.run.tokenize import PromptTokenizer
@@ -50,8 +50,9 @@ def _train(plan: Plan) -> Generator[Event, None, None]:
 
     sizes = choose_sizes()
     clips = yield from open_clips(plan.data, sizes, open_words())
-    begin(MODEL, plan, plan.settings)
     trainer = JointLearner(clips, sizes, plan.settings)
+    require_room(plan, trainer.checkpoint_bytes)
+    begin(MODEL, plan, plan.settings)
     yield from go_on(trainer, plan)
     yield from learn_and_draw(trainer, plan, lambda step: _show(trainer, sizes, plan, step))
     yield _finish(trainer, plan)

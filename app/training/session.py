@@ -110,12 +110,14 @@ def train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:
 
 def _train(folder: "Folder", plan: Plan) -> Generator[Event, None, None]:
     """The run, in a folder that is nobody else's meanwhile."""
+    from mlx_model.training import needs
+
     wishes = list_wishes(plan.kept, plan.about, folder.spec) if plan.kept else []
     sources, priors = yield from _open_sets(folder.spec, plan)
     largest = max((source.size for source in (*sources, *priors)), key=lambda size: size.area)
     settings, note = require(folder, largest, plan.settings, plan.steps, plan.kept)
     yield Note(note)
-    _require_room(folder.spec, plan)
+    require_room(plan, needs.count_checkpoint_bytes(folder.spec, plan.settings))
     begin(folder.spec.name, plan, settings)
     pipe = open_pipeline(folder.path, None)
     if wishes:
@@ -237,12 +239,10 @@ def require(folder: "Folder", largest: Size, settings: "Settings", steps: int, k
     return dataclasses.replace(settings, gradient_checkpoints=checkpoints or settings.gradient_checkpoints), note
 
 
-def _require_room(spec: "ModelSpec", plan: Plan) -> None:
+def require_room(plan: Plan, checkpoint_bytes: int) -> None:
     """Raises DiskFull where checkpoints have no room: the one before stays until the next is whole."""
-    from mlx_model.training import needs
-
     copies = 1 if (plan.out / STATE).is_file() else 2
-    needed, free = copies * needs.count_checkpoint_bytes(spec, plan.settings), free_bytes(plan.out)
+    needed, free = copies * checkpoint_bytes, free_bytes(plan.out)
     if needed > free:
         raise DiskFull(
             f"What this run keeps needs about {say_bytes(needed)} on the disk of {plan.out} (predicted), and "

@@ -121,6 +121,12 @@ class Learner:
 
     # on the disk
 
+    @property
+    def checkpoint_bytes(self) -> int:
+        """What `save` writes, but for its head."""
+        kept = tree_flatten([self.masters, self.ema, self.optimizer.state])
+        return sum(array.nbytes for _, array in kept)
+
     def save(self, folder: Path) -> None:
         """Everything that going on needs. Raises DiskFull."""
         trees = {"trained": self.masters, "ema": self.ema, "optimizer": self.optimizer.state}

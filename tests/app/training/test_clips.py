@@ -12,10 +12,10 @@ import pytest
 import soundfile
 from PIL import Image
 
-from app.training import clips, joint_run
+from app.training import clips, joint_run, session
 from app.training.curve import KINDS, draw_curve
 from app.training.session import Plan
-from mlx_model.errors import RequestError
+from mlx_model.errors import DiskFull, RequestError
 from mlx_model.events import Learned
 from mlx_model.training import joint
 from mlx_model.training.needs import Settings
@@ -121,6 +121,13 @@ def plan(tmp_path, monkeypatch):
     world.write(tmp_path / "set", 2)
     settings = Settings(rank=None, optimizer="muon", rate=0.01, batch=1, self_flow=True)
     return Plan(tmp_path / "set", tmp_path / "joint", "joint", settings, 2, sample_every=2)
+
+
+def test_a_disk_without_room_for_the_checkpoints_is_told_before_the_first_step(plan, monkeypatch):
+    monkeypatch.setattr(session, "free_bytes", lambda path: 2**16)
+    with pytest.raises(DiskFull, match="are free"):
+        list(joint_run.train_clips(plan))
+    assert not any(plan.out.iterdir())
 
 
 @pytest.mark.sweep
