@@ -124,8 +124,8 @@ class Learner:
     @property
     def checkpoint_bytes(self) -> int:
         """What `save` writes, but for its head."""
-        kept = tree_flatten([self.masters, self.ema, self.optimizer.state])
-        return sum(array.nbytes for _, array in kept)
+        kept = dict(tree_flatten([self.masters, self.ema, self.optimizer.state]))
+        return sum(int(array.nbytes) for array in kept.values())
 
     def save(self, folder: Path) -> None:
         """Everything that going on needs. Raises DiskFull."""
