@@ -6,8 +6,7 @@ A download that was paused, cancelled or cut off goes on where it stopped.
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, QUrl, Signal
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
 from PySide6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QWidget
 
 from mlx_model import memory
@@ -19,6 +18,7 @@ from ...base.words import say_left, say_stage
 from ...engine.protocol import command_line, environment
 from ...models import access
 from ..kit.dialog import fill_dialog
+from ..kit.links import open_page
 from ..kit.measures import GAP
 from ..kit.widgets import button, label, row
 from ..kit.words import in_window
@@ -224,7 +224,7 @@ class Consent(QDialog):
         box.addWidget(label(f"{licence['summary'][:1].upper()}{licence['summary'][1:]}.", wrap=True))
         if licence["gated"]:
             box.addWidget(label(GATED, "muted", wrap=True))
-        box.addLayout(row(button("Read the Licence", lambda: QDesktopServices.openUrl(QUrl(licence["url"]))), None))
+        box.addLayout(row(button("Read the Licence", lambda: open_page(licence["url"], self)), None))
         box.addWidget(agree)
         box.addWidget(buttons)
         self.setMinimumWidth(460)

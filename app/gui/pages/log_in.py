@@ -1,13 +1,12 @@
 """Logging in to the hub: a token that is pasted, and where it is kept is said."""
 
-from PySide6.QtCore import QUrl
-from PySide6.QtGui import QDesktopServices
 from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLineEdit, QWidget
 
 from mlx_model.errors import RequestError
 
 from ...models import access
 from ..kit.dialog import fill_dialog
+from ..kit.links import open_page
 from ..kit.widgets import OneLineEdit, button, describe, label, row
 from ..kit.words import in_window
 
@@ -32,7 +31,7 @@ class LogIn(QDialog):
         describe(self.field, "Token", "Begins with hf_")
         self.wrong = label(tone="danger", wrap=True)
         self.wrong.hide()
-        page = button("Make a Token…", lambda: QDesktopServices.openUrl(QUrl(access.PAGE)), "key")
+        page = button("Make a Token…", lambda: open_page(access.PAGE, self), "key")
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         self.ok = buttons.addButton("Log In", QDialogButtonBox.ButtonRole.AcceptRole)
         buttons.accepted.connect(self.agree)

@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from PySide6.QtCore import QUrl, Signal
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QProgressBar, QVBoxLayout
 
 from mlx_model import memory
@@ -12,6 +11,7 @@ from mlx_model.spec_parts import BITS
 
 from ...models import helpers, library, writers
 from ..kit.fields import ChoiceField
+from ..kit.links import open_page
 from ..kit.measures import GAP, MARGIN, WIDE
 from ..kit.messages import sure, tell
 from ..kit.widgets import button, label, row, set_tone
@@ -85,7 +85,7 @@ class ModelCard(QFrame):
         licence = self.entry["licence"]
         name = licence["name"][:1].upper() + licence["name"][1:]
         words = label(f"{name}: {licence['summary']}", "muted", wrap=True)
-        read = button("Read Licence", lambda: QDesktopServices.openUrl(QUrl(licence["url"])), kind="quiet")
+        read = button("Read Licence", lambda: open_page(licence["url"], self), kind="quiet")
         read.setAccessibleName(f"Read the licence of {self.entry['title']}")
         box = QHBoxLayout()
         box.addWidget(words, 1)

@@ -4,8 +4,7 @@ from functools import partial
 from pathlib import Path
 
 from msgspec.structs import replace
-from PySide6.QtCore import QObject, QUrl, Signal
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QFileDialog, QInputDialog, QWidget
 
 from mlx_model.errors import FluxLocalError
@@ -15,6 +14,7 @@ from ...board.data import Board, Member, Source, Take, find_id, free_colour, fre
 from ..document import picture_drag
 from ..document.document import Document
 from ..document.panel_part import PanelPart
+from ..kit.links import show_folder
 from .branches import name_file
 from .take_details import settings_of
 
@@ -84,5 +84,4 @@ class TakeCommands(PanelPart, QObject):
 
     def reveal(self, take_id: str) -> None:
         """Show the folder of its file."""
-        folder = self.document.picture_path(self._take(take_id).picture.sha256).parent
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(folder)))
+        show_folder(self.document.picture_path(self._take(take_id).picture.sha256).parent, self.page)

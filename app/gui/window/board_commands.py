@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from PySide6.QtCore import QMimeData, QObject, QUrl, Signal
-from PySide6.QtGui import QDesktopServices, QGuiApplication
+from PySide6.QtCore import QMimeData, QObject, Signal
+from PySide6.QtGui import QGuiApplication
 from PySide6.QtWidgets import QMainWindow
 
 from mlx_model.errors import FluxLocalError
@@ -20,6 +20,7 @@ from ..board.model import PANELS
 from ..board.view import BoardView, wanting
 from ..document import picture_drag
 from ..document.document import Document
+from ..kit.links import show_folder
 from ..kit.messages import sure
 from ..panel.pen import ScenePen
 from .session import Session
@@ -131,7 +132,7 @@ class BoardCommands(QObject):
 
     def reveal(self) -> None:
         """Show the folder that the board lies in."""
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(self.document.file.path.parent)))
+        show_folder(self.document.file.path.parent, self.window)
 
     def restore(self) -> None:
         from .dialogs import RestoreDialog
@@ -165,6 +166,7 @@ class BoardCommands(QObject):
         from ..pages.peek import Peek
 
         look = Peek(self.document, panel_id, self.window.centralWidget() or self.window)
+        self.view.destroyed.connect(look.deleteLater)
         look.closed.connect(self._select_unless_open)
         look.opened.connect(self.panel_wanted)
 
@@ -178,6 +180,7 @@ class BoardCommands(QObject):
 
         chosen = self.list_chosen()
         animatic = Animatic(self.document, chosen[0] if chosen else None, self.window)
+        self.view.destroyed.connect(animatic.close)  # with the board's pages
         animatic.show()
         animatic.toggle()
 

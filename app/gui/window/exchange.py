@@ -8,8 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
-from PySide6.QtCore import QObject, QThread, QUrl, Signal
-from PySide6.QtGui import QDesktopServices
+from PySide6.QtCore import QObject, QThread, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -30,6 +29,7 @@ from ...interchange.formats import EXPORTS, FORMATS, Format, Option
 from ..document.document import Document
 from ..kit.dialog import fill_dialog, make_form, stack
 from ..kit.fields import ChoiceField, WholeField
+from ..kit.links import open_folder
 from ..kit.messages import choose_file, choose_folder, show_progress
 from ..kit.widgets import label, order_tabs, set_tone
 from ..kit.words import in_window
@@ -278,8 +278,7 @@ def export_to(document: Document, order: Order, place: Place, parent: QWidget, s
 
     def tell(made: formats.Exported) -> None:
         say(f"Exported {made.path.name}.", " ".join([f"In {made.path.parent}.", *made.notes]), True)
-        target = made.path if made.path.is_dir() else made.path.parent
-        QDesktopServices.openUrl(QUrl.fromLocalFile(str(target)))
+        open_folder(made.path if made.path.is_dir() else made.path.parent)
 
     return run(Task(f"Exporting {FORMATS[order.name].title}", work, tell), parent, say)
 

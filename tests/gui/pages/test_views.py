@@ -422,7 +422,7 @@ def test_export_through_the_dialog_s_options(window, engine, picture_file, tmp_p
 
     if not FORMATS[name].available:
         pytest.skip("an optional package is not installed")
-    monkeypatch.setattr(exchange.QDesktopServices, "openUrl", lambda url: True)
+    monkeypatch.setattr(exchange, "open_folder", lambda folder: True)
     window.document.render([next(window.document.board.panels()).id])
     engine.done(picture_file())
     dialog, said, out = exchange.ExportDialog(window.document, (), window), [], tmp_path / f"out.{name}"
