@@ -88,7 +88,7 @@ PIXELS = {  # made of pixels, or of a picture that is open already
     "app/gui/kit/icons.py": {"QPixmap(round(side * (1 + gap)), side)"},
     "app/gui/pages/cast_member.py": {"QIcon(pixmap)", "QPixmap(24, 24)"},
     "app/gui/pages/loras_view.py": {"QImage(pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)"},
-    "app/gui/panel/fields.py": {"QIcon(self.document.pixmap(self._pictures[place], 96))"},
+    "app/gui/panel/fields.py": {"QIcon(empty if pixmap.isNull() else pixmap)", "QPixmap(self.iconSize())"},
     "app/gui/panel/laying.py": {"QImage(size.width, size.height, PREMULTIPLIED)"},
     "app/gui/prompt/completion.py": {"QIcon(made)", "QPixmap(side, side)"},
     "app/gui/prompt/menu.py": {"QIcon(made)", "QIcon(tray.document.pixmap(sha256, 64))", "QPixmap(32, 32)"},

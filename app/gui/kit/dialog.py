@@ -1,6 +1,6 @@
 """What all dialogs share: their margins, their form, how a field is explained."""
 
-from PySide6.QtWidgets import QDialog, QFormLayout, QLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QApplication, QDialog, QFormLayout, QLayout, QProgressDialog, QVBoxLayout, QWidget
 
 from .measures import MARGIN, ROOM, TIGHT, WIDE
 from .widgets import label
@@ -12,6 +12,13 @@ def fill_dialog(dialog: QDialog) -> QVBoxLayout:
     box.setContentsMargins(ROOM, ROOM, ROOM, ROOM)
     box.setSpacing(WIDE)
     return box
+
+
+def close_questions() -> None:
+    """Every dialog that waits for an answer, as Esc does: what it is about goes."""
+    for one in QApplication.topLevelWidgets():
+        if one.isVisible() and one.isModal() and not isinstance(one, QProgressDialog):
+            one.close()
 
 
 def make_form() -> QFormLayout:

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable, Iterable
 
 from msgspec.structs import replace
-from PySide6.QtCore import QEvent, QObject, QPointF, QRectF, QSignalBlocker, QSize, Qt
+from PySide6.QtCore import QPointF, QRectF, QSignalBlocker, QSize, Qt
 from PySide6.QtGui import (
     QColor,
     QContextMenuEvent,
@@ -158,7 +158,6 @@ class StartBox(PanelPart, ChoiceField):
         self.layer: Callable[[Panel, QPixmap], QPixmap] = lambda _, pixmap: pixmap  # with what lies on it
         describe(self, "Start from", HINT)
         self.setIconSize(QSize(36, 24))
-        self.view().installEventFilter(self)
         self.activated.connect(self._choose)
         document.picture_ready.connect(self._follow_picture)
 
@@ -208,11 +207,10 @@ class StartBox(PanelPart, ChoiceField):
         """Such as Take 2, or Panel 1A."""
         return self.currentText().partition(":")[0]
 
-    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+    def showPopup(self) -> None:
         """A thousand panels have a thousand pictures: they are looked for when the list opens."""
-        if event.type() == QEvent.Type.Show:
-            self._show_icons(self._pictures)
-        return super().eventFilter(watched, event)
+        self._show_icons(self._pictures)
+        super().showPopup()
 
     def _follow_picture(self, sha256: str) -> None:
         if self.view().isVisible():
@@ -221,8 +219,11 @@ class StartBox(PanelPart, ChoiceField):
             self.update()
 
     def _show_icons(self, rows: Iterable[int]) -> None:
+        empty = QPixmap(self.iconSize())  # in the place of one that is still read
+        empty.fill(Qt.GlobalColor.transparent)
         for place in rows:
-            self.setItemIcon(place, QIcon(self.document.pixmap(self._pictures[place], 96)))
+            pixmap = self.document.pixmap(self._pictures[place], 96)
+            self.setItemIcon(place, QIcon(empty if pixmap.isNull() else pixmap))
 
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         self.showPopup()

@@ -21,6 +21,7 @@ from ..board.view import BoardView
 from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..document.storing import in_background
+from ..kit.dialog import close_questions
 from ..kit.measures import GAP, WIDE
 from ..kit.messages import Toasts
 from ..kit.placing import size_first
@@ -167,7 +168,8 @@ class MainWindow(QMainWindow):
         return page
 
     def show_document(self, document: Document) -> None:
-        """Make the pages of another board."""
+        """Make the pages of another board. Finder may open it while something is asked about the one before."""
+        close_questions()
         view = BoardView(document, self.run, self.session.settings.cell)
         self.board_commands = BoardCommands(self.session, view, self.open_panel_id, self, self.commands.copy_as)
         self.board_commands.said.connect(self.say)
@@ -352,8 +354,7 @@ class MainWindow(QMainWindow):
 
     def _say_undoable(self, text: str) -> None:
         """With a button that takes it back, as long as nothing else was done."""
-        document = self.document
-        if document:
+        if document := self.document:
             self._undoable = (text, document.history.undo_label)
             self.toasts.say(text, good=True, offer=("Undo", document.undo))
 

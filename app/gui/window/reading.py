@@ -19,6 +19,7 @@ from PySide6.QtWidgets import (
 from ...base import paths
 from ...base.credits import OURS, Library, list_libraries
 from ..document.pixmaps import read
+from ..document.storing import in_background
 from ..kit.dialog import fill_dialog
 from ..kit.measures import GAP, ROOM, TIGHT, WIDE
 from ..kit.messages import tell
@@ -111,7 +112,7 @@ class Acknowledgements(QDialog):
     def __init__(self, parent: QWidget):
         super().__init__(parent)
         self.setWindowTitle("Acknowledgements")
-        self.libraries = list_libraries()
+        self.libraries: list[Library] = in_background(lambda _: list_libraries(), [None])[0]  # reads a hundred files
         self.list, self.text = QListWidget(), QPlainTextEdit()
         self.list.setAccessibleName("Libraries")
         self.text.setAccessibleName("Licence")
