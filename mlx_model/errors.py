@@ -40,7 +40,7 @@ AdviceCode = Literal[
     "make_board", "make_scene", "name_class", "name_model", "name_other_model", "put_on_base", "replace_model",
     "save_with_request",
     "log_in", "log_in_again", "log_in_with_rights",
-    "look_at_token", "stay_under_size", "try_other_numbers", "unset_offline", "where_to_paint",
+    "look_at_token", "stay_under_size", "try_other_numbers", "unset_offline", "where_to_paint", "write_again",
 ]  # fmt: skip
 
 

@@ -104,6 +104,7 @@ class Request:
     region: bool = False  # only what a mask repaints is computed, with a rim: see run/masked.py, approximate
     step_cache: float | None = None  # see run/step_cache.py: approximate, None is exact
     enlarge: int | None = None  # how many times the picture becomes as wide and as high: see enlarging.py
+    own_words: str = ""  # the artist's, where the prompt was written out of them: not read by the model
 
     @property
     def size(self) -> Size:
@@ -134,7 +135,7 @@ def from_json(text: str) -> Request:
 
     try:
         values = parse_json(text)
-        if len(values.get("references", ())) + len(values.get("loras", ())) > MOST_FILES:
+        if sum(len(values.get(name, ())) for name in ("references", "loras")) > MOST_FILES:
             raise ValueError("it names files without end")
         values["references"] = tuple(_read_reference(item) for item in values.get("references", ()))
         values["loras"] = tuple(Lora(**item) for item in values.get("loras", ()))
@@ -196,13 +197,8 @@ def check(request: Request, spec: ModelSpec) -> Request:
 
         prompt = check_boxes(prompt, len(request.references))
     filled: dict[str, Any] = {
-        "prompt": prompt,
-        "width": width,
-        "height": height,
-        "steps": steps,
-        "guidance": guidance,
-        "sampler": sampler,
-    }
+        "prompt": prompt, "width": width, "height": height, "steps": steps, "guidance": guidance, "sampler": sampler,
+    }  # fmt: skip
     return dataclasses.replace(request, **filled)
 
 
@@ -243,9 +239,9 @@ def _leave_out(setting: str) -> Advice:
 
 
 def _check_text(request: Request, spec: ModelSpec) -> None:
-    if SURROGATE.search(request.prompt + request.negative):
+    if SURROGATE.search("".join(texts := (request.prompt, request.negative, request.own_words))):
         _fail("The prompt holds characters that are no text.", "Type it again, in a terminal that is set to UTF-8.")
-    if max(len(request.prompt), len(request.negative)) > MAX_TEXT:
+    if max(map(len, texts)) > MAX_TEXT:
         _fail(f"The prompt has more than {MAX_TEXT} characters.", "Say it shorter.")
     if spec.takes_text and spec.needs_prompt and not request.prompt.strip():
         _fail("The prompt is empty.", "Say what the picture should show.")

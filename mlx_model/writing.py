@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from .errors import LayoutError, RequestError, WillNotFit
+from .errors import Advice, LayoutError, RequestError, WillNotFit
 from .foreign import parse_json, read_small
 
 MOST_TOKENS = 600  # of an answer: three times the longest that the texts below ask for
@@ -27,9 +27,28 @@ MOST_WORDS = 4000  # characters of what is to be written out
 MOST_TOLD = 20_000  # characters of what a model's makers tell it
 OWN_CODE = ("auto_map", "model_file")  # of config.json: Python files of the folder
 MENTION = re.compile(r"(?<![\w@.])(\\?@\w[\w-]*)")
-THOUGHT = re.compile(r"<think>.*?(?:</think>|\Z)", re.DOTALL)
-FENCE = re.compile(r"\A```\w*\n(.*?)\n?```\Z", re.DOTALL)
-QUOTES = {'"': '"', "“": "”", "'": "'"}
+# Some templates begin the thought themselves, so that the answer has only its end.
+_THINK = r"(?:think\w*|thought\w*|reasoning)"
+THOUGHT = re.compile(rf"\A.*</{_THINK}>|<{_THINK}>.*\Z", re.DOTALL | re.IGNORECASE)
+FENCE = re.compile(r"```\w*[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
+# One tag around all of it; <dog_1> alone is FLUX.3's word for a thing in a box, and <|end|> a sign of a template.
+TAGGED = re.compile(r"\A<(\w+)>(.*)</\1>\Z", re.DOTALL)
+LOOSE = re.compile(r"\A(?:<\|\w+\|>|<(?:prompt|answer|output|result|text|description)>)|(?:<\|\w+\|>|</\w+>)\s*\Z")
+# What stands before the text that was asked for: "Sure! Here is the prompt:", "**Prompt:**".
+_SURE = r"(?:sure|certainly|of course|absolutely|okay|ok|great|yes)"
+_TEXT = r"(?:prompt|description|instruction|caption|paragraph|text|version|answer|output|result|rewrite)s?"
+_KIND = (
+    r"(?:the|your|my|final|new|full|written|written-out|rewritten|expanded|detailed|improved|enhanced|image|picture)"
+)
+PREAMBLE = re.compile(
+    rf"\A[\W_]*(?:{_SURE}\b[^\n:]{{0,60}}?[.!,:]+\s*)?"
+    rf"(?:(?:here|below|this is|i have|i've|i will|i'll|let me)\b[^\n:.]{{0,120}}?\b{_TEXT}\b"
+    rf"[^\n:.]{{0,80}}(?::|\.?\s*\n)|"
+    rf"(?:{_KIND}\s+){{0,3}}{_TEXT}\s*\**\s*:|{_SURE}\s*[!.:]+(?=\s|\Z))\**[\s>]*",
+    re.IGNORECASE,
+)
+QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'", "‘": "’", "`": "`", "*": "*", "_": "_"}
+INSIDE_WORDS = re.compile(r"(?<=\w)['’](?=\w)")
 BROKEN, NO_TEXT = "\N{REPLACEMENT CHARACTER}", ("Cc", "Cs", "Co", "Cn")  # categories of Unicode
 KEEP = "Words that begin with @ are names: keep each exactly as it is, and use no others. Answer with the text alone."
 NEW = (
@@ -117,13 +136,17 @@ def accept(words: str, answer: str, ended: bool = True, as_json: bool = False) -
 
     `ended`: the model came to an end by itself; `as_json`: it was asked for an object, which comes in one line.
     """
-    text = unicodedata.normalize("NFC", _read_object(answer) if as_json and ended else _unwrap(answer))
+    if not ended:
+        raise RequestError(
+            "What the writer made is not used: it had no end.",
+            "Your own words stay. A model that doesn't stop by itself was not taught to answer: take another one.",
+        )
+    text = unicodedata.normalize("NFC", _read_object(answer) if as_json else _unwrap(answer))
     given, found = list_mentions(words), list_mentions(text)
     lost, invented = sorted(set(given) - set(found)), sorted(set(found) - set(given))
-    if not ended:
-        raise _refuse("it had no end")
     if len(re.findall(r"\w", text)) < 3:
-        raise _refuse("it says nothing")
+        more = re.search(r"\w{2}", answer)
+        raise _refuse("there is no text in it, only thoughts, tags or a preamble" if more else "it says nothing")
     if BROKEN in text or any(unicodedata.category(sign) in NO_TEXT for sign in text):
         raise _refuse("it holds characters that are no text")
     if lost or invented:
@@ -145,17 +168,29 @@ def _read_object(answer: str) -> str:
 
 
 def _unwrap(answer: str) -> str:
-    """Without thoughts, a fence and quotes around it, in one line."""
-    text = THOUGHT.sub("", answer).strip()
-    fenced = FENCE.match(text)
-    text = fenced[1].strip() if fenced else text
-    if len(text) > 1 and QUOTES.get(text[0]) == text[-1] and text[0] not in text[1:-1]:
-        text = text[1:-1]
+    """Without thoughts, what leads up to the text, and fences, tags and quotes around it; in one line."""
+    text, before = THOUGHT.sub("", answer).strip(), ""
+    while text != before:
+        before = text
+        text = _take_inside(LOOSE.sub("", PREAMBLE.sub("", text, 1)).strip()).strip()
     return " ".join(text.split())
 
 
+def _take_inside(text: str) -> str:
+    """Of one fence, tag or pair of quotes around all of it; of a fence also where words stand around that."""
+    if fenced := FENCE.search(text):
+        return fenced[1]
+    if tagged := TAGGED.match(text):
+        return tagged[2]
+    inner, close = text[1:-1], QUOTES.get(text[:1])
+    whole = close == text[-1:] and not {text[0], close} & set(INSIDE_WORDS.sub("", inner)) if close else False
+    if text[:2] == text[-2:] == "**" and "**" not in text[2:-2]:
+        return text[2:-2]
+    return inner if whole and len(text) > 1 else text
+
+
 def _refuse(why: str) -> RequestError:
-    return RequestError(f"What the writer made is not used: {why}.", "Your own words stay; another seed may do better.")
+    return RequestError(f"What the writer made is not used: {why}.", Advice("write_again"))
 
 
 def check_folder(folder: Path, usable: float = math.inf) -> None:

@@ -1,6 +1,7 @@
 """A tiny Qwen3 with random weights as a published language model lies on the disk."""
 
 import json
+from itertools import pairwise
 from pathlib import Path
 
 import mlx.core as mx
@@ -51,3 +52,33 @@ def save_tokenizer(path: Path) -> None:
         "chat_template": CHAT,
     }
     (path / "tokenizer_config.json").write_text(json.dumps(settings))
+
+
+def save_parrot(path: Path, pieces: list[str], layers: int = 2) -> Path:
+    """One that says just these pieces, each once, whatever it is asked. More layers make it slower. The folder.
+
+    Its layers add nothing, so that each token is followed by one that depends on it alone.
+    """
+    from mlx_lm.models.qwen3 import Model, ModelArgs
+
+    save_tokenizer(path)
+    tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+    tokenizer.add_tokens(pieces)
+    tokenizer.save(str(path / "tokenizer.json"))
+    line_end, end = tokenizer.encode("\n").ids[-1], tokenizer.token_to_id("<|im_end|>")
+    said = [line_end, *map(tokenizer.token_to_id, pieces), end]
+    size = -(-tokenizer.get_vocab_size() // 32) * 32
+    config = CONFIG | {"hidden_size": size, "vocab_size": size, "num_hidden_layers": layers, "eos_token_id": end,
+                       "tie_word_embeddings": False}  # fmt: skip
+    weights = dict(tree_flatten(Model(ModelArgs.from_dict(config)).parameters()))
+    for name in weights:
+        if name.endswith(("o_proj.weight", "down_proj.weight")):
+            weights[name] = mx.zeros_like(weights[name])
+    weights["model.embed_tokens.weight"] = mx.eye(size)
+    head = mx.zeros((size, size))
+    for one, following in pairwise(said):
+        head[following, one] = 10.0
+    weights["lm_head.weight"] = head
+    mx.save_safetensors(str(path / "model.safetensors"), weights, {"format": "mlx"})
+    (path / "config.json").write_text(json.dumps(config))
+    return path

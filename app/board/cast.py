@@ -132,7 +132,11 @@ def rename_in_panel(panel: Panel, renamed: Mapping[str, str], names: Sequence[st
     """The panel with all of its words that can mention something renamed: see rename_mentions."""
     prompt, instruction = (rename_mentions(text, renamed, names) for text in (panel.prompt, panel.instruction))
     boxes = replace_words(panel.boxes, lambda words: rename_mentions(words, renamed, names))
-    return replace(panel, prompt=prompt, instruction=instruction, boxes=boxes)
+    written = tuple(
+        replace(one, own=rename_mentions(one.own, renamed, names), text=rename_mentions(one.text, renamed, names))
+        for one in panel.written
+    )
+    return replace(panel, prompt=prompt, instruction=instruction, boxes=boxes, written=written)
 
 
 def _require_free(name: str, names: NamesInUse) -> None:

@@ -11,18 +11,18 @@ import secrets
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
-from functools import cache
 from itertools import count
 from typing import Literal, Protocol, TypeVar, get_args
 
 from mlx_model.errors import Refused
 
 from .camera import Camera
-from .heading import OWN_NUMBER
+from .heading import OWN_NUMBER, letters
 from .picture import Crop, Placed, Struct
 from .picture import Picture as Picture  # so that what a board holds is found here
 from .pose import Figure
 from .regions import Region
+from .written import Written, find_written
 
 SCHEMA = 2
 ASPECTS: dict[str, tuple[int, int]] = {
@@ -164,6 +164,7 @@ class Panel(Struct, frozen=True):
     takes: tuple[Take, ...] = ()
     current: str | None = None  # id of a take
     in_place: bool = False  # whether where its scene is, by the heading, is added to the description
+    written: tuple[Written, ...] = ()  # what a language model made of the artist's words
 
     @property
     def take(self) -> Take | None:
@@ -171,9 +172,19 @@ class Panel(Struct, frozen=True):
         return self.find_take(self.current)
 
     @property
-    def words(self) -> str:
-        """What its next picture is made by: the instruction of an edit where it has one, else the description."""
+    def own_words(self) -> str:
+        """The artist's: the instruction of an edit where it has one, else the description."""
         return getattr(self, self.words_field).strip() or self.prompt
+
+    @property
+    def written_out(self) -> Written | None:
+        """What is used in place of them."""
+        return one if (one := find_written(self.written, self.own_words)) and one.used else None
+
+    @property
+    def words(self) -> str:
+        """What its next picture is made by."""
+        return self.written_out.text.strip() if self.written_out else self.own_words
 
     @property
     def words_field(self) -> Literal["prompt", "instruction"]:
@@ -374,17 +385,6 @@ def numbers(board: Board) -> dict[str, str]:
         for scene, number in ((scene, scenes[scene.id]) for scene in board.scenes)
         for place, panel in enumerate(scene.panels)
     }
-
-
-@cache
-def letters(place: int) -> str:
-    """0 -> A, 25 -> Z, 26 -> AA."""
-    text = ""
-    place += 1
-    while place:
-        place, digit = divmod(place - 1, 26)
-        text = chr(ord("A") + digit) + text
-    return text
 
 
 def new_board(title: str = "Untitled", aspect: tuple[int, int] = (16, 9)) -> Board:

@@ -1,4 +1,4 @@
-"""A scene's panels as a language model is asked to write them out, and what it wrote put in their place.
+"""A scene's panels as a language model is asked to write them out, and what it wrote put beside their words.
 
 Each is asked for by itself, so that its mentions can be checked; all that makes them look alike is told with it.
 """
@@ -6,11 +6,15 @@ Each is asked for by itself, so that its mentions can be checked; all that makes
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
+from mlx_model.errors import Refused
 from mlx_model.writing import is_short
 
 from .commands import set_panel
 from .data import Board, Panel, Scene
 from .heading import say_place
+from .written import Written, find_written, put_one
 
 MOST_TOLD = 3000  # characters of a scene that are told with each of its panels
 
@@ -23,11 +27,11 @@ class SceneDraft(NamedTuple):
 
 
 def draft_scene(board: Board, scene: Scene) -> SceneDraft:
-    """Panels that are made from words and say little yet: an edit is no description, and a long one is written out."""
+    """Panels that are made from words and say little yet: an edit is no description, and a long one needs no writer."""
     lines = {
         panel.id: panel.prompt
         for panel in scene.panels
-        if panel.source.kind == "blank" and panel.prompt.strip() and is_short(panel.prompt)
+        if panel.source.kind == "blank" and panel.prompt.strip() and not panel.written_out and is_short(panel.prompt)
     }
     return SceneDraft(lines, _tell(board, scene))
 
@@ -42,18 +46,29 @@ def _tell(board: Board, scene: Scene) -> str:
 
 
 def put_written(board: Board, lines: Mapping[str, str], written: Mapping[str, str]) -> Board:
-    """The board with what was written as descriptions, of the panels whose words are still those of `lines`.
-
-    What a panel said stays beside it as its action, where it has none.
-    """
+    """The board with what was written beside the words of `lines`, of the panels that still say these."""
     there = {panel.id: panel for panel in board.panels()}
     for panel_id, text in written.items():
         panel = there.get(panel_id)
         if text and panel and is_same(panel, lines[panel_id]):
-            board = set_panel(board, panel_id, prompt=text, action=panel.action or panel.prompt)
+            board = write_beside(board, panel_id, text)
     return board
+
+
+def write_beside(board: Board, panel_id: str, text: str) -> Board:
+    """The panel with `text` written out of its words, and used."""
+    panel = board.panel(panel_id)
+    return set_panel(board, panel_id, written=put_one(panel.written, Written(panel.own_words, text)))
+
+
+def use_written(board: Board, panel_id: str, used: bool) -> Board:
+    """Whether the panel is made by what was written out of its words, or by these. Raises Refused for none."""
+    panel = board.panel(panel_id)
+    if (one := find_written(panel.written, panel.own_words)) is None:
+        raise Refused("Nothing was written out of the words that this panel has now.", "Have them written out first.")
+    return set_panel(board, panel_id, written=put_one(panel.written, replace(one, used=used)))
 
 
 def is_same(panel: Panel, line: str) -> bool:
     """Whether a panel still says what was written out."""
-    return panel.prompt == line
+    return panel.own_words == line

@@ -1,6 +1,7 @@
 """What a scene's heading says: a number of its own, and where it is: INT. BAR - NIGHT is the interior of a bar."""
 
 import re
+from functools import cache
 
 OWN_NUMBER = re.compile(r"\s*#([0-9A-Za-z.]{1,10})#\s*$")  # at the end of a heading, as Fountain writes it
 SIDES = {
@@ -34,3 +35,14 @@ def _cut_side(text: str) -> tuple[str, str]:
     if one := ONE.match(text):
         return SIDES[one[1].lower()], text[one.end() :]
     return "", text
+
+
+@cache
+def letters(place: int) -> str:
+    """0 -> A, 25 -> Z, 26 -> AA."""
+    text = ""
+    place += 1
+    while place:
+        place, digit = divmod(place - 1, 26)
+        text = chr(ord("A") + digit) + text
+    return text

@@ -194,6 +194,7 @@ def panel_job(
     request = Request(
         choice.model.name,
         prompt=_compile(board, panel, shown, _call(shown, known, spec), spec),
+        own_words=panel.own_words.strip() if panel.written_out else "",
         width=width,
         height=height,
         steps=panel.settings.steps,
@@ -208,7 +209,7 @@ def panel_job(
         region=choose_region(mask, panel, spec),
     )
     folder, start = str(choice.folder.path), look(board).find_start(panel)
-    words, start_id = panel.words.strip(), start.id if start else None
+    words, start_id = panel.own_words.strip(), start.id if start else None
     made = new_id(), label, check(request, spec), folder, panel_id, slot, previews, instruction, words, start_id, laid
     return Job(*made)
 

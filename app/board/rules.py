@@ -42,7 +42,7 @@ MAX_SECONDS = 3_600.0
 MAX_LORAS, MAX_STRENGTH = 16, 20
 MAX_PLACED = 100  # on one picture
 MAX_FIGURES = 20  # of one pose
-MAX_BOXES = 50  # of a panel
+MAX_BOXES, MAX_WRITTEN = 50, 100  # of a panel
 FAR, WIDE, TURNS = 10.0, 20.0, 3600.0  # of what is placed: its middle and its width in shares of the ground, degrees
 COLOUR = re.compile(r"#[0-9A-Fa-f]{6}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -135,6 +135,9 @@ def check_panel(panel: Panel) -> None:
     for take in panel.takes:
         check_take(take)
     _check_placed(panel.placed)
+    if len(panel.written) > MAX_WRITTEN:
+        raise Refused(f"A panel keeps no more than {MAX_WRITTEN} texts that were written out.")
+    _text(*(text for one in panel.written for text in (one.own, one.text)))
     if len(panel.boxes) > MAX_BOXES:
         raise Refused(f"A panel has no more than {MAX_BOXES} boxes.", "Remove one first.")
     for box in panel.boxes:

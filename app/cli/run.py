@@ -61,10 +61,13 @@ def run(options: Options, prompt: str | None, pictures: Sequence[str], default_n
             return
     given = _list_given(options, request)
     output = _output(options, default_name, request, folder.path, given)
-    if prompt and any(options.get(name) for name in ("write", "writer", "as_object")):
-        text = _write_out(options, prompt, pictures, report)  # last, as it takes minutes: all else is right by now
-        request = check(dataclasses.replace(request, prompt=_prompt(request, text, None, folder)), folder.spec)
-    elif folder.spec.needs_writer:
+    if any(options.get(name) for name in ("write", "writer", "as_object")):
+        own = prompt or request.own_words or request.prompt  # with --again what was recorded is written out anew
+        _prompt(request, own, None, folder)
+        text = _write_out(options, own, request, report)  # last, as it takes minutes: all else is right by now
+        prompt, own = _prompt(request, text, None, folder), unicodedata.normalize("NFC", own)
+        request = check(dataclasses.replace(request, prompt=prompt, own_words=own), folder.spec)
+    elif folder.spec.needs_writer and not request.own_words:
         notes += _tell_need(folder.spec, request.prompt)
     for note in notes:
         report.note(note)
@@ -138,14 +141,13 @@ def _nth_seed(request: Request, number: int) -> Request:
     return dataclasses.replace(request, seed=(request.seed + number) % (MAX_SEED + 1))
 
 
-def _write_out(options: Options, prompt: str, pictures: Sequence[str], report: Reporter) -> str:
+def _write_out(options: Options, prompt: str, request: Request, report: Reporter) -> str:
     """What the writer makes of the prompt, said and recorded. The writer is gone before the model comes."""
     from .write import Asked, find_spec, write_out
 
-    recorded = _read_recorded(options)
-    spec = find_spec(options["model"] or (recorded.model if recorded else None))
-    names = [f"@{number} ({Path(picture).stem})" for number, picture in enumerate(pictures, 1)]
-    asked = Asked(prompt, names, bool(pictures), options["seed"] or 0, options["as_object"])
+    spec = find_spec(options["model"] or request.model)
+    names = [f"@{number} ({one.name or Path(one.path).stem})" for number, one in enumerate(request.references, 1)]
+    asked = Asked(prompt, names, bool(names), options["seed"] or 0, options["as_object"])
     text = write_out(asked, options["writer"], spec, report)
     report.note(f"Written out: {text}")
     return text
@@ -263,7 +265,9 @@ def prepare(options: Options, prompt: str | None, pictures: Sequence[str], notes
         from mlx_model.enlarging import find_words
 
         prompt = find_words(folder.spec)
-    base = dataclasses.replace(base, prompt=_prompt(base, prompt, recorded, folder), loras=_loras(base, options))
+    own = base.own_words if prompt is None else ""  # another prompt was not written out of those
+    words = _prompt(base, prompt, recorded, folder)
+    base = dataclasses.replace(base, prompt=words, own_words=own, loras=_loras(base, options))
     return folder, check(dataclasses.replace(base, **_changes(options, folder, recorded)), folder.spec)
 
 

@@ -73,6 +73,7 @@ WORDS: dict[AdviceCode, str] = {
     ),
     "unset_offline": "Unset HF_HUB_OFFLINE, or give a folder that has the files with --from.",
     "where_to_paint": "Give --mask M, or --outpaint L,T,R,B.",
+    "write_again": "Your own words stay. Another --seed gives another answer; so does another --writer.",
 }
 
 

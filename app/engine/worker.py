@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from mlx_model.events import Cancelled, Done, Event, Failed, Note
+from mlx_model.events import Cancelled, Done, Event, Failed, Note, Stage
 from mlx_model.helpers import HELPERS
 from mlx_model.memory import machine
 from mlx_model.request import Request, check
@@ -222,8 +222,10 @@ class Worker:
         from mlx_model.run.write import Writer  # an extra
 
         began, draft, place = time.perf_counter(), message.draft, Path(message.folder)
+        yield Stage("load", Path(draft.folder).name)
         self._unload()
         writer = Writer.open(Path(draft.folder), machine().usable)
+        writer.between = partial(self._end_if_over, message.job)
         if draft.lines:
             text = json.dumps((yield from writer.write_scene(draft.lines, draft.words, draft.seed)))
         else:

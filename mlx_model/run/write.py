@@ -5,17 +5,20 @@ mlx-lm is an extra. Nothing is downloaded, and no code that a folder brings is r
 
 from __future__ import annotations
 
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 import mlx.core as mx
+from mlx.utils import tree_flatten
 
 from ..errors import Advice, LayoutError, RequestError, say_reason
 from ..events import Event, Stage, Step
 from ..store.shards import header
-from ..writing import MAKERS_TOKENS, MOST_TOKENS, accept, check_folder, compose_messages, read_makers
+from ..writing import MAKERS_TOKENS, MOST_TOKENS, RECORD, accept, check_folder, compose_messages, read_makers
 
+PIECE = 2**28  # bytes that are read between two looks whether it was cancelled
+PROMPT_PIECE = 256  # tokens of a prompt, likewise
 WARMTH, NUCLEUS = 0.7, 0.8  # as Qwen3's card has it for answers without thinking
 FAILS = (ValueError, KeyError, TypeError, OSError, RuntimeError, AttributeError, ImportError)  # of what mlx-lm opens
 
@@ -28,11 +31,23 @@ def require_library() -> None:
         raise RequestError("Writing prompts out needs mlx-lm.", Advice("install_part", {"name": "writer"})) from error
 
 
+def _tell_unfit(folder: Path, error: Exception) -> LayoutError:
+    """With what to do: one of ours is added again, another folder downloaded again."""
+    ours = (folder / RECORD).is_file()
+    again = Advice("add_model_again", {"name": folder.name, "path": str(folder)}) if ours else "Download it again."
+    return LayoutError(f"{folder} is no language model that mlx-lm opens: {say_reason(error)}.", again)
+
+
 class Writer:
-    """One language model, loaded. It lives on the thread that opened it."""
+    """One language model, whose weights are read once it writes. It lives on the thread that opened it.
+
+    `between` is called while it reads a long prompt, and may raise to end that.
+    """
 
     def __init__(self, model: Any, tokenizer: Any, folder: Path):
         self.model, self.tokenizer, self.folder = model, tokenizer, folder
+        self.between: Callable[[], None] = lambda: None
+        self._loaded = False
 
     @classmethod
     def open(cls, folder: Path, usable: int) -> Writer:
@@ -45,10 +60,30 @@ class Writer:
             for file in sorted(folder.glob("*.safetensors")):
                 header(file)
             # Left open, transformers asks on the terminal whether to run a tokenizer's own code.
-            model, tokenizer, *_ = mlx_lm.load(str(folder), tokenizer_config={"trust_remote_code": False})
+            model, tokenizer, *_ = mlx_lm.load(str(folder), tokenizer_config={"trust_remote_code": False}, lazy=True)
         except FAILS as error:
-            raise LayoutError(f"{folder} is no language model that mlx-lm opens: {say_reason(error)}.") from error
+            raise _tell_unfit(folder, error) from error
         return cls(model, tokenizer, folder)
+
+    def load(self) -> Generator[Event, None, None]:
+        """Read the weights, once: Stage and a Step after each piece. Closing it cancels. Raises LayoutError."""
+        if self._loaded:
+            return
+        flat: Any = tree_flatten(self.model.parameters())
+        weights: list[mx.array] = [array for _, array in flat]
+        total, done, piece = max(1, sum(one.nbytes for one in weights)), 0, list[mx.array]()
+        yield Stage("load", self.folder.name, total=100)
+        for number, array in enumerate(weights, 1):
+            piece.append(array)
+            if sum(one.nbytes for one in piece) < PIECE and number < len(weights):
+                continue
+            try:
+                mx.eval(piece)
+            except FAILS as error:
+                raise _tell_unfit(self.folder, error) from error
+            done, piece = done + sum(one.nbytes for one in piece), []
+            yield Step(100 * done // total, 100, 0.0, 0.0)
+        self._loaded = True
 
     def write(
         self,
@@ -59,7 +94,7 @@ class Writer:
         as_json: bool = False,
         scene: str = "",
     ) -> Generator[Event, None, str]:
-        """Yields Stage and a Step every token; returns the text. Closing it cancels within a token.
+        """Yields what load does, then Stage and a Step every token; returns the text. Closing it cancels within one.
 
         See writing.compose_messages; `as_json` is for a description alone. Raises RequestError where the answer
         can't be used, LayoutError where the model can't be asked.
@@ -76,9 +111,11 @@ class Writer:
         sampler = make_sampler(WARMTH if seed or not makers else 0.0, NUCLEUS)
         said: list[str] = []
         ended = False
+        yield from self.load()
         yield Stage("write", total=most)
+        reading = {"prefill_step_size": PROMPT_PIECE, "prompt_progress_callback": lambda *_: self.between()}
         for number, piece in enumerate(
-            stream_generate(self.model, self.tokenizer, prompt, max_tokens=most, sampler=sampler), 1
+            stream_generate(self.model, self.tokenizer, prompt, max_tokens=most, sampler=sampler, **reading), 1
         ):
             said.append(piece.text)
             ended = piece.finish_reason == "stop"

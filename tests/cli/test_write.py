@@ -11,6 +11,7 @@ from app.cli import run as running
 from app.cli.write import Asked, find_spec, write_out
 from app.fluxboard.file import BoardFile
 from app.models import writers
+from app.pictures.images import read_request
 from mlx_model.errors import NotInstalled
 from mlx_model.run.write import Writer
 from mlx_model.specs import SPECS
@@ -96,6 +97,24 @@ def test_the_run_says_so_and_not_where_the_words_were_written_out(said, tmp_path
     assert "Written out: a panda, in long words" in notes
 
 
+def test_a_picture_knows_both_words_and_again_makes_the_same(said, tmp_path):
+    add("qwen3-4b")
+    install(FLUX3.name, 1)
+    first, second, third = (tmp_path / f"{name}.png" for name in ("first", "second", "third"))
+    short = ("--steps", "1", "--size", "64x64")
+    run("generate", "a panda", "-m", FLUX3.name, *short, "--write", "-o", str(first))
+    told = run("generate", "--again", str(first), "-o", str(second), "--json")
+    assert "generic" not in told.stdout
+    one, other = read_request(first), read_request(second)
+    assert one == other
+    assert (one.prompt, one.own_words) == ("a panda, in long words", "a panda")
+    run("generate", "a bear", "--again", str(first), "-o", str(third))
+    assert read_request(third).own_words == ""
+    assert len(said) == 1
+    run("generate", "--again", str(first), "--write", "-o", str(third), "--force")
+    assert said[-1][1] == "a panda"
+
+
 @pytest.mark.parametrize(
     "wrong", [("edit", "nope.png", "-p", "a fox"), ("generate", "a fox", "-o", "x.json"), ("generate", "@nobody")]
 )
@@ -130,7 +149,7 @@ def test_json_is_refused_where_nobody_reads_it(said):
     assert len(said) == 1
 
 
-def test_a_scene_of_a_board_is_written_out_and_a_restore_point_keeps_it(said, monkeypatch, tmp_path):
+def test_a_scene_of_a_board_is_written_out_beside_its_own_words(said, monkeypatch, tmp_path):
     add("qwen3-4b")
     place = str(tmp_path / "day.fluxboard")
     run("board", "new", place)
@@ -140,10 +159,23 @@ def test_a_scene_of_a_board_is_written_out_and_a_restore_point_keeps_it(said, mo
     texts = [one["text"] for one in events(told) if "panel" in one]
     assert texts == ["A fox in the snow, long."]
     assert "kept no fox" in told.stdout
+    first, second = read_panels(place)
+    assert (first.prompt, first.words, first.action) == ("a fox in the snow", "A fox in the snow, long.", "")
+    assert second.words == "a fox by the fire"
+    assert "Written out of “a fox in the snow”: A fox in the snow, long." in run("board", "show", place, "1A").stdout
+    run("board", "set", place, "1A", "--own-words")
+    assert read_panels(place)[0].words == "a fox in the snow"
+    run("board", "set", place, "1A", "--written")
+    assert read_panels(place)[0].words == "A fox in the snow, long."
+    told = run("board", "set", place, "1A", "-p", "a dog")
+    assert "of other words" in told.stderr
+    assert read_panels(place)[0].words == "a dog"
+    run("board", "set", place, "1B", "--written", code=2)
+
+
+def read_panels(place):
     with BoardFile.open(Path(place), write=False) as file:
-        first, second = file.board.panels()
-    assert (first.prompt, first.action) == ("A fox in the snow, long.", "a fox in the snow")
-    assert (second.prompt, second.action) == ("a fox by the fire", "")
+        return list(file.board.panels())
 
 
 class Scene:

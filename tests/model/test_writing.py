@@ -55,8 +55,59 @@ def test_what_stands_around_an_answer_goes():
         "“A red fox.”",
         "```text\nA red fox.\n```",
         "  A red\n fox. ",
+        "the snow is white</think>A red fox.",
+        "<thinking>white snow</thinking>A red fox.",
+        "Here is the prompt:\n\nA red fox.",
+        "Here's a detailed description of your picture: A red fox.",
+        'Sure! Here is the written-out prompt:\n\n"A red fox."',
+        "Certainly, here's the rewritten text:\n```\nA red fox.\n```\nLet me know if it helps.",
+        "**Prompt:** A red fox.",
+        "**Final prompt**:\n\n> A red fox.",
+        "Prompt: “A red fox.”",
+        "I have expanded your prompt:\n\nA red fox.",
+        "Okay.\n\nA red fox.",
+        "```\nA red fox.",
+        "`A red fox.`",
+        "*A red fox.*",
+        "<prompt>A red fox.</prompt>",
+        "<answer>\nA red fox.\n</answer>",
+        "A red fox.<|im_end|>",
     ):
         assert accept("a fox", answer) == "A red fox."
+    assert accept("a fox", "'The fox's den.'") == "The fox's den."
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        "Here a fox stands by a sign with the text of a law. It is night.",
+        "A sign whose text: is lit, beside a fox",
+        "Okay-looking foxes in a row, one after the other",
+        "Yes is written on the wall behind the fox",
+        "Description fails before such a fox",
+        "An old print: a fox in the snow",
+        "<3 is painted on the fox's den",
+        "<dog_1> sits beside a fox, <fox_1>",
+        "A fox <fox_1> sleeps near <dog_1>",
+        "'Run' and 'hide' say two foxes",
+        "*Run* and *hide* say two foxes",
+    ],
+)
+def test_a_text_that_only_begins_like_one_stays(answer):
+    assert accept("a fox", answer) == answer
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["Here is the prompt:", "<think>snow</think>", "<think>snow", "snow</think>", "```text\n```", "<prompt></prompt>",
+     "Sure! Here is the prompt:\n\n\"\"", "**Prompt:**"],
+)  # fmt: skip
+def test_an_answer_that_is_nothing_but_those_is_told_as_such(answer):
+    with pytest.raises(RequestError, match="only thoughts, tags or a preamble"):
+        accept("a fox", answer)
+
+
+def test_quotes_inside_stay():
     assert accept("a fox", '"Run" and "hide" say two foxes') == '"Run" and "hide" say two foxes'
 
 

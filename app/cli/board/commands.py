@@ -139,6 +139,9 @@ def add(board: str, prompt: tuple[str, ...], as_json: bool, **options: Any) -> N
     "-p", "--prompt", metavar="TEXT", help="Another description; where it starts from a picture, another instruction."
 )
 @click.option("--take", type=click.IntRange(min=1), metavar="N", help="Make the panel's take N the current one.")
+@click.option(
+    "--written/--own-words", default=None, help="Make pictures by what `board write` made of its words, or by these."
+)
 @_panel_options
 @json_option
 def set_(board: str, panel: str, as_json: bool, **options: Any) -> None:
@@ -197,8 +200,8 @@ def move(board: str, panels: str, as_json: bool, **options: Any) -> None:
 def write_panels(board: str, as_json: bool, **options: Any) -> None:
     """Write the panels of a scene out into descriptions that fit each other.
 
-    What a panel says stays beside it as its action; mentions of the cast stay, a text that loses one is not used. A
-    restore point keeps the board as it was.
+    It stands beside a panel's own words and is used in their place: `board set PANEL --own-words` goes back to them,
+    and so do other words. Mentions of the cast stay, a text that loses one is not used.
 
     \b
     Example:

@@ -22,6 +22,7 @@ from app.board.data import (
     new_id,
     numbers,
 )
+from app.board.drafts import use_written
 from app.fluxboard.file import BoardFile
 from app.models import library
 from app.pictures import images
@@ -109,10 +110,14 @@ def set_panel(path: str, which: str, options: Options, as_json: bool) -> None:
         fields = set(after.__struct_fields__) - {"id", "takes", "current", "mask"}
         board = commands.set_panel(board, before.id, **{key: getattr(after, key) for key in fields})
         board = _add_references(board, before.id, _pictures(file, options["reference"]), options["cast"])
+        if options["written"] is not None:
+            board = use_written(board, before.id, options["written"])
         if options["take"] is not None:
             board = commands.choose_take(board, before.id, _take(before, options["take"]))
         file.save(board)
     _say_numbers(board, [before.id], as_json)
+    if before.written_out and not board.panel(before.id).written_out and options["written"] is None:
+        Reporter(as_json).note("The panel is made by its own words now: what was written out is of other words.")
 
 
 def remove_panels(path: str, which: str, as_json: bool) -> None:

@@ -53,7 +53,8 @@ def list_panels(path: str, panels: str | None, as_json: bool) -> None:
 
 def _row(file: BoardFile, panel: Panel, number: str) -> dict[str, Any]:
     picture = str(file.picture_path(panel.take.picture.sha256)) if panel.take else None
-    return {"number": number, "prompt": panel.words, "takes": len(panel.takes), "picture": picture}
+    own = {"own_words": panel.own_words} if panel.written_out else {}
+    return {"number": number, "prompt": panel.words, **own, "takes": len(panel.takes), "picture": picture}
 
 
 def _line(number: str, panel: Panel) -> str:
@@ -80,6 +81,9 @@ def _panel(file: BoardFile, panel: Panel) -> list[str]:
     lines = [f"Panel {numbers(board)[panel.id]}", f"Prompt: {panel.prompt}"]
     for field in ("instruction", "action", "dialogue", "notes"):
         lines += [f"{field.capitalize()}: {getattr(panel, field)}"] if getattr(panel, field) else []
+    for one in panel.written:
+        used = "" if one == panel.written_out else ", not used"
+        lines.append(f"Written out of “{one.own.strip()}”{used}: {one.text}")
     camera = [text for text in (panel.camera.shot, panel.camera.angle, panel.camera.move) if text]
     lines += [f"Camera: {', '.join(camera)}"] if camera else []
     lines.append(f"Seconds: {panel.seconds:g}")

@@ -29,7 +29,7 @@ def write_scene(path: str, options: dict[str, Any], as_json: bool) -> None:
         report.note(f"{place.name} writes {len(draft.lines)} panels out.")
         made = dict(zip(draft.lines, _write(place, draft, options["seed"], report), strict=True))
         written = {panel_id: text for panel_id, (text, _) in made.items()}
-        file.save(put_written(board, draft.lines, written), point=True)
+        file.save(put_written(board, draft.lines, written))
     for panel_id, (text, why) in made.items():
         if why:
             report.note(f"{label[panel_id]}: {why} Its own words stay.")

@@ -63,6 +63,7 @@ WORDS: dict[AdviceCode, str] = {
     "try_other_numbers": "Try another seed; if it stays, remove the model and add it again.",
     "unset_offline": "Unset HF_HUB_OFFLINE and start the app again.",
     "where_to_paint": "Paint a mask on the picture first.",
+    "write_again": "Your own words stay. Press the pen again for another answer.",
 }
 
 

@@ -84,10 +84,11 @@ class EditBar(PanelPart, QWidget):
         self.remove_boxes = button("Remove Boxes", self.clear_boxes, kind="quiet")
         describe(self.remove_boxes, "Remove boxes", "All that say what is to be where")
         self._last = row(
-            self.hint, self.pen.button, self.box_words, self.remove_boxes, self.placed_words, self.remove_placed,
+            self.hint, *self.pen.parts(), self.box_words, self.remove_boxes, self.placed_words, self.remove_placed,
             self.mask_words, self.remove_mask,
         )  # fmt: skip
-        self._last.setStretchFactor(self.hint, 1)
+        for part in (self.hint, self.pen.told):
+            self._last.setStretchFactor(part, 1)
         return self._last
 
     def _misfit(self) -> QHBoxLayout:
@@ -109,7 +110,7 @@ class EditBar(PanelPart, QWidget):
         """What takes the keyboard, in its order."""
         bar = self.render_bar
         choices = [self.to_change, self.from_other, self.to_make, self.place, self.start, self.text]
-        return [*choices, bar.button, bar.counts, bar.live, bar.cancel, self.pen.button, self.remove_boxes,
+        return [*choices, bar.button, bar.counts, bar.live, bar.cancel, *self.pen.parts(), self.remove_boxes,
                 self.remove_placed, self.remove_mask, self.change_settings, self.anyway]  # fmt: skip
 
     def resizeEvent(self, event: QResizeEvent) -> None:
@@ -146,7 +147,7 @@ class EditBar(PanelPart, QWidget):
         self._show_mask()
         self._show_boxes()
         self.text.set_context(board, see(board, panel), changes)
-        self.text.set_text(getattr(panel, panel.words_field))
+        self.text.set_text(panel.written_out.text if panel.written_out else getattr(panel, panel.words_field))
         self._show_forecast(forecast(board, panel, self.model))
 
     def _show_choice(self, changes: bool) -> None:
@@ -244,12 +245,14 @@ class EditBar(PanelPart, QWidget):
             name = name_start(self.document.board, self.panel, self.panel.source)
             return f"This starts from {name}, not from the picture above"
         spec, words = self.model.spec, self.panel.words
-        needed = spec and spec.needs_writer and words.strip() and is_short(words)
+        needed = spec and spec.needs_writer and words.strip() and is_short(words) and not self.panel.written_out
         return f"{self.model.title} makes generic pictures of a few words: the pen writes them out" if needed else ""
 
     # Changing
 
     def _write(self, text: str) -> None:
+        if self.pen.edit(text):
+            return
         field = self.panel.words_field
         self.change("Edit Instruction", f"{field} {self.panel_id}", **{field: text})
 

@@ -1,9 +1,10 @@
-"""The pen beside the words: a language model on this disk writes them out; undo brings the artist's own back."""
+"""The pen beside the words: a language model on this disk writes them out, beside the artist's own."""
 
 import json
 from pathlib import Path
 
-from PySide6.QtCore import QObject
+from msgspec.structs import replace
+from PySide6.QtCore import QObject, Qt
 from PySide6.QtWidgets import QWidget
 
 from mlx_model import memory
@@ -11,48 +12,108 @@ from mlx_model.errors import FluxLocalError
 from mlx_model.request import Request
 
 from ...base import settings
-from ...base.words import say_count
-from ...board import commands
-from ...board.data import Scene, new_id
-from ...board.drafts import draft_scene, is_same, put_written
+from ...base.words import say_count, say_stage
+from ...board.data import Panel, Scene, new_id
+from ...board.drafts import draft_scene, is_same, put_written, use_written, write_beside
 from ...board.seen import look, see
+from ...board.written import find_written, put_one
 from ...engine.jobs import Draft, Job, JobState
 from ...models import writers
 from ..document.document import Document
 from ..document.forecast import PanelModel, find_model
 from ..document.panel_part import PanelPart
 from ..kit.messages import choose_folder, sure
-from ..kit.widgets import describe, icon_button
+from ..kit.widgets import OneLine, button, describe, icon_button, set_tone
 
 NAME, HINT = (
     "Write the words out",
-    "A language model on this disk makes a long description of few words; undo takes it back",
+    "A language model on this disk makes a long description of few words; your own stay beside it",
 )
-BUSY = "It is writing; cancel it in the queue"
+BUSY = "It is writing"
 NOTHING = "No panel of this scene has a few words to write out."
 WHAT = (
     "Write Out the Prompt",
     "A language model writes a few words out into a prompt. It has to be on this disk already.",
     "Models has some to add: search for “writer” there. Or choose a folder as Hugging Face keeps it, with config.json, "
-    "tokenizer.json and .safetensors files. It is asked for once; your own words come back with Undo.",
+    "tokenizer.json and .safetensors files. It is asked for once; your own words stay beside what it writes.",
 )
 CHOOSE = "Choose the Folder of a Language Model"
+OWN = "Back to My Words", "What was written out stays with the panel, one click away"
+WRITTEN = "Use What Was Written Out", "It was made of these words"
+OTHERS = "Written out of other words: not used"
 
 
 class Pen(PanelPart, QObject):
-    """Its `button` asks for the words of the panel that is shown; one at a time."""
+    """Its `button` asks for the words of the panel that is shown; one at a time. While it writes, `stop` cancels.
+
+    `told` says how far it is, else what was written out of which words; `turn` goes from the one to the other.
+    """
 
     def __init__(self, document: Document, parent: QObject | None = None):
         super().__init__(parent)
         self.document, self.button = document, icon_button(NAME, "pen", HINT, self.ask)
+        self.stop = icon_button("Stop writing", "close", "Your words stay as they are", self.cancel)
+        self.told, self.turn = OneLine(tone="muted"), button("", self.turn_over, kind="quiet")
+        self.told.setAlignment(Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
         self.model = PanelModel()
         self._job, self._asked, self._tries = "", ("", ""), 0  # the job; its panel and the words then
-        self._own: dict[str, tuple[str, str]] = {}  # panel -> the artist's words, and what was made of them
+        document.engine.happened.connect(self._follow)
+        document.engine.changed.connect(self._follow_queue)
         document.engine.finished.connect(self._finish)
 
+    def parts(self) -> tuple[QWidget, ...]:
+        """In the order of a row, and of Tab."""
+        return self.told, self.turn, self.stop, self.button
+
     def refresh(self) -> None:
-        self.button.setEnabled(bool(self.panel.words.strip()) and not self._job)
+        panel = self.panel
+        had = self.button.hasFocus() or self.stop.hasFocus()
+        self.button.setEnabled(bool(panel.own_words.strip()) and not self._job)
         describe(self.button, NAME, BUSY if self._job else HINT)
+        self.stop.setVisible(bool(self._job))
+        if had:  # else the keys go to whatever comes next
+            (self.stop if self._job else self.button).setFocus()
+        self._show_turn(panel)
+        self._tell()
+
+    def _show_turn(self, panel: Panel) -> None:
+        found = find_written(panel.written, panel.own_words)
+        self.turn.setVisible(found is not None and not self._job)
+        words, hint = OWN if panel.written_out else WRITTEN
+        self.turn.setText(words)
+        describe(self.turn, words, hint)
+
+    def _tell(self) -> None:
+        """How far the writing is, else which words are used where there are others."""
+        panel, job = self.panel, self.document.engine.job(self._job) if self._job else None
+        stale = not find_written(panel.written, panel.own_words) and any(
+            one.own.strip() not in (panel.prompt.strip(), panel.instruction.strip()) for one in panel.written
+        )
+        if job:
+            far = say_progress(job, self.document.engine.paused)
+            text = far if self._asked[0] == panel.id else f"{job.job.label}: {far}"
+        elif panel.written_out:
+            text = f"Written out of: {' '.join(panel.own_words.split())}"
+        else:
+            text = OTHERS if stale and panel.own_words.strip() else ""
+        self.told.setText(text)
+        self.told.setVisible(bool(text))
+        set_tone(self.told, "warning" if text == OTHERS else "muted")
+
+    def turn_over(self) -> None:
+        """From what was written out to the artist's own words, or back."""
+        used = not self.panel.written_out
+        what = "Use Written-Out Words" if used else "Back to Own Words"
+        self.document.do(what, lambda board: use_written(board, self.panel_id, used))
+
+    def edit(self, text: str) -> bool:
+        """Change what was written out, where that is shown; False where it is not."""
+        panel = self.panel
+        if (one := panel.written_out) is None:
+            return False
+        written = put_one(panel.written, replace(one, text=text))
+        self.change("Edit Written-Out Words", f"written {panel.id}", written=written)
+        return True
 
     def ask(self) -> None:
         """Put the job in line; the first time a folder is asked for."""
@@ -60,43 +121,61 @@ class Pen(PanelPart, QObject):
         if folder is None or self._job:
             return
         panel, board = self.panel, self.document.board
-        own, written = self._own.get(panel.id, ("", ""))
-        words = own if panel.words == written and own else panel.words  # once more, from what the artist wrote
         shown = tuple(
             f"@{one.name} ({one.role})" if one.role else f"@{one.name}" for one in see(board, panel) if one.name
         )
         changes, spec = panel.source.kind != "blank", self.model.spec
         as_json = bool(spec and spec.structured and not changes and settings.load().json_prompts)
-        draft = Draft(words, str(folder), shown, changes, self._tries, as_json)
+        draft = Draft(panel.own_words, str(folder), shown, changes, self._tries, as_json)
         label = f"Words of panel {look(board).numbers[panel.id]}"
-        self._job, self._asked, self._tries = new_id(), (panel.id, panel.words), self._tries + 1
-        request = Request(self.document.model or "", prompt=words)
+        self._job, self._asked, self._tries = new_id(), (panel.id, panel.own_words), self._tries + 1
+        request = Request(self.document.model or "", prompt=panel.own_words)
         self.document.engine.submit(
-            Job(self._job, label, request, "", slot="write", previews=False, words=words, draft=draft)
+            Job(self._job, label, request, "", slot="write", previews=False, words=panel.own_words, draft=draft)
         )
         self.refresh()
+
+    def cancel(self) -> None:
+        """Within a token, or a piece of the model that is being read."""
+        self.document.engine.cancel(self._job)
+
+    def _follow(self, job_id: str, _: object = None) -> None:
+        if self._job and job_id == self._job and self.panel_id:
+            self._tell()
+
+    def _follow_queue(self) -> None:
+        self._follow(self._job)
 
     def _finish(self, job_id: str) -> None:
         if job_id != self._job:
             return
         self._job, state = "", self.document.engine.job(job_id)
         if state and state.state == "done" and state.result:
-            self._use(state, Path(state.result).read_text("utf-8"))
+            self._use(Path(state.result).read_text("utf-8"))
         elif state and state.state == "failed":
             self.document.message.emit(state.reason, state.hint)
         if self.panel_id:
             self.refresh()
 
-    def _use(self, state: JobState, text: str) -> None:
-        """In the place of the words, unless they have become others meanwhile."""
+    def _use(self, text: str) -> None:
+        """Beside the words, unless they have become others meanwhile."""
         panel_id, before = self._asked
         panel = next((one for one in self.document.board.panels() if one.id == panel_id), None)
-        if panel is None or panel.words != before:
+        if panel is None or panel.own_words != before:
             self.document.message.emit("The words have changed meanwhile: what was written out is not used.", "")
             return
-        self._own[panel_id] = (state.job.words, text)
-        field = panel.words_field
-        self.document.do("Write Out Words", lambda board: commands.set_panel(board, panel_id, **{field: text}))
+        self.document.do("Write Out Words", lambda board: write_beside(board, panel_id, text))
+
+
+def say_progress(job: JobState, paused: bool = False) -> str:
+    """How far a writer is, such as Writing · 34 of at most 600 tokens."""
+    if job.state == "waiting":
+        return "Waiting: the queue is paused" if paused else "Waiting in the queue"
+    if job.cancelling:
+        return "Stopping"
+    if job.stage != "write":
+        return f"Opening the writer{f' · {job.step} %' if job.step else ''}"
+    return f"{say_stage(job.stage)}{f' · {job.step} of at most {job.total} tokens' if job.step else ''}"
 
 
 class ScenePen(QObject):

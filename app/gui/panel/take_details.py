@@ -59,7 +59,7 @@ class TakeDetails(PanelPart, QWidget):
         self.prompt.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         layout = self.form = form()
         self.values: dict[str, QLabel] = {}
-        for name in ("Model", "Size", "Steps", "Guidance", "Seed", "Pictures", "Mask", "Made", "Took"):
+        for name in ("Own words", "Model", "Size", "Steps", "Guidance", "Seed", "Pictures", "Mask", "Made", "Took"):
             self.values[name] = label()
             self.values[name].setWordWrap(True)
             self.values[name].setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
@@ -135,11 +135,12 @@ def _request(take: Take) -> Request | None:
 def _facts(take: Take, request: Request | None) -> dict[str, str]:
     """What stands beside the labels; – where nothing is known."""
     picture = take.picture
-    facts = dict.fromkeys(("Model", "Steps", "Guidance", "Seed", "Pictures", "Mask", "Took"), "–")
+    facts = dict.fromkeys(("Own words", "Model", "Steps", "Guidance", "Seed", "Pictures", "Mask", "Took"), "–")
     facts["Size"], facts["Made"] = f"{picture.width} × {picture.height}", take.made.replace("T", " ")[:16]
     if request:
         pictures = [f"{place} {one.name or 'unnamed'}" for place, one in enumerate(request.references, 1)]
         facts |= {
+            "Own words": request.own_words or "–",
             "Model": model_title(take.model),
             "Steps": f"{request.steps}{_name_shortcuts(request)}",
             "Guidance": f"{request.guidance:g}" if request.guidance is not None else "–",

@@ -38,12 +38,13 @@ def test_what_is_told_with_a_panel_mentions_nobody_and_has_an_end(words, heading
     assert not list_mentions(about)
 
 
-def test_words_stay_as_the_action_and_what_changed_meanwhile_is_left():
+def test_words_stay_beside_it_and_what_changed_meanwhile_is_left():
     board = make(
         Panel("a", prompt="@fox comes in"), Panel("b", prompt="new", action="He sits."), Panel("c", prompt="x")
     )
     lines = {"a": "@fox comes in", "b": "old", "c": "x", "gone": "y"}
     after = put_written(board, lines, {"a": "A red @fox.", "b": "He.", "c": "", "gone": "z"})
-    assert [(one.prompt, one.action) for one in after.panels()] == [
-        ("A red @fox.", "@fox comes in"), ("new", "He sits."), ("x", ""),
+    assert [(one.words, one.prompt, one.action) for one in after.panels()] == [
+        ("A red @fox.", "@fox comes in", ""), ("new", "new", "He sits."), ("x", "x", ""),
     ]  # fmt: skip
+    assert [*draft_scene(after, after.scenes[0]).lines] == ["b", "c"]  # what is written out is not asked for again

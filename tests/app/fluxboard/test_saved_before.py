@@ -43,6 +43,7 @@ def test_it_holds_a_thing_of_every_kind():
     assert first.references[0].member == file.board.cast[0].id
     assert (first.references[1].name, first.take.seed, first.takes[1].note) == ("hat", 7, "imported")
     assert (second.source.panel, second.mask.width, second.take) == (first.id, 16, None)
+    assert [one.used for one in first.written] == [False]
 
 
 def test_loras_and_what_a_model_was_taught_are_kept():

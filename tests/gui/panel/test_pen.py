@@ -16,6 +16,7 @@ from app.gui.panel import edit_bar, pen
 from app.models import writers
 from app.models.library import Model
 from mlx_model.errors import LayoutError
+from mlx_model.events import Cancelled, Stage, Step
 from mlx_model.specs import SPECS
 from mlx_model.writing import RECORD
 from tests.gui.panel_board import shown_panel
@@ -48,17 +49,86 @@ def answer(engine, tmp_path, text=LONG):
     engine.done(str(tmp_path / "words.txt"))
 
 
-def test_words_are_written_out_and_undo_brings_them_back(view, document, engine, tmp_path, folder):
+def test_words_are_written_out_beside_the_artist_s_own(view, document, engine, tmp_path, folder):
     press(view)
     (job,) = engine.submitted
     assert (job.draft.words, job.draft.folder, job.draft.changes) == ("a gull at the beach", str(folder), False)
     assert not view.edit.pen.button.isEnabled()
     answer(engine, tmp_path)
-    assert view.panel.prompt == LONG
+    assert (view.panel.prompt, view.panel.words) == ("a gull at the beach", LONG)
     assert view.edit.text.toPlainText() == LONG
+    assert "a gull at the beach" in view.edit.pen.told.text()
     assert view.edit.pen.button.isEnabled()
     document.undo()
-    assert view.panel.prompt == "a gull at the beach"
+    assert view.panel.words == "a gull at the beach"
+    document.redo()
+    assert view.panel.words == LONG
+
+
+def test_one_click_goes_back_to_one_s_own_words_and_another_on(view, document, engine, tmp_path):
+    press(view)
+    answer(engine, tmp_path)
+    for words, named in (("a gull at the beach", "Use What Was Written Out"), (LONG, "Back to My Words")):
+        QTest.mouseClick(view.edit.pen.turn, Qt.MouseButton.LeftButton)
+        assert view.panel.words == view.edit.text.toPlainText() == words
+        assert view.edit.pen.turn.accessibleName() == named
+
+
+def test_what_was_written_out_is_edited_and_one_s_own_words_stay(view, document, engine, tmp_path):
+    press(view)
+    answer(engine, tmp_path)
+    view.edit.text.setFocus()
+    QTest.keyClick(view.edit.text, Qt.Key.Key_End, Qt.KeyboardModifier.ControlModifier)
+    QTest.keyClicks(view.edit.text, " No people.")
+    assert (view.panel.prompt, view.panel.words) == ("a gull at the beach", f"{LONG} No people.")
+    document.undo()
+    assert view.panel.words == LONG
+
+
+def test_both_words_are_recorded_and_the_same_again_is_told(view, document, engine, tmp_path, qtbot, picture_file):
+    press(view)
+    answer(engine, tmp_path)
+    document.render([view.panel_id])
+    request = engine.submitted[-1].request
+    assert (request.prompt, request.own_words) == (LONG, "a gull at the beach")
+    engine.done(picture_file())
+    qtbot.waitUntil(lambda: bool(view.panel.takes))
+    assert view.edit.render_bar.button.text() == "Render Again"
+    assert view.side.take.values["Own words"].text() == "a gull at the beach"
+    QTest.mouseClick(view.edit.pen.turn, Qt.MouseButton.LeftButton)
+    assert view.edit.render_bar.button.text() == "Render"
+
+
+def test_words_that_were_not_written_out_are_used_and_that_is_said(view, document, engine, tmp_path):
+    press(view)
+    answer(engine, tmp_path)
+    document.do("Edit", commands.set_panel(document.board, view.panel_id, prompt="a dog"))
+    assert view.panel.words == view.edit.text.toPlainText() == "a dog"
+    assert "of other words: not used" in view.edit.pen.told.text()
+    assert view.edit.pen.turn.isHidden()
+    document.undo()
+    assert view.panel.words == LONG
+
+
+def test_how_far_it_is_stands_beside_the_pen_and_it_is_cancelled_there(view, engine):
+    press(view)
+    pen = view.edit.pen
+    assert not pen.stop.isHidden()
+    assert "Opening" in pen.told.text()
+    engine.say(Stage("load", total=100))
+    engine.say(Step(40, 100, 1.0, 1.0))
+    assert "40 %" in pen.told.text()
+    engine.say(Stage("write", total=600))
+    engine.say(Step(34, 600, 1.0, 1.0))
+    assert "34 of at most 600" in pen.told.text()
+    engine.cancels = False
+    QTest.mouseClick(pen.stop, Qt.MouseButton.LeftButton)
+    assert pen.told.text() == "Stopping"
+    engine.say(Cancelled())
+    assert pen.stop.isHidden()
+    assert pen.told.text() == ""
+    assert pen.button.isEnabled()
+    assert view.panel.written == ()
 
 
 def test_once_more_goes_on_from_the_artist_s_own_words(view, engine, tmp_path):
@@ -119,6 +189,10 @@ def test_few_words_are_told_to_be_few_where_the_model_needs_many(flux3, document
     assert "generic pictures" in flux3.edit.hint.text()
     assert flux3.edit.hint.property("tone") == "warning"
     field = flux3.panel.words_field
+    press(flux3)
+    answer(engine, tmp_path)  # of few words too
+    flux3.edit.refresh()
+    assert "generic" not in flux3.edit.hint.text()
     document.do("Edit", commands.set_panel(document.board, flux3.panel_id, **{field: "a gull on a beach " * 10}))
     flux3.edit.refresh()
     assert "generic" not in flux3.edit.hint.text()
@@ -160,8 +234,9 @@ def test_a_scene_is_written_out_in_one_step_beside_what_was_there(scene_pen, doc
     assert "A GULL lands." in job.draft.words
     answer(engine, tmp_path, json.dumps([["A grey gull.", ""], ["", "it lost @dog"], ["A tin robot.", ""]]))
     panels = list(document.board.panels())
-    assert [panel.prompt for panel in panels] == ["A grey gull.", "a dog in a bar", "A tin robot."]
-    assert [panel.action for panel in panels] == ["A GULL lands.", "", "a robot in the city"]
+    assert [panel.words for panel in panels] == ["A grey gull.", "a dog in a bar", "A tin robot."]
+    assert [panel.prompt for panel in panels] == list(job.draft.lines)
+    assert [panel.action for panel in panels] == ["A GULL lands.", "", ""]
     document.undo()
     assert document.board.scenes == before.scenes
 
@@ -173,7 +248,7 @@ def test_what_was_typed_meanwhile_stays_and_refusals_are_told(scene_pen, documen
     with qtbot.waitSignal(document.message) as told:
         answer(engine, tmp_path, json.dumps([["A grey gull.", ""], ["", "It lost @dog."], ["A tin robot.", ""]]))
     assert told.args[0].startswith("2 panels kept the words that were there. It lost @dog.")
-    assert [panel.prompt for panel in document.board.panels()] == ["A grey gull.", "a dog in a bar", "a cat"]
+    assert [panel.words for panel in document.board.panels()] == ["A grey gull.", "a dog in a bar", "a cat"]
 
 
 def test_a_scene_without_few_words_asks_nobody(scene_pen, document, engine, qtbot):

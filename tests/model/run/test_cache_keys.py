@@ -55,9 +55,9 @@ BESIDE = {  # what both runs have, so that the field alone changes something
     "step_cache": {"steps": 8},
     "reference_size": {"references": (draw(1, 158), draw(2, 158))},
 }
-# What a run does not go by: the pipeline is opened for the model and dtype; others belong to other families, which
-# have tests below; an enlarged picture is many runs, each of one of these.
-ELSEWHERE = {"model", "dtype", "label", "sampler", "ready_made", "noise", "enlarge"}
+# What a run does not go by: the pipeline is opened for the model and dtype, own words are for people; others belong
+# to other families, which have tests below; an enlarged picture is many runs, each of one of these.
+ELSEWHERE = {"model", "dtype", "label", "sampler", "ready_made", "noise", "enlarge", "own_words"}
 
 
 def test_every_field_is_tried():

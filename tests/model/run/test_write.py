@@ -9,6 +9,7 @@ import pytest
 
 from mlx_model.errors import LayoutError, RequestError, WillNotFit
 from mlx_model.events import Stage, Step
+from mlx_model.run import write
 from mlx_model.run.write import Writer
 from mlx_model.writing import MAKERS, MAKERS_TOKENS, MOST_TOKENS, check_folder, compose_messages
 from tests.tiny_language import CHAT, CONFIG, save_language
@@ -34,7 +35,8 @@ def test_it_writes_and_what_makes_no_sense_is_not_used(writer):
     with pytest.raises(RequestError, match="not used"):
         events.extend(_list_each(saying, events))
     assert isinstance(events[0], Stage)
-    steps = [event.step for event in events if isinstance(event, Step)]
+    begin = next(number for number, event in enumerate(events) if event == Stage("write", total=MOST_TOKENS))
+    steps = [event.step for event in events[begin:] if isinstance(event, Step)]
     assert steps[0] == 1
     assert len(steps) <= MOST_TOKENS
 
@@ -45,10 +47,34 @@ def _list_each(saying, events):
     return []
 
 
-def test_it_stops_within_a_token(writer):
+def test_it_says_how_far_its_weights_are_read_and_stops_there(folder, monkeypatch):
+    """Of a large one that takes a minute, and longer from a slow disk."""
+    monkeypatch.setattr(write, "PIECE", 1)
+    fresh = Writer.open(folder, PLENTY)
+    with closing(fresh.write("a fox")) as events:
+        assert next(events).name == "load"
+        assert 0 < next(events).step < 50
+    told = list(fresh.load())  # what was stopped goes on from the start
+    assert [one.step for one in told[1:]] == sorted(one.step for one in told[1:])
+    assert told[-1].step == told[-1].total
+    assert list(fresh.load()) == []
+
+
+def test_it_stops_within_a_token_and_within_a_piece_of_a_long_prompt(writer):
+    list(writer.load())
     with closing(writer.write("a fox")) as events:
         next(events)
         assert next(events).step == 1
+
+    def stop():
+        raise KeyboardInterrupt
+
+    writer.between = stop
+    try:
+        with closing(writer.write("a fox " * 300)) as events, pytest.raises(KeyboardInterrupt):
+            list(events)
+    finally:
+        writer.between = lambda: None
 
 
 def find_end(events):
@@ -61,7 +87,7 @@ def find_end(events):
 
 
 def test_the_text_is_what_the_model_said(writer, monkeypatch):
-    def speak(model, tokenizer, prompt, max_tokens, sampler):
+    def speak(model, tokenizer, prompt, max_tokens, sampler, **_):
         assert "@fox in the snow" in tokenizer.decode(prompt)
         assert tokenizer.decode(prompt).rstrip().endswith("assistant")
         for word in ("A red ", "@fox", " in deep snow."):
@@ -146,7 +172,7 @@ def test_what_its_makers_tell_it_is_told_and_it_may_say_more(folder, tmp_path, m
     (own / MAKERS).write_text(json.dumps({"t2i": "You are the upsampler.", "i2i": "You see pictures."}))
     asked = []
 
-    def speak(model, tokenizer, prompt, max_tokens, sampler):
+    def speak(model, tokenizer, prompt, max_tokens, sampler, **_):
         asked.append((tokenizer.decode(prompt), max_tokens))
         yield SimpleNamespace(text="A red @fox in deep snow.", finish_reason="stop")
 
@@ -167,6 +193,7 @@ def test_makers_words_that_are_none_are_passed_over(folder, tmp_path, told):
     own = shutil.copytree(folder, tmp_path / "own")
     (own / MAKERS).write_bytes(told)
     writer = Writer.open(own, PLENTY)
+    list(writer.load())
     assert next(writer.write("a fox")).total == MOST_TOKENS
 
 
@@ -183,7 +210,7 @@ def test_weights_that_overlap_are_not_opened(folder, tmp_path):
 def test_a_scene_s_lines_are_written_each_by_itself_and_a_bad_one_stops_none(writer, monkeypatch):
     asked = []
 
-    def speak(model, tokenizer, prompt, max_tokens, sampler):
+    def speak(model, tokenizer, prompt, max_tokens, sampler, **_):
         asked.append(tokenizer.decode(prompt))
         text = "A red @fox." if "@fox comes in" in asked[-1] else "Nobody."
         yield SimpleNamespace(text=text, finish_reason="stop")
