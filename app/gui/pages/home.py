@@ -165,7 +165,7 @@ class HomeView(QWidget):
     def _add_story(self, story: Story) -> None:
         card = self.stories.add(story.name, Card(story.title, story.words, f"Best with {story.needs}", STORY))
         card.clicked.connect(lambda *_: self.story_wanted.emit(story.name))
-        card.set_picture(read(str(story.picture), SIDE))
+        self._covers.ask(story.name, lambda _: story.picture)
 
     def showEvent(self, event: QShowEvent) -> None:
         """The boards are those of now, and so are their covers."""
@@ -184,9 +184,9 @@ class HomeView(QWidget):
         for card in [*self.stories.cards.values()][:1]:
             card.setFocus(event.reason())
 
-    def _show_cover(self, path: str, image: QImage) -> None:
-        if path in self.boards.cards:
-            self.boards.cards[path].set_picture(image)
+    def _show_cover(self, key: str, image: QImage) -> None:
+        if card := self.stories.cards.get(key) or self.boards.cards.get(key):
+            card.set_picture(image)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)

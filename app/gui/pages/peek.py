@@ -1,7 +1,7 @@
 """Quick Look: the picture as large as the window, over everything, gone with the next press of space."""
 
 from PySide6.QtCore import QRect, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
+from PySide6.QtGui import QColor, QFocusEvent, QKeyEvent, QMouseEvent, QPainter, QPaintEvent
 from PySide6.QtWidgets import QWidget
 
 from ...board.data import numbers
@@ -10,10 +10,16 @@ from ..kit.measures import LARGE
 from ..kit.theme import font
 from ..kit.widgets import draw_words
 
+KEPT = (Qt.FocusReason.PopupFocusReason, Qt.FocusReason.MenuBarFocusReason, Qt.FocusReason.ActiveWindowFocusReason)
+
 
 class Peek(QWidget):
-    """Covers its parent. Left and right go on to the neighbours; Return opens the panel."""
+    """Covers its parent. Left and right go on to the neighbours; Return opens the panel.
 
+    What the menus do meanwhile is about the panel that is seen; another page that takes the keys ends it.
+    """
+
+    looked = Signal(str)  # the panel that is shown from now on
     closed = Signal(str)  # the panel that was shown last
     opened = Signal(str)
 
@@ -24,6 +30,7 @@ class Peek(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
         self.setGeometry(parent.rect())
         document.picture_ready.connect(self.update)
+        document.changed.connect(self._follow)
         self._name()
         self.show()
         self.raise_()
@@ -41,6 +48,17 @@ class Peek(QWidget):
         if 0 <= place < len(shown):
             self.panel_id = shown[place]
             self._name()
+            self.looked.emit(self.panel_id)
+
+    def _follow(self) -> None:
+        if all(panel.id != self.panel_id for panel in self.document.board.panels()):
+            self.deleteLater()  # it was deleted
+        else:
+            self._name()
+
+    def focusOutEvent(self, event: QFocusEvent) -> None:
+        if event.reason() not in KEPT:
+            self.deleteLater()
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         match event.key():

@@ -167,6 +167,7 @@ class BoardCommands(QObject):
 
         look = Peek(self.document, panel_id, self.window.centralWidget() or self.window)
         self.view.destroyed.connect(look.deleteLater)
+        look.looked.connect(lambda shown: self.view.grid.select((shown,)))
         look.closed.connect(self._select_unless_open)
         look.opened.connect(self.panel_wanted)
 

@@ -235,7 +235,7 @@ class MainWindow(QMainWindow):
             case "loras":
                 from ..pages.loras_view import LorasView
 
-                return LorasView(self.board.document)
+                return LorasView(self.board.document, self.stack)
             case "models":
                 return self._make_models()
             case _:
@@ -248,7 +248,7 @@ class MainWindow(QMainWindow):
         return page
 
     def _make_cast(self) -> CastView:
-        page = CastView(self.board.document)
+        page = CastView(self.board.document, self.stack)
         page.open_panel.connect(self.open_panel)
         return page
 
@@ -290,7 +290,7 @@ class MainWindow(QMainWindow):
     def _make_models(self) -> ModelsView:
         here = blas.machine()
         in_background(library.catalogue, [here])  # what that predicts is remembered
-        page = ModelsView(self.session.downloads, self.session.default_model(), here)
+        page = ModelsView(self.session.downloads, self.session.default_model(), here, self.stack)
         page.default_chosen.connect(self.session.set_default_model)
         page.default_chosen.connect(lambda _: self.show_model())
         return page

@@ -19,11 +19,11 @@ from PySide6.QtWidgets import (
 from ...base import paths
 from ...base.credits import OURS, Library, list_libraries
 from ..document.pixmaps import read
-from ..document.storing import in_background
 from ..kit.dialog import fill_dialog
 from ..kit.measures import GAP, ROOM, TIGHT, WIDE
 from ..kit.messages import tell
 from ..kit.placing import size_window
+from ..kit.turns import beside
 from ..kit.widgets import as_line, button, row
 
 FIRST = "README.md"
@@ -112,14 +112,12 @@ class Acknowledgements(QDialog):
     def __init__(self, parent: QWidget):
         super().__init__(parent)
         self.setWindowTitle("Acknowledgements")
-        self.libraries: list[Library] = in_background(lambda _: list_libraries(), [None])[0]  # reads a hundred files
+        self.libraries: list[Library] = []
         self.list, self.text = QListWidget(), QPlainTextEdit()
         self.list.setAccessibleName("Libraries")
         self.text.setAccessibleName("Licence")
         self.text.setReadOnly(True)
         self.text.setTabChangesFocus(True)
-        self.list.addItems([as_line(f"{library.name} {library.version}") for library in self.libraries])
-        self.list.setMinimumWidth(self.list.sizeHintForColumn(0) + 48)  # and its scroll bar
         self.list.currentRowChanged.connect(lambda place: self._show(self.libraries[place]))
         buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
         buttons.rejected.connect(self.reject)
@@ -130,6 +128,13 @@ class Acknowledgements(QDialog):
         box.addLayout(middle)
         box.addWidget(buttons)
         size_window(self, 900, 600)
+        self.text.setPlainText("Reading the licences…")
+        beside().do(self, list_libraries, self._fill)  # of a hundred files
+
+    def _fill(self, libraries: list[Library]) -> None:
+        self.libraries = libraries
+        self.list.addItems([as_line(f"{library.name} {library.version}") for library in libraries])
+        self.list.setMinimumWidth(self.list.sizeHintForColumn(0) + 48)  # and its scroll bar
         self.list.setCurrentRow(0)
 
     def _show(self, library: Library) -> None:

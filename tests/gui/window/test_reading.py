@@ -61,6 +61,7 @@ def test_the_guide_has_a_way_back(qtbot, window):
 def test_every_library_comes_with_its_licence(qtbot, window):
     shown = reading.Acknowledgements(window)
     qtbot.addWidget(shown)
+    qtbot.waitUntil(lambda: bool(shown.libraries), timeout=30_000)
     assert [one.name for one in shown.libraries if not one.text.strip()] == []
     names = {one.name for one in shown.libraries}
     assert {"Python", "mlx", "pyside6-essentials", "pillow", "huggingface-hub"} <= names
