@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import secrets
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import count
@@ -326,10 +327,10 @@ def free_name(wanted: str, taken: Iterable[str] | NamesInUse, empty: str = "pict
     return (taken if isinstance(taken, NamesInUse) else NamesInUse(taken)).number(word)
 
 
-def free_colour(taken: Iterable[str]) -> str:
+def free_colour(taken: Iterable[str] | Counter[str]) -> str:
     """The first of COLOURS that is used least."""
-    used = list(taken)
-    return min(COLOURS, key=used.count)
+    used = Counter(taken)
+    return min(COLOURS, key=used.__getitem__)
 
 
 def pictures(board: Board) -> Iterator[Picture]:

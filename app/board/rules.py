@@ -3,6 +3,7 @@
 import math
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from functools import cached_property
 from typing import Any, TypeVar
@@ -279,6 +280,7 @@ class Settler:
     def __init__(self, board: Board):
         self.members = {member.id: member for member in board.cast}
         self.names = NamesInUse(member.name for member in board.cast)
+        self.colours = Counter(member.colour for member in board.cast)
         self._board = board
 
     @cached_property
@@ -305,12 +307,13 @@ class Settler:
         members = self.members
         kept = [r if r.member is None or r.member in members else replace(r, member=None) for r in references]
         names = NamesInUse(beneath=self.names)
-        colours, cast = [members[r.member].colour for r in kept if r.member], [one.colour for one in members.values()]
+        colours = [members[r.member].colour for r in kept if r.member]
         done = []
         for reference in kept:
             if reference.member is None:
                 name = free_word(reference.name or reference.picture.name.rsplit(".", 1)[0], names)
-                colour = reference.colour if reference.colour not in colours else free_colour([*colours, *cast])
+                taken = reference.colour in colours
+                colour = free_colour(self.colours + Counter(colours)) if taken else reference.colour
                 names.add(name)
                 colours.append(colour)
                 if (name, colour) != (reference.name, reference.colour):

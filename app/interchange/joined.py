@@ -1,5 +1,7 @@
 """What was imported, added to a board that is there: its scenes behind the others, its cast to the cast."""
 
+from collections import Counter
+
 from msgspec.structs import replace
 
 from ..base.words import say_count
@@ -32,12 +34,13 @@ def is_untouched(board: Board) -> bool:
 
 def _join_casts(board: Board, other: Board) -> tuple[Board, dict[str, str]]:
     """The board with those who are new to its cast; a member's id in `other` -> in the board."""
-    known, colours = {member.name.casefold(): member.id for member in board.cast}, [one.colour for one in board.cast]
+    known = {member.name.casefold(): member.id for member in board.cast}
+    colours = Counter(member.colour for member in board.cast)
     new: list[Member] = []
     for member in other.cast:
         if member.name.casefold() not in known:
             new.append(replace(member, id=new_id(), colour=free_colour(colours)))
-            colours.append(new[-1].colour)
+            colours[new[-1].colour] += 1
             known[member.name.casefold()] = new[-1].id
     return commands.add_members(board, new), {one.id: known[one.name.casefold()] for one in other.cast}
 

@@ -40,6 +40,8 @@ def to_srgb(image: Image.Image, notes: list[str], name: str = "the picture") -> 
     opaque = _convert_profile(_plain(image, notes, name), profile, notes, name)
     if alpha is None:
         return opaque
+    if alpha.min() < 255:
+        notes.append(f"{name} is transparent in parts: they are white here.")
     white = Image.new("RGB", image.size, (255, 255, 255))
     white.paste(opaque, mask=Image.fromarray(alpha))
     return white

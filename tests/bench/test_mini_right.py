@@ -22,6 +22,7 @@ def drawn(task: str, count: int = 6, size=SIZE) -> list[world.Sample]:
     return [world.draw(rng, task, "test", size) for _ in range(count)]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("task", [*TASKS, "snow", "friends", "six"])
 def test_the_truth_is_right_and_so_is_a_soft_one(task):
     for sample in drawn(task):
@@ -30,6 +31,7 @@ def test_the_truth_is_right_and_so_is_a_soft_one(task):
         assert right(sample, soft)[0]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("task", [task for task in TASKS if task != "text"])
 def test_what_was_given_is_wrong(task):
     found = [right(sample, sample.references[0])[0] for sample in drawn(task, 8)]
@@ -71,6 +73,7 @@ def test_any_layout_of_a_place_will_do():
         assert right(sample, world.render(replace(sample.scene, seed=(sample.scene.seed + 3) % 8)))[0]
 
 
+@pytest.mark.sweep
 def test_figures_at_256():
     sample = next(one for one in drawn("add", 8, (256, 256)) if one.scene.style is None)
     found = figures(sample, sample.target, np.random.default_rng(0))

@@ -99,6 +99,7 @@ def test_low_memory_saves_the_same_latents(model, work):
     assert (work / "one.safetensors").read_bytes() == (work / "two.safetensors").read_bytes()
 
 
+@pytest.mark.sweep
 def test_noise_decides_and_the_seed_does_not(model, work):
     shape = ((SIDE // SPECS["mini"].size_multiple) ** 2, SPECS["mini"].transformer["in_channels"])
     save_file({"noise": np.random.default_rng(1).normal(size=shape).astype(np.float32)}, work / "n.safetensors")
@@ -119,6 +120,7 @@ def test_edit_with_a_mask_keeps_the_rest(model, work):
     assert not (pixels[:, :16] == [200, 10, 10]).all()
 
 
+@pytest.mark.sweep
 def test_a_lora_on_the_built_in_model_and_again(work):
     """The same bytes again; another picture without it; refused when the file changed or is for another model."""
     words = ("-m", MINI, "--size", "64x64", "--steps", "2", "--seed", "5")
@@ -141,6 +143,7 @@ def test_a_lora_on_the_built_in_model_and_again(work):
     assert not (work / "x.png").exists()
 
 
+@pytest.mark.sweep
 def test_ctrl_c_stops_within_a_step_and_leaves_nothing(model, work):
     before = sorted(path.name for path in work.iterdir())
     words = ("generate", "a cat", "-m", model, "--size", "128x128", "--steps", "200", "--json", "-o", "out.png")
@@ -180,6 +183,7 @@ def test_bench(model, work):
     assert found["peak_bytes"] > 10_000_000
 
 
+@pytest.mark.sweep
 def test_references_are_looked_at_at_the_size_that_is_asked_for(model, work):
     Image.effect_noise((192, 192), 90).convert("RGB").save(work / "large.png")
     words = ("edit", "large.png", "-p", "a cat", "-m", model, "--size", "64x64", "--steps", "1", "--seed", "1")
@@ -191,6 +195,7 @@ def test_references_are_looked_at_at_the_size_that_is_asked_for(model, work):
     assert "can't be seen" in call(work, *words, "--reference-size", "5", code=2).stderr
 
 
+@pytest.mark.sweep
 def test_a_step_cache_is_told_recorded_and_taken_off_again(model, work):
     words = ("edit", "room.png", "-p", "a cat", "--size", "64x64", "--steps", "8", "--seed", "1")
 
@@ -212,6 +217,7 @@ def test_a_step_cache_is_told_recorded_and_taken_off_again(model, work):
     assert "In 4 steps a step cache gains nothing" in call(work, "edit", *few, code=2).stderr
 
 
+@pytest.mark.sweep
 def test_a_picture_is_enlarged_and_that_is_done_again(model, work):
     made = call(work, "enlarge", "room.png", "-m", model, "-o", "large.png", "--steps", "1")
     assert "One tile" in made.stderr or "1 tile" in made.stderr

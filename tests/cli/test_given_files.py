@@ -99,6 +99,7 @@ OTHERS = {
 }
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("there", [True, False])
 @pytest.mark.parametrize("kept", ["models", "loras", "downloads"])
 @pytest.mark.parametrize("name", OTHERS)
@@ -180,6 +181,7 @@ def contents(folder: Path) -> dict:
     return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("where", ["board.json", "x.pdf", "blobs", "history/x.pdf", "../film.fluxboard/x.pdf"])
 @pytest.mark.parametrize("kind", ["pdf", "png", "zip"])
 def test_no_export_over_the_board(board, where, kind):
@@ -194,6 +196,7 @@ def test_no_export_over_the_board(board, where, kind):
 # Conversions
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("what", ["source", "companions", "lora"])
 def test_a_model_that_is_made_of_what_it_would_replace(given, machine, what):
     source = single_file(machine / "source")

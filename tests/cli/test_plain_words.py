@@ -66,6 +66,7 @@ def say(*words: str) -> str:
     return said
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", BAD)
 def test_files_of_every_kind(name):
     files = {ending: Path(f"bad.{ending}") for ending in (*BOARDS, *WEIGHTS, "png", "heic", "tif", "avif", "json")}
@@ -86,6 +87,7 @@ def test_files_of_every_kind(name):
         say("train", f"bad.{ending}", "-o", "run")
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", BAD)
 def test_folders_of_every_kind(name):
     for file in ("bad.fluxboard/board.json", "model/model.json", "index/transformer/model.safetensors.index.json",

@@ -27,6 +27,7 @@ def pixels(file) -> np.ndarray:
     return np.array(Image.open(file).convert("RGB")).astype(int)
 
 
+@pytest.mark.sweep
 def test_a_class_becomes_a_picture_and_again(work):
     generate(work, "--class", 207, "--steps", 6, "--seed", 3, "-o", "a.png")
     request = read_request(work / "a.png")
@@ -55,6 +56,7 @@ def test_samplers_classes_and_guidance_make_a_difference(work):
     assert all(np.abs(made[a] - made[b]).max() > 1e-3 for a, b in pairs)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("words", "said"), [
     ((), "Say what the picture should show"),
     (("a dog",), "takes no words"),

@@ -35,6 +35,7 @@ def shell(line):
     )
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("case", [*CASES, *FULL])
 def test_output_that_can_not_be_written(case):
     line, code = (CASES | FULL)[case]
@@ -45,6 +46,7 @@ def test_output_that_can_not_be_written(case):
     assert "Traceback" not in ended.stderr + ended.stdout
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("words", ["", "--json"])
 def test_a_terminal_that_can_not_show_the_name(tmp_path, words):
     ended = shell(f"--version; cd {tmp_path} && PYTHONIOENCODING=latin-1 {FLUX_LOCAL} board new 🐦 {words}")
@@ -63,6 +65,7 @@ def test_a_working_folder_that_is_gone(tmp_path):
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.first_case
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("stream", ["2>/dev/full", "2>&-"])
 def test_a_run_whose_progress_nobody_can_read_makes_its_picture(tmp_path, stream):

@@ -55,6 +55,7 @@ def test_the_path_of_a_board_opens_it(tmp_path, monkeypatch):
     assert "Exec=flux-local %f\n" in desktop
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("one", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_it_opens_on_the_sample_and_ends_politely(tmp_path, one):
     process = started(tmp_path, QT_QPA_PLATFORM="offscreen")
@@ -72,6 +73,7 @@ def test_it_opens_on_the_sample_and_ends_politely(tmp_path, one):
     assert not (board / "journal").exists()
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("one", [signal.SIGTERM, signal.SIGHUP])
 def test_it_ends_politely_also_while_it_starts(tmp_path, one):
     process = started(tmp_path, QT_QPA_PLATFORM="offscreen")

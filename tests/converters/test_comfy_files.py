@@ -47,6 +47,7 @@ PREFIXES = ["", "diffusion_model.", "model.diffusion_model.", "_orig_mod.", "mod
             "model.diffusion_model._orig_mod."]  # fmt: skip
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("model", FAMILIES)
 def test_prefixes(tmp_path, model, prefix):
@@ -90,6 +91,7 @@ def everything(tiny):
     return tensors
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("model", FAMILIES)
 def test_everything_in_one_file(tmp_path, model):
     """Only tokenizers lie beside it; what a person might expect to be used is told."""
@@ -112,6 +114,7 @@ def draw(folder):
     return done.latents
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("model", FAMILIES)
 def test_the_same_latents_from_every_form(tmp_path, model):
     """Published files and folders, everything in one file, and GGUF."""

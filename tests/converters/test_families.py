@@ -38,6 +38,7 @@ def same(folder, tiny, role):
         assert np.array_equal(np.array(array), exact[name]), name
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("model", TINY)
 def test_values_arrive(tmp_path, model):
     """A single file with its companions beside it, told by the file's name; every component to the bit."""
@@ -53,6 +54,7 @@ def test_values_arrive(tmp_path, model):
     )
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("model", FAMILIES)
 def test_packed(tmp_path, model):
     """Transformer and text encoder are packed; what is small or shows every error is not."""
@@ -145,6 +147,7 @@ def taef(place, params=TAEF):
     return own
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("place", ["source", "source/taef1"])
 def test_tiny_autoencoder(tmp_path, place):
     """The pair of .pth files that is published, beside the rest, becomes an optional component; its code is not run."""
@@ -171,6 +174,7 @@ def test_half_a_pair_is_left_out(tmp_path):
     assert "tiny_autoencoder" not in made(file, tmp_path / "out").components
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("gone", "said"), [
     ("text_encoder", "without pooled_encoder"), ("text_encoder_2", "without text_encoder"), ("vae", "without autoenc"),
     ("tokenizer", "without pooled tokenizer"), ("tokenizer_2", r"without tokenizer\."),
@@ -191,6 +195,7 @@ def test_another_model_than_the_one_that_is_asked_for(tmp_path):
     assert made(file, tmp_path / "out", "flux1-depth-dev").spec.name == "flux1-depth-dev"
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("lone", [True, False])
 def test_another_decoder_takes_the_place_of_the_model_s_own(tmp_path, lone):
     """As FLUX.2's small decoder does, given with --companions: its file, or the folder it lies in."""

@@ -55,6 +55,7 @@ def add(place, model, out):
     return open_folder(out)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("given", ["", "models"])
 @pytest.mark.parametrize("model", ["flux1-dev", "flux1-redux-dev", "flux2-klein-4b", "flux3-image-klein"])
 def test_comfyui(tmp_path, model, given):
@@ -263,6 +264,7 @@ def hub(root, tiny, repo):
     return folder
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("given", ["", "hub", "hub/models--black-forest-labs--FLUX.1-Kontext-dev"])
 def test_the_hugging_face_cache(tmp_path, given):
     """Its home, its hub, or one repository; blobs have no names."""
@@ -298,6 +300,7 @@ def test_the_newest_snapshot_first(tmp_path):
 FORMS_SAID = {"e4m3": "fp8", "e5m2": "fp8 (e5m2)", "int8": "int8", "nvfp4": "nvfp4", "mxfp8": "mxfp8"}
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("form", FORMS_SAID)
 def test_forms_by_their_names(tmp_path, form):
     tensors, kinds, _ = stored_checkpoint(form, "model.diffusion_model.")
@@ -388,6 +391,7 @@ def bring(root, tiny, *program):
     return made
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("given", ["", "models"])
 @pytest.mark.parametrize("program", ["backend/huggingface", "dlbackend/comfy/ComfyUI/comfy", "dlbackend/ComfyUI/comfy",
                                      "Packages/ComfyUI/comfy"])  # fmt: skip

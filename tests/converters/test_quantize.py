@@ -182,6 +182,7 @@ def test_a_rotation_of_what_is_not_rotated_is_left_over():
         weights.fit(holder, shapes)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("plan", ["q4", "q4r", "q3r"])
 def test_a_whole_conversion(tmp_path, plan):
     """The folder says by itself which layers are rotated, and opens."""

@@ -17,6 +17,7 @@ from tests.model.nets.test_selfflow import PARAMS
 GOLDEN = vectors("selfflow_tiny")
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("form", ["the file", "its folder"])
 def test_values_arrive(tmp_path, form):
     file = checkpoint(tmp_path / "source")
@@ -47,6 +48,7 @@ def test_golden_vectors_through_the_file(tmp_path):
         assert np.abs(np.array(made) - GOLDEN[name]).max() < 1e-5
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("bits", [16, 8, 4])
 def test_precisions(tmp_path, bits):
     list(convert(checkpoint(tmp_path / "source"), tmp_path / "out", bits=bits))

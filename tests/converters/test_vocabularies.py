@@ -69,6 +69,7 @@ def test_beside_a_single_file(source, tmp_path):
     made.check(TINY[model].parts["text_encoder"][0].vocab_size)
 
 
+@pytest.mark.first_case
 def test_in_a_folder_of_another_program(source, tmp_path):
     gathered = gather(SPECS[source.stem], survey(source.parent))
     assert gathered.missing == {}

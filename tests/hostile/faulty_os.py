@@ -92,6 +92,7 @@ class Disk:
                 return self._pwrite(real, place, *args)
             self.step(name, place or target)
             self.ledger.before(name, place)
+            self.ledger.forget(place if name in ("unlink", "remove") else target)
             done = real(*args, **more)
             self.ledger.after(name, args[0], place, target)
             return done
@@ -209,6 +210,11 @@ class Ledger:
             inside = [os.path.join(folder, file) for folder, _, files in os.walk(what) for file in files]
         lost = [path for path in inside if os.stat(path, follow_symlinks=False).st_ino in self.unsynced]
         self.faults += [f"{os.path.basename(path)} got a name before its bytes were on the disk" for path in lost]
+
+    def forget(self, gone: str) -> None:
+        """Of a file that is about to go: the next one may get its inode."""
+        if gone and os.path.lexists(gone) and (known := os.lstat(gone)).st_nlink == 1:
+            self.unsynced.pop(known.st_ino, None)
 
     def after(self, name: str, what: Any, place: str, target: str) -> None:
         if name == "fsync":

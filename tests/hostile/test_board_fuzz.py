@@ -105,6 +105,7 @@ def test_random_json(value):
         holds(json.dumps({**json.loads(FULL), **value}).encode())
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("harm", [harmed_bytes, harmed_values])
 def test_harmed_boards(harm):
     assert holds(FULL)

@@ -106,6 +106,7 @@ def use_as_the_window_does(board: Path) -> None:
             assert path.resolve().is_relative_to(board.resolve())
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("name", "hard"), [*((name, False) for name in FILES), *((name, True) for name in HARD)])
 def test_a_file_of_the_board_is_a_link_to_one_of_mine(board, mine, tmp_path, name, hard):
     plant(board, name, mine / "treasure.txt", hard)
@@ -244,6 +245,7 @@ def send_by_unzip(board: Path, place: Path) -> Path:
 SENT = [send_by_git, send_by_tar, send_by_cp, send_by_rsync, send_by_unzip]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("send", SENT, ids=lambda send: send.__name__)
 @pytest.mark.parametrize("names", [("lock", "journal", "blob"), ("blobs", "history", ".journal.partial")])
 def test_however_it_was_sent(board, mine, tmp_path, send, names):

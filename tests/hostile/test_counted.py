@@ -109,6 +109,7 @@ READERS = {
 }
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", READERS)
 def test_twice_as_much_takes_twice_the_steps(tmp_path, name):
     make, size = READERS[name]

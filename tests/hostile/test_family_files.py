@@ -55,6 +55,7 @@ def victim(arrays):
     return bias if bias in arrays else matrices[1]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("source", "model", "role"), [(m, m, r) for m, r in ROLES], indirect=["source"])
 def test_truncated(source, tmp_path, model, role):
     file = place(source, model, role)
@@ -62,12 +63,14 @@ def test_truncated(source, tmp_path, model, role):
     refused(source, tmp_path, UnsafeFile, file.name)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("source", "model", "role"), [(m, m, r) for m, r in ROLES], indirect=["source"])
 def test_a_tensor_too_many(source, tmp_path, model, role):
     change(source, model, role, lambda arrays: arrays.update({"trojan.horse.weight": np.ones((2, 2))}))
     refused(source, tmp_path, match=r"trojan\.horse")
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("source", "model", "role"), [(m, m, r) for m, r in ROLES if r != "image_embedder"],
                          indirect=["source"])  # fmt: skip
 def test_a_tensor_missing_or_of_another_shape(source, tmp_path, model, role):
@@ -77,6 +80,7 @@ def test_a_tensor_missing_or_of_another_shape(source, tmp_path, model, role):
     refused(source, tmp_path, match="another shape|can't be used")
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("source", MODELS, indirect=True)
 @pytest.mark.parametrize("kind", [mx.int32, mx.uint8, mx.int64, mx.bool_])
 def test_numbers_of_another_kind(source, tmp_path, request, kind):
@@ -155,6 +159,7 @@ def command(*words) -> subprocess.CompletedProcess:
     return subprocess.run(words, capture_output=True, text=True, env=environment, check=False)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("case", ["truncated", "not there", "pickle with code"])
 def test_what_the_command_says(tmp_path, case):
     """One line of reason, no traceback, nothing left."""

@@ -1,6 +1,7 @@
 """The table of faults, with a few cases of each: python -m tests.bench.faults tries all of them."""
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ def test_every_group_that_is_made_of_tests_names_tests():
     assert [test for test in named if f"def {test.partition('::')[2] or 'test_'}" not in texts[test]] == []
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("group", sorted(set(GROUPS) - set(strangers.GROUPS)))  # the others run as what they are
 def test_nothing_is_lost(group):
     """In a process of its own: its children are forked, and none of MLX's threads may run by then."""
@@ -55,6 +57,7 @@ def test_a_careless_writer_is_found_out(tmp_path, monkeypatch, fault):
     assert [lost for _, lost in fault(tmp_path, True) if lost]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("writer", WRITERS, ids=[writer.name for writer in WRITERS])
 def test_what_is_said_to_be_written_outlives_the_power(tmp_path, writer):
     """The order of writing, fsync, naming, and fsync of the folder, of every writer, in the calls that it makes."""
@@ -71,6 +74,21 @@ def test_what_is_said_to_be_written_outlives_the_power(tmp_path, writer):
     assert (told, code) == ([[]], 0)
 
 
+@pytest.mark.parametrize("end", [lambda path: path.unlink(), lambda path: (path.parent / "b").rename(path)])
+def test_a_file_that_went_leaves_nothing_to_the_next_with_its_inode(tmp_path, end):
+    def work(tell):
+        disk = faulty_os.Disk(tmp_path).install()
+        gone, other = tmp_path / "a", tmp_path / "b"
+        os.close(os.open(other, os.O_CREAT))
+        with open(gone, "w") as handle:
+            handle.write("never synced")
+        inode = gone.stat().st_ino
+        end(gone)
+        tell(inode in disk.ledger.unsynced)
+
+    assert faulty_os.in_child(work) == ([False], 0)
+
+
 @pytest.fixture(scope="module")
 def lost_with_the_power():
     """Of writers that need MLX or a server; in a process of its own, see test_nothing_is_lost."""
@@ -80,6 +98,7 @@ def lost_with_the_power():
     return json.loads(done.stdout)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", [writer.name for writer in power.WRITERS])
 def test_models_downloads_and_training_outlive_the_power_too(lost_with_the_power, name):
     assert lost_with_the_power[name] == []

@@ -331,6 +331,7 @@ def test_a_changed_weight_is_noticed(file):
 # what never ends
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("pickled", [
     program(b"]" * 200_000 + b"a" * 199_999),
     program(b")" + b"\x85" * 1_000_000),

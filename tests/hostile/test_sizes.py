@@ -71,6 +71,7 @@ CONFIGS = [  # what a config.json may say that a network of these tensors can't 
 ]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("role", "name", "value"), BAD)
 def test_model_json(tmp_path, role, name, value):
     folder = checkpoints.converted(tmp_path / "m")
@@ -89,6 +90,7 @@ def test_sizes_that_contradict_each_other(role, sizes, said):
         build(role, checkpoints.FAMILIES[role], {k: tuple(v) if isinstance(v, list) else v for k, v in params.items()})
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("role", "sizes"), [
     ("autoencoder", {"groups": 3}), ("autoencoder", {"z_channels": 3}), ("autoencoder", {"z_channels": True}),
     ("text_encoder", {"out_layers": [2, 4]}), ("transformer", {"context_in_dim": 64}), ("transformer", {"depth": "2"}),
@@ -102,6 +104,7 @@ def test_components_that_do_not_belong_together(tmp_path, role, sizes):
     assert role in error.value.message or "can't be" in error.value.message
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("place", "said"), CONFIGS)
 def test_config_json(tmp_path, place, said):
     source = tiny.checkpoint(tiny.TINY["flux1-redux-dev"], tmp_path / "source")
@@ -164,6 +167,7 @@ def make_pipe(file):
     os.mkfifo(file)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("make", [make_endless, make_pipe])
 @pytest.mark.parametrize(
     "name", ["tokenizer.json", "tokenizer_config.json", "run.json", "log.jsonl", "model.json", "lora"]

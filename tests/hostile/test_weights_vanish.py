@@ -68,6 +68,7 @@ def home(tmp_path):
     return tmp_path / "home"
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("role", ["text_encoder", "transformer", "autoencoder"])
 def test_a_run_whose_weights_are_cut_short_says_so(home, role):
     options = ["generate", "a red ball", "--model", "copy", "--size", "128x128", "--steps", 1, "-o", "x.png"]
@@ -78,6 +79,7 @@ def test_a_run_whose_weights_are_cut_short_says_so(home, role):
     assert not (home.parent / "x.png").exists()
 
 
+@pytest.mark.sweep
 def test_a_run_whose_weights_are_deleted_goes_on_with_what_it_has_open(home):
     options = ["generate", "a red ball", "--model", "copy", "--size", "128x128", "--steps", 1, "-o", "x.png"]
     done = run(SAFETENSORS, "delete", "models/copy/transformer", *options, home=home)
@@ -118,6 +120,7 @@ def test_a_source_that_is_cut_short_while_it_is_written(tmp_path, monkeypatch):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source"]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("harm", ["cut", "delete"])
 def test_a_pt_file_that_is_cut_short_or_deleted_while_it_is_converted(tmp_path, harm):
     """Mapped, as it was, the process would end by SIGBUS."""
@@ -212,6 +215,7 @@ def use(place: str, file: Path) -> list[object]:
     }[place]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("place", ["checkpoint", "lora", "noise", "picture"])
 def test_what_is_no_file_of_weights_is_refused_by_any_name(tmp_path, place, monkeypatch, capsys):
     from app.cli.group import cli

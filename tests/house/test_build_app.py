@@ -41,6 +41,7 @@ def play(monkeypatch, platform, work):
     return asked
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("platform", ["darwin", "linux"])
 def test_what_goes_in(monkeypatch, tmp_path, platform):
     asked = play(monkeypatch, platform, tmp_path)

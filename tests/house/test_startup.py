@@ -24,6 +24,7 @@ EDIT = ("edit", str(ROOT / "assets/examples/dog.png"), "-p", "make it night", "-
 MOST = {(): 7, EDIT: 55}  # packages too; one more than before the modules had rooms
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("words", MOST, ids=["help", "edit"])
 def test_a_command_loads_few_modules_of_ours(tmp_path, words):
     given = [*words, "-o", str(tmp_path / "out.png")] if words else ["--help"]

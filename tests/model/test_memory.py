@@ -75,6 +75,7 @@ def test_weights_by_bits():
     assert memory.weight_bytes(1000, 32, 2) == 4000
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.parameters])
 @pytest.mark.parametrize("bits", BITS)
 def test_weights_are_counted_as_the_plan_packs_them(name, bits):
@@ -94,6 +95,7 @@ def test_weights_are_counted_as_the_plan_packs_them(name, bits):
             assert apart == pytest.approx(own * (role == "transformer"), rel=1e-3)  # but for its biases
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.blocks])
 @pytest.mark.parametrize("bits", BITS)
 def test_what_stays_and_moves_is_counted_as_the_plan_packs_it(name, bits):

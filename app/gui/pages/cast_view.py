@@ -1,5 +1,7 @@
 """The cast page: everybody and everything that prompts can mention, with pictures, name, role and colour."""
 
+from collections import Counter
+
 from PySide6.QtCore import QAbstractListModel, QModelIndex, QObject, QRect, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import (
     QColor,
@@ -27,7 +29,7 @@ from PySide6.QtWidgets import (
 
 from ...base.words import say_count
 from ...board import commands
-from ...board.data import Board, Member, Picture, free_colour, free_name, new_id
+from ...board.data import Board, Member, NamesInUse, Picture, free_colour, free_name, new_id
 from ...board.rules import MAX_MEMBERS
 from ...pictures.kinds import FILTER
 from ..board.model import Index
@@ -306,12 +308,13 @@ class CastView(QWidget):
 
 def make_members(pictures: list[Picture], board: Board) -> list[Member]:
     """A new member of each picture, named after its file, in a colour that few have."""
-    names, colours = [one.name for one in board.cast], [one.colour for one in board.cast]
+    names, colours = NamesInUse(one.name for one in board.cast), Counter(one.colour for one in board.cast)
     members = []
     for picture in pictures:
-        names.append(free_name(picture.name.rsplit(".", 1)[0], names))
-        colours.append(free_colour(colours))
-        members.append(Member(new_id(), names[-1], "character", colours[-1], (picture,)))
+        name, colour = free_name(picture.name.rsplit(".", 1)[0], names), free_colour(colours)
+        names.add(name)
+        colours[colour] += 1
+        members.append(Member(new_id(), name, "character", colour, (picture,)))
     return members
 
 

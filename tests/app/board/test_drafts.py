@@ -1,5 +1,6 @@
 """Which panels of a scene are written out, what is told with them, and where what was written goes."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -28,6 +29,7 @@ def test_descriptions_of_few_words_are_written_out_edits_and_long_ones_are_not()
         assert part in draft.about
 
 
+@pytest.mark.sweep
 @given(st.text(max_size=300), st.text(max_size=100))
 def test_what_is_told_with_a_panel_mentions_nobody_and_has_an_end(words, heading):
     board = make(

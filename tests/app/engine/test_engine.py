@@ -138,6 +138,7 @@ DEATHS = {
 }
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("fault", DEATHS)
 def test_a_death_fails_its_job_and_a_fresh_worker_does_the_next(qtbot, shared, events, fault):
     name, (code, reason) = fault.replace(" ", "-"), DEATHS[fault]
@@ -174,6 +175,7 @@ def test_what_a_library_prints_goes_to_the_log(qtbot, shared):
     assert "what a library prints" in shared._process.log.read_text()
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("code", BROKEN)
 def test_a_worker_that_never_gets_ready_is_tried_four_times(qtbot, start, code):
     states, seconds = [], 0.6 if "sleep" in code else 20
@@ -204,6 +206,7 @@ def test_after_giving_up_the_others_wait_and_another_try_helps(qtbot, start):
     assert engine.job("b").state == "done"
 
 
+@pytest.mark.sweep
 def test_four_crashes_in_a_row_stop_the_queue_and_a_new_job_starts_it(qtbot, start):
     engine = start()
     for name in "abcd":
@@ -245,6 +248,7 @@ def test_cancel_waiting_and_running(qtbot, start):
     assert over_ == ["b", "a", "c"]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("place", ["load", "step 2", "decode"])
 def test_a_step_that_does_not_end_is_cancelled_by_ending_the_worker(qtbot, start, place):
     engine = start()
@@ -281,6 +285,7 @@ def test_cancel_all(qtbot, start):
     assert {engine.job(name).state for name in "abc"} == {"cancelled"}
 
 
+@pytest.mark.sweep
 def test_in_live_mode_the_latest_wins(qtbot, start):
     engine = start()
     engine.submit(job("batch", "slow"))
@@ -334,6 +339,7 @@ def test_shutdown_ends_the_worker_cancels_jobs_and_removes_their_files(qtbot, st
     assert engine.worker == "stopped"
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("fault", ["linger at step 2", "stop at step 2"])
 def test_shutdown_does_not_wait_for_ever(qtbot, start, fault):
     engine = start()
@@ -344,6 +350,7 @@ def test_shutdown_does_not_wait_for_ever(qtbot, start, fault):
     assert not psutil.pid_exists(pid)
 
 
+@pytest.mark.sweep
 def test_the_worker_ends_with_the_window_s_process(tmp_path):
     """Killed, the window closes nothing; the end of the pipe must be enough."""
     code = (

@@ -90,6 +90,7 @@ def test_what_to_do_comes_through_the_worker_for_the_window_to_word(qtbot, engin
     assert engine.job(job.id).hint == Advice("add_model", {"name": "flux2-klein-4b"})
 
 
+@pytest.mark.sweep
 def test_three_panels_with_the_worker_killed_in_the_middle(qtbot, engine, file):
     loads = []
     engine.happened.connect(lambda job, event: loads.append(job) if isinstance(event, Loaded) else None)
@@ -124,6 +125,7 @@ def _with_settings(board, panel_id, settings):
     return structs.replace(board, scenes=(structs.replace(scene, panels=panels),))
 
 
+@pytest.mark.sweep
 def test_the_picture_carries_the_request_and_is_what_the_command_line_makes(qtbot, engine, file, tmp_path):
     job = panel_job(file.board, "one", file.picture_path, seed=7)
     engine.submit(job)
@@ -208,6 +210,7 @@ def until_step(process):
         assert process.poll() is None
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("way", ["quit", "pipe", "term", "nonsense"])
 def test_the_worker_ends_within_a_step(worker, tmp_path, way):
     send(worker, long_run(tmp_path))

@@ -27,6 +27,7 @@ GPU = {
 }
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("fault", GPU)
 def test_a_chip_that_fails_kills_the_worker_and_costs_its_job(qtbot, shared, fault):  # noqa: F811
     name, (code, words, hint) = fault.replace(" ", "-"), GPU[fault]
@@ -73,6 +74,7 @@ engine.shutdown()
 """
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("first", ["window", "worker"])
 def test_a_run_goes_on_after_the_machine_slept(tmp_path, first):
     """Longer than the patience with a silent worker; whoever wakes first."""
@@ -129,6 +131,7 @@ def test_without_room_for_a_log_the_run_goes_on(qtbot, start, tmp_path, monkeypa
     assert (first.state, broken.state, last.state) == ("done", "failed", "done")
 
 
+@pytest.mark.sweep
 @pytest.mark.skipif(
     not hasattr(psutil.Process, "rlimit"), reason="the limit of another process can be set on Linux only"
 )

@@ -81,6 +81,7 @@ def takes(film):
         return [panel.take.picture.sha256 for panel in file.board.panels() if panel.take]
 
 
+@pytest.mark.sweep
 def test_two_machines_make_what_one_makes(film, capfd):
     render_on(film, "mini.local", "gone.local")
     events = said(capfd)
@@ -102,6 +103,7 @@ def test_a_machine_that_never_answers_is_told(film, capfd, monkeypatch):
     assert not [one.pid for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == ["sleep", "61.25"]]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("place", "said_there"),
     [("strange.local", '{"is":"news"}'), ("newer.local", '{"event":"dream"}'), ("empty.local", "there is no picture")],

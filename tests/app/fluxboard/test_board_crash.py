@@ -62,6 +62,7 @@ def steps_of_a_session(tmp_path) -> int:
     return disk.count
 
 
+@pytest.mark.sweep
 def test_killed_at_every_step(tmp_path):
     steps = steps_of_a_session(tmp_path)
     assert steps > 40
@@ -146,6 +147,7 @@ def test_a_save_of_the_same_board_touches_nothing(tmp_path, monkeypatch):
     assert disk.log == []
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("seed", range(3))
 def test_any_operations_saved_at_any_time_and_killed_anywhere(tmp_path, seed):
     """Random work, noted and saved now and then, killed at a random step, opened again: forty times over."""
@@ -184,6 +186,7 @@ with BoardFile.open(sys.argv[1]) as file:
 """
 
 
+@pytest.mark.sweep
 def test_a_killed_process_leaves_its_last_save_and_no_lock(tmp_path):
     path = BoardFile.create(tmp_path / "b", new_board("-1"))
     path.close()

@@ -277,6 +277,7 @@ def test_restoring_keeps_what_was_there(file):
     assert "second" in [file.restore(point).title for point in file.restore_points()]
 
 
+@pytest.mark.sweep
 def test_twenty_are_kept_close_together_lately_and_far_apart_long_ago(tmp_path):
     history, board = tmp_path / "history", tmp_path / "board.json"
     start = datetime(2026, 1, 1, tzinfo=UTC)

@@ -39,6 +39,7 @@ JUMPS = {
 }
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", JUMPS)
 def test_points_are_in_the_order_in_which_they_were_made(tmp_path, name):
     at, [jump], length = JUMPS[name]

@@ -17,6 +17,7 @@ NAMES = ["1A", "1B", "1C", "2A", "2B", "2C"]
 TIMELINES = ["otio", "edl", "fcpxml", "xml"]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", TIMELINES)
 def test_our_own_export_comes_back(board, blobs, tmp_path, name):
     path = export_board(name, board, blobs.path, tmp_path / "film").path
@@ -46,6 +47,7 @@ def test_an_otio_knows_its_panels_also_after_they_were_moved(board, blobs, tmp_p
     assert not any("by the number" in note for note in notes)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", TIMELINES)
 def test_numbers_of_a_script_are_those_of_its_panels(board, blobs, tmp_path, name):
     """In the window, in exports and on the way back."""

@@ -83,6 +83,7 @@ def test_a_board_without_panels_is_refused(blobs, tmp_path, name):
     assert [path.name for path in tmp_path.iterdir()] == ["package"]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", EXPORTS)
 def test_nothing_is_overwritten_without_force(board, blobs, tmp_path, name):
     first = export_board(name, board, blobs.path, tmp_path / "out", **small(name)).path
@@ -125,6 +126,7 @@ def test_progress_only_rises_to_one(board, blobs, tmp_path, name):
     assert len(heard) >= 2 or name == "pdf"
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", [name for name in EXPORTS if name != "csv"])
 def test_empty_and_lost_pictures_are_named(board, blobs, tmp_path, name):
     blobs.path(board.panel("panel0000004").take.picture.sha256).unlink()  # 2B

@@ -144,6 +144,7 @@ def test_a_very_long_panel_in_a_gif_is_noted(blobs, tmp_path):
     assert "655" in made.notes[0]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("aspect", [(16, 9), (239, 100), (1, 1), (9, 16)])
 def test_mp4_has_every_frame_in_its_colour(blobs, tmp_path, aspect):
     av = pytest.importorskip("av")

@@ -252,6 +252,7 @@ NAMED = [
 ]  # fmt: skip
 
 
+@pytest.mark.sweep
 @QUICK
 @given(
     st.lists(

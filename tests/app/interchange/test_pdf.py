@@ -111,6 +111,7 @@ def check_pages(pages: list[sheet.Page], page=PAGE) -> None:
             assert all(line.width <= placed.text.width + 2 for line in placed.cell.lines)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("aspect", [(16, 9), (239, 100), (1, 1), (9, 16)])
 @pytest.mark.parametrize("orientation", ["landscape", "portrait"])
 @pytest.mark.parametrize("count", [1, 7, 60])

@@ -16,6 +16,7 @@ from app.interchange.job import format_timecode, list_entries
 FILM, NTSC = Fraction(24_000, 1001), Fraction(30_000, 1001)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("given", "rate"),
     [(23.976, FILM), (23.98, FILM), (24_000 / 1001, FILM), (29.97, NTSC), (59.94, 2 * NTSC), (24.0, Fraction(24)),
@@ -28,6 +29,7 @@ def test_a_rate_is_what_is_meant(board, given, rate):
     assert decode(encode(timed))[0].rate == rate
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("fps", [23.976, 29.97, 59.94])
 @pytest.mark.parametrize("name", ["otio", "xml", "fcpxml", "edl"])
 def test_timelines_keep_the_rate_and_every_frame(board, blobs, tmp_path, fps, name):

@@ -54,6 +54,7 @@ def bring_back(board: Board, blobs, tmp_path: Path, name: str) -> tuple[Board, l
     return apply_edit(board, import_timeline(out, blobs.put, board.fps))
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("fps", [24, 25, 30, 23.976, 29.97, 59.94])
 @pytest.mark.parametrize("name", ["otio", "edl", "xml", "fcpxml"])
 def test_order_and_lengths_of_an_edit(blobs, tmp_path, name, fps):

@@ -165,6 +165,7 @@ def test_latin_1_is_read_and_said(tmp_path, blobs):
     assert "script.fountain" in made.notes[0]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     "unit",
     ["[[", "/*", "]]", "*", "_a", "(", "#1", "> ", "@a\n", "INT. A\n", "A\nb\n", "~", "ANA\n(x)\n", "  \n", "=\n", "a ",

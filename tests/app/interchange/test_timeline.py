@@ -124,6 +124,7 @@ def flat(items):
             yield from flat(item)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", ["otio", "xml", "edl", "fcpxml"])
 def test_a_thousand_panels_end_on_the_exact_frame(blobs, tmp_path, name):
     board = long_board(blobs, 1000, 0.51)

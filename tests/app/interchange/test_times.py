@@ -17,6 +17,7 @@ def board_of(seconds: list[float], fps: int) -> Board:
     return Board("board", fps=fps, scenes=(Scene("scene", panels=panels),))
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("fps", [24, 25, 30, 60])
 @pytest.mark.parametrize("seconds", [0.51, 0.1, 1 / 3, 2.0, 4.99])
 def test_a_thousand_panels_end_where_their_sum_says(tmp_path, fps, seconds):

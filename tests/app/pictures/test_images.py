@@ -284,9 +284,15 @@ def test_palette_with_transparency(tmp_path):
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_alpha_is_laid_over_white(tmp_path, mode):
     colour = (200, 0, 0, 128) if mode == "RGBA" else (100, 128)
-    pixels = open_picture(saved(Image.new(mode, (70, 70), colour), tmp_path / "clear.png"))
+    pixels = open_picture(saved(Image.new(mode, (70, 70), colour), tmp_path / "clear.png"), notes := [])
     wanted = (227, 127, 127) if mode == "RGBA" else (177, 177, 177)
     assert near(pixels, (9, 9), wanted, 1)
+    assert notes == ["clear.png is transparent in parts: they are white here."]
+
+
+def test_alpha_that_hides_nothing_is_not_spoken_of(tmp_path):
+    open_picture(saved(Image.new("RGBA", (70, 70), (200, 0, 0, 255)), tmp_path / "opaque.png"), notes := [])
+    assert notes == []
 
 
 def test_cmyk_without_a_profile(tmp_path):
@@ -294,6 +300,7 @@ def test_cmyk_without_a_profile(tmp_path):
     assert near(open_picture(path), (9, 9), (255, 0, 0), 6)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("suffix", "options"), [("jpg", {"quality": 100, "subsampling": 0}), ("tiff", {})])
 @pytest.mark.parametrize("inks", ["c", "m", "y", "k", "cm", "cy", "my", ""])
 def test_cmyk_with_a_profile(tmp_path, inks, suffix, options):

@@ -47,6 +47,7 @@ def read_table(plan):
     return [json.loads(line) for line in (plan.out / "prior" / "metadata.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.sweep
 def test_the_model_paints_what_it_is_to_keep_once_and_shows_it(plan, monkeypatch):
     events = run(plan)
     assert [event.total for event in events if isinstance(event, Stage) and event.name == "prior"] == [4]
@@ -62,6 +63,7 @@ def test_the_model_paints_what_it_is_to_keep_once_and_shows_it(plan, monkeypatch
     assert [event.step for event in run(replace(plan, steps=2, resume=True)) if isinstance(event, Learned)] == [2]
 
 
+@pytest.mark.sweep
 def test_pictures_that_a_stopped_run_has_made_are_not_made_again(plan):
     events = train(open_folder(MINI), plan)
     next(event for event in events if isinstance(event, Preview) and event.step == 3)
@@ -73,6 +75,7 @@ def test_pictures_that_a_stopped_run_has_made_are_not_made_again(plan):
     assert len(read_table(plan)) == 4
 
 
+@pytest.mark.sweep
 def test_going_on_with_what_is_kept_is_never_having_stopped(plan, tmp_path):
     run(replace(plan, steps=3))
     stopped = replace(plan, out=tmp_path / "other")
@@ -126,5 +129,6 @@ def test_half_of_the_pictures_show_whom_one_says():
             prior.list_wishes(3, "", SPECS[model])
 
 
+@pytest.mark.sweep
 def test_notes_say_where_the_pictures_are(plan):
     assert any(str(plan.out / "prior") in event.text for event in run(plan) if isinstance(event, Note))

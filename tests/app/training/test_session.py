@@ -62,6 +62,7 @@ def test_closing_a_run_keeps_where_it_stands(plan):
     assert list(plan.out.glob("*.safetensors")) == []
 
 
+@pytest.mark.sweep
 def test_a_run_is_in_one_hand_at_a_time(plan):
     events = train(open_folder(MINI), replace(plan, steps=50, sample_every=0))
     next(event for event in events if isinstance(event, Learned))
@@ -83,6 +84,7 @@ def test_steps_after_the_last_checkpoint_are_told_once(plan):
     assert [json.loads(line)["step"] for line in (plan.out / "log.jsonl").read_text().splitlines()] == [1, 2, 3, 4]
 
 
+@pytest.mark.sweep
 def test_samples_of_before_are_of_before_also_where_a_run_asks_for_them_late(plan, tmp_path):
     early, late = plan, replace(plan, out=tmp_path / "late", sample_every=0)
     run(early)
@@ -92,6 +94,7 @@ def test_samples_of_before_are_of_before_also_where_a_run_asks_for_them_late(pla
     assert before[0] == before[1]
 
 
+@pytest.mark.sweep
 def test_a_full_disk_keeps_the_last_checkpoint(plan, monkeypatch):
     run(plan)
     before = (plan.out / "state.checkpoint").read_bytes()
@@ -105,6 +108,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(plan, monkeypatch):
     assert (plan.out / "state.checkpoint").read_bytes() == before
 
 
+@pytest.mark.sweep
 def test_a_disk_without_room_for_the_checkpoints_is_told_before_the_first_step(plan, monkeypatch):
     monkeypatch.setattr(session, "free_bytes", lambda path: 2**20)
     with pytest.raises(DiskFull, match="are free"):
@@ -176,6 +180,7 @@ def test_a_run_goes_on_from_no_picture_that_it_would_overwrite(plan, tmp_path, h
     assert {path: path.read_bytes() for path in plan.out.rglob("*") if path.is_file()} == before
 
 
+@pytest.mark.sweep
 def test_a_run_puts_its_result_over_no_other_file(plan):
     run(plan)
     (plan.out / "other.safetensors").write_text("mine")
@@ -258,6 +263,7 @@ def test_a_log_may_be_anything(plan, line):
     run(replace(plan, steps=3, resume=True))
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("facts", [{"settings": "7"}, {"step": "9" * 400}, {"step": "-1"}])
 def test_a_checkpoint_that_no_run_wrote_is_refused(plan, facts):
     run(replace(plan, sample_every=0))
@@ -268,6 +274,7 @@ def test_a_checkpoint_that_no_run_wrote_is_refused(plan, facts):
         run(replace(plan, steps=3, resume=True))
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("kind", ["trained", "ema", "optimizer"])
 def test_a_checkpoint_of_other_shapes_is_refused(plan, kind):
     run(replace(plan, sample_every=0))

@@ -77,6 +77,7 @@ def check_takes(file: BoardFile, pictures: list[np.ndarray]) -> None:
     assert pictures[2].mean() < pictures[0].mean()
 
 
+@pytest.mark.sweep
 def test_ctrl_c_ends_a_render_within_a_step_with_what_is_done(flux):
     flux("board", "new", "film")
     flux("board", "add", "film", *(f"a beach {number}" for number in range(9)))

@@ -46,6 +46,7 @@ def test_table():
     assert np.array_equal(table[128:255], -table[:127])
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("scales", "prefix", "shape"), [
     ("weight_scale", "", ()), ("weight_scale", "", (1,)), ("scale_weight", "model.diffusion_model.", ()), ("", "", ()),
 ])  # fmt: skip

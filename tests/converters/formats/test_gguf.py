@@ -82,6 +82,7 @@ def holds(folder, role, exact):
     return module
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("form", TYPES, ids=lambda form: form.name)
 def test_every_type(tmp_path, form):
     """Random blocks, those that stand for no finite numbers left out, against the whole tensor decoded at once."""
@@ -111,6 +112,7 @@ def test_a_tensor_is_decoded_in_pieces(tmp_path, monkeypatch):
     assert {name: np.array_equal(np.array(x), exact[name]) for name, x in arrays.items()} == dict.fromkeys(exact, True)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("model", ["flux1-dev", "flux2-klein-4b", "flux3-image-klein"])
 @pytest.mark.parametrize("form", [FORM.F32, FORM.Q8_0, FORM.Q4_0], ids=lambda form: form.name)
 def test_transformers(tmp_path, model, form):
@@ -144,6 +146,7 @@ def beside(tmp_path, model, arch, arrays, form, change=None):
     return made(file, tmp_path / "out"), exact
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("form", [FORM.F32, FORM.BF16, FORM.Q8_0], ids=lambda form: form.name)
 def test_t5(tmp_path, form):
     own = weights(TINY["flux1-dev"], "text_encoder")
@@ -165,6 +168,7 @@ def name_layers(own):
     return names
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("model", "arch"), [("flux2-klein-4b", "qwen3"), ("flux3-image-klein", "qwen3vl")])
 def test_qwen3(tmp_path, model, arch):
     """Its rows lie as transformers has them. The layers after the last that is used are left out."""

@@ -104,6 +104,7 @@ def packed_rows(name):
     return np.array(mx.dequantize(weight, scales.astype(mx.float32), biases.astype(mx.float32), 64, 4))
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("bits", [None, 4])
 def test_dense(tmp_path, bits):
     """Unpacked to 32 bits every matrix is the one that mflux stored, in our order."""
@@ -147,6 +148,7 @@ def test_another_plan_packs_again(tmp_path):
     assert np.abs(matrix(layer) - exact).max() < 0.01 * np.abs(exact).max()
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("plan", ["q4", "16bit"])
 def test_companions(tmp_path, plan):
     source = folder(tmp_path / "source", 4)
@@ -185,6 +187,7 @@ def test_other_packing(tmp_path, change):
         list(convert(source, tmp_path / "out"))
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("model", ["flux3-image-klein", "flux3-image-klein-base"], ids=["distilled", "undistilled"])
 def test_flux3(tmp_path, model):
     """The same latents as from the published form; the encoder's angles are the row's, since mflux keeps no config."""

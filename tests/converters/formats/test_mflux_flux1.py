@@ -77,6 +77,7 @@ def test_dense(tmp_path):
             assert np.array_equal(np.array(array), exact[name]), name
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("bits", [8, 4])
 def test_packed(tmp_path, bits):
     """Packed layers are taken as they are where the plan is the same: its scales are mflux's own."""

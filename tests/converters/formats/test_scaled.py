@@ -64,12 +64,14 @@ def check(found, exact):
         assert np.abs(found[name] - values).max() <= 2e-6 * np.abs(values).max(), name
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("form", FORMS)
 def test_values(tmp_path, form):
     tensors, kinds, exact = checkpoint(form)
     check(made(tmp_path, tensors, kinds), exact)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("form", ["e4m3, ComfyUI's", "e5m2"])
 def test_behind_comfyui_s_prefix(tmp_path, form):
     prefix = "model.diffusion_model."
@@ -93,6 +95,7 @@ LINEAR = "single_blocks.0.linear1"
 LOST = [*((form, "scale_weight" if form == "e5m2" else "weight_scale") for form in FORMS), ("nvfp4", "weight_scale_2")]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("form", "lost"), LOST)
 def test_a_scale_that_is_missing_is_named(tmp_path, form, lost):
     tensors, kinds, _ = checkpoint(form)
@@ -112,6 +115,7 @@ def test_all_scales_that_are_missing(tmp_path, form):
         made(tmp_path, {**kept, f"{prefix}scaled_fp8": np.zeros(2, np.uint8)}, kinds)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("mark", "said"), [
     (say("svdquant_w4a4"), "is stored as svdquant_w4a4"), (np.frombuffer(b"{", np.uint8), "comfy_quant can't be read"),
     (np.frombuffer(b"[1]", np.uint8), "comfy_quant can't be read"), (say("nvfp4"), "nvfp4 does not have"),
@@ -126,6 +130,7 @@ def test_marks_that_lie_are_refused(tmp_path, mark, said):
         made(tmp_path, tensors, kinds)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("form", ["nvfp4", "mxfp8"])
 def test_scales_of_blocks_must_fit(tmp_path, form):
     tensors, kinds, _ = checkpoint(form)

@@ -57,6 +57,7 @@ def test_rows_lie_where_the_converter_puts_them(model):
             assert np.array_equal(np.array(ours[f"{place.layer}.weight"])[start:stop, 0], expected), name
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("model", MODELS)
 def test_own_names(model):
     sizes = matrices(f"{model}_bfl")

@@ -82,6 +82,7 @@ def test_specs_are_the_published_sizes(spec):
     assert sum(array.size for array in kept.values()) == spec.parameters["text_encoder"]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", ["flux2_klein_4b_diffusers", "flux2_klein_4b_bfl"])
 def test_one_tensor_less(name):
     """Any single missing tensor is noticed, by the table or by the network."""

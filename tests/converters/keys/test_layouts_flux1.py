@@ -43,6 +43,7 @@ def fill(network, found) -> int:
     return sum(array.size for array in found.values())
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_transformer(variant, form):
@@ -161,6 +162,7 @@ NAMES = {
 }
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", NAMES)
 def test_signatures_don_t_clash(name):
     """Whatever the order of the lists of layouts."""

@@ -74,6 +74,7 @@ def statistics(found) -> int:
     return -1 if "bn.running_mean" in found else 0
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("model", "role", "name"), ONCE)
 def test_one_tensor_more_or_of_another_shape(model, role, name):
     """Whichever it is: the table or the network notices."""

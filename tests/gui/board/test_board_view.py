@@ -364,6 +364,7 @@ def test_the_render_button_says_what_it_would_render(window, here, engine, pictu
     qtbot.waitUntil(lambda: not view.start.isEnabled())
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("action", "changes"),
     [("duplicate", 1), ("delete", -1), ("continue_from", 1), ("add_panel", 1), ("add_scene", 1)],
@@ -639,6 +640,7 @@ def test_a_whole_chain_is_rendered_by_one_click_each_from_the_new_picture_of_the
     qtbot.waitUntil(outdated.isHidden)
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(("command", "count"), [("render", 1), ("again", 1), ("variations", 4)])
 def test_chosen_panels_that_continue_each_other_are_rendered_in_turn(
     window, engine, picture_file, chain, command, count
@@ -679,6 +681,7 @@ def test_nothing_waits_for_a_panel_that_can_not_even_be_put_in_line(window, chai
     assert document.runs.busy() == 0
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("end", ["fail", "cancel", "cancel the last", "unreadable"])
 def test_a_chain_that_breaks_waits_for_nothing(window, engine, chain, end, tmp_path, qtbot):
     document = window.document

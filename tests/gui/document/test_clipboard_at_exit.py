@@ -4,6 +4,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).resolve().parents[3]
 PROGRAM = """
 import sys
@@ -18,6 +20,7 @@ assert app.clipboard().image().width() == 160
 """
 
 
+@pytest.mark.sweep
 def test_the_program_ends_in_peace(picture_file):
     words = [sys.executable, "-c", PROGRAM, str(picture_file())]
     done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=60)

@@ -53,6 +53,7 @@ def test_three_panels_the_worker_killed_in_the_middle_and_the_board_reopened(qtb
         assert all(again.picture_path(panel.takes[0].picture.sha256).is_file() for panel in again.board.panels())
 
 
+@pytest.mark.sweep
 def test_the_window_and_the_command_line_make_the_same_bytes_which_tell_nothing_of_this_machine(
     qtbot, document, picture_file, tmp_path, home
 ):

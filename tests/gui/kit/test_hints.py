@@ -41,6 +41,7 @@ def test_what_the_command_line_says_of_a_download_is_worded_again():
     assert failed.words == f"{ERROR.message} {SHOWN}"
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     ("settings", "said"),
     [(Settings(model="flux2-klein-4b"), SHOWN), (Settings(width=1024, height=1024), "under Settings.")],

@@ -65,6 +65,7 @@ def raised(code):
     return None
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     "code",
     [

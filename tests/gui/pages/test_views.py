@@ -415,6 +415,7 @@ def test_quick_look_walks_over_pictures(window, engine, picture_file, qtbot):
 # Import, export, restore
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", ["pdf", "csv", "otio", "gif"])
 def test_export_through_the_dialog_s_options(window, engine, picture_file, tmp_path, qtbot, monkeypatch, name):
     from app.gui.window import exchange

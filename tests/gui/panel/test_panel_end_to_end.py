@@ -81,6 +81,7 @@ def test_make_change_repaint_continue_undo(view, qtbot):
     assert len(document.board.panel(new).takes) == 1
 
 
+@pytest.mark.sweep
 def test_a_take_is_enlarged(view, qtbot):
     run(view, qtbot, "a beach, day")
     first = view.panel.takes[0]

@@ -80,6 +80,7 @@ def export(window, name: str, out: Path, qtbot, monkeypatch) -> None:
     qtbot.waitUntil(lambda: "Exported" in window.toasts.title.text(), timeout=60_000)
 
 
+@pytest.mark.sweep
 @pytest.mark.timeout(1200)
 def test_from_the_first_start_over_a_kill_to_a_pdf_and_a_timeline(pictures, tmp_path, qtbot, monkeypatch):
     left = first_session(pictures)

@@ -74,6 +74,7 @@ def list_iconed(top: QWidget) -> list[str]:
             if not one.icon().isNull()]  # fmt: skip
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("page", PAGES)
 def test_a_page_is_of_one_hand(window, stock, page):
     window.go(page)
@@ -81,6 +82,7 @@ def test_a_page_is_of_one_hand(window, stock, page):
     assert stock() == []
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("tool", ["move", "brush", "paint", "place"])
 def test_a_panel_is_of_one_hand(window, stock, picture_file, tool):
     document, (panel, *_) = window.session.document, list_ids(window)
@@ -154,6 +156,7 @@ DIALOGS = {
 QTS_OWN = ("files", "folder", "colours", "name")  # they have no names for some of their parts
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", DIALOGS)
 def test_a_dialog_is_of_one_hand(qtbot, window, stock, picture_file, name):
     made = DIALOGS[name](window, picture_file)

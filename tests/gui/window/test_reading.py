@@ -29,6 +29,7 @@ def find_formats(pages, of):
     return found
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("name", PAGES)
 def test_a_page_is_shown_with_its_pictures_and_its_links_lead_to_pages(pages, name):
     pages.go(QUrl(name))

@@ -95,6 +95,7 @@ def full(window, picture_file, engine):
     return window
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("page", PAGES)
 def test_everything_has_a_name_and_is_reached_by_tab(full, qtbot, page):
     show(full, page)
@@ -131,6 +132,7 @@ def dialogs(window):
     ]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("word", ["mask", "compare", "takes", "render"])
 def test_keys_outside_the_menus_are_found_among_the_shortcuts(window, qtbot, word):
     from app.gui.window.dialogs import Shortcuts
@@ -244,6 +246,7 @@ class ShownWindows(QObject):
         return False
 
 
+@pytest.mark.sweep
 def test_no_page_flashes_a_window_while_it_is_built(window, qtbot, qapp):
     shown = ShownWindows()
     qapp.installEventFilter(shown)
@@ -263,6 +266,7 @@ def test_a_panel_that_is_opened_before_it_was_built_is_opened_once(window, ids_o
     assert window.pages["panel"] is page is window.stack.currentWidget()
 
 
+@pytest.mark.sweep
 def test_a_new_theme_makes_hidden_pages_anew_and_keeps_what_is_shown(window, ids_of, qtbot):
     for name in ("cast", "models", "panel"):
         window.page(name)
@@ -476,6 +480,7 @@ def collected(reference) -> bool:
     return reference() is None
 
 
+@pytest.mark.sweep
 def test_boards_opened_and_closed_four_times_leave_nothing(window, session):
     """Everything that belongs to a board goes with it: pages, document, pixmaps, connections."""
     session.open(session.path)

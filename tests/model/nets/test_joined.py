@@ -62,6 +62,7 @@ def test_what_differs_stays_apart(other):
     assert join([first, first, first]) is not None
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("packed", [False, True], ids=["dense", "packed"])
 def test_what_is_kept_takes_no_memory(packed):
     layers, joined = [made(packed, seed) for seed in range(3)], Joined()

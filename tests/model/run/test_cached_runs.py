@@ -43,6 +43,7 @@ def computed(pipeline):
     return [kept.misses for kept in (pipeline.prompts, pipeline.encoded, pipeline.banks)]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_new_process_computes_nothing_again(opened, dtype):
     first, again, fresh = opened(dtype=dtype), opened(dtype=dtype), opened(cached=False)

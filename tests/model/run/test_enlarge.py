@@ -67,6 +67,7 @@ def borders(starts, side):
     return sorted({*starts, *(start + side for start in starts)})
 
 
+@pytest.mark.sweep
 def test_no_border_shows(pipeline, monkeypatch, tmp_path):
     """A step across the borders of tiles is no larger than one inside, and much larger where tiles just abut."""
     spec = dataclasses.replace(SMALL, size=Size(128, 128))

@@ -57,12 +57,14 @@ def test_none_is_used_unless_it_is_asked_for(lengths):
     assert not any("Region" in note for note in notes)
 
 
+@pytest.mark.sweep
 def test_under_a_mask_of_everything_the_picture_is_the_same():
     everything = dataclasses.replace(REQUEST, mask=Mask(pixels=np.ones_like(MASK)), steps=8)
     exact = run(dataclasses.replace(everything, region=False))[0]
     assert np.array_equal(run(everything)[0].latents, exact.latents)
 
 
+@pytest.mark.sweep
 def test_it_goes_with_a_step_cache_and_with_weights_from_the_disk():
     given = dataclasses.replace(REQUEST, steps=8, step_cache=0.2)
     whole, low = run(given), run(given, low=True)

@@ -70,6 +70,7 @@ def count_previews(pipeline, share, cheap=True):
     return sum(isinstance(event, Preview) for event in pipeline.run(asked, previews=share))
 
 
+@pytest.mark.sweep
 def test_previews_take_no_more_than_their_share_of_the_time(monkeypatch):
     """Before one was made its cost is guessed; a full one that would take too long is never begun."""
     pipeline = Pipeline.open(MINI, "float32")
@@ -84,6 +85,7 @@ def test_previews_take_no_more_than_their_share_of_the_time(monkeypatch):
     assert shown * 0.004 <= 0.03 * 6 * (0.1 + 0.2)  # a step of the model itself is far below 0.2 s
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("count", [0, 1, 3])
 def test_the_same_request_gives_the_same_bytes(pipeline, count):
     given = [picture(n) for n in range(count)]

@@ -64,6 +64,7 @@ def test_a_run_equals_one_with_the_matrices_added(pipeline, tmp_path):
     assert np.abs(done(baked).latents - done(pipeline, loras=(Lora(path, 0.5),)).latents).max() < 1e-3
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("how", ["overwritten", "replaced", "times kept"])
 def test_a_file_overwritten_under_the_same_path_is_noticed(pipeline, tmp_path, how):
     path = adapter(tmp_path / "a.safetensors")
@@ -166,6 +167,7 @@ def test_kept_references_know_the_adapters(tmp_path):
     assert one.banks.misses == 2  # the first set is still there
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("plan", ["q8", "q4r"])
 def test_on_packed_weights(tmp_path, plan, monkeypatch):
     """The same adapter moves the packed model as it moves the exact one, and comes off again."""

@@ -85,6 +85,7 @@ def test_a_full_decode_shows_the_estimate(full, monkeypatch):
         assert not np.array_equal(pixels, to_pixels(full.autoencoder.decode(grid_of(progress.latents)))[0])
 
 
+@pytest.mark.sweep
 def test_the_tiny_autoencoder_shows_the_estimate(tiny, monkeypatch):
     shown, steps, _ = ran(tiny, monkeypatch)
     network = tiny.component("tiny_autoencoder")
@@ -95,6 +96,7 @@ def test_the_tiny_autoencoder_shows_the_estimate(tiny, monkeypatch):
         assert not np.array_equal(pixels, centre(noisy, Size(256, 256)))
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("kind", ["linear", "tiny"])
 def test_no_full_decode_before_the_end(kind, monkeypatch, request):
     """On a large model each would cost as much as a step."""

@@ -62,6 +62,7 @@ def test_the_old_bank_goes_before_the_new_one_is_made(network):
     assert kept.misses == 5
 
 
+@pytest.mark.sweep
 def test_making_a_bank_takes_as_much_beside_it_however_many_blocks_there_are():
     beside = []
     for blocks in (4, 12):
@@ -83,6 +84,7 @@ def test_the_least_recently_used_goes_first():
     assert kept.misses == 4
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_kept_bank_gives_the_bits_of_a_fresh_one(dtype):
     """With another prompt, seed and number of steps."""

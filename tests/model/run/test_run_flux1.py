@@ -56,6 +56,7 @@ def apart(a, b):
     return np.abs(a.latents - b.latents).max()
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("model", ["flux1-schnell", "flux1-dev", "flux1-krea-dev"])
 def test_words_make_a_difference(models, model):
     pipeline = models(model)
@@ -207,6 +208,7 @@ def test_variations(models):
 
 
 # Measured: 0.009 to 0.017 in bfloat16 (8 bits of mantissa), 0.0008 to 0.002 in float16 (11 bits).
+@pytest.mark.first_case
 @pytest.mark.parametrize(("dtype", "bound"), [("bfloat16", 0.03), ("float16", 0.004)])
 @pytest.mark.parametrize("model", [KONTEXT, FILL, CANNY, REDUX])
 def test_half_precision(models, model, dtype, bound):
@@ -234,6 +236,7 @@ def opened(models, model, whole, stay, monkeypatch):
     return pipeline
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("model", ["flux1-schnell", "flux1-dev", KONTEXT])
 def test_what_steers_the_blocks_is_let_go_before_they_come(models, model, monkeypatch):
     whole, apart_ = (opened(models, model, how, ("autoencoder", "transformer"), monkeypatch) for how in (True, False))
@@ -247,6 +250,7 @@ def test_what_steers_the_blocks_is_let_go_before_they_come(models, model, monkey
     assert apart_.steering.misses == 2
 
 
+@pytest.mark.sweep
 def test_the_blocks_hold_no_modulation(models):
     folder = models("flux1-dev").folder
     counted = fitting.weigh(folder, 4).whole

@@ -66,6 +66,7 @@ def _paste(canvas, pixels, left, top):
     canvas._whole[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("size", [(64, 64), (65, 71), (130, 40)])
 def test_a_picture_of_any_shape_comes_out_twice_as_large(net, size):
     made, events = make(net, slope(*size))

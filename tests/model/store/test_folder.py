@@ -37,6 +37,7 @@ def test_nothing_there(tmp_path):
         open_folder(tmp_path / "missing")
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("schema", [2, 0, "1", None, True, 1.0])
 def test_unknown_schema(folder, schema):
     manifest(folder, lambda values: values.update(schema=schema))

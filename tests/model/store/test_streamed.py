@@ -58,6 +58,7 @@ def step(network, seed=1, rows=8):
     return np.array(velocity.astype(mx.float32)).tobytes()
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("dtype", [mx.float32, mx.bfloat16])
 def test_the_same_numbers_again_and_again(files, dtype):
     whole, streamed = (opened(files, how, dtype) for how in (False, True))
@@ -67,6 +68,7 @@ def test_the_same_numbers_again_and_again(files, dtype):
     assert step(streamed) == step(whole)
 
 
+@pytest.mark.sweep
 def test_two_and_a_half_blocks_are_in_memory_however_many_there_are(files):
     counted = count_blocks(((file, "") for file in files), 4)
     resting, moving = add_up(counted)
@@ -181,6 +183,7 @@ def run(low, request, dtype="float32", path=MINI):
     return events[-1].latents.tobytes(), events[-1].pixels.tobytes(), pipeline, events
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])
 def test_a_run_of_packed_weights_with_guidance_and_references_is_the_same(dtype):
     pixels = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)

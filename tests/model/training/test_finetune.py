@@ -89,6 +89,7 @@ def test_only_adapters_learn_and_the_base_stays_as_it_was(store):
     assert any(np.abs(array).max() > 0 for name, array in flat(run.masters).items() if name.endswith("lora_B"))
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize(
     "settings", [LORA, replace(LORA, rate=3e-3, optimizer="muon"), FULL, replace(LORA, self_flow=True)]
 )
@@ -155,6 +156,7 @@ def test_a_run_goes_on_with_its_own_settings_only(store, tmp_path):
         trainer(store, replace(LORA, rank=8)).restore(tmp_path)
 
 
+@pytest.mark.sweep
 def test_an_example_is_learned(store):
     """The same draw, again and again: its loss must fall to a third, or nothing is learned."""
     run = finetune.Trainer(Pipeline.open(MINI), sources(1), store, replace(LORA, rank=16, rate=1e-2))
@@ -262,6 +264,7 @@ def test_every_example_comes_once_in_each_round():
     assert seen[:5] != seen[5:10]
 
 
+@pytest.mark.first_case
 @pytest.mark.parametrize("checkpoints", [False, True])
 def test_the_forecast_of_memory_is_the_peak(checkpoints):
     """0.85 to 1.25: the factors hold one model's blocks against another's within that, see needs.py.

@@ -102,6 +102,7 @@ def run(folder, steps):
     return model
 
 
+@pytest.mark.sweep
 def test_the_loss_falls_and_the_log_says_so(tmp_path):
     import json
 
