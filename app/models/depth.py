@@ -24,10 +24,12 @@ class Maps:
         return helpers.open_net(DEPTH)
 
     def make(self, pixels: np.ndarray) -> np.ndarray:
-        """(H, W, 3) uint8 of a photo -> its depth map, as large. Raises LayoutError, SampleError."""
+        """(H, W, 3) uint8 of a photo -> its depth map, as large. Raises ModelError, SampleError."""
         from mlx_model.run.depth import find_depth
 
-        return find_depth(self._net, pixels)
+        net = self._net
+        with helpers.tell_damaged(DEPTH):
+            return find_depth(net, pixels)
 
 
 def with_maps(request: Request, spec: ModelSpec, notes: list[str], maps: Maps | None = None) -> Request:

@@ -2,14 +2,15 @@
 
 import dataclasses
 import shutil
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from mlx_model import files, memory
-from mlx_model.errors import Advice, LayoutError, NotInstalled
+from mlx_model.errors import Advice, LayoutError, ModelError, NotFinite, NotInstalled
 from mlx_model.events import Event, Stage
 from mlx_model.geometry import Size
 from mlx_model.helpers import DEPTH, HELPERS
@@ -41,8 +42,14 @@ def resolve(row: ModelSpec) -> Path:
 
 
 def open_net(row: ModelSpec, file: Path | None = None) -> Any:
-    """The network, from its place or another file. Raises NotInstalled, LayoutError."""
-    file = file or resolve(row) / FILE
+    """The network, from its place or another file. Raises NotInstalled, ModelError."""
+    if file is None:
+        with tell_damaged(row):
+            return _open(row, resolve(row) / FILE)
+    return _open(row, file)
+
+
+def _open(row: ModelSpec, file: Path) -> Any:
     if row.family == DEPTH.family:
         from mlx_model.run.depth import open_depth
 
@@ -52,8 +59,18 @@ def open_net(row: ModelSpec, file: Path | None = None) -> Any:
     return open_upscaler(file, row.transformer)
 
 
+@contextmanager
+def tell_damaged(row: ModelSpec) -> Iterator[None]:
+    """Raises ModelError, with its folder and what to do, where what is installed is cut off or makes no numbers."""
+    try:
+        yield
+    except (LayoutError, NotFinite) as error:
+        again = Advice("add_model_again", {"name": row.name, "path": str(folder(row))})
+        raise ModelError(f"{row.title} in {folder(row)} is damaged: {error.message}", again) from error
+
+
 def verify(row: ModelSpec) -> Path:
-    """Where it is, once all its weights are the network's. Raises NotInstalled, LayoutError."""
+    """Where it is, once all its weights are the network's. Raises NotInstalled, ModelError."""
     open_net(row)
     return folder(row)
 
@@ -84,17 +101,18 @@ def prepare(request: Request) -> Request:
 
 
 def apply(row: ModelSpec, pixels: np.ndarray) -> Generator[Event, None, np.ndarray]:
-    """(H, W, 3) uint8 -> its depth map, or the enlarged picture. Raises NotInstalled, LayoutError, SampleError."""
+    """(H, W, 3) uint8 -> its depth map, or the enlarged picture. Raises NotInstalled, ModelError, SampleError."""
     yield Stage("load")
     net = open_net(row)
-    if row.family == DEPTH.family:
-        from mlx_model.run.depth import find_depth
+    with tell_damaged(row):
+        if row.family == DEPTH.family:
+            from mlx_model.run.depth import find_depth
 
-        yield Stage("depth")
-        return find_depth(net, pixels)
-    from mlx_model.run.upscale import upscale
+            yield Stage("depth")
+            return find_depth(net, pixels)
+        from mlx_model.run.upscale import upscale
 
-    return (yield from upscale(net, pixels, row))
+        return (yield from upscale(net, pixels, row))
 
 
 def catalogue(here: memory.Machine) -> list[dict[str, Any]]:

@@ -6,6 +6,7 @@ order. Axis letters: B batch, H W of the small picture in pixels, N windows, L p
 """
 
 import math
+from collections.abc import Generator
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +17,7 @@ import numpy as np
 from ..foreign import check_heads
 from .ops import merge_heads, split_heads
 
+Parts = Generator[mx.array, None, mx.array]
 MEAN = (0.4488, 0.4371, 0.4040)  # of the pictures that it learned from
 APART = -200.0  # added to what two pixels say to each other that are no neighbours; transformers adds -100 twice
 
@@ -135,10 +137,11 @@ class Stage(nn.Module):
         self.conv = nn.Conv2d(p.embed_dim, p.embed_dim, 3, padding=1)
         self.patch_embed = {"projection": nn.Conv2d(p.embed_dim, p.embed_dim, 1)}
 
-    def __call__(self, x: mx.array, mask: mx.array) -> mx.array:
+    def run(self, x: mx.array, mask: mx.array) -> Parts:
         before = x
         for layer in self.layers:
             x = layer(x, mask)
+            yield x
         further: mx.array = self.patch_embed["projection"](self.conv(x))
         return before + further
 
@@ -159,13 +162,13 @@ class Body(nn.Module):
         self.layernorm = nn.LayerNorm(p.embed_dim, p.layer_norm_eps)
         self.conv_after_body = nn.Conv2d(p.embed_dim, p.embed_dim, 3, padding=1)
 
-    def __call__(self, images: mx.array) -> mx.array:
+    def run(self, images: mx.array) -> Parts:
         first: mx.array = self.first_convolution(images)
         embed = self.embeddings["patch_embeddings"]
         x = embed["layernorm"](embed["projection"](first))  # (B, H, W, h)
         mask = mx.tile(mask_shifted(x.shape[1], x.shape[2], self.window), (x.shape[0], 1, 1))
         for stage in self.encoder["stages"]:
-            x = stage(x, mask)
+            x = yield from stage.run(x, mask)
         further: mx.array = self.conv_after_body(self.layernorm(x))
         return first + further
 
@@ -205,7 +208,23 @@ class Swin2SR(nn.Module):
         self.params = params
         self.swin2sr, self.upsample = Body(params), Upsampler(params)
 
-    def __call__(self, images: mx.array) -> mx.array:
+    @property
+    def stops(self) -> int:
+        """How often run stops."""
+        return sum(self.params.depths) + 1
+
+    def run(self, images: mx.array) -> Parts:
+        """Yields what there is after each layer, unmade, for who wants to stop in between; returns the picture."""
         mean = mx.array(MEAN)
-        pixels: mx.array = self.upsample(self.swin2sr(images - mean))
+        yield (known := (yield from self.swin2sr.run(images - mean)))
+        pixels: mx.array = self.upsample(known)
         return pixels + mean
+
+    def __call__(self, images: mx.array) -> mx.array:
+        parts = self.run(images)
+        while True:
+            try:
+                next(parts)
+            except StopIteration as end:
+                made: mx.array = end.value
+                return made

@@ -8,7 +8,7 @@ from pathlib import Path
 import mlx.core as mx
 import numpy as np
 
-from ..errors import SampleError
+from ..errors import NotFinite, SampleError
 from ..geometry import Size
 from ..helpers import DEPTH
 from ..nets.depth_anything import DepthAnything, Params
@@ -34,13 +34,15 @@ def choose_size(size: Size, side: int, patch: int) -> Size:
 def find_depth(net: DepthAnything, pixels: np.ndarray) -> np.ndarray:
     """(H, W, 3) uint8 -> (H, W, 3) uint8, grey, from black for the farthest to white for the nearest.
 
-    Raises SampleError where the network finds no depth: all is equally far, or its numbers are none.
+    Raises SampleError where the network finds no depth: all is equally far; NotFinite where its numbers are none.
     """
     size, p = Size.of(pixels), net.params
     seen = resize(pixels, choose_size(size, p.image_size, p.patch_size), "bicubic")
     near = np.array(net(mx.array((seen.astype(np.float32) / 255 - MEAN) / SPREAD)[None])[0])
+    if not np.isfinite(near).all():
+        raise NotFinite("The depth of the picture came out as no numbers.")
     low, high = float(near.min()), float(near.max())
-    if not (np.isfinite(near).all() and high - low > 1e-6):
+    if high - low <= 1e-6:
         raise SampleError("No depth was found in this picture: all of it is equally far.", "Use another picture.")
     grey = np.rint(255 * (near - low) / (high - low)).astype(np.uint8)
     return resize(np.repeat(grey[..., None], 3, axis=-1), size, "bicubic")

@@ -36,6 +36,17 @@ def test_a_map_is_made_once_its_network_is_added(given):
     assert "installed already" in run("models", "add", NAME, code=2).output
 
 
+@pytest.mark.parametrize("left", [0, 7, 200, -8])
+def test_one_that_was_cut_off_is_told_with_its_folder_and_what_to_do(given, left):
+    helpers.install(DEPTH, given)
+    file = helpers.folder(DEPTH) / helpers.FILE
+    file.write_bytes(file.read_bytes()[:left])
+    for words in (("depth", "room.png"), ("models", "verify", NAME), ("edit", "room.png", "-p", "x", "-m", MODEL)):
+        told = run(*words, code=3).output
+        assert f"Depth Anything V2 Small in {helpers.folder(DEPTH)} is damaged" in told
+        assert f"flux-local models add {NAME} --force" in told
+
+
 def test_flux1_depth_starts_from_a_photo_says_so_and_again_does_the_same(given):
     helpers.install(DEPTH, given)
     said = run("edit", "room.png", "-p", "a bay", "-m", MODEL, "-o", "bay.png").output

@@ -1,4 +1,4 @@
-"""Enlarging by Swin2SR in tiles: no borders to be seen, any size, told and stopped after each tile."""
+"""Enlarging by Swin2SR in tiles: no borders to be seen, any size, told and stopped after each layer."""
 
 import dataclasses
 
@@ -75,10 +75,10 @@ def test_a_picture_of_any_shape_comes_out_twice_as_large(net, size):
     assert [one.step for one in events[1:] if isinstance(one, Step)] == list(range(1, events[0].total + 1))
 
 
-def test_it_stops_after_a_tile_and_tells_broken_weights(net):
+def test_it_stops_after_a_layer_and_tells_broken_weights(net):
     events = upscale(net, slope(72, 72), row())
     assert isinstance(next(events), Stage)
-    assert next(events).total == 9
+    assert (next(events).step, next(events).total) == (1, 9 * (net.stops + 1))
     events.close()
     broken = Swin2SR(net.params)
     broken.update(tree_map(lambda one: one * np.nan, net.parameters()))
