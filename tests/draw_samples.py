@@ -19,10 +19,10 @@ LEFT, MIDDLE, RIGHT = (x for x, _ in slots((WORLD, WORLD)))
 GULL, FOX, ROBOT, ANNA, LEO, CHAIR = "seagull", "🦊", "🤖", "👩", "👦", "🪑"
 
 
-def scene(name: str, place: str, light: str | None, *actors: tuple[str, int, str | None], seed: int = 1) -> None:
-    """Actors are (glyph, x of a slot, what it wears)."""
+def scene(name: str, place: str, light: str | None, *actors: tuple, seed: int = 1) -> None:
+    """Actors are (glyph, x of a slot, what it wears, perhaps what it holds)."""
     scale, foot = SCENE // WORLD, WORLD - MARGIN - ACTOR // 2
-    there = tuple(Actor("", glyph, scale * x, scale * foot, wears) for glyph, x, wears in actors)
+    there = tuple(Actor("", glyph, scale * x, scale * foot, *has) for glyph, x, *has in actors)
     save(name, Image.fromarray(render(Scene(place, light, there, None, SCENE, SCENE, seed))))
 
 
@@ -49,6 +49,8 @@ def main() -> None:
         ("anna", ANNA),
         ("hat", "🎩"),
         ("glasses", "🕶"),
+        ("scarf", "🧣"),
+        ("umbrella", "☂"),
         ("chair", CHAIR),
         ("leo", LEO),
     ):
@@ -63,6 +65,8 @@ def main() -> None:
     scene("outfit_1a", "park", "day", (ANNA, MIDDLE, None))
     scene("outfit_1b", "park", "day", (ANNA, MIDDLE, "hat"))
     scene("outfit_1c", "park", "day", (ANNA, MIDDLE, "hat+sunglasses"))
+    scene("outfit_1d", "park", "day", (ANNA, MIDDLE, "hat+sunglasses+scarf", "umbrella"))
+    scene("park", "park", "day")
     scene("face_1a", "beach", "day", (LEO, MIDDLE, "sunglasses"))
     scene("face_1b", "beach", "day", (LEO, MIDDLE, None))
     scene("room", "room", "day")

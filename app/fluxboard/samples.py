@@ -76,12 +76,13 @@ SAMPLES: dict[str, Sample] = {
         ),
     ),
     "outfit": Sample(
-        "An Outfit from Pieces",
-        "Dress somebody in a hat and sunglasses from pictures.",
-        "outfit_1b",
+        "An Outfit from Six Pictures",
+        "Somebody, four things to wear and hold, and a place become one picture.",
+        "outfit_1d",
         "flux2-klein-4b",
         (
             ("anna", "character", "anna"), ("hat", "prop", "hat"), ("sunglasses", "prop", "glasses"),
+            ("scarf", "prop", "scarf"), ("umbrella", "prop", "umbrella"), ("park", "place", "park"),
         ),
         (
             ("FITTING", (
@@ -89,8 +90,9 @@ SAMPLES: dict[str, Sample] = {
                 Shot("put on the hat from @hat", "First the hat.", "", "outfit_1b", 2, "MS", "", True),
                 Shot("put on the sunglasses from @sunglasses", "Then the sunglasses.", "", "outfit_1c", 2, "MS", "",
                      True),
-                Shot("@anna wearing the hat from @hat and the sunglasses from @sunglasses in the snow",
-                     "Everything at once, outside.", "", "", 3, "LS", ""),
+                Shot("@anna wearing the hat from @hat, the sunglasses from @sunglasses, the scarf from @scarf and the "
+                     "umbrella from @umbrella in @park", "Everything at once: one picture from six.", "", "", 3, "LS",
+                     ""),
             )),
         ),
     ),
