@@ -54,6 +54,12 @@ def find_way(camera: Camera) -> tuple[Frame, Frame]:
     return camera.begin or begin, camera.end or end
 
 
+def propose_way(camera: Camera) -> tuple[Frame, Frame]:
+    """The same to be drawn from: of a camera that stands still a push in, so that its two frames lie apart."""
+    way = find_way(camera)
+    return WAYS["push in"] if way == (WHOLE, WHOLE) else way
+
+
 def moves(camera: Camera) -> bool:
     """Whether what is seen changes, or is not all of the picture."""
     return find_way(camera) != (WHOLE, WHOLE)

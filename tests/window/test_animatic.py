@@ -38,14 +38,21 @@ def test_timing_sound_and_camera_by_hand(window, tmp_path):
     corner = window.ask(
         f"(lambda s: (lambda p: [p.x(), p.y()])(s.mapToGlobal(s.place('end').topLeft().toPoint())))({PLAYER}.stage)"
     )
+    assert window.ask(f"{PLAYER}.stage.place('end').width() < {PLAYER}.stage.place('begin').width()"), "they lie apart"
     window.drag((corner[0] + 2, corner[1] + 2), (corner[0] + 120, corner[1] + 80))
     window.wait(lambda: window.ask("(next(board.panels()).camera.end or 0) and 1"), "a frame of the camera")
     width = window.ask("next(board.panels()).camera.end.width")
     window.press("minus")
     assert window.ask("next(board.panels()).camera.end.width") < width
+    word = f"{PLAYER}.stage.mapToGlobal({PLAYER}.stage.place_name('begin').center().toPoint())"
+    window.click(tuple(window.ask(f"(lambda p: [p.x(), p.y()])({word})")))
+    assert window.ask(f"{PLAYER}.stage.chosen") == "begin"
+    window.press("minus", "e", "Left")
+    assert window.ask("next(board.panels()).camera.begin.width") < 1
+    assert window.ask("next(board.panels()).camera.end.x") < 0.5
     window.press("Escape", "space")
     window.wait(lambda: window.ask(f"{PLAYER}.playing"), "it to play")
     window.press("space", "Escape")
-    for _ in range(6):
+    for _ in range(9):
         window.press("ctrl+z")
     window.wait(lambda: window.ask("board.sound is None and next(board.panels()).seconds") == before, "Undo of it all")

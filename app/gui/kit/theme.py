@@ -163,6 +163,7 @@ QPushButton, QToolButton[kind="button"] {
 }
 QPushButton:hover, QToolButton[kind="button"]:hover { border-color: $muted; }
 QPushButton:pressed, QToolButton[kind="button"]:pressed { background: $line; }
+QPushButton:checked { background: $selection; border-color: $accent; }
 QPushButton:focus, QToolButton[kind="button"]:focus { border: 2px solid $accent; padding: $tight_2 $wide_2; }
 QPushButton:disabled { color: $muted; background: $window; border-color: $line; }
 QPushButton[kind="primary"], QDialogButtonBox QPushButton:default {

@@ -15,7 +15,7 @@ from PySide6.QtWidgets import QCheckBox, QHBoxLayout, QSlider, QVBoxLayout, QWid
 from mlx_model.errors import FluxLocalError
 
 from ...board import commands
-from ...board.camera import MOVES, Camera, Frame, moves
+from ...board.camera import MOVES, Camera, Frame, moves, propose_way
 from ...board.data import Board, Panel, Sound, numbers
 from ...sound.clip import FILTER, Clip, look_at, measure_peaks
 from ...sound.player import Player
@@ -220,8 +220,9 @@ class Animatic(QWidget):
 
     def _draw_camera(self, end: str, frame: Frame) -> None:
         if panel := self.panel:
-            drawn = replace(panel.camera, begin=frame) if end == "begin" else replace(panel.camera, end=frame)
-            self._set_camera(drawn, f"camera {panel.id} {end}")
+            begin, last = propose_way(panel.camera)
+            begin, last = (frame, last) if end == "begin" else (begin, frame)
+            self._set_camera(replace(panel.camera, begin=begin, end=last), f"camera {panel.id} {end}")
 
     def _choose_move(self, place: int) -> None:
         """Another move goes its own way: what was drawn for the one before is given up."""

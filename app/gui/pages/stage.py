@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from PySide6.QtCore import QPointF, QRect, QRectF, QSize, Qt, Signal
-from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
+from PySide6.QtGui import QColor, QFontMetricsF, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPen
 from PySide6.QtWidgets import QWidget
 
-from ...board.camera import Frame, find_way, keep_inside, look_through
+from ...board.camera import Frame, keep_inside, look_through, propose_way
 from ...board.data import Panel
 from ..document.document import Document
 from ..kit.measures import CHIP, CORNER, HEADING, TEXT
@@ -16,9 +16,12 @@ from ..kit.widgets import draw_words
 ENDS = ("begin", "end")
 COLOURS = {"begin": QColor("#6ea8ff"), "end": QColor("#f0b95a")}  # on pictures, in light and dark
 CAPTIONS = 52  # as wide as that many times the height of their letters
+TINT = 30  # of 255: how strongly a frame has its colour
 HANDLE, STEP, GROWTH = 14, 0.01, 1.05  # px of a corner; shares that a key moves and grows by
+CORNERS = {True: Qt.CursorShape.SizeFDiagCursor, False: Qt.CursorShape.SizeBDiagCursor}  # whether it falls to the right
 WAYS = {Qt.Key.Key_Left: (-1, 0), Qt.Key.Key_Right: (1, 0), Qt.Key.Key_Up: (0, -1), Qt.Key.Key_Down: (0, 1)}
-WORDS = "B and E choose a frame, arrows move it, plus and minus change its size; Escape ends"
+WORDS = "Drag Begin and End; their corners change their size"
+KEYS = "B and E choose a frame, arrows move it, plus and minus change its size, Escape ends"
 
 
 class Stage(QWidget):
@@ -49,7 +52,7 @@ class Stage(QWidget):
         """Show the two frames, to be moved and scaled."""
         self.drawing = on
         self.setAccessibleName("Camera, what it sees first and last" if on else "Picture of the animatic")
-        self.setToolTip(WORDS if on else "")
+        self.setToolTip(KEYS if on else "")
         self.update()
 
     def sizeHint(self) -> QSize:
@@ -65,7 +68,8 @@ class Stage(QWidget):
             frame = self._frame()
             self._draw_seen(painter, frame, self.panel)
             if self.drawing:
-                self._draw_frames(painter, self.panel)
+                self._draw_words(painter, frame, WORDS)
+                self._draw_frames(painter)
             elif self.captions:
                 self._draw_caption(painter, frame, self.panel)
         painter.end()
@@ -102,8 +106,10 @@ class Stage(QWidget):
 
     def _draw_caption(self, painter: QPainter, frame: QRect, panel: Panel) -> None:
         text = f"“{panel.dialogue}”" if panel.dialogue else panel.action
-        if not text:
-            return
+        if text:
+            self._draw_words(painter, frame, text)
+
+    def _draw_words(self, painter: QPainter, frame: QRect, text: str) -> None:
         painter.setFont(font(max(TEXT, frame.width() // CAPTIONS)))
         inner = frame.adjusted(40, 0, -40, -24)
         flags = Qt.AlignmentFlag.AlignHCenter | Qt.AlignmentFlag.AlignBottom | Qt.TextFlag.TextWordWrap
@@ -114,30 +120,30 @@ class Stage(QWidget):
         painter.setPen(QColor(255, 255, 255))
         draw_words(painter, inner, flags, text)
 
-    def _draw_frames(self, painter: QPainter, panel: Panel) -> None:
+    def _draw_frames(self, painter: QPainter) -> None:
         painter.setFont(font(TEXT))
         for name in sorted(ENDS, key=lambda name: name == self.chosen):  # the chosen one on top
             rect, colour = self.place(name), COLOURS[name]
             line = Qt.PenStyle.SolidLine if name == "begin" else Qt.PenStyle.DashLine
             painter.setPen(QPen(colour, 3 if name == self.chosen else 1.5, line))
-            painter.setBrush(Qt.BrushStyle.NoBrush)
+            painter.setBrush(QColor(colour.red(), colour.green(), colour.blue(), TINT))
             painter.drawRect(rect)
-            if name == self.chosen:
-                painter.setBrush(colour)
-                for corner in _corners(rect):
-                    painter.drawRect(QRectF(corner - QPointF(4, 4), corner + QPointF(4, 4)))
-            self._draw_name(painter, rect, name, colour)
+            painter.setPen(QPen(colour, 1))
+            painter.setBrush(colour if name == self.chosen else QColor(20, 20, 22))
+            for corner in _corners(rect):
+                painter.drawRect(QRectF(corner - QPointF(4, 4), corner + QPointF(4, 4)))
+            box = self.place_name(name)
+            painter.setPen(Qt.PenStyle.NoPen)
+            painter.setBrush(colour)
+            painter.drawRoundedRect(box, CHIP, CHIP)
+            painter.setPen(QColor(20, 20, 22))
+            draw_words(painter, box, Qt.AlignmentFlag.AlignCenter, name.capitalize())
 
-    def _draw_name(self, painter: QPainter, rect: QRectF, name: str, colour: QColor) -> None:
-        high = name == "begin"  # the one above, the other below: they may lie on each other
-        text = name.capitalize()
-        width = painter.fontMetrics().horizontalAdvance(text) + 14
-        box = QRectF(rect.left() + 4, rect.top() + 4 if high else rect.bottom() - 26, width, 22)
-        painter.setPen(Qt.PenStyle.NoPen)
-        painter.setBrush(colour)
-        painter.drawRoundedRect(box, CHIP, CHIP)
-        painter.setPen(QColor(20, 20, 22))
-        draw_words(painter, box, Qt.AlignmentFlag.AlignCenter, text)
+    def place_name(self, name: str) -> QRectF:
+        """Where the word of a frame stands, in the widget: they lie beside each other also where the frames don't."""
+        rect, high = self.place(name), name == "begin"
+        width = QFontMetricsF(font(TEXT)).horizontalAdvance(name.capitalize()) + 14
+        return QRectF(rect.left() + 8, rect.top() + 8 if high else rect.bottom() - 30, width, 22)
 
     def place(self, name: str) -> QRectF:
         """Where the frame `name` stands, in the widget."""
@@ -149,7 +155,7 @@ class Stage(QWidget):
 
     def _find_seen(self, name: str) -> Frame:
         assert self.panel
-        return find_way(self.panel.camera)[ENDS.index(name)]
+        return propose_way(self.panel.camera)[ENDS.index(name)]
 
     # Hands
 
@@ -164,30 +170,47 @@ class Stage(QWidget):
         if self._drag:
             self.framed.emit(self.chosen, self._drag(event.position()))
         elif self.drawing and self.panel:
-            corner = any(_is_near(event.position(), one) for one in _corners(self.place(self.chosen)))
-            self.setCursor(Qt.CursorShape.SizeFDiagCursor if corner else Qt.CursorShape.SizeAllCursor)
+            self.setCursor(self._shape_at(event.position()))
         else:
             self.unsetCursor()
 
     def mouseReleaseEvent(self, event: QMouseEvent) -> None:
         self._drag = None
 
+    def _shape_at(self, at: QPointF) -> Qt.CursorShape:
+        name, corner = self.find_at(at)
+        if not name:
+            return Qt.CursorShape.ArrowCursor
+        away = at - self.place(name).center()
+        falls = away.x() * away.y() > 0
+        return CORNERS[falls] if corner else Qt.CursorShape.SizeAllCursor
+
+    def find_at(self, at: QPointF) -> tuple[str, bool]:
+        """The frame that a hand takes hold of there, and whether by a corner, which scales it; "" for none.
+
+        By its corners or its word, the chosen one's first; inside of both the smaller.
+        """
+        first = sorted(ENDS, key=lambda name: name != self.chosen)
+        for name in first:
+            if any(_is_near(at, corner) for corner in _corners(self.place(name))):
+                return name, True
+        words = [name for name in first if self.place_name(name).contains(at)]
+        inside = sorted((name for name in first if self.place(name).contains(at)), key=lambda n: self.place(n).width())
+        return next(iter(words + inside), ""), False
+
     def _take_hold(self, at: QPointF) -> Callable[[QPointF], Frame] | None:
-        """What a drag from there does: a corner scales the frame, its inside moves it. The chosen one comes first."""
-        for name in sorted(ENDS, key=lambda name: name != self.chosen):
-            place, seen, frame = self.place(name), self._find_seen(name), QRectF(self._frame())
-            if any(_is_near(at, corner) for corner in _corners(place)):
-                self.chosen, middle = name, place.center()
-                reach = max(1.0, abs(at.x() - middle.x()))
-                return lambda now: keep_inside(seen.x, seen.y, seen.width * abs(now.x() - middle.x()) / reach)
-            if place.contains(at):
-                self.chosen = name
-                return lambda now: keep_inside(
-                    seen.x + (now.x() - at.x()) / frame.width(),
-                    seen.y + (now.y() - at.y()) / frame.height(),
-                    seen.width,
-                )
-        return None
+        """What a drag from there does: a corner scales the frame, its inside moves it."""
+        name, corner = self.find_at(at)
+        if not name:
+            return None
+        self.chosen = name
+        middle, seen, frame = self.place(name).center(), self._find_seen(name), QRectF(self._frame())
+        if corner:
+            reach = max(1.0, abs(at.x() - middle.x()))
+            return lambda now: keep_inside(seen.x, seen.y, seen.width * abs(now.x() - middle.x()) / reach)
+        return lambda now: keep_inside(
+            seen.x + (now.x() - at.x()) / frame.width(), seen.y + (now.y() - at.y()) / frame.height(), seen.width
+        )
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         """While drawing: the frames by keys."""

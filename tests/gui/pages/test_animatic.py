@@ -4,7 +4,7 @@ import pytest
 from PySide6.QtCore import QPoint, Qt
 from PySide6.QtTest import QTest
 
-from app.board.camera import Camera
+from app.board.camera import Camera, Frame
 from app.sound.player import NO_LIBRARY
 from tests.app.sound.test_sound import write as write_sound
 
@@ -128,6 +128,34 @@ def test_the_camera_is_chosen_drawn_by_hand_and_by_keys_and_seen(window, animati
     animatic.move_.activated.emit(0)
     assert document.panel(first).camera == Camera()
     assert (animatic.move_.currentText(), animatic.move_.findText("As drawn")) == ("No move", -1)
+
+
+@pytest.mark.parametrize("by_word", [False, True])
+def test_both_frames_of_a_new_move_lie_apart_and_are_taken_hold_of(window, animatic, by_word):
+    document, stage = window.document, animatic.stage
+    first = document.board.scenes[0].panels[0].id
+    animatic.camera.click()
+    begin, end = stage.place("begin"), stage.place("end")
+    assert begin.contains(end), "new, the end is within the beginning"
+    assert end.width() < 0.8 * begin.width()
+    assert not stage.place_name("begin").intersects(stage.place_name("end"))
+    assert document.panel(first).camera == Camera(), "looking at it changes nothing"
+    at = (stage.place_name("end") if by_word else end).center().toPoint()
+    QTest.mousePress(stage, Qt.MouseButton.LeftButton, pos=at)
+    QTest.mouseMove(stage, at + QPoint(round(begin.width() / 20), 0))
+    QTest.mouseRelease(stage, Qt.MouseButton.LeftButton, pos=at)
+    camera = document.panel(first).camera
+    assert (camera.begin, camera.end.width) == (Frame(), 0.7)
+    assert camera.end.x == pytest.approx(0.55, abs=0.01)
+    corner = begin.topLeft().toPoint()
+    QTest.mousePress(stage, Qt.MouseButton.LeftButton, pos=corner)
+    QTest.mouseMove(stage, corner + QPoint(round(begin.width() / 4), 0))
+    QTest.mouseRelease(stage, Qt.MouseButton.LeftButton, pos=corner)
+    assert stage.chosen == "begin"
+    assert document.panel(first).camera.begin.width == pytest.approx(0.5, abs=0.02)
+    assert document.panel(first).camera.end == camera.end
+    at = stage.place("begin").center()
+    assert stage.find_at(at) == ("begin", False), "inside of both the smaller"
 
 
 def test_why_no_sound_is_heard_is_read_whole_in_a_narrow_window(animatic, qtbot):
