@@ -12,10 +12,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from . import metadata
-from .images import ORIENTATION, find_frame, open_picture
+from .images import ORIENTATION, find_frame, open_layer, open_picture
 from .kinds import HEIF, KEPT, recognise
 
 ICC_TAG = 34675
@@ -72,10 +73,21 @@ def as_png(data: bytes) -> bytes:
     return _encode(data, _listen(image, data))
 
 
-def _encode(data: bytes, said: Said) -> bytes:
+def cut_part(data: bytes, box: tuple[int, int, int, int]) -> bytes:
+    """A part of the picture as PNG for others; `box` in pixels of it upright: left, top, right, bottom.
+
+    Raises RequestError for no picture.
+    """
+    left, top, right, bottom = box
+    pixels = open_layer("The picture", data)[top:bottom, left:right]
+    return _encode(pixels if pixels[..., 3].min() < 255 else pixels[..., :3], _listen(find_frame(data), data))
+
+
+def _encode(source: bytes | np.ndarray, said: Said) -> bytes:
     encoded = io.BytesIO()
     options = metadata.save_options("PNG", said.xmp, said.request) if said.xmp else {}
-    Image.fromarray(open_picture("The picture", data=data, least=1)).save(encoded, "PNG", **options)
+    pixels = open_picture("The picture", data=source, least=1) if isinstance(source, bytes) else source
+    Image.fromarray(np.ascontiguousarray(pixels)).save(encoded, "PNG", **options)
     return encoded.getvalue()
 
 

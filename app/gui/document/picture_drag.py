@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 from PySide6.QtCore import QByteArray, QMimeData, Qt, QUrl
-from PySide6.QtGui import QDrag, QGuiApplication, QImage
+from PySide6.QtGui import QDrag, QGuiApplication, QImage, QPixmap
 from PySide6.QtWidgets import QWidget
 
 from mlx_model.errors import FluxLocalError
@@ -15,9 +15,10 @@ from mlx_model.files import make_scratch_folder, remove_scratch_folder, write_ne
 from ...board import commands
 from ...board.data import Board, Picture, Source, pictures
 from ...board.panel_job import import_take
+from ...board.picture import Crop
 from ...interchange.pictures import list_pictures
 from ...pictures.kinds import NAMES, read_bytes
-from ...pictures.sharing import clean
+from ...pictures.sharing import clean, cut_part
 from .document import Document
 from .pixmaps import read
 
@@ -87,21 +88,26 @@ def _pictures_of_folder(folder: Path, document: Document) -> list[Path]:
     return inside
 
 
-def mime_of(document: Document, picture: Picture, title: str) -> QMimeData:
-    """The picture for this window by its sha256, for other programs as a file called `title`."""
+def mime_of(document: Document, picture: Picture, title: str, crop: Crop | None = None) -> QMimeData:
+    """The picture for this window by its sha256, for other programs as a file called `title`.
+
+    What is cropped is that file for both: the part, which is a picture of its own where it is dropped.
+    """
     mime = QMimeData()
-    mime.setData(PICTURE, QByteArray(picture.sha256.encode()))
+    if crop is None:
+        mime.setData(PICTURE, QByteArray(picture.sha256.encode()))
     folder = make_scratch_folder()  # until the program ends: receivers read files late
     atexit.register(remove_scratch_folder, folder)
     name = re.sub(r"[^\w. -]", "_", title).strip() or "picture"
-    path = write_clean(document.picture_path(picture.sha256), folder / name)
+    path = write_clean(document.picture_path(picture.sha256), folder / name, crop)
     mime.setUrls([QUrl.fromLocalFile(str(path))])
     return mime
 
 
-def write_clean(kept: Path, target: Path) -> Path:
-    """A picture of the board for others, at `target` with the ending of its kind; where it is."""
-    data, ending = clean(read_bytes(kept))
+def write_clean(kept: Path, target: Path, crop: Crop | None = None) -> Path:
+    """A picture of the board for others, or the part, at `target` with the ending of its kind; where it is."""
+    given = read_bytes(kept)
+    data, ending = (cut_part(given, crop.box), ".png") if crop else clean(given)
     path = target.with_name(f"{target.name}{ending}")
     path.write_bytes(data)
     return path
@@ -142,9 +148,10 @@ def _keep_pixels_only() -> None:
         clipboard.setImage(clipboard.image())
 
 
-def drag_out(source: QWidget, document: Document, picture: Picture, title: str) -> None:
-    """Drag the picture until it is dropped somewhere; always as a copy."""
-    drag = QDrag(source)
-    drag.setMimeData(mime_of(document, picture, title))
-    drag.setPixmap(document.pixmap_now(picture.sha256, DRAGGED_SIDE))
+def drag_out(source: QWidget, document: Document, picture: Picture, title: str, crop: Crop | None = None) -> None:
+    """Drag the picture, or the part, until it is dropped somewhere; always as a copy."""
+    drag, mime = QDrag(source), mime_of(document, picture, title, crop)
+    drag.setMimeData(mime)
+    part = QPixmap.fromImage(read(mime.urls()[0].toLocalFile(), DRAGGED_SIDE)) if crop else None
+    drag.setPixmap(part or document.pixmap_now(picture.sha256, DRAGGED_SIDE))
     drag.exec(Qt.DropAction.CopyAction)

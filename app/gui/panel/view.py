@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from msgspec.structs import replace
-from PySide6.QtCore import Qt, Signal
+from PySide6.QtCore import QMimeData, Qt, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent, QKeySequence, QResizeEvent, QShortcut, QShowEvent
 from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
 
@@ -14,6 +14,7 @@ from ...engine import jobs
 from ..document.document import Document
 from ..document.live import Live
 from ..document.panel_part import PanelPart
+from ..document.picture_drag import pictures_in
 from ..kit.measures import GAP, HAIR, TIGHT
 from ..kit.widgets import OneLine, icon_button, key_text, label, order_tabs
 from ..kit.words import in_window
@@ -124,6 +125,7 @@ class PanelView(PanelPart, QWidget):
         side.tray.mention_asked.connect(self._mention)
         self.edit.text.pictures_dropped.connect(side.tray.add_from)
         side.tray.pose_asked.connect(self.stage.pose)
+        side.tray.lay_asked.connect(self._lay)
         side.tray.layer = self.edit.start.layer = self.stage.laying.layer
         self.stage.laying.read.connect(side.tray.refresh)
         self.stage.laying.read.connect(self.edit.start.update)
@@ -308,6 +310,13 @@ class PanelView(PanelPart, QWidget):
     def _continue(self) -> None:
         if new := self.document.continue_from(self.panel_id):
             self.open_panel.emit(new)
+
+    def _lay(self, mime: QMimeData) -> None:
+        """Place what the tray shows on the picture, or say why that can't be done."""
+        if self.stage.canvas.placing:
+            self.stage.lay(pictures_in(mime, self.document))
+        else:
+            self.side.tray.told.emit(f"{self.stage.bar.tools['place'].accessibleDescription()}.")
 
     def _use_as_reference(self, take_id: str) -> None:
         self.side.tray.add_pictures([find_id(self.panel.takes, take_id, "take").picture])

@@ -242,3 +242,10 @@ class CropDialog(QDialog):
     def _show_size(self) -> None:
         across, down = self.field.crop.size
         self.size_words.setText(f"{across} × {down} pixels")
+
+
+def cut(pixmap: QPixmap, crop: Crop, picture: Picture) -> QPixmap:
+    """The part of a picture, of which `pixmap` may be a smaller copy."""
+    across, down = pixmap.width() / picture.width, pixmap.height() / picture.height
+    width, height = crop.size
+    return pixmap.copy(round(crop.left * across), round(crop.top * down), round(width * across), round(height * down))

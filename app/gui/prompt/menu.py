@@ -73,6 +73,9 @@ def tile_menu(tray: ReferenceTray, tile: ReferenceTile) -> QMenu:
     """Mention, role, name, colour, order, remove; for a mentioned member: keep it as a reference."""
     menu, one = make_menu(tray), tile.seen
     menu.addAction(as_action(f"Mention @{one.name or tile.number}"), lambda: tile.activated.emit(tile))
+    if one.kind != "source":
+        lay = menu.addAction("Place on the Picture", partial(tray.lay, tile))
+        lay.setEnabled(one.picture is not None)
     if one.kind == "cast":
         member = tray.board.member(one.member or "")
         keep = menu.addAction("Keep as a Reference", lambda: tray.add([commands.member_reference(member)]))

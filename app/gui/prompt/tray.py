@@ -32,7 +32,7 @@ from ..document.panel_part import PanelPart
 from ..kit.measures import RADIUS
 from ..kit.theme import theme
 from ..kit.widgets import icon_button, wins_over_menus
-from .crop import CropDialog
+from .crop import CropDialog, cut
 from .mapping import Mapper
 from .tile import SIZE, NameField, ReferenceTile
 
@@ -51,6 +51,7 @@ class ReferenceTray(PanelPart, QWidget):
     mention_asked = Signal(str)  # word
     add_menu_wanted = Signal(QPoint)  # where, on the screen
     tile_menu_wanted = Signal(object, QPoint)  # the tile; where, on the screen
+    lay_asked = Signal(object)  # QMimeData of what is to be placed on the panel's picture
     pose_asked = Signal(str)  # id of a reference whose figures are to be posed anew
     told = Signal(str)  # what can't be done and why, "" to take it back
 
@@ -250,7 +251,13 @@ class ReferenceTray(PanelPart, QWidget):
         self.update()
         self._arrange()
         if tile.seen.picture:
-            picture_drag.drag_out(self, self.document, tile.seen.picture, tile.title())
+            picture_drag.drag_out(self, self.document, tile.seen.picture, tile.title(), tile.seen.crop)
+
+    def lay(self, tile: ReferenceTile) -> None:
+        """Ask for what a tile shows to be placed on the panel's picture."""
+        if tile.seen.picture:
+            mime = picture_drag.mime_of(self.document, tile.seen.picture, tile.title(), tile.seen.crop)
+            self.lay_asked.emit(mime)
 
     def move_tile(self, tile: ReferenceTile, place: int) -> None:
         """Put a reference at a place of the model."""
@@ -389,10 +396,3 @@ class ReferenceTray(PanelPart, QWidget):
 
 def _key(one: Seen) -> tuple:
     return (one.kind, one.reference, one.member)
-
-
-def cut(pixmap: QPixmap, crop: Crop, picture: Picture) -> QPixmap:
-    """The part of a picture, of which `pixmap` may be a smaller copy."""
-    across, down = pixmap.width() / picture.width, pixmap.height() / picture.height
-    width, height = crop.size
-    return pixmap.copy(round(crop.left * across), round(crop.top * down), round(width * across), round(height * down))

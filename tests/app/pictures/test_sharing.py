@@ -14,7 +14,7 @@ from app.fluxboard.archive import export_zip, import_zip
 from app.fluxboard.file import BoardFile
 from app.pictures import kinds, metadata
 from app.pictures.images import find_frame, open_picture, save_picture
-from app.pictures.sharing import as_png, clean
+from app.pictures.sharing import as_png, clean, cut_part
 from mlx_model.request import Reference, Request
 from tests.app.pictures.made_pictures import P3, halves, icc
 
@@ -152,3 +152,14 @@ def test_a_shared_board_tells_nothing_and_renders_the_same(tmp_path):
             assert SECRET.encode() not in kept.read_bytes()
             assert np.array_equal(open_picture(kept), seen(data))
     assert SECRET.encode() not in (tmp_path / "b.zip").read_bytes()
+
+
+def test_a_part_keeps_the_mark_that_a_model_made_it_and_what_is_clear():
+    made = cut_part(photo("PNG", xmp=MARK), (10, 20, 50, 40))
+    assert metadata.MADE.encode() in made
+    with Image.open(io.BytesIO(made)) as image:
+        assert (image.size, image.mode) == ((40, 20), "RGB")
+    clear, data = Image.new("RGBA", (80, 80), (200, 30, 30, 0)), io.BytesIO()
+    clear.save(data, "PNG")
+    with Image.open(io.BytesIO(cut_part(data.getvalue(), (0, 0, 70, 70)))) as image:
+        assert image.getpixel((5, 5)) == (200, 30, 30, 0)

@@ -1,5 +1,6 @@
 """The tray under real events: what is numbered on screen is what the model gets."""
 
+import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, QPointF, Qt, QUrl
 from PySide6.QtGui import QAction, QContextMenuEvent, QDragEnterEvent, QDropEvent, QImage, QRegion
@@ -10,9 +11,11 @@ from app.base import paths
 from app.board import commands
 from app.board.data import MAX_REFERENCES, Source, Taught
 from app.board.panel_job import panel_job
+from app.board.picture import Crop
 from app.gui.document import picture_drag
 from app.gui.prompt.menu import add_menu, attach_menus, tile_menu
 from app.gui.prompt.tray import ReferenceTray
+from app.pictures.images import open_picture
 from mlx_model.specs import SPECS
 from tests.app.models.made_models import choose
 from tests.gui.panel_board import add_member, add_references, add_take, drawn
@@ -189,6 +192,23 @@ def test_drops_from_finder_from_another_panel_and_paste(tray, document, ids, pic
     QTest.keyClick(tray, "v", Qt.KeyboardModifier.ControlModifier)
     assert len(order(tray)) == 4
     assert sent(tray) == order(tray)
+
+
+def test_what_is_cropped_is_dragged_out_and_placed_as_it_is_shown(tray, document, ids, qtbot):
+    halves = np.zeros((80, 160, 3), np.uint8)
+    halves[:, :80] = 200, 30, 30
+    picture = document.file.put_picture(halves, "hat")
+    tray.add_pictures([picture])
+    tray.change_reference(tray.panel.references[0].id, "Crop", crop=Crop(0, 0, 80, 70))
+    with qtbot.waitSignal(tray.lay_asked) as asked:
+        action(tile_menu(tray, tray.tiles[0]), "Place on the Picture").trigger()
+    (part,) = picture_drag.pictures_in(asked.args[0], document)
+    assert ((part.width, part.height), part.name) == ((80, 70), "hat")
+    assert open_picture(document.picture_path(part.sha256)).reshape(-1, 3).tolist() == [[200, 30, 30]] * (80 * 70)
+    tray.change_reference(tray.panel.references[0].id, "Whole", crop=None)
+    with qtbot.waitSignal(tray.lay_asked) as asked:
+        tray.lay(tray.tiles[0])
+    assert picture_drag.pictures_in(asked.args[0], document) == [picture]
 
 
 class Painted(QObject):
