@@ -131,12 +131,12 @@ def _list_layers(board: dict[str, Any]) -> list[tuple[str, float]]:
 
 
 def _paint_over(page: np.ndarray | None, layer: np.ndarray, opacity: float) -> np.ndarray:
-    """`layer` is premultiplied over white: what shows through replaces as much white by the page."""
+    """What is clear of `layer` lets the page through."""
     if page is None:
         page = np.full((*layer.shape[:2], 3), 255, np.uint8)
     if page.shape[:2] != layer.shape[:2]:
         return page  # layers of a board have one size; another is a stray file
     alpha = layer[..., 3:].astype(np.float32) / 255.0
-    shown = layer[..., :3] - (1.0 - alpha) * (255.0 - page)
+    shown = alpha * layer[..., :3] + (1.0 - alpha) * page
     mixed: np.ndarray = np.clip(np.rint(page + opacity * (shown - page)), 0, 255).astype(np.uint8)
     return mixed

@@ -35,9 +35,7 @@ TRANSPARENT = ("LA", "La", "PA", "RGBA", "RGBa")
 
 def to_srgb(image: Image.Image, notes: list[str], name: str = "the picture") -> Image.Image:
     """An RGB image in sRGB, alpha over white. Adds to `notes` what was ignored or guessed."""
-    alpha = alpha_of(image)
-    profile = image.info.get("icc_profile")
-    opaque = _convert_profile(_plain(image, notes, name), profile, notes, name)
+    alpha, opaque = alpha_of(image), _to_opaque(image, notes, name)
     if alpha is None:
         return opaque
     if alpha.min() < 255:
@@ -45,6 +43,11 @@ def to_srgb(image: Image.Image, notes: list[str], name: str = "the picture") -> 
     white = Image.new("RGB", image.size, (255, 255, 255))
     white.paste(opaque, mask=Image.fromarray(alpha))
     return white
+
+
+def _to_opaque(image: Image.Image, notes: list[str], name: str) -> Image.Image:
+    """The same without its transparency, whatever that hides."""
+    return _convert_profile(_plain(image, notes, name), image.info.get("icc_profile"), notes, name)
 
 
 def to_grey(image: Image.Image) -> Image.Image:
@@ -214,7 +217,7 @@ def find_frame(data: bytes) -> Image.Image:
 
 
 def open_layer(path: str | Path, data: bytes | None = None) -> np.ndarray:
-    """A picture that lies over others: (H, W, 4) uint8, sRGB over white with its alpha, opaque where it has none.
+    """A picture that lies over others: (H, W, 4) uint8, its own sRGB colours and its alpha, opaque where it has none.
 
     Raises RequestError as open_picture does.
     """
@@ -222,7 +225,7 @@ def open_layer(path: str | Path, data: bytes | None = None) -> np.ndarray:
     image = _decode(path, data)
     with _damage_told(path):
         alpha = alpha_of(image)
-        colour = np.asarray(to_srgb(image, [], path.name), dtype=np.uint8)
+        colour = np.asarray(_to_opaque(image, [], path.name), dtype=np.uint8)
         opaque = np.full(colour.shape[:2], 255, np.uint8)
         return np.dstack([colour, opaque if alpha is None else alpha])
 

@@ -99,6 +99,65 @@ def test_a_sofa_is_placed_in_a_room_moved_scaled_turned_and_rendered(window, sof
     assert window.question("cut") == []
 
 
+@pytest.fixture
+def photo(tmp_path):
+    """A red sofa on white paper."""
+    path, made = tmp_path / "photo.jpg", Image.new("RGB", (300, 200), (250, 250, 248))
+    ImageDraw.Draw(made).rounded_rectangle((60, 60, 240, 160), 20, fill=(200, 60, 60))
+    made.save(path, quality=95)
+    return path
+
+
+def is_red(pixel):
+    return pixel[0] > 150 > pixel[1]
+
+
+def test_a_background_goes_and_parts_are_erased_before_the_model_sees_it(window, photo):
+    open_panel(window, 0)
+    behind = colour(window, 0.32, 0.5)
+    place_sofa(window, photo)
+    assert min(colour(window, 0.32, 0.5)) > 230, "white paper"
+    window.click("Remove Background")
+    window.wait(lambda: placed(window)[0][2] < 0.39, "what is left")
+    assert colour(window, 0.32, 0.5) == behind
+    assert is_red(colour(window, 0.5, 0.5))
+    window.click("Erase parts")
+    window.drag(spot(window, 0.55, 0.3), spot(window, 0.55, 0.7))
+    window.wait(lambda: window.ask("document.history.undo_label") == "Erase Part of Picture", "the eraser")
+    assert not is_red(colour(window, 0.55, 0.5))
+    assert is_red(colour(window, 0.45, 0.5))
+    window.click(window.find_at("Done", "PushButton"))
+    assert window.ask("window.stack.currentWidget().stage.tool") == "place"
+    assert window.question("cut") == []
+    window.click("Instruction")
+    window.type("make it night")
+    window.press("ctrl+Return")
+    wait_for_takes(window, 2)
+    with Image.open(composite(window)) as seen:
+        row = [seen.convert("RGB").getpixel((round(x * seen.width), seen.height // 2)) for x in (0.32, 0.45, 0.55)]
+    assert [is_red(pixel) for pixel in row] == [False, True, False]
+    assert min(row[0]) < 200, "the paper"
+
+
+def test_a_background_goes_and_parts_are_erased_by_keys(window, photo):
+    open_panel(window, 0)
+    place_sofa(window, photo)
+    window.tab_to("Remove Background")
+    window.press("Return")
+    window.wait(lambda: placed(window)[0][2] < 0.39, "what is left")
+    window.tab_to("Erase parts")
+    window.press("Return")
+    window.wait(lambda: window.question("focus")["name"] == "Picture", "the keys on the picture")
+    window.press(*["bracketright"] * 6, "Return", "Right", "Return")
+    window.wait(lambda: window.ask("document.history.undo_label") == "Erase Part of Picture", "the eraser")
+    window.press("e")
+    assert window.ask("window.stack.currentWidget().stage.tool") == "place"
+    window.press("ctrl+z", "ctrl+z")
+    window.wait(lambda: abs(placed(window)[0][2] - 0.4) < 1e-6, "all of it again")
+    window.press("e", "Escape")
+    assert window.ask("window.stack.currentWidget().stage.tool") == "place"
+
+
 def test_the_same_by_keys_alone(window, sofa):
     window.click(middle(window.panel(0)))
     window.press("ctrl+Down")

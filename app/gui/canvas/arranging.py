@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from msgspec.structs import replace
-from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt
+from PySide6.QtCore import QPointF, QRectF, QSizeF, Qt, Signal
 from PySide6.QtGui import QImage, QKeyEvent, QPainter, QPainterPath, QPixmap, QTransform
 
 from ...board.picture import Placed
@@ -22,8 +22,8 @@ CURSORS: dict[Grip | None, Qt.CursorShape] = {
     "upper right": SHAPES.SizeBDiagCursor, "lower left": SHAPES.SizeBDiagCursor,
 }  # fmt: skip
 KEYS = (
-    "arrows move it, [ and ] scale, comma and full stop turn, < and > fade, M mirrors, Page Up and Page Down order, "
-    "Delete removes"
+    "arrows move it, [ and ] scale, comma and full stop turn, < and > fade, M mirrors, E erases parts, Page Up and "
+    "Page Down order, Delete removes"
 )
 HELP = f"N takes hold of the next placed picture; {KEYS}"
 
@@ -32,6 +32,7 @@ class Arranger(Holder[Placed]):
     """Holds what is placed on one picture; what is painted lies there too, but is not held."""
 
     KIND = "Placed Picture"
+    erase_asked = Signal()  # by key: parts of the one that is held
 
     def __init__(self) -> None:
         super().__init__()
@@ -128,6 +129,8 @@ class Arranger(Holder[Placed]):
                 self.turn_held(TURN if text == "." else -TURN)
             case "m":
                 self.mirror_held()
+            case "e":
+                self.erase_asked.emit()
             case "<" | ">":
                 opacity = min(1.0, max(FADE, one.opacity + (FADE if text == ">" else -FADE)))
                 self.set_fields("Change Opacity", "fade", opacity=round(opacity, 2))
@@ -152,40 +155,57 @@ class Arranger(Holder[Placed]):
         painter.setRenderHint(QPainter.RenderHint.Antialiasing, True)
         scale = rect.width() / max(1.0, self.ground.width())
         for place, one in enumerate(self.items):
-            if place == self.sketch_at and not self.sketch.isNull():
-                painter.drawImage(rect, self.sketch)
-            else:
-                self._draw_one(painter, one, rect, scale, ratio)
+            painter.save()
+            painter.translate(rect.topLeft())
+            painter.scale(scale, scale)
+            self._draw_one(painter, place, one, scale * ratio)
+            painter.restore()
         if self.sketch_at >= len(self.items) and not self.sketch.isNull():
             painter.drawImage(rect, self.sketch)
         painter.restore()
 
-    def _draw_one(self, painter: QPainter, one: Placed, rect: QRectF, scale: float, ratio: float) -> None:
-        pixmap = self._pixmaps.get(one.picture.sha256)
-        if pixmap is None or pixmap.isNull():
-            return
+    def _draw_one(self, painter: QPainter, place: int, one: Placed, scale: float) -> None:
+        """As it is being painted on or erased, where it is; `scale`: pixels of the screen in one of the ground."""
         where = Frame.of(one, self.ground)
-        shown = self._smaller[one.picture.sha256].near(pixmap, where.width * scale * ratio)
-        painter.save()
-        painter.translate(rect.topLeft())
-        painter.scale(scale, scale)
+        target = QRectF(-where.width / 2, -where.height / 2, where.width, where.height)
         painter.setTransform(where.transform(), True)
         painter.setTransform(QTransform.fromScale(-1 if one.flipped else 1, 1), True)
         painter.setOpacity(one.opacity)
-        target = QRectF(-where.width / 2, -where.height / 2, where.width, where.height)
-        painter.drawPixmap(target, shown, QRectF(shown.rect()))
-        painter.restore()
+        pixmap = self._pixmaps.get(one.picture.sha256)
+        if place == self.sketch_at and not self.sketch.isNull():
+            painter.drawImage(target, self.sketch)
+        elif pixmap and not pixmap.isNull():
+            shown = self._smaller[one.picture.sha256].near(pixmap, where.width * scale)
+            painter.drawPixmap(target, shown, QRectF(shown.rect()))
+
+    def find_way_in(self) -> tuple[QTransform, float]:
+        """From the ground to the pixels of the sketch, and how many of them lie along a pixel of the ground."""
+        one = self.items[self.sketch_at] if self.sketch_at < len(self.items) else None
+        if one is None:
+            scale = self.sketch.width() / max(1.0, self.ground.width())
+            return QTransform.fromScale(scale, scale), scale
+        where = Frame.of(one, self.ground)
+        scale = self.sketch.width() / max(1e-6, where.width)
+        back, _ = where.transform().inverted()
+        upright = back * QTransform.fromScale(-scale if one.flipped else scale, scale)
+        return upright * QTransform.fromTranslate(self.sketch.width() / 2, self.sketch.height() / 2), scale
+
+    def draw_frame(self, painter: QPainter, view: Viewport) -> list[QPointF]:
+        """Around what is held; its corners on the screen."""
+        corners = [view.to_widget(point) for point in Frame.of(self.one, self.ground).outline()] if self.one else []
+        path = QPainterPath()
+        path.addPolygon([*corners, *corners[:1]])
+        layers.draw_outline(painter, path)
+        return corners
 
     def draw(self, painter: QPainter, view: Viewport, hover: QPointF | None) -> None:
         """Frame and handles of what is held."""
         if self.one is None:
             return
-        where = Frame.of(self.one, self.ground)
-        knob = view.to_widget(where.knob(REACH / view.scale))
-        corners = [view.to_widget(point) for point in where.outline()]
+        corners = self.draw_frame(painter, view)
+        knob = view.to_widget(Frame.of(self.one, self.ground).knob(REACH / view.scale))
         path = QPainterPath(knob)
         path.lineTo((corners[0] + corners[1]) / 2)
-        path.addPolygon([*corners, corners[0]])
         layers.draw_outline(painter, path)
         layers.draw_handles(painter, corners)
         layers.draw_knob(painter, knob)

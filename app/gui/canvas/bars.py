@@ -75,11 +75,11 @@ class CanvasBar(QWidget):
 
     def set_tool(self, key: str) -> None:
         """Show a tool as chosen."""
-        self.tools[key].setChecked(True)
+        self.tools["place" if key == "rub" else key].setChecked(True)
 
     def allow(self, keys: Iterable[str], why_not: str) -> None:
         """Whether these tools can be used: "" where they can."""
-        for key in keys:
+        for key in (one for one in keys if one in ROWS):
             _, name, _, hint = ROWS[key]
             self.tools[key].setEnabled(not why_not)
             describe(self.tools[key], name, why_not or hint)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from msgspec.structs import replace
-from PySide6.QtCore import QPointF, QSizeF
+from PySide6.QtCore import QPointF, QRectF, QSizeF
 from PySide6.QtGui import QTransform
 
 from ...board.picture import Placed
@@ -107,6 +107,15 @@ class Pull:
 def move(one: Placed, across: float, down: float) -> Placed:
     """By shares of the ground."""
     return replace(one, x=_clamp(one.x + across), y=_clamp(one.y + down))
+
+
+def keep_part(one: Placed, ground: QSizeF, part: QRectF) -> Placed:
+    """How a part of it, in shares of it, lies where it did."""
+    where = Frame.of(one, ground)
+    across, down = (part.center().x() - 0.5) * where.width, (part.center().y() - 0.5) * where.height
+    middle = where.transform().map(QPointF(-across if one.flipped else across, down))
+    x, y = _clamp(middle.x() / ground.width()), _clamp(middle.y() / ground.height())
+    return replace(one, x=x, y=y, width=one.width * part.width())
 
 
 def turn(one: Placed, by: float) -> Placed:

@@ -1,4 +1,4 @@
-"""A rough brush in colour, and its eraser: what they do to a clear sheet that lies on the picture."""
+"""A rough brush in colour, and its eraser: what they do to a clear sheet on the picture, or to what is placed there."""
 
 from collections.abc import Callable
 
@@ -13,8 +13,8 @@ from .viewport import Viewport
 
 STEP, STRIDE = 4, 40  # logical pixels; the second with Shift
 GROWTH = 1.15
-HELP = ("Arrows move the brush, with Shift faster. Return puts it down and lifts it. [ and ] change its size. "
-        "E erases. With Ctrl a click takes the colour of the picture, I does where the brush is.")  # fmt: skip
+MOVES = "Arrows move it, with Shift faster. Return puts it down and lifts it. [ and ] change its size."
+HELP = f"{MOVES} E erases. With Ctrl a click takes the colour of the picture, I does where the brush is."
 Sheet = tuple[int, QImage]  # which of the placed pictures it is, and what is painted on it so far
 
 
@@ -25,6 +25,7 @@ class PaintBrush(Hand):
     resized = Signal()
     dressed = Signal()  # another colour, or the eraser
     pick_asked = Signal(QPointF)  # the colour that is seen at a point of the picture
+    left = Signal()  # by key: no more of the placed picture is to be erased
 
     def __init__(self, arranger: Arranger, move_point: Callable[[QPointF], QPointF]):
         """`move_point` moves the point that keys lead by logical pixels; where it is in the picture then."""
@@ -32,6 +33,7 @@ class PaintBrush(Hand):
         self.arranger, self._move_point = arranger, move_point
         self.open_sheet: Callable[[bool], Sheet | None] = lambda erase: None
         self.colour, self.radius, self.erasing = QColor("#d94f30"), 8.0, False
+        self.rubbing = False  # it erases the placed picture that is held, and paints nothing
         self._before: Sheet | None = None  # while a stroke is under way
         self._last, self._down = QPointF(), False
 
@@ -51,7 +53,7 @@ class PaintBrush(Hand):
         self.changed.emit()
 
     def press(self, touch: Touch) -> None:
-        if touch.alt:
+        if touch.alt and not self.rubbing:
             self.pick_asked.emit(touch.at)
             return
         sheet = self.open_sheet(self.erasing)
@@ -70,7 +72,7 @@ class PaintBrush(Hand):
         self._down = False
         if self.busy:
             self._before = None
-            self.committed.emit("Erase Paint" if self.erasing else "Paint")
+            self.committed.emit("Erase Part of Picture" if self.rubbing else "Erase Paint" if self.erasing else "Paint")
 
     def cancel(self) -> bool:
         before, self._before, self._down = self._before, None, False
@@ -85,25 +87,24 @@ class PaintBrush(Hand):
 
     def _draw_to(self, touch: Touch) -> None:
         """On from the last point, as wide as the pressure says."""
-        sketch = self.arranger.sketch
-        scale = sketch.width() / max(1.0, self.arranger.ground.width())
-        painter = QPainter(sketch)
+        way, scale = self.arranger.find_way_in()
+        painter = QPainter(self.arranger.sketch)
         painter.setRenderHint(QPainter.RenderHint.Antialiasing)
-        if self.erasing:
+        if self.erasing or self.rubbing:
             painter.setCompositionMode(QPainter.CompositionMode.CompositionMode_DestinationOut)
         width = 2 * self.radius * scale * (LEAST_PRESSURE + (1 - LEAST_PRESSURE) * touch.pressure)
         pen = QPen(self.colour, max(1.0, width), Qt.PenStyle.SolidLine, Qt.PenCapStyle.RoundCap)
         painter.setPen(pen)
         if self._last == touch.at:
-            painter.drawPoint(touch.at * scale)
+            painter.drawPoint(way.map(touch.at))
         else:
-            painter.drawLine(self._last * scale, touch.at * scale)
+            painter.drawLine(way.map(self._last), way.map(touch.at))
         painter.end()
         self._last = touch.at
         self.changed.emit()
 
     def shape_at(self, touch: Touch) -> Qt.CursorShape:
-        return Qt.CursorShape.CrossCursor if touch.alt else Qt.CursorShape.BlankCursor
+        return Qt.CursorShape.CrossCursor if touch.alt and not self.rubbing else Qt.CursorShape.BlankCursor
 
     # Keys
 
@@ -119,9 +120,11 @@ class PaintBrush(Hand):
                 self._switch()
         elif text in ("[", "]"):
             self.resize(GROWTH if text == "]" else 1 / GROWTH)
+        elif text == "e" and self.rubbing:
+            self.left.emit()
         elif text == "e":
             self.set_erasing(not self.erasing)
-        elif text == "i":
+        elif text == "i" and not self.rubbing:
             self.pick_asked.emit(self._move_point(QPointF()))
         else:
             return False
@@ -144,10 +147,15 @@ class PaintBrush(Hand):
         self.changed.emit()
 
     def describe(self) -> str:
+        down, one = "Down. " if self._down else "", self.arranger.one
+        if self.rubbing:
+            return f"{down}Erases {(one and one.picture.name) or 'the placed picture'}. {MOVES} E goes back."
         state = "Erases." if self.erasing else f"Paints with {self.colour.name()}."
-        return f"{'Down. ' if self._down else ''}{state} {HELP}"
+        return f"{down}{state} {HELP}"
 
     def draw(self, painter: QPainter, view: Viewport, hover: QPointF | None) -> None:
-        """A ring as large as the brush."""
+        """A ring as large as the brush, and the frame of what it erases."""
+        if self.rubbing and self.arranger.one:
+            self.arranger.draw_frame(painter, view)
         if hover is not None:
             layers.draw_outline(painter, layers.circle(hover, max(1.5, self.radius * view.scale)))

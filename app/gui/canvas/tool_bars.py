@@ -102,6 +102,8 @@ class PlaceBar(HoldBar):
     """Works on the canvas's Arranger."""
 
     add_asked = Signal()
+    cut_asked = Signal()  # the ground of what is held is to go
+    erase_asked = Signal()  # parts of it are
 
     def __init__(self, canvas: Canvas, parent: QWidget | None = None):
         super().__init__(canvas.arranger, parent)
@@ -109,9 +111,14 @@ class PlaceBar(HoldBar):
         self.add = button("Place Picture…", self.add_asked.emit, "plus")
         describe(self.add, "Place Picture…", "A picture from a file, to be laid on this one; or drop it here")
         self.line.addWidget(self.add)
+        self.cut = button("Remove Background", self.cut_asked.emit, "cutout")
+        describe(self.cut, "Remove Background", "Of the picture that is held, where it is plain")
+        self.erase = icon_button("Erase parts", "eraser", "Of the picture that is held, E", self.erase_asked.emit)
+        for one in (self.cut, self.erase):
+            self.line.addWidget(one)
         self.line.addSpacing(TIGHT)
         self.opacity = self.add_slider("Opacity", "How much it hides what is below, < and >", self._set_opacity)
-        self.tools.append(self.opacity)
+        self.tools += [self.cut, self.erase, self.opacity]
         self.add_tools(*self._list_tools(self.arranger))
         self.end("The model sees both as one picture", "Back to looking; what is placed stays")
 
@@ -304,6 +311,20 @@ class PaintBar(BrushBar):
         self.eraser.setChecked(self.brush.erasing)
 
 
+class RubBar(BrushBar):
+    """Works on a PaintBrush that erases the placed picture that is held."""
+
+    brush: PaintBrush
+
+    def __init__(self, canvas: Canvas, brush: PaintBrush, parent: QWidget | None = None):
+        super().__init__(canvas, brush, 24, parent)
+        self.line.addWidget(label("Erase parts of the placed picture"))
+        self.line.addSpacing(TIGHT)
+        self.add_size()
+        self.end("Undo brings them back", "Back to placing; what is erased stays away")
+        brush.resized.connect(self.show_size)
+
+
 class ToolStrip(QWidget):
     """What the chosen tool can be set to, else what is seen below. Always as high: the picture keeps its place."""
 
@@ -312,10 +333,10 @@ class ToolStrip(QWidget):
     def __init__(self, canvas: Canvas, brush: PaintBrush, poser: Poser, drawer: BoxDrawer):
         super().__init__()
         self.mask_bar, self.place_bar, self.paint_bar = MaskBar(canvas), PlaceBar(canvas), PaintBar(canvas, brush)
-        self.pose_bar, self.box_bar = PoseBar(canvas, poser), BoxBar(drawer)
+        self.pose_bar, self.box_bar, self.rub_bar = PoseBar(canvas, poser), BoxBar(drawer), RubBar(canvas, brush)
         self._bars: dict[str, ToolBar] = {
             **dict.fromkeys(MASKS, self.mask_bar), "place": self.place_bar, "paint": self.paint_bar,
-            "pose": self.pose_bar, "boxes": self.box_bar,
+            "pose": self.pose_bar, "boxes": self.box_bar, "rub": self.rub_bar,
         }  # fmt: skip
         self.seen = OneLine(tone="muted")
         row = QHBoxLayout(self)

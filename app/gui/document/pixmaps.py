@@ -12,6 +12,7 @@ from PySide6.QtGui import QImage, QPixmap
 
 from mlx_model.errors import FluxLocalError
 
+from ...pictures.cutout import find_figure, remove_ground
 from ...pictures.images import open_layer, open_mask, open_small
 
 BUDGET = 384 * 2**20  # bytes of decoded pixels that are kept
@@ -37,14 +38,37 @@ def read(path: str, max_side: int) -> QImage:
 def read_layer(path: str, max_side: int) -> QImage:
     """The same with its transparency, for what lies on another picture."""
     try:
-        pixels = Image.fromarray(open_layer(path))
+        return make_layer(np.asarray(_open_layer(path, max_side)))
     except FluxLocalError:
         return QImage()
-    if max_side and max(pixels.size) > max_side:
-        pixels.thumbnail((max_side, max_side), Image.Resampling.BILINEAR)
-    width, height = pixels.size
+
+
+def make_layer(pixels: np.ndarray) -> QImage:
+    """(H, W, 4) uint8 as what lies on another picture."""
+    height, width = pixels.shape[:2]
     made = QImage(pixels.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888)
     return made.convertToFormat(QImage.Format.Format_ARGB32_Premultiplied)
+
+
+def cut_out(path: str, max_side: int) -> tuple[np.ndarray, tuple[float, float, float, float]]:
+    """(H, W, 4) uint8 of what the picture, no larger than `max_side`, has on its ground.
+
+    And where that was in it, in shares: left, top, width, height. Any thread may call this. Raises Refused where the
+    ground isn't plain, RequestError.
+    """
+    made = remove_ground(np.asarray(_open_layer(path, max_side)))
+    height, width = made.shape[:2]
+    left, top, right, bottom = find_figure(made)
+    shares = left / width, top / height, (right - left) / width, (bottom - top) / height
+    return made[top:bottom, left:right], shares
+
+
+def _open_layer(path: str, max_side: int) -> Image.Image:
+    """RGBA. Raises RequestError."""
+    pixels = Image.fromarray(open_layer(path))
+    if max_side and max(pixels.size) > max_side:
+        pixels.thumbnail((max_side, max_side), Image.Resampling.BILINEAR)
+    return pixels
 
 
 def read_mask(path: Path) -> np.ndarray:

@@ -125,6 +125,8 @@ def _add_placed(menu: QMenu, stage: PanelStage, arranger: Arranger) -> None:
     last = len(arranger.items) - 1
     _add(menu, "Bring Forward", lambda: arranger.order_held(1), arranger.held < last, "PgUp")
     _add(menu, "Send Backward", lambda: arranger.order_held(-1), arranger.held > 0, "PgDown")
+    _add(menu, "Remove Background", stage.laying.remove_ground)
+    _add(menu, "Erase Parts", lambda: stage.set_tool("rub"), True, "E")
     _add(menu, "Mirror", arranger.mirror_held, True, "M")
     _add(menu, "Straighten", lambda: arranger.set_fields("Turn Picture", angle=0.0))
     _add_opacities(menu, arranger)

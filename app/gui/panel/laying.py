@@ -2,21 +2,28 @@
 
 from collections.abc import Sequence
 from functools import partial
+from typing import NamedTuple
 
+import numpy as np
+from msgspec.structs import replace
 from PySide6.QtCore import QObject, QPointF, QRectF, QSizeF, Signal
 from PySide6.QtGui import QColor, QImage, QPainter, QPixmap
+
+from mlx_model.errors import FluxLocalError
 
 from ...board import commands
 from ...board.data import Board, Panel, Picture
 from ...board.picture import Placed
 from ...board.rules import FAR
 from ...board.seen import MASK_SIDE, find_ground, mask_size
+from ..canvas import frame
 from ..canvas.arranging import Arranger
 from ..canvas.canvas import Canvas
 from ..canvas.paint_brush import PaintBrush, Sheet
 from ..document.document import Document
 from ..document.panel_part import PanelPart
-from ..document.pixmaps import Pixmaps, read_layer, read_pixels
+from ..document.pixmaps import Pixmaps, cut_out, make_layer, read_layer, read_pixels
+from ..document.storing import in_background
 
 SHARE = 0.4  # of the ground: how large a picture is at first, across or down
 REMEMBERED = 4  # sheets as they were after the last strokes: undo shows them at once
@@ -140,6 +147,23 @@ class Laying(PanelPart, QObject):
             self.refresh()
         return done
 
+    def remove_ground(self) -> None:
+        """Of the picture that is held; says why not where it isn't plain. What is left lies where it did."""
+        self.arranger.settle()
+        self.document.settle()
+        one, place, ground = self.arranger.one, self.arranger.held, self.ground
+        if one is None or ground is None:
+            return
+        try:
+            path = str(self.document.picture_path(one.picture.sha256))
+            (made,) = in_background(partial(cut_out, max_side=MASK_SIDE), [path])
+        except FluxLocalError as error:
+            self.document.tell(error)
+            return
+        pixels, part = made
+        lying = frame.keep_part(one, QSizeF(ground.width, ground.height), QRectF(*part))
+        self._store(Redrawn("Remove Background", self.panel_id, place, lying, make_layer(pixels)), pixels)
+
     # Painting
 
     def _find_sheet(self) -> int | None:
@@ -149,6 +173,8 @@ class Laying(PanelPart, QObject):
 
     def _open_sheet(self, erase: bool) -> Sheet | None:
         """What a stroke goes on: the sheet on top, else a new one over all; an eraser finds the uppermost sheet."""
+        if self.brush.rubbing:
+            return self._open_held()
         if not self.arranger.sketch.isNull():
             return self.arranger.sketch_at, self.arranger.sketch
         ground, place = self.ground, self._find_sheet()
@@ -156,45 +182,70 @@ class Laying(PanelPart, QObject):
             return None
         if place is None or not (erase or place == len(self.panel.placed) - 1):
             return len(self.panel.placed), _make_sheet(ground)
-        picture = self.panel.placed[place].picture
+        return place, self._read(self.panel.placed[place].picture)
+
+    def _open_held(self) -> Sheet | None:
+        """The placed picture that is held, to be erased in part."""
+        self.document.settle()
+        one = self.arranger.one
+        return (self.arranger.held, self._read(one.picture)) if one else None
+
+    def _read(self, picture: Picture) -> QImage:
         pixmap = self._painted.get(picture.sha256) or self._pixmaps.get_now(picture.sha256, MASK_SIDE)
-        return place, pixmap.toImage().convertToFormat(PREMULTIPLIED)
+        return pixmap.toImage().convertToFormat(PREMULTIPLIED)
 
     def _keep_paint(self, what: str) -> None:
         """One stroke is one change of the board, made once it is stored."""
         sketch, place = self.arranger.sketch.copy(), self.arranger.sketch_at
-        pixels = read_pixels(sketch)
-        if not pixels[..., 3].any():
-            self.document.settle()
-            self._use_paint(what, self.panel_id, place, sketch, None)
+        ground, lying = self.ground, self.panel.placed[place : place + 1]
+        if ground is None:
             return
-        self._storing += 1
-        self.document.store(pixels, "paint", partial(self._follow_storing, what, self.panel_id, place, sketch))
+        sheet = lying[0] if lying else Placed(replace(ground, name="paint"), width=1.0, painted=True)
+        redrawn, pixels = Redrawn(what, self.panel_id, place, sheet, sketch), read_pixels(sketch)
+        if pixels[..., 3].any():
+            self._store(redrawn, pixels)
+        else:
+            self.document.settle()
+            self._use(redrawn, None)
 
-    def _follow_storing(self, what: str, panel_id: str, place: int, sketch: QImage, picture: Picture | None) -> None:
+    def _store(self, redrawn: "Redrawn", pixels: np.ndarray) -> None:
+        self._storing += 1
+        self.document.store(pixels, redrawn.lying.picture.name, partial(self._follow_storing, redrawn))
+
+    def _follow_storing(self, redrawn: "Redrawn", picture: Picture | None) -> None:
         self._storing -= 1
         if picture:
-            self._use_paint(what, panel_id, place, sketch, picture)
-        elif panel_id == self.panel_id:  # the disk refused it, which is told
+            self._use(redrawn, picture)
+        elif redrawn.panel_id == self.panel_id:  # the disk refused it, which is told
             self._shown = None
             self.refresh()
 
-    def _use_paint(self, what: str, panel_id: str, place: int, sketch: QImage, picture: Picture | None) -> None:
+    def _use(self, redrawn: "Redrawn", picture: Picture | None) -> None:
         """`picture` None: there is nothing left on the sheet."""
+        what, panel_id, place, lying, sketch = redrawn
         panel = next((panel for panel in self.document.board.panels() if panel.id == panel_id), None)
         if panel is None or panel_id != self.panel_id:  # deleted, or left, meanwhile
             return
         if picture:
             latest = list(self._painted.items())[1 - REMEMBERED :]
             self._painted = {**dict(latest), picture.sha256: QPixmap.fromImage(sketch)}
-        sheets = (Placed(picture, width=1.0, painted=True),) if picture else ()
+        made = (replace(lying, picture=picture),) if picture else ()
         self._shown = None
-        if not self._put(what, (*panel.placed[:place], *sheets, *panel.placed[place + 1 :])):
-            return
-        self.refresh()
+        if self._put(what, (*panel.placed[:place], *made, *panel.placed[place + 1 :])):
+            self.refresh()
 
     def _pick_colour(self, point: QPointF) -> None:
         self.brush.set_colour(QColor(self.canvas.colour_at(point)))
+
+
+class Redrawn(NamedTuple):
+    """New pixels of what lies at `place` among a panel's placed pictures; `lying` says how."""
+
+    what: str
+    panel_id: str
+    place: int
+    lying: Placed
+    sketch: QImage
 
 
 def is_sheet(one: Placed) -> bool:

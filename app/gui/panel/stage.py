@@ -10,8 +10,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from mlx_model.errors import FluxLocalError, Hint
 
 from ...base.words import say_count
-from ...board.data import Board, Picture, Take, numbers, pictures
-from ...board.panel_job import read_request
+from ...board.data import Board, Picture, numbers
 from ...board.seen import find_ground
 from ..canvas.bars import CanvasBar
 from ..canvas.canvas import Canvas
@@ -32,9 +31,10 @@ from .masking import Masking
 from .onion import Onion
 from .posing import Posing
 from .run_card import RunCard
+from .starts import find_start
 
-Tool = Literal["move", "eraser", "brush", "rectangle", "ellipse", "lasso", "place", "paint", "pose", "boxes"]
-LAYERS = ("place", "paint")
+Tool = Literal["move", "eraser", "brush", "rectangle", "ellipse", "lasso", "place", "rub", "paint", "pose", "boxes"]
+LAYERS = ("place", "rub", "paint")
 SHAPES: dict[str, MaskTool] = {"rectangle": "rectangle", "ellipse": "ellipse", "lasso": "lasso"}
 NAMED = 4  # members of the cast that an empty panel names
 
@@ -74,8 +74,8 @@ class PanelStage(PanelPart, QWidget):
         self.laying, self.masks = Laying(document, self.canvas, self), Masking(document, self.canvas, self)
         self.posing, self.boxing = Posing(document, self.canvas, self), Boxing(document, self.canvas, self)
         self.strip = ToolStrip(self.canvas, self.laying.brush, self.posing.poser, self.boxing.drawer)
-        self._hands = {"place": self.canvas.arranger, "paint": self.laying.brush, "pose": self.posing.poser,
-                       "boxes": self.boxing.drawer}  # fmt: skip
+        self._hands = {"place": self.canvas.arranger, "paint": self.laying.brush, "rub": self.laying.brush,
+                       "pose": self.posing.poser, "boxes": self.boxing.drawer}  # fmt: skip
         column = QVBoxLayout(self)
         self.card, self.onion = RunCard(self, column), Onion(document, self.canvas)
         column.setContentsMargins(0, 0, 0, 0)
@@ -94,7 +94,7 @@ class PanelStage(PanelPart, QWidget):
         canvas.compare_asked.connect(self.bar.compare.click)
         self.bar.tool_chosen.connect(self.set_tool)
         self.bar.compare_toggled.connect(self._show_comparison)
-        self.strip.done.connect(lambda: self.set_tool("move"))
+        self.strip.done.connect(self.step_back)
         self.strip.mask_bar.remove_asked.connect(self.masks.clear)
         self.masks.resized.connect(self.strip.mask_bar.suit)
         canvas.clear_asked.connect(self.masks.clear)
@@ -105,6 +105,10 @@ class PanelStage(PanelPart, QWidget):
 
     def _connect_layers(self) -> None:
         self.strip.place_bar.add_asked.connect(self.choose_pictures)
+        self.strip.place_bar.cut_asked.connect(self.laying.remove_ground)
+        for asked in (self.strip.place_bar.erase_asked, self.canvas.arranger.erase_asked):
+            asked.connect(lambda: self.set_tool("rub"))
+        self.laying.brush.left.connect(self.step_back)
         self.strip.paint_bar.clear_asked.connect(self.laying.clear_paint)
         self.canvas.menu_asked.connect(self.menu_asked)
         self.canvas.onion_asked.connect(self.bar.onion.click)
@@ -250,20 +254,11 @@ class PanelStage(PanelPart, QWidget):
             return other.picture, (f"Take {other.number}", now)
         if take is None or running:
             return self.to_show() if take else None, ("Before", "Now")
-        start = self._start_of(take)
-        if start:
+        if start := find_start(self.document.board, take):
             return start, ("Start", now)
         if earlier := panel.takes[: panel.takes.index(take)]:
             return earlier[-1].picture, (f"Take {earlier[-1].number}", now)
         return None, ("Before", "Now")
-
-    def _start_of(self, take: Take) -> Picture | None:
-        """The first picture of the request that made a take, where this board still has it."""
-        references = read_request(take).get("references")
-        first = references[0] if isinstance(references, list) and references else None
-        wanted = first.get("sha256", "") if isinstance(first, dict) else ""
-        found = (picture for picture in pictures(self.document.board) if picture.sha256 == wanted)
-        return next(found, None) if wanted else None
 
     def compare_with(self, take_id: str) -> None:
         """Compare the current take, whichever is chosen, with this one; "" ends it."""
@@ -301,7 +296,7 @@ class PanelStage(PanelPart, QWidget):
         """Lay the tool away, or else end the comparison; whether there was something."""
         under_way = self.tool != "move" or self.bar.compare.isChecked()
         if self.tool != "move":
-            self.set_tool("move")
+            self.set_tool("place" if self.tool == "rub" else "move")
         else:
             self.bar.compare.setChecked(False)
         return under_way
@@ -309,7 +304,7 @@ class PanelStage(PanelPart, QWidget):
     def set_tool(self, tool: Tool) -> None:
         """ "move", one of the tools of the mask, or one that lays something on the picture."""
         again, self.tool = self.tool == tool, tool
-        painter = self.canvas.painter
+        painter, self.laying.brush.rubbing = self.canvas.painter, tool == "rub"
         painter.tool, painter.erasing = SHAPES.get(tool, "brush"), tool == "eraser"
         self.bar.set_tool(tool)
         self.strip.set_tool(tool)
@@ -324,13 +319,13 @@ class PanelStage(PanelPart, QWidget):
 
     def _take_hand(self, again: bool) -> None:
         """The keys go to the picture, unless arrows go along the tools; what is placed on top is held."""
-        button = self.bar.tools[self.tool]
-        if again or button.underMouse() or not button.hasFocus():
+        button = self.bar.tools.get(self.tool)
+        if again or button is None or button.underMouse() or not button.hasFocus():
             self.canvas.setFocus()
         if self.holder and self.holder.one is None:
             self.holder.hold_next(-1)
-        elif self.tool == "paint" and not again:
-            self.strip.paint_bar.suit()
+        elif not (self.holder or again):
+            (self.strip.rub_bar if self.tool == "rub" else self.strip.paint_bar).suit()
 
     def pose(self, reference_id: str) -> None:
         """Pose the figures of one of the panel's references."""

@@ -2,7 +2,8 @@
 
 from msgspec.structs import replace
 
-from ...board.data import Board, Panel, Source, numbers
+from ...board.data import Board, Panel, Picture, Source, Take, numbers, pictures
+from ...board.panel_job import read_request
 from ...board.seen import look
 
 TAKE = Source("take")
@@ -43,6 +44,15 @@ def starts_from_seen(board: Board, panel: Panel, source: Source | None = None) -
     """Whether a change starts from the panel's picture as it is seen; `source`: were it that."""
     start = look(board).find_start(replace(panel, source=source or panel.source))
     return bool(start and (panel.take is None or start.id == panel.take.id))
+
+
+def find_start(board: Board, take: Take) -> Picture | None:
+    """The first picture of the request that made a take, where this board still has it."""
+    references = read_request(take).get("references")
+    first = references[0] if isinstance(references, list) and references else None
+    wanted = first.get("sha256", "") if isinstance(first, dict) else ""
+    found = (picture for picture in pictures(board) if picture.sha256 == wanted)
+    return next(found, None) if wanted else None
 
 
 def name_start(board: Board, panel: Panel, source: Source) -> str:

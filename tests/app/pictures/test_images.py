@@ -14,7 +14,7 @@ import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
 from app.pictures import images
-from app.pictures.images import open_mask, open_picture
+from app.pictures.images import open_layer, open_mask, open_picture
 from mlx_model.errors import RequestError
 from tests.app.pictures.made_pictures import (
     ADOBE,
@@ -434,3 +434,11 @@ def test_no_bytes_crash_it(tmp_path):
                 data[place] = rng.integers(256)
             with contextlib.suppress(RequestError):
                 images.open_picture(tmp_path / "damaged", data=bytes(data))
+
+
+@pytest.mark.parametrize("ending", ["png", "webp"])
+def test_what_is_half_clear_keeps_its_own_colour(tmp_path, ending):
+    """Over white first, it would have a pale fringe on any other picture."""
+    path = tmp_path / f"sofa.{ending}"
+    Image.new("RGBA", (80, 80), (200, 30, 30, 100)).save(path, **({"lossless": True} if ending == "webp" else {}))
+    assert open_layer(path)[40, 40].tolist() == [200, 30, 30, 100]

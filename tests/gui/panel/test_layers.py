@@ -1,9 +1,12 @@
 """What lies on a panel's picture: dropped onto it, kept by the board, seen on nothing else; onion skin; the menu."""
 
+import io
 from functools import partial
 
+import numpy as np
 import pytest
 from msgspec.structs import replace
+from PIL import Image
 from PySide6.QtCore import QMimeData, QPointF, Qt, QUrl
 from PySide6.QtGui import QKeySequence
 from PySide6.QtTest import QTest
@@ -12,8 +15,11 @@ from PySide6.QtWidgets import QAbstractButton, QApplication
 from app.board import commands
 from app.board.data import Source
 from app.board.picture import Placed
+from app.gui.canvas.frame import Frame
 from app.gui.canvas.hand import Touch
+from app.gui.document.pixmaps import read_pixels
 from app.gui.panel.canvas_menu import Parts, menu_of_held, menu_of_picture
+from app.pictures.images import open_layer, open_picture
 from tests.gui.first_user import drag
 from tests.gui.panel_board import add_take, drawn, shown_panel
 
@@ -86,7 +92,8 @@ def test_a_click_on_a_tool_leaves_the_keys_to_the_canvas(view, document, ids, pi
     for bar in (view.stage.strip.place_bar, view.stage.bar):
         for tool in bar.findChildren(QAbstractButton):
             assert tool.focusPolicy() == Qt.FocusPolicy.TabFocus, tool.accessibleName()
-    QTest.mouseClick(view.stage.strip.place_bar.tools[2], Qt.MouseButton.LeftButton)
+    mirror = next(one for one in view.stage.strip.place_bar.tools if one.accessibleName() == "Mirror")
+    QTest.mouseClick(mirror, Qt.MouseButton.LeftButton)
     assert view.stage.canvas.hasFocus()
     QTest.keyClick(view.stage.canvas, Qt.Key.Key_Delete)
     assert view.panel.placed == ()
@@ -110,6 +117,129 @@ def test_strokes_go_onto_one_sheet_and_over_what_was_placed_since(view, document
     assert [one.painted for one in view.panel.placed] == [True, False, True]
     view.stage.laying.clear_paint()
     assert [one.painted for one in view.panel.placed] == [True, False]
+
+
+def layer_of(document, side=64, ground=(250, 250, 250)):
+    """A red square on a ground, as a picture of the board."""
+    made = np.full((side, side, 3), ground, np.uint8)
+    made[side // 4 : -side // 4, side // 4 : -side // 4] = 200, 30, 30
+    return document.import_picture(encode(Image.fromarray(made)), "sofa.png")
+
+
+def encode(image):
+    data = io.BytesIO()
+    image.save(data, "PNG")
+    return data.getvalue()
+
+
+def seen_on(view, document):
+    """The panel's picture with all that lies on it, as it is drawn."""
+    start = document.pixmap_now(view.stage.base().sha256)
+    return read_pixels(view.stage.laying.layer(view.panel, start).toImage())[..., :3].astype(int)
+
+
+def differ(view, document, ids):
+    """How far what is seen and what the model is shown lie apart, of 255: the mean, and the most but for few pixels."""
+    document.settle()
+    made = document.compose(view.stage.base(), view.panel.placed)
+    apart = np.abs(seen_on(view, document) - open_picture(document.picture_path(made.sha256)))
+    return apart.mean(), np.percentile(apart, 99.5)
+
+
+@pytest.mark.parametrize("where", [{}, {"angle": 30.0, "flipped": True}, {"opacity": 0.5, "width": 0.3}])
+def test_the_model_is_shown_what_is_seen_of_something_half_clear(view, document, ids, where):
+    add_take(document, ids()[1], 3, (192, 108))
+    across = np.linspace(0, 255, 80).astype(np.uint8)
+    clear = np.zeros((80, 80, 4), np.uint8)
+    clear[..., 0], clear[..., 3] = 255, across[None]
+    sofa = document.import_picture(encode(Image.fromarray(clear)), "sofa.png")
+    view.stage.lay([sofa])
+    placed = (replace(view.panel.placed[0], **where),)
+    document.do("Move", lambda board: commands.set_panel(board, ids()[1], placed=placed))
+    mean, most = differ(view, document, ids)
+    assert mean < 2
+    assert most < 40
+
+
+@pytest.mark.parametrize("where", [{}, {"angle": 90.0, "flipped": True, "x": 0.4}])
+def test_its_background_goes_in_one_step_and_is_seen_and_shown_without(view, document, ids, where):
+    add_take(document, ids()[1], 3, (192, 108))
+    view.stage.lay([layer_of(document, 200)])
+    document.do("Turn", lambda board: commands.set_panel(board, ids()[1], placed=(
+        replace(view.panel.placed[0], **where),)))  # fmt: skip
+    was, before = view.panel.placed[0], seen_on(view, document)
+    canvas, bar = view.stage.canvas, view.stage.strip.place_bar
+    bar.cut.click()
+    document.settle()
+    one = view.panel.placed[0]
+    pixels = open_layer(document.picture_path(one.picture.sha256))
+    assert (pixels.shape, pixels[50, 50, 3]) == ((100, 100, 4), 255), "no ground is left around it"
+    assert view.stage.laying.arranger.sketch.isNull()
+    apart = np.abs(seen_on(view, document) - before)[..., 1]
+    red = before[..., 0].astype(int) - before[..., 1] > 100
+    assert apart[red].mean() < 12, "what is left lies where it did"
+    assert one.picture.name == "sofa.png"
+    assert canvas.arranger.held == 0
+    assert differ(view, document, ids)[1] < 40
+    document.undo()
+    assert view.panel.placed == (was,)
+
+
+def test_what_isn_t_plain_is_told_and_nothing_changes(view, document, ids, qtbot):
+    add_take(document, ids()[1], 3, (192, 108))
+    noise = np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8)
+    view.stage.lay([document.import_picture(encode(Image.fromarray(noise)), "sofa.png")])
+    was = view.panel.placed
+    with qtbot.waitSignal(document.message) as told:
+        view.stage.strip.place_bar.cut.click()
+    assert told.args == ["The ground isn't plain.", "Erase it with the eraser instead."]
+    assert view.panel.placed == was
+
+
+@pytest.mark.parametrize("where", [{}, {"angle": 90.0}, {"flipped": True}, {"width": 1.5, "opacity": 0.7}])
+def test_the_eraser_takes_away_what_it_passes_over_however_the_picture_lies(view, document, ids, where):
+    add_take(document, ids()[1], 3, (192, 108))
+    view.stage.lay([layer_of(document)])
+    placed = (replace(view.panel.placed[0], **where),)
+    document.do("Move", lambda board: commands.set_panel(board, ids()[1], placed=placed))
+    view.stage.canvas.setFocus()
+    QTest.keyClick(view.stage.canvas, Qt.Key.Key_E)
+    assert view.stage.tool == "rub"
+    brush, frame = view.stage.laying.brush, Frame.of(placed[0], view.stage.canvas.arranger.ground)
+    at = frame.transform().map(QPointF(0.3 * frame.width, 0.4 * frame.height))
+    brush.radius = frame.width / 12
+    brush.press(Touch(at))
+    brush.release()
+    document.settle()
+    one = view.panel.placed[0]
+    alpha = open_layer(document.picture_path(one.picture.sha256))[..., 3]
+    rows, columns = np.nonzero(alpha == 0)
+    across = -0.3 if placed[0].flipped else 0.3
+    assert (rows.mean() / 64 - 0.5, columns.mean() / 64 - 0.5) == pytest.approx((0.4, across), abs=0.03)
+    assert one == replace(placed[0], picture=one.picture)
+    assert differ(view, document, ids)[1] < 40
+    document.undo()
+    assert view.panel.placed == placed
+    view.stage.strip.rub_bar.done.click()
+    assert (view.stage.tool, view.stage.canvas.arranger.held) == ("place", 0)
+
+
+def test_a_picture_erased_as_a_whole_is_gone_and_paint_stays_paint(view, document, ids):
+    add_take(document, ids()[1], 3, (192, 108))
+    view.stage.lay([layer_of(document)])
+    view.stage.set_tool("rub")
+    brush = view.stage.laying.brush
+    brush.radius = 200
+    brush.press(Touch(QPointF(96, 54), alt=True))
+    brush.release()
+    document.settle()
+    assert view.panel.placed == ()
+    view.stage.set_tool("paint")
+    assert not brush.erasing
+    brush.press(Touch(QPointF(96, 54)))
+    brush.release()
+    document.settle()
+    assert [one.painted for one in view.panel.placed] == [True]
 
 
 def test_undo_of_a_stroke_shows_the_sheet_before_at_once(view, document, ids, monkeypatch):
