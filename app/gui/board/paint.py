@@ -38,6 +38,7 @@ class BoardDelegate(QStyledItemDelegate):
         self.document = document
         self._seen: dict[str, tuple[Panel, tuple[Member, ...], list[str]]] = {}
         self._framed: dict[tuple[int, int, int, float, bool], QPixmap] = {}
+        self._last: dict[str, QPixmap] = {}  # by panel
 
     def paint(self, painter: QPainter, option: QStyleOptionViewItem, index: Index) -> None:
         row: Row = index.data(ROW)
@@ -142,6 +143,16 @@ class BoardDelegate(QStyledItemDelegate):
         return known[2]
 
     def _pixmap(self, painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> QPixmap:
+        """What was seen last stays until its take's picture is read: a panel went blank when it was done."""
+        pixmap, last = self._find_pixmap(painter, box, panel, state), self._last.pop(panel.id, QPixmap())
+        if pixmap.isNull() and panel.take:
+            pixmap = last
+        self._last[panel.id] = pixmap
+        if len(self._last) > FRAMED:
+            self._last.pop(next(iter(self._last)))
+        return pixmap
+
+    def _find_pixmap(self, painter: QPainter, box: QRect, panel: Panel, state: PanelState) -> QPixmap:
         if state.state == "running" and state.preview:
             return _preview(state.preview, state.step)
         if panel.take is None:

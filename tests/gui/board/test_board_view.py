@@ -2,7 +2,7 @@
 
 import pytest
 from PySide6.QtCore import QEvent, QMimeData, QObject, QPoint, QPointF, Qt, QUrl
-from PySide6.QtGui import QContextMenuEvent, QDropEvent, QFont, QImage, QKeyEvent, QMouseEvent, QRegion
+from PySide6.QtGui import QContextMenuEvent, QDropEvent, QFont, QImage, QKeyEvent, QMouseEvent, QPixmap, QRegion
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QApplication, QLabel, QPushButton
 
@@ -823,3 +823,24 @@ def test_return_in_the_search_jumps_and_ends_it(window, grid, here, qtbot):
     rail.list.setFocus()
     qtbot.keyClick(rail.list, Qt.Key.Key_Escape)
     assert (rail.isVisible(), grid.hasFocus()) == (False, True)
+
+
+def test_a_panel_shows_what_was_seen_until_its_new_picture_is_read(window, here, picture_file, monkeypatch):
+    """It went blank each time that one was done."""
+    document, grid = window.document, window.board.grid
+
+    def take(colour):
+        picture = document.import_picture(picture_file(f"{colour}.png", colour))
+        document.do("Import", commands.add_take(document.board, here[0], import_take(picture)))
+
+    def seen():
+        at = grid.visualRect(grid.model().index(1, 0)).center()
+        return grid.viewport().grab().toImage().pixelColor(at.x(), at.y() - 20).name()
+
+    take("red")
+    assert seen() == "#ff0000"
+    with monkeypatch.context() as reading:
+        reading.setattr(document, "pixmap", lambda *_: QPixmap())
+        take("blue")
+        assert seen() == "#ff0000"
+    assert seen() == "#0000ff"
