@@ -186,7 +186,10 @@ def inspect(
     data, notes = read_bytes(path) if data is None else data, [] if notes is None else notes
     image = _decode(path, data, least, notes=notes)
     with _damage_told(path):
-        to_srgb(image, notes, path.name)
+        _to_opaque(image, notes, path.name)
+        alpha = alpha_of(image)
+    if alpha is not None and alpha.min() < 255:
+        notes.append(f"{path.name} is transparent in parts: they stay so where it is placed, and are white elsewhere.")
     return Given(data, KEPT[recognise(path, data)], Size(*image.size))
 
 

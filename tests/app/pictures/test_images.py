@@ -442,3 +442,6 @@ def test_what_is_half_clear_keeps_its_own_colour(tmp_path, ending):
     path = tmp_path / f"sofa.{ending}"
     Image.new("RGBA", (80, 80), (200, 30, 30, 100)).save(path, **({"lossless": True} if ending == "webp" else {}))
     assert open_layer(path)[40, 40].tolist() == [200, 30, 30, 100]
+    images.inspect(path, notes := [])
+    said = "is transparent in parts: they stay so where it is placed, and are white elsewhere."
+    assert notes == [f"sofa.{ending} {said}"]
