@@ -242,12 +242,13 @@ def click_gull(window, item: str) -> None:
     window.click(item)
 
 
-def test_a_reference_is_cropped_and_the_run_sees_the_part(window):
-    open_panel(window, 0)
-    references = f"[(r.crop.box if r.crop else None) for r in {PANEL}.references]"
+CROPS = f"[(r.crop.box if r.crop else None) for r in {PANEL}.references]"
+
+
+def crop_gull(window) -> tuple[int, int]:
+    """The left half of it, three quarters from the top, of a reference that is kept; the size of the whole."""
     click_gull(window, "Keep as a Reference")
-    window.wait(lambda: window.ask(references), "the reference")
-    before = window.ask(f"{PANEL}.references[0].picture.sha256")
+    window.wait(lambda: window.ask(CROPS), "the reference")
     click_gull(window, "Crop…")
     window.wait(lambda: "Crop Reference" in window.question("windows"), "the crop")
     field = window.find("Part of the picture")["rect"]
@@ -256,8 +257,27 @@ def test_a_reference_is_cropped_and_the_run_sees_the_part(window):
     corner = round(field[0] + field[2] / 2 + scale * width / 2), round(field[1] + field[3] / 2 + scale * height / 2)
     window.drag(corner, (round(corner[0] - scale * width / 2), round(corner[1] - scale * height / 4)))
     window.press("Return")
-    window.wait(lambda: window.ask(references)[0], "the crop of the reference")
-    left, top, right, bottom = window.ask(references)[0]
+    window.wait(lambda: window.ask(CROPS)[0], "the crop of the reference")
+    return width, height
+
+
+def test_a_cropped_reference_is_dragged_onto_the_picture_as_it_is_shown(window):
+    open_panel(window, 0)
+    crop_gull(window)
+    left, top, right, bottom = window.ask(CROPS)[0]
+    tile = next(one for one in window.question("widgets") if one["class"] == "ReferenceTile" and "gull" in one["name"])
+    window.drag(middle(tile["rect"]), spot(window, 0.3, 0.3))
+    window.wait(lambda: placed(window), "the part on the picture")
+    picture = f"{PANEL}.placed[0].picture"
+    assert window.ask(f"[{picture}.width, {picture}.height]") == [right - left, bottom - top]
+    assert [round(one, 1) for one in placed(window)[0][:2]] == [0.3, 0.3]
+
+
+def test_a_reference_is_cropped_and_the_run_sees_the_part(window):
+    open_panel(window, 0)
+    before = window.ask("next(one for one in board.cast if one.name == 'gull').pictures[0].sha256")
+    width, height = crop_gull(window)
+    left, top, right, bottom = window.ask(CROPS)[0]
     assert (left, top) == (0, 0)
     assert abs(right / width - 0.5) < 0.03
     assert abs(bottom / height - 0.75) < 0.03
@@ -269,4 +289,4 @@ def test_a_reference_is_cropped_and_the_run_sees_the_part(window):
     asked = json.loads(window.ask(f"{PANEL}.takes[-1].request"))["references"]
     assert [left, top, right, bottom] in [one["crop"] for one in asked]
     window.press("ctrl+z", "ctrl+z", "ctrl+z")
-    window.wait(lambda: window.ask(references)[0] is None, "the whole picture")
+    window.wait(lambda: window.ask(CROPS)[0] is None, "the whole picture")
