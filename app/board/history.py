@@ -6,7 +6,7 @@ arrives while the artist goes on working, and is put into every board of the his
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -28,6 +28,15 @@ class _Step:
     board: Board
     merge: object = None
     at: float = 0.0
+    batch: "Batch | None" = None
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Pictures that were asked for at once: however long they take to come, they are one step, which has this label."""
+
+    label: str
+    panels: frozenset[str]
 
 
 class History:
@@ -37,6 +46,7 @@ class History:
         self.board, self._clock = board, clock
         self._undo: deque[_Step] = deque(maxlen=limit)
         self._redo: list[_Step] = []
+        self._begun: set[Batch] = set()  # have or had a step
 
     def do(self, label: str, new_board: Board, merge: object = None) -> None:
         """`new_board` is the board now; one step to undo, or none where nothing changed.
@@ -64,7 +74,7 @@ class History:
 
     def _go(self, source: deque[_Step] | list[_Step], target: deque[_Step] | list[_Step]) -> str:
         step = source.pop()
-        target.append(_Step(step.label, self.board))  # without its merge key: typing goes on in a step of its own
+        target.append(_Step(step.label, self.board, batch=step.batch))  # no merge key: typing goes on in its own step
         self.board = step.board
         return step.label
 
@@ -98,7 +108,7 @@ class History:
         """
         check_take(check_type(take))
         take = self._number(panel_id, take)
-        shown = next((panel.current for panel in self.board.panels() if panel.id == panel_id), None)
+        shown = _find_current(self.board, panel_id)
         gone = all(panel.id != panel_id for panel in self.board.panels())
         arrival = _Arrival(panel_id, take, lambda current: make_current and (gone or current == shown))
         self.amend(arrival.into)
@@ -111,26 +121,53 @@ class History:
         last = max((one.number for panel in panels for one in panel.takes), default=0)
         return take if take.number else replace(take, number=last + 1)
 
-    def show_take(self, panel_id: str, take: Take) -> bool:
+    def show_take(self, panel_id: str, take: Take, batch: Batch | None = None) -> bool:
         """As add_take, and that it is seen is a step: undo shows the former picture of the panel again."""
-        former = next((panel.current for panel in self.board.panels() if panel.id == panel_id), None)
+        former = _find_current(self.board, panel_id)
         if former is None:
             return self.add_take(panel_id, take)
-        redo, self._redo = self._redo, []
         take = self._number(panel_id, take)
         self.add_take(panel_id, take, make_current=False)
-        self._undo.append(_Step("Change Picture" if take.parent else "Render", self.board))
-        shown = _Arrival(panel_id, take, lambda current: current == former)
-        self.board, self._redo = shown.into(self.board), redo
-        for step in redo:
-            step.board = shown.into(step.board)
+        if batch and batch in self._begun:
+            self._join(panel_id, take, batch)
+            return True
+        label = batch.label if batch else "Change Picture" if take.parent else "Render"
+        self._undo.append(_Step(label, self.board, batch=batch))
+        self._begun |= {batch} if batch else set()
+        self._show(_Arrival(panel_id, take, lambda current: current == former), self._redo)
         return True
+
+    def began(self, batch: Batch | None) -> bool:
+        """Whether a picture of the batch has come, whose step the others join."""
+        return batch in self._begun
+
+    def _join(self, panel_id: str, take: Take, batch: Batch) -> None:
+        """Show the take in the states behind the batch's step: not now where that is undone, nor where the artist has
+        chosen another one since."""
+        line = [*self._undo, *reversed(self._redo)]
+        place = next((i for i, step in enumerate(line) if step.batch is batch), None)
+        if place is None:  # undone, and something else was done then
+            return
+        undone = place >= len(self._undo)
+        behind = line[place:] if undone else line[place + 1 :]
+        first = self.board if not undone and place + 1 == len(self._undo) else behind[0].board
+        former = _find_current(first, panel_id)
+        self._show(_Arrival(panel_id, take, lambda current: current == former), behind, now=not undone)
+
+    def _show(self, shown: "_Arrival", steps: Iterable[_Step], now: bool = True) -> None:
+        self.board = shown.into(self.board) if now else self.board
+        for step in steps:
+            step.board = shown.into(step.board)
 
     def amend(self, change: Callable[[Board], Board]) -> None:
         """Put `change` into every board of the history. For facts, not edits: there is nothing to undo."""
         self.board = change(self.board)
         for step in (*self._undo, *self._redo):
             step.board = change(step.board)
+
+
+def _find_current(board: Board, panel_id: str) -> str | None:
+    return next((panel.current for panel in board.panels() if panel.id == panel_id), None)
 
 
 def _joins(last: _Step, merge: object, now: float) -> bool:

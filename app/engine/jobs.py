@@ -79,6 +79,7 @@ class Job:
     lesson: Lesson | None = None  # in place of a picture: the request has the model and the words alone
     draft: Draft | None = None  # in place of a picture, too
     anyway: bool = False  # also where this machine's memory is predicted not to do
+    batch: object = None  # what it was asked for with, at once; the engine does not look here either
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """What the engine does for the panels of a board: jobs in, panel states out, finished pictures handed on."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,6 +9,7 @@ from PySide6.QtCore import QObject, Signal
 from mlx_model.errors import Hint
 
 from ...board.data import Board, Panel
+from ...board.history import Batch
 from ...engine.engine import Engine
 from ...engine.jobs import Job, JobState
 
@@ -44,6 +45,12 @@ class Asked:
 
     count: int = 1
     anyway: bool = False
+    batch: Batch | None = None  # what it was asked for with
+
+
+def gather(label: str, panels: Sequence[str], count: int = 1) -> Batch | None:
+    """What is asked for at once; None for a single picture."""
+    return Batch(label, frozenset(panels)) if len(panels) * count > 1 else None
 
 
 class Runs(QObject):
@@ -124,6 +131,10 @@ class Runs(QObject):
         self._failed[panel] = state
         self._tell(panel)
         return True
+
+    def has_failed(self, panel: str) -> bool:
+        """Whether its last failure still stands."""
+        return panel in self._failed
 
     def forget(self, panel: str) -> None:
         """Forget the panel's failure."""

@@ -196,7 +196,7 @@ AGAIN = 5000  # ms between attempts to store what was refused
 class Keeping(QObject):
     """A picture may have taken an hour to make: it is held until it is stored, or the person gives it up."""
 
-    made = Signal(str, object)  # panel id, Take
+    made = Signal(object, object)  # Job, Take
     refused = Signal(object, str, object)  # JobState; why; what to do, a Hint
     broken = Signal(str, object)  # as the message of a document: what is no picture, and why
     lost = Signal(str)  # panel id: its picture is that
@@ -257,7 +257,7 @@ class Keeping(QObject):
         self._on_the_way.remove(job)
         if read.picture:
             self.stored.emit(job.id)
-            self.made.emit(panel, make_take(job.job, read.picture, job.seed, job.seconds))
+            self.made.emit(job.job, make_take(job.job, read.picture, job.seed, job.seconds))
         elif read.disk:
             self.held.append((job, data))
             self._again.start()
@@ -269,32 +269,3 @@ class Keeping(QObject):
     def _give_up(self, job: JobState, text: str, hint: Hint) -> None:
         self.broken.emit(text, hint)
         self.lost.emit(job.job.panel)
-
-
-SAVING = "saving"  # what goes wrong with it
-
-
-class Troubles(QObject):
-    """What is wrong and stays so for a while: told once, and told to be over. The key is SAVING or a job's id."""
-
-    lasting = Signal(str, object)  # what is wrong; what to do, a Hint
-    mended = Signal(str)  # what was wrong
-
-    def __init__(self, parent: QObject | None = None):
-        super().__init__(parent)
-        self.texts: dict[str, str] = {}
-
-    def tell(self, key: str, text: str, hint: Hint) -> None:
-        if self.texts.get(key) != text:
-            self.mend(key)
-            self.texts[key] = text
-            self.lasting.emit(text, hint)
-
-    def mend(self, key: str) -> None:
-        if text := self.texts.pop(key, ""):
-            self.mended.emit(text)
-
-    def end(self) -> None:
-        """The board is closed."""
-        for key in list(self.texts):
-            self.mend(key)

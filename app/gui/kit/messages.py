@@ -1,7 +1,7 @@
 """Messages at the foot of the window: what happened and what to do. They never block, cover nothing, never pile up."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from functools import partial
 
 from PySide6.QtCore import QDir, Qt, QTimer, Signal
@@ -147,6 +147,11 @@ class Toasts(QScrollArea):
     def drop(self, text: str) -> None:
         """What was said is no longer so."""
         for one in [one for one in self.shown if one.said == text]:
+            self._remove(one)
+
+    def forget(self, kept: Container[str] = ()) -> None:
+        """What was said of a moment that is over: all but what lasts, and what is `kept`, which still holds."""
+        for one in [one for one in self.shown if not one.lasting and one.said not in kept]:
             self._remove(one)
 
     def _new(self) -> Message:

@@ -273,7 +273,8 @@ class CastView(QWidget):
             return
         room = MAX_MEMBERS - len(board.cast)
         if len(pictures) > room:
-            self.document.message.emit(f"A cast has at most {MAX_MEMBERS} members.", "The first ones were added.")
+            full = lambda: len(self.document.board.cast) >= MAX_MEMBERS  # noqa: E731
+            self.document.say(f"A cast has at most {MAX_MEMBERS} members.", "The first ones were added.", full)
         members = make_members(pictures[:room], board)
         self.document.do("Add to Cast", lambda now: commands.add_members(now, members))
         if members:

@@ -191,7 +191,7 @@ class ScenePen(QObject):
         """Put the job in line, where there is something to write out."""
         board, drafted = self.document.board, draft_scene(self.document.board, scene)
         if not drafted.lines or self._job:
-            self.document.message.emit(BUSY if self._job else NOTHING, "")
+            self._tell_why_not(scene)
             return
         model = find_model(board, board.panel(next(iter(drafted.lines))), self.document.model)
         folder = find_or_ask(model, self.document, self.view)
@@ -210,6 +210,17 @@ class ScenePen(QObject):
             self._use(json.loads(Path(state.result).read_text("utf-8")))
         elif state and state.state == "failed":
             self.document.message.emit(state.reason, state.hint)
+        self.document.claims.review()
+
+    def _tell_why_not(self, scene: Scene) -> None:
+        if self._job:
+            self.document.say(BUSY, "", lambda: bool(self._job))
+        else:
+            self.document.say(NOTHING, "", lambda: self._has_nothing(scene.id))
+
+    def _has_nothing(self, scene_id: str) -> bool:
+        board = self.document.board
+        return any(not draft_scene(board, one).lines for one in board.scenes if one.id == scene_id)
 
     def _use(self, made: list[tuple[str, str]]) -> None:
         """One change of the board; what could not be used, or was overtaken by other words, is told."""

@@ -59,7 +59,8 @@ class TakeCommands(PanelPart, QObject):
         member = Member(new_id(), name.strip().lstrip("@"), colour=free_colour(one.colour for one in cast),
                         pictures=(take.picture,))  # fmt: skip
         if self.document.do("Add to Cast", lambda board: commands.add_member(board, member)):
-            self.said.emit(f"@{member.name} is in the cast.", "Any prompt of this board can mention it.", True)
+            text, there = f"@{member.name} is in the cast.", partial(_is_called, self.document, member)
+            self.document.say(text, "Any prompt of this board can mention it.", there, good=True)
 
     def save_picture(self, take_id: str) -> None:
         """A copy for others, where the artist says."""
@@ -85,3 +86,7 @@ class TakeCommands(PanelPart, QObject):
     def reveal(self, take_id: str) -> None:
         """Show the folder of its file."""
         show_folder(self.document.picture_path(self._take(take_id).picture.sha256).parent, self.page)
+
+
+def _is_called(document: Document, member: Member) -> bool:
+    return any((one.id, one.name) == (member.id, member.name) for one in document.board.cast)

@@ -49,6 +49,7 @@ class BoardCommands(QObject):
         self.session, self.view, self.opened, self.window = session, view, opened, window
         self.document = view.document
         self.scene_pen = ScenePen(self.document, view)
+        QGuiApplication.clipboard().dataChanged.connect(self.document.claims.review)
 
     def list_chosen(self) -> tuple[str, ...]:
         """The panels an action is about: what can be seen to be chosen, so none on the other pages."""
@@ -217,9 +218,10 @@ class BoardCommands(QObject):
         """One instruction over the several panels that are chosen, or over all: one is chosen nearly always."""
         chosen = self.list_chosen()
         wanted = chosen if len(chosen) > 1 else tuple(panel.id for panel in self.document.board.panels())
-        ids = tuple(panel for panel in wanted if self.document.board.panel(panel).take)
+        ids = _list_filled(self.document.board, wanted)
         if not ids:
-            self.document.message.emit("None of these panels has a picture to change yet.", "Render them first.")
+            text = "None of these panels has a picture to change yet."
+            self.document.say(text, "Render them first.", lambda: not _list_filled(self.document.board, wanted))
             return
         from .dialogs import InstructionDialog
 
@@ -351,8 +353,9 @@ class BoardCommands(QObject):
         if pictures:
             scene, at = self._behind()
             self.view.grid.select(drop.add_pictures(self.document, scene, at, pictures))
-        elif not mime.hasImage() and not mime.hasUrls():
-            self.document.message.emit("There is no picture on the clipboard.", "Copy one in another program first.")
+        elif not _has_picture(mime):
+            none, hint = "There is no picture on the clipboard.", "Copy one in another program first."
+            self.document.say(none, hint, lambda: not _has_picture(QGuiApplication.clipboard().mimeData()))
 
     def _scene(self) -> str:
         """That of the chosen panel, else where the keys or the mouse were last, else the last one; made where there is
@@ -375,3 +378,12 @@ class BoardCommands(QObject):
         new = tuple(panel.id for panel in self.document.board.panels() if panel.id not in before)
         self.view.grid.select(new)
         self.view.grid.setFocus()
+
+
+def _has_picture(mime: QMimeData | None) -> bool:
+    return mime is not None and (mime.hasImage() or mime.hasUrls())
+
+
+def _list_filled(board: Board, ids: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that are there and have a picture."""
+    return tuple(panel.id for panel in board.panels() if panel.id in ids and panel.take)

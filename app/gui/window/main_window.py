@@ -72,19 +72,18 @@ class MainWindow(QMainWindow):
         session.message.connect(self.say)
         session.lasting.connect(partial(self.toasts.say, lasting=True))
         session.mended.connect(self.toasts.drop)
-        session.lasting.connect(lambda *_: self.queue.refresh())
-        session.mended.connect(lambda _: self.queue.refresh())
+        for told in (session.lasting, session.mended):
+            told.connect(lambda *_: self.queue.refresh())
         session.locked_elsewhere.connect(self.commands.open_anyway)
         session.document_changed.connect(self.show_document)
         session.shown_already.connect(partial(self.go, "board"))
         session.engine.changed.connect(self._queue_changed)
-        session.downloads.installed.connect(lambda _: self.show_model())
+        session.downloads.installed.connect(self._model_came)
         self._busy_since, self._was_busy = QTimer(self, singleShot=True, interval=LONG), False
         self._ahead = QTimer(self, interval=IDLE)
         self._ahead.timeout.connect(self._build_ahead)
         self._steps: Iterator[bool] = iter(())
         theme.changing.connect(self._forget_hidden)
-        self._undoable = ("", "")  # a message that offers Undo, and what that would undo
         self._restore_geometry()
 
     # Parts
@@ -170,6 +169,7 @@ class MainWindow(QMainWindow):
     def show_document(self, document: Document) -> None:
         """Make the pages of another board. Finder may open it while something is asked about the one before."""
         close_questions()
+        self.toasts.forget() if self.board_commands else None  # what was said before the first is why it is this one
         view = BoardView(document, self.run, self.session.settings.cell)
         self.board_commands = BoardCommands(self.session, view, self.open_panel_id, self, self.commands.copy_as)
         self.board_commands.said.connect(self.say)
@@ -186,6 +186,7 @@ class MainWindow(QMainWindow):
             self._drop_page(name)
         self._set_page("board", view)
         document.changed.connect(self._follow_document)
+        document.turned.connect(lambda: self.toasts.forget(document.claims))
         document.state_changed.connect(self._update_soon.ask)
         self.go("board")
         self._steps = self._step_ahead(document)
@@ -196,8 +197,6 @@ class MainWindow(QMainWindow):
     def _follow_document(self, old: Board, new: Board) -> None:
         """The model is looked for only where the board names another: that reads folders, and letters are typed."""
         document = self.document
-        if document and self._undoable[1] != document.history.undo_label:
-            self.toasts.drop(self._undoable[0])
         self.setWindowTitle(f"{as_title(document.board.title)}[*]" if document else "Flux Local")
         if document:
             with contextlib.suppress(FluxLocalError):  # the board's folder is gone, which is told elsewhere
@@ -295,6 +294,11 @@ class MainWindow(QMainWindow):
         page.default_chosen.connect(lambda _: self.show_model())
         return page
 
+    def _model_came(self) -> None:
+        self.show_model()
+        if self.document:
+            self.document.forget_refusals()
+
     def show_model(self) -> None:
         """What new pictures of the board are made with."""
         if self.document:
@@ -355,7 +359,8 @@ class MainWindow(QMainWindow):
     def _say_undoable(self, text: str) -> None:
         """With a button that takes it back, as long as nothing else was done."""
         if document := self.document:
-            self._undoable = (text, document.history.undo_label)
+            done = document.history.undo_label
+            document.claims.add(text, lambda: document.history.undo_label == done)
             self.toasts.say(text, good=True, offer=("Undo", document.undo))
 
     def _queue_changed(self) -> None:
@@ -364,14 +369,10 @@ class MainWindow(QMainWindow):
         place.setAccessibleName(f"Queue, {say_count(count, 'job')}" if count else "Queue")
         if count and not self._was_busy:
             self._busy_since.start()
-        elif self._was_busy and not count:
-            self._run_ended(long=not self._busy_since.isActive())
+        elif self._was_busy and not count and not self._busy_since.isActive():
+            self.commands.tell_done()
         self._was_busy = count > 0
         self._update_soon.ask()
-
-    def _run_ended(self, long: bool) -> None:
-        if long and self.session.settings.notifications and not self.isActiveWindow():
-            self.commands.notify("Flux Local", "All panels in the queue are done.")
 
     # The window itself
 

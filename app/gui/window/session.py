@@ -23,7 +23,8 @@ from ...fluxboard import samples
 from ...fluxboard.cover import find_cover, keep_thumbnail
 from ...fluxboard.file import BoardFile
 from ...models import library
-from ..document.document import READ_ONLY_HINT, Document
+from ..document.document import Document
+from ..document.open_board import READ_ONLY_HINT
 from ..document.storing import in_background
 from ..kit.words import is_in_trash, model_title
 from ..pages.downloads import Downloads
@@ -63,6 +64,7 @@ class Session(QObject):
     def _tell_document(self) -> None:
         if self.document:
             self.document.previews, self.document.model = self.settings.previews, self.settings.model
+            self.document.review()
 
     def default_model(self) -> str | None:
         """The name of the model for new panels; None where none works."""
@@ -306,13 +308,14 @@ class Session(QObject):
         document.noted.connect(partial(self._tell, document, good=True))
         document.lasting.connect(self.lasting)
         document.mended.connect(self.mended)
+        document.mended.connect(lambda text: self.mended.emit(_say_whose(document, text)))
         document.runs.finished.connect(lambda _: self._let_go())
         return document
 
     def _tell(self, document: Document, text: str, hint: Hint, good: bool = False) -> None:
         """What another board than the one that is shown says, with its title."""
         mine = self.document in (None, document)
-        self.message.emit(text if mine else f"“{document.board.title}”: {text}", hint, good)
+        self.message.emit(text if mine else _say_whose(document, text), hint, good)
 
     def _show_file(self, file: BoardFile | None) -> bool:
         """Whether there is one, which is shown then."""
@@ -384,6 +387,10 @@ def list_stories() -> list[Story]:
         Story(name, one.title, one.story, samples.FOLDER / f"{one.cover}.png", model_title(one.needs))
         for name, one in samples.SAMPLES.items()
     ]
+
+
+def _say_whose(document: Document, text: str) -> str:
+    return f"“{document.board.title}”: {text}"
 
 
 def _same(document: Document, path: Path) -> bool:

@@ -199,6 +199,11 @@ class WindowCommands(QObject):
         path = QFileDialog.getSaveFileName(self.window, "Save a Copy", suggested, f"Boards (*{SUFFIX})")[0]
         return self.session.copy_as(path, document) if path else None
 
+    def tell_done(self) -> None:
+        """After a long run, to who looks elsewhere."""
+        if self.session.settings.notifications and not self.window.isActiveWindow():
+            self.notify("Flux Local", "All panels in the queue are done.")
+
     def notify(self, title: str, text: str) -> None:
         """Through the system, where it lets us; the icon in the Dock or task bar asks for attention in any case."""
         QApplication.alert(self.window)

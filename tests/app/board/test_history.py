@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from app.board import commands
 from app.board.data import Board, Picture, Take, new_board, new_id
-from app.board.history import TYPING_SECONDS, History
+from app.board.history import TYPING_SECONDS, Batch, History
 
 
 class Clock:
@@ -258,3 +258,62 @@ def test_the_number_of_a_deleted_take_is_not_given_again(history):
     history.undo()
     history.undo()
     assert [one.number for one in history.board.panel(panel).takes] == [1, 2, 3]
+
+
+@pytest.fixture
+def three(history):
+    """A history of three panels with a picture each; their ids."""
+    for _ in range(2):
+        history.do("Add", commands.add_panel(history.board, history.board.scenes[0].id))
+    ids = [panel.id for panel in history.board.panels()]
+    for panel_id in ids:
+        history.add_take(panel_id, take())
+    return ids
+
+
+def shown(history: History) -> list[str | None]:
+    return [panel.current for panel in history.board.panels()]
+
+
+def test_what_was_asked_for_at_once_is_one_step_whatever_is_done_meanwhile(history, three):
+    before, batch, new = shown(history), Batch("Apply to All", frozenset(three)), [take() for _ in three]
+    history.show_take(three[0], new[0], batch)
+    typed(history, "typed meanwhile")
+    for panel_id, one in zip(three[1:], new[1:], strict=True):
+        history.show_take(panel_id, one, batch)
+    after = [one.id for one in new]
+    assert (shown(history), prompt(history)) == (after, "typed meanwhile")
+    assert history.undo() == "Type"
+    assert shown(history) == after
+    assert history.undo() == "Apply to All"
+    assert shown(history) == before
+    history.redo()
+    assert shown(history) == after
+
+
+def test_what_comes_after_its_step_was_undone_is_seen_when_that_is_done_again(history, three):
+    before, batch, new = shown(history), Batch("Render", frozenset(three)), [take() for _ in three]
+    history.show_take(three[0], new[0], batch)
+    history.undo()
+    history.show_take(three[1], new[1], batch)
+    assert shown(history) == before
+    assert history.redo() == "Render"
+    assert shown(history) == [new[0].id, new[1].id, before[2]]
+    history.undo()
+    typed(history, "and now something else")
+    history.show_take(three[2], new[2], batch)
+    assert shown(history) == before
+    assert history.board.panel(three[2]).find_take(new[2].id)
+
+
+def test_a_picture_chosen_since_is_not_taken_away_by_a_later_one_of_the_same_press(history, three):
+    first, batch = three[0], Batch("Render", frozenset(three[:1]))
+    older = history.board.panel(first).current
+    history.show_take(first, take(), batch)
+    history.do("Choose", commands.choose_take(history.board, first, older))
+    history.show_take(first, later := take(), batch)
+    assert shown(history)[0] == older
+    history.undo()
+    assert shown(history)[0] == later.id
+    history.undo()
+    assert shown(history)[0] == older

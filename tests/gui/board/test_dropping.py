@@ -13,7 +13,7 @@ from PySide6.QtWidgets import QApplication, QFileDialog
 from app.board import commands
 from app.board.data import new_board
 from app.fluxboard.file import BoardFile
-from app.gui.document import document as document_module
+from app.gui.document import open_board as document_module
 from app.gui.document import storing
 from app.gui.document.storing import in_background, read_picture
 from app.gui.kit.messages import ReadingDialog

@@ -9,8 +9,9 @@ from PySide6.QtGui import QColor, QImage
 from app.base import paths
 from app.base.words import say_stage
 from app.board import commands
-from app.board.data import Source
+from app.board.data import Settings, Source
 from app.board.panel_job import require_memory, resolve
+from app.board.seen import list_out_of_date
 from app.cli.say import Reporter
 from app.engine import running
 from app.fluxboard.file import BoardFile
@@ -122,6 +123,78 @@ def test_a_failure_stands_at_its_panel_with_its_reason_until_it_is_rendered_agai
     assert document.panel_state(first).state == "running"
 
 
+@pytest.fixture
+def said(document):
+    """The messages of the document that still hold."""
+    there = []
+    document.message.connect(lambda text, hint: there.append(text))
+    document.mended.connect(lambda text: there.remove(text) if text in there else None)
+    return there
+
+
+def change(document, panel_id, **fields):
+    document.do("Change", lambda board: commands.set_panel(board, panel_id, **fields))
+
+
+MENDS = {
+    "the panel is deleted": lambda document, one: document.do("Delete", lambda b: commands.remove_panels(b, [one])),
+    "another model is chosen": lambda document, one: change(document, one, settings=Settings(model="flux2-klein-4b")),
+    "its words are others": lambda document, one: change(document, one, prompt="a cat"),
+    "it has another number": lambda document, one: document.do(
+        "Move", lambda board: commands.move_panels(board, [one], board.scenes[0].id, 1)
+    ),
+    "it is dismissed": lambda document, one: document.cancel(one),
+    "the program's model is another": lambda document, one: (
+        setattr(document, "model", "flux2-klein-4b"),
+        document.review(),
+    ),
+}
+
+
+@pytest.mark.parametrize("mend", MENDS.values(), ids=MENDS)
+def test_a_failure_is_told_as_long_as_it_is_so(document, engine, ids, said, mend, qtbot):
+    first, second = ids()[:2]
+    document.render([first])
+    engine.fail("The machine ran out of memory.")
+    text = "Panel 1A: The machine ran out of memory."
+    change(document, second, prompt="another panel")
+    change(document, first, notes="not for the model", seconds=3.0)
+    assert said == [text]
+    mend(document, first)
+    qtbot.waitUntil(lambda: said == [])
+
+
+def test_a_refusal_goes_when_the_board_would_take_the_change(document, ids, said):
+    gone = ids()[0]
+    before = document.board
+    document.do("Delete", lambda board: commands.remove_panels(board, [gone]))
+    assert document.continue_from(gone) == ""
+    document.do("Add", lambda board: commands.add_scene(board))
+    assert said == ["That panel is no longer in the board."]
+    document.do("Restore", before)
+    assert said == []
+
+
+def test_a_folder_that_is_back_is_no_longer_missed(document, monkeypatch):
+    gone, there = [True], []
+    monkeypatch.setattr(type(document.file), "is_gone", property(lambda _: gone[0]))
+    document.lasting.connect(lambda text, _: there.append(text))
+    document.mended.connect(there.remove)
+    document.look_around()
+    assert there == [f"{document.file.path.name} is no longer there."]
+    gone[0] = False
+    document._again.timeout.emit()  # without a look at another window in between
+    assert there == []
+
+
+def test_what_is_refused_for_want_of_a_model_is_forgotten_when_one_comes(document, ids, said, qtbot):
+    change(document, ids()[0], settings=Settings(model="flux2-klein-9b"))
+    document.render([ids()[0]])
+    assert len(said) == 1
+    document.forget_refusals()
+    qtbot.waitUntil(lambda: (said, document.panel_state(ids()[0]).state) == ([], "empty"))
+
+
 def test_a_panel_without_words_fails_at_once_and_says_why(document, engine, ids, qtbot):
     document.do("Edit", commands.set_panel(document.board, ids()[0], prompt=""))
     with qtbot.waitSignal(document.message):
@@ -231,6 +304,40 @@ def test_apply_to_all_edits_the_takes_and_keeps_the_prompts(document, engine, id
     assert job.request.references[0].sha256 == takes(document, ids()[0])[0].picture.sha256
     assert document.board.panel(ids()[0]).prompt == "a gull at the beach"
     assert document.panel_state(ids()[1]).state == "failed"
+
+
+def test_several_pictures_asked_for_at_once_are_one_undo_and_nothing_is_out_of_date_then(
+    document, engine, ids, picture_file
+):
+    first, second, third = ids()
+    document.do("Continue", lambda board: commands.set_panel(board, second, source=Source("panel", first)))
+    document.do("Say", lambda board: commands.set_panel(board, second, instruction="closer"))
+    document.render(ids())
+    for _ in range(3):
+        engine.done(picture_file())
+    document.watched = third  # the view of one of them is open
+    before = document.board
+    for act in (
+        lambda: document.apply_to_all(ids(), "make it night"),
+        lambda: document.render([first, third]),
+        lambda: document.render([third], count=2),
+    ):
+        act()
+        while engine.running:
+            engine.done(picture_file())
+        document.undo()
+        assert [panel.current for panel in document.board.panels()] == [panel.current for panel in before.panels()]
+        assert list_out_of_date(document.board) == list_out_of_date(before)
+
+
+def test_pictures_of_a_press_that_come_out_of_sight_are_no_step(document, engine, ids, picture_file):
+    for _ in range(2):
+        document.render(ids()[:2])
+        engine.done(picture_file())
+        engine.done(picture_file())
+        document.watched = ids()[2]
+    assert not document.history.can_undo
+    assert all(panel.take.number == 2 for panel in list(document.board.panels())[:2])
 
 
 def test_continue_from_adds_a_panel_behind(document, ids):

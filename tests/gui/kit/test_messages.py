@@ -6,6 +6,7 @@ import re
 
 import pytest
 from PySide6.QtCore import QDir, Qt
+from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import QFileDialog, QMessageBox, QProgressBar
 
@@ -54,6 +55,32 @@ def test_the_offer_to_undo_goes_when_undo_would_take_back_something_else(window)
     window.board.grid.select((second,))
     window.run("delete")
     window.run("add_scene")
+    assert words(window) == []
+
+
+def test_words_of_a_moment_go_with_undo_and_with_another_board(window):
+    window.toasts.say("The disk is full.", lasting=True)
+    window.run("add_panel")
+    window.say("A panel was added.", good=True)
+    window.document.say("It holds.", "", lambda: True)
+    window.run("undo")
+    assert words(window) == ["It holds.", "The disk is full."]
+    window.say("This board cannot.")
+    window.session.new()
+    assert words(window) == ["The disk is full."]
+
+
+def test_an_empty_clipboard_and_panels_without_pictures_are_told_until_it_is_otherwise(window, picture_file):
+    clipboard = QGuiApplication.clipboard()
+    clipboard.clear()
+    window.run("paste")
+    assert words(window) == ["There is no picture on the clipboard."]
+    clipboard.setImage(QImage(str(picture_file())))
+    assert words(window) == []
+    window.run("apply_to_all")
+    assert words(window) == ["None of these panels has a picture to change yet."]
+    window.run("render")
+    window.session.engine.done(picture_file())
     assert words(window) == []
 
 
