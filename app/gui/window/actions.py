@@ -1,12 +1,21 @@
 """Every action of the window in one table: its words, shortcut, menu, and what it does."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, NamedTuple
 
-from PySide6.QtCore import QPoint, Qt
-from PySide6.QtGui import QAction, QKeySequence
-from PySide6.QtWidgets import QMenu, QMenuBar, QWidget
+from PySide6.QtCore import QEvent, QObject, QPoint, Qt
+from PySide6.QtGui import QAction, QKeyEvent, QKeySequence
+from PySide6.QtWidgets import (
+    QAbstractSpinBox,
+    QApplication,
+    QLineEdit,
+    QMenu,
+    QMenuBar,
+    QPlainTextEdit,
+    QTextEdit,
+    QWidget,
+)
 
 from ...base.words import SHOW_IN_FILES
 from .board_commands import BoardCommands
@@ -75,8 +84,8 @@ TABLE: dict[str, tuple[Row | None, ...]] = {
         Row("add_scene", "Add Scene", "Ctrl+Alt+N", board=Board.add_scene),
         Row("continue_from", "Continue from This Panel", "Ctrl+K", "panels", board=Board.continue_from),
         None,
-        Row("earlier", "Move Earlier", "Alt+Left", "panels", board=Board.move_earlier),
-        Row("later", "Move Later", "Alt+Right", "panels", board=Board.move_later),
+        Row("earlier", "Move Earlier", "Alt+Left", "selected", board=Board.move_earlier),
+        Row("later", "Move Later", "Alt+Right", "selected", board=Board.move_later),
         Row("scene_earlier", "Move Scene Earlier", board=Board.move_scene_earlier),
         Row("scene_later", "Move Scene Later", board=Board.move_scene_later),
         Row("remove_scene", "Delete Scene", board=Board.remove_scene),
@@ -128,7 +137,12 @@ CONTEXT: dict[str, tuple[str | None, ...]] = {  # what a right click shows, on t
         "apply_to_all", "play", None, "board_settings",
     ),
 }  # fmt: skip
+WRITTEN = (QLineEdit, QPlainTextEdit, QTextEdit, QAbstractSpinBox)
 HELD = ("undo", "redo", "earlier", "later", "zoom_in", "zoom_out")  # goes on while the keys are held; the rest is once
+PANELS = (  # what changes panels or leaves for one: none of it happens while words are typed
+    "copy", "paste", "duplicate", "delete", "select_all", "rename", "add_panel", "add_scene", "continue_from",
+    "earlier", "later", "apply_to_all", "open_panel", "peek",
+)  # fmt: skip
 ALSO = {"delete": ("Backspace",), "zoom_in": ("Ctrl+=",)}
 
 
@@ -143,12 +157,34 @@ class State(NamedTuple):
     busy: bool
 
 
+class KeysOfWords(QObject):
+    """A field that is written in has the keys: those for panels come to the window when the field has no use for them,
+    and go no further. The menus' entries stay what they are."""
+
+    def __init__(self, window: QWidget, actions: Sequence[QAction]):
+        super().__init__(window)
+        self.actions = actions
+        window.installEventFilter(self)
+
+    def eventFilter(self, _: QObject, event: QEvent) -> bool:
+        if event.type() != QEvent.Type.ShortcutOverride or not isinstance(event, QKeyEvent):
+            return False
+        keys = QKeySequence(event.keyCombination())
+        if not isinstance(QApplication.focusWidget(), WRITTEN) or not any(
+            keys in one.shortcuts() for one in self.actions
+        ):
+            return False
+        event.accept()
+        return True
+
+
 class Actions:
     """The QActions by name, on `parent`; triggering one calls `run` with its row."""
 
     def __init__(self, parent: QWidget, run: Callable[[Row], None]):
         self.rows = {row.name: row for rows in TABLE.values() for row in rows if row}
         self.made = {name: self._make(parent, row, run) for name, row in self.rows.items()}
+        KeysOfWords(parent, [self.made[name] for name in PANELS])
 
     def __getitem__(self, name: str) -> QAction:
         return self.made[name]

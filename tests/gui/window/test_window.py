@@ -8,6 +8,8 @@ import msgspec
 import pytest
 from PIL import Image
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt
+from PySide6.QtGui import QKeySequence
+from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
     QAbstractItemView,
@@ -553,3 +555,28 @@ def test_boards_come_from_the_disk_in_another_thread(window, session, monkeypatc
     assert session.open_sample("gull")
     assert threading.main_thread() not in threads
     assert len(threads) == 1
+
+
+TYPED = {"Alt+Left": "earlier", "Alt+Right": "later", "Ctrl+K": "continue_from", "Ctrl+Shift+N": "add_panel",
+         "Ctrl+Alt+N": "add_scene", "Ctrl+Shift+A": "apply_to_all", "F2": "rename",
+         "Ctrl+Down": "open_panel"}  # fmt: skip
+
+
+@pytest.mark.parametrize("keys", TYPED)
+def test_a_field_that_is_written_in_keeps_the_keys_of_panels(window, keys):
+    ran: list[str] = []
+    window.actions_[TYPED[keys]].triggered.connect(lambda: ran.append(keys))
+    window.board.grid.select((list(window.document.board.panels())[1].id,))
+    window.board.rail.show()
+    for field in (window.board.title, window.board.style_line, window.board.rail.field):
+        field.setFocus()
+        press(field, keys)
+    assert ran == []
+    window.board.grid.setFocus()
+    press(window.board.grid, keys)
+    assert ran == [keys]
+
+
+def press(widget, keys):
+    held = QKeySequence(keys)[0]
+    QTest.keyClick(widget, held.key(), held.keyboardModifiers())
