@@ -58,9 +58,9 @@ def _place(length: int, tile: int, multiple: int) -> tuple[int, ...]:
 def find_limit(spec: ModelSpec, own: Size) -> str:
     """Why the model can't enlarge a picture of this size by itself, as a sentence; "" where it can."""
     if spec.pictures != "tokens" or not spec.max_references:
-        return f"{spec.title} makes no new detail for a picture that is there: it is enlarged by Lanczos alone."
+        return f"{spec.subject} makes no new detail for a picture that is there: it is enlarged by Lanczos alone."
     if max(own) > MAX_ASPECT * min(own):
-        return f"A picture of {own} is too long and thin for {spec.title}: it is enlarged by Lanczos alone."
+        return f"A picture of {own} is too long and thin for {spec.called}: it is enlarged by Lanczos alone."
     return ""
 
 

@@ -104,7 +104,7 @@ def require(wanted: Wanted, here: Machine) -> Forecast:
     ways = list(_ways_out(wanted, here))
     how = ", even with its weights read from the disk as it runs," if needed.streamed else ""
     raise WillNotFit(
-        f"{wanted.spec.name} at {wanted.size} with {len(wanted.references)} references{how} needs about "
+        f"{wanted.spec.subject} at {wanted.size} with {len(wanted.references)} references{how} needs about "
         f"{gib(needed.peak)} of memory (predicted); this machine can give {gib(here.usable)}.",
         f"What would fit: {'; '.join(ways)}." if ways else Advice("choose_smaller_model"),
     )

@@ -246,36 +246,36 @@ def _check_text(request: Request, spec: ModelSpec) -> None:
     if spec.takes_text and spec.needs_prompt and not request.prompt.strip():
         _fail("The prompt is empty.", "Say what the picture should show.")
     if not spec.takes_text and (request.prompt.strip() or request.negative):
-        _fail(f"{spec.name} takes no words.", Advice("name_class", {"last": str(spec.classes - 1)}))
+        _fail(f"{spec.subject} takes no words.", Advice("name_class", {"last": str(spec.classes - 1)}))
     if spec.classes and (request.label is None or not 0 <= request.label < spec.classes):
-        _fail(f"{spec.name} needs a class from 0 to {spec.classes - 1}.", Advice("choose_class"))
+        _fail(f"{spec.subject} needs a class from 0 to {spec.classes - 1}.", Advice("choose_class"))
     if request.label is not None and not spec.classes:
-        _fail(f"{spec.name} has no classes.", "Say in words what the picture should show.")
+        _fail(f"{spec.subject} has no classes.", "Say in words what the picture should show.")
     if request.sampler is not None and request.sampler not in spec.samplers:
         known = ", ".join(spec.samplers)
-        _fail(f"{spec.name} has no sampler {request.sampler!r}.", f"It has: {known}." if known else "Leave it out.")
+        _fail(f"{spec.subject} has no sampler {request.sampler!r}.", f"It has: {known}." if known else "Leave it out.")
     if request.negative and spec.guidance_kind != "cfg":
-        _fail(f"{spec.name} takes no negative prompt.", "Only base models do; say what you want instead.")
+        _fail(f"{spec.subject} takes no negative prompt.", "Only base models do; say what you want instead.")
 
 
 def _check_pictures(request: Request, spec: ModelSpec) -> None:
     count = len(request.references)
     if count and not spec.max_references:
-        _fail(f"{spec.name} can't edit: it takes no pictures.", Advice("choose_model_for_edits"))
+        _fail(f"{spec.subject} can't edit: it takes no pictures.", Advice("choose_model_for_edits"))
     if count > spec.max_references:
-        _fail(f"{count} references are too many: {spec.name} takes up to {spec.max_references}.", "Leave some out.")
+        _fail(f"{count} references are too many: {spec.called} takes up to {spec.max_references}.", "Leave some out.")
     if request.reference_size is not None and not spec.takes_reference_size:
-        _fail(f"{spec.name} looks at pictures at sizes of its own.", _leave_out("reference-size"))
+        _fail(f"{spec.subject} looks at pictures at sizes of its own.", _leave_out("reference-size"))
     if request.reference_size is not None and not LEAST_SEEN <= request.reference_size <= MAX_PIXELS:
         _fail(f"References can't be seen at {request.reference_size} pixels.", f"From {LEAST_SEEN} to {MAX_PIXELS}.")
     if spec.needs_picture and not count:
-        _fail(f"{spec.name} needs a picture to work from.", Advice("give_picture"))
+        _fail(f"{spec.subject} needs a picture to work from.", Advice("give_picture"))
     if request.strength is not None and not count:
         _fail("Strength needs a picture to start from.", "Give the picture first.")
     if request.strength is not None and not 0 < request.strength <= 1:
         _fail(f"Strength {request.strength} is out of range.", "It goes from just above 0 (keep) to 1 (repaint).")
     if request.strength is not None and spec.pictures not in ("tokens", "erased"):
-        _fail(f"{spec.name} does not start from its picture, so it takes no strength.", _leave_out("strength"))
+        _fail(f"{spec.subject} does not start from its picture, so it takes no strength.", _leave_out("strength"))
 
 
 def _check_shapes(request: Request, spec: ModelSpec) -> None:
@@ -294,19 +294,19 @@ def _check_mask(request: Request, spec: ModelSpec) -> None:
     if request.repaints and not request.references:
         _fail(f"{what} needs a picture to repaint.", "Give the picture first.")
     if request.repaints and not spec.mask:
-        _fail(f"{spec.name} can't repaint under a mask.", Advice("choose_model_for_masks"))
+        _fail(f"{spec.subject} can't repaint under a mask.", Advice("choose_model_for_masks"))
     if spec.pictures == "erased" and not request.repaints:
-        _fail(f"{spec.name} needs to know where to paint.", Advice("where_to_paint"))
+        _fail(f"{spec.subject} needs to know where to paint.", Advice("where_to_paint"))
     if request.outpaint and request.strength is not None:
         _fail("Outpainting takes no strength: there is nothing to keep on new ground.", _leave_out("strength"))
 
 
 def _check_control(request: Request, spec: ModelSpec) -> None:
     if request.ready_made and spec.pictures != "edges":
-        _fail(f"{spec.name} takes no edge map.", _leave_out("ready-made"))
+        _fail(f"{spec.subject} takes no edge map.", _leave_out("ready-made"))
     pixels = request.references[0].pixels if request.references else None
     if spec.pictures == "depth" and pixels is not None and is_in_colour(pixels):
-        _fail(f"{spec.name} takes a depth map, and this picture is in colour.", Advice("add_depth"))
+        _fail(f"{spec.subject} takes a depth map, and this picture is in colour.", Advice("add_depth"))
 
 
 def is_in_colour(pixels: np.ndarray) -> bool:
@@ -317,12 +317,12 @@ def _check_numbers(request: Request, spec: ModelSpec) -> None:
     if request.steps is not None and not 1 <= request.steps <= MAX_STEPS:
         _fail(
             f"{request.steps} steps are out of range.",
-            f"Choose 1 to {MAX_STEPS}; {spec.name} is made for {spec.steps}.",
+            f"Choose 1 to {MAX_STEPS}; {spec.called} is made for {spec.steps}.",
         )
     if request.guidance is not None and not (math.isfinite(request.guidance) and 0 <= request.guidance <= 100):
         _fail(f"Guidance {request.guidance} is out of range.", "Choose 0 to 100.")
     if request.guidance not in (None, 1, spec.guidance) and spec.guidance_kind == "none":
-        _fail(f"{spec.name} has no guidance to set.", _leave_out("guidance"))
+        _fail(f"{spec.subject} has no guidance to set.", _leave_out("guidance"))
     for lora in request.loras:
         if not abs(lora.scale) <= MAX_SCALE:  # nan too
             _fail(f"{lora.scale} is no scale for {lora.path}.", "Give a number such as 0.8.")
@@ -342,12 +342,12 @@ def _size(request: Request, spec: ModelSpec) -> Size:
         fits = spec.min_side <= side <= MAX_SIDE and (size == own or side % spec.size_multiple == 0)
         if not fits:
             _fail(
-                f"{size} is not a size that {spec.name} can make.",
+                f"{size} is not a size that {spec.called} can make.",
                 f"Both sides must be multiples of {spec.size_multiple} from {spec.min_side} to {MAX_SIDE}.",
             )
     if size.area > spec.max_pixels:
         _fail(
-            f"{size} is larger than {spec.name} can make.",
+            f"{size} is larger than {spec.called} can make.",
             Advice("stay_under_size", {"megapixels": f"{spec.max_pixels / 1e6:.1f}", "size": str(spec.size)}),
         )
     return size

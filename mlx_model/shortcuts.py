@@ -41,4 +41,4 @@ def _check_region(repaints: bool, spec: ModelSpec) -> None:
     if not repaints:
         raise RequestError("There is no region without a mask.", "Say with a mask where to repaint, or take it off.")
     if not computes_regions(spec):
-        raise RequestError(f"{spec.name} needs the whole picture around the mask.", "Choose a model that edits.")
+        raise RequestError(f"{spec.subject} needs the whole picture around the mask.", "Choose a model that edits.")

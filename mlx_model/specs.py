@@ -122,6 +122,16 @@ class ModelSpec:
         caps = min(pixels, self.reference_most), min(pixels, self.reference_pixels[1])
         return dataclasses.replace(self, reference_pixels=caps)
 
+    @property
+    def called(self) -> str:
+        """In a sentence for artists, who know no name such as mini."""
+        return self.title if self.repo else "the built-in model"
+
+    @property
+    def subject(self) -> str:
+        """The same where a sentence begins with it."""
+        return self.called[:1].upper() + self.called[1:]
+
     def choose_preferred(self, size: Size) -> Size:
         """The preferred size nearest in shape; of two as near the narrower."""
         shape = size.width / size.height

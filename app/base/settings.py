@@ -90,6 +90,11 @@ def with_recent(settings: Settings, board: Path, title: str) -> Settings:
     return msgspec.structs.replace(settings, recent=recent, titles={one: known[one] for one in recent if one in known})
 
 
+def without_recent(settings: Settings, board: str) -> Settings:
+    """`board` is no recent one any more."""
+    return msgspec.structs.replace(settings, recent=tuple(one for one in settings.recent if one != board))
+
+
 def name_recent(settings: Settings) -> list[tuple[str, str]]:
     """(path, title) of the recent boards; where two have one title, or it isn't known, their files are named too.
 

@@ -96,7 +96,7 @@ def resolve(name_or_path: str | None = None) -> Path:
     if found := _search(name_or_path):
         return found
     if name_or_path in SPECS:
-        raise NotInstalled(f"{name_or_path} is not installed.", how_to_add(name_or_path))
+        raise NotInstalled(f"{SPECS[name_or_path].subject} is not installed.", how_to_add(name_or_path))
     if os.path.exists(path):
         return path.absolute()  # open_folder says what is wrong with it
     if os.sep in name_or_path:

@@ -76,7 +76,7 @@ def _inspect(path: Path, *stamp: float) -> Entry:
         rows = lora_names.list_fitting(header.shapes)
         said = _read_beside(path)
         return Entry(
-            path.stem, path, size, tuple(row.title for row in rows), tuple(row.name for row in rows),
+            path.stem, path, size, tuple(row.called for row in rows), tuple(row.name for row in rows),
             lora_names.adapts_encoder(header.shapes), _list_triggers(header.metadata, said),
             _clip(_first(said.get("description"), header.metadata.get("modelspec.description")), LONGEST_TEXT),
         )  # fmt: skip

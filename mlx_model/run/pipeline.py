@@ -172,7 +172,7 @@ class Pipeline:
         """That a picture is not used at its own size."""
         name = reference.name or "A picture"
         own = Size.of(demand(reference.pixels))
-        return Note(f"{name}: {own}, used at {size} by {self.spec.title}.")
+        return Note(f"{name}: {own}, used at {size} by {self.spec.called}.")
 
     def grid(self, request: Request) -> Grid:
         """Rows and columns of tokens that a picture of the request's size needs."""
@@ -202,8 +202,9 @@ class Pipeline:
         yield from self._look_ahead(request)
         yield from self._adapt(request)
         yield Stage("text")
-        if self.spec.takes_text and (count := self.tokenizer.left_out(request.prompt)):
-            yield Note(f"The prompt is too long for {self.spec.title}: its last {count} tokens are left out.")
+        if self.spec.takes_text and (left := self.tokenizer.words_left_out(request.prompt)):
+            what = f"last {left} words are" if left > 1 else "last word is"
+            yield Note(f"The prompt is too long for {self.spec.called}: its {what} left out.")
         try:
             texts = self._texts(request, ahead)
             yield Loaded(self.spec.name, time.perf_counter() - began)
@@ -259,7 +260,7 @@ class Pipeline:
             self.streamed = needed.streamed
             if self.streamed:
                 why = "To need less memory" if self.low_memory else "As it doesn't fit this machine's memory whole"
-                yield Note(f"{why}, {self.spec.title} is read from the disk block by block while it runs.")
+                yield Note(f"{why}, {self.spec.called} is read from the disk block by block while it runs.")
 
     def _texts(self, request: Request, ahead: Callable[[], Iterable[Request]]) -> list[Any]:
         """Features of the prompt or class, and of what guidance leads away from, where there is guidance."""

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Encoding, Tokenizer
 
 from ..errors import LayoutError, say_reason
 from ..foreign import LARGEST, MOST_TOKENS, check_charsmap, contain_panics, parse_json, read_small
@@ -108,13 +108,27 @@ class PromptTokenizer:
         ends = len(self.template.start) + len(self.template.end)
         return max(0, len(self._tokens(prompt)) + ends - self.length)
 
+    def words_left_out(self, prompt: str) -> int:
+        """How many words of the prompt are cut off, the last of them perhaps in part; 0 where all is read."""
+        count = self.left_out(prompt)
+        if not count:
+            return 0
+        text, encoding = self._encode(prompt)
+        cut = text[encoding.offsets[-count][0] :].removesuffix(self.template.text.partition("{prompt}")[2])
+        return max(1, len(cut.split()))
+
     def _tokens(self, prompt: str) -> list[int]:
+        ids: list[int] = self._encode(prompt)[1].ids
+        return ids
+
+    def _encode(self, prompt: str) -> tuple[str, Encoding]:
+        """What the model reads of a prompt, and its tokens."""
         for word in self.template.removed:
             prompt = prompt.replace(word, "")
         text = self.template.text.replace("{prompt}", prompt)
         try:
             with contain_panics():
-                return self.tokenizer.encode(text, add_special_tokens=False).ids
+                return text, self.tokenizer.encode(text, add_special_tokens=False)
         except Exception as error:  # the library's own errors have no class
             message = f"The tokenizer in {self.folder} can't read the prompt: {str(error)[:200]}."
             raise LayoutError(message, "Convert the model again.") from error

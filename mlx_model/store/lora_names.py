@@ -348,7 +348,7 @@ def say_fitting(shapes: Shapes) -> str:
     """Such as "FLUX.2 klein 4B and FLUX.2 klein base 4B", or the family alone where nothing fits; "" if unknown."""
     facts = _read_facts(shapes)
     rows = list_fitting(shapes) if facts.widths or facts.joint else []  # else the names alone would tell
-    titles = [row.title for row in rows if row.repo] or [row.title for row in rows] or sorted(facts.titles)
+    titles = [row.title for row in rows if row.repo] or [row.called for row in rows] or sorted(facts.titles)
     return " and ".join([", ".join(titles[:-1]), titles[-1]] if len(titles) > 1 else titles)
 
 

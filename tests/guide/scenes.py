@@ -219,7 +219,7 @@ def loras(film) -> None:
     window.press("ctrl+5")
     window.click("Choose Files…")
     give_file(window, lora)
-    window.wait(lambda: window.shows("For mini, the small built-in model"), "its card")
+    window.wait(lambda: window.shows("For the built-in model"), "its card")
     window.click("Use warm for the whole board")
     film.shoot("loras")
 

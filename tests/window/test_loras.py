@@ -27,7 +27,7 @@ def test_a_lora_is_added_used_and_rendered_with(window, tmp_path):
     window.wait(lambda: len(window.question("windows")) > 1, "the file dialog")
     window.type(file)
     window.press("Return")
-    window.wait(lambda: window.shows("For mini, the small built-in model"), "its card")
+    window.wait(lambda: window.shows("For the built-in model"), "its card")
     assert window.shows("Trigger words: warm light")
     window.click("Use warm for the whole board")
     window.click("Strength of warm, as a number")

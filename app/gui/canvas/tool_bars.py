@@ -10,7 +10,8 @@ from PySide6.QtWidgets import QApplication, QColorDialog, QHBoxLayout, QSlider, 
 from ...board.pose import POSES
 from ..kit.icons import wear
 from ..kit.measures import GAP, TALL_ROW, TIGHT
-from ..kit.widgets import OneLine, PushButton, button, describe, icon_button, label, leave_keys, make_menu
+from ..kit.menus import make_menu
+from ..kit.widgets import OneLine, PushButton, button, describe, icon_button, label, leave_keys
 from .arranging import TURN, Arranger
 from .bars import use_room
 from .boxes import BoxDrawer

@@ -177,6 +177,7 @@ class OpenBoard(QObject):
         for timer in (self._autosave, self._journal, self._again):
             timer.stop()
         self.troubles.end()
+        self.claims.end()
         self._pixmaps.close()
         self.file.close()
 

@@ -36,6 +36,10 @@ class Claims(QObject):
         for old in list(self._said)[:-MOST]:
             del self._said[old]
 
+    def end(self) -> None:
+        """The board is closed: nothing is said of it any more."""
+        self._said.clear()
+
     def review(self) -> None:
         """Something has changed that may end one."""
         for text in [text for text, holds in self._said.items() if not holds()]:

@@ -1,6 +1,6 @@
 """How large windows come up, and where on the screen."""
 
-from PySide6.QtCore import QPoint, QRect, QSize, Qt
+from PySide6.QtCore import QByteArray, QPoint, QRect, QSize, Qt
 from PySide6.QtWidgets import QWidget
 
 FRAME = QSize(16, 48)  # px: what a window's own frame may take of the screen
@@ -26,3 +26,10 @@ def size_first(window: QWidget) -> None:
     size_window(window, usual.width(), usual.height())
     if usual + FRAME != (usual + FRAME).boundedTo(room):
         window.setWindowState(Qt.WindowState.WindowMaximized)
+
+
+def place_again(window: QWidget, geometry: str) -> None:
+    """Where it was, by what saveGeometry gave, in Base64; the first time, and off the screen, as above."""
+    kept = QByteArray.fromBase64(geometry.encode())
+    if kept.isEmpty() or not window.restoreGeometry(kept):
+        size_first(window)

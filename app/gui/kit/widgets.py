@@ -25,7 +25,6 @@ from PySide6.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QLineEdit,
-    QMenu,
     QPushButton,
     QScrollArea,
     QStackedWidget,
@@ -83,13 +82,6 @@ def as_action(text: str) -> str:
 def as_title(text: str) -> str:
     """The same in a window's title, where [*] stands for the mark of changes."""
     return as_line(text).replace("[*]", "[*][*]")
-
-
-def make_menu(owner: QWidget) -> QMenu:
-    """An empty one, to be filled and shown once."""
-    menu = QMenu(owner)
-    menu.aboutToHide.connect(menu.deleteLater)
-    return menu
 
 
 def scroll_column(name: str, spacing: int) -> tuple[QScrollArea, QVBoxLayout]:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mlx_model.errors import AdviceCode, Hint
+from mlx_model.helpers import HELPERS
 from mlx_model.specs import SPECS
 
 from ...base.words import show_plainly
@@ -13,7 +14,7 @@ def model_title(name: str | None, start: str = "Built-in model") -> str:
 
     `start` is for a sentence that begins with it: "The built-in model".
     """
-    spec = SPECS.get(name or "")
+    spec = SPECS.get(name or "") or HELPERS.get(name or "")
     if spec is None:
         return show_plainly(name, lines=False) if name else "No model"  # of a board: whatever it says
     return start if spec.repo is None else spec.title

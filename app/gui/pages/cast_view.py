@@ -38,9 +38,10 @@ from ..document import picture_drag
 from ..document.document import Document
 from ..kit import portrait
 from ..kit.measures import FINE, GAP, RADIUS, TEXT
+from ..kit.menus import make_menu
 from ..kit.messages import choose_files
 from ..kit.theme import font, theme
-from ..kit.widgets import Empty, LeftButton, OneLine, bar, button, draw_words, fill_page, label, make_menu
+from ..kit.widgets import Empty, LeftButton, OneLine, bar, button, draw_words, fill_page, label
 from .cast_member import WIDTH, MemberPanel, accept_pictures, uses
 from .teach import name_lesson
 

@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -23,11 +24,14 @@ from PySide6.QtGui import (
 )
 from PySide6.QtWidgets import QAbstractButton, QGridLayout, QVBoxLayout, QWidget
 
+from ...base.words import SHOW_IN_FILES
 from ..document.pixmaps import read
 from ..kit import portrait
+from ..kit.links import show_folder
 from ..kit.measures import GAP, HAIR, LARGE, MARGIN, RADIUS, TEXT, WIDE
+from ..kit.menus import Entry, offer_menu
 from ..kit.theme import font, theme
-from ..kit.widgets import bar, button, describe, draw_words, label, row, scroll_column
+from ..kit.widgets import as_tip, bar, button, describe, draw_words, label, row, scroll_column
 
 SHAPE = 0.62  # height of a card's picture as a share of its width
 LEAST, MOST = 260, 480  # px: of a story's width
@@ -35,6 +39,9 @@ STORY, BOARD = 104, 40  # px: what the words of a card take
 LARGE_BOARD = 300  # px: a board as wide as a story would be too large
 SIDE = 640  # pixels of a cover
 DRAWN = "The pictures shown here are drawn; yours are made by the model."
+
+
+BESIDE = (("new", "New Board"), ("open", "Open…"), ("import_", "Import…"))  # what a right click beside the cards shows
 
 
 class Story(NamedTuple):
@@ -134,6 +141,7 @@ class HomeView(QWidget):
 
     story_wanted = Signal(str)  # name
     board_wanted = Signal(str)  # path
+    removal_wanted = Signal(str)  # path: out of the list; nothing of the board is touched
 
     def __init__(
         self,
@@ -161,22 +169,42 @@ class HomeView(QWidget):
         for story in stories:
             self._add_story(story)
         area.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        offer_menu(self, lambda _: [Entry(words, partial(run, name)) for name, words in BESIDE])
 
     def _add_story(self, story: Story) -> None:
         card = self.stories.add(story.name, Card(story.title, story.words, f"Best with {story.needs}", STORY))
         card.clicked.connect(lambda *_: self.story_wanted.emit(story.name))
         self._covers.ask(story.name, lambda _: story.picture)
+        offer_menu(card, lambda _: [Entry("Open as a New Board", card.click)])
 
     def showEvent(self, event: QShowEvent) -> None:
-        """The boards are those of now, and so are their covers."""
         super().showEvent(event)
+        self.refresh()
+
+    def refresh(self) -> None:
+        """The boards are those of now, and so are their covers."""
         self.boards.clear()
         for path, title in self._list_boards():
-            card = self.boards.add(path, Card(title, "", "", BOARD))
-            card.clicked.connect(lambda *_, path=path: self.board_wanted.emit(path))
-            self._covers.ask(path, self._find_cover)
+            self._add_board(path, title)
         self.lately.setVisible(bool(self.boards.cards))
         self._suit()
+
+    def _add_board(self, path: str, title: str) -> None:
+        card = self.boards.add(path, Card(title, "", "", BOARD))
+        card.clicked.connect(lambda *_: self.board_wanted.emit(path))
+        card.setToolTip(as_tip(path))
+        offer_menu(
+            card,
+            lambda _: [
+                Entry("Open", card.click), Entry(SHOW_IN_FILES, lambda: show_folder(Path(path).parent, self)), None,
+                Entry("Remove from List", lambda: self._remove(path)),
+            ],
+        )  # fmt: skip
+        self._covers.ask(path, self._find_cover)
+
+    def _remove(self, path: str) -> None:
+        self.removal_wanted.emit(path)
+        self.refresh()
 
     def focusInEvent(self, event: QFocusEvent) -> None:
         """The page gives the keys on to the first story: Return does nothing on the list as a whole."""

@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
 from mlx_model import memory
 from mlx_model.errors import FluxLocalError, Hint
 
-from ...base.words import say_count
+from ...base.words import SHOW_IN_FILES, say_count
 from ...board import commands
 from ...board.data import Adapter, Board
 from ...models import loras
@@ -26,7 +26,9 @@ from ..document.document import Document
 from ..document.forecast import Library
 from ..kit.fields import StrengthField
 from ..kit.lazy_column import LazyColumn
+from ..kit.links import show_folder
 from ..kit.measures import MARGIN, TIGHT, WIDE
+from ..kit.menus import Entry, offer_menu
 from ..kit.messages import choose_files, sure
 from ..kit.turns import beside
 from ..kit.widgets import Empty, Plain, bar, button, describe, fill_page, label, row, set_tone
@@ -83,6 +85,14 @@ class LoraCard(QFrame):
         self.strength.chosen.connect(self._set_strength)
         self._lay_out()
         self.refresh(document.board)
+        offer_menu(self, lambda _: self.list_entries())
+
+    def list_entries(self) -> list[Entry]:
+        """What can be done with it."""
+        words = "Take Off the Board" if self.use.isChecked() else "Use for the Whole Board"
+        use = [] if self.use.isHidden() else [Entry(words, self.use.click)]
+        show = Entry(SHOW_IN_FILES, lambda: show_folder(self.entry.path.parent, self))
+        return [*use, show, Entry("Remove…", self._remove)]
 
     def _lay_out(self) -> None:
         entry = self.entry

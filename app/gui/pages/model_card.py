@@ -1,18 +1,21 @@
 """One model in full: what it does, its licence, what it needs here, getting it, using it, removing it."""
 
+from pathlib import Path
 from typing import Any
 
 from PySide6.QtCore import Signal
-from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QProgressBar, QVBoxLayout
+from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QProgressBar, QPushButton, QVBoxLayout
 
 from mlx_model import memory
 from mlx_model.errors import FluxLocalError
 from mlx_model.spec_parts import BITS
 
+from ...base.words import SHOW_IN_FILES
 from ...models import helpers, library, writers
 from ..kit.fields import ChoiceField
-from ..kit.links import open_page
+from ..kit.links import open_page, show_folder
 from ..kit.measures import GAP, MARGIN, WIDE
+from ..kit.menus import Entry, offer_menu, press
 from ..kit.messages import sure, tell
 from ..kit.widgets import button, label, row, set_tone
 from ..kit.words import in_window
@@ -42,8 +45,10 @@ class ModelCard(QFrame):
         self.get = button("Download…", self._start, "download")
         self.pause = button("Pause", self._pause, "pause")
         self.cancel = button("Cancel", lambda: downloads.cancel(entry["name"]), "close", "quiet")
+        self._acts: list[QPushButton] = []
         self._fill_bits()
         self._lay_out(default)
+        offer_menu(self, lambda _: self.list_entries())
         self.show_download()
 
     @property
@@ -85,7 +90,7 @@ class ModelCard(QFrame):
         licence = self.entry["licence"]
         name = licence["name"][:1].upper() + licence["name"][1:]
         words = label(f"{name}: {licence['summary']}", "muted", wrap=True)
-        read = button("Read Licence", lambda: open_page(licence["url"], self), kind="quiet")
+        read = button("Read Licence", self._read_licence, kind="quiet")
         read.setAccessibleName(f"Read the licence of {self.entry['title']}")
         box = QHBoxLayout()
         box.addWidget(words, 1)
@@ -100,12 +105,27 @@ class ModelCard(QFrame):
     def _buttons(self, default: str | None) -> QHBoxLayout:
         usable = self.installed and not self.installed[0]["problem"]
         box = row(self.bits, self.get, self.pause, self.cancel, None, spacing=GAP)
+        self._acts = [self.get, self.pause, self.cancel]
         if usable and self.entry["name"] != default and not (self._writes() or self._helps()):
             use = button("Use for New Panels", lambda: self._use(self.entry["name"]), "check")
             box.insertWidget(0, use)
+            self._acts.insert(0, use)
         if self.installed and not self._is_built_in():
-            box.addWidget(button("Remove…", self._remove, "trash", "quiet"))
+            self._acts.append(button("Remove…", self._remove, "trash", "quiet"))
+            box.addWidget(self._acts[-1])
         return box
+
+    def list_entries(self) -> list[Entry | None]:
+        """What can be done with it, as its buttons do."""
+        found: list[Entry | None] = [*press(*self._acts)]
+        if self.installed and not self._is_built_in():
+            found.append(Entry(SHOW_IN_FILES, lambda: show_folder(Path(self.installed[0]["path"]).parent, self)))
+        if not self._is_built_in():
+            found += [None, Entry("Read Licence", self._read_licence)]
+        return found
+
+    def _read_licence(self) -> None:
+        open_page(self.entry["licence"]["url"], self)
 
     def use(self) -> None:
         """For new panels."""

@@ -19,6 +19,7 @@ from mlx_model import memory
 from ...base import paths
 from ...models import access, helpers, library, writers
 from ..kit.measures import MARGIN, WIDE
+from ..kit.menus import offer_menu
 from ..kit.messages import choose_folder
 from ..kit.turns import beside
 from ..kit.widgets import OneLine, OneLineEdit, bar, button, describe, label, row, scroll_column
@@ -85,6 +86,7 @@ class ModelsView(QWidget):
         made.setSelectionMode(QAbstractItemView.SelectionMode.SingleSelection)
         made.setTabKeyNavigation(False)
         made.currentCellChanged.connect(lambda *_: self._show_chosen())
+        offer_menu(made, lambda at: self.card(self.find_chosen()).list_entries() if made.rowAt(at.y()) >= 0 else [])
         return made
 
     def _lay_out(self) -> None:

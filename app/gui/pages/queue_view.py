@@ -14,15 +14,14 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...base.words import say_count, say_duration
+from ...base.words import say_count, say_duration, say_left, say_stage
 from ...engine.engine import Engine
 from ...engine.jobs import JobState
-from ..board.paint import running_words
 from ..document.pixmaps import read
-from ..document.runs import PanelState
 from ..kit import icons
 from ..kit.lazy_column import LazyColumn
 from ..kit.measures import TIGHT, WIDE
+from ..kit.menus import Entry, offer_menu
 from ..kit.theme import theme
 from ..kit.turns import OnceATurn
 from ..kit.widgets import Empty, OneLine, bar, button, fill_page, icon_button, label, set_tone
@@ -39,12 +38,13 @@ THUMB, ROW = QSize(96, 60), 84  # px: of a picture; the usual height of a row
 @dataclass(frozen=True)
 class Names:
     """What a job is called: why its picture is not in its board though it is done, "" where it is; what its panel is
-    called now; the title of its board where that is not the one that is shown.
+    called now; the title of its board where that is not the one that is shown; whether its panel can be shown.
     """
 
     trouble: Callable[[str], str] = lambda job_id: ""
     number_of: Callable[[JobState], str] = lambda job: job.job.label
     board_of: Callable[[JobState], str] = lambda job: ""
+    has_panel: Callable[[JobState], bool] = lambda job: False
 
 
 class JobRow(QFrame):
@@ -53,11 +53,12 @@ class JobRow(QFrame):
     cancel = Signal(str)
     again = Signal(str)
     earlier = Signal(str)
+    panel_wanted = Signal(str)
 
     def __init__(self, job: JobState, names: Names):
         super().__init__()
         self.setObjectName("card")
-        self.id, self._names = job.id, names
+        self.id, self._names, self._job = job.id, names, job
         self._shown: tuple[str | None, int] | None = None
         self.picture = label()
         self.picture.setFixedSize(THUMB)
@@ -75,6 +76,14 @@ class JobRow(QFrame):
         self.next.setToolTip("Run this one next")
         self._lay_out()
         self.show_job(job)
+        offer_menu(self, lambda _: self.list_entries())
+
+    def list_entries(self) -> list[Entry]:
+        """What can be done with it, as its buttons do."""
+        panel = Entry("Show Panel", lambda: self.panel_wanted.emit(self.id), self._names.has_panel(self._job))
+        acts = ((self.next, "Run Next"), (self.retry, "Try Again"), (self.stop, "Cancel"))
+        offered = [Entry(words, one.click, one.isEnabled()) for one, words in acts if not one.isHidden()]
+        return [*([panel] if self._job.job.panel else []), *offered]
 
     def _lay_out(self) -> None:
         words = QVBoxLayout()
@@ -98,6 +107,7 @@ class JobRow(QFrame):
 
     def show_job(self, job: JobState) -> None:
         """Bring the row up to date."""
+        self._job = job
         self.title.setText(f"Panel {self._names.number_of(job)}" if job.job.panel else job.job.label)
         words, board = " ".join((job.job.words or job.job.request.prompt).split()), self._names.board_of(job)
         self.prompt.setText(f"on “{board}” · {words}" if board else words)
@@ -129,8 +139,7 @@ class JobRow(QFrame):
 def job_words(job: JobState) -> str:
     """How a job stands, in one line."""
     if job.state == "running":
-        state = PanelState("running", job.step, job.total, job.left, stage=job.stage)
-        return "Stopping" if job.cancelling else running_words(state)
+        return "Stopping" if job.cancelling else _say_running(job)
     if job.state == "failed":
         return f"{job.reason} {in_window(job.hint)}".strip()
     if job.state == "done" and job.job.lesson:
@@ -138,15 +147,32 @@ def job_words(job: JobState) -> str:
     if job.state == "done" and job.job.draft:
         return f"The words are written out, in {say_duration(job.seconds)}"
     if job.state == "done":
-        done = f"Done in {say_duration(job.seconds)} · {model_title(job.job.request.model)} · seed {job.seed}"
+        done = _join(f"Done in {say_duration(job.seconds)}", _say_model(job), f"seed {job.seed}")
         return "\n".join([done, *job.notes])  # such as: a picture was used at a smaller size
-    return "Cancelled" if job.state == "cancelled" else f"Waiting · {model_title(job.job.request.model)}"
+    return "Cancelled" if job.state == "cancelled" else _join("Waiting", _say_model(job))
+
+
+def _say_running(job: JobState) -> str:
+    """Such as "Step 2 of 4 · 12 s left · FLUX.2 klein 4B"; while nothing is counted, what it is at."""
+    if not job.total:
+        return _join(say_stage(job.stage or "starting"), _say_model(job))
+    return _join(f"Step {job.step} of {job.total}", say_left(job.left), _say_model(job))
+
+
+def _say_model(job: JobState) -> str:
+    """Words are written by another one than the request's."""
+    return "" if job.job.draft else model_title(job.job.request.model)
+
+
+def _join(*parts: str) -> str:
+    return " · ".join(part for part in parts if part)
 
 
 class QueueView(QWidget):
     """Follows the engine. `again` names the job that is wanted once more."""
 
     again = Signal(str)
+    panel_wanted = Signal(str)  # job id
 
     def __init__(self, engine: Engine, names: Names = Names(), parent: QWidget | None = None):
         super().__init__(parent)
@@ -211,6 +237,7 @@ class QueueView(QWidget):
         row = JobRow(self._jobs[job_id], self._names)
         row.cancel.connect(self.engine.cancel)
         row.again.connect(self._repeat)
+        row.panel_wanted.connect(self.panel_wanted)
         row.earlier.connect(lambda job_id: self.engine.move(job_id, 0))
         return row
 

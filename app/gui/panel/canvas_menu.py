@@ -12,7 +12,8 @@ from ..canvas.arranging import Arranger
 from ..canvas.boxes import BoxDrawer
 from ..canvas.figures import Poser
 from ..document import picture_drag
-from ..kit.widgets import as_action, make_menu
+from ..kit.menus import make_menu
+from ..kit.widgets import as_action
 from .edit_bar import EditBar
 from .stage import PanelStage
 from .takes_tree import TakesTree

@@ -36,8 +36,9 @@ from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..kit import icons, portrait
 from ..kit.measures import CHIP, FINE, RADIUS, TEXT
+from ..kit.menus import make_menu
 from ..kit.theme import theme
-from ..kit.widgets import LeftButton, as_tip, draw_words, make_menu, wins_over_menus
+from ..kit.widgets import LeftButton, as_tip, draw_words, wins_over_menus
 from .branches import Branch, break_lines, grow, hint_at, name_file, name_take, read_out
 from .enlarging import add_enlarging
 

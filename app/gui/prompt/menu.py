@@ -11,8 +11,9 @@ from ...board import commands
 from ...board.data import COLOUR_NAMES, ROLES, numbers
 from ...pictures.kinds import FILTER
 from ..document import picture_drag
+from ..kit.menus import make_menu
 from ..kit.messages import choose_files
-from ..kit.widgets import as_action, make_menu
+from ..kit.widgets import as_action
 from .tile import ReferenceTile
 from .tray import ReferenceTray
 

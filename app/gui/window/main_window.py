@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from PySide6.QtCore import QByteArray, QCoreApplication, QEvent, QSize, Qt, QTimer
+from PySide6.QtCore import QCoreApplication, QEvent, QSize, Qt, QTimer
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QFrame, QMainWindow, QMenu, QToolButton, QVBoxLayout, QWidget
 
@@ -24,7 +24,7 @@ from ..document.storing import in_background
 from ..kit.dialog import close_questions
 from ..kit.measures import GAP, WIDE
 from ..kit.messages import Toasts
-from ..kit.placing import size_first
+from ..kit.placing import place_again
 from ..kit.theme import theme
 from ..kit.turns import OnceATurn, breathe, spare_collections
 from ..kit.widgets import Pages, as_title, focus_main, icon_button, row
@@ -34,8 +34,8 @@ from ..pages.models_view import ModelsView
 from ..pages.queue_view import Names, QueueView
 from .actions import Actions, Row, State
 from .board_commands import BoardCommands
-from .session import Session, list_stories
-from .window_commands import WindowCommands
+from .session import Session
+from .window_commands import WindowCommands, list_stories
 
 PLACES = (("home", "Home"), ("board", "Board"), ("cast", "Cast"), ("loras", "LoRAs"), ("models", "Models"),
           ("queue", "Queue"))  # fmt: skip
@@ -63,17 +63,20 @@ class MainWindow(QMainWindow):
         self.actions_ = Actions(self, self._run)
         self._lay_out()
         self._fill_menus()
-        self.queue = QueueView(session.engine, Names(session.trouble, session.number_of, session.board_of))
+        names = Names(session.trouble, session.number_of, session.board_of, session.has_panel)
+        self.queue = QueueView(session.engine, names)
         self.queue.again.connect(session.again)
+        self.queue.panel_wanted.connect(self.commands.show_panel_of)
         self._set_page("queue", self.queue)
         self.commands.place_wanted.connect(self.go)
+        self.commands.panel_wanted.connect(self.open_panel)
         self.commands.settings_changed.connect(self.show_model)
         self.commands.shortcuts_wanted.connect(self._show_shortcuts)
         session.message.connect(self.say)
         session.lasting.connect(partial(self.toasts.say, lasting=True))
         session.mended.connect(self.toasts.drop)
         for told in (session.lasting, session.mended):
-            told.connect(lambda *_: self.queue.refresh())
+            told.connect(self.queue.refresh)
         session.locked_elsewhere.connect(self.commands.open_anyway)
         session.document_changed.connect(self.show_document)
         session.shown_already.connect(partial(self.go, "board"))
@@ -84,7 +87,8 @@ class MainWindow(QMainWindow):
         self._ahead.timeout.connect(self._build_ahead)
         self._steps: Iterator[bool] = iter(())
         theme.changing.connect(self._forget_hidden)
-        self._restore_geometry()
+        self.setMinimumSize(*LEAST)
+        place_again(self, session.settings.geometry)
 
     # Parts
 
@@ -244,6 +248,7 @@ class MainWindow(QMainWindow):
         page = HomeView(list_stories(), self.run, self.session.list_boards, self.session.find_cover)
         page.story_wanted.connect(self.session.open_sample)
         page.board_wanted.connect(self.session.open)
+        page.removal_wanted.connect(self.commands.forget_board)
         return page
 
     def _make_cast(self) -> CastView:
@@ -375,12 +380,6 @@ class MainWindow(QMainWindow):
         self._update_soon.ask()
 
     # The window itself
-
-    def _restore_geometry(self) -> None:
-        kept = QByteArray.fromBase64(self.session.settings.geometry.encode())
-        self.setMinimumSize(*LEAST)
-        if kept.isEmpty() or not self.restoreGeometry(kept):
-            size_first(self)
 
     def closeEvent(self, event: QCloseEvent) -> None:
         """Everything is saved; only running jobs are worth a question."""

@@ -26,9 +26,8 @@ from ...models import library
 from ..document.document import Document
 from ..document.open_board import READ_ONLY_HINT
 from ..document.storing import in_background
-from ..kit.words import is_in_trash, model_title
+from ..kit.words import is_in_trash
 from ..pages.downloads import Downloads
-from ..pages.home import Story
 
 T = TypeVar("T")
 
@@ -50,7 +49,7 @@ class Session(QObject):
         self.document: Document | None = None
         self._behind: list[Document] = []
         self._titles: dict[str, str] = {}  # of boards that are closed, by the jobs that were theirs
-        self._closed = False
+        self._listed, self._closed = "", False  # where the open board was when it joined the recent ones
 
     # Settings
 
@@ -78,7 +77,8 @@ class Session(QObject):
         path, title = self._try_path(), self.document.board.title if self.document else ""
         if path in self.settings.recent and self.settings.titles.get(path) != title:
             self.store(msgspec.structs.replace(self.settings, titles=self.settings.titles | {path: title}))
-        elif path and path not in self.settings.recent and not is_in_trash(Path(path)):
+        elif path not in ("", self._listed, *self.settings.recent) and not is_in_trash(Path(path)):
+            self._listed = path
             self.store(settings.with_recent(self.settings, Path(path), title))
         return self.settings
 
@@ -116,7 +116,7 @@ class Session(QObject):
         path = Path(path).absolute()
         known = next((one for one in self._all() if _same(one, path)), None)
         if known:
-            self._show(known)
+            self.show(known)
             return True
         try:
             file = self._try(lambda: BoardFile.open(path, anyway=anyway), BoardElsewhere)
@@ -125,7 +125,7 @@ class Session(QObject):
             return False
         if file is None:
             return False
-        self._show(self._document(file))
+        self.show(self._document(file))
         if file.read_only:
             self.message.emit(f"{path.name} is open for reading only.", READ_ONLY_HINT, False)
         if file.recovered:
@@ -230,7 +230,7 @@ class Session(QObject):
         copy = self._document(file)
         if not saved:
             original.hand_over(copy)
-        self._show(copy)
+        self.show(copy)
         if not saved:
             self._drop(original)
         return copy
@@ -265,7 +265,7 @@ class Session(QObject):
     def again(self, job_id: str) -> None:
         """Render once more what a job was about, with the panel's settings of now, whichever board it is of."""
         state = self.engine.job(job_id)
-        owner = self._owner(state) if state else None
+        owner = self.owner_of(state) if state else None
         job = state.job if state else None
         if owner and job and job.lesson:
             owner.teaching.again(job)
@@ -286,17 +286,21 @@ class Session(QObject):
 
     def number_of(self, job: JobState) -> str:
         """What the panel of a job is called now, on whichever board it is."""
-        owner = self._owner(job)
+        owner = self.owner_of(job)
         return owner.number_of(job) if owner else job.job.label
 
     def board_of(self, job: JobState) -> str:
         """The title of the board that a job is of; "" for the one that is shown."""
-        owner = self._owner(job)
+        owner = self.owner_of(job)
         if owner is None:
             return self._titles.get(job.id, "")
         return "" if owner is self.document else owner.board.title
 
-    def _owner(self, job: JobState) -> Document | None:
+    def has_panel(self, job: JobState) -> bool:
+        return bool(job.job.panel) and self.owner_of(job) is not None
+
+    def owner_of(self, job: JobState) -> Document | None:
+        """The board that has the panel of a job, whether it is shown or not."""
         return next((one for one in self._all() if one.runs.owns(one.board, job)), None)
 
     def _all(self) -> list[Document]:
@@ -308,22 +312,23 @@ class Session(QObject):
         document.noted.connect(partial(self._tell, document, good=True))
         document.lasting.connect(self.lasting)
         document.mended.connect(self.mended)
-        document.mended.connect(lambda text: self.mended.emit(_say_whose(document, text)))
+        document.mended.connect(lambda text: self.mended.emit(f"“{document.board.title}”: {text}"))
         document.runs.finished.connect(lambda _: self._let_go())
         return document
 
     def _tell(self, document: Document, text: str, hint: Hint, good: bool = False) -> None:
         """What another board than the one that is shown says, with its title."""
         mine = self.document in (None, document)
-        self.message.emit(text if mine else _say_whose(document, text), hint, good)
+        self.message.emit(text if mine else f"“{document.board.title}”: {text}", hint, good)
 
     def _show_file(self, file: BoardFile | None) -> bool:
         """Whether there is one, which is shown then."""
         if file:
-            self._show(self._document(file))
+            self.show(self._document(file))
         return file is not None
 
-    def _show(self, document: Document) -> None:
+    def show(self, document: Document) -> None:
+        """This board from now on; what the one before still does goes on behind it."""
         before = self.document
         if document is before:
             self.shown_already.emit()
@@ -333,7 +338,7 @@ class Session(QObject):
             before.save() if before.dirty and not before.file.is_gone else None
             self._behind.append(before)
             self.remember_title()
-        self.document = document
+        self.document, self._listed = document, str(document.file.path)
         self.settings = settings.with_recent(self.settings, document.file.path, document.board.title)
         self._tell_document()
         self.document_changed.emit(document)
@@ -379,18 +384,6 @@ class Session(QObject):
             text = f"{place} can't be used: {say_reason(error)}."
             self.message.emit(text, "Choose another folder in the settings.", False)
         return None
-
-
-def list_stories() -> list[Story]:
-    """The samples as Home shows them."""
-    return [
-        Story(name, one.title, one.story, samples.FOLDER / f"{one.cover}.png", model_title(one.needs))
-        for name, one in samples.SAMPLES.items()
-    ]
-
-
-def _say_whose(document: Document, text: str) -> str:
-    return f"“{document.board.title}”: {text}"
 
 
 def _same(document: Document, path: Path) -> bool:

@@ -5,13 +5,16 @@ from functools import partial
 from PySide6.QtCore import QObject, Signal
 from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMenu, QSystemTrayIcon
 
-from ...base.settings import Settings, boards_folder
+from ...base.settings import Settings, boards_folder, without_recent
 from ...base.words import say_count
+from ...fluxboard import samples
 from ..document.document import Document
 from ..kit.messages import ask, sure
 from ..kit.theme import theme
 from ..kit.turns import breathe
 from ..kit.widgets import as_action, as_tip
+from ..kit.words import model_title
+from ..pages.home import Story
 from .session import Session
 
 
@@ -19,6 +22,7 @@ class WindowCommands(QObject):
     """What the menus do for `window`; what only the window itself can do is asked for by signals."""
 
     place_wanted = Signal(str)
+    panel_wanted = Signal(str)  # id
     shortcuts_wanted = Signal()
     settings_changed = Signal()
 
@@ -88,11 +92,21 @@ class WindowCommands(QObject):
         menu.setEnabled(not menu.isEmpty())
 
     def fill_samples(self, menu: QMenu) -> None:
-        from ...fluxboard.samples import SAMPLES
-
         menu.clear()
-        for name, sample in SAMPLES.items():
+        for name, sample in samples.SAMPLES.items():
             menu.addAction(sample.title, partial(self.session.open_sample, name))
+
+    def forget_board(self, path: str) -> None:
+        """Out of the boards of lately, until it is opened again."""
+        self.session.store(without_recent(self.session.settings, path))
+
+    def show_panel_of(self, job_id: str) -> None:
+        """The panel that a job of the queue is of, on its board."""
+        state = self.session.engine.job(job_id)
+        owner = self.session.owner_of(state) if state else None
+        if owner and state and state.job.panel:
+            self.session.show(owner)
+            self.panel_wanted.emit(state.job.panel)
 
     def settings(self) -> None:
         from .dialogs import SettingsDialog
@@ -212,3 +226,11 @@ class WindowCommands(QObject):
             tray.show()
             tray.showMessage(title, text)
             tray.messageClicked.connect(self.window.activateWindow)
+
+
+def list_stories() -> list[Story]:
+    """The samples as Home shows them."""
+    return [
+        Story(name, one.title, one.story, samples.FOLDER / f"{one.cover}.png", model_title(one.needs))
+        for name, one in samples.SAMPLES.items()
+    ]

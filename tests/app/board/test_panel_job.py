@@ -167,7 +167,7 @@ def test_the_place_of_a_scene_is_added_to_the_words_of_a_new_picture_and_to_no_e
 
 def test_mentioned_members_count_towards_the_limit():
     panel = Panel("p", "@fox", references=tuple(reference(f"r{n}") for n in range(6)))
-    with pytest.raises(RequestError, match="7 references are too many: mini takes up to 6"):
+    with pytest.raises(RequestError, match="7 references are too many: the built-in model takes up to 6"):
         job(board(panel, cast=(FOX,)), model=MINI)
 
 

@@ -9,12 +9,13 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
-from PySide6.QtCore import QMimeData, QPointF, Qt, QTimer, QUrl
+from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QDialog, QFileDialog, QProgressDialog, QWidget
+from PySide6.QtWidgets import QDialog, QFileDialog, QMenu, QProgressDialog, QWidget
 
 from app.base import paths, settings
+from app.base.words import SHOW_IN_FILES
 from app.board import commands
 from app.board.data import COLOURS, new_board
 from app.board.panel_job import panel_job
@@ -99,7 +100,7 @@ def test_the_queue_shows_and_stops_jobs(window, engine, picture_file, qtbot):
     engine.step(2, 8, left=30)
     row = queue.rows[jobs[0]]
     assert (row.title.text(), row.prompt.text()) == ("Panel 1A", "a gull at the beach")
-    assert row.words.text() == "2 of 8, 30 s left"
+    assert row.words.text() == "Step 2 of 8 · 30 s left · Built-in model"
     assert (row.progress.value(), row.progress.maximum()) == (2, 8)
     queue.rows[jobs[2]].next.click()
     assert [state.id for state in engine.jobs()][:3] == [jobs[0], jobs[2], jobs[1]]
@@ -270,6 +271,75 @@ def test_a_run_that_will_not_fit_is_refused_with_what_would(window, engine, monk
     assert engine.submitted == []
     state = window.document.panel_state(first)
     assert (state.reason, state.hint) == (told.text, told.hint)
+
+
+# Menus
+
+
+def entries(of, at=QPoint()):  # noqa: B008
+    """What a right click on a widget offers: words -> the entry."""
+    for menu in of.findChildren(QMenu):
+        menu.setParent(None)
+    of.customContextMenuRequested.emit(at)
+    return {action.text(): action for menu in of.findChildren(QMenu) for action in menu.actions() if action.text()}
+
+
+def test_a_row_of_the_queue_offers_what_its_buttons_do_and_its_panel(window, engine):
+    first, second = (panel.id for panel in list(window.document.board.panels())[:2])
+    window.document.render([first, second])
+    window.go("queue")
+    rows = [window.queue.rows[state.id] for state in engine.jobs()]
+    assert [*entries(rows[1])] == ["Show Panel", "Run Next", "Cancel"]
+    entries(rows[0])["Cancel"].trigger()
+    assert engine.jobs()[-1].state == "cancelled"
+    row = window.queue.rows[engine.jobs()[-1].id]
+    assert [*entries(row)] == ["Show Panel", "Try Again"]
+    entries(row)["Show Panel"].trigger()
+    assert window.open_panel_id() == first
+    window.document.do("Delete", lambda board: commands.remove_panels(board, [first]))
+    window.go("queue")
+    assert not entries(row)["Show Panel"].isEnabled()
+
+
+def test_a_panel_of_another_board_is_shown_from_the_queue(window, engine):
+    first = next(window.document.board.panels()).id
+    mine = window.document
+    window.document.render([first])
+    window.session.new()
+    window.go("queue")
+    entries(window.queue.rows[engine.jobs()[0].id])["Show Panel"].trigger()
+    assert (window.document, window.open_panel_id()) == (mine, first)
+
+
+def test_a_board_of_lately_is_shown_in_its_folder_or_leaves_the_list(window, monkeypatch):
+    shown = []
+    monkeypatch.setattr("PySide6.QtGui.QDesktopServices.openUrl", lambda url: not shown.append(url.toLocalFile()))
+    window.session.new()
+    window.go("home")
+    home = window.pages["home"]
+    path = str(window.session.path)
+    offered = entries(home.boards.cards[path])
+    assert [*offered] == ["Open", SHOW_IN_FILES, "Remove from List"]
+    offered[SHOW_IN_FILES].trigger()
+    assert shown == [str(window.session.path.parent)]
+    for one in list(home.boards.cards):  # the open one too
+        entries(home.boards.cards[one])["Remove from List"].trigger()
+    assert (home.boards.cards, window.session.settings.recent) == ({}, ())
+    assert window.session.path.is_dir()
+    assert [*entries(next(iter(home.stories.cards.values())))] == ["Open as a New Board"]
+    assert [*entries(home)] == ["New Board", "Open…", "Import…"]
+
+
+def test_a_row_of_the_models_offers_what_its_card_does(window, monkeypatch):
+    window.go("models")
+    page = window.pages["models"]
+    name = next(name for name, entry in page.entries.items() if entry["repo"])
+    page.choose(name)
+    row = page.table.visualRect(page.table.currentIndex()).center()
+    assert [*entries(page.table, row)] == ["Download…", "Read Licence"]
+    assert [*entries(page.card(name))] == ["Download…", "Read Licence"]
+    page.search.setText(name)
+    assert entries(page.table, QPoint(5, page.table.viewport().height() - 1)) == {}  # there is no row
 
 
 # Settings

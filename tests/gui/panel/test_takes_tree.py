@@ -209,7 +209,7 @@ def test_a_take_joins_the_cast_under_a_name_of_one_s_own(document, ids, qtbot, m
     take = add_take(document, ids()[0], 1)
     view = shown_panel(document, ids()[0], qtbot)
     monkeypatch.setattr(QInputDialog, "getText", lambda *_, **__: ("@Mira", True))
-    with qtbot.waitSignal(view.said) as said:
+    with qtbot.waitSignal(document.noted) as said:
         view.side.takes.cast_asked.emit(take.id)
     assert [(member.name, member.pictures) for member in document.board.cast] == [("Mira", (take.picture,))]
     assert said.args[0] == "@Mira is in the cast."

@@ -74,7 +74,7 @@ def test_a_prompt_that_is_cut_is_said_so(models):
     pipeline = models("flux1-dev")
     assert run(pipeline, prompt="red " * 11)[1] == []
     _, notes = run(pipeline, prompt="red " * 11 + "blue " * 3)
-    assert notes == ["The prompt is too long for FLUX.1 dev: its last 3 tokens are left out."]
+    assert notes == ["The prompt is too long for FLUX.1 dev: its last 3 words are left out."]
 
 
 def test_schnell_is_not_shifted_and_dev_is(models):
