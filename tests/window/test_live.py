@@ -14,7 +14,7 @@ def test_a_draft_then_the_full_picture_and_what_is_seen_is_kept(window):
     assert draft[:2] == [True, 2]
     window.wait(lambda: window.ask(SEEN)[0] is False, "the full picture", 120)
     assert window.ask(SEEN)[1] == 4
-    assert window.shows("Live result")
+    assert window.shows("Live picture")
     window.click("Instruction")
     window.press("ctrl+End")
     window.type(" at night")

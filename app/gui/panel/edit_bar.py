@@ -40,11 +40,12 @@ class EditBar(PanelPart, QWidget):
 
     settings_asked = Signal()  # to change what does not fit
     anyway_asked = Signal()  # to run what will not fit, as predicted
+    keep_asked, discard_asked = Signal(), Signal()  # the live picture
 
     def __init__(self, document: Document, parent: QWidget | None = None):
         super().__init__(parent)
         self.document, self.model = document, PanelModel()
-        self._note, self._refusal, self._mild, self._repeats = "", "", False, False
+        self._note, self._live, self._refusal, self._mild, self._repeats = "", "", "", False, False
         self.starts = Starts()
         self.start, self.text, self.render_bar = StartBox(document), InstructionBox(document), RenderBar()
         self.pen = Pen(document, self)
@@ -77,6 +78,10 @@ class EditBar(PanelPart, QWidget):
         self.remove_mask = button("Remove Mask", self.clear_mask, kind="quiet")
         describe(self.remove_mask, "Remove mask", "The whole picture may change again")
         self.hint.setFixedHeight(self.remove_mask.sizeHint().height())
+        self.keep = button("Keep as Take", self.keep_asked.emit, kind="quiet")
+        describe(self.keep, "Keep as Take", "The live picture as it is seen")
+        self.discard = button("Discard", self.discard_asked.emit, kind="quiet")
+        describe(self.discard, "Discard", "The live picture: the take comes back")
         self.placed_words = OneLine(tone="muted")
         self.remove_placed = button("Remove Layers", self.clear_placed, kind="quiet")
         describe(self.remove_placed, "Remove layers", "All that is placed and painted on the picture")
@@ -84,8 +89,8 @@ class EditBar(PanelPart, QWidget):
         self.remove_boxes = button("Remove Boxes", self.clear_boxes, kind="quiet")
         describe(self.remove_boxes, "Remove boxes", "All that say what is to be where")
         self._last = row(
-            self.hint, *self.pen.parts(), self.box_words, self.remove_boxes, self.placed_words, self.remove_placed,
-            self.mask_words, self.remove_mask,
+            self.hint, self.keep, self.discard, *self.pen.parts(), self.box_words, self.remove_boxes, self.placed_words,
+            self.remove_placed, self.mask_words, self.remove_mask,
         )  # fmt: skip
         for part in (self.hint, self.pen.told):
             self._last.setStretchFactor(part, 1)
@@ -110,8 +115,8 @@ class EditBar(PanelPart, QWidget):
         """What takes the keyboard, in its order."""
         bar = self.render_bar
         choices = [self.to_change, self.from_other, self.to_make, self.place, self.start, self.text]
-        return [*choices, bar.button, bar.counts, bar.live, bar.cancel, *self.pen.parts(), self.remove_boxes,
-                self.remove_placed, self.remove_mask, self.change_settings, self.anyway]  # fmt: skip
+        return [*choices, bar.button, bar.counts, bar.live, bar.cancel, self.keep, self.discard, *self.pen.parts(),
+                self.remove_boxes, self.remove_placed, self.remove_mask, self.change_settings, self.anyway]  # fmt: skip
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -131,6 +136,7 @@ class EditBar(PanelPart, QWidget):
 
     def show_panel(self, panel_id: str) -> None:
         self.panel_id, self._note = panel_id, ""
+        self.show_live("")
         self.start.show_panel(panel_id)
         self.pen.panel_id = panel_id
         self.refresh()
@@ -230,13 +236,22 @@ class EditBar(PanelPart, QWidget):
         self._note = text
         self._show_hint()
 
+    def show_live(self, words: str) -> None:
+        """A live picture is seen, of which `words` tell, and may be kept; "" for none. Nothing moves for it."""
+        self._live = words
+        if not words and (self.keep.hasFocus() or self.discard.hasFocus()):
+            self.text.setFocus()
+        for part in (self.keep, self.discard):
+            part.setVisible(bool(words))
+        self._show_hint()
+
     def _show_hint(self) -> None:
         problem = self.text.problem
         wrong = problem or self._note or self._refusal
         lacking = self._find_need()
-        self.hint.setText(wrong or lacking or f"@ mentions a picture · {key_text('Ctrl+Return')} renders")
+        self.hint.setText(wrong or self._live or lacking or f"@ mentions a picture · {key_text('Ctrl+Return')} renders")
         linked = not wrong and self.from_other.isChecked() and self.panel.source.panel  # as it is meant to be
-        calm = not (wrong or lacking) or (wrong == self._refusal and self._mild) or linked
+        calm = not (wrong or lacking) or (self._live and not wrong) or (wrong == self._refusal and self._mild) or linked
         set_tone(self.hint, "danger" if problem else "muted" if calm else "warning")
 
     def _find_need(self) -> str:

@@ -1,11 +1,11 @@
-"""A card at the foot of the picture: why a run failed and what to do, or, below it, a live result to keep."""
+"""A card over the foot of the picture: why a run failed and what to do."""
 
 from PySide6.QtCore import Signal
 from PySide6.QtWidgets import QFrame, QHBoxLayout, QVBoxLayout, QWidget
 
 from mlx_model.errors import Hint
 
-from ..kit.measures import GAP, HAIR, ROW, WIDE
+from ..kit.measures import GAP, HAIR, WIDE
 from ..kit.widgets import PushButton, describe, icon_button, label
 from ..kit.words import in_window
 
@@ -13,16 +13,12 @@ WIDEST = 520
 
 
 class RunCard(QFrame):
-    """Centred at the foot of its parent; hidden unless there is something to say.
-
-    A failure floats. In live mode the card has room of its own at the end of `column`, all the time: it hides nothing,
-    and the picture stays put when it comes.
-    """
+    """Centred at the foot of its parent, which stays as it is; hidden unless there is something to say."""
 
     acted = Signal()  # the button
     dismissed = Signal()
 
-    def __init__(self, parent: QWidget, column: QVBoxLayout):
+    def __init__(self, parent: QWidget):
         super().__init__(parent)
         self.setObjectName("toast")
         self.setAutoFillBackground(True)
@@ -39,10 +35,10 @@ class RunCard(QFrame):
         row.addLayout(words, 1)
         row.addWidget(self.button)
         row.addWidget(self.close_button)
-        self._over, self._row, self._column, self._is_live = parent, row, column, False
+        self._over, self._row = parent, row
         self.hide()
 
-    def say(self, message: str, hint: Hint, action: str, good: bool = False) -> None:
+    def say(self, message: str, hint: Hint, action: str) -> None:
         """Show a message with a button called `action`."""
         words = in_window(hint)
         self.message.setText(message)
@@ -51,24 +47,8 @@ class RunCard(QFrame):
         self.button.setText(action)
         describe(self.button, action)
         self.setAccessibleName(f"{message} {words}".strip())
-        self.setProperty("good", good)
-        self.style().unpolish(self)
-        self.style().polish(self)
         self.show()
-        self._make_room(good)
         self.place()
-
-    def hush(self) -> None:
-        self.hide()
-        self._make_room(False)
-
-    def set_live(self, on: bool) -> None:
-        """A result that is still to be kept stays below the picture when live mode ends."""
-        self._is_live = on
-        self._make_room(bool(self.property("good")) and not self.isHidden())
-
-    def _make_room(self, wanted: bool) -> None:
-        self._column.setContentsMargins(0, 0, 0, ROW + 2 * WIDE + 3 * GAP if wanted or self._is_live else 0)
 
     def place(self) -> None:
         """At the foot of the parent, as wide as fits."""

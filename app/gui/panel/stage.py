@@ -57,7 +57,6 @@ class PanelStage(PanelPart, QWidget):
 
     retry_asked = Signal()
     settings_asked = Signal()
-    keep_asked = Signal()
     dismissed = Signal()
     dropped = Signal()  # a picture, which is the panel's now
     menu_asked = Signal(QPoint, bool)  # of what can be done with the picture: see Canvas
@@ -77,7 +76,7 @@ class PanelStage(PanelPart, QWidget):
         self._hands = {"place": self.canvas.arranger, "paint": self.laying.brush, "rub": self.laying.brush,
                        "pose": self.posing.poser, "boxes": self.boxing.drawer}  # fmt: skip
         column = QVBoxLayout(self)
-        self.card, self.onion = RunCard(self, column), Onion(document, self.canvas)
+        self.card, self.onion = RunCard(self), Onion(document, self.canvas)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(TIGHT)
         self.canvas.set_invitation(invitation(document.board))
@@ -374,15 +373,8 @@ class PanelStage(PanelPart, QWidget):
         self._card = self.settings_asked if misfit else self.retry_asked
         self.card.say(reason, hint, "Change Settings" if misfit else "Try Again")
 
-    def say_live(self, seconds: float, draft: bool) -> None:
-        """A live result is on the canvas."""
-        self._card = self.keep_asked
-        title = "Draft" if draft else "Live result"
-        follows = "The full picture follows." if draft else "Keep it, or go on changing."
-        self.card.say(f"{title}, made in {seconds:.1f} s. {follows}", "", "Keep as Take", good=True)
-
     def hush(self) -> None:
-        self.card.hush()
+        self.card.hide()
 
     def _card_acted(self) -> None:
         self._card.emit()

@@ -106,6 +106,8 @@ class PanelView(PanelPart, QWidget):
 
     def _connect_edit(self, edit: EditBar, bar: RenderBar) -> None:
         edit.text.render_asked.connect(lambda: self.render_panel())
+        edit.keep_asked.connect(self.keep_live)
+        edit.discard_asked.connect(self._discard_live)
         edit.anyway_asked.connect(lambda: self.render_panel(anyway=True))
         edit.settings_asked.connect(self.side.open_settings)
         bar.render_asked.connect(lambda _: self.render_panel())
@@ -115,7 +117,6 @@ class PanelView(PanelPart, QWidget):
     def _connect_stage(self, stage: PanelStage) -> None:
         stage.retry_asked.connect(self._retry)
         stage.settings_asked.connect(self.side.open_settings)
-        stage.keep_asked.connect(self.keep_live)
         stage.dismissed.connect(self._dismiss)
         stage.dropped.connect(self.edit.write)
         parts = Parts(stage, self.edit, self.side.takes)
@@ -250,25 +251,25 @@ class PanelView(PanelPart, QWidget):
             self.stage.say_failed(state.reason, state.hint, state.misfit)
         elif state.busy and not self.live.on:
             self.stage.hush()
+            self.edit.show_live("")
             if state.job:  # else the picture is being stored: its last preview stays until it is there
                 self.stage.show_preview(state.preview)
         elif self.live.latest is None and not self.live.on:
             self.stage.hush()
+            self.edit.show_live("")
             self.stage.show_preview(None)
 
     def _dismiss(self) -> None:
-        """Put the card away: a failure is forgotten, a live result dropped."""
-        self.live.keep()
+        """Put the card away: the failure is forgotten."""
         self.stage.hush()
-        self.stage.show_preview(None)
         if self.document.panel_state(self.panel_id).state == "failed":
             self.document.cancel(self.panel_id)
 
     # Live mode
 
     def _toggle_live(self, on: bool) -> None:
-        self.stage.card.set_live(on)
         if on:
+            self.stage.hush()
             self.live.start()
             return
         self.live.stop()
@@ -283,8 +284,7 @@ class PanelView(PanelPart, QWidget):
         self.live.touch()
         if self.live.on and self.stage.tool in LAYERS:
             self.live.forget()
-            self.stage.hush()
-            self.stage.show_preview(None)
+            self._end_live()
 
     def _live_job(self) -> jobs.Job:
         """One seed for all live runs of a panel, so that only what is changed changes."""
@@ -296,13 +296,22 @@ class PanelView(PanelPart, QWidget):
     def _show_live(self, job: jobs.JobState) -> None:
         self.edit.set_note("")
         self.stage.show_preview(job.result)
-        self.stage.say_live(job.seconds, self.live.is_draft)
+        title, follows = ("Draft", ". The full picture follows") if self.live.is_draft else ("Live picture", "")
+        self.edit.show_live(f"{title}, made in {job.seconds:.1f} s{follows}")
 
     def keep_live(self) -> None:
         """What is seen of live mode, a draft too, becomes a take as it is."""
         if job := self.live.keep():
             self.document.keep(job)
-        self.stage.hush()
+        self._end_live()
+
+    def _discard_live(self) -> None:
+        self.live.keep()
+        self._end_live()
+
+    def _end_live(self) -> None:
+        """Nothing of live mode is seen any more, but for what runs."""
+        self.edit.show_live("")
         self.stage.show_preview(None)
 
     # Takes

@@ -321,7 +321,7 @@ def test_live_is_given_what_was_painted_which_is_seen_until_its_draft(view, docu
     brush.release()
     document.settle()
     assert view.stage.canvas.preview.isNull()
-    assert not view.stage.card.isVisible()
+    assert view.edit.keep.isHidden()
     first = lambda: engine.submitted[-1].request.references[0].sha256  # noqa: E731
     qtbot.waitUntil(lambda: first() != start.picture.sha256)
     engine.done(picture_file("painted.png", "yellow"))

@@ -296,6 +296,7 @@ def test_before_is_what_the_take_was_made_from_else_the_take_before(view, docume
 
 
 def test_live_mode_waits_for_a_pause_and_the_latest_wins(view, engine, picture_file, qtbot):
+    canvas = view.stage.canvas.geometry()
     view.edit.render_bar.live.setChecked(True)
     qtbot.waitUntil(lambda: len(engine.submitted) == 1)
     QTest.keyClicks(view.edit.text, " at night")
@@ -308,9 +309,7 @@ def test_live_mode_waits_for_a_pause_and_the_latest_wins(view, engine, picture_f
     assert (second.request.steps, second.previews) == (2, False)
     engine.done(picture_file("draft.png", "green"))
     assert view.stage.canvas.preview.toImage().pixelColor(4, 4).name() == "#008000"
-    assert view.stage.card.message.text().startswith("Draft, made in ")
-    canvas, card = view.stage.canvas.geometry(), view.stage.card.geometry()
-    assert not card.intersects(canvas), "it would hide the foot of the picture"
+    assert view.edit.hint.text().startswith("Draft, made in ")
     qtbot.waitUntil(lambda: len(engine.submitted) == 3)
     full = engine.submitted[2]
     assert (full.slot, full.request.seed, full.request.steps) == (first.slot, first.request.seed, 4)
@@ -319,8 +318,12 @@ def test_live_mode_waits_for_a_pause_and_the_latest_wins(view, engine, picture_f
     engine.done(picture_file("live.png", "yellow"))
     assert view.stage.canvas.preview.toImage().pixelColor(4, 4).name() == "#ffff00"
     assert view.panel.takes == ()
+    QApplication.processEvents()
     assert view.stage.canvas.geometry() == canvas, "the picture stays put"
-    QTest.mouseClick(view.stage.card.button, LEFT)
+    assert not view.stage.card.isVisible(), "it would hide the foot of the picture"
+    QTest.mouseClick(view.edit.keep, LEFT)
+    assert view.edit.keep.isHidden()
+    assert "Draft" not in view.edit.hint.text()
     (take,) = view.panel.takes
     assert json.loads(take.request)["prompt"].endswith("at night")
     assert view.stage.canvas.preview.isNull()
