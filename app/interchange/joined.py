@@ -1,13 +1,26 @@
-"""What was imported, added to a board that is there: its scenes behind the others, its cast to the cast."""
+"""What was imported, added to a board that is there: its scenes behind the others, its cast to the cast.
+
+Its descriptions mention whom they name of the cast that was there, in any case: those names are the artist's own.
+"""
+
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Sequence
 
 from collections import Counter
 
 from msgspec.structs import replace
 
+from mlx_model.request import MAX_TEXT
+
 from ..base.words import say_count
 from ..board import commands
 from ..board.data import Board, Member, Panel, Scene, free_colour, new_id
+from ..board.mentions import Names, find
 from ..board.rules import Settler, check_board
+
+FEW = 5  # names that are told
 
 
 def join_boards(board: Board, other: Board, behind: str | None = None) -> tuple[Board, list[str]]:
@@ -19,12 +32,14 @@ def join_boards(board: Board, other: Board, behind: str | None = None) -> tuple[
     joined, same = _join_casts(board, other)
     taken = {panel.id for panel in board.panels()}
     ids = {panel.id: new_id() if panel.id in taken else panel.id for panel in other.panels()}
-    new = tuple(_make_scene(scene, ids, same) for scene in other.scenes)
+    naming = Naming([member.name for member in board.cast])
+    new = tuple(_make_scene(scene, ids, same, naming) for scene in other.scenes)
     kept = () if is_untouched(board) else board.scenes
     at = next((place + 1 for place, scene in enumerate(kept) if scene.id == behind), len(kept))
     joined = replace(joined, scenes=(*kept[:at], *new, *kept[at:]))
     check_board(joined)
-    return _settle(joined, set(ids.values())), [_say_what(new, len(joined.cast) - len(board.cast))]
+    told = [_say_what(new, len(joined.cast) - len(board.cast)), naming.say()]
+    return _settle(joined, set(ids.values())), [one for one in told if one]
 
 
 def is_untouched(board: Board) -> bool:
@@ -45,14 +60,44 @@ def _join_casts(board: Board, other: Board) -> tuple[Board, dict[str, str]]:
     return commands.add_members(board, new), {one.id: known[one.name.casefold()] for one in other.cast}
 
 
-def _make_scene(scene: Scene, ids: dict[str, str], same: dict[str, str]) -> Scene:
-    return Scene(new_id(), scene.heading, tuple(_make_panel(panel, ids, same) for panel in scene.panels))
+class Naming:
+    """Makes mentions of names that a text says as whole words; several words stand in it with spaces or hyphens."""
+
+    def __init__(self, names: Sequence[str]):
+        self.names, self._known = {_join_parts(name): name for name in names if _join_parts(name)}, Names(names)
+        self.counts: Counter[str] = Counter()  # in how many texts each is mentioned
+        ways = sorted(self.names, key=len, reverse=True)
+        words = "|".join(re.escape(way).replace("\\-", r"[\s-]+") for way in ways)
+        self._said = re.compile(rf"(?<![\w@-])(?:{words})(?![\w-])", re.IGNORECASE) if words else None
+
+    def mention(self, text: str) -> str:
+        """What is a mention already, or an @ that is none, stays; so does a text that would become too long."""
+        new = unicodedata.normalize("NFC", text)
+        new = self._said.sub(lambda said: f"@{self.names[_join_parts(said[0])]}", new) if self._said else new
+        new = new if len(new) <= MAX_TEXT else text
+        said = (one for one in find(new, self._known) if one.place and not new[one.at + 1 : one.end].isdigit())
+        self.counts.update({self._known.name(one.place) for one in said if one.place})
+        return new
+
+    def say(self) -> str:
+        told = [f"@{name} in {say_count(count, 'panel')}" for name, count in self.counts.most_common()]
+        more = f" and {len(told) - FEW} more" if len(told) > FEW else ""
+        return f"Of the cast it mentions {', '.join(told[:FEW])}{more}." if told else ""
 
 
-def _make_panel(panel: Panel, ids: dict[str, str], same: dict[str, str]) -> Panel:
+def _join_parts(name: str) -> str:
+    return "-".join(re.findall(r"\w+", unicodedata.normalize("NFC", name))).casefold()
+
+
+def _make_scene(scene: Scene, ids: dict[str, str], same: dict[str, str], naming: Naming) -> Scene:
+    return Scene(new_id(), scene.heading, tuple(_make_panel(panel, ids, same, naming) for panel in scene.panels))
+
+
+def _make_panel(panel: Panel, ids: dict[str, str], same: dict[str, str], naming: Naming) -> Panel:
     references = tuple(replace(one, member=same.get(one.member or "")) for one in panel.references)
     source = replace(panel.source, panel=ids.get(panel.source.panel or "", panel.source.panel))
-    return replace(panel, id=ids[panel.id], references=references, source=source)
+    prompt = naming.mention(panel.prompt)
+    return replace(panel, id=ids[panel.id], prompt=prompt, references=references, source=source)
 
 
 def _settle(board: Board, new: set[str]) -> Board:
