@@ -2,7 +2,7 @@
 
 import unicodedata
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from msgspec.structs import replace
@@ -88,9 +88,10 @@ def member_reference(member: Member, place: int = 0) -> PanelReference:
 
 
 def refer_to(board: Board, panel: Panel, picture: Picture) -> PanelReference:
-    """A panel's reference to a picture as what it is: of a member, a panel's, one of its takes, else a file's.
+    """A panel's reference to a picture as what it is: of a member, a panel's, one of its takes, what another panel has
+    as a reference, else a file's.
 
-    A whole panel is there for how it is composed, unless the artist says otherwise.
+    A whole panel is there for how it is composed, unless the artist says otherwise; its name is that of the window.
     """
     for member in board.cast:
         kept = [one.sha256 for one in member.pictures]
@@ -99,10 +100,22 @@ def refer_to(board: Board, panel: Panel, picture: Picture) -> PanelReference:
     for other in (panel, *board.panels()):
         for take in other.takes:
             if take.picture.sha256 == picture.sha256:
-                own, shown = f"take-{take.number}", f"panel-{numbers(board)[other.id]}"
+                own, shown = f"Take-{take.number}", f"Panel-{numbers(board)[other.id]}"
                 name = own if other is panel else shown if take.id == other.current else f"{shown}-{own}"
                 return PanelReference(new_id(), picture, "composition", name)
+    if known := next((one for one in _list_references(board) if one.picture.sha256 == picture.sha256), None):
+        return PanelReference(new_id(), picture, known.role, known.name)
     return PanelReference(new_id(), picture, name=picture.name.removesuffix(".png"))
+
+
+def _list_references(board: Board) -> Iterator[PanelReference]:
+    """Those that have a name of their own."""
+    return (one for panel in board.panels() for one in panel.references if one.member is None)
+
+
+def find_takes(board: Board) -> set[str]:
+    """The pictures that panels have as takes, by their sha256: their names are numbers."""
+    return {take.picture.sha256 for panel in board.panels() for take in panel.takes}
 
 
 def find_members(board: Board, prompt: str) -> list[Member]:

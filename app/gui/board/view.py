@@ -16,14 +16,14 @@ from ..document.document import Document
 from ..kit.fields import ChoiceField
 from ..kit.measures import GAP, INSET, MARGIN, WIDE
 from ..kit.turns import OnceATurn
-from ..kit.widgets import Empty, OneLineEdit, as_action, bar, button, describe, icon_button, label, row
+from ..kit.widgets import Empty, OneLineEdit, as_action, as_tip, bar, button, describe, icon_button, label, row
 from ..kit.words import model_title
 from . import drop
 from .cells import LARGEST, SMALLEST
 from .grid import BoardGrid
 from .rail import SceneRail
 
-TITLE, MODEL, ROOMY = 120, 160, 1000  # px: least of the title, most of a model's name, of a bar with everything
+TITLE, MODEL, ROOMY = 120, (120, 260), 1000  # px: least of the title; most of a model's name; of a bar with everything
 MANY = 3  # scenes: from here on the rail helps
 
 
@@ -58,7 +58,7 @@ class BoardView(QWidget):
         self.style_line.editingFinished.connect(self._restyle)
         self.style_line.returnPressed.connect(self.grid.setFocus)
         self.outdated = button("", document.render_outdated, "again")
-        self._built_in = False
+        self._built_in, self._model = False, ""
         self.count = label(tone="muted")
         self.start = button("Render", lambda: run("render"), "render", "primary")
         self.start.setMinimumWidth(150)
@@ -143,6 +143,7 @@ class BoardView(QWidget):
         super().resizeEvent(event)
         self.count.setVisible(self.width() >= ROOMY)
         self.zoom.setVisible(self.width() >= ROOMY)
+        self._fit_model()
         self._show_rail()
 
     def _show_rail(self) -> None:
@@ -197,12 +198,18 @@ class BoardView(QWidget):
         """Say what new pictures are made with; the built-in model invites to get a real one."""
         self._built_in = built_in
         self._show_aspect(self.document.board)
-        title = Path(model_title(name)).name  # a model may be a folder
-        elided = self.model.fontMetrics().elidedText(title, Qt.TextElideMode.ElideMiddle, MODEL)
-        self.model.setText(as_action(elided))
+        self._model = Path(model_title(name)).name  # a model may be a folder
         tip = "Pictures are made by the small built-in model, for trying the app. Click to get a real one."
-        self.model.setToolTip(tip if built_in else "The model that makes new pictures. Click for the others.")
-        self.model.setAccessibleName(f"Model: {title}")
+        others = f"{self._model} makes new pictures. Click for the others."
+        self.model.setToolTip(as_tip(tip if built_in else others))
+        self.model.setAccessibleName(f"Model: {self._model}")
+        self._fit_model()
+
+    def _fit_model(self) -> None:
+        """Its name is whole where there is room."""
+        most = MODEL[self.width() >= ROOMY]
+        elided = self.model.fontMetrics().elidedText(self._model, Qt.TextElideMode.ElideRight, most)
+        self.model.setText(as_action(elided))
 
     def _show_aspect(self, board: Board) -> None:
         names = [*ASPECTS]

@@ -29,6 +29,7 @@ from PySide6.QtWidgets import (
 
 from ...base.words import say_count
 from ...board import commands
+from ...board.cast import find_takes
 from ...board.data import Board, Member, NamesInUse, Picture, free_colour, free_name, new_id
 from ...board.rules import MAX_MEMBERS
 from ...pictures.kinds import FILTER
@@ -309,11 +310,12 @@ class CastView(QWidget):
 
 
 def make_members(pictures: list[Picture], board: Board) -> list[Member]:
-    """A new member of each picture, named after its file, in a colour that few have."""
+    """A new member of each picture, named after its file, in a colour that few have; a panel's picture has no name."""
     names, colours = NamesInUse(one.name for one in board.cast), Counter(one.colour for one in board.cast)
-    members = []
+    members, numbered = [], find_takes(board)
     for picture in pictures:
-        name, colour = free_name(picture.name.rsplit(".", 1)[0], names), free_colour(colours)
+        wanted = "character" if picture.sha256 in numbered else picture.name.rsplit(".", 1)[0]
+        name, colour = free_name(wanted, names), free_colour(colours)
         names.add(name)
         colours[colour] += 1
         members.append(Member(new_id(), name, "character", colour, (picture,)))

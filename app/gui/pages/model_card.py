@@ -9,6 +9,7 @@ from PySide6.QtWidgets import QDialog, QFrame, QHBoxLayout, QProgressBar, QPushB
 from mlx_model import memory
 from mlx_model.errors import FluxLocalError
 from mlx_model.spec_parts import BITS
+from mlx_model.specs import SPECS
 
 from ...base.words import SHOW_IN_FILES
 from ...models import helpers, library, writers
@@ -18,7 +19,7 @@ from ..kit.measures import GAP, MARGIN, WIDE
 from ..kit.menus import Entry, offer_menu, press
 from ..kit.messages import sure, tell
 from ..kit.widgets import button, label, row, set_tone
-from ..kit.words import in_window
+from ..kit.words import in_window, model_title
 from .downloads import Consent, Download, Downloads
 
 SLOW = 600  # seconds of a picture: beyond that nobody waits for it, and the page says so
@@ -67,7 +68,7 @@ class ModelCard(QFrame):
 
     def _lay_out(self, default: str | None) -> None:
         entry = self.entry
-        title = label(entry["title"], name="subheading", wrap=True)
+        title = label(say_title(entry), name="subheading", wrap=True)
         badges = [label(text, "badge") for text in list_badges(entry, default)]
         box = QVBoxLayout(self)
         box.setContentsMargins(MARGIN, WIDE, MARGIN, WIDE)
@@ -234,6 +235,11 @@ class ModelCard(QFrame):
         except FluxLocalError as error:
             tell(self, "Remove Model", error.message, in_window(error.hint))
         self.changed.emit()
+
+
+def say_title(entry: dict[str, Any]) -> str:
+    """What a model, a writer or a helper is called in the window."""
+    return model_title(entry["name"]) if entry["name"] in SPECS else str(entry["title"])
 
 
 def picture_seconds(entry: dict[str, Any]) -> float:

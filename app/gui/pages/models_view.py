@@ -22,19 +22,18 @@ from ..kit.measures import MARGIN, WIDE
 from ..kit.menus import offer_menu
 from ..kit.messages import choose_folder
 from ..kit.turns import beside
-from ..kit.widgets import OneLine, OneLineEdit, bar, button, describe, label, row, scroll_column
-from ..kit.words import model_title
+from ..kit.widgets import OneLine, OneLineEdit, as_tip, bar, button, describe, label, row, scroll_column
 from .best_card import BestCard, say_memory
 from .downloads import Downloads
 from .found import FoundDialog
 from .log_in import LogIn
-from .model_card import SLOW, ModelCard, is_slow, list_badges, picture_seconds, say_time
+from .model_card import SLOW, ModelCard, is_slow, list_badges, picture_seconds, say_time, say_title
 
 FIRST_LINE = "The built-in model is small and for trying the app. The models that artists use are below."
 LOGGED_OUT = "Logged out."
 STILL_KNOWN = f"This computer's keychain did not let go of the token: remove “{access.SERVICE}” from it there."
 COLUMNS = ("Model", "Works from", "One picture", "Memory", "Download", "")
-CARD, NARROW, ROOMY = 400, 380, 1050  # px: width of the chosen model; of a page that has room for both
+CARD, ROOMY = 370, 1050  # px: width of the chosen model; of a page that has room for all columns
 NAME = Qt.ItemDataRole.UserRole
 STATES = {
     "Used for new panels": "In use", "Built in": "Built in", "Installed": "Installed",
@@ -74,7 +73,6 @@ class ModelsView(QWidget):
         made.setAccessibleName("Models")
         made.setHorizontalHeaderLabels(COLUMNS)
         made.horizontalHeader().setDefaultAlignment(Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter)
-        made.horizontalHeader().setSectionResizeMode(0, QHeaderView.ResizeMode.Stretch)
         made.horizontalHeader().setHighlightSections(False)  # bold words are wider than their column was made for
         made.verticalHeader().hide()
         made.verticalHeader().setDefaultSectionSize(38)
@@ -126,7 +124,6 @@ class ModelsView(QWidget):
 
     def _suit(self) -> None:
         narrow = self.width() < ROOMY
-        self.area.setFixedWidth(NARROW if narrow else CARD)
         self.disk.setVisible(not narrow)
         for column in (1, 3, 4):
             self.table.setColumnHidden(column, narrow)
@@ -179,23 +176,30 @@ class ModelsView(QWidget):
             for column, text in enumerate(self._list_cells(entry)):
                 item = QTableWidgetItem(text)
                 item.setData(NAME, entry["name"])
+                item.setToolTip(as_tip(text))
                 self.table.setItem(place, column, item)
         self._fit_columns()
         self.table.blockSignals(False)
         self._filter()
 
     def _fit_columns(self) -> None:
-        """Also after the table was narrow: its stretched column would push the last ones out of sight, and columns that
+        """Names stand whole, and what they work from gives way; in a narrow table, where that is hidden, names do.
+
+        Also after the table was narrow: its stretched column would push the last ones out of sight, and columns that
         were hidden did not ask for their headings' width.
         """
-        for column in range(1, len(COLUMNS)):
-            self.table.resizeColumnToContents(column)
+        header, gives = self.table.horizontalHeader(), 0 if self.table.isColumnHidden(1) else 1
+        for column in range(len(COLUMNS)):
+            mode = QHeaderView.ResizeMode.Stretch if column == gives else QHeaderView.ResizeMode.Interactive
+            header.setSectionResizeMode(column, mode)
+            if column != gives:
+                self.table.resizeColumnToContents(column)
 
     def _list_cells(self, entry: dict[str, Any]) -> tuple[str, ...]:
         title, made, took, state = (
-            model_title(entry["name"]) if _paints(entry) else entry["title"],
+            say_title(entry),
             say_short(entry),
-            say_time(entry),
+            say_time(entry).removeprefix("about "),  # all of them are, and names need the room
             self._say_state(entry),
         )
         download = memory.say_bytes(entry["download_bytes"]) if entry["repo"] else "none"

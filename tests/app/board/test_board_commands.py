@@ -347,7 +347,12 @@ def test_a_reference_is_called_by_what_its_picture_is(board):
         commands.refer_to(board, own, second), commands.refer_to(board, other, second),
         commands.refer_to(board, other, first), commands.refer_to(board, own, file),
     )]  # fmt: skip
-    assert named == [("take-2", "composition"), ("panel-1A", "composition"), ("panel-1A-take-1", "composition"),
+    assert named == [("Take-2", "composition"), ("Panel-1A", "composition"), ("Panel-1A-Take-1", "composition"),
                      ("old.sofa", "character")]  # fmt: skip
+    known = PanelReference(new_id(), file, "prop", "couch")
+    board = commands.add_reference(board, "p2", known)
+    again = commands.refer_to(board, own, file)
+    assert (again.name, again.role) == ("couch", "prop")
+    assert again.id != known.id
     member = next(one for one in board.cast if one.pictures)
     assert commands.refer_to(board, own, member.pictures[0]).member == member.id
