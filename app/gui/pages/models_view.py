@@ -33,7 +33,8 @@ FIRST_LINE = "The built-in model is small and for trying the app. The models tha
 LOGGED_OUT = "Logged out."
 STILL_KNOWN = f"This computer's keychain did not let go of the token: remove “{access.SERVICE}” from it there."
 COLUMNS = ("Model", "Works from", "One picture", "Memory", "Download", "")
-CARD, ROOMY = 370, 1050  # px: width of the chosen model; of a page that has room for all columns
+CARD, NARROW = 400, 380  # px: width of the chosen model; in a narrow page
+ROOMY, WIDE_PAGE = 1050, 1300  # px: of a page that has room for nearly all columns; for all
 NAME = Qt.ItemDataRole.UserRole
 STATES = {
     "Used for new panels": "In use", "Built in": "Built in", "Installed": "Installed",
@@ -124,9 +125,10 @@ class ModelsView(QWidget):
 
     def _suit(self) -> None:
         narrow = self.width() < ROOMY
+        self.area.setFixedWidth(NARROW if narrow else CARD)
         self.disk.setVisible(not narrow)
-        for column in (1, 3, 4):
-            self.table.setColumnHidden(column, narrow)
+        for column, room in ((1, ROOMY), (3, ROOMY), (4, WIDE_PAGE)):
+            self.table.setColumnHidden(column, self.width() < room)
         self._fit_columns()
         card = self.best.itemAt(0)
         if card and isinstance(best := card.widget(), BestCard):

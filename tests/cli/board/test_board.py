@@ -315,7 +315,7 @@ def test_check_finds_everything_at_once(gull):
     found = json.loads(run("board", "check", "gull", "--json", code=2).stdout.splitlines()[0])["problems"]
     told = [f"{problem['where']}: {problem['what']}" for problem in found]
     for part in (
-        "1E: flux2-klein-9b is not installed",
+        "1E: FLUX.2 klein 9B is not installed",
         "1A: A picture is lost: its file is missing",
         "@gull: A picture is lost: its file was changed",
         "1D: has no instruction",
@@ -442,10 +442,10 @@ def test_a_model_that_does_not_exist_is_refused_when_it_is_set(gull):
 
 def test_a_model_that_is_not_installed_is_noted_and_render_names_the_panel(gull):
     said = run("board", "set", "gull", "1B", "--model", "flux2-klein-9b").stderr
-    assert "flux2-klein-9b is not installed" in said
+    assert "FLUX.2 klein 9B is not installed" in said
     assert panel("1B").settings.model == "flux2-klein-9b"
     assert (
-        "Panel 1B: flux2-klein-9b is not installed" in run("board", "render", "gull", "--panels", "1B", code=3).stderr
+        "Panel 1B: FLUX.2 klein 9B is not installed" in run("board", "render", "gull", "--panels", "1B", code=3).stderr
     )
 
 
