@@ -1,16 +1,21 @@
-"""The button that starts a run, how many takes it makes, live mode; while it runs, how far it is."""
+"""The button that starts a run, how many takes it makes, live mode; while it runs, how far it is; why it failed."""
 
 from PySide6.QtCore import Qt, Signal
-from PySide6.QtWidgets import QComboBox, QHBoxLayout, QProgressBar, QStackedLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QComboBox, QFrame, QHBoxLayout, QProgressBar, QStackedLayout, QVBoxLayout, QWidget
+
+from mlx_model.errors import Hint
 
 from ...base.words import say_left, say_stage
 from ..document.runs import PanelState
 from ..kit import icons
 from ..kit.fields import choice
-from ..kit.widgets import OneLine, PushButton, describe, icon_button, key_text
+from ..kit.measures import GAP, HAIR, WIDE
+from ..kit.widgets import OneLine, PushButton, describe, icon_button, key_text, label
+from ..kit.words import in_window
 
 COUNTS = (1, 2, 4, 8)
-WIDTH, HEIGHT, GAP = 172, 36, 6  # of the bar, of one of its two rows, between them
+WIDTH, HEIGHT, BETWEEN = 172, 36, 6  # of the bar, of one of its two rows, between them
+WIDEST = 520  # px: of the card
 
 
 class RenderBar(QWidget):
@@ -22,7 +27,7 @@ class RenderBar(QWidget):
 
     def __init__(self, parent: QWidget | None = None):
         super().__init__(parent)
-        self.setFixedSize(WIDTH, 2 * HEIGHT + GAP)
+        self.setFixedSize(WIDTH, 2 * HEIGHT + BETWEEN)
         self.stack = QStackedLayout(self)
         self.stack.addWidget(self._idle())
         self.stack.addWidget(self._busy())
@@ -31,7 +36,7 @@ class RenderBar(QWidget):
         page = QWidget(self)
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP)
+        column.setSpacing(BETWEEN)
         self.button = PushButton("Render")
         self.button.setProperty("kind", "primary")
         self.button.setFixedHeight(HEIGHT)
@@ -57,7 +62,7 @@ class RenderBar(QWidget):
         self.live.toggled.connect(self.live_toggled)
         self.live.toggled.connect(lambda on: icons.dress(self.live, "live", "on" if on else "normal"))
         row = QHBoxLayout()
-        row.setSpacing(GAP)
+        row.setSpacing(BETWEEN)
         row.addWidget(self.counts)
         row.addStretch(1)
         row.addWidget(self.live)
@@ -67,7 +72,7 @@ class RenderBar(QWidget):
         page = QWidget(self)
         column = QVBoxLayout(page)
         column.setContentsMargins(0, 0, 0, 0)
-        column.setSpacing(GAP)
+        column.setSpacing(BETWEEN)
         self.progress_text = OneLine()
         self.progress = QProgressBar()
         self.progress.setTextVisible(False)
@@ -119,3 +124,50 @@ def words_of(state: PanelState) -> str:
         text = say_stage(state.stage or "starting")
     more = f"{state.waiting} more" if state.waiting else say_left(state.left) if state.step else ""
     return " · ".join(part for part in (text, more) if part)
+
+
+class RunCard(QFrame):
+    """Centred at the foot of its parent, which stays as it is; hidden unless there is something to say."""
+
+    acted = Signal()  # the button
+    dismissed = Signal()
+
+    def __init__(self, parent: QWidget):
+        super().__init__(parent)
+        self.setObjectName("toast")
+        self.setAutoFillBackground(True)
+        row = QHBoxLayout(self)
+        row.setContentsMargins(WIDE, WIDE, WIDE, WIDE)
+        words = QVBoxLayout()
+        words.setSpacing(HAIR)
+        self.message, self.hint = label(wrap=True), label(tone="muted", wrap=True)
+        words.addWidget(self.message)
+        words.addWidget(self.hint)
+        self.button = PushButton("Try Again")
+        self.button.clicked.connect(self.acted)
+        self.close_button = icon_button("Dismiss", "close", act=self.dismissed.emit)
+        row.addLayout(words, 1)
+        row.addWidget(self.button)
+        row.addWidget(self.close_button)
+        self._over, self._row = parent, row
+        self.hide()
+
+    def say(self, message: str, hint: Hint, action: str) -> None:
+        """Show a message with a button called `action`."""
+        words = in_window(hint)
+        self.message.setText(message)
+        self.hint.setText(words)
+        self.hint.setVisible(bool(words))
+        self.button.setText(action)
+        describe(self.button, action)
+        self.setAccessibleName(f"{message} {words}".strip())
+        self.show()
+        self.place()
+
+    def place(self) -> None:
+        """At the foot of the parent, as wide as fits."""
+        room = self._over.rect().adjusted(2 * GAP, 2 * GAP, -2 * GAP, -2 * GAP)
+        width = min(WIDEST, room.width())
+        height = max(self._row.heightForWidth(width), self.minimumSizeHint().height())
+        self.setGeometry(room.left() + (room.width() - width) // 2, room.bottom() - height, width, height)
+        self.raise_()

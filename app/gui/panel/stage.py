@@ -30,7 +30,7 @@ from .laying import Laying
 from .masking import Masking
 from .onion import Onion
 from .posing import Posing
-from .run_card import RunCard
+from .render_bar import RunCard
 from .starts import find_start
 
 Tool = Literal["move", "eraser", "brush", "rectangle", "ellipse", "lasso", "place", "rub", "paint", "pose", "boxes"]

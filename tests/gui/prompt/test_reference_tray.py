@@ -281,7 +281,7 @@ def test_the_cast_and_other_panels_are_in_the_menu(tray, document, ids):
     menu = add_menu(tray)
     action(menu, "gull").trigger()
     action(menu, "Panel 1B").trigger()
-    assert [tile.title() for tile in tray.tiles] == ["gull", "panel-1B"]
+    assert [tile.title() for tile in tray.tiles] == ["gull", "Panel-1B"]
     assert tray.tiles[0].seen.member == member.id
 
 
