@@ -8,8 +8,6 @@ import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 
-from collections import Counter
-
 from msgspec.structs import replace
 
 from mlx_model.request import MAX_TEXT

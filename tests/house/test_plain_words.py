@@ -24,7 +24,8 @@ ONLY = {  # what may be called, or subclassed, in these files alone
     ),
 }  # fmt: skip
 NAMED = {  # a sentence of ours; asks what is HTML; the guide's own pages
-    "app/gui/kit/text_field.py": {"QToolTip"}, WIDGETS: {"RichText"}, "app/gui/window/reading.py": {"QTextBrowser"},
+    "app/gui/kit/text_field.py": {"QToolTip"}, "app/gui/kit/fields.py": {"QToolTip"},
+    WIDGETS: {"RichText"}, "app/gui/window/reading.py": {"QTextBrowser"},
 }  # fmt: skip
 TIPS = ("setToolTip", "setStatusTip", "setWhatsThis")
 LISTED = {  # what is given words -> which of its arguments they are, icons left out
@@ -69,7 +70,6 @@ OURS = {  # words of our own or of the system, numbers, actions that are made al
     "app/gui/window/window_commands.py": {"sample.title", "text", "title"},
 }
 OUR_HINTS = {
-    "app/gui/board/view.py": {"tip"},
     "app/gui/pages/cast_member.py": {"name.capitalize()"},
     "app/gui/window/exchange.py": {"words"},
 }
