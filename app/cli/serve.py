@@ -30,7 +30,8 @@ def serve(port: int) -> None:
     It listens on 127.0.0.1 alone and wants a token: that in FLUX_LOCAL_TOKEN, else a new one, which is printed. Give it
     to the client as its API key. It makes pictures (images/generations) and edits them (images/edits, several `image`;
     a `mask`, clear or white where the picture changes). seed, steps, guidance, strength and negative_prompt are taken
-    too. Jobs run one after the other, as in the window.
+    too. POST /v1/write has words written out, POST /v1/images/enlargements makes a picture larger. Jobs run one after
+    the other, as in the window.
 
     \b
     Example:
@@ -53,8 +54,9 @@ def serve(port: int) -> None:
 def mcp() -> None:
     """Give programs that speak MCP (the Model Context Protocol) tools to make pictures, over stdin and stdout.
 
-    The program starts it itself: its settings want the command `flux-local mcp`. It can generate, edit, list the panels
-    of a board and render them; it reads pictures at any path that it is given and writes new files only.
+    The program starts it itself: its settings want the command `flux-local mcp`. It can generate, edit, write words
+    out, enlarge, list the panels of a board and render them; it reads pictures at any path that it is given and writes
+    new files only.
 
     \b
     Example:

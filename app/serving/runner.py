@@ -22,7 +22,7 @@ LOOK = 200  # ms between two looks whether the system has asked for the end
 
 @dataclass(frozen=True)
 class Made:
-    """A finished picture: the bytes of its PNG file, and how it was made."""
+    """A finished picture or text: the bytes of its file, PNG or UTF-8, and how it was made."""
 
     data: bytes
     state: JobState
@@ -33,9 +33,9 @@ class JobEnded(FluxLocalError):
 
     exit_code = 5
 
-    def __init__(self, message: str, hint: Hint = "", cancelled: bool = False):
+    def __init__(self, message: str, hint: Hint = "", cancelled: bool = False, asked: bool = False):
         super().__init__(message, hint)
-        self.cancelled = cancelled
+        self.cancelled, self.asked = cancelled, asked  # whether what was asked for can't be done
 
 
 class Runner(QObject):
@@ -99,7 +99,7 @@ def _take(state: JobState | None) -> Made:
     if state is None or state.state == "cancelled":
         raise JobEnded(state.reason if state and state.reason else "It was cancelled.", cancelled=True)
     if state.state != "done" or not state.result:
-        raise JobEnded(state.reason or "The run made no picture.", state.hint)
+        raise JobEnded(state.reason or "The run made no picture.", state.hint, asked=state.code == "RequestError")
     return Made(Path(state.result).read_bytes(), state)  # the engine lets old files go
 
 

@@ -1,4 +1,5 @@
-"""The tools of `flux-local mcp`, over stdin and stdout: generate, edit, board_list and board_render."""
+"""The tools of `flux-local mcp`, over stdin and stdout: generate, edit, write, enlarge, board_list and
+board_render."""
 
 from __future__ import annotations
 
@@ -19,9 +20,10 @@ from ..base import credits, faults, paths
 from ..board import commands, naming
 from ..board.data import Board, numbers
 from ..board.panel_job import further_seed, make_take, panel_job, resolve
+from ..engine.jobs import Job
 from ..fluxboard.composite import compose
 from ..fluxboard.file import BoardFile
-from .asked import Asked, make_jobs
+from .asked import Asked, AskedSize, AskedWords, make_jobs, make_size_job, make_words_job
 from .runner import Made, Runner
 
 INSTRUCTIONS = (
@@ -56,10 +58,16 @@ def make_server(runner: Runner) -> MCPServer[Any]:
     server = Server("flux-local", instructions=INSTRUCTIONS, version=metadata.version(credits.OURS))
 
     async def generate(
-        prompt: str, model: str = "", size: str = "auto", seed: int | None = None, save_to: str = ""
+        prompt: str,
+        model: str = "",
+        size: str = "auto",
+        seed: int | None = None,
+        save_to: str = "",
+        own_words: str = "",
     ) -> list[Any]:
-        """Make a picture from words. size: 1024x1024 or a shape such as 16:9. save_to: a new PNG file."""
-        return await _make(runner, Asked(prompt, model or None, size=size, seed=seed), save_to)
+        """Make a picture from words. size: 1024x1024 or a shape such as 16:9. save_to: a new PNG file. own_words:
+        what the prompt was written out of, to be recorded in the picture."""
+        return await _make(runner, Asked(prompt, model or None, size=size, seed=seed, own_words=own_words), save_to)
 
     async def edit(
         pictures: list[str],
@@ -68,11 +76,45 @@ def make_server(runner: Runner) -> MCPServer[Any]:
         size: str = "auto",
         seed: int | None = None,
         save_to: str = "",
+        own_words: str = "",
     ) -> list[Any]:
-        """Change the first picture by an instruction; the others are references. save_to: a new PNG file."""
+        """Change the first picture by an instruction; the others are references. save_to: a new PNG file. own_words:
+        what the prompt was written out of, to be recorded in the picture."""
         given = _tell_errors(_name_pictures)(pictures)
-        return await _make(runner, Asked(prompt, model or None, given, size=size, seed=seed), save_to)
+        asked = Asked(prompt, model or None, given, size=size, seed=seed, own_words=own_words)
+        return await _make(runner, asked, save_to)
 
+    async def write(
+        words: str, model: str = "", change: bool = False, references: list[str] | None = None, seed: int = 0,
+        as_json: bool = False,
+    ) -> str:  # fmt: skip
+        """Write a few words out into the long description that a model wants, by a language model on this machine.
+        model: what they are for. change: the words are an instruction for an edit, references what its pictures are
+        called. Another seed, other words. Mentions (@name) stay."""
+        asked = AskedWords(words, model or None, change, tuple(references or ()), seed, as_json)
+        made = await _run(runner, await asyncio.to_thread(_tell_errors(make_words_job), asked))
+        return made.data.decode()
+
+    async def enlarge(
+        picture: str, save_to: str, by: int = 2, quick: bool = False, model: str = "", prompt: str = "", seed: int = 0
+    ) -> str:
+        """Make a picture 2 or 4 times as wide and high, into the new PNG file save_to, with detail that a model that
+        edits adds; quick: sharper edges only, nothing new drawn."""
+        (path,) = _tell_errors(_name_pictures)([picture])
+        place = _tell_errors(_check_place)(save_to)
+        asked = AskedSize(path, by, quick, model or None, prompt, seed=seed)
+        job = await asyncio.to_thread(_tell_errors(make_size_job), asked)
+        made = await _run(runner, job)
+        saved = _tell_errors(_save)(made, place, (path,))
+        return " ".join([f"{job.request.model}, {job.request.size}, saved as {saved}.", *made.state.notes])
+
+    for tool in (generate, edit, write, enlarge):
+        server.add_tool(tool, structured_output=False)
+    _add_board_tools(server, runner)
+    return server
+
+
+def _add_board_tools(server: MCPServer[Any], runner: Runner) -> None:
     async def board_list(board: str) -> list[dict[str, Any]]:
         """The panels of a board (a .fluxboard folder): number, words, whether there is a picture and where."""
         return await asyncio.to_thread(_tell_errors(list_panels), board)
@@ -81,9 +123,8 @@ def make_server(runner: Runner) -> MCPServer[Any]:
         """Make a new take of each of the panels, such as 1A,2B-3A; of those without a picture where none is named."""
         return await asyncio.to_thread(_tell_errors(partial(render_panels, runner)), board, panels)
 
-    for tool in (generate, edit, board_list, board_render):
+    for tool in (board_list, board_render):
         server.add_tool(tool, structured_output=False)
-    return server
 
 
 def _tell_errors(work: Any) -> Any:
@@ -107,19 +148,24 @@ def say(error: FluxLocalError) -> str:
 
 async def _make(runner: Runner, asked: Asked, save_to: str) -> list[Any]:
     """The picture, and in words how it was made."""
-    place = _tell_errors(_check_place)(save_to, asked.pictures) if save_to else None
+    place = _tell_errors(_check_place)(save_to) if save_to else None
     (job,) = await asyncio.to_thread(_tell_errors(make_jobs), asked)
+    made = await _run(runner, job)
+    words = f"{job.request.model}, seed {made.state.seed}, {made.state.seconds:.1f} s"
+    if place:
+        words += f", saved as {_tell_errors(_save)(made, place, asked.pictures)}"
+    return [words, *made.state.notes, Image(data=made.data, format="png")]
+
+
+async def _run(runner: Runner, job: Job) -> Made:
+    """Cancelled where the program no longer waits. Raises ToolError."""
     try:
-        made = await asyncio.wrap_future(runner.run(job))
+        return await asyncio.wrap_future(runner.run(job))
     except asyncio.CancelledError:
         runner.cancel(job.id)
         raise
     except FluxLocalError as error:
         raise ToolError(say(error)) from error
-    words = f"{job.request.model}, seed {made.state.seed}, {made.state.seconds:.1f} s"
-    if place:
-        words += f", saved as {_tell_errors(_save)(made, place, asked)}"
-    return [words, *made.state.notes, Image(data=made.data, format="png")]
 
 
 def _name_pictures(pictures: list[str]) -> tuple[Path, ...]:
@@ -129,7 +175,7 @@ def _name_pictures(pictures: list[str]) -> tuple[Path, ...]:
     return tuple(Path(path).expanduser() for path in pictures)
 
 
-def _check_place(save_to: str, given: tuple[Path, ...]) -> Path:
+def _check_place(save_to: str) -> Path:
     """Raises RequestError for what is no place for a new PNG file."""
     place = Path(save_to).expanduser().absolute()
     if place.suffix.lower() != ".png":
@@ -139,9 +185,9 @@ def _check_place(save_to: str, given: tuple[Path, ...]) -> Path:
     return place
 
 
-def _save(made: Made, place: Path, asked: Asked) -> Path:
+def _save(made: Made, place: Path, given: tuple[Path, ...]) -> Path:
     """Under a number where the name is taken: nothing is overwritten."""
-    return files.write_new(place, lambda handle: handle.write(made.data), given=tuple(map(str, asked.pictures)))
+    return files.write_new(place, lambda handle: handle.write(made.data), given=tuple(map(str, given)))
 
 
 def list_panels(path: str) -> list[dict[str, Any]]:
@@ -152,6 +198,7 @@ def list_panels(path: str) -> list[dict[str, Any]]:
             {
                 "panel": label[panel.id],
                 "words": panel.words,
+                **({"own_words": panel.own_words} if panel.written_out else {}),
                 "takes": len(panel.takes),
                 "picture": str(file.picture_path(panel.take.picture.sha256)) if panel.take else None,
             }

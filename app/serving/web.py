@@ -1,4 +1,5 @@
-"""The images endpoints that OpenAI's clients speak, on this machine alone: generations and edits.
+"""The images endpoints that OpenAI's clients speak, on this machine alone: generations and edits. Two more are ours:
+words are written out, and pictures enlarged.
 
 Source: the openai Python package (resources/images.py, types/images_response.py). Whoever asks must know the token and
 call this machine by its own name, which keeps web pages out: they can reach 127.0.0.1 through a browser.
@@ -23,7 +24,7 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,20 +33,34 @@ from mlx_model.errors import Advice, FluxLocalError, ModelError, NotInstalled, R
 from mlx_model.files import use_scratch_folder
 
 from ..base import faults
+from ..engine.jobs import Job
 from ..models import library
-from .asked import Asked, make_jobs
+from .asked import Asked, AskedSize, AskedWords, make_jobs, make_size_job, make_words_job
 from .runner import JobEnded, Made, Runner
 
+Kinds = dict[str, type]  # what a field of a request holds
 HOST = "127.0.0.1"
 MOST_BYTES = 100 * 2**20  # of a request, with all its pictures
 MOST_JSON = 2**20
 MOST_PICTURES = 16
 LOOK = 0.3  # seconds between two looks whether somebody still waits
-NUMBERS = {"n": int, "seed": int, "steps": int, "guidance": float, "strength": float}
 FIELDS = {"n": "count", "negative_prompt": "negative"}  # where we call it otherwise
-TAKEN = ("prompt", "model", "size", "negative_prompt", *NUMBERS)
+PICTURE: Kinds = {
+    "prompt": str, "model": str, "size": str, "negative_prompt": str, "own_words": str, "n": int, "seed": int,
+    "steps": int, "guidance": float, "strength": float,
+}  # fmt: skip
+WORDS: Kinds = {"prompt": str, "model": str, "change": bool, "references": list, "seed": int, "as_json": bool}
+SIZE: Kinds = {"by": int, "quick": bool, "model": str, "prompt": str, "strength": float, "steps": int, "seed": int}
+# What OpenAI's client can send that says how its own service makes pictures: told, and not used.
+UNUSED = (
+    "background", "complexity", "frame_count", "frame_duration_ms", "input_fidelity", "markup", "moderation",
+    "output_compression", "output_format", "partial_images", "quality", "response_format", "safety_identifier",
+    "stream", "style", "svg", "user",
+)  # fmt: skip
+MEANT = ("stream", "response_format", "output_format")  # of those: refused where they ask for what can't be
 HTTP = {
-    404: "There is no such address here: it has /v1/images/generations, /v1/images/edits and /v1/models.",
+    404: "There is no such address here: it has /v1/images/generations, /v1/images/edits, /v1/images/enlargements, "
+    "/v1/write and /v1/models.",
     405: "This address takes another method: POST for pictures, GET for the list of models.",
 }  # instead of starlette's words
 
@@ -55,19 +70,32 @@ def make_app(runner: Runner, token: str, port: int) -> ASGIApp:
 
     async def generate(request: Request) -> Response:
         values = _read_json(await request.body())
-        return await _answer(runner, request, Asked(**_take_fields(values)), values)
+        asked = Asked(**_take_fields(values))
+        return await _answer(runner, request, await asyncio.to_thread(make_jobs, asked), _tell_unused(values))
 
     async def edit(request: Request) -> Response:
         with use_scratch_folder() as folder, _hide_folder(folder):
-            async with request.form(max_files=MOST_PICTURES + 1, max_part_size=MOST_JSON) as form:
-                pictures = await _store(form.getlist("image") + form.getlist("image[]"), folder)
-                if not pictures:
-                    raise RequestError("There is no picture to edit.", "Send it as `image`.")
-                masks = await _store(form.getlist("mask"), folder, "mask")
-                values = {key: value for key, value in form.items() if isinstance(value, str)}
+            pictures, masks, values = await _read_form(request, folder)
             mask = _turn_mask(masks[0]) if masks else None
             asked = Asked(**_take_fields(values), pictures=tuple(pictures), mask=mask)
-            return await _answer(runner, request, asked, values)
+            return await _answer(runner, request, await asyncio.to_thread(make_jobs, asked), _tell_unused(values))
+
+    async def enlarge(request: Request) -> Response:
+        with use_scratch_folder() as folder, _hide_folder(folder):
+            pictures, masks, values = await _read_form(request, folder)
+            if len(pictures) != 1 or masks:
+                raise RequestError("Enlarging takes one picture and no mask.")
+            asked = AskedSize(pictures[0], **_take_fields(values, SIZE))
+            return await _answer(runner, request, [await asyncio.to_thread(make_size_job, asked)], _tell_unused(values))
+
+    async def write(request: Request) -> Response:
+        fields = _take_fields(_read_json(await request.body()), WORDS)
+        if not all(isinstance(one, str) for one in fields.get("references", ())):
+            raise RequestError("references can't be other than names.")
+        fields["references"] = tuple(fields.get("references", ()))
+        job = await asyncio.to_thread(make_words_job, AskedWords(**fields))
+        made = await _wait(runner, request, [job])
+        return JSONResponse({"text": made[0].data.decode()} if made else {})
 
     async def models(_: Request) -> Response:
         there = [{"id": one.name, "object": "model", "created": 0, "owned_by": "local"}
@@ -77,9 +105,12 @@ def make_app(runner: Runner, token: str, port: int) -> ASGIApp:
     routes = [
         Route("/v1/images/generations", generate, methods=["POST"]),
         Route("/v1/images/edits", edit, methods=["POST"]),
+        Route("/v1/images/enlargements", enlarge, methods=["POST"]),
+        Route("/v1/write", write, methods=["POST"]),
         Route("/v1/models", models),
     ]
     told: dict[Any, Any] = dict.fromkeys((HTTPException, FluxLocalError, OSError, RuntimeError), _tell)
+    told[ClientDisconnect] = _tell_nobody
     told[Exception] = _tell_fault
     return Guard(Starlette(routes=routes, exception_handlers=told), token, {f"{HOST}:{port}", f"localhost:{port}"})
 
@@ -135,7 +166,7 @@ def _tell(_: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return _say(error.status_code, HTTP.get(error.status_code, error.detail), "bad_request", error.headers)
     if isinstance(error, JobEnded):
-        return _say(499 if error.cancelled else 500, _words(error), error.code)
+        return _say(499 if error.cancelled else 400 if error.asked else 500, _words(error), error.code)
     if isinstance(error, NotInstalled):
         return _say(404, _words(error), "model_not_found")
     if isinstance(error, FluxLocalError):
@@ -143,6 +174,11 @@ def _tell(_: Request, error: Exception) -> Response:
     if (known := faults.tell(error)) is None and not isinstance(error, OSError):
         raise error
     return _say(500, known.message if known else faults.WRONG, type(error).__name__)
+
+
+def _tell_nobody(_: Request, error: Exception) -> Response:
+    """Whoever asked went away before all was sent, and hears no answer."""
+    return _say(400, "The request was cut off.", type(error).__name__)
 
 
 def _tell_fault(_: Request, error: Exception) -> Response:
@@ -176,31 +212,57 @@ def _read_json(body: bytes) -> dict[str, Any]:
     return values
 
 
-def _take_fields(values: dict[str, Any]) -> dict[str, Any]:
-    """What we know of the fields, as Asked calls them. Raises RequestError for a value of another kind.
+def _take_fields(values: dict[str, Any], kinds: Kinds = PICTURE) -> dict[str, Any]:
+    """What the request says, as Asked and its like call it. Raises RequestError for a value of another kind and a field
+    that nobody knows.
 
-    What says how other services make pictures (quality, style, background ...) means nothing here and is passed over.
+    What says how another service makes pictures (quality, style, background ...) means nothing here: _tell_unused.
     """
+    if strange := sorted(set(values) - set(kinds) - set(UNUSED)):
+        raise RequestError(f"There is no field {', '.join(strange)[:80]} here.", f"There are {', '.join(kinds)}.")
     if str(values.get("stream", "false")).lower() == "true" or values.get("response_format") == "url":
         raise RequestError("Pictures come as b64_json, each when it is done.", "Leave stream and url out.")
     if str(values.get("output_format") or "png") != "png":
         raise RequestError("Pictures come as PNG.", "Leave output_format out.")
     fields: dict[str, Any] = {}
-    for name in TAKEN:
-        value = values.get(name)
-        if value is None:
+    for name, kind in kinds.items():
+        if (value := values.get(name)) is None:
             continue
         try:
-            fields[FIELDS.get(name, name)] = NUMBERS[name](value) if name in NUMBERS else _demand_text(value)
+            fields[FIELDS.get(name, name)] = _convert(value, kind)
         except (ValueError, TypeError, OverflowError) as error:
             raise RequestError(f"{name} can't be {str(value)[:60]!r}.") from error
     return fields
 
 
-def _demand_text(value: object) -> str:
-    if not isinstance(value, str):
-        raise TypeError("not text")
+def _convert(value: Any, kind: type) -> Any:
+    """Forms have everything as text. Raises ValueError, TypeError, OverflowError."""
+    if kind is bool and str(value).lower() in ("true", "false"):
+        return str(value).lower() == "true"
+    if isinstance(value, bool):
+        raise TypeError("yes or no")
+    if kind in (int, float):
+        return kind(value)
+    if not isinstance(value, kind):
+        raise TypeError(f"no {kind.__name__}")
     return value
+
+
+def _tell_unused(values: dict[str, Any]) -> list[str]:
+    """What was sent and is not used, as sentences."""
+    unused = [name for name in UNUSED if values.get(name) is not None and name not in MEANT]
+    return [f"{', '.join(unused)} means nothing here and was not used."] if unused else []
+
+
+async def _read_form(request: Request, folder: Path) -> tuple[list[Path], list[Path], dict[str, Any]]:
+    """Pictures and masks of a form, and all else that it says. Raises RequestError for none, and for other files."""
+    async with request.form(max_files=MOST_PICTURES + 1, max_part_size=MOST_JSON) as form:
+        pictures = await _store(form.getlist("image") + form.getlist("image[]"), folder)
+        if not pictures:
+            raise RequestError("There is no picture.", "Send it as `image`.")
+        masks = await _store(form.getlist("mask"), folder, "mask")
+        values = {key: value for key, value in form.items() if key not in ("image", "image[]", "mask")}
+    return pictures, masks, values
 
 
 async def _store(parts: list[UploadFile | str], folder: Path, name: str = "image") -> list[Path]:
@@ -226,9 +288,16 @@ def _turn_mask(path: Path) -> Path:
         return path  # opening it will say what it is
 
 
-async def _answer(runner: Runner, request: Request, asked: Asked, values: dict[str, Any]) -> Response:
-    """The pictures; where nobody waits any more the jobs are cancelled."""
-    jobs = await asyncio.to_thread(make_jobs, asked)
+async def _answer(runner: Runner, request: Request, jobs: list[Job], told: list[str]) -> Response:
+    """The pictures, and what else is to be told."""
+    made = await _wait(runner, request, jobs)
+    data = [{"b64_json": base64.b64encode(one.data).decode(), "seed": one.state.seed} for one in made]
+    answer = {"created": int(time.time()), "data": data, "output_format": "png"}
+    return JSONResponse(answer | ({"warnings": told} if told else {}))
+
+
+async def _wait(runner: Runner, request: Request, jobs: list[Job]) -> list[Made]:
+    """What the jobs made; where nobody waits any more they are cancelled."""
     futures = [asyncio.wrap_future(runner.run(job)) for job in jobs]
     try:
         while waiting := [future for future in futures if not future.done()]:
@@ -237,14 +306,12 @@ async def _answer(runner: Runner, request: Request, asked: Asked, values: dict[s
                 break
             if any(future.done() and future.exception() for future in futures):
                 break
-        made: list[Made] = [await future for future in futures if future.done()]
+        return [await future for future in futures if future.done()]
     finally:
         for job, future in zip(jobs, futures, strict=True):
             if not future.done():
                 runner.cancel(job.id)
             future.add_done_callback(_forget)
-    data = [{"b64_json": base64.b64encode(one.data).decode(), "seed": one.state.seed} for one in made]
-    return JSONResponse({"created": int(time.time()), "data": data, "output_format": "png"})
 
 
 def _forget(future: asyncio.Future[Made]) -> None:

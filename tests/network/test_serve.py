@@ -18,6 +18,8 @@ from PIL import Image
 
 from app.board.data import Board, Panel, Scene, Settings
 from app.fluxboard.file import BoardFile
+from app.pictures.images import read_request
+from tests.tiny_language import save_parrot
 
 openai = pytest.importorskip("openai", reason="the extra `clients` brings it")
 pytestmark = [pytest.mark.network, pytest.mark.filterwarnings("ignore::DeprecationWarning")]
@@ -29,6 +31,9 @@ WORDS = [sys.executable, "-P", "-m", "app"]
 @pytest.fixture(scope="module")
 def surroundings(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
+    (home / "writer.txt").write_text(
+        str(save_parrot(tmp_path_factory.mktemp("parrot"), ["Sure: ", "A fox ", "rests."]))
+    )
     return {**os.environ, "FLUX_LOCAL_HOME": str(home), "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
 
 
@@ -92,6 +97,23 @@ def test_what_a_mask_leaves_stays(client):
     assert changed[:, 136:].max() > 0
 
 
+def test_words_are_written_out_and_a_picture_enlarged_through_openai_s_client(client):
+    text = client.post("/write", cast_to=object, body={"prompt": "a fox", "model": "mini"})["text"]
+    assert text == "A fox rests."
+    made = client.images.generate(
+        prompt=text, size="64x64", user="me", quality="high", extra_body={"steps": 1, "own_words": "a fox"}
+    )
+    assert made.model_extra["warnings"] == ["quality, user means nothing here and was not used."]
+    large = client.post(
+        "/images/enlargements", cast_to=object, body={"by": "2", "model": "mini", "steps": "1"},
+        files={"image": ("a.png", base64.b64decode(made.data[0].b64_json))},
+        options={"headers": {"Content-Type": "multipart/form-data"}},
+    )  # fmt: skip
+    assert Image.open(io.BytesIO(base64.b64decode(large["data"][0]["b64_json"]))).size == (128, 128)
+    with pytest.raises(openai.BadRequestError, match="no field sead"):
+        client.images.generate(prompt="a dog", extra_body={"sead": 3})
+
+
 def test_models_are_listed_and_errors_are_its_own(client, server):
     assert [model.id for model in client.models.list()] == ["mini"]
     with pytest.raises(openai.NotFoundError):
@@ -113,10 +135,14 @@ def test_mcp_s_client_makes_edits_and_renders(surroundings, tmp_path):
     panel = Panel("p1", "a panda on the beach", settings=Settings(steps=1, width=64, height=64))
     BoardFile.create(tmp_path / "day.fluxboard", Board("day", scenes=(Scene("s", panels=(panel,)),))).close()
     found = asyncio.run(_use_tools(surroundings, tmp_path))
-    assert found["tools"] == {"generate", "edit", "board_list", "board_render"}
+    assert found["tools"] == {"generate", "edit", "write", "enlarge", "board_list", "board_render"}
+    assert found["written"] == "A fox rests."
     assert found["version"] == metadata.version("flux-local-studio")
     assert Image.open(io.BytesIO(base64.b64decode(found["made"]))).size == (64, 64)
-    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["dog-2.png", "dog.png"]
+    assert sorted(path.name for path in tmp_path.glob("*.png")) == ["dog-2.png", "dog.png", "large.png"]
+    with Image.open(tmp_path / "large.png") as large:
+        assert large.size == (128, 128)
+    assert read_request(tmp_path / "dog.png").own_words == "a wolf"
     assert "not installed" in found["refused"]
     with BoardFile.open(tmp_path / "day.fluxboard", write=False) as file:
         assert len(file.board.panel("p1").takes) == 1
@@ -128,7 +154,14 @@ async def _use_tools(surroundings, place):
     async with stdio_client(server) as streams, ClientSession(*streams) as session:
         found["version"] = (await session.initialize()).server_info.version
         found["tools"] = {tool.name for tool in (await session.list_tools()).tools}
-        asked = {"prompt": "a dog", "size": "64x64", "seed": 1, "save_to": str(place / "dog.png")}
+        asked = {
+            "prompt": "a dog",
+            "size": "64x64",
+            "seed": 1,
+            "save_to": str(place / "dog.png"),
+            "own_words": "a wolf",
+        }
+        found["written"] = (await session.call_tool("write", {"words": "a fox"})).content[0].text
         made = await session.call_tool("generate", asked)
         assert not made.is_error, made
         found["made"] = next(part.data for part in made.content if part.type == "image")
@@ -136,6 +169,9 @@ async def _use_tools(surroundings, place):
             "edit", {**asked, "pictures": [str(place / "dog.png")], "prompt": "make it night"}
         )
         assert not edited.is_error, edited
+        given = {"picture": str(place / "dog.png"), "save_to": str(place / "large.png"), "model": "mini"}
+        enlarged = await session.call_tool("enlarge", given)
+        assert not enlarged.is_error, enlarged
         refused = await session.call_tool("generate", {"prompt": "a dog", "model": "flux2-dev"})
         assert refused.is_error
         found["refused"] = refused.content[0].text

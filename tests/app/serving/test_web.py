@@ -10,8 +10,8 @@ from PIL import Image
 
 from app.models import library
 from app.pictures.images import open_mask
-from app.serving.asked import MOST, Asked, make_jobs
-from app.serving.web import HOST, MOST_BYTES, _read_json, _take_fields, _turn_mask, listen, make_app
+from app.serving.asked import MOST, Asked, AskedSize, make_jobs, make_size_job
+from app.serving.web import HOST, MOST_BYTES, _read_json, _take_fields, _tell_unused, _turn_mask, listen, make_app
 from mlx_model.errors import NotInstalled, RequestError
 
 GOOD = {"host": "127.0.0.1:8188", "authorization": "Bearer word"}
@@ -22,7 +22,9 @@ def ask(path="/v1/models", headers=GOOD, body=(b"",), method="GET", said=None):
     said, pieces = [] if said is None else said, list(body)
 
     async def receive():
-        return {"type": "http.request", "body": pieces.pop(0), "more_body": bool(pieces)}
+        if (piece := pieces.pop(0)) is None:  # whoever asked went away
+            return {"type": "http.disconnect"}
+        return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
 
     async def send(message):
         said.append(message)
@@ -82,11 +84,56 @@ def test_what_is_no_request_is_told(body):
 @pytest.mark.parametrize(
     "wrong",
     [{"n": "x"}, {"n": None, "seed": []}, {"prompt": 3}, {"stream": True}, {"stream": "true"},
+     {"sead": 3}, {"promt": "a"}, {"n": True},
      {"response_format": "url"}, {"output_format": "webp"}, {"seed": float("inf")}, {"model": {}}],
 )  # fmt: skip
 def test_fields_of_another_kind_are_refused(wrong):
     with pytest.raises(RequestError):
         _take_fields(wrong)
+
+
+def test_a_field_that_nobody_knows_is_named():
+    for path, body, name in (
+        ("/v1/images/generations", b'{"prompt": "a dog", "sead": 3}', "sead"),
+        ("/v1/write", b'{"prompt": "a dog", "n": 3}', "n"),
+    ):
+        status, said = ask(path, body=[body], method="POST")
+        assert (status, f"no field {name} here" in said["error"]["message"]) == (400, True)
+
+
+@pytest.mark.parametrize("path", ["/v1/images/generations", "/v1/images/edits", "/v1/images/enlargements", "/v1/write"])
+def test_a_body_that_is_cut_off_is_no_fault_of_ours(path):
+    """Nothing is raised, which uvicorn would print."""
+    headers = {**GOOD, "content-type": "multipart/form-data; boundary=edge"}
+    start = b'--edge\r\nContent-Disposition: form-data; name="image"; filename="a.png"\r\n\r\nabc'
+    assert ask(path, headers, [start, None], "POST")[0] == 400
+
+
+@pytest.mark.parametrize(
+    ("asked", "status", "said"),
+    [
+        ({"prompt": ""}, 400, "no words to write out"),
+        ({"prompt": "a fox", "references": [1]}, 400, "names"),
+        ({"prompt": "a fox", "as_json": True, "change": True}, 400, "JSON"),
+        ({"prompt": "a fox", "change": "perhaps"}, 400, "change can't be"),
+        ({"prompt": "a fox"}, 404, "No language model is here"),
+        ({"prompt": "a fox", "model": "nope"}, 400, "nope"),
+    ],
+)
+def test_words_that_can_t_be_written_out_are_told(asked, status, said):
+    found, told = ask("/v1/write", body=[json.dumps(asked).encode()], method="POST")
+    assert (found, said in told["error"]["message"]) == (status, True), told
+
+
+def test_enlarging_is_one_job_and_what_it_can_t_do_is_told(tmp_path):
+    Image.new("RGB", (96, 64), (9, 9, 99)).save(tmp_path / "a.png")
+    job = make_size_job(AskedSize(tmp_path / "a.png", 4, model="mini"))
+    assert (job.request.enlarge, job.request.size) == (4, (384, 256))
+    for wrong in (AskedSize(tmp_path / "a.png", 3), AskedSize(tmp_path / "a.png", quick=True, model="mini")):
+        with pytest.raises(RequestError):
+            make_size_job(wrong)
+    with pytest.raises(NotInstalled):
+        make_size_job(AskedSize(tmp_path / "a.png", quick=True))
 
 
 def test_a_picture_that_was_sent_is_named_without_our_place_for_it():
@@ -112,9 +159,11 @@ def test_a_model_in_nobody_s_home_is_told():
     assert "begins with ~" in said["error"]["message"]
 
 
-def test_fields_of_other_services_are_passed_over():
+def test_fields_of_other_services_are_not_used_and_that_is_told():
     given = {"prompt": "a dog", "n": "2", "quality": "hd", "style": "vivid", "user": "me", "size": None}
     assert _take_fields(given) == {"prompt": "a dog", "count": 2}
+    assert _tell_unused(given) == ["quality, style, user means nothing here and was not used."]
+    assert _tell_unused({"prompt": "a dog", "output_format": "png"}) == []
     assert _take_fields({"negative_prompt": "fog", "guidance": 2}) == {"negative": "fog", "guidance": 2.0}
 
 
