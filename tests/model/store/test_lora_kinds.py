@@ -312,7 +312,7 @@ FITS = {
     "FLUX.2 dev": peft("transformer.single_transformer_blocks.47.attn.to_qkv_mlp_proj", *low_rank(0, 55296, 6144)),
     "FLUX.1 dev": kohya("double_blocks.18.img_attn.qkv", *low_rank(0, 9216, 3072)),
     "FLUX.3 image klein": peft("diffusion_model.single_blocks.27.q_proj", *low_rank(0, 3072, 3072)),
-    "the built-in model": peft("diffusion_model.double_blocks.1.img_attn.qkv", *low_rank(0, 768, 256)),
+    "mini, the small built-in model": peft("diffusion_model.double_blocks.1.img_attn.qkv", *low_rank(0, 768, 256)),
 }
 
 
