@@ -1,5 +1,6 @@
 """A screen for all tests, a fresh program for each; whatever it says on stderr fails the test."""
 
+import json
 import os
 import shutil
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 import pytest
 
 from tests.window.driver import NEEDED, Screen, Window
+from tests.window.walking import LOOKS
 
 ASKED = "FLUX_LOCAL_WINDOW_TESTS"
 
@@ -53,3 +55,26 @@ def start(screen, tmp_path):
 def window(start):
     """The program as it starts for the first time."""
     return start()
+
+
+@pytest.fixture(scope="session")
+def screens():
+    """A function that gives the one of a size, made when it is first asked for."""
+    made: dict[tuple[int, int], Screen] = {}
+    yield lambda size: made.get(size) or made.setdefault(size, Screen(size))
+    for one in made.values():
+        one.close()
+
+
+@pytest.fixture
+def in_turn(request, start, screens, tmp_path):
+    """The program as it starts for the first time, in the size and appearance whose turn it is."""
+    size, appearance = LOOKS[request.session.items.index(request.node) % len(LOOKS)]
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "settings.json").write_text(json.dumps({"appearance": appearance}))
+    print(size, appearance)
+    window = start(on=screens(size))
+    yield window
+    if window.process.poll() is None:
+        window.ask("window.session.engine.cancel_all()")  # nothing to be asked about when it is closed
+        window.wait(lambda: not window.ask("window.session.busy()"), "the end of all jobs")

@@ -21,7 +21,7 @@ ENTRIES = ("Restore an Earlier Stateâ€¦", "About Flux Local", "Acknowledgementsâ
 DIALOGS = ("ctrl+e", "ctrl+comma", "ctrl+shift+b", "ctrl+slash", "ctrl+shift+a", "ctrl+p", "F1")
 PAGES = {"ctrl+0": "home", "ctrl+2": "cast", "ctrl+3": "models", "ctrl+4": "queue", "ctrl+5": "loras"}
 SETTLE = 3.0  # seconds in which a page that has just come is laid out on a busy machine
-FIELDS = ("QComboBox", "ChoiceField")
+FIELDS = ("QComboBox", "ChoiceField", "StartBox")
 
 
 def write_board(path):
@@ -97,6 +97,7 @@ def look_at_pages(shown):
     shown.type(" @")
     check(shown, "what can be mentioned")
     shown.press("Escape")
+    check_popups(shown, "panel")
     for tab in ("Shot", "Take", "Pictures"):
         shown.click(middle(shown.ask(
             f"(lambda bar: [place(bar, bar.tabRect(i)) for i in range(bar.count()) if bar.tabText(i) == {tab!r}][0])"

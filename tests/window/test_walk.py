@@ -1,4 +1,6 @@
-"""Every action of the window once, in an order drawn by a fixed seed, on every page, with and without a selection."""
+"""Every action and button of the window once, in an order drawn by a fixed seed, on every page, with and without a
+selection, also during a run; buttons by mouse and by keys.
+"""
 
 import random
 import time
@@ -6,10 +8,12 @@ import time
 import pytest
 
 from tests.window.driver import Window, middle
+from tests.window.walking import BUTTONS, PAGES, buttons, check_words, come_back, go, keep_busy, leave_dialogs
 
 ENDS = ("Close Window", "Quit Flux Local")
 NAMES = {"PgUp": "Page_Up", "PgDown": "Page_Down", "Del": "Delete", "Esc": "Escape", "+": "plus", "-": "minus",
          ",": "comma", ".": "period", "/": "slash"}  # fmt: skip
+MOST = 120  # presses of Tab
 
 
 def key(text: str) -> str:
@@ -30,49 +34,23 @@ def actions(window: Window) -> list[tuple[str, str]]:
     ]
 
 
-def leave_dialogs(window: Window) -> None:
-    for _ in range(6):
-        if len(window.question("windows")) == 1:
-            return
-        window.press("Escape")
-    raise AssertionError(f"{window.question('windows')} does not go with Esc")
-
-
 def do(window: Window, text: str, keys: str) -> None:
     if keys:
         window.press(key(keys))
     else:
         window.choose(text)
+    check_words(window)
     leave_dialogs(window)
-
-
-PAGES = {"board": "ctrl+1", "cast": "ctrl+2", "models": "ctrl+3", "queue": "ctrl+4", "panel": "ctrl+1"}
-BUTTONS = ("PushButton", "ToolButton", "CheckBox", "RadioButton")
-
-
-def go(window: Window, page: str, chosen: bool = True) -> None:
-    """To a page; on the board with a panel selected, or with that panel open. What was deleted is made anew."""
-    window.press(PAGES[page])
-    while page in ("board", "panel") and len(window.order()) < 2:
-        window.press("ctrl+shift+n")
-    if page in ("board", "panel") and chosen:
-        window.click(middle(window.panel(1)), times=2 if page == "panel" else 1)
-
-
-def keep_busy(window: Window) -> None:
-    """Four takes in the queue, where it is empty."""
-    if not window.ask("window.session.busy()"):
-        go(window, "board")
-        window.press("ctrl+alt+r")
 
 
 @pytest.mark.parametrize(
     ("page", "chosen", "busy"),
     [("board", True, False), ("board", False, False), ("cast", False, False), ("models", False, False),
-     ("queue", False, False), ("panel", True, False), ("board", True, True), ("queue", False, True),
-     ("panel", True, True)],
+     ("queue", False, False), ("panel", True, False), ("home", False, False), ("loras", False, False),
+     ("board", True, True), ("queue", False, True), ("panel", True, True)],
 )  # fmt: skip
-def test_every_action_of_every_page(window, page, chosen, busy):
+def test_every_action_of_every_page(in_turn, page, chosen, busy):
+    window = in_turn
     go(window, page, chosen)
     names = actions(window)
     random.Random(f"{page} {chosen}").shuffle(names)
@@ -82,39 +60,47 @@ def test_every_action_of_every_page(window, page, chosen, busy):
             keep_busy(window)
             go(window, page, chosen)
         do(window, text, keys)
-        window.press({"cast": "ctrl+2", "models": "ctrl+3", "queue": "ctrl+4"}.get(page, "ctrl+1"))
+        window.press(PAGES[page])
     assert window.process.poll() is None
-
-
-def buttons(window: Window, pressed: set[str]) -> list[tuple[str, list[int]]]:
-    """What can be pressed and was not yet, by its name or words."""
-    width, height = window.screen.size
-    found = []
-    for one in window.question("widgets"):
-        x, y = middle(one["rect"])
-        name = one["name"] or one["text"]
-        inside = 0 < x < width and 0 < y < height
-        if one["enabled"] and inside and name not in pressed and one["class"].endswith(BUTTONS):
-            found.append((name, one["rect"]))
-    return found
 
 
 @pytest.mark.parametrize("busy", [False, True])
 @pytest.mark.parametrize("page", PAGES)
-def test_every_button_of_every_page(window, page, busy):
-    pressed: set[str] = set()
-    draw = random.Random(page)
+def test_every_button_of_every_page(in_turn, page, busy):
+    window, pressed, draw = in_turn, set[str](), random.Random(page)
     go(window, page)
     while found := buttons(window, pressed):
         name, rect = draw.choice(found)
         print(time.strftime("%X"), page, name, flush=True)
         pressed.add(name)
         window.click(middle(rect))
+        check_words(window)
         leave_dialogs(window)
         if busy:
             keep_busy(window)
-        if busy or window.ask("window.open_panel_id() is not None") != (page == "panel"):
             go(window, page)
-        elif page != "panel":
-            window.press(PAGES[page])
+        come_back(window, page)
     assert len(pressed) > 5
+
+
+@pytest.mark.parametrize("pages", [("home", "cast", "queue", "panel"), ("board", "loras", "models")])
+def test_every_button_by_keys(in_turn, pages):
+    for page in pages:
+        go(in_turn, page)
+        assert len(press_by_keys(in_turn, page)) > 3
+        leave_dialogs(in_turn)
+
+
+def press_by_keys(window: Window, page: str) -> set[str]:
+    """Tab leads from one to the next; each is pressed where it is met first."""
+    pressed = set[str]()
+    for _ in range(MOST):
+        window.press("Tab")
+        now = window.question("focus") or {"class": "", "name": ""}
+        if now["class"].endswith(BUTTONS) and now["name"] not in pressed:
+            print(time.strftime("%X"), page, now["name"], flush=True)
+            pressed.add(now["name"])
+            window.press("space")
+            check_words(window)
+            come_back(window, page)
+    return pressed

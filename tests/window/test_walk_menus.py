@@ -1,0 +1,129 @@
+"""Every entry of the menus of right clicks, every control of every dialog, drags from anything to anything."""
+
+import random
+import time
+
+import pytest
+
+from tests.window.driver import Window, middle
+from tests.window.test_fit import DIALOGS, ENTRIES
+from tests.window.walking import BUTTONS, PAGES, check_words, come_back, go, keep_busy, leave_dialogs, things
+
+MENU = (
+    "[(a.text().replace('&', ''), a.isEnabled(), place(m, m.actionGeometry(a))) for m in [app.activePopupWidget()]"
+    " if hasattr(m, 'actionGeometry') for a in m.actions() if a.isVisible() and not a.isSeparator()]"
+)
+OF_QT = ("Line", "Edit", "entry", "Label", "Plain", "Box", "Field", "MainWindow")  # texts of fields; what has no menu
+DRAGS = 7  # on each page
+ROWS = "[place(v.viewport(), v.visualRect(v.model().index(r, 0))) for v in [{}] for r in range(v.model().rowCount())]"
+
+
+def spots(window: Window, page: str) -> list[tuple[int, int]]:
+    """Where a right click may show a menu: on one of each class of thing, on each row of the board and of the takes."""
+    first = {one["class"]: middle(one["rect"]) for one in reversed(things(window)) if not one["class"].endswith(OF_QT)}
+    found = list(first.values())
+    if page == "board":
+        width, height = window.screen.size
+        found += [middle(rect) for rect in window.ask(ROWS.format("grid"))[:3]] + [(width - 60, height - 40)]
+    if page == "panel":
+        found += [middle(rect) for rect in window.ask(ROWS.format("window.stack.currentWidget().side.takes"))[:2]]
+    return found
+
+
+def open_menu(window: Window, page: str, at: tuple[int, int]) -> list:
+    come_back(window, page)
+    window.click(at, button=3)
+    return window.ask(MENU)
+
+
+def choose(window: Window, text: str, rect: list[int], by_keys: bool) -> None:
+    if by_keys:
+        usable = [name for name, enabled, _ in window.ask(MENU) if enabled]
+        window.press(*["Down"] * (1 + usable.index(text)), "Return")
+    else:
+        window.click(middle(rect))
+    check_words(window)
+
+
+def walk_menus(window: Window, page: str, busy: bool, chosen: set[str]) -> None:
+    go(window, page)
+    for at in spots(window, page):
+        if busy:
+            keep_busy(window)
+            go(window, page)
+        while left := [one for one in open_menu(window, page, at) if one[1] and one[0] not in chosen]:
+            text, _, rect = left[0]
+            print(time.strftime("%X"), page, at, text, flush=True)
+            chosen.add(text)
+            choose(window, text, rect, by_keys=len(chosen) % 2 == 0)
+        leave_dialogs(window)
+
+
+@pytest.mark.parametrize(("pages", "busy"), [((*reversed(PAGES),), False), (("panel", "board", "queue"), True)])
+def test_every_entry_of_every_right_click(in_turn, pages, busy):
+    for page in pages:
+        chosen = set[str]()
+        walk_menus(in_turn, page, busy, chosen)
+        assert len(chosen) > 3 or page not in ("board", "panel")
+
+
+def test_whatever_is_dragged_onto_whatever(in_turn):
+    window, draw = in_turn, random.Random(1)
+    for page in PAGES:
+        for number in range(DRAGS):
+            if page in ("board", "panel") and number == 0:
+                keep_busy(window)
+            come_back(window, page)
+            one, other = draw.sample([one for one in things(window) if one["class"] != "entry"], 2)
+            print(time.strftime("%X"), page, one["name"], one["rect"], other["name"], other["rect"], flush=True)
+            window.drag(middle(one["rect"]), middle(other["rect"]))
+            check_words(window)
+    leave_dialogs(window)
+
+
+def is_asked(window: Window) -> bool:
+    """Whether another window than the one of the pages has the keys."""
+    return window.ask("app.activeWindow() not in (None, window)")
+
+
+def open_dialog(window: Window, words: str) -> None:
+    leave_dialogs(window)
+    go(window, "board")
+    window.press(words) if words in DIALOGS else window.choose(words)
+    window.wait(lambda: is_asked(window), words)
+
+
+def find_control(window: Window, pressed: set[str]) -> dict | None:
+    """One of the dialog's that was not used yet."""
+    x, y, width, height = window.ask("place(app.activeWindow())")
+    for one in things(window):
+        across, down = middle(one["rect"])
+        inside = x <= across < x + width and y <= down < y + height
+        if inside and one["class"].endswith((*BUTTONS, "ChoiceField")) and one["name"] not in pressed:
+            return one
+    return None
+
+
+def use(window: Window, one: dict) -> None:
+    """A button is pressed; of choices the next is taken. What the dialog asks further is left."""
+    window.click(middle(one["rect"]))
+    if one["class"].endswith("ChoiceField"):
+        window.press("Down", "Return")
+    check_words(window)
+    while len(window.question("windows")) > 2:
+        window.press("Escape")
+
+
+def test_every_control_of_every_dialog(in_turn):
+    """One that is left by what was pressed is asked for again."""
+    for words in (*DIALOGS, *ENTRIES):
+        pressed = set[str]()
+        open_dialog(in_turn, words)
+        while one := find_control(in_turn, pressed):
+            print(time.strftime("%X"), words, one["name"], flush=True)
+            pressed.add(one["name"])
+            use(in_turn, one)
+            if not is_asked(in_turn):
+                open_dialog(in_turn, words)
+        leave_dialogs(in_turn)
+        assert pressed, words
