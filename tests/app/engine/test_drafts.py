@@ -5,7 +5,7 @@ import io
 from app.engine import protocol
 from app.engine.jobs import Draft, Job
 from app.engine.worker import Worker
-from mlx_model.events import Done, Step
+from mlx_model.events import Done, Stage, Step
 from mlx_model.request import Request
 from mlx_model.run.write import Writer
 
@@ -26,7 +26,8 @@ def test_the_worker_writes_the_text_and_lets_other_models_go(tmp_path, monkeypat
     message = protocol.to_worker(protocol.line(protocol.order(job, tmp_path / "w1", ()))[:-1])
     worker = Worker(0, io.BytesIO(), lambda *_: iter(()))
     worker._pipeline = object()
-    step, done = worker._begin(message)
+    stage, step, done = worker._begin(message)
+    assert stage == Stage("load", "Qwen")
     assert isinstance(step, Step)
     assert isinstance(done, Done)
     assert worker._pipeline is None
