@@ -64,7 +64,7 @@ def test_samplers_classes_and_guidance_make_a_difference(work):
     (("--class", "-1"), "needs a class from 0 to 999"),
     (("--class", "1", "--sampler", "euler"), "It has: sde, ode"),
     (("--class", "1", "--negative", "blur"), "takes no words"),
-    (("--class", "1", "--size", "512x512"), "is larger than selfflow-imagenet can make"),
+    (("--class", "1", "--size", "512x512"), "is larger than Self-Flow, ImageNet at 256 pixels can make"),
 ])  # fmt: skip
 def test_refusals(work, words, said):
     done = generate(work, *words, "-o", "no.png", code=2)

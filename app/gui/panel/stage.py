@@ -106,7 +106,7 @@ class PanelStage(PanelPart, QWidget):
         self.strip.place_bar.add_asked.connect(self.choose_pictures)
         self.strip.place_bar.cut_asked.connect(self.laying.remove_ground)
         for asked in (self.strip.place_bar.erase_asked, self.canvas.arranger.erase_asked):
-            asked.connect(lambda: self.set_tool("rub"))
+            asked.connect(self.rub)
         self.laying.brush.left.connect(self.step_back)
         self.strip.paint_bar.clear_asked.connect(self.laying.clear_paint)
         self.canvas.menu_asked.connect(self.menu_asked)
@@ -290,6 +290,10 @@ class PanelStage(PanelPart, QWidget):
             self.show_pictures()
 
     # Mask
+
+    def rub(self) -> None:
+        """Erase what lies on the picture."""
+        self.set_tool("rub")
 
     def step_back(self) -> bool:
         """Lay the tool away, or else end the comparison; whether there was something."""

@@ -482,7 +482,6 @@ def collected(reference) -> bool:
     return reference() is None
 
 
-@pytest.mark.sweep
 def test_boards_opened_and_closed_four_times_leave_nothing(window, session):
     """Everything that belongs to a board goes with it: pages, document, pixmaps, connections."""
     session.open(session.path)
