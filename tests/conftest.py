@@ -33,6 +33,12 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)  # and under nohup they would be deaf to the end of their terminal
 
 
+@pytest.fixture(scope="session", autouse=True)
+def nobody_s_home(tmp_path_factory):
+    """Also where a test sets no home of its own, or takes it back before the end, a person's is not touched."""
+    os.environ["FLUX_LOCAL_HOME"] = str(tmp_path_factory.mktemp("home"))
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest chooses by markers
 def pytest_collection_modifyitems(items):
     """Of a test of many cases that is marked first_case the others are sweeps."""

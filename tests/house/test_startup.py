@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from app.base import paths
+
 ROOT = Path(__file__).resolve().parents[2]
 COUNT = """
 import atexit, json, sys
@@ -34,3 +36,8 @@ def test_a_command_loads_few_modules_of_ours(tmp_path, words):
     assert done.returncode == 0, done.stderr
     loaded = json.loads(done.stderr.splitlines()[-1])
     assert len(loaded) <= MOST[words], loaded
+
+
+def test_what_tests_start_has_a_home_of_the_tests(tmp_path_factory):
+    """Also where a test names none."""
+    assert tmp_path_factory.getbasetemp() in paths.home().parents

@@ -48,7 +48,8 @@ def test_words_are_written_out_beside_one_s_own_and_stay_after_a_restart(start, 
     assert again.ask(f"({TEXT}, {PANEL}.prompt)") == [LONG, "a fox in the snow"]
 
 
-def test_it_is_stopped_beside_the_pen_and_by_keys(start, home, tmp_path):
+@pytest.mark.parametrize("key", ["Return", "Escape"])
+def test_it_is_stopped_beside_the_pen_and_by_keys(start, home, tmp_path, key):
     """A slow one: the key comes before it is ready."""
     (home / "writer.txt").write_text(str(save_parrot(tmp_path / "slow", [f"word{n} " for n in range(400)], 60)))
     window = start(home=home)
@@ -56,6 +57,6 @@ def test_it_is_stopped_beside_the_pen_and_by_keys(start, home, tmp_path):
     window.click("Write the words out")
     window.wait(lambda: window.ask("window.stack.currentWidget().edit.pen.told.text()").startswith("Writing"), "words")
     window.wait(lambda: (window.question("focus") or {}).get("name") == "Stop writing", "the keys on it")
-    window.press("Return")
+    window.press(key)
     window.wait(lambda: not window.ask("window.stack.currentWidget().edit.pen.stop.isVisible()"), "the end")
     assert window.ask(f"({TEXT}, {PANEL}.written)") == ["a fox in the snow", []]

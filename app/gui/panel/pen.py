@@ -139,6 +139,14 @@ class Pen(PanelPart, QObject):
         """Within a token, or a piece of the model that is being read."""
         self.document.engine.cancel(self._job)
 
+    def step_back(self) -> bool:
+        """Escape: stop writing what this panel says, or what the keys are on to stop; whether there was something."""
+        job = self.document.engine.job(self._job)
+        if not job or job.cancelling or not (self._asked[0] == self.panel_id or self.stop.hasFocus()):
+            return False
+        self.cancel()
+        return True
+
     def _follow(self, job_id: str, _: object = None) -> None:
         if self._job and job_id == self._job and self.panel_id:
             self._tell()
@@ -150,7 +158,7 @@ class Pen(PanelPart, QObject):
         if job_id != self._job:
             return
         self._job, state = "", self.document.engine.job(job_id)
-        if state and state.state == "done" and state.result:
+        if state and state.state == "done" and state.result and not state.cancelling:
             self._use(Path(state.result).read_text("utf-8"))
         elif state and state.state == "failed":
             self.document.message.emit(state.reason, state.hint)
@@ -206,7 +214,7 @@ class ScenePen(QObject):
         if job_id != self._job:
             return
         self._job, state = "", self.document.engine.job(job_id)
-        if state and state.state == "done" and state.result:
+        if state and state.state == "done" and state.result and not state.cancelling:
             self._use(json.loads(Path(state.result).read_text("utf-8")))
         elif state and state.state == "failed":
             self.document.message.emit(state.reason, state.hint)

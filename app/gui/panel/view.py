@@ -339,7 +339,7 @@ class PanelView(PanelPart, QWidget):
 
     def keyPressEvent(self, event: QKeyEvent) -> None:
         if event.key() == Qt.Key.Key_Escape:
-            if not self.stage.step_back():
+            if not (self.edit.pen.step_back() or self.stage.step_back()):
                 self.closed.emit()
         else:
             super().keyPressEvent(event)

@@ -191,6 +191,7 @@ FIXED = (  # where, what and by which keys, besides the menus
     ("Board", "Larger and smaller panels", "Ctrl and the mouse wheel"),
     ("Panel", "Render", "Ctrl+Return"),
     ("Panel", "The panel before, the next one", "Ctrl+[, Ctrl+]"),
+    ("Panel", "Stop writing out, lay a tool away, leave the panel", "Esc"),
     ("Picture", "Larger, smaller, whole, its pixels", "+, -, 0, 1"),
     ("Picture", "Compare, show what was before", "C, hold B"),
     ("Picture", "Move it", "Arrows, or Space and drag"),

@@ -155,7 +155,7 @@ def test_a_take_that_comes_while_a_picture_is_read_is_kept(window, engine, pictu
         time.sleep(0.3)
         return read_picture(file, source, name)
 
-    QTimer.singleShot(100, lambda: (monkeypatch.undo(), engine.done(picture_file("take.png"))))
+    QTimer.singleShot(100, lambda: engine.done(picture_file("take.png")))
     monkeypatch.setattr(document_module, "read_picture", slow)
     window.open_panel(ids[1])
     window.pages["panel"].stage.drop(urls(picture_file("dropped.png")), None)

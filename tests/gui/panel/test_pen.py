@@ -131,6 +131,28 @@ def test_how_far_it_is_stands_beside_the_pen_and_it_is_cancelled_there(view, eng
     assert view.panel.written == ()
 
 
+def test_escape_stops_writing_and_leaves_the_panel_once_more(view, engine, tmp_path):
+    left = []
+    view.closed.connect(lambda: left.append(True))
+    press(view)
+    engine.cancels = False
+    QTest.keyClick(view.edit.pen.stop, Qt.Key.Key_Escape)
+    assert view.edit.pen.told.text() == "Stopping"
+    assert left == []
+    QTest.keyClick(view.edit.pen.stop, Qt.Key.Key_Escape)
+    assert left == [True]
+    answer(engine, tmp_path)  # it was ready before it heard
+    assert view.panel.written == ()
+
+
+def test_escape_in_another_panel_leaves_it_and_the_writing_goes_on(view, engine, ids):
+    press(view)
+    view.show_panel(ids()[1])
+    view.edit.text.setFocus()
+    QTest.keyClick(view.edit.text, Qt.Key.Key_Escape)
+    assert view.edit.pen.told.text() != "Stopping"
+
+
 def test_once_more_goes_on_from_the_artist_s_own_words(view, engine, tmp_path):
     press(view)
     answer(engine, tmp_path)
