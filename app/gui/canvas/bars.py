@@ -1,9 +1,9 @@
 """The row above the picture: tools on the left, compare and zoom on the right."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from functools import partial
 
-from PySide6.QtCore import Signal
+from PySide6.QtCore import QSize, Signal
 from PySide6.QtGui import QAction, QActionGroup, QResizeEvent
 from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QLayout, QMenu, QToolButton, QWidget
 
@@ -58,9 +58,17 @@ class CanvasBar(QWidget):
         super().resizeEvent(event)
         self._use_room()
 
-    def _use_room(self) -> None:
+    def sizeHint(self) -> QSize:
+        """Of all its tools, also those that had no room so far."""
+        asked = super().sizeHint()
+        return QSize(asked.width() + sum(_find_hidden(self, self._row, self._spare()).values()), asked.height())
+
+    def _spare(self) -> tuple[QWidget, ...]:
         """What keys, the wheel and the menu of the picture do as well goes first."""
-        use_room(self, self._row, (*self.zooms[:3:2], self.ground, self.hold, self.zoom))
+        return (*self.zooms[:3:2], self.ground, self.hold, self.zoom)
+
+    def _use_room(self) -> None:
+        use_room(self, self._row, self._spare())
 
     def _add_tools(self, row: QHBoxLayout) -> None:
         group = QButtonGroup(self)
@@ -142,11 +150,19 @@ class CanvasBar(QWidget):
         )
 
 
-def use_room(bar: QWidget, line: QLayout, spare: Iterable[QWidget]) -> None:
+def use_room(bar: QWidget, line: QLayout, spare: Collection[QWidget]) -> None:
     """Show as much of a row as there is room for: of `spare` the first go first."""
-    widths = {one: line.spacing() + (one.minimumWidth() or one.minimumSizeHint().width()) for one in spare}
-    missing = sum(width for one, width in widths.items() if not one.isVisibleTo(bar))
-    missing += line.minimumSize().width() - bar.width()
+    widths = _measure(line, spare)
+    missing = sum(_find_hidden(bar, line, spare).values()) + line.minimumSize().width() - bar.width()
     for one, width in widths.items():
         one.setVisible(missing <= 0)
         missing -= width
+
+
+def _measure(line: QLayout, spare: Collection[QWidget]) -> dict[QWidget, int]:
+    return {one: line.spacing() + (one.minimumWidth() or one.minimumSizeHint().width()) for one in spare}
+
+
+def _find_hidden(bar: QWidget, line: QLayout, spare: Collection[QWidget]) -> dict[QWidget, int]:
+    """The width of each that has no room now."""
+    return _measure(line, [one for one in spare if not one.isVisibleTo(bar)])

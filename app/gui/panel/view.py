@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from msgspec.structs import replace
 from PySide6.QtCore import QMimeData, Qt, Signal
 from PySide6.QtGui import QHideEvent, QKeyEvent, QKeySequence, QResizeEvent, QShortcut, QShowEvent
-from PySide6.QtWidgets import QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSizePolicy, QVBoxLayout, QWidget
 
 from ...board.data import Board, Panel, find_id, numbers
 from ...board.panel_job import panel_job, resolve
@@ -26,8 +26,6 @@ from .stage import LAYERS, PanelStage, invitation
 from .take_commands import TakeCommands
 from .takes_tree import TakesTree
 
-HEADED = 130  # px: of a scene's heading, before what the wheel and keys do as well takes its room
-NARROW = 640  # px: a header with less room has the tools in a row of their own
 SIDE = (348, 0.24, 460)  # width of the side: least, share of the window, most
 
 
@@ -91,6 +89,7 @@ class PanelView(PanelPart, QWidget):
             row.addWidget(widget)
             row.setStretchFactor(widget, 1 if widget is self.heading else 0)
         row.insertSpacing(row.indexOf(self.heading), GAP)
+        self.heading.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)  # the tools come first
         return row
 
     def _connect(self) -> None:
@@ -192,11 +191,11 @@ class PanelView(PanelPart, QWidget):
         board = self.document.board
         self.number.setText(f"Panel {numbers(board)[self.panel_id]}")
         self.heading.setText(board.scene_of(self.panel_id).heading)
-        self.heading.setMinimumWidth(min(HEADED, self.heading.sizeHint().width()))
         ids = [panel.id for panel in board.panels()]
         place = ids.index(self.panel_id)
         self.earlier.setEnabled(place > 0)
         self.later.setEnabled(place + 1 < len(ids))
+        self._place_tools()
 
     def _step(self, by: int) -> None:
         ids = [panel.id for panel in self.document.board.panels()]
@@ -357,7 +356,13 @@ class PanelView(PanelPart, QWidget):
         least, share, most = SIDE
         side = round(min(most, max(least, share * self.width())))
         self.side.setFixedWidth(side)
-        narrow = self.width() - side < NARROW
+        self._place_tools()
+
+    def _place_tools(self) -> None:
+        """A header with less room than they need has them in a row of their own."""
+        needed = sum(one.sizeHint().width() for one in (self.back, self.earlier, self.later, self.number))
+        needed += self.stage.bar.sizeHint().width() + 3 * GAP + self._head.count() * HAIR
+        narrow = self.width() - self.side.width() < needed
         (self._below if narrow else self._head).addWidget(self.stage.bar)
 
 

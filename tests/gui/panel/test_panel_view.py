@@ -105,6 +105,23 @@ def test_in_the_smallest_window_no_tool_and_no_choice_is_cut_or_lies_on_another(
             assert one.geometry().right() < other.x(), (one.accessibleName(), other.accessibleName())
 
 
+def test_a_long_heading_gives_way_before_any_tool_does(window, qtbot):
+    """Show before, Ground and Zoom in went, and never came back."""
+    document = window.document
+    scene = document.board.scenes[0]
+    document.do("Head", commands.set_scene(document.board, scene.id, heading="INT. BAR AT THE OLD HARBOUR - DAY"))
+    window.open_panel(next(document.board.panels()).id)
+    bar = window.page("panel").stage.bar
+    for boxes in (False, True):
+        bar.offer_boxes(boxes)
+        for size in ((1280, 800), (860, 540), (1280, 800)):
+            window.resize(*size)
+            qtbot.waitUntil(lambda size=size: window.size().toTuple() == size)
+            QApplication.processEvents()
+        lost = [one.accessibleName() for one in bar.findChildren(QToolButton) if not one.isVisible()]
+        assert lost == ([] if boxes else ["Draw boxes"])
+
+
 def test_variations_differ_by_seed_and_cancel_takes_all(view, engine):
     bar = view.edit.render_bar
     bar.counts.setCurrentIndex(2)
