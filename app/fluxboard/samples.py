@@ -90,8 +90,8 @@ SAMPLES: dict[str, Sample] = {
                 Shot("put on the hat from @hat", "First the hat.", "", "outfit_1b", 2, "MS", "", True),
                 Shot("put on the sunglasses from @sunglasses", "Then the sunglasses.", "", "outfit_1c", 2, "MS", "",
                      True),
-                Shot("@anna wearing the hat from @hat, the sunglasses from @sunglasses, the scarf from @scarf and the "
-                     "umbrella from @umbrella in @park", "Everything at once: one picture from six.", "", "", 3, "LS",
+                Shot("@anna wearing @hat, the sunglasses from @sunglasses, the scarf from @scarf and the umbrella from "
+                     "@umbrella in @park", "Everything at once: one picture from six.", "", "", 3, "LS",
                      ""),
             )),
         ),
