@@ -30,7 +30,7 @@ from .data import (
     reference_names,
 )
 from .rules import change_fields, check_board, check_panel, check_type, keep_take, settle_panel
-from .seen import find_ground
+from .seen import find_ground, fits_mask, source_picture
 
 __all__ = [
     "add_member", "add_members", "add_panel", "add_reference", "add_scene", "add_take", "apply_to_all", "choose_take",
@@ -151,17 +151,19 @@ def set_mask(board: Board, panel_id: str, picture: Picture | None) -> Board:
     return set_panel(board, panel_id, mask=picture)
 
 
-def start_from_seen(board: Board, panel_id: str) -> Board:
-    """The next edit changes what a mask or a placed picture would lie on, see seen.find_ground.
+def start_from_seen(board: Board, panel_id: str, layers: bool = False) -> Board:
+    """The next edit changes what a mask or (`layers`) a placed picture would lie on, see seen.find_ground.
 
     It is this take from then on, whichever is chosen later: what lies on one picture must not come to lie on another.
+    A mask of its size is the same part of it.
     """
     panel = board.panel(panel_id)
-    ground = find_ground(board, panel)
+    ground = find_ground(board, panel, layers)
     if ground is None or panel.find_take(ground.id) is None:
         return board
-    kept = {"mask": panel.mask, "placed": panel.placed}
-    return set_panel(board, panel_id, source=Source("take", take=ground.id), **kept)
+    same = source_picture(board, panel) == ground.picture
+    mask = panel.mask if same or (panel.mask and fits_mask(panel.mask, ground.picture)) else None
+    return set_panel(board, panel_id, source=Source("take", take=ground.id), mask=mask, placed=panel.placed)
 
 
 def continue_from(board: Board, panel_id: str, new: str) -> Board:

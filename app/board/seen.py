@@ -196,10 +196,13 @@ def source_picture(board: Board, panel: Panel) -> Picture | None:
     return look(board).find_source(panel)
 
 
-def find_ground(board: Board, panel: Panel) -> Take | None:
-    """What a mask and placed pictures lie on: the start where some lie there already, else the take that is seen."""
+def find_ground(board: Board, panel: Panel, layers: bool = False) -> Take | None:
+    """What a mask and placed pictures lie on: the start where some lie there already, else the take that is seen.
+
+    `layers`: what is placed next lies on. A mask alone, left from the change before, doesn't hold these at the start.
+    """
     start = look(board).find_start(panel)
-    return start if panel.mask or panel.placed else panel.take or start
+    return start if panel.placed or (panel.mask and not layers) else panel.take or start
 
 
 def is_out_of_date(board: Board, panel: Panel) -> bool:

@@ -54,7 +54,7 @@ class Laying(PanelPart, QObject):
     @property
     def ground(self) -> Picture | None:
         """What is placed and painted on."""
-        take = find_ground(self.document.board, self.panel)
+        take = find_ground(self.document.board, self.panel, layers=True)
         return take.picture if take else None
 
     def show_panel(self, panel_id: str) -> None:
@@ -79,7 +79,7 @@ class Laying(PanelPart, QObject):
 
     def layer(self, panel: Panel, start: QPixmap) -> QPixmap:
         """The start of a panel, at any size, with what lies on it, as the model will see it."""
-        take, placed = find_ground(self.document.board, panel), panel.placed
+        take, placed = find_ground(self.document.board, panel, layers=True), panel.placed
         if take is None or not placed or start.isNull():
             return start
         ground = take.picture
@@ -139,7 +139,7 @@ class Laying(PanelPart, QObject):
         panel_id = self.panel_id
 
         def change(board: Board) -> Board:
-            return commands.set_panel(commands.start_from_seen(board, panel_id), panel_id, placed=placed)
+            return commands.set_panel(commands.start_from_seen(board, panel_id, layers=True), panel_id, placed=placed)
 
         done = self.document.do(what, change, merge)
         if not done:

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from mlx_model.errors import FluxLocalError, Hint
 
 from ...base.words import say_count
-from ...board.data import Board, Picture, numbers
+from ...board.data import Board, Picture, Take, numbers
 from ...board.seen import find_ground
 from ..canvas.bars import CanvasBar
 from ..canvas.canvas import Canvas
@@ -177,8 +177,11 @@ class PanelStage(PanelPart, QWidget):
 
     def base(self) -> Picture | None:
         """What a mask and placed pictures lie on: what is shown, unless some lie on the start already."""
-        ground = find_ground(self.document.board, self.panel)
+        ground = self._find_ground()
         return ground.picture if ground else None
+
+    def _find_ground(self) -> Take | None:
+        return find_ground(self.document.board, self.panel, layers=not self.masking)
 
     def _take_picture(self) -> Picture | None:
         return self.panel.take.picture if self.panel.take else None
@@ -225,8 +228,7 @@ class PanelStage(PanelPart, QWidget):
 
     def _show_layers(self, shown: Picture | None) -> None:
         """What is placed is only seen on what it lies on; that this isn't the current take is said."""
-        board, panel = self.document.board, self.panel
-        ground = find_ground(board, panel)
+        panel, ground = self.panel, self._find_ground()
         self.laying.visible = bool(ground and shown == ground.picture)
         self.laying.refresh()
         elsewhere = (self.masking or self.tool in LAYERS) and ground and panel.take and ground.id != panel.take.id

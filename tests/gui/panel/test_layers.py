@@ -80,6 +80,25 @@ def test_it_is_seen_on_what_it_lies_on_and_not_on_the_result(view, document, ids
     assert view.panel.placed == ()
 
 
+def test_what_is_placed_after_a_masked_edit_lies_on_the_picture_that_is_seen(view, document, ids):
+    """The tool brought back the picture before the edit, which the mask had been painted on."""
+    first, mask = add_take(document, ids()[1], 3), drawn(document, 8)
+    document.do("Mask", commands.set_mask(commands.start_from_seen(document.board, ids()[1]), ids()[1], mask))
+    edited = add_take(document, ids()[1], 4)
+    assert view.panel.source.take == first.id
+    for tool in ("place", "paint"):
+        view.stage.set_tool(tool)
+        assert view.stage.to_show() == edited.picture
+        assert view.stage.canvas.caption == ""
+    view.stage.lay([drawn(document, 9)])
+    assert view.panel.source == Source("take", take=edited.id)
+    assert (view.panel.mask, len(view.panel.placed)) == (mask, 1), "it is the same part that one goes on with"
+    add_take(document, ids()[1], 5)
+    view.stage.set_tool("place")
+    assert view.stage.to_show() == edited.picture, "what lies there stays with its start"
+    assert view.stage.canvas.caption == "Start: take 2"
+
+
 def test_a_click_on_a_tool_leaves_the_keys_to_the_canvas(view, document, ids, picture_file):
     take = add_take(document, ids()[1], 3)
     placed = (Placed(drawn(document, 9)),)
