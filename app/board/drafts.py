@@ -3,7 +3,7 @@
 Each is asked for by itself, so that its mentions can be checked; all that makes them look alike is told with it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 from msgspec.structs import replace
@@ -26,14 +26,17 @@ class SceneDraft(NamedTuple):
     about: str
 
 
-def draft_scene(board: Board, scene: Scene) -> SceneDraft:
-    """Panels that are made from words and say little yet: an edit is no description, and a long one needs no writer."""
-    lines = {
-        panel.id: panel.prompt
-        for panel in scene.panels
-        if panel.source.kind == "blank" and panel.prompt.strip() and not panel.written_out and is_short(panel.prompt)
-    }
-    return SceneDraft(lines, _tell(board, scene))
+def draft_scene(board: Board, scene: Scene, named: Collection[str] | None = None) -> SceneDraft:
+    """The panels that are made from words and say little yet, or of the `named` ones (ids) all made from words.
+
+    An edit is no description, and a long one needs no writer unless somebody wants it.
+    """
+    made = [panel for panel in scene.panels if panel.source.kind == "blank" and panel.prompt.strip()]
+    if named is None:
+        chosen = [panel for panel in made if not panel.written_out and is_short(panel.prompt)]
+    else:
+        chosen = [panel for panel in made if panel.id in named]
+    return SceneDraft({panel.id: panel.prompt for panel in chosen}, _tell(board, scene))
 
 
 def _tell(board: Board, scene: Scene) -> str:

@@ -22,7 +22,8 @@ from .say import Reporter, echo, json_option, say_json
     "--writer",
     type=FILE,
     metavar="NAME|FOLDER",
-    help="One of `models list`, or the folder of a language model that mlx-lm opens: from then on the usual one.",
+    help="One of `models list`, or the folder of a language model that mlx-lm opens; for this once. Where no writer is "
+    "here yet, a folder whose words are used is the usual one from then on.",
 )
 @click.option("-m", "--model", metavar="MODEL", help="What the words are for: FLUX.3 has a writer of its own.")
 @click.option("--change", is_flag=True, help="WORDS are an instruction for an edit, not a description.")
@@ -91,6 +92,7 @@ def write_out(asked: Asked, writer: str | None, spec: ModelSpec | None, report: 
             report(next(events))
     except StopIteration as end:
         text: str = end.value
+        writers.keep_first(writer)
         return text
     finally:
         events.close()

@@ -1,5 +1,6 @@
 """Which language model on this disk writes prompts out, and which of those that can be added are here."""
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
@@ -58,12 +59,15 @@ def resolve(text: str) -> Path:
 
 
 def pick(text: str | None, spec: ModelSpec | None, usable: int) -> Path:
-    """The folder of a name, or of a path, which is the usual one from then on; None: the one that writes for `spec`.
+    """The folder of a name or of a path; None: the one that writes for `spec`. See keep_first.
 
-    `usable`: bytes of memory. Raises NotInstalled where there is none, and what choose_writer does.
+    `usable`: bytes of memory. Raises NotInstalled where there is none, LayoutError, WillNotFit for what can't be one.
     """
     if text is not None:
-        return resolve(text) if text in LANGUAGES else choose_writer(resolve(text), usable)
+        folder = resolve(text)
+        if text not in LANGUAGES:
+            check_folder(folder, usable)
+        return folder
     if found := find_writer(spec):
         return found
     name = (spec.writer if spec else "") or next(iter(LANGUAGES))
@@ -74,9 +78,20 @@ def choose_writer(folder: Path, usable: int) -> Path:
     """Remember it. `usable`: bytes of memory. Raises LayoutError, WillNotFit for what can't be one, DiskFull."""
     folder = folder.expanduser().absolute()
     check_folder(folder, usable)
+    _remember(folder)
+    return folder
+
+
+def keep_first(text: str | None) -> None:
+    """Remember what was given for one run, once its words were used: a path, and only where nothing writes yet."""
+    if text is not None and text not in LANGUAGES and find_writer() is None:
+        with contextlib.suppress(FluxLocalError):  # the words, which took minutes, are worth more
+            _remember(resolve(text))
+
+
+def _remember(folder: Path) -> None:
     files.make_folders(_note().parent)
     files.write_new(_note(), lambda handle: handle.write(os.fsencode(folder)), force=True)
-    return folder
 
 
 def catalogue(here: memory.Machine) -> list[dict[str, Any]]:

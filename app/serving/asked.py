@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlx_model.enlarging import FACTORS, find_words
-from mlx_model.errors import RequestError
+from mlx_model.errors import FluxLocalError, RequestError
 from mlx_model.helpers import find_enlarger
 from mlx_model.memory import machine
 from mlx_model.request import MAX_SEED, Mask, Request, check, demand, parse_size
@@ -25,6 +25,13 @@ from ..pictures import inputs
 
 MOST = 10  # pictures of one request
 FROM_PROGRAM = "program"  # what the queue calls such a job
+ADVICE = {  # what a program can do, or ask its person for; other advice names our buttons and options
+    "add_depth": "Add depth-anything-v2-small in Flux Local first.",
+    "add_model": "Add {name} in Flux Local first.",
+    "add_model_again": "Add {name} in Flux Local again.",
+    "install_part": 'An installation with pip has it after: pip install "flux-local-studio[{name}]"',
+    "write_again": "Another seed gives another answer.",
+}
 
 
 @dataclass(frozen=True)
@@ -160,3 +167,10 @@ def make_size_job(asked: AskedSize) -> Job:
 
 def _make_job(request: Request, folder: Folder) -> Job:
     return Job(secrets.token_hex(8), FROM_PROGRAM, request, str(folder.path), previews=False, words=request.prompt)
+
+
+def say_error(error: FluxLocalError) -> str:
+    """The error in words, with what to do about it."""
+    hint = error.hint
+    told = hint if isinstance(hint, str) else ADVICE.get(hint.code, "").format(**hint.values)
+    return f"{error.message} {told}".strip()

@@ -23,7 +23,7 @@ from ..board.panel_job import further_seed, make_take, panel_job, resolve
 from ..engine.jobs import Job
 from ..fluxboard.composite import compose
 from ..fluxboard.file import BoardFile
-from .asked import Asked, AskedSize, AskedWords, make_jobs, make_size_job, make_words_job
+from .asked import Asked, AskedSize, AskedWords, make_jobs, make_size_job, make_words_job, say_error
 from .runner import Made, Runner
 
 INSTRUCTIONS = (
@@ -136,14 +136,9 @@ def _tell_errors(work: Any) -> Any:
         except Exception as error:
             if (known := faults.tell(error)) is None:
                 raise
-            raise ToolError(say(known)) from error
+            raise ToolError(say_error(known)) from error
 
     return attempt
-
-
-def say(error: FluxLocalError) -> str:
-    """The error in words; advice that names buttons or options of ours is no use to a program."""
-    return f"{error.message} {error.hint if isinstance(error.hint, str) else ''}".strip()
 
 
 async def _make(runner: Runner, asked: Asked, save_to: str) -> list[Any]:
@@ -165,7 +160,7 @@ async def _run(runner: Runner, job: Job) -> Made:
         runner.cancel(job.id)
         raise
     except FluxLocalError as error:
-        raise ToolError(say(error)) from error
+        raise ToolError(say_error(error)) from error
 
 
 def _name_pictures(pictures: list[str]) -> tuple[Path, ...]:

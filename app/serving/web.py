@@ -29,13 +29,13 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mlx_model.errors import Advice, FluxLocalError, ModelError, NotInstalled, RequestError
+from mlx_model.errors import FluxLocalError, ModelError, NotInstalled, RequestError
 from mlx_model.files import use_scratch_folder
 
 from ..base import faults
 from ..engine.jobs import Job
 from ..models import library
-from .asked import Asked, AskedSize, AskedWords, make_jobs, make_size_job, make_words_job
+from .asked import Asked, AskedSize, AskedWords, make_jobs, make_size_job, make_words_job, say_error
 from .runner import JobEnded, Made, Runner
 
 Kinds = dict[str, type]  # what a field of a request holds
@@ -166,11 +166,11 @@ def _tell(_: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return _say(error.status_code, HTTP.get(error.status_code, error.detail), "bad_request", error.headers)
     if isinstance(error, JobEnded):
-        return _say(499 if error.cancelled else 400 if error.asked else 500, _words(error), error.code)
+        return _say(499 if error.cancelled else 400 if error.asked else 500, say_error(error), error.code)
     if isinstance(error, NotInstalled):
-        return _say(404, _words(error), "model_not_found")
+        return _say(404, say_error(error), "model_not_found")
     if isinstance(error, FluxLocalError):
-        return _say(500 if isinstance(error, ModelError) else 400, _words(error), error.code)
+        return _say(500 if isinstance(error, ModelError) else 400, say_error(error), error.code)
     if (known := faults.tell(error)) is None and not isinstance(error, OSError):
         raise error
     return _say(500, known.message if known else faults.WRONG, type(error).__name__)
@@ -194,11 +194,6 @@ def _hide_folder(folder: Path) -> Iterator[None]:
     except FluxLocalError as error:
         error.message = error.message.replace(f"{folder}{os.sep}", "")
         raise
-
-
-def _words(error: FluxLocalError) -> str:
-    """Advice that names buttons or options of ours is no use to a program."""
-    return error.message if isinstance(error.hint, Advice) else f"{error.message} {error.hint}".strip()
 
 
 def _read_json(body: bytes) -> dict[str, Any]:

@@ -83,7 +83,7 @@ class _Run:
             if previews and number + 1 < tiles.amount:
                 yield Preview(number + 1, pixels=canvas.seen)
         if found:
-            yield Note(f"{_say_tiles(found)} of them had been made before.")
+            yield Note(f"{_say_tiles(found)} had been made before.")
         return canvas.pixels
 
     def _make_one(self, plain: np.ndarray, place: tuple[int, int], number: int) -> Generator[Event, None, np.ndarray]:

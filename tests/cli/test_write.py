@@ -12,7 +12,7 @@ from app.cli.write import Asked, find_spec, write_out
 from app.fluxboard.file import BoardFile
 from app.models import writers
 from app.pictures.images import read_request
-from mlx_model.errors import NotInstalled
+from mlx_model.errors import NotInstalled, RequestError
 from mlx_model.run.write import Writer
 from mlx_model.specs import SPECS
 from mlx_model.writing import RECORD
@@ -64,16 +64,38 @@ def test_without_one_the_way_to_it_is_told():
         write_out(Asked("a fox", (), False, 0), None, find_spec("flux2-dev"), None)
 
 
-def test_a_folder_is_remembered_a_name_is_not(said, tmp_path):
-    mine = tmp_path / "mine"
-    mine.mkdir()
-    (mine / "config.json").write_text("{}")
-    (mine / "model.safetensors").write_bytes(bytes(9))
+def make_folder(place):
+    place.mkdir()
+    (place / "config.json").write_text("{}")
+    (place / "model.safetensors").write_bytes(bytes(9))
+    return place
+
+
+def test_a_folder_is_remembered_where_nothing_writes_yet(said, tmp_path):
+    first, second = make_folder(tmp_path / "first"), make_folder(tmp_path / "second")
+    run("write", "a fox", "--writer", str(first))
+    assert writers.find_writer() == first
+    run("write", "a fox", "--writer", str(second))
+    assert [name for name, *_ in said] == ["first", "second"]
+    assert writers.find_writer() == first
+
+
+def test_a_folder_given_once_takes_no_added_one_s_place(said, tmp_path):
     add("qwen3-4b")
-    run("write", "a fox", "--writer", "qwen3-4b")
+    run("write", "a fox", "--writer", str(make_folder(tmp_path / "mine")))
+    assert said[-1][0] == "mine"
     assert writers.find_writer().name == "qwen3-4b"
-    run("write", "a fox", "--writer", str(mine))
-    assert writers.find_writer() == mine
+
+
+def test_a_folder_whose_answer_can_t_be_used_is_not_remembered(said, tmp_path, monkeypatch):
+    class Refusing:
+        def write(self, *asked):
+            yield from ()
+            raise RequestError("It lost @fox.")
+
+    monkeypatch.setattr(Writer, "open", lambda folder, usable: Refusing())
+    run("write", "a fox", "--writer", str(make_folder(tmp_path / "mine")), code=2)
+    assert writers.find_writer() is None
 
 
 def test_a_few_words_for_flux3_are_told_to_be_few():
@@ -155,10 +177,12 @@ def test_a_scene_of_a_board_is_written_out_beside_its_own_words(said, monkeypatc
     run("board", "new", place)
     run("board", "add", place, "a fox in the snow", "a fox by the fire")
     monkeypatch.setattr(Writer, "open", lambda folder, usable: Scene(), raising=True)
-    told = run("board", "write", place, "--json")
+    told = run("board", "write", place, "--json", code=2)
     texts = [one["text"] for one in events(told) if "panel" in one]
     assert texts == ["A fox in the snow, long."]
-    assert "kept no fox" in told.stdout
+    assert "1B: kept no fox" in told.stdout
+    assert "1 of 2 panels" in told.stdout
+    assert "“a fox in the snow”, written out: A fox in the snow, long." in run("board", "list", place).stdout
     first, second = read_panels(place)
     assert (first.prompt, first.words, first.action) == ("a fox in the snow", "A fox in the snow, long.", "")
     assert second.words == "a fox by the fire"
@@ -171,6 +195,28 @@ def test_a_scene_of_a_board_is_written_out_beside_its_own_words(said, monkeypatc
     assert "of other words" in told.stderr
     assert read_panels(place)[0].words == "a dog"
     run("board", "set", place, "1B", "--written", code=2)
+
+
+def test_panels_of_several_scenes_are_written_out_again_by_name(said, monkeypatch, tmp_path):
+    add("qwen3-4b")
+    place, asked = str(tmp_path / "day.fluxboard"), []
+
+    class Heard:
+        def write_scene(self, lines, about, seed=0):
+            asked.append((list(lines), seed))
+            yield from ()
+            return [(f"{line}, {seed}", "") for line in lines]
+
+    monkeypatch.setattr(Writer, "open", lambda folder, usable: Heard())
+    run("board", "new", place)
+    run("board", "add", place, "a fox", "a dog")
+    run("board", "add", place, "a cat", "--new-scene", "INT. HUT")
+    run("board", "write", place, "--scene", "1")
+    run("board", "write", place, "1B,2A", "--seed", "3")
+    assert asked == [(["a fox", "a dog"], 0), (["a dog"], 3), (["a cat"], 3)]
+    assert [panel.words for panel in read_panels(place)] == ["a fox, 0", "a dog, 3", "a cat, 3"]
+    told = run("board", "write", place, "1B", "--scene", "1", code=2)
+    assert "Leave --scene out" in told.stderr
 
 
 def read_panels(place):

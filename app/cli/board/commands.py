@@ -192,24 +192,26 @@ def move(board: str, panels: str, as_json: bool, **options: Any) -> None:
 
 @board.command("write")
 @board_argument
+@click.argument("panels", required=False)
 @click.option("--scene", metavar="N", help="The scene of that number; the last one if not given.")
 @click.option("-w", "--writer", type=FILE, metavar="NAME|FOLDER", help="See `flux-local write`.")
 @click.option("-m", "--model", metavar="MODEL", help="What the words are for; the board's model if not given.")
 @click.option("--seed", type=int, default=0, show_default=True, metavar="S", help="Another seed, other words.")
 @json_option
-def write_panels(board: str, as_json: bool, **options: Any) -> None:
-    """Write the panels of a scene out into descriptions that fit each other.
+def write_panels(board: str, panels: str | None, as_json: bool, **options: Any) -> None:
+    """Write PANELS, or those of a scene that say little yet, out into descriptions that fit each other.
 
-    It stands beside a panel's own words and is used in their place: `board set PANEL --own-words` goes back to them,
-    and so do other words. Mentions of the cast stay, a text that loses one is not used.
+    It stands beside a panel's own words and is used in their place: `board set BOARD PANEL --own-words` goes back to
+    them, and so do other words. Mentions of the cast stay; a text that loses one is not used, and the exit code is 2.
 
     \b
     Example:
       flux-local board write gull.fluxboard --scene 1
+      flux-local board write gull.fluxboard 1B --seed 2
     """
-    from .write import write_scene
+    from .write import write_out_panels
 
-    write_scene(board, options, as_json)
+    write_out_panels(board, panels, options, as_json)
 
 
 @board.command()

@@ -59,7 +59,8 @@ def _row(file: BoardFile, panel: Panel, number: str) -> dict[str, Any]:
 
 def _line(number: str, panel: Panel) -> str:
     takes = say_count(len(panel.takes), "take")
-    text = " ".join((panel.words or panel.caption).split())
+    one, text = panel.written_out, panel.words or panel.caption
+    text = " ".join((f"“{one.own.strip()}”, written out: {text}" if one else text).split())
     return f"{number:5} {takes:9} {text if len(text) <= WIDTH else text[: WIDTH - 1] + '…'}".rstrip()
 
 

@@ -116,7 +116,7 @@ def test_a_body_that_is_cut_off_is_no_fault_of_ours(path):
         ({"prompt": "a fox", "references": [1]}, 400, "names"),
         ({"prompt": "a fox", "as_json": True, "change": True}, 400, "JSON"),
         ({"prompt": "a fox", "change": "perhaps"}, 400, "change can't be"),
-        ({"prompt": "a fox"}, 404, "No language model is here"),
+        ({"prompt": "a fox"}, 404, "writes prompts out. Add flux3-writer in Flux Local first."),
         ({"prompt": "a fox", "model": "nope"}, 400, "nope"),
     ],
 )
