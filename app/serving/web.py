@@ -43,6 +43,7 @@ HOST = "127.0.0.1"
 MOST_BYTES = 100 * 2**20  # of a request, with all its pictures
 MOST_JSON = 2**20
 MOST_PICTURES = 16
+PATIENCE = 60.0  # seconds between two pieces of a request
 LOOK = 0.3  # seconds between two looks whether somebody still waits
 FIELDS = {"n": "count", "negative_prompt": "negative"}  # where we call it otherwise
 PICTURE: Kinds = {
@@ -141,13 +142,16 @@ class Guard:
 
 
 def _limit(receive: Receive) -> Receive:
-    """What comes without its length is counted as it comes."""
-    left = MOST_BYTES
+    """What comes without its length is counted as it comes; what was announced, and doesn't come, is not waited for."""
+    left, more = MOST_BYTES, True
 
     async def receive_counted() -> Message:
-        nonlocal left
-        message = await receive()
-        left -= len(message.get("body", b""))
+        nonlocal left, more
+        try:
+            message = await asyncio.wait_for(receive(), PATIENCE if more else None)
+        except TimeoutError:
+            raise HTTPException(408, "The rest of the request did not come.") from None
+        left, more = left - len(message.get("body", b"")), bool(message.get("more_body"))
         if left < 0:
             raise HTTPException(413, "The request is too large.")
         return message

@@ -10,6 +10,7 @@ from PIL import Image
 
 from app.models import library
 from app.pictures.images import open_mask
+from app.serving import web
 from app.serving.asked import MOST, Asked, AskedSize, make_jobs, make_size_job
 from app.serving.web import HOST, MOST_BYTES, _read_json, _take_fields, _tell_unused, _turn_mask, listen, make_app
 from mlx_model.errors import NotInstalled, RequestError
@@ -24,6 +25,8 @@ def ask(path="/v1/models", headers=GOOD, body=(b"",), method="GET", said=None):
     async def receive():
         if (piece := pieces.pop(0)) is None:  # whoever asked went away
             return {"type": "http.disconnect"}
+        if piece is ...:  # announced, and never sent
+            await asyncio.Event().wait()
         return {"type": "http.request", "body": piece, "more_body": bool(pieces)}
 
     async def send(message):
@@ -72,6 +75,14 @@ def test_a_body_without_a_length_is_counted_as_it_comes():
     piece = bytes(2**20)
     status, _ = ask("/v1/images/generations", body=[piece] * 101, method="POST")
     assert status == 413
+
+
+@pytest.mark.parametrize("path", ["/v1/images/edits", "/v1/write"])
+def test_a_body_that_was_announced_and_does_not_come_is_not_waited_for(path, monkeypatch):
+    monkeypatch.setattr(web, "PATIENCE", 0.01)
+    headers = {**GOOD, "content-type": "multipart/form-data; boundary=edge"}
+    status, told = ask(path, headers, [b"--edge", ...], "POST")
+    assert (status, "did not come" in told["error"]["message"]) == (408, True)
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"1", b'"a"', b"[" * 100_000, b"\xff", b"null"])
