@@ -140,7 +140,7 @@ class Completer(QObject):
         self._field, self._document, self._board = field, document, Board("")
         self._seen: tuple[Seen, ...] = ()
         self._list: MentionList | None = None
-        self._typed = ""
+        self._typed, self._spaced = "", False  # whether a space was written behind a word just now
 
     @property
     def is_open(self) -> bool:
@@ -152,7 +152,7 @@ class Completer(QObject):
 
     def offer(self, before: str, caret: QPoint) -> None:
         """Open, narrow or close the list: `before` is the line up to the caret, whose foot is at `caret`."""
-        typed = OPEN_MENTION.search(before)
+        typed, self._spaced = OPEN_MENTION.search(before), False
         if not typed or not self._field.hasFocus():
             self.close()
             return
@@ -166,11 +166,15 @@ class Completer(QObject):
         self._list.offer(listed, self._field.mapTo(self._field.window(), caret + NEAR))
 
     def close(self) -> None:
+        self._spaced = False
         if self._list:
             self._list.hide()
 
     def steer(self, key: int) -> bool:
-        """Whether the open list took the key."""
+        """Whether the open list took the key, or it is a space that stands there already."""
+        if self._spaced and key == Qt.Key.Key_Space:
+            self._spaced = False
+            return True
         if not self._list or not self.is_open:
             return False
         if key in (Qt.Key.Key_Down, Qt.Key.Key_Up):
@@ -186,6 +190,7 @@ class Completer(QObject):
     def _pick(self, word: str) -> None:
         self.picked.emit(word, self._typed)
         self.close()
+        self._spaced = True
 
 
 class MentionField(FloatingField):

@@ -87,6 +87,20 @@ def test_numbers_and_the_start_picture(view, document, ids):
     assert formats(view)["@2"][0] == view.side.tray.tiles[1].seen.colour.lower()
 
 
+def test_the_space_behind_a_completed_name_is_not_typed_twice(view, document, ids):
+    add_references(document, ids()[0], "robot")
+    box = view.edit.text
+    QTest.keyClicks(box, "@ro")
+    QTest.keyClick(box, Qt.Key.Key_Tab)
+    QTest.keyClicks(box, " in  the bar")
+    assert box.toPlainText() == "@robot in  the bar"
+    QTest.keyClicks(box, " @ro")
+    QTest.keyClick(box, Qt.Key.Key_Return)
+    QTest.keyClick(box, Qt.Key.Key_Home)
+    QTest.keyClick(box, Qt.Key.Key_Space)
+    assert box.toPlainText() == " @robot in  the bar @robot ", "elsewhere it is a space"
+
+
 def test_a_member_of_the_cast_joins_the_tray_by_being_mentioned(view, document, ids):
     add_member(document, "gull")
     QTest.keyClicks(view.edit.text, "@gu")
