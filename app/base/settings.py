@@ -32,6 +32,7 @@ class Settings(msgspec.Struct, frozen=True):
     notifications: bool = True
     recent: tuple[str, ...] = ()
     titles: dict[str, str] = {}  # of the recent boards, by path
+    stories: dict[str, str] = {}  # where the copy of each story is that was made last, by its name
     cell: int = 0  # least width of a panel in the board view; 0: by the width of the window
     geometry: str = ""
 
@@ -65,6 +66,7 @@ def _mend(made: Settings) -> Settings:
         folder=made.folder if made.folder and _is_path(made.folder) else None,
         recent=recent,
         titles={one: made.titles[one][:LONGEST] for one in recent if one in made.titles},
+        stories={name: one for name, one in made.stories.items() if _is_path(one)},
         cell=made.cell if 0 <= made.cell <= WIDEST else 0,
         geometry=made.geometry if made.geometry.isascii() and len(made.geometry) <= LONGEST else "",
     )

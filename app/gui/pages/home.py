@@ -139,7 +139,7 @@ class HomeView(QWidget):
     """`run` starts the action of that name; `list_boards` gives (path, title) of the boards of lately, `find_cover`,
     called in another thread, the file of a board's first picture."""
 
-    story_wanted = Signal(str)  # name
+    story_wanted = Signal(str, bool)  # name; whether from its start, on a new board
     board_wanted = Signal(str)  # path
     removal_wanted = Signal(str)  # path: out of the list; nothing of the board is touched
 
@@ -173,9 +173,10 @@ class HomeView(QWidget):
 
     def _add_story(self, story: Story) -> None:
         card = self.stories.add(story.name, Card(story.title, story.words, f"Best with {story.needs}", STORY))
-        card.clicked.connect(lambda *_: self.story_wanted.emit(story.name))
+        card.clicked.connect(lambda *_: self.story_wanted.emit(story.name, False))
         self._covers.ask(story.name, lambda _: story.picture)
-        offer_menu(card, lambda _: [Entry("Open as a New Board", card.click)])
+        again = Entry("Play Again from the Start", lambda: self.story_wanted.emit(story.name, True))
+        offer_menu(card, lambda _: [Entry("Open", card.click), again])
 
     def showEvent(self, event: QShowEvent) -> None:
         super().showEvent(event)

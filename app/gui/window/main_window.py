@@ -246,7 +246,7 @@ class MainWindow(QMainWindow):
 
     def _make_home(self) -> QWidget:
         page = HomeView(list_stories(), self.run, self.session.list_boards, self.session.find_cover)
-        page.story_wanted.connect(self.session.open_sample)
+        page.story_wanted.connect(self.commands.open_story)
         page.board_wanted.connect(self.session.open)
         page.removal_wanted.connect(self.commands.forget_board)
         return page

@@ -38,7 +38,7 @@ class Session(QObject):
     document_changed = Signal(object)  # Document
     shown_already = Signal()  # the board that was to be opened is the one that is
     message = Signal(str, object, bool)  # as of a document; whether it is no trouble, only good to know
-    lasting = Signal(str, object)  # as of a document
+    lasting = Signal(str, object, bool)  # as of a message
     mended = Signal(str)
     locked_elsewhere = Signal(str, str)  # path, who has it: may be opened anyway
 
@@ -143,10 +143,16 @@ class Session(QObject):
 
         return self._show_file(self._try(make))
 
-    def open_sample(self, name: str) -> bool:
-        """A fresh copy of a sample."""
-        title = samples.SAMPLES[name].title
-        return self._show_file(self._try(lambda: samples.create(name, self._free_path(title))))
+    def open_sample(self, name: str, again: bool = False) -> bool:
+        """The copy of this story that was made last, while it is there; a fresh one where not, or `again`."""
+        path, title = self.settings.stories.get(name, ""), samples.SAMPLES[name].title
+        if not again and os.path.isdir(path) and not is_in_trash(Path(path)):
+            return self.open(path)
+        file = self._try(lambda: samples.create(name, self._free_path(title)))
+        if file:
+            copies = self.settings.stories | {name: str(file.path)}
+            self.settings = msgspec.structs.replace(self.settings, stories=copies)  # stored with what is shown
+        return self._show_file(file)
 
     def import_board(self, path: str) -> bool:
         """A script, timeline, folder of pictures or zipped board as a new board."""
@@ -310,7 +316,7 @@ class Session(QObject):
         document = Document(file, self.engine, self)
         document.message.connect(partial(self._tell, document))
         document.noted.connect(partial(self._tell, document, good=True))
-        document.lasting.connect(self.lasting)
+        document.lasting.connect(lambda text, hint: self.lasting.emit(text, hint, False))
         document.mended.connect(self.mended)
         document.mended.connect(lambda text: self.mended.emit(f"“{document.board.title}”: {text}"))
         document.runs.finished.connect(lambda _: self._let_go())

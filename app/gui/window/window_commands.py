@@ -7,12 +7,13 @@ from PySide6.QtWidgets import QApplication, QFileDialog, QMainWindow, QMenu, QSy
 
 from ...base.settings import Settings, boards_folder, without_recent
 from ...base.words import say_count
+from ...board.data import numbers
 from ...fluxboard import samples
 from ..document.document import Document
 from ..kit.messages import ask, sure
 from ..kit.theme import theme
 from ..kit.turns import breathe
-from ..kit.widgets import as_action, as_tip
+from ..kit.widgets import as_action, as_tip, key_text
 from ..kit.words import model_title
 from ..pages.home import Story
 from .session import Session
@@ -30,6 +31,8 @@ class WindowCommands(QObject):
         super().__init__(window)
         self.session, self.window = session, window
         self._fresh: Document | None = None  # the new board that was made last
+        self._step = ""  # of a story, as it was said last
+        session.document_changed.connect(lambda _: self._end_step())
         session.document_changed.connect(lambda document: document.runs.lacking.connect(self.offer_model))
 
     def offer_model(self, name: str) -> None:
@@ -94,7 +97,28 @@ class WindowCommands(QObject):
     def fill_samples(self, menu: QMenu) -> None:
         menu.clear()
         for name, sample in samples.SAMPLES.items():
-            menu.addAction(sample.title, partial(self.session.open_sample, name))
+            menu.addAction(sample.title, partial(self.open_story, name))
+
+    def open_story(self, name: str, again: bool = False) -> None:
+        """Its board, see Session.open_sample, and how it is played."""
+        if self.session.open_sample(name, again) and self.session.document:
+            self._say_step(self.session.document)
+
+    def _say_step(self, document: Document) -> None:
+        """What is to be done next with a story, until it is, or another board is shown."""
+        board = document.board
+        lacking = next((panel.id for panel in board.panels() if not panel.takes), None)
+        if lacking is None:
+            return
+        step = f"select panel {numbers(board)[lacking]} and press Render ({key_text('Ctrl+R')})."
+        self._step = f"To play this story: {step}"
+        document.claims.add(self._step, lambda: any(p.id == lacking and not p.takes for p in document.board.panels()))
+        self.session.lasting.emit(self._step, "", True)
+
+    def _end_step(self) -> None:
+        if self._step:
+            self.session.mended.emit(self._step)
+        self._step = ""
 
     def forget_board(self, path: str) -> None:
         """Out of the boards of lately, until it is opened again."""

@@ -11,6 +11,7 @@ from app.board import commands
 from app.board.data import new_board
 from app.board.panel_job import import_take
 from app.fluxboard import samples
+from app.gui.kit.widgets import key_text
 from app.gui.pages.home import Card
 from app.models.library import BUILT_IN
 from mlx_model.specs import SPECS
@@ -55,6 +56,43 @@ def test_a_story_is_opened_by_mouse_and_by_keys(window, qtbot):
     cards = show_home(window).stories.cards
     QTest.keyClick(cards["face"], Qt.Key.Key_Return)
     assert window.document.board.title == samples.SAMPLES["face"].title
+
+
+def open_story(window, name):
+    QTest.mouseClick(show_home(window).stories.cards[name], LEFT)
+    return window.document.file.path
+
+
+def test_a_story_is_gone_on_with_and_played_again_from_its_menu(window):
+    """Each press made another copy."""
+    first, other = open_story(window, "face"), open_story(window, "product")
+    assert open_story(window, "face") == first
+    assert open_story(window, "face") == first, "the one that is shown"
+    assert window.stack.currentWidget() is window.board
+    show_home(window).story_wanted.emit("face", True)
+    again = window.document.file.path
+    assert again not in (first, other)
+    assert open_story(window, "face") == again
+    open_story(window, "product")
+    shutil.rmtree(again)
+    assert open_story(window, "face").is_dir(), "its board is gone: a new copy"
+
+
+def test_a_story_says_how_it_is_played_until_it_is(window, engine, picture_file):
+    path = open_story(window, "outfit")
+    said = f"To play this story: select panel 1D and press Render ({key_text('Ctrl+R')})."
+    shown = window.toasts.shown
+    assert [(one.said, one.lasting) for one in shown] == [(said, True)]
+    open_story(window, "face")
+    assert "1C" in window.toasts.title.text()
+    assert len(window.toasts.shown) == 1, "of the story that is shown"
+    assert open_story(window, "outfit") == path
+    assert window.toasts.title.text() == said
+    last = [*window.document.board.panels()][-1].id
+    window.document.render([last])
+    engine.done(picture_file("all.png", "red"))
+    window.document.claims.review()
+    assert said not in [one.said for one in window.toasts.shown]
 
 
 def test_the_board_that_is_open_is_gone_to_from_its_card_and_from_every_page(window):

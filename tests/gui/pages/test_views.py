@@ -326,7 +326,7 @@ def test_a_board_of_lately_is_shown_in_its_folder_or_leaves_the_list(window, mon
         entries(home.boards.cards[one])["Remove from List"].trigger()
     assert (home.boards.cards, window.session.settings.recent) == ({}, ())
     assert window.session.path.is_dir()
-    assert [*entries(next(iter(home.stories.cards.values())))] == ["Open as a New Board"]
+    assert [*entries(next(iter(home.stories.cards.values())))] == ["Open", "Play Again from the Start"]
     assert [*entries(home)] == ["New Board", "Open…", "Import…"]
 
 
