@@ -233,24 +233,7 @@ def test_the_worker_ends_within_a_step(worker, tmp_path, way):
     assert "Fatal" not in said
 
 
-def test_the_model_stays_loaded_until_it_is_unloaded(worker, tmp_path):
-    """The memory of mini is small, so what is asked is that the next run loads again."""
-    request = Request("mini", "a beach", width=64, height=64, steps=1)
-    for number in range(3):
-        folder = tmp_path / str(number)
-        folder.mkdir()
-        if number == 1:
-            send(worker, protocol.Unload())
-        send(worker, protocol.Run(str(number), "mini", protocol.raw(request.to_json()), str(folder), False))
-    seconds = []
-    while len(seconds) < 3:
-        message = protocol.from_worker(worker.stdout.readline())
-        if isinstance(message, protocol.Happened) and isinstance(message.event(), Loaded):
-            seconds.append(message.event().seconds)
-    assert seconds[2] < seconds[1]
-
-
-def test_another_model_another_dtype_or_a_new_installation_is_loaded_anew(monkeypatch, tmp_path):
+def test_a_model_stays_loaded_until_another_one_another_dtype_a_new_installation_or_it_is_let_go(monkeypatch, tmp_path):
     opened, serving = [], Worker(0, None, None)
     monkeypatch.setattr(running, "open_pipeline", lambda folder, dtype: opened.append((folder.name, dtype)) or object())
     monkeypatch.setattr(running, "clear_cache", lambda: None)
@@ -263,6 +246,9 @@ def test_another_model_another_dtype_or_a_new_installation_is_loaded_anew(monkey
     os.utime(tmp_path / "two" / "model.json", (1, 1))
     serving._open(tmp_path / "two", "float32")
     assert opened == [("one", None), ("two", None), ("two", "float32"), ("two", "float32")]
+    serving._unload()
+    serving._open(tmp_path / "two", "float32")
+    assert len(opened) == 5
 
 
 def test_a_mac_is_kept_awake_during_a_run_and_not_longer(monkeypatch, tmp_path):

@@ -171,7 +171,7 @@ def test_what_was_stopped_goes_on(pipeline, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "run", lambda part: runs.append(part) or run(part))
     events = list(enlarge(pipeline, asked))
     assert len(runs) == 2  # of four tiles two were finished
-    assert any("2 tiles of them had been made" in event.text for event in events if isinstance(event, Note))
+    assert any("2 tiles had been made before." in event.text for event in events if isinstance(event, Note))
     assert np.array_equal(events[-1].pixels, whole)
 
 
