@@ -61,7 +61,8 @@ class BoardView(QWidget):
         self._built_in, self._model = False, ""
         self.count = label(tone="muted")
         self.start = button("Render", lambda: run("render"), "render", "primary")
-        self.start.setMinimumWidth(150)
+        self.start.setText(f"Render {say_count(888, 'Panel')}")  # the longest: what stands beside it keeps its place
+        self.start.setMinimumWidth(self.start.sizeHint().width())
         self.model = button("", lambda: run("show_models"), "models", "quiet")
         self.zoom = self._slider()
         self.body, self.rail = QWidget(), SceneRail(document)

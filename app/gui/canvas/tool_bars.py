@@ -125,8 +125,8 @@ class PlaceBar(HoldBar):
 
     def _list_tools(self, arranger: Arranger) -> list[tuple[str, str, str, Callable[[], None]]]:
         return [
-            ("Turn left", "undo", ", (comma); or drag the round handle", lambda: arranger.turn_held(-TURN)),
-            ("Turn right", "redo", ". (full stop); with Shift the round handle goes by 15°",
+            ("Turn left", "turn_left", ", (comma); or drag the round handle", lambda: arranger.turn_held(-TURN)),
+            ("Turn right", "turn_right", ". (full stop); with Shift the round handle goes by 15°",
              lambda: arranger.turn_held(TURN)),
             ("Mirror", "mirror", "Left and right, M", arranger.mirror_held),
             ("Bring forward", "up", "Over the next one, Page Up", lambda: arranger.order_held(1)),
@@ -156,8 +156,8 @@ class PoseBar(HoldBar):
         self.line.addWidget(self.add)
         self.line.addSpacing(TIGHT)
         self.add_tools(
-            ("Turn left", "undo", ", (comma)", lambda: poser.turn_held(-TURN)),
-            ("Turn right", "redo", ". (full stop)", lambda: poser.turn_held(TURN)),
+            ("Turn left", "turn_left", ", (comma)", lambda: poser.turn_held(-TURN)),
+            ("Turn right", "turn_right", ". (full stop)", lambda: poser.turn_held(TURN)),
             ("Mirror", "mirror", "Left and right, M", poser.mirror_held),
             ("Remove this figure", "trash", "Delete", poser.remove_held),
         )

@@ -1,10 +1,12 @@
-"""Messages at the foot of the window: what happened and what to do. They never block, cover nothing, never pile up."""
+"""Messages at the foot of the window: what happened and what to do. They never block, never pile up, and cover nothing
+but the head of a canvas, which has to keep its size.
+"""
 
 import os
 from collections.abc import Callable, Container
 from functools import partial
 
-from PySide6.QtCore import QDir, Qt, QTimer, Signal
+from PySide6.QtCore import QDir, QEvent, QObject, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QAccessible, QAccessibleEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
@@ -88,8 +90,21 @@ class Message(QFrame):
             self._offered()
 
 
+class Follower(QObject):
+    """Does something whenever what it watches has another size."""
+
+    def __init__(self, parent: QObject, act: Callable[[], None]):
+        super().__init__(parent)
+        self._act = act
+
+    def eventFilter(self, watched: QObject, event: QEvent) -> bool:
+        if event.type() == QEvent.Type.Resize:
+            self._act()
+        return False
+
+
 class Toasts(QScrollArea):
-    """The latest messages below the page, newest on top; the same one twice is one. They cover nothing.
+    """The latest messages below the page, newest on top; the same one twice is one.
 
     A message goes after the time it takes to read it, or when it is dropped: a lasting one only then.
     """
@@ -108,6 +123,8 @@ class Toasts(QScrollArea):
         self._column.setSpacing(GAP)
         self.setWidget(inside)
         self.shown: list[Message] = []  # newest first
+        self._over: QWidget | None = None
+        self._follower = Follower(self, self._fit)
         self._none = Message()
         self._none.setParent(self)
         self._none.hide()
@@ -154,6 +171,21 @@ class Toasts(QScrollArea):
         for one in [one for one in self.shown if not one.lasting and one.said not in kept]:
             self._remove(one)
 
+    def suit(self, page: QWidget | None, below: QVBoxLayout) -> None:
+        """Below the page, or over the head of its `steady` part, which no message may resize."""
+        steady: QWidget | None = getattr(page, "steady", None)
+        if steady is self._over:
+            return
+        if self._over:
+            self._over.removeEventFilter(self._follower)
+        self._over = steady
+        if steady:
+            below.removeWidget(self)
+            steady.installEventFilter(self._follower)
+        else:
+            below.addWidget(self)
+        self._fit()
+
     def _new(self) -> Message:
         made = Message()
         made.gone.connect(partial(self._remove, made))
@@ -174,7 +206,12 @@ class Toasts(QScrollArea):
 
     def _fit(self) -> None:
         """As high as the messages, up to a share of the window: then they scroll."""
-        window, width = self.parentWidget(), self.viewport().width()
+        window = self.parentWidget()
+        if self._over and window:
+            self.resize(self._over.width(), self.height())
+            self.move(self._over.mapTo(window, QPoint()))
+            self.raise_()
+        width = self.viewport().width()
         for layout in (one.layout() for one in self.shown):
             if layout:
                 layout.invalidate()  # it was measured before its labels had their letters

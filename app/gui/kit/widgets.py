@@ -238,11 +238,19 @@ def button(text: str, act: Callable[[], object], icon: str = "", kind: str = "")
 
 
 def icon_button(
-    name: str, icon: str, hint: str = "", act: Callable[[], object] | None = None, checkable: bool = False
+    name: str,
+    icon: str,
+    hint: str = "",
+    act: Callable[[], object] | None = None,
+    checkable: bool = False,
+    side: int = 18,
 ) -> QToolButton:
-    """A flat button without words; `name` is its accessible name and the start of its hint, `act` what a click does."""
+    """A flat button without words; `name` is its accessible name and the start of its hint, `act` what a click does.
+
+    `side` of the icon in px: set later, it would be drawn so only at the next change of theme.
+    """
     made = ToolButton()
-    made.setIconSize(QSize(18, 18))
+    made.setIconSize(QSize(side, side))
     made.setCheckable(checkable)
     made.setFocusPolicy(Qt.FocusPolicy.StrongFocus)
     describe(made, name, hint)

@@ -48,6 +48,7 @@ class PanelView(PanelPart, QWidget):
         widget once more.
         """
         self.stage = PanelStage(self.document, self)
+        self.steady = self.stage.canvas  # no message may resize it
         yield
         self.edit = EditBar(self.document, self)
         yield

@@ -22,7 +22,7 @@ from .board_commands import BoardCommands
 from .window_commands import WindowCommands
 
 Role = QAction.MenuRole
-Need = Literal["", "panels", "selected", "one", "picture", "undo", "redo", "busy"]
+Need = Literal["", "board", "panels", "selected", "one", "picture", "undo", "redo", "busy"]
 
 
 @dataclass(frozen=True)
@@ -110,7 +110,7 @@ TABLE: dict[str, tuple[Row | None, ...]] = {
         Row("show_queue", "Queue", "Ctrl+4", window=Window.show_queue),
         Row("show_loras", "LoRAs", "Ctrl+5", window=Window.show_loras),
         None,
-        Row("open_panel", "Open Panel", "Ctrl+Down", "one", board=Board.open_panel),
+        Row("open_panel", "Open Panel", "Ctrl+Down", "board", board=Board.open_panel),
         Row("peek", "Quick Look", "Ctrl+Y", "picture", board=Board.peek),
         Row("play", "Play Animatic", "Ctrl+P", board=Board.play),
         None,
@@ -234,8 +234,8 @@ class Actions:
     def update(self, state: State) -> None:
         """Enable what can be used now, and name what undo would undo."""
         usable: dict[Need, bool] = {
-            "": True, "panels": state.panels > 0, "selected": state.on_board and state.panels > 0,
-            "one": state.panels == 1, "picture": state.picture,
+            "": True, "board": state.on_board, "panels": state.panels > 0,
+            "selected": state.on_board and state.panels > 0, "one": state.panels == 1, "picture": state.picture,
             "undo": bool(state.undo), "redo": bool(state.redo), "busy": state.busy,
         }  # fmt: skip
         for name, action in self.made.items():

@@ -155,7 +155,10 @@ class BoardCommands(QObject):
     # Looking
 
     def open_panel(self) -> None:
-        for panel in self.list_chosen()[:1]:
+        """The chosen panel, or where none is, such as on a heading, the first of the scene that the keys stand in."""
+        board, here = self.document.board, self.view.grid.current_scene()
+        near = (panel.id for scene in board.scenes if scene.id == here for panel in scene.panels)
+        for panel in [*self.list_chosen(), *near, *(panel.id for panel in board.panels())][:1]:
             self.panel_wanted.emit(panel)
 
     def peek(self) -> None:

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import msgspec
-from PySide6.QtCore import QCoreApplication, QEvent, QSize, Qt, QTimer
+from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer
 from PySide6.QtGui import QCloseEvent
 from PySide6.QtWidgets import QFrame, QMainWindow, QMenu, QToolButton, QVBoxLayout, QWidget
 
@@ -114,13 +114,13 @@ class MainWindow(QMainWindow):
         self.toasts = Toasts(middle)
         content.addWidget(self.stack, 1)
         content.addWidget(self.toasts)
+        self.stack.currentChanged.connect(lambda _: self.toasts.suit(self.stack.currentWidget(), content))
 
     def _place(self, name: str, text: str) -> QWidget:
-        made = icon_button(text, name, act=lambda: self.go(name, made.hasFocus()), checkable=True)
+        made = icon_button(text, name, act=lambda: self.go(name, made.hasFocus()), checkable=True, side=24)
         made.setObjectName("place")
         made.setText(text)
         made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
-        made.setIconSize(QSize(24, 24))
         made.setFixedSize(64, 58)
         made.setAutoExclusive(True)
         made.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # arrows lead to the others

@@ -186,6 +186,30 @@ def test_up_and_down_keep_the_column(window, qtbot):
     assert grid.list_selected() == ()
 
 
+def test_open_panel_on_a_heading_opens_the_first_panel_of_its_scene(window, qtbot):
+    grid, document = window.board.grid, window.document
+    board = commands.add_scene(document.board, heading="NEXT")
+    document.do("More", commands.add_panel(board, board.scenes[1].id))
+    first, second = (scene.panels[0].id for scene in document.board.scenes)
+    grid.select((second,))
+    qtbot.keyClick(grid, Qt.Key.Key_Home)
+    for row, panel in ((0, first), (grid.model().row_of(second) - 1, second)):
+        grid.setCurrentIndex(grid.model().index(row))
+        assert grid.current_panel() is None
+        assert window.actions_.made["open_panel"].isEnabled()
+        window.actions_.made["open_panel"].trigger()
+        assert window.open_panel_id() == panel
+        window.go("board")
+        grid.clearSelection()
+
+
+def test_the_bar_over_the_board_stands_still_while_the_words_of_render_change(window):
+    start = window.board.start
+    for words in ("Render", "Render 3 New", "Render 1 Panel", "Render 12 Panels", "Render 240 Panels"):
+        start.setText(words)
+        assert start.sizeHint().width() <= start.minimumWidth(), words
+
+
 def test_the_place_to_add_adds_with_mouse_and_key(grid, window, qtbot):
     count = len(now(window))
     rect = grid.visualRect(grid.model().index(4))

@@ -5,10 +5,10 @@ import json
 import re
 
 import pytest
-from PySide6.QtCore import QDir, Qt
+from PySide6.QtCore import QDir, QPoint, Qt
 from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QFileDialog, QMessageBox, QProgressBar
+from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QProgressBar
 
 from app.base import faults
 from app.gui.kit import messages
@@ -27,6 +27,24 @@ def test_several_messages_stand_below_each_other_and_cover_nothing(window):
         window.say(f"Message {number}", "And what to do.")
     assert words(window) == ["Message 2", "Message 1", "Message 0"]
     assert window.stack.geometry().intersects(window.toasts.geometry()) is False
+
+
+def test_no_message_resizes_the_canvas_or_covers_takes_and_render(window, qtbot):
+    window.open_panel(next(window.document.board.panels()).id)
+    view = window.page("panel")
+    QApplication.processEvents()
+    before = view.stage.canvas.size()
+    window.say("Exported out.mp4.", good=True)
+    QApplication.processEvents()
+    over, canvas = window.toasts.geometry(), view.stage.canvas
+    assert canvas.size() == before
+    assert window.toasts.isVisible()
+    assert canvas.rect().translated(canvas.mapTo(window.centralWidget(), QPoint())).contains(over)
+    window.resize(window.width() + 100, window.height())
+    qtbot.waitUntil(lambda: window.toasts.width() == canvas.width() > over.width())
+    window.go("board")
+    QApplication.processEvents()
+    assert not window.stack.geometry().intersects(window.toasts.geometry())
 
 
 def test_a_message_said_twice_is_one_and_few_stay(window):

@@ -20,6 +20,17 @@ class Counting(QLabel):
         super().changeEvent(event)
 
 
+def test_icons_are_as_large_after_a_change_of_theme(window):
+    def drawn():
+        return {name: one.icon().actualSize(one.iconSize()) for name, one in window.places.items()}
+
+    before = drawn()
+    theme.apply("dark")
+    theme.apply("light")
+    assert drawn() == before
+    assert {size.height() for size in before.values()} == {24}
+
+
 def test_each_widget_is_dressed_twice_at_most(qtbot):
     theme.apply("dark")
     top = outer = QWidget()
