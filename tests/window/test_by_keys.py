@@ -113,12 +113,10 @@ def test_tab_goes_through_a_lesson_s_dialog_as_it_lies(window):
 
 def test_arrows_lead_from_place_to_place_and_from_colour_to_colour(window):
     window.press("ctrl+1")
-    act_on(window, "Board", "Down")
-    places = [window.question("focus")["name"]]
-    for _ in range(3):
+    window.tab_to("Board")
+    for place in ("Cast", "LoRAs", "Models", "Queue"):
         window.press("Down")
-        places.append(window.question("focus")["name"])
-    assert places == ["Cast", "LoRAs", "Models", "Queue"]
+        window.wait(lambda place=place: window.question("focus")["name"] == place, place)
     assert window.ask("window.stack.currentWidget() is window.queue")
     window.press("ctrl+2")
     before = window.ask("board.cast[0].colour")
