@@ -6,7 +6,7 @@ first of them) ends up, counted from 0; None is the end.
 The commands of the cast are in cast.py and can be called from here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from msgspec.structs import replace
@@ -29,7 +29,17 @@ from .data import (
     no_longer,
     reference_names,
 )
-from .rules import change_fields, check_board, check_panel, check_type, keep_take, settle_panel
+from .rules import (
+    Settler,
+    change_fields,
+    change_panels,
+    check_board,
+    check_panel,
+    check_type,
+    keep_take,
+    settle_panel,
+    settle_panels,
+)
 from .seen import find_ground, fits_mask, source_picture
 
 __all__ = [
@@ -94,9 +104,7 @@ def remove_panels(board: Board, ids: Iterable[str]) -> Board:
     gone = _find_panels(board, ids)
     kept = [replace(scene, panels=tuple(p for p in scene.panels if p.id not in gone)) for scene in board.scenes]
     board = replace(board, scenes=tuple(kept))
-    for panel in [panel for panel in board.panels() if panel.source.panel in gone]:
-        board = _with_panel(board, settle_panel(board, panel))
-    return board
+    return settle_panels(board, {panel.id for panel in board.panels() if panel.source.panel in gone})
 
 
 def move_panels(board: Board, ids: Iterable[str], scene_id: str, at: int | None = None) -> Board:
@@ -139,11 +147,25 @@ def _copy(panel: Panel, renamed: dict[str, str]) -> Panel:
 
 def set_panel(board: Board, panel_id: str, **changes: Any) -> Board:
     """Any field but id, takes and current. Mask and what is placed belong to the source: another one drops them."""
-    before = board.panel(panel_id)
-    panel = change_fields(before, changes, fixed=("id", "takes", "current"))
-    if panel.source != before.source:
-        panel = replace(panel, mask=changes.get("mask"), placed=changes.get("placed", ()))
-    return _with_checked_panel(board, panel)
+    return set_panels(board, {panel_id: changes})
+
+
+def set_panels(board: Board, changes: Mapping[str, Mapping[str, Any]]) -> Board:
+    """By id what set_panel sets, of several panels at once."""
+    _find_panels(board, changes)
+    settler = Settler(board)
+
+    def change(before: Panel) -> Panel:
+        given = dict(changes[before.id])
+        panel = change_fields(before, given, fixed=("id", "takes", "current"))
+        if panel.source != before.source:
+            panel = replace(panel, mask=given.get("mask"), placed=given.get("placed", ()))
+        check_panel(panel)
+        if panel.source.panel is not None and panel.source.panel not in settler.panel_ids:
+            raise no_longer("panel")
+        return settler.settle(panel)
+
+    return change_panels(board, changes, change)
 
 
 def set_mask(board: Board, panel_id: str, picture: Picture | None) -> Board:
@@ -189,12 +211,12 @@ def apply_to_all(board: Board, panel_ids: Iterable[str], instruction: str) -> Bo
 
     Panels without a take have nothing to edit and stay as they are. Raises Refused where that is all of them.
     """
-    panels = [panel for panel in board.panels() if panel.id in _find_panels(board, panel_ids) and panel.take]
+    wanted = _find_panels(board, panel_ids)
+    panels = [panel for panel in board.panels() if panel.id in wanted and panel.take]
     if not panels or not instruction.strip():
         raise Refused("An instruction for all needs words, and a panel with a take to edit.", "Render a panel first.")
-    for panel in panels:
-        board = set_panel(board, panel.id, instruction=instruction, source=Source("take"), mask=None, placed=())
-    return board
+    edit = {"instruction": instruction, "source": Source("take"), "mask": None, "placed": ()}
+    return set_panels(board, {panel.id: edit for panel in panels})
 
 
 # References
@@ -358,10 +380,7 @@ def _with_scene(board: Board, scene: Scene) -> Board:
 
 
 def _with_panel(board: Board, panel: Panel) -> Board:
-    scene = board.scene_of(panel.id)
-    return _with_scene(
-        board, replace(scene, panels=tuple(panel if other.id == panel.id else other for other in scene.panels))
-    )
+    return change_panels(board, {panel.id}, lambda _: panel)
 
 
 def _with_checked_panel(board: Board, panel: Panel) -> Board:

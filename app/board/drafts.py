@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from mlx_model.errors import Refused
 from mlx_model.writing import is_short
 
-from .commands import set_panel
+from .commands import set_panel, set_panels
 from .data import Board, Panel, Scene
 from .heading import say_place
 from .written import Written, find_written, put_one
@@ -50,18 +50,17 @@ def _tell(board: Board, scene: Scene) -> str:
 
 def put_written(board: Board, lines: Mapping[str, str], written: Mapping[str, str]) -> Board:
     """The board with what was written beside the words of `lines`, of the panels that still say these."""
-    there = {panel.id: panel for panel in board.panels()}
-    for panel_id, text in written.items():
-        panel = there.get(panel_id)
-        if text and panel and is_same(panel, lines[panel_id]):
-            board = write_beside(board, panel_id, text)
-    return board
+    said = [one for one in board.panels() if written.get(one.id) and is_same(one, lines[one.id])]
+    return set_panels(board, {panel.id: _write_beside(panel, written[panel.id]) for panel in said})
 
 
 def write_beside(board: Board, panel_id: str, text: str) -> Board:
     """The panel with `text` written out of its words, and used."""
-    panel = board.panel(panel_id)
-    return set_panel(board, panel_id, written=put_one(panel.written, Written(panel.own_words, text)))
+    return set_panel(board, panel_id, **_write_beside(board.panel(panel_id), text))
+
+
+def _write_beside(panel: Panel, text: str) -> dict[str, tuple[Written, ...]]:
+    return {"written": put_one(panel.written, Written(panel.own_words, text))}
 
 
 def use_written(board: Board, panel_id: str, used: bool) -> Board:

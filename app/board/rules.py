@@ -4,7 +4,7 @@ import math
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Container, Iterable
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -27,6 +27,7 @@ from .data import (
     Panel,
     PanelReference,
     Picture,
+    Scene,
     Settings,
     Sound,
     Source,
@@ -325,6 +326,22 @@ class Settler:
 def settle_panel(board: Board, panel: Panel) -> Panel:
     """One panel, see Settler."""
     return Settler(board).settle(panel)
+
+
+def change_panels(board: Board, ids: Container[str], change: Callable[[Panel], Panel]) -> Board:
+    """The board with `change` made to some panels; it is gone through once, however many these are."""
+
+    def look(scene: Scene) -> Scene:
+        if not any(panel.id in ids for panel in scene.panels):
+            return scene
+        return replace(scene, panels=tuple(change(panel) if panel.id in ids else panel for panel in scene.panels))
+
+    return replace(board, scenes=tuple(map(look, board.scenes)))
+
+
+def settle_panels(board: Board, ids: Container[str]) -> Board:
+    """Some panels of the board, see Settler."""
+    return change_panels(board, ids, Settler(board).settle)
 
 
 def keep_take(panel: Panel, take: Take, show: bool) -> Panel:

@@ -16,7 +16,7 @@ from ..base.words import say_count
 from ..board import commands
 from ..board.data import Board, Member, Panel, Scene, free_colour, new_id
 from ..board.mentions import Names, find
-from ..board.rules import Settler, check_board
+from ..board.rules import check_board, settle_panels
 
 FEW = 5  # names that are told
 
@@ -37,7 +37,7 @@ def join_boards(board: Board, other: Board, behind: str | None = None) -> tuple[
     joined = replace(joined, scenes=(*kept[:at], *new, *kept[at:]))
     check_board(joined)
     told = [_say_what(new, len(joined.cast) - len(board.cast)), naming.say()]
-    return _settle(joined, set(ids.values())), [one for one in told if one]
+    return settle_panels(joined, set(ids.values())), [one for one in told if one]
 
 
 def is_untouched(board: Board) -> bool:
@@ -96,15 +96,6 @@ def _make_panel(panel: Panel, ids: dict[str, str], same: dict[str, str], naming:
     source = replace(panel.source, panel=ids.get(panel.source.panel or "", panel.source.panel))
     prompt = naming.mention(panel.prompt)
     return replace(panel, id=ids[panel.id], prompt=prompt, references=references, source=source)
-
-
-def _settle(board: Board, new: set[str]) -> Board:
-    settler = Settler(board)
-
-    def settle(scene: Scene) -> Scene:
-        return replace(scene, panels=tuple(settler.settle(one) if one.id in new else one for one in scene.panels))
-
-    return replace(board, scenes=tuple(map(settle, board.scenes)))
 
 
 def _say_what(new: tuple[Scene, ...], members: int) -> str:

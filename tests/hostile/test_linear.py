@@ -17,8 +17,9 @@ import pytest
 from msgspec.structs import replace
 from PIL import Image
 
-from app.board import cast, mentions
+from app.board import cast, commands, mentions
 from app.board.data import Board, Member, Panel, PanelReference, Picture, Scene, Source, Take, new_id, numbers
+from app.board.drafts import put_written
 from app.board.naming import render_order
 from app.board.seen import see
 from app.fluxboard import codec, earlier
@@ -204,7 +205,29 @@ def thin_points(size: int) -> Work:
     return lambda: earlier._thin(list(points), first)
 
 
+def remove_half(size: int) -> Work:
+    """Of a chain: each that stays starts from nothing then."""
+    board = chain(size)
+    return lambda: commands.remove_panels(board, [panel.id for panel in board.panels()][::2])
+
+
+def apply_to_all(size: int) -> Work:
+    take = Take(new_id(), PICTURE, "", "", "", 0)
+    panels = tuple(Panel(new_id(), "x", takes=(take,), current=take.id) for _ in range(size))
+    board = Board(new_id(), scenes=(Scene(new_id(), "", panels),))
+    return lambda: commands.apply_to_all(board, [panel.id for panel in panels], "make it night")
+
+
+def write_scene(size: int) -> Work:
+    panels = tuple(Panel(new_id(), "x") for _ in range(size))
+    board, ids = Board(new_id(), scenes=(Scene(new_id(), "", panels),)), [panel.id for panel in panels]
+    return lambda: put_written(board, dict.fromkeys(ids, "x"), dict.fromkeys(ids, "a fox in the snow"))
+
+
 BOARDS = {
+    "half of a chain is removed": (remove_half, 2_000),
+    "one instruction for all": (apply_to_all, 2_000),
+    "a scene is written out": (write_scene, 2_000),
     "a chain of panels": (check_chain, 1_000),
     "a ring of panels": (check_ring, 1_000),
     "as many members as panels": (check_cast, 500),

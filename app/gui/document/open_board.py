@@ -102,18 +102,18 @@ class OpenBoard(QObject):
     def undo(self) -> None:
         self.settle()
         if self.history.can_undo:
-            old = self.board
-            self.history.undo()
-            self._now(old)
-            self.turned.emit()
+            self._turn(self.history.undo)
 
     def redo(self) -> None:
         self.settle()
         if self.history.can_redo:
-            old = self.board
-            self.history.redo()
-            self._now(old)
-            self.turned.emit()
+            self._turn(self.history.redo)
+
+    def _turn(self, turn: Callable[[], str]) -> None:
+        old = self.board
+        turn()
+        self._now(old)
+        self.turned.emit()
 
     def _now(self, old: Board) -> None:
         if self.board is not old:

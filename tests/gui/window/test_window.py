@@ -3,12 +3,13 @@
 import gc
 import threading
 import weakref
+from typing import get_args
 
 import msgspec
 import pytest
 from PIL import Image
 from PySide6.QtCore import QCoreApplication, QEvent, QObject, Qt
-from PySide6.QtGui import QKeySequence
+from PySide6.QtGui import QAction, QKeySequence
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -28,6 +29,7 @@ from app.board import commands
 from app.fluxboard import samples
 from app.fluxboard.file import BoardFile
 from app.gui.kit.theme import theme
+from app.gui.panel.stage import Tool
 from app.gui.window.main_window import MainWindow
 from app.gui.window.session import Session
 from app.models import library
@@ -499,6 +501,30 @@ def test_boards_opened_and_closed_four_times_leave_nothing(window, session):
     assert counts[-1] <= counts[1] + 2, counts
     assert sum(ref() is not None for ref in documents) <= 1
     assert sum(ref() is not None for ref in pages) <= 1
+
+
+def take_every_tool(window):
+    window.open_panel(next(window.session.document.board.panels()).id)
+    for tool in get_args(Tool):
+        window.stack.currentWidget().stage.set_tool(tool)
+        QCoreApplication.processEvents()
+
+
+def look_at_everything(window):
+    window.go("board")
+    for action in window.findChildren(QAction):
+        if action.text() in ("Quick Look", "Play Animatic"):
+            action.trigger()
+            QCoreApplication.processEvents()
+
+
+@pytest.mark.parametrize("work", [take_every_tool, look_at_everything])
+def test_a_board_that_was_worked_on_goes_whole(window, session, work):
+    session.new()
+    document = weakref.ref(session.document)
+    work(window)
+    session.open(session.path)
+    assert collected(document)
 
 
 def test_windows_opened_and_closed_four_times_leave_no_widgets(qtbot, qapp, tmp_path):
