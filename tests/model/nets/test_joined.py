@@ -1,7 +1,5 @@
 """q, k and v by one product: the numbers of three, no memory of its own, and never of weights that are gone."""
 
-import gc
-
 import mlx.core as mx
 import mlx.nn as nn
 import numpy as np
@@ -15,6 +13,7 @@ from mlx_model.store.streamed import stream
 from mlx_model.store.weights import PackedLinear, build, load, save_component
 from tests.bench.bank import made_network
 from tests.kernels import count_kernels
+from tests.measuring import held_by_mlx
 
 SIZES = flux3.Params(64, 2, 1, 2, 24, in_channels=16, axes_dim=(8, 8, 8, 8), flow_map=True)
 PACKED = {"group_size": 64, "bits": 8}
@@ -67,11 +66,9 @@ def test_what_differs_stays_apart(other):
 def test_what_is_kept_takes_no_memory(packed):
     layers, joined = [made(packed, seed) for seed in range(3)], Joined()
     mx.eval([layer.parameters() for layer in layers])
-    gc.collect()
-    before, weights = mx.get_active_memory(), [np.array(layer.weight) for layer in layers]
-    joined.keep(layers)
-    gc.collect()
-    assert mx.get_active_memory() <= before + 1000
+    weights = [np.array(layer.weight) for layer in layers]
+    more, _ = held_by_mlx(lambda: joined.keep(layers))
+    assert more <= 1000
     assert all(np.array_equal(layer.weight, weight) for layer, weight in zip(layers, weights, strict=True))
     assert joined.find(layers) is joined.find(layers)
 

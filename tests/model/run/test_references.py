@@ -1,7 +1,6 @@
 """What is kept of references: what it takes is what is counted, and the old goes before the new is made."""
 
 import dataclasses
-import gc
 from pathlib import Path
 
 import mlx.core as mx
@@ -14,7 +13,7 @@ from mlx_model.run.latents import reference_ids
 from mlx_model.run.pipeline import Pipeline
 from mlx_model.run.references import Kept
 from tests.bench.bank import made_network
-from tests.measuring import peak_of_mlx
+from tests.measuring import exact_memory, held_by_mlx, peak_of_mlx
 
 MINI = Path(__file__).parents[3] / "assets" / "mini"
 SIZES = flux2.Params(256, 2, 2, 4, 64, in_channels=16)
@@ -32,18 +31,9 @@ def bank_of(network, seed=1):
     return network.reference_bank(latents, network.rope(reference_ids(GRIDS)))
 
 
-def held(work):
-    """Bytes of MLX's memory that stay for as long as the result does."""
-    gc.collect()
-    before = mx.get_active_memory()
-    result = work()
-    gc.collect()
-    return mx.get_active_memory() - before, result
-
-
 def test_a_bank_holds_what_is_counted(network):
     kept = Kept()
-    found, _ = held(lambda: kept.get("a", lambda: bank_of(network), network.bank_bytes(512)))
+    found, _ = held_by_mlx(lambda: kept.get("a", lambda: bank_of(network), network.bank_bytes(512)))
     assert kept.nbytes == network.bank_bytes(512) == COUNTED
     assert found <= 1.05 * COUNTED
 
@@ -56,8 +46,9 @@ def test_the_old_bank_goes_before_the_new_one_is_made(network):
         held_then.append(mx.get_active_memory())
         return bank_of(network, seed)
 
-    for seed in range(1, 6):
-        kept.get(seed, lambda seed=seed: make(seed), network.bank_bytes(512))
+    with exact_memory():
+        for seed in range(1, 6):
+            kept.get(seed, lambda seed=seed: make(seed), network.bank_bytes(512))
     assert max(held_then) - held_then[0] < 0.01 * COUNTED
     assert kept.misses == 5
 

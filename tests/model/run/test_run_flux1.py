@@ -1,8 +1,8 @@
 """FLUX.1 in the pipeline: what each kind of model does with its pictures, on tiny random models."""
 
 import dataclasses
-import gc
 import sys
+from functools import partial
 
 import mlx.core as mx
 import numpy as np
@@ -17,6 +17,7 @@ from mlx_model.request import Lora, Mask, Reference, Request
 from mlx_model.run import pipeline as pipelines
 from mlx_model.run.pipeline import Pipeline
 from mlx_model.store.weights import open_part
+from tests.measuring import held_by_mlx
 from tests.model.run.tiny_flux1 import tiny_folder
 
 KONTEXT, FILL, CANNY, DEPTH, REDUX = (f"flux1-{name}-dev" for name in ("kontext", "fill", "canny", "depth", "redux"))
@@ -255,13 +256,8 @@ def test_the_blocks_hold_no_modulation(models):
     folder = models("flux1-dev").folder
     counted = fitting.weigh(folder, 4).whole
     held = {}
-    for steering in (True, False):
-        gc.collect()
-        before = mx.get_active_memory()
-        network = open_part(folder, "steering" if steering else "transformer", mx.float32)
-        gc.collect()
-        held[steering] = mx.get_active_memory() - before
-        del network
+    for steering, part in ((True, "steering"), (False, "transformer")):
+        held[steering], _ = held_by_mlx(partial(open_part, folder, part, mx.float32))
     assert held[False] == pytest.approx(counted["transformer"], rel=0.03)
     assert counted["steering"] < held[True] < 0.7 * counted["transformer"]  # tiny: what both need is a third of it
     assert counted["steering"] > 0.2 * counted["transformer"]

@@ -24,7 +24,7 @@ from mlx_model.store.counting import add_up, block_of, count_blocks
 from mlx_model.store.streamed import KEPT, Streamer, close, rest, stream
 from mlx_model.store.weights import build, load, save_component
 from tests.bench.bank import made_network
-from tests.measuring import peak_of_mlx
+from tests.measuring import exact_memory, peak_of_mlx
 from tests.model.run.tiny_flux1 import transformer
 
 MINI = Path(__file__).parents[3] / "assets" / "mini"
@@ -78,11 +78,12 @@ def test_two_and_a_half_blocks_are_in_memory_however_many_there_are(files):
     assert found < 2.5 * moving / 2 + 1.1 * work
     assert moving < 0.3 * sum(counted.values())
     rest(streamed)
-    gc.collect()
-    before = mx.get_active_memory()
-    del streamed
-    gc.collect()
-    assert before - mx.get_active_memory() == pytest.approx(resting, rel=0.02)
+    with exact_memory():
+        before = mx.get_active_memory()
+        del streamed
+        gc.collect()
+        freed = before - mx.get_active_memory()
+    assert freed == pytest.approx(resting, rel=0.02)
 
 
 @pytest.mark.parametrize("change", ["vanish", "grow", "cut", "touch"])
@@ -105,17 +106,17 @@ def test_a_file_that_changes_meanwhile_ends_the_run(files, tmp_path, change):
 def test_a_network_that_is_closed_leaves_nothing(files):
     """Without a collection of Python's, which may be long in coming."""
     step(opened(files, True))
-    gc.collect()
-    gc.disable()
-    try:
-        before = mx.get_active_memory()
-        network = opened(files, True)
-        step(network)
-        close(network)
-        del network
-        assert mx.get_active_memory() - before < 100_000
-    finally:
-        gc.enable()
+    with exact_memory():
+        gc.disable()
+        try:
+            before = mx.get_active_memory()
+            network = opened(files, True)
+            step(network)
+            close(network)
+            del network
+            assert mx.get_active_memory() - before < 100_000
+        finally:
+            gc.enable()
 
 
 def test_what_is_raised_between_two_blocks_ends_the_step(files):
