@@ -38,7 +38,7 @@ from .branches import name_take
 from .starts import TAKE
 
 AS_BOARD = "As the board"
-NONE = "None"
+NONE = "No LoRAs"
 
 
 class LorasField(PanelPart, QWidget):

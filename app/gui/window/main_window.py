@@ -55,7 +55,7 @@ class MainWindow(QMainWindow):
         self.session = session
         self.places: dict[str, QToolButton] = {}
         self.pages: dict[str, QWidget] = {}
-        self.stack = Pages()
+        self.stack, self.arrival = Pages(), "board"  # the place where a board that comes is shown
         self.stack.setAccessibleName("Page")
         self.commands = WindowCommands(session, self)
         self._update_soon = OnceATurn(self, self.update_actions)
@@ -70,7 +70,7 @@ class MainWindow(QMainWindow):
         self._set_page("queue", self.queue)
         self.commands.place_wanted.connect(self.go)
         self.commands.panel_wanted.connect(self.open_panel)
-        self.commands.settings_changed.connect(self.show_model)
+        self.commands.model_chosen.connect(self.show_model)
         self.commands.shortcuts_wanted.connect(self._show_shortcuts)
         session.message.connect(self.say)
         session.lasting.connect(partial(self.toasts.say, lasting=True))
@@ -192,11 +192,10 @@ class MainWindow(QMainWindow):
         document.changed.connect(self._follow_document)
         document.turned.connect(lambda: self.toasts.forget(document.claims))
         document.state_changed.connect(self._update_soon.ask)
-        self.go("board")
+        self.go(self.arrival)
         self._steps = self._step_ahead(document)
         self._ahead.start()
         self._follow_document(document.board, document.board)
-        view.grid.setFocus()
 
     def _follow_document(self, old: Board, new: Board) -> None:
         """The model is looked for only where the board names another: that reads folders, and letters are typed."""

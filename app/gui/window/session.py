@@ -95,18 +95,13 @@ class Session(QObject):
 
     # Boards
 
-    def start(self, path: str | None = None) -> bool:
-        """Open `path`, a zipped board as a new one; else the board that was open last, else the first sample.
-
-        Whether this is the first run.
-        """
-        first = not path and not self.settings.recent
+    def start(self, path: str | None = None) -> None:
+        """Open `path`, a zipped board as a new one; else the board that was open last, else the first sample."""
         recent = [one for one in self.settings.recent if Path(one).is_dir()]
         for one in ([path] if path else []) + recent[:1]:
             if self.import_board(one) if one.casefold().endswith(".zip") else self.open(one):
-                return False
+                return
         self.open_sample(samples.FIRST)
-        return first
 
     def open(self, path: str | Path, anyway: bool = False) -> bool:
         """Show the board; False (and a message) where it can't be opened.
@@ -348,12 +343,12 @@ class Session(QObject):
         self.settings = settings.with_recent(self.settings, document.file.path, document.board.title)
         self._tell_document()
         self.document_changed.emit(document)
-        QTimer.singleShot(0, self, self._store_recent)  # what waits for the disk, once the board is seen
-        self._let_go()
+        QTimer.singleShot(0, self, self._settle_recent)  # what waits for the disk, once the board is seen
 
-    def _store_recent(self) -> None:
+    def _settle_recent(self) -> None:
         if not self._closed:
             self.store(self.settings)
+            self._let_go()
 
     def _let_go(self) -> None:
         """Close boards behind the shown one whose jobs are over and which are saved."""

@@ -84,13 +84,19 @@ def main(path: str | None = None) -> int:
     app.file_wanted.disconnect(waiting.append)
     app.file_wanted.connect(window.session.open_or_import)
     sys.excepthook = partial(tell_fault, window.say)
-    if window.session.start(waiting[0] if waiting else None):
-        window.go("home")  # where somebody new sees what there is to do; a sample stands ready on the board
+    begin(window, waiting[0] if waiting else None)
     QTimer.singleShot(0, lambda: app.quit() if signals.asked else None)
     code = app.exec()
     window.session.close()
     signals.close()
     return code
+
+
+def begin(window: "MainWindow", path: str | None) -> None:
+    """Open the first board: see Session.start. Somebody new sees Home, what there is to do; a sample stands ready."""
+    window.arrival = "board" if path or window.session.settings.recent else "home"
+    window.session.start(path)
+    window.arrival = "board"
 
 
 def tell_fault(

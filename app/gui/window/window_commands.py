@@ -25,7 +25,7 @@ class WindowCommands(QObject):
     place_wanted = Signal(str)
     panel_wanted = Signal(str)  # id
     shortcuts_wanted = Signal()
-    settings_changed = Signal()
+    model_chosen = Signal()  # the one for boards that name none
 
     def __init__(self, session: Session, window: QMainWindow):
         super().__init__(window)
@@ -141,8 +141,10 @@ class WindowCommands(QObject):
         """Keep what was chosen, and show it at once."""
         if settings.appearance != theme.scheme:
             theme.apply(settings.appearance)
+        model_before = self.session.settings.model
         self.session.store(settings)
-        self.settings_changed.emit()
+        if settings.model != model_before:
+            self.model_chosen.emit()
 
     def close(self) -> None:
         self.window.close()

@@ -32,6 +32,7 @@ from app.gui.kit.theme import theme
 from app.gui.panel.stage import Tool
 from app.gui.window.main_window import MainWindow
 from app.gui.window.session import Session
+from app.gui.window.start import begin
 from app.models import library
 
 CONTROLS = (
@@ -308,6 +309,20 @@ def test_first_run_opens_the_sample_with_one_panel_to_render(qtbot, engine, tmp_
     assert engine.running.job.request.prompt == "a fox on the beach at night"
 
 
+def test_somebody_new_sees_home_and_the_board_is_not_shown_before(qtbot, engine, tmp_path):
+    session = Session(engine)
+    session.settings = msgspec.structs.replace(session.settings, folder=str(tmp_path / "boards"))
+    window, shown = MainWindow(session), list[QWidget]()
+    qtbot.addWidget(window)
+    window.stack.currentChanged.connect(lambda place: shown.append(window.stack.widget(place)))
+    window.show()
+    begin(window, None)
+    assert window.stack.currentWidget() is window.pages["home"]
+    assert window.board not in shown
+    window.run("new")
+    assert window.stack.currentWidget() is window.board
+
+
 def test_the_last_board_is_opened_again(session, qtbot, engine):
     session.start(str(session.path))
     path = session.document.file.path
@@ -558,6 +573,9 @@ def test_typing_reads_no_models_and_a_change_of_the_default_is_shown(window, mon
     assert looked == []
     assert window.board.model.text() == "Built-in model"
     dialog = SettingsDialog(window.session.settings, window.commands.store_settings, window)
+    looked.clear()
+    dialog._set(notifications=False)
+    assert looked == [], "no other model was chosen"
     dialog._set(model="flux2-klein-4b")
     assert window.board.model.text() == "FLUX.2 klein 4B"
 
