@@ -224,6 +224,11 @@ class Engine(QObject):
             self._stop_running("Replaced by a newer one.")
         self._tell(replaced)
 
+    def release(self, job_id: str) -> None:
+        """Take a job out of its slot: no newer one replaces it."""
+        if self._queue.release(job_id):
+            self.changed.emit()
+
     def cancel(self, job_id: str) -> None:
         """Cancel a waiting job at once, a running one within a step; any other id is ignored."""
         running = self._queue.running

@@ -181,6 +181,19 @@ class Queue:
         before, self._slots[job.slot] = self._slots.get(job.slot, ""), job.id
         return [before] if self.drop(before, "replaced by a newer one") else []
 
+    def release(self, job_id: str) -> bool:
+        """Take a job that is not over out of its slot: no newer one replaces it; False for any other."""
+        state = self.find(job_id)
+        if state is None or state.over:
+            return False
+        self._slots.pop(state.job.slot or "", None)
+        state = dataclasses.replace(state, job=dataclasses.replace(state.job, slot=None))
+        if job_id in self.waiting:
+            self.waiting[job_id] = state
+        else:
+            self.running = state
+        return True
+
     def drop(self, job_id: str, reason: str = "") -> bool:
         """Cancel a waiting job; False where no such job waits."""
         return self.end_waiting(job_id, Cancelled(reason))

@@ -55,6 +55,10 @@ class FakeEngine(QObject):
             self.cancel(running.id)
         self._next()
 
+    def release(self, job_id: str) -> None:
+        if self.queue.release(job_id):
+            self.changed.emit()
+
     def cancel(self, job_id: str) -> None:
         if self.queue.drop(job_id):
             self.finished.emit(job_id)

@@ -33,6 +33,7 @@ LOW, HIGH = 78, 116  # height of words and start, in px; on a tall screen
 TALL = 900  # px: of the window's page
 PLACE = 180  # px of width: the most of a place
 NARROW = 600  # px of width: another start stands in the last row
+KEPT_DRAFT = "The picture of this draft in full size and steps is made, and becomes a take"
 
 
 class EditBar(PanelPart, QWidget):
@@ -79,7 +80,6 @@ class EditBar(PanelPart, QWidget):
         describe(self.remove_mask, "Remove mask", "The whole picture may change again")
         self.hint.setFixedHeight(self.remove_mask.sizeHint().height())
         self.keep = button("Keep as Take", self.keep_asked.emit, kind="quiet")
-        describe(self.keep, "Keep as Take", "The live picture as it is seen")
         self.discard = button("Discard", self.discard_asked.emit, kind="quiet")
         describe(self.discard, "Discard", "The live picture: the take comes back")
         self.placed_words = OneLine(tone="muted")
@@ -236,9 +236,11 @@ class EditBar(PanelPart, QWidget):
         self._note = text
         self._show_hint()
 
-    def show_live(self, words: str) -> None:
+    def show_live(self, words: str, draft: bool = False) -> None:
         """A live picture is seen, of which `words` tell, and may be kept; "" for none. Nothing moves for it."""
         self._live = words
+        self.keep.setText(as_action("Keep Full Picture" if draft else "Keep as Take"))
+        describe(self.keep, self.keep.text(), KEPT_DRAFT if draft else "The live picture as it is seen")
         if not words and (self.keep.hasFocus() or self.discard.hasFocus()):
             self.text.setFocus()
         for part in (self.keep, self.discard):

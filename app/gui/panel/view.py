@@ -12,7 +12,7 @@ from ...board.panel_job import panel_job, resolve
 from ...board.seen import source_picture
 from ...engine import jobs
 from ..document.document import Document
-from ..document.live import Live
+from ..document.live import Live, Made
 from ..document.panel_part import PanelPart
 from ..document.picture_drag import pictures_in
 from ..kit.measures import GAP, HAIR, TIGHT
@@ -222,6 +222,7 @@ class PanelView(PanelPart, QWidget):
             self._touch_live()
         if before and before.takes != self.panel.takes:
             self.live.forget()
+            self._end_live()
             self._show_state(self.panel_id)
 
     # Runs
@@ -243,8 +244,8 @@ class PanelView(PanelPart, QWidget):
             return
         state = self.document.panel_state(panel_id)
         self.stage.canvas.set_invitation(words_of(state) if state.busy else invitation(self.document.board))
-        if self.live.on and state.busy:
-            self.edit.set_note(words_of(state))
+        if self.live.on and (state.busy or state.state == "failed"):
+            self.edit.set_note(words_of(state) if state.busy else f"{state.reason} {in_window(state.hint)}".strip())
         self.edit.render_bar.set_state(state, self.live.on)
         if state.state == "failed" and not self.live.on:
             self.stage.show_preview(None)
@@ -254,7 +255,7 @@ class PanelView(PanelPart, QWidget):
             self.edit.show_live("")
             if state.job:  # else the picture is being stored: its last preview stays until it is there
                 self.stage.show_preview(state.preview)
-        elif self.live.latest is None and not self.live.on:
+        elif self.live.latest is None and not (self.live.on and state.busy):
             self.stage.hush()
             self.edit.show_live("")
             self.stage.show_preview(None)
@@ -286,27 +287,31 @@ class PanelView(PanelPart, QWidget):
             self.live.forget()
             self._end_live()
 
-    def _live_job(self) -> jobs.Job:
+    def _live_job(self) -> Made:
         """One seed for all live runs of a panel, so that only what is changed changes."""
         panel, document = self.panel, self.document
         choice = resolve(document.board, panel, document.model)
-        return panel_job(document.board, self.panel_id, document.picture_path, choice, seed=panel.seed,
-                         compose=document.compose)  # fmt: skip
+        job = panel_job(document.board, self.panel_id, document.picture_path, choice, seed=panel.seed,
+                        compose=document.compose)  # fmt: skip
+        return Made(job, choice.spec)
 
     def _show_live(self, job: jobs.JobState) -> None:
         self.edit.set_note("")
         self.stage.show_preview(job.result)
-        title, follows = ("Draft", ". The full picture follows") if self.live.is_draft else ("Live picture", "")
-        self.edit.show_live(f"{title}, made in {job.seconds:.1f} s{follows}")
+        draft, size = self.live.is_draft, job.job.request.size
+        title, follows = (f"Draft of {size}", ". The full picture follows") if draft else ("Live picture", "")
+        self.edit.show_live(f"{title}, made in {job.seconds:.1f} s{follows}", draft)
 
     def keep_live(self) -> None:
-        """What is seen of live mode, a draft too, becomes a take as it is."""
+        """What is seen of live mode becomes a take; a draft stays to be seen until its full picture is one."""
         if job := self.live.keep():
             self.document.keep(job)
-        self._end_live()
+            self._end_live()
+        self.edit.show_live("")
 
     def _discard_live(self) -> None:
-        self.live.keep()
+        self.live.settle()
+        self.live.forget()
         self._end_live()
 
     def _end_live(self) -> None:

@@ -311,6 +311,18 @@ def test_in_live_mode_a_running_job_is_replaced_too(qtbot, start):
     assert (engine.job("one").state, engine.job("one").reason) == ("cancelled", "Replaced by a newer one.")
 
 
+def test_what_leaves_its_slot_is_replaced_by_no_newer_one(start):
+    engine = start()
+    engine.pause()
+    for name in ("one", "two"):
+        engine.submit(job(name, slot="panel"))
+    engine.release("two")
+    engine.release("one")  # is over already
+    engine.submit(job("three", slot="panel"))
+    assert [(one.id, one.job.slot) for one in engine.jobs() if not one.over] == [("three", "panel"), ("two", None)]
+    assert engine.job("one").job.slot == "panel"
+
+
 def test_ids_are_used_once_and_are_names(start):
     engine = start()
     engine.pause()

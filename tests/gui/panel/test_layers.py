@@ -345,6 +345,7 @@ def test_live_is_given_what_was_painted_which_is_seen_until_its_draft(view, docu
     qtbot.waitUntil(lambda: first() != start.picture.sha256)
     engine.done(picture_file("painted.png", "yellow"))
     view.keep_live()
+    engine.done(picture_file("full.png", "yellow"))
     qtbot.waitUntil(lambda: len(view.panel.takes) == 2)
     take = view.panel.takes[1]
     assert (take.composite.sha256, [one.painted for one in take.placed]) == (first(), [True])

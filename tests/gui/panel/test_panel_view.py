@@ -1,6 +1,5 @@
 """The panel view as a whole, with a scripted engine."""
 
-import json
 from dataclasses import replace
 from itertools import pairwise
 
@@ -24,7 +23,6 @@ from app.board import commands
 from app.board.data import Source
 from app.board.seen import see
 from app.gui.canvas.tool_bars import ToolBar
-from app.gui.document import live
 from app.gui.document.picture_drag import mime_of
 from app.gui.panel.view import PanelView
 from app.pictures.images import open_mask
@@ -309,93 +307,6 @@ def test_before_is_what_the_take_was_made_from_else_the_take_before(view, docume
     assert view.stage._before() == (one.picture, ("Take 1", "Take 3"))
 
 
-# Live mode
-
-
-def test_live_mode_waits_for_a_pause_and_the_latest_wins(view, engine, picture_file, qtbot):
-    canvas = view.stage.canvas.geometry()
-    view.edit.render_bar.live.setChecked(True)
-    qtbot.waitUntil(lambda: len(engine.submitted) == 1)
-    QTest.keyClicks(view.edit.text, " at night")
-    assert len(engine.submitted) == 1  # still typing
-    qtbot.waitUntil(lambda: len(engine.submitted) == 2)
-    first, second = engine.submitted
-    assert (first.slot, first.request.seed) == (second.slot, second.request.seed)
-    assert engine.job(first.id).state == "cancelled"
-    assert second.request.prompt.endswith("at night")
-    assert (second.request.steps, second.previews) == (2, False)
-    engine.done(picture_file("draft.png", "green"))
-    assert view.stage.canvas.preview.toImage().pixelColor(4, 4).name() == "#008000"
-    assert view.edit.hint.text().startswith("Draft, made in ")
-    qtbot.waitUntil(lambda: len(engine.submitted) == 3)
-    full = engine.submitted[2]
-    assert (full.slot, full.request.seed, full.request.steps) == (first.slot, first.request.seed, 4)
-    engine.preview(picture_file("step.png", "red"))
-    assert view.stage.canvas.preview.toImage().pixelColor(4, 4).name() == "#008000", "a draft is more than a step"
-    engine.done(picture_file("live.png", "yellow"))
-    assert view.stage.canvas.preview.toImage().pixelColor(4, 4).name() == "#ffff00"
-    assert view.panel.takes == ()
-    QApplication.processEvents()
-    assert view.stage.canvas.geometry() == canvas, "the picture stays put"
-    assert not view.stage.card.isVisible(), "it would hide the foot of the picture"
-    QTest.mouseClick(view.edit.keep, LEFT)
-    assert view.edit.keep.isHidden()
-    assert "Draft" not in view.edit.hint.text()
-    (take,) = view.panel.takes
-    assert json.loads(take.request)["prompt"].endswith("at night")
-    assert view.stage.canvas.preview.isNull()
-
-
-def test_a_live_result_that_is_kept_runs_nothing_again(view, engine, ids, picture_file, qtbot):
-    """Also where the panel starts from its own take; going on from another one does run."""
-    document = view.document
-    add_take(document, ids()[0], 1)
-    document.do("Edit", commands.set_panel(document.board, ids()[0], source=Source("take")))
-    view.edit.render_bar.live.setChecked(True)
-    qtbot.waitUntil(lambda: len(engine.submitted) == 1)
-    engine.done(picture_file("live.png", "yellow"))
-    assert view.live.is_draft
-    view.keep_live()
-    qtbot.waitUntil(lambda: len(view.panel.takes) == 2)
-    qtbot.wait(live.REST + live.PAUSE)
-    assert len(engine.submitted) == 1, "what is seen was kept, a draft; nothing ran again"
-    kept = Source("take", take=view.panel.takes[1].id)
-    document.do("Go On", lambda board: commands.set_panel(board, ids()[0], source=kept))
-    qtbot.waitUntil(lambda: len(engine.submitted) == 2)
-
-
-def test_a_change_while_the_full_picture_runs_is_drafted_first(view, engine, picture_file, qtbot):
-    view.edit.render_bar.live.setChecked(True)
-    qtbot.waitUntil(lambda: len(engine.submitted) == 1)
-    engine.done(picture_file("draft.png", "green"))
-    qtbot.waitUntil(lambda: len(engine.submitted) == 2)
-    QTest.keyClicks(view.edit.text, " at night")
-    qtbot.waitUntil(lambda: len(engine.submitted) == 3)
-    assert engine.job(engine.submitted[1].id).state == "cancelled"
-    assert [job.request.steps for job in engine.submitted] == [2, 4, 2]
-    qtbot.wait(live.REST)
-    assert len(engine.submitted) == 3, "the full picture waits for its draft"
-    engine.done(picture_file("draft.png", "green"))
-    assert len(engine.submitted) == 4
-
-
-def test_steps_of_a_draft():
-    assert [live.choose_steps(full) for full in (1, 2, 4, 8, 16, 28, 50)] == [1, 2, 2, 2, 5, 8, 8]
-
-
-def test_live_mode_says_what_is_missing_and_stops_when_left(view, engine, ids, qtbot):
-    view.edit.render_bar.live.setChecked(True)
-    qtbot.waitUntil(lambda: len(engine.submitted) == 1)
-    QTest.keyClicks(view.edit.text, " @nob")
-    qtbot.waitUntil(lambda: "@nob" in view.edit.hint.text())
-    assert len(engine.submitted) == 1
-    view.show_panel(ids()[1])
-    assert not view.edit.render_bar.live.isChecked()
-    assert view.edit.hint.text().startswith("@ mentions a picture")
-    qtbot.wait(500)
-    assert len(engine.submitted) == 1
-
-
 # Fields and undo
 
 
@@ -501,15 +412,6 @@ def test_only_what_is_under_the_mask_is_computed_where_that_is_chosen(view, docu
     assert not view.panel.settings.region
     view.side.take.again.click()
     assert (view.panel.settings.region, settings.region.isChecked()) == (True, True)
-
-
-def test_a_draft_of_live_has_no_step_cache(view, engine, qtbot):
-    view.side.settings.steps.setValue(20)
-    view.side.settings.step_cache.setValue(0.1)
-    view.edit.render_bar.live.setChecked(True)
-    qtbot.waitUntil(lambda: len(engine.submitted) == 1)
-    draft = engine.submitted[0].request
-    assert (draft.steps, draft.step_cache) == (6, None)
 
 
 def test_shot_fields(view, document):
@@ -872,14 +774,6 @@ def test_the_open_panel_tells_its_failures_itself(view, document, engine, ids, q
     document.render(ids()[:1])
     engine.fail("Nobody looks.")
     assert told == ["Panel 1B: Nor here.", "Panel 1A: Nobody looks."]
-
-
-def test_live_mode_ends_when_the_view_is_left(view, engine, qtbot):
-    view.edit.render_bar.live.setChecked(True)
-    qtbot.waitUntil(lambda: len(engine.submitted) == 1)
-    view.hide()
-    assert not view.edit.render_bar.live.isChecked()
-    assert engine.running is None
 
 
 def test_typing_leaves_the_picture_and_the_tray_alone(view, document, ids, qtbot):
