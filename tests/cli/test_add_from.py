@@ -119,7 +119,7 @@ def test_one_file_and_what_lies_around_it(place, tmp_path):
     same(open_folder(library.resolve("flux1-dev")), TINY["flux1-dev"])
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("problem", ["no hub", "offline"])
 def test_the_hugging_face_cache_will_do_without_the_hub(tmp_path, monkeypatch, problem):
     import huggingface_hub.constants

@@ -91,6 +91,7 @@ def test_generate_again_gives_the_same_picture(model, work):
     assert len(list((work / "steps").iterdir())) == 1
 
 
+@pytest.mark.sweep
 def test_low_memory_saves_the_same_latents(model, work):
     words = ("generate", "a cat", "-m", model, "--size", "64x64", "--steps", "2", "--seed", "5")
     call(work, *words, "-o", "one.png", "--save-latents", "one.safetensors")

@@ -37,6 +37,7 @@ def test_a_class_becomes_a_picture_and_again(work):
     assert np.array_equal(pixels(work / "a.png"), pixels(work / "b.png"))
 
 
+@pytest.mark.sweep
 def test_samplers_classes_and_guidance_make_a_difference(work):
     made = {}
     settings = {

@@ -65,7 +65,7 @@ def test_a_working_folder_that_is_gone(tmp_path):
     assert "Traceback" not in ended.stderr
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 @pytest.mark.parametrize("stream", ["2>/dev/full", "2>&-"])
 def test_a_run_whose_progress_nobody_can_read_makes_its_picture(tmp_path, stream):

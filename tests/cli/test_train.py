@@ -56,6 +56,7 @@ def test_each_fault_of_a_set_stands_on_its_own_line(pictures, tmp_path):
     assert "  b.txt: it is empty" in said
 
 
+@pytest.mark.sweep
 def test_what_is_kept_beside_plain_training(pictures, tmp_path, monkeypatch):
     monkeypatch.setattr(pipeline, "Pipeline", REAL)
     mine = tmp_path / "mine"

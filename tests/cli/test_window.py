@@ -73,7 +73,7 @@ def test_it_opens_on_the_sample_and_ends_politely(tmp_path, one):
     assert not (board / "journal").exists()
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("one", [signal.SIGTERM, signal.SIGHUP])
 def test_it_ends_politely_also_while_it_starts(tmp_path, one):
     process = started(tmp_path, QT_QPA_PLATFORM="offscreen")

@@ -99,6 +99,7 @@ def test_a_control_lora_makes_a_control_model(dev, tmp_path):
     assert np.allclose(np.array(canny.double_blocks[0].img_attn.norm.query_norm.scale), tensors[norm])
 
 
+@pytest.mark.sweep
 def test_text_encoders_are_baked_by_kohyas_names(dev, tmp_path):
     """lora_te1 is CLIP, lora_te3 T5; nothing is said to be left out."""
     file, plain = dev

@@ -114,7 +114,7 @@ def draw(folder):
     return done.latents
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("model", FAMILIES)
 def test_the_same_latents_from_every_form(tmp_path, model):
     """Published files and folders, everything in one file, and GGUF."""
@@ -143,6 +143,7 @@ def test_its_own_parts_come_before_those_beside_it(tmp_path):
     same(made(file, tmp_path / "out")[0], tiny, "text_encoder")
 
 
+@pytest.mark.sweep
 def test_loose_encoders_with_side_tensors(tmp_path):
     """text_encoders/ of ComfyUI: T5 with spiece_model, Qwen3 with tekken_model, neither of them weights."""
     for model, name in (("flux1-dev", "t5xxl_fp16"), ("flux2-klein-4b", "qwen_3_4b")):

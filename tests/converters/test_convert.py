@@ -74,6 +74,7 @@ def test_companions(source, tmp_path):
     assert hashes[0] == hashes[1]
 
 
+@pytest.mark.sweep
 def test_packed_companions_stay_packed(source, tmp_path):
     list(convert(source, tmp_path / "small", bits=4))
     lone = shutil.copy(source, tmp_path / "flux-2-klein-4b.safetensors")

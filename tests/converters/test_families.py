@@ -113,6 +113,7 @@ def test_the_part_that_fits_is_taken(tmp_path):
     same(made(file, tmp_path / "out", bits=32), tiny, "autoencoder")
 
 
+@pytest.mark.sweep
 def test_redux_from_its_own_repository_and_another_model(tmp_path):
     """The embedder's folder or file with --companions: a diffusers FLUX.1, or one that is converted already."""
     tiny, own = TINY["flux1-redux-dev"], tmp_path / "FLUX.1-Redux-dev"

@@ -65,6 +65,7 @@ def test_comfyui(tmp_path, model, given):
     same(add(root / given, model, tmp_path / "out"), tiny)
 
 
+@pytest.mark.sweep
 def test_the_same_latents_as_from_a_diffusers_folder(tmp_path):
     tiny = TINY["flux2-klein-4b"]
     plain = draw(made(checkpoint(tiny, tmp_path / "plain"), tmp_path / "one")[0])

@@ -191,6 +191,7 @@ def test_a_board_that_is_there_is_not_replaced(tmp_path):
         assert file.board.title == "mine"
 
 
+@pytest.mark.sweep
 def test_any_cut_and_any_flipped_byte_is_a_board_error_or_the_same_board(tmp_path):
     data = zipped(tmp_path / "x.zip", *GOOD.items()).read_bytes()
     chance = np.random.default_rng(7)

@@ -98,7 +98,7 @@ def lost_with_the_power():
     return json.loads(done.stdout)
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", [writer.name for writer in power.WRITERS])
 def test_models_downloads_and_training_outlive_the_power_too(lost_with_the_power, name):
     assert lost_with_the_power[name] == []

@@ -203,7 +203,7 @@ def two(tmp_path):
     return old, new
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("swaps", [1, 0], ids=["swapped", "by two renames"])
 def test_killed_at_every_step_of_a_replacement(notes, two, swaps):
     """Before each; of the removal of the old one's files, before the first three."""

@@ -301,6 +301,7 @@ def hollow(file, shapes):
     return file
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("shapes", [
     {"a.lora_A.weight": [3 * 10**9]},
     {f"b{number}.lora_A.weight": [0] for number in range(30_000)},

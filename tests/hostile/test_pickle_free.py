@@ -426,6 +426,7 @@ def test_something_before_the_zip(file):
 SMALL = program(state(w=tensor()))
 
 
+@pytest.mark.sweep
 @pytest.mark.filterwarnings("ignore:invalid escape sequence")  # of pickletools, about a harmed name
 @settings(deadline=None, max_examples=300)
 @given(st.data())

@@ -5,7 +5,7 @@ import re
 import sys
 from itertools import pairwise
 
-from tests.house.tree import NAMES, PACKAGES, ROOMS, ROOT, at_import_time, for_each, imported, imported_files, tree
+from tests.house.tree import NAMES, PACKAGES, ROOMS, ROOT, at_import_time, for_each, imported, imported_files, nodes
 
 PAGE = (ROOT / "docs" / "HOUSE.md").read_text("utf-8")
 ROW = re.compile(r"^\| `([\w/]+)` \| [^|]+ \|([^|]*)\|$", re.MULTILINE)
@@ -149,7 +149,7 @@ def test_oracles_and_pickles_stay_out(name):
 @for_each(NAMES)
 def test_modules_named_in_a_text_are_there(name):
     """What is imported by its name, which no type checker follows: "..prompt.tile"."""
-    for node in ast.walk(tree(name)):
+    for node in nodes(name):
         if isinstance(node, ast.Constant) and isinstance(node.value, str) and TEXT.fullmatch(node.value):
             up = len(node.value) - len(node.value.lstrip("."))
             place = "/".join([*name.split("/")[:-up], *node.value.strip(".").split(".")]) + ".py"

@@ -60,6 +60,7 @@ def test_what_goes_in(monkeypatch, tmp_path, platform):
     )
 
 
+@pytest.mark.sweep
 def test_on_a_mac_there_are_two_programs_and_a_document_type(monkeypatch, tmp_path):
     asked = play(monkeypatch, "darwin", tmp_path)
     programs = [(options["name"], options["console"]) for name, _, options in asked if name == "EXE"]
@@ -79,6 +80,7 @@ def test_on_a_mac_there_are_two_programs_and_a_document_type(monkeypatch, tmp_pa
     assert "com.apple.package" in exported["UTTypeConformsTo"]
 
 
+@pytest.mark.sweep
 def test_elsewhere_it_is_a_folder_with_one_program(monkeypatch, tmp_path):
     asked = play(monkeypatch, "linux", tmp_path)
     assert [options["name"] for name, _, options in asked if name == "EXE"] == ["flux-local"]

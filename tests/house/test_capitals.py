@@ -9,7 +9,7 @@ from functools import cache
 
 import pytest
 
-from tests.house.tree import NAMES, for_each, tree
+from tests.house.tree import NAMES, for_each, nodes, tree
 
 COMMANDS = {  # what is called -> which of its arguments are words of a command
     "button": (0,), "PushButton": (0,), "addButton": (0,), "addAction": (0,), "addMenu": (0,), "Row": (1,), "do": (0,),
@@ -74,7 +74,7 @@ def list_texts(node: ast.AST, constants: Mapping[str, ast.expr]) -> list[str]:
 
 def find_given(name: str, table: dict[str, tuple[int, ...]]) -> list[str]:
     found = []
-    for call in ast.walk(tree(name)):
+    for call in nodes(name):
         if isinstance(call, ast.Call):
             called = getattr(call.func, "id", getattr(call.func, "attr", ""))
             places = [place for place in table.get(called, ()) if place < len(call.args)]

@@ -4,7 +4,7 @@ import ast
 
 from app.base.words import SHOW_IN_FILES
 from app.gui.window.actions import TABLE
-from tests.house.tree import NAMES, for_each, tree
+from tests.house.tree import NAMES, for_each, nodes
 
 NAMED = ("Finder", "Explorer", "Nautilus", "Dolphin")
 WORDS = "app/base/words.py"
@@ -12,8 +12,8 @@ WORDS = "app/base/words.py"
 
 @for_each([name for name in NAMES if name.startswith("app/") and name != WORDS])
 def test_nothing_else_names_one(name):
-    docs = {id(node.value) for node in ast.walk(tree(name)) if isinstance(node, ast.Expr)}
-    said = [node.value for node in ast.walk(tree(name)) if isinstance(node, ast.Constant) and id(node) not in docs]
+    docs = {id(node.value) for node in nodes(name) if isinstance(node, ast.Expr)}
+    said = [node.value for node in nodes(name) if isinstance(node, ast.Constant) and id(node) not in docs]
     assert [text for text in said if isinstance(text, str) and any(word in text for word in NAMED)] == []
 
 

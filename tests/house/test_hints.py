@@ -4,42 +4,32 @@ import ast
 import re
 import string
 from functools import cache
-from pathlib import Path
 from typing import get_args
-
-import pytest
 
 from app.cli import say as command_line
 from app.gui.kit import words as window
 from mlx_model.errors import AdviceCode
-from tests.house.tree import for_each
+from tests.house.tree import NAMES, for_each, nodes
 
-ROOT = Path(__file__).resolve().parents[2]
-FILES = sorted(path for package in ("app", "mlx_model", "converters") for path in (ROOT / package).rglob("*.py"))
 # A command with its words, or an option in a sentence; a bare "--option" is what a program is called with.
 COMMAND = re.compile(r"flux-local [a-z]+\b|`?models add`|(?<!^)(?<![\w-])--[a-z]|^--[a-z-]+ |\bconvert --")
 CODES = get_args(AdviceCode)
 
 
-def texts(path: Path):
+def texts(name: str):
     """Every text of the file that is no docstring, with {} where a value stands."""
-    tree = ast.parse(path.read_text("utf-8"))
-    docs = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
-    inside = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
-    for node in ast.walk(tree):
+    docs = {id(node.value) for node in nodes(name) if isinstance(node, ast.Expr)}
+    inside = {id(part) for node in nodes(name) if isinstance(node, ast.JoinedStr) for part in node.values}
+    for node in nodes(name):
         if isinstance(node, ast.JoinedStr):
             yield "".join(part.value if isinstance(part, ast.Constant) else "{}" for part in node.values)
         elif isinstance(node, ast.Constant) and isinstance(node.value, str) and not {id(node)} & (docs | inside):
             yield node.value
 
 
-@pytest.mark.parametrize(
-    "path",
-    [p for p in FILES if "app/cli" not in p.as_posix()],
-    ids=lambda path: path.relative_to(ROOT).as_posix(),
-)
-def test_no_text_outside_the_command_line_names_a_command(path):
-    said = [re.sub(r"pip install [^,]*", "", text) for text in texts(path)]  # the same command wherever it is read
+@for_each([name for name in NAMES if not name.startswith("app/cli/")])
+def test_no_text_outside_the_command_line_names_a_command(name):
+    said = [re.sub(r"pip install [^,]*", "", text) for text in texts(name)]  # the same command wherever it is read
     assert [text for text in said if COMMAND.search(text)] == []
 
 
@@ -51,19 +41,19 @@ def test_the_window_s_words_name_no_command():
 def given() -> dict[str, list[set[str]]]:
     """Code -> the names of the values, for every place that gives it."""
     found: dict[str, list[set[str]]] = {code: [] for code in CODES}
-    for path in FILES:
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+    for name in NAMES:
+        for node in nodes(name):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "Advice":
                 if len(node.args) + len(node.keywords) == 1 and node.keywords:  # Advice(**values), read from a line
                     continue
                 code = ast.literal_eval(node.args[0])
-                values = _values(path, node.args[1]) if len(node.args) > 1 else set()
+                values = _values(name, node.args[1]) if len(node.args) > 1 else set()
                 found[code].append(values)
     return found
 
 
-def _values(path: Path, node: ast.expr) -> set[str]:
-    assert isinstance(node, ast.Dict), f"{path}:{node.lineno}: write the values where the advice is given"
+def _values(name: str, node: ast.expr) -> set[str]:
+    assert isinstance(node, ast.Dict), f"{name}:{node.lineno}: write the values where the advice is given"
     return {ast.literal_eval(key) for key in node.keys}
 
 

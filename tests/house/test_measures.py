@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from app.gui.kit.measures import SPACES, name_measures
 from app.gui.kit.theme import SHEET
-from tests.house.tree import NAMES, for_each, tree
+from tests.house.tree import NAMES, for_each, nodes
 
 GUI = [name for name in NAMES if name.startswith("app/gui/") and name != "app/gui/kit/measures.py"]
 SPACED = {
@@ -33,7 +33,7 @@ def numbers(node: ast.expr) -> Iterator[float]:
 @for_each(GUI)
 def test_no_page_has_measures_of_its_own(name):
     found = []
-    for node in ast.walk(tree(name)):
+    for node in nodes(name):
         if isinstance(node, ast.Call):
             what = node.func.attr if isinstance(node.func, ast.Attribute) else getattr(node.func, "id", "")
             given = node.args[-2:] if what in ROUND else node.args if what in SPACED else []
@@ -45,7 +45,7 @@ def test_no_page_has_measures_of_its_own(name):
 
 @for_each(GUI)
 def test_no_page_has_a_style_sheet_of_its_own(name):
-    calls = {node.attr for node in ast.walk(tree(name)) if isinstance(node, ast.Attribute)}
+    calls = {node.attr for node in nodes(name) if isinstance(node, ast.Attribute)}
     assert "setStyleSheet" not in calls or name == "app/gui/kit/theme.py"
 
 

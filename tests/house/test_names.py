@@ -4,7 +4,7 @@ import ast
 import re
 
 from mlx_model.specs import SPECS
-from tests.house.tree import NAMES, for_each, functions, imported_files, tree
+from tests.house.tree import NAMES, for_each, functions, imported_files, nodes
 
 # Participles that do not end in -ed, without those that are present tense too (put, set, cut, read, found ...).
 WORDS = """
@@ -44,12 +44,10 @@ def test_the_test_of_names_knows_a_participle():
 def test_what_is_private_stays_in_its_file(name):
     """Neither imported nor reached for through the module that holds it."""
     modules = {file.rpartition("/")[2].removesuffix(".py") for file in imported_files(name)}
-    taken = [
-        a.name for n in ast.walk(tree(name)) if isinstance(n, ast.ImportFrom) and (n.level or n.module) for a in n.names
-    ]
+    taken = [a.name for n in nodes(name) if isinstance(n, ast.ImportFrom) and (n.level or n.module) for a in n.names]
     reached = [
         f"{n.value.id}.{n.attr}"
-        for n in ast.walk(tree(name))
+        for n in nodes(name)
         if isinstance(n, ast.Attribute) and isinstance(n.value, ast.Name) and n.value.id in modules
     ]
     assert [one for one in taken if PRIVATE.fullmatch(one)] == []
@@ -62,7 +60,7 @@ def test_no_decision_by_a_model_s_name(name):
     known = set(SPECS) | {spec.family for spec in SPECS.values()}
     found = [
         (node.lineno, value.value)
-        for node in ast.walk(tree(name))
+        for node in nodes(name)
         if isinstance(node, (ast.Compare, ast.match_case))
         for value in ast.walk(node.pattern if isinstance(node, ast.match_case) else node)
         if isinstance(value, ast.Constant) and value.value in known
@@ -74,7 +72,7 @@ def test_no_decision_by_a_model_s_name(name):
 def test_libraries_neither_print_nor_exit(name):
     if name == "mlx_model/training/mini.py":  # a script with its own main
         return
-    calls = [node.func for node in ast.walk(tree(name)) if isinstance(node, ast.Call)]
+    calls = [node.func for node in nodes(name) if isinstance(node, ast.Call)]
     names = {call.id for call in calls if isinstance(call, ast.Name)}
     names |= {f"{c.value.id}.{c.attr}" for c in calls if isinstance(c, ast.Attribute) and isinstance(c.value, ast.Name)}
     assert names & {"print", "exit", "quit", "sys.exit", "os._exit"} == set()

@@ -7,7 +7,7 @@ through, and a new place fails until it goes through the kit or is written down 
 
 import ast
 
-from tests.house.tree import NAMES, for_each, tree
+from tests.house.tree import NAMES, for_each, nodes
 
 GUI = [name for name in NAMES if name.startswith("app/gui/")]
 WIDGETS, MESSAGES = "app/gui/kit/widgets.py", "app/gui/kit/messages.py"
@@ -101,7 +101,7 @@ def name_of(node: ast.Call) -> str:
 
 
 def calls(name: str) -> list[ast.Call]:
-    return [node for node in ast.walk(tree(name)) if isinstance(node, ast.Call)]
+    return [node for node in nodes(name) if isinstance(node, ast.Call)]
 
 
 def find_strange(node: ast.expr) -> set[str]:
@@ -152,7 +152,7 @@ def list_used(node: ast.AST) -> list[str]:
 
 @for_each(GUI)
 def test_the_kit_makes_what_shows_words(name):
-    used = {word for node in ast.walk(tree(name)) for word in list_used(node)} - NAMED.get(name, set())
+    used = {word for node in nodes(name) for word in list_used(node)} - NAMED.get(name, set())
     assert {word for word in used & ONLY.keys() if name not in ONLY[word]} == set()
 
 

@@ -9,7 +9,14 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("app", "mlx_model", "converters")
 FILES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
 NAMES = [path.relative_to(ROOT).as_posix() for path in FILES]
+KNOWN = frozenset(NAMES)
 ROOMS = sorted({name.rpartition("/")[0] for name in NAMES})
+
+
+@cache
+def nodes(name: str) -> list[ast.AST]:
+    """All of a file's syntax tree."""
+    return list(ast.walk(tree(name)))
 
 
 @cache
@@ -21,7 +28,7 @@ def tree(name: str) -> ast.Module:
 def imported(name: str) -> frozenset[str]:
     """Full names of what a file imports, relative ones resolved, wherever in the file the import stands."""
     package, found = name.removesuffix(".py").split("/")[:-1], set()
-    for node in ast.walk(tree(name)):
+    for node in nodes(name):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -34,7 +41,7 @@ def imported(name: str) -> frozenset[str]:
 @cache
 def imported_files(name: str) -> frozenset[str]:
     """The files of ours that a file imports, or from which it imports a name."""
-    return frozenset(file for module in imported(name) if (file := module.replace(".", "/") + ".py") in set(NAMES))
+    return frozenset(file for module in imported(name) if (file := module.replace(".", "/") + ".py") in KNOWN)
 
 
 def at_import_time(name: str) -> set[str]:
@@ -49,7 +56,7 @@ def at_import_time(name: str) -> set[str]:
 
 
 def functions(name: str) -> list[ast.FunctionDef | ast.AsyncFunctionDef]:
-    return [node for node in ast.walk(tree(name)) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
+    return [node for node in nodes(name) if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef))]
 
 
 def for_each(names: Iterable[str]) -> Callable[[Callable[[str], None]], Callable[[], None]]:

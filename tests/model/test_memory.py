@@ -188,6 +188,7 @@ def test_pixels_as_channels_shrink_the_maps():
     assert memory._maps(patched, 256 * 256, 4) == memory._maps(plain, 128 * 128, 4)
 
 
+@pytest.mark.sweep
 def test_what_died_before_hides_nothing_of_a_measured_peak():
     """A model of an earlier test that refers to itself lies about until Python looks for such."""
     knot = [mx.ones((1_000_000,))]

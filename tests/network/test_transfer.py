@@ -359,6 +359,7 @@ def test_the_server_says_how_long(hub, here):
     assert "in 2 s" in note
 
 
+@pytest.mark.sweep
 def test_the_server_says_until_when_by_its_own_clock(hub, here):
     """A computer whose clock is years off neither waits for years nor hammers the server."""
     hub.faults.date = "Wed, 21 Oct 2015 07:28:00 GMT"

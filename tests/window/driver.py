@@ -15,6 +15,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parents[2]
 NEEDED = ("Xvfb", "openbox", "xdotool")
 PATIENCE = 30.0  # seconds for something to come true on a busy machine
+LOST = 1.0  # seconds: a window that goes with the press takes the release along
 
 
 class Screen:
@@ -147,8 +148,12 @@ class Window:
     # Hands
 
     def hands(self, *words: str | int) -> None:
-        """What xdotool does, until it has arrived: a question stands behind it in the program's own queue."""
+        """What xdotool does, until the window has acted on it: also a busy one, whose events wait."""
+        before, ends = self.question("heard"), count_ends([str(word) for word in words])
         self._xdotool(*words)
+        until = time.monotonic() + LOST
+        while self.question("heard") < before + ends and time.monotonic() < until:
+            time.sleep(0.01)
         time.sleep(0.05)
         self.question("focus")
 
@@ -226,6 +231,16 @@ class Window:
         self._stream.close()
         self._connection.close()
         shutil.rmtree(self._socket.parent, ignore_errors=True)
+
+
+def count_ends(words: list[str]) -> int:
+    """How many keys and buttons xdotool lets go, at least: of text one for each letter, of drags the last."""
+    if "key" in words:
+        return len(words[-1].split("+"))
+    if "type" in words:
+        return len(words[-1])
+    repeat = words.index("--repeat") + 1 if "--repeat" in words else None
+    return int(words[repeat]) if repeat else sum(word in ("click", "mouseup") for word in words)
 
 
 def middle(rect: list[int]) -> tuple[int, int]:

@@ -5,6 +5,7 @@ are asked in the window's own thread, between events, also while a dialog runs. 
 stood still. Nothing here acts on the window: keys and mouse come from outside.
 """
 
+import ctypes
 import faulthandler
 import hashlib
 import json
@@ -22,7 +23,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import TextIO
 
-from PySide6.QtCore import QObject, QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QAbstractNativeEventFilter, QObject, QPoint, Qt, QTimer, Signal
 from PySide6.QtGui import QAccessible
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -107,6 +108,25 @@ class Heart(QObject):
         return [f"{count} x {where}" for where, count in found.most_common(6)]
 
 
+class Ear(QAbstractNativeEventFilter):
+    """Counts keys and mouse buttons that were let go, as they come from the X server, just before Qt acts on them."""
+
+    KEY, GENERIC, BUTTON = (
+        3,
+        35,
+        5,
+    )  # releases; the mouse comes by XInput2, its kind in byte 8
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard = 0
+
+    def nativeEventFilter(self, _kind, message):
+        event = ctypes.string_at(int(message), 10)
+        self.heard += event[0] == self.KEY or (event[0], event[8]) == (self.GENERIC, self.BUTTON)
+        return False, 0
+
+
 class Probe(QObject):
     """Answers in the window's thread."""
 
@@ -114,7 +134,8 @@ class Probe(QObject):
 
     def __init__(self, path: str, app: QApplication):
         super().__init__(app)
-        self.app, self.heart = app, Heart(self)
+        self.app, self.heart, self.ear = app, Heart(self), Ear()
+        app.installNativeEventFilter(self.ear)
         self.asked.connect(self._answer, Qt.ConnectionType.QueuedConnection)
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(path)
@@ -176,6 +197,9 @@ class Probe(QObject):
     def cut(self) -> list[str]:
         """Words that can be seen only in part (fit.py)."""
         return find_cut(self.app)
+
+    def heard(self) -> int:
+        return self.ear.heard
 
     def windows(self) -> list[str]:
         return [top.windowTitle() for top in self.app.topLevelWidgets() if top.isVisible() and top.isWindow()]

@@ -194,6 +194,7 @@ def test_a_program_that_is_not_there(qtbot, start):
     assert "could not be started" in state.reason
 
 
+@pytest.mark.sweep
 def test_after_giving_up_the_others_wait_and_another_try_helps(qtbot, start):
     engine = start(python("exit(3)"))
     engine.submit(job("a"))
@@ -248,7 +249,7 @@ def test_cancel_waiting_and_running(qtbot, start):
     assert over_ == ["b", "a", "c"]
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("place", ["load", "step 2", "decode"])
 def test_a_step_that_does_not_end_is_cancelled_by_ending_the_worker(qtbot, start, place):
     engine = start()
@@ -261,6 +262,7 @@ def test_a_step_that_does_not_end_is_cancelled_by_ending_the_worker(qtbot, start
     assert (engine.job("a").state, engine.job("b").state) == ("cancelled", "done")
 
 
+@pytest.mark.sweep
 def test_cancel_storm(qtbot, start):
     engine, over_ = start(), []
     engine.finished.connect(over_.append)

@@ -210,7 +210,7 @@ def until_step(process):
         assert process.poll() is None
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("way", ["quit", "pipe", "term", "nonsense"])
 def test_the_worker_ends_within_a_step(worker, tmp_path, way):
     send(worker, long_run(tmp_path))

@@ -74,7 +74,7 @@ engine.shutdown()
 """
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("first", ["window", "worker"])
 def test_a_run_goes_on_after_the_machine_slept(tmp_path, first):
     """Longer than the patience with a silent worker; whoever wakes first."""
@@ -123,6 +123,7 @@ def test_a_full_disk_for_results_fails_its_job_in_words(qtbot, start, tmp_path):
     assert run(qtbot, engine, job("b"))[0].state == "done"
 
 
+@pytest.mark.sweep
 def test_without_room_for_a_log_the_run_goes_on(qtbot, start, tmp_path, monkeypatch):  # noqa: F811
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("FLUX_LOCAL_HOME", str(tmp_path / "file"))

@@ -95,6 +95,7 @@ def test_two_machines_make_what_one_makes(film, capfd):
     assert not list((film.parent / "homes" / "mini.local").rglob("*.png"))
 
 
+@pytest.mark.sweep
 def test_a_machine_that_never_answers_is_told(film, capfd, monkeypatch):
     monkeypatch.setattr(machines, "HARDLY", 0.1)
     render_on(film, "silent.local", "wrapped.local")
@@ -103,7 +104,7 @@ def test_a_machine_that_never_answers_is_told(film, capfd, monkeypatch):
     assert not [one.pid for one in psutil.process_iter(["cmdline"]) if one.info["cmdline"] == ["sleep", "61.25"]]
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize(
     ("place", "said_there"),
     [("strange.local", '{"is":"news"}'), ("newer.local", '{"event":"dream"}'), ("empty.local", "there is no picture")],

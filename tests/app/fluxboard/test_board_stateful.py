@@ -135,7 +135,7 @@ class Chance:
         return self.random.choice(strategy.elements)
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(2))
 def test_a_thousand_steps(seed):
     artist, data, done = Artist(), Chance(seed), Counter()

@@ -69,6 +69,7 @@ def test_scene_numbers_are_each_used_once():
     assert [scene_numbers(board)[scene.id] for scene in board.scenes] == ["1", "2", "3", "4", "6", "5"]
 
 
+@pytest.mark.sweep
 @pytest.mark.parametrize("name", ["xml", "fcpxml"])
 def test_words_of_markers_come_back(board, blobs, tmp_path, name):
     path = export_board(name, board, blobs.path, tmp_path / "film").path

@@ -168,6 +168,7 @@ def test_mp4_has_every_frame_in_its_colour(blobs, tmp_path, aspect):
         assert all(near(pixel, k, 9) for pixel in (inside[0], inside[-1])), (k, inside[0], inside[-1])
 
 
+@pytest.mark.sweep
 def test_mp4_burns_captions_into_a_bar(board, blobs, tmp_path):
     av = pytest.importorskip("av")
     plain = export_board("mp4", board, blobs.path, tmp_path / "a", width=320, captions=False).path

@@ -145,6 +145,7 @@ def make_shot(kind: str, frames: int, words: list[str]) -> otio.core.Item:
     return item
 
 
+@pytest.mark.sweep
 @QUICK
 @given(st.lists(st.tuples(st.integers(2, 240), SHOTS), min_size=1, max_size=8))
 def test_timeline(tmp_path, blobs, shots):

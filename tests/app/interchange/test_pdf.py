@@ -123,6 +123,7 @@ def test_nothing_overlaps_or_leaves_the_page(blobs, tmp_path, aspect, orientatio
     assert shown == list(range(1, count + 1))
 
 
+@pytest.mark.sweep
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.lists(st.integers(0, 40), min_size=1, max_size=9), st.integers(0, 5), st.integers(0, 6),

@@ -178,6 +178,7 @@ FIELDS = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.sweep
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(FIELDS, max_size=4), JSON, JSON, JSON)
 def test_any_values_in_the_fields(tmp_path, blobs, boards, ratio, fps, timing):

@@ -177,6 +177,7 @@ def test_megabytes_of_anything_take_seconds(tmp_path, blobs, unit):
     assert time.process_time() - started < 20
 
 
+@pytest.mark.sweep
 def test_a_real_length_of_five_megabytes(tmp_path, blobs):
     scene = (
         "INT. PLACE {0} - DAY #{0}#\n\n" + "Something happens here, and then more. " * 60 + "\n\nANA\nHello there.\n\n"
@@ -286,6 +287,7 @@ def test_broken_xml_is_refused(tmp_path, blobs, data):
         final_draft(tmp_path, data, blobs)
 
 
+@pytest.mark.sweep
 def test_deep_nesting_and_five_megabytes(tmp_path, blobs):
     deep = "<FinalDraft><Content>" + "<Paragraph>" * 100_000 + "</Paragraph>" * 100_000 + "</Content></FinalDraft>"
     with pytest.raises(RequestError):
@@ -337,6 +339,7 @@ def test_any_bytes_as_scripts(tmp_path, blobs, data):
     survives(final_draft, data, tmp_path, blobs)
 
 
+@pytest.mark.sweep
 @QUICK
 @given(st.data())
 def test_mutated_scripts(tmp_path, blobs, data):

@@ -119,6 +119,7 @@ def test_as_png_is_what_is_seen(kind):
         assert np.array_equal(np.asarray(image.convert("RGB")), seen(data))
 
 
+@pytest.mark.sweep
 def test_odd_files_neither_crash_nor_tell():
     random_ = random.Random(4)
     for kind in ("PNG", "JPEG", "WEBP"):

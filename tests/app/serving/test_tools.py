@@ -4,11 +4,6 @@ import asyncio
 
 import pytest
 
-pytest.importorskip("mcp")
-from mcp.server.mcpserver.exceptions import ToolError
-
-from app.serving.tools import make_server
-
 
 @pytest.mark.parametrize(
     ("tool", "given", "said"),
@@ -29,5 +24,10 @@ from app.serving.tools import make_server
     ],
 )
 def test_what_can_not_be_done_is_said(tool, given, said):
+    pytest.importorskip("mcp")  # here, for its seconds of importing would be every worker's
+    from mcp.server.mcpserver.exceptions import ToolError
+
+    from app.serving.tools import make_server
+
     with pytest.raises(ToolError, match=said):
         asyncio.run(make_server(None).call_tool(tool, given))

@@ -88,6 +88,7 @@ def test_going_on_with_what_is_kept_is_never_having_stopped(plan, tmp_path):
     assert all(np.array_equal(one[name], other[name]) for name in one)
 
 
+@pytest.mark.sweep
 def test_a_set_of_ones_own_is_kept_and_its_faults_are_told(plan, tmp_path):
     paint(tmp_path / "mine" / "1_dog", "b.png")
     paint(tmp_path / "mine", "c.png", "a cat")

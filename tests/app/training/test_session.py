@@ -72,6 +72,7 @@ def test_a_run_is_in_one_hand_at_a_time(plan):
     run(replace(plan, resume=True))
 
 
+@pytest.mark.sweep
 def test_steps_after_the_last_checkpoint_are_told_once(plan):
     """A crash leaves a log that is ahead of the checkpoint."""
     run(replace(plan, sample_every=0))
@@ -263,7 +264,7 @@ def test_a_log_may_be_anything(plan, line):
     run(replace(plan, steps=3, resume=True))
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("facts", [{"settings": "7"}, {"step": "9" * 400}, {"step": "-1"}])
 def test_a_checkpoint_that_no_run_wrote_is_refused(plan, facts):
     run(replace(plan, sample_every=0))
@@ -274,7 +275,7 @@ def test_a_checkpoint_that_no_run_wrote_is_refused(plan, facts):
         run(replace(plan, steps=3, resume=True))
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("kind", ["trained", "ema", "optimizer"])
 def test_a_checkpoint_of_other_shapes_is_refused(plan, kind):
     run(replace(plan, sample_every=0))

@@ -187,7 +187,7 @@ def test_other_packing(tmp_path, change):
         list(convert(source, tmp_path / "out"))
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("model", ["flux3-image-klein", "flux3-image-klein-base"], ids=["distilled", "undistilled"])
 def test_flux3(tmp_path, model):
     """The same latents as from the published form; the encoder's angles are the row's, since mflux keeps no config."""

@@ -95,6 +95,7 @@ def test_a_folder_is_imported_from_the_menu(window, folder, monkeypatch):
     assert window.document.board.title == "day one"
 
 
+@pytest.mark.sweep
 def test_the_window_lives_while_a_large_picture_is_read_and_keys_wait(window, picture_file, monkeypatch, qtbot):
     """Timers, previews and painting go on; a key that is pressed meanwhile comes after the drop."""
     ticks, said, order = [], [], []

@@ -58,6 +58,7 @@ def test_it_saves_itself_within_two_seconds(document, ids, qtbot, tmp_path):
     assert saved["scenes"][0]["panels"][0]["action"] == "waves"
 
 
+@pytest.mark.sweep
 def test_the_timer_is_not_put_off_by_further_changes(document, ids, qtbot):
     for number in range(8):
         document.do("Edit", commands.set_panel(document.board, ids()[0], action=str(number)))

@@ -112,7 +112,7 @@ def agrees(view):
     assert [one.sha256 for one in job.request.references] == [one.picture.sha256 for one in shown]
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("seed", range(3))
 def test_random_work_is_undone_to_the_start_and_done_again(document, ids, qtbot, seed):
     dice = random.Random(seed)

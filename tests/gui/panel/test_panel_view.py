@@ -220,6 +220,7 @@ def test_a_stroke_counts_while_the_picture_is_still_on_its_way(view, document, i
     assert (mask[:50, :90].min(), mask[60:, 100:].max()) == (1, 0)
 
 
+@pytest.mark.sweep
 def test_a_mask_on_a_very_large_picture_is_smaller_and_is_used(view, document, engine, ids, qtbot):
     add_take(document, ids()[0], 3, (4100, 2050))
     view.stage.set_tool("rectangle")

@@ -542,6 +542,7 @@ def test_a_board_that_was_worked_on_goes_whole(window, session, work):
     assert collected(document)
 
 
+@pytest.mark.sweep
 def test_windows_opened_and_closed_four_times_leave_no_widgets(qtbot, qapp, tmp_path):
     import msgspec
 

@@ -44,7 +44,7 @@ def test_statistics_of_a_map_far_from_zero(monkeypatch, strip):
     assert np.abs(np.array(found_var).reshape(2, 4) / var - 1).max() < 1e-4
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize(("way", "maps"), [("encode", 4), ("decode", 5)])
 def test_memory_is_that_of_a_few_maps(model, monkeypatch, way, maps):
     """Input, inner map and result of a block (its input has twice the width in the decoder), and strips."""

@@ -107,7 +107,7 @@ def test_adapters(change, tmp_path):
     assert_warm_is_cold(lambda folder: opened(folder, reference_bank=True), first, then, tmp_path / "kept")
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("low", [False, True])
 def test_the_dtype_and_where_weights_are(low, tmp_path):
     """bfloat16 never finds what float32 made; weights that are read as it runs find it, and draw the same."""

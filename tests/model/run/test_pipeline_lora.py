@@ -149,6 +149,7 @@ def test_a_refused_file_leaves_the_adapters_that_are_on(pipeline, tmp_path):
     assert np.array_equal(done(pipeline, loras=good).latents, first)
 
 
+@pytest.mark.sweep
 def test_kept_references_know_the_adapters(tmp_path):
     """K and V that are kept of references depend on the weights, so on the adapters too."""
     path = adapter(tmp_path / "a.safetensors")
@@ -167,7 +168,7 @@ def test_kept_references_know_the_adapters(tmp_path):
     assert one.banks.misses == 2  # the first set is still there
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("plan", ["q8", "q4r"])
 def test_on_packed_weights(tmp_path, plan, monkeypatch):
     """The same adapter moves the packed model as it moves the exact one, and comes off again."""

@@ -77,6 +77,7 @@ def grid_of(latents):
     return latents.reshape(1, 8, 8, -1)
 
 
+@pytest.mark.sweep
 def test_a_full_decode_shows_the_estimate(full, monkeypatch):
     shown, steps, _ = ran(full, monkeypatch)
     assert len(shown) == 2
@@ -96,7 +97,7 @@ def test_the_tiny_autoencoder_shows_the_estimate(tiny, monkeypatch):
         assert not np.array_equal(pixels, centre(noisy, Size(256, 256)))
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("kind", ["linear", "tiny"])
 def test_no_full_decode_before_the_end(kind, monkeypatch, request):
     """On a large model each would cost as much as a step."""
@@ -108,6 +109,7 @@ def test_no_full_decode_before_the_end(kind, monkeypatch, request):
     assert len(counted) == 1
 
 
+@pytest.mark.sweep
 def test_previews_without_an_own_decode_come_nearer_to_the_result(linear, monkeypatch):
     """All show what comes better than a grey area does; the estimates that they show come nearer step by step."""
     dog = Reference(pixels=np.asarray(Image.open(MINI.parent / "examples" / "dog.png").convert("RGB")))
@@ -202,6 +204,7 @@ def test_another_engine_draws_beside_the_next_step(beside, monkeypatch):
     assert threading.main_thread() not in threads
 
 
+@pytest.mark.sweep
 def test_a_size_that_the_engine_does_not_draw_is_drawn_by_mlx(beside):
     pipeline, threads = beside(lambda latents: None)
     previews = [event for event in wait_for(pipeline) if isinstance(event, Preview)]
@@ -210,6 +213,7 @@ def test_a_size_that_the_engine_does_not_draw_is_drawn_by_mlx(beside):
     assert previews[0].pixels.std() > 5
 
 
+@pytest.mark.sweep
 def test_an_engine_that_fails_is_told_in_the_log_and_mlx_draws(beside, caplog):
     def fail(latents):
         raise RuntimeError("no such compute unit")
@@ -232,6 +236,7 @@ def test_a_run_does_not_wait_for_a_slow_engine(beside):
     assert not any(isinstance(event, Preview) for event in events)
 
 
+@pytest.mark.sweep
 def test_what_another_engine_draws_keeps_the_picture_outside_a_mask(beside):
     pipeline, _ = beside(lambda latents: np.zeros((256, 256, 3), np.uint8))
     mask = np.zeros((256, 256), np.float32)

@@ -38,6 +38,7 @@ def test_a_bank_holds_what_is_counted(network):
     assert found <= 1.05 * COUNTED
 
 
+@pytest.mark.sweep
 def test_the_old_bank_goes_before_the_new_one_is_made(network):
     kept, held_then = Kept(limit=int(1.5 * COUNTED)), []
 

@@ -93,6 +93,7 @@ def test_none_is_used_unless_it_is_asked_for(exact):
     assert not any("cache" in note for note in exact[1])
 
 
+@pytest.mark.sweep
 def test_where_no_two_passes_are_alike_the_picture_is_the_same(exact):
     done, notes, _ = run(step_cache=1e-6)
     assert np.array_equal(done.latents, exact[0].latents)
@@ -107,6 +108,7 @@ def test_a_picture_with_guidance_and_a_reference_changes_a_little(exact):
     assert 0 < distance < np.abs(other - exact[0].pixels).mean() / 2
 
 
+@pytest.mark.sweep
 def test_with_weights_that_are_read_from_the_disk_it_is_the_same_picture():
     whole, low = run(step_cache=0.2), run(step_cache=0.2, low=True)
     assert low[2].streamed

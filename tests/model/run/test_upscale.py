@@ -46,6 +46,7 @@ def make(net, pixels, tile=TILE):
             return end.value, found
 
 
+@pytest.mark.sweep
 def test_no_border_shows(net, monkeypatch):
     """What tiles change of the whole jumps no more at their borders than inside, and much where tiles just abut."""
     pixels, lefts = slope(72, 72), plan_tiles(Size(144, 144), row()).lefts

@@ -249,7 +249,7 @@ FAMILIES = {
 }
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_published_name_of_every_layer(tmp_path, family):
     """Each name of each layer, with and without underscores, adds to its own rows and nowhere else."""

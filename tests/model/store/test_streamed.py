@@ -204,6 +204,7 @@ def test_with_guidance_a_block_is_read_once_a_step(monkeypatch):
     assert blocks == [*once * 3, once[0]]  # the first is begun for a step that does not come
 
 
+@pytest.mark.sweep
 def test_a_bank_of_references_is_the_same():
     pixels = np.random.default_rng(1).integers(0, 256, (64, 64, 3), np.uint8)
     request = Request("mini", "a fox", 64, 64, steps=2, references=(Reference(pixels=pixels),))
@@ -217,6 +218,7 @@ def test_a_bank_of_references_is_the_same():
     assert found[0] == found[1]
 
 
+@pytest.mark.sweep
 def test_adapters_lie_beside_streamed_layers(tmp_path):
     file = str(made_lora(tmp_path))
     request = Request("mini", "a fox", 64, 64, steps=1, loras=(Lora(file, 0.8),))

@@ -132,6 +132,7 @@ def test_what_is_kept_weighs_as_it_is_told(store):
     assert told["norm"] == pytest.approx(np.sqrt(sum((x**2).sum() for x in both.values())), rel=1e-4)
 
 
+@pytest.mark.sweep
 def test_small_steps_are_not_lost_in_bfloat16(store, tmp_path):
     """What learns is float32; what runs, and what is written, is in the numbers of the model."""
     store = examples.Store(tmp_path, "half")
@@ -170,6 +171,7 @@ def test_an_example_is_learned(store):
     assert losses[-1] < losses[0] / 3
 
 
+@pytest.mark.sweep
 def test_a_result_does_as_a_lora_file_what_it_did_while_it_was_trained(store, tmp_path):
     run = trainer(store, replace(LORA, rate=1e-2, alpha=2.0))
     for _ in range(2):
@@ -264,7 +266,7 @@ def test_every_example_comes_once_in_each_round():
     assert seen[:5] != seen[5:10]
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("checkpoints", [False, True])
 def test_the_forecast_of_memory_is_the_peak(checkpoints):
     """0.85 to 1.25: the factors hold one model's blocks against another's within that, see needs.py.

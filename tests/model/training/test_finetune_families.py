@@ -71,7 +71,7 @@ def test_a_step_moves_every_adapter_and_its_file_is_read(tmp_path, model):
     assert np.abs(with_lora.latents - bare.latents).max() > 0
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("bits", [4, 8])
 def test_a_packed_base_stays_packed_as_it_was_and_its_lora_is_read(tmp_path, bits, monkeypatch):
     monkeypatch.setattr(folder, "SMALL_BYTES", 0)
@@ -96,7 +96,7 @@ def is_unseen(transformer, name):
     return not transformer.params.depth_single_blocks and "txt_" in name
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @pytest.mark.parametrize("model", ["flux2-klein-4b", "flux2-klein-9b-kv", "selfflow-imagenet"])
 def test_self_flow_on_what_takes_a_time_for_each_token(tmp_path, model):
     figures = make_trainer(open_model(tmp_path, model), tmp_path, self_flow=True).advance()

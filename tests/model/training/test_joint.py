@@ -34,7 +34,7 @@ def flat(tree) -> dict[str, mx.array]:
     return dict(tree_flatten(tree))
 
 
-@pytest.mark.first_case
+@pytest.mark.sweep
 @BOTH
 def test_going_on_is_never_having_stopped(tmp_path, self_flow):
     whole, begun, gone_on = (make_run(self_flow) for _ in range(3))

@@ -71,6 +71,7 @@ def test_light_keeps_the_layout_and_the_actors():
     assert replace(after, light=before.light) == before
 
 
+@pytest.mark.sweep
 def test_training_sees_no_test_glyph_and_no_held_out_combination():
     rng = np.random.default_rng(5)
     for _ in range(5000):
@@ -96,6 +97,7 @@ def test_one_combination_in_ten_is_held_out():
     assert 0.07 < np.mean(kept) < 0.13
 
 
+@pytest.mark.sweep
 def test_prompts_are_short_plain_and_filled_in():
     rng = np.random.default_rng(7)
     for _ in range(3000):
