@@ -124,8 +124,9 @@ def dialogs(window, shot) -> None:
     """Dialogs and windows of their own."""
     from app.gui.pages.animatic import Animatic
     from app.gui.pages.peek import Peek
-    from app.gui.window.dialogs import BoardSettings, SettingsDialog, Shortcuts
+    from app.gui.window.dialogs import BoardSettings, Shortcuts
     from app.gui.window.exchange import ExportDialog
+    from app.gui.window.settings_dialog import SettingsDialog
 
     document = window.session.document
     first = next(document.board.panels())

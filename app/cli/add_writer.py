@@ -8,14 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from app.base import blas, paths
+from app.models import writers
 from mlx_model.errors import FluxLocalError, RequestError
 from mlx_model.files import make_folders
 from mlx_model.languages import LANGUAGES, LanguageModel
+from mlx_model.memory import machine
 from mlx_model.specs import ModelSpec
 
 from .asking import ask_download, consent, show, tell_download
-from .say import Reporter, echo_path, on_command_line
+from .say import Reporter, echo_path, on_command_line, say_json
 
+NONE = "None is here: prompts go to the models as they are. flux-local models list says which can be added."
 if TYPE_CHECKING:
     from converters.source import Source
 
@@ -104,3 +107,20 @@ def _find_folders(source: "Source") -> tuple[Path, Path]:
     """Where the text encoder and its tokenizer lie."""
     weights = source.parts["text_encoder"][0].files[0].parent
     return weights, source.tokenizers.text or weights
+
+
+def choose(name: str | None, automatic: bool, report: Reporter) -> None:
+    """Remember which one writes, or forget it; then say which does. Raises what writers.choose_writer does."""
+    if name and automatic:
+        raise RequestError("A writer is named or chosen automatically, not both.", "Leave one of the two out.")
+    if automatic:
+        writers.forget_choice()
+    elif name:
+        writers.choose_writer(writers.resolve(name), machine().usable)
+    chosen, found = writers.read_choice(), writers.find_writer()
+    if report.as_json:
+        say_json({"writer": found and str(found), "chosen": chosen and str(chosen)})
+        return
+    if chosen not in (None, found):
+        report.note(f"{chosen} was chosen and is not there now.")
+    echo_path(found) if found else report.note(NONE)

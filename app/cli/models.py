@@ -287,6 +287,27 @@ def _discard(folder: "Path") -> None:
 
 
 @models.command()
+@click.argument("name", required=False, metavar="[NAME|FOLDER]", type=FILE)
+@click.option("--automatic", is_flag=True, help="Forget which was chosen: whichever is here writes.")
+@json_option
+def writer(name: str | None, automatic: bool, as_json: bool) -> None:
+    """Which language model writes prompts out where none is named; with NAME or FOLDER, which is to from now on.
+
+    FLUX.3 uses its own before it, where that is here. Without a choice a model's own text encoder writes, then any
+    other that is here; with none, prompts go to the models as they are.
+
+    \b
+    Example:
+      flux-local models writer
+      flux-local models writer ~/models/Qwen3-4B
+      flux-local models writer --automatic
+    """
+    from .add_writer import choose
+
+    choose(name, automatic, Reporter(as_json))
+
+
+@models.command()
 @click.argument("name", required=False)
 def path(name: str | None) -> None:
     """The folder of a model; without a name, of the default one.

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from mlx_model import files, memory
-from mlx_model.errors import Advice, FluxLocalError, ModelError, NotInstalled
+from mlx_model.errors import Advice, FluxLocalError, ModelError, NotInstalled, RequestError, say_reason
 from mlx_model.foreign import parse_json, read_small
 from mlx_model.languages import LANGUAGES, LanguageModel
 from mlx_model.spec_parts import BITS
@@ -32,16 +32,32 @@ def find_writer(spec: ModelSpec | None = None) -> Path | None:
     own = _find_added(spec.writer) if spec else None
     if own and spec and spec.needs_writer:
         return own
-    added = (found for row in LANGUAGES if (found := _find_added(row)))
-    return _read_note() or own or next(added, None)
+    chosen = read_choice()
+    if chosen and os.path.isdir(chosen):
+        return chosen
+    return own or next(iter(list_added()), None)
 
 
-def _read_note() -> Path | None:
+def list_added() -> list[Path]:
+    """The folders of those that `models add` has made, as LANGUAGES has them in order."""
+    return [found for row in LANGUAGES if (found := _find_added(row))]
+
+
+def read_choice() -> Path | None:
+    """The folder that is remembered, whether or not it is there now; None: whichever is here writes."""
     try:
         folder = Path(os.fsdecode(read_small(_note(), LONGEST)).strip())
     except (OSError, ValueError):
         return None
-    return folder if folder.is_absolute() and os.path.isdir(folder) else None
+    return folder if folder.is_absolute() else None
+
+
+def forget_choice() -> None:
+    """Whichever is here writes from now on. Raises RequestError where the note can't be deleted."""
+    try:
+        _note().unlink(missing_ok=True)
+    except OSError as error:
+        raise RequestError(f"{_note()} can't be deleted: {say_reason(error)}.", "Delete it.") from error
 
 
 def _find_added(name: str) -> Path | None:

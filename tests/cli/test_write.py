@@ -87,6 +87,23 @@ def test_a_folder_given_once_takes_no_added_one_s_place(said, tmp_path):
     assert writers.find_writer().name == "qwen3-4b"
 
 
+def test_which_one_writes_is_seen_chosen_and_left_to_the_program(tmp_path):
+    assert "prompts go to the models as they are" in run("models", "writer").stderr
+    added, mine = add("qwen3-4b"), make_folder(tmp_path / "mine")
+    assert run("models", "writer").stdout.strip() == str(added)
+    assert run("models", "writer", str(mine)).stdout.strip() == str(mine)
+    assert writers.find_writer() == mine
+    assert "no language model" in run("models", "writer", str(tmp_path), code=3).stderr
+    mine.rename(tmp_path / "elsewhere")
+    told = run("models", "writer")
+    assert (told.stdout.strip(), f"{mine} was chosen" in told.stderr) == (str(added), True)
+    told = json.loads(run("models", "writer", "--json").stdout)
+    assert told == {"writer": str(added), "chosen": str(mine)}
+    assert run("models", "writer", "--automatic").stdout.strip() == str(added)
+    assert writers.read_choice() is None
+    run("models", "writer", "qwen3-4b", "--automatic", code=2)
+
+
 def test_a_folder_whose_answer_can_t_be_used_is_not_remembered(said, tmp_path, monkeypatch):
     class Refusing:
         def write(self, *asked):

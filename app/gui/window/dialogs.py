@@ -1,18 +1,15 @@
 """Settings of one board: its shape, frame rate, the style of all its panels, its model."""
 
-import contextlib
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
 import msgspec
 from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
-    QCheckBox,
     QComboBox,
     QDialog,
     QDialogButtonBox,
-    QFileDialog,
     QHeaderView,
     QLineEdit,
     QListWidget,
@@ -25,7 +22,6 @@ from PySide6.QtWidgets import (
 
 from mlx_model.errors import FluxLocalError, Refused
 
-from ...base.settings import Settings, boards_folder
 from ...base.words import say_count
 from ...board import commands
 from ...board.data import ASPECTS, Board
@@ -33,11 +29,10 @@ from ...board.panel_job import instruct
 from ...board.seen import look, see
 from ...models import library
 from ..document.document import Document
-from ..kit.dialog import explain, fill_dialog, make_form, stack
+from ..kit.dialog import explain, fill_dialog, make_form
 from ..kit.fields import ChoiceField, WholeField
 from ..kit.placing import size_window
-from ..kit.theme import SCHEMES
-from ..kit.widgets import OneLineEdit, button, label, row
+from ..kit.widgets import OneLineEdit, label
 from ..kit.words import model_title
 from ..prompt.instruction_box import InstructionBox
 
@@ -246,100 +241,6 @@ class Shortcuts(QDialog):
             cells = [self.table.item(place, column) for column in range(3)]
             words = " ".join(cell.text() for cell in cells if cell).lower()
             self.table.setRowHidden(place, text.lower() not in words)
-
-
-AUTOMATIC = "Automatic (the first real model installed)"
-
-
-class SettingsDialog(QDialog):
-    """Edits Settings; `store` is called with the new ones after every change."""
-
-    def __init__(self, settings: Settings, store: Callable[[Settings], object], parent: QWidget | None = None):
-        super().__init__(parent)
-        self.settings, self.store = settings, store
-        self.setWindowTitle("Settings")
-        self.appearance = ChoiceField()
-        self.appearance.setAccessibleName("Appearance")
-        self.appearance.addItems(["As the system", "Light", "Dark"])
-        self.appearance.setCurrentIndex(SCHEMES.index(settings.appearance))
-        self.model = self._models()
-        self.folder = OneLineEdit(str(boards_folder(settings)))
-        self.folder.setReadOnly(True)
-        self.folder.setAccessibleName("Folder of new boards")
-        self.previews = _box("Show the picture while it is made", settings.previews)
-        self.notifications = _box("Say when a long run has ended", settings.notifications)
-        self.cache = _box("Keep what is computed for later runs", settings.cache)
-        self.forget = button("Delete It", self._clear_cache)
-        self.low_memory = _box("Need little memory: read models from the disk while they work", settings.low_memory)
-        words = "See a single large picture in full: up to 4 times the work"
-        self.full_references = _box(words, settings.full_references)
-        self.full_references.setToolTip("With up to 4 megapixels, where it is the only one that is looked at")
-        self.json_prompts = _box("The pen writes JSON for FLUX.2", settings.json_prompts)
-        self.json_prompts.setToolTip("A description in parts: scene, subjects, light. Changes stay plain words")
-        self._lay_out()
-        self.appearance.activated.connect(lambda place: self._set(appearance=SCHEMES[place]))
-        self.model.activated.connect(lambda _: self._set(model=self.model.currentData()))
-        self.previews.toggled.connect(lambda on: self._set(previews=on))
-        self.cache.toggled.connect(lambda on: self._set(cache=on))
-        self.low_memory.toggled.connect(lambda on: self._set(low_memory=on))
-        self.json_prompts.toggled.connect(lambda on: self._set(json_prompts=on))
-        self.full_references.toggled.connect(lambda on: self._set(full_references=on))
-        self.notifications.toggled.connect(lambda on: self._set(notifications=on))
-
-    def _models(self) -> QComboBox:
-        box = ChoiceField()
-        box.setAccessibleName("Model for new panels")
-        box.addItem(AUTOMATIC, None)
-        for model in library.list_installed():
-            if not model.problem:
-                box.addItem(model_title(model.name), model.name)
-        box.setCurrentIndex(max(0, box.findData(self.settings.model)))
-        return box
-
-    def _lay_out(self) -> None:
-        form = make_form()
-        form.addRow("Appearance", self.appearance)
-        form.addRow("Model", explain(self.model, "For panels and boards that don't name one of their own."))
-        folder = row(self.folder, button("Choose…", self._choose))
-        form.addRow("New boards", explain(folder, "Everything is saved by itself, at most 2 seconds after a change."))
-        cache = row(self.cache, self.forget, None)
-        boxes = (
-            self.previews,
-            self.notifications,
-            cache,
-            self.low_memory,
-            self.full_references,
-            self.json_prompts,
-        )
-        form.addRow("Rendering", stack(*boxes))
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.accept)
-        box = fill_dialog(self)
-        box.addLayout(form)
-        box.addWidget(buttons)
-        self.setMinimumWidth(620)
-
-    def _clear_cache(self) -> None:
-        from ...models.doctor import cache  # which few need, and the window's start does not
-
-        with contextlib.suppress(OSError):
-            cache().clear()
-
-    def _choose(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Folder of New Boards", self.folder.text())
-        if folder:
-            self.folder.setText(folder)
-            self._set(folder=folder)
-
-    def _set(self, **changes: object) -> None:
-        self.settings = msgspec.structs.replace(self.settings, **changes)
-        self.store(self.settings)
-
-
-def _box(text: str, on: bool) -> QCheckBox:
-    box = QCheckBox(text)
-    box.setChecked(on)
-    return box
 
 
 POINT = Qt.ItemDataRole.UserRole

@@ -133,7 +133,7 @@ class WindowCommands(QObject):
             self.panel_wanted.emit(state.job.panel)
 
     def settings(self) -> None:
-        from .dialogs import SettingsDialog
+        from .settings_dialog import SettingsDialog
 
         SettingsDialog(self.session.settings, self.store_settings, self.window).exec()
 

@@ -382,7 +382,7 @@ def test_the_home_of_the_program_has_the_boards_too(home, monkeypatch, folder):
 
 def test_the_dialog_changes_settings_at_once(window, qtbot):
     from app.gui.kit.theme import theme
-    from app.gui.window.dialogs import SettingsDialog
+    from app.gui.window.settings_dialog import SettingsDialog
 
     dialog = SettingsDialog(window.session.settings, window.commands.store_settings, window)
     dialog.appearance.activated.emit(1)
@@ -401,7 +401,7 @@ def test_the_dialog_changes_settings_at_once(window, qtbot):
 
 
 def test_what_was_computed_is_deleted_from_the_settings(window):
-    from app.gui.window.dialogs import SettingsDialog
+    from app.gui.window.settings_dialog import SettingsDialog
 
     kept = paths.cache() / "a.kept"
     kept.parent.mkdir()

@@ -29,9 +29,10 @@ from app.gui.pages.downloads import Consent
 from app.gui.pages.log_in import LogIn
 from app.gui.pages.teach import TeachDialog
 from app.gui.prompt.crop import CropDialog
-from app.gui.window.dialogs import BoardSettings, InstructionDialog, RestoreDialog, SettingsDialog, Shortcuts
+from app.gui.window.dialogs import BoardSettings, InstructionDialog, RestoreDialog, Shortcuts
 from app.gui.window.exchange import ExportDialog
 from app.gui.window.reading import Acknowledgements, Guide
+from app.gui.window.settings_dialog import SettingsDialog
 from app.models import library
 from tests.gui.panel_board import add_member, add_take
 

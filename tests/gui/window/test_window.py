@@ -120,8 +120,9 @@ def dialogs(window):
     from app.gui.pages.animatic import Animatic
     from app.gui.pages.downloads import Consent
     from app.gui.pages.log_in import LogIn
-    from app.gui.window.dialogs import BoardSettings, RestoreDialog, SettingsDialog, Shortcuts
+    from app.gui.window.dialogs import BoardSettings, RestoreDialog, Shortcuts
     from app.gui.window.exchange import ExportDialog
+    from app.gui.window.settings_dialog import SettingsDialog
 
     entry = {"title": "X", "licence": {"name": "N", "summary": "s", "url": "https://x", "consent": True, "gated": True}}
     return [
@@ -564,7 +565,7 @@ def test_windows_opened_and_closed_four_times_leave_no_widgets(qtbot, qapp, tmp_
 
 
 def test_typing_reads_no_models_and_a_change_of_the_default_is_shown(window, monkeypatch):
-    from app.gui.window.dialogs import SettingsDialog
+    from app.gui.window.settings_dialog import SettingsDialog
 
     window.open_panel(next(window.document.board.panels()).id)
     looked, inspect = [], library.inspect
