@@ -228,7 +228,7 @@ def forecast(
     text:       encoders + T (8 h + 3 intermediate) b + its scores; later also the bank of the run before
     references: autoencoder and image encoders + maps at the largest reference; later also that bank
     steer:      STEERING alone, where a model has it
-    denoise:    transformer + autoencoder + L (3 + 7 r) h b + the largest layer unpacked + scores + bank
+    denoise:    transformer + autoencoder + L (3 + 7 r) h b + the largest layer where it is packed + scores + bank
     decode:     transformer + autoencoder + maps at the output size + bank
     Scores are 2 H L^2 b on a CPU, where attention is not fused (checked against mlx 0.32.4: 0.8 to 1.1 of the peak
     measured), and nothing on a GPU. Maps: see `_maps`.
@@ -237,6 +237,7 @@ def forecast(
     held = dict(weights) if weights else component_bytes(spec, bits, b)
     bank = bank_bytes(spec, references, b)
     step = _step_activations(spec, size, references, tokens, b, gpu) + bank
+    step += _count_layer(spec, b) if _is_packed(spec, held, b) else 0
     work = {"text": _text_activations(spec, tokens or spec.usual_tokens, b, gpu)}
     if references:
         largest = max(width * height for width, height in references)
@@ -336,8 +337,21 @@ def _step_activations(
     rows = (tokens or spec.usual_tokens) + image_tokens(spec, size)
     extra = reference_tokens(spec, references)
     length = max(rows, extra) if spec.reference_bank else rows + extra
-    layer = int((3 + 2 * ratio) * h * h * b)
-    return int(length * (3 + 7 * ratio) * h * b) + layer + _scores(heads, length, rows + extra, b, gpu)
+    return int(length * (3 + 7 * ratio) * h * b) + _scores(heads, length, rows + extra, b, gpu)
+
+
+def _count_layer(spec: ModelSpec, b: int) -> int:
+    """Of the largest layer, unpacked."""
+    h, ratio, _ = shape_of(spec)
+    return int((3 + 2 * ratio) * h * h * b)
+
+
+def _is_packed(spec: ModelSpec, held: Mapping[str, int], b: int) -> bool:
+    """Whether the transformer takes fewer bytes than the least that its blocks and what steers them have unpacked."""
+    h, ratio, _ = shape_of(spec)
+    least = blocks_of(spec) * (4 + spec.mlp_matrices * ratio) * h * h
+    least += spec.finer.get("transformer", Finer(0, 0)).steering
+    return held.get("transformer", 0) + held.get(STEERING, 0) < least * b
 
 
 def shape_of(spec: ModelSpec) -> tuple[int, float, int]:

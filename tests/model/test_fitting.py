@@ -128,4 +128,4 @@ def test_adapters_stay_whatever_is_streamed():
 def test_what_is_too_much_even_so_is_told():
     with pytest.raises(WillNotFit, match="even with its weights read from the disk as it runs") as caught:
         require(Wanted(KLEIN, MEGAPIXEL, [MEGAPIXEL] * 4, weighed(KLEIN)), dataclasses.replace(M1, total=2 * GIB))
-    assert "256x256 and no references" in caught.value.hint
+    assert "512x512 and no references" in caught.value.hint

@@ -123,6 +123,23 @@ def test_weights_of_a_folder_replace_the_estimate():
     assert given.phases["denoise"].weights == 16
 
 
+@pytest.mark.parametrize("name", [name for name, spec in SPECS.items() if spec.parameters])
+def test_room_for_an_unpacked_layer_is_counted_where_weights_are_packed(name):
+    """Also where the weights are those of a folder, whose bits nobody says."""
+    spec = SPECS[name]
+
+    def work(bits, gpu):
+        weights = memory.component_bytes(spec, bits, 2 if gpu else 4)
+        told = [forecast(spec, bits=bits, gpu=gpu), forecast(spec, weights=weights, gpu=gpu)]
+        (found,) = {one.phases["denoise"].activations for one in told}
+        return found
+
+    h, ratio, _ = memory.shape_of(spec)
+    for gpu, number_bytes in ((True, 2), (False, 4)):
+        for bits in (4, 5, 6, 8):
+            assert work(bits, gpu) - work(16, gpu) == int((3 + 2 * ratio) * h * h * number_bytes)
+
+
 def test_references_are_capped_as_the_model_caps_them():
     assert memory.reference_tokens(KLEIN, [(4000, 4000)]) == 4096
     assert memory.reference_tokens(KLEIN.limit_references(2**22), [(4000, 4000)]) == 2024 * 2024 // 256
