@@ -1,4 +1,4 @@
-"""Every entry of the menus of right clicks, every control of every dialog, drags from anything to anything."""
+"""Every entry of the menus of right clicks, drags from anything to anything."""
 
 import random
 import time
@@ -6,8 +6,7 @@ import time
 import pytest
 
 from tests.window.driver import Window, middle
-from tests.window.test_fit import DIALOGS, ENTRIES
-from tests.window.walking import BUTTONS, PAGES, check_words, come_back, go, keep_busy, leave_dialogs, things
+from tests.window.walking import PAGES, check_words, come_back, go, keep_busy, leave_dialogs, things
 
 MENU = (
     "[(a.text().replace('&', ''), a.isEnabled(), place(m, m.actionGeometry(a))) for m in [app.activePopupWidget()]"
@@ -30,15 +29,20 @@ def spots(window: Window, page: str) -> list[tuple[int, int]]:
     return found
 
 
-def open_menu(window: Window, page: str, at: tuple[int, int]) -> list:
-    come_back(window, page)
-    window.click(at, button=3)
+def list_entries(window: Window) -> list:
+    """Words, whether it can be chosen, and place of each entry of the menu that is open."""
     return window.ask(MENU)
 
 
-def choose(window: Window, text: str, rect: list[int], by_keys: bool) -> None:
+def open_menu(window: Window, page: str, at: tuple[int, int]) -> list:
+    come_back(window, page)
+    window.click(at, button=3)
+    return list_entries(window)
+
+
+def choose_entry(window: Window, text: str, rect: list[int], by_keys: bool) -> None:
     if by_keys:
-        usable = [name for name, enabled, _ in window.ask(MENU) if enabled]
+        usable = [name for name, enabled, _ in list_entries(window) if enabled]
         window.press(*["Down"] * (1 + usable.index(text)), "Return")
     else:
         window.click(middle(rect))
@@ -55,7 +59,7 @@ def walk_menus(window: Window, page: str, busy: bool, chosen: set[str]) -> None:
             text, _, rect = left[0]
             print(time.strftime("%X"), page, at, text, flush=True)
             chosen.add(text)
-            choose(window, text, rect, by_keys=len(chosen) % 2 == 0)
+            choose_entry(window, text, rect, by_keys=len(chosen) % 2 == 0)
         leave_dialogs(window)
 
 
@@ -79,51 +83,3 @@ def test_whatever_is_dragged_onto_whatever(in_turn):
             window.drag(middle(one["rect"]), middle(other["rect"]))
             check_words(window)
     leave_dialogs(window)
-
-
-def is_asked(window: Window) -> bool:
-    """Whether another window than the one of the pages has the keys."""
-    return window.ask("app.activeWindow() not in (None, window)")
-
-
-def open_dialog(window: Window, words: str) -> None:
-    leave_dialogs(window)
-    go(window, "board")
-    window.press(words) if words in DIALOGS else window.choose(words)
-    window.wait(lambda: is_asked(window), words)
-
-
-def find_control(window: Window, pressed: set[str]) -> dict | None:
-    """One of the dialog's that was not used yet."""
-    x, y, width, height = window.ask("place(app.activeWindow())")
-    for one in things(window):
-        across, down = middle(one["rect"])
-        inside = x <= across < x + width and y <= down < y + height
-        if inside and one["class"].endswith((*BUTTONS, "ChoiceField")) and one["name"] not in pressed:
-            return one
-    return None
-
-
-def use(window: Window, one: dict) -> None:
-    """A button is pressed; of choices the next is taken. What the dialog asks further is left."""
-    window.click(middle(one["rect"]))
-    if one["class"].endswith("ChoiceField"):
-        window.press("Down", "Return")
-    check_words(window)
-    while len(window.question("windows")) > 2:
-        window.press("Escape")
-
-
-def test_every_control_of_every_dialog(in_turn):
-    """One that is left by what was pressed is asked for again."""
-    for words in (*DIALOGS, *ENTRIES):
-        pressed = set[str]()
-        open_dialog(in_turn, words)
-        while one := find_control(in_turn, pressed):
-            print(time.strftime("%X"), words, one["name"], flush=True)
-            pressed.add(one["name"])
-            use(in_turn, one)
-            if not is_asked(in_turn):
-                open_dialog(in_turn, words)
-        leave_dialogs(in_turn)
-        assert pressed, words
