@@ -18,7 +18,7 @@ from mlx_model.specs import ModelSpec
 from .asking import ask_download, consent, show, tell_download
 from .say import Reporter, echo_path, on_command_line, say_json
 
-NONE = "None is here: prompts go to the models as they are. flux-local models list says which can be added."
+NONE = "No writer is here: prompts go to the models as they are. flux-local models list says which can be added."
 if TYPE_CHECKING:
     from converters.source import Source
 

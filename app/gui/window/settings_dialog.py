@@ -26,7 +26,7 @@ AUTOMATIC = "Automatic (the first real model installed)"
 ANY_WRITER = "Automatic (the model’s own, or whichever is here)"
 OTHER_WRITER = "Another folder…"
 CHOOSE_WRITER = "Choose the Folder of a Language Model"
-NO_WRITER = "None is here: the pen asks for one, and prompts go to the models as they are."
+NO_WRITER = "No writer is here: the pen asks for one, and prompts go to the models as they are."
 
 
 class SettingsDialog(QDialog):
