@@ -107,12 +107,17 @@ class BoardView(QWidget):
         box.setContentsMargins(0, 0, 0, 0)
         box.setSpacing(0)
         box.addWidget(top)
-        second = row(label("Style", "muted"), self.style_line, self.outdated)
-        second.setContentsMargins(MARGIN, GAP, MARGIN, GAP)
-        box.addLayout(second)
+        self.second = row(label("Style", "muted"), self.style_line, self.outdated)
+        self.second.setContentsMargins(MARGIN, GAP, MARGIN, GAP)
+        box.addLayout(self.second)
         middle = row(self.rail, self.body, spacing=0)
         middle.setStretchFactor(self.body, 1)
         box.addLayout(middle, 1)
+
+    def put_beside_style(self, *parts: QWidget) -> None:
+        """What is told of the whole board while it goes on."""
+        for part in parts:
+            self.second.addWidget(part)
 
     def _empty(self) -> Empty:
         return Empty(

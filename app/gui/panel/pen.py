@@ -5,10 +5,12 @@ from pathlib import Path
 
 from msgspec.structs import replace
 from PySide6.QtCore import QObject, Qt
+from PySide6.QtGui import QKeySequence, QShortcut
 from PySide6.QtWidgets import QWidget
 
 from mlx_model import memory
 from mlx_model.errors import FluxLocalError
+from mlx_model.events import Event, Stage
 from mlx_model.request import Request
 
 from ...base import settings
@@ -187,13 +189,51 @@ def say_progress(job: JobState, paused: bool = False) -> str:
 
 
 class ScenePen(QObject):
-    """Writes the panels of a scene out, one scene at a time; undo takes all of them back."""
+    """Writes the panels of a scene out, one scene at a time; undo takes all of them back.
+
+    `told` says how far it is, `stop` cancels, as Esc does on `view`, the panels of the board.
+    """
 
     def __init__(self, document: Document, view: QWidget):
         super().__init__(view)  # it goes with the board
         self.document, self.view = document, view
-        self._job, self._lines = "", dict[str, str]()  # the job; by panel what it was asked
+        self._job, self._lines, self._begun = "", dict[str, str](), 0  # the job; by panel what it was asked; of these
+        self.told = OneLine(tone="muted")
+        self.stop = icon_button("Stop writing the scene out", "close", "Esc: its words stay as they are", self.cancel)
+        self._keys = [QShortcut(QKeySequence(Qt.Key.Key_Escape), one) for one in (view, self.stop)]
+        for keys in self._keys:
+            keys.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+            keys.activated.connect(self.cancel)
+        document.engine.happened.connect(self._follow)
+        document.engine.changed.connect(self._tell)
         document.engine.finished.connect(self._finish)
+        self._tell()
+
+    def parts(self) -> tuple[QWidget, ...]:
+        """In the order of a row, and of Tab."""
+        return self.told, self.stop
+
+    def cancel(self) -> None:
+        """Within a token, or a piece of the model that is being read."""
+        self.document.engine.cancel(self._job)
+
+    def _follow(self, job_id: str, event: Event) -> None:
+        if self._job and job_id == self._job:
+            self._begun += isinstance(event, Stage) and event.name == "write"
+            self._tell()
+
+    def _tell(self) -> None:
+        """How far the writing is; nothing while there is none."""
+        job = self.document.engine.job(self._job) if self._job else None
+        if job is None and self.stop.hasFocus():
+            self.view.setFocus()
+        for keys in self._keys:
+            keys.setEnabled(bool(job and not job.cancelling))
+        for part in self.parts():
+            part.setVisible(job is not None)
+        if job:
+            place = f" · {self._begun} of {len(self._lines)}" if self._begun else ""
+            self.told.setText(f"{job.job.label}{place} · {say_progress(job, self.document.engine.paused)}")
 
     def ask(self, scene: Scene) -> None:
         """Put the job in line, where there is something to write out."""
@@ -205,15 +245,17 @@ class ScenePen(QObject):
         folder = find_or_ask(model, self.document, self.view)
         if folder is None:
             return
-        self._job, self._lines = new_id(), drafted.lines
+        self._job, self._lines, self._begun = new_id(), drafted.lines, 0
         draft = Draft(drafted.about, str(folder), lines=tuple(drafted.lines.values()))
         label, request = f"Words of {len(draft.lines)} panels", Request(self.document.model or "", prompt="scene")
         self.document.engine.submit(Job(self._job, label, request, "", slot="write", previews=False, draft=draft))
+        self._tell()
 
     def _finish(self, job_id: str) -> None:
         if job_id != self._job:
             return
         self._job, state = "", self.document.engine.job(job_id)
+        self._tell()
         if state and state.state == "done" and state.result and not state.cancelling:
             self._use(json.loads(Path(state.result).read_text("utf-8")))
         elif state and state.state == "failed":

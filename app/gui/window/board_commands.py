@@ -48,7 +48,8 @@ class BoardCommands(QObject):
         self._ask_copy = ask_copy
         self.session, self.view, self.opened, self.window = session, view, opened, window
         self.document = view.document
-        self.scene_pen = ScenePen(self.document, view)
+        self.scene_pen = ScenePen(self.document, view.grid)
+        view.put_beside_style(*self.scene_pen.parts())
         QGuiApplication.clipboard().dataChanged.connect(self.document.claims.review)
 
     def list_chosen(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from PySide6.QtCore import Qt
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QFileDialog, QWidget
+from PySide6.QtWidgets import QFileDialog, QLineEdit, QWidget
 
 from app.base import paths, settings
 from app.board import commands
@@ -279,3 +279,32 @@ def test_a_scene_without_few_words_asks_nobody(scene_pen, document, engine, qtbo
     with qtbot.waitSignal(document.message):
         scene_pen.ask(document.board.scenes[0])
     assert engine.submitted == []
+
+
+def test_a_scene_says_how_far_it_is_and_is_stopped_there_and_by_escape(window, engine, folder):
+    writers.choose_writer(folder, 2**40)
+    pen, grid, engine.cancels = window.board_commands.scene_pen, window.board.grid, False
+    assert not any(part.isVisible() for part in pen.parts())
+    for target in (pen.stop, grid, pen.stop):
+        pen.ask(window.session.document.board.scenes[0])
+        assert pen.told.text() == "Words of 3 panels · Opening the writer"
+        for event in (Stage("write", total=600), Step(34, 600, 1.0, 1.0), Stage("write", total=600)):
+            engine.say(event)
+        assert pen.told.text() == "Words of 3 panels · 2 of 3 · Writing"
+        target.setFocus()
+        QTest.keyClick(target, Qt.Key.Key_Space if target is pen.stop else Qt.Key.Key_Escape)
+        assert pen.told.text() == "Words of 3 panels · 2 of 3 · Stopping"
+        engine.say(Cancelled())
+        assert not any(part.isVisible() for part in pen.parts())
+        assert grid.hasFocus()
+
+
+def test_escape_in_a_heading_that_is_written_leaves_it_and_the_writing_goes_on(window, engine, folder):
+    writers.choose_writer(folder, 2**40)
+    pen, grid = window.board_commands.scene_pen, window.board.grid
+    pen.ask(window.session.document.board.scenes[0])
+    grid.edit(grid.model().index(0, 0))
+    field = grid.findChild(QLineEdit)
+    QTest.keyClick(field, Qt.Key.Key_Escape)
+    assert grid.state() != grid.State.EditingState
+    assert not engine.running.cancelling
