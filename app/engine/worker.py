@@ -184,7 +184,8 @@ class Worker:
     def _run(self, message: Run) -> Generator[Event, None, None]:
         folder, named, place = self._find(message)
         notes: list[str] = []
-        request = check(depth.with_maps(inputs.load(named, notes), folder.spec, notes), folder.spec)
+        maps = depth.Maps(partial(self._end_if_over, message.job))
+        request = check(depth.with_maps(inputs.load(named, notes), folder.spec, notes, maps), folder.spec)
         yield from map(Note, notes)
         if not message.anyway:
             running.require_memory(folder, request, message.low_memory)

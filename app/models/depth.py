@@ -1,6 +1,7 @@
 """Depth maps of photos for the runs that need them, by Depth Anything V2 Small where it is on this disk."""
 
 import dataclasses
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,13 @@ ROLE = "depth"  # of a reference that is given as a depth map
 
 
 class Maps:
-    """Makes them; the network is read once, for the first."""
+    """Makes them; the network is read once, for the first.
+
+    `between` is called after each layer, and may raise to end.
+    """
+
+    def __init__(self, between: Callable[[], None] = lambda: None):
+        self._between = between
 
     @cached_property
     def _net(self) -> Any:
@@ -29,7 +36,14 @@ class Maps:
 
         net = self._net
         with helpers.tell_damaged(DEPTH):
-            return find_depth(net, pixels)
+            layers = find_depth(net, pixels)
+            while True:
+                try:
+                    next(layers)
+                except StopIteration as end:
+                    made: np.ndarray = end.value
+                    return made
+                self._between()
 
 
 def with_maps(request: Request, spec: ModelSpec, notes: list[str], maps: Maps | None = None) -> Request:

@@ -108,8 +108,7 @@ def apply(row: ModelSpec, pixels: np.ndarray) -> Generator[Event, None, np.ndarr
         if row.family == DEPTH.family:
             from mlx_model.run.depth import find_depth
 
-            yield Stage("depth")
-            return find_depth(net, pixels)
+            return (yield from find_depth(net, pixels))
         from mlx_model.run.upscale import upscale
 
         return (yield from upscale(net, pixels, row))

@@ -5,6 +5,7 @@ Source: transformers models/depth_anything and models/dinov2. Names are those of
 Axis letters: B batch, H W of the picture in pixels, R C rows and columns of patches, h width, f features.
 """
 
+from collections.abc import Generator
 from dataclasses import dataclass
 
 import mlx.core as mx
@@ -13,6 +14,8 @@ import numpy as np
 
 from ..foreign import check_heads
 from .ops import attention, split_heads
+
+Parts = Generator[mx.array, None, mx.array]
 
 
 @dataclass(frozen=True)
@@ -107,11 +110,12 @@ class Backbone(nn.Module):
         self.encoder = {"layer": [Layer(p) for _ in range(p.num_hidden_layers)]}
         self.layernorm = nn.LayerNorm(p.hidden_size, p.layer_norm_eps)
 
-    def __call__(self, images: mx.array) -> list[mx.array]:
+    def run(self, images: mx.array) -> Generator[mx.array, None, list[mx.array]]:
         """The states behind the layers that the neck looks at, without the first token: (B, R C, h) each."""
-        x, found = self.embeddings(images), []
+        yield (x := self.embeddings(images))
+        found = []
         for number, layer in enumerate(self.encoder["layer"], 1):
-            x = layer(x)
+            yield (x := layer(x))
             if number in self.out_indices:
                 found.append(self.layernorm(x)[:, 1:])
         return found
@@ -168,16 +172,18 @@ class Neck(nn.Module):
         self.convs = [nn.Conv2d(size, width, 3, padding=1, bias=False) for size in sizes]
         self.fusion_stage = {"layers": [Fusion(width) for _ in sizes]}
 
-    def __call__(self, states: list[mx.array], rows: int, columns: int) -> mx.array:
+    def run(self, states: list[mx.array], rows: int, columns: int) -> Parts:
         """(B, R C, h) each, from fine to coarse -> (B, 8 R, 8 C, f)."""
         maps = []
         for state, reassemble, conv in zip(states, self.reassemble_stage["layers"], self.convs, strict=True):
             maps.append(conv(reassemble(state.reshape(state.shape[0], rows, columns, -1))))
+            yield maps[-1]
         maps.reverse()
         fused: mx.array | None = None
         for place, (one, layer) in enumerate(zip(maps, self.fusion_stage["layers"], strict=True)):
             behind = maps[place + 1].shape if place + 1 < len(maps) else (0, 2 * one.shape[1], 2 * one.shape[2])
             fused = layer(one if fused is None else fused, None if fused is None else one, behind[1:3])
+            yield fused
         assert fused is not None
         return fused
 
@@ -190,9 +196,11 @@ class Head(nn.Module):
         self.conv2 = nn.Conv2d(width // 2, p.head_hidden_size, 3, padding=1)
         self.conv3 = nn.Conv2d(p.head_hidden_size, 1, 1)
 
-    def __call__(self, x: mx.array, size: tuple[int, int]) -> mx.array:
-        x = enlarge(self.conv1(x), size)
-        near: mx.array = nn.relu(self.conv3(nn.relu(self.conv2(x))))
+    def run(self, x: mx.array, size: tuple[int, int]) -> Parts:
+        yield (x := self.conv1(x))
+        yield (x := enlarge(x, size))
+        yield (x := nn.relu(self.conv2(x)))
+        near: mx.array = nn.relu(self.conv3(x))
         return near[..., 0]
 
 
@@ -202,12 +210,27 @@ class DepthAnything(nn.Module):
         self.params = p
         self.backbone, self.neck, self.head = Backbone(p), Neck(p), Head(p)
 
-    def __call__(self, images: mx.array) -> mx.array:
-        """(B, H, W, 3), normalised, sides multiples of the patch -> (B, H, W), larger is nearer, from 0 up."""
+    @property
+    def stops(self) -> int:
+        """How often run stops."""
+        return self.params.num_hidden_layers + 2 * len(self.params.neck_hidden_sizes) + 4
+
+    def run(self, images: mx.array) -> Parts:
+        """As calling it; yields what there is after each layer, unmade, for who wants to stop in between."""
         height, width = images.shape[1:3]
         rows, columns = height // self.params.patch_size, width // self.params.patch_size
-        near: mx.array = self.head(self.neck(self.backbone(images), rows, columns), (height, width))
-        return near
+        states = yield from self.backbone.run(images)
+        return (yield from self.head.run((yield from self.neck.run(states, rows, columns)), (height, width)))
+
+    def __call__(self, images: mx.array) -> mx.array:
+        """(B, H, W, 3), normalised, sides multiples of the patch -> (B, H, W), larger is nearer, from 0 up."""
+        parts = self.run(images)
+        while True:
+            try:
+                next(parts)
+            except StopIteration as end:
+                near: mx.array = end.value
+                return near
 
 
 def enlarge(x: mx.array, size: tuple[int, int]) -> mx.array:

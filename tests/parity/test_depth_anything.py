@@ -81,14 +81,22 @@ def test_the_size_that_it_sees_is_the_processor_s(size, seen):
     assert choose_size(Size(*size), 518, 14) == seen
 
 
+def drain(events):
+    while True:
+        try:
+            next(events)
+        except StopIteration as end:
+            return end.value
+
+
 def test_a_map_is_grey_as_large_as_the_photo_and_the_same_each_time(folder):
     net = open_depth(folder / "model.safetensors", TINY)
     photo = np.random.default_rng(1).integers(0, 255, (60, 90, 3)).astype(np.uint8)
-    made = find_depth(net, photo)
+    made = drain(find_depth(net, photo))
     assert (made.shape, made.dtype) == (photo.shape, np.uint8)
     assert np.ptp(made, axis=2).max() == 0
     assert made.max() - made.min() > 200
-    assert np.array_equal(find_depth(net, photo), made)
+    assert np.array_equal(drain(find_depth(net, photo)), made)
 
 
 def test_another_file_is_refused_by_name(folder):

@@ -20,7 +20,7 @@ from app.engine import protocol, running
 from app.engine.engine import Engine
 from app.engine.worker import Worker
 from app.fluxboard.file import BoardFile
-from app.models import helpers
+from app.models import depth, helpers
 from app.pictures.images import open_picture, read_request, save_picture
 from app.pictures.metadata import hide_paths
 from mlx_model.errors import Advice
@@ -289,6 +289,20 @@ def test_a_long_step_of_a_model_that_is_read_from_the_disk_ends_between_two_bloc
     request = Request("mini", "a fox", 64, 64)
     worker._job(protocol.Run("job", "mini", protocol.raw(request.to_json()), str(tmp_path / "out")))
     assert b'"cancelled"' in worker.out.getvalue()
+    assert b"enough" in worker.out.getvalue()
+
+
+def test_the_depth_map_of_a_run_ends_between_two_layers(monkeypatch, tmp_path):
+    worker = Worker(0, BytesIO(), None)
+
+    def make(request, spec, notes, maps):
+        worker._receive(protocol.Cancel("job", "enough"))
+        maps._between()
+        pytest.fail("the map went on")
+
+    monkeypatch.setattr(depth, "with_maps", make)
+    request = Request("mini", "a fox", 64, 64)
+    worker._job(protocol.Run("job", "mini", protocol.raw(request.to_json()), str(tmp_path / "out")))
     assert b"enough" in worker.out.getvalue()
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from app.models import depth, helpers
 from mlx_model.errors import Advice, LayoutError, RequestError
+from mlx_model.events import Step
 from mlx_model.request import Reference, Request, check
 from mlx_model.specs import SPECS
 from tests.app.models.made_models import make_depth
@@ -81,3 +82,19 @@ def test_the_network_is_opened_once_for_all_pictures(network, monkeypatch):
     for _ in range(2):
         depth.with_maps(Request(KLEIN.name, "a house", references=tuple(given)), KLEIN, [], maps)
     assert len(opened) == 1
+
+
+def test_a_map_is_made_layer_by_layer_and_ends_after_each(network):
+    events = list(helpers.apply(helpers.DEPTH, PHOTO))
+    steps = [one for one in events if isinstance(one, Step)]
+    assert [one.step for one in steps] == list(range(1, steps[0].total + 1))
+    assert steps[0].total == 1 + 4 + 2 * 4 + 3, "patches, layers, each map of the neck twice, convolutions"
+    seen = []
+
+    def end():
+        seen.append(True)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        depth.with_maps(Request(DEPTH.name, "", references=(Reference(pixels=PHOTO),)), DEPTH, [], depth.Maps(end))
+    assert len(seen) == 1
