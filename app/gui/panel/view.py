@@ -298,9 +298,10 @@ class PanelView(PanelPart, QWidget):
     def _show_live(self, job: jobs.JobState) -> None:
         self.edit.set_note("")
         self.stage.show_preview(job.result)
-        draft, size = self.live.is_draft, job.job.request.size
-        title, follows = (f"Draft of {size}", ". The full picture follows") if draft else ("Live picture", "")
-        self.edit.show_live(f"{title}, made in {job.seconds:.1f} s{follows}", draft)
+        width, height = job.job.request.size
+        draft, made = self.live.is_draft, f"made in {job.seconds:.1f} s"
+        words = f"Draft of {width} × {height}, {made}. The full picture follows" if draft else f"Live picture, {made}"
+        self.edit.show_live(words, draft)
 
     def keep_live(self) -> None:
         """What is seen of live mode becomes a take; a draft stays to be seen until its full picture is one."""

@@ -73,7 +73,7 @@ def test_live_mode_waits_for_a_pause_and_the_latest_wins(view, engine, picture_f
     assert second.request.steps == 2
     engine.done(picture_file("draft.png", "green"))
     assert view.stage.canvas.preview.toImage().pixelColor(4, 4).name() == "#008000"
-    assert view.edit.hint.text().startswith("Draft of 320x192, made in ")
+    assert view.edit.hint.text().startswith("Draft of 320 × 192, made in ")
     qtbot.waitUntil(lambda: len(engine.submitted) == 3)
     full = engine.submitted[2]
     assert (full.slot, full.request.seed, full.request.steps) == (first.slot, first.request.seed, 4)
