@@ -16,6 +16,7 @@ from pathlib import Path
 
 from .errors import Advice, LayoutError, RequestError, WillNotFit
 from .foreign import parse_json, read_small
+from .preamble import PREAMBLE
 
 MOST_TOKENS = 600  # of an answer: three times the longest that the texts below ask for
 MAKERS = "system_prompts.json"  # in the folder of FLUX.3's own writer: the texts that it was taught with, by task
@@ -34,19 +35,6 @@ FENCE = re.compile(r"```\w*[ \t]*\n(.*?)(?:```|\Z)", re.DOTALL)
 # One tag around all of it; <dog_1> alone is FLUX.3's word for a thing in a box, and <|end|> a sign of a template.
 TAGGED = re.compile(r"\A<(\w+)>(.*)</\1>\Z", re.DOTALL)
 LOOSE = re.compile(r"\A(?:<\|\w+\|>|<(?:prompt|answer|output|result|text|description)>)|(?:<\|\w+\|>|</\w+>)\s*\Z")
-# What stands before the text that was asked for: "Sure! Here is the prompt:", "**Prompt:**".
-_SURE = r"(?:sure|certainly|of course|absolutely|okay|ok|great|yes)"
-_TEXT = r"(?:prompt|description|instruction|caption|paragraph|text|version|answer|output|result|rewrite)s?"
-_KIND = (
-    r"(?:the|your|my|final|new|full|written|written-out|rewritten|expanded|detailed|improved|enhanced|image|picture)"
-)
-PREAMBLE = re.compile(
-    rf"\A[\W_]*(?:{_SURE}\b[^\n:]{{0,60}}?[.!,:]+\s*)?"
-    rf"(?:(?:here|below|this is|i have|i've|i will|i'll|let me)\b[^\n:.]{{0,120}}?\b{_TEXT}\b"
-    rf"[^\n:.]{{0,80}}(?::|\.?\s*\n)|"
-    rf"(?:{_KIND}\s+){{0,3}}{_TEXT}\s*\**\s*:|{_SURE}\s*[!.:]+(?=\s|\Z))\**[\s>]*",
-    re.IGNORECASE,
-)
 QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'", "‘": "’", "`": "`", "*": "*", "_": "_"}
 INSIDE_WORDS = re.compile(r"(?<=\w)['’](?=\w)")
 BROKEN, NO_TEXT = "\N{REPLACEMENT CHARACTER}", ("Cc", "Cs", "Co", "Cn")  # categories of Unicode
