@@ -1,5 +1,5 @@
 """Messages at the foot of the window: what happened and what to do. They never block, never pile up, and cover nothing
-but the head of a canvas, which has to keep its size.
+but the head of a canvas, which has to keep its size: and that no longer than it takes to read them.
 """
 
 import os
@@ -26,7 +26,7 @@ from PySide6.QtWidgets import (
 
 from mlx_model.errors import Hint
 
-from ...base.words import show_plainly
+from ...base.words import say_count, show_plainly
 from . import icons
 from .dialog import fill_dialog
 from .measures import GAP, HAIR, MARGIN, WIDE
@@ -47,6 +47,7 @@ class Message(QFrame):
     """One thing that happened, and what to do about it."""
 
     gone = Signal()
+    read = Signal()  # it lasts, and was shown for the time that reading takes
 
     def __init__(self) -> None:
         super().__init__()
@@ -54,7 +55,7 @@ class Message(QFrame):
         self.setAccessibleName("Message")
         self.title, self.hint = label(wrap=True), label(tone="muted", wrap=True)  # plain text: names stand in them
         self._offered: Callable[[], None] | None = None
-        self.lasting, self.said = False, ""
+        self.lasting, self.said, self.was_read = False, "", False
         words = QVBoxLayout()
         words.setSpacing(HAIR)
         words.addWidget(self.title)
@@ -66,7 +67,7 @@ class Message(QFrame):
         box.addWidget(self.offer)
         box.addWidget(icon_button("Dismiss message", "close", act=self.gone.emit))
         self._timer = QTimer(self, singleShot=True)
-        self._timer.timeout.connect(self.gone)
+        self._timer.timeout.connect(self._end_reading)
 
     def show_words(self, text: str, words: str, good: bool, offer: Offer | None, lasting: bool) -> None:
         self._offered, self.lasting, self.said = offer[1] if offer else None, lasting, text
@@ -78,11 +79,13 @@ class Message(QFrame):
         self.setProperty("good", "true" if good else "false")
         self.style().unpolish(self)
         self.style().polish(self)
-        if lasting:
-            self._timer.stop()
-        else:
-            self._timer.start(max(LEAST, READ * len(text + words)) * (1 if good else 2))
+        self.was_read = False
+        self._timer.start(max(LEAST, READ * len(text + words)) * (1 if good else 2))
         self.setAccessibleDescription(f"{text} {words}".strip())
+
+    def _end_reading(self) -> None:
+        self.was_read = True
+        (self.read if self.lasting else self.gone).emit()
 
     def _accept_offer(self) -> None:
         self.gone.emit()
@@ -106,7 +109,8 @@ class Follower(QObject):
 class Toasts(QScrollArea):
     """The latest messages below the page, newest on top; the same one twice is one.
 
-    A message goes after the time it takes to read it, or when it is dropped: a lasting one only then.
+    A message goes after the time it takes to read it, or when it is dropped: a lasting one only then. Where that would
+    lie over a canvas it is `folded`, a button that shows it again.
     """
 
     def __init__(self, parent: QWidget):
@@ -123,6 +127,8 @@ class Toasts(QScrollArea):
         self._column.setSpacing(GAP)
         self.setWidget(inside)
         self.shown: list[Message] = []  # newest first
+        self.folded = icon_button("Notices", "warning", "Show what still holds", self._fit, checkable=True, side=24)
+        self.folded.hide()
         self._over: QWidget | None = None
         self._follower = Follower(self, self._fit)
         self._none = Message()
@@ -154,8 +160,6 @@ class Toasts(QScrollArea):
         self._column.insertWidget(0, made)
         for old in [one for one in self.shown[MOST:] if not one.lasting]:
             self._remove(old)
-        made.show()
-        self.show()
         self._fit()
         self.verticalScrollBar().setValue(0)
         self.setAccessibleDescription(f"{text} {words}".strip())
@@ -174,6 +178,7 @@ class Toasts(QScrollArea):
     def suit(self, page: QWidget | None, below: QVBoxLayout) -> None:
         """Below the page, or over the head of its `steady` part, which no message may resize."""
         steady: QWidget | None = getattr(page, "steady", None)
+        self.folded.setChecked(False)
         if steady is self._over:
             return
         if self._over:
@@ -189,6 +194,7 @@ class Toasts(QScrollArea):
     def _new(self) -> Message:
         made = Message()
         made.gone.connect(partial(self._remove, made))
+        made.read.connect(self._fit)
         return made
 
     def _remove(self, one: Message) -> None:
@@ -197,15 +203,25 @@ class Toasts(QScrollArea):
             self._column.removeWidget(one)
             one.hide()
             one.deleteLater()
-        self.setVisible(bool(self.shown))
         self._fit()
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self._fit()
 
+    def _fold(self) -> None:
+        """Show what may be seen here: what was read does not stay over a canvas unless it is asked for."""
+        read = [one for one in self.shown if self._over and one.lasting and one.was_read]
+        self.folded.setVisible(bool(read))
+        self.folded.setText(say_count(len(read), "notice"))
+        hidden = () if self.folded.isChecked() else read
+        for one in self.shown:
+            one.setVisible(one not in hidden)
+        self.setVisible(len(self.shown) > len(hidden))
+
     def _fit(self) -> None:
         """As high as the messages, up to a share of the window: then they scroll."""
+        self._fold()
         window = self.parentWidget()
         if self._over and window:
             self.resize(self._over.width(), self.height())
@@ -215,7 +231,7 @@ class Toasts(QScrollArea):
         for layout in (one.layout() for one in self.shown):
             if layout:
                 layout.invalidate()  # it was measured before its labels had their letters
-        needed = self._column.totalHeightForWidth(width) if self.shown else 0
+        needed = self._column.totalHeightForWidth(width) if not self.isHidden() else 0
         self.setFixedHeight(min(needed, round(SHARE * window.height())) if window else needed)
 
 

@@ -9,12 +9,11 @@ from typing import Any
 import msgspec
 from PySide6.QtCore import QCoreApplication, QEvent, Qt, QTimer
 from PySide6.QtGui import QCloseEvent
-from PySide6.QtWidgets import QFrame, QMainWindow, QMenu, QToolButton, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QMainWindow, QMenu, QVBoxLayout, QWidget
 
 from mlx_model.errors import FluxLocalError, Hint
 
 from ...base import blas
-from ...base.words import say_count
 from ...board.data import Board
 from ...models import library
 from ..board.view import BoardView
@@ -22,24 +21,22 @@ from ..document.document import Document
 from ..document.panel_part import PanelPart
 from ..document.storing import in_background
 from ..kit.dialog import close_questions
-from ..kit.measures import GAP, WIDE
 from ..kit.messages import Toasts
 from ..kit.placing import place_again
 from ..kit.theme import theme
 from ..kit.turns import OnceATurn, breathe, spare_collections
-from ..kit.widgets import Pages, as_title, focus_main, icon_button, row
+from ..kit.widgets import Pages, as_title, focus_main, row
 from ..pages.cast_view import CastView
 from ..pages.home import HomeView
 from ..pages.models_view import ModelsView
 from ..pages.queue_view import Names, QueueView
 from .actions import Actions, Row, State
 from .board_commands import BoardCommands
+from .rail import Rail
 from .session import Session
 from .window_commands import WindowCommands, list_stories
 
-PLACES = (("home", "Home"), ("board", "Board"), ("cast", "Cast"), ("loras", "LoRAs"), ("models", "Models"),
-          ("queue", "Queue"))  # fmt: skip
-LEAST, RAIL = (860, 540), 80  # px
+LEAST = (860, 540)  # px
 IDLE = 60  # ms between the steps of what is built before it is wanted
 AHEAD = ("psutil", "..canvas.canvas", "..canvas.bars", "..prompt.instruction_box", "..prompt.tile", "..prompt.tray",
          "..panel.render_settings", "..panel.takes_tree", "..panel.edit_bar", "..panel.side", "..panel.stage",
@@ -53,7 +50,6 @@ class MainWindow(QMainWindow):
     def __init__(self, session: Session):
         super().__init__()
         self.session = session
-        self.places: dict[str, QToolButton] = {}
         self.pages: dict[str, QWidget] = {}
         self.stack, self.arrival = Pages(), "board"  # the place where a board that comes is shown
         self.stack.setAccessibleName("Page")
@@ -93,40 +89,21 @@ class MainWindow(QMainWindow):
     # Parts
 
     def _lay_out(self) -> None:
-        rail = QFrame()
-        rail.setObjectName("rail")
-        rail.setFixedWidth(RAIL)
-        column = QVBoxLayout(rail)
-        column.setContentsMargins(GAP, WIDE, GAP, WIDE)
-        column.setSpacing(GAP)
-        for name, text in PLACES:
-            column.addWidget(self._place(name, text))
-        column.addStretch(1)
-        gear = icon_button("Settings", "settings", act=lambda: self.run("settings"))
-        column.addWidget(gear, 0, Qt.AlignmentFlag.AlignHCenter)
-        middle, box = QWidget(), row(rail, spacing=0)
+        middle = QWidget()
+        self.toasts = Toasts(middle)
+        self.rail = Rail(self.go, lambda: self.run("settings"), self.toasts.folded)
+        self.places = self.rail.places
+        box = row(self.rail, spacing=0)
         box.setContentsMargins(0, 0, 0, 0)
         middle.setLayout(box)
         content = QVBoxLayout()
         content.setSpacing(0)
         box.addLayout(content, 1)
         self.setCentralWidget(middle)
-        self.toasts = Toasts(middle)
         content.addWidget(self.stack, 1)
         content.addWidget(self.toasts)
         self.stack.currentChanged.connect(lambda _: self.toasts.suit(self.stack.currentWidget(), content))
-
-    def _place(self, name: str, text: str) -> QWidget:
-        made = icon_button(text, name, act=lambda: self.go(name, made.hasFocus()), checkable=True, side=24)
-        made.setObjectName("place")
-        made.setText(text)
-        made.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextUnderIcon)
-        made.setFixedSize(64, 58)
-        made.setAutoExclusive(True)
-        made.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # arrows lead to the others
-        made.toggled.connect(lambda on: made.setFocusPolicy(Qt.FocusPolicy.TabFocus if on else Qt.FocusPolicy.NoFocus))
-        self.places[name] = made
-        return made
+        self.stack.currentChanged.connect(lambda _: self.commands.end_step())
 
     def _fill_menus(self) -> None:
         self.recent, self.samples = QMenu(self), QMenu(self)
@@ -173,7 +150,8 @@ class MainWindow(QMainWindow):
     def show_document(self, document: Document) -> None:
         """Make the pages of another board. Finder may open it while something is asked about the one before."""
         close_questions()
-        self.toasts.forget() if self.board_commands else None  # what was said before the first is why it is this one
+        if self.board_commands:  # what was said before the first is why it is this one
+            self.toasts.forget()
         view = BoardView(document, self.run, self.session.settings.cell)
         self.board_commands = BoardCommands(self.session, view, self.open_panel_id, self, self.commands.copy_as)
         self.board_commands.said.connect(self.say)
@@ -368,9 +346,8 @@ class MainWindow(QMainWindow):
             self.toasts.say(text, good=True, offer=("Undo", document.undo))
 
     def _queue_changed(self) -> None:
-        count, place = self.session.busy(), self.places["queue"]
-        place.setText(f"Queue {count}" if count else "Queue")
-        place.setAccessibleName(f"Queue, {say_count(count, 'job')}" if count else "Queue")
+        count = self.session.busy()
+        self.rail.count_jobs(count)
         if count and not self._was_busy:
             self._busy_since.start()
         elif self._was_busy and not count and not self._busy_since.isActive():

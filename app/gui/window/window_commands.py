@@ -32,7 +32,7 @@ class WindowCommands(QObject):
         self.session, self.window = session, window
         self._fresh: Document | None = None  # the new board that was made last
         self._step = ""  # of a story, as it was said last
-        session.document_changed.connect(lambda _: self._end_step())
+        session.document_changed.connect(lambda _: self.end_step())
         session.document_changed.connect(lambda document: document.runs.lacking.connect(self.offer_model))
 
     def offer_model(self, name: str) -> None:
@@ -105,7 +105,7 @@ class WindowCommands(QObject):
             self._say_step(self.session.document)
 
     def _say_step(self, document: Document) -> None:
-        """What is to be done next with a story, until it is, or another board is shown."""
+        """What is to be done next with a story, until it is, or another page or board is shown."""
         board = document.board
         lacking = next((panel.id for panel in board.panels() if not panel.takes), None)
         if lacking is None:
@@ -115,7 +115,8 @@ class WindowCommands(QObject):
         document.claims.add(self._step, lambda: any(p.id == lacking and not p.takes for p in document.board.panels()))
         self.session.lasting.emit(self._step, "", True)
 
-    def _end_step(self) -> None:
+    def end_step(self) -> None:
+        """Another page is shown, or another board."""
         if self._step:
             self.session.mended.emit(self._step)
         self._step = ""

@@ -47,6 +47,37 @@ def test_no_message_resizes_the_canvas_or_covers_takes_and_render(window, qtbot)
     assert not window.stack.geometry().intersects(window.toasts.geometry())
 
 
+def test_what_lasts_does_not_stay_over_the_picture_and_is_one_click_away(window):
+    window.toasts.say("The disk is full.", lasting=True)
+    window.toasts.shown[0]._timer.timeout.emit()
+    assert window.toasts.isVisible(), "below the board it covers nothing"
+    window.open_panel(next(window.document.board.panels()).id)
+    assert (window.toasts.isVisible(), window.toasts.folded.text()) == (False, "1 notice")
+    window.say("Saved.", good=True)
+    assert [one.said for one in window.toasts.shown if one.isVisible()] == ["Saved."]
+    window.toasts.forget()
+    assert not window.toasts.isVisible()
+    window.toasts.folded.click()
+    assert window.toasts.shown[0].isVisible()
+    window.toasts.folded.click()
+    assert not window.toasts.isVisible()
+    window.go("board")
+    assert window.toasts.shown[0].isVisible()
+    assert not window.toasts.folded.isVisible()
+    window.session.mended.emit("The disk is full.")
+    assert not window.toasts.isVisible()
+
+
+def test_what_lasts_is_read_before_it_leaves_the_picture(window):
+    window.open_panel(next(window.document.board.panels()).id)
+    window.toasts.say("The disk is full.", lasting=True)
+    assert window.toasts.isVisible()
+    window.toasts.shown[0]._timer.timeout.emit()
+    assert not window.toasts.isVisible()
+    window.toasts.say("The disk is full.", lasting=True)
+    assert window.toasts.isVisible(), "it is said anew"
+
+
 def test_a_message_said_twice_is_one_and_few_stay(window):
     for number in (*range(9), 5):
         window.say(f"Message {number}")

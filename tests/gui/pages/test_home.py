@@ -95,6 +95,15 @@ def test_a_story_says_how_it_is_played_until_it_is(window, engine, picture_file)
     assert said not in [one.said for one in window.toasts.shown]
 
 
+def test_how_a_story_is_played_is_not_said_over_a_picture(window):
+    open_story(window, "outfit")
+    assert window.toasts.isVisible()
+    window.open_panel([*window.document.board.panels()][-1].id)
+    assert window.toasts.shown == []
+    window.go("board")
+    assert window.toasts.shown == []
+
+
 def test_the_board_that_is_open_is_gone_to_from_its_card_and_from_every_page(window):
     here = str(window.document.file.path)
     QTest.mouseClick(show_home(window).boards.cards[here], LEFT)
