@@ -33,7 +33,7 @@ from .data import Adapter, Board, Panel, Picture, Source, Take, Taught, new_id
 from .mentions import Names, compile_prompt
 from .picture import Placed
 from .regions import list_worded
-from .seen import Seen, fits_mask, look, names, see, source_picture
+from .seen import Seen, find_mask, look, names, see, source_picture
 
 
 class Choice(NamedTuple):
@@ -189,7 +189,7 @@ def panel_job(
         raise _no_words(panel, label)
     known = find_taught(board, see(board, panel), choice.model.name)
     shown, source = _pictures(board, panel, label), source_picture(board, panel)
-    laid, mask = _lay(panel, source, compose), _mask(panel, source, picture_path)
+    laid, mask = _lay(panel, source, compose), _mask(board, panel, picture_path)
     pictures = [_show_laid(one, laid) for one in shown if not is_known(one, known)]
     request = Request(
         choice.model.name,
@@ -302,12 +302,9 @@ def further_seed(panel: Panel, number: int) -> int:
     return (panel.seed + number) % (MAX_SEED + 1) if panel.seed_locked else secrets.randbelow(2**32)
 
 
-def _mask(panel: Panel, source: Picture | None, picture_path: Callable[[str], Path]) -> Mask | None:
-    """A mask is painted on the source, so without one, or on another picture, it means nothing."""
-    mask = panel.mask
-    if mask is None or source is None or not fits_mask(mask, source):
-        return None
-    return Mask(str(picture_path(mask.sha256)), mask.sha256)
+def _mask(board: Board, panel: Panel, picture_path: Callable[[str], Path]) -> Mask | None:
+    mask = find_mask(board, panel)
+    return Mask(str(picture_path(mask.sha256)), mask.sha256) if mask else None
 
 
 IMPORTED = "imported"

@@ -254,6 +254,12 @@ def fits_mask(mask: Picture, picture: Picture) -> bool:
     return (mask.width, mask.height) in ((picture.width, picture.height), mask_size(picture))
 
 
+def find_mask(board: Board, panel: Panel) -> Picture | None:
+    """The mask that a run keeps to: one that was painted on another picture than it starts from means nothing."""
+    start = source_picture(board, panel)
+    return panel.mask if panel.mask and start and fits_mask(panel.mask, start) else None
+
+
 def _portrait(member: Member) -> Seen:
     picture = member.pictures[0] if member.pictures else None
     return Seen("cast", picture, member.name, member.role, member.colour, member=member.id)

@@ -8,7 +8,7 @@ from PySide6.QtCore import QAbstractListModel, QByteArray, QMimeData, QModelInde
 
 from ...board import commands
 from ...board.data import Board, Panel, numbers, scene_numbers
-from ...board.seen import is_out_of_date, look
+from ...board.seen import find_mask, is_out_of_date, look
 from ..document.document import Document
 from ..kit.widgets import as_tip
 
@@ -134,10 +134,14 @@ def caption(panel: Panel) -> str:
 
 
 def list_origins(board: Board, panel: Panel) -> list[str]:
-    """Where its picture comes from: the panel that it continues, and what a picture is that no model made."""
+    """Where its picture comes from: the panel that it continues, what a picture is that no model made; whether the next
+    one is made under a mask.
+    """
     source, take = panel.source, panel.take
     continued = look(board).numbers.get(source.panel or "") if source.kind == "panel" else None
     found = [f"continues {continued}"] if continued else []
+    if panel.mask and find_mask(board, panel):
+        found.append("masked")
     return [*found, take.note] if take and take.note and not take.request else found
 
 

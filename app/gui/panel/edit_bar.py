@@ -13,7 +13,7 @@ from mlx_model.writing import is_short
 from ...base.words import say_count
 from ...board import commands
 from ...board.data import Source
-from ...board.seen import fits_mask, look, see, source_picture
+from ...board.seen import find_mask, look, see
 from ...board.take_job import is_repeat
 from ...engine.jobs import Job
 from ..document.document import Document
@@ -70,27 +70,27 @@ class EditBar(PanelPart, QWidget):
         self.to_make = _choice("New from words", "render", "Say what is to be seen in a new picture", self._make)
         self.place = button("", self._turn_place, "place", "choice")
         self.place.setCheckable(True)
-        self._top = row(self.to_change, self.from_other, self.to_make, self.place, None, spacing=GAP)
+        self.masked = button("", self.clear_mask, "clear", "choice")
+        self.masked.setCheckable(True)
+        self._top = row(self.to_change, self.from_other, self.to_make, self.place, self.masked, None, spacing=GAP)
         return self._top
 
     def _foot(self) -> QHBoxLayout:
-        """One line, always there: what helps, what is wrong; whether a mask limits the change."""
-        self.hint, self.mask_words = OneLine(tone="muted"), OneLine(tone="muted")
-        self.remove_mask = button("Remove Mask", self.clear_mask, kind="quiet")
-        describe(self.remove_mask, "Remove mask", "The whole picture may change again")
-        self.hint.setFixedHeight(self.remove_mask.sizeHint().height())
+        """One line, always there: what helps, what is wrong, what lies on the picture."""
+        self.hint = OneLine(tone="muted")
         self.keep = button("Keep as Take", self.keep_asked.emit, kind="quiet")
         self.discard = button("Discard", self.discard_asked.emit, kind="quiet")
         describe(self.discard, "Discard", "The live picture: the take comes back")
         self.placed_words = OneLine(tone="muted")
         self.remove_placed = button("Remove Layers", self.clear_placed, kind="quiet")
         describe(self.remove_placed, "Remove layers", "All that is placed and painted on the picture")
+        self.hint.setFixedHeight(self.remove_placed.sizeHint().height())
         self.box_words = OneLine(tone="muted")
         self.remove_boxes = button("Remove Boxes", self.clear_boxes, kind="quiet")
         describe(self.remove_boxes, "Remove boxes", "All that say what is to be where")
         self._last = row(
             self.hint, self.keep, self.discard, *self.pen.parts(), self.box_words, self.remove_boxes, self.placed_words,
-            self.remove_placed, self.mask_words, self.remove_mask,
+            self.remove_placed,
         )  # fmt: skip
         for part in (self.hint, self.pen.told):
             self._last.setStretchFactor(part, 1)
@@ -114,9 +114,9 @@ class EditBar(PanelPart, QWidget):
     def controls(self) -> list[QWidget]:
         """What takes the keyboard, in its order."""
         bar = self.render_bar
-        choices = [self.to_change, self.from_other, self.to_make, self.place, self.start, self.text]
+        choices = [self.to_change, self.from_other, self.to_make, self.place, self.masked, self.start, self.text]
         return [*choices, bar.button, bar.counts, bar.live, bar.cancel, self.keep, self.discard, *self.pen.parts(),
-                self.remove_boxes, self.remove_placed, self.remove_mask, self.change_settings, self.anyway]  # fmt: skip
+                self.remove_boxes, self.remove_placed, self.change_settings, self.anyway]  # fmt: skip
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
@@ -127,6 +127,7 @@ class EditBar(PanelPart, QWidget):
             self._top.insertWidget(1, self.from_other)
         if self.panel_id:
             self._show_place()
+            self._show_mask()
 
     def _set_height(self, height: int) -> None:
         self.text.setFixedHeight(height)
@@ -151,6 +152,7 @@ class EditBar(PanelPart, QWidget):
         self._show_choice(changes)
         self._show_place()
         self._show_mask()
+        self._show_placed()
         self._show_boxes()
         self.text.set_context(board, see(board, panel), changes)
         self.text.set_text(panel.written_out.text if panel.written_out else getattr(panel, panel.words_field))
@@ -188,17 +190,23 @@ class EditBar(PanelPart, QWidget):
         self.change("Take Place Off" if self.panel.in_place else "Add Place", in_place=not self.panel.in_place)
 
     def _show_mask(self) -> None:
-        """A mask of another size than the start's is not used by the run, and that is said; also what is placed."""
+        """Among the choices of what Render does: lit where the run keeps to it; one that it does not use is said.
+
+        Where there is little room its sign and its hint say so.
+        """
+        used = find_mask(self.document.board, self.panel) is not None
+        words = "Only inside the mask" if used else "The mask is not used"
+        why = "The next picture changes only there" if used else "It was painted on another picture"
+        self.masked.setVisible(self.panel.mask is not None)
+        self.masked.setChecked(used)
+        self.masked.setText(words if self.width() >= NARROW else "")
+        describe(self.masked, words, f"{why}. Press to remove the mask")
+
+    def _show_placed(self) -> None:
         panel = self.panel
         self.placed_words.setText(f"With {say_count(len(panel.placed), 'layer')} on it")
         for part in (self.placed_words, self.remove_placed):
             part.setVisible(bool(panel.placed))
-        source = source_picture(self.document.board, panel)
-        fits = source and panel.mask and fits_mask(panel.mask, source)
-        self.mask_words.setText("Only the masked part changes" if fits else "The mask fits another picture: not used")
-        set_tone(self.mask_words, "muted" if fits else "warning")
-        for part in (self.mask_words, self.remove_mask):
-            part.setVisible(panel.mask is not None)
 
     def _show_boxes(self) -> None:
         told, used = tell_boxes(self.panel, self.model)
@@ -286,10 +294,9 @@ class EditBar(PanelPart, QWidget):
         """A mask that is seen on the picture stays: it is the same part that one goes on with."""
         panel = self.panel
         if source and source != panel.source:
-            start = source_picture(self.document.board, replace(panel, source=source))
-            fits = panel.mask and start and fits_mask(panel.mask, start)
+            kept = find_mask(self.document.board, replace(panel, source=source))
             self.starts.leave(panel)
-            self.change(what, source=source, mask=panel.mask if fits else None)
+            self.change(what, source=source, mask=kept)
         self.write()
 
     def write(self) -> None:
@@ -307,7 +314,9 @@ class EditBar(PanelPart, QWidget):
         self.change("Remove Boxes", boxes=())
 
     def clear_mask(self) -> None:
-        """Let everything change again."""
+        """Let everything change again; the keys go where the button was."""
+        if self.masked.hasFocus():
+            self.text.setFocus()
         self.document.do("Remove Mask", lambda board: commands.set_mask(board, self.panel_id, None))
 
 

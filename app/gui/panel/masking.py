@@ -10,7 +10,7 @@ from mlx_model.geometry import Size
 
 from ...board import commands
 from ...board.data import Board, Picture
-from ...board.seen import find_ground, fits_mask, mask_size, source_picture
+from ...board.seen import find_ground, find_mask, mask_size, source_picture
 from ..canvas import mask as masks
 from ..canvas.canvas import Canvas
 from ..document.document import Document
@@ -37,8 +37,8 @@ class Masking(PanelPart, QObject):
 
     def acts_on(self, shown: Picture | None) -> bool:
         """Whether the next run keeps to the mask, and its border can be shown on this picture, of the start's shape."""
-        start, mask = source_picture(self.document.board, self.panel), self.panel.mask
-        if not (start and mask and shown and fits_mask(mask, start)):
+        start = source_picture(self.document.board, self.panel)
+        if not (start and shown and find_mask(self.document.board, self.panel)):
             return False
         return abs(shown.width * start.height / (shown.height * start.width) - 1) < ALIKE
 

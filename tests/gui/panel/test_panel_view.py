@@ -22,6 +22,7 @@ from PySide6.QtWidgets import (
 from app.board import commands
 from app.board.data import Source
 from app.board.seen import see
+from app.gui.board.model import list_origins
 from app.gui.canvas.tool_bars import ToolBar
 from app.gui.document.picture_drag import mime_of
 from app.gui.panel.view import PanelView
@@ -232,7 +233,7 @@ def test_a_mask_on_a_very_large_picture_is_smaller_and_is_used(view, document, e
     QTest.mouseRelease(canvas, LEFT, NONE, canvas.rect().center())
     qtbot.waitUntil(lambda: view.panel.mask is not None)  # another thread stores it
     assert (view.panel.mask.width, view.panel.mask.height) == (2048, 1024)
-    assert "Only the masked part changes" in view.edit.mask_words.text()
+    assert (view.edit.masked.text(), view.edit.masked.isChecked()) == ("Only inside the mask", True)
     document.render([ids()[0]])
     request = engine.submitted[-1].request
     loaded = load_mask(request.mask.path, np.zeros((2050, 4100, 3), np.uint8)).pixels
@@ -251,8 +252,29 @@ def test_the_mask_goes_into_the_request_and_rendering_leaves_the_brush(view, doc
     view.render_panel()
     assert engine.submitted[0].request.mask.sha256 == view.panel.mask.sha256
     assert view.stage.tool == "move"
-    QTest.mouseClick(view.edit.remove_mask, LEFT)
+    QTest.mouseClick(view.edit.masked, LEFT)
     assert view.panel.mask is None
+
+
+def test_a_mask_that_counts_is_seen_beside_render_on_the_page_and_on_the_board(view, document, ids, qtbot):
+    add_take(document, ids()[0], 3)
+    shown_name(view, qtbot)
+    assert not view.edit.masked.isVisible()
+    view.stage.set_tool("rectangle")
+    paint(view, (200, 200), (400, 400))
+    for size in ((900, 600), (1280, 800)):
+        view.resize(*size)
+        view.stage.set_tool("place")
+        QApplication.processEvents()
+        assert (view.edit.masked.isVisible(), view.edit.masked.isChecked()) == (True, True)
+        assert view.edit.rect().contains(view.edit.masked.geometry())
+    assert list_origins(document.board, view.panel) == ["masked"]
+    QTest.mouseClick(view.edit.to_make, LEFT)
+    assert (view.edit.masked.accessibleName(), view.edit.masked.isChecked()) == ("The mask is not used", False)
+    assert list_origins(document.board, view.panel) == []
+    view.edit.masked.setFocus()
+    QTest.keyClick(view.edit.masked, Qt.Key.Key_Space)
+    assert (view.panel.mask, view.edit.masked.isVisible(), view.edit.text.hasFocus()) == (None, False, True)
 
 
 def test_without_a_picture_there_is_nothing_to_mask(view, document, ids):
@@ -843,7 +865,7 @@ def test_a_mask_is_seen_as_long_as_it_acts(view, document, engine, ids, picture_
     assert (canvas.masked, view.panel.source.take) == (True, None), "one goes on with the same part"
     QTest.mouseClick(view.edit.from_other, LEFT)
     assert canvas.masked
-    QTest.mouseClick(view.edit.remove_mask, LEFT)
+    QTest.mouseClick(view.edit.masked, LEFT)
     assert not canvas.masked
     document.undo()
     assert canvas.masked
