@@ -268,7 +268,9 @@ class BoardView(QWidget):
         self.start.setAccessibleName(text)
         self._offer(self.start, bool(count or ready))
         self.start.setEnabled(bool(count or ready))
-        self.start.setToolTip("The selected panels" if count else "Every panel that has words but no picture yet")
+        self.start.setToolTip(
+            "One more take of each selected panel" if count else "Every panel that has words but no picture yet"
+        )
         self._show_outdated()
         self.selection_changed.emit()
 

@@ -48,7 +48,7 @@ class RenderBar(QWidget):
         return page
 
     def _options(self) -> QHBoxLayout:
-        self.counts: QComboBox = choice("How many takes", "Variations differ by their seed", lambda _: None)
+        self.counts: QComboBox = choice("How many takes", "They differ by their seed", lambda _: None)
         for count in COUNTS:
             self.counts.addItem(f"× {count}", count)
         self.counts.setMinimumContentsLength(3)

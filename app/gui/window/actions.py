@@ -17,7 +17,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
-from ...base.words import SHOW_IN_FILES
+from ...base.words import SHOW_IN_FILES, say_count
 from .board_commands import BoardCommands
 from .window_commands import WindowCommands
 
@@ -95,8 +95,7 @@ TABLE: dict[str, tuple[Row | None, ...]] = {
     ),
     "&Render": (
         Row("render", "Render", "Ctrl+R", board=Board.render),
-        Row("again", "Re-generate This One", "Ctrl+Shift+R", "panels", board=Board.render_again),
-        Row("variations", "Four Variations", "Ctrl+Alt+R", "panels", board=Board.render_variations),
+        Row("four", "Render Four Takes", "Ctrl+Alt+R", "panels", board=Board.render_four),
         Row("apply_to_all", "Apply to All…", "Ctrl+Shift+A", board=Board.apply_to_all),
         None,
         Row("cancel", "Cancel These", "Ctrl+.", "busy", board=Board.cancel),
@@ -128,7 +127,7 @@ TABLE: dict[str, tuple[Row | None, ...]] = {
 }
 CONTEXT: dict[str, tuple[str | None, ...]] = {  # what a right click shows, on the board: there are panels, headings
     "panel": (
-        "open_panel", "peek", None, "render", "again", "variations", "apply_to_all", "cancel", None, "continue_from",
+        "open_panel", "peek", None, "render", "four", "apply_to_all", "cancel", None, "continue_from",
         "duplicate", "copy", None, "rename", "delete",
     ),
     "heading": ("add_panel", None, "write_scene", "scene_earlier", "scene_later", None, "remove_scene"),
@@ -243,7 +242,9 @@ class Actions:
         self.made["undo"].setText(f"Undo {state.undo}".strip())
         self.made["redo"].setText(f"Redo {state.redo}".strip())
         self.made["delete"].setText("Delete" if state.panels <= 1 else f"Delete {state.panels} Panels")
-        self.made["again"].setText("Re-generate This One" if state.panels <= 1 else "Re-generate These")
-        self.made["variations"].setText("Four Variations" if state.panels <= 1 else "Four Variations of Each")
+        self.made["render"].setText(
+            f"Render {say_count(state.panels, 'Panel')}" if state.panels else "Render New Panels"
+        )
+        self.made["four"].setText("Render Four Takes" if state.panels <= 1 else "Render Four Takes of Each")
         many = f"Apply to {state.panels} Panels…"
         self.made["apply_to_all"].setText(many if state.panels > 1 else self.rows["apply_to_all"].text)

@@ -199,18 +199,14 @@ class BoardCommands(QObject):
     # Rendering
 
     def render(self) -> None:
-        """The chosen panels, or all that wait for their first picture."""
+        """One more take of each chosen panel and of no other; where none is, all that wait for their first picture."""
         ids = self.list_chosen() or wanting(self.document)
         words = ("Render", f"Render {len(ids)} panels?", "They are put in the queue.", "Render")
         if len(ids) > MANY and not sure(self.window, *words):
             return
         self.document.render(ids)
 
-    def render_again(self) -> None:
-        """One more take of each chosen panel; no other panel is touched."""
-        self.document.render(self.list_chosen())
-
-    def render_variations(self) -> None:
+    def render_four(self) -> None:
         """Four more takes of each chosen panel."""
         self.document.render(self.list_chosen(), count=4)
 

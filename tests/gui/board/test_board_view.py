@@ -492,12 +492,12 @@ def test_words_on_an_empty_panel_are_cut_only_where_they_do_not_fit(window):
         assert paint._cut(text, family, paint.TEXT, width, 9).split() == text.split(), width
 
 
-def test_re_generate_touches_only_that_panel(window, here, engine, picture_file):
+def test_render_with_one_selected_touches_only_that_panel(window, here, engine, picture_file):
     window.document.render(here[:1])
     engine.done(picture_file())
     before = window.document.board
     window.board.grid.select(here[:1])
-    window.actions_["again"].trigger()
+    window.actions_["render"].trigger()
     engine.done(picture_file("again.png", (3, 3, 3)))
     after = window.document.board
     assert [len(panel.takes) for panel in after.panels()] == [2, 0, 0]
@@ -665,7 +665,7 @@ def test_a_whole_chain_is_rendered_by_one_click_each_from_the_new_picture_of_the
 
 
 @pytest.mark.first_case
-@pytest.mark.parametrize(("command", "count"), [("render", 1), ("again", 1), ("variations", 4)])
+@pytest.mark.parametrize(("command", "count"), [("render", 1), ("four", 4)])
 def test_chosen_panels_that_continue_each_other_are_rendered_in_turn(
     window, engine, picture_file, chain, command, count
 ):

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.base.words import say_count
 from app.board import commands
 from app.fluxboard import samples
 from app.fluxboard.file import BoardFile
@@ -200,12 +201,23 @@ def test_actions_follow_selection_history_and_queue(window, engine):
     assert window.places["queue"].text() == "Queue 1"
 
 
-def test_variations_are_made_of_every_panel_that_is_selected(window, engine):
+def test_menu_and_button_call_a_render_by_the_same_words(window):
+    ids = [panel.id for panel in window.document.board.panels()]
+    for chosen in (ids[:1], ids[:2]):
+        window.board.grid.select(chosen)
+        assert (
+            window.actions_["render"].text() == window.board.start.text() == f"Render {say_count(len(chosen), 'Panel')}"
+        )
+    words = [action.text() for action in window.actions_.made.values()]
+    assert not [one for one in words if "generate" in one.lower() or "variation" in one.lower()]
+
+
+def test_four_takes_are_made_of_every_panel_that_is_selected(window, engine):
     ids = [panel.id for panel in window.document.board.panels()][:3]
     window.document.do("Say", lambda board: commands.set_panel(board, ids[2], prompt="a fox on the beach"))
     window.board.grid.select(ids)
-    assert window.actions_["variations"].text() == "Four Variations of Each"
-    window.actions_["variations"].trigger()
+    assert window.actions_["four"].text() == "Render Four Takes of Each"
+    window.actions_["four"].trigger()
     asked = [job.panel for job in engine.submitted]
     assert asked == [one for one in ids for _ in range(4)]
 
