@@ -14,7 +14,7 @@ from tests.house.tree import NAMES, for_each, nodes, tree
 COMMANDS = {  # what is called -> which of its arguments are words of a command
     "button": (0,), "PushButton": (0,), "addButton": (0,), "addAction": (0,), "addMenu": (0,), "Row": (1,), "do": (0,),
     "setWindowTitle": (0,), "sure": (1, 4, 5), "ask": (1, 4, 5, 6), "choose_file": (1,), "choose_files": (1,),
-    "choose_folder": (1,), "_add": (1,),
+    "choose_folder": (1,), "_add": (1,), "Buttons": (1,),
 }  # fmt: skip
 SAID = {
     "QCheckBox": (0,), "addRow": (0,), "icon_button": (0, 2), "setAccessibleName": (0,), "setPlaceholderText": (0,),

@@ -1,6 +1,21 @@
-"""What all dialogs share: their margins, their form, how a field is explained."""
+"""What all dialogs share: their margins, their form, how a field is explained, their buttons.
 
-from PySide6.QtWidgets import QApplication, QDialog, QFormLayout, QLayout, QProgressDialog, QVBoxLayout, QWidget
+The main button stands at the right end, is the only lit one and what Return does; Esc leaves. Where something would be
+lost, staying is the main one (messages.sure). Questions and Qt's own dialogs follow: the order is the style's (icons).
+"""
+
+from collections.abc import Callable
+
+from PySide6.QtWidgets import (
+    QApplication,
+    QDialog,
+    QDialogButtonBox,
+    QFormLayout,
+    QLayout,
+    QProgressDialog,
+    QVBoxLayout,
+    QWidget,
+)
 
 from .measures import MARGIN, ROOM, TIGHT, WIDE
 from .widgets import label
@@ -12,6 +27,22 @@ def fill_dialog(dialog: QDialog) -> QVBoxLayout:
     box.setContentsMargins(ROOM, ROOM, ROOM, ROOM)
     box.setSpacing(WIDE)
     return box
+
+
+class Buttons(QDialogButtonBox):
+    """The foot of a dialog: `main`, called `go`, does `act` (agrees unless given), Cancel leaves. Without `go` there is
+    nothing to agree to, and the main one closes.
+    """
+
+    def __init__(self, dialog: QDialog, go: str = "", act: Callable[[], object] | None = None):
+        super().__init__(dialog)  # at once: a button without a dialog can't be its default
+        role = QDialogButtonBox.ButtonRole
+        if go:
+            self.addButton("Cancel", role.RejectRole)
+        self.main = self.addButton(go or "Close", role.AcceptRole if go else role.RejectRole)
+        self.main.setDefault(True)
+        self.accepted.connect(act or dialog.accept)
+        self.rejected.connect(dialog.reject)
 
 
 def close_questions() -> None:

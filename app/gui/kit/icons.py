@@ -7,7 +7,16 @@ from functools import cache
 from PySide6.QtCore import QByteArray, QRectF, QSize, Qt
 from PySide6.QtGui import QGuiApplication, QIcon, QPainter, QPixmap
 from PySide6.QtSvg import QSvgRenderer
-from PySide6.QtWidgets import QAbstractButton, QProxyStyle, QPushButton, QStyle, QStyleOption, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QDialogButtonBox,
+    QProxyStyle,
+    QPushButton,
+    QStyle,
+    QStyleHintReturn,
+    QStyleOption,
+    QWidget,
+)
 
 from ...base.paths import ASSETS
 
@@ -107,7 +116,9 @@ def _draw(name: str, colour: str, side: int, gap: float = 0.0) -> QPixmap:
 
 
 class Style(QProxyStyle):
-    """Fusion draws alike on every system. Qt's dialogs for files, colours and questions have our icons too."""
+    """Fusion draws alike on every system. Qt's dialogs for files, colours and questions have our icons too, and their
+    buttons in our order: the main one at the right end.
+    """
 
     def __init__(self) -> None:
         super().__init__("fusion")
@@ -116,3 +127,14 @@ class Style(QProxyStyle):
         self, which: QStyle.StandardPixmap, option: QStyleOption | None = None, widget: QWidget | None = None
     ) -> QIcon:
         return icon(OURS[which]) if which in OURS else super().standardIcon(which, option, widget)
+
+    def styleHint(
+        self,
+        hint: QStyle.StyleHint,
+        option: QStyleOption | None = None,
+        widget: QWidget | None = None,
+        returnData: QStyleHintReturn | None = None,
+    ) -> int:
+        if hint == QStyle.StyleHint.SH_DialogButtonLayout:
+            return QDialogButtonBox.ButtonLayout.GnomeLayout.value
+        return super().styleHint(hint, option, widget, returnData)

@@ -318,7 +318,7 @@ def show_progress(parent: QWidget, words: str) -> QProgressDialog:
 
 
 def ask(parent: QWidget, title: str, text: str, more: str, *ways: str) -> str:
-    """Which of the buttons `ways` was pressed: the first is what Return does, the last what Esc does."""
+    """Which of the buttons `ways` was pressed: the first is the main one, which Return does, the last what Esc does."""
     box = _make_box("question", parent, title, text, more)
     role = QMessageBox.ButtonRole
     roles = [role.AcceptRole, *[role.DestructiveRole] * (len(ways) - 2), role.RejectRole]
@@ -331,7 +331,7 @@ def ask(parent: QWidget, title: str, text: str, more: str, *ways: str) -> str:
 
 
 def sure(parent: QWidget, title: str, text: str, more: str, go: str, stay: str = "Cancel") -> bool:
-    """Whether the button `go` was pressed."""
+    """Whether the button `go` was pressed, by which something is lost: `stay` is the main one."""
     box = _make_box("question", parent, title, text, more)
     yes = box.addButton(go, QMessageBox.ButtonRole.DestructiveRole)
     box.setDefaultButton(box.addButton(stay, QMessageBox.ButtonRole.RejectRole))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from PySide6.QtCore import QObject, QProcess, QProcessEnvironment, Signal
-from PySide6.QtWidgets import QCheckBox, QDialog, QDialogButtonBox, QWidget
+from PySide6.QtWidgets import QCheckBox, QDialog, QWidget
 
 from mlx_model import memory
 from mlx_model.events import Done, Event, Failed, Note, Stage, Step, from_json
@@ -17,7 +17,7 @@ from ...base.faults import say_plainly
 from ...base.words import say_left, say_stage
 from ...engine.protocol import command_line, environment
 from ...models import access
-from ..kit.dialog import fill_dialog
+from ..kit.dialog import Buttons, fill_dialog
 from ..kit.links import open_page
 from ..kit.measures import GAP
 from ..kit.widgets import button, label, row
@@ -210,12 +210,9 @@ class Consent(QDialog):
         agree = QCheckBox("I have read the licence and agree to it")
         asks = licence["consent"] or licence["gated"]
         agree.setVisible(asks)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        download = buttons.addButton("Download" if bits else "Agree", QDialogButtonBox.ButtonRole.AcceptRole)
-        download.setEnabled(not asks)
-        agree.toggled.connect(download.setEnabled)
-        buttons.accepted.connect(self.accept)
-        buttons.rejected.connect(self.reject)
+        buttons = Buttons(self, "Download" if bits else "Agree")
+        buttons.main.setEnabled(not asks)
+        agree.toggled.connect(buttons.main.setEnabled)
         box = fill_dialog(self)
         for words, tone in say_download(entry, bits) if bits else ():
             box.addWidget(label(words, tone, wrap=True))

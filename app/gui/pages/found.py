@@ -11,7 +11,6 @@ from PySide6.QtCore import QObject, QProcess, Signal
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
-    QDialogButtonBox,
     QListWidget,
     QProgressBar,
     QWidget,
@@ -22,7 +21,7 @@ from mlx_model.spec_parts import BITS
 
 from ...base.words import say_count
 from ...engine.protocol import command_line
-from ..kit.dialog import fill_dialog
+from ..kit.dialog import Buttons, fill_dialog
 from ..kit.widgets import as_title, label, row
 from .downloads import make_environment
 
@@ -106,10 +105,8 @@ class FoundDialog(QDialog):
         for bits in BITS:
             self.precision.addItem(f"{bits} bits", bits)
         self.precision.setCurrentIndex(BITS.index(8))
-        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        self.add = self.buttons.addButton("Add", QDialogButtonBox.ButtonRole.AcceptRole)
-        self.buttons.accepted.connect(self._accept)
-        self.buttons.rejected.connect(self.reject)
+        self.buttons = Buttons(self, "Add", self._accept)
+        self.add = self.buttons.main
         box = fill_dialog(self)
         for widget in (self.words, self.progress, self.models, self.details, self.notes):
             box.addWidget(widget)

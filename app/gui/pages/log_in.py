@@ -1,11 +1,11 @@
 """Logging in to the hub: a token that is pasted, and where it is kept is said."""
 
-from PySide6.QtWidgets import QDialog, QDialogButtonBox, QLineEdit, QWidget
+from PySide6.QtWidgets import QDialog, QLineEdit, QWidget
 
 from mlx_model.errors import RequestError
 
 from ...models import access
-from ..kit.dialog import fill_dialog
+from ..kit.dialog import Buttons, fill_dialog
 from ..kit.links import open_page
 from ..kit.widgets import OneLineEdit, button, describe, label, row
 from ..kit.words import in_window
@@ -32,10 +32,8 @@ class LogIn(QDialog):
         self.wrong = label(tone="danger", wrap=True)
         self.wrong.hide()
         page = button("Make a Token…", lambda: open_page(access.PAGE, self), "key")
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        self.ok = buttons.addButton("Log In", QDialogButtonBox.ButtonRole.AcceptRole)
-        buttons.accepted.connect(self.agree)
-        buttons.rejected.connect(self.reject)
+        buttons = Buttons(self, "Log In", self.agree)
+        self.ok = buttons.main
         self._box = box = fill_dialog(self)
         box.addWidget(label(WHY, wrap=True))
         box.addLayout(row(page, None))

@@ -8,7 +8,6 @@ from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QPixmap
 from PySide6.QtWidgets import (
     QDialog,
-    QDialogButtonBox,
     QLabel,
     QProgressBar,
     QVBoxLayout,
@@ -30,7 +29,7 @@ from ..document.document import Document
 from ..document.pixmaps import read
 from ..document.runs import PanelState
 from ..document.teaching import count_steps, curve_of, set_strength
-from ..kit.dialog import fill_dialog
+from ..kit.dialog import Buttons, fill_dialog
 from ..kit.fields import StrengthField, WholeField, choice
 from ..kit.measures import GAP, ROOM
 from ..kit.messages import choose_files, sure
@@ -111,11 +110,8 @@ class TeachDialog(QDialog):
             f"From {character.FEWEST} to {character.MOST} pictures a model learns how @{self.member.name} looks, and "
             "draws it wherever a prompt mentions it. Say in each caption what else the picture shows, such as a place."
         )
-        buttons = QDialogButtonBox()
-        self.start = buttons.addButton("Start", QDialogButtonBox.ButtonRole.AcceptRole)
-        buttons.addButton(QDialogButtonBox.StandardButton.Cancel)
-        buttons.accepted.connect(self.begin)
-        buttons.rejected.connect(self.reject)
+        buttons = Buttons(self, "Start", self.begin)
+        self.start = buttons.main
         box = fill_dialog(self)
         box.addWidget(label(words, "muted", wrap=True))
         box.addWidget(self.area, 1)

@@ -24,7 +24,7 @@ from ...models import writers
 from ..document.document import Document
 from ..document.forecast import PanelModel, find_model
 from ..document.panel_part import PanelPart
-from ..kit.messages import choose_folder, sure
+from ..kit.messages import ask, choose_folder
 from ..kit.widgets import OneLine, button, describe, icon_button, set_tone
 
 NAME, HINT = (
@@ -40,6 +40,7 @@ WHAT = (
     "tokenizer.json and .safetensors files. It is asked for once; your own words stay beside what it writes.",
 )
 CHOOSE = "Choose the Folder of a Language Model"
+CHOOSE_ONE = "Choose Folder…"
 OWN = "Back to My Words", "What was written out stays with the panel, one click away"
 WRITTEN = "Use What Was Written Out", "It was made of these words"
 OTHERS = "Written out of other words: not used"
@@ -289,7 +290,8 @@ def find_or_ask(model: PanelModel, document: Document, widget: QWidget) -> Path 
     if found := writers.find_writer(model.spec):
         return found
     window = widget.window()
-    chosen = sure(window, *WHAT, "Choose Folder…") and choose_folder(window, CHOOSE)
+    agreed = ask(window, *WHAT, CHOOSE_ONE, "Cancel") == CHOOSE_ONE
+    chosen = agreed and choose_folder(window, CHOOSE)
     if not chosen:
         return None
     try:

@@ -4,15 +4,16 @@ from itertools import product
 
 from PySide6.QtCore import QPointF, QRectF, QSize, Qt, Signal
 from PySide6.QtGui import QColor, QKeyEvent, QMouseEvent, QPainter, QPainterPath, QPaintEvent, QPen, QPixmap
-from PySide6.QtWidgets import QDialog, QHBoxLayout, QVBoxLayout, QWidget
+from PySide6.QtWidgets import QDialog, QWidget
 
 from mlx_model.request import LEAST_CROP
 
 from ...board.data import Picture
 from ...board.picture import Crop
+from ..kit.dialog import Buttons, fill_dialog
 from ..kit.placing import size_window
 from ..kit.theme import theme
-from ..kit.widgets import button, describe, label
+from ..kit.widgets import button, describe, label, row
 
 Grip = tuple[int, int]  # the borders held: -1 left or top, 1 right or bottom; (0, 0) holds all of it
 Held = tuple[Grip | None, QPointF, QRectF]  # None: a new frame is drawn; where it began; the frame as it was
@@ -217,17 +218,12 @@ class CropDialog(QDialog):
         box = QRectF(crop.left, crop.top, *crop.size) if crop else QRectF(0, 0, picture.width, picture.height)
         self.field = CropField(pixmap, picture, box)
         self.size_words = label(tone="muted")
-        column, row = QVBoxLayout(self), QHBoxLayout()
+        column, foot = fill_dialog(self), Buttons(self, "Crop")
         column.addWidget(self.field, 1)
         words = "Drag over the part that the model is to look at, or pull a border. The picture itself stays whole."
         column.addWidget(label(words, "muted"))
-        row.addWidget(button("Whole Picture", lambda: self.field.set_box(QRectF(self.field.whole))))
-        row.addWidget(self.size_words, 1)
-        row.addWidget(button("Cancel", self.reject))
-        done = button("Crop", self.accept, "crop", "primary")
-        done.setDefault(True)
-        row.addWidget(done)
-        column.addLayout(row)
+        whole = button("Whole Picture", lambda: self.field.set_box(QRectF(self.field.whole)))
+        column.addLayout(row(whole, self.size_words, None, foot))
         self.field.changed.connect(self._show_size)
         self._show_size()
         size_window(self, 720, 620)

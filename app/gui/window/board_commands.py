@@ -21,7 +21,7 @@ from ..board.view import BoardView, wanting
 from ..document import picture_drag
 from ..document.document import Document
 from ..kit.links import show_folder
-from ..kit.messages import sure
+from ..kit.messages import ask, sure
 from ..panel.pen import ScenePen
 from .session import Session
 
@@ -201,8 +201,8 @@ class BoardCommands(QObject):
     def render(self) -> None:
         """One more take of each chosen panel and of no other; where none is, all that wait for their first picture."""
         ids = self.list_chosen() or wanting(self.document)
-        words = ("Render", f"Render {len(ids)} panels?", "They are put in the queue.", "Render")
-        if len(ids) > MANY and not sure(self.window, *words):
+        words = ("Render", f"Render {len(ids)} panels?", "They are put in the queue.", "Render", "Cancel")
+        if len(ids) > MANY and ask(self.window, *words) != "Render":
             return
         self.document.render(ids)
 

@@ -9,7 +9,6 @@ from PySide6.QtCore import Qt
 from PySide6.QtWidgets import (
     QComboBox,
     QDialog,
-    QDialogButtonBox,
     QHeaderView,
     QLineEdit,
     QListWidget,
@@ -29,7 +28,7 @@ from ...board.panel_job import instruct
 from ...board.seen import look, see
 from ...models import library
 from ..document.document import Document
-from ..kit.dialog import explain, fill_dialog, make_form
+from ..kit.dialog import Buttons, explain, fill_dialog, make_form
 from ..kit.fields import ChoiceField, WholeField
 from ..kit.placing import size_window
 from ..kit.widgets import OneLineEdit, label
@@ -94,13 +93,10 @@ class BoardSettings(QDialog):
         words = "Added to the prompt of every panel. @names of the cast work here too."
         form.addRow("Style", explain(self.style_, words))
         form.addRow("Model", self.model)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Ok | QDialogButtonBox.StandardButton.Cancel)
-        buttons.accepted.connect(self.agree)
-        buttons.rejected.connect(self.reject)
         box = fill_dialog(self)
         box.addLayout(form)
         box.addWidget(self.wrong)
-        box.addWidget(buttons)
+        box.addWidget(Buttons(self, "OK", self.agree))
         self.setMinimumWidth(500)
 
     def agree(self) -> None:
@@ -144,11 +140,9 @@ class InstructionDialog(QDialog):
         self.field.edited.connect(self._show)
         self.field.render_asked.connect(self.accept)
         self.hint = label(tone="danger", wrap=True)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
         count = sum(document.panel(one).take is not None for one in ids)
-        self.ok = buttons.addButton(f"Render {say_count(count, 'Panel')}", QDialogButtonBox.ButtonRole.AcceptRole)
-        buttons.accepted.connect(self.accept)
-        buttons.rejected.connect(self.reject)
+        buttons = Buttons(self, f"Render {say_count(count, 'Panel')}")
+        self.ok = buttons.main
         box = fill_dialog(self)
         for part in (label(say_reach(document.board, ids), wrap=True), self.field, self.hint, buttons):
             box.addWidget(part)
@@ -222,12 +216,9 @@ class Shortcuts(QDialog):
         for line in (*keys, *FIXED):
             self._add(*line)
         self.table.resizeColumnToContents(2)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.reject)
         box = fill_dialog(self)
-        box.addWidget(self.search)
-        box.addWidget(self.table)
-        box.addWidget(buttons)
+        for part in (self.search, self.table, Buttons(self)):
+            box.addWidget(part)
         size_window(self, 620, 560)
 
     def _add(self, *texts: str) -> None:
@@ -259,11 +250,9 @@ class RestoreDialog(QDialog):
             item = QListWidgetItem(f"{point.when.astimezone():%A %d %B, %H:%M}   {ago(point.when)}")
             item.setData(POINT, point)
             self.list.addItem(item)
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        self.ok = buttons.addButton("Restore", QDialogButtonBox.ButtonRole.AcceptRole)
+        buttons = Buttons(self, "Restore", self.restore)
+        self.ok = buttons.main
         self.ok.setEnabled(self.list.count() > 0)
-        buttons.accepted.connect(self.restore)
-        buttons.rejected.connect(self.reject)
         self.list.itemActivated.connect(lambda _: self.restore())
         self.list.setCurrentRow(0)
         box = fill_dialog(self)

@@ -13,7 +13,6 @@ from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
     QDialog,
-    QDialogButtonBox,
     QFileDialog,
     QSpinBox,
     QWidget,
@@ -27,7 +26,7 @@ from ...interchange import formats
 from ...interchange.files import make_safe_name
 from ...interchange.formats import EXPORTS, FORMATS, Format, Option
 from ..document.document import Document
-from ..kit.dialog import fill_dialog, make_form, stack
+from ..kit.dialog import Buttons, fill_dialog, make_form, stack
 from ..kit.fields import ChoiceField, WholeField
 from ..kit.links import open_folder
 from ..kit.messages import choose_file, choose_folder, show_progress
@@ -136,10 +135,8 @@ class ExportDialog(QDialog):
         self.note = label(tone="warning", wrap=True)
         self.form = make_form()
         self.fields: dict[str, QWidget] = {}
-        self.buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Cancel)
-        self.ok = self.buttons.addButton("Export…", QDialogButtonBox.ButtonRole.AcceptRole)
-        self.buttons.accepted.connect(self.accept)
-        self.buttons.rejected.connect(self.reject)
+        self.buttons = Buttons(self, "Export…")
+        self.ok = self.buttons.main
         self.form.addRow("Format", self.format)
         box = fill_dialog(self)
         box.addLayout(self.form)

@@ -8,7 +8,6 @@ from PySide6.QtCore import Qt, QUrl, qVersion
 from PySide6.QtGui import QImage, QTextCursor, QTextTable
 from PySide6.QtWidgets import (
     QDialog,
-    QDialogButtonBox,
     QHBoxLayout,
     QListWidget,
     QPlainTextEdit,
@@ -19,7 +18,7 @@ from PySide6.QtWidgets import (
 from ...base import paths
 from ...base.credits import OURS, Library, list_libraries
 from ..document.pixmaps import read
-from ..kit.dialog import fill_dialog
+from ..kit.dialog import Buttons, fill_dialog
 from ..kit.measures import GAP, ROOM, TIGHT, WIDE
 from ..kit.messages import tell
 from ..kit.placing import size_window
@@ -119,14 +118,12 @@ class Acknowledgements(QDialog):
         self.text.setReadOnly(True)
         self.text.setTabChangesFocus(True)
         self.list.currentRowChanged.connect(lambda place: self._show(self.libraries[place]))
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.reject)
         middle = QHBoxLayout()
         middle.addWidget(self.list, 2)
         middle.addWidget(self.text, 5)
         box = fill_dialog(self)
         box.addLayout(middle)
-        box.addWidget(buttons)
+        box.addWidget(Buttons(self))
         size_window(self, 900, 600)
         self.text.setPlainText("Reading the licences…")
         beside().do(self, list_libraries, self._fill)  # of a hundred files

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import msgspec
 from PySide6.QtGui import QShowEvent
-from PySide6.QtWidgets import QCheckBox, QComboBox, QDialog, QDialogButtonBox, QFileDialog, QWidget
+from PySide6.QtWidgets import QCheckBox, QComboBox, QDialog, QFileDialog, QWidget
 
 from mlx_model.errors import FluxLocalError
 from mlx_model.helpers import HELPERS
@@ -15,7 +15,7 @@ from mlx_model.memory import machine
 
 from ...base.settings import Settings, boards_folder
 from ...models import helpers, library, writers
-from ..kit.dialog import explain, fill_dialog, make_form, stack
+from ..kit.dialog import Buttons, explain, fill_dialog, make_form, stack
 from ..kit.fields import ChoiceField
 from ..kit.messages import choose_folder
 from ..kit.theme import SCHEMES
@@ -139,11 +139,9 @@ class SettingsDialog(QDialog):
             self.json_prompts,
         )
         form.addRow("Rendering", stack(*boxes))
-        buttons = QDialogButtonBox(QDialogButtonBox.StandardButton.Close)
-        buttons.rejected.connect(self.accept)
         box = fill_dialog(self)
         box.addLayout(form)
-        box.addWidget(buttons)
+        box.addWidget(Buttons(self))
         self.setMinimumWidth(620)
 
     def _clear_cache(self) -> None:

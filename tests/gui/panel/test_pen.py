@@ -183,7 +183,7 @@ def test_an_answer_that_can_t_be_used_is_told(view, engine, qtbot):
 
 def test_the_first_time_a_folder_is_asked_for(document, ids, qtbot, engine, folder, monkeypatch, tmp_path):
     view, asked = shown_panel(document, ids()[0], qtbot), []
-    monkeypatch.setattr(pen, "sure", lambda _, *words: asked.append(words) or len(asked) > 1)
+    monkeypatch.setattr(pen, "ask", lambda _, *words: asked.append(words) or words[3 if len(asked) > 1 else 4])
     press(view)
     assert "has to be on this disk" in asked[0][1]
     for chosen, jobs in (("", 0), (str(tmp_path), 0), (str(folder), 1)):

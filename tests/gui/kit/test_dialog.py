@@ -1,0 +1,79 @@
+"""Dialogs: where their main button stands, what Return and Esc do."""
+
+import pytest
+from PySide6.QtCore import Qt
+from PySide6.QtGui import QPixmap
+from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QApplication, QDialog, QDialogButtonBox, QMessageBox, QPushButton
+
+from app.board.data import Member, Picture
+from app.gui.kit import messages
+from app.gui.pages.log_in import LogIn
+from app.gui.pages.teach import TeachDialog
+from app.gui.prompt.crop import CropDialog
+from app.gui.window.dialogs import BoardSettings, RestoreDialog, Shortcuts
+from app.gui.window.exchange import ExportDialog
+from app.gui.window.reading import Acknowledgements
+from app.gui.window.settings_dialog import SettingsDialog
+from tests.house.tree import NAMES, ROOT
+
+PICTURE = Picture("0" * 64, 64, 36)
+DIALOGS = {
+    "board": lambda window: BoardSettings(window.document, window),
+    "settings": lambda window: SettingsDialog(window.session.settings, lambda _: None, window),
+    "shortcuts": lambda window: Shortcuts([], window),
+    "restore": lambda window: RestoreDialog(window.document, window),
+    "export": lambda window: ExportDialog(window.document, (), window),
+    "licences": Acknowledgements,
+    "log in": LogIn,
+    "crop": lambda window: CropDialog(QPixmap(64, 36), PICTURE, None, window),
+    "teach": lambda window: TeachDialog(window.document, Member("1", "fox"), window),
+}
+
+
+def find_foot(dialog) -> list[QPushButton]:
+    """The buttons of a dialog's foot, from left to right."""
+    (box,) = dialog.findChildren(QDialogButtonBox)
+    shown = [one for one in box.buttons() if one.isVisible()]
+    return sorted(shown, key=lambda one: one.mapTo(dialog, one.rect().topLeft()).x())
+
+
+@pytest.mark.parametrize("name", DIALOGS)
+def test_the_main_button_of_a_dialog_stands_at_the_right_end_and_is_lit(window, name):
+    dialog = DIALOGS[name](window)
+    dialog.open()
+    QApplication.processEvents()
+    *others, main = find_foot(dialog)
+    assert [one.text() for one in others] in ([], ["Cancel"])
+    lit = [one for one in dialog.findChildren(QPushButton) if one.isDefault() or one.property("kind") == "primary"]
+    assert lit == ([main] if main.isEnabled() else others), "with nothing to agree to yet Return leaves"
+    right = main.mapTo(dialog, main.rect().topRight()).x()
+    assert dialog.width() - right <= 40
+    QTest.keyClick(dialog, Qt.Key.Key_Escape)
+    assert (dialog.isVisible(), dialog.result()) == (False, QDialog.DialogCode.Rejected)
+
+
+@pytest.mark.parametrize(
+    ("question", "order", "lit"),
+    [
+        (lambda window: messages.ask(window, "Title", "Go?", "", "Go", "Cancel"), ["Cancel", "Go"], "Go"),
+        (lambda window: messages.sure(window, "Title", "Lose it?", "", "Lose"), ["Lose", "Cancel"], "Cancel"),
+    ],
+)
+def test_questions_follow(window, monkeypatch, question, order, lit):
+    seen = []
+
+    def look(box):
+        box.show()
+        QApplication.processEvents()
+        seen.append(([one.text() for one in find_foot(box)], box.defaultButton().text()))
+        box.hide()
+
+    monkeypatch.setattr(QMessageBox, "exec", look)
+    question(window)
+    assert seen == [(order, lit)]
+
+
+def test_no_dialog_has_a_foot_of_its_own():
+    window = [name for name in NAMES if name.startswith("app/gui")]
+    assert [name for name in window if "QDialogButtonBox(" in (ROOT / name).read_text("utf-8")] == []
