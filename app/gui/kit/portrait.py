@@ -64,6 +64,11 @@ def cover(painter: QPainter, frame: QRectF, pixmap: QPixmap, part: QRect) -> Non
     _place(painter, frame, pixmap, part, Qt.AspectRatioMode.KeepAspectRatioByExpanding)
 
 
+def whole(painter: QPainter, frame: QRectF, pixmap: QPixmap) -> None:
+    """All of the picture, in the middle of `frame`."""
+    _place(painter, frame, pixmap, pixmap.rect(), Qt.AspectRatioMode.KeepAspectRatio)
+
+
 def _place(painter: QPainter, frame: QRectF, pixmap: QPixmap, part: QRect, mode: Qt.AspectRatioMode) -> None:
     size = QSizeF(part.size()).scaled(frame.size(), mode)
     target = QRectF(0, 0, size.width(), size.height())

@@ -101,23 +101,29 @@ class Card(QAbstractButton):
         painter.setClipRect(picture, Qt.ClipOperation.IntersectClip)
         painter.fillRect(picture, QColor(colours.canvas))
         if not self.pixmap.isNull():
-            portrait.cover(painter, picture, self.pixmap, self.choose_part(picture.height() / picture.width()))
+            self._paint_picture(painter, picture)
         painter.restore()
-        lit = self.hasFocus() or self.underMouse()
-        painter.setPen(QPen(QColor(colours.accent if lit else colours.line), 2.5 if self.hasFocus() else 1.5))
+        line = colours.accent if self.hasFocus() else colours.muted if self.underMouse() else colours.line
+        painter.setPen(QPen(QColor(line), 2.5 if self.hasFocus() else 1.5))  # the keys alone are blue
         painter.drawPath(path)
         self._paint_words(
             painter, QRect(WIDE, round(picture.bottom()) + GAP, self.width() - 2 * WIDE, self._below - GAP - WIDE)
         )
 
-    def choose_part(self, shape: float) -> QRect:
-        """What of the picture is shown, in its pixels, where the frame's height is `shape` times its width.
+    def _paint_picture(self, painter: QPainter, room: QRectF) -> None:
+        """A board's cover whole, whatever its shape: nobody knows where faces are. A story's fills the card."""
+        if self.words:
+            portrait.cover(painter, room, self.pixmap, self._choose_foot(room.height() / room.width()))
+        else:
+            portrait.whole(painter, room, self.pixmap)
 
-        All, of which the middle is seen; but the foot of a story's, where its figures stand: they lost chin or feet.
+    def _choose_foot(self, shape: float) -> QRect:
+        """Of a story's picture, in its pixels, where the frame's height is `shape` times its width: there its figures
+        stand, which lost chin or feet.
         """
         whole = self.pixmap.rect()
         over = whole.height() - round(whole.width() * shape)
-        return whole.adjusted(0, max(0, over), 0, 0) if self.words else whole
+        return whole.adjusted(0, max(0, over), 0, 0)
 
     def _paint_words(self, painter: QPainter, room: QRect) -> None:
         colours, end = theme.colours, Qt.TextElideMode.ElideRight

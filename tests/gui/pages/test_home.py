@@ -3,14 +3,17 @@
 import shutil
 from itertools import product
 
+import pytest
 from PySide6.QtCore import QSize, Qt
 from PySide6.QtGui import QColor, QImage
 from PySide6.QtTest import QTest
+from PySide6.QtWidgets import QHBoxLayout, QWidget
 
 from app.board import commands
 from app.board.data import new_board
 from app.board.panel_job import import_take
 from app.fluxboard import samples
+from app.gui.kit.theme import theme
 from app.gui.kit.widgets import key_text
 from app.gui.pages.home import Card
 from app.models.library import BUILT_IN
@@ -102,6 +105,46 @@ def test_how_a_story_is_played_is_not_said_over_a_picture(window):
     assert window.toasts.shown == []
     window.go("board")
     assert window.toasts.shown == []
+
+
+@pytest.mark.parametrize("size", [(90, 160), (100, 100), (320, 100)])
+def test_the_cover_of_a_board_is_shown_whole(qtbot, size):
+    """A face at the head of a tall picture was cut off, and those at the sides of a wide one."""
+    card, image = Card("Harbour", "", "", height=40), QImage(*size, QImage.Format.Format_RGB32)
+    qtbot.addWidget(card)
+    image.fill(QColor("red"))
+    for across, down in ((0, 0), (1, 1)):
+        for x in range(10):
+            for y in range(10):
+                image.setPixelColor(across * (size[0] - 10) + x, down * (size[1] - 10) + y, QColor("lime"))
+    card.set_picture(image)
+    card.set_width(270)
+    seen = card.grab().toImage()
+    height, scale = card.height() - 40, min(267 / size[0], (card.height() - 43) / size[1])
+    left, top = (270 - scale * size[0]) / 2, (height - scale * size[1]) / 2
+    for x, y in ((left + 4, top + 5), (270 - left - 5, height - top - 4)):
+        assert seen.pixelColor(round(x), round(y)).green() > 150
+
+
+def test_one_card_alone_is_outlined_in_blue(qtbot):
+    first, second = Card("One", "", "", height=40), Card("Two", "", "", height=40)
+    page = QWidget()
+    qtbot.addWidget(page)
+    box = QHBoxLayout(page)
+    for card in (first, second):
+        card.set_width(270)
+        box.addWidget(card)
+    page.show()
+    qtbot.waitUntil(page.isActiveWindow)
+    first.setFocus()
+    second.setAttribute(Qt.WidgetAttribute.WA_UnderMouse)
+    accent = QColor(theme.colours.accent).rgb()
+
+    def count(card):
+        seen = card.grab().toImage()
+        return sum(seen.pixel(x, seen.height() // 2) == accent for x in range(4))
+
+    assert (count(first) > 0, count(second)) == (True, 0)
 
 
 def test_the_board_that_is_open_is_gone_to_from_its_card_and_from_every_page(window):
