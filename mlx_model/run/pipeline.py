@@ -39,7 +39,7 @@ from . import noise
 from .pictures import centre, first_picture, fit_colours, map_colours, resize_and_crop, to_signed
 from .references import Kept, fingerprint
 from .sampler import denoise, euler, start_step
-from .tokenize import PromptTokenizer
+from .tokenize import PromptTokenizer, say_left_out
 
 if TYPE_CHECKING:
     from ..store.lora import Gathered
@@ -203,8 +203,7 @@ class Pipeline:
         yield from self._adapt(request)
         yield Stage("text")
         if self.spec.takes_text and (left := self.tokenizer.words_left_out(request.prompt)):
-            what = f"last {left} words are" if left > 1 else "last word is"
-            yield Note(f"The prompt is too long for {self.spec.called}: its {what} left out.")
+            yield Note(say_left_out(left, self.spec.called))
         try:
             texts = self._texts(request, ahead)
             yield Loaded(self.spec.name, time.perf_counter() - began)

@@ -7,6 +7,7 @@ black-forest-labs/flux src/flux/modules/conditioner.py (T5 and CLIP: the prompt 
 import base64
 import json
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -108,14 +109,17 @@ class PromptTokenizer:
         ends = len(self.template.start) + len(self.template.end)
         return max(0, len(self._tokens(prompt)) + ends - self.length)
 
-    def words_left_out(self, prompt: str) -> int:
-        """How many words of the prompt are cut off, the last of them perhaps in part; 0 where all is read."""
+    def words_left_out(self, prompt: str) -> list[str]:
+        """The words of the prompt that are cut off, the first of them perhaps in part; none where all is read."""
         count = self.left_out(prompt)
         if not count:
-            return 0
+            return []
         text, encoding = self._encode(prompt)
-        cut = text[encoding.offsets[-count][0] :].removesuffix(self.template.text.partition("{prompt}")[2])
-        return max(1, len(cut.split()))
+        end = len(text) - len(self.template.text.partition("{prompt}")[2])
+        begin = min(encoding.offsets[-count][0], end - 1)
+        while begin > 0 and not text[begin - 1].isspace() and not text[begin].isspace():
+            begin -= 1  # the whole of a word whose end is not read
+        return text[begin:end].split()
 
     def _tokens(self, prompt: str) -> list[int]:
         ids: list[int] = self._encode(prompt)[1].ids
@@ -262,3 +266,10 @@ def _check_added(added: Any) -> None:
 def _check_word(word: Any, longest: int) -> None:
     if not isinstance(word, str) or len(word) > longest:
         raise ValueError("it has a text without end")
+
+
+def say_left_out(words: Sequence[str], model: str) -> str:
+    """That `model` does not see these last words of a prompt."""
+    many = len(words) > 1
+    lost = f"{len(words)} words: the last, from “{words[0]}” on, are" if many else f"1 word: the last, “{words[0]}”, is"
+    return f"The prompt is too long for {model} by {lost} not seen."

@@ -39,6 +39,7 @@ WHAT = (
     "Models has some to add: search for “writer” there. Or choose a folder as Hugging Face keeps it, with config.json, "
     "tokenizer.json and .safetensors files. It is asked for once; your own words stay beside what it writes.",
 )
+WORDS = 0.75  # of a token of English, in which a writer counts
 CHOOSE = "Choose the Folder of a Language Model"
 CHOOSE_ONE = "Choose Folder…"
 OWN = "Back to My Words", "What was written out stays with the panel, one click away"
@@ -179,14 +180,15 @@ class Pen(PanelPart, QObject):
 
 
 def say_progress(job: JobState, paused: bool = False) -> str:
-    """How far a writer is, such as Writing · 34 of at most 600 tokens."""
+    """How far a writer is, such as Writing · about 25 words so far."""
     if job.state == "waiting":
         return "Waiting: the queue is paused" if paused else "Waiting in the queue"
     if job.cancelling:
         return "Stopping"
     if job.stage != "write":
         return f"Opening the writer{f' · {job.step} %' if job.step else ''}"
-    return f"{say_stage(job.stage)}{f' · {job.step} of at most {job.total} tokens' if job.step else ''}"
+    words = round(WORDS * job.step)
+    return f"{say_stage(job.stage)} · about {say_count(words, 'word')} so far" if words else say_stage(job.stage)
 
 
 class ScenePen(QObject):

@@ -71,11 +71,15 @@ def test_words_make_a_difference(models, model):
 
 
 def test_a_prompt_that_is_cut_is_said_so(models):
-    """12 tokens are read, one of them the end: of 11 words none is lost, of 14 three."""
+    """12 tokens are read, one of them the end: of 11 words none is lost, of 14 three, which are named."""
     pipeline = models("flux1-dev")
     assert run(pipeline, prompt="red " * 11)[1] == []
-    _, notes = run(pipeline, prompt="red " * 11 + "blue " * 3)
-    assert notes == ["The prompt is too long for FLUX.1 dev: its last 3 words are left out."]
+    for more, told in (
+        ("blue " * 3, "3 words: the last, from “blue” on, are not seen."),
+        ("blue", "1 word: the last, “blue”, is not seen."),
+    ):
+        _, notes = run(pipeline, prompt="red " * 11 + more)
+        assert notes == [f"The prompt is too long for FLUX.1 dev by {told}"]
 
 
 def test_schnell_is_not_shifted_and_dev_is(models):
