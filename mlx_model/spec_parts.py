@@ -297,6 +297,10 @@ MINI = {
     "axes_dim": (8, 24, 24, 8),
     "theta": 50.0,
 }
+MINI_PLACES = frozenset(  # words of its training
+    ("beach", "city", "street", "snow", "forest", "woods", "desert", "park", "outside", "bar", "space", "moon", "room",
+     "home")
+)  # fmt: skip
 MINI_TEXT = {
     "hidden_size": 128,
     "intermediate_size": 384,

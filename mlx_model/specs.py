@@ -72,6 +72,7 @@ class ModelSpec:
     writer: str = ""  # the row of LANGUAGES that writes its prompts out: its own, or its text encoder in full
     structured: bool = False  # reads a description as a JSON object too, by its makers' guide
     needs_writer: bool = False  # taught on long descriptions alone: a few words give a generic picture
+    places: frozenset[str] = frozenset()  # it draws these alone, by any word that names one; empty: any place
     mention: str = "image {}"  # what a prompt calls the picture of a number
     cheap_decode: bool = False  # the autoencoder costs little beside a step, so that each can be shown in full
     size: Size = parts.SQUARE
@@ -161,6 +162,7 @@ _ROWS = (
         guidance=2.0,
         steps=4,
         mu=0.8,
+        places=parts.MINI_PLACES,
         cheap_decode=True,
         size_multiple=32,
         size=Size(256, 256),

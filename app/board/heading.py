@@ -28,6 +28,12 @@ def say_place(heading: str) -> str:
     return ", ".join(part.lower() if part.isupper() else part for part in seen)
 
 
+def name_place(heading: str) -> str:
+    """The place alone, such as "kitchen" of INT. KITCHEN - DAY; "" where there is none."""
+    rest = _cut_side(OWN_NUMBER.sub("", heading).strip())[1]
+    return DASH.split(f" {rest}")[0].strip(EDGES).lower()  # a dash that it begins with has none before it
+
+
 def _cut_side(text: str) -> tuple[str, str]:
     """Inside or outside, and what follows."""
     if both := BOTH.match(text):

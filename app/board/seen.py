@@ -6,6 +6,7 @@ on the screen, the words "image 2" and the second picture of the request can't d
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from itertools import islice
@@ -15,9 +16,10 @@ from unicodedata import normalize
 import msgspec
 
 from mlx_model.geometry import Size
+from mlx_model.specs import ModelSpec
 
 from .data import Board, Member, Panel, PanelReference, Picture, Take, numbers
-from .heading import say_place
+from .heading import name_place, say_place
 from .mentions import WORDS, Names, find, make_key
 from .picture import Crop, Struct
 
@@ -25,6 +27,7 @@ MOST_SEEN = 100  # members that a panel is shown to mention
 MOST_IN_STYLE, MOST_LETTERS = 200, 60  # of what a style mentions; names are shorter
 MASK_SIDE = 2048  # pixels
 SOURCE_COLOUR = "#8A8F98"
+WORDS_OF_PLACE = re.compile(r"\w+")
 
 
 class Seen(Struct, frozen=True):
@@ -104,12 +107,23 @@ class Sight:
         return {take: self.numbers[panel_id] for take, panel_id in takes if take in wanted}
 
     @cached_property
+    def _headings(self) -> dict[str, str]:
+        return {panel.id: scene.heading for scene in self.board.scenes for panel in scene.panels}
+
+    @cached_property
     def _places(self) -> dict[str, str]:
         return {panel.id: say_place(scene.heading) for scene in self.board.scenes for panel in scene.panels}
 
     def find_place(self, panel: Panel) -> str:
         """Where the panel's scene is, in words for its description; "" for an edit, and where the heading is none."""
         return self._places.get(panel.id, "") if panel.source.kind == "blank" else ""
+
+    def find_unknown(self, panel: Panel, spec: ModelSpec | None) -> str:
+        """The place that the scene's heading adds to the panel's words, where the model never learned it, else ""."""
+        if not (spec and spec.places and panel.in_place and self.find_place(panel)):
+            return ""
+        place = name_place(self._headings[panel.id])
+        return "" if spec.places & set(WORDS_OF_PLACE.findall(place)) else place
 
     def see(self, panel: Panel, text: str | None = None) -> tuple[Seen, ...]:
         """See `see`. The last one is remembered: what shows a panel asks ten times for every letter that is typed."""
@@ -194,6 +208,14 @@ def names(shown: Sequence[Seen]) -> list[str]:
 def source_picture(board: Board, panel: Panel) -> Picture | None:
     """The picture that the panel starts from, None where it starts from nothing or there is none yet."""
     return look(board).find_source(panel)
+
+
+def list_unknown(board: Board, spec: ModelSpec | None) -> list[str]:
+    """The places, see Sight.find_unknown, of the panels that wait for their first picture by the board's own model."""
+    if not (spec and spec.places):
+        return []
+    waiting = [panel for panel in board.panels() if not (panel.take or panel.settings.model)]
+    return [*dict.fromkeys(place for panel in waiting if (place := look(board).find_unknown(panel, spec)))]
 
 
 def find_ground(board: Board, panel: Panel, layers: bool = False) -> Take | None:

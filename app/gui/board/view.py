@@ -7,17 +7,19 @@ from PySide6.QtCore import QSize, Qt, Signal
 from PySide6.QtGui import QDragEnterEvent, QDropEvent, QKeySequence, QResizeEvent, QShortcut
 from PySide6.QtWidgets import QHBoxLayout, QPushButton, QSizePolicy, QSlider, QStackedLayout, QVBoxLayout, QWidget
 
+from mlx_model.specs import SPECS
+
 from ...base.words import say_count, say_duration
 from ...board import commands
 from ...board.data import ASPECTS, Board
-from ...board.seen import list_out_of_date
+from ...board.seen import list_out_of_date, list_unknown
 from ..document import picture_drag
 from ..document.document import Document
 from ..kit.fields import ChoiceField
 from ..kit.measures import GAP, INSET, MARGIN, WIDE
 from ..kit.turns import OnceATurn
-from ..kit.widgets import Empty, OneLineEdit, as_action, as_tip, bar, button, describe, icon_button, label, row
-from ..kit.words import model_title
+from ..kit.widgets import Empty, OneLine, OneLineEdit, as_action, as_tip, bar, button, describe, icon_button, label, row
+from ..kit.words import model_title, say_unknown
 from . import drop
 from .cells import LARGEST, SMALLEST
 from .grid import BoardGrid
@@ -58,7 +60,8 @@ class BoardView(QWidget):
         self.style_line.editingFinished.connect(self._restyle)
         self.style_line.returnPressed.connect(self.grid.setFocus)
         self.outdated = button("", document.render_outdated, "again")
-        self._built_in, self._model = False, ""
+        self.unlearned = OneLine(tone="warning")
+        self._built_in, self._model, self._name = False, "", ""
         self.count = label(tone="muted")
         self.start = button("Render", lambda: run("render"), "render", "primary")
         self.start.setText(f"Render {say_count(888, 'Panel')}")  # the longest: what stands beside it keeps its place
@@ -110,6 +113,9 @@ class BoardView(QWidget):
         self.second = row(label("Style", "muted"), self.style_line, self.outdated)
         self.second.setContentsMargins(MARGIN, GAP, MARGIN, GAP)
         box.addLayout(self.second)
+        third = row(self.unlearned)
+        third.setContentsMargins(MARGIN, 0, MARGIN, 0)
+        box.addLayout(third)
         middle = row(self.rail, self.body, spacing=0)
         middle.setStretchFactor(self.body, 1)
         box.addLayout(middle, 1)
@@ -193,6 +199,7 @@ class BoardView(QWidget):
             self.style_line.setText(board.style)
             self.style_line.setCursorPosition(0)
         self._show_aspect(board)
+        self._show_unlearned(board)
         self._show_rail()
         panels = list(board.panels())
         seconds = sum(panel.seconds for panel in panels)
@@ -202,14 +209,23 @@ class BoardView(QWidget):
 
     def show_model(self, name: str | None, built_in: bool) -> None:
         """Say what new pictures are made with; the built-in model invites to get a real one."""
-        self._built_in = built_in
+        self._built_in, self._name = built_in, name or ""
         self._show_aspect(self.document.board)
+        self._show_unlearned(self.document.board)
         self._model = Path(model_title(name)).name  # a model may be a folder
         tip = "Pictures are made by the small built-in model, for trying the app. Click to get a real one."
         others = f"{self._model} makes new pictures. Click for the others."
         self.model.setToolTip(as_tip(tip if built_in else others))
         self.model.setAccessibleName(f"Model: {self._model}")
         self._fit_model()
+
+    def _show_unlearned(self, board: Board) -> None:
+        """Before they are rendered: places, such as of an imported script, that come out as others."""
+        places = list_unknown(board, SPECS.get(self._name))
+        told = say_unknown(places, model_title(self._name, "The built-in model"))
+        if told != self.unlearned.text():
+            self.unlearned.setText(told)
+        self.unlearned.setVisible(bool(told))
 
     def _fit_model(self) -> None:
         """Its name is whole where there is room."""

@@ -1,5 +1,6 @@
 """The window's words: what models are called, and what to do about an error."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from mlx_model.errors import AdviceCode, Hint
@@ -71,6 +72,17 @@ WORDS: dict[AdviceCode, str] = {
 def in_window(hint: Hint) -> str:
     """The hint in words."""
     return hint if isinstance(hint, str) else WORDS[hint.code].format(**hint.values)
+
+
+NAMED = 4  # places
+
+
+def say_unknown(places: Sequence[str], subject: str) -> str:
+    """That a model has not learned these places, before it draws others; "" of none."""
+    named = ", ".join(f"“{place}”" for place in places[:NAMED])
+    more = f" and {len(places) - NAMED} more" if places[NAMED:] else ""
+    another = "another place comes out" if len(places) == 1 else "other places come out"
+    return f"{subject} has never learned {named}{more}: {another}" if places else ""
 
 
 TRASHES = (".Trash", "Trash", ".Trashes")  # names of folders

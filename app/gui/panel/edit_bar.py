@@ -21,7 +21,7 @@ from ..document.forecast import Forecast, PanelModel, attempt, forecast
 from ..document.panel_part import PanelPart
 from ..kit.measures import GAP
 from ..kit.widgets import OneLine, as_action, button, describe, key_text, label, row, set_tone
-from ..kit.words import in_window
+from ..kit.words import in_window, say_unknown
 from ..prompt.instruction_box import InstructionBox
 from .boxing import tell_boxes
 from .fields import StartBox
@@ -265,11 +265,13 @@ class EditBar(PanelPart, QWidget):
         set_tone(self.hint, "danger" if problem else "muted" if calm else "warning")
 
     def _find_need(self) -> str:
-        """That another picture than the one above is changed; that these words are few for this model."""
+        """That another picture than the one above is changed; that the model knows no such place, wants more words."""
         if self.from_other.isChecked() and self.panel.words.strip() and not self._repeats:
             name = name_start(self.document.board, self.panel, self.panel.source)
             return f"This starts from {name}, not from the picture above"
         spec, words = self.model.spec, self.panel.words
+        if place := look(self.document.board).find_unknown(self.panel, spec):
+            return say_unknown([place], self.model.subject)
         needed = spec and spec.needs_writer and words.strip() and is_short(words) and not self.panel.written_out
         return f"{self.model.title} makes generic pictures of a few words: the pen writes them out" if needed else ""
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.board.heading import say_place
+from app.board.heading import name_place, say_place
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,14 @@ from app.board.heading import say_place
 )
 def test_places(heading, place):
     assert say_place(heading) == place
+
+
+@pytest.mark.parametrize(
+    ("heading", "name"),
+    [
+        ("INT. KITCHEN - NIGHT", "kitchen"), ("EXT. McAvoy's House – DAY #12A#", "mcavoy's house"), ("EXT-", ""),
+        ("I/E CAR - CONTINUOUS", "car"), ("THE BEACH", "the beach"),
+    ],
+)  # fmt: skip
+def test_the_name_of_a_place_alone(heading, name):
+    assert name_place(heading) == name

@@ -4,7 +4,9 @@ import msgspec
 import pytest
 
 from app.board.data import Board, Member, Panel, PanelReference, Picture, Scene, Source, Take
-from app.board.seen import is_out_of_date, list_out_of_date, look, names, see
+from app.board.seen import is_out_of_date, list_out_of_date, list_unknown, look, names, see
+from mlx_model.specs import SPECS
+from mlx_model.training import mini_words
 
 CAT, HAT, BAR, TAKE = (Picture(letter * 64, 64, 64) for letter in "abcd")
 GULL, OWL = Member("m1", "gull", "character", "#111111", (CAT,)), Member("m2", "owl", "prop", "#222222", (BAR,))
@@ -116,3 +118,23 @@ def test_a_take_that_was_made_from_another_panel_says_which():
     follower = follow("q", "p", "a")
     sight = look(board(origin, follower))
     assert (sight.number_makers(follower), sight.number_makers(origin)) == ({"a": "1A"}, {})
+
+
+def test_places_of_headings_that_the_built_in_model_never_learned():
+    """They came out as others, and nothing was said."""
+    headings = ("INT. KITCHEN - DAY", "EXT. BEACH - NIGHT", "INT. - DAY", "INT. KITCHEN", "EXT. ROOFTOP")
+    panels = [Panel(f"p{place}", in_place=place != 4) for place in range(5)]
+    scenes = tuple(Scene(f"s{i}", heading=one, panels=(panels[i],)) for i, one in enumerate(headings))
+    shown, mini = Board("b", scenes=scenes), SPECS["mini"]
+    found = [look(shown).find_unknown(panel, mini) for panel in panels]
+    assert found == ["kitchen", "", "", "kitchen", ""], "the last one's place is taken off"
+    assert list_unknown(shown, mini) == ["kitchen"]
+    assert list_unknown(shown, SPECS["flux2-klein-4b"]) == []
+    assert look(shown).find_unknown(panels[0], None) == ""
+
+
+def test_the_built_in_model_s_places_are_those_of_its_training():
+    phrases = [phrase.split() for words in (mini_words.AT, mini_words.NOUN) for row in words.values() for phrase in row]
+    places = SPECS["mini"].places
+    assert all(places & set(words) for words in phrases)
+    assert all(any(place in words for words in phrases) for place in places)

@@ -868,3 +868,21 @@ def test_a_panel_shows_what_was_seen_until_its_new_picture_is_read(window, here,
         take("blue")
         assert seen() == "#ff0000"
     assert seen() == "#0000ff"
+
+
+def test_places_that_the_model_never_learned_are_said_before_they_are_rendered(window, engine, picture_file):
+    document, line = window.document, window.board.unlearned
+    assert not line.isVisible()
+    scene, (first, *_) = document.board.scenes[0].id, document.board.panels()
+    board = commands.set_scene(document.board, scene, heading="INT. KITCHEN - DAY")
+    document.do("Script", commands.set_panel(board, first.id, in_place=True))
+    told = "The built-in model has never learned “kitchen”: another place comes out"
+    assert (line.isVisible(), line.text()) == (True, told)
+    window.open_panel(first.id)
+    page = window.page("panel")
+    assert page.edit.hint.text() == told
+    assert page.edit.render_bar.button.isEnabled(), "it is no refusal"
+    document.render([first.id])
+    engine.done(picture_file())
+    window.go("board")
+    assert not line.isVisible()
