@@ -42,7 +42,7 @@ ICONS = ("QIcon", "_swatch", "_thumbnail", "_icon")
 OURS = {  # words of our own or of the system, numbers, actions that are made already
     "app/gui/board/rail.py": {"item"},
     "app/gui/board/view.py": {"names"},
-    "app/gui/canvas/bars.py": {"action", "name"},
+    "app/gui/canvas/bars.py": {"action", "name", "own"},
     "app/gui/canvas/tool_bars.py": {"name"},
     "app/gui/pages/cast_view.py": {"name_lesson(member)"},
     "app/gui/pages/cast_member.py": {"item", "role.capitalize()"},

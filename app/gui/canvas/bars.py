@@ -1,14 +1,23 @@
 """The row above the picture: tools on the left, compare and zoom on the right."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 
 from PySide6.QtCore import QSize, Signal
 from PySide6.QtGui import QAction, QActionGroup, QResizeEvent
-from PySide6.QtWidgets import QButtonGroup, QHBoxLayout, QLayout, QMenu, QToolButton, QWidget
+from PySide6.QtWidgets import (
+    QAbstractButton,
+    QButtonGroup,
+    QHBoxLayout,
+    QLayout,
+    QMenu,
+    QToolButton,
+    QWidget,
+)
 
 from ..kit.measures import GAP, HAIR, TIGHT
-from ..kit.widgets import ToolButton, describe, icon_button, key_text, leave_keys
+from ..kit.menus import make_menu
+from ..kit.widgets import ToolButton, as_action, describe, icon_button, key_text, leave_keys
 from .canvas import Canvas
 from .layers import GROUNDS
 
@@ -51,6 +60,8 @@ class CanvasBar(QWidget):
         self._add_compare(row)
         row.addSpacing(GAP)
         self._add_zoom(row)
+        self.more = make_more(self, lambda: [one for one in self._spare() if one is not self.hold])  # B does that
+        row.addWidget(self.more)
         leave_keys(self)
         canvas.zoomed.connect(self._show_zoom)
 
@@ -60,15 +71,22 @@ class CanvasBar(QWidget):
 
     def sizeHint(self) -> QSize:
         """Of all its tools, also those that had no room so far."""
-        asked = super().sizeHint()
-        return QSize(asked.width() + sum(_find_hidden(self, self._row, self._spare()).values()), asked.height())
+        return QSize(self._find_width(), super().sizeHint().height())
+
+    def find_least(self) -> int:
+        """The width of its tools alone, with all else under More."""
+        return self._find_width() - sum(_measure(self._row, self._spare()).values()) + _find_width(self._row, self.more)
+
+    def _find_width(self) -> int:
+        more = 0 if self.more.isHidden() else _find_width(self._row, self.more)
+        return super().sizeHint().width() - more + sum(_find_hidden(self, self._row, self._spare()).values())
 
     def _spare(self) -> tuple[QWidget, ...]:
         """What keys, the wheel and the menu of the picture do as well goes first."""
-        return (*self.zooms[:3:2], self.ground, self.hold, self.zoom)
+        return (*self.zooms[:3:2], self.ground, self.hold, self.zoom, self.onion, self.fit, self.compare)
 
     def _use_room(self) -> None:
-        use_room(self, self._row, self._spare())
+        use_room(self, self._row, self._spare(), self.more)
 
     def _add_tools(self, row: QHBoxLayout) -> None:
         group = QButtonGroup(self)
@@ -150,17 +168,63 @@ class CanvasBar(QWidget):
         )
 
 
-def use_room(bar: QWidget, line: QLayout, spare: Collection[QWidget]) -> None:
-    """Show as much of a row as there is room for: of `spare` the first go first."""
-    widths = _measure(line, spare)
-    missing = sum(_find_hidden(bar, line, spare).values()) + line.minimumSize().width() - bar.width()
+def make_more(bar: QWidget, list_spare: Callable[[], Collection[QWidget]]) -> QToolButton:
+    """A button whose menu has what a row hides for want of room; `list_spare` is what may be hidden."""
+
+    def open_menu() -> None:
+        menu = make_menu(bar)
+        for one in list_spare():
+            if isinstance(one, QAbstractButton) and one.isHidden():
+                _offer(menu, one)
+        menu.popup(more.mapToGlobal(more.rect().bottomLeft()))
+
+    more = icon_button("More", "more", "What has no room in this row", open_menu)
+    more.hide()
+    return more
+
+
+def _offer(menu: QMenu, target: QAbstractButton) -> None:
+    """What a button does, as an entry: its own menu, and whether it is on."""
+    own = target.menu() if isinstance(target, QToolButton) else None
+    if own:
+        own.setTitle(as_action(target.accessibleName()))
+        menu.addMenu(own)
+        return
+    action = menu.addAction(as_action(target.accessibleName()), target.click)
+    action.setEnabled(target.isEnabled())
+    action.setCheckable(target.isCheckable())
+    action.setChecked(target.isChecked())
+
+
+def use_room(bar: QWidget, line: QLayout, spare: Collection[QWidget], more: QWidget) -> None:
+    """Show as much of a row as there is room for: of `spare` the first go first, buttons into the menu of `more`."""
+    room = bar.width() + (0 if more.isHidden() else _find_width(line, more))
+    missing = sum(_find_hidden(bar, line, spare).values()) + line.minimumSize().width() - room
+    gone = _choose(_measure(line, spare), missing)
+    if any(isinstance(one, QAbstractButton) for one in gone):
+        gone = _choose(_measure(line, spare), missing + _find_width(line, more))
+    for one in spare:
+        one.setVisible(one not in gone)
+    more.setVisible(any(isinstance(one, QAbstractButton) for one in gone))
+
+
+def _choose(widths: Mapping[QWidget, int], missing: int) -> list[QWidget]:
+    """Those that go so that `missing` px are free."""
+    gone = []
     for one, width in widths.items():
-        one.setVisible(missing <= 0)
+        if missing <= 0:
+            break
+        gone.append(one)
         missing -= width
+    return gone
 
 
-def _measure(line: QLayout, spare: Collection[QWidget]) -> dict[QWidget, int]:
-    return {one: line.spacing() + (one.minimumWidth() or one.minimumSizeHint().width()) for one in spare}
+def _find_width(line: QLayout, one: QWidget) -> int:
+    return line.spacing() + (one.minimumWidth() or one.minimumSizeHint().width())
+
+
+def _measure(line: QLayout, spare: Iterable[QWidget]) -> dict[QWidget, int]:
+    return {one: _find_width(line, one) for one in spare}
 
 
 def _find_hidden(bar: QWidget, line: QLayout, spare: Collection[QWidget]) -> dict[QWidget, int]:

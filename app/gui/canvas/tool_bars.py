@@ -13,7 +13,7 @@ from ..kit.measures import GAP, TALL_ROW, TIGHT
 from ..kit.menus import make_menu
 from ..kit.widgets import OneLine, PushButton, button, describe, icon_button, label, leave_keys
 from .arranging import TURN, Arranger
-from .bars import use_room
+from .bars import make_more, use_room
 from .boxes import BoxDrawer
 from .canvas import Canvas
 from .figures import Poser
@@ -42,10 +42,11 @@ class ToolBar(QWidget):
         self.line.setSpacing(TIGHT)
         self.done, self.words = PushButton("Done"), OneLine(tone="muted")
         self.spare: list[QWidget] = [self.words]  # what goes first where there is little room
+        self.more = make_more(self, lambda: self.spare)
 
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
-        use_room(self, self.line, self.spare)
+        use_room(self, self.line, self.spare, self.more)
 
     def add_slider(self, name: str, hint: str, act: Callable[[int], None]) -> QSlider:
         """From 0 to STEPS, with its name before it."""
@@ -68,6 +69,7 @@ class ToolBar(QWidget):
         self.line.addStretch(1)
         self.words.setText(words)
         self.line.addWidget(self.words)
+        self.line.addWidget(self.more)
         describe(self.done, "Done", hint)
         self.line.addWidget(self.done)
         leave_keys(self)

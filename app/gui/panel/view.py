@@ -366,9 +366,9 @@ class PanelView(PanelPart, QWidget):
         self._place_tools()
 
     def _place_tools(self) -> None:
-        """A header with less room than they need has them in a row of their own."""
+        """In the header; where even with all else under More there is no room for them, in a row of their own."""
         needed = sum(one.sizeHint().width() for one in (self.back, self.earlier, self.later, self.number))
-        needed += self.stage.bar.sizeHint().width() + 3 * GAP + self._head.count() * HAIR
+        needed += self.stage.bar.find_least() + 3 * GAP + self._head.count() * HAIR
         narrow = self.width() - self.side.width() < needed
         (self._below if narrow else self._head).addWidget(self.stage.bar)
 

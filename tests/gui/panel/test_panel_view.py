@@ -14,6 +14,7 @@ from PySide6.QtWidgets import (
     QApplication,
     QComboBox,
     QLineEdit,
+    QMenu,
     QPlainTextEdit,
     QToolButton,
     QWidget,
@@ -118,7 +119,7 @@ def test_a_long_heading_gives_way_before_any_tool_does(window, qtbot):
             qtbot.waitUntil(lambda size=size: window.size().toTuple() == size)
             QApplication.processEvents()
         lost = [one.accessibleName() for one in bar.findChildren(QToolButton) if not one.isVisible()]
-        assert lost == ([] if boxes else ["Draw boxes"])
+        assert lost == (["Zoom out", "Zoom in"] if boxes else ["Draw boxes", "More"]), "these are under More"
 
 
 def test_variations_differ_by_seed_and_cancel_takes_all(view, engine):
@@ -913,3 +914,61 @@ def test_a_row_of_settings_gives_way_in_a_small_window(view, document, ids):
     view.resize(1280, 800)
     QApplication.processEvents()
     assert all(one.isVisible() for one in bar.spare)
+
+
+@pytest.fixture
+def page(window, qtbot):
+    """The page of a panel with a picture, in the whole window: alone it would not become that small."""
+    first = next(window.document.board.panels()).id
+    add_take(window.document, first, 1)
+    window.open_panel(first)
+    shown = window.page("panel")
+    qtbot.waitUntil(lambda: not shown.stage.canvas.picture.isNull())
+    return shown
+
+
+@pytest.mark.parametrize("width", [860, 900, 1000, 1280])
+def test_what_has_no_room_above_the_picture_is_in_a_menu(window, page, qtbot, width):
+    """Zoom, the ground and what is held back went without a trace."""
+    window.resize(width, 600)
+    for tool in ("move", "place", "paint"):
+        page.stage.set_tool(tool)
+        QApplication.processEvents()
+        for bar in (page.stage.bar, *(one for one in page.stage.strip.findChildren(ToolBar) if one.isVisible())):
+            spare = bar.spare if isinstance(bar, ToolBar) else bar._spare()
+            gone = [one.accessibleName() for one in spare if isinstance(one, QAbstractButton) and one.isHidden()]
+            assert bar.more.isVisible() == bool(gone)
+            listed = list_more(bar.more) if gone else []
+            assert listed == [name for name in gone if name != "Show before while pressed"], tool
+            assert all(one.geometry().right() <= bar.width() for one in bar.children() if is_seen(one))
+    assert page.stage.bar.more.isVisible() == (width < 1280)
+
+
+def is_seen(one):
+    return isinstance(one, QWidget) and one.isVisible()
+
+
+def open_more(more):
+    QTest.mouseClick(more, LEFT)
+    (menu,) = (one for one in QApplication.topLevelWidgets() if isinstance(one, QMenu) and one.isVisible())
+    return menu
+
+
+def list_more(more):
+    menu = open_more(more)
+    words = [action.text() for action in menu.actions()]
+    menu.close()
+    return words
+
+
+def test_zoom_is_used_from_the_menu_and_the_tools_stand_beside_the_number(window, page, qtbot):
+    bar = page.stage.bar
+    window.resize(1280, 800)
+    qtbot.waitUntil(lambda: abs(bar.geometry().center().y() - page.number.geometry().center().y()) < 6)
+    assert all(one.isVisible() for key, one in bar.tools.items() if key != "boxes")
+    window.resize(900, 600)
+    qtbot.waitUntil(bar.more.isVisible)
+    before, menu = page.stage.canvas.view.zoom, open_more(bar.more)
+    next(one for one in menu.actions() if one.text() == "Zoom in").trigger()
+    menu.close()
+    assert page.stage.canvas.view.zoom > before
