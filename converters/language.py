@@ -17,9 +17,11 @@ from mlx_model.files import finish, sync_file, sync_folder, use_scratch_folder
 from mlx_model.languages import LanguageModel
 from mlx_model.run.write import FAILS, require_library
 from mlx_model.store.folder import sha256_of
-from mlx_model.store.shards import disk_full, header
+from mlx_model.store.headers import header
+from mlx_model.store.shards import disk_full
+from mlx_model.store.writer_folder import RECORD, check_writer
 from mlx_model.unfinished import take_place
-from mlx_model.writing import MAKERS, RECORD, check_folder
+from mlx_model.writing import MAKERS
 
 from .convert import make_partial
 from .tokenizers.files import collect_tokenizer_files
@@ -37,7 +39,7 @@ def make_writer(
     """
     start = time.monotonic()
     require_library()
-    check_folder(weights)
+    check_writer(weights)
     partial = make_partial(out)
     try:
         with disk_full(out), use_scratch_folder() as scratch:

@@ -14,7 +14,8 @@ import mlx.core as mx
 
 from mlx_model.errors import ConvertError
 from mlx_model.store.folder import Folder
-from mlx_model.store.shards import Entry, load_lazily
+from mlx_model.store.headers import Entry
+from mlx_model.store.shards import load_lazily
 
 from .formats import bitsandbytes, mflux, scaled
 from .formats.files import (

@@ -20,7 +20,7 @@ from mlx_model.errors import ConvertError, FluxLocalError, RequestError, UnsafeF
 from mlx_model.specs import SPECS
 from mlx_model.store import lora_names
 from mlx_model.store.folder import MANIFEST, open_folder
-from mlx_model.store.shards import Entry
+from mlx_model.store.headers import Entry
 
 from .formats import bitsandbytes, gguf_file, mflux, scaled
 from .formats.files import is_pickle, list_weight_files, read_entries, read_json

@@ -12,7 +12,8 @@ from typing import Any
 
 from .memory import Machine, weight_bytes
 from .spec_parts import APACHE, Download, Licence
-from .writing import ROOM
+
+ROOM = 2**29  # bytes that writing takes beside the weights: a step's activations and the scores of its words
 
 
 @dataclass(frozen=True)

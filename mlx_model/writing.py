@@ -7,26 +7,22 @@ mention (@fox, @1), has no end or says nothing is thrown away: the artist's own 
 from __future__ import annotations
 
 import json
-import math
 import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from .errors import Advice, LayoutError, RequestError, WillNotFit
+from .errors import Advice, RequestError
 from .foreign import parse_json, read_small
 from .preamble import PREAMBLE
 
 MOST_TOKENS = 600  # of an answer: three times the longest that the texts below ask for
 MAKERS = "system_prompts.json"  # in the folder of FLUX.3's own writer: the texts that it was taught with, by task
 MAKERS_TOKENS = 3584  # of an answer to those, by its makers' code (diffusers modular_pipelines/flux3)
-ROOM = 2**29  # bytes that writing takes beside the weights: a step's activations and the scores of its words
 SHORT = 40  # words: fewer are no description as the models that need one were taught with
-RECORD = "writer.json"  # of a folder that `models add` has made: what it is, and its files
 MOST_WORDS = 4000  # characters of what is to be written out
 MOST_TOLD = 20_000  # characters of what a model's makers tell it
-OWN_CODE = ("auto_map", "model_file")  # of config.json: Python files of the folder
 MENTION = re.compile(r"(?<![\w@.])(\\?@\w[\w-]*)")
 # Some templates begin the thought themselves, so that the answer has only its end.
 _THINK = r"(?:think\w*|thought\w*|reasoning)"
@@ -179,22 +175,3 @@ def _take_inside(text: str) -> str:
 
 def _refuse(why: str) -> RequestError:
     return RequestError(f"What the writer made is not used: {why}.", Advice("write_again"))
-
-
-def check_folder(folder: Path, usable: float = math.inf) -> None:
-    """Before anything of it is loaded. `usable`: bytes. Raises LayoutError for what is no such folder, WillNotFit."""
-    try:
-        config = parse_json(read_small(folder / "config.json"))
-        if not isinstance(config, dict):
-            raise ValueError("no object")
-    except (OSError, ValueError) as error:
-        raise LayoutError(f"{folder} is no language model: it has no sound config.json.") from error
-    if any(config.get(key) for key in OWN_CODE):
-        raise LayoutError(f"{folder} brings code of its own, which is not run.", "Take a model that mlx-lm knows.")
-    weights = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    if not weights:
-        raise LayoutError(f"{folder} has no weights as safetensors.", "Download the model again.")
-    if weights + ROOM > usable:
-        needed, room = (f"{count / 2**30:.1f} GB" for count in (weights + ROOM, usable))
-        what = f"The writer needs about {needed} of memory (predicted); this machine can give {room}."
-        raise WillNotFit(what, "Take a smaller one, or fewer bits.")

@@ -5,7 +5,9 @@ from itertools import pairwise
 from pathlib import Path
 
 import mlx.core as mx
+import numpy as np
 from mlx.utils import tree_flatten
+from safetensors.numpy import save_file
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 CHAT = (
@@ -33,6 +35,14 @@ def save_language(path: Path, tokenizer: Path | None = None, **sizes: int) -> Pa
     mx.save_safetensors(str(path / "model.safetensors"), dict(tree_flatten(model.parameters())), {"format": "mlx"})
     (path / "config.json").write_text(json.dumps(config))
     save_tokenizer(tokenizer or path)
+    return path
+
+
+def save_outside(path: Path) -> Path:
+    """All that is looked at before a language model is opened. The folder."""
+    path.mkdir(parents=True)
+    (path / "config.json").write_text('{"model_type": "qwen3"}')
+    save_file({"weight": np.zeros(4, np.float32)}, path / "model.safetensors")
     return path
 
 

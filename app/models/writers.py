@@ -6,13 +6,13 @@ from pathlib import Path
 from typing import Any
 
 from mlx_model import files, memory
-from mlx_model.errors import Advice, FluxLocalError, ModelError, NotInstalled, RequestError, say_reason
-from mlx_model.foreign import parse_json, read_small
+from mlx_model.errors import Advice, FluxLocalError, NotInstalled, RequestError, say_reason
+from mlx_model.foreign import read_small
 from mlx_model.languages import LANGUAGES, LanguageModel
 from mlx_model.spec_parts import BITS
 from mlx_model.specs import ModelSpec
-from mlx_model.store.folder import sha256_of
-from mlx_model.writing import MAKERS_TOKENS, RECORD, check_folder
+from mlx_model.store.writer_folder import RECORD, check_writer, read_bits
+from mlx_model.writing import MAKERS_TOKENS
 
 from ..base import paths
 from . import library
@@ -82,7 +82,7 @@ def pick(text: str | None, spec: ModelSpec | None, usable: int) -> Path:
     if text is not None:
         folder = resolve(text)
         if text not in LANGUAGES:
-            check_folder(folder, usable)
+            check_writer(folder, usable)
         return folder
     if found := find_writer(spec):
         return found
@@ -93,7 +93,7 @@ def pick(text: str | None, spec: ModelSpec | None, usable: int) -> Path:
 def choose_writer(folder: Path, usable: int) -> Path:
     """Remember it. `usable`: bytes of memory. Raises LayoutError, WillNotFit for what can't be one, DiskFull."""
     folder = folder.expanduser().absolute()
-    check_folder(folder, usable)
+    check_writer(folder, usable)
     _remember(folder)
     return folder
 
@@ -139,39 +139,17 @@ def facts(row: LanguageModel, here: memory.Machine) -> dict[str, Any]:
 
 def _describe(folder: Path) -> dict[str, Any]:
     try:
-        record, problem = _check(folder), ""
+        bits, problem = read_bits(folder), ""
     except FluxLocalError as error:
-        record, problem = {"bits": 16}, error.message
+        bits, problem = 16, error.message
     size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
-    plan = f"{record['bits']}bit"
-    return {"path": str(folder), "bytes": size, "plan": plan, "built_in": False, "problem": problem}
-
-
-def _check(folder: Path, hashes: bool = False) -> dict[str, Any]:
-    """Its record, once its files are those that it names. Raises ModelError."""
-    try:
-        record = parse_json(read_small(folder / RECORD))
-        bits = int(record["bits"])
-        for name, told in record["files"].items():
-            file = folder / Path(name).name
-            if not file.is_file() or file.stat().st_size != told["bytes"]:
-                raise _tell(folder, f"{name} is missing or altered")
-            if hashes and sha256_of(file) != told["sha256"]:
-                raise _tell(folder, f"{name} is damaged")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise _tell(folder, f"{RECORD} is damaged") from error
-    return {"bits": bits}
-
-
-def _tell(folder: Path, what: str) -> ModelError:
-    again = Advice("add_model_again", {"name": folder.name, "path": str(folder)})
-    return ModelError(f"{folder.name}: {what}.", again)
+    return {"path": str(folder), "bytes": size, "plan": f"{bits}bit", "built_in": False, "problem": problem}
 
 
 def verify(name: str) -> Path:
-    """The folder of an added one, once every file has its recorded sha256. Raises NotInstalled, ModelError."""
+    """The folder of an added one, once every file has its recorded sha256. Raises NotInstalled, LayoutError."""
     folder = resolve(name)
-    _check(folder, hashes=True)
+    read_bits(folder, hashes=True)
     return folder
 
 

@@ -15,7 +15,8 @@ from mlx_model.memory import machine
 from mlx_model.request import MAX_SEED, Mask, Request, check, demand, parse_size
 from mlx_model.specs import SPECS
 from mlx_model.store.folder import Folder, open_folder
-from mlx_model.writing import check_folder, compose_messages
+from mlx_model.store.writer_folder import check_writer
+from mlx_model.writing import compose_messages
 
 from ..board.mentions import compile_prompt
 from ..engine import running
@@ -133,7 +134,7 @@ def make_words_job(asked: AskedWords) -> Job:
     words = unicodedata.normalize("NFC", asked.prompt)
     compose_messages(words, asked.references, asked.change)
     folder, usable = writers.pick(None, spec, machine().usable), machine().usable
-    check_folder(folder, usable)
+    check_writer(folder, usable)
     draft = Draft(words, str(folder), asked.references, asked.change, asked.seed, asked.as_json)
     request = Request(asked.model or "", prompt=words)
     return Job(secrets.token_hex(8), FROM_PROGRAM, request, "", previews=False, words=words, draft=draft)

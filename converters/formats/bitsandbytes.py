@@ -14,7 +14,7 @@ import numpy as np
 
 from mlx_model.errors import ConvertError, say_reason
 from mlx_model.foreign import parse_json
-from mlx_model.store.shards import Entry
+from mlx_model.store.headers import Entry
 
 STATE = re.compile(r"(.*weight)\.quant_state\.bitsandbytes__(?:nf4|fp4)")
 ROWS, FORMAT = "SCB", "weight_format"  # of LLM.int8: 127 times the scale of each row

@@ -9,7 +9,8 @@ import mlx.core as mx
 
 from mlx_model.errors import ConvertError, LayoutError, UnsafeFile, say_reason
 from mlx_model.foreign import find_page, parse_json, read_small
-from mlx_model.store.shards import Entry, header, load_lazily, metadata
+from mlx_model.store.headers import Entry, header, metadata
+from mlx_model.store.shards import load_lazily
 
 from . import fp8, gguf_file, streamed
 

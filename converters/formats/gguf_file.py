@@ -18,7 +18,8 @@ import mlx.core as mx
 import numpy as np
 
 from mlx_model.errors import ConvertError, UnsafeFile
-from mlx_model.store.shards import Entry, make_header
+from mlx_model.store.headers import Entry
+from mlx_model.store.shards import make_header
 
 from .streamed import Streamed, load
 

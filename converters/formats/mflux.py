@@ -13,7 +13,7 @@ from pathlib import Path
 import mlx.core as mx
 
 from mlx_model.errors import ConvertError
-from mlx_model.store.shards import Entry
+from mlx_model.store.headers import Entry
 from mlx_model.store.weights import PACKED_BITS
 
 from ..quantize import PARTS

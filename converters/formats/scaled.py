@@ -13,7 +13,7 @@ import numpy as np
 
 from mlx_model.errors import ConvertError, say_reason
 from mlx_model.foreign import parse_json
-from mlx_model.store.shards import Entry
+from mlx_model.store.headers import Entry
 
 from . import fp8
 

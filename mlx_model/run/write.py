@@ -12,10 +12,10 @@ from typing import Any
 import mlx.core as mx
 from mlx.utils import tree_flatten
 
-from ..errors import Advice, LayoutError, RequestError, say_reason
+from ..errors import Advice, LayoutError, RequestError
 from ..events import Event, Stage, Step
-from ..store.shards import header
-from ..writing import MAKERS_TOKENS, MOST_TOKENS, RECORD, accept, check_folder, compose_messages, read_makers
+from ..store.writer_folder import check_writer, tell_unfit
+from ..writing import MAKERS_TOKENS, MOST_TOKENS, accept, compose_messages, read_makers
 
 PIECE = 2**28  # bytes that are read between two looks whether it was cancelled
 PROMPT_PIECE = 256  # tokens of a prompt, likewise
@@ -29,13 +29,6 @@ def require_library() -> None:
         import mlx_lm  # noqa: F401
     except ImportError as error:
         raise RequestError("Writing prompts out needs mlx-lm.", Advice("install_part", {"name": "writer"})) from error
-
-
-def _tell_unfit(folder: Path, error: Exception) -> LayoutError:
-    """With what to do: one of ours is added again, another folder downloaded again."""
-    ours = (folder / RECORD).is_file()
-    again = Advice("add_model_again", {"name": folder.name, "path": str(folder)}) if ours else "Download it again."
-    return LayoutError(f"{folder} is no language model that mlx-lm opens: {say_reason(error)}.", again)
 
 
 class Writer:
@@ -52,17 +45,15 @@ class Writer:
     @classmethod
     def open(cls, folder: Path, usable: int) -> Writer:
         """`usable`: bytes of memory. Raises RequestError without mlx-lm, LayoutError, WillNotFit."""
-        check_folder(folder, usable)
+        check_writer(folder, usable)
         require_library()
         import mlx_lm
 
         try:
-            for file in sorted(folder.glob("*.safetensors")):
-                header(file)
             # Left open, transformers asks on the terminal whether to run a tokenizer's own code.
             model, tokenizer, *_ = mlx_lm.load(str(folder), tokenizer_config={"trust_remote_code": False}, lazy=True)
         except FAILS as error:
-            raise _tell_unfit(folder, error) from error
+            raise tell_unfit(folder, error) from error
         return cls(model, tokenizer, folder)
 
     def load(self) -> Generator[Event, None, None]:
@@ -80,7 +71,7 @@ class Writer:
             try:
                 mx.eval(piece)
             except FAILS as error:
-                raise _tell_unfit(self.folder, error) from error
+                raise tell_unfit(self.folder, error) from error
             done, piece = done + sum(one.nbytes for one in piece), []
             yield Step(100 * done // total, 100, 0.0, 0.0)
         self._loaded = True

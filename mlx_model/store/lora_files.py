@@ -19,9 +19,9 @@ import numpy as np
 
 from ..errors import Advice, LayoutError, RequestError
 from . import lora_names
+from .headers import Entry, header, metadata
 from .lora_kinds import Change, Decomposed, Parts, Settings, Vector, make_change, read_settings
 from .lora_names import FAMILIES, REFUSED, Place, families_of, split_name
-from .shards import Entry, header, metadata
 
 SHOWN = 5
 WHOLE = {"I64": "<i8", "I32": "<i4"}  # an alpha, or on_input, may be one

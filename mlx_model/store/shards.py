@@ -1,4 +1,4 @@
-"""Safetensors files: headers read strictly, tensors loaded lazily, shards written one tensor at a time.
+"""Safetensors files: tensors loaded lazily, shards written one tensor at a time.
 
 The writer streams: the arrays may be lazy (read, changed, packed), and only one is in memory at a time.
 """
@@ -13,10 +13,10 @@ from typing import Any
 
 import mlx.core as mx
 import numpy as np
-from safetensors import SafetensorError, safe_open
 
 from ..errors import DiskFull, LayoutError, say_reason
 from ..files import make_folders, sync, sync_folder
+from .headers import Entry, header
 
 SHARD_BYTES = 4_000_000_000
 CHUNK = 32 * 2**20
@@ -31,36 +31,6 @@ NAMES = {
 
 # A lazy array, or a callable with the shape, dtype and nbytes of the array that it makes when its turn comes.
 Unmade = Any
-
-Entry = tuple[str, tuple[int, ...]]  # a tensor's dtype as safetensors names it, and its shape
-
-
-def header(file: Path) -> dict[str, Entry]:
-    """Names, dtypes and shapes, after the safetensors library has checked offsets and length.
-
-    Raises LayoutError; PermissionError, which the library would call a missing file.
-    """
-    with _open(file) as opened:
-        slices = {name: opened.get_slice(name) for name in list(opened.keys())}
-        return {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
-
-
-def metadata(file: Path) -> dict[str, str]:
-    """The words in the header. Raises LayoutError, PermissionError."""
-    with _open(file) as opened:
-        return dict(opened.metadata() or {})
-
-
-@contextmanager
-def _open(file: Path) -> Iterator[Any]:
-    try:
-        file.open("rb").close()
-        with safe_open(str(file), "np") as opened:
-            yield opened
-    except PermissionError:
-        raise
-    except (SafetensorError, OSError) as error:
-        raise LayoutError(f"{file.name} is not a sound safetensors file: {say_reason(error)}.") from error
 
 
 def load_lazily(file: Path) -> dict[str, mx.array]:

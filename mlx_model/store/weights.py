@@ -20,7 +20,8 @@ from ..foreign import check_params
 from ..memory import STEERING
 from .counting import block_of, steers
 from .folder import Folder
-from .shards import SHARD_BYTES, Entry, Unmade, header, load_lazily, unbroken, write_shards
+from .headers import Entry, header
+from .shards import SHARD_BYTES, Unmade, load_lazily, unbroken, write_shards
 
 CLASSES = {
     "transformer": "Transformer",

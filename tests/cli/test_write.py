@@ -15,8 +15,9 @@ from app.pictures.images import read_request
 from mlx_model.errors import NotInstalled, RequestError
 from mlx_model.run.write import Writer
 from mlx_model.specs import SPECS
-from mlx_model.writing import RECORD
+from mlx_model.store.writer_folder import RECORD
 from tests.cli.scripted_pipeline import install, run
+from tests.tiny_language import save_outside
 
 FLUX3 = SPECS["flux3-image-klein"]
 
@@ -64,15 +65,8 @@ def test_without_one_the_way_to_it_is_told():
         write_out(Asked("a fox", (), False, 0), None, find_spec("flux2-dev"), None)
 
 
-def make_folder(place):
-    place.mkdir()
-    (place / "config.json").write_text("{}")
-    (place / "model.safetensors").write_bytes(bytes(9))
-    return place
-
-
 def test_a_folder_is_remembered_where_nothing_writes_yet(said, tmp_path):
-    first, second = make_folder(tmp_path / "first"), make_folder(tmp_path / "second")
+    first, second = save_outside(tmp_path / "first"), save_outside(tmp_path / "second")
     run("write", "a fox", "--writer", str(first))
     assert writers.find_writer() == first
     run("write", "a fox", "--writer", str(second))
@@ -82,14 +76,14 @@ def test_a_folder_is_remembered_where_nothing_writes_yet(said, tmp_path):
 
 def test_a_folder_given_once_takes_no_added_one_s_place(said, tmp_path):
     add("qwen3-4b")
-    run("write", "a fox", "--writer", str(make_folder(tmp_path / "mine")))
+    run("write", "a fox", "--writer", str(save_outside(tmp_path / "mine")))
     assert said[-1][0] == "mine"
     assert writers.find_writer().name == "qwen3-4b"
 
 
 def test_which_one_writes_is_seen_chosen_and_left_to_the_program(tmp_path):
     assert "prompts go to the models as they are" in run("models", "writer").stderr
-    added, mine = add("qwen3-4b"), make_folder(tmp_path / "mine")
+    added, mine = add("qwen3-4b"), save_outside(tmp_path / "mine")
     assert run("models", "writer").stdout.strip() == str(added)
     assert run("models", "writer", str(mine)).stdout.strip() == str(mine)
     assert writers.find_writer() == mine
@@ -111,7 +105,7 @@ def test_a_folder_whose_answer_can_t_be_used_is_not_remembered(said, tmp_path, m
             raise RequestError("It lost @fox.")
 
     monkeypatch.setattr(Writer, "open", lambda folder, usable: Refusing())
-    run("write", "a fox", "--writer", str(make_folder(tmp_path / "mine")), code=2)
+    run("write", "a fox", "--writer", str(save_outside(tmp_path / "mine")), code=2)
     assert writers.find_writer() is None
 
 

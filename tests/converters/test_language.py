@@ -11,7 +11,8 @@ from mlx_model.errors import FluxLocalError, LayoutError, RequestError
 from mlx_model.events import Done
 from mlx_model.languages import LANGUAGES
 from mlx_model.run.write import Writer
-from mlx_model.writing import MAKERS, RECORD
+from mlx_model.store.writer_folder import RECORD
+from mlx_model.writing import MAKERS
 from tests.tiny_language import save_language
 
 pytest.importorskip("mlx_lm")

@@ -11,7 +11,7 @@ from converters.quantize import BY_BITS, PLANS, Form, choose_plan, encode, find_
 from mlx_model.errors import LayoutError, RequestError
 from mlx_model.store import weights
 from mlx_model.store.folder import open_folder
-from mlx_model.store.shards import header
+from mlx_model.store.headers import header
 from tests.bench.codec_snr import DISTRIBUTIONS, plain_snr, snr, unpacked
 from tests.converters.checkpoints import save, single_file
 

@@ -15,7 +15,7 @@ from app.engine.jobs import Job, Queue
 from converters.formats import files, gguf_file
 from mlx_model.events import Cancelled
 from mlx_model.request import Request
-from mlx_model.store import lora_files, shards
+from mlx_model.store import headers, lora_files
 from tests.converters.formats.test_gguf import info, raw
 
 MOST = 2.3  # times the steps; a power shows as 4
@@ -49,7 +49,7 @@ def count_steps(work: Work) -> int:
 
 def read_header(place: Path, size: int) -> Work:
     save_file({f"layer.{number}.weight": ONE for number in range(size)}, file := place / "a.safetensors")
-    return lambda: shards.header(file)
+    return lambda: headers.header(file)
 
 
 def read_index(place: Path, size: int) -> Work:

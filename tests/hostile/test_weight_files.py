@@ -15,7 +15,7 @@ from app.base import faults
 from converters.convert import convert
 from converters.source import find_source
 from mlx_model.errors import ConvertError, DiskFull, FluxLocalError, LayoutError, UnsafeFile
-from mlx_model.store import shards, weights
+from mlx_model.store import headers, shards, weights
 from tests.converters.checkpoints import PARAMS, arrays, save, single_file, source_arrays
 
 
@@ -299,7 +299,7 @@ def test_a_file_that_may_not_be_read(source, tmp_path, monkeypatch):
     assert told.exit_code == 2
     assert str(source.parent / "text_encoder" / "model.safetensors") in told.message
     with pytest.raises(PermissionError):
-        shards.header(source.parent / "text_encoder" / "model.safetensors")
+        headers.header(source.parent / "text_encoder" / "model.safetensors")
 
 
 TOKENIZERS = {  # what lies in the folder of the text encoder's tokenizer, and what is said

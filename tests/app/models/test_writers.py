@@ -6,11 +6,12 @@ import pytest
 
 from app.base import paths
 from app.models import writers
-from mlx_model.errors import ModelError, NotInstalled
+from mlx_model.errors import LayoutError, ModelError, NotInstalled
 from mlx_model.memory import GIB, Machine
 from mlx_model.specs import SPECS
 from mlx_model.store.folder import sha256_of
-from mlx_model.writing import RECORD
+from mlx_model.store.writer_folder import RECORD, check_writer
+from tests.tiny_language import save_outside
 
 HERE = Machine("M4", 16 * GIB, 16 * GIB, 10, True, 4.6)
 FLUX3, KLEIN, DEV = (SPECS[name] for name in ("flux3-image-klein", "flux2-klein-4b", "flux1-dev"))
@@ -23,21 +24,14 @@ def home(tmp_path, monkeypatch):
 
 def add(name):
     """As `models add` leaves it."""
-    folder = paths.writers() / name
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text('{"model_type": "qwen3"}')
-    (folder / "model.safetensors").write_bytes(bytes(100))
+    folder = save_outside(paths.writers() / name)
     files = {file.name: {"bytes": file.stat().st_size, "sha256": sha256_of(file)} for file in folder.iterdir()}
     (folder / RECORD).write_text(json.dumps({"name": name, "bits": 8, "files": files}))
     return folder
 
 
 def choose(tmp_path):
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(bytes(10))
-    return writers.choose_writer(folder, HERE.usable)
+    return writers.choose_writer(save_outside(tmp_path / "mine"), HERE.usable)
 
 
 def test_flux3_takes_its_own_before_the_chosen_one_and_others_the_chosen_one(tmp_path):
@@ -72,13 +66,33 @@ def test_a_changed_file_is_told_and_a_damaged_one_by_its_hash():
     entry = {one["name"]: one for one in writers.catalogue(HERE)}["qwen3-4b"]
     assert (entry["installed"][0]["plan"], entry["installed"][0]["problem"]) == ("8bit", "")
     assert writers.verify("qwen3-4b") == folder
-    (folder / "model.safetensors").write_bytes(b"\1" * 100)
+    weights = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(weights[:-1] + b"\1")
     with pytest.raises(ModelError, match="damaged"):
         writers.verify("qwen3-4b")
     (folder / "model.safetensors").write_bytes(b"")
     assert "missing or altered" in writers.catalogue(HERE)[1]["installed"][0]["problem"]
     (folder / RECORD).write_text("[]")
     assert "damaged" in writers.catalogue(HERE)[1]["installed"][0]["problem"]
+
+
+@pytest.mark.parametrize("damage", [b"", b"no weights at all", b"\xff" * 100])
+def test_a_damaged_folder_is_told_with_what_to_do_and_not_remembered(tmp_path, damage):
+    folder = save_outside(tmp_path / "mine")
+    (folder / "model.safetensors").write_bytes(damage)
+    with pytest.raises(LayoutError, match=str(folder)) as told:
+        writers.choose_writer(folder, HERE.usable)
+    assert told.value.hint == "Download it again."
+    assert writers.read_choice() is None
+
+
+@pytest.mark.parametrize("record", ["", "[]", "{}", '{"bits": 8, "files": {"model.safetensors": {"bytes": 1}}}'])
+def test_an_added_one_whose_record_is_broken_says_so_before_it_is_opened(record):
+    folder = add("qwen3-4b")
+    (folder / RECORD).write_text(record)
+    with pytest.raises(LayoutError, match=f"{folder} is not whole") as told:
+        check_writer(writers.pick("qwen3-4b", None, HERE.usable), HERE.usable)
+    assert told.value.hint.values == {"name": "qwen3-4b", "path": str(folder)}
 
 
 def test_removing_goes_to_the_trash(monkeypatch):

@@ -19,7 +19,7 @@ from mlx_model.helpers import HELPERS
 from mlx_model.languages import LANGUAGES
 from mlx_model.memory import Machine
 from mlx_model.specs import SPECS
-from mlx_model.writing import RECORD
+from mlx_model.store.writer_folder import RECORD
 
 TOKEN = "hf_" + "a" * 34
 MAC = Machine("M4 Max", 64 << 30, 48 << 30, 16, True, 17.0)

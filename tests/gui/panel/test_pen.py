@@ -18,8 +18,9 @@ from app.models.library import Model
 from mlx_model.errors import LayoutError
 from mlx_model.events import Cancelled, Stage, Step
 from mlx_model.specs import SPECS
-from mlx_model.writing import RECORD
+from mlx_model.store.writer_folder import RECORD
 from tests.gui.panel_board import shown_panel
+from tests.tiny_language import save_outside
 
 LONG = "A grey gull stands on a wet beach in the evening light."
 
@@ -27,11 +28,7 @@ LONG = "A grey gull stands on a wet beach in the evening light."
 @pytest.fixture
 def folder(tmp_path):
     """Looks like a language model from outside."""
-    made = tmp_path / "Qwen"
-    made.mkdir()
-    (made / "config.json").write_text(json.dumps({"model_type": "qwen3"}))
-    (made / "model.safetensors").write_bytes(bytes(100))
-    return made
+    return save_outside(tmp_path / "Qwen")
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from app.base import paths, settings
 from app.gui.window.settings_dialog import ANY_WRITER, OTHER_WRITER, SettingsDialog
 from app.models import helpers, writers
 from mlx_model.helpers import DEPTH
-from mlx_model.writing import RECORD
+from mlx_model.store.writer_folder import RECORD
+from tests.tiny_language import save_outside
 
 
 @pytest.fixture(autouse=True)
@@ -19,9 +20,7 @@ def home(tmp_path, monkeypatch):
 
 
 def make_writer(folder):
-    folder.mkdir(parents=True)
-    (folder / "config.json").write_text("{}")
-    (folder / "model.safetensors").write_bytes(bytes(9))
+    save_outside(folder)
     (folder / RECORD).write_text(json.dumps({"bits": 8, "files": {}}))
     return folder
 

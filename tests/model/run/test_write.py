@@ -11,7 +11,8 @@ from mlx_model.errors import LayoutError, RequestError, WillNotFit
 from mlx_model.events import Stage, Step
 from mlx_model.run import write
 from mlx_model.run.write import Writer
-from mlx_model.writing import MAKERS, MAKERS_TOKENS, MOST_TOKENS, check_folder, compose_messages
+from mlx_model.store.writer_folder import check_writer
+from mlx_model.writing import MAKERS, MAKERS_TOKENS, MOST_TOKENS, compose_messages
 from tests.tiny_language import CHAT, CONFIG, save_language
 
 mlx_lm = pytest.importorskip("mlx_lm")
@@ -118,18 +119,18 @@ def test_no_code_of_a_tokenizer_runs_and_nobody_is_asked(folder, tmp_path, monke
 
 def test_folders_that_are_no_writer_are_told(folder, tmp_path):
     with pytest.raises(LayoutError, match="sound config"):
-        check_folder(tmp_path, PLENTY)
+        check_writer(tmp_path, PLENTY)
     (tmp_path / "config.json").write_text("[]")
     with pytest.raises(LayoutError, match="sound config"):
-        check_folder(tmp_path, PLENTY)
+        check_writer(tmp_path, PLENTY)
     (tmp_path / "config.json").write_text(json.dumps({**CONFIG, "model_file": "own.py"}))
     with pytest.raises(LayoutError, match="code of its own"):
-        check_folder(tmp_path, PLENTY)
+        check_writer(tmp_path, PLENTY)
     (tmp_path / "config.json").write_text(json.dumps(CONFIG))
     with pytest.raises(LayoutError, match="no weights"):
-        check_folder(tmp_path, PLENTY)
+        check_writer(tmp_path, PLENTY)
     with pytest.raises(WillNotFit):
-        check_folder(folder, 1000)
+        check_writer(folder, 1000)
     (tmp_path / "model.safetensors").write_bytes(b"no weights at all")
     with pytest.raises(LayoutError):
         Writer.open(tmp_path, PLENTY)

@@ -12,7 +12,7 @@ from safetensors import safe_open
 from mlx_model.errors import LayoutError
 from mlx_model.store import weights
 from mlx_model.store.folder import open_folder
-from mlx_model.store.shards import header
+from mlx_model.store.headers import header
 from tests.converters.checkpoints import FAMILIES, PARAMS, arrays, converted, save
 
 
