@@ -100,12 +100,18 @@ def window(qtbot, session):
 
     theme.apply("dark")
     made = MainWindow(session)
-    qtbot.addWidget(made, before_close_func=lambda _: session.engine.cancel_all())
+    qtbot.addWidget(made, before_close_func=_give_up)
     made.resize(1280, 800)
     with qtbot.waitExposed(made):
         made.show()
     session.start(str(session.path))
     return made
+
+
+def _give_up(window):
+    """Nobody answers what a window asks when it is closed after its test."""
+    window.session.engine.cancel_all()
+    window.commands.sure_to_lose = lambda: True
 
 
 def pixels(colour=(200, 80, 60), size=(64, 36)) -> np.ndarray:
