@@ -343,12 +343,12 @@ class Session(QObject):
         self.settings = settings.with_recent(self.settings, document.file.path, document.board.title)
         self._tell_document()
         self.document_changed.emit(document)
-        QTimer.singleShot(0, self, self._settle_recent)  # what waits for the disk, once the board is seen
+        self._let_go()
+        QTimer.singleShot(0, self, self._store_recent)  # waits for the disk: once the board is seen
 
-    def _settle_recent(self) -> None:
+    def _store_recent(self) -> None:
         if not self._closed:
             self.store(self.settings)
-            self._let_go()
 
     def _let_go(self) -> None:
         """Close boards behind the shown one whose jobs are over and which are saved."""
