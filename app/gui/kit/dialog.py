@@ -6,6 +6,7 @@ lost, staying is the main one (messages.sure). Questions and Qt's own dialogs fo
 
 from collections.abc import Callable
 
+from PySide6.QtCore import QEvent
 from PySide6.QtWidgets import (
     QApplication,
     QDialog,
@@ -35,14 +36,20 @@ class Buttons(QDialogButtonBox):
     """
 
     def __init__(self, dialog: QDialog, go: str = "", act: Callable[[], object] | None = None):
-        super().__init__(dialog)  # at once: a button without a dialog can't be its default
+        super().__init__()  # the layout gives it its parent, after the fields: in that order keys go through a dialog
         role = QDialogButtonBox.ButtonRole
         if go:
             self.addButton("Cancel", role.RejectRole)
         self.main = self.addButton(go or "Close", role.AcceptRole if go else role.RejectRole)
-        self.main.setDefault(True)
         self.accepted.connect(act or dialog.accept)
         self.rejected.connect(dialog.reject)
+
+    def event(self, event: QEvent) -> bool:
+        """A button without a dialog can't be its default."""
+        done = super().event(event)
+        if event.type() == QEvent.Type.ParentChange:
+            self.main.setDefault(True)
+        return done
 
 
 def close_questions() -> None:
