@@ -100,6 +100,9 @@ class BoardGrid(BoardCells):
             if self.currentIndex() != index:  # Shift alone, as the first of Ctrl+Shift+A, leads nowhere
                 self._move_anchor(event)
 
+    def keyboardSearch(self, search: str) -> None:
+        """Letters choose no row: Qt went to "Add Panel" from an empty panel, whose row has no words to find."""
+
     def contextMenuEvent(self, event: QContextMenuEvent) -> None:
         """The menu of what lies there. Beside the panels nothing is chosen any more: a menu of theirs would mislead."""
         by_keys = event.reason() == QContextMenuEvent.Reason.Keyboard

@@ -83,7 +83,7 @@ class BoardDelegate(QStyledItemDelegate):
         if index.data(ROW).kind == "panel":
             rect.setTop(rect.bottom() - CAPTION + 22)
         else:
-            rect.adjust(56, 6, 0, -6)
+            rect.adjust(_find_heading(index.data(ROW)) - GAP, 6, 0, -6)  # its frame and padding stand before
         editor.setGeometry(rect)
 
     def eventFilter(self, editor: QObject, event: QEvent) -> bool:
@@ -101,11 +101,11 @@ class BoardDelegate(QStyledItemDelegate):
 
     def _heading(self, painter: QPainter, option: QStyleOptionViewItem, row: Row, text: str) -> None:
         c, rect = theme.colours, option.rect.adjusted(0, 6, 0, -6)
-        painter.setFont(_font(LARGE, QFont.Weight.DemiBold))
+        painter.setFont(_heading_font())
         painter.setPen(QColor(c.muted))
         draw_words(painter, rect, LEFT, row.number)
         painter.setPen(QColor(c.text if text else c.muted))
-        rect.setLeft(rect.left() + max(24, painter.fontMetrics().horizontalAdvance(row.number) + 14))
+        rect.setLeft(rect.left() + _find_heading(row))
         shown = OWN_NUMBER.sub("", text) or "Untitled scene"  # the number stands in front
         shown = painter.fontMetrics().elidedText(shown, Qt.TextElideMode.ElideRight, rect.width())
         draw_words(painter, rect, LEFT, shown)
@@ -190,6 +190,15 @@ def _preview(path: str, step: int) -> QPixmap:
 @lru_cache(maxsize=32)
 def _font(size: int, weight: QFont.Weight) -> QFont:
     return font(size, weight)
+
+
+def _heading_font() -> QFont:
+    return _font(LARGE, QFont.Weight.DemiBold)
+
+
+def _find_heading(row: Row) -> int:
+    """Where the words of a scene's heading begin behind its number, in pixels from the left."""
+    return max(24, QFontMetrics(_heading_font()).horizontalAdvance(row.number) + 14)
 
 
 def _round_up(side: float) -> int:

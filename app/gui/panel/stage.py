@@ -207,7 +207,8 @@ class PanelStage(PanelPart, QWidget):
         self.bar.set_before(before is not None)
         self.bar.set_picture(picture is not None or not self.canvas.preview.isNull())
         take = self.panel.take
-        self.strip.seen.setText(f"Take {take.number}  ·  {name_take(take)}" if take else "")
+        made = f"Take {take.number}  ·  {name_take(take)}" if take else ""
+        self.strip.seen.setText(made if self.canvas.preview.isNull() else "Not a take yet")
         acts = self.masks.acts_on(picture)
         if self.masking or acts:
             self.masks.load()

@@ -43,9 +43,9 @@ def choices(board: Board, seen: Sequence[Seen], typed: str) -> list[Choice]:
     ]
     here = {one.name.casefold() for one in seen}
     listed += [
-        Choice(member.name, None, member.role, member.colour, member.pictures[0])
+        Choice(member.name, None, member.role, member.colour, member.pictures[0] if member.pictures else None)
         for member in board.cast
-        if member.pictures and member.name.casefold() not in here
+        if member.name.casefold() not in here
     ]
     key = typed.casefold()
     return [one for one in listed if one.word.casefold().startswith(key) or str(one.number or "") == typed]
@@ -97,7 +97,7 @@ class MentionList(QListWidget):
         return self.currentItem().data(Qt.ItemDataRole.UserRole) if self.currentItem() else ""
 
     def _item(self, choice: Choice) -> QListWidgetItem:
-        number = f"image {choice.number}" if choice.number else "from the cast"
+        number = f"image {choice.number}" if choice.number else "from the cast" if choice.picture else "no picture yet"
         parts = [f"@{choice.word}", number, *([choice.role] if choice.role else [])]
         item = QListWidgetItem(self._icon(choice), as_line("  ·  ".join(parts)))
         item.setData(Qt.ItemDataRole.UserRole, choice.word)

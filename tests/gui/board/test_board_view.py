@@ -249,6 +249,15 @@ def test_the_second_press_of_a_double_click_does_nothing_on_the_page_that_the_fi
     assert window.document.runs.busy() == 0
 
 
+def test_letters_lead_nowhere_from_a_panel(grid, here, qtbot):
+    """From an empty one they went to the tile that adds one, by whose words they were looked for."""
+    grid.select(here[:1])
+    grid.setFocus()
+    before = grid.currentIndex()
+    qtbot.keyClicks(grid, "add")
+    assert grid.currentIndex() == before
+
+
 def test_captions_and_headings_are_edited_in_place(grid, window, here, qtbot):
     grid.select(here[:1])
     grid.setFocus()
@@ -261,6 +270,7 @@ def test_captions_and_headings_are_edited_in_place(grid, window, here, qtbot):
     grid.setCurrentIndex(grid.model().index(0))
     qtbot.keyClick(grid, Qt.Key.Key_Return)
     editor = QApplication.focusWidget()
+    assert editor.x() - grid.visualRect(grid.currentIndex()).x() < 24, "what it replaces stood before it"
     qtbot.keyClicks(editor, "INT. BAR")
     qtbot.keyClick(editor, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: window.document.board.scenes[0].heading == "INT. BAR")

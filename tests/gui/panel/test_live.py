@@ -186,8 +186,11 @@ def test_a_live_result_that_is_kept_runs_nothing_again(quick, engine, ids, pictu
     engine.done(picture_file("draft.png", "green"))
     rest(quick, engine, qtbot, 2)
     engine.done(picture_file("live.png", "yellow"))
+    seen = quick.stage.strip.seen
+    qtbot.waitUntil(lambda: seen.text() == "Not a take yet")
     quick.keep_live()
     qtbot.waitUntil(lambda: len(quick.panel.takes) == 2)
+    qtbot.waitUntil(lambda: seen.text().startswith("Take 2"))
     assert is_at_rest(quick), "what is seen was kept"
     assert len(engine.submitted) == 2
     kept = Source("take", take=quick.panel.takes[1].id)
