@@ -56,7 +56,7 @@ class SettingsDialog(QDialog):
         words = "See a single large picture in full: up to 4 times the work"
         self.full_references = _box(words, settings.full_references)
         self.full_references.setToolTip("With up to 4 megapixels, where it is the only one that is looked at")
-        self.json_prompts = _box("The pen writes JSON for FLUX.2", settings.json_prompts)
+        self.json_prompts = _box("Write prompts for FLUX.2 as structured text (JSON)", settings.json_prompts)
         self.json_prompts.setToolTip("A description in parts: scene, subjects, light. Changes stay plain words")
         self._lay_out()
         self.appearance.activated.connect(lambda place: self._set(appearance=SCHEMES[place]))
@@ -181,5 +181,5 @@ def say_writer(folder: Path | None) -> str:
 
 def say_helpers() -> str:
     """Of each small network whether it is here."""
-    here = "; ".join(f"{row.title}: {'here' if helpers.is_there(row) else 'none'}" for row in HELPERS.values())
+    here = "; ".join(f"{row.title}: {'installed' if helpers.is_there(row) else 'not installed'}" for row in HELPERS.values())
     return f"{here}. Without them no depth maps are made of photos and nothing is enlarged quickly. Models has them."

@@ -69,4 +69,4 @@ def test_one_that_is_not_there_now_is_said_and_what_none_means(qtbot, tmp_path):
 def test_helpers_that_are_here_are_said(qtbot):
     helpers.folder(DEPTH).mkdir(parents=True)
     (helpers.folder(DEPTH) / helpers.FILE).touch()
-    assert f"{DEPTH.title}: here; Swin2SR 2×: none" in open_dialog(qtbot).helpers.text()
+    assert f"{DEPTH.title}: installed; Swin2SR 2×: not installed" in open_dialog(qtbot).helpers.text()
