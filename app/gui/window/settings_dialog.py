@@ -181,5 +181,7 @@ def say_writer(folder: Path | None) -> str:
 
 def say_helpers() -> str:
     """Of each small network whether it is here."""
-    here = "; ".join(f"{row.title}: {'installed' if helpers.is_there(row) else 'not installed'}" for row in HELPERS.values())
+    here = "; ".join(
+        f"{row.title}: {'installed' if helpers.is_there(row) else 'not installed'}" for row in HELPERS.values()
+    )
     return f"{here}. Without them no depth maps are made of photos and nothing is enlarged quickly. Models has them."
