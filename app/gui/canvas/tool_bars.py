@@ -341,23 +341,37 @@ class ToolStrip(QWidget):
             **dict.fromkeys(MASKS, self.mask_bar), "place": self.place_bar, "paint": self.paint_bar,
             "pose": self.pose_bar, "boxes": self.box_bar, "rub": self.rub_bar,
         }  # fmt: skip
-        self.seen = OneLine(tone="muted")
-        row = QHBoxLayout(self)
+        self.seen, self._idle = OneLine(tone="muted"), QWidget()
+        self._looking = _lay_row(self._idle)
+        self._looking.addWidget(self.seen, 1)
+        row = _lay_row(self)
         row.setContentsMargins(GAP, 0, GAP, 0)
-        row.setSpacing(0)
-        row.addWidget(self.seen)
+        row.addWidget(self._idle)
         for bar in dict.fromkeys(self._bars.values()):
             row.addWidget(bar)
             bar.done.clicked.connect(self.done)
             bar.hide()
         self.setFixedHeight(TALL_ROW)
 
+    def add_beside(self, part: QWidget) -> None:
+        """At the end of the row while no tool has it."""
+        self._looking.addWidget(part)
+
     def set_tool(self, tool: str) -> None:
         """The row of this one."""
         chosen = self._bars.get(tool)
-        self.seen.setVisible(chosen is None)
-        for bar in dict.fromkeys(self._bars.values()):
-            bar.setVisible(bar is chosen)
+        shown = chosen or self._idle
+        for part in (self._idle, *self._bars.values()):
+            if part is not shown:
+                part.hide()  # before the other comes: for two there is no room
+        shown.show()
+
+
+def _lay_row(inside: QWidget) -> QHBoxLayout:
+    made = QHBoxLayout(inside)
+    made.setContentsMargins(0, 0, 0, 0)
+    made.setSpacing(0)
+    return made
 
 
 def _swatch(colour: QColor, current: bool = False) -> QIcon:

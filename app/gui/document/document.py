@@ -45,7 +45,7 @@ class Document(OpenBoard):
         self.engine = engine
         self.previews = True
         self.model: str | None = None  # the default model: for panels and boards that name none
-        self.watched: str | None = None  # the panel whose view is open: it tells its failures itself
+        self._watched: str | None = None
         self._keeping = Keeping(file, self._storing, self.number_of, self)
         self._keeping.made.connect(self._take_made)
         self._keeping.stored.connect(self.troubles.mend)
@@ -181,7 +181,17 @@ class Document(OpenBoard):
 
     def _fails_as(self, panel_id: str, number: str | None) -> bool:
         there = look(self.board).numbers.get(panel_id) == number is not None
-        return there and self.runs.has_failed(panel_id)
+        return there and panel_id != self.watched and self.runs.has_failed(panel_id)
+
+    @property
+    def watched(self) -> str | None:
+        """The panel whose view is open: it tells its failures itself."""
+        return self._watched
+
+    @watched.setter
+    def watched(self, panel_id: str | None) -> None:
+        self._watched = panel_id
+        self.claims.review()
 
     def _note_asked(self, panel_id: str) -> None:
         if panel_id in look(self.board).panels:

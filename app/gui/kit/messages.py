@@ -1,19 +1,18 @@
-"""Messages at the foot of the window: what happened and what to do. They never block, never pile up, and cover nothing
-but the head of a canvas, which has to keep its size: and that no longer than it takes to read them.
+"""Messages at the foot of the window: what happened and what to do. They never block, never pile up and cover nothing:
+where a canvas has to keep its size, one stands as a line in a row of the page that is free.
 """
 
 import os
 from collections.abc import Callable, Container
 from functools import partial
 
-from PySide6.QtCore import QDir, QEvent, QObject, QPoint, Qt, QTimer, Signal
+from PySide6.QtCore import QDir, QEvent, QObject, QPoint, Qt, Signal
 from PySide6.QtGui import QAccessible, QAccessibleEvent, QResizeEvent
 from PySide6.QtWidgets import (
     QApplication,
     QDialog,
     QFileDialog,
     QFrame,
-    QHBoxLayout,
     QLabel,
     QMessageBox,
     QProgressBar,
@@ -29,79 +28,30 @@ from mlx_model.errors import Hint
 from ...base.words import say_count, show_plainly
 from . import icons
 from .dialog import fill_dialog
-from .measures import GAP, HAIR, MARGIN, WIDE
+from .measures import GAP, MARGIN, TALL_ROW
+from .message import Message, Offer
 from .theme import theme
 from .widgets import as_title, button, icon_button, label, row
 from .words import in_window
 
 SIGN = 40  # px of the sign beside a question
-READ = 70  # ms of showing for each letter
-LEAST = 6000
 MOST = 4  # messages at once, besides those that last
 READING = 340  # px: width of what says how far something is
+LINE = 240  # px: a line that is shorter tells nothing
 SHARE = 0.3  # of the window's height
-Offer = tuple[str, Callable[[], None]]
-
-
-class Message(QFrame):
-    """One thing that happened, and what to do about it."""
-
-    gone = Signal()
-    read = Signal()  # it lasts, and was shown for the time that reading takes
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("toast")
-        self.setAccessibleName("Message")
-        self.title, self.hint = label(wrap=True), label(tone="muted", wrap=True)  # plain text: names stand in them
-        self._offered: Callable[[], None] | None = None
-        self.lasting, self.said, self.was_read = False, "", False
-        words = QVBoxLayout()
-        words.setSpacing(HAIR)
-        words.addWidget(self.title)
-        words.addWidget(self.hint)
-        box = QHBoxLayout(self)
-        box.setContentsMargins(WIDE, GAP, GAP, GAP)
-        self.offer = button("", self._accept_offer)
-        box.addLayout(words, 1)
-        box.addWidget(self.offer)
-        box.addWidget(icon_button("Dismiss message", "close", act=self.gone.emit))
-        self._timer = QTimer(self, singleShot=True)
-        self._timer.timeout.connect(self._end_reading)
-
-    def show_words(self, text: str, words: str, good: bool, offer: Offer | None, lasting: bool) -> None:
-        self._offered, self.lasting, self.said = offer[1] if offer else None, lasting, text
-        self.offer.setText(offer[0] if offer else "")
-        self.offer.setVisible(offer is not None)
-        self.title.setText(text)
-        self.hint.setText(words)
-        self.hint.setVisible(bool(words))
-        self.setProperty("good", "true" if good else "false")
-        self.style().unpolish(self)
-        self.style().polish(self)
-        self.was_read = False
-        self._timer.start(max(LEAST, READ * len(text + words)) * (1 if good else 2))
-        self.setAccessibleDescription(f"{text} {words}".strip())
-
-    def _end_reading(self) -> None:
-        self.was_read = True
-        (self.read if self.lasting else self.gone).emit()
-
-    def _accept_offer(self) -> None:
-        self.gone.emit()
-        if self._offered:
-            self._offered()
 
 
 class Follower(QObject):
-    """Does something whenever what it watches has another size."""
+    """Does something whenever what it watches has another place or size, comes or goes."""
+
+    TOLD = (QEvent.Type.Resize, QEvent.Type.Move, QEvent.Type.Show, QEvent.Type.Hide)
 
     def __init__(self, parent: QObject, act: Callable[[], None]):
         super().__init__(parent)
         self._act = act
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
-        if event.type() == QEvent.Type.Resize:
+        if event.type() in self.TOLD:
             self._act()
         return False
 
@@ -109,8 +59,8 @@ class Follower(QObject):
 class Toasts(QScrollArea):
     """The latest messages below the page, newest on top; the same one twice is one.
 
-    A message goes after the time it takes to read it, or when it is dropped: a lasting one only then. Where that would
-    lie over a canvas it is `folded`, a button that shows it again.
+    A message goes after the time it takes to read it, or when it is dropped: a lasting one only then. Where there is
+    room for one line alone, all that it does not tell is `folded`, a button that shows it.
     """
 
     def __init__(self, parent: QWidget):
@@ -176,17 +126,18 @@ class Toasts(QScrollArea):
             self._remove(one)
 
     def suit(self, page: QWidget | None, below: QVBoxLayout) -> None:
-        """Below the page, or over the head of its `steady` part, which no message may resize."""
-        steady: QWidget | None = getattr(page, "steady", None)
+        """Below the page, or where that may not be resized in its row `spare`, which has room for a line."""
+        spare: QWidget | None = getattr(page, "spare", None)
         self.folded.setChecked(False)
-        if steady is self._over:
+        if spare is self._over:
             return
-        if self._over:
-            self._over.removeEventFilter(self._follower)
-        self._over = steady
-        if steady:
+        for part in _list_around(self._over):
+            part.removeEventFilter(self._follower)
+        self._over = spare
+        for part in _list_around(spare):
+            part.installEventFilter(self._follower)
+        if spare:
             below.removeWidget(self)
-            steady.installEventFilter(self._follower)
         else:
             below.addWidget(self)
         self._fit()
@@ -209,30 +160,50 @@ class Toasts(QScrollArea):
         super().resizeEvent(event)
         self._fit()
 
-    def _fold(self) -> None:
-        """Show what may be seen here: what was read does not stay over a canvas unless it is asked for."""
-        read = [one for one in self.shown if self._over and one.lasting and one.was_read]
-        self.folded.setVisible(bool(read))
-        self.folded.setText(say_count(len(read), "notice"))
-        hidden = () if self.folded.isChecked() else read
+    def _find_line(self) -> Message | None:
+        """The one that is told in the row that is free: the newest that isn't read yet."""
+        over = self._over
+        if over is None or over.width() < LINE or not over.isVisibleTo(over.window()):
+            return None
+        return next((one for one in self.shown if not (one.lasting and one.was_read)), None)
+
+    def _fold(self) -> bool:
+        """Show what may be seen here; whether that is one line."""
+        line, asked = self._find_line(), self.folded.isChecked()
+        short = bool(self._over) and not asked
         for one in self.shown:
-            one.setVisible(one not in hidden)
-        self.setVisible(len(self.shown) > len(hidden))
+            one.shorten(short)
+            one.setVisible(not short or one is line)
+        told = line if short and self._over and line and line.fits(self._over.width()) else None
+        folded = sum(one is not told for one in self.shown) if self._over else 0
+        self.folded.setVisible(folded > 0)
+        self.folded.setText(say_count(folded, "notice"))
+        self.setVisible(bool(self.shown) and not (short and line is None))
+        return short
 
     def _fit(self) -> None:
         """As high as the messages, up to a share of the window: then they scroll."""
-        self._fold()
-        window = self.parentWidget()
+        if not self.shown:
+            self.folded.setChecked(False)
+        short, window = self._fold(), self.parentWidget()
+        self._column.setContentsMargins(*(0, 0, 0, 0) if short else (MARGIN, GAP, MARGIN, GAP))
         if self._over and window:
-            self.resize(self._over.width(), self.height())
-            self.move(self._over.mapTo(window, QPoint()))
+            place = self._over if short else self._over.parentWidget() or self._over
+            self.resize(place.width(), self.height())
+            self.move(place.mapTo(window, QPoint()))
             self.raise_()
         width = self.viewport().width()
         for layout in (one.layout() for one in self.shown):
             if layout:
                 layout.invalidate()  # it was measured before its labels had their letters
-        needed = self._column.totalHeightForWidth(width) if not self.isHidden() else 0
+        needed = TALL_ROW if short else self._column.totalHeightForWidth(width)
+        needed = 0 if self.isHidden() else needed
         self.setFixedHeight(min(needed, round(SHARE * window.height())) if window else needed)
+
+
+def _list_around(part: QWidget | None) -> list[QWidget]:
+    """Itself and all that it lies in: where one of them moves, it does."""
+    return [part, *_list_around(part.parentWidget())] if part and not part.isWindow() else []
 
 
 class ReadingDialog(QDialog):

@@ -19,6 +19,7 @@ from ...engine.jobs import Job
 from ..document.document import Document
 from ..document.forecast import Forecast, PanelModel, attempt, forecast
 from ..document.panel_part import PanelPart
+from ..document.runs import PanelState
 from ..kit.measures import GAP
 from ..kit.widgets import OneLine, as_action, button, describe, key_text, label, row, set_tone
 from ..kit.words import in_window, say_unknown
@@ -238,6 +239,11 @@ class EditBar(PanelPart, QWidget):
         if not isinstance(tried, FluxLocalError) or self.text.highlighter.problem:  # a mention is told as such
             return ""
         return f"{tried.message} {in_window(tried.hint)}".strip()
+
+    def tells(self, state: PanelState) -> bool:
+        """Whether the line below the words says already why there was no picture."""
+        shown = self.text.problem or self.misfit.text() or ("" if self._mild else self._refusal)
+        return bool(shown) and (not state.job or state.reason in shown)
 
     def set_note(self, text: str) -> None:
         """Why a live run can't start yet, "" for nothing."""

@@ -1,15 +1,15 @@
-"""The onion skin: the panel before shines through the picture, and which one it is stands on it."""
+"""The onion skin: the panel before shines through the picture, and which one it is stands above it."""
 
 from PySide6.QtCore import Qt, Signal
 from PySide6.QtGui import QPixmap
-from PySide6.QtWidgets import QFrame, QHBoxLayout, QSlider, QWidget
+from PySide6.QtWidgets import QHBoxLayout, QSlider, QWidget
 
 from ...board.data import Panel
 from ...board.seen import look
 from ..canvas.canvas import Canvas
 from ..document.document import Document
 from ..document.panel_part import PanelPart
-from ..kit.measures import GAP, TIGHT, WIDE
+from ..kit.measures import GAP
 from ..kit.widgets import describe, icon_button, label
 
 STEPS = 100
@@ -18,20 +18,18 @@ NOTHING = "There is no panel before this one"
 EMPTY = "The panel before has no picture yet"
 
 
-class Onion(PanelPart, QFrame):
-    """A strip at the head of the canvas while the skin is on."""
+class Onion(PanelPart, QWidget):
+    """Stands in the row above the picture while the skin is on."""
 
     closed = Signal()
 
     def __init__(self, document: Document, canvas: Canvas):
-        super().__init__(canvas)
+        super().__init__()
         self.document, self.canvas, self.on = document, canvas, False
-        self.setObjectName("toast")
-        self.setProperty("good", True)
-        self.setAutoFillBackground(True)
+        self._asked_at = ""  # the panel where it was switched on: there it is said why nothing is seen
         row = QHBoxLayout(self)
-        row.setContentsMargins(WIDE, TIGHT, GAP, TIGHT)
-        self.words = label()
+        row.setContentsMargins(GAP, 0, 0, 0)
+        self.words = label(tone="muted")
         self.opacity = QSlider(Qt.Orientation.Horizontal)
         self.opacity.setRange(0, STEPS)
         self.opacity.setValue(FIRST)
@@ -45,7 +43,7 @@ class Onion(PanelPart, QFrame):
         self.hide()
 
     def set_on(self, on: bool) -> None:
-        self.on = on
+        self.on, self._asked_at = on, self.panel_id if on else ""
         self.refresh()
 
     def find_before(self) -> tuple[Panel | None, str]:
@@ -59,20 +57,13 @@ class Onion(PanelPart, QFrame):
         if not self.panel_id:
             return
         before, why_not = self.find_before()
+        self._asked_at = self._asked_at if self._asked_at == self.panel_id else ""
         take = before.take if before and self.on else None
         self.canvas.set_onion(self.document.pixmap(take.picture.sha256) if take else QPixmap(), self.share)
         self.words.setText(f"Onion skin: panel {look(self.document.board).numbers[before.id]}" if before else why_not)
         self.opacity.setVisible(before is not None)
-        self.setVisible(self.on)
-        self.place()
+        self.setVisible(self.on and (before is not None or bool(self._asked_at)))
 
     @property
     def share(self) -> float:
         return self.opacity.value() / STEPS
-
-    def place(self) -> None:
-        """In the upper right corner: the left one has the names of what is compared."""
-        if self.on:
-            self.adjustSize()
-            self.move(max(0, self.canvas.width() - self.width() - GAP), GAP)
-            self.raise_()

@@ -80,6 +80,7 @@ class PanelStage(PanelPart, QWidget):
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(TIGHT)
         self.canvas.set_invitation(invitation(document.board))
+        self.strip.add_beside(self.onion)
         column.addWidget(self.strip)
         column.addWidget(self.canvas, 1)
         self._connect()
@@ -389,4 +390,3 @@ class PanelStage(PanelPart, QWidget):
     def resizeEvent(self, event: QResizeEvent) -> None:
         super().resizeEvent(event)
         self.card.place()
-        self.onion.place()

@@ -48,7 +48,7 @@ class PanelView(PanelPart, QWidget):
         widget once more.
         """
         self.stage = PanelStage(self.document, self)
-        self.steady = self.stage.canvas  # no message may resize it
+        self.spare = self.stage.strip.seen  # messages have this row: none may resize the canvas
         yield
         self.edit = EditBar(self.document, self)
         yield
@@ -249,7 +249,10 @@ class PanelView(PanelPart, QWidget):
         self.edit.render_bar.set_state(state, self.live.on)
         if state.state == "failed" and not self.live.on:
             self.stage.show_preview(None)
-            self.stage.say_failed(state.reason, state.hint, state.misfit)
+            if self.edit.tells(state):
+                self.stage.hush()
+            else:
+                self.stage.say_failed(state.reason, state.hint, state.misfit)
         elif state.busy and not self.live.on:
             self.stage.hush()
             self.edit.show_live("")

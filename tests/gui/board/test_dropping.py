@@ -204,8 +204,8 @@ def test_a_misfit_leads_to_the_settings(window, monkeypatch):
     assert page.edit.change_settings.isVisible()
     page.side.tabs.setCurrentIndex(1)
     page.render_panel()
-    assert page.stage.card.button.text() == "Change Settings"
-    QTest.mouseClick(page.stage.card.button, Qt.MouseButton.LeftButton)
+    assert not page.stage.card.isVisible(), "it would say once more what the line below the words says"
+    QTest.mouseClick(page.edit.change_settings, Qt.MouseButton.LeftButton)
     assert page.side.tabs.currentIndex() == 0
     assert page.side.settings.fold.isChecked()
     assert page.side.settings.size_box.isVisible()

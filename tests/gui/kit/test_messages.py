@@ -29,19 +29,25 @@ def test_several_messages_stand_below_each_other_and_cover_nothing(window):
     assert window.stack.geometry().intersects(window.toasts.geometry()) is False
 
 
-def test_no_message_resizes_the_canvas_or_covers_takes_and_render(window, qtbot):
+def where(window, part):
+    return part.rect().translated(part.mapTo(window.centralWidget(), QPoint()))
+
+
+def test_no_message_resizes_the_canvas_or_covers_anything_of_the_panel(window, qtbot):
     window.open_panel(next(window.document.board.panels()).id)
     view = window.page("panel")
     QApplication.processEvents()
     before = view.stage.canvas.size()
     window.say("Exported out.mp4.", good=True)
     QApplication.processEvents()
-    over, canvas = window.toasts.geometry(), view.stage.canvas
+    over, canvas, free = window.toasts.geometry(), view.stage.canvas, view.stage.strip
     assert canvas.size() == before
     assert window.toasts.isVisible()
-    assert canvas.rect().translated(canvas.mapTo(window.centralWidget(), QPoint())).contains(over)
+    assert where(window, free).contains(over)
     window.resize(window.width() + 100, window.height())
-    qtbot.waitUntil(lambda: window.toasts.width() == canvas.width() > over.width())
+    qtbot.waitUntil(lambda: window.toasts.width() == view.stage.strip.seen.width() > over.width())
+    view.stage.move(view.stage.pos() + QPoint(0, 40))  # as a row of tools above it does
+    assert where(window, free).contains(window.toasts.geometry())
     window.go("board")
     QApplication.processEvents()
     assert not window.stack.geometry().intersects(window.toasts.geometry())
@@ -66,6 +72,37 @@ def test_what_lasts_does_not_stay_over_the_picture_and_is_one_click_away(window)
     assert not window.toasts.folded.isVisible()
     window.session.mended.emit("The disk is full.")
     assert not window.toasts.isVisible()
+
+
+def test_of_several_messages_one_stands_above_the_picture_and_the_rail_counts_the_rest(window, qtbot):
+    window.open_panel(next(window.document.board.panels()).id)
+    view, toasts = window.page("panel"), window.toasts
+    for number in range(3):
+        window.say(f"Message {number}", "And what to do." * 20 * (number == 1))
+    assert [one.said for one in toasts.shown if one.isVisible()] == ["Message 2"]
+    assert (toasts.height(), toasts.folded.text()) == (view.stage.strip.height(), "2 notices")
+    toasts.drop("Message 2")
+    assert toasts.shown[0].line.isVisible()
+    assert toasts.folded.text() == "2 notices", "of the long one a line tells not all"
+    toasts.folded.click()
+    assert all(one.title.isVisible() for one in toasts.shown)
+    toasts.folded.click()
+    view.stage.bar.tools["place"].setEnabled(True)
+    view.stage.set_tool("place")
+    assert not toasts.isVisible(), "the tool has the row"
+    view.stage.set_tool("move")
+    qtbot.waitUntil(lambda: toasts.isVisible() and where(window, view.stage.strip.seen).contains(toasts.geometry()))
+
+
+def test_a_failure_that_the_open_panel_shows_is_not_told_by_a_message_too(window, engine):
+    first, second, *_ = (panel.id for panel in window.document.board.panels())
+    window.document.render([first, second])
+    for _ in range(2):
+        engine.fail("The disk is full.")
+    assert len(words(window)) == 2
+    window.open_panel(second)
+    assert window.page("panel").stage.card.isVisible()
+    assert [one.split()[1] for one in words(window)] == [f"{window.document.number_of(engine.jobs()[0])}:"]
 
 
 def test_what_lasts_is_read_before_it_leaves_the_picture(window):

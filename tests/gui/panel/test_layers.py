@@ -300,9 +300,21 @@ def test_the_onion_skin_is_the_panel_before_and_says_which(view, document, ids):
     assert not view.stage.canvas.onion.isNull()
     onion.opacity.setValue(70)
     assert view.stage.canvas.onion_opacity == 0.7
-    view.show_panel(ids()[0])
-    assert (onion.words.text(), view.stage.canvas.onion.isNull()) == ("There is no panel before this one", True)
+    assert view.stage.strip.isAncestorOf(onion), "nothing of it lies on the picture"
     view.stage.bar.onion.click()
+    assert not onion.isVisible()
+
+
+def test_that_no_panel_is_before_is_said_where_the_onion_skin_is_switched_on(view, document, ids):
+    onion = view.stage.onion
+    view.stage.bar.onion.click()
+    view.show_panel(ids()[0])
+    assert not onion.isVisible()
+    for _ in range(2):
+        view.stage.bar.onion.click()
+    assert (onion.isVisible(), onion.words.text()) == (True, "There is no panel before this one")
+    view.show_panel(ids()[1])
+    view.show_panel(ids()[0])
     assert not onion.isVisible()
 
 

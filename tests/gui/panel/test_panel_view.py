@@ -152,7 +152,8 @@ def test_what_cannot_run_says_so_without_a_job(view, document, engine, ids):
     document.do("Edit", commands.set_panel(document.board, ids()[0], prompt="@nobody"))
     QTest.mouseClick(view.edit.render_bar.button, LEFT)
     assert engine.submitted == []
-    assert "@nobody" in view.stage.card.message.text()
+    assert "@nobody" in view.edit.hint.text()
+    assert not view.stage.card.isVisible(), "one line says it"
 
 
 # Masks
