@@ -14,8 +14,9 @@ from ..prompt.menu import attach_menus
 from ..prompt.tray import ReferenceTray
 from .fields import ShotFields
 from .render_settings import RenderSettings
+from .shares import Shares
 from .take_details import TakeDetails
-from .takes_tree import TakesTree
+from .takes_tree import HEIGHT, LEAST, TakesTree
 
 TABS = (
     ("Pictures", "What the model looks at, and how it paints"),
@@ -49,14 +50,16 @@ class PanelSide(PanelPart, QFrame):
         top.addWidget(self.tabs)
         top.addStretch(1)
         column.addLayout(top)
-        column.addWidget(self.pages, 1)
+        column.addWidget(self.pages)
         self._build_picture()
         self.shot, self.take = ShotFields(document), TakeDetails(document)
         for (name, hint), page in zip(TABS, (self.picture_page, self.shot, self.take), strict=True):
             self.tabs.setTabToolTip(self.tabs.addTab(name), hint)
             self._scroll(page)
         self.tabs.currentChanged.connect(self.pages.setCurrentIndex)
-        column.addLayout(self._build_takes(), 1)
+        self._lower = self._build_takes()
+        column.addLayout(self._lower, 1)
+        self._shares = Shares(self, self.pages)
         self._parts: tuple[PanelPart, ...] = (self.tray, self.settings, self.shot, self.take, self.takes)
         self._connect()
 
@@ -152,6 +155,7 @@ class PanelSide(PanelPart, QFrame):
     def _refresh_rest(self) -> None:
         takes = self.panel.takes
         self.takes_count.setText(str(len(takes)) if takes else "")
+        self._share()
         for part in (self.go_on, self.more):
             part.setEnabled(bool(takes))
         count, limit = len(see(self.document.board, self.panel)), self.model.limit
@@ -161,6 +165,14 @@ class PanelSide(PanelPart, QFrame):
             self._tell(self.tray.limit_message())
         elif self.tray_told.property("tone") == "danger":
             self._tell("")
+
+    def _share(self) -> None:
+        """The takes need a row each, of which two are always there."""
+        rest = WIDE + GAP + self._lower.minimumSize().height()
+        needed = rest + HEIGHT * max(0, len(self.panel.takes) - LEAST)
+        if needed != self._shares.takes:
+            self._shares.takes = needed
+            self._shares.share_soon()
 
     def _find_model(self) -> None:
         """Opening the model's folder takes some milliseconds: not for every letter that is typed."""

@@ -15,6 +15,7 @@ from PySide6.QtGui import (
     QPainterPath,
     QPaintEvent,
     QPen,
+    QResizeEvent,
 )
 from PySide6.QtWidgets import (
     QAbstractItemView,
@@ -42,6 +43,7 @@ from ..kit.widgets import LeftButton, as_tip, draw_words, wins_over_menus
 from .branches import Branch, break_lines, grow, hint_at, name_file, name_take, read_out
 from .enlarging import add_enlarging
 
+LEAST = 2  # rows that are always seen
 HEIGHT, PICTURE, PAD = 58, QSize(62, 46), 6
 LANE, MOST_LANES = 14, 6  # px of a step to the right; deeper ones stand there too
 ICON = 18
@@ -73,7 +75,7 @@ class TakesTree(PanelPart, QListWidget):
         self.setDragDropMode(QAbstractItemView.DragDropMode.DragOnly)
         self.setUniformItemSizes(True)
         self.setItemDelegate(_Rows(self))
-        self.setMinimumHeight(2 * HEIGHT)
+        self.setMinimumHeight(LEAST * HEIGHT)
         self.setObjectName("plain")
         self.setMouseTracking(True)
         self.setAccessibleName("Takes")
@@ -87,6 +89,13 @@ class TakesTree(PanelPart, QListWidget):
 
     def _repaint(self) -> None:
         self.viewport().update()
+
+    def resizeEvent(self, event: QResizeEvent) -> None:
+        """Whole rows alone: none is cut in the middle of its letters."""
+        super().resizeEvent(event)
+        self.setViewportMargins(0, 0, 0, self.contentsRect().height() % HEIGHT)
+        if self.currentItem():
+            self.scrollToItem(self.currentItem())
 
     def show_panel(self, panel_id: str) -> None:
         self.compared = ""

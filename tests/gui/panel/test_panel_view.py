@@ -13,6 +13,7 @@ from PySide6.QtWidgets import (
     QAbstractSpinBox,
     QApplication,
     QComboBox,
+    QLabel,
     QLineEdit,
     QMenu,
     QPlainTextEdit,
@@ -26,6 +27,7 @@ from app.board.seen import see
 from app.gui.board.model import list_origins
 from app.gui.canvas.tool_bars import ToolBar
 from app.gui.document.picture_drag import mime_of
+from app.gui.panel.takes_tree import HEIGHT
 from app.gui.panel.view import PanelView
 from app.pictures.images import open_mask
 from app.pictures.inputs import load_mask
@@ -154,6 +156,43 @@ def test_what_cannot_run_says_so_without_a_job(view, document, engine, ids):
     assert engine.submitted == []
     assert "@nobody" in view.edit.hint.text()
     assert not view.stage.card.isVisible(), "one line says it"
+
+
+# The side
+
+
+def list_cut(page, edge):
+    """The words and fields of a page that an edge goes through, by their line where they have several."""
+    parts = [one for one in page.findChildren(QWidget) if one.isVisibleTo(page) and one.parentWidget().layout()]
+    tops = [(one, one.mapTo(page, QPoint()).y()) for one in parts if not one.layout()]
+    lines = [
+        (one, top, one.fontMetrics().lineSpacing() if isinstance(one, QLabel) else one.height()) for one, top in tops
+    ]
+    return [one for one, top, line in lines if top < edge < top + one.height() and (edge - top) % line]
+
+
+def test_takes_have_the_height_that_the_fields_leave(view, document, ids, qtbot):
+    for number in range(6):
+        add_take(document, ids()[0], number)
+    view.resize(1200, 750)
+    side, takes = view.side, view.side.takes
+    qtbot.waitUntil(lambda: takes.viewport().height() >= 6 * HEIGHT)
+    heading = side.pages.mapTo(side, side.pages.rect().bottomLeft()).y()
+    foot = side.settings.summary.mapTo(side, side.settings.summary.rect().bottomLeft()).y()
+    assert heading - foot < 24, "nothing stands empty between the two"
+
+
+@pytest.mark.parametrize("height", [480, 560, 700, 750])
+def test_no_page_of_the_side_ends_in_the_middle_of_a_letter(view, document, ids, qtbot, height):
+    for number in range(6):
+        add_take(document, ids()[0], number)
+    view.resize(1200, height)
+    for place in range(3):
+        view.side.tabs.setCurrentIndex(place)
+        QApplication.processEvents()
+        page = view.side.pages.widget(place)
+        assert list_cut(page.widget(), page.height()) == []
+        assert view.side.takes.viewport().height() % HEIGHT == 0
 
 
 # Masks
