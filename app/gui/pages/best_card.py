@@ -18,6 +18,7 @@ from ..kit.widgets import button, describe, label, row
 from ..kit.words import model_title
 from .model_card import say_time
 
+LARGE, SMALL = QSize(150, 112), QSize(110, 82)  # px: of the sample
 SAMPLE = paths.ASSETS / "samples" / "gull_1c.png"
 
 
@@ -46,9 +47,9 @@ class BestCard(QFrame):
         super().__init__()
         self.setObjectName("card")
         self.entry = entry
-        drawn = self.sample = Sample(str(SAMPLE), QSize(150, 112))
+        drawn = self.sample = Sample(str(SAMPLE), LARGE)
         describe(drawn, "Sample picture", "Drawn, to show what such a model is for: it makes its own")
-        words = QVBoxLayout()
+        self._words = words = QVBoxLayout()
         words.setSpacing(TIGHT)
         words.addWidget(label("Best for this computer", "muted"))
         words.addWidget(label(model_title(entry["name"]), name="heading"))
@@ -58,11 +59,20 @@ class BestCard(QFrame):
         words.addStretch(1)
         self.button = button(self._say_act(default), act, "download" if self._is_wanted() else "check", "primary")
         self.button.setEnabled(self._is_wanted() or entry["name"] != default)
-        box = row(drawn, spacing=MARGIN)
+        self._box = box = row(drawn, spacing=MARGIN)
         box.setContentsMargins(WIDE, WIDE, MARGIN, WIDE)
         box.addLayout(words, 1)
         box.addWidget(self.button, 0, Qt.AlignmentFlag.AlignVCenter)
         self.setLayout(box)
+
+    def suit(self, narrow: bool) -> None:
+        """Where there is little room its picture is small and its button stands below the words."""
+        self.sample.setFixedSize(SMALL if narrow else LARGE)
+        self.note.setVisible(not narrow)
+        if narrow:
+            self._words.addWidget(self.button, 0, Qt.AlignmentFlag.AlignLeft)
+        else:
+            self._box.addWidget(self.button, 0, Qt.AlignmentFlag.AlignVCenter)
 
     def _is_wanted(self) -> bool:
         return not self.entry["installed"] and self.entry["repo"] is not None

@@ -132,8 +132,7 @@ class ModelsView(QWidget):
         self._fit_columns()
         card = self.best.itemAt(0)
         if card and isinstance(best := card.widget(), BestCard):
-            best.sample.setVisible(not narrow)
-            best.note.setVisible(not narrow)
+            best.suit(narrow)
 
     def refresh(self) -> None:
         """Read again what is installed."""

@@ -32,7 +32,7 @@ from .starts import Starts, name_start, starts_from_seen
 
 LOW, HIGH = 78, 116  # height of words and start, in px; on a tall screen
 TALL = 900  # px: of the window's page
-PLACE = 180  # px of width: the most of a place
+PLACE = 90  # px of width: with less room its sign alone stands for a place
 NARROW = 600  # px of width: another start stands in the last row
 KEPT_DRAFT = "The picture of this draft in full size and steps is made, and becomes a take"
 
@@ -82,15 +82,13 @@ class EditBar(PanelPart, QWidget):
         self.keep = button("Keep as Take", self.keep_asked.emit, kind="quiet")
         self.discard = button("Discard", self.discard_asked.emit, kind="quiet")
         describe(self.discard, "Discard", "The live picture: the take comes back")
-        self.placed_words = OneLine(tone="muted")
-        self.remove_placed = button("Remove Layers", self.clear_placed, kind="quiet")
-        describe(self.remove_placed, "Remove layers", "All that is placed and painted on the picture")
+        self.remove_placed = button("", self.clear_placed, kind="quiet")
         self.hint.setFixedHeight(self.remove_placed.sizeHint().height())
         self.box_words = OneLine(tone="muted")
         self.remove_boxes = button("Remove Boxes", self.clear_boxes, kind="quiet")
         describe(self.remove_boxes, "Remove boxes", "All that say what is to be where")
         self._last = row(
-            self.hint, self.keep, self.discard, *self.pen.parts(), self.box_words, self.remove_boxes, self.placed_words,
+            self.hint, self.keep, self.discard, *self.pen.parts(), self.box_words, self.remove_boxes,
             self.remove_placed,
         )  # fmt: skip
         for part in (self.hint, self.pen.told):
@@ -127,8 +125,8 @@ class EditBar(PanelPart, QWidget):
         else:
             self._top.insertWidget(1, self.from_other)
         if self.panel_id:
-            self._show_place()
             self._show_mask()
+            self._show_place()
 
     def _set_height(self, height: int) -> None:
         self.text.setFixedHeight(height)
@@ -151,8 +149,8 @@ class EditBar(PanelPart, QWidget):
         self.pen.refresh()
         self.start.setVisible(changes)
         self._show_choice(changes)
-        self._show_place()
         self._show_mask()
+        self._show_place()
         self._show_placed()
         self._show_boxes()
         self.text.set_context(board, see(board, panel), changes)
@@ -180,12 +178,18 @@ class EditBar(PanelPart, QWidget):
         place = look(self.document.board).find_place(self.panel)
         self.place.setVisible(bool(place))
         self.place.setChecked(self.panel.in_place)
-        elide = Qt.TextElideMode.ElideRight
-        text = self.place.fontMetrics().elidedText(place, elide, PLACE) if self.width() >= NARROW else ""
-        self.place.setText(as_action(text))
+        self.place.setText("")  # which has the width of its sign
+        others = [one for one in self._list_top() if one.isVisibleTo(self)]
+        room = self.width() - GAP - sum(one.sizeHint().width() + GAP for one in others)
+        text = self.place.fontMetrics().elidedText(place, Qt.TextElideMode.ElideRight, room)
+        self.place.setText(as_action(text) if text == place or room >= PLACE else "")
         describe(
             self.place, f"Place: {place}", "The scene's place is added to the words of this panel. Press to change"
         )
+
+    def _list_top(self) -> list[QWidget]:
+        items = [self._top.itemAt(place) for place in range(self._top.count())]
+        return [one for item in items if item and (one := item.widget())]
 
     def _turn_place(self) -> None:
         self.change("Take Place Off" if self.panel.in_place else "Add Place", in_place=not self.panel.in_place)
@@ -204,10 +208,10 @@ class EditBar(PanelPart, QWidget):
         describe(self.masked, words, f"{why}. Press to remove the mask")
 
     def _show_placed(self) -> None:
-        panel = self.panel
-        self.placed_words.setText(f"With {say_count(len(panel.placed), 'layer')} on it")
-        for part in (self.placed_words, self.remove_placed):
-            part.setVisible(bool(panel.placed))
+        placed = self.panel.placed
+        self.remove_placed.setText(f"Remove {say_count(len(placed), 'Layer')}")
+        describe(self.remove_placed, self.remove_placed.text(), "All that is placed and painted on the picture")
+        self.remove_placed.setVisible(bool(placed))
 
     def _show_boxes(self) -> None:
         told, used = tell_boxes(self.panel, self.model)

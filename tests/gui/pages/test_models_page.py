@@ -85,6 +85,16 @@ def test_all_columns_are_seen_where_there_is_room(window, page, qtbot):
             assert table.columnWidth(column) >= table.horizontalHeader().sectionSizeHint(column), column
 
 
+def test_the_best_card_keeps_its_picture_and_its_words_where_there_is_little_room(window, page, qtbot):
+    window.resize(900, 600)
+    qtbot.waitUntil(lambda: window.width() == 900)
+    best = page.best.itemAt(0).widget()
+    assert best.sample.isVisible()
+    for one in best.findChildren(QLabel):
+        assert not one.isVisible() or one.wordWrap() or one.width() >= one.sizeHint().width(), one.text()
+    assert not best.sample.geometry().intersects(best.button.geometry())
+
+
 def test_one_model_is_shown_in_full_the_chosen_one_by_keys_too(page):
     page.table.setFocus()
     first = page.find_chosen()

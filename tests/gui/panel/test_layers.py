@@ -67,7 +67,7 @@ def test_it_is_seen_on_what_it_lies_on_and_not_on_the_result(view, document, ids
     placed = (Placed(drawn(document, 9)),)
     document.do("Place", commands.set_panel(document.board, ids()[1], source=Source("take"), placed=placed))
     assert view.stage.canvas.arranger.items == placed
-    assert "1 layer" in view.edit.placed_words.text()
+    assert view.edit.remove_placed.text() == "Remove 1 Layer"
     result = replace(add_take(document, ids()[1], 4), parent=start.id)
     document.do("Start", commands.set_panel(document.board, ids()[1], source=Source("take", take=start.id),
                                             placed=placed))  # fmt: skip

@@ -22,7 +22,7 @@ from PySide6.QtWidgets import (
 )
 
 from app.board import commands
-from app.board.data import Source
+from app.board.data import Placed, Source
 from app.board.seen import see
 from app.gui.board.model import list_origins
 from app.gui.canvas.tool_bars import ToolBar
@@ -105,6 +105,31 @@ def test_in_the_smallest_window_no_tool_and_no_choice_is_cut_or_lies_on_another(
         tools = [one for one in view.stage.bar.findChildren(QToolButton) if one.isVisible()]
         for one, other in pairwise(sorted(tools, key=lambda tool: tool.x())):
             assert one.geometry().right() < other.x(), (one.accessibleName(), other.accessibleName())
+
+
+def test_a_place_has_the_room_that_the_choices_beside_it_leave(window, qtbot):
+    document = window.document
+    scene = document.board.scenes[0]
+    document.do("Head", commands.set_scene(document.board, scene.id, heading="INT. ZOO OFFICE IN THE OLD TOWN - NIGHT"))
+    window.open_panel(next(document.board.panels()).id)
+    window.resize(1280, 800)
+    qtbot.waitUntil(lambda: window.page("panel").edit.width() > 800)
+    assert window.page("panel").edit.place.text() == "interior, zoo office in the old town, night"
+
+
+def test_what_lies_on_the_picture_is_counted_in_full_where_there_is_little_room(window, qtbot):
+    document = window.document
+    first, second, *_ = (panel.id for panel in document.board.panels())
+    placed = (Placed(add_take(document, second, 3).picture),)
+    add_take(document, first, 2)
+    source = Source("panel", panel=first)
+    document.do("Place", commands.set_panel(document.board, second, placed=placed, source=source))
+    window.open_panel(second)
+    window.resize(900, 600)
+    edit = window.page("panel").edit
+    qtbot.waitUntil(lambda: edit.width() < 500 and edit.remove_placed.isVisible())
+    assert (edit.from_other.isVisible(), edit.remove_placed.text()) == (True, "Remove 1 Layer")
+    assert edit.remove_placed.width() >= edit.remove_placed.sizeHint().width()
 
 
 def test_a_long_heading_gives_way_before_any_tool_does(window, qtbot):
