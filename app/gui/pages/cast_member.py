@@ -126,7 +126,6 @@ class MemberPanel(QWidget):
         box.addWidget(self.used)
         box.addWidget(self.panels, 2)
         box.addStretch(1)
-        box.addLayout(row(None, button("Remove from Cast", self.remove, "trash", "quiet")))
         self.setMinimumWidth(WIDTH)
 
     def _swatches(self) -> QWidget:

@@ -24,6 +24,7 @@ from PySide6.QtWidgets import (
     QStyle,
     QStyledItemDelegate,
     QStyleOptionViewItem,
+    QVBoxLayout,
     QWidget,
 )
 
@@ -38,11 +39,11 @@ from ..board.paint import LEFT, draw_ring
 from ..document import picture_drag
 from ..document.document import Document
 from ..kit import portrait
-from ..kit.measures import FINE, GAP, RADIUS, TEXT
+from ..kit.measures import FINE, GAP, MARGIN, RADIUS, TEXT, TIGHT
 from ..kit.menus import make_menu
 from ..kit.messages import choose_files
 from ..kit.theme import font, theme
-from ..kit.widgets import Empty, LeftButton, OneLine, bar, button, draw_words, fill_page, label
+from ..kit.widgets import Empty, LeftButton, OneLine, bar, button, draw_words, fill_page, label, row
 from .cast_member import WIDTH, MemberPanel, accept_pictures, uses
 from .teach import name_lesson
 
@@ -206,7 +207,8 @@ class CastView(QWidget):
         self.list.setItemDelegate(CastDelegate(document, self.list))
         self.body = QWidget(self)  # what is built where it stays is dressed once, not again wherever it is moved to
         self.split = QSplitter(self.body)
-        self.side = QScrollArea(self.split)
+        self._right = QWidget(self.split)
+        self.side = QScrollArea(self._right)
         self.member = MemberPanel(document, self.side.viewport())
         self.member.panels.opened.connect(self.open_panel)
         self.list.selectionModel().currentChanged.connect(lambda now, _: self._choose(now))
@@ -234,6 +236,13 @@ class CastView(QWidget):
         side.setMinimumWidth(WIDTH + side.verticalScrollBar().sizeHint().width())
         side.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # it follows what has the focus inside
         side.setWidget(self.member)
+        foot = row(None, button("Remove from Cast", self.member.remove, "trash", "quiet"))
+        foot.setContentsMargins(MARGIN, TIGHT, MARGIN, GAP)
+        column = QVBoxLayout(self._right)
+        column.setContentsMargins(0, 0, 0, 0)
+        column.setSpacing(0)
+        column.addWidget(side, 1)
+        column.addLayout(foot)
         split.setStretchFactor(0, 1)
         split.setSizes([800, 320])
         split.setChildrenCollapsible(False)

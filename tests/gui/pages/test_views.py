@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from PySide6.QtCore import QMimeData, QPoint, QPointF, Qt, QTimer, QUrl
 from PySide6.QtGui import QDropEvent
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QDialog, QFileDialog, QMenu, QProgressDialog, QWidget
+from PySide6.QtWidgets import QDialog, QFileDialog, QMenu, QProgressDialog, QPushButton, QWidget
 
 from app.base import paths, settings
 from app.base.words import SHOW_IN_FILES
@@ -68,6 +68,13 @@ def test_a_new_name_follows_into_the_prompts(cast, window):
     cast.member.name.setText("@Sea Gull")
     cast.member.name.editingFinished.emit()
     assert window.document.board.panel(first).prompt == "@Sea-Gull at the beach"
+
+
+def test_the_button_that_removes_a_member_is_seen_whole_beside_a_message(cast, window, qtbot):
+    window.resize(900, 600)
+    window.say("Something was done.", "And what follows.", True)
+    remove = next(one for one in cast.findChildren(QPushButton) if one.text() == "Remove from Cast")
+    qtbot.waitUntil(lambda: window.toasts.isVisible() and remove.visibleRegion().boundingRect() == remove.rect())
 
 
 def test_role_colour_pictures_notes_and_removal(cast, window, qtbot):
