@@ -93,3 +93,8 @@ def show_plainly(text: str, lines: bool = True) -> str:
     """Text as a terminal or a label may have it: hidden marks are seen as \ufffd; without `lines`, on a single one."""
     text = BREAKS.sub("\n" if lines else " ", text)
     return HIDDEN.sub("\ufffd", text if lines else text.replace("\t", " "))
+
+
+def let_break(text: str, most: int = 40) -> str:
+    """The same with places inside of longer words where a line may break: none runs past the edge of a dialog."""
+    return re.sub(rf"\S{{{most}}}(?=\S)", "\\g<0>\u200b", text)

@@ -17,6 +17,7 @@ from ..document import picture_drag
 from ..document.document import Document
 from ..kit.fields import ChoiceField
 from ..kit.measures import GAP, INSET, MARGIN, WIDE
+from ..kit.text_field import follow_letters
 from ..kit.turns import OnceATurn
 from ..kit.widgets import Empty, OneLine, OneLineEdit, as_action, as_tip, bar, button, describe, icon_button, label, row
 from ..kit.words import model_title, say_unknown
@@ -41,7 +42,7 @@ class BoardView(QWidget):
         self.grid.cell = cell
         self._show_soon = OnceATurn(self, self._show_selection)
         self.grid.selectionModel().selectionChanged.connect(lambda *_: self._show_selection())
-        self.title = OneLineEdit()
+        self.title = follow_letters(OneLineEdit())
         self.title.setProperty("kind", "title")
         self.title.setAccessibleName("Title of the board")
         self.title.editingFinished.connect(self._retitle)
@@ -54,7 +55,7 @@ class BoardView(QWidget):
         self.square.setToolTip("The built-in model has only learned squares: other shapes come out worse. Make it 1:1")
         self.square.setAccessibleDescription(self.square.toolTip())
         self.square.hide()
-        self.style_line = OneLineEdit()
+        self.style_line = follow_letters(OneLineEdit())
         self.style_line.setPlaceholderText("How all panels look, such as: ink and watercolour, soft light")
         describe(self.style_line, "Style of all panels", "These words are added to those of every panel")
         self.style_line.editingFinished.connect(self._restyle)
@@ -114,7 +115,7 @@ class BoardView(QWidget):
         self.second.setContentsMargins(MARGIN, GAP, MARGIN, GAP)
         box.addLayout(self.second)
         third = row(self.unlearned)
-        third.setContentsMargins(MARGIN, 0, MARGIN, 0)
+        third.setContentsMargins(MARGIN, 0, MARGIN, GAP)
         box.addLayout(third)
         middle = row(self.rail, self.body, spacing=0)
         middle.setStretchFactor(self.body, 1)

@@ -16,7 +16,7 @@ from PySide6.QtWidgets import (
 )
 
 from ..kit.measures import GAP, HAIR, TIGHT
-from ..kit.menus import make_menu
+from ..kit.menus import let_go, make_menu
 from ..kit.widgets import ToolButton, as_action, describe, icon_button, key_text, leave_keys
 from .canvas import Canvas
 from .layers import GROUNDS
@@ -125,7 +125,7 @@ class CanvasBar(QWidget):
         self.hold = icon_button("Show before while pressed", "eye", "Or hold B on the picture")
         self.hold.pressed.connect(lambda: self.canvas.set_holding(True))
         self.hold.released.connect(lambda: self.canvas.set_holding(False))
-        self.ground = icon_button("Ground", "ground", "What lies behind the picture")
+        self.ground = icon_button("Background", "ground", "What lies behind the picture")
         self.ground.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
         menu, group = QMenu(self), QActionGroup(self)
         for name in GROUNDS:
@@ -134,6 +134,7 @@ class CanvasBar(QWidget):
             group.addAction(action)
             menu.addAction(action)
         self.ground.setMenu(menu)
+        menu.aboutToHide.connect(partial(let_go, self.ground))
         for button in (self.onion, self.compare, self.hold, self.ground):
             row.addWidget(button)
 
@@ -173,6 +174,7 @@ def make_more(bar: QWidget, list_spare: Callable[[], Collection[QWidget]]) -> QT
 
     def open_menu() -> None:
         menu = make_menu(bar)
+        menu.aboutToHide.connect(partial(let_go, more))
         for one in list_spare():
             if isinstance(one, QAbstractButton) and one.isHidden():
                 _offer(menu, one)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from PySide6.QtCore import QPoint, Qt
+from PySide6.QtGui import QCursor
 from PySide6.QtWidgets import QAbstractButton, QAbstractScrollArea, QMenu, QWidget
 
 from .widgets import as_action
@@ -30,6 +31,14 @@ def make_menu(owner: QWidget, entries: Entries = ()) -> QMenu:
         else:
             menu.addAction(as_action(one.words), one.act).setEnabled(one.can)
     return menu
+
+
+def let_go(opener: QAbstractButton) -> None:
+    """Of the button whose menu closes: Qt tells it of no mouse that left meanwhile, and it would stay lit."""
+    inside = opener.rect().contains(opener.mapFromGlobal(QCursor.pos()))
+    opener.setDown(False)
+    opener.setAttribute(Qt.WidgetAttribute.WA_UnderMouse, inside)
+    opener.update()
 
 
 def offer_menu(widget: QWidget, list_entries: Callable[[QPoint], Entries]) -> None:

@@ -25,7 +25,7 @@ from PySide6.QtWidgets import (
 
 from mlx_model.errors import Hint
 
-from ...base.words import say_count, show_plainly
+from ...base.words import let_break, say_count, show_plainly
 from . import icons
 from .dialog import fill_dialog
 from .measures import GAP, MARGIN, TALL_ROW
@@ -244,13 +244,13 @@ def _make_box(icon: str, parent: QWidget, title: str, text: str, more: str) -> Q
     """`icon` is one of ours, "" for none. Names of files, scenes and people in the words are never read as HTML: Qt
     would do so in the second text.
     """
-    box = QMessageBox(QMessageBox.Icon.NoIcon, title, show_plainly(text), parent=parent)
+    box = QMessageBox(QMessageBox.Icon.NoIcon, title, let_break(show_plainly(text)), parent=parent)
     if icon:
         colour = theme.colours.warning if icon == "warning" else theme.colours.accent
         drawn = icons.pixmap(icon, round(SIGN * box.devicePixelRatioF()), colour).copy()  # theirs is shared
         drawn.setDevicePixelRatio(box.devicePixelRatioF())
         box.setIconPixmap(drawn)
-    box.setInformativeText(show_plainly(more))
+    box.setInformativeText(let_break(show_plainly(more)))
     for words in box.findChildren(QLabel):
         words.setTextFormat(Qt.TextFormat.PlainText)
     box.setTextFormat(Qt.TextFormat.PlainText)

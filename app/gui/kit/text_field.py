@@ -12,6 +12,19 @@ from mlx_model.request import MAX_TEXT
 from .widgets import describe
 
 
+def follow_letters(field: QLineEdit) -> QLineEdit:
+    """Its text runs from the right where its first letter does, as Hebrew: mixed with others it is read in order."""
+
+    def turn(text: str) -> None:
+        first = next((kind for kind in map(unicodedata.bidirectional, text) if kind in ("L", "R", "AL")), "L")
+        right, left = Qt.LayoutDirection.RightToLeft, Qt.LayoutDirection.LeftToRight
+        field.setLayoutDirection(left if first == "L" else right)
+
+    field.textChanged.connect(turn)
+    turn(field.text())
+    return field
+
+
 class BoardText(QPlainTextEdit):
     """Holds text in form NFC, so that a mention stands where the compiler looks for it. Tab leaves the field."""
 

@@ -227,7 +227,9 @@ class TakesTree(PanelPart, QListWidget):
     def _open_menu(self, at: QPoint) -> None:
         item = self.itemAt(at)
         if item:
-            self.menu_for(item.data(TAKE).take).popup(self.viewport().mapToGlobal(at))
+            menu = self.menu_for(item.data(TAKE).take)
+            beside = QPoint(-menu.sizeHint().width(), self.visualItemRect(item).top())  # the take is looked at
+            menu.popup(self.viewport().mapToGlobal(beside))
 
     def menu_for(self, take: Take) -> QMenu:
         """What can be done with a take."""

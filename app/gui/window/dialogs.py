@@ -31,6 +31,7 @@ from ..document.document import Document
 from ..kit.dialog import Buttons, explain, fill_dialog, make_form
 from ..kit.fields import ChoiceField, WholeField
 from ..kit.placing import size_window
+from ..kit.text_field import follow_letters
 from ..kit.widgets import OneLineEdit, label
 from ..kit.words import model_title
 from ..prompt.instruction_box import InstructionBox
@@ -46,7 +47,7 @@ class BoardSettings(QDialog):
         super().__init__(parent)
         self.document, board = document, document.board
         self.setWindowTitle("Board Settings")
-        self.title = OneLineEdit(board.title)
+        self.title = follow_letters(OneLineEdit(board.title))
         self.aspect = ChoiceField()
         self.aspect.setEditable(True)
         self.aspect.addItems([*ASPECTS])

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
-from PySide6.QtCore import QObject, QThread, Signal
+from PySide6.QtCore import QObject, QThread, QTimer, Signal
 from PySide6.QtWidgets import (
     QCheckBox,
     QComboBox,
@@ -181,6 +181,12 @@ class ExportDialog(QDialog):
         self.note.setVisible(not chosen.available)
         set_tone(self.note, "warning")
         self.ok.setEnabled(chosen.available)
+        if self.isVisible():
+            QTimer.singleShot(0, self, self._fit)  # new fields are shown by then
+
+    def _fit(self) -> None:
+        """As high as the options of this format need, no longer those of the one before."""
+        self.resize(self.width(), self.sizeHint().height())
 
 
 def _field(option: Option) -> QWidget:

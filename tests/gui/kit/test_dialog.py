@@ -119,3 +119,21 @@ def test_an_instruction_for_all_may_mention_whoever_has_no_picture_yet(window, q
 def test_no_dialog_has_a_foot_of_its_own():
     window = [name for name in NAMES if name.startswith("app/gui")]
     assert [name for name in window if "QDialogButtonBox(" in (ROOT / name).read_text("utf-8")] == []
+
+
+def test_the_export_dialog_is_as_high_as_its_format_needs(window, qtbot):
+    made = ExportDialog(window.document, (), window)
+    made.format.setCurrentIndex(made.format.findData("webp"))
+    made.show()
+    low = made.height()
+    made.format.setCurrentIndex(made.format.findData("pdf"))
+    qtbot.waitUntil(lambda: made.height() > low)
+    made.format.setCurrentIndex(made.format.findData("webp"))
+    qtbot.waitUntil(lambda: made.height() == low)
+
+
+def test_a_title_runs_from_where_its_first_letter_does(window):
+    made = BoardSettings(window.document, window)
+    for text, way in (("12 שלום Zoo", Qt.LayoutDirection.RightToLeft), ("Zoo שלום", Qt.LayoutDirection.LeftToRight)):
+        made.title.setText(text)
+        assert made.title.layoutDirection() == way

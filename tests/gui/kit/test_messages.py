@@ -8,7 +8,7 @@ import pytest
 from PySide6.QtCore import QDir, QPoint, Qt
 from PySide6.QtGui import QGuiApplication, QImage
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QFileDialog, QMessageBox, QProgressBar
+from PySide6.QtWidgets import QApplication, QFileDialog, QLabel, QMessageBox, QProgressBar
 
 from app.base import faults
 from app.gui.kit import messages
@@ -211,6 +211,20 @@ def test_a_question_has_a_sign_of_our_own(window, monkeypatch):
     sure(window, "Title", "Sure?", "", "Yes")
     tell(window, "Title", "Oh.", "")
     assert seen == [(QMessageBox.Icon.NoIcon, 40)] * 2
+
+
+def test_a_word_without_an_end_is_broken_in_a_question(window, monkeypatch):
+    seen = []
+
+    def look(box):
+        box.show()
+        for part in (one for one in box.findChildren(QLabel) if one.text()):
+            needed = part.fontMetrics().boundingRect(part.rect(), Qt.TextFlag.TextWordWrap, part.text())
+            seen.append(needed.width() <= part.width() <= box.width() <= 800)
+
+    monkeypatch.setattr(QMessageBox, "exec", look)
+    sure(window, "Quit", "Rendering " + "A" * 400, "B" * 400, "Quit Anyway")
+    assert seen == [True, True]
 
 
 def test_dialogs_for_files_begin_at_home_and_then_where_the_last_file_was(window, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 from PySide6.QtCore import QEvent, QObject, QPoint, QPointF, Qt
-from PySide6.QtGui import QAction, QColor, QContextMenuEvent, QKeyEvent, QKeySequence, QPixmap, QShortcut
+from PySide6.QtGui import QAction, QColor, QContextMenuEvent, QCursor, QKeyEvent, QKeySequence, QPixmap, QShortcut
 from PySide6.QtTest import QTest
 from PySide6.QtWidgets import (
     QAbstractButton,
@@ -133,7 +133,7 @@ def test_what_lies_on_the_picture_is_counted_in_full_where_there_is_little_room(
 
 
 def test_a_long_heading_gives_way_before_any_tool_does(window, qtbot):
-    """Show before, Ground and Zoom in went, and never came back."""
+    """Show before, Background and Zoom in went, and never came back."""
     document = window.document
     scene = document.board.scenes[0]
     document.do("Head", commands.set_scene(document.board, scene.id, heading="INT. BAR AT THE OLD HARBOUR - DAY"))
@@ -181,6 +181,17 @@ def test_what_cannot_run_says_so_without_a_job(view, document, engine, ids):
     assert engine.submitted == []
     assert "@nobody" in view.edit.hint.text()
     assert not view.stage.card.isVisible(), "one line says it"
+
+
+def test_a_button_is_not_lit_once_its_menu_is_closed(view):
+    ground = view.stage.bar.ground
+    assert ground.accessibleName() == "Background"
+    ground.setDown(True)
+    ground.setAttribute(Qt.WidgetAttribute.WA_UnderMouse)
+    QCursor.setPos(ground.mapToGlobal(ground.rect().bottomRight() + QPoint(60, 60)))
+    ground.menu().aboutToHide.emit()
+    assert not ground.isDown()
+    assert not ground.underMouse()
 
 
 # The side

@@ -5,10 +5,10 @@ from datetime import datetime
 
 import pytest
 from msgspec.structs import replace
-from PySide6.QtCore import Qt
+from PySide6.QtCore import QRect, Qt
 from PySide6.QtGui import QAction
 from PySide6.QtTest import QTest
-from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog
+from PySide6.QtWidgets import QApplication, QFileDialog, QInputDialog, QMenu
 
 from app.base.words import say_moment
 from app.board import commands
@@ -49,6 +49,16 @@ def test_each_take_stands_below_what_it_was_made_from():
     assert [(row.take.id, row.number, row.parent, row.lanes) for row in rows] == [
         ("a", 1, 0, ()), ("b", 2, 1, (True,)), ("e", 5, 2, (True, False)), ("d", 4, 1, (False,)), ("c", 3, 0, ()),
     ]  # fmt: skip
+
+
+def test_the_menu_of_a_take_opens_beside_it(tree, qtbot):
+    tree.move(450, 100)
+    row = tree.visualItemRect(tree.item(1))
+    tree.customContextMenuRequested.emit(row.center())
+    menu = tree.findChild(QMenu)
+    qtbot.waitUntil(menu.isVisible)
+    assert not menu.geometry().intersects(QRect(tree.viewport().mapToGlobal(row.topLeft()), row.size()))
+    menu.close()
 
 
 def test_a_take_made_from_another_panel_names_it(document, ids, qtbot):
