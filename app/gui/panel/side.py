@@ -137,7 +137,7 @@ class PanelSide(PanelPart, QFrame):
         area = self.pages.currentWidget()
         if isinstance(area, QScrollArea) and not self._tall:
             area.ensureWidgetVisible(self.settings.seed, 0, 2 * GAP)
-            area.ensureWidgetVisible(self.settings.fold, 0, 2 * GAP)
+            area.ensureWidgetVisible(self.settings.fold, 0, TIGHT)  # more would show half of a letter above it
 
     def show_panel(self, panel_id: str) -> None:
         self.panel_id, self._wanted = panel_id, None

@@ -231,6 +231,19 @@ def test_no_page_of_the_side_ends_in_the_middle_of_a_letter(view, document, ids,
         assert view.side.takes.viewport().height() % HEIGHT == 0
 
 
+def test_unfolded_settings_begin_with_no_half_of_a_letter(view, document, ids, qtbot):
+    add_member(document, "fox")
+    document.do("Edit", commands.set_panel(document.board, ids()[0], prompt="@fox"))
+    for number in range(6):
+        add_take(document, ids()[0], number)
+    view.resize(1200, 560)
+    view.side.settings.fold.setChecked(True)
+    area = view.side.pages.currentWidget()
+    qtbot.waitUntil(lambda: area.verticalScrollBar().value() > 0)
+    QApplication.processEvents()
+    assert list_cut(area.widget(), area.verticalScrollBar().value()) == []
+
+
 # Masks
 
 
