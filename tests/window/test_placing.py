@@ -232,6 +232,9 @@ def test_the_panel_before_shines_through_and_says_which_it_is(window):
     window.press("o")
     assert window.shows("Onion skin: panel 1A")
     window.press("ctrl+bracketleft")
+    window.wait(lambda: not window.shows("Onion skin: panel 1A"), "the first panel")
+    window.click(middle(window.ask(f"place({CANVAS})")))
+    window.press("o", "o")
     window.wait(lambda: window.shows("There is no panel before this one"), "that there is none")
 
 
