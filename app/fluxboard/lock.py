@@ -206,7 +206,7 @@ def _explain_lock(path: Path, owner: Owner) -> BoardLocked:
     if owner.is_elsewhere:
         hint = f"If it is not, remove {path} and open it again."
         return BoardElsewhere(f"{name} is open on {owner.host}.", hint)
-    where = "in this window or another one" if owner.pid == os.getpid() else f"in another program (process {owner.pid})"
+    where = "in this window" if owner.pid == os.getpid() else "in another window or program"
     return BoardLocked(f"{name} is open already, {where}.", OPEN_ELSEWHERE)
 
 

@@ -7,6 +7,7 @@ import_picture and come out with pixmap. Panels are rendered by the engine; what
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
 from functools import cache, partial
+from pathlib import Path
 
 from msgspec.structs import replace
 from PySide6.QtCore import QObject, Signal
@@ -231,6 +232,13 @@ class Document(OpenBoard):
     def number_of(self, job: JobState) -> str:
         """What the job's panel is called now; as it was where it is gone."""
         return look(self.board).numbers.get(job.job.panel or "", job.job.label)
+
+    def is_at(self, path: Path) -> bool:
+        """Whether this is the board of that folder; one that is gone is of none."""
+        try:
+            return self.file.path == path
+        except FluxLocalError:
+            return False
 
     def keep(self, job: JobState, data: bytes | None = None) -> None:
         """The finished picture (`data`, or the job's file) becomes a take in every state that undo and redo reach."""

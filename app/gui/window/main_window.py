@@ -73,7 +73,7 @@ class MainWindow(QMainWindow):
         session.mended.connect(self.toasts.drop)
         for told in (session.lasting, session.mended):
             told.connect(self.queue.refresh)
-        session.locked_elsewhere.connect(self.commands.open_anyway)
+        session.locked.connect(self.commands.open_locked)
         session.document_changed.connect(self.show_document)
         session.shown_already.connect(partial(self.go, "board"))
         session.engine.changed.connect(self._queue_changed)

@@ -10,7 +10,7 @@ from typing import TypeVar
 import msgspec
 from PySide6.QtCore import QObject, QTimer, Signal
 
-from mlx_model.errors import BoardElsewhere, DiskFull, FluxLocalError, Hint, RequestError, say_reason
+from mlx_model.errors import BoardElsewhere, BoardLocked, DiskFull, FluxLocalError, Hint, RequestError, say_reason
 from mlx_model.files import make_folders, number_names
 
 from ...base import settings
@@ -40,7 +40,7 @@ class Session(QObject):
     message = Signal(str, object, bool)  # as of a document; whether it is no trouble, only good to know
     lasting = Signal(str, object, bool)  # as of a message
     mended = Signal(str)
-    locked_elsewhere = Signal(str, str)  # path, who has it: may be opened anyway
+    locked = Signal(str, str, bool)  # path, who has it, whether it may be opened anyway
 
     def __init__(self, engine: Engine, parent: QObject | None = None):
         super().__init__(parent)
@@ -96,12 +96,14 @@ class Session(QObject):
     # Boards
 
     def start(self, path: str | None = None) -> None:
-        """Open `path`, a zipped board as a new one; else the board that was open last, else the first sample."""
-        recent = [one for one in self.settings.recent if Path(one).is_dir()]
-        for one in ([path] if path else []) + recent[:1]:
-            if self.import_board(one) if one.casefold().endswith(".zip") else self.open(one):
-                return
-        self.open_sample(samples.FIRST)
+        """Open `path`, see open_named; else the board that was open last, else the first sample."""
+        recent = next((one for one in self.settings.recent if Path(one).is_dir()), "")
+        if not ((path and self.open_named(path)) or (recent and self.open(recent))):
+            self.open_sample(samples.FIRST)
+
+    def open_named(self, path: str) -> bool:
+        """A zipped board becomes a new one."""
+        return self.import_board(path) if path.casefold().endswith(".zip") else self.open(path)
 
     def open(self, path: str | Path, anyway: bool = False) -> bool:
         """Show the board; False (and a message) where it can't be opened.
@@ -109,14 +111,14 @@ class Session(QObject):
         `anyway`: also where another machine's lock lies in it.
         """
         path = Path(path).absolute()
-        known = next((one for one in self._all() if _same(one, path)), None)
+        known = next((one for one in self._all() if one.is_at(path)), None)
         if known:
             self.show(known)
             return True
         try:
-            file = self._try(lambda: BoardFile.open(path, anyway=anyway), BoardElsewhere)
-        except BoardElsewhere as error:
-            self.locked_elsewhere.emit(str(path), error.message)
+            file = self._try(lambda: BoardFile.open(path, anyway=anyway), BoardLocked)
+        except BoardLocked as error:
+            self.locked.emit(str(path), error.message, isinstance(error, BoardElsewhere))
             return False
         if file is None:
             return False
@@ -128,6 +130,15 @@ class Session(QObject):
         for repair in file.repairs[:3]:
             self.message.emit(repair, "", False)
         return True
+
+    def open_copy(self, path: str) -> bool:
+        """What was saved last of a board that is open elsewhere, as a new board."""
+
+        def copy() -> BoardFile:
+            with BoardFile.open(path, write=False) as original:
+                return original.copy_to(self._free_path(original.board.title))
+
+        return self._show_file(self._try(copy))
 
     def new(self, board: Board | None = None) -> bool:
         """A new board in the folder of boards, saved from the start, in the shape that the model in use knows."""
@@ -385,10 +396,3 @@ class Session(QObject):
             text = f"{place} can't be used: {say_reason(error)}."
             self.message.emit(text, "Choose another folder in the settings.", False)
         return None
-
-
-def _same(document: Document, path: Path) -> bool:
-    try:
-        return document.file.path == path
-    except FluxLocalError:
-        return False

@@ -93,9 +93,14 @@ def main(path: str | None = None) -> int:
 
 
 def begin(window: "MainWindow", path: str | None) -> None:
-    """Open the first board: see Session.start. Somebody new sees Home, what there is to do; a sample stands ready."""
-    window.arrival = "board" if path or window.session.settings.recent else "home"
-    window.session.start(path)
+    """Open the board at `path`, else see Session.start. Somebody new sees Home, a sample behind it.
+
+    So does who named a board that can't be opened: nobody takes another one for it.
+    """
+    if path and window.session.open_named(path):
+        return
+    window.arrival = "home" if path or not window.session.settings.recent else "board"
+    window.session.start()
     window.arrival = "board"
 
 

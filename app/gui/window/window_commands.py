@@ -61,11 +61,18 @@ class WindowCommands(QObject):
             breathe()  # the dialog goes first: it and the new board together stood still for long
             self.session.open(path)
 
-    def open_anyway(self, path: str, who: str) -> None:
-        """Ask about a board that another machine has locked, perhaps long ago."""
-        more = "Open it here anyway? If it is still open there, the changes of one of you get lost."
-        if sure(self.window, "Open Board", who, more, "Open Anyway", "Cancel"):
+    def open_locked(self, path: str, who: str, anyway: bool) -> None:
+        """Ask about a board that is open elsewhere; one that another machine has locked perhaps no longer is."""
+        more = "Close it there first, or go on with a copy of what was saved last."
+        ways = ["Open a Copy", "Cancel"]
+        if anyway:
+            more += " Opened here as well, the changes of one of you get lost."
+            ways.insert(1, "Open Anyway")
+        way = ask(self.window, "Open Board", who, more, *ways)
+        if way == "Open Anyway":
             self.session.open(path, anyway=True)
+        elif way == "Open a Copy":
+            self.session.open_copy(path)
 
     def import_(self) -> None:
         from .exchange import ask_import

@@ -4,9 +4,15 @@ import pytest
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
 
+from app.base.settings import with_recent
+from app.board.data import new_board
 from app.fluxboard import samples
+from app.fluxboard.file import BoardFile
 from app.gui.pages.animatic import Animatic
 from app.gui.pages.peek import Peek
+from app.gui.window import window_commands
+from app.gui.window.main_window import MainWindow
+from app.gui.window.start import begin
 
 
 def open_another(window):
@@ -41,3 +47,25 @@ def test_a_question_is_closed_as_by_escape(window, qtbot, action):
     assert window.document is not before
     assert len(asked) == 1
     assert left == []
+
+
+def test_a_board_that_is_open_elsewhere_is_gone_on_with_in_a_copy_and_no_other_takes_its_place(
+    session, qtbot, tmp_path, monkeypatch
+):
+    """Who named it on the command line wrote into the board of last time."""
+    asked, way = [], "Cancel"
+    monkeypatch.setattr(window_commands, "ask", lambda *words: asked.append(words[2:]) or way)
+    session.settings = with_recent(session.settings, session.path, "Harbour")
+    window = MainWindow(session)
+    qtbot.addWidget(window)
+    window.show()
+    with BoardFile.create(tmp_path / "second.fluxboard", new_board("Second")) as held:
+        begin(window, str(held.path))
+        assert window.stack.currentWidget() is window.pages["home"]
+        assert window.document.board.title == "Harbour"
+        assert [words[0] for words in asked] == ["second.fluxboard is open already, in this window."]
+        assert asked[0][2:] == ("Open a Copy", "Cancel")
+        way = "Open a Copy"
+        assert not session.open(held.path)
+        assert window.document.board.title == "Second"
+        assert window.document.file.path != held.path

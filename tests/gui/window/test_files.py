@@ -95,15 +95,18 @@ def test_a_zip_that_is_none_is_told(window, tmp_path):
     assert window.toasts.isVisible()
 
 
-@pytest.mark.parametrize("agreed", [False, True])
-def test_another_machine_s_lock_can_be_passed_after_a_question(window, tmp_path, monkeypatch, agreed):
+@pytest.mark.parametrize("way", ["Cancel", "Open Anyway", "Open a Copy"])
+def test_another_machine_s_lock_can_be_passed_after_a_question(window, tmp_path, monkeypatch, way):
     BoardFile.create(tmp_path / "away", new_board("Away")).close()
     path, asked = tmp_path / "away.fluxboard", []
     (path / "lock").write_text(json.dumps({"pid": 7, "host": "studio", "machine": "elsewhere"}))
-    monkeypatch.setattr(window_commands, "sure", lambda window, title, text, *_: asked.append(text) or agreed)
+    monkeypatch.setattr(
+        window_commands, "ask", lambda window, title, text, *ways: asked.append((text, *ways[1:])) or way
+    )
     window.session.open(path)
-    assert asked == ["away.fluxboard is open on studio."]
-    assert (window.document.board.title == "Away") == agreed
+    assert asked == [("away.fluxboard is open on studio.", "Open a Copy", "Open Anyway", "Cancel")]
+    assert (window.document.board.title == "Away") == (way != "Cancel")
+    assert (window.document.file.path == path) == (way == "Open Anyway")
 
 
 def test_unused_pictures_go_to_the_trash_after_a_question_and_used_ones_never(window, monkeypatch):

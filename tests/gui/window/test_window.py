@@ -413,17 +413,6 @@ def test_a_board_behind_is_shown_again_with_its_history(session, engine):
     assert session.document is document
 
 
-def test_a_board_that_is_open_elsewhere_is_refused_with_a_message(session, window, tmp_path):
-    from app.board.data import new_board
-
-    other = BoardFile.create(tmp_path / "locked", new_board("Locked"))
-    before = session.document
-    assert session.open(other.path) is False
-    assert session.document is before
-    assert window.toasts.isVisible()
-    other.close()
-
-
 def test_what_was_recovered_is_told(session, window, tmp_path):
     from app.board.data import new_board
 
