@@ -28,7 +28,11 @@ class NoWindow(FluxLocalError):
 def window(path: Path) -> None:
     """Open the window with the board at PATH, or with a new one from a zipped board."""
     path = path.expanduser().absolute()
-    if not path.is_dir() and not (path.suffix.casefold() == ".zip" and path.is_file()):
+    if path.is_file() and path.suffix.casefold() != ".zip":
+        raise BoardError(
+            f"{path} is a file; a board is a folder.", "Give one that ends in .fluxboard, or a zipped board."
+        )
+    if not path.is_dir() and not path.is_file():
         raise BoardError(f"There is no board {path}.", Advice("make_board"))
     click.get_current_context().exit(open_window(str(path)))
 

@@ -50,6 +50,8 @@ def test_the_path_of_a_board_opens_it(tmp_path, monkeypatch):
     run("film.fluxboard.zip")
     assert opened[-1] == str(tmp_path / "film.fluxboard.zip")
     assert "There is no board" in run("gone.fluxboard", code=2).stderr
+    (tmp_path / "empty.fluxboard").touch()
+    assert "is a file; a board is a folder" in run("empty.fluxboard", code=2).stderr
     assert "No such command" in run("film", code=2).stderr
     desktop = (paths.ASSETS / "flux-local.desktop").read_text("utf-8")
     assert "Exec=flux-local %f\n" in desktop
