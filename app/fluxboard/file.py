@@ -26,6 +26,7 @@ from mlx_model.held import is_plain, list_links
 
 from ..base.paths import SUFFIX, require_free
 from ..board.data import Board, Picture, Sound, blobs
+from ..board.naming import say_use
 from ..board.rules import SHA256
 from ..pictures.images import Given
 from ..pictures.kinds import KEPT
@@ -253,7 +254,8 @@ class BoardFile:
         if not is_plain(path, self._path):
             what = "missing" if not os.path.lexists(path) else "a link, which is not followed"
             what = "still in iCloud" if self._is_in_cloud(sha256) else what
-            raise BoardError(f"The file {sha256[:12]} of this board is {what}.", f"It belongs at {path}.")
+            file = say_use(self.board, sha256)
+            raise BoardError(f"{file[0].upper()}{file[1:]} is {what}.", f"Put {path} back, or take another picture.")
         return path
 
     def missing(self) -> int:

@@ -15,7 +15,7 @@ from ..document.document import Document
 from ..document.pixmaps import read
 from ..document.runs import PanelState
 from ..kit import icons
-from ..kit.measures import CORNER, FINE, GAP, HAIR, LARGE, RADIUS, TEXT
+from ..kit.measures import CORNER, FINE, GAP, HAIR, LARGE, RADIUS, TEXT, WIDE
 from ..kit.theme import font, theme
 from ..kit.widgets import draw_words
 from .layout import CAPTION, SLIM
@@ -25,6 +25,7 @@ SELECTED, FOCUS = QStyle.StateFlag.State_Selected, QStyle.StateFlag.State_HasFoc
 HOVER = QStyle.StateFlag.State_MouseOver
 HELD = "Made, not stored yet"
 EMPTY, CONTINUED = "Press Return and say what it shows", "Press Return and say what changes"
+MISSING = "Its picture is missing from the board's folder"
 FRAMED = 160  # pixmaps that are kept at the size they are painted in: some three screens of them
 CENTRE = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -133,6 +134,8 @@ class BoardDelegate(QStyledItemDelegate):
                 self._framed.pop(next(iter(self._framed)))
             self._framed[key] = _frame(pixmap, box.size(), ratio)
         painter.drawPixmap(box.topLeft(), self._framed[key])
+        if pixmap.isNull() and panel.take and self.document.is_missing(panel.take.picture):
+            _words(painter, box.adjusted(WIDE, WIDE, -WIDE, -WIDE), MISSING, theme.colours.warning)
 
     def _colours(self, panel: Panel) -> list[str]:
         """Of the pictures that the model sees besides the source, remembered while panel and cast are the same."""

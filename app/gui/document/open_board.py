@@ -204,6 +204,14 @@ class OpenBoard(QObject):
         """Where the file of a picture of this board is. Raises BoardError where it is missing."""
         return self.file.picture_path(sha256)
 
+    def is_missing(self, picture: Picture) -> bool:
+        """Whether its file is not in the board's folder, so that it can't be shown."""
+        try:
+            self.picture_path(picture.sha256)
+        except FluxLocalError:
+            return True
+        return False
+
     def pixmap(self, sha256: str, max_side: int = 0) -> QPixmap:
         """The picture no larger than `max_side` device pixels (0: as it is).
 

@@ -10,7 +10,7 @@ from PySide6.QtWidgets import QVBoxLayout, QWidget
 from mlx_model.errors import FluxLocalError, Hint
 
 from ...base.words import say_count
-from ...board.data import Board, Picture, Take, numbers
+from ...board.data import Panel, Picture, Take, numbers
 from ...board.seen import find_ground
 from ..canvas.bars import CanvasBar
 from ..canvas.canvas import Canvas
@@ -39,8 +39,12 @@ SHAPES: dict[str, MaskTool] = {"rectangle": "rectangle", "ellipse": "ellipse", "
 NAMED = 4  # members of the cast that an empty panel names
 
 
-def invitation(board: Board) -> str:
-    """What an empty panel says: what to do, and who could be in the picture."""
+def invitation(document: Document, panel: Panel | None = None) -> str:
+    """What a panel without a picture says: what to do, and who could be in it; or that its take's is missing."""
+    if panel and panel.take and document.is_missing(panel.take.picture):
+        told = f"The picture of take {panel.take.number} is missing."
+        return f"{told}\nPut its file back into the board, or render again."
+    board = document.board
     names = [f"@{member.name}" for member in board.cast]
     more = " …" if len(names) > NAMED else ""
     cast = f"Type @ to bring in the cast: {', '.join(names[:NAMED])}{more}"
@@ -79,7 +83,7 @@ class PanelStage(PanelPart, QWidget):
         self.card, self.onion = RunCard(self), Onion(document, self.canvas)
         column.setContentsMargins(0, 0, 0, 0)
         column.setSpacing(TIGHT)
-        self.canvas.set_invitation(invitation(document.board))
+        self.canvas.set_invitation(invitation(document))
         self.strip.add_beside(self.onion)
         column.addWidget(self.strip)
         column.addWidget(self.canvas, 1)

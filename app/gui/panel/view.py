@@ -243,7 +243,7 @@ class PanelView(PanelPart, QWidget):
         if panel_id != self.panel_id or not self.panel_id:
             return
         state = self.document.panel_state(panel_id)
-        self.stage.canvas.set_invitation(words_of(state) if state.busy else invitation(self.document.board))
+        self.stage.canvas.set_invitation(words_of(state) if state.busy else invitation(self.document, self.panel))
         if self.live.on and (state.busy or state.state == "failed"):
             self.edit.set_note(words_of(state) if state.busy else f"{state.reason} {in_window(state.hint)}".strip())
         self.edit.render_bar.set_state(state, self.live.on)

@@ -10,6 +10,7 @@ from app.board import commands
 from app.engine import running
 from app.engine.protocol import Run, raw
 from app.engine.worker import Worker
+from app.gui.board import paint
 from app.gui.document.forecast import Forecast
 from app.gui.kit import portrait
 from app.gui.kit.messages import Toasts
@@ -17,7 +18,7 @@ from app.gui.pages import models_view
 from app.gui.window import main_window
 from app.models import library
 from app.pictures import inputs
-from mlx_model.errors import WillNotFit
+from mlx_model.errors import BoardError, WillNotFit
 from mlx_model.memory import Machine
 from mlx_model.request import Request
 from tests.gui.panel_board import add_member, add_references, add_take
@@ -186,3 +187,23 @@ def test_there_is_nothing_to_zoom_where_there_is_no_picture(window, page):
     add_take(window.document, page.panel_id, 3)
     assert bar.zoom.text().endswith("%")
     assert bar.fit.isEnabled()
+
+
+def test_a_take_whose_file_is_missing_is_told_on_the_panel_and_on_the_board(window, page, monkeypatch):
+    """The panel looked as if nothing had been made yet, and an error named 12 digits of the file."""
+    document, words = window.document, []
+    take = add_take(document, page.panel_id, 1)
+    file = document.picture_path(take.picture.sha256)
+    path = document.file.path
+    window.session.new()
+    file.unlink()
+    window.session.open(path)
+    document = window.document
+    monkeypatch.setattr(paint, "_words", lambda painter, box, text, colour: words.append(text))
+    window.board.grid.viewport().grab()
+    assert words.count(paint.MISSING) == 1
+    window.open_panel(page.panel_id)
+    assert window.pages["panel"].stage.canvas.invitation.startswith("The picture of take 1 is missing.")
+    with pytest.raises(BoardError, match=r"^Take 1 of panel 1A is missing") as told:
+        document.picture_path(take.picture.sha256)
+    assert str(file.parent) in told.value.hint

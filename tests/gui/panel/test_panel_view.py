@@ -894,11 +894,17 @@ def test_typing_leaves_the_picture_and_the_tray_alone(view, document, ids, qtbot
     add_take(document, ids()[0], 1)
     add_references(document, ids()[0], "hat", "coat")
     shown_name(view, qtbot)
-    qtbot.wait(100)
     painted = []
     for widget in (view.stage.canvas, view.side.takes.viewport(), *view.side.tray.tiles):
         widget.installEventFilter(Painted(widget, painted))
     view.edit.text.setFocus()
+
+    def is_still():
+        painted.clear()
+        qtbot.wait(50)
+        return not painted
+
+    qtbot.waitUntil(is_still)
     QTest.keyClicks(view.edit.text, "night")
     qtbot.wait(50)
     assert painted == []
