@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 from mlx_model.errors import Advice, BoardError
 
-from .data import Board, Panel, Scene, find_id, list_pictures, numbers, scene_numbers
+from .data import Board, Panel, Scene, find_id, numbers, scene_numbers
 
 NAMED = re.compile(r"\b([Pp]anel )([0-9A-Z][0-9A-Z.]*[A-Z])\b")
 ANCHOR = re.compile("\0([^\0]*)\0")
@@ -73,19 +73,6 @@ def renumber(text: str, board: Board) -> str:
         return text
     label = numbers(board)
     return ANCHOR.sub(lambda match: label.get(match[1], "that is deleted"), text)
-
-
-def say_use(board: Board, sha256: str) -> str:
-    """What the picture or sound of that file is on the board, such as "take 2 of panel 1A"; its first use counts."""
-    for panel_id, number in numbers(board).items():
-        panel = board.panel(panel_id)
-        if take := next((one for one in panel.takes if one.picture.sha256 == sha256), None):
-            return f"take {take.number} of panel {number}"
-        if any(one.sha256 == sha256 for one in list_pictures(panel)):
-            return f"a picture of panel {number}"
-    members = (one.name for one in board.cast if any(picture.sha256 == sha256 for picture in one.pictures))
-    name = next(members, "")
-    return f"a picture of @{name} in the cast" if name else "a file of this board"
 
 
 def render_order(board: Board, ids: Iterable[str]) -> list[str]:

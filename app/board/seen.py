@@ -18,7 +18,7 @@ import msgspec
 from mlx_model.geometry import Size
 from mlx_model.specs import ModelSpec
 
-from .data import Board, Member, Panel, PanelReference, Picture, Take, numbers
+from .data import Board, Member, Panel, PanelReference, Picture, Take, list_pictures, numbers
 from .heading import name_place, say_place
 from .mentions import WORDS, Names, find, make_key
 from .picture import Crop, Struct
@@ -71,6 +71,19 @@ class Sight:
     def numbers(self) -> dict[str, str]:
         """See data.numbers."""
         return numbers(self.board)
+
+    @cached_property
+    def uses(self) -> dict[str, str]:
+        """See say_use, by sha256."""
+        sound = {self.board.sound.sha256: "the sound"} if self.board.sound else {}
+        cast = {one.sha256: f"a picture of @{member.name}" for member in self.board.cast for one in member.pictures}
+        found = sound | cast
+        for panel in self.panels.values():
+            found |= {one.sha256: f"a picture of panel {self.numbers[panel.id]}" for one in list_pictures(panel)}
+        for panel in self.panels.values():
+            label = self.numbers[panel.id]
+            found |= {take.picture.sha256: f"take {take.number} of panel {label}" for take in panel.takes}
+        return found
 
     @cached_property
     def outdated(self) -> dict[str, Panel]:
@@ -188,6 +201,11 @@ def look(board: Board) -> Sight:
     if sight is None or sight.board is not board:
         sight = _last = Sight(board)
     return sight
+
+
+def say_use(board: Board, sha256: str) -> str:
+    """What the picture or sound of that file is on the board, such as "take 2 of panel 1A"."""
+    return look(board).uses.get(sha256, "a file of this board")
 
 
 def see(board: Board, panel: Panel, text: str | None = None) -> tuple[Seen, ...]:

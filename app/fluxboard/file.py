@@ -26,8 +26,8 @@ from mlx_model.held import is_plain, list_links
 
 from ..base.paths import SUFFIX, require_free
 from ..board.data import Board, Picture, Sound, blobs
-from ..board.naming import say_use
 from ..board.rules import SHA256
+from ..board.seen import say_use
 from ..pictures.images import Given
 from ..pictures.kinds import KEPT
 from ..sound import clip
@@ -248,14 +248,17 @@ class BoardFile:
             disk.remove(damaged, board)
         self._good.add(path.stem)
 
-    def picture_path(self, sha256: str) -> Path:
-        """The file of a picture or sound. Raises BoardError where it is not there; see damage for what is in it."""
+    def picture_path(self, sha256: str, board: Board | None = None) -> Path:
+        """The file of a picture or sound. Raises BoardError, which says what it is on `board` (or the saved one), where
+        it is not there; see damage for what is in it.
+        """
         path = self._blob(sha256)
         if not is_plain(path, self._path):
             what = "missing" if not os.path.lexists(path) else "a link, which is not followed"
             what = "still in iCloud" if self._is_in_cloud(sha256) else what
-            file = say_use(self.board, sha256)
-            raise BoardError(f"{file[0].upper()}{file[1:]} is {what}.", f"Put {path} back, or take another picture.")
+            file = say_use(board or self.board, sha256)
+            hint = f"Put its file back into {path.parent}, or do without it."
+            raise BoardError(f"{file[0].upper()}{file[1:]} is {what}.", hint)
         return path
 
     def missing(self) -> int:

@@ -86,6 +86,7 @@ PIXELS = {  # made of pixels, or of a picture that is open already
         "QImage(pixels.tobytes(), width, height, 4 * width, QImage.Format.Format_RGBA8888)",
     },
     "app/gui/kit/icons.py": {"QPixmap(round(side * (1 + gap)), side)"},
+    "app/gui/kit/portrait.py": {"QPixmap(side, side)"},
     "app/gui/pages/cast_member.py": {"QIcon(pixmap)", "QPixmap(24, 24)"},
     "app/gui/pages/loras_view.py": {"QImage(pixels.tobytes(), width, height, 3 * width, QImage.Format.Format_RGB888)"},
     "app/gui/panel/fields.py": {"QIcon(empty if pixmap.isNull() else pixmap)", "QPixmap(self.iconSize())"},

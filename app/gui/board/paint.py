@@ -25,7 +25,7 @@ SELECTED, FOCUS = QStyle.StateFlag.State_Selected, QStyle.StateFlag.State_HasFoc
 HOVER = QStyle.StateFlag.State_MouseOver
 HELD = "Made, not stored yet"
 EMPTY, CONTINUED = "Press Return and say what it shows", "Press Return and say what changes"
-MISSING = "Its picture is missing from the board's folder"
+MISSING = "Its picture is missing or damaged"
 FRAMED = 160  # pixmaps that are kept at the size they are painted in: some three screens of them
 CENTRE = Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap
 LEFT = Qt.AlignmentFlag.AlignLeft | Qt.AlignmentFlag.AlignVCenter
@@ -134,8 +134,9 @@ class BoardDelegate(QStyledItemDelegate):
                 self._framed.pop(next(iter(self._framed)))
             self._framed[key] = _frame(pixmap, box.size(), ratio)
         painter.drawPixmap(box.topLeft(), self._framed[key])
-        if pixmap.isNull() and panel.take and self.document.is_missing(panel.take.picture):
-            _words(painter, box.adjusted(WIDE, WIDE, -WIDE, -WIDE), MISSING, theme.colours.warning)
+        if panel.take and self.document.is_lost(panel.take.picture):
+            below = box.adjusted(WIDE, 2 * box.height() // 3, -WIDE, -GAP)  # the sign is in the middle
+            _words(painter, below, MISSING, theme.colours.text)
 
     def _colours(self, panel: Panel) -> list[str]:
         """Of the pictures that the model sees besides the source, remembered while panel and cast are the same."""

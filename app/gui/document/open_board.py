@@ -13,6 +13,7 @@ from mlx_model.errors import FluxLocalError, Hint, Refused
 from ...board.data import Board, Panel, Picture, no_longer
 from ...board.history import History
 from ...fluxboard.file import COPY_HINT, BoardFile
+from ..kit import portrait
 from ..kit.words import is_in_trash, say_moved
 from .pixmaps import Pixmaps, is_small, read
 from .storing import AGAIN, ReadPicture, Storing, in_background, keep_picture, read_picture
@@ -20,6 +21,7 @@ from .telling import SAVING, Claims, Holds, Troubles
 
 AUTOSAVE, JOURNAL = 1500, 200  # ms after a change: it is saved (the product promises 2 s); what was typed is noted
 READ_ONLY_HINT = "File > Save a Copy makes a board that keeps them."
+LOST = 256  # device pixels: what stands for a picture, as large as it is, that can't be read
 SMALL_MASK = 512 * 512  # pixels: stored within a frame or so, without a thread
 
 
@@ -202,22 +204,20 @@ class OpenBoard(QObject):
 
     def picture_path(self, sha256: str) -> Path:
         """Where the file of a picture of this board is. Raises BoardError where it is missing."""
-        return self.file.picture_path(sha256)
+        return self.file.picture_path(sha256, self.board)
 
-    def is_missing(self, picture: Picture) -> bool:
-        """Whether its file is not in the board's folder, so that it can't be shown."""
-        try:
-            self.picture_path(picture.sha256)
-        except FluxLocalError:
-            return True
-        return False
+    def is_lost(self, picture: Picture) -> bool:
+        """Whether it was to be shown, and its file is missing or can't be read."""
+        return picture.sha256 in self._pixmaps.lost
 
     def pixmap(self, sha256: str, max_side: int = 0) -> QPixmap:
         """The picture no larger than `max_side` device pixels (0: as it is).
 
-        Null, or another size, where it is still being decoded: `picture_ready` tells when to ask again.
+        Null, or another size, where it is still being decoded: `picture_ready` tells when to ask again. A sign where
+        its file is missing or can't be read.
         """
-        return self._pixmaps.get(sha256, max_side)
+        made = self._pixmaps.get(sha256, max_side)
+        return portrait.draw_lost(max_side or LOST) if sha256 in self._pixmaps.lost else made
 
     def pixmap_now(self, sha256: str, max_side: int = 0) -> QPixmap:
         """The picture, waited for."""

@@ -107,6 +107,7 @@ class Pixmaps(QObject):
         super().__init__(parent)
         self._path_of, self._reader = path_of, reader
         self._kept: OrderedDict[Key, QPixmap] = OrderedDict()
+        self.lost: set[str] = set()  # by sha256: files that are missing or can't be read
         self._bytes = 0
         self._waiting: set[Key] = set()
         self._pool = QThreadPool(self)
@@ -161,6 +162,7 @@ class Pixmaps(QObject):
     def _keep(self, key: Key, pixmap: QPixmap) -> None:
         self._bytes += _bytes(pixmap) - _bytes(self._kept.pop(key, QPixmap()))
         self._kept[key] = pixmap
+        (self.lost.add if pixmap.isNull() else self.lost.discard)(key[0])
         while self._bytes > BUDGET and len(self._kept) > 1:
             _, dropped = self._kept.popitem(last=False)
             self._bytes -= _bytes(dropped)

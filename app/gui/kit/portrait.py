@@ -6,8 +6,12 @@ import numpy as np
 from PySide6.QtCore import QRect, QRectF, QSizeF, Qt
 from PySide6.QtGui import QColor, QImage, QPainter, QPixmap, QTransform
 
+from . import icons
+from .theme import theme
+
 ALIKE = 14  # of 255: the ground may have noise and a soft shadow
 SMALL = 256  # pixels
+LOST = 64  # device pixels: the most of the sign for a file that can't be read
 AIR, LARGE = 0.08, 0.75  # around the figure, of its longer side; a figure with that share of a side fills the picture
 
 
@@ -43,6 +47,21 @@ def _figure(key: int, pixmap: QPixmap) -> tuple[QRect, QColor | None]:
     scale = max(image.width(), image.height()) / SMALL
     grown = QTransform.fromScale(scale, scale).mapRect(QRectF(part)).toAlignedRect()
     return (grown.intersected(image.rect()) if ground else image.rect()), ground
+
+
+def draw_lost(side: int) -> QPixmap:
+    """What stands for a picture whose file can't be read: a square, `side` in device pixels."""
+    return _draw_lost(side, theme.colours.canvas, theme.colours.warning)
+
+
+@lru_cache(maxsize=64)
+def _draw_lost(side: int, ground: str, colour: str) -> QPixmap:
+    made, sign = QPixmap(side, side), min(side // 2, LOST)
+    made.fill(QColor(ground))
+    painter = QPainter(made)
+    painter.drawPixmap((side - sign) // 2, (side - sign) // 2, icons.pixmap("warning", sign, colour))
+    painter.end()
+    return made
 
 
 def draw(painter: QPainter, frame: QRectF, pixmap: QPixmap, fill: bool = False) -> None:

@@ -41,9 +41,9 @@ NAMED = 4  # members of the cast that an empty panel names
 
 def invitation(document: Document, panel: Panel | None = None) -> str:
     """What a panel without a picture says: what to do, and who could be in it; or that its take's is missing."""
-    if panel and panel.take and document.is_missing(panel.take.picture):
-        told = f"The picture of take {panel.take.number} is missing."
-        return f"{told}\nPut its file back into the board, or render again."
+    if panel and panel.take and document.is_lost(panel.take.picture):
+        told = f"The picture of take {panel.take.number} is missing or damaged."
+        return f"{told}\nPut its file back and open the board again, or render again."
     board = document.board
     names = [f"@{member.name}" for member in board.cast]
     more = " …" if len(names) > NAMED else ""
@@ -202,6 +202,9 @@ class PanelStage(PanelPart, QWidget):
             return
         picture, (before, tags) = self.to_show(), self._before()
         pixmap = self.document.pixmap(picture.sha256) if picture else QPixmap()
+        if picture and self.document.is_lost(picture):
+            pixmap = QPixmap()
+            self.canvas.set_invitation(invitation(self.document, self.panel))
         self.canvas.set_picture(pixmap, *((picture.width, picture.height) if picture else self._frame()))
         if tags != self.canvas.tags:
             self.canvas.tags = tags

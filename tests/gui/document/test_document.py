@@ -4,12 +4,13 @@ import json
 from pathlib import Path
 
 import pytest
+from PySide6.QtCore import QSize
 from PySide6.QtGui import QColor, QImage
 
 from app.base import paths
 from app.base.words import say_stage
 from app.board import commands
-from app.board.data import Settings, Source
+from app.board.data import Picture, Settings, Source
 from app.board.panel_job import require_memory, resolve
 from app.board.seen import list_out_of_date
 from app.cli.say import Reporter
@@ -401,8 +402,9 @@ def test_a_large_picture_is_decoded_in_another_thread(document, tmp_path, qtbot)
     assert document.pixmap(picture.sha256, 300).width() == 192  # stands in until its own size is there
 
 
-def test_a_missing_picture_is_null_and_no_crash(document):
-    assert document.pixmap("0" * 64, 100).isNull()
+def test_a_missing_picture_is_a_sign_and_no_crash(document):
+    assert document.pixmap("0" * 64, 100).size() == QSize(100, 100)
+    assert document.is_lost(Picture("0" * 64, 8, 8))
     assert document.pixmap_now("0" * 64).isNull()
 
 

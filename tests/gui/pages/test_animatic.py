@@ -38,8 +38,7 @@ def test_a_sound_whose_file_is_gone_is_told_and_not_waited_for(window, tmp_path,
     sound = document.file.put_sound(write_sound(tmp_path / "song.ogg"))
     document.picture_path(sound.sha256).unlink()
     animatic._set_sound(sound)
-    assert animatic.said.text().startswith("The file ")
-    assert "missing" in animatic.said.text()
+    assert animatic.said.text().startswith("The sound is missing.")
     assert list(animatic.timing.peaks) == []  # nothing is read: the strip does not say so
     animatic._set_sound(None)
     assert animatic.said.text() == ""

@@ -1,5 +1,6 @@
 """What the window says before a run or a download: refusals, misfits that can be tried all the same, slow machines."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -12,6 +13,7 @@ from app.engine.protocol import Run, raw
 from app.engine.worker import Worker
 from app.gui.board import paint
 from app.gui.document.forecast import Forecast
+from app.gui.document.open_board import LOST
 from app.gui.kit import portrait
 from app.gui.kit.messages import Toasts
 from app.gui.pages import models_view
@@ -189,21 +191,34 @@ def test_there_is_nothing_to_zoom_where_there_is_no_picture(window, page):
     assert bar.fit.isEnabled()
 
 
-def test_a_take_whose_file_is_missing_is_told_on_the_panel_and_on_the_board(window, page, monkeypatch):
-    """The panel looked as if nothing had been made yet, and an error named 12 digits of the file."""
+@pytest.mark.parametrize("harm", [Path.unlink, lambda file: file.write_bytes(b"no picture at all")])
+def test_a_picture_whose_file_is_lost_is_told_wherever_it_is_shown(window, page, monkeypatch, harm):
+    """A panel looked as if nothing had been made yet; takes, references and cast were blank."""
     document, words = window.document, []
     take = add_take(document, page.panel_id, 1)
-    file = document.picture_path(take.picture.sha256)
-    path = document.file.path
+    file, path = document.picture_path(take.picture.sha256), document.file.path
     window.session.new()
-    file.unlink()
+    harm(file)
     window.session.open(path)
     document = window.document
     monkeypatch.setattr(paint, "_words", lambda painter, box, text, colour: words.append(text))
     window.board.grid.viewport().grab()
     assert words.count(paint.MISSING) == 1
+    for side in (0, 62):
+        assert document.pixmap(take.picture.sha256, side).cacheKey() == portrait.draw_lost(side or LOST).cacheKey()
     window.open_panel(page.panel_id)
-    assert window.pages["panel"].stage.canvas.invitation.startswith("The picture of take 1 is missing.")
-    with pytest.raises(BoardError, match=r"^Take 1 of panel 1A is missing") as told:
-        document.picture_path(take.picture.sha256)
-    assert str(file.parent) in told.value.hint
+    canvas = window.pages["panel"].stage.canvas
+    assert canvas.invitation.startswith("The picture of take 1 is missing or damaged.")
+    assert canvas.picture.isNull()
+
+
+def test_a_file_that_is_missing_is_told_by_what_it_is_on_the_board(document, ids):
+    """By 12 digits of its name, which say nothing."""
+    take = add_take(document, ids()[1], 1)
+    member = add_member(document, "gull")
+    for picture, name in ((take.picture, "Take 1 of panel 1B"), (member.pictures[0], "A picture of @gull")):
+        file = document.picture_path(picture.sha256)
+        file.unlink()
+        with pytest.raises(BoardError, match=f"^{name} is missing") as told:
+            document.picture_path(picture.sha256)
+        assert str(file.parent) in told.value.hint
