@@ -84,6 +84,11 @@ def save(settings: Settings) -> None:
     write_new(path(), lambda handle: handle.write(text), force=True)
 
 
+def find_last(settings: Settings) -> str:
+    """Where the board of last time is; "" where none of lately is there any more."""
+    return next((one for one in settings.recent if os.path.isdir(one)), "")
+
+
 def with_recent(settings: Settings, board: Path, title: str) -> Settings:
     """`board` in front of the recent ones."""
     others = [one for one in settings.recent if one != str(board)]

@@ -17,10 +17,10 @@ PANELS, PICTURES = 1000, 60
 OPEN = """
 import sys, time
 start = float(sys.argv[1])
-from app.gui.start import Application, open_window
+from app.gui.window.start import Application, open_window
 app = Application([])
 window = open_window(app)
-window.session.start()
+window.session.stand_by()
 app.processEvents()
 window.grab()
 print(time.time() - start, time.process_time(), "mlx" in sys.modules, flush=True)
@@ -67,7 +67,7 @@ def scrolling() -> None:
         window = MainWindow(session)
         window.resize(1280, 800)
         window.show()
-        session.start(str(large_board(Path(home))))
+        session.open_named(str(large_board(Path(home))))
         grid = window.board.grid
         for name in ("first pass, decoding", "second pass"):
             frames = pass_over(app, grid)

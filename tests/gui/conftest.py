@@ -104,7 +104,7 @@ def window(qtbot, session):
     made.resize(1280, 800)
     with qtbot.waitExposed(made):
         made.show()
-    session.start(str(session.path))
+    session.open_named(str(session.path))
     return made
 
 

@@ -26,7 +26,7 @@ def main(pictures: list[str]) -> None:
 
     app = Application([])
     window = open_window(app)
-    window.session.start()
+    window.session.stand_by()
     app.processEvents()
     new_board(window)
     cast(window, pictures)

@@ -95,18 +95,17 @@ class Session(QObject):
 
     # Boards
 
-    def start(self, path: str | None = None) -> None:
-        """Open `path`, see open_named; else the board that was open last, else the first sample."""
-        recent = next((one for one in self.settings.recent if Path(one).is_dir()), "")
-        if not ((path and self.open_named(path)) or (recent and self.open(recent))):
-            self.open_sample(samples.FIRST)
+    def open_named(self, path: str, asked: bool = True) -> bool:
+        """See open; a zipped board becomes a new one."""
+        return self.import_board(path) if path.casefold().endswith(".zip") else self.open(path, asked=asked)
 
-    def open_named(self, path: str) -> bool:
-        """A zipped board becomes a new one."""
-        return self.import_board(path) if path.casefold().endswith(".zip") else self.open(path)
+    def stand_by(self) -> None:
+        """Open some board, which Home stands before: the first of lately that can be, else a new copy of a sample."""
+        if not any(self.open(one, asked=False) for one in self.settings.recent if os.path.isdir(one)):
+            self.open_sample(samples.FIRST, again=True)
 
-    def open(self, path: str | Path, anyway: bool = False) -> bool:
-        """Show the board; False (and a message) where it can't be opened.
+    def open(self, path: str | Path, anyway: bool = False, asked: bool = True) -> bool:
+        """Show the board; False where it can't be opened, and a message, or `locked` where somebody `asked` for it.
 
         `anyway`: also where another machine's lock lies in it.
         """
@@ -118,7 +117,8 @@ class Session(QObject):
         try:
             file = self._try(lambda: BoardFile.open(path, anyway=anyway), BoardLocked)
         except BoardLocked as error:
-            self.locked.emit(str(path), error.message, isinstance(error, BoardElsewhere))
+            if asked:
+                self.locked.emit(str(path), error.message, isinstance(error, BoardElsewhere))
             return False
         if file is None:
             return False

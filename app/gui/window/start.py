@@ -16,6 +16,7 @@ from mlx_model.errors import Hint
 
 from ...base import faults
 from ...base.paths import APP_NAME, ASSETS
+from ...base.settings import find_last
 from ..kit.theme import theme
 
 if TYPE_CHECKING:
@@ -93,15 +94,19 @@ def main(path: str | None = None) -> int:
 
 
 def begin(window: "MainWindow", path: str | None) -> None:
-    """Open the board at `path`, else see Session.start. Somebody new sees Home, a sample behind it.
+    """Open the board at `path`, else that of last time.
 
-    So does who named a board that can't be opened: nobody takes another one for it.
+    Somebody new sees Home, and so does who asked for a board that can't be opened: nobody takes another one for it.
     """
-    if path and window.session.open_named(path):
+    session = window.session
+    wanted = path or find_last(session.settings)
+    if wanted and session.open_named(wanted, asked=False):
         return
-    window.arrival = "home" if path or not window.session.settings.recent else "board"
-    window.session.start()
+    window.arrival = "home"
+    session.stand_by()
     window.arrival = "board"
+    if wanted:  # once more, now that there is something to ask in front of
+        session.open_named(wanted)
 
 
 def tell_fault(

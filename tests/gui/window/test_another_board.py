@@ -1,5 +1,6 @@
 """Another board is opened while something of the one before is open over its pages: nothing acts on it any more."""
 
+import msgspec
 import pytest
 from PySide6.QtCore import QTimer
 from PySide6.QtWidgets import QApplication
@@ -54,18 +55,39 @@ def test_a_board_that_is_open_elsewhere_is_gone_on_with_in_a_copy_and_no_other_t
 ):
     """Who named it on the command line wrote into the board of last time."""
     asked, way = [], "Cancel"
-    monkeypatch.setattr(window_commands, "ask", lambda *words: asked.append(words[2:]) or way)
+
+    def ask(*words):
+        asked.append((window.stack.currentWidget(), *words[2:]))
+        return way
+
+    monkeypatch.setattr(window_commands, "ask", ask)
     session.settings = with_recent(session.settings, session.path, "Harbour")
     window = MainWindow(session)
     qtbot.addWidget(window)
     window.show()
     with BoardFile.create(tmp_path / "second.fluxboard", new_board("Second")) as held:
         begin(window, str(held.path))
-        assert window.stack.currentWidget() is window.pages["home"]
         assert window.document.board.title == "Harbour"
-        assert [words[0] for words in asked] == ["second.fluxboard is open already, in this window."]
-        assert asked[0][2:] == ("Open a Copy", "Cancel")
+        (question,) = asked
+        assert question[:2] == (window.pages["home"], "second.fluxboard is open already, in this window.")
+        assert question[3:] == ("Open a Copy", "Cancel")
         way = "Open a Copy"
         assert not session.open(held.path)
         assert window.document.board.title == "Second"
         assert window.document.file.path != held.path
+
+
+def test_who_starts_the_program_twice_is_asked_once_and_has_a_board(session, qtbot, tmp_path, monkeypatch):
+    """That of last time and the sample are one, and open in the first window: there was no board at all."""
+    asked = []
+    monkeypatch.setattr(window_commands, "ask", lambda *words: asked.append(words[2]) or "Cancel")
+    with samples.create(samples.FIRST, tmp_path / "gull.fluxboard") as held:
+        session.settings = with_recent(session.settings, held.path, held.board.title)
+        session.settings = msgspec.structs.replace(session.settings, stories={samples.FIRST: str(held.path)})
+        window = MainWindow(session)
+        qtbot.addWidget(window)
+        window.show()
+        begin(window, None)
+        assert window.stack.currentWidget() is window.pages["home"]
+        assert asked == ["gull.fluxboard is open already, in this window."]
+        assert (window.document.board.title, window.document.file.path != held.path) == (held.board.title, True)

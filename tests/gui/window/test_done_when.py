@@ -21,6 +21,7 @@ from app.fluxboard.samples import SAMPLES, create
 from app.gui.window.exchange import ExportDialog
 from app.gui.window.main_window import MainWindow
 from app.gui.window.session import Session
+from app.gui.window.start import begin
 
 ROOT = Path(__file__).resolve().parents[3]
 LEFT, CONTROL = Qt.MouseButton.LeftButton, Qt.KeyboardModifier.ControlModifier
@@ -99,7 +100,7 @@ def test_from_the_first_start_over_a_kill_to_a_pdf_and_a_timeline(pictures, tmp_
     with qtbot.waitActive(window):  # shortcuts go to the active window only
         window.show()
         window.activateWindow()
-    session.start()  # as the app does: the board that was open last
+    begin(window, None)
     board = window.document.board
     assert str(window.document.file.path) == left["path"]
     assert not window.document.file.read_only

@@ -82,7 +82,7 @@ def test_a_zipped_board_is_proposed_by_a_name_that_desktops_know_and_opens_from_
     assert asked[0].endswith(".fluxboard.zip")
     made = export_zip(window.session.document.file, tmp_path / "mine.fluxboard.zip")
     before = window.session.document
-    window.session.start(str(made))
+    window.session.open_named(str(made))
     assert window.session.document is not before
     assert window.session.document.board.title == before.board.title
 

@@ -37,7 +37,7 @@ def open_window(qtbot, engine) -> MainWindow:
     made = MainWindow(Session(engine))
     qtbot.addWidget(made, before_close_func=lambda shown: shown.session.close())
     made.show()
-    made.session.start()
+    made.session.stand_by()
     return made
 
 

@@ -25,6 +25,7 @@ from PySide6.QtWidgets import (
     QWidget,
 )
 
+from app.base.settings import find_last
 from app.base.words import say_count
 from app.board import commands
 from app.fluxboard import samples
@@ -312,7 +313,7 @@ def test_first_run_opens_the_sample_with_one_panel_to_render(qtbot, engine, tmp_
     window = MainWindow(session)
     qtbot.addWidget(window, before_close_func=lambda _: engine.cancel_all())
     window.show()
-    session.start()
+    session.stand_by()
     assert session.document.board.title == "The Gull Goes Out"
     assert window.board.start.text() == "Render 1 New"
     assert window.board.model.text() == "Built-in model"
@@ -337,11 +338,11 @@ def test_somebody_new_sees_home_and_the_board_is_not_shown_before(qtbot, engine,
 
 
 def test_the_last_board_is_opened_again(session, qtbot, engine):
-    session.start(str(session.path))
+    session.open_named(str(session.path))
     path = session.document.file.path
     session.close()
     again = Session(engine)
-    again.start()
+    again.open(find_last(again.settings))
     assert again.document.file.path == path
     again.close()
 
@@ -405,7 +406,7 @@ def test_whose_a_job_is_goes_through_the_board_once_for_all_jobs(window, session
 
 
 def test_a_board_behind_is_shown_again_with_its_history(session, engine):
-    session.start(str(session.path))
+    session.open_named(str(session.path))
     document = session.document
     document.render([next(document.board.panels()).id])
     session.new()
